@@ -1,0 +1,215 @@
+"""What each command does: a few lines over the public API."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from regard import auto
+from regard import run as runs
+from regard.cli.files import input_lines, output, same_length
+from regard.config import DataConfig, RunConfig, override_config
+from regard.demo import run_demo
+from regard.devices import choose_device
+from regard.errors import ConfigError, DataError, DecodingError
+from regard.evaluation.quality import measure
+from regard.models import ARCHITECTURES
+from regard.run import Result
+from regard.translator import Translation, Translator
+
+
+@dataclass(frozen=True)
+class Job:
+    """What translate, evaluate and score share."""
+
+    run: Path
+    input: Path | None
+    output: Path | None
+    device: str
+    batch_size: int
+
+    def translator(self) -> Translator:
+        """The run's model. Raises CheckpointError."""
+        return Translator.load(self.run, self.device)
+
+
+def _console() -> Console:
+    return Console(stderr=True)
+
+
+def train(
+    recipe: Path | None, files: dict[str, str], *, out: Path | None, resume: Path | None, overrides: Sequence[str]
+) -> None:
+    """See regard.run.train and regard.run.resume."""
+    console = _console()
+    if resume is not None:
+        if recipe is not None or files or out is not None or overrides:
+            raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it")
+        _finish(runs.resume(resume, console=console), console)
+        return
+    if recipe is not None:
+        data = [f"data.{name}={json.dumps(value)}" for name, value in files.items()]
+        config = runs.read_recipe(recipe, [*data, *overrides])
+        out = out or Path("runs") / recipe.stem
+    else:
+        config = _own_files(files, overrides, console)
+    try:
+        _finish(runs.train(config, out, console=console), console)
+    except KeyboardInterrupt:
+        console.print("stopped at once", highlight=False)
+        raise typer.Exit(130) from None
+
+
+def _own_files(files: dict[str, str], overrides: Sequence[str], console: Console) -> RunConfig:
+    if "source" not in files or "target" not in files:
+        raise ConfigError(
+            "there is nothing to train on", where="regard train", fix="give a recipe, or both --source and --target"
+        )
+    paths = {name: str(Path(value).resolve()) for name, value in files.items() if not name.endswith("_language")}
+    languages = {
+        name: files.get(name) or auto.language_of(files[name.removesuffix("_language")])
+        for name in ("source_language", "target_language")
+    }
+    if ("dev_source" in paths) != ("dev_target" in paths):
+        raise ConfigError(
+            "a dev set has two sides", where="regard train", fix="give both --dev-source and --dev-target"
+        )
+    data = DataConfig.model_validate({**paths, **languages})
+    facts = auto.look(data, gpu=choose_device("auto").type == "cuda")
+    config, reasons = auto.choose(data, facts)
+    for reason in reasons:
+        console.print(reason, highlight=False, markup=False, soft_wrap=True)
+    return override_config(config, overrides, ARCHITECTURES)
+
+
+def _finish(result: Result, console: Console) -> None:
+    ends = {
+        "steps": "all steps are done",
+        "minutes": "its minutes are over",
+        "patience": "it has stopped getting better",
+        "interrupted": "stopped, and saved",
+    }
+    scores = "  ".join(f"{name} {value:.3f}" for name, value in result.scores.items())
+    console.print(
+        f"{ends[result.end]}, at step {result.step:,}" + (f"; best on dev: {scores}" if scores else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+    if result.end == "interrupted":
+        console.print(f"go on:      regard train --resume {result.folder}", highlight=False, soft_wrap=True)
+        raise typer.Exit(130)
+    console.print(f"translate:  regard translate {result.folder} < in > out", highlight=False, soft_wrap=True)
+
+
+def translate(
+    job: Job,
+    *,
+    beam_size: int | None,
+    top_beams: int,
+    length_penalty: float | None,
+    scores: bool,
+    alignments: Path | None,
+) -> None:
+    """See regard.Translator.stream; every line of the input gives top_beams lines, blank where fewer were found."""
+    translator = job.translator()
+    found = translator.stream(
+        _counted(input_lines(job.input)),
+        beam_size=beam_size,
+        top_beams=top_beams,
+        length_penalty=length_penalty,
+        batch_size=job.batch_size,
+        with_attention=alignments is not None,
+    )
+    with ExitStack() as stack:
+        text = stack.enter_context(output(job.output))
+        pharaoh = None if alignments is None else stack.enter_context(output(alignments))
+        for translations in found:
+            for place in range(top_beams):
+                translation = translations[place] if place < len(translations) else None
+                text.write(_line(translation, scores))
+                if pharaoh is not None:
+                    pharaoh.write(_pharaoh(translation))
+
+
+def _line(translation: Translation | None, scores: bool) -> str:
+    if translation is None:
+        return "\n"
+    return f"{translation.score:.6f}\t{translation.text}\n" if scores else f"{translation.text}\n"
+
+
+def _pharaoh(translation: Translation | None) -> str:
+    if translation is None or not translation.tokens:
+        return "\n"
+    if translation.attention is None:
+        raise DecodingError(
+            "this model does not attend, so it aligns nothing", where="--alignments", fix="leave --alignments out"
+        )
+    return " ".join(f"{source}-{target}" for source, target in translation.alignment) + "\n"
+
+
+def _counted(lines: Iterable[str]) -> Iterator[str]:
+    """The same lines; on a terminal with a count and a rate as they are read."""
+    if not sys.stderr.isatty():
+        yield from lines
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,} lines"), TextColumn("{task.fields[rate]}"))
+    with Progress(*columns, console=_console(), transient=True) as bar:
+        task = bar.add_task("lines", total=None, rate="")
+        began, words = time.monotonic(), 0
+        for number, line in enumerate(lines, start=1):
+            words += len(line.split())
+            bar.update(task, completed=number, rate=f"{words / (time.monotonic() - began + 1e-9):,.0f} words/s")
+            yield line
+
+
+def evaluate(job: Job, reference: Path, *, as_json: bool, beam_size: int | None, length_penalty: float | None) -> None:
+    """See regard.evaluation.quality.measure."""
+    translator = job.translator()
+    pairs = same_length(input_lines(job.input), input_lines(reference), f"{job.input} | {reference}")
+    if not pairs:
+        raise DataError("there is nothing to evaluate: no line", where=job.input, fix="give a test set with lines")
+    began = time.monotonic()
+    found = translator.stream(
+        (source for source, _ in pairs),
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        batch_size=job.batch_size,
+    )
+    hypotheses = [translations[0].text for translations in _with_bar(found, len(pairs))]
+    seconds = time.monotonic() - began
+    quality = measure(hypotheses, [text for _, text in pairs], target_language=translator.target_language)
+    if as_json:
+        print(json.dumps({**asdict(quality), "lines": len(pairs), "seconds": round(seconds, 2)}, ensure_ascii=False))
+        return
+    for name in ("bleu", "chrf", "ter"):
+        print(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}")
+    print(f"exact {100 * quality.exact:6.2f}  % of {len(pairs):,} lines, in {seconds:.1f} s")
+
+
+def _with_bar(found: Iterable[list[Translation]], total: int) -> Iterator[list[Translation]]:
+    columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("lines"))
+    with Progress(*columns, console=_console(), transient=True, disable=not sys.stderr.isatty()) as bar:
+        yield from bar.track(found, total=total)
+
+
+def score(job: Job, target: Path) -> None:
+    """See regard.Translator.score."""
+    translator = job.translator()
+    pairs = same_length(input_lines(job.input), input_lines(target), f"{job.input} | {target}")
+    with output(job.output) as text:
+        for value in translator.score(pairs, batch_size=job.batch_size):
+            text.write(f"{value:.6f}\n")
+
+
+def demo(out: Path) -> None:
+    """See regard.demo."""
+    run_demo(out, Console())

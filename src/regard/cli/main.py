@@ -1,0 +1,139 @@
+"""`regard`: train, translate, evaluate, score, demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from regard.cli import commands
+from regard.errors import RegardError
+from regard.version import __version__
+
+app = typer.Typer(
+    name="regard",
+    help="Sequence-to-sequence models with attention: train on your own pairs, look, translate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change the recipe.")]
+RunOrCheckpoint = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint's.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Sentences decoded together.")]
+BeamSize = Annotated[int | None, typer.Option(min=1, help="Beam; 1 is greedy. Default: the recipe's.")]
+LengthPenalty = Annotated[float | None, typer.Option(min=0.0, help="GNMT's alpha. Default: the recipe's.")]
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path | None, typer.Argument(help="A recipe (TOML); without one it is chosen for you.")] = None,
+    source: Annotated[Path | None, typer.Option(help="Source side, one segment a line; .gz too.")] = None,
+    target: Annotated[Path | None, typer.Option(help="Target side, line n belonging to line n.")] = None,
+    dev_source: Annotated[Path | None, typer.Option(help="Dev set; without one, pairs are held out.")] = None,
+    dev_target: Annotated[Path | None, typer.Option(help="Dev set.")] = None,
+    source_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
+    target_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/ and a name.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train from a recipe, from two files, or on from where a run stopped."""
+    files = {
+        "source": source,
+        "target": target,
+        "dev_source": dev_source,
+        "dev_target": dev_target,
+        "source_language": source_language,
+        "target_language": target_language,
+    }
+    given = {name: str(value) for name, value in files.items() if value is not None}
+    commands.train(recipe, given, out=out, resume=resume, overrides=overrides or [])
+
+
+@app.command()
+def translate(
+    run: RunOrCheckpoint,
+    input_: Annotated[Path | None, typer.Option("--input", help="Default: standard input. .gz too.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz too.")] = None,
+    beam_size: BeamSize = None,
+    top_beams: Annotated[int, typer.Option(min=1, help="Translations a line, best first.")] = 1,
+    length_penalty: LengthPenalty = None,
+    scores: Annotated[bool, typer.Option(help="Put each translation's score and a tab before it.")] = False,
+    alignments: Annotated[Path | None, typer.Option(help="Write word alignments (Pharaoh) there.")] = None,
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
+) -> None:
+    """Translate text, a line a segment; line i of the output is line i of the input."""
+    commands.translate(
+        commands.Job(run, input_, output, device=device, batch_size=batch_size),
+        beam_size=beam_size,
+        top_beams=top_beams,
+        length_penalty=length_penalty,
+        scores=scores,
+        alignments=alignments,
+    )
+
+
+@app.command()
+def evaluate(
+    run: RunOrCheckpoint,
+    source: Annotated[Path, typer.Option(help="What to translate.")],
+    reference: Annotated[Path, typer.Option(help="What it should say.")],
+    json_: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
+) -> None:
+    """BLEU, chrF and TER of a test set's translation, by sacreBLEU on detokenised text."""
+    commands.evaluate(
+        commands.Job(run, source, None, device=device, batch_size=batch_size),
+        reference,
+        as_json=json_,
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+    )
+
+
+@app.command()
+def score(
+    run: RunOrCheckpoint,
+    source: Annotated[Path, typer.Option(help="Sources.")],
+    target: Annotated[Path, typer.Option(help="Their targets.")],
+    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz too.")] = None,
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
+) -> None:
+    """The log-probability (nats, end of sentence included) of each target given its source, a line each."""
+    commands.score(commands.Job(run, source, output, device=device, batch_size=batch_size), target)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the two runs and the pictures go.")] = Path("runs/demo"),
+) -> None:
+    """Dates in words to ISO dates: train two systems, test them, look at what they attend to."""
+    commands.demo(out)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def run() -> None:
+    """The entry point: errors of the input are told in a line or two, and end with status 1."""
+    try:
+        app()
+    except RegardError as error:
+        Console(stderr=True).print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; nothing is left to say
+        sys.exit(1)

@@ -1,0 +1,259 @@
+"""A recipe: one TOML file, read strictly into one RunConfig.
+
+Every section is a frozen pydantic model. An unknown key, a value of another type, or a value out
+of range is a ConfigError that names the file, the key and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+
+from regard.errors import ConfigError
+
+DATA_PATHS = ("source", "target", "dev_source", "dev_target")
+
+
+class Section(BaseModel):
+    """What every table of a recipe is: frozen, strict about types, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataConfig(Section):
+    """[data]: where the pairs come from."""
+
+    corpus: Literal["dates"] | None = None  # an embedded corpus, in the place of files
+    source: str | None = None  # plain text, one segment a line; .gz too
+    target: str | None = None
+    dev_source: str | None = None  # without them, pairs are held out of training
+    dev_target: str | None = None
+    source_language: str = ""
+    target_language: str = ""
+    max_length: int = Field(256, ge=1)  # tokens; a pair longer on either side is left aside and counted
+    held_out: int = Field(0, ge=0)  # pairs held out for dev where no dev files are given; 0: chosen by size
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.corpus is None) == (self.source is None or self.target is None):
+            raise ValueError("give either both `source` and `target`, or `corpus`")
+        if (self.dev_source is None) != (self.dev_target is None):
+            raise ValueError("`dev_source` and `dev_target` go together")
+        return self
+
+
+class TokenizerConfig(Section):
+    """[tokenizer]: how text becomes tokens."""
+
+    kind: Literal["unigram", "bpe", "character", "word", "byte"] = "unigram"
+    vocabulary_size: int = Field(8000, ge=8)  # at most; characters and bytes take what there is
+    joint: bool = True  # one vocabulary for both sides
+
+
+class ModelConfig(Section):
+    """[model]: which system; each architecture adds its own sizes (see regard.models)."""
+
+    architecture: str
+
+
+class TrainConfig(Section):
+    """[train]: how long, with what steps, and what is kept."""
+
+    seed: int = Field(1, ge=0)
+    max_steps: int = Field(100_000, ge=1)
+    max_minutes: float | None = Field(None, gt=0)  # of training in all, resumed ones included
+    tokens_per_batch: int = Field(4096, ge=1)  # padded tokens of the longer side in one batch
+    accumulate: int = Field(1, ge=1)  # batches a step
+    optimizer: Literal["adam", "adadelta", "muon"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0)  # the schedule's peak
+    schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
+    warmup_steps: int = Field(1000, ge=0)
+    clip_norm: float = Field(1.0, ge=0)  # of the whole gradient; 0: off
+    weight_decay: float = Field(0.0, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    checkpoint_every: int = Field(500, ge=1)  # steps; each checkpoint is validated
+    average_checkpoints: int = Field(1, ge=1)  # the weights that are kept: a mean over so many checkpoints
+    patience: int = Field(10, ge=0)  # checkpoints without a better score before training ends; 0: never
+    metric: Literal["chrf", "bleu", "exact", "loss"] = "chrf"  # on dev; chooses the best checkpoint
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+class SearchConfig(Section):
+    """[search]: how `translate` decodes unless told otherwise; validation decodes so with one beam."""
+
+    beam_size: int = Field(5, ge=1)
+    length_penalty: float = Field(0.6, ge=0)  # GNMT's alpha
+
+
+class RunConfig(Section):
+    """A whole recipe."""
+
+    data: DataConfig
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: SerializeAsAny[ModelConfig]
+    train: TrainConfig = TrainConfig()
+    search: SearchConfig = SearchConfig()
+
+
+class HasConfig(Protocol):
+    """What a recipe's reader must know of an architecture."""
+
+    @property
+    def config(self) -> type[ModelConfig]:
+        """The class that its [model] table is read into."""
+        ...
+
+    @property
+    def presets(self) -> Mapping[str, Callable[[], ModelConfig]]:
+        """Its named sizes."""
+        ...
+
+
+Architectures = Mapping[str, HasConfig]
+
+
+def read_recipe(path: Path, architectures: Architectures, overrides: Sequence[str] = ()) -> RunConfig:
+    """A TOML file, with `section.key=value` overrides, to a RunConfig.
+
+    Paths in [data] are relative to the recipe's folder; in overrides, to the working folder.
+    Raises ConfigError.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("there is no such recipe", where=path, fix="check the path") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the recipe is not UTF-8 ({error})", where=path, fix="save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        raise ConfigError(f"the recipe cannot be read: {error}", where=path, fix="mend it: a recipe is TOML") from None
+    data = table.get("data")
+    if isinstance(data, dict):
+        for key in DATA_PATHS:
+            if isinstance(data.get(key), str):
+                data[key] = str((path.parent / data[key]).resolve())
+    for override in overrides:
+        _override(table, override)
+    return parse_config(table, architectures, where=str(path))
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) != 2:
+        raise ConfigError(
+            f"`{text}` is not of the form section.key=value", where="--set", fix="for example --set train.seed=7"
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()  # a bare word or a path is a string
+    if parts[0] == "data" and parts[1] in DATA_PATHS and isinstance(parsed, str):
+        parsed = str(Path(parsed).resolve())
+    section = table.setdefault(parts[0], {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"`{parts[0]}` is not a table", where="--set", fix="see the recipe")
+    section[parts[1]] = parsed
+
+
+def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:
+    """A config with `section.key=value` overrides; another architecture begins from its `small` preset.
+
+    Raises ConfigError.
+    """
+    table = to_table(config)
+    for override in overrides:
+        _override(table, override)
+    if table["model"].get("architecture") != config.model.architecture:
+        table["model"] = {"preset": "small", "architecture": table["model"].get("architecture")}
+        for override in overrides:
+            if override.startswith("model."):
+                _override(table, override)
+    return parse_config(table, architectures, where="--set")
+
+
+def parse_config(table: Mapping[str, Any], architectures: Architectures, *, where: str) -> RunConfig:
+    """A nested table to a RunConfig; `where` names its origin in errors. Raises ConfigError."""
+    rest = dict(table)
+    model = rest.pop("model", None)
+    if not isinstance(model, Mapping):
+        raise ConfigError(
+            "there is no [model] table",
+            where=where,
+            fix=f"name one of {', '.join(architectures)} as model.architecture",
+        )
+    try:
+        return RunConfig(model=_parse_model(model, architectures, where), **rest)
+    except ValidationError as error:
+        raise _as_config_error(error, RunConfig, where, prefix="") from None
+
+
+def _parse_model(table: Mapping[str, Any], architectures: Architectures, where: str) -> ModelConfig:
+    values = dict(table)
+    name = values.get("architecture")
+    if not isinstance(name, str) or name not in architectures:
+        raise ConfigError(
+            f"there is no architecture {name!r}" if name else "model.architecture is missing",
+            where=f"{where}: model.architecture",
+            fix=_did_you_mean(str(name), list(architectures)),
+        )
+    chosen = architectures[name]
+    preset = values.pop("preset", None)
+    if preset is not None:
+        if preset not in chosen.presets:
+            raise ConfigError(
+                f"{name} has no preset {preset!r}",
+                where=f"{where}: model.preset",
+                fix=_did_you_mean(str(preset), list(chosen.presets)),
+            )
+        values = {**chosen.presets[preset]().model_dump(), **values}
+    try:
+        return chosen.config(**values)
+    except ValidationError as error:
+        raise _as_config_error(error, chosen.config, where, prefix="model.") from None
+
+
+def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, prefix: str) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    key = prefix + ".".join(path)
+    owner: Any = root
+    for part in path[:-1]:
+        owner = owner.model_fields[part].annotation if part in owner.model_fields else owner
+    if first["type"] == "extra_forbidden":
+        names = list(owner.model_fields)
+        what, fix = f"there is no key `{key}`", _did_you_mean(path[-1], names)
+    elif first["type"] == "missing":
+        what, fix = f"`{key}` is missing", f"add it under [{key.rpartition('.')[0] or key}]"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        given = first["input"]
+        shown = "" if isinstance(given, (dict, BaseModel)) else f" (it is {given!r})"
+        what, fix = f"`{key.rstrip('.')}`: {message}{shown}", "give a value of that kind"
+    return ConfigError(what, where=where, fix=fix)
+
+
+def _did_you_mean(given: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    return (f"did you mean `{near[0]}`? " if near else "") + f"valid: {', '.join(names)}"
+
+
+def to_table(config: RunConfig) -> dict[str, Any]:
+    """The nested table that parse_config reads back to an equal config."""
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def to_toml(config: RunConfig) -> str:
+    """The resolved recipe as TOML, every key written out."""
+    return tomli_w.dumps(to_table(config))
+
+
+def to_json(config: RunConfig) -> str:
+    """The resolved recipe as JSON."""
+    return json.dumps(to_table(config), indent=2, ensure_ascii=False)

@@ -1,0 +1,197 @@
+"""The one contract that every system keeps, and all that search and training know of a model.
+
+Conventions, stated once:
+
+- Batch first; axis 0 of every tensor of a state is the row.
+- A mask is boolean and True means a real position. Lengths never travel beside a mask.
+- A decoder gives logits; the loss lives in training, the normalisation in search.
+- Sizes: B sentences, N rows (B x beam), S source positions, T target positions, D the encoder's
+  width, F the width of features before the output layer, H heads, V target vocabulary.
+
+A sentence is encoded once into a Memory. The decoder makes a first State of it, and then either
+advances that state token by token (search) or goes over a whole known target at once (teacher
+forcing). Both give the same numbers: tests/laws holds every model to it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Generic, Self, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from regard.symbols import PAD
+
+
+class PerSource:
+    """Mixin for a frozen dataclass of tensors that belong to a source sentence: (N, ...).
+
+    All rows of one sentence hold the same values, so they stay where they are when the rows of a
+    beam change places.
+    """
+
+    def select(self, rows: Tensor) -> Self:
+        """Any rows (M,), repeats allowed: expand to a beam, or drop finished sentences."""
+        return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, rows)))
+
+    def reorder(self, rows: Tensor) -> Self:
+        """Rows (N,) permuted within their sentences: nothing that belongs to a source moves."""
+        return self
+
+
+class State:
+    """Mixin for the frozen dataclass in which a decoder keeps what it remembers between steps.
+
+    Fields are tensors (N, ...), tuples of such, PerSource values, numbers or None. A step hands
+    back a new state and leaves the one it was given as it was.
+    """
+
+    def select(self, rows: Tensor) -> Self:
+        """Any rows (M,), repeats allowed: expand to a beam, or drop finished sentences."""
+        return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, rows)))
+
+    def reorder(self, rows: Tensor) -> Self:
+        """Rows (N,), each replaced by a row of the same sentence; PerSource parts stay."""
+        return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, rows), move_source=False))
+
+
+def _map_tensors(value: Any, change: Callable[[Tensor], Tensor], *, move_source: bool = True) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, PerSource) and not move_source:
+        return value
+    if isinstance(value, tuple):
+        return tuple(_map_tensors(part, change, move_source=move_source) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {
+            field.name: _map_tensors(getattr(value, field.name), change, move_source=move_source)
+            for field in fields(value)
+        }
+        return replace(value, **changed)
+    return value
+
+
+@dataclass(frozen=True)
+class Memory(PerSource):
+    """What the encoder leaves behind of a source.
+
+    keys: (B, S, D) what attention compares with.
+    values: (B, S, D) what it averages; another tensor than keys only in ConvS2S.
+    mask: (B, S) True at real positions; S may exceed the source's length (ByteNet).
+    final: per layer (B, D) the last states; empty where there are none.
+    """
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor
+    final: tuple[Tensor, ...] = ()
+
+
+S = TypeVar("S", bound=State)
+
+
+@dataclass(frozen=True)
+class Advance(Generic[S]):
+    """One token further: features (N, F), the state after it, and attention (N, S) if asked for."""
+
+    features: Tensor
+    state: S
+    attention: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Step(Generic[S]):
+    """As Advance, with logits (N, V) in the place of features."""
+
+    logits: Tensor
+    state: S
+    attention: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """A whole target under teacher forcing: features (B, T, F) and attention (B, T, S) if asked for."""
+
+    features: Tensor
+    attention: Tensor | None = None
+
+
+class Encoder(nn.Module, ABC):
+    """Reads a source once."""
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
+        """Source tokens (B, S) and their mask (B, S) to a Memory."""
+
+
+class Decoder(nn.Module, ABC, Generic[S]):
+    """Writes a target, a token at a time or all positions at once."""
+
+    vocabulary: int  # V, the size of its logits' last axis
+
+    @abstractmethod
+    def init_state(self, memory: Memory) -> S:
+        """The state before the first token, of as many rows as the memory has."""
+
+    @abstractmethod
+    def advance(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> Advance[S]:
+        """Feed tokens (N,), one a row; the first one fed is BOS."""
+
+    @abstractmethod
+    def readout(self, features: Tensor) -> Tensor:
+        """Features (..., F) to logits (..., V)."""
+
+    def step(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> Step[S]:
+        """Feed tokens (N,) and give the logits (N, V) of what follows them."""
+        advanced = self.advance(tokens, state, with_attention=with_attention)
+        return Step(self.readout(advanced.features), advanced.state, advanced.attention)
+
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+        """Teacher forcing: tokens (B, T), beginning with BOS, to the features behind each of them.
+
+        This default advances token by token; a decoder that can go over all positions at once
+        overrides it.
+        """
+        state = self.init_state(memory)
+        features: list[Tensor] = []
+        attention: list[Tensor] = []
+        for column in tokens.unbind(1):
+            advanced = self.advance(column, state, with_attention=with_attention)
+            state = advanced.state
+            features.append(advanced.features)
+            if advanced.attention is not None:
+                attention.append(advanced.attention)
+        return Output(torch.stack(features, 1), torch.stack(attention, 1) if attention else None)
+
+
+class Seq2Seq(nn.Module):
+    """An encoder and a decoder that go together."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder[Any]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, source: Tensor) -> Memory:
+        """Source tokens (B, S), padded with PAD, to a Memory."""
+        return cast(Memory, self.encoder(source, source.ne(PAD)))
+
+    def features(self, source: Tensor, target: Tensor, *, with_attention: bool = False) -> Output:
+        """Source (B, S) and decoder input (B, T), which begins with BOS, to features (B, T, F)."""
+        return cast(Output, self.decoder(target, self.encode(source), with_attention=with_attention))
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Source (B, S) and decoder input (B, T), which begins with BOS, to logits (B, T, V)."""
+        return self.decoder.readout(self.features(source, target).features)
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """How many tokens either side has, and whether both use one and the same vocabulary."""
+
+    source: int
+    target: int
+    joint: bool = False

@@ -1,0 +1,80 @@
+"""Pairs of id sequences padded into tensors: what training and teacher forcing eat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regard.data.store import PairStore
+from regard.symbols import BOS, EOS, PAD
+
+Ids = Sequence[int] | NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pairs, int64, padded with PAD.
+
+    source: (B, S) each ends with EOS.
+    target_in: (B, T) each begins with BOS; what a decoder is fed.
+    target_out: (B, T) each ends with EOS; what it has to say at the same positions.
+    source_tokens, target_tokens: real positions, EOS among them, of source and target_out.
+    """
+
+    source: Tensor
+    target_in: Tensor
+    target_out: Tensor
+    source_tokens: int
+    target_tokens: int
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            self.source.to(device),
+            self.target_in.to(device),
+            self.target_out.to(device),
+            self.source_tokens,
+            self.target_tokens,
+        )
+
+
+def batch_of(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
+    """Pairs (source ids, target ids), without BOS and EOS, to a batch."""
+    sources = [source for source, _ in pairs]
+    targets = [target for _, target in pairs]
+    return Batch(
+        source=pad(sources, last=EOS),
+        target_in=pad(targets, first=BOS),
+        target_out=pad(targets, last=EOS),
+        source_tokens=sum(len(ids) + 1 for ids in sources),
+        target_tokens=sum(len(ids) + 1 for ids in targets),
+    )
+
+
+def make_batch(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
+    """The pairs of a store with these indices, in that order."""
+    return batch_of([(store.source(int(index)), store.target(int(index))) for index in indices])
+
+
+def pad(rows: Sequence[Ids], *, first: int | None = None, last: int | None = None) -> Tensor:
+    """Rows of ids to one int64 tensor (B, longest), filled with PAD.
+
+    `first` and `last`, where given, are put before and after every row.
+    """
+    before, after = int(first is not None), int(last is not None)
+    longest = max((len(row) for row in rows), default=0)
+    table = np.full((len(rows), before + longest + after), PAD, dtype=np.int64)
+    if first is not None:
+        table[:, 0] = first
+    for filled, row in zip(table, rows, strict=True):
+        end = before + len(row)
+        filled[before:end] = row
+        if last is not None:
+            filled[end] = last
+    return torch.from_numpy(table)

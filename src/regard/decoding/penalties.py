@@ -1,0 +1,31 @@
+"""Length penalties: functions of a hypothesis' length by which its log-probability is divided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from regard.errors import DecodingError
+
+LengthPenalty = Callable[[Tensor], Tensor]
+"""Lengths |Y| of any shape, EOS counted, as floats, to positive divisors of that shape.
+
+The divisor never falls as the length grows: beam search relies on it when it decides to stop.
+"""
+
+
+def none(lengths: Tensor) -> Tensor:
+    """Rank by the log-probability itself."""
+    return torch.ones_like(lengths)
+
+
+def gnmt(alpha: float) -> LengthPenalty:
+    """lp(Y) = ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, equation 14); alpha 0 is no penalty.
+
+    Raises DecodingError where alpha is negative.
+    """
+    if not alpha >= 0:
+        raise DecodingError(f"the length penalty is {alpha}", fix="give a number that is not negative")
+    return lambda lengths: ((5 + lengths) / 6) ** alpha

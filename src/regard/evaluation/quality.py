@@ -1,0 +1,77 @@
+"""How good translations are: BLEU, chrF and TER by sacreBLEU, on detokenised text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+
+from regard.errors import DataError
+
+BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char"}  # written without spaces, or morphemes glued; others: 13a
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Scores of a set of hypotheses.
+
+    bleu: 0 to 100 (Papineni et al. 2002), cased.
+    chrf: 0 to 100 (Popović 2015), chrF2.
+    ter: edits per 100 words of the reference, 0 the best (Snover et al. 2006).
+    exact: the share, 0 to 1, of hypotheses that equal their reference.
+    signatures: sacreBLEU's signature of each of bleu, chrf and ter (Post 2018).
+    """
+
+    bleu: float
+    chrf: float
+    ter: float
+    exact: float
+    signatures: dict[str, str]
+
+
+def measure(hypotheses: Sequence[str], references: Sequence[str], *, target_language: str = "") -> Quality:
+    """All scores at once, of one reference a hypothesis. Raises DataError on unequal or no lines."""
+    _check(hypotheses, references)
+    metrics = {"bleu": _bleu(target_language), "chrf": CHRF(), "ter": TER()}
+    scores = {name: float(metric.corpus_score(hypotheses, [references]).score) for name, metric in metrics.items()}
+    return Quality(
+        **scores,
+        exact=exact(hypotheses, references),
+        signatures={name: str(metric.get_signature()) for name, metric in metrics.items()},
+    )
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[str], *, target_language: str = "") -> float:
+    """BLEU alone, as `measure` has it."""
+    _check(hypotheses, references)
+    return float(_bleu(target_language).corpus_score(hypotheses, [references]).score)
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """chrF alone, as `measure` has it."""
+    _check(hypotheses, references)
+    return float(CHRF().corpus_score(hypotheses, [references]).score)
+
+
+def exact(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """The share, 0 to 1, of hypotheses that equal their reference letter for letter."""
+    _check(hypotheses, references)
+    return sum(map(str.__eq__, hypotheses, references)) / len(references)
+
+
+def _bleu(target_language: str) -> BLEU:
+    language = target_language.lower().replace("_", "-").split("-")[0]
+    return BLEU(tokenize=BLEU_TOKENIZERS.get(language, "13a"), force=True)  # force: no advice on stderr
+
+
+def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    if len(hypotheses) != len(references):
+        raise DataError(
+            f"there are {len(hypotheses)} hypotheses and {len(references)} references",
+            fix="give one reference a hypothesis, in the same order",
+        )
+    if not references:
+        raise DataError("there is nothing to measure: no hypothesis and no reference", fix="give at least one line")

@@ -1,0 +1,260 @@
+"""The Transformer: Vaswani et al. 2017, "Attention Is All You Need" (arXiv 1706.03762).
+
+Encoder layer (section 3.1):   x = LayerNorm(x + Attention(x, x, x));  x = LayerNorm(x + FFN(x))
+Decoder layer:                 masked self-attention, then attention to the encoder's output, then FFN, each so.
+FFN (equation 2):              max(0, x W1 + b1) W2 + b2
+Embeddings (section 3.4):      one matrix for source, target and output, times sqrt(d) on the way in.
+Dropout (section 5.4):         on each sub-layer's output and on embeddings + positions.
+
+Deviations: attention's projections carry biases (the equations show none), as in the systems that
+share weights with this one. With two separate vocabularies, only target and output share a matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from regard.config import ModelConfig
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
+from regard.nn.attention import MultiHeadAttention
+from regard.nn.dropout import Dropout
+from regard.nn.position import SinusoidPositions
+from regard.symbols import PAD
+
+
+class Config(ModelConfig):
+    """Sizes; the defaults are the paper's base model (table 3)."""
+
+    architecture: Literal["transformer2017"] = "transformer2017"
+    encoder_layers: int = Field(6, ge=1)
+    decoder_layers: int = Field(6, ge=1)
+    d_model: int = Field(512, ge=2, multiple_of=2)
+    ff: int = Field(2048, ge=1)
+    heads: int = Field(8, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Config:
+        if self.d_model % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide d_model ({self.d_model})")
+        return self
+
+
+def base() -> Config:
+    """The paper's base model: 65 M parameters with its vocabulary of 37,000."""
+    return Config()
+
+
+def big() -> Config:
+    """The paper's big model; its English-French one has dropout 0.1."""
+    return Config(d_model=1024, ff=4096, heads=16, dropout=0.3)
+
+
+def small() -> Config:
+    """For some ten thousand pairs and a CPU."""
+    return Config(encoder_layers=3, decoder_layers=3, d_model=256, ff=1024, heads=4, dropout=0.2)
+
+
+PRESETS = {"base": base, "big": big, "small": small}
+
+
+class FeedForward(nn.Sequential):
+    """Equation 2, at each position apart: (N, T, D) to (N, T, D)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+
+
+class Embedding(nn.Module):
+    """Tokens to vectors times sqrt(d) plus positions, with dropout."""
+
+    def __init__(self, table: nn.Embedding, dropout: float) -> None:
+        super().__init__()
+        self.table = table
+        self.scale = math.sqrt(table.embedding_dim)
+        self.positions = SinusoidPositions(table.embedding_dim)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, tokens: Tensor, start: int = 0) -> Tensor:
+        """(N, T) tokens, the first at position `start`, to (N, T, D)."""
+        embedded: Tensor = self.dropout(self.positions(self.table(tokens) * self.scale, start))
+        return embedded
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each with its residual and norm."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(config.d_model, config.heads)
+        self.attention_norm = nn.LayerNorm(config.d_model)
+        self.ff = FeedForward(config.d_model, config.ff)
+        self.ff_norm = nn.LayerNorm(config.d_model)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, S, D) and its mask (B, S) to (B, S, D)."""
+        attended, _ = self.attention(x, *self.attention.project(x), mask=mask)
+        x = self.attention_norm(x + self.dropout(attended))
+        out: Tensor = self.ff_norm(x + self.dropout(self.ff(x)))
+        return out
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """One layer's keys and values over the target so far: each (N, H, t, D/H)."""
+
+    keys: Tensor
+    values: Tensor
+
+    def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
+        """Those of further positions behind these."""
+        return KeysValues(torch.cat((self.keys, keys), 2), torch.cat((self.values, values), 2))
+
+
+@dataclass(frozen=True)
+class SourceKeysValues(PerSource):
+    """One layer's keys and values over the source: each (N, H, S, D/H); computed once a source."""
+
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class Source(PerSource):
+    """What every step needs of the source: its mask (N, S) and each layer's keys and values."""
+
+    mask: Tensor
+    layers: tuple[SourceKeysValues, ...]
+
+
+@dataclass(frozen=True)
+class TransformerState(State):
+    """The target so far, as keys and values per layer; `length` tokens of it."""
+
+    source: Source
+    past: tuple[KeysValues, ...]
+    length: int
+
+
+class DecoderLayer(nn.Module):
+    """Masked self-attention, attention to the source, feed-forward."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(config.d_model, config.heads)
+        self.attention_norm = nn.LayerNorm(config.d_model)
+        self.source_attention = MultiHeadAttention(config.d_model, config.heads)
+        self.source_norm = nn.LayerNorm(config.d_model)
+        self.ff = FeedForward(config.d_model, config.ff)
+        self.ff_norm = nn.LayerNorm(config.d_model)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(
+        self, x: Tensor, past: KeysValues | None, source: SourceKeysValues, mask: Tensor, *, with_attention: bool
+    ) -> tuple[Tensor, KeysValues, Tensor | None]:
+        """Target positions x (N, T, D) to (N, T, D), their keys and values, and weights (N, H, T, S) if asked for.
+
+        Without a past, x is a whole target and each position sees only those before it; with one,
+        x is the one position behind it.
+        """
+        own = KeysValues(*self.attention.project(x))
+        if past is not None:
+            own = past.extend(own.keys, own.values)
+        attended, _ = self.attention(x, own.keys, own.values, causal=past is None)
+        x = self.attention_norm(x + self.dropout(attended))
+        attended, weights = self.source_attention(x, source.keys, source.values, mask=mask, with_weights=with_attention)
+        x = self.source_norm(x + self.dropout(attended))
+        return self.ff_norm(x + self.dropout(self.ff(x))), own, weights
+
+
+class TransformerEncoder(Encoder):
+    """N layers over the embedded source."""
+
+    def __init__(self, config: Config, table: nn.Embedding) -> None:
+        super().__init__()
+        self.embedding = Embedding(table, config.dropout)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
+        """(B, S) to a memory of the top layer's output, (B, S, D)."""
+        x = self.embedding(tokens)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return Memory(keys=x, values=x, mask=mask)
+
+
+class TransformerDecoder(Decoder[TransformerState]):
+    """N layers over the target so far; the output layer is the target's embedding."""
+
+    def __init__(self, config: Config, table: nn.Embedding) -> None:
+        super().__init__()
+        self.vocabulary = table.num_embeddings
+        self.embedding = Embedding(table, config.dropout)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+
+    def _source(self, memory: Memory) -> Source:
+        projected = (layer.source_attention.project(memory.values) for layer in self._decoder_layers())
+        return Source(memory.mask, tuple(SourceKeysValues(keys, values) for keys, values in projected))
+
+    def _decoder_layers(self) -> list[DecoderLayer]:
+        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+
+    def init_state(self, memory: Memory) -> TransformerState:
+        """No target yet; the source's keys and values for every layer."""
+        source = self._source(memory)
+        none_yet = source.layers[0].keys[:, :, :0]  # (N, H, 0, D/H)
+        return TransformerState(source, tuple(KeysValues(none_yet, none_yet) for _ in self.layers), length=0)
+
+    def advance(
+        self, tokens: Tensor, state: TransformerState, *, with_attention: bool = False
+    ) -> Advance[TransformerState]:
+        """Attention is the mean over the layers and heads of attention to the source."""
+        x = self.embedding(tokens.unsqueeze(1), start=state.length)  # (N, 1, D)
+        x, past, attention = self._run(x, state.source, state.past, with_attention)
+        state = TransformerState(state.source, past, state.length + 1)
+        return Advance(x.squeeze(1), state, None if attention is None else attention.squeeze(1))
+
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+        """All positions at once: (B, T) to features (B, T, D)."""
+        x, _, attention = self._run(self.embedding(tokens), self._source(memory), None, with_attention)
+        return Output(x, attention)
+
+    def _run(
+        self, x: Tensor, source: Source, past: tuple[KeysValues, ...] | None, with_attention: bool
+    ) -> tuple[Tensor, tuple[KeysValues, ...], Tensor | None]:
+        kept: list[KeysValues] = []
+        weights: list[Tensor] = []
+        for index, layer in enumerate(self._decoder_layers()):
+            before = None if past is None else past[index]
+            x, own, looked = layer(x, before, source.layers[index], source.mask, with_attention=with_attention)
+            kept.append(own)
+            if looked is not None:
+                weights.append(looked.mean(1))  # (N, T, S), over heads
+        return x, tuple(kept), torch.stack(weights).mean(0) if weights else None
+
+    def readout(self, features: Tensor) -> Tensor:
+        """(..., D) to (..., V) through the embedding matrix."""
+        return features @ self.embedding.table.weight.t()
+
+
+def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+    """A model with fresh weights: Xavier for matrices, N(0, 1/d) for embeddings."""
+    target = nn.Embedding(vocabularies.target, config.d_model, padding_idx=PAD)
+    source = target if vocabularies.joint else nn.Embedding(vocabularies.source, config.d_model, padding_idx=PAD)
+    model = Seq2Seq(TransformerEncoder(config, source), TransformerDecoder(config, target))
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=config.d_model**-0.5)
+            with torch.no_grad():
+                module.weight[PAD].zero_()
+    return model

@@ -1,0 +1,1 @@
+"""Parts that models are made of; they know neither text nor recipes."""

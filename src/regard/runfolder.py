@@ -1,0 +1,182 @@
+"""A run's folder: recipe, log, checkpoints, and which of them are the last and the best.
+
+recipe.toml    log.jsonl    lock
+checkpoints/step-000500/ ...
+last, best     symbolic links into checkpoints/
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from regard.errors import CheckpointError
+
+
+class RunFolder:
+    """The names in a run's folder, and the changes to it that have to be whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.recipe = path / "recipe.toml"
+        self.log = path / "log.jsonl"
+
+    @classmethod
+    def create(cls, path: Path) -> RunFolder:
+        """A new run in a folder that is missing or empty. Raises CheckpointError if it is neither."""
+        try:
+            there = {entry.name for entry in path.iterdir()} if path.exists() else set()
+            if there & {"recipe.toml", "checkpoints", "log.jsonl"}:
+                raise CheckpointError(
+                    "a run is already there",
+                    where=path,
+                    fix=f"go on with it by `regard train --resume {path}`, or choose another --out",
+                )
+            if there - {"lock"}:
+                raise CheckpointError("the folder is not empty", where=path, fix="choose another --out")
+            run = cls(path)
+            run.checkpoints.mkdir(parents=True)
+        except OSError as error:
+            raise CheckpointError(
+                f"a run cannot be put there: {error.strerror}", where=path, fix="choose another --out"
+            ) from None
+        return run
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint of a step."""
+        return self.checkpoints / f"step-{step:06d}"
+
+    @property
+    def last(self) -> Path | None:
+        """The checkpoint to go on from, if there is one."""
+        return self._follow("last")
+
+    @property
+    def best(self) -> Path | None:
+        """The checkpoint of the best score, if there is one."""
+        return self._follow("best")
+
+    def set_last(self, checkpoint: Path) -> None:
+        """Let `last` lead to a checkpoint of this run."""
+        self._point("last", checkpoint)
+
+    def set_best(self, checkpoint: Path) -> None:
+        """Let `best` lead to a checkpoint of this run."""
+        self._point("best", checkpoint)
+
+    def _follow(self, name: str) -> Path | None:
+        link = self.path / name
+        return link.resolve() if link.is_dir() else None
+
+    def _point(self, name: str, checkpoint: Path) -> None:
+        temporary = self.path / f"{name}.tmp-{os.getpid()}"
+        try:
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(Path("checkpoints") / checkpoint.name, target_is_directory=True)
+            temporary.replace(self.path / name)
+        except OSError as error:
+            raise CheckpointError(
+                f"`{name}` cannot be set: {error.strerror}",
+                where=self.path,
+                fix="the checkpoints are whole: use a folder that can be written to, on a disk with symbolic links",
+            ) from None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other process out of this run; the lock falls when this process ends, however it does.
+
+        Raises CheckpointError if another one is at work.
+        """
+        path = self.path / "lock"
+        try:
+            file = path.open("a+", encoding="utf-8")
+            _take(file, self.path)
+            self._end_replacements()
+        except OSError as error:
+            raise CheckpointError(
+                f"the run cannot be locked: {error.strerror}", where=path, fix="see that the folder can be written to"
+            ) from None
+        with file:
+            yield
+
+    def _end_replacements(self) -> None:
+        """Put back a checkpoint that was moved away for a new one which a kill kept from its place."""
+        for old in self.checkpoints.glob("step-*.tmp-*-old"):
+            place = old.with_name(old.name.partition(".")[0])
+            if not place.exists():
+                old.rename(place)
+
+    def prune(self, keep: set[Path]) -> None:
+        """Delete the checkpoints that are not in `keep`, not the last and not the best, and half-written ones.
+
+        Raises CheckpointError if the folder does not allow it.
+        """
+        kept = {checkpoint.name for checkpoint in (*keep, self.last, self.best) if checkpoint is not None}
+        try:
+            for entry in list(self.checkpoints.iterdir()):
+                if re.fullmatch(r"step-\d+", entry.name) and entry.name not in kept:
+                    # renamed first, so that what is half deleted is not taken for a checkpoint
+                    shutil.rmtree(entry.rename(entry.with_name(f"{entry.name}.tmp-{os.getpid()}-pruned")))
+                elif re.fullmatch(r"step-\d+\.tmp-.*", entry.name):
+                    shutil.rmtree(entry)
+        except OSError as error:
+            raise CheckpointError(
+                f"old checkpoints cannot be deleted: {error.strerror}",
+                where=self.checkpoints,
+                fix="see that the folder can be written to",
+            ) from None
+
+
+def _take(file: TextIO, run: Path) -> None:
+    import fcntl  # not on Windows, where the rest of this module is still of use
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise CheckpointError(
+            f"another process is at work in this run (process {holder})",
+            where=run,
+            fix="wait for it or stop it, or choose another --out",
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+
+
+def resolve(path: Path) -> Path:
+    """The checkpoint that a path means: a checkpoint itself, or a run's best one, else its last.
+
+    Raises CheckpointError if it means none.
+    """
+    if (path / "config.json").is_file():
+        return path
+    run = RunFolder(path)
+    chosen = run.best or run.last
+    if chosen is not None:
+        return chosen
+    if not path.exists():
+        near = difflib.get_close_matches(path.name, _names(path.parent), n=3, cutoff=0.5)
+        fix = f"did you mean {' or '.join(near)}?" if near else "give a run's folder or a checkpoint's"
+        raise CheckpointError("there is no such folder", where=path, fix=fix)
+    if run.recipe.is_file() or run.checkpoints.is_dir():
+        raise CheckpointError("the run has no checkpoint yet", where=path, fix="train it until it has one")
+    inside = [name for name in _names(path) if (path / name / "config.json").is_file()]
+    raise CheckpointError(
+        "this is neither a run (no best, no last) nor a checkpoint (no config.json)",
+        where=path,
+        fix=f"give one of the checkpoints in it: {', '.join(inside[:5])}" if inside else "give a run or a checkpoint",
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,1 @@
+"""Corpora, tokenizers and vocabularies; no tensors here."""

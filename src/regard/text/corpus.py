@@ -1,0 +1,164 @@
+"""A corpus: pairs of a source and its target, and an account of what was left aside."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from regard.errors import DataError
+from regard.text.drift import find_drift
+from regard.text.formats.plain import read_lines
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source, its target, and the line (from 1) on which they stand."""
+
+    source: str
+    target: str
+    line: int
+
+
+class Aside:
+    """Counts what was left aside, and why; the first five lines of each reason are kept."""
+
+    KEPT = 5
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._lines: dict[str, list[int]] = {}
+
+    def add(self, reason: str, line: int) -> None:
+        """One more pair left aside."""
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        lines = self._lines.setdefault(reason, [])
+        if len(lines) < self.KEPT:
+            lines.append(line)
+
+    @property
+    def count(self) -> int:
+        """How many pairs in all."""
+        return sum(self._counts.values())
+
+    def reasons(self) -> dict[str, list[int]]:
+        """The first lines of each reason."""
+        return {reason: list(lines) for reason, lines in self._lines.items()}
+
+    def report(self) -> list[str]:
+        """A sentence a reason: `3 pairs left aside: the source is blank (lines 4, 9, 12)`."""
+        return [self._sentence(reason) for reason in self._counts]
+
+    def _sentence(self, reason: str) -> str:
+        count, lines = self._counts[reason], self._lines[reason]
+        noun, place = ("pair", "line") if count == 1 else ("pairs", "lines")
+        shown = ", ".join(map(str, lines))
+        more = f" and {count - len(lines)} more" if count > len(lines) else ""
+        return f"{count} {noun} left aside: {reason} ({place} {shown}{more})"
+
+
+class Corpus(Protocol):
+    """What every reader of pairs offers; it may be iterated any number of times.
+
+    `aside` tells of the last iteration, and is whole once that has come to its end.
+    """
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        ...
+
+    @property
+    def aside(self) -> Aside:
+        """What the last iteration left aside."""
+        ...
+
+    def __iter__(self) -> Iterator[Pair]: ...
+
+
+@dataclass(frozen=True)
+class PairList:
+    """A corpus held in memory."""
+
+    name: str
+    pairs: Sequence[Pair] = field(repr=False)
+    aside: Aside = field(default_factory=Aside, repr=False, compare=False)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+class ParallelText:
+    """Two plain files, line n of one translating line n of the other."""
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self.source = source
+        self.target = target
+        self.aside = Aside()
+
+    @property
+    def name(self) -> str:
+        """The names of both files."""
+        return f"{self.source.name} | {self.target.name}"
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Every pair with text on both sides, stripped; the others are counted in `aside`.
+
+        Both files are read through before the first pair. Raises DataError where they cannot be
+        read, have unequal numbers of lines, or hold no pair with text.
+        """
+        self.aside = aside = Aside()
+        self._check()
+        any_text = False
+        lines = zip(read_lines(self.source), read_lines(self.target), strict=True)
+        for number, (source, target) in enumerate(lines, start=1):
+            source, target = source.strip(), target.strip()
+            if source and target:
+                any_text = True
+                yield Pair(source, target, number)
+            else:
+                side = "both sides are" if not source and not target else "the target is" if source else "the source is"
+                aside.add(f"{side} blank", number)
+        if not any_text:
+            raise DataError(
+                "no line has text on both sides",
+                where=f"{self.source} | {self.target}",
+                fix="check that the two files belong together",
+            )
+
+    def _check(self) -> None:
+        source, target = _line_lengths(self.source), _line_lengths(self.target)
+        for path, lengths in ((self.source, source), (self.target, target)):
+            if not lengths:
+                raise DataError("the file is empty", where=path, fix="name a file with text")
+        if len(source) != len(target):
+            raise _unequal(self, source, target)
+
+
+def _line_lengths(path: Path) -> "array[int]":
+    return array("L", (len(line.strip()) for line in read_lines(path)))
+
+
+def _unequal(text: ParallelText, source: Sequence[int], target: Sequence[int]) -> DataError:
+    what = f"the sides have unequal numbers of lines: {len(source)} in {text.source}, {len(target)} in {text.target}"
+    shorter, longer = (text.source, text.target) if len(source) < len(target) else (text.target, text.source)
+    fewer, more = sorted((len(source), len(target)))
+    line = find_drift(source, target)
+    if line is None:
+        return DataError(
+            what, where=f"{text.source} | {text.target}", fix="give two files whose line n translate one another"
+        )
+    if line > fewer:
+        return DataError(
+            f"{what}; they go together up to the end of the shorter one, which lacks lines {line} to {more}",
+            where=f"{shorter}:{fewer}",
+            fix=f"complete {shorter.name}, or cut {longer.name} after line {fewer}",
+        )
+    return DataError(
+        f"{what}; they seem to drift apart near line {line}",
+        where=f"{longer}:{line}",
+        fix="compare the files around that line: one has a line that the other lacks, or one divided in two",
+    )

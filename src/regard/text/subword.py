@@ -1,0 +1,148 @@
+"""Subwords by SentencePiece (Kudo and Richardson, 2018): unigram (Kudo, 2018) or BPE (Sennrich et al., 2016)."""
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import sentencepiece
+
+from regard.errors import CheckpointError, ConfigError, DataError
+from regard.symbols import BOS, EOS, PAD, SPECIAL, UNK
+from regard.text.lines import fold_spaces
+
+SubwordKind = Literal["unigram", "bpe"]
+
+SPACE = "▁"  # SentencePiece's way to write a space: a text that holds the character itself needs care
+_RESERVED = str.maketrans(dict.fromkeys("▁▅\0", " "))  # its trainer drops or misreads a sentence with one of these
+
+WHOLE_ALPHABET = 256  # characters; up to so many, each has a piece of its own
+COVERAGE = 0.9995  # of running characters in a larger alphabet; rarer ones are spelt in bytes
+THREADS = 4  # a constant, as the sums of unigram training depend on it
+
+
+class SubwordTokenizer:
+    """Pieces of words, falling back to bytes: no text has an unknown token.
+
+    White space is folded, and a space put before the text, by this class rather than by
+    SentencePiece, whose own normalisation is off: so the character `▁` can be told from a space.
+    """
+
+    def __init__(self, model: bytes, kind: SubwordKind) -> None:
+        """`model` is SentencePiece's own format; ValueError where it is not one made by `train`."""
+        self.kind = kind
+        if not model:
+            raise ValueError("the model is empty")
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise ValueError(f"not a SentencePiece model ({error})") from None
+        spelt = [f"<0x{byte:02X}>" for byte in SPACE.encode()]
+        self._space_ids: list[int] = [self._processor.piece_to_id(piece) for piece in spelt]
+        if UNK in self._space_ids or tuple(self._processor.id_to_piece(list(range(len(SPECIAL))))) != SPECIAL:
+            raise ValueError(f"the model lacks bytes, or its pieces do not begin with {', '.join(SPECIAL)}")
+
+    @classmethod
+    def train(cls, sentences: Sequence[str], size: int, kind: SubwordKind, *, text: str = "the text") -> Self:
+        """Learns exactly `size` ids. The same sentences give the same tokenizer; `text` names them in errors.
+
+        Raises ConfigError where `size` is not one that these sentences allow, naming the nearest
+        that is, and DataError where there is no text.
+        """
+        folded = [fold_spaces(sentence.translate(_RESERVED)) for sentence in sentences]
+        spaced = [f" {sentence}" for sentence in folded if sentence]
+        if not spaced:
+            raise DataError(f"there are no words in {text} to learn subwords from", fix="check the corpus")
+        alphabet = len(set().union(*spaced))
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(spaced),
+                model_writer=model,
+                vocab_size=size,
+                character_coverage=1.0 if alphabet <= WHOLE_ALPHABET else COVERAGE,
+                **_settings(kind),
+            )
+        except RuntimeError as error:
+            raise _training_error(str(error), size, text) from None
+        return cls(model.getvalue(), kind)
+
+    @property
+    def size(self) -> int:
+        """Ids in all, the special ones included."""
+        return int(self._processor.get_piece_size())
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
+        folded = fold_spaces(text).encode("utf-8", errors="replace").decode("utf-8")
+        if not folded:
+            return []
+        first, *others = f" {folded}".split(SPACE)
+        ids: list[int] = self._processor.encode(first)
+        for part in others:
+            ids += self._space_ids
+            ids += self._processor.encode(part)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """One line of text, white space folded; PAD, BOS and EOS are skipped."""
+        return fold_spaces(self._processor.decode([int(id) for id in ids if id > EOS]))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The piece of each id: `▁Ein`, `<0xC3>`."""
+        return [str(self._processor.id_to_piece(int(id))) for id in ids]
+
+    def save(self, folder: Path, name: str) -> None:
+        """Writes one file that `load` and SentencePiece read."""
+        _model_file(folder, name).write_bytes(self._processor.serialized_model_proto())
+
+    @classmethod
+    def load(cls, folder: Path, name: str, kind: SubwordKind) -> Self:
+        """What `save` wrote. Raises CheckpointError."""
+        path = _model_file(folder, name)
+        try:
+            return cls(path.read_bytes(), kind)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"the tokenizer cannot be read: {error}", where=path, fix="restore the file from the run it came from"
+            ) from None
+
+
+def _model_file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.model"
+
+
+def _settings(kind: SubwordKind) -> dict[str, Any]:
+    return {
+        "model_type": kind,
+        "byte_fallback": True,
+        "pad_id": PAD,
+        "bos_id": BOS,
+        "eos_id": EOS,
+        "unk_id": UNK,
+        "unk_surface": SPECIAL[UNK],
+        "normalization_rule_name": "identity",
+        "add_dummy_prefix": False,
+        "remove_extra_whitespaces": False,
+        "max_sentence_length": 2**30,  # bytes; longer ones would be skipped
+        "num_threads": THREADS,
+        "minloglevel": 2,
+    }
+
+
+def _training_error(message: str, size: int, text: str) -> ConfigError | DataError:
+    where = "tokenizer.vocabulary_size"
+    if most := re.search(r"too high.*<= (\d+)", message):
+        return ConfigError(
+            f"a vocabulary of {size} is more than {text} gives: there are subwords for {most[1]} at most",
+            where=where,
+            fix=f"set it to {most[1]} or less, or choose another tokenizer.kind",
+        )
+    if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return ConfigError(
+            f"a vocabulary of {size} is too small: the bytes and the characters of {text} alone take {least[1]}",
+            where=where,
+            fix=f"set it to {least[1]} or more, or choose another tokenizer.kind",
+        )
+    return DataError(f"SentencePiece cannot learn from {text}: {message}", fix="check the corpus")

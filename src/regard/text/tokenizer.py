@@ -1,0 +1,146 @@
+"""How text becomes ids and ids become text again: the protocol, both sides together, training and files."""
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+from regard.config import TokenizerConfig
+from regard.errors import CheckpointError, DataError
+from regard.text.elementary import ByteTokenizer, CharacterTokenizer, WordTokenizer
+from regard.text.subword import SubwordTokenizer
+
+MOST_PAIRS = 1_000_000  # that a tokenizer learns from; of more, a random sample
+FILE = "tokenizer.json"
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back.
+
+    decode(encode(text)) is the text: exact for characters and bytes (line breaks become spaces),
+    with white space folded for words and subwords. Text never becomes a special id, save UNK for
+    characters and words that training lacked.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Its name in a recipe's `tokenizer.kind`."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Ids in all, the four special ones included."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without BOS and EOS."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Always one line of text; PAD, BOS and EOS are skipped."""
+        ...
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The written form of each id, for display."""
+        ...
+
+    def save(self, folder: Path, name: str) -> None:
+        """Writes what it needs into files whose names begin with `name`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tokenizers:
+    """Both sides' tokenizers; one and the same object where they are joint."""
+
+    source: Tokenizer
+    target: Tokenizer
+    joint: bool
+
+    def save(self, folder: Path) -> None:
+        """Writes `tokenizer.json` and the files that it names."""
+        names = {"source": "tokenizer", "target": "tokenizer"}
+        if not self.joint:
+            names = {"source": "tokenizer.source", "target": "tokenizer.target"}
+            self.target.save(folder, names["target"])
+        self.source.save(folder, names["source"])
+        table = {"kind": self.source.kind, "joint": self.joint, **names}
+        (folder / FILE).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote. Raises CheckpointError."""
+        path = folder / FILE
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+            kind, joint, names = table["kind"], table["joint"], (table["source"], table["target"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _broken(path, f"{type(error).__name__}: {error}") from None
+        if not isinstance(joint, bool) or any(not isinstance(name, str) for name in names):
+            raise _broken(path, "its values are not of the right types")
+        source = _load(folder, names[0], kind)
+        return cls(source, source if joint else _load(folder, names[1], kind), joint)
+
+
+def _load(folder: Path, name: str, kind: object) -> Tokenizer:
+    match kind:
+        case "unigram" | "bpe":
+            return SubwordTokenizer.load(folder, name, kind)
+        case "character":
+            return CharacterTokenizer.load(folder, name)
+        case "word":
+            return WordTokenizer.load(folder, name)
+        case "byte":
+            return ByteTokenizer()
+    raise _broken(folder / FILE, f"there is no tokenizer of the kind {kind!r}")
+
+
+def _broken(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"the tokenizer cannot be read: {reason}", where=path, fix="restore the file from the run it came from"
+    )
+
+
+def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) -> Tokenizers:
+    """Both sides' tokenizers, learned from (source, target) texts, which are gone through once.
+
+    The same pairs give the same tokenizers. Raises ConfigError where the vocabulary's size does not
+    suit the text, and DataError where there is no text.
+    """
+    kind, size = config.kind, config.vocabulary_size
+    if kind == "byte":
+        bytewise = ByteTokenizer()
+        return Tokenizers(bytewise, bytewise, config.joint)
+    kept = _sample(pairs)
+    if not kept:
+        raise DataError("there are no pairs to learn a tokenizer from", fix="check the corpus")
+    sources, targets = zip(*kept, strict=True)
+    if config.joint:
+        both = _train(kind, size, [*sources, *targets], "the text of both sides")
+        return Tokenizers(both, both, joint=True)
+    source = _train(kind, size, sources, "the source side's text")
+    return Tokenizers(source, _train(kind, size, targets, "the target side's text"), joint=False)
+
+
+def _train(
+    kind: Literal["unigram", "bpe", "character", "word"], size: int, sentences: Sequence[str], text: str
+) -> Tokenizer:
+    if kind == "character":
+        return CharacterTokenizer.train(sentences, size)
+    if kind == "word":
+        return WordTokenizer.train(sentences, size)
+    return SubwordTokenizer.train(sentences, size, kind, text=text)
+
+
+def _sample(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """All pairs, or MOST_PAIRS of them, each as likely as another (Vitter, 1985, Algorithm R)."""
+    kept: list[tuple[str, str]] = []
+    dice = random.Random(0)
+    for number, pair in enumerate(pairs):
+        if number < MOST_PAIRS:
+            kept.append(pair)
+        elif (place := dice.randrange(number + 1)) < MOST_PAIRS:
+            kept[place] = pair
+    return kept

@@ -1,0 +1,176 @@
+"""Test doubles: a decoder that follows a script, a tiny model, and the search that tries everything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard.contract import Advance, Decoder, Encoder, Memory, PerSource, Seq2Seq, State
+from regard.decoding.penalties import LengthPenalty
+from regard.symbols import BOS, EOS
+
+Prefix = tuple[int, ...]
+Script = Callable[[int, Prefix], Sequence[float]]
+"""The number of a sentence and the tokens so far, without BOS, to the V next tokens' logits."""
+
+
+@dataclass(frozen=True)
+class ScriptedSource(PerSource):
+    number: Tensor  # (N,)
+    mask: Tensor  # (N, S)
+
+
+@dataclass(frozen=True)
+class ScriptedState(State):
+    source: ScriptedSource
+    fed: Tensor  # (N, t), BOS first
+
+
+class ScriptedDecoder(Decoder[ScriptedState]):
+    """Follows a script; at each step its whole attention is on the position numbered as the token it is fed."""
+
+    def __init__(self, script: Script, vocabulary: int) -> None:
+        super().__init__()
+        self.script = script
+        self.vocabulary = vocabulary
+        self.rows: list[int] = []  # how many rows each step had
+
+    def init_state(self, memory: Memory) -> ScriptedState:
+        source = ScriptedSource(memory.keys[:, 0, 0].long(), memory.mask)
+        return ScriptedState(source, source.number.new_zeros(len(source.number), 0))
+
+    def advance(self, tokens: Tensor, state: ScriptedState, *, with_attention: bool = False) -> Advance[ScriptedState]:
+        fed = torch.cat((state.fed, tokens[:, None]), 1)
+        self.rows.append(len(tokens))
+        logits = [
+            self.script(number, tuple(prefix[1:]))
+            for number, prefix in zip(state.source.number.tolist(), fed.tolist(), strict=True)
+        ]
+        attention = None
+        if with_attention:
+            attention = nn.functional.one_hot(tokens, state.source.mask.shape[1]).double()
+        return Advance(torch.tensor(logits, dtype=torch.float64), ScriptedState(state.source, fed), attention)
+
+    def readout(self, features: Tensor) -> Tensor:
+        return features
+
+
+def scripted_memory(lengths: Sequence[int]) -> Memory:
+    """One sentence, with its number, for each length."""
+    width = max(lengths)
+    numbers = torch.arange(len(lengths)).double()[:, None, None].expand(-1, width, 1)
+    return Memory(numbers, numbers, torch.arange(width) < torch.tensor(lengths)[:, None])
+
+
+def table_script(table: Mapping[Prefix, Mapping[int, float]], vocabulary: int) -> Script:
+    """A script from each prefix's probabilities by token; tokens left out have none.
+
+    A prefix that the table lacks cannot be reached; a row of the beam that is none may still ask for it.
+    """
+
+    def script(_: int, prefix: Prefix) -> list[float]:
+        row = table.get(prefix, {EOS: 1.0})
+        return [math.log(row[token]) if row.get(token) else -math.inf for token in range(vocabulary)]
+
+    return script
+
+
+def random_script(seed: int, vocabulary: int, scale: float = 2.0) -> Script:
+    """Logits that depend on the sentence and on all of the prefix."""
+    made: dict[tuple[int, Prefix], list[float]] = {}
+
+    def script(sentence: int, prefix: Prefix) -> list[float]:
+        key = (sentence, prefix)
+        if key not in made:
+            number = seed
+            for part in (sentence, *prefix):
+                number = (number * 1000003 + part + 17) % (2**31 - 1)
+            generator = torch.Generator().manual_seed(number)
+            logits: list[float] = (scale * torch.randn(vocabulary, generator=generator, dtype=torch.float64)).tolist()
+            made[key] = logits
+        return made[key]
+
+    return script
+
+
+def brute_force(
+    next_log_probabilities: Callable[[Prefix], Sequence[float]], limit: int, penalty: LengthPenalty
+) -> list[tuple[float, float, Prefix]]:
+    """Every hypothesis that ends in EOS within `limit` steps as (score, log-probability, tokens), best first."""
+    found: list[tuple[float, float, Prefix]] = []
+
+    def visit(prefix: Prefix, total: float) -> None:
+        row = next_log_probabilities(prefix)
+        length = len(prefix) + 1
+        ended = total + row[EOS]
+        found.append((ended / float(penalty(torch.tensor(float(length), dtype=torch.float64))), ended, prefix))
+        if length < limit:
+            for token in range(EOS + 1, len(row)):
+                visit((*prefix, token), total + row[token])
+
+    visit((), 0.0)
+    return sorted(found, reverse=True)
+
+
+class TinyEncoder(Encoder):
+    def __init__(self, vocabulary: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
+        embedded = self.embedding(tokens) * mask[:, :, None]
+        return Memory(embedded, embedded, mask, (embedded.sum(1) / mask.sum(1, keepdim=True),))
+
+
+@dataclass(frozen=True)
+class TinyState(State):
+    memory: Memory
+    hidden: Tensor
+
+
+class TinyDecoder(Decoder[TinyState]):
+    def __init__(self, vocabulary: int, width: int) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.cell = nn.GRUCell(2 * width, width)
+        self.output = nn.Linear(2 * width, vocabulary)
+
+    def init_state(self, memory: Memory) -> TinyState:
+        return TinyState(memory, memory.final[0])
+
+    def advance(self, tokens: Tensor, state: TinyState, *, with_attention: bool = False) -> Advance[TinyState]:
+        scores = (state.memory.keys @ state.hidden[:, :, None]).squeeze(2)
+        weights = scores.masked_fill(~state.memory.mask, -math.inf).softmax(1)
+        context = (weights[:, None] @ state.memory.values).squeeze(1)
+        hidden = self.cell(torch.cat((self.embedding(tokens), context), 1), state.hidden)
+        features = torch.cat((hidden, context), 1)
+        return Advance(features, TinyState(state.memory, hidden), weights if with_attention else None)
+
+    def readout(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.output(features)
+        return logits
+
+
+def tiny_model(seed: int = 1, *, source: int = 9, target: int = 8, width: int = 6) -> Seq2Seq:
+    """A recurrent model with attention, in float64, that is far from uniform."""
+    model = Seq2Seq(TinyEncoder(source, width), TinyDecoder(target, width)).double().eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return model
+
+
+def as_batch(sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Token sequences of any lengths to (B, S), padded."""
+    return nn.utils.rnn.pad_sequence([torch.tensor(sequence, dtype=torch.long) for sequence in sequences], True)
+
+
+def start_with_bos(targets: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Targets without EOS to decoder input and output, both (B, T)."""
+    return as_batch([[BOS, *target] for target in targets]), as_batch([[*target, EOS] for target in targets])

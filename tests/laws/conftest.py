@@ -1,0 +1,73 @@
+"""Every law is put to every architecture: tiny, in float64, with weights far from uniform predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from tests.doubles import as_batch
+from torch import Tensor, nn
+
+from regard.contract import Seq2Seq, Vocabularies
+from regard.models import ARCHITECTURES
+
+TINY: dict[str, dict[str, int | float]] = {
+    "bahdanau2014": {"hidden": 12, "embedding": 10, "alignment": 8, "maxout": 7, "dropout": 0.0},
+    "transformer2017": {
+        "d_model": 16,
+        "ff": 32,
+        "heads": 2,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "dropout": 0.0,
+    },
+}
+
+# The noise on matrices, times sqrt(fan in), and the seed of a model that passes test_lively.py. A residual network
+# takes little noise: its sublayers would drown the target.
+NOISE = {"bahdanau2014": (2.0, 15), "transformer2017": (0.5, 15)}
+
+Build = Callable[[int], Seq2Seq]
+
+
+def tiny(name: str, target: int) -> Seq2Seq:
+    """The architecture over 9 source and `target` target tokens, with noise on all weights."""
+    architecture = ARCHITECTURES[name]
+    noise, seed = NOISE[name]
+    config = architecture.config(**{**architecture.presets["small"]().model_dump(), **TINY[name]})
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = architecture.build(config, Vocabularies(source=9, target=target)).double().eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                scale = 0.2 if parameter.dim() == 1 else noise * parameter.shape[-1] ** -0.5
+                parameter.add_(scale * torch.randn_like(parameter))
+            for module in model.modules():
+                if isinstance(module, nn.Embedding):
+                    module.weight.add_(torch.randn_like(module.weight))
+    return model.requires_grad_(False)
+
+
+@pytest.fixture(params=sorted(ARCHITECTURES))
+def build(request: pytest.FixtureRequest) -> Build:
+    """A target vocabulary's size to a model of each architecture in turn."""
+    name = str(request.param)
+    return lambda target: tiny(name, target)
+
+
+@pytest.fixture
+def model(build: Build) -> Seq2Seq:
+    return build(8)
+
+
+@pytest.fixture
+def sources() -> Tensor:
+    """(B, S) of mixed lengths, the longest neither first nor last."""
+    return as_batch([[4, 5, 2], [8, 7, 3, 3, 6, 2], [2], [6, 4, 4, 5, 2]])
+
+
+@pytest.fixture
+def targets() -> Tensor:
+    """(B, T) decoder input, for the sources."""
+    return torch.tensor([[1, 4, 5, 3, 7], [1, 3, 3, 6, 4], [1, 7, 4, 5, 5], [1, 6, 6, 3, 4]])

@@ -1,0 +1,93 @@
+"""Laws of search over every decoder: what it finds, what it says of it, and that company changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.doubles import Prefix, brute_force, start_with_bos
+from tests.laws.conftest import Build
+from torch import Tensor
+
+from regard.contract import Seq2Seq
+from regard.decoding.beam import beam_search
+from regard.decoding.ensemble import ensemble
+from regard.decoding.greedy import greedy
+from regard.decoding.hypothesis import Hypothesis
+from regard.decoding.penalties import gnmt
+from regard.decoding.scoring import forced_scores
+from regard.symbols import BOS, PAD
+
+LIMITS = [9, 4, 7, 12]
+
+
+def search(model: Seq2Seq, sources: Tensor, limits: list[int], beam_size: int = 3) -> list[list[Hypothesis]]:
+    return beam_search(
+        model.decoder,
+        model.encode(sources),
+        limits,
+        beam_size=beam_size,
+        top_beams=beam_size,
+        penalty=gnmt(0.6),
+        with_attention=True,
+    )
+
+
+def assert_same(some: list[Hypothesis], others: list[Hypothesis]) -> None:
+    assert [(one.tokens, one.finished) for one in some] == [(one.tokens, one.finished) for one in others]
+    for one, other in zip(some, others, strict=True):
+        assert one.log_probability == pytest.approx(other.log_probability, rel=1e-9)
+        assert one.score == pytest.approx(other.score, rel=1e-9)
+        torch.testing.assert_close(one.attention, other.attention)
+
+
+def test_greedy_search_is_a_beam_of_one(model: Seq2Seq, sources: Tensor) -> None:
+    ones = greedy(model.decoder, model.encode(sources), LIMITS, penalty=gnmt(0.6), with_attention=True)
+    for one, beams in zip(ones, search(model, sources, LIMITS, beam_size=1), strict=True):
+        assert_same([one], beams)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_a_wide_beam_is_brute_force(build: Build, sources: Tensor, alpha: float) -> None:
+    model, limit, penalty = build(6), 4, gnmt(alpha)
+    found = beam_search(
+        model.decoder, model.encode(sources), [limit] * len(sources), beam_size=40, top_beams=5, penalty=penalty
+    )
+    for source, hypotheses in zip(sources, found, strict=True):
+        own = source[source.ne(PAD)][None]
+
+        def row(prefix: Prefix, own: Tensor = own) -> list[float]:
+            logits = model(own, torch.tensor([[BOS, *prefix]]))[0, -1]
+            after: list[float] = logits.log_softmax(0).tolist()
+            return after
+
+        best = brute_force(row, limit, penalty)[:5]
+        assert [one.tokens for one in hypotheses] == [tokens for _, _, tokens in best]
+        assert [one.score for one in hypotheses] == pytest.approx([score for score, _, _ in best])
+
+
+def test_a_hypothesis_has_the_log_probability_that_the_model_gives_it(model: Seq2Seq, sources: Tensor) -> None:
+    hypotheses = [(row, one) for row, found in enumerate(search(model, sources, LIMITS)) for one in found]
+    finished = [(row, one) for row, one in hypotheses if one.finished]
+    assert finished
+    scores = forced_scores(
+        model, sources[[row for row, _ in finished]], *start_with_bos([one.tokens for _, one in finished])
+    )
+    assert [one.log_probability for _, one in finished] == pytest.approx(scores.tolist())
+
+
+def test_an_ensemble_of_copies_is_the_model(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    copies = ensemble([model, model, model])
+    torch.testing.assert_close(copies(sources, targets), model(sources, targets).log_softmax(-1))
+    for one, other in zip(search(copies, sources, LIMITS), search(model, sources, LIMITS), strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_what_is_found_does_not_depend_on_the_batch(model: Seq2Seq, sources: Tensor, size: int) -> None:
+    sources, limits = torch.cat((sources, sources.flip(0))), LIMITS + LIMITS[::-1]
+    together = search(model, sources, limits)
+    for start in range(0, len(sources), size):
+        some = sources[start : start + size]
+        some = some[:, : int(some.ne(PAD).sum(1).max())]
+        for alone, same in zip(search(model, some, limits[start : start + size]), together[start:], strict=False):
+            assert_same(alone, same)

@@ -1,0 +1,48 @@
+"""Laws of the source: padding is nothing, neighbours are nobody, attention is a distribution over what is real."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from regard.contract import Seq2Seq
+from regard.symbols import PAD
+
+
+def test_more_padding_changes_nothing(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    width = sources.shape[1]
+    plain = model.features(sources, targets, with_attention=True)
+    padded = model.features(nn.functional.pad(sources, (0, 3), value=PAD), targets, with_attention=True)
+    assert plain.attention is not None and padded.attention is not None
+    torch.testing.assert_close(padded.features, plain.features)
+    torch.testing.assert_close(padded.attention[..., :width], plain.attention)
+    assert padded.attention[..., width:].eq(0).all()
+
+
+def test_a_row_ignores_its_neighbours(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    together = model(sources, targets)
+    for row, source in enumerate(sources):
+        alone = model(source[source.ne(PAD)][None], targets[row : row + 1])
+        torch.testing.assert_close(alone[0], together[row])
+
+
+def test_every_source_token_counts(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    before = model(sources, targets)
+    for position in range(sources.shape[1]):
+        real = sources[:, position].ne(PAD)
+        changed = sources.clone()
+        changed[:, position] = torch.where(real, torch.where(sources[:, position].eq(5), 6, 5), PAD)
+        moved = (model(changed, targets) - before).abs().flatten(1).amax(1)
+        assert moved[real].gt(1e-6).all()
+        assert moved[~real].eq(0).all()
+
+
+def test_attention_is_a_distribution_over_real_positions(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    attention = model.features(sources, targets, with_attention=True).attention
+    assert attention is not None
+    assert attention.shape == (*targets.shape, sources.shape[1])
+    assert attention.ge(0).all()
+    torch.testing.assert_close(attention.sum(-1), torch.ones_like(attention[..., 0]))
+    padding = sources.eq(PAD)[:, None].expand_as(attention)
+    assert padding.any()
+    assert attention[padding].eq(0).all()

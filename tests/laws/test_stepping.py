@@ -1,0 +1,114 @@
+"""Laws of the decoder's state: a step at a time is a whole target, and a state is a value."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regard.contract import Seq2Seq, State
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from tensors(part)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from tensors(getattr(value, field.name))
+
+
+def after(model: Seq2Seq, sources: Tensor, targets: Tensor, steps: int) -> State:
+    state: State = model.decoder.init_state(model.encode(sources))
+    for column in targets[:, :steps].unbind(1):
+        state = model.decoder.advance(column, state).state
+    return state
+
+
+def test_forward_is_the_scan_of_advance(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    whole = model.features(sources, targets, with_attention=True)
+    state = model.decoder.init_state(model.encode(sources))
+    for position, column in enumerate(targets.unbind(1)):
+        advanced = model.decoder.advance(column, state, with_attention=True)
+        state = advanced.state
+        torch.testing.assert_close(advanced.features, whole.features[:, position])
+        assert whole.attention is not None
+        torch.testing.assert_close(advanced.attention, whole.attention[:, position])
+
+
+def test_attention_is_given_only_when_asked_for_and_changes_nothing(
+    model: Seq2Seq, sources: Tensor, targets: Tensor
+) -> None:
+    plain = model.features(sources, targets)
+    assert plain.attention is None
+    torch.testing.assert_close(plain.features, model.features(sources, targets, with_attention=True).features)
+    state = after(model, sources, targets, 2)
+    step = model.decoder.step(targets[:, 2], state)
+    assert step.attention is None
+    torch.testing.assert_close(step.logits, model.decoder.step(targets[:, 2], state, with_attention=True).logits)
+
+
+def test_select_commutes_with_step(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    rows = torch.tensor([2, 0, 2, 3, 1, 1])
+    for steps in range(3):
+        state = after(model, sources, targets, steps)
+        chosen = state.select(rows)
+        for position in (steps, steps + 1):
+            step = model.decoder.step(targets[:, position], state, with_attention=True)
+            same = model.decoder.step(targets[rows, position], chosen, with_attention=True)
+            assert step.attention is not None
+            torch.testing.assert_close(same.logits, step.logits[rows])
+            torch.testing.assert_close(same.attention, step.attention[rows])
+            state, chosen = step.state, same.state
+
+
+def test_reorder_is_select_within_a_beam(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    beams = torch.arange(3).repeat_interleave(3)  # three sentences of three rows
+    state = model.decoder.init_state(model.encode(sources[:3]))
+    state = model.decoder.advance(targets[:3, 0], state).state.select(beams)
+    state = model.decoder.advance(torch.tensor([3, 4, 5, 6, 7, 3, 4, 5, 6]), state).state
+    rows = torch.tensor([1, 1, 0, 5, 3, 4, 8, 8, 8])
+    tokens = torch.tensor([4, 5, 6, 7, 3, 3, 5, 5, 7])
+    reordered, selected = state.reorder(rows), state.select(rows)
+    for _ in range(2):
+        one = model.decoder.step(tokens, reordered, with_attention=True)
+        other = model.decoder.step(tokens, selected, with_attention=True)
+        unmoved = model.decoder.step(tokens, state)
+        torch.testing.assert_close(one.logits, other.logits)
+        torch.testing.assert_close(one.attention, other.attention)
+        moved = rows.ne(torch.arange(9))
+        assert (one.logits - unmoved.logits)[moved].abs().amax(1).gt(1e-6).all()
+        reordered, selected, state = one.state, other.state, unmoved.state
+
+
+def test_a_step_does_not_touch_its_state(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    state = after(model, sources, targets, 2)
+    before = copy.deepcopy(state)
+    first = model.decoder.step(targets[:, 2], state)
+    model.decoder.step(targets[:, 3], state)
+    model.decoder.step(targets[:, 3], first.state)
+    compared = list(zip(tensors(state), tensors(before), strict=True))
+    assert compared
+    assert all(now.equal(then) for now, then in compared)
+    assert model.decoder.step(targets[:, 2], state).logits.equal(first.logits)
+
+
+def test_causality(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    before = model.features(sources, targets).features
+    for position in range(targets.shape[1]):
+        changed = targets.clone()
+        changed[:, position] = torch.where(targets[:, position].eq(3), 4, 3)
+        now = model.features(sources, changed).features
+        torch.testing.assert_close(now[:, :position], before[:, :position])
+        assert (now - before)[:, position].abs().amax(1).gt(1e-6).all()
+
+
+def test_training_without_dropout_is_evaluation(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    evaluated = model(sources, targets)
+    torch.testing.assert_close(model.train()(sources, targets), evaluated)

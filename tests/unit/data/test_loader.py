@@ -1,0 +1,132 @@
+import gzip
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regard.data.batch import Batch
+from regard.data.loader import Loader, Position
+from regard.data.store import PairStore
+from regard.errors import DataError
+from regard.symbols import EOS, PAD
+
+SHARED = Path(__file__).parents[3] / "../shared/data"
+
+lengths = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=60)
+FIRST = 4  # the first id that is not special
+
+
+def store_of(sizes: Sequence[tuple[int, int]]) -> PairStore:
+    """Pairs of given lengths; every source and target is made of its pair's number."""
+    pairs = [([FIRST + n] * source, [FIRST + n] * target) for n, (source, target) in enumerate(sizes)]
+    with tempfile.TemporaryDirectory() as folder:  # what is mapped stays readable when its file is gone
+        return PairStore.write(Path(folder), "train", pairs)
+
+
+def rows(batch: Batch) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The pairs of a batch as they were stored."""
+    return [
+        tuple(tuple(i for i in side.tolist() if i not in (EOS, PAD)) for side in pair)  # type: ignore[misc]
+        for pair in zip(batch.source, batch.target_out, strict=True)
+    ]
+
+
+def stream(loader: Loader, count: int) -> list[list[tuple[tuple[int, ...], tuple[int, ...]]]]:
+    return [rows(batch) for batch in islice(loader, count)]
+
+
+def mixed(count: int = 150) -> PairStore:
+    return store_of([(n * 7 % 23, n * 5 % 19) for n in range(count)])
+
+
+@given(sizes=lengths, budget=st.integers(1, 200), seed=st.integers(0, 5))
+def test_every_pair_comes_once_an_epoch(sizes: list[tuple[int, int]], budget: int, seed: int) -> None:
+    store = store_of(sizes)
+    loader = Loader(store, budget, seed)
+    stored = Counter((tuple(store.source(n).tolist()), tuple(store.target(n).tolist())) for n in range(len(store)))
+    for epoch in range(2):
+        assert loader.position == Position(epoch, 0)
+        epoch_rows = [row for batch in stream(loader, loader.batches_per_epoch) for row in batch]
+        assert Counter(epoch_rows) == stored
+    assert loader.position == Position(2, 0)
+
+
+@given(sizes=lengths, budget=st.integers(1, 200))
+def test_a_batch_of_several_rows_keeps_within_the_budget(sizes: list[tuple[int, int]], budget: int) -> None:
+    loader = Loader(store_of(sizes), budget, seed=0)
+    for batch in islice(loader, loader.batches_per_epoch):
+        count = len(batch.source)
+        assert count == 1 or count * max(batch.source.shape[1], batch.target_out.shape[1]) <= budget
+
+
+def test_batches_are_filled() -> None:
+    loader = Loader(store_of([(9, 9)] * 25), 100, seed=0)
+    assert sorted(len(batch.source) for batch in islice(loader, loader.batches_per_epoch)) == [5, 10, 10]
+
+
+@settings(max_examples=25)
+@given(budget=st.integers(20, 300), taken=st.integers(0, 90))
+def test_a_saved_position_goes_on_with_the_same_stream(budget: int, taken: int) -> None:
+    store = mixed()
+    loader = Loader(store, budget, seed=3)
+    whole = stream(Loader(store, budget, seed=3), taken + 20)
+    assert stream(loader, taken) == whole[:taken]
+    resumed = Loader(store, budget, seed=3, position=loader.position)
+    assert stream(resumed, 20) == whole[taken:]
+    assert stream(loader, 20) == whole[taken:]  # the first one can be taken up as well
+
+
+def test_the_stream_is_a_function_of_seed_and_epoch() -> None:
+    store = mixed()
+    loader = Loader(store, 100, seed=1)
+    epochs = [stream(loader, loader.batches_per_epoch) for _ in range(3)]
+    alone = Loader(store, 100, seed=1, position=Position(2, 0))
+    assert stream(alone, alone.batches_per_epoch) == epochs[2]
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert stream(Loader(store, 100, seed=2), loader.batches_per_epoch) != epochs[0]
+
+
+def test_batches_are_composed_otherwise_in_each_epoch() -> None:
+    loader = Loader(store_of([(8 + n % 3, 8 + n % 2) for n in range(300)]), 100, seed=1)
+    first, second = ({frozenset(batch) for batch in stream(loader, loader.batches_per_epoch)} for _ in range(2))
+    assert len(first & second) < len(first) / 4
+
+
+def test_batches_come_in_no_order_of_length() -> None:
+    loader = Loader(mixed(), 100, seed=1)
+    widths = [batch.source.shape[1] for batch in islice(loader, loader.batches_per_epoch)]
+    assert widths != sorted(widths)
+    assert widths != sorted(widths, reverse=True)
+
+
+def test_no_pair_is_told() -> None:
+    with pytest.raises(DataError, match="no pair"):
+        Loader(store_of([]), 100, seed=0)
+
+
+def test_a_position_of_another_corpus_is_told() -> None:
+    loader = Loader(mixed(), 100, seed=0)
+    with pytest.raises(DataError, match=f"batch {loader.batches_per_epoch} is not among"):
+        Loader(mixed(), 100, seed=0, position=Position(0, loader.batches_per_epoch))
+
+
+@pytest.mark.skipif(not (SHARED / "multi30k").is_dir(), reason="the shared corpora are not there")
+def test_little_of_multi30k_is_padding() -> None:
+    sides = []
+    for language in ("en", "de"):
+        with gzip.open(SHARED / f"multi30k/train.{language}.gz", "rt", encoding="utf-8") as lines:
+            sides.append([len(line.split()) for line in lines])
+    loader = Loader(store_of(list(zip(*sides, strict=True))), 4096, seed=1)
+    places = {"source": 0, "target": 0}
+    tokens = {"source": 0, "target": 0}
+    for batch in islice(loader, loader.batches_per_epoch):
+        places["source"] += batch.source.numel()
+        places["target"] += batch.target_out.numel()
+        tokens["source"] += batch.source_tokens
+        tokens["target"] += batch.target_tokens
+    assert all(tokens[side] / places[side] > 0.94 for side in places)

@@ -1,0 +1,155 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import regard.data.store as store_module
+from regard.data.store import PairStore
+from regard.errors import DataError
+
+PAIRS = [([4, 5, 6], [7]), ([], [8, 9]), ([10], [])]
+
+sequences = st.lists(st.integers(0, 2**31 - 1), max_size=6)
+
+
+def contents(store: PairStore) -> list[tuple[list[int], list[int]]]:
+    return [(store.source(i).tolist(), store.target(i).tolist()) for i in range(len(store))]
+
+
+@given(pairs=st.lists(st.tuples(sequences, sequences), max_size=8))
+def test_gives_back_what_was_stored(
+    tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[list[int], list[int]]]
+) -> None:
+    folder = tmp_path_factory.mktemp("store")
+    PairStore.write(folder, "train", pairs)
+    store = PairStore.open(folder, "train")
+    assert contents(store) == pairs
+    assert store.source_lengths.tolist() == [len(source) for source, _ in pairs]
+    assert store.target_lengths.tolist() == [len(target) for _, target in pairs]
+
+
+def test_pairs_larger_than_the_buffer_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = PairStore.write(tmp_path, "whole", PAIRS * 50)
+    monkeypatch.setattr(store_module, "CHUNK", 7)
+    streamed = PairStore.write(tmp_path, "streamed", iter(PAIRS * 50))
+    assert contents(streamed) == PAIRS * 50
+    assert streamed.fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(65_535, np.uint16), (65_536, np.int32)])
+def test_small_ids_take_two_bytes(tmp_path: Path, largest: int, dtype: type) -> None:
+    store = PairStore.write(tmp_path, "train", [([largest], [1])])
+    assert store.source(0).dtype == dtype
+    assert store.source(0).tolist() == [largest]
+    assert store.target(0).dtype == np.uint16
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [([4, 5], [6, 7]), *PAIRS[1:]],
+        [([4, 5, 6], [7]), ([10], [8, 9]), ([], [])],
+        [(target, source) for source, target in PAIRS],
+        PAIRS[:2],
+    ],
+    ids=["other ids", "other cuts", "sides changed", "one less"],
+)
+def test_the_fingerprint_is_of_the_contents(tmp_path: Path, other: list[tuple[list[int], list[int]]]) -> None:
+    first = PairStore.write(tmp_path, "a", PAIRS).fingerprint
+    assert PairStore.write(tmp_path, "b", PAIRS).fingerprint == first
+    assert PairStore.open(tmp_path, "a").fingerprint == first
+    assert PairStore.write(tmp_path, "c", other).fingerprint != first
+
+
+def test_an_index_out_of_range_is_refused(tmp_path: Path) -> None:
+    store = PairStore.write(tmp_path, "train", PAIRS)
+    assert store.source(-1).tolist() == [10]
+    with pytest.raises(IndexError):
+        store.source(3)
+
+
+def test_a_store_is_replaced_while_another_reads_it(tmp_path: Path) -> None:
+    old = PairStore.write(tmp_path, "train", PAIRS)
+    new = PairStore.write(tmp_path, "train", PAIRS[1:])
+    assert contents(old) == PAIRS
+    assert contents(new) == PAIRS[1:]
+
+
+def test_a_corpus_that_breaks_off_leaves_the_old_store_and_no_rubbish(tmp_path: Path) -> None:
+    PairStore.write(tmp_path, "train", PAIRS)
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def broken() -> Iterator[tuple[list[int], list[int]]]:
+        yield PAIRS[0]
+        raise DataError("not UTF-8", where="train.en:2")
+
+    with pytest.raises(DataError, match="not UTF-8"):
+        PairStore.write(tmp_path, "train", broken())
+    assert contents(PairStore.open(tmp_path, "train")) == PAIRS
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written"):
+        PairStore.write(tmp_path / "file" / "below", "train", PAIRS)
+
+
+def test_a_missing_store_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no store of pairs"):
+        PairStore.open(tmp_path, "train")
+
+
+@pytest.mark.parametrize("suffix", ["source.npy", "source.offsets.npy", "target.npy", "target.offsets.npy", "json"])
+def test_any_truncation_is_told(tmp_path: Path, suffix: str) -> None:
+    PairStore.write(tmp_path, "train", PAIRS)
+    path = tmp_path / f"train.{suffix}"
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError):
+            PairStore.open(tmp_path, "train")
+    path.unlink()
+    with pytest.raises(DataError, match=suffix):
+        PairStore.open(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "array"),
+    [
+        ("source.npy", np.arange(4.0)),
+        ("source.npy", np.ones((2, 2), np.uint16)),
+        ("source.npy", np.array([{}, 1, 2], dtype=object)),
+        ("source.offsets.npy", np.array([0, 3, 2, 4])),
+        ("source.offsets.npy", np.array([1, 3, 3, 4])),
+        ("source.offsets.npy", np.array([0, 3, 4])),
+    ],
+)
+def test_arrays_that_are_no_store_are_told(tmp_path: Path, suffix: str, array: np.ndarray) -> None:
+    PairStore.write(tmp_path, "train", PAIRS)
+    np.save(tmp_path / f"train.{suffix}", array, allow_pickle=True)
+    with pytest.raises(DataError, match=suffix):
+        PairStore.open(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["[]", "{}", '{"format": 1, "pairs": "x", "fingerprint": ""}', '{"format": 1, "pairs": -1, "fingerprint": ""}'],
+)
+def test_a_header_that_is_none_is_told(tmp_path: Path, header: str) -> None:
+    PairStore.write(tmp_path, "train", PAIRS)
+    (tmp_path / "train.json").write_text(header)
+    with pytest.raises(DataError):
+        PairStore.open(tmp_path, "train")
+
+
+def test_a_later_format_is_told(tmp_path: Path) -> None:
+    PairStore.write(tmp_path, "train", PAIRS)
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+    with pytest.raises(DataError, match="format 2"):
+        PairStore.open(tmp_path, "train")

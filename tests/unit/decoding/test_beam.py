@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tests.doubles import (
+    Prefix,
+    Script,
+    ScriptedDecoder,
+    brute_force,
+    random_script,
+    scripted_memory,
+    table_script,
+)
+
+from regard.decoding.beam import beam_search
+from regard.decoding.greedy import greedy
+from regard.decoding.hypothesis import Hypothesis
+from regard.decoding.penalties import LengthPenalty, gnmt, none
+from regard.errors import DecodingError
+from regard.symbols import BOS, EOS
+
+A, B, V = 3, 4, 5
+
+
+def decode(
+    script: Script, beam_size: int, limit: int, *, top_beams: int = 1, penalty: LengthPenalty = none
+) -> list[Hypothesis]:
+    (found,) = beam_search(
+        ScriptedDecoder(script, V),
+        scripted_memory([1]),
+        [limit],
+        beam_size=beam_size,
+        top_beams=top_beams,
+        penalty=penalty,
+    )
+    return found
+
+
+def assert_is(hypothesis: Hypothesis, tokens: Prefix, log_probability: float) -> None:
+    assert hypothesis.tokens == tokens
+    assert hypothesis.finished
+    assert hypothesis.log_probability == pytest.approx(log_probability)
+
+
+def log_softmax(script: Script, sentence: int, prefix: Prefix) -> list[float]:
+    row: list[float] = torch.tensor(script(sentence, prefix), dtype=torch.float64).log_softmax(0).tolist()
+    return row
+
+
+def naive_beam_search(
+    script: Script, size: int, limit: int, penalty: LengthPenalty
+) -> list[tuple[float, Prefix, bool]]:
+    """The rules with lists and loops, and without ever stopping early but for a beam of one."""
+
+    def score(total: float, length: int) -> float:
+        return total / float(penalty(torch.tensor(float(length), dtype=torch.float64)))
+
+    live: list[tuple[float, Prefix]] = [(0.0, ())]
+    ended: list[tuple[float, Prefix, bool]] = []
+    for length in range(1, limit + 1):
+        ranked = sorted(
+            (
+                (total + log_probability, (*prefix, token))
+                for total, prefix in live
+                for token, log_probability in enumerate(log_softmax(script, 0, prefix))
+                if token >= EOS
+            ),
+            reverse=True,
+        )
+        ended += [(score(total, length), prefix[:-1], True) for total, prefix in ranked[:size] if prefix[-1] == EOS]
+        live = [(total, prefix) for total, prefix in ranked if prefix[-1] != EOS][:size]
+        if size == 1 and ended:
+            return ended
+    return sorted(ended, reverse=True)[:size] + [(score(total, limit), prefix, False) for total, prefix in live]
+
+
+def test_finds_what_greedy_search_misses() -> None:
+    table = {
+        (): {A: 0.6, B: 0.4},
+        (A,): {A: 0.4, B: 0.3, EOS: 0.3},
+        (B,): {EOS: 1.0},
+        (A, A): {EOS: 1.0},
+        (A, B): {EOS: 1.0},
+    }
+    script = table_script(table, V)
+    (narrow,), (wide,) = decode(script, 1, 5), decode(script, 2, 5)
+    assert_is(narrow, (A, A), math.log(0.24))
+    assert_is(wide, (B,), math.log(0.4))
+
+
+def test_eos_below_the_first_k_ends_nothing() -> None:
+    table: dict[Prefix, dict[int, float]] = {
+        (): {A: 0.5, B: 0.3, EOS: 0.2},
+        (A,): {EOS: 0.3, A: 0.36, B: 0.34},
+        (B,): {EOS: 0.4, A: 0.3, B: 0.3},
+        **{(first, second): {EOS: 0.5, A: 0.5} for first in (A, B) for second in (A, B)},
+    }
+    script = table_script(table, V)
+    (second,), (third,) = decode(script, 2, 3), decode(script, 3, 3)
+    assert_is(second, (A, A), math.log(0.09))
+    assert_is(third, (), math.log(0.2))
+
+
+def test_the_first_finished_hypothesis_does_not_end_the_search() -> None:
+    script = table_script({(): {A: 0.9, EOS: 0.1}, (A,): {EOS: 0.9, A: 0.1}, (A, A): {EOS: 1.0}}, V)
+    first, second = decode(script, 2, 5, top_beams=2)
+    assert_is(first, (A,), math.log(0.81))
+    assert_is(second, (), math.log(0.1))
+
+
+def long_tail(_: int, prefix: Prefix) -> list[float]:
+    """After a hypothesis of one step and one of two, a certain path to a long one."""
+    rows = {0: {EOS: 0.5, A: 0.5}, 1: {EOS: 0.4, A: 0.6}, 19: {EOS: 1.0}}
+    row = rows.get(len(prefix), {A: 1.0})
+    return [math.log(row[token]) if token in row else -math.inf for token in range(V)]
+
+
+def test_a_full_beam_of_finished_hypotheses_does_not_end_the_search_either() -> None:
+    (best,) = decode(long_tail, 2, 20, penalty=gnmt(1.0))
+    assert best.tokens == (A,) * 19
+    assert best.score == pytest.approx(math.log(0.3) / (25 / 6))
+
+
+def test_the_search_ends_when_nothing_better_can_come() -> None:
+    decoder = ScriptedDecoder(table_script({(): {EOS: 0.8, A: 0.2}, (A,): {EOS: 0.9, A: 0.1}}, V), V)
+    beam_search(decoder, scripted_memory([1]), [20], beam_size=2, penalty=gnmt(0.1))
+    assert len(decoder.rows) == 2  # the beam is full with 0.8 and 0.18, and 0.02 lives
+
+
+def test_without_eos_the_limit_cuts() -> None:
+    def script(sentence: int, prefix: Prefix) -> list[float]:
+        return [-math.inf, -math.inf, -math.inf, 1.0, 0.0]
+
+    found = decode(script, 3, 4, top_beams=2, penalty=gnmt(1.0))
+    assert found[0].tokens == (A, A, A, A)
+    assert [hypothesis.finished for hypothesis in found] == [False, False]
+    assert found[0].log_probability == pytest.approx(-4 * math.log(1 + math.exp(-1)))
+    assert found[0].score == pytest.approx(found[0].log_probability / 1.5)
+
+
+def test_a_finished_hypothesis_ranks_before_an_unfinished_one() -> None:
+    script = table_script({(): {A: 0.9, EOS: 0.1}, (A,): {A: 1.0}, (A, A): {A: 1.0}}, V)
+    found = decode(script, 3, 3, top_beams=3)
+    assert [(one.tokens, one.finished) for one in found] == [((), True), ((A, A, A), False)]
+    assert found[0].score < found[1].score
+
+
+def test_nan_is_told_with_its_step() -> None:
+    def script(_: int, prefix: Prefix) -> list[float]:
+        return [math.nan if len(prefix) == 2 else 0.0] * 3 + [1.0, 2.0]
+
+    with pytest.raises(DecodingError, match="step 3"):
+        decode(script, 2, 9)
+
+
+@pytest.mark.parametrize(("beam_size", "top_beams"), [(0, 0), (3, 0), (2, 3)])
+def test_a_beam_that_cannot_hold_what_is_asked_of_it_is_refused(beam_size: int, top_beams: int) -> None:
+    with pytest.raises(DecodingError, match="beam"):
+        decode(random_script(1, V), beam_size, 3, top_beams=top_beams)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0, 2.0])
+@pytest.mark.parametrize("top_beams", [1, 6])
+def test_a_wide_beam_is_brute_force(alpha: float, top_beams: int) -> None:
+    script, limit = random_script(5, V), 4
+    sentences = 4
+    found = beam_search(
+        ScriptedDecoder(script, V),
+        scripted_memory([1] * sentences),
+        [limit] * sentences,
+        beam_size=16,
+        top_beams=top_beams,
+        penalty=gnmt(alpha),
+    )
+    for sentence, hypotheses in enumerate(found):
+
+        def row(prefix: Prefix, sentence: int = sentence) -> list[float]:
+            return log_softmax(script, sentence, prefix)
+
+        best = brute_force(row, limit, gnmt(alpha))[:top_beams]
+        assert [one.tokens for one in hypotheses] == [tokens for _, _, tokens in best]
+        assert [one.score for one in hypotheses] == pytest.approx([score for score, _, _ in best])
+        assert [one.log_probability for one in hypotheses] == pytest.approx([total for _, total, _ in best])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
+def test_stopping_early_loses_nothing(size: int, alpha: float) -> None:
+    for seed in range(25):
+        script = random_script(seed, V)
+        found = decode(script, size, 7, top_beams=size, penalty=gnmt(alpha))
+        expected = naive_beam_search(script, size, 7, gnmt(alpha))[: len(found)]
+        assert [(one.tokens, one.finished) for one in found] == [(tokens, done) for _, tokens, done in expected]
+        assert [one.score for one in found] == pytest.approx([score for score, _, _ in expected])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 3.0])
+def test_a_beam_of_one_is_greedy_search(alpha: float) -> None:
+    script, sentences = random_script(11, V), 30
+    memory = scripted_memory([V + sentence % 3 for sentence in range(sentences)])
+    limits = [1 + sentence % 6 for sentence in range(sentences)]
+    ones = greedy(ScriptedDecoder(script, V), memory, limits, penalty=gnmt(alpha), with_attention=True)
+    beams = beam_search(
+        ScriptedDecoder(script, V), memory, limits, beam_size=1, penalty=gnmt(alpha), with_attention=True
+    )
+    assert {one.finished for one in ones} == {True, False}
+    for one, (same,) in zip(ones, beams, strict=True):
+        assert (one.tokens, one.finished) == (same.tokens, same.finished)
+        assert (one.log_probability, one.score) == (same.log_probability, same.score)
+        assert one.attention is not None and same.attention is not None
+        assert one.attention.equal(same.attention)
+
+
+def test_a_beam_of_one_is_greedy_search_among_equals_too() -> None:
+    def script(_: int, prefix: Prefix) -> list[float]:
+        return [0.0] * V
+
+    (one,) = greedy(ScriptedDecoder(script, V), scripted_memory([1]), [4], penalty=none)
+    assert decode(script, 1, 4) == [one]
+
+
+def test_a_sentence_in_a_batch_is_as_alone() -> None:
+    script, sentences = random_script(7, V), 12
+    lengths = [V + sentence % 4 for sentence in range(sentences)]
+    limits = [1 + sentence % 7 for sentence in range(sentences)]
+    memory = scripted_memory(lengths)
+
+    def search(rows: list[int]) -> list[list[Hypothesis]]:
+        return beam_search(
+            ScriptedDecoder(script, V),
+            memory.select(torch.tensor(rows)),
+            [limits[row] for row in rows],
+            beam_size=3,
+            top_beams=3,
+            penalty=gnmt(0.6),
+        )
+
+    together = search(list(range(sentences)))
+    assert together == [search([row])[0] for row in range(sentences)]
+    assert together[::-1] == search(list(range(sentences))[::-1])
+
+
+def test_a_beam_that_takes_the_place_of_a_finished_sentence_reads_its_own_source() -> None:
+    script, memory = random_script(13, V), scripted_memory([1, 1])
+    decoder = ScriptedDecoder(script, V)
+    _, together = beam_search(decoder, memory, [1, 6], beam_size=2, top_beams=2, penalty=none)
+    assert decoder.rows[:2] == [2, 2]  # a row for either sentence, then two for the second
+    second = memory.select(torch.tensor([1]))
+    assert beam_search(ScriptedDecoder(script, V), second, [6], beam_size=2, top_beams=2, penalty=none) == [together]
+
+
+def test_attention_follows_its_hypothesis_through_the_beam() -> None:
+    lengths = [V + sentence % 3 for sentence in range(8)]
+    limits = [2 + sentence for sentence in range(8)]
+    found = beam_search(
+        ScriptedDecoder(random_script(3, V), V),
+        scripted_memory(lengths),
+        limits,
+        beam_size=4,
+        top_beams=4,
+        penalty=gnmt(1.0),
+        with_attention=True,
+    )
+    for hypotheses, length in zip(found, lengths, strict=True):
+        for one in hypotheses:
+            assert one.attention is not None
+            fed = (BOS, *one.tokens) if one.finished else (BOS, *one.tokens[:-1])
+            assert one.attention.shape == (len(fed), length)
+            assert tuple(one.attention.argmax(1).tolist()) == fed
+
+
+def test_no_row_is_spent_on_copies_of_bos_or_on_finished_sentences() -> None:
+    def script(sentence: int, prefix: Prefix) -> list[float]:
+        return [-99.0, -99.0, 0.0 if len(prefix) >= sentence else -30.0, -1.0 - len(prefix), -2.0]
+
+    decoder = ScriptedDecoder(script, V)
+    beam_search(decoder, scripted_memory([1] * 3), [1, 2, 4], beam_size=4, penalty=none)
+    assert decoder.rows[0] == 3  # BOS
+    assert decoder.rows[1] == 2 * 3  # EOS, A and B behind it, EOS as a row without a prefix
+    assert decoder.rows[2] <= 4

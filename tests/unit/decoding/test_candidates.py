@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from regard.decoding.candidates import best_tokens
+from regard.errors import DecodingError
+from regard.symbols import BOS, EOS, PAD
+
+
+def test_pad_and_bos_keep_their_probability_but_are_never_chosen() -> None:
+    logits = torch.tensor([[0.4, 0.3, 0.1, 0.05, 0.15]]).log()
+    values, ids = best_tokens(logits, 10, step=1)
+    assert ids.tolist() == [[4, EOS, 3]]
+    torch.testing.assert_close(values, torch.tensor([[0.15, 0.1, 0.05]]).log())
+
+
+def test_half_precision_logits_are_normalised_in_single() -> None:
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(1)).bfloat16()
+    values, ids = best_tokens(logits, 4, step=1)
+    assert values.dtype == torch.float32
+    torch.testing.assert_close(values, logits.float().log_softmax(1).gather(1, ids))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [0.0, 0.0, 0.0, math.nan],
+        [math.nan, 0.0, 0.0, 0.0],
+        [0.0, 0.0, math.inf, 0.0],
+        [-math.inf] * 4,
+        [0.0, 0.0, -math.inf, -math.inf],
+    ],
+)
+def test_scores_without_a_number_for_the_best_are_refused(row: list[float]) -> None:
+    with pytest.raises(DecodingError, match="step 7"):
+        best_tokens(torch.tensor([[0.0] * 4, row]), 2, step=7)
+
+
+def test_a_token_may_be_impossible() -> None:
+    values, ids = best_tokens(torch.tensor([[0.0, 0.0, -math.inf, 0.0]]), 2, step=1)
+    assert ids.tolist() == [[3, EOS]]
+    assert values[0, 1] == -math.inf
+
+
+def test_the_ids_that_are_never_chosen_come_before_eos() -> None:
+    assert sorted((PAD, BOS)) == list(range(EOS))

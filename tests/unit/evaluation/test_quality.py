@@ -1,0 +1,83 @@
+import logging
+
+import pytest
+import sacrebleu
+
+from regard.errors import DataError
+from regard.evaluation.quality import bleu, chrf, exact, measure
+
+REFERENCES = [
+    "A man in an orange hat starring at something.",
+    "A Boston Terrier is running on lush green grass in front of a white fence.",
+    "A girl in karate uniform breaking a stick with a front kick.",
+    "People are fixing the roof of a house.",
+]
+HYPOTHESES = [
+    "A man in an orange hat is staring at something.",
+    "A Boston terrier runs over lush green grass in front of a white fence.",
+    "A girl in karate uniform breaking a stick with a front kick.",
+    "five people in winter jackets",
+]
+
+
+def test_scores_are_those_of_sacrebleu() -> None:
+    quality = measure(HYPOTHESES, REFERENCES, target_language="en")
+    assert quality.bleu == sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES]).score
+    assert quality.chrf == sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES]).score
+    assert quality.ter == sacrebleu.corpus_ter(HYPOTHESES, [REFERENCES]).score
+    assert quality.exact == 0.25
+    assert bleu(HYPOTHESES, REFERENCES) == quality.bleu
+    assert chrf(HYPOTHESES, REFERENCES) == quality.chrf
+
+
+def test_signatures_are_those_of_sacrebleu() -> None:
+    version = sacrebleu.__version__
+    assert measure(HYPOTHESES, REFERENCES).signatures == {
+        "bleu": f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{version}",
+        "chrf": f"nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{version}",
+        "ter": f"nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:{version}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer"),
+    [("zh", "zh"), ("zh-TW", "zh"), ("zh_CN", "zh"), ("ja", "char"), ("JA", "char"), ("ko", "char"), ("de", "13a")],
+)
+def test_bleu_is_tokenized_as_the_language_needs(language: str, tokenizer: str) -> None:
+    hypotheses, references = ["彼は東京で昨日新しい本を買った。"], ["彼は昨日東京で新しい本を買った。"]
+    quality = measure(hypotheses, references, target_language=language)
+    assert f"tok:{tokenizer}|" in quality.signatures["bleu"]
+    assert quality.bleu == sacrebleu.corpus_bleu(hypotheses, [references], tokenize=tokenizer).score
+    assert bleu(hypotheses, references, target_language=language) == quality.bleu
+
+
+def test_bleu_minds_case_and_order_of_arguments() -> None:
+    assert bleu(["a b c d"], ["A B C D"]) < bleu(["A B C D"], ["A B C D"]) == pytest.approx(100)
+    assert measure(["a b"], ["a b c d"]).ter == pytest.approx(50)
+    assert measure(["a b c d"], ["a b"]).ter == pytest.approx(100)
+
+
+def test_exact_is_letter_for_letter() -> None:
+    assert exact(["a", "b", "c "], ["a", "B", "c"]) == 1 / 3
+
+
+def test_tokenized_text_gets_no_advice(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = ["a sentence that was tokenized ."] * 200
+    with caplog.at_level(logging.DEBUG):
+        measure(lines, lines, target_language="ja")
+        bleu(lines, lines)
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_empty_hypotheses_can_be_measured() -> None:
+    quality = measure(["", ""], ["a b", "c d"])
+    assert (quality.bleu, quality.chrf, quality.ter, quality.exact) == (0, 0, 100, 0)
+
+
+def test_unequal_counts_are_told() -> None:
+    for score in (measure, bleu, chrf, exact):
+        with pytest.raises(DataError, match="4 hypotheses and 3 references"):
+            score(HYPOTHESES, REFERENCES[:3])
+        with pytest.raises(DataError, match="nothing to measure"):
+            score([], [])
