@@ -32,10 +32,16 @@ class Quality:
     signatures: dict[str, str]
 
 
-def measure(hypotheses: Sequence[str], references: Sequence[str], *, target_language: str = "") -> Quality:
-    """All scores at once, of one reference a hypothesis. Raises DataError on unequal or no lines."""
+def measure(
+    hypotheses: Sequence[str], references: Sequence[str], *, target_language: str = "", tokenized: bool = False
+) -> Quality:
+    """All scores at once, of one reference a hypothesis. Raises DataError on unequal or no lines.
+
+    tokenized: the text is in tokens already; BLEU then counts those, as multi-bleu.perl does.
+    """
     _check(hypotheses, references)
-    metrics = {"bleu": _bleu(target_language), "chrf": CHRF(), "ter": TER()}
+    words = BLEU(tokenize="none", force=True) if tokenized else _bleu(target_language)
+    metrics = {"bleu": words, "chrf": CHRF(), "ter": TER()}
     scores = {name: float(metric.corpus_score(hypotheses, [references]).score) for name, metric in metrics.items()}
     return Quality(
         **scores,

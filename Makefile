@@ -1,0 +1,36 @@
+# make demo    set up, and do the main job on an embedded corpus (dates in words to ISO dates)
+# make test    set up, and run the tests
+# make check   set up, and run what reads the code: ruff, mypy, import-linter
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check slow
+
+demo: .venv/base
+	$(BIN)/regard demo
+
+test: .venv/dev
+	$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered
+
+slow: .venv/dev
+	$(BIN)/python -m pytest -q -m slow
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "regard needs Python >= 3.11; name one by: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/base: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch .venv/base $@
