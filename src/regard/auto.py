@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from regard.config import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
-from regard.models import transformer2017
-from regard.prepare import held_out_size, open_corpora
+from regard.config import (
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    SearchConfig,
+    TokenizerConfig,
+    TrainConfig,
+    override_config,
+)
+from regard.errors import ConfigError
+from regard.models import ARCHITECTURES, transformer2017
+from regard.prepare import held_out_size, open_corpora, split
+from regard.symbols import SPECIAL
+from regard.text.tokenizer import train_tokenizers
 
 LOOKED_AT = 200_000  # pairs at most whose text is looked at; all are counted
-_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]{2,4})?")
+BY_CHARACTER = 1000  # data.max_length, where tokens are characters
+PLENTY = 4  # distinct words for each token of a vocabulary: with so many, SentencePiece never lacks pieces
+
+_BYTES = 256 + len(SPECIAL)
+_LANGUAGE = re.compile(r"[a-z]{2,3}([-_]([A-Z]{2}|[A-Z][a-z]{3}))?")
+_NO_LANGUAGE = (  # though written like one
+    *("bin", "bpe", "csv", "dat", "dev", "gz", "hyp", "lc", "low", "new", "old", "out"),
+    *("raw", "ref", "src", "tc", "tgt", "tmp", "tok", "tsv", "txt", "xz", "zip"),
+)
 
 
 @dataclass(frozen=True)
@@ -23,13 +43,50 @@ class Facts:
     words: float  # mean white-space separated words of the longer side
     characters: float  # mean characters of the longer side
     alphabet: int  # distinct characters
+    distinct: int  # white-space separated words
     gpu: bool
+
+
+def recipe(data: DataConfig, overrides: Sequence[str] = (), *, gpu: bool) -> tuple[RunConfig, list[str]]:
+    """A whole recipe for a corpus, with `section.key=value` overrides, and a sentence for each choice.
+
+    A vocabulary that was chosen here is one that the corpus allows. Raises DataError and ConfigError.
+    """
+    facts = look(data, gpu=gpu)
+    chosen, reasons = choose(data, facts)
+    config = override_config(chosen, overrides, ARCHITECTURES)
+    wanted = config.tokenizer.vocabulary_size
+    subwords = config.tokenizer.kind in ("unigram", "bpe")
+    if subwords and wanted == chosen.tokenizer.vocabulary_size and facts.distinct < PLENTY * wanted:
+        config = _fit(config, facts)
+        if config.tokenizer.vocabulary_size < wanted:
+            reasons.append(
+                f"tokens: the text does not give {wanted:,} subwords, so {config.tokenizer.vocabulary_size:,} "
+                f"{config.tokenizer.kind} tokens instead"
+            )
+    return config, reasons
+
+
+def _fit(config: RunConfig, facts: Facts) -> RunConfig:
+    """The recipe with the largest vocabulary, in steps of a quarter, that can be learned; else with characters."""
+    corpus, _ = split(config)
+    size = config.tokenizer.vocabulary_size
+    while size > facts.alphabet + _BYTES:
+        tokenizer = config.tokenizer.model_copy(update={"vocabulary_size": size})
+        try:
+            train_tokenizers(tokenizer, ((pair.source, pair.target) for pair in corpus))
+        except ConfigError:
+            size = size * 3 // 4
+        else:
+            return config.model_copy(update={"tokenizer": tokenizer})
+    data = config.data.model_copy(update={"max_length": max(config.data.max_length, BY_CHARACTER)})
+    return config.model_copy(update={"tokenizer": _characters(facts), "data": data})
 
 
 def language_of(path: str) -> str:
     """The language that a file's name ends in: `train.en`, `train.de.gz`, `news.pt-BR.txt`; else nothing."""
     parts = Path(path).name.split(".")[1:]
-    named = [part for part in parts if part not in ("gz", "txt") and _LANGUAGE.fullmatch(part)]
+    named = [part for part in parts if part not in _NO_LANGUAGE and _LANGUAGE.fullmatch(part)]
     return named[-1] if named else ""
 
 
@@ -39,19 +96,24 @@ def look(data: DataConfig, *, gpu: bool) -> Facts:
     pairs = iter(corpus)
     words = characters = seen = 0
     alphabet: set[str] = set()
+    distinct: set[str] = set()
     for pair in islice(pairs, LOOKED_AT):
         seen += 1
-        words += max(len(pair.source.split()), len(pair.target.split()))
+        source, target = pair.source.split(), pair.target.split()
+        distinct.update(source, target)
+        words += max(len(source), len(target))
         characters += max(len(pair.source), len(pair.target))
         alphabet.update(pair.source, pair.target)
     count = seen + sum(1 for _ in pairs)
     held_out = 0 if dev is not None else data.held_out or held_out_size(count)
-    return Facts(max(1, count - held_out), words / seen, characters / seen, len(alphabet), gpu)
+    return Facts(max(1, count - held_out), words / seen, characters / seen, len(alphabet), len(distinct), gpu)
 
 
 def choose(data: DataConfig, facts: Facts) -> tuple[RunConfig, list[str]]:
     """A whole recipe, and a sentence for each choice."""
     tokenizer, why_tokens = _tokenizer(facts)
+    if tokenizer.kind == "character" and "max_length" not in data.model_fields_set:
+        data = data.model_copy(update={"max_length": BY_CHARACTER})
     model, why_model = _model(facts)
     train, why_train = _train(facts, tokenizer)
     config = RunConfig(data=data, tokenizer=tokenizer, model=model, train=train, search=SearchConfig())
@@ -61,17 +123,21 @@ def choose(data: DataConfig, facts: Facts) -> tuple[RunConfig, list[str]]:
 def _tokenizer(facts: Facts) -> tuple[TokenizerConfig, str]:
     if facts.words < 1.5 and facts.characters < 60:
         why = f"tokens: characters, since a line has {facts.words:.1f} words and {facts.characters:.0f} characters"
-        return TokenizerConfig(kind="character", vocabulary_size=max(8, min(facts.alphabet + 4, 8000))), why
+        return _characters(facts), why
     if facts.pairs < 2_000:
         why = f"tokens: characters, since {facts.pairs:,} pairs are too few to learn subwords from"
-        return TokenizerConfig(kind="character", vocabulary_size=max(8, min(facts.alphabet + 4, 8000))), why
+        return _characters(facts), why
     steps = ((5_000, 2_000), (20_000, 4_000), (100_000, 6_000), (500_000, 12_000), (2_000_000, 16_000))
     size = next((size for pairs, size in steps if facts.pairs <= pairs), 32_000)
-    size = max(size, facts.alphabet + 256 + 1_000)  # every character and byte, and room for pieces
+    size = max(size, facts.alphabet + _BYTES + 1_000)  # every character and byte, and room for pieces
     why = (
         f"tokens: {size:,} SentencePiece unigrams for both sides, by the {facts.pairs:,} pairs; none is unknown (bytes)"
     )
     return TokenizerConfig(kind="unigram", vocabulary_size=size), why
+
+
+def _characters(facts: Facts) -> TokenizerConfig:
+    return TokenizerConfig(kind="character", vocabulary_size=max(8, min(facts.alphabet + len(SPECIAL), 8000)))
 
 
 def _model(facts: Facts) -> tuple[ModelConfig, str]:

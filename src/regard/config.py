@@ -24,7 +24,7 @@ DATA_PATHS = ("source", "target", "dev_source", "dev_target")
 class Section(BaseModel):
     """What every table of a recipe is: frozen, strict about types, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -42,8 +42,9 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.corpus is None) == (self.source is None or self.target is None):
-            raise ValueError("give either both `source` and `target`, or `corpus`")
+        files = [getattr(self, name) is not None for name in DATA_PATHS]
+        if any(files) if self.corpus is not None else not all(files[:2]):
+            raise ValueError("give either both `source` and `target`, or `corpus` and no file")
         if (self.dev_source is None) != (self.dev_target is None):
             raise ValueError("`dev_source` and `dev_target` go together")
         return self
@@ -66,7 +67,7 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """[train]: how long, with what steps, and what is kept."""
 
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, lt=2**63)
     max_steps: int = Field(100_000, ge=1)
     max_minutes: float | None = Field(None, gt=0)  # of training in all, resumed ones included
     tokens_per_batch: int = Field(4096, ge=1)  # padded tokens of the longer side in one batch
@@ -125,56 +126,71 @@ def read_recipe(path: Path, architectures: Architectures, overrides: Sequence[st
     Paths in [data] are relative to the recipe's folder; in overrides, to the working folder.
     Raises ConfigError.
     """
+    read = [_read_override(text) for text in overrides]
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError("there is no such recipe", where=path, fix="check the path") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"the recipe is not UTF-8 ({error})", where=path, fix="save it as UTF-8") from None
-    except (tomllib.TOMLDecodeError, OSError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"the recipe cannot be read: {error}", where=path, fix="mend it: a recipe is TOML") from None
     data = table.get("data")
     if isinstance(data, dict):
         for key in DATA_PATHS:
             if isinstance(data.get(key), str):
-                data[key] = str((path.parent / data[key]).resolve())
-    for override in overrides:
-        _override(table, override)
-    return parse_config(table, architectures, where=str(path))
+                data[key] = _absolute(data[key], path.parent, f"{path}: data.{key}")
+    _apply(read, table)
+    return parse_config(table, architectures, where=f"{path} with overrides" if overrides else str(path))
 
 
-def _override(table: dict[str, Any], text: str) -> None:
-    key, equals, value = text.partition("=")
-    parts = key.strip().split(".")
-    if not equals or len(parts) != 2:
+def _absolute(path: str, folder: Path, where: str) -> str:
+    try:
+        return str((folder / path).resolve())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{path!r} is no path: {error}", where=where, fix="name a file") from None
+
+
+Override = tuple[str, str, Any]  # section, key, value
+
+
+def _read_override(text: str) -> Override:
+    place, equals, value = text.partition("=")
+    section, _, key = place.strip().partition(".")
+    if not (equals and section and key) or "." in key:
         raise ConfigError(
             f"`{text}` is not of the form section.key=value", where="--set", fix="for example --set train.seed=7"
         )
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()  # a bare word or a path is a string
-    if parts[0] == "data" and parts[1] in DATA_PATHS and isinstance(parsed, str):
-        parsed = str(Path(parsed).resolve())
-    section = table.setdefault(parts[0], {})
-    if not isinstance(section, dict):
-        raise ConfigError(f"`{parts[0]}` is not a table", where="--set", fix="see the recipe")
-    section[parts[1]] = parsed
+        parsed = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        parsed = {}
+    chosen = parsed["value"] if len(parsed) == 1 else value.strip()  # a bare word or a path is a string
+    if section == "data" and key in DATA_PATHS and isinstance(chosen, str):
+        chosen = _absolute(chosen, Path(), f"--set {section}.{key}")
+    return section, key, chosen
+
+
+def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
+    for name, key, value in overrides:
+        section = table.setdefault(name, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"`{name}` is not a table", where="--set", fix=f"write it as [{name}] in the recipe")
+        section[key] = value
 
 
 def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:
-    """A config with `section.key=value` overrides; another architecture begins from its `small` preset.
+    """A config with `section.key=value` overrides.
 
+    Another architecture begins from its `small` preset, and a preset that is named from itself.
     Raises ConfigError.
     """
+    read = [_read_override(text) for text in overrides]
+    model = {key: value for section, key, value in read if section == "model"}
     table = to_table(config)
-    for override in overrides:
-        _override(table, override)
-    if table["model"].get("architecture") != config.model.architecture:
-        table["model"] = {"preset": "small", "architecture": table["model"].get("architecture")}
-        for override in overrides:
-            if override.startswith("model."):
-                _override(table, override)
+    if "preset" in model or model.get("architecture", config.model.architecture) != config.model.architecture:
+        table["model"] = {"preset": "small", "architecture": config.model.architecture}
+    _apply(read, table)
     return parse_config(table, architectures, where="--set")
 
 
@@ -206,7 +222,7 @@ def _parse_model(table: Mapping[str, Any], architectures: Architectures, where: 
     chosen = architectures[name]
     preset = values.pop("preset", None)
     if preset is not None:
-        if preset not in chosen.presets:
+        if not isinstance(preset, str) or preset not in chosen.presets:
             raise ConfigError(
                 f"{name} has no preset {preset!r}",
                 where=f"{where}: model.preset",
@@ -226,16 +242,19 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
     owner: Any = root
     for part in path[:-1]:
         owner = owner.model_fields[part].annotation if part in owner.model_fields else owner
+    given = first["input"]
     if first["type"] == "extra_forbidden":
-        names = list(owner.model_fields)
+        names = [*(["preset"] if prefix else []), *owner.model_fields]
         what, fix = f"there is no key `{key}`", _did_you_mean(path[-1], names)
     elif first["type"] == "missing":
-        what, fix = f"`{key}` is missing", f"add it under [{key.rpartition('.')[0] or key}]"
+        section = key.rpartition(".")[0]
+        what, fix = f"`{key}` is missing", f"add it under [{section}]" if section else f"add a [{key}] table"
+    elif first["type"] == "model_type":
+        what, fix = f"`{key}` is not a table (it is {given!r})", f"write it as [{key}]"
+    elif first["type"] == "value_error":
+        what, fix = f"`{key.rstrip('.')}`: {first['msg'].removeprefix('Value error, ')}", "mend that table"
     else:
-        message = first["msg"].removeprefix("Value error, ")
-        given = first["input"]
-        shown = "" if isinstance(given, (dict, BaseModel)) else f" (it is {given!r})"
-        what, fix = f"`{key.rstrip('.')}`: {message}{shown}", "give a value of that kind"
+        what, fix = f"`{key}`: {first['msg']} (it is {given!r})", "give a value of that kind"
     return ConfigError(what, where=where, fix=fix)
 
 

@@ -20,6 +20,7 @@ from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
 DONE = "prepared.json"  # written last: without it, preparing starts over
+NEW_RUN = "start a new run"
 
 Say = Callable[[str], None]
 
@@ -44,6 +45,12 @@ def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
     return train, ParallelText(Path(data.dev_source), Path(data.dev_target))
 
 
+def split(config: RunConfig) -> tuple[Corpus, Corpus]:
+    """What a recipe trains on, and the dev set: its own, or pairs held out of training. Raises DataError."""
+    train, dev = open_corpora(config.data, config.train.seed)
+    return _hold_out(train, config) if dev is None else (train, dev)
+
+
 def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     """Read the corpus of a recipe into `folder`, or take up what is already there.
 
@@ -52,38 +59,44 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     if (folder / DONE).is_file():
         return _open(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    train, dev = open_corpora(config.data, config.train.seed)
-    if dev is None:
-        train, dev = _hold_out(train, config)
-        say(f"dev: {len(dev):,} pairs held out of training, whose sources occur once")
-    texts = tuple((pair.source, pair.target) for pair in dev)
-    say(f"dev: {len(texts):,} pairs from {dev.name}")
-    _tell(dev.aside, say)
+    train, dev = split(config)
     tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in train))
-    _tell(train.aside, say)
     tokenizers.save(folder)
+    max_length, too_long = config.data.max_length, Aside()
+    texts = tuple((pair.source, pair.target) for pair, _ in _encode(dev, tokenizers, max_length, too_long))
+    _refuse_none(len(texts), dev, max_length)
+    say(f"dev: {len(texts):,} pairs from {dev.name}")
+    _tell("dev", (dev.aside, too_long), say)
     too_long = Aside()
-    store = PairStore.write(folder, "train", _encode(train, tokenizers, config.data.max_length, too_long))
-    if not len(store):
-        raise DataError(
-            f"every pair is longer than {config.data.max_length} tokens", where=train.name, fix="raise data.max_length"
-        )
+    store = PairStore.write(folder, "train", (ids for _, ids in _encode(train, tokenizers, max_length, too_long)))
+    _refuse_none(len(store), train, max_length)
     say(
         f"train: {len(store):,} pairs from {train.name}; "
         f"{int(store.source_lengths.sum()):,} source and {int(store.target_lengths.sum()):,} target tokens, "
         f"vocabulary {tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
     )
-    _tell(too_long, say)
+    _tell("train", (train.aside, too_long), say)
     _write_whole(folder / DONE, {"dev": texts, "train": store.fingerprint})
     return Prepared(tokenizers, store, texts)
 
 
+def _refuse_none(pairs: int, corpus: Corpus, max_length: int) -> None:
+    if not pairs:
+        raise DataError(
+            f"every pair is longer than {max_length} tokens", where=corpus.name, fix="raise data.max_length"
+        )
+
+
 def _open(folder: Path) -> Prepared:
-    table = json.loads((folder / DONE).read_text(encoding="utf-8"))
+    try:
+        table = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        fingerprint, dev = table["train"], tuple((source, target) for source, target in table["dev"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the file cannot be read: {error!r}", where=folder / DONE, fix=NEW_RUN) from None
     store = PairStore.open(folder, "train")
-    if store.fingerprint != table["train"]:
-        raise DataError("the training data is not what was prepared", where=folder, fix="start a new run")
-    return Prepared(Tokenizers.load(folder), store, tuple((source, target) for source, target in table["dev"]))
+    if store.fingerprint != fingerprint:
+        raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
+    return Prepared(Tokenizers.load(folder), store, dev)
 
 
 def _write_whole(path: Path, table: object) -> None:
@@ -92,14 +105,15 @@ def _write_whole(path: Path, table: object) -> None:
     temporary.replace(path)
 
 
-def _tell(aside: Aside, say: Say) -> None:
-    for sentence in aside.report():
-        say(sentence)
+def _tell(name: str, asides: Iterable[Aside], say: Say) -> None:
+    for aside in asides:
+        for sentence in aside.report():
+            say(f"{name}: {sentence}")
 
 
 def _encode(
     pairs: Iterable[Pair], tokenizers: Tokenizers, max_length: int, aside: Aside
-) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
+) -> Iterator[tuple[Pair, tuple[Sequence[int], Sequence[int]]]]:
     for pair in pairs:
         source, target = tokenizers.source.encode(pair.source), tokenizers.target.encode(pair.target)
         if max(len(source), len(target)) > max_length:
@@ -107,7 +121,7 @@ def _encode(
         elif not target:
             aside.add("the target has no token", pair.line)
         else:
-            yield source, target
+            yield pair, (source, target)
 
 
 class _Without:
@@ -130,13 +144,15 @@ class _Without:
         return (pair for place, pair in enumerate(self._corpus) if place not in self._places)
 
 
-def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, PairList]:
+def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, Corpus]:
     """Part off a dev set by chance, of pairs whose source occurs only once: none of it is in training."""
     digests = np.fromiter((_digest(pair.source) for pair in corpus), dtype=np.uint64)
     count = config.data.held_out or held_out_size(len(digests))
     if count >= len(digests):
         raise DataError(
-            f"{count} pairs are to be held out of {len(digests)}", where=corpus.name, fix="lower data.held_out"
+            f"a dev set of {count:,} is to be held out of {len(digests):,} in all",
+            where=corpus.name,
+            fix="lower data.held_out" if config.data.held_out else "give more pairs, or data.dev_source and dev_target",
         )
     single = _singles(digests)
     if not len(single):
@@ -144,7 +160,7 @@ def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, PairList]:
     chosen = np.random.default_rng(config.train.seed).choice(single, size=min(count, len(single)), replace=False)
     places = frozenset(chosen.tolist())
     held = [pair for place, pair in enumerate(corpus) if place in places]
-    return _Without(corpus, places), PairList(corpus.name, held)
+    return _Without(corpus, places), PairList(f"{corpus.name}, held out of training", held)
 
 
 def held_out_size(pairs: int) -> int:

@@ -55,6 +55,14 @@ class Translation:
     finished: bool = True
 
 
+@dataclass(frozen=True)
+class _Options:
+    beam_size: int
+    top_beams: int
+    alpha: float
+    with_attention: bool
+
+
 class Translator:
     """A model with its tokenizers."""
 
@@ -91,9 +99,10 @@ class Translator:
     ) -> Iterator[list[Translation]]:
         """For each line at most `top_beams` translations, best first, in the order of the lines.
 
-        Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. A line
-        without text has one translation without text. beam_size and length_penalty (GNMT's alpha)
-        default to the recipe's; a beam of 1 is greedy search. Raises DecodingError.
+        Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space
+        at their ends counts for nothing; a line without text has one translation without text.
+        beam_size and length_penalty (GNMT's alpha) default to the recipe's; a beam of 1 is greedy
+        search. Raises DecodingError, at once for options that do not go together.
         """
         beam_size = self.search.beam_size if beam_size is None else beam_size
         alpha = self.search.length_penalty if length_penalty is None else length_penalty
@@ -103,35 +112,35 @@ class Translator:
             raise DecodingError(
                 f"top_beams is {top_beams} and beam_size {beam_size}", fix="let 1 <= top_beams <= beam_size"
             )
+        return self._stream(lines, batch_size, _Options(beam_size, top_beams, alpha, with_attention))
+
+    def _stream(self, lines: Iterable[str], batch_size: int, options: _Options) -> Iterator[list[Translation]]:
         remaining = iter(lines)
-        while window := list(islice(remaining, WINDOW)):
+        while window := [line.strip() for line in islice(remaining, WINDOW)]:
             found: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in window]
-            encoded = {place: self.tokenizers.source.encode(line) for place, line in enumerate(window) if line.strip()}
+            encoded = {place: self.tokenizers.source.encode(line) for place, line in enumerate(window) if line}
             for places in _batches(encoded, batch_size):
-                sources = [encoded[place] for place in places]
-                results = self._search(sources, beam_size, top_beams, alpha, with_attention)
+                results = self._search([encoded[place] for place in places], options)
                 for place, hypotheses in zip(places, results, strict=True):
                     found[place] = [self._as_text(encoded[place], hypothesis) for hypothesis in hypotheses]
             yield from found
 
-    def _search(
-        self, sources: Sequence[list[int]], beam_size: int, top_beams: int, alpha: float, with_attention: bool
-    ) -> list[list[Hypothesis]]:
-        decoder, penalty = self.model.decoder, gnmt(alpha)
+    def _search(self, sources: Sequence[list[int]], options: _Options) -> list[list[Hypothesis]]:
+        decoder, penalty = self.model.decoder, gnmt(options.alpha)
         limits = [length_limit(len(source)) for source in sources]
         with torch.inference_mode():
             memory = self.model.encode(pad(sources, last=EOS).to(self.device))
-        if beam_size == 1:
-            hypotheses = greedy(decoder, memory, limits, penalty=penalty, with_attention=with_attention)
+        if options.beam_size == 1:
+            hypotheses = greedy(decoder, memory, limits, penalty=penalty, with_attention=options.with_attention)
             return [[hypothesis] for hypothesis in hypotheses]
         return beam_search(
             decoder,
             memory,
             limits,
-            beam_size=beam_size,
-            top_beams=top_beams,
+            beam_size=options.beam_size,
+            top_beams=options.top_beams,
             penalty=penalty,
-            with_attention=with_attention,
+            with_attention=options.with_attention,
         )
 
     def _as_text(self, source: list[int], hypothesis: Hypothesis) -> Translation:
@@ -172,8 +181,11 @@ class Translator:
         while window := list(islice(remaining, WINDOW)):
             encoded: dict[int, tuple[list[int], list[int]]] = {}
             for place, (source, target) in enumerate(window):
-                if not source.strip():
-                    raise DataError("there is no source to score a target by", where=f"pair {first + place}")
+                source, target = source.strip(), target.strip()
+                if not source:
+                    raise DataError(
+                        "there is no source to score a target by", where=f"pair {first + place}", fix="leave it out"
+                    )
                 encoded[place] = (self.tokenizers.source.encode(source), self.tokenizers.target.encode(target))
             scores = [0.0] * len(window)
             longer = {place: max(sides, key=len) for place, sides in encoded.items()}

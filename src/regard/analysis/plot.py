@@ -19,7 +19,7 @@ LEAST = 2.0  # inches, of a map's side
 
 
 def draw_attention(panels: Sequence[tuple[str, Translation]], path: Path) -> None:
-    """One map for each (title, translation), side by side, as a PNG or whatever the path's ending says.
+    """One map for each (title, translation), one above the other, as a PNG or whatever the path's ending says.
 
     A row is a target token, a column a source token, and a cell the weight between 0 and 1 that the
     one gave the other; rows sum to 1 (Bahdanau et al. 2014, figure 3). Raises DataError where a
@@ -35,11 +35,11 @@ def draw_attention(panels: Sequence[tuple[str, Translation]], path: Path) -> Non
         widths.append(max(LEAST, CELL * columns))
         heights.append(max(LEAST, CELL * rows))
     with matplotlib.rc_context({"font.family": ["DejaVu Sans"], "svg.fonttype": "none"}):
-        figure = Figure(figsize=(sum(widths) + 1.2 * len(panels), max(heights) + 1.6), layout="constrained")
-        grid = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)
-        for axes, (title, translation) in zip(grid[0], panels, strict=True):
+        figure = Figure(figsize=(max(widths) + 2.2, sum(heights) + 1.2 * len(panels)), layout="constrained")
+        grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
+        for axes, (title, translation) in zip(grid[:, 0], panels, strict=True):
             image = _draw(axes, title, translation)
-        figure.colorbar(image, ax=list(grid[0]), label="attention weight", shrink=0.7)
+        figure.colorbar(image, ax=list(grid[:, 0]), label="attention weight", shrink=0.7)
         figure.savefig(path, dpi=150)
 
 
@@ -50,10 +50,9 @@ def _draw(axes: Any, title: str, translation: Translation) -> Any:
     said = [*translation.tokens, SPECIAL[2]][: attention.shape[0]]
     axes.set_xticks(range(len(translation.source_tokens)), [_shown(token) for token in translation.source_tokens])
     axes.set_yticks(range(len(said)), [_shown(token) for token in said])
-    turned = max(map(len, translation.source_tokens)) > 1
-    axes.tick_params(
-        axis="x", labeltop=True, labelbottom=False, top=True, bottom=False, labelrotation=90 if turned else 0
-    )
+    axes.tick_params(axis="x", labeltop=True, labelbottom=False, top=True, bottom=False)
+    for label in axes.get_xticklabels():
+        label.set_rotation(90 if len(label.get_text()) > 1 else 0)
     axes.set_xlabel("source token")
     axes.set_ylabel("target token")
     axes.set_title(title)

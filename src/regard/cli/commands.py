@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,15 +17,17 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from regard import auto
 from regard import run as runs
-from regard.cli.files import input_lines, output, same_length
-from regard.config import DataConfig, RunConfig, override_config
+from regard.cli.files import input_lines, output, refuse_same, same_length
+from regard.config import DataConfig, RunConfig
 from regard.demo import run_demo
 from regard.devices import choose_device
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.quality import measure
-from regard.models import ARCHITECTURES
 from regard.run import Result
+from regard.runfolder import RunFolder
 from regard.translator import Translation, Translator
+
+BLANK = "take the line out of both files"
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,32 @@ def train(
     if resume is not None:
         if recipe is not None or files or out is not None or overrides:
             raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it")
-        _finish(runs.resume(resume, console=console), console)
+        _until_done(lambda: runs.resume(resume, console=console), resume, console)
         return
     if recipe is not None:
-        data = [f"data.{name}={json.dumps(value)}" for name, value in files.items()]
+        data = [f"data.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in files.items()]
         config = runs.read_recipe(recipe, [*data, *overrides])
         out = out or Path("runs") / recipe.stem
     else:
         config = _own_files(files, overrides, console)
+    folder = out or runs.default_folder(config)
+    _until_done(lambda: runs.train(config, folder, console=console), folder, console)
+
+
+def _until_done(work: Callable[[], Result], folder: Path, console: Console) -> None:
     try:
-        _finish(runs.train(config, out, console=console), console)
+        result = work()
     except KeyboardInterrupt:
         console.print("stopped at once", highlight=False)
+        if RunFolder(folder).recipe.is_file():
+            _tell_how_to_go_on(folder, console)
         raise typer.Exit(130) from None
+    _finish(result, console)
+
+
+def _tell_how_to_go_on(folder: Path, console: Console) -> None:
+    command = f"regard train --resume {shlex.quote(str(folder))}"
+    console.print(f"go on:      {command}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _own_files(files: dict[str, str], overrides: Sequence[str], console: Console) -> RunConfig:
@@ -84,11 +100,10 @@ def _own_files(files: dict[str, str], overrides: Sequence[str], console: Console
             "a dev set has two sides", where="regard train", fix="give both --dev-source and --dev-target"
         )
     data = DataConfig.model_validate({**paths, **languages})
-    facts = auto.look(data, gpu=choose_device("auto").type == "cuda")
-    config, reasons = auto.choose(data, facts)
+    config, reasons = auto.recipe(data, overrides, gpu=choose_device("auto").type == "cuda")
     for reason in reasons:
         console.print(reason, highlight=False, markup=False, soft_wrap=True)
-    return override_config(config, overrides, ARCHITECTURES)
+    return config
 
 
 def _finish(result: Result, console: Console) -> None:
@@ -105,9 +120,10 @@ def _finish(result: Result, console: Console) -> None:
         soft_wrap=True,
     )
     if result.end == "interrupted":
-        console.print(f"go on:      regard train --resume {result.folder}", highlight=False, soft_wrap=True)
+        _tell_how_to_go_on(result.folder, console)
         raise typer.Exit(130)
-    console.print(f"translate:  regard translate {result.folder} < in > out", highlight=False, soft_wrap=True)
+    command = f"regard translate {shlex.quote(str(result.folder))} < in > out"
+    console.print(f"translate:  {command}", highlight=False, markup=False, soft_wrap=True)
 
 
 def translate(
@@ -120,6 +136,7 @@ def translate(
     alignments: Path | None,
 ) -> None:
     """See regard.Translator.stream; every line of the input gives top_beams lines, blank where fewer were found."""
+    refuse_same([job.input], [job.output, alignments])
     translator = job.translator()
     found = translator.stream(
         _counted(input_lines(job.input)),
@@ -130,14 +147,14 @@ def translate(
         with_attention=alignments is not None,
     )
     with ExitStack() as stack:
-        text = stack.enter_context(output(job.output))
-        pharaoh = None if alignments is None else stack.enter_context(output(alignments))
+        write = stack.enter_context(output(job.output))
+        write_alignment = None if alignments is None else stack.enter_context(output(alignments))
         for translations in found:
             for place in range(top_beams):
                 translation = translations[place] if place < len(translations) else None
-                text.write(_line(translation, scores))
-                if pharaoh is not None:
-                    pharaoh.write(_pharaoh(translation))
+                write(_line(translation, scores))
+                if write_alignment is not None:
+                    write_alignment(_pharaoh(translation))
 
 
 def _line(translation: Translation | None, scores: bool) -> str:
@@ -187,12 +204,14 @@ def evaluate(job: Job, reference: Path, *, as_json: bool, beam_size: int | None,
     hypotheses = [translations[0].text for translations in _with_bar(found, len(pairs))]
     seconds = time.monotonic() - began
     quality = measure(hypotheses, [text for _, text in pairs], target_language=translator.target_language)
-    if as_json:
-        print(json.dumps({**asdict(quality), "lines": len(pairs), "seconds": round(seconds, 2)}, ensure_ascii=False))
-        return
-    for name in ("bleu", "chrf", "ter"):
-        print(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}")
-    print(f"exact {100 * quality.exact:6.2f}  % of {len(pairs):,} lines, in {seconds:.1f} s")
+    with output(None) as write:
+        if as_json:
+            table = {**asdict(quality), "lines": len(pairs), "seconds": round(seconds, 2)}
+            write(json.dumps(table, ensure_ascii=False) + "\n")
+            return
+        for name in ("bleu", "chrf", "ter"):
+            write(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}\n")
+        write(f"exact {100 * quality.exact:6.2f}  % of {len(pairs):,} lines, in {seconds:.1f} s\n")
 
 
 def _with_bar(found: Iterable[list[Translation]], total: int) -> Iterator[list[Translation]]:
@@ -203,11 +222,15 @@ def _with_bar(found: Iterable[list[Translation]], total: int) -> Iterator[list[T
 
 def score(job: Job, target: Path) -> None:
     """See regard.Translator.score."""
+    refuse_same([job.input, target], [job.output])
     translator = job.translator()
     pairs = same_length(input_lines(job.input), input_lines(target), f"{job.input} | {target}")
-    with output(job.output) as text:
+    for number, (source, _) in enumerate(pairs, start=1):
+        if not source.strip():
+            raise DataError("there is no source to score a target by", where=f"{job.input}:{number}", fix=BLANK)
+    with output(job.output) as write:
         for value in translator.score(pairs, batch_size=job.batch_size):
-            text.write(f"{value:.6f}\n")
+            write(f"{value:.6f}\n")
 
 
 def demo(out: Path) -> None:

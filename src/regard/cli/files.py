@@ -3,47 +3,89 @@
 from __future__ import annotations
 
 import gzip
-import io
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import TextIO, cast
+from typing import BinaryIO, cast
 
-from regard.errors import DataError
+from regard.errors import ConfigError, DataError
 from regard.text.formats.plain import lines_of, read_lines
+
+Write = Callable[[str], None]
 
 
 def input_lines(path: Path | None) -> Iterator[str]:
-    """The lines of a file, or of standard input. Raises DataError, with the line, for text that is not UTF-8."""
-    return lines_of(sys.stdin.buffer, "standard input") if path is None else read_lines(path)
+    """The lines of a file, whose first one is read at once, or of standard input.
+
+    Raises DataError for a file that cannot be read and, with the line, for text that is not UTF-8.
+    """
+    if path is None:
+        return lines_of(sys.stdin.buffer, "standard input")
+    lines = read_lines(path)
+    first = next(lines, None)
+    return lines if first is None else chain([first], lines)
 
 
 @contextmanager
-def output(path: Path | None) -> Iterator[TextIO]:
-    """A UTF-8 text stream to a file, or to standard output. Raises DataError where it cannot be written."""
-    if path is None:
-        stream = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="\n", write_through=False)
-        try:
-            yield stream
-        finally:
-            stream.flush()
-            stream.detach()
-        return
+def output(path: Path | None) -> Iterator[Write]:
+    """What writes UTF-8 text to a file, or to standard output. Raises DataError where it cannot be written."""
+    with _told(path):
+        stream = cast(BinaryIO, sys.stdout.buffer) if path is None else _create(path)
+
+    def write(text: str) -> None:
+        with _told(path):
+            stream.write(text.encode())
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _create(path) as file:
-            yield file
+        yield write
+    finally:
+        with _told(path):
+            if path is None:
+                stream.flush()
+            else:
+                stream.close()
+
+
+@contextmanager
+def _told(path: Path | None) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
+        if path is None:
+            _discard_standard_output()
+        if isinstance(error, BrokenPipeError):
+            raise  # whoever read it has gone, which is no error of the output
+        where = "standard output" if path is None else path
         raise DataError(
-            f"it cannot be written: {error.strerror or error}", where=path, fix="choose another path"
+            f"it cannot be written: {error.strerror or error}", where=where, fix="choose another path, or make room"
         ) from None
 
 
-def _create(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "wt", encoding="utf-8", newline="\n"))
-    return path.open("w", encoding="utf-8", newline="\n")
+def _discard_standard_output() -> None:
+    """Let what is still in its buffer go nowhere, for Python would try again to write it when it ends."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _create(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return cast(BinaryIO, gzip.open(path, "wb")) if path.suffix == ".gz" else path.open("wb")
+
+
+def refuse_same(reads: Iterable[Path | None], writes: Iterable[Path | None]) -> None:
+    """Raises ConfigError where a file is to be written that is read, or written, as well."""
+    seen = [path.resolve() for path in reads if path is not None]
+    for path in writes:
+        if path is None or (path.exists() and not path.is_file()):  # /dev/null and pipes may come twice
+            continue
+        if path.resolve() in seen:
+            raise ConfigError("this file would be overwritten", where=path, fix="give every output a path of its own")
+        seen.append(path.resolve())
 
 
 def same_length(sources: Iterable[str], targets: Iterable[str], where: str) -> list[tuple[str, str]]:

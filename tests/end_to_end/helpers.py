@@ -1,0 +1,156 @@
+"""What the end-to-end tests share: a tiny corpus, a tiny recipe, and the command line in this process or another."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import regard
+from regard.cli.main import run as run_regard
+from regard.config import RunConfig
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+def digits(count: int, seed: int, *, longest: int = 5) -> list[str]:
+    """Distinct strings of digits."""
+    dice = random.Random(seed)
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found["".join(dice.choices("0123456789", k=dice.randint(1, longest)))] = None
+    return list(found)
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> Path:
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode())
+    return path
+
+
+@dataclass(frozen=True)
+class Files:
+    """A corpus of digits and the same reversed: train, dev and test."""
+
+    folder: Path
+    train: list[str]
+    dev: list[str]
+    test: list[str]
+
+    @classmethod
+    def make(cls, folder: Path) -> Files:
+        lines = digits(1400, 1)
+        files = cls(folder, lines[:1200], lines[1200:1300], lines[1300:])
+        for name in ("train", "dev", "test"):
+            sources: list[str] = getattr(files, name)
+            write_lines(folder / f"{name}.src", sources)
+            write_lines(folder / f"{name}.tgt", [source[::-1] for source in sources])
+        return files
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+
+RECIPE = """
+[data]
+source = "train.src"
+target = "train.tgt"
+dev_source = "dev.src"
+dev_target = "dev.tgt"
+
+[tokenizer]
+kind = "character"
+vocabulary_size = 40
+
+[model]
+architecture = "transformer2017"
+encoder_layers = 1
+decoder_layers = 1
+d_model = 32
+ff = 64
+heads = 2
+dropout = 0.05
+
+[train]
+max_steps = 240
+tokens_per_batch = 1024
+optimizer = "muon"
+learning_rate = 0.01
+schedule = "cosine"
+warmup_steps = 10
+label_smoothing = 0.0
+checkpoint_every = 60
+patience = 0
+metric = "exact"
+device = "cpu"
+
+[search]
+beam_size = 4
+"""
+
+
+def recipe(files: Files, **train: Any) -> RunConfig:
+    """The tiny recipe, with other values in its [train]."""
+    path = files / "tiny.toml"
+    if not path.exists():
+        path.write_text(RECIPE, encoding="utf-8")
+    return regard.read_recipe(path, [f"train.{key}={value}" for key, value in train.items()])
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    out: bytes
+    err: str
+
+
+def call(*arguments: str | Path, stdin: bytes = b"") -> Finished:
+    """`regard ...` in this process, through the console's entry point."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with (
+        mock.patch.object(sys, "argv", ["regard", *map(str, arguments)]),
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
+        mock.patch.object(sys, "stdout", out),
+        mock.patch.object(sys, "stderr", err),
+        mock.patch.dict(os.environ, {"COLUMNS": "120", "TERM": "dumb"}),
+    ):
+        try:
+            run_regard()
+            code: object = 0
+        except SystemExit as end:
+            code = end.code
+        for stream in (out, err):
+            stream.flush()
+    assert isinstance(code, int)
+    return Finished(code, out.buffer.getvalue(), err.buffer.getvalue().decode())  # type: ignore[attr-defined]
+
+
+def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+    """`regard ...` in a process of its own."""
+    command = [sys.executable, "-m", "regard", *map(str, arguments)]
+    return subprocess.Popen(
+        command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ONE_THREAD, **options}
+    )
+
+
+def refused(finished: Finished, *said: str, code: int = 1) -> None:
+    """It ended with that status, said all of `said` on stderr, and no traceback."""
+    assert finished.code == code, finished.err
+    told = " ".join(finished.err.split())
+    for part in said:
+        assert part in told, finished.err
+    assert "Traceback" not in finished.err
+    if code == 1:
+        assert "error:" in told
+        assert "what to do:" in told
+
+
+def file_bytes(folder: Path) -> Mapping[str, bytes]:
+    """What lies in a folder, by name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -1,0 +1,151 @@
+"""A run that is stopped and goes on ends as one that never stopped, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, start
+
+from regard.checkpoint import load_checkpoint
+from regard.config import ModelConfig, to_toml
+from regard.models import ARCHITECTURES
+from regard.runfolder import RunFolder
+
+TENSORS = ("model.safetensors", "training/state.safetensors")
+
+# Everything that could go astray: dropout's random numbers, a window of weights, several batches a step, and an end
+# between two checkpoints.
+ASTRAY = {"max_steps": 46, "checkpoint_every": 8, "average_checkpoints": 3, "accumulate": 2, "tokens_per_batch": 256}
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    """The last checkpoint's weights and state, and what the log says of each checkpoint."""
+    assert (one / "last").resolve().name == (other / "last").resolve().name
+    for name in TENSORS:
+        assert (one / "last" / name).read_bytes() == (other / "last" / name).read_bytes(), name
+    states = [json.loads((run / "last/training/state.json").read_text()) for run in (one, other)]
+    assert states[0] | {"seconds": 0} == states[1] | {"seconds": 0}
+    assert checkpoints_logged(one) == checkpoints_logged(other)
+
+
+def checkpoints_logged(run: Path) -> list[dict[str, Any]]:
+    entries = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
+    return [entry for entry in entries if entry["kind"] == "checkpoint"]
+
+
+def kill_and_compare(files: Files, folder: Path, model: ModelConfig, *, kills: int, seed: int, **train: Any) -> None:
+    config = recipe(files, **train).model_copy(update={"model": model})
+    path = folder / "recipe.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    script = Path(__file__).with_name("killed_in_training.py")
+    done = subprocess.run(
+        [sys.executable, script, folder, path, str(kills), str(seed)],
+        capture_output=True,
+        text=True,
+        env=ONE_THREAD,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= min(kills, 3)
+    assert_same_end(folder / "straight", folder / "killed")
+    assert not list((folder / "killed" / "checkpoints").glob("*.tmp-*"))
+
+
+def tiny(name: str) -> ModelConfig:
+    sizes: dict[str, dict[str, Any]] = {
+        "bahdanau2014": {"hidden": 16, "embedding": 16, "alignment": 16, "maxout": 16},
+        "transformer2017": {"d_model": 16, "ff": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
+    }
+    return ARCHITECTURES[name].presets["small"]().model_copy(update={**sizes[name], "dropout": 0.1})
+
+
+def test_killed_runs_end_as_straight_ones(files: Files, tmp_path: Path) -> None:
+    kill_and_compare(files, tmp_path, tiny("transformer2017"), kills=3, seed=1, **ASTRAY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["muon", "adam", "adadelta"])
+@pytest.mark.parametrize("name", ["bahdanau2014", "transformer2017"])
+def test_runs_killed_many_times_end_as_straight_ones(files: Files, tmp_path: Path, name: str, optimizer: str) -> None:
+    settings = ASTRAY | {"optimizer": f'"{optimizer}"', "max_steps": 204}
+    kill_and_compare(files, tmp_path, tiny(name), kills=25, seed=2, **settings)
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    while not (path.exists() and path.stat().st_size):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
+    run: Path, files: Files, tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = tmp_path / "with space" / "run"
+    process = start("train", files / "tiny.toml", "--out", folder)
+    wait_for(folder / "log.jsonl", process)
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == 130, err
+    assert b"Traceback" not in err
+    assert f"regard train --resume '{folder}'".encode() in b" ".join(err.split())
+    assert out == b""
+    last = RunFolder(folder).last
+    assert last is not None
+    assert 0 < load_checkpoint(last).step < 240
+    finished = call("train", "--resume", folder)
+    assert finished.code == 0, finished.err
+    assert_same_end(run, folder)
+
+
+def test_ctrl_c_before_training_stops_at_once_and_says_how_to_go_on(files: Files, tmp_path: Path) -> None:
+    for name in ("train.src", "train.tgt", "dev.src", "dev.tgt", "tiny.toml"):
+        shutil.copy(files / name, tmp_path / name)
+    (tmp_path / "train.src").unlink()
+    os.mkfifo(tmp_path / "train.src")  # nobody writes to it: the reader waits
+    process = start("train", tmp_path / "tiny.toml", "--out", tmp_path / "run")
+    wait_for(tmp_path / "run" / "recipe.toml", process)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert b"Traceback" not in err
+    assert b"stopped at once" in err
+    assert f"regard train --resume {tmp_path / 'run'}".encode() in err
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it_whole(run: Path, files: Files, tmp_path: Path) -> None:
+    import resource
+
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder, symlinks=True)
+    recipe_path = folder / "recipe.toml"
+    recipe_path.write_text(recipe_path.read_text().replace("max_steps = 240", "max_steps = 300"))
+    limit = (folder / "last" / "model.safetensors").stat().st_size // 2
+    process = start(
+        "train",
+        "--resume",
+        folder,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)),
+    )
+    _, err = process.communicate()
+    assert process.returncode == 1, err
+    assert b"Traceback" not in err
+    assert b"could not be written" in err
+    assert b"what to do:" in err
+    last = RunFolder(folder).last
+    assert last is not None
+    assert load_checkpoint(last).step == 240
+    assert not list((folder / "checkpoints").glob("*.tmp-*"))
+    finished = call("train", "--resume", folder)  # with room again
+    assert finished.code == 0, finished.err
+    assert (folder / "last").resolve().name == "step-000300"

@@ -1,0 +1,112 @@
+"""From a recipe to a run's folder, and what lies in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tests.end_to_end.helpers import Files, call, file_bytes, recipe
+
+import regard
+from regard.config import to_table
+from regard.runfolder import RunFolder
+from regard.training.log import EVERY
+
+
+def test_a_run_leaves_recipe_log_curves_and_checkpoints(run: Path, files: Files) -> None:
+    assert {"recipe.toml", "log.jsonl", "tensorboard", "checkpoints", "last", "best", "data"} <= {
+        entry.name for entry in run.iterdir()
+    }
+    assert to_table(regard.read_recipe(run / "recipe.toml")) == to_table(recipe(files))
+    for name in ("last", "best"):
+        assert (run / name).is_symlink()
+        assert {"config.json", "metrics.json", "model.safetensors"} <= {entry.name for entry in (run / name).iterdir()}
+    assert list((run / "tensorboard").glob("events.*"))
+    assert json.loads((run / "last" / "config.json").read_text())["step"] == 240
+
+
+def test_the_log_has_its_steps_and_every_checkpoint(run: Path) -> None:
+    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries if entry["kind"] == "step"] == list(range(EVERY, 241, EVERY))
+    checkpoints = [entry for entry in entries if entry["kind"] == "checkpoint"]
+    assert [entry["step"] for entry in checkpoints] == [60, 120, 180, 240]
+    assert checkpoints[-1]["exact"] > 50
+    assert checkpoints[-1]["loss"] < checkpoints[0]["loss"]
+
+
+def test_training_from_python_is_training_by_command(run: Path, files: Files, tmp_path: Path) -> None:
+    result = regard.train(recipe(files), tmp_path / "again", console=Console(quiet=True))
+    assert (result.folder, result.end, result.step) == (tmp_path / "again", "steps", 240)
+    best = json.loads((run / "best" / "metrics.json").read_text())
+    assert result.scores == best
+    for name in ("last/model.safetensors", "last/training/state.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_a_checkpoint_needs_nothing_outside_it(
+    run: Path, translator: regard.Translator, files: Files, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(run / "best", moved)
+    assert regard.Translator.load(moved, "cpu").translate(files.test[:9]) == translator.translate(files.test[:9])
+    shutil.rmtree(moved / "training")
+    assert regard.Translator.load(str(moved)).translate(files.test[:3]) == translator.translate(files.test[:3])
+
+
+def test_resuming_a_run_that_is_done_changes_no_checkpoint(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(run, again, symlinks=True)
+    finished = call("train", "--resume", again)
+    assert finished.code == 0, finished.err
+    assert file_bytes(again / "checkpoints") == file_bytes(run / "checkpoints")
+
+
+@pytest.mark.parametrize("average", [1, 2])
+def test_so_too_where_the_last_checkpoint_came_early(files: Files, tmp_path: Path, average: int) -> None:
+    config = recipe(files, max_steps=5, checkpoint_every=3, average_checkpoints=average)
+    quiet = Console(quiet=True)
+    regard.train(config, tmp_path / "run", console=quiet)
+    before = file_bytes(tmp_path / "run" / "checkpoints")
+    assert regard.resume(tmp_path / "run", console=quiet).step == 5
+    assert file_bytes(tmp_path / "run" / "checkpoints") == before
+
+
+def test_without_dev_files_no_dev_source_is_trained_on(files: Files, tmp_path: Path) -> None:
+    sources = [*files.train[:60], *files.train[:20]]  # a third of the sources come twice
+    (tmp_path / "a").write_text("".join(f"{line}\n" for line in sources))
+    (tmp_path / "b").write_text("".join(f"{line[::-1]}\n" for line in sources))
+    config = recipe(files, max_steps=1)
+    data = config.data.model_copy(
+        update={
+            "source": str(tmp_path / "a"),
+            "target": str(tmp_path / "b"),
+            "dev_source": None,
+            "dev_target": None,
+            "held_out": 30,
+        }
+    )
+    regard.train(config.model_copy(update={"data": data}), tmp_path / "run", console=Console(quiet=True))
+    dev = [source for source, _ in json.loads((tmp_path / "run/data/prepared.json").read_text())["dev"]]
+    assert len(set(dev)) == 30
+    assert not set(dev) & set(files.train[:20])
+    assert json.loads((tmp_path / "run/data/train.json").read_text())["pairs"] == len(sources) - 30
+
+
+def test_a_kill_right_after_a_checkpoint_loses_no_line_of_the_log(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, quiet = recipe(files, max_steps=6, checkpoint_every=2), Console(quiet=True)
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "prune", die)  # the last that is done for a checkpoint
+        with pytest.raises(SystemExit):
+            regard.train(config, tmp_path / "run", console=quiet)
+    regard.resume(tmp_path / "run", console=quiet)
+    entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries if entry["kind"] == "checkpoint"] == [2, 4, 6]

@@ -1,0 +1,60 @@
+"""What README, map and recipes name is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from regard.cli.main import app
+from regard.run import read_recipe
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def _commands(text: str) -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+    words = [shlex.split(re.split(r"[<>|]", line)[0]) for line in lines if "bin/regard " in line]
+    return [arguments[1:] for arguments in words]
+
+
+COMMANDS = _commands((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_every_command_of_the_readme_is_one(arguments: list[str]) -> None:
+    group = typer.main.get_command(app)
+    command = group.commands[arguments[0]]  # type: ignore[attr-defined]
+    command.make_context(arguments[0], list(arguments[1:]))  # parses; runs nothing
+
+
+def test_the_readme_names_every_main_command() -> None:
+    assert {arguments[0] for arguments in COMMANDS} >= {"train", "translate", "evaluate", "score"}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_reads(path: Path) -> None:
+    config = read_recipe(path)
+    assert config.train.max_minutes is None or config.train.max_minutes <= 45
+
+
+def test_there_are_recipes() -> None:
+    assert RECIPES
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_every_target_of_the_makefile_that_is_promised_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for document in DOCUMENTS:
+        for target in re.findall(r"^make (\w+)", document.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target

@@ -1,0 +1,30 @@
+"""The house stays small enough to read: files, functions and signatures have bounds."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "regard"
+FILES = sorted(SOURCE.rglob("*.py"))
+MOST_LINES = 400
+MOST_FUNCTION_LINES = 60
+
+
+def _functions(path: Path) -> Iterator[ast.FunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_file_and_no_function_is_too_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+    for function in _functions(path):
+        assert (function.end_lineno or 0) - function.lineno < MOST_FUNCTION_LINES, function.name
+
+
+def test_there_is_something_to_measure() -> None:
+    assert len(FILES) > 30
+    assert sum(1 for path in FILES for _ in _functions(path)) > 200

@@ -1,0 +1,186 @@
+"""bahdanau2014 against the paper's appendix A, written out in NumPy from its equations (arXiv 1409.0473).
+
+One sentence at a time, one position at a time, weights under the paper's names. The paper omits all
+biases from its equations; they are put back where a sum is closed: b in the gates and candidates,
+in the alignment model, in s_0 and in both layers of the output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tests.doubles import as_batch
+
+from regard.contract import Seq2Seq, Vocabularies
+from regard.models import bahdanau2014
+from regard.symbols import PAD
+
+Array = NDArray[np.float64]
+
+SOURCES = [[4, 5, 2], [8, 7, 3, 3, 6, 2], [2], [6, 4, 4, 5, 2]]
+TARGETS = [[1, 4, 9, 5, 3], [1, 7], [1, 9, 9, 4], [1]]
+SOURCE_VOCABULARY, TARGET_VOCABULARY = 9, 11
+
+
+def sigma(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+@dataclass(frozen=True)
+class Gated:
+    """W, W_z, W_r (n, m), U, U_z, U_r (n, n), biases (n,), and the decoder's C, C_z, C_r (n, 2n)."""
+
+    W: Array
+    W_z: Array
+    W_r: Array
+    U: Array
+    U_z: Array
+    U_r: Array
+    b: Array
+    b_z: Array
+    b_r: Array
+    C: Array
+    C_z: Array
+    C_r: Array
+
+    def next(self, word: Array, before: Array, context: Array) -> Array:
+        """The three equations of A.2.2; A.2.1's are these with C = 0."""
+        z = sigma(self.W_z @ word + self.U_z @ before + self.C_z @ context + self.b_z)
+        r = sigma(self.W_r @ word + self.U_r @ before + self.C_r @ context + self.b_r)
+        proposed = np.tanh(self.W @ word + self.U @ (r * before) + self.C @ context + self.b)
+        new: Array = (1 - z) * before + z * proposed
+        return new
+
+
+@dataclass(frozen=True)
+class Paper:
+    """RNNsearch with its weights under the paper's names."""
+
+    E_source: Array  # one column a word
+    E_target: Array
+    forward: Gated
+    backward: Gated
+    decoder: Gated
+    W_s: Array
+    b_s: Array
+    W_a: Array
+    U_a: Array
+    b_a: Array
+    v_a: Array
+    U_o: Array
+    V_o: Array
+    C_o: Array
+    b_o: Array
+    W_o: Array
+    b_y: Array
+
+    def annotations(self, source: list[int]) -> tuple[list[Array], Array]:
+        """h_1 .. h_Tx (equation 7), and the backward state at the first word."""
+        n = len(self.b_s)
+        no_context = np.zeros(2 * n)
+        ahead = [np.zeros(n)]
+        for word in source:
+            ahead.append(self.forward.next(self.E_source[:, word], ahead[-1], no_context))
+        back = [np.zeros(n)]
+        for word in reversed(source):
+            back.append(self.backward.next(self.E_source[:, word], back[-1], no_context))
+        backward = back[:0:-1]
+        return [np.concatenate(pair) for pair in zip(ahead[1:], backward, strict=True)], backward[0]
+
+    def weights(self, state: Array, annotations: list[Array]) -> Array:
+        """alpha_i1 .. alpha_iTx."""
+        energies = [self.v_a @ np.tanh(self.W_a @ state + self.U_a @ h + self.b_a) for h in annotations]
+        exponentials = np.exp(energies)
+        weights: Array = exponentials / exponentials.sum()
+        return weights
+
+    def translate(self, source: list[int], words: list[int]) -> tuple[Array, Array]:
+        """y_0 .. y_{T-1} to W_o t_1 .. W_o t_T (T, K_y) and the weights (T, T_x)."""
+        annotations, first_backward = self.annotations(source)
+        state = np.tanh(self.W_s @ first_backward + self.b_s)
+        logits, attention = [], []
+        for word in words:
+            alpha = self.weights(state, annotations)
+            context = np.sum([a * h for a, h in zip(alpha, annotations, strict=True)], axis=0)
+            y = self.E_target[:, word]
+            t_tilde = self.U_o @ state + self.V_o @ y + self.C_o @ context + self.b_o
+            t = np.array([max(t_tilde[2 * j], t_tilde[2 * j + 1]) for j in range(len(t_tilde) // 2)])
+            logits.append(self.W_o @ t + self.b_y)
+            attention.append(alpha)
+            state = self.decoder.next(y, state, context)
+        return np.array(logits), np.array(attention)
+
+
+def gated(inputs: Any, unit: Any, contexts: Any = None) -> Gated:
+    """Our stacked matrices (z over r over candidate) taken apart."""
+    W_z, W_r, W = np.split(inputs.weight.numpy(), 3)
+    b_z, b_r, b = np.split(inputs.bias.numpy(), 3)
+    U_z, U_r = np.split(unit.gates.weight.numpy(), 2)
+    n = len(b)
+    C_z, C_r, C = np.zeros((3, n, 2 * n)) if contexts is None else np.split(contexts.weight.numpy(), 3)
+    return Gated(W, W_z, W_r, unit.candidate.weight.numpy(), U_z, U_r, b, b_z, b_r, C, C_z, C_r)
+
+
+def paper(model: Seq2Seq) -> Paper:
+    encoder: Any = model.encoder
+    decoder: Any = model.decoder
+    return Paper(
+        E_source=encoder.embedding.weight.numpy().T,
+        E_target=decoder.embedding.weight.numpy().T,
+        forward=gated(encoder.forward_input, encoder.forward_unit),
+        backward=gated(encoder.backward_input, encoder.backward_unit),
+        decoder=gated(decoder.word_input, decoder.unit, decoder.context_input),
+        W_s=decoder.start.weight.numpy(),
+        b_s=decoder.start.bias.numpy(),
+        W_a=decoder.score.query.weight.numpy(),
+        U_a=decoder.score.key.weight.numpy(),
+        b_a=decoder.score.query.bias.numpy(),
+        v_a=decoder.score.score.weight.numpy()[0],
+        U_o=decoder.out_state.weight.numpy(),
+        V_o=decoder.out_word.weight.numpy(),
+        C_o=decoder.out_context.weight.numpy(),
+        b_o=decoder.out_state.bias.numpy(),
+        W_o=decoder.output.weight.numpy(),
+        b_y=decoder.output.bias.numpy(),
+    )
+
+
+def far_from_zero() -> Seq2Seq:
+    """In float64, every weight and bias drawn wide, so that no gate is half open and no weight is even."""
+    config = bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3)
+    model = bahdanau2014.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)).double().eval()
+    generator = torch.Generator().manual_seed(3)
+    model.requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return model
+
+
+def test_logits_and_attention_are_those_of_the_papers_equations() -> None:
+    model = far_from_zero()
+    source, target = as_batch(SOURCES), as_batch(TARGETS)
+    output = model.features(source, target, with_attention=True)
+    logits = model.decoder.readout(output.features).numpy()
+    assert output.attention is not None
+    reference = paper(model)
+    for row, (words, given) in enumerate(zip(SOURCES, TARGETS, strict=True)):
+        expected_logits, expected_attention = reference.translate(words, given)
+        np.testing.assert_allclose(logits[row, : len(given)], expected_logits, rtol=0, atol=1e-10)
+        attention = output.attention[row, : len(given)].numpy()
+        np.testing.assert_allclose(attention[:, : len(words)], expected_attention, rtol=0, atol=1e-10)
+        assert not attention[:, len(words) :].any()
+    assert PAD in source and PAD in target
+
+
+def test_every_weight_that_is_compared_is_the_models() -> None:
+    model = far_from_zero()
+    compared = paper(model)
+    units = (compared.forward, compared.backward, compared.decoder)
+    arrays = [array for unit in units for array in vars(unit).values()]
+    arrays += [array for array in vars(compared).values() if isinstance(array, np.ndarray)]
+    absent = 6 * 6 * 12  # C, C_z, C_r of the two directions of the encoder
+    assert sum(array.size for array in arrays) - absent == sum(p.numel() for p in model.parameters())

@@ -1,0 +1,78 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from regard.nn.attention import AdditiveScore, MultiHeadAttention, masked_softmax
+
+WIDTH, HEADS = 12, 3
+
+
+def multi_head() -> MultiHeadAttention:
+    torch.manual_seed(1)
+    return MultiHeadAttention(WIDTH, HEADS).double()
+
+
+def values(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def test_weights_are_a_softmax_over_the_real_positions_alone() -> None:
+    mask = torch.tensor([[True, True, False, True], [True, False, False, False]])
+    scores = torch.tensor([[1.0, 2.0, 50.0, -1.0], [-9.0, 3.0, 4.0, math.nan]])
+    weights = masked_softmax(scores, mask)
+    e = [math.exp(1), math.exp(2), math.exp(-1)]
+    expected = torch.tensor([[e[0], e[1], 0, e[2]], [sum(e), 0, 0, 0]]) / sum(e)
+    torch.testing.assert_close(weights, expected)
+    assert weights[~mask].eq(0).all()
+
+
+def test_the_additive_score_is_its_formula() -> None:
+    torch.manual_seed(1)
+    score = AdditiveScore(query=4, key=5, width=3).double()
+    query, keys = values(2, 4), values(2, 6, 5)
+    scores = score(query, score.project(keys))
+    W, b, U, v = score.query.weight, score.query.bias, score.key.weight, score.score.weight[0]
+    for row in range(2):
+        for position in range(6):
+            energy = v @ torch.tanh(W @ query[row] + b + U @ keys[row, position])
+            torch.testing.assert_close(scores[row, position], energy)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_attention_with_and_without_its_weights_is_the_same(masked: bool) -> None:
+    attention = multi_head()
+    x, memory = values(2, 5, WIDTH), values(2, 7, WIDTH)
+    mask = torch.arange(7) < torch.tensor([[7], [4]]) if masked else None
+    fused, none = attention(x, *attention.project(memory), mask=mask)
+    told, weights = attention(x, *attention.project(memory), mask=mask, with_weights=True)
+    assert none is None
+    assert weights is not None
+    torch.testing.assert_close(fused, told, rtol=0, atol=1e-12)
+    assert weights.shape == (2, HEADS, 5, 7)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, HEADS, 5, dtype=torch.float64))
+    if masked:
+        assert weights[1, :, :, 4:].eq(0).all()
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_each_head_is_equation_1(causal: bool) -> None:
+    attention = multi_head()
+    x = values(1, 5, WIDTH)
+    out, _ = attention(x, *attention.project(x), causal=causal)
+    size = WIDTH // HEADS
+    heads = []
+    W_k, W_v = attention.key_value.weight.split(WIDTH)
+    b_k, b_v = attention.key_value.bias.split(WIDTH)
+    for head in range(HEADS):
+        rows = slice(head * size, (head + 1) * size)
+        q = x[0] @ attention.query.weight[rows].t() + attention.query.bias[rows]
+        k, v = x[0] @ W_k[rows].t() + b_k[rows], x[0] @ W_v[rows].t() + b_v[rows]
+        mixed = []
+        for position in range(5):
+            seen = position + 1 if causal else 5
+            mixed.append((q[position] @ k[:seen].t() / math.sqrt(size)).softmax(0) @ v[:seen])
+        heads.append(torch.stack(mixed))
+    expected = torch.cat(heads, 1) @ attention.output.weight.t() + attention.output.bias
+    torch.testing.assert_close(out[0], expected, rtol=0, atol=1e-12)

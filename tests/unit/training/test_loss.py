@@ -1,0 +1,94 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.doubles import as_batch, start_with_bos, tiny_model
+from torch import Tensor
+
+from regard.contract import Seq2Seq, Vocabularies
+from regard.models import transformer2017
+from regard.symbols import PAD
+from regard.training import loss as module
+from regard.training.loss import backward_in_chunks, negative_log_likelihood, smoothed_cross_entropy
+
+SOURCE = as_batch([[4, 5, 2], [8, 7, 3, 3, 6, 2], [2], [6, 4, 4, 5, 2]])
+TARGET_IN, TARGET_OUT = start_with_bos([[4, 5, 3, 7, 4], [3], [7, 4], [6, 6, 3]])
+REAL = TARGET_OUT.ne(PAD)
+SMOOTHINGS = [0.0, 0.1, 0.5, 0.9]
+
+
+def draw(rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    logits = 3 * torch.randn(rows, vocabulary, generator=generator, dtype=torch.float64)
+    return logits, torch.randint(vocabulary, (rows,), generator=generator)
+
+
+def tied_model() -> Seq2Seq:
+    torch.manual_seed(1)
+    config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1, dropout=0.0)
+    return transformer2017.build(config, Vocabularies(9, 9, joint=True)).double()
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_the_loss_and_its_gradient_are_pytorchs(smoothing: float) -> None:
+    logits, targets = draw(11, 7)
+    leaf, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    loss, likelihood = smoothed_cross_entropy(leaf * 1.0, targets, smoothing)
+    expected = F.cross_entropy(theirs, targets, reduction="sum", label_smoothing=smoothing)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(likelihood, F.cross_entropy(logits, targets, reduction="none"))
+    (3 * loss).backward()
+    (3 * expected).backward()
+    torch.testing.assert_close(leaf.grad, theirs.grad)
+
+
+def test_large_logits_do_not_overflow() -> None:
+    logits = torch.tensor([[1000.0, 0.0], [0.0, -1000.0]], requires_grad=True)
+    loss, _ = smoothed_cross_entropy(logits * 1.0, torch.tensor([1, 0]), 0.0)
+    loss.backward()
+    assert loss.item() == 1000
+    torch.testing.assert_close(logits.grad, torch.tensor([[1.0, -1.0], [0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("model", [tied_model(), tiny_model()], ids=["tied output", "own output"])
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+@pytest.mark.parametrize("rows", [1, 4, 100])
+def test_chunks_give_every_parameter_the_gradient_of_the_whole(
+    model: Seq2Seq, smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS", rows)
+    goal, scale = TARGET_OUT[REAL], 1 / 7
+    assert 4 < len(goal) < 100
+    assert len(goal) % 4
+    model.zero_grad()
+    whole = F.cross_entropy(model(SOURCE, TARGET_IN)[REAL], goal, reduction="sum", label_smoothing=smoothing)
+    (whole * scale).backward()
+    expected = {name: parameter.grad for name, parameter in model.named_parameters()}
+
+    model.zero_grad()
+    features = model.features(SOURCE, TARGET_IN).features[REAL]
+    total = backward_in_chunks(model.decoder.readout, features, goal, smoothing=smoothing, scale=scale)
+    assert total == pytest.approx(whole.item())
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], msg=name)
+
+
+def test_the_logits_of_a_whole_batch_never_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS", 4)
+    model, seen = tied_model(), []
+
+    def readout(features: Tensor) -> Tensor:
+        seen.append(len(features))
+        return model.decoder.readout(features)
+
+    features = model.features(SOURCE, TARGET_IN).features[REAL]
+    backward_in_chunks(readout, features, TARGET_OUT[REAL], smoothing=0.1, scale=1.0)
+    negative_log_likelihood(readout, features, TARGET_OUT[REAL])
+    assert seen == 2 * [4, 4, 4, 3]
+
+
+@pytest.mark.parametrize("rows", [1, 4, 100])
+def test_the_negative_log_likelihood_has_no_smoothing(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS", rows)
+    logits, targets = draw(11, 7)
+    expected = -logits.log_softmax(-1)[torch.arange(11), targets].sum().item()
+    assert negative_log_likelihood(lambda features: features, logits, targets) == pytest.approx(expected)

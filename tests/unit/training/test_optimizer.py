@@ -1,0 +1,198 @@
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from regard.config import TrainConfig
+from regard.contract import Seq2Seq, Vocabularies
+from regard.models import bahdanau2014, transformer2017
+from regard.training.optimizer import Muon, Optimizers, orthogonalise
+
+NAMES = ["adam", "adadelta", "muon"]
+SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
+
+
+def transformer(*, joint: bool = True) -> Seq2Seq:
+    torch.manual_seed(1)
+    config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
+    return transformer2017.build(config, Vocabularies(9, 9, joint=joint))
+
+
+def rnnsearch() -> Seq2Seq:
+    torch.manual_seed(1)
+    return bahdanau2014.build(bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3), Vocabularies(9, 9))
+
+
+def settings(name: str, **more: float) -> TrainConfig:
+    return TrainConfig.model_validate({"optimizer": name, "learning_rate": 0.05, **more})
+
+
+def give_gradients(model: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def spectrum(m: int, n: int, smallest: float) -> Tensor:
+    """A random (m, n) matrix whose singular values fall evenly from 1 to `smallest`."""
+    generator = torch.Generator().manual_seed(m * n)
+    left, _, right = torch.linalg.svd(torch.randn(m, n, generator=generator, dtype=torch.float64), full_matrices=False)
+    return left @ torch.linspace(1, smallest, min(m, n), dtype=torch.float64).diag() @ right
+
+
+def muon_by_the_book(weights: Tensor, gradients: list[Tensor], rate: float, decay: float) -> Tensor:
+    """One matrix: Jordan's Muon with Nesterov momentum 0.95, and the scale of Liu et al. 2025."""
+    buffer = torch.zeros_like(weights)
+    for gradient in gradients:
+        buffer = 0.95 * buffer + gradient
+        x = gradient + 0.95 * buffer
+        tall = x.shape[0] > x.shape[1]
+        x = (x.t() if tall else x) / x.norm()
+        for _ in range(5):
+            a = x @ x.t()
+            x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+        x = x.t() if tall else x
+        weights = weights - rate * decay * weights - rate * 0.2 * math.sqrt(max(weights.shape)) * x
+    return weights
+
+
+def muon_steps(make: Callable[[list[nn.Parameter]], torch.optim.Optimizer]) -> tuple[list[Tensor], list[list[Tensor]]]:
+    """Matrices after four steps of an optimizer, and the gradients each had."""
+    generator = torch.Generator().manual_seed(1)
+    start = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in SHAPES]
+    gradients = [[torch.randn(p.shape, generator=generator, dtype=torch.float64) for _ in range(4)] for p in start]
+    parameters = [nn.Parameter(matrix.clone()) for matrix in start]
+    optimizer = make(parameters)
+    for step in range(4):
+        for parameter, own in zip(parameters, gradients, strict=True):
+            parameter.grad = own[step].clone()
+        optimizer.step()
+    return [parameter.detach() for parameter in parameters], [
+        [first, *own] for first, own in zip(start, gradients, strict=True)
+    ]
+
+
+def test_muon_is_the_algorithm_as_it_is_written() -> None:
+    found, given = muon_steps(lambda parameters: Muon(parameters, 0.1, 0.3))
+    for matrix, (start, *gradients) in zip(found, given, strict=True):
+        torch.testing.assert_close(matrix, muon_by_the_book(start, gradients, 0.1, 0.3), rtol=0, atol=1e-6)
+
+
+def test_muon_is_pytorchs_but_for_its_bfloat16() -> None:
+    ours, given = muon_steps(lambda parameters: Muon(parameters, 0.1, 0.3))
+    theirs, _ = muon_steps(
+        lambda parameters: torch.optim.Muon(
+            parameters, lr=0.1, weight_decay=0.3, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+        )
+    )
+    for mine, other, (start, *_) in zip(ours, theirs, given, strict=True):
+        moved = (other - start).norm()
+        assert (mine - other).norm() < 0.02 * moved
+
+
+def test_muon_leaves_what_has_no_gradient() -> None:
+    with_gradient, without = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(2, 3))
+    with_gradient.grad = torch.ones(2, 3)
+    Muon([with_gradient, without], 0.1, 0.1).step()
+    assert torch.equal(without, torch.ones(2, 3))
+    assert not torch.equal(with_gradient, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5)])
+def test_orthogonalising_keeps_singular_vectors_and_evens_out_the_values(shape: tuple[int, int]) -> None:
+    matrix = spectrum(*shape, smallest=0.05)
+    out = orthogonalise(matrix[None])[0]
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    turned = left.t() @ out @ right.t()
+    values = turned.diagonal()
+    torch.testing.assert_close(turned, values.diag(), rtol=0, atol=1e-8)
+    assert values.min() > 0.65
+    assert values.max() < 1.25
+
+
+def test_orthogonalising_a_batch_is_orthogonalising_each() -> None:
+    batch = torch.stack([spectrum(4, 6, 0.1), 1e-4 * spectrum(4, 6, 0.5)])
+    torch.testing.assert_close(orthogonalise(batch)[1], orthogonalise(batch[1:])[0])
+
+
+def test_a_gradient_of_zeros_stays_zero() -> None:
+    assert orthogonalise(torch.zeros(1, 3, 4)).eq(0).all()
+
+
+@pytest.mark.parametrize("model", [transformer(), transformer(joint=False), rnnsearch()], ids=["joint", "apart", "rnn"])
+def test_muon_takes_every_matrix_but_the_embeddings(model: Seq2Seq) -> None:
+    adam, muon = Optimizers(model, settings("muon")).parts
+    taken = [{id(p) for group in part.param_groups for p in group["params"]} for part in (adam, muon)]
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    assert isinstance(muon, Muon)
+    assert tables
+    assert taken[1] == {id(p) for p in model.parameters() if p.ndim == 2} - tables
+    assert not taken[0] & taken[1]
+    assert taken[0] | taken[1] == {id(p) for p in model.parameters()}
+
+
+def test_the_constants_are_the_papers() -> None:
+    (adam,) = Optimizers(transformer(), settings("adam", weight_decay=0.1)).parts
+    (adadelta,) = Optimizers(transformer(), settings("adadelta")).parts
+    assert isinstance(adam, torch.optim.AdamW)
+    assert (adam.defaults["betas"], adam.defaults["eps"], adam.defaults["weight_decay"]) == ((0.9, 0.98), 1e-9, 0.1)
+    assert isinstance(adadelta, torch.optim.Adadelta)
+    assert (adadelta.defaults["rho"], adadelta.defaults["eps"]) == (0.95, 1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_as_long_as_its_factor(name: str) -> None:
+    moved = []
+    for factor in (1.0, 0.5, 0.0):
+        model = transformer()
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        give_gradients(model, 1)
+        Optimizers(model, settings(name)).step(factor)
+        moved.append(torch.cat([(p.detach() - b).flatten() for p, b in zip(model.parameters(), before, strict=True)]))
+    torch.testing.assert_close(moved[0], 2 * moved[1], rtol=1e-3, atol=1e-6)
+    assert moved[0].any()
+    assert not moved[2].any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kept_and_loaded_it_goes_on_bit_for_bit(name: str) -> None:
+    model = transformer()
+    optimizers = Optimizers(model, settings(name))
+    for step in range(3):
+        give_gradients(model, step)
+        optimizers.step(1.0)
+    kept = {key: tensor.clone() for key, tensor in optimizers.tensors().items()}
+    copied = transformer()
+    copied.load_state_dict(model.state_dict())
+    resumed = Optimizers(copied, settings(name))
+    resumed.load(kept)
+    for step in range(3, 6):
+        for each, stepped in ((model, optimizers), (copied, resumed)):
+            give_gradients(each, step)
+            stepped.step(0.7)
+    for (key, ours), theirs in zip(model.named_parameters(), copied.parameters(), strict=True):
+        assert torch.equal(ours, theirs), key
+    assert optimizers.tensors().keys() == resumed.tensors().keys() == kept.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_kept_matters_and_loading_copies_it(name: str) -> None:
+    model = transformer()
+    optimizers = Optimizers(model, settings(name))
+    give_gradients(model, 1)
+    optimizers.step(1.0)
+    kept = {key: tensor.clone() for key, tensor in optimizers.tensors().items()}
+    untouched = {key: tensor.clone() for key, tensor in kept.items()}
+    ends = []
+    for state in (kept, {}):
+        other = transformer()
+        resumed = Optimizers(other, settings(name))
+        resumed.load(state)
+        give_gradients(other, 2)
+        resumed.step(1.0)
+        ends.append(torch.cat([parameter.detach().flatten() for parameter in other.parameters()]))
+    assert all(not torch.equal(first, second) for first, second in pairwise(ends))
+    assert all(torch.equal(kept[key], untouched[key]) for key in kept)
