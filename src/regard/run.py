@@ -54,11 +54,9 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
     """
     path = Path(out) if out is not None else default_folder(config)
     choose_device(config.train.device)
-    path.mkdir(parents=True, exist_ok=True)
-    run = RunFolder(path)
+    run = RunFolder.create(path)
     with run.lock():
-        run = RunFolder.create(path)
-        run.recipe.write_text(to_toml(config), encoding="utf-8")
+        run.begin(to_toml(config))
         return _train(config, run, None, console or Console(stderr=True))
 
 
@@ -140,7 +138,7 @@ class _Keep:
             self.run.set_best(folder)
             self.scores = saved.scores
         self.run.set_last(folder)
-        self.run.prune(set())
+        self.run.prune()
 
 
 def _validation(config: RunConfig, prepared: Prepared) -> Callable[[Seq2Seq], dict[str, float]]:

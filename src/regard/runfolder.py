@@ -18,6 +18,8 @@ from typing import TextIO
 
 from regard.errors import CheckpointError
 
+TEMPORARY_RECIPE = "recipe.toml.tmp"
+
 
 class RunFolder:
     """The names in a run's folder, and the changes to it that have to be whole."""
@@ -30,24 +32,39 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """A new run in a folder that is missing or empty. Raises CheckpointError if it is neither."""
+        """A folder for a new run, which must be missing or empty. Raises CheckpointError if it is neither."""
+        run = cls(path)
         try:
-            there = {entry.name for entry in path.iterdir()} if path.exists() else set()
-            if there & {"recipe.toml", "checkpoints", "log.jsonl"}:
-                raise CheckpointError(
-                    "a run is already there",
-                    where=path,
-                    fix=f"go on with it by `regard train --resume {path}`, or choose another --out",
-                )
-            if there - {"lock"}:
-                raise CheckpointError("the folder is not empty", where=path, fix="choose another --out")
-            run = cls(path)
-            run.checkpoints.mkdir(parents=True)
+            run._refuse_another()
+            run.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(
                 f"a run cannot be put there: {error.strerror}", where=path, fix="choose another --out"
             ) from None
         return run
+
+    def begin(self, recipe: str) -> None:
+        """Write the recipe, which makes the folder a run; under the lock. Raises CheckpointError if it is one."""
+        self._refuse_another()
+        temporary = self.path / TEMPORARY_RECIPE
+        try:
+            temporary.write_text(recipe, encoding="utf-8")
+            temporary.replace(self.recipe)
+        except OSError as error:
+            raise CheckpointError(
+                f"the recipe cannot be written: {error.strerror}", where=self.path, fix="make room on the disk"
+            ) from None
+
+    def _refuse_another(self) -> None:
+        there = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+        if there & {"recipe.toml", "log.jsonl"}:
+            raise CheckpointError(
+                "a run is already there",
+                where=self.path,
+                fix=f"go on with it by `regard train --resume {self.path}`, or choose another --out",
+            )
+        if there - {"lock", "checkpoints", TEMPORARY_RECIPE}:
+            raise CheckpointError("the folder is not empty", where=self.path, fix="choose another --out")
 
     def checkpoint(self, step: int) -> Path:
         """The folder of the checkpoint of a step."""
@@ -113,12 +130,12 @@ class RunFolder:
             if not place.exists():
                 old.rename(place)
 
-    def prune(self, keep: set[Path]) -> None:
-        """Delete the checkpoints that are not in `keep`, not the last and not the best, and half-written ones.
+    def prune(self) -> None:
+        """Delete the checkpoints that are neither the last nor the best, and half-written ones.
 
         Raises CheckpointError if the folder does not allow it.
         """
-        kept = {checkpoint.name for checkpoint in (*keep, self.last, self.best) if checkpoint is not None}
+        kept = {checkpoint.name for checkpoint in (self.last, self.best) if checkpoint is not None}
         try:
             for entry in list(self.checkpoints.iterdir()):
                 if re.fullmatch(r"step-\d+", entry.name) and entry.name not in kept:

@@ -21,11 +21,14 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
 
 
 def digits(count: int, seed: int, *, longest: int = 5) -> list[str]:
-    """Distinct strings of digits."""
+    """Distinct strings of digits, a third of them in two words."""
     dice = random.Random(seed)
     found: dict[str, None] = {}
     while len(found) < count:
-        found["".join(dice.choices("0123456789", k=dice.randint(1, longest)))] = None
+        one = "".join(dice.choices("0123456789", k=dice.randint(1, longest)))
+        if len(one) > 2 and dice.random() < 1 / 3:
+            one = f"{one[:-2]} {one[-2:]}"
+        found[one] = None
     return list(found)
 
 

@@ -43,7 +43,9 @@ def in_child(act: Callable[[], None]) -> tuple[int, float]:
 
 
 def killed_after(seconds: float, act: Callable[[], None]) -> None:
-    signal.setitimer(signal.ITIMER_PROF, seconds)  # SIGPROF ends a process as SIGKILL does, between any two instructions
+    signal.setitimer(
+        signal.ITIMER_PROF, seconds
+    )  # SIGPROF ends a process as SIGKILL does, between any two instructions
     act()
 
 

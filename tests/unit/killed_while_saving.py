@@ -49,7 +49,7 @@ def save(run: RunFolder, contents: Checkpoint) -> None:
     save_checkpoint(place, contents, TrainingState({"step": torch.tensor(contents.step)}, {"step": contents.step}))
     run.set_last(place)
     run.set_best(place)
-    run.prune(set())
+    run.prune()
 
 
 def at_lines(act: Callable[[str], None]) -> None:

@@ -31,7 +31,18 @@ def test_a_new_run_goes_into_a_missing_or_an_empty_folder(tmp_path: Path) -> Non
     RunFolder.create(tmp_path / "empty")
 
 
+def test_a_folder_that_was_made_but_never_began_may_be_used(run: RunFolder) -> None:
+    (run.path / "recipe.toml.tmp").touch()  # killed while it wrote the recipe
+    again = RunFolder.create(run.path)
+    again.begin("text")
+    assert again.recipe.read_text() == "text"
+    with pytest.raises(CheckpointError, match="already there"):
+        again.begin("another text")
+    assert again.recipe.read_text() == "text"
+
+
 def test_a_run_is_never_written_over(run: RunFolder) -> None:
+    run.begin("")
     with pytest.raises(CheckpointError, match=f"a run is already there(.|\n)*regard train --resume {run.path}"):
         RunFolder.create(run.path)
 
@@ -76,16 +87,14 @@ def test_pruning_keeps_what_is_asked_for_and_last_and_best(run: RunFolder) -> No
     (half / "config.json").touch()
     own = run.checkpoints / "step-000001-the-good-one"
     own.mkdir()
-    run.prune({steps[3], steps[4]})
-    assert set(run.checkpoints.iterdir()) == {steps[1], steps[3], steps[4], steps[5], own}
-    run.prune(set())
+    run.prune()
     assert set(run.checkpoints.iterdir()) == {steps[1], steps[5], own}
 
 
 def test_pruning_that_fails_is_told(run: RunFolder) -> None:
     run.checkpoints.rmdir()
     with pytest.raises(CheckpointError, match="cannot be deleted"):
-        run.prune(set())
+        run.prune()
 
 
 def test_what_is_half_deleted_is_not_taken_for_a_checkpoint(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,10 +106,10 @@ def test_what_is_half_deleted_is_not_taken_for_a_checkpoint(run: RunFolder, monk
 
     monkeypatch.setattr(shutil, "rmtree", stop)
     with pytest.raises(CheckpointError, match="cannot be deleted"):
-        run.prune(set())
+        run.prune()
     assert not run.checkpoint(1).exists()
     monkeypatch.undo()
-    run.prune(set())
+    run.prune()
     assert not list(run.checkpoints.iterdir())
 
 

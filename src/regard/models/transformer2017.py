@@ -47,7 +47,7 @@ class Config(ModelConfig):
 
 
 def base() -> Config:
-    """The paper's base model: 65 M parameters with its vocabulary of 37,000."""
+    """The paper's base model; table 3 says 65 M parameters, 37,000 joint tokens make 63 M."""
     return Config()
 
 
@@ -61,7 +61,12 @@ def small() -> Config:
     return Config(encoder_layers=3, decoder_layers=3, d_model=256, ff=1024, heads=4, dropout=0.2)
 
 
-PRESETS = {"base": base, "big": big, "small": small}
+def tiny() -> Config:
+    """For some ten thousand pairs of short sentences: narrower, and sooner good, than small."""
+    return Config(encoder_layers=4, decoder_layers=4, d_model=128, ff=512, heads=4, dropout=0.2)
+
+
+PRESETS = {"base": base, "big": big, "small": small, "tiny": tiny}
 
 
 class FeedForward(nn.Sequential):

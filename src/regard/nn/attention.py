@@ -66,8 +66,10 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Queries x (N, T, D) over keys and values (N, H, S, D/H) to (N, T, D) and weights (N, H, T, S) if asked for.
 
-        mask: (N, S), True at positions that may be attended to. causal: position t sees none behind it.
+        mask: (N, S), True at positions that may be attended to. causal: position t sees none behind it;
+        not together with mask or with_weights.
         """
+        assert not (causal and (with_weights or mask is not None))
         queries = self._split(self.query(x))
         allowed = None if mask is None else mask[:, None, None, :]
         weights = None

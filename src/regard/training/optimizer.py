@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -67,17 +67,23 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
+def _hidden_matrices(model: Seq2Seq) -> Iterator[nn.Parameter]:
+    """What Muon is for: matrices, but neither embeddings, nor the output layer, nor a single row."""
+    tables = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
+    for parameter in model.parameters():
+        if parameter.ndim == 2 and id(parameter) not in tables:
+            rows, columns = parameter.shape
+            if rows != model.decoder.vocabulary and min(rows, columns) > 1:
+                yield parameter
+
+
 class Optimizers:
     """What updates a model: one optimizer, or Muon for its matrices beside Adam for the rest."""
 
     def __init__(self, model: Seq2Seq, config: TrainConfig) -> None:
-        named = list(model.named_parameters())
-        tables = {
-            id(table) for module in model.modules() if isinstance(module, nn.Embedding) for table in module.parameters()
-        }
-        matrices = [p for _, p in named if config.optimizer == "muon" and p.ndim == 2 and id(p) not in tables]
+        matrices = list(_hidden_matrices(model)) if config.optimizer == "muon" else []
         chosen = {id(p) for p in matrices}
-        rest = [p for _, p in named if id(p) not in chosen]
+        rest = [p for p in model.parameters() if id(p) not in chosen]
         self.peak = config.learning_rate
         self.parts: list[Optimizer] = []
         if config.optimizer == "adadelta":

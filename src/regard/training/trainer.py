@@ -53,6 +53,7 @@ class _Past:
     """What the loop has been through; all of it is saved."""
 
     step: int = 0
+    judged: int = 0  # the step of the last checkpoint that was validated
     seconds: float = 0.0
     best: float | None = None
     since_best: int = 0
@@ -105,7 +106,7 @@ class Trainer:
                 if self.past.step % self.config.checkpoint_every == 0:
                     self._checkpoint()
                     self.past.seconds = resumed_seconds + time.monotonic() - began
-            if self.past.step % self.config.checkpoint_every:
+            if self.past.step != self.past.judged:
                 if end == "interrupted":
                     self._save_as_is()
                 else:
@@ -169,12 +170,13 @@ class Trainer:
         """Average, judge, keep."""
         raw = self._weights()
         self.past.window.append(raw)
+        self.past.judged = self.past.step
         self._set_weights(_mean(self.past.window))
         self.model.eval()
         scores = self.validate(self.model)
         value = scores[self.config.metric]
         ordered = -value if self.config.metric == "loss" else value
-        best = self.past.best is None or ordered > self.past.best
+        best = not math.isnan(ordered) and (self.past.best is None or ordered > self.past.best)
         if best:
             self.past.best, self.past.since_best = ordered, 0
         else:
@@ -213,6 +215,7 @@ class Trainer:
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
         values = {
             "step": past.step,
+            "judged": past.judged,
             "seconds": past.seconds,
             "best": past.best,
             "since_best": past.since_best,
@@ -235,7 +238,7 @@ class Trainer:
             self.past.window.append(_under(f"window/{number}/", state.tensors))
         if values["newest_in_window"]:
             self.past.window.append(self._weights())
-        self.past.step, self.past.seconds = values["step"], values["seconds"]
+        self.past.step, self.past.judged, self.past.seconds = values["step"], values["judged"], values["seconds"]
         self.past.best, self.past.since_best = values["best"], values["since_best"]
         self.past.bad_steps = values["bad_steps"]
         torch.set_rng_state(state.tensors["random/cpu"].cpu())

@@ -9,7 +9,7 @@ from regard.errors import DataError
 from regard.translator import Translation
 
 
-def _translation(attention: np.ndarray | None) -> Translation:  # type: ignore[type-arg]
+def _translation(attention: np.ndarray | None) -> Translation:
     return Translation("ab", -1.0, -1.0, ("a", "b"), ("x", " ", "y", "</s>"), attention)
 
 

@@ -1,0 +1,60 @@
+"""Every system learns: it reverses strings of digits that it has never seen, all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.end_to_end.helpers import digits, write_lines
+
+import regard
+from regard.config import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
+from regard.models import ARCHITECTURES
+
+TINY: dict[str, dict[str, Any]] = {
+    "bahdanau2014": {"hidden": 48, "embedding": 32, "alignment": 32, "maxout": 32},
+    "transformer2017": {"d_model": 48, "ff": 96, "heads": 4, "encoder_layers": 2, "decoder_layers": 2},
+}
+STEPS: dict[str, int] = {"bahdanau2014": 400, "transformer2017": 600}
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_reverses_strings_of_digits_that_it_has_not_seen(name: str, tmp_path: Path) -> None:
+    lines = digits(4000, 7, longest=6)
+    test = lines[::20]  # of all lengths
+    train = sorted(set(lines) - set(test))
+    for path, sources in (("train", train), ("test", test)):
+        write_lines(tmp_path / f"{path}.source", sources)
+        write_lines(tmp_path / f"{path}.target", [source[::-1] for source in sources])
+    config = RunConfig(
+        data=DataConfig(
+            source=str(tmp_path / "train.source"),
+            target=str(tmp_path / "train.target"),
+            dev_source=str(tmp_path / "test.source"),
+            dev_target=str(tmp_path / "test.target"),
+        ),
+        tokenizer=TokenizerConfig(kind="character", vocabulary_size=20),
+        model=ARCHITECTURES[name].presets["small"]().model_copy(update={**TINY[name], "dropout": 0.0}),
+        train=TrainConfig(
+            max_steps=STEPS[name],
+            tokens_per_batch=1024,
+            optimizer="muon",
+            learning_rate=0.01,
+            schedule="cosine",
+            warmup_steps=30,
+            label_smoothing=0.0,
+            checkpoint_every=STEPS[name],
+            patience=0,
+            metric="exact",
+            device="cpu",
+        ),
+        search=SearchConfig(beam_size=1, length_penalty=0.0),
+    )
+    regard.train(config, tmp_path / "run", console=Console(quiet=True))
+    translations = regard.Translator.load(tmp_path / "run", "cpu").translate(test)
+    wrong = {
+        source: best.text for source, (best, *_) in zip(test, translations, strict=True) if best.text != source[::-1]
+    }
+    assert wrong == {}

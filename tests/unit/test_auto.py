@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from regard import auto
+from regard.auto import Facts, choose, language_of, look
+from regard.config import DataConfig, parse_config, to_table
+from regard.errors import ConfigError, DataError
+from regard.models import ARCHITECTURES
+from regard.prepare import prepare
+from regard.text.tokenizer import train_tokenizers
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        ("train.en", "en"),
+        ("some/where.de/train.de.gz", "de"),
+        ("news.pt-BR.txt", "pt-BR"),
+        ("news.zh_Hans", "zh_Hans"),
+        ("europarl.en-de.de", "de"),
+        ("europarl.tok.en", "en"),
+        ("train.en.tok", "en"),
+        ("train.no", "no"),
+        ("train.deu.txt.gz", "deu"),
+        ("train.txt", ""),
+        ("train.src", ""),
+        ("train.tgt.gz", ""),
+        ("train.en-de.gz", ""),
+        ("train", ""),
+        ("de", ""),
+        ("train.2014", ""),
+        (".en", "en"),
+    ],
+)
+def test_language_of_a_file(name: str, language: str) -> None:
+    assert language_of(name) == language
+
+
+def facts(pairs: int, *, gpu: bool = False, **others: float) -> Facts:
+    known = {"words": 12.0, "characters": 70.0, "alphabet": 90, "distinct": 10 * pairs}
+    return Facts(pairs=pairs, gpu=gpu, **{**known, **others})  # type: ignore[arg-type]
+
+
+DATA = DataConfig(source="a.en", target="b.de")
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("pairs", [1, 100, 5_000, 20_000, 200_000, 3_000_000])
+@pytest.mark.parametrize("words", [1.0, 12.0])
+def test_every_choice_is_a_valid_recipe_with_its_reasons(pairs: int, gpu: bool, words: float) -> None:
+    config, reasons = choose(DATA, facts(pairs, gpu=gpu, words=words, characters=6 * words))
+    assert parse_config(to_table(config), ARCHITECTURES, where="auto") == config
+    assert [reason.split(":")[0] for reason in reasons] == ["tokens", "model", "batch", "schedule", "patience"]
+    assert config.data.source == DATA.source
+    assert config.train.max_steps >= 1500
+    assert config.train.max_steps // config.train.checkpoint_every >= 10
+
+
+def test_more_pairs_mean_more_of_everything() -> None:
+    chosen = [choose(DATA, facts(pairs, gpu=True))[0] for pairs in (100, 5_000, 20_000, 200_000, 3_000_000)]
+    assert [config.tokenizer.kind for config in chosen] == ["character", *["unigram"] * 4]
+    sizes = [config.tokenizer.vocabulary_size for config in chosen]
+    assert sizes == sorted(sizes)
+    widths = [to_table(config)["model"]["d_model"] for config in chosen]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+    small = choose(DATA, facts(3_000_000, gpu=False))[0]
+    assert to_table(small)["model"]["d_model"] < widths[-1]
+
+
+def test_characters_may_be_many_in_a_line() -> None:
+    config, _ = choose(DATA, facts(100))
+    assert (config.tokenizer.kind, config.data.max_length) == ("character", auto.BY_CHARACTER)
+    given = DATA.model_copy(update={"max_length": 77}).model_dump(exclude_none=True)
+    assert choose(DataConfig(**given), facts(100))[0].data.max_length == 77
+    assert choose(DATA, facts(20_000))[0].data.max_length == DATA.max_length
+
+
+def test_a_large_alphabet_has_room_in_the_vocabulary() -> None:
+    assert choose(DATA, facts(5_000, alphabet=4_000))[0].tokenizer.vocabulary_size > 5_000
+
+
+def files(folder: Path, pairs: list[tuple[str, str]]) -> DataConfig:
+    for name, lines in zip(("a", "b"), zip(*pairs, strict=True), strict=True):
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return DataConfig(source=str(folder / "a"), target=str(folder / "b"))
+
+
+def test_look(tmp_path: Path) -> None:
+    seen = look(files(tmp_path, [("a b", "c"), ("", "x"), ("dd", "e f dd")]), gpu=True)
+    assert seen == Facts(pairs=1, words=2.5, characters=4.5, alphabet=7, distinct=6, gpu=True)
+    empty = files(tmp_path, [("", "a")])
+    with pytest.raises(DataError, match="no line has text"):
+        look(empty, gpu=False)
+
+
+def made_up(words: list[str], pairs: int, *, seed: int, length: int = 6) -> list[tuple[str, str]]:
+    dice = random.Random(seed)
+    sources = (dice.choices(words, k=dice.randint(2, length)) for _ in range(pairs))
+    return [(" ".join(source), " ".join(reversed(source))) for source in sources]
+
+
+def few_words(pairs: int) -> list[tuple[str, str]]:
+    dice = random.Random(5)
+    return made_up(["".join(dice.choices("abcdefghij", k=5)) for _ in range(60)], pairs, seed=1)
+
+
+def without_spaces(pairs: int) -> list[tuple[str, str]]:
+    dice = random.Random(6)
+    alphabet = [chr(0x4E00 + number) for number in range(1500)]
+    lines = ["".join(dice.choices(alphabet, k=dice.randint(60, 80))) + "。" for _ in range(pairs)]
+    return [(line, line[::-1]) for line in lines]
+
+
+CORPORA = {
+    "300 short pairs": lambda: [(f"{number} sheep sleep", f"{number} Schafe") for number in range(300)],
+    "2,500 pairs of 60 words": lambda: few_words(2500),
+    "2,500 pairs of 9 words": lambda: made_up(list("abcdefghi"), 2500, seed=2, length=30),
+    "2,200 pairs without spaces": lambda: without_spaces(2200),
+}
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_the_vocabulary_is_one_that_the_corpus_allows(name: str, tmp_path: Path) -> None:
+    data = files(tmp_path, CORPORA[name]())
+    config, reasons = auto.recipe(data, gpu=False)
+    prepared = prepare(config, tmp_path / "prepared", lambda _: None)
+    assert len(prepared.train) + len(prepared.dev) >= 300
+    assert prepared.tokenizers.source.size <= config.tokenizer.vocabulary_size
+    assert reasons[0].startswith("tokens: ")
+    assert config.data.max_length >= data.max_length
+
+
+def test_a_vocabulary_that_had_to_shrink_says_so_and_one_that_was_given_does_not(tmp_path: Path) -> None:
+    data = files(tmp_path, few_words(2500))
+    config, reasons = auto.recipe(data, gpu=False)
+    wanted = choose(data, look(data, gpu=False))[0].tokenizer.vocabulary_size
+    assert config.tokenizer.vocabulary_size < wanted
+    assert f"the text does not give {wanted:,} subwords" in reasons[-1]
+    given, reasons = auto.recipe(data, ["tokenizer.vocabulary_size=5000"], gpu=False)
+    assert given.tokenizer.vocabulary_size == 5000
+    assert "the text does not give" not in reasons[-1]
+    with pytest.raises(ConfigError, match="a vocabulary of 5000 is more than"):
+        train_tokenizers(given.tokenizer, few_words(2500))
+
+
+def test_overrides_are_kept(tmp_path: Path) -> None:
+    data = files(tmp_path, few_words(2500))
+    config, _ = auto.recipe(data, ["tokenizer.kind=bpe", "train.seed=9", "model.d_model=64"], gpu=False)
+    assert (config.tokenizer.kind, config.train.seed, to_table(config)["model"]["d_model"]) == ("bpe", 9, 64)
+    prepare(config, tmp_path / "prepared", lambda _: None)
+    with pytest.raises(ConfigError, match=r"train\.sed"):
+        auto.recipe(data, ["train.sed=9"], gpu=False)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regard.config import RunConfig, parse_config
+from regard.errors import ConfigError, DataError
+from regard.models import ARCHITECTURES
+from regard.prepare import DONE, held_out_size, prepare, split
+
+
+def recipe(folder: Path, pairs: list[tuple[str, str]], kind: str = "character", **data: Any) -> RunConfig:
+    for name, lines in zip(("a", "b"), zip(*pairs, strict=True), strict=True):
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    table = {
+        "data": {"source": str(folder / "a"), "target": str(folder / "b"), **data},
+        "tokenizer": {"kind": kind},
+        "model": {"architecture": "transformer2017"},
+    }
+    return parse_config(table, ARCHITECTURES, where="test")
+
+
+PAIRS = [(f"{number}", f"x{number}") for number in range(100)]
+
+
+@pytest.mark.parametrize(("pairs", "held_out"), [(1, 1), (19, 1), (100, 5), (10_000, 500), (10**7, 1000)])
+def test_how_many_are_held_out(pairs: int, held_out: int) -> None:
+    assert held_out_size(pairs) == held_out
+
+
+def test_held_out_pairs_are_not_trained_on_whatever_their_place(tmp_path: Path) -> None:
+    config = recipe(tmp_path, [*PAIRS, *PAIRS[:50], ("0", "another")], held_out=20)
+    train, dev = split(config)
+    held = [pair.source for pair in dev]
+    assert len(set(held)) == 20
+    assert not set(held) & {pair.source for pair in train}
+    assert {int(source) for source in held} <= set(range(50, 100))  # a source that returns is never held out
+    assert len(list(train)) == 131
+    assert [pair.source for pair in split(config)[1]] == held
+
+
+def test_dev_files_are_taken_as_they_are(tmp_path: Path) -> None:
+    config = recipe(tmp_path, PAIRS, dev_source=str(tmp_path / "b"), dev_target=str(tmp_path / "a"))
+    train, dev = split(config)
+    assert len(list(train)) == 100
+    assert [(pair.target, pair.source) for pair in dev] == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("pairs", "held_out", "said"),
+    [
+        (PAIRS[:1], 0, "give more pairs"),
+        (PAIRS[:5], 5, "lower data.held_out"),
+        ([("a", "b"), ("a", "c")], 0, "no source occurs only once"),
+    ],
+)
+def test_too_few_to_hold_any_out(tmp_path: Path, pairs: list[tuple[str, str]], held_out: int, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        split(recipe(tmp_path, pairs, held_out=held_out))
+
+
+@pytest.mark.parametrize("kind", ["character", "byte"])
+def test_all_that_is_left_aside_is_told(tmp_path: Path, kind: str) -> None:
+    pairs = [*PAIRS, ("", "x"), ("y", " "), ("z" * 300, "z"), ("1 2", "q" * 300)]
+    dev = [("1", "x1"), ("w" * 300, "w"), ("", "v")]
+    for name, lines in zip(("c", "d"), zip(*dev, strict=True), strict=True):
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
+    said: list[str] = []
+    dev_files = {"dev_source": str(tmp_path / "c"), "dev_target": str(tmp_path / "d")}
+    prepared = prepare(recipe(tmp_path, pairs, kind, **dev_files), tmp_path / "prepared", said.append)
+    assert prepared.dev == (("1", "x1"),)
+    assert len(prepared.train) == 100
+    assert [line for line in said if "left aside" in line] == [
+        "dev: 1 pair left aside: the source is blank (line 3)",
+        "dev: 1 pair left aside: longer than data.max_length, 256 tokens, (line 2)",
+        "train: 1 pair left aside: the source is blank (line 101)",
+        "train: 1 pair left aside: the target is blank (line 102)",
+        "train: 2 pairs left aside: longer than data.max_length, 256 tokens, (lines 103, 104)",
+    ]
+
+
+def test_what_was_prepared_is_taken_up(tmp_path: Path) -> None:
+    config = recipe(tmp_path, PAIRS, held_out=10)
+    first = prepare(config, tmp_path / "prepared", lambda _: None)
+    (tmp_path / "a").unlink()
+    again = prepare(config, tmp_path / "prepared", pytest.fail)
+    assert again.dev == first.dev
+    assert again.train.fingerprint == first.train.fingerprint
+    assert again.tokenizers.source.encode("12") == first.tokenizers.source.encode("12")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"train": "", "dev": [["a", "b"]]}', '{"train": "x", "dev": [1]}'])
+def test_what_was_prepared_and_is_damaged(tmp_path: Path, text: str) -> None:
+    config = recipe(tmp_path, PAIRS)
+    prepare(config, tmp_path / "prepared", lambda _: None)
+    (tmp_path / "prepared" / DONE).write_text(text)
+    with pytest.raises(DataError, match="start a new run"):
+        prepare(config, tmp_path / "prepared", lambda _: None)
+
+
+def test_everything_too_long(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"raise data\.max_length"):
+        prepare(recipe(tmp_path, PAIRS, max_length=1), tmp_path / "prepared", lambda _: None)
+
+
+def test_a_vocabulary_that_was_asked_for_is_not_made_smaller(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="or less"):
+        prepare(recipe(tmp_path, PAIRS, "unigram"), tmp_path / "prepared", lambda _: None)

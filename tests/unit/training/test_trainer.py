@@ -1,0 +1,194 @@
+import math
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from tests.doubles import tiny_model
+from tests.unit.training.toy import Signaller, same, scores_in_turn, settings, trainer, weights
+from torch import Tensor
+
+from regard.contract import Seq2Seq
+from regard.data.batch import Batch, batch_of
+from regard.data.loader import Position
+from regard.errors import TrainingError
+from regard.training.trainer import BAD_STEPS, Trainer
+
+
+class Fixed:
+    """A loader of the same batches over and over."""
+
+    position = Position(0, 0)
+
+    def __init__(self, *batches: Batch) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            yield from self.batches
+
+
+def over(model: Seq2Seq, batches: list[Batch], **changes: Any) -> Trainer:
+    loader: Any = Fixed(*batches)
+    return Trainer(model, loader, settings(**changes), validate=lambda _: {"loss": 1.0}, save=lambda _: None)
+
+
+def gradients(model: Seq2Seq) -> dict[str, Tensor]:
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_it_ends_by_its_steps_with_a_checkpoint_at_each_interval() -> None:
+    run, seen = trainer(settings())
+    assert run.run() == "steps"
+    assert [progress.step for progress in seen.progress] == list(range(1, 10))
+    assert [saved.step for saved in seen.saved] == [step for step, _, _ in seen.checkpoints] == [3, 6, 9]
+
+
+def test_the_last_step_is_a_checkpoint_wherever_it_falls() -> None:
+    run, seen = trainer(settings(max_steps=5))
+    assert run.run() == "steps"
+    assert [(saved.step, set(saved.scores)) for saved in seen.saved] == [(3, {"loss"}), (5, {"loss"})]
+
+
+def test_it_ends_by_its_patience() -> None:
+    scores = [3.0, 2.0, 2.0, 2.5, 1.0]
+    run, seen = trainer(settings(max_steps=100, patience=2), validate=scores_in_turn(*scores))
+    assert run.run() == "patience"
+    assert [(step, best) for step, _, best in seen.checkpoints] == [(3, True), (6, True), (9, False), (12, False)]
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("loss", [True, False, True]), ("bleu", [True, True, False])])
+def test_a_lower_loss_is_better_and_a_higher_score(metric: str, expected: list[bool]) -> None:
+    run, seen = trainer(settings(metric=metric), validate=scores_in_turn(2.0, 3.0, 1.0, metric=metric))
+    run.run()
+    assert [saved.best for saved in seen.saved] == expected
+
+
+def test_it_ends_by_its_minutes() -> None:
+    run, seen = trainer(settings(max_minutes=1e-9))
+    assert run.run() == "minutes"
+    assert [saved.step for saved in seen.saved] == [1]
+    assert seen.progress[0].seconds_left == 0
+
+
+def test_steps_lower_the_loss() -> None:
+    run, seen = trainer(settings(max_steps=60, checkpoint_every=60, label_smoothing=0.0))
+    run.run()
+    assert seen.progress[-1].loss < 0.9 * seen.progress[0].loss
+
+
+def test_two_batches_a_step_are_one_batch_of_both() -> None:
+    short = [([4, 5], [5, 4, 4]), ([6], [6])]
+    long = [([4, 5, 6, 7, 7], [7, 5, 4]), ([8, 8, 4], [4, 7, 6, 5, 5, 5])]
+    apart, together = tiny_model(), tiny_model()
+    changes = {"max_steps": 1, "clip_norm": 0.0}
+    over(apart, [batch_of(short), batch_of(long)], accumulate=2, **changes).run()
+    over(together, [batch_of(short + long)], **changes).run()
+    expected = gradients(together)
+    assert expected.keys() == dict(together.named_parameters()).keys()
+    for name, gradient in gradients(apart).items():
+        torch.testing.assert_close(gradient, expected[name], msg=name)
+
+
+def test_the_gradient_is_of_the_mean_over_target_tokens_and_clipped_as_a_whole() -> None:
+    batch = batch_of([([4, 5], [5, 4, 4]), ([6], [6])])
+    free, clipped = tiny_model(), tiny_model()
+    over(free, [batch], max_steps=1, clip_norm=0.0, label_smoothing=0.1).run()
+    over(clipped, [batch], max_steps=1, clip_norm=1e-3, label_smoothing=0.1).run()
+
+    by_hand = tiny_model()
+    real = batch.target_out.ne(0)
+    logits = by_hand(batch.source, batch.target_in)[real]
+    torch.nn.functional.cross_entropy(logits, batch.target_out[real], label_smoothing=0.1).backward()
+    norm = torch.cat([gradient.flatten() for gradient in gradients(by_hand).values()]).norm()
+    assert norm > 1e-3
+    for name, expected in gradients(by_hand).items():
+        torch.testing.assert_close(gradients(free)[name], expected, msg=name)
+        torch.testing.assert_close(gradients(clipped)[name], expected * 1e-3 / norm, rtol=1e-2, atol=0, msg=name)
+
+
+def test_what_is_kept_is_the_mean_of_the_last_checkpoints() -> None:
+    run, seen = trainer(settings(max_steps=12, average_checkpoints=3))
+    run.run()
+    plain, unaveraged = trainer(settings(max_steps=12))
+    plain.run()
+    for index, kept in enumerate(seen.kept):
+        window = [seen.raw(number) for number in range(max(0, index - 2), index + 1)]
+        for name, weight in kept.items():
+            torch.testing.assert_close(weight, sum(raw[name] for raw in window) / len(window), msg=name)
+    assert not same(seen.kept[3], seen.raw(3))
+    assert same(weights(run.model), seen.raw(3))
+    assert same(seen.raw(3), unaveraged.raw(3)), "averaging changes nothing of how training goes on"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_between_checkpoints_saves_and_ends_it(number: int) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    run, seen = trainer(settings(), signaller=Signaller(number, [5]))
+    assert run.run() == "interrupted"
+    assert [(saved.step, dict(saved.scores) != {}) for saved in seen.saved] == [(3, True), (5, False)]
+    assert not seen.saved[1].best
+    assert [step for step, _, _ in seen.checkpoints] == [3]
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_signal_at_a_checkpoint_takes_it_and_ends() -> None:
+    run, seen = trainer(settings(), signaller=Signaller(signal.SIGTERM, [6]))
+    assert run.run() == "interrupted"
+    assert [(saved.step, dict(saved.scores) != {}) for saved in seen.saved] == [(3, True), (6, True)]
+
+
+def test_a_second_ctrl_c_stops_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    class Twice(Signaller):
+        def on_step(self, progress: Any) -> None:
+            super().on_step(progress)
+            super().on_step(progress)
+
+    run, seen = trainer(settings(), signaller=Twice(signal.SIGINT, [5]))
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert [saved.step for saved in seen.saved] == [3]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def poison(run: Trainer, monkeypatch: pytest.MonkeyPatch, bad: range) -> list[bool]:
+    """Logits that are no numbers in the steps of `bad`; gives whether each step moved the weights."""
+    moved: list[bool] = []
+    readout, step = run.model.decoder.readout, run._step
+
+    def poisoned(features: Tensor) -> Tensor:
+        return readout(features) * (math.nan if run.past.step + 1 in bad else 1.0)
+
+    def watched(batches: Iterator[Batch]) -> None:
+        before = weights(run.model)
+        step(batches)
+        moved.append(not same(before, weights(run.model)))
+
+    monkeypatch.setattr(run.model.decoder, "readout", poisoned)
+    monkeypatch.setattr(run, "_step", watched)
+    return moved
+
+
+def test_a_gradient_that_is_no_number_is_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = trainer(settings())
+    moved = poison(run, monkeypatch, range(3, 6))
+    assert run.run() == "steps"
+    assert moved == [True, True, False, False, False, True, True, True, True]
+    assert run.past.bad_steps == 0
+    assert all(parameter.isfinite().all() for parameter in run.model.parameters())
+
+
+def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = settings(max_steps=2 * BAD_STEPS, checkpoint_every=100)
+    run, _ = trainer(config)
+    poison(run, monkeypatch, range(2, BAD_STEPS + 1))
+    assert run.run() == "steps", "one less than too many is endured"
+    run, _ = trainer(config)
+    poison(run, monkeypatch, range(2, BAD_STEPS + 2))
+    with pytest.raises(TrainingError, match=f"up to {BAD_STEPS + 1}") as caught:
+        run.run()
+    assert caught.value.fix is not None
+    assert "learning_rate" in caught.value.fix

@@ -1,0 +1,143 @@
+"""A training run small enough for a test: reversed strings, a model with dropout, everything seen."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regard.config import TrainConfig
+from regard.contract import Seq2Seq, Vocabularies
+from regard.data.loader import Loader, Position
+from regard.data.store import PairStore
+from regard.models import transformer2017
+from regard.training.log import Progress, Reporter
+from regard.training.trainer import Saved, Trainer
+
+Weights = dict[str, Tensor]
+
+
+def settings(**changes: Any) -> TrainConfig:
+    """Checkpoints by loss, every three steps."""
+    plain = {
+        "tokens_per_batch": 40,
+        "max_steps": 9,
+        "checkpoint_every": 3,
+        "patience": 0,
+        "metric": "loss",
+        "warmup_steps": 2,
+        "learning_rate": 0.01,
+    }
+    return TrainConfig.model_validate({**plain, **changes})
+
+
+def pairs() -> PairStore:
+    """40 of them, of 1 to 6 tokens."""
+    sources = [[4 + (n * k) % 5 for k in range(1, 2 + n % 6)] for n in range(40)]
+    with tempfile.TemporaryDirectory() as folder:
+        return PairStore.write(Path(folder), "train", [(source, source[::-1]) for source in sources])
+
+
+def model(seed: int = 1, dropout: float = 0.2) -> Seq2Seq:
+    config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1, dropout=dropout)
+    torch.manual_seed(seed)
+    return transformer2017.build(config, Vocabularies(9, 9, joint=True))
+
+
+def weights(of: Seq2Seq) -> Weights:
+    return {name: parameter.detach().clone() for name, parameter in of.named_parameters()}
+
+
+def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    """Bit for bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@dataclass
+class Seen:
+    """What a run told its callbacks."""
+
+    kept: list[Weights] = field(default_factory=list)  # the model's weights at each save
+    saved: list[Saved] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+    checkpoints: list[tuple[int, Mapping[str, float], bool]] = field(default_factory=list)
+
+    def raw(self, index: int) -> Weights:
+        """The weights that training goes on from, at a save."""
+        tensors = self.saved[index].training.tensors
+        return {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name[:8] == "weights/"}
+
+    def on_step(self, progress: Progress) -> None:
+        self.progress.append(progress)
+
+    def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
+        self.checkpoints.append((step, scores, best))
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Signaller:
+    """Sends this process a signal after given steps."""
+
+    signal: int
+    steps: Iterable[int]
+
+    def on_step(self, progress: Progress) -> None:
+        if progress.step in self.steps:
+            os.kill(os.getpid(), self.signal)
+
+    def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def weight_sum(of: Seq2Seq) -> dict[str, float]:
+    """A score that tells two sets of weights apart."""
+    assert not of.training
+    return {"loss": sum(parameter.detach().double().sum().item() for parameter in of.parameters())}
+
+
+def scores_in_turn(*values: float, metric: str = "loss") -> Callable[[Seq2Seq], dict[str, float]]:
+    left = list(values)
+    return lambda _: {metric: left.pop(0)}
+
+
+def trainer(
+    config: TrainConfig,
+    *,
+    seed: int = 1,
+    position: Position = Position(0, 0),
+    validate: Callable[[Seq2Seq], Mapping[str, float]] = weight_sum,
+    signaller: Signaller | None = None,
+) -> tuple[Trainer, Seen]:
+    """A trainer of a fresh model, and what will be seen of it; states are kept as a file would keep them."""
+    seen = Seen()
+    trained = model(seed)
+
+    def save(saved: Saved) -> None:
+        tensors = {name: tensor.clone() for name, tensor in saved.training.tensors.items()}
+        seen.saved.append(replace(saved, training=replace(saved.training, tensors=tensors)))
+        seen.kept.append(weights(trained))
+
+    loader = Loader(pairs(), config.tokens_per_batch, config.seed, position)
+    reporters: list[Reporter] = [seen] if signaller is None else [seen, signaller]
+    torch.manual_seed(seed)
+    return Trainer(trained, loader, config, validate=validate, save=save, reporters=reporters), seen
+
+
+def resumed(config: TrainConfig, saved: Saved, **more: Any) -> tuple[Trainer, Seen]:
+    """Another model and random state, brought to where a run was saved."""
+    values = saved.training.values
+    again, seen = trainer(config, seed=99, position=Position(values["epoch"], values["batch"]), **more)
+    again.load(saved.training)
+    return again, seen
