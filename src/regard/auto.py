@@ -141,19 +141,19 @@ def _characters(facts: Facts) -> TokenizerConfig:
 
 
 def _model(facts: Facts) -> tuple[ModelConfig, str]:
-    base = transformer2017.small()
+    tiny, small = transformer2017.tiny(), transformer2017.small()
     if facts.pairs < 10_000:
-        config = base.model_copy(update={"d_model": 128, "ff": 512, "dropout": 0.3})
-        why = "few pairs: a narrow model with much dropout"
+        config, why = tiny.model_copy(update={"dropout": 0.3}), "few pairs: the tiny preset with much dropout"
+    elif facts.pairs < 100_000 and not facts.gpu:
+        config, why = tiny, "tens of thousands of pairs and no GPU: the tiny preset"
     elif facts.pairs < 100_000:
-        config = base.model_copy(update={"dropout": 0.3})
+        config = small.model_copy(update={"dropout": 0.3})
         why = "tens of thousands of pairs: the small preset with much dropout"
-    elif facts.gpu and facts.pairs >= 300_000:
-        config = transformer2017.base()
-        why = "many pairs and a GPU: the paper's base model"
-    else:
-        config = base.model_copy(update={"dropout": 0.1})
+    elif facts.pairs < 300_000 or not facts.gpu:
+        config = small.model_copy(update={"dropout": 0.1})
         why = "many pairs" + ("" if facts.gpu else " and no GPU") + ": the small preset with little dropout"
+    else:
+        config, why = transformer2017.base(), "many pairs and a GPU: the paper's base model"
     return config, (
         f"model: transformer2017, {config.encoder_layers} + {config.decoder_layers} layers of {config.d_model}, "
         f"dropout {config.dropout} ({why})"
@@ -164,7 +164,8 @@ def _train(facts: Facts, tokenizer: TokenizerConfig) -> tuple[TrainConfig, list[
     by_character = tokenizer.kind == "character"
     length = (facts.characters if by_character else 1.4 * facts.words) + 1  # tokens, by a rule of thumb
     tokens_in_all = facts.pairs * length
-    batch = 16_384 if facts.gpu and facts.pairs >= 100_000 else 4_096
+    many = facts.pairs >= 100_000
+    batch = (16_384 if facts.gpu else 4_096) if many else 2_048
     while batch > 1_024 and tokens_in_all / batch < 60:  # an epoch of too few steps learns little
         batch //= 2
     steps_an_epoch = max(1, round(1.1 * tokens_in_all / batch))  # a tenth for padding

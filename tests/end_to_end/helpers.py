@@ -131,7 +131,7 @@ def call(*arguments: str | Path, stdin: bytes = b"") -> Finished:
         for stream in (out, err):
             stream.flush()
     assert isinstance(code, int)
-    return Finished(code, out.buffer.getvalue(), err.buffer.getvalue().decode())  # type: ignore[attr-defined]
+    return Finished(code, out.buffer.getvalue(), err.buffer.getvalue().decode())
 
 
 def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:

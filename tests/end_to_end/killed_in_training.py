@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import torch.utils.tensorboard  # imported once, before the forks
 from rich.console import Console
@@ -51,7 +52,7 @@ def killed_after(seconds: float, act: Callable[[], None]) -> None:
 
 def killed_while_writing(act: Callable[[], None]) -> None:
     """Killed with half of the first checkpoint's weights on the disk."""
-    whole = checkpoint.save_file
+    whole = safetensors.torch.save_file
 
     def half(tensors: dict[str, torch.Tensor], path: Path) -> None:
         whole(tensors, path)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from tests.end_to_end.helpers import Files, call, file_bytes, recipe, refused, start, write_lines
 
+from regard.cli.files import input_lines, output
+from regard.errors import DataError
 from regard.runfolder import RunFolder
 
 
@@ -42,7 +45,7 @@ BAD_FILES = [
 @pytest.mark.parametrize(("name", "said"), CHECKPOINTS)
 @pytest.mark.parametrize("command", ["translate", "evaluate", "score"])
 def test_no_checkpoint(bad: Path, command: str, name: str, said: str) -> None:
-    files = {"evaluate": ["--source", bad / "two", "--reference", bad / "two"]}
+    files: dict[str, list[str | Path]] = {"evaluate": ["--source", bad / "two", "--reference", bad / "two"]}
     files["score"] = ["--source", bad / "two", "--target", bad / "two"]
     refused(call(command, bad / name, *files.get(command, []), stdin=b"1\n"), said, str(bad / name))
 
@@ -114,6 +117,15 @@ def test_standard_output_that_is_full(run: Path, bad: Path) -> None:
     assert process.returncode == 1
     assert b"standard output" in err and b"cannot be written" in err and b"what to do" in err
     assert b"Traceback" not in err and b"Exception" not in err
+
+
+def test_standard_streams_that_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    with pytest.raises(DataError, match="standard input"):
+        input_lines(None)
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(DataError, match="standard output"), output(None):
+        pass
 
 
 def test_values_that_do_not_go_together(run: Path) -> None:
@@ -212,8 +224,9 @@ def test_blank_and_long_lines_are_left_aside_and_counted(files: Files, tmp_path:
     assert "train: 1 pair left aside: the target is blank (line 3)" in finished.err
     assert "train: 1 pair left aside: longer than data.max_length, 8 tokens, (line 4)" in finished.err
     assert call("translate", tmp_path / "run", stdin=b"12345678901234567890\n").out.count(b"\n") == 1
-    options = ("--set", "data.max_length=8", "--dev-source", source, "--dev-target", target)
-    finished = call("train", files / "tiny.toml", *options, "--set", "train.max_steps=1", "--out", tmp_path / "dev")
+    sides = ("--dev-source", source, "--dev-target", target)
+    options = ("--set", "data.max_length=8", "--set", "train.max_steps=1", "--out", tmp_path / "dev")
+    finished = call("train", files / "tiny.toml", *sides, *options)
     assert "dev: 3 pairs" in finished.err
     assert "dev: 1 pair left aside: longer than data.max_length, 8 tokens, (line 4)" in finished.err
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from tests.end_to_end.helpers import Files, call, start, write_lines
 
+from regard.errors import DataError, DecodingError
 from regard.translator import Translator
 
 
@@ -169,3 +171,40 @@ def test_a_closed_pipe_is_no_error_to_speak_of(run: Path, files: Files, tmp_path
     assert process.wait() != 0
     assert first.strip()
     assert err == b""
+
+
+def test_windows_and_token_limits_change_nothing(
+    translator: Translator, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [*files.test[:30], "", *files.test[30:50]]
+    pairs = [(line, line[::-1]) for line in files.test[:30]]
+    texts = [[one.text for one in found] for found in translator.translate(lines, top_beams=2)]
+    scores = list(translator.score(pairs))
+    monkeypatch.setattr("regard.translator.WINDOW", 8)
+    monkeypatch.setattr("regard.translator.BATCH_TOKENS", 20)
+    assert [[one.text for one in found] for found in translator.translate(lines, top_beams=2)] == texts
+    assert list(translator.score(pairs)) == pytest.approx(scores, abs=1e-4)
+
+
+def test_lines_are_read_no_further_ahead_than_a_window(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regard.translator.WINDOW", 3)
+    read: list[int] = []
+
+    def lines() -> Iterator[str]:
+        for number in range(100):
+            read.append(number)
+            yield str(number)
+
+    next(translator.stream(lines()))
+    assert read == [0, 1, 2]
+
+
+def test_options_are_checked_before_any_line_is_read(translator: Translator) -> None:
+    for options in ({"beam_size": 0}, {"batch_size": 0}, {"top_beams": 0}, {"beam_size": 2, "top_beams": 3}):
+        with pytest.raises(DecodingError):
+            translator.stream([], **options)  # type: ignore[arg-type]
+
+
+def test_a_pair_without_a_source_has_no_score(translator: Translator) -> None:
+    with pytest.raises(DataError, match="pair 3"):
+        list(translator.score([("1", "1"), ("2", ""), (" ", "3")]))

@@ -139,7 +139,7 @@ def translate(
     refuse_same([job.input], [job.output, alignments])
     translator = job.translator()
     found = translator.stream(
-        _counted(input_lines(job.input)),
+        input_lines(job.input),
         beam_size=beam_size,
         top_beams=top_beams,
         length_penalty=length_penalty,
@@ -149,7 +149,7 @@ def translate(
     with ExitStack() as stack:
         write = stack.enter_context(output(job.output))
         write_alignment = None if alignments is None else stack.enter_context(output(alignments))
-        for translations in found:
+        for translations in _counted(found, shown=job.output is not None or not sys.stdout.isatty()):
             for place in range(top_beams):
                 translation = translations[place] if place < len(translations) else None
                 write(_line(translation, scores))
@@ -173,22 +173,30 @@ def _pharaoh(translation: Translation | None) -> str:
     return " ".join(f"{source}-{target}" for source, target in translation.alignment) + "\n"
 
 
-def _counted(lines: Iterable[str]) -> Iterator[str]:
-    """The same lines; on a terminal with a count and a rate as they are read."""
-    if not sys.stderr.isatty():
-        yield from lines
+def _counted(found: Iterable[list[Translation]], *, shown: bool) -> Iterator[list[Translation]]:
+    """The same; on a terminal with how many lines there are so far, and how many words a second."""
+    if not (shown and sys.stderr.isatty()):
+        yield from found
         return
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} lines"), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, console=_console(), transient=True) as bar:
         task = bar.add_task("lines", total=None, rate="")
         began, words = time.monotonic(), 0
-        for number, line in enumerate(lines, start=1):
-            words += len(line.split())
+        for number, translations in enumerate(found, start=1):
+            words += len(translations[0].text.split())
             bar.update(task, completed=number, rate=f"{words / (time.monotonic() - began + 1e-9):,.0f} words/s")
-            yield line
+            yield translations
 
 
-def evaluate(job: Job, reference: Path, *, as_json: bool, beam_size: int | None, length_penalty: float | None) -> None:
+def evaluate(
+    job: Job,
+    reference: Path,
+    *,
+    as_json: bool,
+    tokenized: bool,
+    beam_size: int | None,
+    length_penalty: float | None,
+) -> None:
     """See regard.evaluation.quality.measure."""
     translator = job.translator()
     pairs = same_length(input_lines(job.input), input_lines(reference), f"{job.input} | {reference}")
@@ -203,7 +211,8 @@ def evaluate(job: Job, reference: Path, *, as_json: bool, beam_size: int | None,
     )
     hypotheses = [translations[0].text for translations in _with_bar(found, len(pairs))]
     seconds = time.monotonic() - began
-    quality = measure(hypotheses, [text for _, text in pairs], target_language=translator.target_language)
+    references = [text for _, text in pairs]
+    quality = measure(hypotheses, references, target_language=translator.target_language, tokenized=tokenized)
     with output(None) as write:
         if as_json:
             table = {**asdict(quality), "lines": len(pairs), "seconds": round(seconds, 2)}

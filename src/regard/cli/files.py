@@ -23,6 +23,8 @@ def input_lines(path: Path | None) -> Iterator[str]:
     Raises DataError for a file that cannot be read and, with the line, for text that is not UTF-8.
     """
     if path is None:
+        if sys.stdin is None:
+            raise DataError("it is closed", where="standard input", fix="name a file to read")
         return lines_of(sys.stdin.buffer, "standard input")
     lines = read_lines(path)
     first = next(lines, None)
@@ -32,6 +34,8 @@ def input_lines(path: Path | None) -> Iterator[str]:
 @contextmanager
 def output(path: Path | None) -> Iterator[Write]:
     """What writes UTF-8 text to a file, or to standard output. Raises DataError where it cannot be written."""
+    if path is None and sys.stdout is None:
+        raise DataError("it is closed", where="standard output", fix="name a file to write")
     with _told(path):
         stream = cast(BinaryIO, sys.stdout.buffer) if path is None else _create(path)
 

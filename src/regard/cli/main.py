@@ -85,6 +85,7 @@ def evaluate(
     source: Annotated[Path, typer.Option(help="What to translate.")],
     reference: Annotated[Path, typer.Option(help="What it should say.")],
     json_: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    tokenized: Annotated[bool, typer.Option(help="The text is in tokens: BLEU counts those.")] = False,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     batch_size: BatchSize = 64,
@@ -95,6 +96,7 @@ def evaluate(
         commands.Job(run, source, None, device=device, batch_size=batch_size),
         reference,
         as_json=json_,
+        tokenized=tokenized,
         beam_size=beam_size,
         length_penalty=length_penalty,
     )

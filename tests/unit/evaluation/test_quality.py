@@ -81,3 +81,13 @@ def test_unequal_counts_are_told() -> None:
             score(HYPOTHESES, REFERENCES[:3])
         with pytest.raises(DataError, match="nothing to measure"):
             score([], [])
+
+
+def test_tokens_are_counted_as_they_are() -> None:
+    hypotheses, references = ["it 's a dog , ok"], ["it 's a dog ; ok"]
+    found = measure(hypotheses, references, tokenized=True)
+    assert found.bleu == pytest.approx(
+        sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score
+    )
+    assert "tok:none" in found.signatures["bleu"]
+    assert found.bleu != pytest.approx(measure(["it's a dog, ok"], ["it's a dog; ok"]).bleu)
