@@ -11,7 +11,7 @@ demo: .venv/base
 	$(BIN)/regard demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --cov --cov-report=term:skip-covered
 
 slow: .venv/dev
 	$(BIN)/python -m pytest -q -m slow

@@ -207,9 +207,12 @@ def length_limit(source_length: int) -> int:
 
 
 def _batches(encoded: dict[int, list[int]], batch_size: int) -> Iterator[list[int]]:
-    """Places of like lengths together, at most batch_size of them and BATCH_TOKENS padded tokens, longest first."""
+    """Places of like lengths together, at most batch_size of them and BATCH_TOKENS padded tokens, longest first.
+
+    Their order is by what stands there, so that the same lines in another order make the same batches.
+    """
     batch: list[int] = []
-    for place in sorted(encoded, key=lambda place: (-len(encoded[place]), place)):
+    for place in sorted(encoded, key=lambda place: (-len(encoded[place]), encoded[place])):
         longest = len(encoded[batch[0]]) + 1 if batch else 0
         if len(batch) == batch_size or (len(batch) + 1) * longest > BATCH_TOKENS:
             yield batch
