@@ -70,7 +70,8 @@ def save_checkpoint(folder: Path, contents: Checkpoint, training: TrainingState 
         raise CheckpointError(
             f"the checkpoint could not be written: {reason}",
             where=folder,
-            fix="the checkpoint before it is whole: make room on the disk, then go on with `regard train --resume`",
+            fix="the checkpoint before it, if there was one, is whole: make room on the disk, "
+            "then go on with `regard train --resume`",
         ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

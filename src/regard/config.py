@@ -179,6 +179,12 @@ def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
         section[key] = value
 
 
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """The same recipe with paths that mean the same from any folder."""
+    paths = {key: str(Path(value).resolve()) for key in DATA_PATHS if (value := getattr(config.data, key)) is not None}
+    return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+
+
 def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:
     """A config with `section.key=value` overrides.
 

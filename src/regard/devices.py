@@ -11,5 +11,5 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if cuda else "cpu")
     if (name == "cuda" and not cuda) or (name == "mps" and not mps) or name not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"there is no device {name!r} on this machine", where="train.device", fix="say auto or cpu")
+        raise ConfigError(f"there is no device {name!r} on this machine", fix="say auto or cpu")
     return torch.device(name)

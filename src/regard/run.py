@@ -11,16 +11,16 @@ import torch
 from rich.console import Console
 
 from regard.checkpoint import Checkpoint, load_training_state, save_checkpoint
-from regard.config import RunConfig, to_toml
+from regard.config import RunConfig, to_toml, with_absolute_paths
 from regard.config import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Loader, Position
 from regard.devices import choose_device
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
-from regard.prepare import Prepared, prepare
+from regard.prepare import Prepared, Say, prepare
 from regard.runfolder import RunFolder
 from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
@@ -54,10 +54,17 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
     """
     path = Path(out) if out is not None else default_folder(config)
     choose_device(config.train.device)
+    config = with_absolute_paths(config)
+    console = console or Console(stderr=True)
     run = RunFolder.create(path)
     with run.lock():
         run.begin(to_toml(config))
-        return _train(config, run, None, console or Console(stderr=True))
+        try:
+            prepared = prepare(config, run.data, _say(console))
+        except RegardError:
+            run.abandon()  # so that the corrected recipe may have the folder
+            raise
+        return _train(config, run, prepared, None, console)
 
 
 def resume(folder: str | Path, *, console: Console | None = None) -> Result:
@@ -70,9 +77,10 @@ def resume(folder: str | Path, *, console: Console | None = None) -> Result:
     if not run.recipe.is_file():
         raise CheckpointError("there is no run to resume: no recipe.toml", where=folder, fix="give a run's folder")
     config = read_recipe(run.recipe)
+    console = console or Console(stderr=True)
     with run.lock():
         state = None if run.last is None else load_training_state(run.last)
-        return _train(config, run, state, console or Console(stderr=True))
+        return _train(config, run, prepare(config, run.data, _say(console)), state, console)
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -81,11 +89,13 @@ def default_folder(config: RunConfig) -> Path:
     return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture]).strip("-")
 
 
-def _train(config: RunConfig, run: RunFolder, state: TrainingState | None, console: Console) -> Result:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+def _say(console: Console) -> Say:
+    return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    prepared = prepare(config, run.path / "data", say)
+
+def _train(
+    config: RunConfig, run: RunFolder, prepared: Prepared, state: TrainingState | None, console: Console
+) -> Result:
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
     model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
@@ -94,7 +104,7 @@ def _train(config: RunConfig, run: RunFolder, state: TrainingState | None, conso
     position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
     loader = Loader(prepared.train, config.train.tokens_per_batch, config.train.seed, position)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    say(
+    _say(console)(
         f"{config.model.architecture}: {parameters:,} parameters; {loader.batches_per_epoch:,} batches an epoch; "
         + ("from the beginning" if state is None else f"going on from step {at:,}")
     )

@@ -29,6 +29,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.recipe = path / "recipe.toml"
         self.log = path / "log.jsonl"
+        self.data = path / "data"
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
@@ -54,6 +55,11 @@ class RunFolder:
             raise CheckpointError(
                 f"the recipe cannot be written: {error.strerror}", where=self.path, fix="make room on the disk"
             ) from None
+
+    def abandon(self) -> None:
+        """Make the folder one without a run again, where its corpus could not be prepared; under the lock."""
+        self.recipe.unlink(missing_ok=True)
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def _refuse_another(self) -> None:
         there = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()

@@ -12,6 +12,7 @@ from tests.end_to_end.helpers import Files, call, file_bytes, recipe
 
 import regard
 from regard.config import to_table
+from regard.errors import DataError
 from regard.runfolder import RunFolder
 from regard.training.log import EVERY
 
@@ -110,3 +111,23 @@ def test_a_kill_right_after_a_checkpoint_loses_no_line_of_the_log(
     regard.resume(tmp_path / "run", console=quiet)
     entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries if entry["kind"] == "checkpoint"] == [2, 4, 6]
+
+
+def test_a_corpus_that_cannot_be_prepared_leaves_the_folder_free(files: Files, tmp_path: Path) -> None:
+    config = recipe(files, max_steps=1)
+    wrong = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1})})
+    quiet = Console(quiet=True)
+    with pytest.raises(DataError):
+        regard.train(wrong, tmp_path / "run", console=quiet)
+    assert regard.train(config, tmp_path / "run", console=quiet).step == 1
+
+
+def test_relative_paths_of_a_config_hold_wherever_the_run_is_resumed(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = recipe(files, max_steps=1)
+    monkeypatch.chdir(files.folder)
+    data = config.data.model_copy(update={"source": "train.src", "target": "train.tgt"})
+    regard.train(config.model_copy(update={"data": data}), tmp_path / "run", console=Console(quiet=True))
+    written = regard.read_recipe(tmp_path / "run" / "recipe.toml").data
+    assert (written.source, written.target) == (str(files / "train.src"), str(files / "train.tgt"))

@@ -1,4 +1,7 @@
-"""`regard`: train, translate, evaluate, score, demo."""
+"""`regard`: train, translate, evaluate, score, demo.
+
+PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from regard.cli import commands
 from regard.errors import RegardError
 from regard.version import __version__
 
@@ -52,6 +54,8 @@ def train(
         "target_language": target_language,
     }
     given = {name: str(value) for name, value in files.items() if value is not None}
+    from regard.cli import commands
+
     commands.train(recipe, given, out=out, resume=resume, overrides=overrides or [])
 
 
@@ -69,6 +73,8 @@ def translate(
     device: Device = "auto",
 ) -> None:
     """Translate text, a line a segment; line i of the output is line i of the input."""
+    from regard.cli import commands
+
     commands.translate(
         commands.Job(run, input_, output, device=device, batch_size=batch_size),
         beam_size=beam_size,
@@ -92,6 +98,8 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """BLEU, chrF and TER of a test set's translation, by sacreBLEU on detokenised text."""
+    from regard.cli import commands
+
     commands.evaluate(
         commands.Job(run, source, None, device=device, batch_size=batch_size),
         reference,
@@ -112,6 +120,8 @@ def score(
     device: Device = "auto",
 ) -> None:
     """The log-probability (nats, end of sentence included) of each target given its source, a line each."""
+    from regard.cli import commands
+
     commands.score(commands.Job(run, source, output, device=device, batch_size=batch_size), target)
 
 
@@ -120,6 +130,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the two runs and the pictures go.")] = Path("runs/demo"),
 ) -> None:
     """Dates in words to ISO dates: train two systems, test them, look at what they attend to."""
+    from regard.cli import commands
+
     commands.demo(out)
 
 
@@ -135,6 +147,8 @@ def run() -> None:
         app()
     except RegardError as error:
         _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except OSError as error:  # of a full disk or a folder that cannot be written to, where nothing better is known
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
 

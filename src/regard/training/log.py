@@ -73,7 +73,9 @@ def _keep_up_to(path: Path, step: int) -> None:
             continue  # a line cut short by the kill
         if entry["step"] <= step:
             kept.append(line + "\n")
-    path.write_text("".join(kept), encoding="utf-8")
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(path)
 
 
 class TensorBoard:

@@ -181,10 +181,10 @@ class Trainer:
             self.past.best, self.past.since_best = ordered, 0
         else:
             self.past.since_best += 1
+        for reporter in self.reporters:  # first: what is logged too early is taken back at a resume
+            reporter.on_checkpoint(self.past.step, scores, best)
         self.save(Saved(self.past.step, scores, best, self._state(raw)))
         self._set_weights(raw)
-        for reporter in self.reporters:
-            reporter.on_checkpoint(self.past.step, scores, best)
 
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
