@@ -15,19 +15,18 @@ PLAIN_EVERY = 30.0  # seconds between two lines where there is no terminal
 
 
 class ConsoleReporter:
-    """Step, loss, tokens a second, dev score and time left."""
+    """Step, loss, tokens a second, the best dev score, the time gone by and the most that is left: in 80 columns."""
 
-    def __init__(self, console: Console, metric: str, *, title: str = "") -> None:
+    def __init__(self, console: Console, metric: str) -> None:
         self._console = console
         self._metric = metric
-        self._title = title
         self._best: float | None = None
         self._last_line = time.monotonic()
         self._bar: Bar | None = None
         self._task = TaskID(0)
         if console.is_terminal:
-            self._bar = Bar(TextColumn("{task.description}"), BarColumn(), console=console, transient=True)
-            self._task = self._bar.add_task(title, total=1.0)
+            self._bar = Bar(BarColumn(bar_width=8), TextColumn("{task.description}"), console=console, transient=True)
+            self._task = self._bar.add_task("", total=1.0)
             self._bar.start()
 
     def on_step(self, progress: Progress) -> None:
@@ -40,11 +39,10 @@ class ConsoleReporter:
             self._console.print(self._line(progress), highlight=False, soft_wrap=True)
 
     def _line(self, progress: Progress) -> str:
-        best = "" if self._best is None else f"  best {self._metric} {self._best:.2f}"
+        best = "" if self._best is None else f"  {self._metric} {self._best:.2f}"
         return (
-            f"{self._title}step {progress.step:,}  epoch {progress.epoch + 1}  loss {progress.loss:.3f}  "
-            f"{progress.tokens_per_second:,.0f} tokens/s{best}  {_clock(progress.seconds)} "
-            f"(at most {_clock(progress.seconds_left)} left)"
+            f"step {progress.step:,}  loss {progress.loss:.3f}  {progress.tokens_per_second:,.0f} tokens/s"
+            f"{best}  {_clock(progress.seconds)}, {_clock(progress.seconds_left)} left"
         )
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
@@ -55,7 +53,7 @@ class ConsoleReporter:
             f"{name} {value:.3f}" if name == "loss" else f"{name} {value:.2f}" for name, value in scores.items()
         )
         mark = "  (best so far)" if best else ""
-        self._console.print(f"{self._title}step {step:,}: dev {shown}{mark}", highlight=False, soft_wrap=True)
+        self._console.print(f"step {step:,}: dev {shown}{mark}", highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the live line away."""
