@@ -24,6 +24,7 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Loader
 from regard.errors import TrainingError
+from regard.symbols import PAD
 from regard.training.allocator import keep_freed_memory
 from regard.training.log import Progress, Reporter
 from regard.training.loss import backward_in_chunks
@@ -139,7 +140,7 @@ class Trainer:
         loss = 0.0
         for batch in group:
             features = self.model.features(batch.source, batch.target_in).features
-            real = batch.target_out.ne(0)
+            real = batch.target_out.ne(PAD)
             loss += backward_in_chunks(
                 self.model.decoder.readout,
                 features[real],
