@@ -95,7 +95,7 @@ S = TypeVar("S", bound=State)
 
 @dataclass(frozen=True)
 class Advance(Generic[S]):
-    """One token further: features (N, F), the state after it, and attention (N, S) if asked for."""
+    """One token further: features (N, F), the state after it, and attention (N, S) if asked for, if any."""
 
     features: Tensor
     state: S
@@ -113,7 +113,7 @@ class Step(Generic[S]):
 
 @dataclass(frozen=True)
 class Output:
-    """A whole target under teacher forcing: features (B, T, F) and attention (B, T, S) if asked for."""
+    """A whole target under teacher forcing: features (B, T, F) and attention (B, T, S) if asked for, if any."""
 
     features: Tensor
     attention: Tensor | None = None
@@ -130,6 +130,7 @@ class Encoder(nn.Module, ABC):
 class Decoder(nn.Module, ABC, Generic[S]):
     """Writes a target, a token at a time or all positions at once."""
 
+    attends: bool = True  # False: attention is None even when asked for
     vocabulary: int  # V, the size of its logits' last axis
 
     @abstractmethod

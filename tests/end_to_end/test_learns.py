@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,25 @@ import regard
 from regard.config import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.models import ARCHITECTURES
 
-TINY: dict[str, dict[str, Any]] = {
-    "bahdanau2014": {"hidden": 48, "embedding": 32, "alignment": 32, "maxout": 32},
-    "transformer2017": {"d_model": 48, "ff": 96, "heads": 4, "encoder_layers": 2, "decoder_layers": 2},
+
+@dataclass(frozen=True)
+class Pupil:
+    """Sizes that are enough, without dropout, and the training that they need."""
+
+    sizes: dict[str, Any]
+    steps: int = 300
+    learning_rate: float = 0.01
+
+
+PUPILS = {
+    "bahdanau2014": Pupil({"hidden": 48, "embedding": 32, "alignment": 32, "maxout": 32}),
+    "transformer2017": Pupil({"d_model": 48, "ff": 96, "heads": 4, "encoder_layers": 2, "decoder_layers": 2}),
 }
-STEPS = 300
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_reverses_strings_of_digits_that_it_has_not_seen(name: str, tmp_path: Path) -> None:
+    pupil = PUPILS[name]
     lines = digits(4000, 7, longest=6)
     test = lines[::20]  # of all lengths
     train = sorted(set(lines) - set(test))
@@ -36,16 +47,16 @@ def test_reverses_strings_of_digits_that_it_has_not_seen(name: str, tmp_path: Pa
             dev_target=str(tmp_path / "test.target"),
         ),
         tokenizer=TokenizerConfig(kind="character", vocabulary_size=20),
-        model=ARCHITECTURES[name].presets["small"]().model_copy(update={**TINY[name], "dropout": 0.0}),
+        model=ARCHITECTURES[name].presets["small"]().model_copy(update={**pupil.sizes, "dropout": 0.0}),
         train=TrainConfig(
-            max_steps=STEPS,
+            max_steps=pupil.steps,
             tokens_per_batch=1024,
             optimizer="muon",
-            learning_rate=0.01,
+            learning_rate=pupil.learning_rate,
             schedule="cosine",
             warmup_steps=30,
             label_smoothing=0.0,
-            checkpoint_every=STEPS,
+            checkpoint_every=pupil.steps,
             patience=0,
             metric="exact",
             device="cpu",

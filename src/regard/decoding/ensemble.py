@@ -63,6 +63,7 @@ class Ensemble(Decoder[EnsembleState]):
             )
         self.members = nn.ModuleList(members)
         self.vocabulary = sizes.pop()
+        self.attends = any(member.attends for member in members)
 
     def init_state(self, memory: Memory) -> EnsembleState:
         """Each member's state before the first token."""

@@ -66,7 +66,7 @@ def tiny() -> Config:
     return Config(encoder_layers=4, decoder_layers=4, d_model=128, ff=512, heads=4, dropout=0.1)
 
 
-PRESETS = {"base": base, "big": big, "small": small, "tiny": tiny}
+PRESETS = {"paper": base, "base": base, "big": big, "small": small, "tiny": tiny}
 
 
 class FeedForward(nn.Sequential):
