@@ -30,7 +30,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """[data]: where the pairs come from."""
 
-    corpus: Literal["dates"] | None = None  # an embedded corpus, in the place of files
+    corpus: Literal["dates", "numbers"] | None = None  # an embedded corpus, in the place of files
     source: str | None = None  # plain text, one segment a line; .gz too
     target: str | None = None
     dev_source: str | None = None  # without them, pairs are held out of training
@@ -56,6 +56,13 @@ class TokenizerConfig(Section):
     kind: Literal["unigram", "bpe", "character", "word", "byte"] = "unigram"
     vocabulary_size: int = Field(8000, ge=8)  # at most; characters and bytes take what there is
     joint: bool = True  # one vocabulary for both sides
+    segmentations: int = Field(1, ge=1)  # of a training pair, one an epoch: the best, and others drawn by chance
+
+    @model_validator(mode="after")
+    def _drawn_from_subwords(self) -> Self:
+        if self.segmentations > 1 and self.kind not in ("unigram", "bpe"):
+            raise ValueError(f"`segmentations` are of unigram and bpe; for {self.kind} there is one")
+        return self
 
 
 class ModelConfig(Section):

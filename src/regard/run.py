@@ -21,7 +21,7 @@ from regard.errors import CheckpointError, RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
 from regard.prepare import Prepared, Say, prepare
-from regard.runfolder import RunFolder
+from regard.runfolder import Finished, RunFolder
 from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
 from regard.training.log import JsonLines, Reporter, TensorBoard
@@ -122,7 +122,10 @@ def _train(
         )
         if state is not None:
             trainer.load(state)
+        run.mark_finished(None)
         end = trainer.run()
+    if end != "interrupted":
+        run.mark_finished(Finished(end, trainer.past.step, trainer.past.seconds))
     return Result(run.path, end, trainer.past.step, keep.scores)
 
 

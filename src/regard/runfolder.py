@@ -1,6 +1,7 @@
 """A run's folder: recipe, log, checkpoints, and which of them are the last and the best.
 
 recipe.toml    log.jsonl    lock
+finished.json  why and when training ended; not there while there is more to do
 checkpoints/step-000500/ ...
 last, best     symbolic links into checkpoints/
 """
@@ -8,17 +9,28 @@ last, best     symbolic links into checkpoints/
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
 from regard.errors import CheckpointError
 
 TEMPORARY_RECIPE = "recipe.toml.tmp"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Why training ended ("steps", "minutes" or "patience"), after how many steps and seconds of it."""
+
+    end: str
+    step: int
+    seconds: float
 
 
 class RunFolder:
@@ -30,6 +42,7 @@ class RunFolder:
         self.recipe = path / "recipe.toml"
         self.log = path / "log.jsonl"
         self.data = path / "data"
+        self._finished = path / "finished.json"
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
@@ -93,6 +106,27 @@ class RunFolder:
     def set_best(self, checkpoint: Path) -> None:
         """Let `best` lead to a checkpoint of this run."""
         self._point("best", checkpoint)
+
+    @property
+    def finished(self) -> Finished | None:
+        """How training ended; None where it did not, or was stopped."""
+        try:
+            return Finished(**json.loads(self._finished.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"the file cannot be read: {error}", where=self._finished, fix="delete it, and resume the run"
+            ) from None
+
+    def mark_finished(self, finished: Finished | None) -> None:
+        """Say that training has ended, or that it goes on; under the lock."""
+        if finished is None:
+            self._finished.unlink(missing_ok=True)
+            return
+        temporary = self._finished.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(finished)) + "\n", encoding="utf-8")
+        temporary.replace(self._finished)
 
     def _follow(self, name: str) -> Path | None:
         link = self.path / name

@@ -26,6 +26,16 @@ class Pupil:
 
 PUPILS = {
     "bahdanau2014": Pupil({"hidden": 48, "embedding": 32, "alignment": 32, "maxout": 32}),
+    "bytenet2016": Pupil({"d": 32, "encoder_blocks": 4, "decoder_blocks": 4, "dilations": 3}),
+    "cho2014": Pupil({"hidden": 96, "embedding": 32, "maxout": 32}, steps=600),
+    "convs2s2017": Pupil({"embedding": 48, "encoder": ((48, 3),) * 2, "decoder": ((48, 3),) * 2}),
+    "gnmt2016": Pupil(
+        {"encoder_layers": 3, "decoder_layers": 3, "hidden": 64, "embedding": 32, "alignment": 32, "weight_bound": 0.2},
+        steps=400,
+    ),
+    "luong2015": Pupil({"layers": 2, "hidden": 96, "embedding": 32, "weight_bound": 0.2}, steps=400),
+    "modern": Pupil({"d_model": 48, "ff": 64, "heads": 4, "encoder_layers": 2, "decoder_layers": 2}),
+    "sutskever2014": Pupil({"layers": 2, "hidden": 96, "embedding": 32}, steps=600),
     "transformer2017": Pupil({"d_model": 48, "ff": 96, "heads": 4, "encoder_layers": 2, "decoder_layers": 2}),
 }
 

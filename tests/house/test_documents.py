@@ -12,7 +12,8 @@ from regard.run import read_recipe
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
 
 
 def _commands(text: str) -> list[list[str]]:
@@ -22,18 +23,19 @@ def _commands(text: str) -> list[list[str]]:
     return [arguments[1:] for arguments in words]
 
 
-COMMANDS = _commands((ROOT / "README.md").read_text(encoding="utf-8"))
+README = _commands((ROOT / "README.md").read_text(encoding="utf-8"))
+COMMANDS = [*README, *(command for page in PAGES for command in _commands(page.read_text(encoding="utf-8")))]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_every_command_of_the_readme_is_one(arguments: list[str]) -> None:
+def test_every_command_of_the_documents_is_one(arguments: list[str]) -> None:
     group = typer.main.get_command(app)
     command = group.commands[arguments[0]]  # type: ignore[attr-defined]
     command.make_context(arguments[0], list(arguments[1:]))  # parses; runs nothing
 
 
 def test_the_readme_names_every_main_command() -> None:
-    assert {arguments[0] for arguments in COMMANDS} >= {"train", "translate", "evaluate", "score"}
+    assert {arguments[0] for arguments in README} >= {"train", "translate", "evaluate", "score"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)

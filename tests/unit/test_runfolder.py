@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regard.errors import CheckpointError
-from regard.runfolder import RunFolder, resolve
+from regard.runfolder import Finished, RunFolder, resolve
 
 
 def step(run: RunFolder, number: int) -> Path:
@@ -197,3 +197,15 @@ def test_a_path_that_leads_nowhere_is_told_with_its_neighbours(run: RunFolder) -
         resolve(run.checkpoints)
     with pytest.raises(CheckpointError, match="neither a run"):
         resolve(run.path.parent)
+
+
+def test_the_mark_of_an_end_comes_and_goes(run: RunFolder) -> None:
+    assert run.finished is None
+    run.mark_finished(Finished("minutes", 70, 12.5))
+    assert RunFolder(run.path).finished == Finished("minutes", 70, 12.5)
+    run.mark_finished(None)
+    run.mark_finished(None)
+    assert run.finished is None
+    (run.path / "finished.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        _ = run.finished

@@ -18,6 +18,8 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from regard import auto
 from regard import run as runs
 from regard.cli.files import input_lines, output, refuse_same, same_length
+from regard.compare import Request
+from regard.compare import compare as compare_systems
 from regard.config import DataConfig, RunConfig
 from regard.demo import run_demo
 from regard.devices import choose_device
@@ -245,3 +247,21 @@ def score(job: Job, target: Path) -> None:
 def demo(out: Path) -> None:
     """See regard.demo."""
     run_demo(out, Console())
+
+
+def folders(given: Sequence[str]) -> list[Path]:
+    """Paths, with commas between them unless such a path is there."""
+    return [Path(one) for text in given for one in ([text] if Path(text).exists() else text.split(",")) if one]
+
+
+def compare(request: Request, out: Path) -> None:
+    """See regard.compare."""
+    console = _console()
+    try:
+        page = compare_systems(request, out, console)
+    except KeyboardInterrupt:
+        console.print("stopped; what was trained and measured is kept", highlight=False, soft_wrap=True)
+        command = shlex.join(["regard", *sys.argv[1:]])
+        console.print(f"go on:      {command}", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(130) from None
+    console.print(f"report:     {page.resolve()}", highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`regard`: train, translate, evaluate, score, demo.
+"""`regard`: train, translate, evaluate, score, demo, compare.
 
 PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
 """
@@ -133,6 +133,39 @@ def demo(
     from regard.cli import commands
 
     commands.demo(out)
+
+
+@app.command()
+def compare(
+    recipe: Annotated[Path | None, typer.Argument(help="What all are trained by (TOML).")] = None,
+    corpus: Annotated[str | None, typer.Option(help="numbers or dates, embedded, in the place of a recipe.")] = None,
+    architectures: Annotated[str, typer.Option(help="all, or names with commas between them.")] = "all",
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Of training, each. Default: the recipe's, or 10; quick on a corpus.")
+    ] = None,
+    runs: Annotated[list[str] | None, typer.Option(metavar="DIR,DIR", help="Finished runs, in their place.")] = None,
+    out: Annotated[Path, typer.Option(help="Where runs and report go.")] = Path("report"),
+    test_source: Annotated[Path | None, typer.Option(help="Default: the corpus' test split, or the dev set.")] = None,
+    test_reference: Annotated[Path | None, typer.Option(help="What it should say.")] = None,
+    tokenized: Annotated[bool, typer.Option(help="The text is in tokens: BLEU counts those.")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Systems side by side: train each under one budget, or take finished runs, test all, and write a page."""
+    from regard.cli import commands
+    from regard.compare import Request
+
+    request = Request(
+        recipe=recipe,
+        corpus=corpus,
+        architectures=architectures,
+        minutes=minutes,
+        runs=commands.folders(runs or []),
+        overrides=overrides or [],
+        test_source=test_source,
+        test_reference=test_reference,
+        tokenized=tokenized,
+    )
+    commands.compare(request, out)
 
 
 @app.command()

@@ -40,7 +40,7 @@ def measure(
     tokenized: the text is in tokens already; BLEU then counts those, as multi-bleu.perl does.
     """
     _check(hypotheses, references)
-    words = BLEU(tokenize="none", force=True) if tokenized else _bleu(target_language)
+    words = _word_bleu(target_language, tokenized=tokenized)
     metrics = {"bleu": words, "chrf": CHRF(), "ter": TER()}
     scores = {name: float(metric.corpus_score(hypotheses, [references]).score) for name, metric in metrics.items()}
     return Quality(
@@ -51,9 +51,10 @@ def measure(
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str], *, target_language: str = "") -> float:
-    """BLEU alone, as `measure` has it."""
+    """BLEU alone, as `measure` has it but by `bleu_metric`: of characters where words cannot tell."""
     _check(hypotheses, references)
-    return float(_bleu(target_language).corpus_score(hypotheses, [references]).score)
+    metric = bleu_metric(references, target_language=target_language)
+    return float(metric.corpus_score(hypotheses, [references]).score)
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
@@ -68,9 +69,21 @@ def exact(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     return sum(map(str.__eq__, hypotheses, references)) / len(references)
 
 
-def _bleu(target_language: str) -> BLEU:
+def bleu_metric(references: Sequence[str], *, target_language: str = "", tokenized: bool = False) -> BLEU:
+    """BLEU of words, or of characters where no reference has four words; its signature says which.
+
+    Without a 4-gram in any reference BLEU of words is 0 whatever is said. Text in tokens is counted
+    in those all the same.
+    """
+    metric = _word_bleu(target_language, tokenized=tokenized)
+    short = all(len(metric.tokenizer(reference).split()) < metric.max_ngram_order for reference in references)
+    return BLEU(tokenize="char", force=True) if short and not tokenized else metric
+
+
+def _word_bleu(target_language: str, *, tokenized: bool) -> BLEU:
     language = target_language.lower().replace("_", "-").split("-")[0]
-    return BLEU(tokenize=BLEU_TOKENIZERS.get(language, "13a"), force=True)  # force: no advice on stderr
+    tokens = "none" if tokenized else BLEU_TOKENIZERS.get(language, "13a")
+    return BLEU(tokenize=tokens, force=True)  # force: no advice on stderr
 
 
 def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The systems, one file a paper; ARCHITECTURES names them all."""
+"""The systems, one file a paper; ARCHITECTURES names them all, in the order of their papers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from typing import Any
 
 from regard.config import ModelConfig
 from regard.contract import Seq2Seq, Vocabularies
-from regard.models import bahdanau2014, transformer2017
+from regard.models import (
+    bahdanau2014,
+    bytenet2016,
+    cho2014,
+    convs2s2017,
+    gnmt2016,
+    luong2015,
+    modern,
+    sutskever2014,
+    transformer2017,
+)
 
 
 @dataclass(frozen=True)
@@ -22,12 +32,30 @@ class Architecture:
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
+    "cho2014": Architecture(cho2014.Config, cho2014.build, cho2014.PRESETS, "Cho et al. 2014, arXiv 1406.1078"),
+    "sutskever2014": Architecture(
+        sutskever2014.Config,
+        sutskever2014.build,
+        sutskever2014.PRESETS,
+        "Sutskever, Vinyals, Le 2014, arXiv 1409.3215",
+    ),
     "bahdanau2014": Architecture(
         bahdanau2014.Config, bahdanau2014.build, bahdanau2014.PRESETS, "Bahdanau, Cho, Bengio 2014, arXiv 1409.0473"
+    ),
+    "luong2015": Architecture(
+        luong2015.Config, luong2015.build, luong2015.PRESETS, "Luong, Pham, Manning 2015, arXiv 1508.04025"
+    ),
+    "gnmt2016": Architecture(gnmt2016.Config, gnmt2016.build, gnmt2016.PRESETS, "Wu et al. 2016, arXiv 1609.08144"),
+    "bytenet2016": Architecture(
+        bytenet2016.Config, bytenet2016.build, bytenet2016.PRESETS, "Kalchbrenner et al. 2016, arXiv 1610.10099"
+    ),
+    "convs2s2017": Architecture(
+        convs2s2017.Config, convs2s2017.build, convs2s2017.PRESETS, "Gehring et al. 2017, arXiv 1705.03122"
     ),
     "transformer2017": Architecture(
         transformer2017.Config, transformer2017.build, transformer2017.PRESETS, "Vaswani et al. 2017, arXiv 1706.03762"
     ),
+    "modern": Architecture(modern.Config, modern.build, modern.PRESETS, "regard's own; see its docstring"),
 }
 
 

@@ -9,7 +9,8 @@ from functools import cache
 from babel import Locale
 from babel.dates import format_date
 
-from regard.text.corpus import Pair, PairList
+from regard.text.corpus import BuiltinCorpora, Pair, PairList
+from regard.text.numbers import numbers
 
 FIRST, LAST = date(1900, 1, 1), date(2099, 12, 31)
 
@@ -36,15 +37,6 @@ class Wording:
     def __call__(self, day: date) -> str:
         """The date in words."""
         return format_date(day, self.pattern, locale=self.locale)
-
-
-@dataclass(frozen=True)
-class BuiltinCorpora:
-    """The three splits of an embedded corpus."""
-
-    train: PairList
-    dev: PairList
-    test: PairList
 
 
 @cache
@@ -90,4 +82,4 @@ def _word(days: Sequence[date], count: int, dice: random.Random, name: str) -> P
     return PairList(name, pairs)
 
 
-BUILTIN: Mapping[str, Callable[[int], BuiltinCorpora]] = {"dates": dates}
+BUILTIN: Mapping[str, Callable[[int], BuiltinCorpora]] = {"dates": dates, "numbers": numbers}

@@ -91,6 +91,15 @@ class PairList:
         return len(self.pairs)
 
 
+@dataclass(frozen=True)
+class BuiltinCorpora:
+    """The three splits of an embedded corpus."""
+
+    train: PairList
+    dev: PairList
+    test: PairList
+
+
 class ParallelText:
     """Two plain files, line n of one translating line n of the other."""
 

@@ -2,9 +2,10 @@ import logging
 
 import pytest
 import sacrebleu
+from sacrebleu.metrics.bleu import BLEU
 
 from regard.errors import DataError
-from regard.evaluation.quality import bleu, chrf, exact, measure
+from regard.evaluation.quality import bleu, bleu_metric, chrf, exact, measure
 
 REFERENCES = [
     "A man in an orange hat starring at something.",
@@ -44,7 +45,7 @@ def test_signatures_are_those_of_sacrebleu() -> None:
     [("zh", "zh"), ("zh-TW", "zh"), ("zh_CN", "zh"), ("ja", "char"), ("JA", "char"), ("ko", "char"), ("de", "13a")],
 )
 def test_bleu_is_tokenized_as_the_language_needs(language: str, tokenizer: str) -> None:
-    hypotheses, references = ["彼は東京で昨日新しい本を買った。"], ["彼は昨日東京で新しい本を買った。"]
+    hypotheses, references = ["彼は 東京で 昨日 新しい 本を 買った。"], ["彼は 昨日 東京で 新しい 本を 買った。"]
     quality = measure(hypotheses, references, target_language=language)
     assert f"tok:{tokenizer}|" in quality.signatures["bleu"]
     assert quality.bleu == sacrebleu.corpus_bleu(hypotheses, [references], tokenize=tokenizer).score
@@ -91,3 +92,18 @@ def test_tokens_are_counted_as_they_are() -> None:
     )
     assert "tok:none" in found.signatures["bleu"]
     assert found.bleu != pytest.approx(measure(["it's a dog, ok"], ["it's a dog; ok"]).bleu)
+
+
+def test_characters_are_counted_where_no_reference_has_four_words() -> None:
+    references = ["zweiundvierzig", "einhundertsieben"]
+    assert bleu(references, references, target_language="de") == pytest.approx(100)
+    assert 0 < bleu(["zweiundvierzig", "einhundertacht"], references, target_language="de") < 100
+    assert measure(references, references, target_language="de").bleu == 0  # evaluate keeps to sacreBLEU's default
+    longer = [*references, "eins zwei drei vier"]
+    assert signature(bleu_metric(references)) == "char"
+    assert signature(bleu_metric(longer)) == "13a"
+    assert signature(bleu_metric(references, tokenized=True)) == "none"
+
+
+def signature(metric: BLEU) -> str:
+    return str(metric.tokenizer.signature())

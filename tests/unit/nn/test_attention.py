@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from regard.nn.attention import AdditiveScore, MultiHeadAttention, masked_softmax
+from regard.nn.attention import (
+    AdditiveScore,
+    ConcatScore,
+    DotScore,
+    GeneralScore,
+    MultiHeadAttention,
+    masked_softmax,
+)
 
 WIDTH, HEADS = 12, 3
 
@@ -38,6 +45,46 @@ def test_the_additive_score_is_its_formula() -> None:
         for position in range(6):
             energy = v @ torch.tanh(W @ query[row] + b + U @ keys[row, position])
             torch.testing.assert_close(scores[row, position], energy)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_the_dot_score_is_its_formula(scale: float) -> None:
+    score, queries, keys = DotScore(scale), values(2, 3, 4), values(2, 6, 4)
+    scores = score(queries, score.project(keys))
+    assert scores.shape == (2, 3, 6)
+    for row in range(2):
+        for step in range(3):
+            for position in range(6):
+                dot = sum(queries[row, step, unit] * keys[row, position, unit] for unit in range(4))
+                torch.testing.assert_close(scores[row, step, position], scale * dot)
+
+
+def test_the_general_score_is_its_formula() -> None:
+    torch.manual_seed(1)
+    score = GeneralScore(query=4, key=5).double()
+    queries, keys = values(2, 3, 4), values(2, 6, 5)
+    scores = score(queries, score.project(keys))
+    assert scores.shape == (2, 3, 6)
+    for row in range(2):
+        for step in range(3):
+            for position in range(6):
+                torch.testing.assert_close(
+                    scores[row, step, position], queries[row, step] @ score.key.weight @ keys[row, position]
+                )
+
+
+def test_the_concat_score_is_its_formula() -> None:
+    torch.manual_seed(1)
+    score = ConcatScore(query=4, key=5, width=3).double()
+    queries, keys = values(2, 3, 4), values(2, 6, 5)
+    scores = score(queries, score.project(keys))
+    assert scores.shape == (2, 3, 6)
+    W = torch.cat((score.query.weight, score.key.weight), 1)
+    for row in range(2):
+        for step in range(3):
+            for position in range(6):
+                both = torch.cat((queries[row, step], keys[row, position]))
+                torch.testing.assert_close(scores[row, step, position], score.score.weight[0] @ torch.tanh(W @ both))
 
 
 @pytest.mark.parametrize("masked", [True, False])

@@ -1,0 +1,372 @@
+"""A Transformer of our own, of what has proved itself since 2017; held to transformer2017 by measurement.
+
+Layer:           x = x + f(norm(x)) for each sub-layer f (Xiong et al. 2020), with a norm behind the last layer.
+Norm:            x g / sqrt(mean(x^2)) (Zhang and Sennrich 2019, equation 4).
+Feed-forward:    (silu(x W) * x V) W_2 (Shazeer 2020, equation 6); `ff` is two thirds of transformer2017's for its size.
+Self-attention:  rotary positions (Su et al. 2021); several heads may share keys and values (Ainslie et al. 2023).
+Source:          attention without positions over the encoder's output, as in transformer2017.
+Recurrence:      with decoder = "ssru" an SSRU (Kim et al. 2019, D19-5632) is in the place of the decoder's
+                 self-attention; its state does not grow, which is fast in search.
+Embeddings:      one matrix for source, target and output, times sqrt(d) on the way in; with two vocabularies, one
+                 for target and output.
+Dropout:         on each sub-layer's output and on embeddings.
+
+Nothing has a bias but the SSRU's forget gate. Weights begin as N(0, 1 / inputs), those that lead back into the
+residual stream divided by the square root of how many do (Radford et al. 2019, section 2.3), so that its scale does not
+depend on the depth.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from regard.config import ModelConfig
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
+from regard.nn.dropout import Dropout
+from regard.nn.grouped import attend, split
+from regard.nn.norm import EPSILON, RMSNorm
+from regard.nn.rotary import RotaryPositions
+from regard.nn.ssru import SSRU
+from regard.symbols import PAD
+
+
+class Config(ModelConfig):
+    """Sizes; the defaults are those of transformer2017's base model."""
+
+    architecture: Literal["modern"] = "modern"
+    encoder_layers: int = Field(6, ge=1)
+    decoder_layers: int = Field(6, ge=1)
+    d_model: int = Field(512, ge=2)
+    ff: int = Field(1344, ge=1)  # width inside the gated feed-forward, which has three matrices
+    heads: int = Field(8, ge=1)
+    kv_heads: int = Field(0, ge=0)  # heads of keys and values; 0: as many as of queries
+    decoder: Literal["attention", "ssru"] = "attention"  # what a target position knows those before it by
+    qk_norm: bool = False  # queries and keys of self-attention to a mean square of 1 (Henry et al. 2020)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Config:
+        if self.d_model % (2 * self.heads):
+            raise ValueError(f"twice heads ({self.heads}) must divide d_model ({self.d_model})")
+        if self.kv_heads and self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
+        return self
+
+
+def base() -> Config:
+    """As large as transformer2017's base."""
+    return Config()
+
+
+def small() -> Config:
+    """As large as transformer2017's small."""
+    return Config(encoder_layers=3, decoder_layers=3, d_model=256, ff=672, heads=4, dropout=0.2)
+
+
+def tiny() -> Config:
+    """As large as transformer2017's tiny."""
+    return Config(encoder_layers=4, decoder_layers=4, d_model=128, ff=336, heads=4, dropout=0.1)
+
+
+def fast() -> Config:
+    """As large as tiny, with most of it in the encoder, which search runs once: for fast translation."""
+    return Config(
+        encoder_layers=8, decoder_layers=2, d_model=128, ff=336, heads=4, kv_heads=2, decoder="ssru", dropout=0.1
+    )
+
+
+PRESETS = {"base": base, "small": small, "tiny": tiny, "fast": fast}
+
+
+class GatedFeedForward(nn.Module):
+    """(silu(x W) * x V) W_2, at each position apart: (N, T, D) to (N, T, D)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, hidden, bias=False)  # W
+        self.input = nn.Linear(width, hidden, bias=False)  # V
+        self.output = nn.Linear(hidden, width, bias=False)  # W_2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, D) to (N, T, D)."""
+        out: Tensor = self.output(F.silu(self.gate(x)) * self.input(x))
+        return out
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """One layer's keys and values over the target so far: each (N, K, t, W)."""
+
+    keys: Tensor
+    values: Tensor
+
+    def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
+        """Those of further positions behind these."""
+        return KeysValues(torch.cat((self.keys, keys), 2), torch.cat((self.values, values), 2))
+
+
+Past = KeysValues | Tensor  # of self-attention, or an SSRU's state (N, D)
+
+
+@dataclass(frozen=True)
+class SourceKeysValues(PerSource):
+    """One layer's keys and values over the source: each (N, K, S, W); computed once a source."""
+
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class Source(PerSource):
+    """What every step needs of the source: its mask (N, S) and each layer's keys and values."""
+
+    mask: Tensor
+    layers: tuple[SourceKeysValues, ...]
+
+
+@dataclass(frozen=True)
+class ModernState(State):
+    """The target so far, `length` tokens of it, as what each layer keeps of it."""
+
+    source: Source
+    past: tuple[Past, ...]
+    length: int
+
+
+class SelfAttention(nn.Module):
+    """Attention among the positions of one sequence, which are told by rotation."""
+
+    def __init__(self, config: Config, rotary: RotaryPositions) -> None:
+        super().__init__()
+        self.width = config.d_model // config.heads
+        self.kv_heads = config.kv_heads or config.heads
+        self.rotary = rotary
+        self.qk_norm = config.qk_norm
+        self.query = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.key = nn.Linear(config.d_model, self.kv_heads * self.width, bias=False)
+        self.value = nn.Linear(config.d_model, self.kv_heads * self.width, bias=False)
+        self.output = nn.Linear(config.d_model, config.d_model, bias=False)
+
+    def _turned(self, x: Tensor, start: int) -> Tensor:
+        heads = split(x, self.width)
+        if self.qk_norm:
+            heads = F.rms_norm(heads, (self.width,), eps=EPSILON)
+        turned: Tensor = self.rotary(heads, start)
+        return turned.transpose(1, 2)
+
+    def forward(
+        self, x: Tensor, *, past: KeysValues | None = None, start: int = 0, mask: Tensor | None = None, causal: bool
+    ) -> tuple[Tensor, KeysValues]:
+        """Positions x (N, T, D), the first of which is `start`, to (N, T, D) and all keys and values so far.
+
+        mask: (N, 1, 1, S), True at positions that may be attended to. causal: none sees what follows it.
+        """
+        own = KeysValues(self._turned(self.key(x), start), split(self.value(x), self.width).transpose(1, 2))
+        if past is not None:
+            own = past.extend(own.keys, own.values)
+        queries = self._turned(self.query(x), start)
+        mixed, _ = attend(queries, own.keys, own.values, mask=mask, causal=causal)
+        return self.output(mixed), own
+
+
+class SourceAttention(nn.Module):
+    """Attention from target positions to the source."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.width = config.d_model // config.heads
+        kv_width = (config.kv_heads or config.heads) * self.width
+        self.query = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.key = nn.Linear(config.d_model, kv_width, bias=False)
+        self.value = nn.Linear(config.d_model, kv_width, bias=False)
+        self.output = nn.Linear(config.d_model, config.d_model, bias=False)
+
+    def project(self, memory: Tensor) -> SourceKeysValues:
+        """The encoder's output (N, S, D) to keys and values."""
+        keys, values = (split(part(memory), self.width).transpose(1, 2) for part in (self.key, self.value))
+        return SourceKeysValues(keys, values)
+
+    def forward(
+        self, x: Tensor, source: SourceKeysValues, mask: Tensor, *, with_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Target positions x (N, T, D) to (N, T, D) and weights (N, H, T, S) if asked for; mask (N, 1, 1, S)."""
+        queries = split(self.query(x), self.width).transpose(1, 2)
+        mixed, weights = attend(queries, source.keys, source.values, mask=mask, with_weights=with_weights)
+        return self.output(mixed), weights
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each from a norm and added to what comes in."""
+
+    def __init__(self, config: Config, rotary: RotaryPositions) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.d_model)
+        self.attention = SelfAttention(config, rotary)
+        self.ff_norm = RMSNorm(config.d_model)
+        self.ff = GatedFeedForward(config.d_model, config.ff)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, S, D) and its mask (B, 1, 1, S) to (B, S, D)."""
+        attended, _ = self.attention(self.attention_norm(x), mask=mask, causal=False)
+        x = x + self.dropout(attended)
+        out: Tensor = x + self.dropout(self.ff(self.ff_norm(x)))
+        return out
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention or an SSRU, attention to the source, feed-forward."""
+
+    def __init__(self, config: Config, rotary: RotaryPositions) -> None:
+        super().__init__()
+        self.past_norm = RMSNorm(config.d_model)
+        self.past = SSRU(config.d_model) if config.decoder == "ssru" else SelfAttention(config, rotary)
+        self.source_norm = RMSNorm(config.d_model)
+        self.source_attention = SourceAttention(config)
+        self.ff_norm = RMSNorm(config.d_model)
+        self.ff = GatedFeedForward(config.d_model, config.ff)
+        self.dropout = Dropout(config.dropout)
+
+    def begin(self, memory: Memory) -> Past:
+        """What is kept of a target that has not begun."""
+        rows, width = len(memory.values), memory.values.size(2)
+        if isinstance(self.past, SSRU):
+            return memory.values.new_zeros(rows, width)
+        nothing = memory.values.new_zeros(rows, self.past.kv_heads, 0, self.past.width)
+        return KeysValues(nothing, nothing)
+
+    def _look_back(self, x: Tensor, past: Past | None, start: int) -> tuple[Tensor, Past]:
+        if isinstance(self.past, SSRU):
+            state = x.new_zeros(x.size(0), x.size(2)) if past is None else past
+            hidden, last = self.past(x, state)
+            return hidden, last
+        attended, own = self.past(x, past=past, start=start, causal=past is None)
+        return attended, own
+
+    def forward(
+        self, x: Tensor, past: Past | None, start: int, source: SourceKeysValues, mask: Tensor, *, with_attention: bool
+    ) -> tuple[Tensor, Past, Tensor | None]:
+        """Target positions x (N, T, D) to (N, T, D), what is kept of them, and weights (N, H, T, S) if asked for.
+
+        Without a past, x is a whole target and each position sees only those before it; with one,
+        x is the one position behind it, number `start`.
+        """
+        looked_back, kept = self._look_back(self.past_norm(x), past, start)
+        x = x + self.dropout(looked_back)
+        attended, weights = self.source_attention(self.source_norm(x), source, mask, with_weights=with_attention)
+        x = x + self.dropout(attended)
+        return x + self.dropout(self.ff(self.ff_norm(x))), kept, weights
+
+
+class Embedding(nn.Module):
+    """Tokens to vectors times sqrt(d), with dropout; positions are told in self-attention."""
+
+    def __init__(self, table: nn.Embedding, dropout: float) -> None:
+        super().__init__()
+        self.table = table
+        self.scale = math.sqrt(table.embedding_dim)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, T) to (N, T, D)."""
+        embedded: Tensor = self.dropout(self.table(tokens) * self.scale)
+        return embedded
+
+
+class ModernEncoder(Encoder):
+    """Layers over the embedded source, and a norm."""
+
+    def __init__(self, config: Config, table: nn.Embedding) -> None:
+        super().__init__()
+        self.embedding = Embedding(table, config.dropout)
+        rotary = RotaryPositions(config.d_model // config.heads)
+        self.layers = nn.ModuleList(EncoderLayer(config, rotary) for _ in range(config.encoder_layers))
+        self.norm = RMSNorm(config.d_model)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
+        """(B, S) to a memory of the top layer's output, normed, (B, S, D)."""
+        x = self.embedding(tokens)
+        for layer in self.layers:
+            x = layer(x, mask[:, None, None])
+        x = self.norm(x)
+        return Memory(keys=x, values=x, mask=mask)
+
+
+class ModernDecoder(Decoder[ModernState]):
+    """Layers over the target so far, and a norm; the output layer is the target's embedding."""
+
+    def __init__(self, config: Config, table: nn.Embedding) -> None:
+        super().__init__()
+        self.vocabulary = table.num_embeddings
+        self.embedding = Embedding(table, config.dropout)
+        rotary = RotaryPositions(config.d_model // config.heads)
+        self.layers = nn.ModuleList(DecoderLayer(config, rotary) for _ in range(config.decoder_layers))
+        self.norm = RMSNorm(config.d_model)
+
+    def _decoder_layers(self) -> list[DecoderLayer]:
+        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+
+    def _source(self, memory: Memory) -> Source:
+        layers = tuple(layer.source_attention.project(memory.values) for layer in self._decoder_layers())
+        return Source(memory.mask, layers)
+
+    def init_state(self, memory: Memory) -> ModernState:
+        """No target yet; the source's keys and values for every layer."""
+        past = tuple(layer.begin(memory) for layer in self._decoder_layers())
+        return ModernState(self._source(memory), past, length=0)
+
+    def advance(self, tokens: Tensor, state: ModernState, *, with_attention: bool = False) -> Advance[ModernState]:
+        """Attention is the mean over the layers and heads of attention to the source."""
+        x, past, attention = self._run(tokens.unsqueeze(1), state.source, state.past, state.length, with_attention)
+        state = ModernState(state.source, past, state.length + 1)
+        return Advance(x.squeeze(1), state, None if attention is None else attention.squeeze(1))
+
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+        """All positions at once: (B, T) to features (B, T, D)."""
+        x, _, attention = self._run(tokens, self._source(memory), None, 0, with_attention)
+        return Output(x, attention)
+
+    def _run(
+        self, tokens: Tensor, source: Source, past: tuple[Past, ...] | None, start: int, with_attention: bool
+    ) -> tuple[Tensor, tuple[Past, ...], Tensor | None]:
+        x = self.embedding(tokens)  # (N, T, D)
+        mask = source.mask[:, None, None]
+        kept: list[Past] = []
+        weights: list[Tensor] = []
+        for index, layer in enumerate(self._decoder_layers()):
+            before = None if past is None else past[index]
+            x, own, looked = layer(x, before, start, source.layers[index], mask, with_attention=with_attention)
+            kept.append(own)
+            if looked is not None:
+                weights.append(looked.mean(1))  # (N, T, S), over heads
+        return self.norm(x), tuple(kept), torch.stack(weights).mean(0) if weights else None
+
+    def readout(self, features: Tensor) -> Tensor:
+        """(..., D) to (..., V) through the embedding matrix."""
+        return features @ self.embedding.table.weight.t()
+
+
+def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+    """A model with fresh weights: see the module's docstring; N(0, 1/d) for embeddings."""
+    target = nn.Embedding(vocabularies.target, config.d_model, padding_idx=PAD)
+    source = target if vocabularies.joint else nn.Embedding(vocabularies.source, config.d_model, padding_idx=PAD)
+    encoder, decoder = ModernEncoder(config, source), ModernDecoder(config, target)
+    for stack, sublayers in ((encoder, 2 * config.encoder_layers), (decoder, 3 * config.decoder_layers)):
+        for name, module in stack.named_modules():
+            if isinstance(module, nn.Linear):
+                inward = name.endswith(".output")
+                nn.init.normal_(module.weight, std=(module.in_features * (sublayers if inward else 1)) ** -0.5)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    for table in (target,) if source is target else (source, target):
+        nn.init.normal_(table.weight, std=config.d_model**-0.5)
+        with torch.no_grad():
+            table.weight[PAD].zero_()
+    return Seq2Seq(encoder, decoder)

@@ -1,0 +1,263 @@
+"""modern against its equations, written out in NumPy.
+
+One sentence at a time, one position at a time, one head at a time; the same weights under the names
+of the papers that its docstring names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tests.doubles import as_batch
+
+from regard.contract import Seq2Seq, Vocabularies
+from regard.models import modern
+from regard.symbols import PAD
+
+Array = NDArray[np.float64]
+
+SOURCES = [[4, 5, 2], [8, 7, 3, 3, 6, 2], [2], [6, 4, 4, 5, 2]]
+TARGETS = [[1, 4, 9, 5, 3], [1, 7], [1, 9, 9, 4], [1]]
+D, HEADS, LAYERS, FF = 16, 4, 2, 10
+WIDTH = D // HEADS
+EPSILON = 1e-6
+
+
+def norm(x: Array, gain: Array) -> Array:
+    return np.asarray(gain * x / np.sqrt(np.mean(x**2) + EPSILON))
+
+
+def softmax(scores: Array) -> Array:
+    powers = np.exp(scores - scores.max())
+    return np.asarray(powers / powers.sum())
+
+
+def sigma(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def turn(x: Array, position: int) -> Array:
+    """Each pair of neighbours by its rotation matrix."""
+    turned = []
+    for i in range(0, len(x), 2):
+        angle = position / 10000 ** (i / len(x))
+        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        turned.append(matrix @ x[i : i + 2])
+    return np.concatenate(turned)
+
+
+def heads(x: Array) -> list[Array]:
+    return [x[start : start + WIDTH] for start in range(0, len(x), WIDTH)]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """W_Q, W_K, W_V and W_O."""
+
+    Q: Array
+    K: Array
+    V: Array
+    O: Array  # noqa: E741
+
+    def look(self, query: list[Array], keys: list[list[Array]], values: list[list[Array]]) -> tuple[Array, Array]:
+        """A query by head, over keys and values by position and head: the output, and the weights' mean over heads."""
+        mixed, looked = [], []
+        for head, q in enumerate(query):
+            own = head * len(keys[0]) // len(query)  # the head of keys that serves this one
+            weights = softmax(np.array([q @ key[own] / np.sqrt(WIDTH) for key in keys]))
+            mixed.append(sum(weight * value[own] for weight, value in zip(weights, values, strict=True)))
+            looked.append(weights)
+        return self.O @ np.concatenate(mixed), np.mean(looked, axis=0)
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """W_f, W and b_f."""
+
+    W_f: Array
+    W: Array
+    b_f: Array
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer; the encoder's has no attention to a source."""
+
+    past: Attention | Recurrent
+    past_gain: Array
+    source: Attention | None
+    source_gain: Array | None
+    W: Array
+    V: Array
+    W_2: Array
+    ff_gain: Array
+    qk_norm: bool
+
+    def turned(self, x: Array, position: int) -> list[Array]:
+        ones = np.ones(WIDTH)
+        return [turn(norm(head, ones) if self.qk_norm else head, position) for head in heads(x)]
+
+    def look_back(self, xs: list[Array], *, causal: bool) -> list[Array]:
+        """What every position knows of the others (of those before it, if causal)."""
+        normed = [norm(x, self.past_gain) for x in xs]
+        if isinstance(self.past, Recurrent):
+            c, outputs = np.zeros(D), []
+            for x in normed:
+                f = sigma(self.past.W_f @ x + self.past.b_f)
+                c = f * c + (1 - f) * (self.past.W @ x)
+                outputs.append(np.maximum(c, 0))
+            return outputs
+        keys = [self.turned(self.past.K @ x, position) for position, x in enumerate(normed)]
+        values = [heads(self.past.V @ x) for x in normed]
+        outputs = []
+        for position, x in enumerate(normed):
+            seen = position + 1 if causal else len(xs)
+            query = self.turned(self.past.Q @ x, position)
+            outputs.append(self.past.look(query, keys[:seen], values[:seen])[0])
+        return outputs
+
+    def feed_forward(self, x: Array) -> Array:
+        normed = norm(x, self.ff_gain)
+        gate = self.W @ normed
+        return x + self.W_2 @ (gate * sigma(gate) * (self.V @ normed))
+
+
+@dataclass(frozen=True)
+class Model:
+    """E (V, D) for each side, the layers, and the last norms' gains."""
+
+    E_source: Array
+    E_target: Array
+    encoder: list[Layer]
+    encoder_gain: Array
+    decoder: list[Layer]
+    decoder_gain: Array
+
+    def encode(self, words: list[int]) -> list[Array]:
+        xs = [self.E_source[word] * np.sqrt(D) for word in words]
+        for layer in self.encoder:
+            looked = layer.look_back(xs, causal=False)
+            xs = [layer.feed_forward(x + seen) for x, seen in zip(xs, looked, strict=True)]
+        return [norm(x, self.encoder_gain) for x in xs]
+
+    def translate(self, words: list[int], given: list[int]) -> tuple[Array, Array]:
+        """Logits (T, V) and attention (T, S) behind every given target word."""
+        memory = self.encode(words)
+        xs = [self.E_target[word] * np.sqrt(D) for word in given]
+        attention = []
+        for layer in self.decoder:
+            looked = layer.look_back(xs, causal=True)
+            xs = [x + seen for x, seen in zip(xs, looked, strict=True)]
+            assert layer.source is not None
+            assert layer.source_gain is not None
+            keys = [heads(layer.source.K @ h) for h in memory]
+            values = [heads(layer.source.V @ h) for h in memory]
+            queries = [heads(layer.source.Q @ norm(x, layer.source_gain)) for x in xs]
+            seen, weights = zip(*(layer.source.look(query, keys, values) for query in queries), strict=True)
+            attention.append(weights)
+            xs = [layer.feed_forward(x + s) for x, s in zip(xs, seen, strict=True)]
+        logits = [self.E_target @ norm(x, self.decoder_gain) for x in xs]
+        return np.array(logits), np.mean(attention, axis=0)
+
+
+def array(parameter: Any) -> Array:
+    return np.asarray(parameter.numpy())
+
+
+def past(module: Any) -> Attention | Recurrent:
+    if hasattr(module, "forget"):
+        return Recurrent(array(module.forget.weight), array(module.input.weight), array(module.forget.bias))
+    return attention(module)
+
+
+def attention(module: Any) -> Attention:
+    return Attention(*(array(part.weight) for part in (module.query, module.key, module.value, module.output)))
+
+
+def layer(module: Any, *, qk_norm: bool, decodes: bool) -> Layer:
+    source = source_gain = None
+    if decodes:
+        source, source_gain = attention(module.source_attention), array(module.source_norm.gain)
+    return Layer(
+        past=past(module.past if decodes else module.attention),
+        past_gain=array((module.past_norm if decodes else module.attention_norm).gain),
+        source=source,
+        source_gain=source_gain,
+        W=array(module.ff.gate.weight),
+        V=array(module.ff.input.weight),
+        W_2=array(module.ff.output.weight),
+        ff_gain=array(module.ff_norm.gain),
+        qk_norm=qk_norm,
+    )
+
+
+def written_out(model: Any, *, qk_norm: bool) -> Model:
+    return Model(
+        E_source=array(model.encoder.embedding.table.weight),
+        E_target=array(model.decoder.embedding.table.weight),
+        encoder=[layer(module, qk_norm=qk_norm, decodes=False) for module in model.encoder.layers],
+        encoder_gain=array(model.encoder.norm.gain),
+        decoder=[layer(module, qk_norm=qk_norm, decodes=True) for module in model.decoder.layers],
+        decoder_gain=array(model.decoder.norm.gain),
+    )
+
+
+def tiny(**variant: Any) -> Seq2Seq:
+    """In float64, angles too; every weight, gain and bias far from where it starts."""
+    sizes = {"encoder_layers": LAYERS + 1, "decoder_layers": LAYERS, "d_model": D, "ff": FF, "heads": HEADS}
+    config = modern.Config(**{**sizes, "dropout": 0.0, **variant})
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = modern.build(config, Vocabularies(9, 11)).eval().requires_grad_(False)
+    finally:
+        torch.set_default_dtype(before)
+    generator = torch.Generator().manual_seed(3)
+    for parameter in model.parameters():
+        parameter.add_(0.5 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return model
+
+
+VARIANTS = [
+    {},
+    {"kv_heads": 2},
+    {"kv_heads": 1, "qk_norm": True},
+    {"decoder": "ssru"},
+    {"decoder": "ssru", "kv_heads": 2, "qk_norm": True},
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_logits_and_attention_are_those_of_the_equations(variant: dict[str, Any]) -> None:
+    model = tiny(**variant)
+    source, target = as_batch(SOURCES), as_batch(TARGETS)
+    fused = model(source, target).numpy()
+    output = model.features(source, target, with_attention=True)
+    logits = model.decoder.readout(output.features).numpy()
+    assert output.attention is not None
+    reference = written_out(model, qk_norm=bool(variant.get("qk_norm")))
+    for row, (words, given) in enumerate(zip(SOURCES, TARGETS, strict=True)):
+        expected_logits, expected_attention = reference.translate(words, given)
+        np.testing.assert_allclose(logits[row, : len(given)], expected_logits, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(fused[row, : len(given)], expected_logits, rtol=0, atol=1e-10)
+        attention = output.attention[row, : len(given)].numpy()
+        np.testing.assert_allclose(attention[:, : len(words)], expected_attention, rtol=0, atol=1e-10)
+        assert not attention[:, len(words) :].any()
+    assert PAD in source
+    assert PAD in target
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_every_weight_that_is_compared_is_the_models(variant: dict[str, Any]) -> None:
+    model = tiny(**variant)
+    compared = written_out(model, qk_norm=False)
+    arrays: list[Any] = [*vars(compared).values()]
+    for one in (*compared.encoder, *compared.decoder):
+        for part in (one, one.past, one.source):
+            arrays += [] if part is None else vars(part).values()
+    assert sum(a.size for a in arrays if isinstance(a, np.ndarray)) == sum(p.numel() for p in model.parameters())

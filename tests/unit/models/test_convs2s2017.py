@@ -1,0 +1,136 @@
+"""ConvS2S's constants, weights, layers in recipes, positions and the scale of the encoder's gradient."""
+
+from math import sqrt
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from regard.config import RunConfig, parse_config, read_recipe, to_table, to_toml
+from regard.contract import Seq2Seq, Vocabularies
+from regard.errors import ConfigError
+from regard.models import ARCHITECTURES, convs2s2017
+from regard.models.convs2s2017 import ConvS2SEncoder
+from regard.nn.convolution import WeightNormLinear
+
+BPE = Vocabularies(40_000, 41_000)
+TINY = convs2s2017.Config(embedding=6, encoder=((8, 3), (4, 1)), decoder=((8, 2), (10, 3), (10, 1)), dropout=0.0)
+
+
+def normalised(inputs: int, outputs: int) -> int:
+    """A matrix, the lengths of its rows, and a bias."""
+    return inputs * outputs + 2 * outputs
+
+
+def stack(layers: list[tuple[int, int]], f: int, *, attention: bool) -> int:
+    """Linear maps in and out, gated convolutions, residuals where widths change, two maps an attention."""
+    total, before = normalised(f, layers[0][0]) + normalised(layers[-1][0], f), layers[0][0]
+    for width, kernel in layers:
+        total += normalised(kernel * before, 2 * width)
+        total += normalised(before, width) if before != width else 0
+        total += normalised(width, f) + normalised(f, width) if attention else 0
+        before = width
+    return total
+
+
+def parameters(vocabularies: Vocabularies, layers: list[tuple[int, int]], f: int, positions: int) -> int:
+    embeddings = (vocabularies.source + vocabularies.target + 2 * positions) * f
+    network = stack(layers, f, attention=False) + stack(layers, f, attention=True)
+    return embeddings + network + normalised(f, vocabularies.target)
+
+
+def test_the_preset_is_the_papers() -> None:
+    """Section 5.1: 512 units in ten layers and 768 in three, of kernel 3, and 2048 in two of a single input."""
+    config = convs2s2017.paper()
+    layers = [(512, 3)] * 10 + [(768, 3)] * 3 + [(2048, 1)] * 2
+    assert list(config.encoder) == list(config.decoder) == layers
+    assert len(layers) == 15
+    assert config.embedding == 512
+    with torch.device("meta"):
+        model = convs2s2017.build(config, BPE)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters(BPE, layers, 512, config.positions)
+
+
+def test_weights_begin_as_section_35_says() -> None:
+    torch.manual_seed(1)
+    config = convs2s2017.Config(embedding=128, encoder=((96, 3), (160, 1)), decoder=((96, 3), (160, 2)), dropout=0.3)
+    model = convs2s2017.build(config, Vocabularies(500, 600))
+    found = 0
+    for name, module in model.named_modules():
+        if isinstance(module, WeightNormLinear):
+            gain = 4 * 0.7 if "convolution" in name else 0.7 if name.endswith(("enter", "decoder.output")) else 1
+            inputs = module.direction.size(1)
+            assert module.weight().std().item() == pytest.approx(sqrt(gain / inputs), rel=0.05), name
+            torch.testing.assert_close(module.weight(), module.direction)
+            assert not module.bias.any(), name
+            found += 1
+        elif isinstance(module, nn.Embedding):
+            assert module.weight[1:].std().item() == pytest.approx(0.1, rel=0.05), name
+            assert module.weight[0].any() == name.endswith("positions")
+    assert found == 15
+
+
+def gradients(model: Seq2Seq, scale: float) -> dict[str, Tensor]:
+    assert isinstance(model.encoder, ConvS2SEncoder)
+    model.encoder.gradient_scale = scale
+    model.zero_grad()
+    model(torch.tensor([[4, 5, 6, 2]]), torch.tensor([[1, 4, 5]])).log_softmax(-1)[..., 4].sum().backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+def test_the_encoders_gradient_is_divided_by_twice_the_attentions_but_not_the_embeddings_own() -> None:
+    torch.manual_seed(1)
+    model = convs2s2017.build(TINY, Vocabularies(9, 8)).double()
+    assert isinstance(model.encoder, ConvS2SEncoder)
+    assert model.encoder.gradient_scale == 1 / 6  # three layers attend
+    none, whole, scaled = gradients(model, 0.0), gradients(model, 1.0), gradients(model, 1 / 6)
+    for name in whole:
+        torch.testing.assert_close(scaled[name] - none[name], (whole[name] - none[name]) / 6, msg=name)
+        alone = not name.startswith("encoder") or "embedding" in name
+        assert none[name].any() == alone, name
+        assert whole[name].equal(none[name]) == name.startswith("decoder"), name
+
+
+def test_positions_beyond_the_last_are_read_as_the_last() -> None:
+    torch.manual_seed(1)
+    embedding = convs2s2017.Embedding(convs2s2017.Config(embedding=4, positions=3, dropout=0.0), 9)
+    embedded = embedding(torch.tensor([[5, 5, 5, 5, 5]]))[0]
+    assert embedded[2].equal(embedded[3])
+    assert embedded[2].equal(embedded[4])
+    assert not embedded[1].equal(embedded[2])
+    torch.testing.assert_close(embedding(torch.tensor([[5]]), start=1)[0, 0], embedded[1])
+    torch.testing.assert_close(embedding(torch.tensor([[5]]), start=4)[0, 0], embedded[2])
+
+
+def recipe(tmp_path: Path, *lines: str) -> RunConfig:
+    path = tmp_path / "some.toml"
+    table = ['[data]\ncorpus = "dates"', '[model]\narchitecture = "convs2s2017"', *lines]
+    path.write_text("\n".join(table), encoding="utf-8")
+    return read_recipe(path, ARCHITECTURES)
+
+
+def test_layers_are_lists_in_a_recipe_and_come_back_from_it(tmp_path: Path) -> None:
+    config = recipe(tmp_path, 'preset = "small"', "encoder = [[64, 3], [128, 1]]")
+    assert config.model == convs2s2017.small().model_copy(update={"encoder": ((64, 3), (128, 1))})
+    assert parse_config(to_table(config), ARCHITECTURES, where="here") == config
+    again = tmp_path / "again.toml"
+    again.write_text(to_toml(config), encoding="utf-8")
+    assert read_recipe(again, ARCHITECTURES) == config
+
+
+@pytest.mark.parametrize(
+    "value", ["3", "[]", "[3]", "[[64]]", "[[64, 3, 1]]", "[[64, 3.0]]", '[["64", 3]]', "[[0, 3]]"]
+)
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_what_is_no_list_of_layers_is_refused_by_its_key(tmp_path: Path, side: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        recipe(tmp_path, f"{side} = {value}")
+    assert caught.value.what.startswith(f"`model.{side}`: ")
+
+
+def test_an_encoders_kernel_has_a_centre_and_a_decoders_need_not(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        recipe(tmp_path, "encoder = [[64, 3], [64, 4]]")
+    assert caught.value.what == "`model.encoder`: a kernel of 4 has no centre: make it odd"
+    assert recipe(tmp_path, "decoder = [[64, 4]]").model.model_dump()["decoder"] == ((64, 4),)
