@@ -56,13 +56,6 @@ class TokenizerConfig(Section):
     kind: Literal["unigram", "bpe", "character", "word", "byte"] = "unigram"
     vocabulary_size: int = Field(8000, ge=8)  # at most; characters and bytes take what there is
     joint: bool = True  # one vocabulary for both sides
-    segmentations: int = Field(1, ge=1)  # of a training pair, one an epoch: the best, and others drawn by chance
-
-    @model_validator(mode="after")
-    def _drawn_from_subwords(self) -> Self:
-        if self.segmentations > 1 and self.kind not in ("unigram", "bpe"):
-            raise ValueError(f"`segmentations` are of unigram and bpe; for {self.kind} there is one")
-        return self
 
 
 class ModelConfig(Section):

@@ -16,7 +16,6 @@ from regard.data.store import PairStore
 from regard.errors import DataError
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Aside, Corpus, Pair, PairList, ParallelText
-from regard.text.subword import SubwordTokenizer, seed_samples
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
@@ -24,7 +23,6 @@ DONE = "prepared.json"  # written last: without it, preparing starts over
 NEW_RUN = "start a new run"
 
 Say = Callable[[str], None]
-Encode = Callable[[str], list[int]]
 
 
 @dataclass(frozen=True)
@@ -65,36 +63,21 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in train))
     tokenizers.save(folder)
     max_length, too_long = config.data.max_length, Aside()
-    encoders = (tokenizers.source.encode, tokenizers.target.encode)
-    texts = tuple((pair.source, pair.target) for pair, _ in _encode(dev, encoders, max_length, too_long))
+    texts = tuple((pair.source, pair.target) for pair, _ in _encode(dev, tokenizers, max_length, too_long))
     _refuse_none(len(texts), dev, max_length)
     say(f"dev: {len(texts):,} pairs from {dev.name}")
     _tell("dev", (dev.aside, too_long), say)
     too_long = Aside()
-    store = PairStore.write(folder, "train", _segmented(config, train, tokenizers, too_long))
+    store = PairStore.write(folder, "train", (ids for _, ids in _encode(train, tokenizers, max_length, too_long)))
     _refuse_none(len(store), train, max_length)
-    times = config.tokenizer.segmentations
     say(
-        f"train: {len(store):,} pairs from {train.name}{f', {times} segmentations of each' if times > 1 else ''}; "
+        f"train: {len(store):,} pairs from {train.name}; "
         f"{int(store.source_lengths.sum()):,} source and {int(store.target_lengths.sum()):,} target tokens, "
         f"vocabulary {tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
     )
     _tell("train", (train.aside, too_long), say)
     _write_whole(folder / DONE, {"dev": texts, "train": store.fingerprint})
     return Prepared(tokenizers, store, texts)
-
-
-def _segmented(
-    config: RunConfig, train: Corpus, tokenizers: Tokenizers, too_long: Aside
-) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
-    """The corpus by its best segmentation, and then again and again by others, drawn from the run's seed."""
-    encoders = (tokenizers.source.encode, tokenizers.target.encode)
-    yield from (ids for _, ids in _encode(train, encoders, config.data.max_length, too_long))
-    seed_samples(config.train.seed)
-    for _ in range(1, config.tokenizer.segmentations):
-        sides = (tokenizers.source, tokenizers.target)
-        samplers = tuple(side.sample for side in sides if isinstance(side, SubwordTokenizer))
-        yield from (ids for _, ids in _encode(train, samplers, config.data.max_length, Aside()))
 
 
 def _refuse_none(pairs: int, corpus: Corpus, max_length: int) -> None:
@@ -129,10 +112,10 @@ def _tell(name: str, asides: Iterable[Aside], say: Say) -> None:
 
 
 def _encode(
-    pairs: Iterable[Pair], encoders: tuple[Encode, ...], max_length: int, aside: Aside
+    pairs: Iterable[Pair], tokenizers: Tokenizers, max_length: int, aside: Aside
 ) -> Iterator[tuple[Pair, tuple[Sequence[int], Sequence[int]]]]:
     for pair in pairs:
-        source, target = (encode(text) for encode, text in zip(encoders, (pair.source, pair.target), strict=True))
+        source, target = tokenizers.source.encode(pair.source), tokenizers.target.encode(pair.target)
         if max(len(source), len(target)) > max_length:
             aside.add(f"longer than data.max_length, {max_length} tokens,", pair.line)
         elif not target:

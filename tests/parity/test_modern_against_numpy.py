@@ -6,7 +6,7 @@ of the papers that its docstring names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,16 @@ WIDTH = D // HEADS
 EPSILON = 1e-6
 
 
-def norm(x: Array, gain: Array) -> Array:
-    return np.asarray(gain * x / np.sqrt(np.mean(x**2) + EPSILON))
+@dataclass(frozen=True)
+class Norm:
+    """A gain; `centred` if the mean is taken away first."""
+
+    gain: Array
+    centred: bool
+
+    def __call__(self, x: Array) -> Array:
+        x = x - np.mean(x) if self.centred else x
+        return np.asarray(self.gain * x / np.sqrt(np.mean(x**2) + EPSILON))
 
 
 def softmax(scores: Array) -> Array:
@@ -89,22 +97,22 @@ class Layer:
     """One layer; the encoder's has no attention to a source."""
 
     past: Attention | Recurrent
-    past_gain: Array
+    past_norm: Norm
     source: Attention | None
-    source_gain: Array | None
+    source_norm: Norm | None
     W: Array
     V: Array
     W_2: Array
-    ff_gain: Array
+    ff_norm: Norm
     qk_norm: bool
 
     def turned(self, x: Array, position: int) -> list[Array]:
-        ones = np.ones(WIDTH)
-        return [turn(norm(head, ones) if self.qk_norm else head, position) for head in heads(x)]
+        even = Norm(np.ones(WIDTH), centred=False)
+        return [turn(even(head) if self.qk_norm else head, position) for head in heads(x)]
 
     def look_back(self, xs: list[Array], *, causal: bool) -> list[Array]:
         """What every position knows of the others (of those before it, if causal)."""
-        normed = [norm(x, self.past_gain) for x in xs]
+        normed = [self.past_norm(x) for x in xs]
         if isinstance(self.past, Recurrent):
             c, outputs = np.zeros(D), []
             for x in normed:
@@ -122,7 +130,7 @@ class Layer:
         return outputs
 
     def feed_forward(self, x: Array) -> Array:
-        normed = norm(x, self.ff_gain)
+        normed = self.ff_norm(x)
         gate = self.W @ normed
         return x + self.W_2 @ (gate * sigma(gate) * (self.V @ normed))
 
@@ -134,16 +142,16 @@ class Model:
     E_source: Array
     E_target: Array
     encoder: list[Layer]
-    encoder_gain: Array
+    encoder_norm: Norm
     decoder: list[Layer]
-    decoder_gain: Array
+    decoder_norm: Norm
 
     def encode(self, words: list[int]) -> list[Array]:
         xs = [self.E_source[word] * np.sqrt(D) for word in words]
         for layer in self.encoder:
             looked = layer.look_back(xs, causal=False)
             xs = [layer.feed_forward(x + seen) for x, seen in zip(xs, looked, strict=True)]
-        return [norm(x, self.encoder_gain) for x in xs]
+        return [self.encoder_norm(x) for x in xs]
 
     def translate(self, words: list[int], given: list[int]) -> tuple[Array, Array]:
         """Logits (T, V) and attention (T, S) behind every given target word."""
@@ -154,19 +162,23 @@ class Model:
             looked = layer.look_back(xs, causal=True)
             xs = [x + seen for x, seen in zip(xs, looked, strict=True)]
             assert layer.source is not None
-            assert layer.source_gain is not None
+            assert layer.source_norm is not None
             keys = [heads(layer.source.K @ h) for h in memory]
             values = [heads(layer.source.V @ h) for h in memory]
-            queries = [heads(layer.source.Q @ norm(x, layer.source_gain)) for x in xs]
+            queries = [heads(layer.source.Q @ layer.source_norm(x)) for x in xs]
             seen, weights = zip(*(layer.source.look(query, keys, values) for query in queries), strict=True)
             attention.append(weights)
             xs = [layer.feed_forward(x + s) for x, s in zip(xs, seen, strict=True)]
-        logits = [self.E_target @ norm(x, self.decoder_gain) for x in xs]
+        logits = [self.E_target @ self.decoder_norm(x) for x in xs]
         return np.array(logits), np.mean(attention, axis=0)
 
 
 def array(parameter: Any) -> Array:
     return np.asarray(parameter.numpy())
+
+
+def norm(module: Any) -> Norm:
+    return Norm(array(module.weight), centred=isinstance(module, torch.nn.LayerNorm))
 
 
 def past(module: Any) -> Attention | Recurrent:
@@ -180,18 +192,18 @@ def attention(module: Any) -> Attention:
 
 
 def layer(module: Any, *, qk_norm: bool, decodes: bool) -> Layer:
-    source = source_gain = None
+    source = source_norm = None
     if decodes:
-        source, source_gain = attention(module.source_attention), array(module.source_norm.gain)
+        source, source_norm = attention(module.source_attention), norm(module.source_norm)
     return Layer(
         past=past(module.past if decodes else module.attention),
-        past_gain=array((module.past_norm if decodes else module.attention_norm).gain),
+        past_norm=norm(module.past_norm if decodes else module.attention_norm),
         source=source,
-        source_gain=source_gain,
+        source_norm=source_norm,
         W=array(module.ff.gate.weight),
         V=array(module.ff.input.weight),
         W_2=array(module.ff.output.weight),
-        ff_gain=array(module.ff_norm.gain),
+        ff_norm=norm(module.ff_norm),
         qk_norm=qk_norm,
     )
 
@@ -201,9 +213,9 @@ def written_out(model: Any, *, qk_norm: bool) -> Model:
         E_source=array(model.encoder.embedding.table.weight),
         E_target=array(model.decoder.embedding.table.weight),
         encoder=[layer(module, qk_norm=qk_norm, decodes=False) for module in model.encoder.layers],
-        encoder_gain=array(model.encoder.norm.gain),
+        encoder_norm=norm(model.encoder.norm),
         decoder=[layer(module, qk_norm=qk_norm, decodes=True) for module in model.decoder.layers],
-        decoder_gain=array(model.decoder.norm.gain),
+        decoder_norm=norm(model.decoder.norm),
     )
 
 
@@ -226,7 +238,8 @@ def tiny(**variant: Any) -> Seq2Seq:
 VARIANTS = [
     {},
     {"kv_heads": 2},
-    {"kv_heads": 1, "qk_norm": True},
+    {"norm": "rms"},
+    {"kv_heads": 1, "qk_norm": True, "norm": "rms"},
     {"decoder": "ssru"},
     {"decoder": "ssru", "kv_heads": 2, "qk_norm": True},
 ]
@@ -252,12 +265,16 @@ def test_logits_and_attention_are_those_of_the_equations(variant: dict[str, Any]
     assert PAD in target
 
 
+def size(value: Any) -> int:
+    """Of all arrays in a nest of dataclasses and lists."""
+    if isinstance(value, np.ndarray):
+        return value.size
+    parts = value if isinstance(value, list) else vars(value).values() if is_dataclass(value) else []
+    return sum(size(part) for part in parts)
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_every_weight_that_is_compared_is_the_models(variant: dict[str, Any]) -> None:
     model = tiny(**variant)
     compared = written_out(model, qk_norm=False)
-    arrays: list[Any] = [*vars(compared).values()]
-    for one in (*compared.encoder, *compared.decoder):
-        for part in (one, one.past, one.source):
-            arrays += [] if part is None else vars(part).values()
-    assert sum(a.size for a in arrays if isinstance(a, np.ndarray)) == sum(p.numel() for p in model.parameters())
+    assert size(compared) == sum(parameter.numel() for parameter in model.parameters())

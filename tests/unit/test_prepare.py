@@ -9,7 +9,6 @@ from regard.config import RunConfig, parse_config
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.prepare import DONE, held_out_size, prepare, split
-from regard.text.builtin import BUILTIN
 
 
 def recipe(folder: Path, pairs: list[tuple[str, str]], kind: str = "character", **data: Any) -> RunConfig:
@@ -109,35 +108,3 @@ def test_everything_too_long(tmp_path: Path) -> None:
 def test_a_vocabulary_that_was_asked_for_is_not_made_smaller(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="or less"):
         prepare(recipe(tmp_path, PAIRS, "unigram"), tmp_path / "prepared", lambda _: None)
-
-
-def test_segmentations_are_the_best_and_then_others_of_the_same_text(tmp_path: Path) -> None:
-    dates = BUILTIN["dates"](1).train.pairs[:400]
-    config = recipe(tmp_path, [(pair.source, pair.target) for pair in dates], kind="unigram", held_out=10)
-    table = config.tokenizer.model_copy(update={"segmentations": 3, "vocabulary_size": 450})
-    config = config.model_copy(update={"tokenizer": table})
-    said: list[str] = []
-    prepared = prepare(config, tmp_path / "data", said.append)
-    store, tokenizer = prepared.train, prepared.tokenizers.source
-    assert len(store) == 3 * 390
-    assert any("1,170 pairs" in line and "3 segmentations of each" in line for line in said)
-    texts = [[tokenizer.decode(store.source(place + 390 * turn).tolist()) for place in range(390)] for turn in range(3)]
-    assert texts[0] == texts[1] == texts[2]
-    assert all(store.source(place).tolist() == tokenizer.encode(texts[0][place]) for place in range(390))
-    others = [[store.source(place + 390 * turn).tolist() for place in range(390)] for turn in range(3)]
-    assert others[0] != others[1] != others[2]
-    again = prepare(config, tmp_path / "again", said.append).train
-    assert again.fingerprint == store.fingerprint
-
-
-def test_characters_have_one_segmentation(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="segmentations"):
-        parse_config(
-            {
-                "data": {"source": "a", "target": "b"},
-                "tokenizer": {"kind": "character", "segmentations": 2},
-                "model": {"architecture": "transformer2017"},
-            },
-            ARCHITECTURES,
-            where="test",
-        )

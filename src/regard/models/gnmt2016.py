@@ -61,7 +61,7 @@ def paper() -> Config:
 
 def small() -> Config:
     """For some ten thousand pairs and a CPU: of three layers the third is residual; narrow ones need larger weights."""
-    return Config(encoder_layers=3, decoder_layers=3, hidden=256, embedding=192, alignment=192, weight_bound=0.08)
+    return Config(encoder_layers=3, decoder_layers=3, hidden=256, embedding=192, alignment=192, weight_bound=0.2)
 
 
 PRESETS = {"paper": paper, "small": small}

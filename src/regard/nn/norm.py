@@ -45,11 +45,11 @@ class RMSNorm(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(width))
+        self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., W) to the same shape."""
         if x.device.type != "cpu":
-            return F.rms_norm(x, self.gain.shape, self.gain, EPSILON)
-        normed: Tensor = _RMSNorm.apply(x, self.gain)  # type: ignore[no-untyped-call]
+            return F.rms_norm(x, self.weight.shape, self.weight, EPSILON)
+        normed: Tensor = _RMSNorm.apply(x, self.weight)  # type: ignore[no-untyped-call]
         return normed

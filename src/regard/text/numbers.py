@@ -21,7 +21,8 @@ def numbers(seed: int, *, train: int = 20_000, dev: int = 500, test: int = 1_000
     give the same corpora. Raises ValueError where the sizes ask for more than there is.
     """
     dice = random.Random(seed)
-    pools = [dice.sample(magnitude, len(magnitude)) for magnitude in MAGNITUDES]
+    enough = TESTED * (train + dev + test)
+    pools = [dice.sample(magnitude, min(enough, len(magnitude))) for magnitude in MAGNITUDES]
     for_test = _deal(pools, test, dice, TESTED)
     for_dev = _deal(pools, dev, dice, TESTED)
     for_train = _deal(pools, train, dice)

@@ -17,7 +17,6 @@ SubwordKind = Literal["unigram", "bpe"]
 SPACE = "▁"  # SentencePiece's way to write a space: a text that holds the character itself needs care
 _RESERVED = str.maketrans(dict.fromkeys("▁▅\0", " "))  # its trainer drops or misreads a sentence with one of these
 
-SAMPLING = {"unigram": 0.3, "bpe": 0.1}  # the exponent of a segmentation's probability; the share of merges left out
 WHOLE_ALPHABET = 256  # characters; up to so many, each has a piece of its own
 COVERAGE = 0.9995  # of running characters in a larger alphabet; rarer ones are spelt in bytes
 THREADS = 4  # a constant, as the sums of unigram training depend on it
@@ -76,24 +75,14 @@ class SubwordTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
-        return self._encode(text)
-
-    def sample(self, text: str) -> list[int]:
-        """As encode, by a segmentation drawn by chance (Kudo, 2018, equation 8; Provilkov et al., 2020, for BPE).
-
-        Draws come from SentencePiece's own generator: see seed_samples.
-        """
-        return self._encode(text, enable_sampling=True, alpha=SAMPLING[self.kind], nbest_size=-1)
-
-    def _encode(self, text: str, **options: Any) -> list[int]:
         folded = fold_spaces(text).encode("utf-8", errors="replace").decode("utf-8")
         if not folded:
             return []
         first, *others = f" {folded}".split(SPACE)
-        ids: list[int] = self._processor.encode(first, **options)
+        ids: list[int] = self._processor.encode(first)
         for part in others:
             ids += self._space_ids
-            ids += self._processor.encode(part, **options)
+            ids += self._processor.encode(part)
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -118,11 +107,6 @@ class SubwordTokenizer:
             raise CheckpointError(
                 f"the tokenizer cannot be read: {error}", where=path, fix="restore the file from the run it came from"
             ) from None
-
-
-def seed_samples(seed: int) -> None:
-    """What `sample` draws from here on is a function of the seed and of what it is given."""
-    sentencepiece.set_random_generator_seed(seed % 2**32)
 
 
 def _model_file(folder: Path, name: str) -> Path:

@@ -14,7 +14,7 @@ def norms(width: int) -> tuple[RMSNorm, torch.nn.RMSNorm]:
     ours, theirs = RMSNorm(width).double(), torch.nn.RMSNorm(width, eps=1e-6, dtype=torch.float64)
     gain = values(width)
     with torch.no_grad():
-        ours.gain.copy_(gain)
+        ours.weight.copy_(gain)
         theirs.weight.copy_(gain)
     return ours, theirs
 
@@ -31,7 +31,7 @@ def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...], size: f
     (out * weight).sum().backward()
     (expected * weight).sum().backward()
     torch.testing.assert_close(x.grad, other.grad, rtol=1e-9, atol=1e-9 / size)
-    torch.testing.assert_close(ours.gain.grad, theirs.weight.grad, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-12, atol=1e-14)
 
 
 def test_rows_that_lie_apart_in_memory_are_normed_alike() -> None:

@@ -70,6 +70,11 @@ def test_magnitudes_have_as_many_as_there_are() -> None:
     assert said == [100, 900, 1333]
 
 
+@pytest.mark.parametrize("test", [1, 11, 999])
+def test_a_test_split_alone_is_whole(test: int) -> None:
+    assert len(numbers(1, train=0, dev=0, test=test).test) == test
+
+
 def test_the_seed_decides() -> None:
     small = {"train": 50, "dev": 5, "test": 5}
     assert numbers(1, **small) == numbers(1, **small)

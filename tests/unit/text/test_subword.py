@@ -10,7 +10,7 @@ from regard.errors import CheckpointError, ConfigError, DataError
 from regard.symbols import BOS, EOS, PAD, SPECIAL, UNK
 from regard.text.builtin import dates
 from regard.text.lines import fold_spaces
-from regard.text.subword import SubwordKind, SubwordTokenizer, seed_samples
+from regard.text.subword import SubwordKind, SubwordTokenizer
 
 KINDS: tuple[SubwordKind, ...] = ("unigram", "bpe")
 both_kinds = pytest.mark.parametrize("kind", KINDS)
@@ -117,17 +117,3 @@ def test_a_broken_or_missing_model_is_a_checkpoint_error(tmp_path: Path, content
         (tmp_path / "tokenizer.model").write_bytes(content)
     with pytest.raises(CheckpointError, match="the tokenizer cannot be read"):
         SubwordTokenizer.load(tmp_path, "tokenizer", "bpe")
-
-
-@both_kinds
-def test_samples_are_of_the_same_text_vary_and_follow_the_seed(kind: SubwordKind) -> None:
-    tokenizer = trained(kind)
-    texts = [*sentences()[:50], "a▁b", ""]
-    drawn = []
-    for seed in (3, 3, 4):
-        seed_samples(seed)
-        drawn.append([tokenizer.sample(text) for text in texts])
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert [tokenizer.decode(ids) for ids in drawn[0]] == texts
-    assert drawn[0] != [tokenizer.encode(text) for text in texts]
-    assert all(id > EOS for ids in drawn[0] for id in ids)
