@@ -51,7 +51,7 @@ class Config(ModelConfig):
     kv_heads: int = Field(0, ge=0)  # heads of keys and values; 0: as many as of queries
     decoder: Literal["attention", "ssru"] = "attention"  # what a target position knows those before it by
     norm: Literal["layer", "rms"] = "layer"  # before each sub-layer
-    qk_norm: bool = False  # queries and keys of self-attention to a mean square of 1 (Henry et al. 2020)
+    qk_norm: bool = False  # queries and keys to a mean square of 1 (Henry et al. 2020, but no learned scale)
     dropout: float = Field(0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
