@@ -2,9 +2,9 @@
 
     python benchmarks/join_verses.py OUT
 
-writes OUT/{train,dev,test}.{en,es}: each segment is one to four verses that follow one another in one
+writes OUT/{train,dev,test}.{en,es}: each segment is one to three verses that follow one another in one
 chapter. Test and dev go over their verses once; training goes over its verses PASSES times, with other
-cuts each time, so that sources of 5 to 100 words are all frequent.
+cuts each time, so that sources of 10 to 80 words are all frequent.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from itertools import groupby
 from pathlib import Path
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "bible-en-es"
-PASSES = {"train": 3, "dev": 1, "test": 1}
-MOST_VERSES = 4
+PASSES = {"train": 2, "dev": 1, "test": 1}
+MOST_VERSES = 3
 LANGUAGES = ("en", "es")
 
 Verse = tuple[str, str, str]  # Book.chapter.verse, English, Spanish

@@ -245,9 +245,11 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     key = prefix + ".".join(path)
-    owner: Any = root
+    owner = root
     for part in path[:-1]:
-        owner = owner.model_fields[part].annotation if part in owner.model_fields else owner
+        field = owner.model_fields.get(part)
+        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            owner = field.annotation
     given = first["input"]
     if first["type"] == "extra_forbidden":
         names = [*(["preset"] if prefix else []), *owner.model_fields]

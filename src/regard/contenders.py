@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regard.analysis.complexity import THEORY
 from regard.analysis.measure import Exam
 from regard.config import (
     DataConfig,
@@ -71,7 +70,7 @@ class Contender:
 
 def chosen(architectures: str) -> list[str]:
     """`all`, or names with commas between them, in the order of their papers. Raises ConfigError."""
-    known = sorted(ARCHITECTURES, key=_turn)
+    known = list(ARCHITECTURES)
     if architectures.strip() == "all":
         return known
     asked = {name.strip() for name in architectures.split(",") if name.strip()}
@@ -82,11 +81,6 @@ def chosen(architectures: str) -> list[str]:
     if not asked:
         raise ConfigError("no architecture is named", where="--architectures", fix="say all, or name some")
     return [name for name in known if name in asked]
-
-
-def _turn(architecture: str) -> int:
-    """When its paper came out, among the others."""
-    return [*THEORY, architecture].index(architecture)
 
 
 def from_recipe(
@@ -182,9 +176,8 @@ def from_runs(folders: Sequence[Path], overrides: Sequence[str]) -> list[Contend
         Contender(names[folder], folder, config.model_copy(update={"search": first.search}), train=False)
         for folder, config in found.items()
     ]
-    return sorted(
-        contenders, key=lambda one: [*THEORY, one.config.model.architecture].index(one.config.model.architecture)
-    )
+    in_turn = list(ARCHITECTURES)
+    return sorted(contenders, key=lambda one: in_turn.index(one.config.model.architecture))
 
 
 def _names(architectures: Mapping[Path, str]) -> dict[Path, str]:

@@ -49,7 +49,7 @@ CASES: dict[str, Case] = {
         {**LUONG, "score": "scaled_dot", "input_feeding": False, "reverse_source": False}, noise=4.0
     ),
     "modern": Case(MODERN, noise=1.5, seed=4),
-    "modern/grouped": Case({**MODERN, "heads": 4, "kv_heads": 2, "qk_norm": True, "norm": "rms"}, noise=1.5, seed=27),
+    "modern/grouped": Case({**MODERN, "heads": 4, "kv_heads": 2}, noise=1.5, seed=27),
     "modern/ssru": Case({**MODERN, "decoder": "ssru"}, noise=1.5, seed=32),
     "sutskever2014": Case({"layers": 2, "hidden": 12, "embedding": 10}, noise=5.0),
     "transformer2017": Case({"d_model": 16, "ff": 32, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}, noise=0.5),

@@ -11,23 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from tests.doubles import as_batch
+from tests.parity.equations import (
+    SOURCE_VOCABULARY,
+    TARGET_VOCABULARY,
+    Array,
+    assert_same,
+    drawn_wide,
+    elements,
+    sigma,
+    softmax,
+)
 
 from regard.contract import Seq2Seq, Vocabularies
 from regard.models import bahdanau2014
-from regard.symbols import PAD
-
-Array = NDArray[np.float64]
-
-SOURCES = [[4, 5, 2], [8, 7, 3, 3, 6, 2], [2], [6, 4, 4, 5, 2]]
-TARGETS = [[1, 4, 9, 5, 3], [1, 7], [1, 9, 9, 4], [1]]
-SOURCE_VOCABULARY, TARGET_VOCABULARY = 9, 11
-
-
-def sigma(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
 
 
 @dataclass(frozen=True)
@@ -94,9 +90,7 @@ class Paper:
     def weights(self, state: Array, annotations: list[Array]) -> Array:
         """alpha_i1 .. alpha_iTx."""
         energies = [self.v_a @ np.tanh(self.W_a @ state + self.U_a @ h + self.b_a) for h in annotations]
-        exponentials = np.exp(energies)
-        weights: Array = exponentials / exponentials.sum()
-        return weights
+        return softmax(np.array(energies))
 
     def translate(self, source: list[int], words: list[int]) -> tuple[Array, Array]:
         """y_0 .. y_{T-1} to W_o t_1 .. W_o t_T (T, K_y) and the weights (T, T_x)."""
@@ -150,37 +144,16 @@ def paper(model: Seq2Seq) -> Paper:
 
 
 def far_from_zero() -> Seq2Seq:
-    """In float64, every weight and bias drawn wide, so that no gate is half open and no weight is even."""
     config = bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3)
-    model = bahdanau2014.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)).double().eval()
-    generator = torch.Generator().manual_seed(3)
-    model.requires_grad_(False)
-    for parameter in model.parameters():
-        parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    return model
+    return drawn_wide(bahdanau2014.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 
 def test_logits_and_attention_are_those_of_the_papers_equations() -> None:
     model = far_from_zero()
-    source, target = as_batch(SOURCES), as_batch(TARGETS)
-    output = model.features(source, target, with_attention=True)
-    logits = model.decoder.readout(output.features).numpy()
-    assert output.attention is not None
-    reference = paper(model)
-    for row, (words, given) in enumerate(zip(SOURCES, TARGETS, strict=True)):
-        expected_logits, expected_attention = reference.translate(words, given)
-        np.testing.assert_allclose(logits[row, : len(given)], expected_logits, rtol=0, atol=1e-10)
-        attention = output.attention[row, : len(given)].numpy()
-        np.testing.assert_allclose(attention[:, : len(words)], expected_attention, rtol=0, atol=1e-10)
-        assert not attention[:, len(words) :].any()
-    assert PAD in source and PAD in target
+    assert_same(model, paper(model).translate)
 
 
 def test_every_weight_that_is_compared_is_the_models() -> None:
     model = far_from_zero()
-    compared = paper(model)
-    units = (compared.forward, compared.backward, compared.decoder)
-    arrays = [array for unit in units for array in vars(unit).values()]
-    arrays += [array for array in vars(compared).values() if isinstance(array, np.ndarray)]
     absent = 6 * 6 * 12  # C, C_z, C_r of the two directions of the encoder
-    assert sum(array.size for array in arrays) - absent == sum(p.numel() for p in model.parameters())
+    assert elements(paper(model)) - absent == sum(p.numel() for p in model.parameters())

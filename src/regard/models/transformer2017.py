@@ -21,9 +21,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
-from regard.nn.attention import MultiHeadAttention
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, State, Vocabularies
 from regard.nn.dropout import Dropout
+from regard.nn.multihead import KeysValues, MultiHeadAttention, Source, SourceKeysValues
 from regard.nn.position import SinusoidPositions
 from regard.symbols import PAD
 
@@ -109,34 +109,6 @@ class EncoderLayer(nn.Module):
         x = self.attention_norm(x + self.dropout(attended))
         out: Tensor = self.ff_norm(x + self.dropout(self.ff(x)))
         return out
-
-
-@dataclass(frozen=True)
-class KeysValues:
-    """One layer's keys and values over the target so far: each (N, H, t, D/H)."""
-
-    keys: Tensor
-    values: Tensor
-
-    def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
-        """Those of further positions behind these."""
-        return KeysValues(torch.cat((self.keys, keys), 2), torch.cat((self.values, values), 2))
-
-
-@dataclass(frozen=True)
-class SourceKeysValues(PerSource):
-    """One layer's keys and values over the source: each (N, H, S, D/H); computed once a source."""
-
-    keys: Tensor
-    values: Tensor
-
-
-@dataclass(frozen=True)
-class Source(PerSource):
-    """What every step needs of the source: its mask (N, S) and each layer's keys and values."""
-
-    mask: Tensor
-    layers: tuple[SourceKeysValues, ...]
 
 
 @dataclass(frozen=True)

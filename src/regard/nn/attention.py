@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -83,53 +82,3 @@ class ConcatScore(nn.Module):
         """Queries (N, T, Q) and the projected keys (N, S, A) to scores (N, T, S), over N x T x S x A values."""
         scores: Tensor = self.score(torch.tanh(self.query(queries).unsqueeze(2) + projected.unsqueeze(1)))
         return scores.squeeze(-1)
-
-
-class MultiHeadAttention(nn.Module):
-    """softmax(Q K^T / sqrt(d)) V in H heads (Vaswani et al. 2017, section 3.2, equation 1).
-
-    The projections carry biases, which the paper's equations do not show.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.output = nn.Linear(width, width)
-
-    def _split(self, x: Tensor) -> Tensor:
-        split: Tensor = x.unflatten(-1, (self.heads, -1))  # (N, T, D) -> (N, T, H, D/H)
-        return split.transpose(1, 2)
-
-    def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """What is attended to, (N, S, D), to keys and values, each (N, H, S, D/H)."""
-        keys, values = self.key_value(memory).chunk(2, dim=-1)
-        return self._split(keys), self._split(values)
-
-    def forward(
-        self,
-        x: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        *,
-        mask: Tensor | None = None,
-        causal: bool = False,
-        with_weights: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Queries x (N, T, D) over keys and values (N, H, S, D/H) to (N, T, D) and weights (N, H, T, S) if asked for.
-
-        mask: (N, S), True at positions that may be attended to. causal: position t sees none behind it;
-        not together with mask or with_weights.
-        """
-        assert not (causal and (with_weights or mask is not None))
-        queries = self._split(self.query(x))
-        allowed = None if mask is None else mask[:, None, None, :]
-        weights = None
-        if with_weights:
-            scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.size(-1))
-            weights = scores.softmax(-1) if allowed is None else masked_softmax(scores, allowed)
-            mixed = weights @ values
-        else:
-            mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed, is_causal=causal)
-        return self.output(mixed.transpose(1, 2).flatten(2)), weights

@@ -9,16 +9,8 @@ from regard.nn.attention import (
     ConcatScore,
     DotScore,
     GeneralScore,
-    MultiHeadAttention,
     masked_softmax,
 )
-
-WIDTH, HEADS = 12, 3
-
-
-def multi_head() -> MultiHeadAttention:
-    torch.manual_seed(1)
-    return MultiHeadAttention(WIDTH, HEADS).double()
 
 
 def values(*shape: int) -> Tensor:
@@ -85,41 +77,3 @@ def test_the_concat_score_is_its_formula() -> None:
             for position in range(6):
                 both = torch.cat((queries[row, step], keys[row, position]))
                 torch.testing.assert_close(scores[row, step, position], score.score.weight[0] @ torch.tanh(W @ both))
-
-
-@pytest.mark.parametrize("masked", [True, False])
-def test_attention_with_and_without_its_weights_is_the_same(masked: bool) -> None:
-    attention = multi_head()
-    x, memory = values(2, 5, WIDTH), values(2, 7, WIDTH)
-    mask = torch.arange(7) < torch.tensor([[7], [4]]) if masked else None
-    fused, none = attention(x, *attention.project(memory), mask=mask)
-    told, weights = attention(x, *attention.project(memory), mask=mask, with_weights=True)
-    assert none is None
-    assert weights is not None
-    torch.testing.assert_close(fused, told, rtol=0, atol=1e-12)
-    assert weights.shape == (2, HEADS, 5, 7)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2, HEADS, 5, dtype=torch.float64))
-    if masked:
-        assert weights[1, :, :, 4:].eq(0).all()
-
-
-@pytest.mark.parametrize("causal", [True, False])
-def test_each_head_is_equation_1(causal: bool) -> None:
-    attention = multi_head()
-    x = values(1, 5, WIDTH)
-    out, _ = attention(x, *attention.project(x), causal=causal)
-    size = WIDTH // HEADS
-    heads = []
-    W_k, W_v = attention.key_value.weight.split(WIDTH)
-    b_k, b_v = attention.key_value.bias.split(WIDTH)
-    for head in range(HEADS):
-        rows = slice(head * size, (head + 1) * size)
-        q = x[0] @ attention.query.weight[rows].t() + attention.query.bias[rows]
-        k, v = x[0] @ W_k[rows].t() + b_k[rows], x[0] @ W_v[rows].t() + b_v[rows]
-        mixed = []
-        for position in range(5):
-            seen = position + 1 if causal else 5
-            mixed.append((q[position] @ k[:seen].t() / math.sqrt(size)).softmax(0) @ v[:seen])
-        heads.append(torch.stack(mixed))
-    expected = torch.cat(heads, 1) @ attention.output.weight.t() + attention.output.bias
-    torch.testing.assert_close(out[0], expected, rtol=0, atol=1e-12)

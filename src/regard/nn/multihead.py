@@ -1,0 +1,114 @@
+"""Scaled dot-product attention in several heads, and what a decoder with it keeps between steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regard.contract import PerSource
+from regard.nn.attention import masked_softmax
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """One layer's keys and values over the target so far: each (N, K, t, W)."""
+
+    keys: Tensor
+    values: Tensor
+
+    def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
+        """Those of further positions behind these."""
+        return KeysValues(torch.cat((self.keys, keys), 2), torch.cat((self.values, values), 2))
+
+
+@dataclass(frozen=True)
+class SourceKeysValues(PerSource):
+    """One layer's keys and values over the source: each (N, K, S, W); computed once a source."""
+
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class Source(PerSource):
+    """What every step needs of the source: its mask (N, S) and each layer's keys and values."""
+
+    mask: Tensor
+    layers: tuple[SourceKeysValues, ...]
+
+
+def split(x: Tensor, width: int) -> Tensor:
+    """(N, T, H x W) to heads (N, T, H, W)."""
+    heads: Tensor = x.unflatten(-1, (-1, width))
+    return heads
+
+
+def attend(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    with_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """softmax(Q K^T / sqrt(W)) V, joined over heads, and the weights (N, H, T, S) if asked for.
+
+    Queries (N, H, T, W) over keys and values (N, K, S, W) to (N, T, H x W) (Vaswani et al. 2017, equation 1); each
+    of the K heads of keys serves the H / K heads of queries that follow one another (Ainslie et al. 2023).
+    mask: (N, S), True at positions that may be attended to. causal: position t sees none behind it; not
+    together with mask or with_weights.
+    """
+    assert not (causal and (with_weights or mask is not None))
+    allowed = None if mask is None else mask[:, None, None]
+    grouped = queries.size(1) != keys.size(1)
+    weights = None
+    if with_weights:
+        if grouped:
+            keys, values = (x.repeat_interleave(queries.size(1) // x.size(1), 1) for x in (keys, values))
+        scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.size(-1))
+        weights = scores.softmax(-1) if allowed is None else masked_softmax(scores, allowed)
+        mixed = weights @ values
+    else:
+        mixed = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=allowed, is_causal=causal, enable_gqa=grouped
+        )
+    return mixed.transpose(1, 2).flatten(2), weights
+
+
+class MultiHeadAttention(nn.Module):
+    """softmax(Q K^T / sqrt(d)) V in H heads (Vaswani et al. 2017, section 3.2, equation 1).
+
+    The projections carry biases, which the paper's equations do not show.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.width = width // heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+
+    def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """What is attended to, (N, S, D), to keys and values, each (N, H, S, D/H)."""
+        keys, values = (split(x, self.width).transpose(1, 2) for x in self.key_value(memory).chunk(2, dim=-1))
+        return keys, values
+
+    def forward(
+        self,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        with_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Queries x (N, T, D) over keys and values (N, H, S, D/H) to (N, T, D) and weights; options as in attend."""
+        queries = split(self.query(x), self.width).transpose(1, 2)
+        mixed, weights = attend(queries, keys, values, mask=mask, causal=causal, with_weights=with_weights)
+        return self.output(mixed), weights
