@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regard.contract import Advance, Decoder, Encoder, Memory, PerSource, Seq2Seq, State
+from regard.contract import Advance, Decoder, Encoder, Memory, PerSource, Seq2Seq, State, for_rows
 from regard.decoding.penalties import LengthPenalty
 from regard.symbols import BOS, EOS
 
@@ -20,8 +20,8 @@ Script = Callable[[int, Prefix], Sequence[float]]
 
 @dataclass(frozen=True)
 class ScriptedSource(PerSource):
-    number: Tensor  # (N,)
-    mask: Tensor  # (N, S)
+    number: Tensor  # (B,)
+    mask: Tensor  # (B, S)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ScriptedDecoder(Decoder[ScriptedState]):
         self.rows.append(len(tokens))
         logits = [
             self.script(number, tuple(prefix[1:]))
-            for number, prefix in zip(state.source.number.tolist(), fed.tolist(), strict=True)
+            for number, prefix in zip(for_rows(state.source.number, len(fed)).tolist(), fed.tolist(), strict=True)
         ]
         attention = None
         if with_attention:
@@ -144,9 +144,12 @@ class TinyDecoder(Decoder[TinyState]):
         return TinyState(memory, memory.final[0])
 
     def advance(self, tokens: Tensor, state: TinyState, *, with_attention: bool = False) -> Advance[TinyState]:
-        scores = (state.memory.keys @ state.hidden[:, :, None]).squeeze(2)
-        weights = scores.masked_fill(~state.memory.mask, -math.inf).softmax(1)
-        context = (weights[:, None] @ state.memory.values).squeeze(1)
+        keys, values, mask = (
+            for_rows(part, len(tokens)) for part in (state.memory.keys, state.memory.values, state.memory.mask)
+        )
+        scores = (keys @ state.hidden[:, :, None]).squeeze(2)
+        weights = scores.masked_fill(~mask, -math.inf).softmax(1)
+        context = (weights[:, None] @ values).squeeze(1)
         hidden = self.cell(torch.cat((self.embedding(tokens), context), 1), state.hidden)
         features = torch.cat((hidden, context), 1)
         return Advance(features, TinyState(state.memory, hidden), weights if with_attention else None)

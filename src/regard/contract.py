@@ -2,7 +2,7 @@
 
 Conventions, stated once:
 
-- Batch first; axis 0 of every tensor of a state is the row.
+- Batch first; axis 0 of every tensor of a state is the row, of what belongs to a source the sentence.
 - A mask is boolean and True means a real position. Lengths never travel beside a mask.
 - A decoder gives logits; the loss lives in training, the normalisation in search.
 - Sizes: B sentences, N rows (B x beam), S source positions, T target positions, D the encoder's
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Self, TypeVar, cast
 
 import torch
@@ -27,51 +27,55 @@ from regard.symbols import PAD
 
 
 class PerSource:
-    """Mixin for a frozen dataclass of tensors that belong to a source sentence: (N, ...).
+    """Mixin for a frozen dataclass of tensors that belong to source sentences: (B, ...), one for all rows of each."""
 
-    All rows of one sentence hold the same values, so they stay where they are when the rows of a
-    beam change places.
-    """
-
-    def select(self, rows: Tensor) -> Self:
-        """Any rows (M,), repeats allowed: expand to a beam, or drop finished sentences."""
-        return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, rows)))
-
-    def reorder(self, rows: Tensor) -> Self:
-        """Rows (N,) permuted within their sentences: nothing that belongs to a source moves."""
-        return self
+    def select(self, sentences: Tensor) -> Self:
+        """Any sentences (M,), repeats allowed."""
+        return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, sentences), sentences))
 
 
 class State:
     """Mixin for the frozen dataclass in which a decoder keeps what it remembers between steps.
 
-    Fields are tensors (N, ...), tuples of such, PerSource values, numbers or None. A step hands
-    back a new state and leaves the one it was given as it was.
+    Fields are tensors (N, ...), tuples of such, PerSource values, other states, numbers or None. N is a multiple
+    of B, and the rows of a sentence lie side by side: row n belongs to sentence n // (N / B). A step hands back a
+    new state and leaves the one it was given as it was.
     """
 
-    def select(self, rows: Tensor) -> Self:
-        """Any rows (M,), repeats allowed: expand to a beam, or drop finished sentences."""
-        return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, rows)))
+    def select(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
+        """Any rows (M,), as many of each sentence, and the sentences (B',) that they belong to, in their order.
 
-    def reorder(self, rows: Tensor) -> Self:
-        """Rows (N,), each replaced by a row of the same sentence; PerSource parts stay."""
-        return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, rows), move_source=False))
+        None: the same sentences as before, so that nothing that belongs to a source moves. A beam is widened and
+        put in another order by rows alone; with sentences, those that are finished are dropped.
+        """
+        return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, rows), sentences, rows))
 
 
-def _map_tensors(value: Any, change: Callable[[Tensor], Tensor], *, move_source: bool = True) -> Any:
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, PerSource) and not move_source:
-        return value
-    if isinstance(value, tuple):
-        return tuple(_map_tensors(part, change, move_source=move_source) for part in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        changed = {
-            field.name: _map_tensors(getattr(value, field.name), change, move_source=move_source)
-            for field in fields(value)
-        }
-        return replace(value, **changed)
-    return value
+def _map_tensors(
+    value: Any, change: Callable[[Tensor], Tensor], sentences: Tensor | None, rows: Tensor | None = None
+) -> Any:
+    """A dataclass whose tensors are changed; parts that select for themselves do so."""
+
+    def part(value: Any) -> Any:
+        match value:
+            case Tensor():
+                return change(value)
+            case PerSource():
+                return value if sentences is None else value.select(sentences)
+            case State():
+                return value.select(cast(Tensor, rows), sentences)
+            case tuple():
+                return tuple(part(each) for each in value)
+            case _:
+                return value
+
+    return replace(value, **{field.name: part(getattr(value, field.name)) for field in fields(value)})
+
+
+def for_rows(value: Tensor, rows: int) -> Tensor:
+    """What belongs to sentences, (B, ...), for each of N rows of theirs: (N, ...)."""
+    each = rows // len(value)
+    return value if each == 1 else value.repeat_interleave(each, 0)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class Decoder(nn.Module, ABC, Generic[S]):
 
     @abstractmethod
     def init_state(self, memory: Memory) -> S:
-        """The state before the first token, of as many rows as the memory has."""
+        """The state before the first token, with one row a sentence."""
 
     @abstractmethod
     def advance(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> Advance[S]:

@@ -59,7 +59,7 @@ def test_select_commutes_with_step(model: Seq2Seq, sources: Tensor, targets: Ten
     rows = torch.tensor([2, 0, 2, 3, 1, 1])
     for steps in range(3):
         state = after(model, sources, targets, steps)
-        chosen = state.select(rows)
+        chosen = state.select(rows, rows)
         for position in (steps, steps + 1):
             step = model.decoder.step(targets[:, position], state, with_attention=True)
             same = model.decoder.step(targets[rows, position], chosen, with_attention=True)
@@ -70,23 +70,40 @@ def test_select_commutes_with_step(model: Seq2Seq, sources: Tensor, targets: Ten
             state, chosen = step.state, same.state
 
 
-def test_reorder_is_select_within_a_beam(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
-    beams = torch.arange(3).repeat_interleave(3)  # three sentences of three rows
-    state = model.decoder.init_state(model.encode(sources[:3]))
-    state = model.decoder.advance(targets[:3, 0], state).state.select(beams)
-    state = model.decoder.advance(torch.tensor([3, 4, 5, 6, 7, 3, 4, 5, 6]), state).state
-    rows = torch.tensor([1, 1, 0, 5, 3, 4, 8, 8, 8])
-    tokens = torch.tensor([4, 5, 6, 7, 3, 3, 5, 5, 7])
-    reordered, selected = state.reorder(rows), state.select(rows)
-    for _ in range(2):
-        one = model.decoder.step(tokens, reordered, with_attention=True)
-        other = model.decoder.step(tokens, selected, with_attention=True)
-        unmoved = model.decoder.step(tokens, state)
+PREFIXES = torch.tensor(
+    [[3, 4, 5], [3, 6, 7], [4, 4, 3], [5, 3, 6], [7, 5, 4], [7, 5, 5], [6, 3, 3], [3, 7, 4], [4, 6, 5]]
+)
+MOVES = (torch.tensor([1, 1, 0, 5, 3, 4, 8, 8, 8]), torch.tensor([2, 0, 0, 3, 5, 5, 7, 6, 8]))
+
+
+def test_rows_of_a_sentence_are_as_if_each_were_alone(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    """Three sentences of three rows each, that fork, change places, and lose and gain rows."""
+    beams = torch.arange(3).repeat_interleave(3)
+    first = model.decoder.init_state(model.encode(sources[:3]))
+    shared = model.decoder.advance(targets[:3, 0], first).state.select(beams)
+    apart = model.decoder.advance(targets[beams, 0], model.decoder.init_state(model.encode(sources[beams]))).state
+    moves = [*MOVES, *MOVES, torch.tensor([0, 2, 3, 4, 6, 7]), torch.tensor([1, 0, 1, 2, 3, 2, 5, 4, 5])] * 4
+    for number, rows in enumerate(moves):
+        tokens = PREFIXES.roll(number, 0)[: 6 if number % 6 == 5 else 9, number % 3]
+        one = model.decoder.step(tokens, shared, with_attention=True)
+        other = model.decoder.step(tokens, apart, with_attention=True)
         torch.testing.assert_close(one.logits, other.logits)
         torch.testing.assert_close(one.attention, other.attention)
-        moved = rows.ne(torch.arange(9))
-        assert (one.logits - unmoved.logits)[moved].abs().amax(1).gt(1e-6).all()
-        reordered, selected, state = one.state, other.state, unmoved.state
+        shared, apart = one.state.select(rows), other.state.select(rows, rows)
+
+
+def test_sentences_are_dropped_with_their_rows(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    beams = torch.arange(4).repeat_interleave(2)
+    state = model.decoder.init_state(model.encode(sources))
+    state = model.decoder.advance(targets[:, 0], state).state.select(beams)
+    tokens = torch.tensor([3, 4, 5, 6, 7, 3, 4, 5])
+    whole = model.decoder.step(tokens, state, with_attention=True)
+    rows, sentences = torch.tensor([7, 6, 3, 3]), torch.tensor([3, 1])
+    some = model.decoder.step(tokens[rows], state.select(rows, sentences), with_attention=True)
+    torch.testing.assert_close(some.logits, whole.logits[rows])
+    assert (whole.attention is None) == (some.attention is None)
+    if whole.attention is not None:
+        torch.testing.assert_close(some.attention, whole.attention[rows])
 
 
 def test_a_step_does_not_touch_its_state(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:

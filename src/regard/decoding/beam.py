@@ -107,8 +107,7 @@ def beam_search(
         still = done.logical_not().nonzero().squeeze(1)
         search = search.select(still)
         rows = (still[:, None] * width + search.live.beam).flatten()
-        same_rows = search.live.token.shape == (sentences, width)
-        state = out.state.reorder(rows) if same_rows else out.state.select(rows)
+        state = out.state.select(rows, None if len(still) == sentences else still)
     return tree.hypotheses(found, memory.mask)
 
 

@@ -57,5 +57,5 @@ def greedy(
             sentences, limits, tokens, nodes, total = (
                 part.index_select(0, live) for part in (sentences, limits, tokens, nodes, total)
             )
-            state = state.select(live)
+            state = state.select(live, live)
     return [found[0] for found in tree.hypotheses(ends, memory.mask)]

@@ -76,7 +76,7 @@ class RNNsearchEncoder(Encoder):
 
 @dataclass(frozen=True)
 class Annotations(PerSource):
-    """The source as the decoder sees it: U_a h_j (N, S, alignment), h_j (N, S, 2 x hidden), mask (N, S)."""
+    """The source as the decoder sees it: U_a h_j (B, S, alignment), h_j (B, S, 2 x hidden), mask (B, S)."""
 
     projected: Tensor
     values: Tensor
@@ -116,9 +116,10 @@ class RNNsearchDecoder(Decoder[RNNsearchState]):
         return RNNsearchState(torch.tanh(self.start(memory.final[0])), source)
 
     def _attend(self, hidden: Tensor, source: Annotations) -> tuple[Tensor, Tensor]:
-        weights = masked_softmax(self.score(hidden, source.projected), source.mask)  # a_i (N, S)
-        context = torch.bmm(weights.unsqueeze(1), source.values).squeeze(1)  # c_i (N, 2 x hidden)
-        return weights, context
+        queries = hidden.unflatten(0, (len(source.mask), -1))  # (B, rows of a sentence, hidden)
+        weights = masked_softmax(self.score(queries, source.projected), source.mask.unsqueeze(1))
+        context = torch.bmm(weights, source.values)
+        return weights.flatten(0, 1), context.flatten(0, 1)  # a_i (N, S), c_i (N, 2 x hidden)
 
     def _maxout(self, hidden: Tensor, word: Tensor, context: Tensor) -> Tensor:
         linear = self.out_state(hidden) + self.out_word(word) + self.out_context(context)  # t~_i (..., 2l)

@@ -26,7 +26,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies, for_rows
 from regard.nn.convolution import CausalConvolution, CentredConvolution
 from regard.nn.dropout import Dropout
 from regard.symbols import PAD
@@ -149,7 +149,7 @@ class ByteNetEncoder(Encoder):
 
 @dataclass(frozen=True)
 class Columns(PerSource):
-    """The encoder's columns (N, S', 2d), zero beyond the unfolded length."""
+    """The encoder's columns (B, S', 2d), zero beyond the unfolded length."""
 
     values: Tensor
 
@@ -194,7 +194,7 @@ class ByteNetDecoder(Decoder[ByteNetState]):
         """One token and the column of its position."""
         x = self.dropout(self.embedding(tokens))  # (N, 2d)
         if state.length < state.source.values.size(1):
-            x = x + state.source.values[:, state.length]
+            x = x + for_rows(state.source.values[:, state.length], len(x))
         kept: list[Tensor] = []
         for block, past in zip(self._decoder_blocks(), state.past, strict=True):
             x, now = block.step(x, past)

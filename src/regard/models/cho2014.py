@@ -28,7 +28,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies, for_rows
 from regard.nn.dropout import Dropout
 from regard.nn.recurrent import GatedUnit, orthogonal_, scan
 from regard.symbols import BOS, PAD
@@ -100,7 +100,7 @@ class ContextUnit(nn.Module):
 
 @dataclass(frozen=True)
 class Summary(PerSource):
-    """What c adds to every step: to the unit (N, 3 x hidden), and to the output (N, 2 x maxout)."""
+    """What c adds to every step: to the unit (B, 3 x hidden), and to the output (B, 2 x maxout)."""
 
     to_unit: Tensor
     to_output: Tensor
@@ -152,8 +152,9 @@ class SummaryDecoder(Decoder[SummaryState]):
     def advance(self, tokens: Tensor, state: SummaryState, *, with_attention: bool = False) -> Advance[SummaryState]:
         """One word; there is no attention to give."""
         word, source = self._embed(tokens), state.source
-        hidden = self.unit(self.word_input(word), source.to_unit, state.hidden)
-        return Advance(self._features(hidden, word, source.to_output), SummaryState(hidden, source))
+        hidden = self.unit(self.word_input(word), for_rows(source.to_unit, len(tokens)), state.hidden)
+        features = self._features(hidden, word, for_rows(source.to_output, len(tokens)))
+        return Advance(features, SummaryState(hidden, source))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
         """As advance, with all that does not wait for a state taken over all steps at once."""

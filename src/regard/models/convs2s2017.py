@@ -160,7 +160,7 @@ class ConvS2SEncoder(Encoder):
 
 @dataclass(frozen=True)
 class Source(PerSource):
-    """z (N, S, f), (z + e) m sqrt(1 / m) (N, S, f) and the mask (N, S)."""
+    """z (B, S, f), (z + e) m sqrt(1 / m) (B, S, f) and the mask (B, S)."""
 
     keys: Tensor
     values: Tensor
@@ -176,7 +176,7 @@ class Attention(nn.Module):
         self.spread = WeightNormLinear(embedding, width)
 
     def forward(self, h: Tensor, g: Tensor, source: Source) -> tuple[Tensor, Tensor]:
-        """States h (N, T, width) and target embeddings g (N, T, f) to h + c (N, T, width) and weights (N, T, S)."""
+        """States h (B, T, width) and target embeddings g (B, T, f) to h + c (B, T, width) and weights (B, T, S)."""
         scores = (self.query(h) + g) @ source.keys.mT
         weights = masked_softmax(scores, source.mask.unsqueeze(1))
         attended: Tensor = h + self.spread(weights @ source.values)
@@ -200,9 +200,12 @@ class DecoderBlock(nn.Module):
         return attended
 
     def step(self, x: Tensor, g: Tensor, source: Source, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As forward for one x (N, 1, inputs) behind the past (N, kernel - 1, inputs); and the past behind it."""
-        convolved, past = self.convolution.step(self.dropout(x.squeeze(1)), past)
-        h = self.residual(x, F.glu(convolved).unsqueeze(1))
+        """As forward for a position x (B, rows of a sentence, inputs) of each row, and the past behind it.
+
+        The past is (N, kernel - 1, inputs).
+        """
+        convolved, past = self.convolution.step(self.dropout(x.flatten(0, 1)), past)
+        h = self.residual(x, F.glu(convolved).view(*x.shape[:2], -1))
         return *self.attention(h, g, source), past
 
 
@@ -251,16 +254,17 @@ class ConvS2SDecoder(Decoder[ConvS2SState]):
     def advance(self, tokens: Tensor, state: ConvS2SState, *, with_attention: bool = False) -> Advance[ConvS2SState]:
         """Attention is the mean over the layers."""
         g = self.embedding(tokens.unsqueeze(1), start=state.length)  # (N, 1, f)
+        g = g.view(len(state.source.mask), -1, g.size(-1))  # (B, rows of a sentence, f)
         x = self.enter(g)
         kept: list[Tensor] = []
         looked: list[Tensor] = []
         for block, past in zip(self._decoder_blocks(), state.past, strict=True):
             x, weights, now = block.step(x, g, state.source, past)
             kept.append(now)
-            looked.append(weights.squeeze(1))
+            looked.append(weights.flatten(0, 1))
         attention = torch.stack(looked).mean(0) if with_attention else None
         after = ConvS2SState(state.source, tuple(kept), state.length + 1)
-        return Advance(self._features(x).squeeze(1), after, attention)
+        return Advance(self._features(x).flatten(0, 1), after, attention)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
         """All positions at once: (B, T) to features (B, T, f)."""

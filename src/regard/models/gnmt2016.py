@@ -98,7 +98,7 @@ class GnmtEncoder(Encoder):
 
 @dataclass(frozen=True)
 class Annotations(PerSource):
-    """The source as the decoder sees it: U x_t (N, S, alignment), x_t (N, S, D), mask (N, S)."""
+    """The source as the decoder sees it: U x_t (B, S, alignment), x_t (B, S, D), mask (B, S)."""
 
     projected: Tensor
     values: Tensor
@@ -137,9 +137,10 @@ class GnmtDecoder(Decoder[GnmtState]):
         return GnmtState(((zeros, zeros),) * (len(self.layers) + 1), source)
 
     def _attend(self, before: Tensor, source: Annotations) -> tuple[Tensor, Tensor]:
-        weights = masked_softmax(self.score(before, source.projected), source.mask)  # (N, S)
-        context = torch.bmm(weights.unsqueeze(1), source.values).squeeze(1)  # a_i (N, D)
-        return weights, context
+        queries = before.unflatten(0, (len(source.mask), -1))  # (B, rows of a sentence, hidden)
+        weights = masked_softmax(self.score(queries, source.projected), source.mask.unsqueeze(1))
+        context = torch.bmm(weights, source.values)
+        return weights.flatten(0, 1), context.flatten(0, 1)  # (N, S), a_i (N, D)
 
     def _upward(
         self, x: Tensor, contexts: Tensor, states: tuple[LSTMState, ...]

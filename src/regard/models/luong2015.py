@@ -99,7 +99,7 @@ class LuongEncoder(Encoder):
 
 @dataclass(frozen=True)
 class Annotations(PerSource):
-    """The source as the decoder sees it: what the score makes of k_s (N, S, ...), k_s (N, S, hidden), mask (N, S)."""
+    """The source as the decoder sees it: what the score makes of k_s (B, S, ...), k_s (B, S, hidden), mask (B, S)."""
 
     projected: Tensor
     values: Tensor
@@ -128,31 +128,30 @@ class Attention(nn.Module):
             self.position = nn.Linear(width, width, bias=False)  # W_p
             self.position_score = nn.Linear(width, 1, bias=False)  # v_p
 
-    def forward(self, queries: Tensor, source: Annotations, start: int) -> tuple[Tensor, Tensor]:
-        """States h (N, T, hidden), the first one's t being start + 1, to contexts (N, T, hidden) and weights (N, T, S).
+    def forward(self, queries: Tensor, source: Annotations, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """States h (B, T, hidden) to contexts (B, T, hidden) and weights (B, T, S), which sum to 1 over the source.
 
-        The weights sum to 1 over the source.
+        steps: t of each state (T,), or of all of them (1,).
         """
         scores = self.score(queries, source.projected)
-        allowed = source.mask.unsqueeze(1)  # (N, 1, S)
+        allowed = source.mask.unsqueeze(1)  # (B, 1, S)
         if self.kind == "global":
             weights = masked_softmax(scores, allowed)
             return weights @ source.values, weights
         positions = torch.arange(1, source.mask.size(1) + 1, device=scores.device)
-        distance = positions - self._centre(queries, source.mask, start)  # (N, T, S)
+        distance = positions - self._centre(queries, source.mask, steps)  # (B, T, S)
         weights = masked_softmax(scores, allowed & (distance.abs() <= self.window))
         if self.kind == "local_m":
             return weights @ source.values, weights
         favoured = weights * torch.exp(-2 * (distance / self.window) ** 2)  # sigma = D / 2
         return favoured @ source.values, favoured / favoured.sum(-1, keepdim=True)
 
-    def _centre(self, queries: Tensor, mask: Tensor, start: int) -> Tensor:
-        """p of each state: (N, T, 1)."""
+    def _centre(self, queries: Tensor, mask: Tensor, steps: Tensor) -> Tensor:
+        """p of each state: (B, T, 1)."""
         lengths = mask.sum(1)[:, None, None]  # S of each sentence
         if self.kind == "local_p":
             share: Tensor = torch.sigmoid(self.position_score(torch.tanh(self.position(queries))))
             return lengths * share
-        steps = torch.arange(start + 1, start + queries.size(1) + 1, device=queries.device)
         return torch.minimum(steps[None, :, None], lengths)
 
 
@@ -188,10 +187,16 @@ class LuongDecoder(Decoder[LuongState]):
         source = Annotations(self.attention.score.project(memory.keys), memory.values, memory.mask)
         return LuongState(layers, fed, 0, source)
 
-    def _attend(self, top: Tensor, source: Annotations, start: int) -> tuple[Tensor, Tensor]:
-        context, weights = self.attention(top, source, start)
+    def _attend(self, top: Tensor, source: Annotations, steps: Tensor) -> tuple[Tensor, Tensor]:
+        context, weights = self.attention(top, source, steps)
         attentional: Tensor = self.dropout(torch.tanh(self.combine(torch.cat((context, top), dim=-1))))
-        return attentional, weights  # h~ (N, T, hidden), (N, T, S)
+        return attentional, weights  # h~ (B, T, hidden), (B, T, S)
+
+    def _attend_once(self, top: Tensor, source: Annotations, before: int) -> tuple[Tensor, Tensor]:
+        """One step of all rows, behind as many `before` it: h (N, hidden) to h~ (N, hidden) and weights (N, S)."""
+        rows = top.unflatten(0, (len(source.mask), -1))  # (B, rows of a sentence, hidden)
+        attentional, weights = self._attend(rows, source, torch.tensor([before + 1], device=top.device))
+        return attentional.flatten(0, 1), weights.flatten(0, 1)
 
     def advance(self, tokens: Tensor, state: LuongState, *, with_attention: bool = False) -> Advance[LuongState]:
         """One word: attention is by the state behind it."""
@@ -199,10 +204,9 @@ class LuongDecoder(Decoder[LuongState]):
         if state.fed is not None:
             x = torch.cat((x, state.fed), dim=-1)
         top, layers = self.stack(x.unsqueeze(1), states=state.layers)
-        attended, weights = self._attend(top, state.source, state.steps)
-        features = attended.squeeze(1)
+        features, weights = self._attend_once(top.squeeze(1), state.source, state.steps)
         after = LuongState(layers, features if self.feeds else None, state.steps + 1, state.source)
-        return Advance(features, after, weights.squeeze(1) if with_attention else None)
+        return Advance(features, after, weights if with_attention else None)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
         """All positions at once; with input feeding step by step, with all that does not wait taken at once."""
@@ -211,7 +215,8 @@ class LuongDecoder(Decoder[LuongState]):
         if state.fed is not None:
             return self._fed(words, state, state.fed, with_attention)
         top, _ = self.stack(words, states=state.layers)
-        features, weights = self._attend(top, state.source, 0)
+        steps = torch.arange(1, top.size(1) + 1, device=top.device)
+        features, weights = self._attend(top, state.source, steps)
         return Output(features, weights if with_attention else None)
 
     def _fed(self, words: Tensor, state: LuongState, fed: Tensor, with_attention: bool) -> Output:
@@ -224,10 +229,9 @@ class LuongDecoder(Decoder[LuongState]):
             layers[0] = bottom(x, fed, layers[0])
             for index, step in enumerate(others, 1):
                 layers[index] = step(step.bias, self.stack.dropout(layers[index - 1][0]), layers[index])
-            attended, weights = self._attend(layers[-1][0].unsqueeze(1), state.source, position)
-            fed = attended.squeeze(1)
+            fed, weights = self._attend_once(layers[-1][0], state.source, position)
             features.append(fed)
-            attention.append(weights.squeeze(1))
+            attention.append(weights)
         return Output(torch.stack(features, 1), torch.stack(attention, 1) if with_attention else None)
 
     def readout(self, features: Tensor) -> Tensor:

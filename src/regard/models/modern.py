@@ -20,6 +20,7 @@ depend on the depth.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +32,17 @@ from torch import Tensor, nn
 from regard.config import ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, State, Vocabularies
 from regard.nn.dropout import Dropout
-from regard.nn.multihead import KeysValues, Source, SourceKeysValues, attend, split
+from regard.nn.multihead import (
+    KeysValues,
+    Past,
+    Source,
+    SourceKeysValues,
+    attend,
+    rows_see,
+    see_own,
+    split,
+    tidy,
+)
 from regard.nn.rotary import RotaryPositions
 from regard.nn.ssru import SSRU
 from regard.symbols import PAD
@@ -106,15 +117,16 @@ class GatedFeedForward(nn.Module):
         return out
 
 
-Past = KeysValues | Tensor  # of self-attention, or an SSRU's state (N, D)
+Kept = KeysValues | Tensor  # of self-attention, or an SSRU's state (N, D)
 
 
 @dataclass(frozen=True)
 class ModernState(State):
-    """The target so far, `length` tokens of it, as what each layer keeps of it."""
+    """The target so far, `length` tokens of it, as what each layer keeps; `seen` (N, L) tells whose slots are whose."""
 
     source: Source
-    past: tuple[Past, ...]
+    past: tuple[Kept, ...]
+    seen: Tensor
     length: int
 
 
@@ -131,21 +143,24 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(config.d_model, self.kv_heads * self.width, bias=False)
         self.output = nn.Linear(config.d_model, config.d_model, bias=False)
 
-    def _turned(self, x: Tensor, start: int) -> Tensor:
-        turned: Tensor = self.rotary(split(x, self.width), start)
+    def _turned(self, x: Tensor, start: int | None) -> Tensor:
+        heads = split(x, self.width)
+        turned: Tensor = self.rotary(heads) if start is None else self.rotary.at(heads, start)
         return turned.transpose(1, 2)
 
     def forward(
-        self, x: Tensor, *, past: KeysValues | None = None, start: int = 0, mask: Tensor | None = None, causal: bool
+        self, x: Tensor, *, past: Past | None = None, start: int | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, KeysValues]:
-        """Positions x (N, T, D), the first of which is `start`, to (N, T, D) and all keys and values so far.
+        """A whole sequence x (B, T, D) to (B, T, D) and its keys and values; or position `start` of T rows.
 
-        mask: (N, S), True at positions that may be attended to. causal: none sees what follows it.
+        mask: (B, S), True at positions that may be attended to; without it none sees what follows it, and
+        with a past each row what is its own.
         """
         own = KeysValues(self._turned(self.key(x), start), split(self.value(x), self.width).transpose(1, 2))
         if past is not None:
-            own = past.extend(own.keys, own.values)
+            own, mask = past.layer.extend(own.keys, own.values), past.seen
         queries = self._turned(self.query(x), start)
+        causal = past is None and mask is None
         mixed, _ = attend(queries, own.keys, own.values, mask=mask, causal=causal)
         return self.output(mixed), own
 
@@ -189,7 +204,7 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, S, D) and its mask (B, S) to (B, S, D)."""
-        attended, _ = self.attention(self.attention_norm(x), mask=mask, causal=False)
+        attended, _ = self.attention(self.attention_norm(x), mask=mask)
         x = x + self.dropout(attended)
         out: Tensor = x + self.dropout(self.ff(self.ff_norm(x)))
         return out
@@ -208,29 +223,38 @@ class DecoderLayer(nn.Module):
         self.ff = GatedFeedForward(config.d_model, config.ff)
         self.dropout = Dropout(config.dropout)
 
-    def begin(self, memory: Memory) -> Past:
+    def begin(self, memory: Memory) -> Kept:
         """What is kept of a target that has not begun."""
-        rows, width = len(memory.values), memory.values.size(2)
+        sentences, width = len(memory.values), memory.values.size(2)
         if isinstance(self.past, SSRU):
-            return memory.values.new_zeros(rows, width)
-        nothing = memory.values.new_zeros(rows, self.past.kv_heads, 0, self.past.width)
+            return memory.values.new_zeros(sentences, width)
+        nothing = memory.values.new_zeros(sentences, self.past.kv_heads, 0, self.past.width)
         return KeysValues(nothing, nothing)
 
-    def _look_back(self, x: Tensor, past: Past | None, start: int) -> tuple[Tensor, Past]:
-        if isinstance(self.past, SSRU):
-            state = x.new_zeros(x.size(0), x.size(2)) if past is None else past
-            hidden, last = self.past(x, state)
+    def _look_back(self, x: Tensor, past: Past | Tensor | None, start: int | None) -> tuple[Tensor, Kept]:
+        if not isinstance(self.past, SSRU):
+            attended, own = self.past(x, past=past, start=start)
+            return attended, own
+        if past is None:
+            hidden, last = self.past(x, x.new_zeros(x.size(0), x.size(2)))
             return hidden, last
-        attended, own = self.past(x, past=past, start=start, causal=past is None)
-        return attended, own
+        hidden, last = self.past(x.flatten(0, 1).unsqueeze(1), past)
+        return hidden.view_as(x), last
 
     def forward(
-        self, x: Tensor, past: Past | None, start: int, source: SourceKeysValues, mask: Tensor, *, with_attention: bool
-    ) -> tuple[Tensor, Past, Tensor | None]:
-        """Target positions x (N, T, D) to (N, T, D), what is kept of them, and weights (N, H, T, S) if asked for.
+        self,
+        x: Tensor,
+        source: SourceKeysValues,
+        mask: Tensor,
+        past: Past | Tensor | None,
+        start: int | None,
+        *,
+        with_attention: bool,
+    ) -> tuple[Tensor, Kept, Tensor | None]:
+        """Target positions x (B, T, D) to (B, T, D), what is kept of them, and weights (B, H, T, S) if asked for.
 
-        Without a past, x is a whole target and each position sees only those before it; with one,
-        x is the one position behind it, number `start`.
+        Without a past, x is a whole target and each position sees only those before it; with one, x is
+        position `start` of each row of a sentence behind it.
         """
         looked_back, kept = self._look_back(self.past_norm(x), past, start)
         x = x + self.dropout(looked_back)
@@ -294,31 +318,43 @@ class ModernDecoder(Decoder[ModernState]):
     def init_state(self, memory: Memory) -> ModernState:
         """No target yet; the source's keys and values for every layer."""
         past = tuple(layer.begin(memory) for layer in self._decoder_layers())
-        return ModernState(self._source(memory), past, length=0)
+        return ModernState(self._source(memory), past, memory.mask[:, :0], length=0)
 
     def advance(self, tokens: Tensor, state: ModernState, *, with_attention: bool = False) -> Advance[ModernState]:
         """Attention is the mean over the layers and heads of attention to the source."""
-        x, past, attention = self._run(tokens.unsqueeze(1), state.source, state.past, state.length, with_attention)
-        state = ModernState(state.source, past, state.length + 1)
-        return Advance(x.squeeze(1), state, None if attention is None else attention.squeeze(1))
+        sentences = len(state.source.mask)
+        length = state.length + 1
+        seen = see_own(state.seen, sentences)
+        behind = rows_see(seen, sentences, length)
+        pasts = [Past(kept, behind) if isinstance(kept, KeysValues) else kept for kept in state.past]
+        rows = tokens.view(sentences, -1)
+        x, past, attention = self._run(rows, state.source, pasts, state.length, with_attention)
+        past, seen = tidy(past, seen, sentences, length)
+        after = ModernState(state.source, past, seen, length)
+        return Advance(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
         """All positions at once: (B, T) to features (B, T, D)."""
-        x, _, attention = self._run(tokens, self._source(memory), None, 0, with_attention)
+        x, _, attention = self._run(tokens, self._source(memory), None, None, with_attention)
         return Output(x, attention)
 
     def _run(
-        self, tokens: Tensor, source: Source, past: tuple[Past, ...] | None, start: int, with_attention: bool
-    ) -> tuple[Tensor, tuple[Past, ...], Tensor | None]:
-        x = self.embedding(tokens)  # (N, T, D)
-        kept: list[Past] = []
+        self,
+        tokens: Tensor,
+        source: Source,
+        pasts: Sequence[Past | Tensor] | None,
+        start: int | None,
+        with_attention: bool,
+    ) -> tuple[Tensor, tuple[Kept, ...], Tensor | None]:
+        x = self.embedding(tokens)  # (B, T, D)
+        kept: list[Kept] = []
         weights: list[Tensor] = []
         for index, layer in enumerate(self._decoder_layers()):
-            before = None if past is None else past[index]
-            x, own, looked = layer(x, before, start, source.layers[index], source.mask, with_attention=with_attention)
+            past = None if pasts is None else pasts[index]
+            x, own, looked = layer(x, source.layers[index], source.mask, past, start, with_attention=with_attention)
             kept.append(own)
             if looked is not None:
-                weights.append(looked.mean(1))  # (N, T, S), over heads
+                weights.append(looked.mean(1))  # (B, T, S), over heads
         return self.norm(x), tuple(kept), torch.stack(weights).mean(0) if weights else None
 
     def readout(self, features: Tensor) -> Tensor:

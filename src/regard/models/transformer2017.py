@@ -13,6 +13,7 @@ share weights with this one. With two separate vocabularies, only target and out
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,16 @@ from torch import Tensor, nn
 from regard.config import ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, State, Vocabularies
 from regard.nn.dropout import Dropout
-from regard.nn.multihead import KeysValues, MultiHeadAttention, Source, SourceKeysValues
+from regard.nn.multihead import (
+    KeysValues,
+    MultiHeadAttention,
+    Past,
+    Source,
+    SourceKeysValues,
+    rows_see,
+    see_own,
+    tidy,
+)
 from regard.nn.position import SinusoidPositions
 from regard.symbols import PAD
 
@@ -113,10 +123,11 @@ class EncoderLayer(nn.Module):
 
 @dataclass(frozen=True)
 class TransformerState(State):
-    """The target so far, as keys and values per layer; `length` tokens of it."""
+    """The target so far, `length` tokens of it, as keys and values per layer; `seen` (N, L) tells whose are whose."""
 
     source: Source
     past: tuple[KeysValues, ...]
+    seen: Tensor
     length: int
 
 
@@ -134,17 +145,18 @@ class DecoderLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, past: KeysValues | None, source: SourceKeysValues, mask: Tensor, *, with_attention: bool
+        self, x: Tensor, source: SourceKeysValues, mask: Tensor, past: Past | None, *, with_attention: bool
     ) -> tuple[Tensor, KeysValues, Tensor | None]:
-        """Target positions x (N, T, D) to (N, T, D), their keys and values, and weights (N, H, T, S) if asked for.
+        """Target positions x (B, T, D) to (B, T, D), keys and values, and weights (B, H, T, S) if asked for.
 
-        Without a past, x is a whole target and each position sees only those before it; with one,
-        x is the one position behind it.
+        Without a past, x is a whole target and each position sees only those before it; with one, x is the
+        position of each row of a sentence behind it.
         """
         own = KeysValues(*self.attention.project(x))
+        seen = None
         if past is not None:
-            own = past.extend(own.keys, own.values)
-        attended, _ = self.attention(x, own.keys, own.values, causal=past is None)
+            own, seen = past.layer.extend(own.keys, own.values), past.seen
+        attended, _ = self.attention(x, own.keys, own.values, mask=seen, causal=past is None)
         x = self.attention_norm(x + self.dropout(attended))
         attended, weights = self.source_attention(x, source.keys, source.values, mask=mask, with_weights=with_attention)
         x = self.source_norm(x + self.dropout(attended))
@@ -186,17 +198,24 @@ class TransformerDecoder(Decoder[TransformerState]):
     def init_state(self, memory: Memory) -> TransformerState:
         """No target yet; the source's keys and values for every layer."""
         source = self._source(memory)
-        none_yet = source.layers[0].keys[:, :, :0]  # (N, H, 0, D/H)
-        return TransformerState(source, tuple(KeysValues(none_yet, none_yet) for _ in self.layers), length=0)
+        none_yet = source.layers[0].keys[:, :, :0]  # (B, H, 0, D/H)
+        past = tuple(KeysValues(none_yet, none_yet) for _ in self.layers)
+        return TransformerState(source, past, memory.mask[:, :0], length=0)
 
     def advance(
         self, tokens: Tensor, state: TransformerState, *, with_attention: bool = False
     ) -> Advance[TransformerState]:
         """Attention is the mean over the layers and heads of attention to the source."""
-        x = self.embedding(tokens.unsqueeze(1), start=state.length)  # (N, 1, D)
-        x, past, attention = self._run(x, state.source, state.past, with_attention)
-        state = TransformerState(state.source, past, state.length + 1)
-        return Advance(x.squeeze(1), state, None if attention is None else attention.squeeze(1))
+        sentences = len(state.source.mask)
+        x = self.embedding(tokens.unsqueeze(1), start=state.length)
+        x = x.view(sentences, -1, x.size(-1))  # (B, rows of a sentence, D)
+        seen = see_own(state.seen, sentences)
+        length = state.length + 1
+        pasts = [Past(layer, rows_see(seen, sentences, length)) for layer in state.past]
+        x, past, attention = self._run(x, state.source, pasts, with_attention)
+        past, seen = tidy(past, seen, sentences, length)
+        after = TransformerState(state.source, past, seen, length)
+        return Advance(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
         """All positions at once: (B, T) to features (B, T, D)."""
@@ -204,16 +223,16 @@ class TransformerDecoder(Decoder[TransformerState]):
         return Output(x, attention)
 
     def _run(
-        self, x: Tensor, source: Source, past: tuple[KeysValues, ...] | None, with_attention: bool
+        self, x: Tensor, source: Source, pasts: Sequence[Past] | None, with_attention: bool
     ) -> tuple[Tensor, tuple[KeysValues, ...], Tensor | None]:
         kept: list[KeysValues] = []
         weights: list[Tensor] = []
         for index, layer in enumerate(self._decoder_layers()):
-            before = None if past is None else past[index]
-            x, own, looked = layer(x, before, source.layers[index], source.mask, with_attention=with_attention)
+            past = None if pasts is None else pasts[index]
+            x, own, looked = layer(x, source.layers[index], source.mask, past, with_attention=with_attention)
             kept.append(own)
             if looked is not None:
-                weights.append(looked.mean(1))  # (N, T, S), over heads
+                weights.append(looked.mean(1))  # (B, T, S), over heads
         return x, tuple(kept), torch.stack(weights).mean(0) if weights else None
 
     def readout(self, features: Tensor) -> Tensor:

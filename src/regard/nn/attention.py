@@ -25,9 +25,9 @@ class AdditiveScore(nn.Module):
         projected: Tensor = self.key(keys)
         return projected
 
-    def forward(self, query: Tensor, projected: Tensor) -> Tensor:
-        """A query (N, Q) and the projected keys (N, S, A) to scores (N, S)."""
-        scores: Tensor = self.score(torch.tanh(self.query(query).unsqueeze(1) + projected))
+    def forward(self, queries: Tensor, projected: Tensor) -> Tensor:
+        """Queries (N, T, Q) and the projected keys (N, S, A) to scores (N, T, S), over N x T x S x A values."""
+        scores: Tensor = self.score(torch.tanh(self.query(queries).unsqueeze(2) + projected.unsqueeze(1)))
         return scores.squeeze(-1)
 
 

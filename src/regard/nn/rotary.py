@@ -27,12 +27,24 @@ class RotaryPositions(nn.Module):
         self.width = width
         self.register_buffer("table", turns(256, width).to(torch.get_default_dtype()), persistent=False)
 
-    def forward(self, x: Tensor, start: int = 0) -> Tensor:
-        """x (N, T, H, W), whose first position is `start`, to the same shape."""
-        end = start + x.size(1)
-        if end > self.table.size(0):
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, T, H, W), whose first position is 0, to the same shape."""
+        turn = self._turns(x.size(1)).to(x.dtype)
+        return _turned(x, torch.view_as_complex(turn).unsqueeze(1))  # (T, 1, W / 2)
+
+    def at(self, x: Tensor, position: int) -> Tensor:
+        """x (N, T, H, W), all at one position, to the same shape."""
+        turn = self._turns(position + 1)[position].to(x.dtype)
+        return _turned(x, torch.view_as_complex(turn)[None, None])
+
+    def _turns(self, positions: int) -> Tensor:
+        if positions > self.table.size(0):
             with torch.inference_mode(False):  # a later training step must be able to use what a search made
-                self.table = turns(2 * end, self.width).to(self.table)
-        turn = torch.view_as_complex(self.table[start:end].to(x.dtype)).unsqueeze(1)  # (T, 1, W / 2)
-        turn = turn.expand(-1, x.size(2), -1).contiguous()  # long rows are multiplied faster
-        return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turn).flatten(-2)
+                self.table = turns(2 * positions, self.width).to(self.table)
+        return self.table[:positions]
+
+
+def _turned(x: Tensor, turn: Tensor) -> Tensor:
+    """x (N, T, H, W) by turns (T or 1, 1, W / 2)."""
+    turn = turn.expand(-1, x.size(2), -1).contiguous()  # long rows are multiplied faster
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turn).flatten(-2)

@@ -116,7 +116,7 @@ def test_attention_is_its_equations_at_each_position(kind: str, score: str) -> N
     )
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     source = Annotations(decoder.attention.score.project(keys), keys, mask)
-    contexts, weights = decoder.attention(queries, source, start)
+    contexts, weights = decoder.attention(queries, source, torch.arange(start + 1, start + steps + 1))
     for row, length in enumerate(lengths):
         for step in range(steps):
             own = keys[row, :length]

@@ -30,13 +30,15 @@ def test_weights_are_a_softmax_over_the_real_positions_alone() -> None:
 def test_the_additive_score_is_its_formula() -> None:
     torch.manual_seed(1)
     score = AdditiveScore(query=4, key=5, width=3).double()
-    query, keys = values(2, 4), values(2, 6, 5)
-    scores = score(query, score.project(keys))
+    queries, keys = values(2, 3, 4), values(2, 6, 5)
+    scores = score(queries, score.project(keys))
+    assert scores.shape == (2, 3, 6)
     W, b, U, v = score.query.weight, score.query.bias, score.key.weight, score.score.weight[0]
     for row in range(2):
-        for position in range(6):
-            energy = v @ torch.tanh(W @ query[row] + b + U @ keys[row, position])
-            torch.testing.assert_close(scores[row, position], energy)
+        for step in range(3):
+            for position in range(6):
+                energy = v @ torch.tanh(W @ queries[row, step] + b + U @ keys[row, position])
+                torch.testing.assert_close(scores[row, step, position], energy)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
