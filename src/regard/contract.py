@@ -150,7 +150,7 @@ class Decoder(nn.Module, ABC, Generic[S]):
         """Features (..., F) to logits (..., V)."""
 
     def step(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> Step[S]:
-        """Feed tokens (N,) and give the logits (N, V) of what follows them."""
+        """Feed tokens (N,) and give the logits (N, V) of what follows them, which whoever asked may overwrite."""
         advanced = self.advance(tokens, state, with_attention=with_attention)
         return Step(self.readout(advanced.features), advanced.state, advanced.attention)
 

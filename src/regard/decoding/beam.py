@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory, State
-from regard.decoding.candidates import best_tokens, checked_limits
+from regard.decoding.candidates import best_tokens, checked_limits, kept_sentences
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.penalties import LengthPenalty
 from regard.decoding.tree import End, SearchTree
@@ -61,6 +61,7 @@ class _Search(State):
 
     sentence: Tensor  # (b,) place in the batch
     limit: Tensor  # (b,)
+    over: Tensor  # (b,) whether it is done and only waits to be dropped
     live: _Prefixes  # (b, w), w at most K
     kept: _Ends  # (b, K)
 
@@ -102,12 +103,15 @@ def beam_search(
         ranked = _rank(search.live.total, nodes, *best_tokens(out.logits, 2 * beam_size, step), 2 * beam_size)
         search = _advance(search, ranked, penalty, step)
         done = _done(search, penalty, step)
-        if done.any():
-            _collect(found, search.select(done.nonzero().squeeze(1)), top_beams, penalty, step)
-        still = done.logical_not().nonzero().squeeze(1)
-        search = search.select(still)
-        rows = (still[:, None] * width + search.live.beam).flatten()
-        state = out.state.select(rows, None if len(still) == sentences else still)
+        new = (done & search.over.logical_not()).nonzero().squeeze(1)
+        if len(new):
+            _collect(found, search.select(new), top_beams, penalty, step)
+            search = replace(search, over=done | search.over)
+        still = kept_sentences(search.over)
+        if still is not None:
+            search = search.select(still)
+        places = torch.arange(sentences, device=fed.device) if still is None else still
+        state = out.state.select((places[:, None] * width + search.live.beam).flatten(), still)
     return tree.hypotheses(found, memory.mask)
 
 
@@ -121,6 +125,7 @@ def _start(limits: Tensor, beam_size: int) -> _Search:
     return _Search(
         sentence=torch.arange(batch, device=limits.device),
         limit=limits,
+        over=torch.zeros_like(limits, dtype=torch.bool),
         live=_Prefixes(total, token=first + BOS, parent=first - 1, beam=first),
         kept=_Ends(nothing, nothing, token=nowhere, parent=nowhere),
     )
@@ -148,7 +153,7 @@ def _advance(search: _Search, ranked: _Prefixes, penalty: LengthPenalty, step: i
     ended = _best(ranked, ranked.total[:, :beam_size].masked_fill(~is_end[:, :beam_size], -math.inf), beam_size)
     live = _best(ranked, ranked.total.masked_fill(is_end, -math.inf), beam_size)
     kept = _merge(search.kept, _as_ends(ended, penalty, step))
-    return _Search(search.sentence, search.limit, live, kept)
+    return replace(search, live=live, kept=kept)
 
 
 def _best(prefixes: _Prefixes, total: Tensor, count: int) -> _Prefixes:

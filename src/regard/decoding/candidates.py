@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor
 from regard.contract import Memory
 from regard.errors import DecodingError
 from regard.symbols import EOS
+
+DROP_SHARE = 8  # the finished are dropped, which moves all that is kept, once they are an eighth of a batch
+BLOCK = 64  # logits of which one maximum is taken
 
 
 def checked_limits(max_lengths: Sequence[int] | Tensor, memory: Memory) -> Tensor:
@@ -23,19 +27,51 @@ def checked_limits(max_lengths: Sequence[int] | Tensor, memory: Memory) -> Tenso
     return limits
 
 
+def kept_sentences(over: Tensor) -> Tensor | None:
+    """Which sentences (b,) to go on with; None, all of them, while too few are over for a drop to pay."""
+    gone = int(over.sum())
+    if gone == 0 or gone * DROP_SHARE < len(over):
+        return None
+    return over.logical_not().nonzero().squeeze(1)
+
+
 def best_tokens(logits: Tensor, count: int, step: int) -> tuple[Tensor, Tensor]:
     """The most probable next tokens of each row of logits (N, V), best first: log-probabilities and ids (N, k).
 
     k is `count`, or as many tokens as there are. PAD and BOS keep their share of the probability but
-    are never among them. Raises DecodingError, naming the step, where a row has no number for its best.
+    are never among them. The logits are used up. Raises DecodingError, naming the step, where a row has no number
+    for its best.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    producible = logits[:, EOS:]  # PAD and BOS are the ids before EOS
-    values, ids = producible.topk(min(count, producible.shape[1]), dim=1)
-    values = values - logits.logsumexp(1, keepdim=True)
+    never = logits[:, :EOS].logsumexp(1, keepdim=True)  # PAD and BOS are the ids before EOS
+    logits[:, :EOS] = -math.inf
+    values, ids = largest(logits, min(count, logits.shape[1] - EOS))
+    best = values[:, :1].clone()
+    rest = logits.sub_(best).exp_().sum(1, keepdim=True).log_().add_(best)
+    values -= torch.logaddexp(rest, never)
     if not values[:, 0].isfinite().all():
         raise DecodingError(
             f"at step {step} the model's scores are not numbers",
             fix="look at the training log: the weights have probably diverged; take an earlier checkpoint",
         )
-    return values, ids + EOS
+    return values, ids
+
+
+def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest of each row (N, V), largest first, and where they are: both (N, count).
+
+    In a long row they are looked for in those blocks alone that have the largest maxima, half the work.
+    """
+    width = values.shape[1]
+    blocks = width // BLOCK
+    if blocks < 4 * count:
+        top = values.topk(count, dim=1)
+        return top.values, top.indices
+    body = values[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK))
+    chosen = body.amax(2).topk(count, dim=1).indices  # (N, count)
+    inside = body.gather(1, chosen[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
+    pool = torch.cat((inside, values[:, blocks * BLOCK :]), 1)
+    found, where = pool.topk(count, dim=1)
+    block = chosen.gather(1, (where // BLOCK).clamp_max(count - 1)) * BLOCK + where % BLOCK
+    behind = where - count * BLOCK + blocks * BLOCK
+    return found, torch.where(where < count * BLOCK, block, behind)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory
-from regard.decoding.candidates import best_tokens, checked_limits
+from regard.decoding.candidates import best_tokens, checked_limits, kept_sentences
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.penalties import LengthPenalty
 from regard.decoding.tree import End, SearchTree
@@ -36,6 +36,7 @@ def greedy(
     ends: list[list[End]] = [[] for _ in limits]
     state = decoder.init_state(memory)
     sentences = torch.arange(len(limits), device=limits.device)  # (b,) those still searched
+    over = torch.zeros_like(sentences, dtype=torch.bool)  # (b,) those of them that only wait to be dropped
     tokens = torch.full_like(sentences, BOS)
     nodes = torch.full_like(sentences, -1)
     total = torch.zeros(len(limits), device=limits.device)
@@ -46,16 +47,18 @@ def greedy(
         nodes = tree.grow(tokens, nodes, out.attention)
         values, ids = best_tokens(out.logits, 2, step)
         tokens, total = ids[:, 0], total + values[:, 0]
-        done = tokens.eq(EOS) | limits.le(step)
+        done = (tokens.eq(EOS) | limits.le(step)) & ~over
         state = out.state
         if done.any():
             scores = total / penalty(torch.full_like(total, step))
             found = (part[done].tolist() for part in (sentences, nodes, tokens, total, scores))
             for sentence, *end in zip(*found, strict=True):
                 ends[sentence].append(End(*end))
-            live = done.logical_not().nonzero().squeeze(1)
-            sentences, limits, tokens, nodes, total = (
-                part.index_select(0, live) for part in (sentences, limits, tokens, nodes, total)
-            )
-            state = state.select(live, live)
+            over = over | done
+            live = kept_sentences(over)
+            if live is not None:
+                sentences, limits, over, tokens, nodes, total = (
+                    part.index_select(0, live) for part in (sentences, limits, over, tokens, nodes, total)
+                )
+                state = state.select(live, live)
     return [found[0] for found in tree.hypotheses(ends, memory.mask)]

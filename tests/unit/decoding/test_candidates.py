@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from regard.decoding.candidates import best_tokens
+from regard.decoding.candidates import best_tokens, largest
 from regard.errors import DecodingError
 from regard.symbols import BOS, EOS, PAD
 
@@ -47,3 +47,19 @@ def test_a_token_may_be_impossible() -> None:
 
 def test_the_ids_that_are_never_chosen_come_before_eos() -> None:
     assert sorted((PAD, BOS)) == list(range(EOS))
+
+
+@pytest.mark.parametrize("width", [5, 1000, 8000, 8003])
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_the_largest_by_blocks_are_the_largest(width: int, count: int) -> None:
+    if count > width:
+        pytest.skip("there are not so many")
+    values = torch.randn(7, width, generator=torch.Generator().manual_seed(width), dtype=torch.float64)
+    values[0, -1], values[1, -2:] = 9, torch.tensor([9.0, 8.0])  # behind the last whole block
+    values[2, :count] = 10 + torch.arange(count)  # all in one block
+    values[3, 3:] = -math.inf
+    found, ids = largest(values, count)
+    expected = values.topk(count, dim=1)
+    assert torch.equal(found, expected.values)
+    real = found.isfinite()
+    assert torch.equal(ids[real], expected.indices[real])
