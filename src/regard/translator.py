@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,11 +23,14 @@ from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.penalties import gnmt
 from regard.decoding.scoring import forced_scores
 from regard.devices import choose_device
-from regard.errors import DataError, DecodingError
+from regard.errors import ConfigError, DataError, DecodingError
+from regard.nn.fixed import fixed
 from regard.runfolder import resolve
 from regard.symbols import EOS
 from regard.text.tokenizer import Tokenizers
 from regard.text.words import word_of_each
+
+Precision = Literal["float32", "int8"]
 
 WINDOW = 2000  # lines sorted by length at a time
 BATCH_TOKENS = 8192  # of padded source in one batch at most, however many sentences were asked for
@@ -76,10 +79,13 @@ class Translator:
         self.device = next(model.parameters()).device
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto") -> Translator:
-        """From a run (its best checkpoint) or a checkpoint. Raises CheckpointError."""
+    def load(cls, folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Translator:
+        """From a run (its best checkpoint) or a checkpoint; int8 is for a CPU. Raises CheckpointError, ConfigError."""
         checkpoint = load_checkpoint(resolve(Path(folder)))
-        model = checkpoint.model.to(choose_device(device))
+        chosen = choose_device(device)
+        if precision == "int8" and chosen.type != "cpu":
+            raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="give --device cpu as well")
+        model = fixed(checkpoint.model.to(chosen), int8=precision == "int8")
         language = checkpoint.config.data.target_language
         return cls(model, checkpoint.tokenizers, checkpoint.config.search, target_language=language)
 

@@ -92,7 +92,7 @@ class ContextUnit(nn.Module):
         """x and context (N, 3 x W) in the order z, r, s~, and state (N, W), to the next state (N, W)."""
         sizes = (2 * self.width, self.width)
         gate_word, candidate_word = x.split(sizes, dim=-1)
-        gate_inner, candidate_inner = torch.addmm(context, state, self.recurrent.weight.t()).split(sizes, dim=-1)
+        gate_inner, candidate_inner = (context + self.recurrent(state)).split(sizes, dim=-1)
         update, reset = torch.sigmoid(gate_word + gate_inner).chunk(2, dim=-1)
         candidate = torch.tanh(torch.addcmul(candidate_word, reset, candidate_inner))
         return torch.lerp(state, candidate, update)

@@ -45,6 +45,7 @@ from regard.nn.multihead import (
 )
 from regard.nn.rotary import RotaryPositions
 from regard.nn.ssru import SSRU
+from regard.nn.tied import TiedLinear
 from regard.symbols import PAD
 
 
@@ -304,6 +305,7 @@ class ModernDecoder(Decoder[ModernState]):
         super().__init__()
         self.vocabulary = table.num_embeddings
         self.embedding = Embedding(table, config.dropout)
+        self.output = TiedLinear(table)
         rotary = RotaryPositions(config.d_model // config.heads)
         self.layers = nn.ModuleList(DecoderLayer(config, rotary) for _ in range(config.decoder_layers))
         self.norm = Norm(config.d_model)
@@ -359,7 +361,8 @@ class ModernDecoder(Decoder[ModernState]):
 
     def readout(self, features: Tensor) -> Tensor:
         """(..., D) to (..., V) through the embedding matrix."""
-        return features @ self.embedding.table.weight.t()
+        logits: Tensor = self.output(features)
+        return logits
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

@@ -35,6 +35,7 @@ from regard.nn.multihead import (
     tidy,
 )
 from regard.nn.position import SinusoidPositions
+from regard.nn.tied import TiedLinear
 from regard.symbols import PAD
 
 
@@ -186,6 +187,7 @@ class TransformerDecoder(Decoder[TransformerState]):
         super().__init__()
         self.vocabulary = table.num_embeddings
         self.embedding = Embedding(table, config.dropout)
+        self.output = TiedLinear(table)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
 
     def _source(self, memory: Memory) -> Source:
@@ -237,7 +239,8 @@ class TransformerDecoder(Decoder[TransformerState]):
 
     def readout(self, features: Tensor) -> Tensor:
         """(..., D) to (..., V) through the embedding matrix."""
-        return features @ self.embedding.table.weight.t()
+        logits: Tensor = self.output(features)
+        return logits
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

@@ -1,0 +1,43 @@
+"""A model made ready for search alone: what training computes anew at each step is computed once."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from regard.nn.convolution import WeightNormLinear
+from regard.nn.int8 import Int8Linear
+from regard.nn.tied import TiedLinear
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@torch.no_grad()
+def fixed(model: M, *, int8: bool = False) -> M:
+    """The same model with the same weights, to be used and not to be trained; with int8, its matrices in 8 bits.
+
+    Other weights are shared with the model that was given, which stays as it is. Embeddings, norms and the inside
+    of torch.nn.LSTM are in floating point always. Raises ConfigError where there are no 8-bit kernels.
+    """
+    shared = [*model.parameters(), *model.buffers()]
+    ready = copy.deepcopy(model, {id(tensor): tensor for tensor in shared}).eval()
+    for parent in [*ready.modules()]:
+        for name, module in [*parent.named_children()]:
+            if isinstance(module, (nn.Linear, TiedLinear, WeightNormLinear)):
+                setattr(parent, name, _fixed(module, int8))
+    return ready
+
+
+def _fixed(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.Module:
+    weight: Tensor = layer.weight() if isinstance(layer, WeightNormLinear) else layer.weight
+    bias = None if isinstance(layer, TiedLinear) else layer.bias
+    if int8:
+        return Int8Linear(weight, bias)
+    if not isinstance(layer, WeightNormLinear):
+        return layer
+    plain: nn.Linear = nn.utils.skip_init(nn.Linear, weight.size(1), weight.size(0))
+    plain.weight, plain.bias = nn.Parameter(weight, requires_grad=False), layer.bias
+    return plain

@@ -1,0 +1,35 @@
+"""Laws of the form that is used for search alone: the same model, with the given one left as it was."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from regard.contract import Seq2Seq
+from regard.nn import int8
+from regard.nn.fixed import fixed
+from regard.nn.int8 import Int8Linear
+
+
+def test_it_is_the_same_model_and_shares_its_weights(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    ready = fixed(model)
+    torch.testing.assert_close(ready(sources, targets), model(sources, targets))
+    shared = {id(parameter) for parameter in model.parameters()}
+    assert any(id(parameter) in shared for parameter in ready.parameters())
+
+
+@pytest.mark.skipif(not int8.available(), reason="needs oneDNN's 8-bit products")
+def test_in_8_bits_it_is_near_and_the_model_stays(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    model = model.float()
+    before = copy.deepcopy(model.state_dict())
+    exact = model(sources, targets)
+    ready = fixed(model, int8=True)
+    assert any(isinstance(module, Int8Linear) for module in ready.decoder.modules())
+    found = ready(sources, targets)
+    assert (found - exact).square().mean().sqrt() < 0.3 * exact.std()
+    assert not found.equal(exact)
+    assert all(torch.equal(now, before[name]) for name, now in model.state_dict().items())
+    assert model(sources, targets).equal(exact)
