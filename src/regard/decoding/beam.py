@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory, State
-from regard.decoding.candidates import best_tokens, checked_limits, kept_sentences
+from regard.decoding.candidates import best_tokens, checked_limits, guided_tokens, kept_sentences
+from regard.decoding.guide import Guide, Written
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.penalties import LengthPenalty
 from regard.decoding.tree import End, SearchTree
@@ -75,12 +76,14 @@ def beam_search(
     beam_size: int,
     top_beams: int = 1,
     penalty: LengthPenalty,
+    guide: Guide | None = None,
     with_attention: bool = False,
 ) -> list[list[Hypothesis]]:
     """For each of the memory's B sentences at least one and at most `top_beams` hypotheses, best first.
 
     max_lengths: for each sentence, how many decoder steps it has, the one that gives EOS among them;
-    a prefix without EOS by then is unfinished, with that many tokens.
+    a prefix without EOS by then is unfinished, with that many tokens. Where a guide leaves a sentence nothing
+    to write, it has one unfinished hypothesis without tokens, of log-probability minus infinity.
     Raises DecodingError for a limit below 1, for a beam that cannot hold `top_beams`, and for scores
     that are not numbers.
     """
@@ -94,14 +97,22 @@ def beam_search(
     tree = SearchTree()
     state = decoder.init_state(memory)
     step = 0
+    past = None if guide is None else _Past.start(search.sentence, memory, guide)
     while len(search.sentence):
         step += 1
         sentences, width = search.live.token.shape
         fed = search.live.token.flatten()
-        out = decoder.step(fed, state, with_attention=with_attention)
-        nodes = tree.grow(fed, search.live.parent.flatten(), out.attention).view(sentences, width)
-        ranked = _rank(search.live.total, nodes, *best_tokens(out.logits, 2 * beam_size, step), 2 * beam_size)
-        search = _advance(search, ranked, penalty, step)
+        out = decoder.step(fed, state, with_attention=with_attention or (guide is not None and guide.reads_attention))
+        nodes = tree.grow(fed, search.live.parent.flatten(), out.attention if with_attention else None)
+        bonus = None
+        if guide is None or past is None:
+            values, ids = best_tokens(out.logits, 2 * beam_size, step)
+            ranked = _rank(search.live, nodes, values, ids, 2 * beam_size)
+        else:
+            values, ids = guided_tokens(out.logits, 2 * beam_size, step, past.written, guide)
+            ranked = _rank(search.live, nodes, values, ids, 2 * beam_size, _met(guide, past.written, ids))
+            past, bonus = past.look(out.attention, guide)
+        search = _advance(search, ranked, penalty, step, bonus)
         done = _done(search, penalty, step)
         new = (done & search.over.logical_not()).nonzero().squeeze(1)
         if len(new):
@@ -111,8 +122,52 @@ def beam_search(
         if still is not None:
             search = search.select(still)
         places = torch.arange(sentences, device=fed.device) if still is None else still
-        state = out.state.select((places[:, None] * width + search.live.beam).flatten(), still)
+        rows = (places[:, None] * width + search.live.beam).flatten()
+        state = out.state.select(rows, still)
+        past = None if past is None else past.write(rows, search.live.token.flatten())
     return tree.hypotheses(found, memory.mask)
+
+
+@dataclass(frozen=True)
+class _Past(State):
+    """What a guide may ask of the rows: what they have written, and what they have looked at."""
+
+    tokens: Tensor  # (N, t)
+    sentence: Tensor  # (N,)
+    covered: Tensor | None  # (N, S), the sum of attention
+    mask: Tensor  # (N, S)
+
+    @classmethod
+    def start(cls, sentence: Tensor, memory: Memory, guide: Guide) -> _Past:
+        """Nothing written."""
+        covered = memory.mask.to(memory.values.dtype) * 0 if guide.reads_attention else None
+        return cls(sentence[:, None][:, :0], sentence, covered, memory.mask)
+
+    @property
+    def written(self) -> Written:
+        return Written(self.tokens, self.sentence)
+
+    def look(self, attention: Tensor | None, guide: Guide) -> tuple[_Past, Tensor | None]:
+        """With a step's attention (N, S), and what the guide adds (N,) to the score of rows that end with it."""
+        if self.covered is None or attention is None:
+            return self, None
+        covered = self.covered + attention
+        return replace(self, covered=covered), guide.at_end(covered, self.mask)
+
+    def write(self, rows: Tensor, tokens: Tensor) -> _Past:
+        """The rows (M,), each with one token more (M,)."""
+        chosen = self.select(rows)
+        return replace(chosen, tokens=torch.cat((chosen.tokens, tokens[:, None]), 1))
+
+
+def _met(guide: Guide, written: Written, ids: Tensor) -> Tensor | None:
+    """How much of what is required each continuation ids (N, k) has: (N, k)."""
+    if guide.met(written) is None:
+        return None
+    each = ids.size(1)
+    longer = torch.cat((written.tokens.repeat_interleave(each, 0), ids.flatten()[:, None]), 1)
+    met = guide.met(Written(longer, written.sentence.repeat_interleave(each, 0)))
+    return None if met is None else met.view_as(ids)
 
 
 def _start(limits: Tensor, beam_size: int) -> _Search:
@@ -131,29 +186,66 @@ def _start(limits: Tensor, beam_size: int) -> _Search:
     )
 
 
-def _rank(total: Tensor, nodes: Tensor, values: Tensor, ids: Tensor, count: int) -> _Prefixes:
+def _rank(
+    live: _Prefixes, nodes: Tensor, values: Tensor, ids: Tensor, count: int, met: Tensor | None = None
+) -> _Prefixes:
     """The `count` best continuations of each sentence, or as many as there are.
 
-    total and nodes (b, w) of its live prefixes, values and ids (b x w, k) of the tokens behind them.
-    The sort is stable, so that equals rank the same way in every batch and in greedy search.
+    nodes (N,) of its live prefixes (b, w), values and ids (N, k) of the tokens behind them, and how much of what
+    is required each would have, (N, k), where anything is. The sort is stable, so that equals rank the same way
+    in every batch and in greedy search.
     """
-    sentences, width = total.shape
+    sentences, width = live.total.shape
     each = ids.shape[1]
-    totals = (total[:, :, None] + values.view(sentences, width, each)).flatten(1)  # (b, w * k)
+    totals = (live.total[:, :, None] + values.view(sentences, width, each)).flatten(1)  # (b, w * k)
+    ids = ids.view(sentences, width * each)
     ranked, order = totals.sort(dim=1, descending=True, stable=True)
-    ranked, order = ranked[:, :count], order[:, :count]
+    if met is None:
+        ranked, order = ranked[:, :count], order[:, :count]
+    else:
+        met = met.view(sentences, width * each).gather(1, order)
+        turn, none = _turns(ids.gather(1, order), met, ranked, count)
+        ranked, order = ranked.gather(1, turn).masked_fill(none, -math.inf), order.gather(1, turn)
     beam = order // each
-    return _Prefixes(ranked, ids.view(sentences, width * each).gather(1, order), nodes.gather(1, beam), beam)
+    return _Prefixes(ranked, ids.gather(1, order), nodes.view(sentences, width).gather(1, beam), beam)
 
 
-def _advance(search: _Search, ranked: _Prefixes, penalty: LengthPenalty, step: int) -> _Search:
-    """Part the ranked continuations (b, C) into hypotheses that end here and prefixes that live on."""
+def _turns(ids: Tensor, met: Tensor, totals: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Which of the continuations (b, C), best first, to take: ends by their totals, and others in turn.
+
+    The best of those that have most of what is required, the best of those that have less, and so on, then the
+    second best of each. Gives their places (b, count), a half of which is for ends, and which of them are none.
+    """
+    possible = totals.isfinite()
+    is_end = ids.eq(EOS)
+    banks = torch.arange(int(met.max()) + 1, device=met.device)
+    same = met[:, :, None].eq(banks) & (possible & ~is_end)[:, :, None]  # (b, C, banks)
+    rank = same.cumsum(1).gather(2, met[:, :, None]).squeeze(2)  # its place among those that have as much
+    turn = rank * len(banks) - met
+    kinds = ((possible & is_end, torch.zeros_like(turn)), (possible & ~is_end, turn))
+    never = turn.max() + 1
+    chosen = [
+        torch.where(of_kind, key, never).sort(dim=1, stable=True).indices[:, : count // 2] for of_kind, key in kinds
+    ]
+    none = [of_kind.logical_not().gather(1, order) for (of_kind, _), order in zip(kinds, chosen, strict=True)]
+    return torch.cat(chosen, 1), torch.cat(none, 1)
+
+
+def _advance(
+    search: _Search, ranked: _Prefixes, penalty: LengthPenalty, step: int, bonus: Tensor | None = None
+) -> _Search:
+    """Part the ranked continuations (b, C) into hypotheses that end here and prefixes that live on.
+
+    bonus: (N,) what is added to the score of a hypothesis by the row that ends with it.
+    """
     beam_size = search.kept.score.shape[1]
     is_end = ranked.token.eq(EOS)
     ended = _best(ranked, ranked.total[:, :beam_size].masked_fill(~is_end[:, :beam_size], -math.inf), beam_size)
     live = _best(ranked, ranked.total.masked_fill(is_end, -math.inf), beam_size)
-    kept = _merge(search.kept, _as_ends(ended, penalty, step))
-    return replace(search, live=live, kept=kept)
+    ends = _as_ends(ended, penalty, step)
+    if bonus is not None:
+        ends = replace(ends, score=ends.score + bonus.view(len(ranked.beam), -1).gather(1, ended.beam))
+    return replace(search, live=live, kept=_merge(search.kept, ends))
 
 
 def _best(prefixes: _Prefixes, total: Tensor, count: int) -> _Prefixes:

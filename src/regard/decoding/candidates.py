@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.contract import Memory
+from regard.decoding.guide import Guide, Written
 from regard.errors import DecodingError
 from regard.symbols import EOS
 
@@ -50,11 +51,35 @@ def best_tokens(logits: Tensor, count: int, step: int) -> tuple[Tensor, Tensor]:
     rest = logits.sub_(best).exp_().sum(1, keepdim=True).log_().add_(best)
     values -= torch.logaddexp(rest, never)
     if not values[:, 0].isfinite().all():
-        raise DecodingError(
-            f"at step {step} the model's scores are not numbers",
-            fix="look at the training log: the weights have probably diverged; take an earlier checkpoint",
-        )
+        raise _not_numbers(step)
     return values, ids
+
+
+def guided_tokens(logits: Tensor, count: int, step: int, written: Written, guide: Guide) -> tuple[Tensor, Tensor]:
+    """As best_tokens, by what a guide makes of the log-probabilities; what it wants comes behind them: (N, k + wanted).
+
+    A row may have no token at all: minus infinities. Raises DecodingError where a score is not a number.
+    """
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)
+    if scores.isnan().any():
+        raise _not_numbers(step)
+    scores[:, :EOS] = -math.inf
+    scores = guide(scores, written)
+    values, ids = largest(scores, min(count, scores.shape[1] - EOS))
+    wanted = guide.wanted(written)
+    if wanted is None:
+        return values, ids
+    repeated = wanted.lt(0) | (wanted[:, :, None] == ids[:, None]).any(2)
+    repeated |= (wanted[:, :, None] == wanted[:, None]).tril(-1).any(2)
+    extra = scores.gather(1, wanted.clamp_min(0)).masked_fill(repeated, -math.inf)
+    return torch.cat((values, extra), 1), torch.cat((ids, wanted.clamp_min(0)), 1)
+
+
+def _not_numbers(step: int) -> DecodingError:
+    return DecodingError(
+        f"at step {step} the model's scores are not numbers",
+        fix="look at the training log: the weights have probably diverged; take an earlier checkpoint",
+    )
 
 
 def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:

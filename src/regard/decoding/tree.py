@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,4 +66,11 @@ class SearchTree:
                 attention=None if attention is None else attention[path, :length],
             )
 
-        return [[read(end, length) for end in found] for found, length in zip(ends, lengths, strict=True)]
+        def nothing(length: int) -> Hypothesis:
+            looked = None if attention is None else attention[:0, :length]
+            return Hypothesis((), -math.inf, -math.inf, finished=False, attention=looked)
+
+        return [
+            [read(end, length) for end in found] or [nothing(length)]
+            for found, length in zip(ends, lengths, strict=True)
+        ]
