@@ -30,6 +30,7 @@ class Case:
 LUONG = {"layers": 2, "hidden": 12, "embedding": 10, "attention": "global"}
 CONVS2S = {"embedding": 12, "encoder": ((10, 3), (14, 1)), "decoder": ((10, 3), (14, 2))}
 MODERN = {"d_model": 16, "ff": 24, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
+TRANSFORMER = {"d_model": 16, "ff": 32, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
 
 # By architecture, or by architecture/variant.
 CASES: dict[str, Case] = {
@@ -52,7 +53,8 @@ CASES: dict[str, Case] = {
     "modern/grouped": Case({**MODERN, "heads": 4, "kv_heads": 2}, noise=1.5, seed=27),
     "modern/ssru": Case({**MODERN, "decoder": "ssru"}, noise=1.5, seed=32),
     "sutskever2014": Case({"layers": 2, "hidden": 12, "embedding": 10}, noise=5.0),
-    "transformer2017": Case({"d_model": 16, "ff": 32, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}, noise=0.5),
+    "transformer2017": Case(TRANSFORMER, noise=0.5),
+    "transformer2017/marian": Case({**TRANSFORMER, "activation": "silu", "output_bias": True}, noise=0.5, seed=16),
 }
 
 Build = Callable[[int], Seq2Seq]

@@ -147,7 +147,7 @@ class SelfAttention(nn.Module):
     def _turned(self, x: Tensor, start: int | None) -> Tensor:
         heads = split(x, self.width)
         turned: Tensor = self.rotary(heads) if start is None else self.rotary.at(heads, start)
-        return turned.transpose(1, 2)
+        return turned
 
     def forward(
         self, x: Tensor, *, past: Past | None = None, start: int | None = None, mask: Tensor | None = None
@@ -157,7 +157,7 @@ class SelfAttention(nn.Module):
         mask: (B, S), True at positions that may be attended to; without it none sees what follows it, and
         with a past each row what is its own.
         """
-        own = KeysValues(self._turned(self.key(x), start), split(self.value(x), self.width).transpose(1, 2))
+        own = KeysValues(self._turned(self.key(x), start), split(self.value(x), self.width))
         if past is not None:
             own, mask = past.layer.extend(own.keys, own.values), past.seen
         queries = self._turned(self.query(x), start)
@@ -180,14 +180,14 @@ class SourceAttention(nn.Module):
 
     def project(self, memory: Tensor) -> SourceKeysValues:
         """The encoder's output (N, S, D) to keys and values."""
-        keys, values = (split(part(memory), self.width).transpose(1, 2) for part in (self.key, self.value))
+        keys, values = (split(part(memory), self.width) for part in (self.key, self.value))
         return SourceKeysValues(keys, values)
 
     def forward(
         self, x: Tensor, source: SourceKeysValues, mask: Tensor, *, with_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Target positions x (N, T, D) to (N, T, D) and weights (N, H, T, S) if asked for; mask (N, S)."""
-        queries = split(self.query(x), self.width).transpose(1, 2)
+        queries = split(self.query(x), self.width)
         mixed, weights = attend(queries, source.keys, source.values, mask=mask, with_weights=with_weights)
         return self.output(mixed), weights
 
@@ -229,7 +229,7 @@ class DecoderLayer(nn.Module):
         sentences, width = len(memory.values), memory.values.size(2)
         if isinstance(self.past, SSRU):
             return memory.values.new_zeros(sentences, width)
-        nothing = memory.values.new_zeros(sentences, self.past.kv_heads, 0, self.past.width)
+        nothing = memory.values.new_zeros(sentences, 0, self.past.kv_heads, self.past.width)
         return KeysValues(nothing, nothing)
 
     def _look_back(self, x: Tensor, past: Past | Tensor | None, start: int | None) -> tuple[Tensor, Kept]:

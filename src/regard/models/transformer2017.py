@@ -8,6 +8,10 @@ Dropout (section 5.4):         on each sub-layer's output and on embeddings + po
 
 Deviations: attention's projections carry biases (the equations show none), as in the systems that
 share weights with this one. With two separate vocabularies, only target and output share a matrix.
+
+Marian's Transformers (Junczys-Dowmunt et al. 2018, P18-4020), which regard imports, differ from the paper's by two
+options: `activation = "silu"` is x sigmoid(x) in the place of max(0, x), and `output_bias` adds a bias to the logits.
+Their defaults are the paper's.
 """
 
 from __future__ import annotations
@@ -49,6 +53,8 @@ class Config(ModelConfig):
     ff: int = Field(2048, ge=1)
     heads: int = Field(8, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
+    activation: Literal["relu", "silu"] = "relu"  # inside the feed-forward
+    output_bias: bool = False  # a bias for each token of the target
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Config:
@@ -83,8 +89,9 @@ PRESETS = {"paper": base, "base": base, "big": big, "small": small, "tiny": tiny
 class FeedForward(nn.Sequential):
     """Equation 2, at each position apart: (N, T, D) to (N, T, D)."""
 
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+    def __init__(self, config: Config) -> None:
+        between = nn.SiLU() if config.activation == "silu" else nn.ReLU()
+        super().__init__(nn.Linear(config.d_model, config.ff), between, nn.Linear(config.ff, config.d_model))
 
 
 class Embedding(nn.Module):
@@ -110,7 +117,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = MultiHeadAttention(config.d_model, config.heads)
         self.attention_norm = nn.LayerNorm(config.d_model)
-        self.ff = FeedForward(config.d_model, config.ff)
+        self.ff = FeedForward(config)
         self.ff_norm = nn.LayerNorm(config.d_model)
         self.dropout = Dropout(config.dropout)
 
@@ -141,7 +148,7 @@ class DecoderLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(config.d_model)
         self.source_attention = MultiHeadAttention(config.d_model, config.heads)
         self.source_norm = nn.LayerNorm(config.d_model)
-        self.ff = FeedForward(config.d_model, config.ff)
+        self.ff = FeedForward(config)
         self.ff_norm = nn.LayerNorm(config.d_model)
         self.dropout = Dropout(config.dropout)
 
@@ -189,6 +196,7 @@ class TransformerDecoder(Decoder[TransformerState]):
         self.embedding = Embedding(table, config.dropout)
         self.output = TiedLinear(table)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+        self.bias = nn.Parameter(torch.zeros(self.vocabulary)) if config.output_bias else None
 
     def _source(self, memory: Memory) -> Source:
         projected = (layer.source_attention.project(memory.values) for layer in self._decoder_layers())
@@ -200,7 +208,7 @@ class TransformerDecoder(Decoder[TransformerState]):
     def init_state(self, memory: Memory) -> TransformerState:
         """No target yet; the source's keys and values for every layer."""
         source = self._source(memory)
-        none_yet = source.layers[0].keys[:, :, :0]  # (B, H, 0, D/H)
+        none_yet = source.layers[0].keys[:, :0]  # (B, 0, H, D/H)
         past = tuple(KeysValues(none_yet, none_yet) for _ in self.layers)
         return TransformerState(source, past, memory.mask[:, :0], length=0)
 
@@ -240,7 +248,7 @@ class TransformerDecoder(Decoder[TransformerState]):
     def readout(self, features: Tensor) -> Tensor:
         """(..., D) to (..., V) through the embedding matrix."""
         logits: Tensor = self.output(features)
-        return logits
+        return logits if self.bias is None else logits + self.bias
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

@@ -19,23 +19,23 @@ P = TypeVar("P")
 
 
 class _Room:
-    """Two tensors (B, K, C, W) with room behind the slots that are written."""
+    """Two tensors (B, C, K, W) with room behind the slots that are written."""
 
     def __init__(self, keys: Tensor, values: Tensor, capacity: int) -> None:
-        self.parts = tuple(part.new_empty(*part.shape[:2], capacity, part.size(3)) for part in (keys, values))
+        self.parts = tuple(part.new_empty(len(part), capacity, *part.shape[2:]) for part in (keys, values))
         self.written = 0
         self.write(keys, values)
 
     def write(self, keys: Tensor, values: Tensor) -> None:
-        end = self.written + keys.size(2)
+        end = self.written + keys.size(1)
         for part, new in zip(self.parts, (keys, values), strict=True):
-            part[:, :, self.written : end] = new
+            part[:, self.written : end] = new
         self.written = end
 
 
 @dataclass(frozen=True)
 class KeysValues(PerSource):
-    """One layer's keys and values of the targets so far: each (B, K, L, W).
+    """One layer's keys and values of the targets so far: each (B, L, K, W).
 
     A slot of the L is one row's one step. All the rows of a sentence share its slots, and a state tells beside
     them which slots each row has behind it, so that nothing here moves when the rows of a beam change places.
@@ -47,12 +47,12 @@ class KeysValues(PerSource):
 
     def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
         """Those of further slots behind these; in place where there is room and nobody else has written there."""
-        length, end = self.keys.size(2), self.keys.size(2) + keys.size(2)
+        length, end = self.keys.size(1), self.keys.size(1) + keys.size(1)
         room = self.room
-        if room is None or room.written != length or end > room.parts[0].size(2):
+        if room is None or room.written != length or end > room.parts[0].size(1):
             room = _Room(self.keys, self.values, 2 * end + 16)
         room.write(keys, values)
-        own, said = (part[:, :, :end] for part in room.parts)
+        own, said = (part[:, :end] for part in room.parts)
         return KeysValues(own, said, room)
 
     def select(self, sentences: Tensor) -> KeysValues:
@@ -61,8 +61,8 @@ class KeysValues(PerSource):
 
     def gather(self, slots: Tensor) -> KeysValues:
         """The slots (B, M) of each sentence."""
-        index = slots[:, None, :, None].expand(-1, self.keys.size(1), -1, self.keys.size(3))
-        return KeysValues(self.keys.gather(2, index), self.values.gather(2, index))
+        index = slots[:, :, None, None].expand(-1, -1, *self.keys.shape[2:])
+        return KeysValues(self.keys.gather(1, index), self.values.gather(1, index))
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def tidy(past: tuple[P, ...], seen: Tensor, sentences: int, length: int) -> tupl
 
 @dataclass(frozen=True)
 class SourceKeysValues(PerSource):
-    """One layer's keys and values over the source: each (B, K, S, W); computed once a source."""
+    """One layer's keys and values over the source: each (B, S, K, W); computed once a source."""
 
     keys: Tensor
     values: Tensor
@@ -136,13 +136,14 @@ def attend(
 ) -> tuple[Tensor, Tensor | None]:
     """softmax(Q K^T / sqrt(W)) V, joined over heads, and the weights (N, H, T, S) if asked for.
 
-    Queries (N, H, T, W) over keys and values (N, K, S, W) to (N, T, H x W) (Vaswani et al. 2017, equation 1); each
+    Queries (N, T, H, W) over keys and values (N, S, K, W) to (N, T, H x W) (Vaswani et al. 2017, equation 1); each
     of the K heads of keys serves the H / K heads of queries that follow one another (Ainslie et al. 2023).
     mask: (N, S) or (N, T, S), True at positions that may be attended to. causal: position t sees none behind it; not
     together with mask or with_weights.
     """
     assert not (causal and (with_weights or mask is not None))
     allowed = None if mask is None else mask[:, None, None] if mask.dim() == 2 else mask[:, None]
+    queries, keys, values = (x.transpose(1, 2) for x in (queries, keys, values))
     grouped = queries.size(1) != keys.size(1)
     weights = None
     if with_weights:
@@ -172,8 +173,8 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """What is attended to, (N, S, D), to keys and values, each (N, H, S, D/H)."""
-        keys, values = (split(x, self.width).transpose(1, 2) for x in self.key_value(memory).chunk(2, dim=-1))
+        """What is attended to, (N, S, D), to keys and values, each (N, S, H, D/H)."""
+        keys, values = (split(x, self.width) for x in self.key_value(memory).chunk(2, dim=-1))
         return keys, values
 
     def forward(
@@ -186,7 +187,7 @@ class MultiHeadAttention(nn.Module):
         causal: bool = False,
         with_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Queries x (N, T, D) over keys and values (N, H, S, D/H) to (N, T, D) and weights; options as in attend."""
-        queries = split(self.query(x), self.width).transpose(1, 2)
+        """Queries x (N, T, D) over keys and values (N, S, H, D/H) to (N, T, D) and weights; options as in attend."""
+        queries = split(self.query(x), self.width)
         mixed, weights = attend(queries, keys, values, mask=mask, causal=causal, with_weights=with_weights)
         return self.output(mixed), weights

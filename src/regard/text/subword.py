@@ -73,6 +73,12 @@ class SubwordTokenizer:
         """Ids in all, the special ones included."""
         return int(self._processor.get_piece_size())
 
+    @property
+    def model(self) -> bytes:
+        """What it was made from."""
+        model: bytes = self._processor.serialized_model_proto()
+        return model
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
         folded = fold_spaces(text).encode("utf-8", errors="replace").decode("utf-8")
@@ -95,7 +101,7 @@ class SubwordTokenizer:
 
     def save(self, folder: Path, name: str) -> None:
         """Writes one file that `load` and SentencePiece read."""
-        _model_file(folder, name).write_bytes(self._processor.serialized_model_proto())
+        _model_file(folder, name).write_bytes(self.model)
 
     @classmethod
     def load(cls, folder: Path, name: str, kind: SubwordKind) -> Self:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from regard.config import TokenizerConfig
-from regard.errors import CheckpointError, DataError
+from regard.errors import CheckpointError, ConfigError, DataError
 from regard.text.elementary import ByteTokenizer, CharacterTokenizer, WordTokenizer
+from regard.text.marian import MarianTokenizer
 from regard.text.subword import SubwordTokenizer
 
 MOST_PAIRS = 1_000_000  # that a tokenizer learns from; of more, a random sample
@@ -53,7 +54,11 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Tokenizers:
-    """Both sides' tokenizers; one and the same object where they are joint."""
+    """Both sides' tokenizers.
+
+    joint: they have one vocabulary; they are one and the same object too, unless each side was
+    imported with its own way to split text.
+    """
 
     source: Tokenizer
     target: Tokenizer
@@ -62,7 +67,7 @@ class Tokenizers:
     def save(self, folder: Path) -> None:
         """Writes `tokenizer.json` and the files that it names."""
         names = {"source": "tokenizer", "target": "tokenizer"}
-        if not self.joint:
+        if self.source is not self.target:
             names = {"source": "tokenizer.source", "target": "tokenizer.target"}
             self.target.save(folder, names["target"])
         self.source.save(folder, names["source"])
@@ -81,7 +86,10 @@ class Tokenizers:
         if not isinstance(joint, bool) or any(not isinstance(name, str) for name in names):
             raise _broken(path, "its values are not of the right types")
         source = _load(folder, names[0], kind)
-        return cls(source, source if joint else _load(folder, names[1], kind), joint)
+        target = source if names[0] == names[1] else _load(folder, names[1], kind)
+        if joint and source.size != target.size:
+            raise _broken(path, f"one vocabulary cannot have both {source.size} and {target.size} ids")
+        return cls(source, target, joint)
 
 
 def _load(folder: Path, name: str, kind: object) -> Tokenizer:
@@ -94,6 +102,8 @@ def _load(folder: Path, name: str, kind: object) -> Tokenizer:
             return WordTokenizer.load(folder, name)
         case "byte":
             return ByteTokenizer()
+        case "marian":
+            return MarianTokenizer.load(folder, name)
     raise _broken(folder / FILE, f"there is no tokenizer of the kind {kind!r}")
 
 
@@ -110,6 +120,12 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
     suit the text, and DataError where there is no text.
     """
     kind, size = config.kind, config.vocabulary_size
+    if kind == "marian":
+        raise ConfigError(
+            "a tokenizer of the kind `marian` comes with an imported model and is not learned",
+            where="tokenizer.kind",
+            fix="choose another kind",
+        )
     if kind == "byte":
         bytewise = ByteTokenizer()
         return Tokenizers(bytewise, bytewise, config.joint)

@@ -88,8 +88,8 @@ def test_keys_and_values_have_the_heads_that_they_are_given() -> None:
     state = model.decoder.init_state(model.encode(torch.tensor([[4, 5, 2]])))
     state = model.decoder.advance(torch.tensor([1]), state).state
     (past,), (source,) = state.past, state.source.layers
-    assert past.keys.shape == past.values.shape == (1, 2, 1, 4)
-    assert source.keys.shape == source.values.shape == (1, 2, 3, 4)
+    assert past.keys.shape == past.values.shape == (1, 1, 2, 4)
+    assert source.keys.shape == source.values.shape == (1, 3, 2, 4)
 
 
 def test_weights_begin_by_their_inputs_and_those_back_into_the_residual_stream_by_the_depth() -> None:

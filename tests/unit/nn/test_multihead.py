@@ -25,9 +25,9 @@ def test_heads_lie_behind_one_another() -> None:
 @pytest.mark.parametrize("causal", [True, False])
 def test_each_head_attends_by_the_keys_and_values_of_its_group(kv_heads: int, causal: bool) -> None:
     queries, keys, own = (
-        values(2, HEADS, 5, WIDTH),
-        values(2, kv_heads, 5, WIDTH, seed=3),
-        values(2, kv_heads, 5, WIDTH),
+        values(2, 5, HEADS, WIDTH),
+        values(2, 5, kv_heads, WIDTH, seed=3),
+        values(2, 5, kv_heads, WIDTH),
     )
     lengths = [5, 5] if causal else [5, 3]
     mask = None if causal else (torch.arange(5) < torch.tensor(lengths)[:, None])
@@ -38,17 +38,17 @@ def test_each_head_attends_by_the_keys_and_values_of_its_group(kv_heads: int, ca
             seen = position + 1 if causal else lengths[row]
             for head in range(HEADS):
                 group = head // (HEADS // kv_heads)
-                scores = keys[row, group, :seen] @ queries[row, head, position] / math.sqrt(WIDTH)
-                expected = scores.softmax(0) @ own[row, group, :seen]
+                scores = keys[row, :seen, group] @ queries[row, position, head] / math.sqrt(WIDTH)
+                expected = scores.softmax(0) @ own[row, :seen, group]
                 torch.testing.assert_close(mixed[row, position, head * WIDTH : (head + 1) * WIDTH], expected)
 
 
 @pytest.mark.parametrize("kv_heads", [2, 6])
 def test_with_and_without_its_weights_is_the_same(kv_heads: int) -> None:
     queries, keys, own = (
-        values(2, HEADS, 3, WIDTH),
-        values(2, kv_heads, 5, WIDTH, seed=3),
-        values(2, kv_heads, 5, WIDTH),
+        values(2, 3, HEADS, WIDTH),
+        values(2, 5, kv_heads, WIDTH, seed=3),
+        values(2, 5, kv_heads, WIDTH),
     )
     mask = torch.arange(5) < torch.tensor([[5], [3]])
     for allowed in (mask, None):

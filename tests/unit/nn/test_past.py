@@ -7,8 +7,8 @@ from regard.nn.multihead import TIDY_EVERY, KeysValues, rows_see, see_own, tidy
 
 
 def slots(number: int, sentences: int = 2, first: float = 0.0) -> Tensor:
-    """(sentences, 1, number, 1), each slot with a value of its own."""
-    return (first + torch.arange(sentences * number, dtype=torch.float64)).view(sentences, 1, number, 1)
+    """(sentences, number, 1, 1), each slot with a value of its own."""
+    return (first + torch.arange(sentences * number, dtype=torch.float64)).view(sentences, number, 1, 1)
 
 
 def test_what_is_written_behind_an_older_state_leaves_the_newer_one_alone() -> None:
@@ -18,8 +18,8 @@ def test_what_is_written_behind_an_older_state_leaves_the_newer_one_alone() -> N
     before = newer.keys.clone(), newer.values.clone()
     other = first.extend(slots(3, first=30), slots(3, first=40))
     assert torch.equal(newer.keys, before[0]) and torch.equal(newer.values, before[1])
-    assert torch.equal(other.keys, torch.cat((first.keys, slots(3, first=30)), 2))
-    assert torch.equal(other.values, torch.cat((first.values, slots(3, first=40)), 2))
+    assert torch.equal(other.keys, torch.cat((first.keys, slots(3, first=30)), 1))
+    assert torch.equal(other.values, torch.cat((first.values, slots(3, first=40)), 1))
 
 
 def test_a_line_of_steps_is_written_in_place_until_its_room_is_full() -> None:
@@ -28,7 +28,7 @@ def test_a_line_of_steps_is_written_in_place_until_its_room_is_full() -> None:
     for number in range(1, 40):
         past = past.extend(slots(1, first=number), slots(1, first=number))
         places.add(past.keys.data_ptr())
-    assert past.keys[0, 0, :, 0].tolist() == list(range(40))
+    assert past.keys[0, :, 0, 0].tolist() == list(range(40))
     assert len(places) < 4
 
 
@@ -50,10 +50,10 @@ def test_slots_that_no_row_sees_are_taken_out() -> None:
     (kept, same), now = tidy((past, other), seen, 2, length)
     assert same is other
     assert isinstance(kept, KeysValues)
-    assert kept.keys.shape[2] == 2
+    assert kept.keys.shape[1] == 2
     for row in range(4):
-        assert kept.keys[row // 2, 0, now[row], 0].equal(past.keys[row // 2, 0, seen[row], 0])
-        assert kept.values[row // 2, 0, now[row], 0].equal(past.values[row // 2, 0, seen[row], 0])
+        assert kept.keys[row // 2, now[row], 0, 0].equal(past.keys[row // 2, seen[row], 0, 0])
+        assert kept.values[row // 2, now[row], 0, 0].equal(past.values[row // 2, seen[row], 0, 0])
 
 
 def test_nothing_is_taken_out_where_most_is_seen_or_between_times() -> None:
