@@ -55,16 +55,25 @@ def best_tokens(logits: Tensor, count: int, step: int) -> tuple[Tensor, Tensor]:
     return values, ids
 
 
+def log_probabilities(logits: Tensor, step: int) -> Tensor:
+    """Those of the next tokens, (N, V) as the logits, in float32 or better; minus infinity for PAD and BOS.
+
+    These two keep their share of the probability all the same. Raises DecodingError, naming the step, where a row
+    has no number for its best.
+    """
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)
+    scores[:, :EOS] = -math.inf
+    if not scores.amax(1).isfinite().all():
+        raise _not_numbers(step)
+    return scores
+
+
 def guided_tokens(logits: Tensor, count: int, step: int, written: Written, guide: Guide) -> tuple[Tensor, Tensor]:
     """As best_tokens, by what a guide makes of the log-probabilities; what it wants comes behind them: (N, k + wanted).
 
     A row may have no token at all: minus infinities. Raises DecodingError where a score is not a number.
     """
-    scores = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)
-    if scores.isnan().any():
-        raise _not_numbers(step)
-    scores[:, :EOS] = -math.inf
-    scores = guide(scores, written)
+    scores = guide(log_probabilities(logits, step), written)
     values, ids = largest(scores, min(count, scores.shape[1] - EOS))
     wanted = guide.wanted(written)
     if wanted is None:

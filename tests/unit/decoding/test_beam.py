@@ -123,10 +123,11 @@ def test_a_full_beam_of_finished_hypotheses_does_not_end_the_search_either() -> 
     assert best.score == pytest.approx(math.log(0.3) / (25 / 6))
 
 
-def test_the_search_ends_when_nothing_better_can_come() -> None:
+@pytest.mark.parametrize(("top_beams", "steps"), [(1, 1), (2, 2)])
+def test_the_search_ends_when_nothing_better_can_come(top_beams: int, steps: int) -> None:
     decoder = ScriptedDecoder(table_script({(): {EOS: 0.8, A: 0.2}, (A,): {EOS: 0.9, A: 0.1}}, V), V)
-    beam_search(decoder, scripted_memory([1]), [20], beam_size=2, penalty=gnmt(0.1))
-    assert len(decoder.rows) == 2  # the beam is full with 0.8 and 0.18, and 0.02 lives
+    beam_search(decoder, scripted_memory([1]), [20], beam_size=2, top_beams=top_beams, penalty=gnmt(0.1))
+    assert len(decoder.rows) == steps  # 0.8 has ended, then 0.18, and 0.02 lives
 
 
 def test_without_eos_the_limit_cuts() -> None:

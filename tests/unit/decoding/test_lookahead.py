@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tests.doubles import Prefix, Script, ScriptedDecoder, random_script, scripted_memory, table_script
+
+from regard.decoding.greedy import greedy
+from regard.decoding.hypothesis import Hypothesis
+from regard.decoding.lookahead import lookahead
+from regard.decoding.penalties import gnmt, none
+from regard.errors import DecodingError
+from regard.symbols import BOS, EOS
+
+A, B, V = 3, 4, 6
+LIMITS = [6, 1, 4, 7, 2, 5, 3, 6]
+
+
+def look(script: Script, limits: list[int], depth: int, width: int, rows: list[int] | None = None) -> list[Hypothesis]:
+    rows = list(range(len(limits))) if rows is None else rows
+    memory = scripted_memory([V + row % 3 for row in range(max(rows) + 1)]).select(torch.tensor(rows))
+    return lookahead(
+        ScriptedDecoder(script, V), memory, limits, depth=depth, width=width, penalty=gnmt(0.6), with_attention=True
+    )
+
+
+def next_tokens(script: Script, sentence: int, prefix: Prefix, width: int) -> list[tuple[float, int]]:
+    row = torch.tensor(script(sentence, prefix), dtype=torch.float64).log_softmax(0).tolist()
+    return sorted(((row[token], token) for token in range(EOS, V)), reverse=True)[:width]
+
+
+def error_ahead(script: Script, sentence: int, prefix: Prefix, limit: int, depth: int, width: int) -> float:
+    """The least error with which at most `depth` further tokens can be written, if any can."""
+    if depth == 0 or len(prefix) == limit or prefix[-1:] == (EOS,):
+        return 0.0
+    return min(
+        -value + error_ahead(script, sentence, (*prefix, token), limit, depth - 1, width)
+        for value, token in next_tokens(script, sentence, prefix, width)
+    )
+
+
+def naive(script: Script, sentence: int, limit: int, depth: int, width: int) -> tuple[Prefix, float]:
+    prefix: Prefix = ()
+    total = 0.0
+    while len(prefix) < limit and prefix[-1:] != (EOS,):
+        _, value, token = min(
+            (-value + error_ahead(script, sentence, (*prefix, token), limit, depth - 1, width), value, token)
+            for value, token in next_tokens(script, sentence, prefix, width)
+        )
+        prefix, total = (*prefix, token), total + value
+    return prefix, total
+
+
+def whole(one: Hypothesis) -> Prefix:
+    return (*one.tokens, EOS) if one.finished else one.tokens
+
+
+def test_sees_what_greedy_search_misses() -> None:
+    table = {
+        (): {A: 0.6, B: 0.4},
+        (A,): {A: 0.4, B: 0.3, EOS: 0.3},
+        (B,): {EOS: 1.0},
+        (A, A): {EOS: 1.0},
+        (A, B): {EOS: 1.0},
+    }
+    (narrow,), (far,) = (look(table_script(table, V), [5], depth, 2) for depth in (1, 2))
+    assert narrow.tokens == (A, A)
+    assert far.tokens == (B,)
+    assert far.finished
+    assert far.log_probability == pytest.approx(math.log(0.4))
+    assert far.score == pytest.approx(math.log(0.4) / (7 / 6) ** 0.6)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("width", [1, 2, 3, 9])
+def test_it_is_the_recursion(depth: int, width: int) -> None:
+    for seed in range(4):
+        script = random_script(seed, V)
+        for sentence, one in enumerate(look(script, LIMITS, depth, width)):
+            tokens, total = naive(script, sentence, LIMITS[sentence], depth, width)
+            assert whole(one) == tokens
+            assert one.log_probability == pytest.approx(total)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_a_depth_of_one_is_greedy_search(width: int) -> None:
+    script = random_script(11, V)
+    memory = scripted_memory([V + row % 3 for row in range(len(LIMITS))])
+    best = greedy(ScriptedDecoder(script, V), memory, LIMITS, penalty=gnmt(0.6), with_attention=True)
+    for one, same in zip(best, look(script, LIMITS, 1, width), strict=True):
+        assert (one.tokens, one.finished, one.score) == (same.tokens, same.finished, same.score)
+        torch.testing.assert_close(one.attention, same.attention)
+
+
+def test_a_width_of_one_is_greedy_search_however_deep() -> None:
+    script = random_script(12, V)
+    assert [whole(one) for one in look(script, LIMITS, 4, 1)] == [whole(one) for one in look(script, LIMITS, 1, 1)]
+
+
+@pytest.mark.parametrize("depth", [5, 8])
+def test_as_deep_as_the_limit_and_as_wide_as_the_vocabulary_is_the_best_of_all(depth: int) -> None:
+    limit, better = 5, 0
+    for seed in range(5):
+        script = random_script(seed, V)
+        every: list[tuple[float, Prefix]] = []
+
+        def visit(prefix: Prefix, total: float, script: Script, every: list[tuple[float, Prefix]]) -> None:
+            for value, token in next_tokens(script, 0, prefix, V):
+                longer = (*prefix, token)
+                if token == EOS or len(longer) == limit:
+                    every.append((total + value, longer))
+                else:
+                    visit(longer, total + value, script, every)
+
+        visit((), 0.0, script, every)
+        (one,) = look(script, [limit], depth, V)
+        best, tokens = max(every)
+        assert whole(one) == tokens
+        assert one.log_probability == pytest.approx(best)
+        better += whole(look(script, [limit], 1, V)[0]) != tokens
+    assert better  # greedy search does not find it every time
+
+
+def test_a_sentence_in_a_batch_is_as_alone() -> None:
+    script, order = random_script(7, V), [6, 0, 3, 7, 1, 5, 2, 4]
+    together = look(script, LIMITS, 3, 2)
+    shuffled = look(script, [LIMITS[row] for row in order], 3, 2, order)
+    for row, one in enumerate(together):
+        for other in (shuffled[order.index(row)], look(script, [LIMITS[row]], 3, 2, [row])[0]):
+            assert whole(one) == whole(other)
+            assert one.score == pytest.approx(other.score, rel=1e-12)
+            torch.testing.assert_close(one.attention, other.attention)
+
+
+def test_attention_is_that_of_the_steps_taken() -> None:
+    for row, one in enumerate(look(random_script(3, V), LIMITS, 2, 3)):
+        assert one.attention is not None
+        fed = (BOS, *whole(one)[:-1])
+        assert one.attention.shape == (len(fed), V + row % 3)
+        assert tuple(one.attention.argmax(1).tolist()) == fed
+
+
+def test_nothing_is_looked_at_behind_the_limit_or_for_finished_sentences() -> None:
+    def script(sentence: int, prefix: Prefix) -> list[float]:
+        return [-99.0, -99.0, 0.0 if len(prefix) >= sentence else -30.0, -1.0, -2.0, -99.0]
+
+    decoder = ScriptedDecoder(script, V)
+    lookahead(decoder, scripted_memory([1] * 3), [1, 2, 3], depth=3, width=2, penalty=none)
+    assert decoder.rows == [3, 6, 12, 2, 4, 1]
+
+
+@pytest.mark.parametrize(("depth", "width", "limit"), [(0, 2, 3), (2, 0, 3), (-1, -1, 3), (2, 2, 0)])
+def test_what_goes_nowhere_is_refused(depth: int, width: int, limit: int) -> None:
+    with pytest.raises(DecodingError, match=r"nowhere|limit"):
+        look(random_script(1, V), [limit], depth, width)
+
+
+def test_scores_that_are_no_numbers_are_told_with_their_step() -> None:
+    with pytest.raises(DecodingError, match="step 3"):
+        look(lambda _, prefix: [math.nan if len(prefix) == 2 else 0.0] * 3 + [1.0, 2.0, 3.0], [9], 2, 2)
