@@ -53,7 +53,7 @@ class DataConfig(Section):
 class TokenizerConfig(Section):
     """[tokenizer]: how text becomes tokens."""
 
-    kind: Literal["unigram", "bpe", "character", "word", "byte"] = "unigram"
+    kind: Literal["unigram", "bpe", "character", "word", "byte", "marian"] = "unigram"  # marian: only ever imported
     vocabulary_size: int = Field(8000, ge=8)  # at most; characters and bytes take what there is
     joint: bool = True  # one vocabulary for both sides
 
@@ -89,8 +89,26 @@ class TrainConfig(Section):
 class SearchConfig(Section):
     """[search]: how `translate` decodes unless told otherwise; validation decodes so with one beam."""
 
+    strategy: Literal["beam", "diverse", "lookahead", "sample", "mbr"] = "beam"  # a beam of 1 is greedy search
     beam_size: int = Field(5, ge=1)
     length_penalty: float = Field(0.6, ge=0)  # GNMT's alpha
+    coverage_penalty: float = Field(0.0, ge=0)  # GNMT's beta; of beam search
+    no_repeat: int = Field(0, ge=0)  # no so many tokens in a row twice; 0: off; of beam search
+    groups: int = Field(5, ge=1)  # of diverse beam search; they divide the beam
+    diversity: float = Field(0.5, ge=0)  # what a token costs for each group that took it before
+    lookahead_depth: int = Field(2, ge=1)  # steps
+    lookahead_width: int = Field(3, ge=1)  # continuations tried at each
+    samples: int = Field(16, ge=1)  # drawn for mbr, which takes the one that is most like the others
+    temperature: float = Field(1.0, gt=0)
+    top_k: int = Field(0, ge=0)  # draw among so many tokens; 0: all
+    top_p: float = Field(1.0, gt=0, le=1)  # draw among the likeliest tokens that make up so much probability
+    seed: int = Field(1, ge=0, lt=2**32)  # of draws; each line's own depend on it and on the line's number
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> SearchConfig:
+        if self.strategy == "diverse" and self.beam_size % self.groups:
+            raise ValueError(f"groups ({self.groups}) must divide beam_size ({self.beam_size})")
+        return self
 
 
 class RunConfig(Section):

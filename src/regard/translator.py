@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
 from regard.checkpoint import load_checkpoint
 from regard.config import SearchConfig
 from regard.contract import Seq2Seq
-from regard.data.batch import batch_of, pad
-from regard.decoding.beam import beam_search
-from regard.decoding.greedy import greedy
+from regard.data.batch import batch_of
+from regard.decoding.ensemble import ensemble
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import gnmt
 from regard.decoding.scoring import forced_scores
 from regard.devices import choose_device
 from regard.errors import ConfigError, DataError, DecodingError
+from regard.evaluation.consensus import least_risk
+from regard.evaluation.marks import marks
 from regard.nn.fixed import fixed
 from regard.runfolder import resolve
+from regard.search import Sentence, Wish
+from regard.search import search as search_for
 from regard.symbols import EOS
 from regard.text.tokenizer import Tokenizers
 from regard.text.words import word_of_each
@@ -46,6 +48,7 @@ class Translation:
         source tokens; None where it was not asked for or the model does not attend.
     alignment: pairs (source word, target word), counted from 0; empty without attention.
     finished: False where the length limit cut it.
+    marks: what tells that it has gone wrong (see regard.evaluation.marks); mostly none.
     """
 
     text: str
@@ -56,14 +59,51 @@ class Translation:
     attention: NDArray[np.floating[Any]] | None = None
     alignment: tuple[tuple[int, int], ...] = ()
     finished: bool = True
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What one line's translation must and must not have in it, and how it begins, as text."""
+
+    require: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+    prefix: str = ""
+
+
+class SearchOptions(TypedDict, total=False):
+    """Keys of a recipe's [search], to be other than they are there."""
+
+    strategy: str
+    beam_size: int
+    length_penalty: float
+    coverage_penalty: float
+    no_repeat: int
+    groups: int
+    diversity: float
+    lookahead_depth: int
+    lookahead_width: int
+    samples: int
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
 
 
 @dataclass(frozen=True)
 class _Options:
-    beam_size: int
+    search: SearchConfig
+    fallback: SearchConfig | None
     top_beams: int
-    alpha: float
+    batch_size: int
     with_attention: bool
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int  # from 0
+    text: str
+    constraints: Constraints
 
 
 class Translator:
@@ -89,6 +129,26 @@ class Translator:
         language = checkpoint.config.data.target_language
         return cls(model, checkpoint.tokenizers, checkpoint.config.search, target_language=language)
 
+    @classmethod
+    def load_ensemble(
+        cls, folders: Sequence[str | Path], device: str = "auto", precision: Precision = "float32"
+    ) -> Translator:
+        """Several as one, by the mean of their probabilities; the first one's [search] counts.
+
+        Raises CheckpointError, and DecodingError where their tokenizers differ.
+        """
+        members = [cls.load(folder, device, precision) for folder in folders]
+        first = members[0]
+        for folder, member in zip(folders, members, strict=True):
+            if _vocabularies(member.tokenizers) != _vocabularies(first.tokenizers):
+                raise DecodingError(
+                    f"its tokenizers are others than those of {folders[0]}",
+                    where=folder,
+                    fix="choose models that were trained with the same ones",
+                )
+        together = ensemble([member.model for member in members])
+        return cls(together, first.tokenizers, first.search, target_language=first.target_language)
+
     def translate(self, lines: Iterable[str], **options: Any) -> list[list[Translation]]:
         """All of `stream` at once: for each line its translations, best first."""
         return list(self.stream(lines, **options))
@@ -97,69 +157,98 @@ class Translator:
         self,
         lines: Iterable[str],
         *,
-        beam_size: int | None = None,
         top_beams: int = 1,
-        length_penalty: float | None = None,
         batch_size: int = 64,
         with_attention: bool = False,
+        constraints: Iterable[Constraints] | None = None,
+        fallback: SearchOptions | None = None,
+        first_line: int = 0,
+        **search: Unpack[SearchOptions],
     ) -> Iterator[list[Translation]]:
         """For each line at most `top_beams` translations, best first, in the order of the lines.
 
         Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space
         at their ends counts for nothing; a line without text has one translation without text.
-        beam_size and length_penalty (GNMT's alpha) default to the recipe's; a beam of 1 is greedy
-        search. Raises DecodingError, at once for options that do not go together.
+        search: what is to be other than in the recipe's [search], as `beam_size` and `length_penalty`; a beam
+        of 1 is greedy search. constraints: one for each line. fallback: how a line is searched again whose best
+        translation has marks; what has fewer is kept. first_line: the number of the first, for draws.
+        Raises DecodingError, at once for options that do not go together.
         """
-        beam_size = self.search.beam_size if beam_size is None else beam_size
-        alpha = self.search.length_penalty if length_penalty is None else length_penalty
-        if beam_size < 1 or batch_size < 1:
-            raise DecodingError("a beam and a batch hold at least one", fix="give a positive number")
-        if not 1 <= top_beams <= beam_size:
-            raise DecodingError(
-                f"top_beams is {top_beams} and beam_size {beam_size}", fix="let 1 <= top_beams <= beam_size"
-            )
-        return self._stream(lines, batch_size, _Options(beam_size, top_beams, alpha, with_attention))
+        config = self._settings(search, top_beams)
+        if batch_size < 1:
+            raise DecodingError("a batch holds at least one", fix="give a positive number")
+        other = None if fallback is None else self._settings({**search, **fallback}, top_beams)
+        options = _Options(config, other, top_beams, batch_size, with_attention)
+        return self._stream(_numbered(lines, constraints, first_line), options)
 
-    def _stream(self, lines: Iterable[str], batch_size: int, options: _Options) -> Iterator[list[Translation]]:
-        remaining = iter(lines)
-        while window := [line.strip() for line in islice(remaining, WINDOW)]:
-            found: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in window]
-            encoded = {place: self.tokenizers.source.encode(line) for place, line in enumerate(window) if line}
-            for places in _batches(encoded, batch_size):
-                results = self._search([encoded[place] for place in places], options)
-                for place, hypotheses in zip(places, results, strict=True):
-                    found[place] = [self._as_text(encoded[place], hypothesis) for hypothesis in hypotheses]
+    def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
+        given = {key: value for key, value in changes.items() if value is not None}
+        try:
+            config = SearchConfig.model_validate({**self.search.model_dump(), **given})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            what = ".".join(str(part) for part in first["loc"]) or "search"
+            raise DecodingError(f"{what}: {first['msg']}", fix="give a value that it can have") from None
+        most = {"lookahead": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
+        if not 1 <= top_beams <= most:
+            raise DecodingError(
+                f"top_beams is {top_beams}, where {config.strategy} search finds {most}",
+                fix=f"let 1 <= top_beams <= {most}" + (", or make beam_size larger" if most > 1 else ""),
+            )
+        return config
+
+    def _stream(self, numbered: Iterator[_Line], options: _Options) -> Iterator[list[Translation]]:
+        while window := list(islice(numbered, WINDOW)):
+            found = self._translate(window, options.search, options)
+            if options.fallback is not None:
+                again = [place for place, translations in enumerate(found) if translations[0].marks]
+                others = self._translate([window[place] for place in again], options.fallback, options)
+                for place, other in zip(again, others, strict=True):
+                    if len(other[0].marks) < len(found[place][0].marks):
+                        found[place] = other
             yield from found
 
-    def _search(self, sources: Sequence[list[int]], options: _Options) -> list[list[Hypothesis]]:
-        decoder, penalty = self.model.decoder, gnmt(options.alpha)
-        limits = [length_limit(len(source)) for source in sources]
-        with torch.inference_mode():
-            memory = self.model.encode(pad(sources, last=EOS).to(self.device))
-        if options.beam_size == 1:
-            hypotheses = greedy(decoder, memory, limits, penalty=penalty, with_attention=options.with_attention)
-            return [[hypothesis] for hypothesis in hypotheses]
-        return beam_search(
-            decoder,
-            memory,
-            limits,
-            beam_size=options.beam_size,
-            top_beams=options.top_beams,
-            penalty=penalty,
-            with_attention=options.with_attention,
-        )
+    def _translate(self, window: Sequence[_Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
+        found: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in window]
+        sentences = {place: self._sentence(line, search.seed) for place, line in enumerate(window) if line.text}
+        encoded = {place: list(sentence.source) for place, sentence in sentences.items()}
+        for places in _batches(encoded, options.batch_size):
+            results = search_for(
+                self.model,
+                [sentences[place] for place in places],
+                search,
+                top_beams=options.top_beams,
+                with_attention=options.with_attention,
+            )
+            for place, hypotheses in zip(places, results, strict=True):
+                texts = [self._as_text(window[place].text, encoded[place], one) for one in hypotheses]
+                chosen = [texts[least_risk([one.text for one in texts])]] if search.strategy == "mbr" else texts
+                found[place] = chosen
+        return found
 
-    def _as_text(self, source: list[int], hypothesis: Hypothesis) -> Translation:
+    def _sentence(self, line: _Line, seed: int) -> Sentence:
+        target, wished = self.tokenizers.target, line.constraints
+        require, forbid = (
+            tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
+            for phrases in (wished.require, wished.forbid)
+        )
+        wish = Wish(require, forbid, tuple(target.encode(wished.prefix)) if wished.prefix.strip() else ())
+        return Sentence(self.tokenizers.source.encode(line.text), wish, (seed * 1_000_003 + line.number) % 2**63)
+
+    def _as_text(self, line: str, source: list[int], hypothesis: Hypothesis) -> Translation:
         attention = None if hypothesis.attention is None else hypothesis.attention.float().cpu().numpy()
+        text = self.tokenizers.target.decode(hypothesis.tokens)
+        tokens = tuple(self.tokenizers.target.pieces(hypothesis.tokens))
         return Translation(
-            text=self.tokenizers.target.decode(hypothesis.tokens),
+            text=text,
             score=hypothesis.score,
             log_probability=hypothesis.log_probability,
-            tokens=tuple(self.tokenizers.target.pieces(hypothesis.tokens)),
+            tokens=tokens,
             source_tokens=tuple(self.tokenizers.source.pieces([*source, EOS])),
             attention=attention,
             alignment=() if attention is None else self._align(source, hypothesis.tokens, attention),
             finished=hypothesis.finished,
+            marks=marks(line, text, tokens, finished=hypothesis.finished),
         )
 
     def _align(
@@ -207,9 +296,19 @@ class Translator:
         return [float(value) for value in scores]
 
 
-def length_limit(source_length: int) -> int:
-    """How many tokens a translation may have: twice the source's and fifty more."""
-    return 2 * source_length + 50
+def _vocabularies(tokenizers: Tokenizers) -> list[tuple[str, list[str]]]:
+    return [(side.kind, side.pieces(range(side.size))) for side in (tokenizers.source, tokenizers.target)]
+
+
+def _numbered(lines: Iterable[str], constraints: Iterable[Constraints] | None, first: int) -> Iterator[_Line]:
+    wishes = repeat(Constraints()) if constraints is None else iter(constraints)
+    for number, text in enumerate(lines, start=first):
+        wished = next(wishes, None)
+        if wished is None:
+            raise DecodingError(
+                f"there are constraints for {number:,} lines and more lines than that", fix="give them for every line"
+            )
+        yield _Line(number, text.strip(), wished)
 
 
 def _batches(encoded: dict[int, list[int]], batch_size: int) -> Iterator[list[int]]:

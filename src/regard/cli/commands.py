@@ -7,9 +7,10 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import cast, get_args
 
 import typer
 from rich.console import Console
@@ -23,11 +24,11 @@ from regard.compare import compare as compare_systems
 from regard.config import DataConfig, RunConfig
 from regard.demo import run_demo
 from regard.devices import choose_device
-from regard.errors import ConfigError, DataError, DecodingError
+from regard.errors import ConfigError, DataError
 from regard.evaluation.quality import measure
 from regard.run import Result
 from regard.runfolder import RunFolder
-from regard.translator import Translation, Translator
+from regard.translator import Precision, SearchOptions, Translation, Translator
 
 BLANK = "take the line out of both files"
 
@@ -41,10 +42,26 @@ class Job:
     output: Path | None
     device: str
     batch_size: int
+    precision: str = "float32"
+    others: tuple[Path, ...] = ()  # runs that decode together with it
+    workers: int = 0  # 0: as many as the work is worth
 
     def translator(self) -> Translator:
-        """The run's model. Raises CheckpointError."""
-        return Translator.load(self.run, self.device)
+        """The run's model, or an ensemble's. Raises CheckpointError, ConfigError, DecodingError."""
+        return self.loader()()
+
+    def loader(self) -> Callable[[], Translator]:
+        """What loads it, here or in another process."""
+        if self.precision not in get_args(Precision):
+            raise ConfigError(
+                f"there is no precision {self.precision!r}",
+                where="--precision",
+                fix=f"say {' or '.join(get_args(Precision))}",
+            )
+        precision = cast(Precision, self.precision)
+        if self.others:
+            return partial(Translator.load_ensemble, [self.run, *self.others], self.device, precision)
+        return partial(Translator.load, self.run, self.device, precision)
 
 
 def _console() -> Console:
@@ -128,76 +145,13 @@ def _finish(result: Result, console: Console) -> None:
     console.print(f"translate:  {command}", highlight=False, markup=False, soft_wrap=True)
 
 
-def translate(
-    job: Job,
-    *,
-    beam_size: int | None,
-    top_beams: int,
-    length_penalty: float | None,
-    scores: bool,
-    alignments: Path | None,
-) -> None:
-    """See regard.Translator.stream; every line of the input gives top_beams lines, blank where fewer were found."""
-    refuse_same([job.input], [job.output, alignments])
-    translator = job.translator()
-    found = translator.stream(
-        input_lines(job.input),
-        beam_size=beam_size,
-        top_beams=top_beams,
-        length_penalty=length_penalty,
-        batch_size=job.batch_size,
-        with_attention=alignments is not None,
-    )
-    with ExitStack() as stack:
-        write = stack.enter_context(output(job.output))
-        write_alignment = None if alignments is None else stack.enter_context(output(alignments))
-        for translations in _counted(found, shown=job.output is not None or not sys.stdout.isatty()):
-            for place in range(top_beams):
-                translation = translations[place] if place < len(translations) else None
-                write(_line(translation, scores))
-                if write_alignment is not None:
-                    write_alignment(_pharaoh(translation))
-
-
-def _line(translation: Translation | None, scores: bool) -> str:
-    if translation is None:
-        return "\n"
-    return f"{translation.score:.6f}\t{translation.text}\n" if scores else f"{translation.text}\n"
-
-
-def _pharaoh(translation: Translation | None) -> str:
-    if translation is None or not translation.tokens:
-        return "\n"
-    if translation.attention is None:
-        raise DecodingError(
-            "this model does not attend, so it aligns nothing", where="--alignments", fix="leave --alignments out"
-        )
-    return " ".join(f"{source}-{target}" for source, target in translation.alignment) + "\n"
-
-
-def _counted(found: Iterable[list[Translation]], *, shown: bool) -> Iterator[list[Translation]]:
-    """The same; on a terminal with how many lines there are so far, and how many words a second."""
-    if not (shown and sys.stderr.isatty()):
-        yield from found
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} lines"), TextColumn("{task.fields[rate]}"))
-    with Progress(*columns, console=_console(), transient=True) as bar:
-        task = bar.add_task("lines", total=None, rate="")
-        began, words = time.monotonic(), 0
-        for number, translations in enumerate(found, start=1):
-            words += len(translations[0].text.split())
-            bar.update(task, completed=number, rate=f"{words / (time.monotonic() - began + 1e-9):,.0f} words/s")
-            yield translations
-
-
 def evaluate(
     job: Job,
     reference: Path,
     *,
     as_json: bool,
     tokenized: bool,
-    beam_size: int | None,
-    length_penalty: float | None,
+    search: SearchOptions,
 ) -> None:
     """See regard.evaluation.quality.measure."""
     translator = job.translator()
@@ -205,12 +159,7 @@ def evaluate(
     if not pairs:
         raise DataError("there is nothing to evaluate: no line", where=job.input, fix="give a test set with lines")
     began = time.monotonic()
-    found = translator.stream(
-        (source for source, _ in pairs),
-        beam_size=beam_size,
-        length_penalty=length_penalty,
-        batch_size=job.batch_size,
-    )
+    found = translator.stream((source for source, _ in pairs), batch_size=job.batch_size, **search)
     hypotheses = [translations[0].text for translations in _with_bar(found, len(pairs))]
     seconds = time.monotonic() - began
     references = [text for _, text in pairs]

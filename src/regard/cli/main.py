@@ -1,4 +1,4 @@
-"""`regard`: train, translate, evaluate, score, demo, compare.
+"""`regard`: train, translate, evaluate, score, demo, compare, export, import.
 
 PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
 """
@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from regard.cli import exchange
 from regard.errors import RegardError
 from regard.version import __version__
 
@@ -28,6 +29,8 @@ RunOrCheckpoint = Annotated[Path, typer.Argument(metavar="RUN", help="A run's fo
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Sentences decoded together.")]
 BeamSize = Annotated[int | None, typer.Option(min=1, help="Beam; 1 is greedy. Default: the recipe's.")]
+Precision = Annotated[str, typer.Option(help="float32, or int8 on a CPU.")]
+Search = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Other than in the recipe's [search].")]
 LengthPenalty = Annotated[float | None, typer.Option(min=0.0, help="GNMT's alpha. Default: the recipe's.")]
 
 
@@ -67,21 +70,34 @@ def translate(
     beam_size: BeamSize = None,
     top_beams: Annotated[int, typer.Option(min=1, help="Translations a line, best first.")] = 1,
     length_penalty: LengthPenalty = None,
+    search: Search = None,
+    constraints: Annotated[
+        Path | None, typer.Option(help='A JSON object a line: {"require": [], "forbid": [], "prefix": ""}.')
+    ] = None,
     scores: Annotated[bool, typer.Option(help="Put each translation's score and a tab before it.")] = False,
     alignments: Annotated[Path | None, typer.Option(help="Write word alignments (Pharaoh) there.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what looks degenerate there (JSONL).")] = None,
+    fallback: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Search degenerate lines again with this.")
+    ] = None,
+    ensemble: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="Decode together with this one.")] = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
+    precision: Precision = "float32",
+    workers: Annotated[int, typer.Option(min=0, help="Processes, on a CPU; 0: as many as the work is worth.")] = 0,
 ) -> None:
     """Translate text, a line a segment; line i of the output is line i of the input."""
-    from regard.cli import commands
+    from regard.cli import commands, translating
 
-    commands.translate(
-        commands.Job(run, input_, output, device=device, batch_size=batch_size),
-        beam_size=beam_size,
-        top_beams=top_beams,
-        length_penalty=length_penalty,
-        scores=scores,
-        alignments=alignments,
+    translating.translate(
+        commands.Job(run, input_, output, device, batch_size, precision, tuple(ensemble or []), workers),
+        translating.Wanted(
+            search=translating.options(search or [], "--search", beam_size=beam_size, length_penalty=length_penalty),
+            fallback=translating.options(fallback, "--fallback") if fallback else None,
+            top_beams=top_beams,
+            constraints=constraints,
+        ),
+        translating.Written(scores=scores, alignments=alignments, report=report),
     )
 
 
@@ -94,19 +110,20 @@ def evaluate(
     tokenized: Annotated[bool, typer.Option(help="The text is in tokens: BLEU counts those.")] = False,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
+    search: Search = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
+    precision: Precision = "float32",
 ) -> None:
     """BLEU, chrF and TER of a test set's translation, by sacreBLEU on detokenised text."""
-    from regard.cli import commands
+    from regard.cli import commands, translating
 
     commands.evaluate(
-        commands.Job(run, source, None, device=device, batch_size=batch_size),
+        commands.Job(run, source, None, device, batch_size, precision),
         reference,
         as_json=json_,
         tokenized=tokenized,
-        beam_size=beam_size,
-        length_penalty=length_penalty,
+        search=translating.options(search or [], "--search", beam_size=beam_size, length_penalty=length_penalty),
     )
 
 
@@ -166,6 +183,10 @@ def compare(
         tokenized=tokenized,
     )
     commands.compare(request, out)
+
+
+app.command("export")(exchange.export)
+app.command("import")(exchange.import_)
 
 
 @app.command()

@@ -1,0 +1,130 @@
+"""From a recipe's [search] to the search that it asks for: sources as tokens in, hypotheses out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from regard.config import SearchConfig
+from regard.contract import Memory, Seq2Seq
+from regard.data.batch import pad
+from regard.decoding.beam import beam_search
+from regard.decoding.diverse import diverse_beam_search
+from regard.decoding.greedy import greedy
+from regard.decoding.guide import Coverage, Forbid, ForcedPrefix, Guide, Guides, NoRepeat, Require
+from regard.decoding.hypothesis import Hypothesis
+from regard.decoding.lookahead import lookahead
+from regard.decoding.penalties import gnmt
+from regard.decoding.sampling import Drawing, sample
+from regard.errors import DecodingError
+from regard.symbols import EOS
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one target must and must not have in it, and how it begins, as tokens."""
+
+    require: tuple[tuple[int, ...], ...] = ()
+    forbid: tuple[tuple[int, ...], ...] = ()
+    prefix: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A source without its EOS, what is wished of its target, and the seed of its draws."""
+
+    source: Sequence[int]
+    wish: Wish = Wish()
+    seed: int = 0
+
+
+def length_limit(source_length: int) -> int:
+    """How many tokens a translation may have: twice the source's and twenty more."""
+    return 2 * source_length + 20
+
+
+@torch.inference_mode()
+def search(
+    model: Seq2Seq, sentences: Sequence[Sentence], config: SearchConfig, *, top_beams: int, with_attention: bool
+) -> list[list[Hypothesis]]:
+    """For each sentence at least one hypothesis and at most `top_beams`, best first; for mbr all its samples.
+
+    Raises DecodingError where a search is asked for what it cannot do.
+    """
+    device = next(model.parameters()).device
+    memory = model.encode(pad([list(one.source) for one in sentences], last=EOS).to(device))
+    limits = [length_limit(len(one.source)) for one in sentences]
+    guide = _guide(config, [one.wish for one in sentences])
+    if config.strategy == "beam":
+        return _beam(model, memory, limits, config, guide=guide, top_beams=top_beams, with_attention=with_attention)
+    if guide is not None:
+        raise DecodingError(
+            f"the strategy {config.strategy!r} knows no constraints, coverage penalty or no_repeat",
+            fix="leave them out, or take the strategy beam",
+        )
+    penalty, decoder = gnmt(config.length_penalty), model.decoder
+    if config.strategy == "lookahead":
+        depth, width = config.lookahead_depth, config.lookahead_width
+        ones = lookahead(
+            decoder, memory, limits, depth=depth, width=width, penalty=penalty, with_attention=with_attention
+        )
+        return [[one] for one in ones]
+    if config.strategy == "diverse":
+        found = diverse_beam_search(
+            decoder,
+            memory,
+            limits,
+            beam_size=config.beam_size,
+            groups=config.groups,
+            strength=config.diversity,
+            penalty=penalty,
+            with_attention=with_attention,
+        )
+        return [some[:top_beams] for some in found]
+    drawing = Drawing(config.temperature, config.top_k, config.top_p)
+    samples = config.samples if config.strategy == "mbr" else top_beams
+    seeds = [one.seed for one in sentences]
+    return sample(decoder, memory, limits, samples=samples, drawing=drawing, seeds=seeds, with_attention=with_attention)
+
+
+def _beam(
+    model: Seq2Seq,
+    memory: Memory,
+    limits: Sequence[int],
+    config: SearchConfig,
+    *,
+    guide: Guide | None,
+    top_beams: int,
+    with_attention: bool,
+) -> list[list[Hypothesis]]:
+    penalty = gnmt(config.length_penalty)
+    if config.beam_size == 1 and guide is None:
+        ones = greedy(model.decoder, memory, limits, penalty=penalty, with_attention=with_attention)
+        return [[one] for one in ones]
+    return beam_search(
+        model.decoder,
+        memory,
+        limits,
+        beam_size=config.beam_size,
+        top_beams=top_beams,
+        penalty=penalty,
+        guide=guide,
+        with_attention=with_attention,
+    )
+
+
+def _guide(config: SearchConfig, wishes: Sequence[Wish]) -> Guide | None:
+    guides: list[Guide] = []
+    if any(wish.prefix for wish in wishes):
+        guides.append(ForcedPrefix([wish.prefix for wish in wishes]))
+    if any(wish.forbid for wish in wishes):
+        guides.append(Forbid([wish.forbid for wish in wishes]))
+    if any(wish.require for wish in wishes):
+        guides.append(Require([wish.require for wish in wishes]))
+    if config.no_repeat:
+        guides.append(NoRepeat(config.no_repeat))
+    if config.coverage_penalty:
+        guides.append(Coverage(config.coverage_penalty))
+    return Guides(guides) if guides else None

@@ -1,0 +1,50 @@
+"""`regard export` and `regard import` on the command line; what they write is compared in tests/unit/exchange."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.helpers import call, refused
+from tests.unit.exchange.models import LINES, taught
+
+from regard.checkpoint import save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def subwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a Transformer with SentencePiece tokenizers."""
+    folder = tmp_path_factory.mktemp("subwords") / "checkpoint"
+    save_checkpoint(folder, taught("transformer2017"))
+    return folder
+
+
+def test_out_to_marian_and_in_again_it_translates_as_before(subwords: Path, tmp_path: Path) -> None:
+    out = call("export", subwords, "--to", "marian", tmp_path / "marian")
+    assert out.code == 0, out.err
+    assert f"MarianMTModel.from_pretrained('{tmp_path / 'marian'}')" in out.err
+    back = call("import", "marian", tmp_path / "marian", "--out", tmp_path / "run")
+    assert back.code == 0, back.err
+    assert f"regard translate {tmp_path / 'run'}" in back.err
+    text = "\n".join(LINES).encode()
+    before = call("translate", subwords, "--beam-size", "1", stdin=text)
+    after = call("translate", tmp_path / "run", "--beam-size", "1", stdin=text)
+    assert after.out == before.out
+    assert len(set(before.out.splitlines())) > len(LINES) / 2
+
+
+def test_out_to_ctranslate2_of_a_run_of_characters(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2")
+    out = call("export", run, "--to", "ctranslate2", tmp_path / "fast")
+    assert out.code == 0, out.err
+    assert "ctranslate2.Translator(" in out.err
+    assert {path.name for path in (tmp_path / "fast").iterdir()} >= {"model.bin", "config.json", "tokenizer.json"}
+
+
+def test_errors_are_told(run: Path, tmp_path: Path) -> None:
+    refused(call("export", run, "--to", "marian", tmp_path / "out"), "of the kind character", "unigram")
+    refused(call("export", tmp_path / "none", "--to", "marian", tmp_path / "out"), "there is no such folder")
+    refused(call("export", run, "--to", "ctranslate2", run), "something already")
+    refused(call("export", run, "--to", "onnx", tmp_path / "out"), "marian", "ctranslate2", code=2)
+    refused(call("import", "marian", tmp_path, "--out", tmp_path / "run"), "config.json: the file is not there")
+    refused(call("import", "marian", tmp_path / "none", "--out", tmp_path / "run"), "there is no such folder")

@@ -1,0 +1,181 @@
+"""`regard translate` with what bends, marks and repeats a search."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.helpers import Files, call, recipe, refused, write_lines
+
+import regard
+from regard import workers
+from regard.config import override_config
+from regard.errors import DecodingError
+from regard.models import ARCHITECTURES
+from regard.translator import Constraints, Translator
+
+
+def lines_of(out: bytes) -> list[str]:
+    return out.decode().split("\n")[:-1]
+
+
+def said(run: Path, lines: list[str], *options: str | Path) -> list[str]:
+    finished = call("translate", run, *options, stdin="".join(f"{line}\n" for line in lines).encode())
+    assert finished.code == 0, finished.err
+    return lines_of(finished.out)
+
+
+def test_keys_of_search_are_those_of_python(run: Path, translator: Translator, files: Files) -> None:
+    lines = files.test[:12]
+    for options in (
+        {"strategy": "lookahead", "lookahead_depth": 2, "lookahead_width": 2},
+        {"strategy": "diverse", "groups": 2, "diversity": 1.5},
+        {"strategy": "sample", "temperature": 0.7, "top_k": 5, "seed": 3},
+        {"strategy": "mbr", "samples": 4},
+        {"no_repeat": 2, "coverage_penalty": 0.2},
+    ):
+        flags = [part for key, value in options.items() for part in ("--search", f"{key}={value}")]
+        expected = [found[0].text for found in translator.translate(lines, **options)]
+        assert said(run, lines, *flags) == expected
+        assert len(expected) == len(lines)
+
+
+def test_draws_depend_on_the_line_and_the_seed_alone(translator: Translator, files: Files) -> None:
+    lines = files.test[:20]
+    options = {"strategy": "sample", "top_beams": 3, "temperature": 2.0}
+
+    def drawn(**others: int) -> list[list[str]]:
+        return [[one.text for one in found] for found in translator.translate(lines, **options, **others)]
+
+    first = drawn()
+    assert drawn(batch_size=1) == drawn(batch_size=7) == first
+    assert drawn(seed=2) != first
+    assert any(len({*texts}) > 1 for texts in first)
+
+
+def test_constraints_hold_line_by_line(run: Path, tmp_path: Path) -> None:
+    lines = ["1234", "", "567", "98 76", "4321"]
+    wishes = [{"require": ["77"]}, None, {"forbid": ["6"]}, {"prefix": "6"}, {"require": ["9"], "forbid": ["1"]}]
+    path = tmp_path / "wishes"
+    path.write_text("".join("\n" if wish is None else json.dumps(wish) + "\n" for wish in wishes))
+    free, found = said(run, lines), said(run, lines, "--constraints", path)
+    assert found[1] == ""
+    assert "77" in found[0]
+    assert "6" not in found[2] and "6" in free[2]
+    assert found[3].startswith("6")
+    assert "9" in found[4] and "1" not in found[4]
+    path.write_text("\n" * 5)
+    assert said(run, lines, "--constraints", path) == free
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("{\n", ":1: this is not JSON"),
+        ("\n[]\n", ":2: this is no object"),
+        ('{"needs": ["a"]}\n', ":1: this is no object with these keys"),
+        ('{"require": "a"}\n', ":1: a phrase is not text"),
+        ('{"prefix": 3}\n', ":1: a phrase is not text"),
+        ("\n", "constraints for 1 lines"),
+    ],
+)
+def test_constraints_that_cannot_be_read(run: Path, tmp_path: Path, content: str, what: str) -> None:
+    path = tmp_path / "wishes"
+    path.write_text(content)
+    refused(call("translate", run, "--constraints", path, stdin=b"12\n34\n"), what)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (["--search", "beam=3"], "there is no key `beam`"),
+        (["--search", "no_repeat"], "is not KEY=VALUE"),
+        (["--search", "no_repeat=many"], "no_repeat"),
+        (["--search", "strategy=astar"], "strategy"),
+        (["--search", "strategy=diverse", "--search", "groups=3", "--beam-size", "4"], "must divide"),
+        (["--search", "strategy=sample", "--search", "no_repeat=2"], "knows no constraints"),
+        (["--search", "strategy=lookahead", "--top-beams", "2"], "top_beams is 2"),
+        (["--fallback", "beamsize=9"], "there is no key"),
+        (["--precision", "int4"], "there is no precision"),
+    ],
+)
+def test_options_that_do_not_go(run: Path, options: list[str], what: str) -> None:
+    refused(call("translate", run, *options, stdin=b"12\n"), what)
+
+
+def test_what_looks_degenerate_is_reported_and_searched_again(run: Path, tmp_path: Path) -> None:
+    lines = ["1234", "5" * 30, "", "321", "12 " * 12]
+    report = tmp_path / "report"
+    finished = call("translate", run, "--report", report, stdin="".join(f"{line}\n" for line in lines).encode())
+    assert finished.code == 0
+    plain = lines_of(finished.out)
+    marked = [json.loads(line) for line in report.read_text().splitlines()]
+    assert 2 in [one["line"] for one in marked]  # the same digit again and again, as it should be
+    for one in marked:
+        assert one["marks"]
+        assert one["source"] == lines[one["line"] - 1].strip()
+        assert one["translation"] == plain[one["line"] - 1]
+    assert f"{len(marked)} lines look degenerate" in finished.err
+    again = said(run, lines, "--fallback", "no_repeat=2", "--fallback", "beam_size=3")
+    unmarked = [place for place in range(len(lines)) if place + 1 not in [one["line"] for one in marked]]
+    assert [again[place] for place in unmarked] == [plain[place] for place in unmarked]
+    assert again[1] != plain[1]
+
+
+def test_8_bits_say_nearly_the_same(run: Path, files: Files) -> None:
+    exact, rounded = said(run, files.test), said(run, files.test, "--precision", "int8")
+    same = sum(one == other for one, other in zip(exact, rounded, strict=True))
+    assert same > 0.8 * len(exact)
+
+
+def test_an_ensemble_of_a_run_with_itself_is_the_run(run: Path, files: Files) -> None:
+    assert said(run, files.test[:20], "--ensemble", run) == said(run, files.test[:20])
+
+
+def test_an_ensemble_of_two_architectures(run: Path, files: Files, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    config = recipe(files, max_steps=2, checkpoint_every=1)
+    regard.train(override_config(config, ["model.architecture=cho2014"], ARCHITECTURES), other)
+    both = regard.Translator.load_ensemble([run, other], "cpu")
+    assert len(both.translate(files.test[:5])) == 5
+
+
+def test_an_ensemble_needs_one_vocabulary(run: Path, tmp_path: Path) -> None:
+    write_lines(tmp_path / "a", ["ab " * number for number in range(1, 40)])
+    write_lines(tmp_path / "b", ["xy " * number for number in range(1, 40)])
+    sets = ["train.max_steps=1", "tokenizer.kind=character", "model.preset=tiny", "train.tokens_per_batch=64"]
+    flags = [part for one in sets for part in ("--set", one)]
+    done = call("train", "--source", tmp_path / "a", "--target", tmp_path / "b", "--out", tmp_path / "run", *flags)
+    assert done.code == 0, done.err
+    refused(call("translate", run, "--ensemble", tmp_path / "run", stdin=b"12\n"), "its tokenizers are others")
+
+
+def test_python_says_what_is_wrong_at_once(translator: Translator) -> None:
+    with pytest.raises(DecodingError, match="beam_size"):
+        translator.stream([], beam_size=0)
+    with pytest.raises(DecodingError, match="more lines"):
+        translator.translate(["1", "2"], constraints=[Constraints()])
+
+
+def test_several_workers_say_what_one_says(run: Path, files: Files, tmp_path: Path) -> None:
+    lines = [*files.test, "", "1"] * 9  # more than a worker is given at a time
+    wishes = tmp_path / "wishes"
+    wishes.write_text("".join('{"forbid": ["1"]}\n' if number % 5 == 0 else "\n" for number in range(len(lines))))
+    options = ("--search", "strategy=sample", "--search", "top_k=3")
+    assert said(run, lines, "--workers", "2", *options) == said(run, lines, "--workers", "1", *options)
+    assert said(run, lines, "--workers", "2", "--constraints", wishes) == said(run, lines, "--constraints", wishes)
+
+
+def test_what_is_wrong_in_a_worker_is_told(run: Path) -> None:
+    refused(call("translate", run, "--workers", "2", "--top-beams", "9", stdin=b"12\n"), "top_beams is 9")
+
+
+def test_a_worker_that_is_lost_is_told(run: Path) -> None:
+    with pytest.raises(DecodingError, match="ended before its work did"):
+        list(workers.stream(_die, ["1"], 2))
+
+
+def _die() -> Translator:
+    os._exit(3)
