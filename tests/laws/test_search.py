@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from tests.doubles import Prefix, brute_force, start_with_bos
+from tests.doubles import Prefix, as_batch, brute_force, start_with_bos
 from tests.laws.conftest import Build
 from torch import Tensor
 
 from regard.contract import Seq2Seq
 from regard.decoding.beam import beam_search
+from regard.decoding.diverse import diverse_beam_search
 from regard.decoding.ensemble import ensemble
+from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import gnmt
+from regard.decoding.lookahead import lookahead
+from regard.decoding.penalties import gnmt, none
+from regard.decoding.sampling import Drawing, sample
 from regard.decoding.scoring import forced_scores
-from regard.symbols import BOS, PAD
+from regard.symbols import BOS, EOS, PAD
 
 LIMITS = [9, 4, 7, 12]
 
@@ -63,6 +69,108 @@ def test_a_wide_beam_is_brute_force(build: Build, sources: Tensor, alpha: float)
         best = brute_force(row, limit, penalty)[:5]
         assert [one.tokens for one in hypotheses] == [tokens for _, _, tokens in best]
         assert [one.score for one in hypotheses] == pytest.approx([score for score, _, _ in best])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_exact_search_is_a_wide_beam_and_never_worse_than_a_narrow_one(
+    build: Build, sources: Tensor, alpha: float
+) -> None:
+    model, limits, penalty = build(6), [4] * len(sources), gnmt(alpha)
+    memory = model.encode(sources)
+    first = greedy(model.decoder, memory, limits, penalty=penalty)
+    wide = beam_search(model.decoder, memory, limits, beam_size=40, penalty=penalty)
+    for max_steps in (5, 1000):
+        found = exact_search(model.decoder, memory, limits, penalty=penalty, found=first, max_steps=max_steps)
+        for one, given, (best,) in zip(found, first, wide, strict=True):
+            assert one.hypothesis.score >= given.score or not given.finished
+            if one.proved:
+                assert (one.hypothesis.tokens, one.hypothesis.finished) == (best.tokens, best.finished)
+                assert one.hypothesis.score == pytest.approx(best.score, rel=1e-9)
+    assert all(one.proved for one in found)
+
+
+def test_looking_one_step_ahead_is_greedy_search_and_all_steps_a_wide_beam(build: Build, sources: Tensor) -> None:
+    model, limit = build(6), 4
+    memory, limits = model.encode(sources), [limit] * len(sources)
+    near, far = (
+        lookahead(model.decoder, memory, limits, depth=depth, width=4, penalty=none, with_attention=True)
+        for depth in (1, limit)
+    )
+    assert_same(near, greedy(model.decoder, memory, limits, penalty=none, with_attention=True))
+    every = beam_search(model.decoder, memory, limits, beam_size=300, top_beams=300, penalty=none, with_attention=True)
+    best = [max(found, key=lambda one: one.log_probability) for found in every]
+    assert_same(far, best)
+
+
+def test_one_group_of_a_diverse_beam_is_beam_search(model: Seq2Seq, sources: Tensor) -> None:
+    found = diverse_beam_search(
+        model.decoder,
+        model.encode(sources),
+        LIMITS,
+        beam_size=3,
+        groups=1,
+        strength=1.0,
+        penalty=gnmt(0.6),
+        with_attention=True,
+    )
+    for some, others in zip(found, search(model, sources, LIMITS), strict=True):
+        assert_same(some, others)
+
+
+def sampled(model: Seq2Seq, sources: Tensor, rows: list[int]) -> list[list[Hypothesis]]:
+    limits = [LIMITS[row] for row in rows]
+    return sample(
+        model.decoder,
+        model.encode(sources),
+        limits,
+        samples=3,
+        drawing=Drawing(temperature=1.5, top_k=5),
+        seeds=rows,
+        with_attention=True,
+    )
+
+
+def looked_ahead(model: Seq2Seq, sources: Tensor, rows: list[int]) -> list[list[Hypothesis]]:
+    limits = [LIMITS[row] for row in rows]
+    found = lookahead(
+        model.decoder, model.encode(sources), limits, depth=3, width=2, penalty=gnmt(0.6), with_attention=True
+    )
+    return [[one] for one in found]
+
+
+def diverse(model: Seq2Seq, sources: Tensor, rows: list[int]) -> list[list[Hypothesis]]:
+    return diverse_beam_search(
+        model.decoder,
+        model.encode(sources),
+        [LIMITS[row] for row in rows],
+        beam_size=4,
+        groups=2,
+        strength=1.0,
+        penalty=gnmt(0.6),
+        with_attention=True,
+    )
+
+
+@pytest.mark.parametrize("find", [sampled, looked_ahead, diverse])
+def test_every_search_finds_in_company_what_it_finds_alone_and_says_its_log_probability(
+    model: Seq2Seq, sources: Tensor, find: Callable[[Seq2Seq, Tensor, list[int]], list[list[Hypothesis]]]
+) -> None:
+    together = find(model, sources, [0, 1, 2, 3])
+    for row in (2, 3):
+        own = sources[row : row + 1, : int(sources[row].ne(PAD).sum())]
+        assert_same(find(model, own, [row])[0], together[row])
+    wholes = [
+        (row, one, (*one.tokens, EOS) if one.finished else one.tokens)
+        for row, found in enumerate(together)
+        for one in found
+    ]
+    scores = forced_scores(
+        model,
+        sources[[row for row, _, _ in wholes]],
+        as_batch([(BOS, *tokens[:-1]) for _, _, tokens in wholes]),
+        as_batch([tokens for _, _, tokens in wholes]),
+    )
+    assert [one.log_probability for _, one, _ in wholes] == pytest.approx(scores.tolist())
 
 
 def test_a_hypothesis_has_the_log_probability_that_the_model_gives_it(model: Seq2Seq, sources: Tensor) -> None:
