@@ -13,9 +13,10 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from regard.checkpoint import Checkpoint
+from regard.contract import Seq2Seq
 from regard.errors import CheckpointError, ConfigError
 from regard.exchange.folder import new_folder
 from regard.exchange.pieces import plain_text_model, written_forms
@@ -54,7 +55,7 @@ def export_ctranslate2(checkpoint: Checkpoint, place: Path) -> str:
     spec.decoder.projection.bias = _output_bias(state, tokenizers.target.size)
     spec.register_source_vocabulary(written_forms(tokenizers.source, "source"))
     spec.register_target_vocabulary(written_forms(tokenizers.target, "target"))
-    _configure(spec.config, epsilon=1e-6 if isinstance(config, modern.Config) else 1e-5)
+    _configure(spec.config, checkpoint.model)
     with new_folder(place) as folder:
         spec.validate()
         spec.optimize()
@@ -73,11 +74,11 @@ def _specs() -> ModuleType:
     return specs
 
 
-def _configure(config: Any, epsilon: float) -> None:
+def _configure(config: Any, model: Seq2Seq) -> None:
     config.bos_token, config.eos_token, config.unk_token = SPECIAL[BOS], SPECIAL[EOS], SPECIAL[UNK]
     config.decoder_start_token = SPECIAL[BOS]
     config.add_source_eos = True
-    config.layer_norm_epsilon = epsilon
+    config.layer_norm_epsilon = next(norm.eps for norm in model.modules() if isinstance(norm, nn.LayerNorm))
 
 
 def _output_bias(state: Weights, size: int) -> Tensor:
