@@ -6,9 +6,10 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
+from regard.nn import fixed as making
 from regard.nn import int8
 from regard.nn.fixed import fixed
 from regard.nn.int8 import Int8Linear
@@ -22,7 +23,10 @@ def test_it_is_the_same_model_and_shares_its_weights(model: Seq2Seq, sources: Te
 
 
 @pytest.mark.skipif(not int8.available(), reason="needs oneDNN's 8-bit products")
-def test_in_8_bits_it_is_near_and_the_model_stays(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+def test_in_8_bits_it_is_near_and_the_model_stays(
+    model: Seq2Seq, sources: Tensor, targets: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "LEAST", 1)
     model = model.float()
     before = copy.deepcopy(model.state_dict())
     exact = model(sources, targets)
@@ -33,3 +37,9 @@ def test_in_8_bits_it_is_near_and_the_model_stays(model: Seq2Seq, sources: Tenso
     assert not found.equal(exact)
     assert all(torch.equal(now, before[name]) for name, now in model.state_dict().items())
     assert model(sources, targets).equal(exact)
+
+
+@pytest.mark.skipif(not int8.available(), reason="needs oneDNN's 8-bit products")
+def test_a_small_matrix_is_left_as_it_is() -> None:
+    ready = fixed(nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 4096)), int8=True)
+    assert [type(layer) for layer in ready] == [nn.Linear, Int8Linear]

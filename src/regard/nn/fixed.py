@@ -12,12 +12,14 @@ from regard.nn.convolution import WeightNormLinear
 from regard.nn.int8 import Int8Linear
 from regard.nn.tied import TiedLinear
 
+LEAST = 2**17  # weights of a matrix that is worth rounding: a smaller one's product takes less than rounding its input
+
 M = TypeVar("M", bound=nn.Module)
 
 
 @torch.no_grad()
 def fixed(model: M, *, int8: bool = False) -> M:
-    """The same model with the same weights, to be used and not to be trained; with int8, its matrices in 8 bits.
+    """The same model with the same weights, to be used and not to be trained; with int8, its large matrices in 8 bits.
 
     Other weights are shared with the model that was given, which stays as it is. Embeddings, norms and the inside
     of torch.nn.LSTM are in floating point always. Raises ConfigError where there are no 8-bit kernels.
@@ -34,7 +36,7 @@ def fixed(model: M, *, int8: bool = False) -> M:
 def _fixed(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.Module:
     weight: Tensor = layer.weight() if isinstance(layer, WeightNormLinear) else layer.weight
     bias = None if isinstance(layer, TiedLinear) else layer.bias
-    if int8:
+    if int8 and weight.numel() >= LEAST:
         return Int8Linear(weight, bias)
     if not isinstance(layer, WeightNormLinear):
         return layer
