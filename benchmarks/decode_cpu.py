@@ -4,8 +4,10 @@
 
 RUN is a run of transformer2017 with a joint SentencePiece vocabulary. It is exported to both formats. Each
 measurement is a process of its own, which loads the model, warms up on some sentences, translates the
-others from text to text, and tells seconds, peak memory and what it said; rounds alternate between the systems, and the
-table has medians. Needs ctranslate2 and transformers (pip install -e '.[dev]').
+others from text to text, and tells seconds, peak memory and what it said; rounds alternate between the
+systems, and the table has medians. With several threads, regard has as many worker processes, whose start
+counts, and CTranslate2 as many translators of one thread; Hugging Face has the threads, and so have all with
+one sentence at a time. Needs ctranslate2 and transformers: pip install -e '.[dev]'
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +36,13 @@ MOST_NEW = 150  # tokens
 Translate = Callable[[Sequence[str]], list[str]]
 
 
-def regard_system(run: Path, precision: str, beam: int, batch: int) -> Translate:
+def regard_system(run: Path, precision: str, beam: int, batch: int, threads: int) -> Translate:
+    from regard import workers
     from regard.translator import Translator
 
+    if threads > 1 and batch > 1:
+        load = partial(Translator.load, run, "cpu", precision)
+        return lambda lines: [found[0].text for found in workers.stream(load, lines, threads, beam_size=beam)]
     translator = Translator.load(run, "cpu", precision)  # type: ignore[arg-type]
 
     def translate(lines: Sequence[str]) -> list[str]:
@@ -50,7 +57,10 @@ def ctranslate2_system(folder: Path, precision: str, beam: int, batch: int, thre
     import ctranslate2
     import sentencepiece
 
-    model = ctranslate2.Translator(str(folder), device="cpu", compute_type=precision, intra_threads=threads)
+    inter, intra = (threads, 1) if batch > 1 else (1, threads)
+    model = ctranslate2.Translator(
+        str(folder), device="cpu", compute_type=precision, inter_threads=inter, intra_threads=intra
+    )
     source, target = (
         sentencepiece.SentencePieceProcessor(str(folder / f"{side}.spm")) for side in ("source", "target")
     )
@@ -103,7 +113,7 @@ def work(arguments: argparse.Namespace) -> None:
     name, precision = arguments.system.split()
     beam, batch = MODES[arguments.mode]
     makers: dict[str, Callable[[], Translate]] = {
-        "regard": lambda: regard_system(arguments.run, precision, beam, batch),
+        "regard": lambda: regard_system(arguments.run, precision, beam, batch, arguments.threads),
         "ctranslate2": lambda: ctranslate2_system(
             arguments.exports / "ctranslate2", precision, beam, batch, arguments.threads, arguments.alpha
         ),
