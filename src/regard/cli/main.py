@@ -30,7 +30,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Sentences decoded together.")]
 BeamSize = Annotated[int | None, typer.Option(min=1, help="Beam; 1 is greedy. Default: the recipe's.")]
 Precision = Annotated[str, typer.Option(help="float32, or int8 on a CPU.")]
-Search = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of the recipe's search table, with another value.")]
+Search = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Other than in the recipe: search.KEY.")]
 LengthPenalty = Annotated[float | None, typer.Option(min=0.0, help="GNMT's alpha. Default: the recipe's.")]
 
 
