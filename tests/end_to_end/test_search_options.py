@@ -11,10 +11,10 @@ from tests.end_to_end.helpers import Files, call, recipe, refused, write_lines
 
 import regard
 from regard import workers
-from regard.config import override_config
+from regard.config import SearchConfig, override_config
 from regard.errors import DecodingError
 from regard.models import ARCHITECTURES
-from regard.translator import Constraints, Translator
+from regard.translator import Constraints, SearchOptions, Translator
 
 
 def lines_of(out: bytes) -> list[str]:
@@ -180,3 +180,24 @@ def test_a_worker_that_is_lost_is_told(run: Path) -> None:
 
 def _die() -> Translator:
     os._exit(3)
+
+
+def test_the_options_are_the_keys_of_the_recipe() -> None:
+    assert [*SearchOptions.__annotations__] == [*SearchConfig.model_fields]
+
+
+@pytest.mark.parametrize(
+    ("options", "said_of_it"),
+    [
+        (["--constraints", "no-such-file"], "no-such-file"),
+        (["--workers", "2", "--top-beams", "9"], "top_beams"),
+        (["--search", "strategy=mbr", "--search", "no_repeat=2"], "knows no constraints"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_file_is_written_over(
+    run: Path, tmp_path: Path, options: list[str], said_of_it: str
+) -> None:
+    old = tmp_path / "old"
+    old.write_text("kept")
+    refused(call("translate", run, "--output", old, *options, stdin=b"12\n"), said_of_it)
+    assert old.read_text() == "kept"

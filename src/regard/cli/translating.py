@@ -70,6 +70,7 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
     refuse_same([job.input, wanted.constraints], [job.output, written.alignments, written.report])
     lines, sources = tee(input_lines(job.input))  # the second is never further behind than some chunks
     found = _found(job, wanted, lines, with_attention=written.alignments is not None)
+    found = chain(list(islice(found, 1)), found)  # what is wrong from the start is told before a file is written over
     marked: Counter[str] = Counter()
     with ExitStack() as stack:
         write = stack.enter_context(output(job.output))
@@ -120,8 +121,8 @@ def _report(write: Write, number: int, source: str, best: Translation) -> None:
 
 
 def _constraints(path: Path) -> Iterator[Constraints]:
-    for number, line in enumerate(input_lines(path), start=1):
-        yield _constraint(line, f"{path}:{number}") if line.strip() else Constraints()
+    lines = enumerate(input_lines(path), start=1)  # a file that cannot be read is told now
+    return (_constraint(line, f"{path}:{number}") if line.strip() else Constraints() for number, line in lines)
 
 
 def _constraint(line: str, where: str) -> Constraints:
