@@ -11,6 +11,7 @@ from torch import Tensor
 from regard.contract import Memory
 from regard.decoding.guide import Guide, Written
 from regard.errors import DecodingError
+from regard.nn import native
 from regard.symbols import EOS
 
 DROP_SHARE = 8  # the finished are dropped, which moves all that is kept, once they are an eighth of a batch
@@ -43,16 +44,21 @@ def best_tokens(logits: Tensor, count: int, step: int) -> tuple[Tensor, Tensor]:
     are never among them. The logits are used up. Raises DecodingError, naming the step, where a row has no number
     for its best.
     """
+    count = min(count, logits.shape[1] - EOS)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    never = logits[:, :EOS].logsumexp(1, keepdim=True)  # PAD and BOS are the ids before EOS
-    logits[:, :EOS] = -math.inf
-    values, ids = largest(logits, min(count, logits.shape[1] - EOS))
-    best = values[:, :1].clone()
-    rest = logits.sub_(best).exp_().sum(1, keepdim=True).log_().add_(best)
-    values -= torch.logaddexp(rest, never)
+    values, ids = native.best_tokens(logits, EOS, count) if native.suits(logits) else _best_tokens(logits, count)
     if not values[:, 0].isfinite().all():
         raise _not_numbers(step)
     return values, ids
+
+
+def _best_tokens(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    never = logits[:, :EOS].logsumexp(1, keepdim=True)  # PAD and BOS are the ids before EOS
+    logits[:, :EOS] = -math.inf
+    values, ids = largest(logits, count)
+    best = values[:, :1].clone()
+    rest = logits.sub_(best).exp_().sum(1, keepdim=True).log_().add_(best)
+    return values.sub_(torch.logaddexp(rest, never)), ids
 
 
 def log_probabilities(logits: Tensor, step: int) -> Tensor:

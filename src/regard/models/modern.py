@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -30,19 +30,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, Vocabularies
 from regard.nn.dropout import Dropout
-from regard.nn.multihead import (
-    KeysValues,
-    Past,
-    Source,
-    SourceKeysValues,
-    attend,
-    rows_see,
-    see_own,
-    split,
-    tidy,
-)
+from regard.nn.multihead import attend, split
+from regard.nn.past import AttentionState, Kept, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.rotary import RotaryPositions
 from regard.nn.ssru import SSRU
 from regard.nn.tied import TiedLinear
@@ -116,19 +107,6 @@ class GatedFeedForward(nn.Module):
         """(N, T, D) to (N, T, D)."""
         out: Tensor = self.output(F.silu(self.gate(x)) * self.input(x))
         return out
-
-
-Kept = KeysValues | Tensor  # of self-attention, or an SSRU's state (N, D)
-
-
-@dataclass(frozen=True)
-class ModernState(State):
-    """The target so far, `length` tokens of it, as what each layer keeps; `seen` (N, L) tells whose slots are whose."""
-
-    source: Source
-    past: tuple[Kept, ...]
-    seen: Tensor
-    length: int
 
 
 class SelfAttention(nn.Module):
@@ -298,7 +276,7 @@ class ModernEncoder(Encoder):
         return Memory(keys=x, values=x, mask=mask)
 
 
-class ModernDecoder(Decoder[ModernState]):
+class ModernDecoder(Decoder[AttentionState]):
     """Layers over the target so far, and a norm; the output layer is the target's embedding."""
 
     def __init__(self, config: Config, table: nn.Embedding) -> None:
@@ -317,22 +295,19 @@ class ModernDecoder(Decoder[ModernState]):
         layers = tuple(layer.source_attention.project(memory.values) for layer in self._decoder_layers())
         return Source(memory.mask, layers)
 
-    def init_state(self, memory: Memory) -> ModernState:
+    def init_state(self, memory: Memory) -> AttentionState:
         """No target yet; the source's keys and values for every layer."""
         past = tuple(layer.begin(memory) for layer in self._decoder_layers())
-        return ModernState(self._source(memory), past, memory.mask[:, :0], length=0)
+        return AttentionState.start(self._source(memory), past)
 
-    def advance(self, tokens: Tensor, state: ModernState, *, with_attention: bool = False) -> Advance[ModernState]:
+    def advance(
+        self, tokens: Tensor, state: AttentionState, *, with_attention: bool = False
+    ) -> Advance[AttentionState]:
         """Attention is the mean over the layers and heads of attention to the source."""
-        sentences = len(state.source.mask)
-        length = state.length + 1
-        seen = see_own(state.seen, sentences)
-        behind = rows_see(seen, sentences, length)
-        pasts = [Past(kept, behind) if isinstance(kept, KeysValues) else kept for kept in state.past]
-        rows = tokens.view(sentences, -1)
+        after, pasts = state.pasts()
+        rows = tokens.view(len(state.source.mask), -1)
         x, past, attention = self._run(rows, state.source, pasts, state.length, with_attention)
-        past, seen = tidy(past, seen, sentences, length)
-        after = ModernState(state.source, past, seen, length)
+        after = replace(after, past=past)
         return Advance(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -26,18 +26,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, Vocabularies
 from regard.nn.dropout import Dropout
-from regard.nn.multihead import (
-    KeysValues,
-    MultiHeadAttention,
-    Past,
-    Source,
-    SourceKeysValues,
-    rows_see,
-    see_own,
-    tidy,
-)
+from regard.nn.multihead import MultiHeadAttention
+from regard.nn.past import AttentionState, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.position import SinusoidPositions
 from regard.nn.tied import TiedLinear
 from regard.symbols import PAD
@@ -90,7 +82,7 @@ class FeedForward(nn.Sequential):
     """Equation 2, at each position apart: (N, T, D) to (N, T, D)."""
 
     def __init__(self, config: Config) -> None:
-        between = nn.SiLU() if config.activation == "silu" else nn.ReLU()
+        between = nn.SiLU() if config.activation == "silu" else nn.ReLU(inplace=True)
         super().__init__(nn.Linear(config.d_model, config.ff), between, nn.Linear(config.ff, config.d_model))
 
 
@@ -127,16 +119,6 @@ class EncoderLayer(nn.Module):
         x = self.attention_norm(x + self.dropout(attended))
         out: Tensor = self.ff_norm(x + self.dropout(self.ff(x)))
         return out
-
-
-@dataclass(frozen=True)
-class TransformerState(State):
-    """The target so far, `length` tokens of it, as keys and values per layer; `seen` (N, L) tells whose are whose."""
-
-    source: Source
-    past: tuple[KeysValues, ...]
-    seen: Tensor
-    length: int
 
 
 class DecoderLayer(nn.Module):
@@ -187,7 +169,7 @@ class TransformerEncoder(Encoder):
         return Memory(keys=x, values=x, mask=mask)
 
 
-class TransformerDecoder(Decoder[TransformerState]):
+class TransformerDecoder(Decoder[AttentionState]):
     """N layers over the target so far; the output layer is the target's embedding."""
 
     def __init__(self, config: Config, table: nn.Embedding) -> None:
@@ -205,26 +187,21 @@ class TransformerDecoder(Decoder[TransformerState]):
     def _decoder_layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
-    def init_state(self, memory: Memory) -> TransformerState:
+    def init_state(self, memory: Memory) -> AttentionState:
         """No target yet; the source's keys and values for every layer."""
         source = self._source(memory)
         none_yet = source.layers[0].keys[:, :0]  # (B, 0, H, D/H)
-        past = tuple(KeysValues(none_yet, none_yet) for _ in self.layers)
-        return TransformerState(source, past, memory.mask[:, :0], length=0)
+        return AttentionState.start(source, tuple(KeysValues(none_yet, none_yet) for _ in self.layers))
 
     def advance(
-        self, tokens: Tensor, state: TransformerState, *, with_attention: bool = False
-    ) -> Advance[TransformerState]:
+        self, tokens: Tensor, state: AttentionState, *, with_attention: bool = False
+    ) -> Advance[AttentionState]:
         """Attention is the mean over the layers and heads of attention to the source."""
-        sentences = len(state.source.mask)
         x = self.embedding(tokens.unsqueeze(1), start=state.length)
-        x = x.view(sentences, -1, x.size(-1))  # (B, rows of a sentence, D)
-        seen = see_own(state.seen, sentences)
-        length = state.length + 1
-        pasts = [Past(layer, rows_see(seen, sentences, length)) for layer in state.past]
+        x = x.view(len(state.source.mask), -1, x.size(-1))  # (B, rows of a sentence, D)
+        after, pasts = state.pasts()
         x, past, attention = self._run(x, state.source, pasts, with_attention)
-        past, seen = tidy(past, seen, sentences, length)
-        after = TransformerState(state.source, past, seen, length)
+        after = replace(after, past=past)
         return Advance(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
@@ -233,12 +210,13 @@ class TransformerDecoder(Decoder[TransformerState]):
         return Output(x, attention)
 
     def _run(
-        self, x: Tensor, source: Source, pasts: Sequence[Past] | None, with_attention: bool
+        self, x: Tensor, source: Source, pasts: Sequence[Past | Tensor] | None, with_attention: bool
     ) -> tuple[Tensor, tuple[KeysValues, ...], Tensor | None]:
         kept: list[KeysValues] = []
         weights: list[Tensor] = []
         for index, layer in enumerate(self._decoder_layers()):
             past = None if pasts is None else pasts[index]
+            assert not isinstance(past, Tensor)
             x, own, looked = layer(x, source.layers[index], source.mask, past, with_attention=with_attention)
             kept.append(own)
             if looked is not None:

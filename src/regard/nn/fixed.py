@@ -8,11 +8,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from regard.nn import native
 from regard.nn.convolution import WeightNormLinear
-from regard.nn.int8 import Int8Linear
+from regard.nn.int8 import int8_linear
 from regard.nn.tied import TiedLinear
 
-LEAST = 2**17  # weights of a matrix that is worth rounding: a smaller one's product takes less than rounding its input
+LEAST = 2**12 if native.has_int8() else 2**17  # weights of a matrix that is worth rounding
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,7 +38,7 @@ def _fixed(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.M
     weight: Tensor = layer.weight() if isinstance(layer, WeightNormLinear) else layer.weight
     bias = None if isinstance(layer, TiedLinear) else layer.bias
     if int8 and weight.numel() >= LEAST:
-        return Int8Linear(weight, bias)
+        return int8_linear(weight, bias)
     if not isinstance(layer, WeightNormLinear):
         return layer
     plain: nn.Linear = nn.utils.skip_init(nn.Linear, weight.size(1), weight.size(0))

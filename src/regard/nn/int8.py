@@ -3,41 +3,76 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
+from regard.nn import native
 
 LEVELS = 127  # a row's largest value, in steps of its scale
 ZERO = 128  # where 0 lies in a byte
 
 
 def available() -> bool:
-    """Whether this PyTorch has the kernels: oneDNN's, on a CPU."""
+    """Whether there are kernels: our own, or oneDNN's in this PyTorch."""
+    return native.has_int8() or _onednn()
+
+
+def _onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
-class Int8Linear(nn.Module):
+def int8_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
     """x W^T + b with each row of W and each row of x in steps of a 127th of its largest value.
 
-    A row's result depends on no other row. The products are added up as whole numbers; scales and
-    bias come behind them in float32.
+    From a weight (O, I) and a bias (O,). A row's result depends on no other row. The products are added up as whole
+    numbers; scales and bias come behind them in float32. Raises ConfigError where there are no kernels for it.
+    """
+    weight = weight.detach().float()
+    bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
+    scale = weight.abs().amax(1).clamp_min(1e-12) / LEVELS
+    whole = (weight / scale[:, None]).round().to(torch.int8)
+    if native.has_int8() and weight.size(1) % native.LANES == 0:
+        return NativeLinear(whole, scale, bias)
+    if not _onednn():
+        raise ConfigError(
+            "this machine has no 8-bit products: its PyTorch has none, and regard's own need a C compiler and a "
+            "processor with AVX-512 VNNI",
+            where="precision",
+            fix="take float32",
+        )
+    return OneDnnLinear(whole, scale, bias)
+
+
+class NativeLinear(nn.Module):
+    """int8_linear by our own kernel: rounding, products, scales and bias in one pass."""
+
+    def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.outputs = len(whole)
+        room = -len(whole) % native.PANEL
+        self.weight = native.panels(F.pad(whole, (0, 0, 0, room)))
+        shift = -ZERO * whole.sum(1, dtype=torch.int32)
+        self.shift, self.scale, self.bias = (F.pad(part, (0, room)) for part in (shift, scale, bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., I) to (..., O) in float32."""
+        rows = x.reshape(-1, x.size(-1))
+        out = native.linear_int8(rows, self.weight, self.shift, self.scale, self.bias, self.outputs)
+        return out.view(*x.shape[:-1], -1)
+
+
+class OneDnnLinear(nn.Module):
+    """int8_linear by PyTorch's kernels, for processors that our own do not know.
+
+    They hang for ever when given a weight of another layout, or activations with a sign.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        """From a weight (O, I) and a bias (O,). Raises ConfigError where there are no kernels for it."""
+    def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
-        if not available():
-            raise ConfigError(
-                "this PyTorch has no 8-bit products for the CPU",
-                where="precision",
-                fix="take float32, or another build",
-            )
-        weight = weight.detach().float()
-        self.scale = weight.abs().amax(1).clamp_min(1e-12) / LEVELS
-        whole = (weight / self.scale[:, None]).round().to(torch.int8)
         self.packed = torch.ops.onednn.qlinear_prepack(whole.contiguous(), None)
-        self.zeros = torch.zeros(len(weight), dtype=torch.long)
-        self.bias = None if bias is None else bias.detach().float().clone()
+        self.zeros = torch.zeros(len(whole), dtype=torch.long)
+        self.scale, self.bias = scale, bias
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., I) to (..., O) in float32."""
@@ -47,5 +82,4 @@ class Int8Linear(nn.Module):
         out = torch.ops.onednn.qlinear_pointwise(
             steps, 1.0, ZERO, self.packed, self.scale, self.zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        out = out.mul_(scale) if self.bias is None else torch.addcmul(self.bias, out, scale)
-        return out.view(*x.shape[:-1], -1)
+        return torch.addcmul(self.bias, out, scale).view(*x.shape[:-1], -1)

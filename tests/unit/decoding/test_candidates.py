@@ -7,7 +7,19 @@ import torch
 
 from regard.decoding.candidates import best_tokens, largest
 from regard.errors import DecodingError
+from regard.nn import native
 from regard.symbols import BOS, EOS, PAD
+
+
+@pytest.fixture(params=["C", "PyTorch"], autouse=True)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which kernels do it. Those in C are for tensors without gradients."""
+    if request.param == "C":
+        if native.library() is None:
+            pytest.skip("there is no C compiler")
+        monkeypatch.setattr(torch, "is_grad_enabled", lambda: False)
+    else:
+        monkeypatch.setattr(native, "library", lambda: None)
 
 
 def test_pad_and_bos_keep_their_probability_but_are_never_chosen() -> None:
@@ -63,3 +75,29 @@ def test_the_largest_by_blocks_are_the_largest(width: int, count: int) -> None:
     assert torch.equal(found, expected.values)
     real = found.isfinite()
     assert torch.equal(ids[real], expected.indices[real])
+
+
+@pytest.mark.parametrize("width", [5, 17, 258, 1000, 8003])
+@pytest.mark.parametrize("count", [1, 2, 10, 40])
+def test_the_best_tokens_are_the_most_probable(width: int, count: int) -> None:
+    if count > width - EOS:
+        pytest.skip("there are not so many")
+    logits = torch.randn(9, width, generator=torch.Generator().manual_seed(width)) * 3
+    logits[0, -1], logits[1, EOS] = 30, 30
+    logits[2, EOS : EOS + count] = 30 + torch.arange(count)
+    logits[3, EOS + count :] = -math.inf
+    expected = logits.double().log_softmax(1)
+    expected[:, :EOS] = -math.inf
+    best = expected.topk(count, dim=1)
+    values, ids = best_tokens(logits.clone(), count, step=1)
+    torch.testing.assert_close(values.double(), best.values, rtol=1e-6, atol=1e-5)
+    assert torch.equal(ids, best.indices)
+
+
+def test_among_equals_the_lower_id_comes_first() -> None:
+    if native.library() is None:
+        pytest.skip("PyTorch's topk takes any of them")
+    logits = torch.zeros(2, 700)
+    logits[1, [3, 20, 19, 600, 35, 599, 4]] = 1.0
+    _, ids = best_tokens(logits, 6, step=1)
+    assert ids.tolist() == [[2, 3, 4, 5, 6, 7], [3, 4, 19, 20, 35, 599]]

@@ -1,0 +1,290 @@
+/* What search on a CPU does at every step, in C: one row's results depend on no other row.
+ *
+ * Built by regard.nn.native with the machine's own compiler. All arrays are dense float unless a stride is
+ * given; strides count elements. Sums run in LANES columns, so that a compiler may keep them in one register.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef __AVX512VNNI__
+#include <immintrin.h>
+#endif
+
+#define LANES 16
+#define DEEP 16 /* logits of which one maximum is taken */
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float Lanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t Bits __attribute__((vector_size(4 * LANES)));
+typedef float Half __attribute__((vector_size(2 * LANES)));
+typedef float Quarter __attribute__((vector_size(LANES)));
+
+INLINE Lanes load(const float *from)
+{
+    Lanes lanes;
+    memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+
+INLINE Lanes all(float value)
+{
+    Lanes lanes;
+    for (int lane = 0; lane < LANES; lane++) lanes[lane] = value;
+    return lanes;
+}
+
+INLINE Lanes larger(Lanes one, Lanes other)
+{
+    Bits first = one > other;
+    return (Lanes)((first & (Bits)one) | (~first & (Bits)other));
+}
+
+/* e^x for x <= 0 within two units in the last place; not a number for what is none. */
+INLINE float exponential(float x)
+{
+    x = x < -87.0f ? -87.0f : x;
+    float power = rintf(x * 1.44269504f);
+    float rest = x - power * 0.693359375f + power * 2.12194440e-4f;
+    float series = 1.0f / 720;
+    series = series * rest + 1.0f / 120;
+    series = series * rest + 1.0f / 24;
+    series = series * rest + 1.0f / 6;
+    series = series * rest + 0.5f;
+    series = series * rest * rest + rest + 1.0f;
+    union { int32_t bits; float value; } scale = {((int32_t)power + 127) << 23};
+    return series * scale.value;
+}
+
+INLINE float sum_of(Lanes lanes)
+{
+    Half half[2];
+    Quarter quarter[2];
+    memcpy(half, &lanes, sizeof lanes);
+    half[0] += half[1];
+    memcpy(quarter, half, sizeof *half);
+    quarter[0] += quarter[1];
+    return (quarter[0][0] + quarter[0][1]) + (quarter[0][2] + quarter[0][3]);
+}
+
+INLINE float most_in(const float *values, int64_t count)
+{
+    Lanes lanes = all(-INFINITY);
+    int64_t place = 0;
+    for (; place + LANES <= count; place += LANES) lanes = larger(load(values + place), lanes);
+    float most = -INFINITY;
+    for (int lane = 0; lane < LANES; lane++) most = lanes[lane] > most ? lanes[lane] : most;
+    for (; place < count; place++) most = values[place] > most ? values[place] : most;
+    return most;
+}
+
+/* The sum of e^(value - most). */
+INLINE float sum_of_exponentials(const float *values, int64_t count, float most)
+{
+    Lanes lanes = {0};
+    int64_t place = 0;
+    for (; place + LANES <= count; place += LANES)
+        for (int lane = 0; lane < LANES; lane++) lanes[lane] += exponential(values[place + lane] - most);
+    float sum = sum_of(lanes);
+    for (; place < count; place++) sum += exponential(values[place] - most);
+    return sum;
+}
+
+/* Puts a value and its column in its place among the `found` best so far, of which `count` are kept. */
+INLINE int64_t insert(float value, int64_t column, float *values, int64_t *columns, int64_t found, int64_t count)
+{
+    int64_t place = found < count ? found++ : count - 1;
+    for (; place > 0 && (value > values[place - 1] || (value == values[place - 1] && column < columns[place - 1])); place--) {
+        values[place] = values[place - 1];
+        columns[place] = columns[place - 1];
+    }
+    values[place] = value;
+    columns[place] = column;
+    return found;
+}
+
+/* The largest of the columns at + lane, at + lane + LANES and so on, DEEP of them inside the row, for each lane. */
+INLINE Lanes deep_maxima(const float *logits, int64_t at, int64_t width)
+{
+    Lanes most = all(-INFINITY);
+    int64_t end = at + LANES * DEEP < width ? at + LANES * DEEP : width;
+    for (; at + LANES <= end; at += LANES) most = larger(load(logits + at), most);
+    for (int lane = 0; at + lane < end; lane++) most[lane] = logits[at + lane] > most[lane] ? logits[at + lane] : most[lane];
+    return most;
+}
+
+/* The `count` largest of each row of logits (rows, width) from column `first` on, the earlier among equals first, as
+ * log-probabilities (rows, count) and columns; all columns have their share of the probability. 1 <= count <= width -
+ * first, first <= LANES. maxima has room for width / DEEP + LANES floats.
+ *
+ * The count-th largest of the maxima of parts of a row is not above the count-th largest of the row: only parts with
+ * a maximum as large are looked through. */
+void best_tokens(const float *logits, int64_t rows, int64_t width, int64_t first, int64_t count, float *maxima,
+                 float *values, int64_t *columns)
+{
+    for (int64_t row = 0; row < rows; row++, logits += width, values += count, columns += count) {
+        float most = most_in(logits, first);
+        int64_t parts = 0, found = 0;
+        for (int64_t at = first; at < width; at += LANES * DEEP, parts += LANES) {
+            Lanes some = deep_maxima(logits, at, width);
+            memcpy(maxima + parts, &some, sizeof some);
+        }
+        for (int64_t part = 0; part < parts; part++)
+            if (found < count || maxima[part] > values[count - 1])
+                found = insert(maxima[part], part, values, columns, found, count);
+        most = values[0] > most ? values[0] : most;
+        float total = most + logf(sum_of_exponentials(logits, width, most));
+        float least = found == count ? values[count - 1] : -INFINITY;
+        found = 0;
+        for (int64_t part = 0; part < parts; part++) {
+            if (!(maxima[part] >= least)) continue;
+            int64_t at = first + part / LANES * LANES * DEEP + part % LANES;
+            for (int64_t deep = 0; deep < DEEP && at < width; deep++, at += LANES)
+                if (found < count || logits[at] >= values[count - 1])
+                    if (found < count || logits[at] > values[count - 1] || at < columns[count - 1])
+                        found = insert(logits[at], at, values, columns, found, count);
+        }
+        for (int64_t place = 0; place < count; place++) values[place] -= total;
+    }
+}
+
+/* Queries (sentences, rows, heads, width) over keys and values (sentences, slots, groups, width), whose sentences and
+ * slots lie some strides apart, to means (sentences, rows, heads, width). Each group serves heads / groups heads
+ * that follow one another. mask: null, or bytes that tell which slots a row sees. width is a multiple of LANES;
+ * scores has room for 2 * slots + LANES numbers of four bytes. */
+void attend(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *means,
+            int64_t sentences, int64_t rows, int64_t slots, int64_t heads, int64_t groups, int64_t width,
+            int64_t key_sentence, int64_t key_slot, int64_t value_sentence, int64_t value_slot, int64_t mask_sentence,
+            int64_t mask_row, float *scores)
+{
+    float scale = 1.0f / sqrtf((float)width);
+    int32_t *seen = (int32_t *)(scores + slots + LANES);
+    for (int64_t sentence = 0; sentence < sentences; sentence++)
+        for (int64_t row = 0; row < rows; row++) {
+            int64_t count = 0;
+            const uint8_t *visible = mask ? mask + sentence * mask_sentence + row * mask_row : 0;
+            for (int64_t slot = 0; slot < slots; slot++)
+                if (!visible || visible[slot]) seen[count++] = (int32_t)slot;
+            for (int64_t head = 0; head < heads; head++, queries += width, means += width) {
+                int64_t group = head * groups / heads * width;
+                const float *key = keys + sentence * key_sentence + group;
+                const float *value = values + sentence * value_sentence + group;
+                for (int64_t one = 0; one < count; one++) {
+                    const float *at = key + seen[one] * key_slot;
+                    Lanes lanes = {0};
+                    for (int64_t column = 0; column < width; column += LANES)
+                        lanes += load(queries + column) * load(at + column);
+                    scores[one] = sum_of(lanes) * scale;
+                }
+                int64_t end = (count + LANES - 1) / LANES * LANES;
+                for (int64_t one = count; one < end; one++) scores[one] = -INFINITY;
+                float most = most_in(scores, end);
+                Lanes sums = {0};
+                for (int64_t one = 0; one < end; one += LANES) {
+                    for (int lane = 0; lane < LANES; lane++) scores[one + lane] = exponential(scores[one + lane] - most);
+                    sums += load(scores + one);
+                }
+                float sum = sum_of(sums);
+                for (int64_t column = 0; column < width; column += LANES) {
+                    Lanes lanes = {0};
+                    for (int64_t one = 0; one < count; one++)
+                        lanes += scores[one] * load(value + seen[one] * value_slot + column);
+                    lanes /= sum;
+                    memcpy(means + column, &lanes, sizeof lanes);
+                }
+            }
+        }
+}
+
+/* Whether linear_int8 is there. */
+int has_int8(void)
+{
+#ifdef __AVX512VNNI__
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+#ifdef __AVX512VNNI__
+#define PANEL 32 /* outputs whose sums are kept in registers together */
+#define TILE 12  /* rows likewise */
+#define LEVELS 127
+#define ZERO 128 /* where 0 lies in a byte */
+
+/* A row in steps of a 127th of its largest value, as bytes; gives the size of a step. */
+INLINE float rounded(const float *row, int64_t inputs, uint8_t *bytes)
+{
+    __m512 most = _mm512_setzero_ps();
+    for (int64_t at = 0; at < inputs; at += LANES) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(row + at)));
+    float step = _mm512_reduce_max_ps(most) / LEVELS;
+    step = step > 1e-14f ? step : 1e-14f;
+    __m512 steps = _mm512_set1_ps(1 / step);
+    for (int64_t at = 0; at < inputs; at += LANES) {
+        __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(row + at), steps));
+        whole = _mm512_add_epi32(whole, _mm512_set1_epi32(ZERO));
+        _mm_storeu_si128((__m128i *)(bytes + at), _mm512_cvtusepi32_epi8(_mm512_max_epi32(whole, _mm512_setzero_si512())));
+    }
+    return step;
+}
+
+/* The first LANES outputs of a row's sums with their scales and bias, `left` of them at most. */
+INLINE void store(__m512i sums, float step, const float *scales, const float *bias, float *out, int64_t left)
+{
+    __mmask16 kept = left >= LANES ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
+    __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(scales), _mm512_set1_ps(step));
+    _mm512_mask_storeu_ps(out, kept, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, _mm512_loadu_ps(bias)));
+}
+
+/* sums += the products of four bytes each; in assembler, for some compilers move every sum about with the intrinsic. */
+#define ADD_PRODUCTS(sums, bytes, weights) __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(bytes), "v"(weights))
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+#define BEGIN(row) __m512i low##row = _mm512_loadu_si512(shift), high##row = _mm512_loadu_si512(shift + LANES);
+#define ADD(row) \
+    if (row < rows) { \
+        memcpy(&four, bytes + row * inputs + at, 4); \
+        same = _mm512_set1_epi32(four); \
+        ADD_PRODUCTS(low##row, same, low); \
+        ADD_PRODUCTS(high##row, same, high); \
+    }
+#define STORE(row) \
+    if (row < rows) { \
+        store(low##row, steps[row], scales, bias, out + row * outputs, left); \
+        store(high##row, steps[row], scales + LANES, bias + LANES, out + row * outputs + LANES, left - LANES); \
+    }
+
+/* The products of at most TILE rows, a number known to the compiler, with one panel. */
+INLINE void tile(const int rows, const uint8_t *bytes, const int8_t *panel, const int32_t *shift, const float *scales,
+                 const float *bias, const float *steps, float *out, int64_t inputs, int64_t outputs, int64_t left)
+{
+    EACH_ROW(BEGIN)
+    for (int64_t at = 0; at < inputs; at += 4, panel += 4 * PANEL) {
+        __m512i low = _mm512_loadu_si512(panel), high = _mm512_loadu_si512(panel + 2 * PANEL), same;
+        int32_t four;
+        EACH_ROW(ADD)
+    }
+    EACH_ROW(STORE)
+}
+
+/* x (rows, inputs) with weights (outputs, inputs) in bytes, laid out as (outputs / PANEL, inputs / 4, PANEL, 4), to out
+ * (rows, outputs). shift: minus ZERO times the sum of an output's weights; shift, scales and bias are as long as the
+ * panels together. inputs is a multiple of LANES. bytes and steps have room for x in bytes, and for its rows. */
+void linear_int8(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
+                 float *out, int64_t rows, int64_t inputs, int64_t outputs, uint8_t *bytes, float *steps)
+{
+    for (int64_t row = 0; row < rows; row++) steps[row] = rounded(x + row * inputs, inputs, bytes + row * inputs);
+    for (int64_t first = 0; first < outputs; first += PANEL) {
+        const int8_t *panel = weights + first * inputs;
+        for (int64_t row = 0; row < rows;) {
+            int64_t left = rows - row;
+#define ROWS(n) tile(n, bytes + row * inputs, panel, shift + first, scales + first, bias + first, steps + row, \
+                     out + row * outputs + first, inputs, outputs, outputs - first), row += n
+            if (left >= TILE) ROWS(TILE);
+            else if (left >= 8) ROWS(8);
+            else if (left >= 4) ROWS(4);
+            else if (left >= 2) ROWS(2);
+            else ROWS(1);
+        }
+    }
+}
+#endif
