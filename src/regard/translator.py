@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
+from regard.allocator import keep_freed_memory
 from regard.checkpoint import load_checkpoint
 from regard.config import SearchConfig
 from regard.contract import Seq2Seq
@@ -125,6 +126,8 @@ class Translator:
         chosen = choose_device(device)
         if precision == "int8" and chosen.type != "cpu":
             raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="give --device cpu as well")
+        if chosen.type == "cpu":
+            keep_freed_memory()
         model = fixed(checkpoint.model.to(chosen), int8=precision == "int8")
         language = checkpoint.config.data.target_language
         return cls(model, checkpoint.tokenizers, checkpoint.config.search, target_language=language)

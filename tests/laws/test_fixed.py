@@ -26,7 +26,7 @@ def test_it_is_the_same_model_and_shares_its_weights(model: Seq2Seq, sources: Te
 def test_in_8_bits_it_is_near_and_the_model_stays(
     model: Seq2Seq, sources: Tensor, targets: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "LEAST", 1)
+    monkeypatch.setattr(making, "pays", lambda weight: True)
     model = model.float()
     before = copy.deepcopy(model.state_dict())
     exact = model(sources, targets)

@@ -78,7 +78,7 @@ def beam_search(
             values, ids = guided_tokens(out.logits, 2 * beam_size, step, past.written, guide)
             ranked = _rank(search.live, nodes, values, ids, 2 * beam_size, _met(guide, past.written, ids))
             past, bonus = past.look(out.attention, guide)
-        search = _advance(search, ranked, penalty, step, bonus)
+        search = _advance(search, ranked, penalty, step, in_order=guide is None, bonus=bonus)
         search = settle(search, found, top_beams, penalty, step)
         still = kept_sentences(search.over)
         if still is not None:
@@ -178,14 +178,16 @@ def _turns(ids: Tensor, met: Tensor, totals: Tensor, count: int) -> tuple[Tensor
 
 
 def _advance(
-    search: Search, ranked: Prefixes, penalty: LengthPenalty, step: int, bonus: Tensor | None = None
+    search: Search, ranked: Prefixes, penalty: LengthPenalty, step: int, *, in_order: bool, bonus: Tensor | None
 ) -> Search:
     """Part the ranked continuations (b, C) into hypotheses that end here and prefixes that live on.
 
-    bonus: (N,) what is added to the score of a hypothesis by the row that ends with it.
+    in_order: whether they are ranked by their totals alone, the best first. bonus: (N,) what is added to the score of a hypothesis by the row that ends with it.
     """
     beam_size = search.kept.score.shape[1]
     is_end = ranked.token.eq(EOS)
+    if in_order and not is_end.any():
+        return replace(search, live=ranked.first(beam_size))
     ended = _best(ranked, ranked.total[:, :beam_size].masked_fill(~is_end[:, :beam_size], -math.inf), beam_size)
     live = _best(ranked, ranked.total.masked_fill(is_end, -math.inf), beam_size)
     ends = as_ends(ended, penalty, step)

@@ -23,6 +23,10 @@ class Prefixes(State):
     parent: Tensor  # the node before it
     beam: Tensor  # which of the sentence's rows that was
 
+    def first(self, count: int) -> Prefixes:
+        """At most so many of each sentence."""
+        return Prefixes(self.total[:, :count], self.token[:, :count], self.parent[:, :count], self.beam[:, :count])
+
 
 @dataclass(frozen=True)
 class Ends(State):

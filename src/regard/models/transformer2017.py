@@ -29,6 +29,7 @@ from regard.config import ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, Vocabularies
 from regard.nn.dropout import Dropout
 from regard.nn.multihead import MultiHeadAttention
+from regard.nn.norm import add_norm
 from regard.nn.past import AttentionState, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.position import SinusoidPositions
 from regard.nn.tied import TiedLinear
@@ -116,8 +117,8 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, S, D) and its mask (B, S) to (B, S, D)."""
         attended, _ = self.attention(x, *self.attention.project(x), mask=mask)
-        x = self.attention_norm(x + self.dropout(attended))
-        out: Tensor = self.ff_norm(x + self.dropout(self.ff(x)))
+        x = add_norm(x, self.dropout(attended), self.attention_norm)
+        out: Tensor = add_norm(x, self.dropout(self.ff(x)), self.ff_norm)
         return out
 
 
@@ -147,10 +148,10 @@ class DecoderLayer(nn.Module):
         if past is not None:
             own, seen = past.layer.extend(own.keys, own.values), past.seen
         attended, _ = self.attention(x, own.keys, own.values, mask=seen, causal=past is None)
-        x = self.attention_norm(x + self.dropout(attended))
+        x = add_norm(x, self.dropout(attended), self.attention_norm)
         attended, weights = self.source_attention(x, source.keys, source.values, mask=mask, with_weights=with_attention)
-        x = self.source_norm(x + self.dropout(attended))
-        return self.ff_norm(x + self.dropout(self.ff(x))), own, weights
+        x = add_norm(x, self.dropout(attended), self.source_norm)
+        return add_norm(x, self.dropout(self.ff(x)), self.ff_norm), own, weights
 
 
 class TransformerEncoder(Encoder):

@@ -8,12 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from regard.nn import native
 from regard.nn.convolution import WeightNormLinear
-from regard.nn.int8 import int8_linear
+from regard.nn.int8 import int8_linear, pays
 from regard.nn.tied import TiedLinear
-
-LEAST = 2**12 if native.has_int8() else 2**17  # weights of a matrix that is worth rounding
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -37,7 +34,7 @@ def fixed(model: M, *, int8: bool = False) -> M:
 def _fixed(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.Module:
     weight: Tensor = layer.weight() if isinstance(layer, WeightNormLinear) else layer.weight
     bias = None if isinstance(layer, TiedLinear) else layer.bias
-    if int8 and weight.numel() >= LEAST:
+    if int8 and pays(weight):
         return int8_linear(weight, bias)
     if not isinstance(layer, WeightNormLinear):
         return layer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
@@ -22,6 +21,15 @@ def _onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
+def pays(weight: Tensor) -> bool:
+    """Whether the product with a weight (O, I) takes less time in 8 bits: a small one takes less than the rounding."""
+    return weight.numel() >= (2**12 if _ours(weight) else 2**17)
+
+
+def _ours(weight: Tensor) -> bool:
+    return native.has_int8() and weight.size(1) % native.LANES == 0
+
+
 def int8_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
     """x W^T + b with each row of W and each row of x in steps of a 127th of its largest value.
 
@@ -32,7 +40,7 @@ def int8_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
     bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
     scale = weight.abs().amax(1).clamp_min(1e-12) / LEVELS
     whole = (weight / scale[:, None]).round().to(torch.int8)
-    if native.has_int8() and weight.size(1) % native.LANES == 0:
+    if _ours(weight):
         return NativeLinear(whole, scale, bias)
     if not _onednn():
         raise ConfigError(
@@ -49,17 +57,11 @@ class NativeLinear(nn.Module):
 
     def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.outputs = len(whole)
-        room = -len(whole) % native.PANEL
-        self.weight = native.panels(F.pad(whole, (0, 0, 0, room)))
-        shift = -ZERO * whole.sum(1, dtype=torch.int32)
-        self.shift, self.scale, self.bias = (F.pad(part, (0, room)) for part in (shift, scale, bias))
+        self.kernel = native.LinearInt8(whole, -ZERO * whole.sum(1, dtype=torch.int32), scale, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., I) to (..., O) in float32."""
-        rows = x.reshape(-1, x.size(-1))
-        out = native.linear_int8(rows, self.weight, self.shift, self.scale, self.bias, self.outputs)
-        return out.view(*x.shape[:-1], -1)
+        return self.kernel(x)
 
 
 class OneDnnLinear(nn.Module):

@@ -115,13 +115,15 @@ INLINE Lanes deep_maxima(const float *logits, int64_t at, int64_t width)
 
 /* The `count` largest of each row of logits (rows, width) from column `first` on, the earlier among equals first, as
  * log-probabilities (rows, count) and columns; all columns have their share of the probability. 1 <= count <= width -
- * first, first <= LANES. maxima has room for width / DEEP + LANES floats.
+ * first, first <= LANES. Gives 1 where there is no memory.
  *
  * The count-th largest of the maxima of parts of a row is not above the count-th largest of the row: only parts with
  * a maximum as large are looked through. */
-void best_tokens(const float *logits, int64_t rows, int64_t width, int64_t first, int64_t count, float *maxima,
-                 float *values, int64_t *columns)
+int best_tokens(const float *logits, int64_t rows, int64_t width, int64_t first, int64_t count, float *values,
+                int64_t *columns)
 {
+    float *maxima = malloc((width / DEEP + LANES) * sizeof *maxima);
+    if (!maxima) return 1;
     for (int64_t row = 0; row < rows; row++, logits += width, values += count, columns += count) {
         float most = most_in(logits, first);
         int64_t parts = 0, found = 0;
@@ -146,54 +148,97 @@ void best_tokens(const float *logits, int64_t rows, int64_t width, int64_t first
         }
         for (int64_t place = 0; place < count; place++) values[place] -= total;
     }
+    free(maxima);
+    return 0;
+}
+
+/* One query over the keys and values (slots apart, width) of the `count` slots that it sees, to their mean. scores has
+ * room for count + LANES. */
+INLINE void attend_one(const float *query, const float *keys, const float *values, const int32_t *seen, int64_t count,
+                       float *mean, int64_t width, int64_t key_slot, int64_t value_slot, float *scores)
+{
+    float scale = 1.0f / sqrtf((float)width);
+    for (int64_t one = 0; one < count; one++) {
+        const float *key = keys + seen[one] * key_slot;
+        Lanes lanes = {0};
+        for (int64_t column = 0; column < width; column += LANES) lanes += load(query + column) * load(key + column);
+        scores[one] = sum_of(lanes) * scale;
+    }
+    int64_t end = (count + LANES - 1) / LANES * LANES;
+    for (int64_t one = count; one < end; one++) scores[one] = -INFINITY;
+    float most = most_in(scores, end);
+    Lanes sums = {0};
+    for (int64_t one = 0; one < end; one += LANES) {
+        for (int lane = 0; lane < LANES; lane++) scores[one + lane] = exponential(scores[one + lane] - most);
+        sums += load(scores + one);
+    }
+    float sum = sum_of(sums);
+    for (int64_t column = 0; column < width; column += LANES) {
+        Lanes lanes = {0};
+        for (int64_t one = 0; one < count; one++) lanes += scores[one] * load(values + seen[one] * value_slot + column);
+        lanes /= sum;
+        memcpy(mean + column, &lanes, sizeof lanes);
+    }
 }
 
 /* Queries (sentences, rows, heads, width) over keys and values (sentences, slots, groups, width), whose sentences and
  * slots lie some strides apart, to means (sentences, rows, heads, width). Each group serves heads / groups heads
- * that follow one another. mask: null, or bytes that tell which slots a row sees. width is a multiple of LANES;
- * scores has room for 2 * slots + LANES numbers of four bytes. */
-void attend(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *means,
-            int64_t sentences, int64_t rows, int64_t slots, int64_t heads, int64_t groups, int64_t width,
-            int64_t key_sentence, int64_t key_slot, int64_t value_sentence, int64_t value_slot, int64_t mask_sentence,
-            int64_t mask_row, float *scores)
+ * that follow one another. mask: null, or bytes that tell which slots a row sees. width is a multiple of LANES.
+ * Gives 1 where there is no memory. */
+int attend(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *means,
+           int64_t sentences, int64_t rows, int64_t slots, int64_t heads, int64_t groups, int64_t width,
+           int64_t key_sentence, int64_t key_slot, int64_t value_sentence, int64_t value_slot, int64_t mask_sentence,
+           int64_t mask_row)
 {
-    float scale = 1.0f / sqrtf((float)width);
-    int32_t *seen = (int32_t *)(scores + slots + LANES);
-    for (int64_t sentence = 0; sentence < sentences; sentence++)
+    float *scores = malloc((slots + LANES) * sizeof *scores);
+    int32_t *seen = malloc(rows * slots * sizeof *seen + 1);
+    int64_t *counts = malloc(rows * sizeof *counts);
+    int failed = !scores || !seen || !counts;
+    for (int64_t sentence = 0; sentence < sentences && !failed; sentence++) {
         for (int64_t row = 0; row < rows; row++) {
-            int64_t count = 0;
             const uint8_t *visible = mask ? mask + sentence * mask_sentence + row * mask_row : 0;
-            for (int64_t slot = 0; slot < slots; slot++)
-                if (!visible || visible[slot]) seen[count++] = (int32_t)slot;
-            for (int64_t head = 0; head < heads; head++, queries += width, means += width) {
-                int64_t group = head * groups / heads * width;
-                const float *key = keys + sentence * key_sentence + group;
-                const float *value = values + sentence * value_sentence + group;
-                for (int64_t one = 0; one < count; one++) {
-                    const float *at = key + seen[one] * key_slot;
-                    Lanes lanes = {0};
-                    for (int64_t column = 0; column < width; column += LANES)
-                        lanes += load(queries + column) * load(at + column);
-                    scores[one] = sum_of(lanes) * scale;
-                }
-                int64_t end = (count + LANES - 1) / LANES * LANES;
-                for (int64_t one = count; one < end; one++) scores[one] = -INFINITY;
-                float most = most_in(scores, end);
-                Lanes sums = {0};
-                for (int64_t one = 0; one < end; one += LANES) {
-                    for (int lane = 0; lane < LANES; lane++) scores[one + lane] = exponential(scores[one + lane] - most);
-                    sums += load(scores + one);
-                }
-                float sum = sum_of(sums);
-                for (int64_t column = 0; column < width; column += LANES) {
-                    Lanes lanes = {0};
-                    for (int64_t one = 0; one < count; one++)
-                        lanes += scores[one] * load(value + seen[one] * value_slot + column);
-                    lanes /= sum;
-                    memcpy(means + column, &lanes, sizeof lanes);
-                }
+            int64_t count = 0;
+            for (int64_t slot = 0; slot < slots; slot++) {
+                seen[row * slots + count] = (int32_t)slot;
+                count += !visible || visible[slot];
+            }
+            counts[row] = count;
+        }
+        for (int64_t head = 0; head < heads; head++) { /* outside, so that its keys stay near for all rows */
+            int64_t group = head * groups / heads * width;
+            for (int64_t row = 0; row < rows; row++) {
+                int64_t at = ((sentence * rows + row) * heads + head) * width;
+                attend_one(queries + at, keys + sentence * key_sentence + group, values + sentence * value_sentence + group,
+                           seen + row * slots, counts[row], means + at, width, key_slot, value_slot, scores);
             }
         }
+    }
+    free(scores), free(seen), free(counts);
+    return failed;
+}
+
+/* LayerNorm(x + y) * gain + bias of each row (rows, width); width is a multiple of LANES. */
+void add_norm(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *out,
+              int64_t rows, int64_t width)
+{
+    for (int64_t row = 0; row < rows; row++, x += width, y += width, out += width) {
+        Lanes sums = {0}, squares = {0};
+        for (int64_t at = 0; at < width; at += LANES) {
+            Lanes both = load(x + at) + load(y + at);
+            sums += both;
+            memcpy(out + at, &both, sizeof both);
+        }
+        float mean = sum_of(sums) / width;
+        for (int64_t at = 0; at < width; at += LANES) {
+            Lanes off = load(out + at) - mean;
+            squares += off * off;
+        }
+        float scale = 1 / sqrtf(sum_of(squares) / width + epsilon);
+        for (int64_t at = 0; at < width; at += LANES) {
+            Lanes normal = (load(out + at) - mean) * scale * load(gain + at) + load(bias + at);
+            memcpy(out + at, &normal, sizeof normal);
+        }
+    }
 }
 
 /* Whether linear_int8 is there. */
@@ -268,10 +313,13 @@ INLINE void tile(const int rows, const uint8_t *bytes, const int8_t *panel, cons
 
 /* x (rows, inputs) with weights (outputs, inputs) in bytes, laid out as (outputs / PANEL, inputs / 4, PANEL, 4), to out
  * (rows, outputs). shift: minus ZERO times the sum of an output's weights; shift, scales and bias are as long as the
- * panels together. inputs is a multiple of LANES. bytes and steps have room for x in bytes, and for its rows. */
-void linear_int8(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
-                 float *out, int64_t rows, int64_t inputs, int64_t outputs, uint8_t *bytes, float *steps)
+ * panels together. inputs is a multiple of LANES. Gives 1 where there is no memory. */
+int linear_int8(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
+                float *out, int64_t rows, int64_t inputs, int64_t outputs)
 {
+    uint8_t *bytes = malloc(rows * inputs);
+    float *steps = malloc(rows * sizeof *steps);
+    if (!bytes || !steps) return free(bytes), free(steps), 1;
     for (int64_t row = 0; row < rows; row++) steps[row] = rounded(x + row * inputs, inputs, bytes + row * inputs);
     for (int64_t first = 0; first < outputs; first += PANEL) {
         const int8_t *panel = weights + first * inputs;
@@ -286,5 +334,7 @@ void linear_int8(const float *x, const int8_t *weights, const int32_t *shift, co
             else ROWS(1);
         }
     }
+    free(bytes), free(steps);
+    return 0;
 }
 #endif

@@ -13,8 +13,7 @@ from regard.nn.attention import masked_softmax
 
 def split(x: Tensor, width: int) -> Tensor:
     """(N, T, H x W) to heads (N, T, H, W)."""
-    heads: Tensor = x.unflatten(-1, (-1, width))
-    return heads
+    return x.view(*x.shape[:-1], -1, width)
 
 
 def attend(

@@ -16,20 +16,22 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 SOURCE = Path(__file__).with_name("kernels.c")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 WIDER = "-mprefer-vector-width=512"  # of some compilers only
 PATIENCE = 60  # seconds for the compiler; it takes one
 MOST_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
-LANES, PANEL, DEEP = 16, 32, 16  # as in kernels.c
+LANES, PANEL = 16, 32  # as in kernels.c
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
-    "best_tokens": [_POINTER, *[_NUMBER] * 4, *[_POINTER] * 3],
-    "attend": [*[_POINTER] * 5, *[_NUMBER] * 12, _POINTER],
-    "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, *[_POINTER] * 2],
+    "best_tokens": [_POINTER, *[_NUMBER] * 4, *[_POINTER] * 2],
+    "attend": [*[_POINTER] * 5, *[_NUMBER] * 12],
+    "add_norm": [*[_POINTER] * 4, ctypes.c_float, _POINTER, *[_NUMBER] * 2],
+    "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3],
 }
 
 
@@ -80,7 +82,8 @@ def _with_signatures(library: ctypes.CDLL) -> ctypes.CDLL:
     for name, arguments in _SIGNATURES.items():
         if name != "linear_int8" or library.has_int8():
             function = getattr(library, name)
-            function.argtypes, function.restype = arguments, None
+            function.argtypes = arguments
+            function.restype = None if name == "add_norm" else _checked
     return library
 
 
@@ -90,38 +93,32 @@ def has_int8() -> bool:
     return kernels is not None and bool(kernels.has_int8())
 
 
-def suits(*tensors: Tensor) -> bool:
-    """Whether the kernels may take the place of PyTorch's own for these tensors: float32, on a CPU, in search."""
-    return (
-        not torch.is_grad_enabled()
-        and all(tensor.dtype == torch.float32 and tensor.is_cpu for tensor in tensors)
-        and library() is not None
-    )
+def suits(tensor: Tensor) -> bool:
+    """Whether the kernels may take the place of PyTorch's own for such a tensor: float32, on a CPU, in search."""
+    return tensor.dtype == torch.float32 and tensor.is_cpu and not torch.is_grad_enabled() and library() is not None
 
 
 def attends(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> bool:
     """Whether `attend` can do it: few rows of a sentence, and heads that lie densely and are multiples of 16 wide."""
     width = queries.size(3)
-    dense = all(part.stride(3) == 1 and part.stride(2) == width for part in (keys, values))
     return (
         queries.size(1) <= MOST_ROWS
         and width % LANES == 0
-        and dense
+        and suits(queries)
+        and keys.stride()[2:] == (width, 1) == values.stride()[2:]
+        and keys.dtype == values.dtype == queries.dtype
         and (mask is None or (mask.dtype == torch.bool and mask.stride(-1) == 1))
-        and suits(queries, keys, values)
     )
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """As regard.nn.attention's, in one pass that skips what is masked: (N, T, H, W) over (N, S, K, W) to (N, T, H x W).
+    """As regard.nn.multihead's, in one pass that skips what is masked: (N, T, H, W) over (N, S, K, W) to (N, T, H x W).
 
     mask: (N, S) or (N, T, S). A row that sees nothing has no numbers.
     """
     sentences, rows, heads, width = queries.shape
-    slots = keys.size(1)
     queries = queries.contiguous()
     means = torch.empty(sentences, rows, heads * width)
-    scratch = torch.empty(2 * slots + LANES)
     strides = (0, 0) if mask is None else (mask.stride(0), 0 if mask.dim() == 2 else mask.stride(1))
     _kernels().attend(
         queries.data_ptr(),
@@ -129,10 +126,9 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -
         values.data_ptr(),
         None if mask is None else mask.data_ptr(),
         means.data_ptr(),
-        *(sentences, rows, slots, heads, keys.size(2), width),
+        *(sentences, rows, keys.size(1), heads, keys.size(2), width),
         *(keys.stride(0), keys.stride(1), values.stride(0), values.stride(1)),
         *strides,
-        scratch.data_ptr(),
     )
     return means
 
@@ -146,44 +142,53 @@ def best_tokens(logits: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]
     rows, width = logits.shape
     values = torch.empty(rows, count)
     ids = torch.empty(rows, count, dtype=torch.long)
-    maxima = torch.empty(width // DEEP + LANES)
-    _kernels().best_tokens(
-        logits.data_ptr(),
-        *(rows, width, first, count),
-        maxima.data_ptr(),
-        values.data_ptr(),
-        ids.data_ptr(),
-    )
+    _kernels().best_tokens(logits.data_ptr(), rows, width, first, count, values.data_ptr(), ids.data_ptr())
     return values, ids
 
 
-def linear_int8(x: Tensor, weight: Tensor, shift: Tensor, scale: Tensor, bias: Tensor, outputs: int) -> Tensor:
-    """x (N, I) with a weight that `panels` has laid out, to (N, outputs).
-
-    shift, scale and bias: (O,) with the zeros that fill the last panel; see kernels.c.
-    """
-    x = x.contiguous()
-    rows, inputs = x.shape
-    out = torch.empty(rows, outputs)
-    scratch = torch.empty(rows * (inputs + 4), dtype=torch.uint8)  # a byte for each number, and a float for each row
-    _kernels().linear_int8(
+def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """norm(x + y) for x and y (..., D), D a multiple of 16, and a norm with gain and bias."""
+    x, y = x.contiguous(), y.contiguous()
+    out = torch.empty_like(x)
+    width = x.size(-1)
+    _kernels().add_norm(
         x.data_ptr(),
-        weight.data_ptr(),
-        shift.data_ptr(),
-        scale.data_ptr(),
-        bias.data_ptr(),
+        y.data_ptr(),
+        norm.weight.data_ptr(),
+        norm.bias.data_ptr(),
+        norm.eps,
         out.data_ptr(),
-        *(rows, inputs, outputs),
-        scratch.data_ptr(),
-        scratch.data_ptr() + rows * inputs,
+        *(x.numel() // width, width),
     )
     return out
 
 
-def panels(whole: Tensor) -> Tensor:
-    """A weight (O, I) in bytes, O a multiple of PANEL, as linear_int8 reads it: (O / PANEL, I / 4, PANEL, 4)."""
-    outputs, inputs = whole.shape
-    return whole.view(outputs // PANEL, PANEL, inputs // 4, 4).transpose(1, 2).contiguous()
+class LinearInt8:
+    """x W^T + b for W (O, I) in bytes, I a multiple of 16: see kernels.c."""
+
+    def __init__(self, whole: Tensor, shift: Tensor, scale: Tensor, bias: Tensor) -> None:
+        self.outputs, self.inputs = whole.shape
+        fill = -self.outputs % PANEL
+        laid_out = F.pad(whole, (0, 0, 0, fill)).view(-1, PANEL, self.inputs // 4, 4).transpose(1, 2).contiguous()
+        self._tensors = (laid_out, *(F.pad(part, (0, fill)).contiguous() for part in (shift, scale, bias)))
+        self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
+
+    def __deepcopy__(self, memo: object) -> LinearInt8:
+        return self  # nothing changes it
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(..., I) to (..., O)."""
+        x = x.contiguous()
+        out = torch.empty(*x.shape[:-1], self.outputs)
+        _kernels().linear_int8(
+            x.data_ptr(), *self._pointers, out.data_ptr(), x.numel() // self.inputs, self.inputs, self.outputs
+        )
+        return out
+
+
+def _checked(failed: int) -> None:
+    if failed:
+        raise MemoryError
 
 
 def _kernels() -> ctypes.CDLL:

@@ -19,13 +19,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from regard.allocator import keep_freed_memory
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Loader
 from regard.errors import TrainingError
 from regard.symbols import PAD
-from regard.training.allocator import keep_freed_memory
 from regard.training.log import Progress, Reporter
 from regard.training.loss import backward_in_chunks
 from regard.training.optimizer import Optimizers

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regard.nn import native
 from regard.nn.multihead import attend
+from regard.nn.norm import add_norm
 
 WITH_KERNELS = pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
 
@@ -53,7 +54,7 @@ def test_training_and_other_precisions_are_left_to_pytorch() -> None:
     assert not native.suits(single)
     with torch.no_grad():
         assert native.suits(single) == (native.library() is not None)
-        assert not native.suits(single, double)
+        assert not native.suits(double)
 
 
 def says(environment: dict[str, str]) -> str:
@@ -85,3 +86,16 @@ def test_they_are_built_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_home_that_cannot_be_written_to_is_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert says({"PATH": "/usr/local/bin:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "file")}) == "True"
+
+
+@WITH_KERNELS
+@pytest.mark.parametrize("width", [16, 48, 256])
+def test_the_norm_of_a_sum_is_as_pytorchs(width: int) -> None:
+    norm = torch.nn.LayerNorm(width)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x, y = values(3, 4, width) * 5 + 20, values(3, 4, width, seed=3)
+    expected = norm(x + y)
+    with torch.inference_mode():
+        torch.testing.assert_close(native.add_norm(x, y, norm), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(add_norm(x, y, norm), native.add_norm(x, y, norm), rtol=0, atol=0)
