@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +21,8 @@ from regard.errors import DecodingError
 from regard.translator import Constraints, Translation, Translator
 
 CHUNK = 512  # lines that a worker is given at a time
+PROBE = 64  # lines that are translated to see what is fastest
+GAIN = 0.9  # of the time, at most, that several processes must take to be worth their start
 AHEAD = 2  # chunks that wait for each worker, so that none is idle
 
 Load = Callable[[], Translator]
@@ -29,6 +34,34 @@ _translator: Translator | None = None  # of a worker's process
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def probe(translate: Callable[[Sequence[str]], object], lines: Sequence[str], most: int) -> int:
+    """How many processes would translate such lines fastest: `most`, of one thread each, or this one with as many.
+
+    Translates some of the lines both ways, a second's work or so. No more processes than there is memory for.
+    """
+    some = lines[:: max(1, len(lines) // PROBE)][:PROBE]
+    seconds: dict[int, float] = {}
+    before = torch.get_num_threads()
+    for threads in (before, 1, before, 1):
+        torch.set_num_threads(threads)
+        began = time.perf_counter()
+        translate(some)
+        seconds[threads] = min(time.perf_counter() - began, seconds.get(threads, math.inf))
+    torch.set_num_threads(before)
+    fit = min(most, _room())
+    return fit if fit > 1 and seconds[1] / fit < seconds[before] * GAIN else 1
+
+
+def _room() -> int:
+    """How many processes as large as this one the free memory has room for."""
+    try:
+        free = {line.split(":")[0]: int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()}
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+        return free["MemAvailable"] // int(status["VmHWM"].split()[0])
+    except (OSError, KeyError, ValueError, IndexError):  # not Linux
+        return processors()
 
 
 def stream(

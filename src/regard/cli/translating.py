@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any, cast
@@ -19,10 +20,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from regard.cli.commands import Job
 from regard.cli.files import Write, input_lines, output, refuse_same
-from regard.devices import choose_device
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.translator import Constraints, SearchOptions, Translation
-from regard.workers import processors, stream
+from regard.workers import probe, processors, stream
 
 MUCH = 2000  # lines, for which it pays to start other processes
 
@@ -106,12 +106,14 @@ def _found(job: Job, wanted: Wanted, lines: Iterator[str], *, with_attention: bo
     constraints = None if wanted.constraints is None else _constraints(wanted.constraints)
     first = list(islice(lines, MUCH))
     lines = chain(first, lines)
-    workers = job.workers
+    workers, translator = job.workers, None
     if not workers:
-        worth = len(first) == MUCH and choose_device(job.device).type == "cpu"
-        workers = processors() if worth else 1
+        translator = job.translator()
+        worth = len(first) == MUCH and translator.device.type == "cpu" and processors() > 1
+        workers = probe(partial(translator.translate, **wanted.search), first, processors()) if worth else 1
     if workers == 1:
-        return job.translator().stream(lines, constraints=constraints, **options)
+        translator = translator or job.translator()
+        return translator.stream(lines, constraints=constraints, **options)
     return stream(job.loader(), lines, workers, constraints, **options)
 
 

@@ -182,7 +182,8 @@ def _advance(
 ) -> Search:
     """Part the ranked continuations (b, C) into hypotheses that end here and prefixes that live on.
 
-    in_order: whether they are ranked by their totals alone, the best first. bonus: (N,) what is added to the score of a hypothesis by the row that ends with it.
+    in_order: whether they are ranked by their totals alone, the best first. bonus: (N,) what is added to the score of
+    a hypothesis by the row that ends with it.
     """
     beam_size = search.kept.score.shape[1]
     is_end = ranked.token.eq(EOS)
