@@ -36,19 +36,20 @@ MOST_NEW = 150  # tokens
 Translate = Callable[[Sequence[str]], list[str]]
 
 
-def regard_system(run: Path, precision: str, beam: int, batch: int, threads: int) -> Translate:
+def regard_system(run: Path, precision: str, beam: int, batch: int, threads: int, alpha: float) -> Translate:
     from regard import workers
     from regard.translator import Translator
 
+    options: dict[str, Any] = {"beam_size": beam, "length_penalty": alpha, "length_norm": "average"}  # as the others
     if threads > 1 and batch > 1:
         load = partial(Translator.load, run, "cpu", precision)
-        return lambda lines: [found[0].text for found in workers.stream(load, lines, threads, beam_size=beam)]
+        return lambda lines: [found[0].text for found in workers.stream(load, lines, threads, **options)]
     translator = Translator.load(run, "cpu", precision)  # type: ignore[arg-type]
 
     def translate(lines: Sequence[str]) -> list[str]:
         if batch == 1:
-            return [translator.translate([line], beam_size=beam)[0][0].text for line in lines]
-        return [found[0].text for found in translator.stream(lines, beam_size=beam, batch_size=batch)]
+            return [translator.translate([line], **options)[0][0].text for line in lines]
+        return [found[0].text for found in translator.stream(lines, batch_size=batch, **options)]
 
     return translate
 
@@ -113,7 +114,7 @@ def work(arguments: argparse.Namespace) -> None:
     name, precision = arguments.system.split()
     beam, batch = MODES[arguments.mode]
     makers: dict[str, Callable[[], Translate]] = {
-        "regard": lambda: regard_system(arguments.run, precision, beam, batch, arguments.threads),
+        "regard": lambda: regard_system(arguments.run, precision, beam, batch, arguments.threads, arguments.alpha),
         "ctranslate2": lambda: ctranslate2_system(
             arguments.exports / "ctranslate2", precision, beam, batch, arguments.threads, arguments.alpha
         ),

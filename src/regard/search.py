@@ -16,7 +16,7 @@ from regard.decoding.greedy import greedy
 from regard.decoding.guide import Coverage, Forbid, ForcedPrefix, Guide, Guides, NoRepeat, Require
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.lookahead import lookahead
-from regard.decoding.penalties import gnmt
+from regard.decoding.penalties import LengthPenalty, average, gnmt
 from regard.decoding.sampling import Drawing, sample
 from regard.errors import DecodingError
 from regard.symbols import EOS
@@ -64,7 +64,7 @@ def search(
             f"the strategy {config.strategy!r} knows no constraints, coverage penalty or no_repeat",
             fix="leave them out, or take the strategy beam",
         )
-    penalty, decoder = gnmt(config.length_penalty), model.decoder
+    penalty, decoder = _penalty(config), model.decoder
     if config.strategy == "lookahead":
         depth, width = config.lookahead_depth, config.lookahead_width
         ones = lookahead(
@@ -99,7 +99,7 @@ def _beam(
     top_beams: int,
     with_attention: bool,
 ) -> list[list[Hypothesis]]:
-    penalty = gnmt(config.length_penalty)
+    penalty = _penalty(config)
     if config.beam_size == 1 and guide is None:
         ones = greedy(model.decoder, memory, limits, penalty=penalty, with_attention=with_attention)
         return [[one] for one in ones]
@@ -113,6 +113,10 @@ def _beam(
         guide=guide,
         with_attention=with_attention,
     )
+
+
+def _penalty(config: SearchConfig) -> LengthPenalty:
+    return (average if config.length_norm == "average" else gnmt)(config.length_penalty)
 
 
 def _guide(config: SearchConfig, wishes: Sequence[Wish]) -> Guide | None:

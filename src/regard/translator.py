@@ -78,6 +78,7 @@ class SearchOptions(TypedDict, total=False):
     strategy: str
     beam_size: int
     length_penalty: float
+    length_norm: str
     coverage_penalty: float
     no_repeat: int
     groups: int

@@ -21,11 +21,24 @@ def none(lengths: Tensor) -> Tensor:
     return torch.ones_like(lengths)
 
 
+def average(alpha: float) -> LengthPenalty:
+    """|Y| ** alpha; alpha 1 ranks by the mean log-probability of a token.
+
+    Raises DecodingError where alpha is negative.
+    """
+    _check(alpha)
+    return lambda lengths: lengths**alpha
+
+
 def gnmt(alpha: float) -> LengthPenalty:
     """lp(Y) = ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, equation 14); alpha 0 is no penalty.
 
     Raises DecodingError where alpha is negative.
     """
+    _check(alpha)
+    return lambda lengths: ((5 + lengths) / 6) ** alpha
+
+
+def _check(alpha: float) -> None:
     if not alpha >= 0:
         raise DecodingError(f"the length penalty is {alpha}", fix="give a number that is not negative")
-    return lambda lengths: ((5 + lengths) / 6) ** alpha

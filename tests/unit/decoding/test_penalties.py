@@ -13,6 +13,11 @@ def test_gnmt_is_equation_14() -> None:
     torch.testing.assert_close(penalties.gnmt(0.5)(torch.tensor([19.0])), torch.tensor([2.0]))
 
 
+def test_average_divides_by_the_length() -> None:
+    torch.testing.assert_close(penalties.average(1.0)(torch.tensor([1.0, 7.0])), torch.tensor([1.0, 7.0]))
+    torch.testing.assert_close(penalties.average(0.5)(torch.tensor([16.0])), torch.tensor([4.0]))
+
+
 def test_no_penalty_divides_by_one() -> None:
     lengths = torch.arange(1.0, 30.0)
     assert penalties.none(lengths).eq(1).all()
@@ -21,5 +26,6 @@ def test_no_penalty_divides_by_one() -> None:
 
 @pytest.mark.parametrize("alpha", [-0.1, float("nan")])
 def test_a_penalty_that_would_fall_with_length_is_refused(alpha: float) -> None:
-    with pytest.raises(DecodingError, match="length penalty"):
-        penalties.gnmt(alpha)
+    for penalty in (penalties.gnmt, penalties.average):
+        with pytest.raises(DecodingError, match="length penalty"):
+            penalty(alpha)
