@@ -67,13 +67,24 @@ INLINE float sum_of(Lanes lanes)
     return (quarter[0][0] + quarter[0][1]) + (quarter[0][2] + quarter[0][3]);
 }
 
+INLINE float most_of(Lanes lanes)
+{
+    Half half[2];
+    memcpy(half, &lanes, sizeof lanes);
+    float most = -INFINITY;
+    for (int lane = 0; lane < LANES / 2; lane++) {
+        float one = half[0][lane] > half[1][lane] ? half[0][lane] : half[1][lane];
+        most = one > most ? one : most;
+    }
+    return most;
+}
+
 INLINE float most_in(const float *values, int64_t count)
 {
     Lanes lanes = all(-INFINITY);
     int64_t place = 0;
     for (; place + LANES <= count; place += LANES) lanes = larger(load(values + place), lanes);
-    float most = -INFINITY;
-    for (int lane = 0; lane < LANES; lane++) most = lanes[lane] > most ? lanes[lane] : most;
+    float most = most_of(lanes);
     for (; place < count; place++) most = values[place] > most ? values[place] : most;
     return most;
 }
@@ -152,6 +163,33 @@ int best_tokens(const float *logits, int64_t rows, int64_t width, int64_t first,
     return 0;
 }
 
+#define WIDE 4 /* registers of one query, or of one mean, that are kept side by side */
+
+/* The sum of `parts` registers of products. */
+INLINE Lanes products(const int parts, const float *one, const float *other)
+{
+    Lanes sums[WIDE];
+    for (int part = 0; part < parts; part++) sums[part] = load(one + part * LANES) * load(other + part * LANES);
+    for (int part = 1; part < parts; part++) sums[0] += sums[part];
+    return sums[0];
+}
+
+/* `parts` registers of the mean of the values (slots apart, ...), weighted by scores that sum up to `sum`. */
+INLINE void weighted(const int parts, const float *values, const int32_t *seen, int64_t count, const float *scores,
+                     float sum, float *mean, int64_t value_slot)
+{
+    Lanes sums[WIDE];
+    for (int part = 0; part < parts; part++) sums[part] = all(0);
+    for (int64_t one = 0; one < count; one++) {
+        const float *value = values + seen[one] * value_slot;
+        for (int part = 0; part < parts; part++) sums[part] += scores[one] * load(value + part * LANES);
+    }
+    for (int part = 0; part < parts; part++) {
+        sums[part] /= sum;
+        memcpy(mean + part * LANES, &sums[part], sizeof *sums);
+    }
+}
+
 /* One query over the keys and values (slots apart, width) of the `count` slots that it sees, to their mean. scores has
  * room for count + LANES. */
 INLINE void attend_one(const float *query, const float *keys, const float *values, const int32_t *seen, int64_t count,
@@ -160,9 +198,11 @@ INLINE void attend_one(const float *query, const float *keys, const float *value
     float scale = 1.0f / sqrtf((float)width);
     for (int64_t one = 0; one < count; one++) {
         const float *key = keys + seen[one] * key_slot;
-        Lanes lanes = {0};
-        for (int64_t column = 0; column < width; column += LANES) lanes += load(query + column) * load(key + column);
-        scores[one] = sum_of(lanes) * scale;
+        Lanes sums = {0};
+        int64_t at = 0;
+        for (; at + WIDE * LANES <= width; at += WIDE * LANES) sums += products(WIDE, query + at, key + at);
+        for (; at < width; at += LANES) sums += products(1, query + at, key + at);
+        scores[one] = sum_of(sums) * scale;
     }
     int64_t end = (count + LANES - 1) / LANES * LANES;
     for (int64_t one = count; one < end; one++) scores[one] = -INFINITY;
@@ -173,12 +213,10 @@ INLINE void attend_one(const float *query, const float *keys, const float *value
         sums += load(scores + one);
     }
     float sum = sum_of(sums);
-    for (int64_t column = 0; column < width; column += LANES) {
-        Lanes lanes = {0};
-        for (int64_t one = 0; one < count; one++) lanes += scores[one] * load(values + seen[one] * value_slot + column);
-        lanes /= sum;
-        memcpy(mean + column, &lanes, sizeof lanes);
-    }
+    int64_t at = 0;
+    for (; at + WIDE * LANES <= width; at += WIDE * LANES)
+        weighted(WIDE, values + at, seen, count, scores, sum, mean + at, value_slot);
+    for (; at < width; at += LANES) weighted(1, values + at, seen, count, scores, sum, mean + at, value_slot);
 }
 
 /* Queries (sentences, rows, heads, width) over keys and values (sentences, slots, groups, width), whose sentences and

@@ -9,6 +9,7 @@ behind it stay behind.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Self
 
 import torch
@@ -36,7 +37,7 @@ class Source(PerSource):
 
 
 class _Room:
-    """Two tensors (B, C, K, W) of which the first slots are written."""
+    """Two tensors (C, B, K, W) of which the first slots are written."""
 
     def __init__(self, keys: Tensor, values: Tensor, written: int) -> None:
         self.parts = (keys, values)
@@ -45,7 +46,7 @@ class _Room:
     def write(self, keys: Tensor, values: Tensor) -> None:
         end = self.written + keys.size(1)
         for part, new in zip(self.parts, (keys, values), strict=True):
-            part[:, self.written : end] = new
+            part[self.written : end] = new.transpose(0, 1)
         self.written = end
 
 
@@ -57,32 +58,36 @@ class KeysValues(PerSource):
     values: Tensor
     room: _Room | None = None
 
+    @classmethod
+    def of(cls, room: _Room) -> KeysValues:
+        """What is written in a room."""
+        keys, values = (part[: room.written].transpose(0, 1) for part in room.parts)
+        return cls(keys, values, room)
+
     def has_room(self, slots: int) -> bool:
         """Whether so many more can be written behind these: there is room, and nobody else has written there."""
         length, room = self.keys.size(1), self.room
-        return room is not None and room.written == length and length + slots <= room.parts[0].size(1)
+        return room is not None and room.written == length and length + slots <= len(room.parts[0])
 
     def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
         """Those of further slots behind these; in place where there is room for them."""
         if self.room is None or not self.has_room(keys.size(1)):
             return KeysValues(torch.cat((self.keys, keys), 1), torch.cat((self.values, values), 1))
         self.room.write(keys, values)
-        longer, other = (part[:, : self.room.written] for part in self.room.parts)
-        return KeysValues(longer, other, self.room)
+        return KeysValues.of(self.room)
 
     def move(self, sentences: Tensor, slots: Tensor, spare: int) -> KeysValues:
         """Of the sentences (M,) the slots (M, L'), with room for `spare` more."""
-        parts = (self.keys, self.values) if self.room is None else self.room.parts
-        capacity = parts[0].size(1)
-        if not capacity:
-            keys, values = (part.new_empty(len(sentences), spare, *part.shape[2:]) for part in parts)
-        else:
-            behind = slots.new_zeros(len(slots), spare)  # any slot will do: it will be written over
-            index = (sentences[:, None] * capacity + torch.cat((slots, behind), 1)).flatten()
-            shape = (len(sentences), slots.size(1) + spare)
-            keys, values = (part.flatten(0, 1).index_select(0, index).unflatten(0, shape) for part in parts)
+        old = self.keys.size(0)
         length = slots.size(1)
-        return KeysValues(keys[:, :length], values[:, :length], _Room(keys, values, length))
+        index = (slots.T * old + sentences).flatten()  # into slots and sentences as one axis
+        parts = []
+        for part in (self.keys, self.values):
+            new = part.new_empty(length + spare, len(sentences), *part.shape[2:])
+            if len(index):
+                torch.index_select(part.transpose(0, 1).flatten(0, 1), 0, index, out=new[:length].flatten(0, 1))
+            parts.append(new)
+        return KeysValues.of(_Room(parts[0], parts[1], length))
 
 
 @dataclass(frozen=True)
@@ -148,5 +153,9 @@ class AttentionState(State):
 def see_own(seen: Tensor, sentences: int) -> Tensor:
     """Which slots each row has behind it, (N, L), when every row has written one more: (N, L + N / sentences)."""
     each = len(seen) // sentences
-    own = torch.eye(each, dtype=torch.bool, device=seen.device).repeat(sentences, 1)
-    return torch.cat((seen, own), 1)
+    return torch.cat((seen, _identity(each, seen.device).repeat(sentences, 1)), 1)
+
+
+@cache
+def _identity(size: int, device: torch.device) -> Tensor:
+    return torch.eye(size, dtype=torch.bool, device=device)
