@@ -12,6 +12,7 @@ from regard.contract import Memory, Seq2Seq
 from regard.data.batch import pad
 from regard.decoding.beam import beam_search
 from regard.decoding.diverse import diverse_beam_search
+from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy
 from regard.decoding.guide import Coverage, Forbid, ForcedPrefix, Guide, Guides, NoRepeat, Require
 from regard.decoding.hypothesis import Hypothesis
@@ -64,6 +65,8 @@ def search(
             f"the strategy {config.strategy!r} knows no constraints, coverage penalty or no_repeat",
             fix="leave them out, or take the strategy beam",
         )
+    if config.strategy == "exact":
+        return _exact(model, memory, limits, config, with_attention=with_attention)
     penalty, decoder = _penalty(config), model.decoder
     if config.strategy == "lookahead":
         depth, width = config.lookahead_depth, config.lookahead_width
@@ -117,6 +120,23 @@ def _beam(
 
 def _penalty(config: SearchConfig) -> LengthPenalty:
     return (average if config.length_norm == "average" else gnmt)(config.length_penalty)
+
+
+def _exact(
+    model: Seq2Seq, memory: Memory, limits: Sequence[int], config: SearchConfig, *, with_attention: bool
+) -> list[list[Hypothesis]]:
+    """One hypothesis a sentence: what beam search finds, unless there is a better one."""
+    first = _beam(model, memory, limits, config, guide=None, top_beams=1, with_attention=with_attention)
+    found = exact_search(
+        model.decoder,
+        memory,
+        limits,
+        penalty=_penalty(config),
+        found=[best for best, *_ in first],
+        max_steps=config.exact_steps,
+        with_attention=with_attention,
+    )
+    return [[one] for one in found]
 
 
 def _guide(config: SearchConfig, wishes: Sequence[Wish]) -> Guide | None:

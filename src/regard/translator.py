@@ -50,6 +50,8 @@ class Translation:
     alignment: pairs (source word, target word), counted from 0; empty without attention.
     finished: False where the length limit cut it.
     marks: what tells that it has gone wrong (see regard.evaluation.marks); mostly none.
+    proved: of exact search, whether the model scores no other translation higher; False where exact_steps were too
+        few to tell. None of any other search.
     """
 
     text: str
@@ -61,6 +63,7 @@ class Translation:
     alignment: tuple[tuple[int, int], ...] = ()
     finished: bool = True
     marks: tuple[str, ...] = ()
+    proved: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class SearchOptions(TypedDict, total=False):
     diversity: float
     lookahead_depth: int
     lookahead_width: int
+    exact_steps: int
     samples: int
     temperature: float
     top_k: int
@@ -193,7 +197,7 @@ class Translator:
             first = error.errors(include_url=False)[0]
             what = ".".join(str(part) for part in first["loc"]) or "search"
             raise DecodingError(f"{what}: {first['msg']}", fix="give a value that it can have") from None
-        most = {"lookahead": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
+        most = {"lookahead": 1, "exact": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
         if not 1 <= top_beams <= most:
             raise DecodingError(
                 f"top_beams is {top_beams}, where {config.strategy} search finds {most}",
@@ -253,6 +257,7 @@ class Translator:
             alignment=() if attention is None else self._align(source, hypothesis.tokens, attention),
             finished=hypothesis.finished,
             marks=marks(line, text, tokens, finished=hypothesis.finished),
+            proved=hypothesis.proved,
         )
 
     def _align(
