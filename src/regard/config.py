@@ -100,7 +100,8 @@ class SearchConfig(Section):
     lookahead_depth: int = Field(2, ge=1)  # steps
     lookahead_width: int = Field(3, ge=1)  # continuations tried at each
     exact_steps: int = Field(2000, ge=1)  # prefixes of a sentence that exact search may try before it gives up proof
-    samples: int = Field(16, ge=1)  # drawn for mbr, which takes the one that is most like the others
+    candidates: Literal["samples", "beam"] = "samples"  # of mbr, which takes the one that is most like the others
+    samples: int = Field(16, ge=1)  # drawn for mbr
     temperature: float = Field(1.0, gt=0)
     top_k: int = Field(0, ge=0)  # draw among so many tokens; 0: all
     top_p: float = Field(1.0, gt=0, le=1)  # draw among the likeliest tokens that make up so much probability

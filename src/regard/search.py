@@ -50,7 +50,7 @@ def length_limit(source_length: int) -> int:
 def search(
     model: Seq2Seq, sentences: Sequence[Sentence], config: SearchConfig, *, top_beams: int, with_attention: bool
 ) -> list[list[Hypothesis]]:
-    """For each sentence at least one hypothesis and at most `top_beams`, best first; for mbr all its samples.
+    """For each sentence at least one hypothesis and at most `top_beams`, best first; for mbr all its candidates.
 
     Raises DecodingError where a search is asked for what it cannot do.
     """
@@ -58,12 +58,15 @@ def search(
     memory = model.encode(pad([list(one.source) for one in sentences], last=EOS).to(device))
     limits = [length_limit(len(one.source)) for one in sentences]
     guide = _guide(config, [one.wish for one in sentences])
-    if config.strategy == "beam":
-        return _beam(model, memory, limits, config, guide=guide, top_beams=top_beams, with_attention=with_attention)
+    listed = config.strategy == "mbr" and config.candidates == "beam"
+    if config.strategy == "beam" or listed:
+        count = config.beam_size if listed else top_beams
+        return _beam(model, memory, limits, config, guide=guide, top_beams=count, with_attention=with_attention)
     if guide is not None:
         raise DecodingError(
             f"the strategy {config.strategy!r} knows no constraints, coverage penalty or no_repeat",
-            fix="leave them out, or take the strategy beam",
+            fix="leave them out, or take the strategy beam"
+            + (" or candidates=beam" if config.strategy == "mbr" else ""),
         )
     if config.strategy == "exact":
         return _exact(model, memory, limits, config, with_attention=with_attention)

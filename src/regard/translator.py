@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -89,6 +90,7 @@ class SearchOptions(TypedDict, total=False):
     lookahead_depth: int
     lookahead_width: int
     exact_steps: int
+    candidates: str
     samples: int
     temperature: float
     top_k: int
@@ -230,8 +232,7 @@ class Translator:
             )
             for place, hypotheses in zip(places, results, strict=True):
                 texts = [self._as_text(window[place].text, encoded[place], one) for one in hypotheses]
-                chosen = [texts[least_risk([one.text for one in texts])]] if search.strategy == "mbr" else texts
-                found[place] = chosen
+                found[place] = [_agreed(texts, search)] if search.strategy == "mbr" else texts
         return found
 
     def _sentence(self, line: _Line, seed: int) -> Sentence:
@@ -303,6 +304,21 @@ class Translator:
         batch = batch_of(pairs).to(self.device)
         scores: Tensor = forced_scores(self.model, batch.source, batch.target_in, batch.target_out)
         return [float(value) for value in scores]
+
+
+def _agreed(candidates: Sequence[Translation], search: SearchConfig) -> Translation:
+    """The candidate of least risk: draws count alike, what a beam found by its probability.
+
+    What the length limit cut is no candidate of a beam, unless there is no other.
+    """
+    if search.candidates == "samples":
+        return candidates[least_risk([one.text for one in candidates])]
+    listed = [one for one in candidates if one.finished] or candidates
+    if len(listed) == 1:  # it may have no probability at all
+        return listed[0]
+    most = max(one.log_probability for one in listed)
+    weights = [math.exp(one.log_probability - most) for one in listed]
+    return listed[least_risk([one.text for one in listed], weights)]
 
 
 def _vocabularies(tokenizers: Tokenizers) -> list[tuple[str, list[str]]]:
