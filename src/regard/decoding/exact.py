@@ -1,6 +1,6 @@
 """Exact search: the best hypothesis of all there are, and whether that was proved.
 
-Depth first, with bounds (Stahlberg and Byrne 2019, section 3): whatever becomes of a prefix, its log-probability only
+Depth first, with bounds (Stahlberg and Byrne 2019): whatever becomes of a prefix, its log-probability only
 falls and the penalty's divisor never does, so log-probability / lp(limit) bounds its score; a prefix that
 could not beat the best hypothesis so far is cut off. The better the first hypothesis, the more is cut.
 """
