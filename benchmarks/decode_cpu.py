@@ -40,7 +40,7 @@ Translate = Callable[[Sequence[str]], list[str]]
 
 @dataclass(frozen=True)
 class Task:
-    """One measurement. exports: the folder in which the run's exports are; alpha: the power of length that all divide by."""
+    """One measurement. exports: the folder of the run's exports. alpha: scores are divided by the length to this."""
 
     run: str
     source: str

@@ -7,8 +7,8 @@ The runs share a test set. Those that can be exported are measured by CTranslate
 process of its own on one thread (see decode_cpu.py): it loads the model, warms up on some sentences, and translates
 all of them in batches of 64, from text to text. Rounds go over everything in turn. Speed is the words of the SOURCE
 text a second, split at white space, by the median of the rounds: the same words for every system, so that none gains
-by saying more. BLEU is that of `regard evaluate`. Length penalties differ: regard has its recipe's, CTranslate2
-divides by the length.
+by saying more. BLEU is that of `regard evaluate`. All divide log-probability by the length, whatever
+the recipe's penalty.
 
 FOLDER has measurements.json, written after each round, and pareto.png; the table goes to standard output. Without
 runs, table and picture are made again of what was measured there.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -304,6 +305,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "source"
             source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            for number, name in enumerate(runs):  # copied, for a run that is still trained deletes its checkpoints
+                runs[name] = shutil.copytree(
+                    runs[name], Path(folder) / str(number), ignore=shutil.ignore_patterns("training")
+                )
             measure(runs, source, lines, references, job)
     some, count_of_lines = measurements(job.file)
     report(some, count_of_lines)
