@@ -9,23 +9,19 @@ the lines that differ from those of batches of 64.
 from __future__ import annotations
 
 import argparse
-import gzip
 from pathlib import Path
 
+from common import count, read, told
+
 from regard.translator import Translator
-
-
-def read(path: Path, lines: int) -> list[str]:
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        return [line.rstrip("\n") for _, line in zip(range(lines), file, strict=False)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--lines", type=int, default=500)
-    parser.add_argument("--beam-size", type=int, default=5)
+    parser.add_argument("--lines", type=count, default=500)
+    parser.add_argument("--beam-size", type=count, default=5)
     arguments = parser.parse_args()
     lines = read(arguments.source, arguments.lines)
     for run in arguments.runs:
@@ -39,12 +35,13 @@ def main() -> None:
                 return [best.text for best, *_ in found]
 
             together = said(64)
-            counts = {
+            differing = {
                 size: sum(one != other for one, other in zip(said(size), together, strict=True)) for size in (7, 1)
             }
-            told = ", ".join(f"{count} with {size}" for size, count in counts.items())
-            print(f"{run.name}, {name}: of {len(lines)} lines differ {told}", flush=True)
+            counts = ", ".join(f"{count} with {size}" for size, count in differing.items())
+            print(f"{run.name}, {name}: of {len(lines)} lines differ {counts}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    with told():
+        main()

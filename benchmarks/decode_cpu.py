@@ -3,8 +3,8 @@
     python benchmarks/decode_cpu.py RUN --source FILE --reference FILE [--threads 1] [--rounds 3]
 
 RUN is a run of transformer2017 with a joint SentencePiece vocabulary. It is exported to both formats. Each
-measurement is a process of its own, which loads the model, warms up on some sentences, translates the
-others from text to text, and tells seconds, peak memory and what it said; rounds alternate between the
+measurement is a process of its own, which loads the model, warms up on some sentences, translates all
+of them from text to text, and tells seconds, peak memory and what it said; rounds alternate between the
 systems, and the table has medians. With several threads, regard has as many worker processes, whose start
 counts, and CTranslate2 as many translators of one thread; Hugging Face has the threads, and so have all with
 one sentence at a time. Needs ctranslate2 and transformers: pip install -e '.[dev]'
@@ -13,7 +13,6 @@ one sentence at a time. Needs ctranslate2 and transformers: pip install -e '.[de
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import resource
@@ -23,9 +22,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from common import count, fail, read, read_pair, told
 
 SYSTEMS = ("regard float32", "regard int8", "ctranslate2 float32", "ctranslate2 int8", "huggingface float32")
 MODES = {"beam 5": (5, 64), "greedy": (1, 64), "beam 5, one at a time": (5, 1), "greedy, one at a time": (1, 1)}
@@ -34,6 +36,19 @@ ONE_BY_ONE = 150  # sentences, for they take long
 MOST_NEW = 150  # tokens
 
 Translate = Callable[[Sequence[str]], list[str]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One measurement. exports: the folder of the run's exports. alpha: scores are divided by the length to this."""
+
+    run: str
+    source: str
+    system: str
+    mode: str
+    exports: str
+    threads: int = 1
+    alpha: float = 1.0
 
 
 def regard_system(run: Path, precision: str, beam: int, batch: int, threads: int, alpha: float) -> Translate:
@@ -101,27 +116,23 @@ def huggingface_system(folder: Path, beam: int, batch: int, alpha: float) -> Tra
     return translate
 
 
-def read(path: Path) -> list[str]:
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        return [line.rstrip("\n") for line in file]
-
-
-def work(arguments: argparse.Namespace) -> None:
-    """One measurement, told as JSON."""
+def work(task: Task) -> None:
+    """A task in this process, told as JSON."""
     import torch
 
-    torch.set_num_threads(arguments.threads)
-    name, precision = arguments.system.split()
-    beam, batch = MODES[arguments.mode]
+    torch.set_num_threads(task.threads)
+    name, precision = task.system.split()
+    beam, batch = MODES[task.mode]
+    exports = Path(task.exports)
     makers: dict[str, Callable[[], Translate]] = {
-        "regard": lambda: regard_system(arguments.run, precision, beam, batch, arguments.threads, arguments.alpha),
+        "regard": lambda: regard_system(Path(task.run), precision, beam, batch, task.threads, task.alpha),
         "ctranslate2": lambda: ctranslate2_system(
-            arguments.exports / "ctranslate2", precision, beam, batch, arguments.threads, arguments.alpha
+            exports / "ctranslate2", precision, beam, batch, task.threads, task.alpha
         ),
-        "huggingface": lambda: huggingface_system(arguments.exports / "marian", beam, batch, arguments.alpha),
+        "huggingface": lambda: huggingface_system(exports / "marian", beam, batch, task.alpha),
     }
     translate = makers[name]()
-    lines = read(arguments.source)[: ONE_BY_ONE if batch == 1 else None]
+    lines = read(Path(task.source), ONE_BY_ONE if batch == 1 else None)
     translate(lines[:WARM_UP])
     began = time.perf_counter()
     said = translate(lines)
@@ -130,25 +141,30 @@ def work(arguments: argparse.Namespace) -> None:
     print(json.dumps({"seconds": seconds, "megabytes": memory, "said": said}))
 
 
-def measured(arguments: argparse.Namespace, exports: Path, system: str, mode: str, alpha: float) -> dict[str, Any]:
-    command = [sys.executable, __file__, str(arguments.run), "--source", str(arguments.source)]
-    command += ["--reference", str(arguments.reference), "--threads", str(arguments.threads)]
-    command += ["--system", system, "--mode", mode, "--exports", str(exports), "--alpha", str(alpha)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "TOKENIZERS_PARALLELISM": "false"}
+def measured(task: Task) -> dict[str, Any]:
+    """A task in a process of its own: its `seconds`, peak `megabytes`, and the translations that it `said`."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads), "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, __file__, "--work", json.dumps(asdict(task))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode == 2:
+        fail(f"{task.system}, {task.mode}: {done.stderr.removeprefix('error: ')}")
     if done.returncode:
-        sys.exit(f"{system}, {mode}: {done.stderr[-2000:]}")
+        sys.exit(f"{task.system}, {task.mode}: {done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def export(run: Path, folder: Path) -> None:
-    for kind in ("ctranslate2", "marian"):
-        subprocess.run(
-            [sys.executable, "-m", "regard", "export", str(run), "--to", kind, str(folder / kind)],
-            check=True,
-            capture_output=True,
-        )
+def export(run: Path, kind: str, folder: Path) -> str:
+    """Write FOLDER/KIND, of ctranslate2 and marian; what is wrong where that cannot be, else nothing.
+
+    In a process of its own: what this one held would count as the peak memory of those that it starts.
+    """
+    command = [sys.executable, "-m", "regard", "export", str(run), "--to", kind, str(folder / kind)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if not done.returncode:
+        return ""
+    told = done.stderr.strip()
+    return told.removeprefix("error: ").partition("\n")[0] if told.startswith("error: ") else told[-2000:]
 
 
 def main() -> None:
@@ -156,27 +172,23 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--reference", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=count, default=1)
+    parser.add_argument("--rounds", type=count, default=3)
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=list(MODES))
-    parser.add_argument("--system", help=argparse.SUPPRESS)  # of a measurement's own process, with the next three
-    parser.add_argument("--mode", help=argparse.SUPPRESS)
-    parser.add_argument("--exports", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--alpha", type=float, default=1.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.system:
-        work(arguments)
-        return
     from sacrebleu.metrics.bleu import BLEU
 
-    references = read(arguments.reference)
+    _, references = read_pair(arguments.source, arguments.reference)
     with tempfile.TemporaryDirectory() as folder:
-        export(arguments.run, Path(folder))
+        for kind in ("ctranslate2", "marian"):
+            if wrong := export(arguments.run, kind, Path(folder)):
+                fail(wrong)
         for mode in arguments.modes:
             found: dict[str, list[dict[str, Any]]] = {system: [] for system in SYSTEMS}
             for _ in range(arguments.rounds):
                 for system in SYSTEMS:
-                    found[system].append(measured(arguments, Path(folder), system, mode, 1.0))
+                    task = Task(str(arguments.run), str(arguments.source), system, mode, folder, arguments.threads)
+                    found[system].append(measured(task))
             report(mode, found, references, BLEU)
 
 
@@ -196,4 +208,5 @@ def report(
 
 
 if __name__ == "__main__":
-    main()
+    with told():
+        work(Task(**json.loads(sys.argv[2]))) if sys.argv[1:2] == ["--work"] else main()

@@ -10,12 +10,13 @@ dev go over their lines once; training goes over them PASSES times, with other c
 from __future__ import annotations
 
 import argparse
-import gzip
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+
+from common import read, told
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 PASSES = {"train": 2, "dev": 1, "test": 1}
@@ -45,11 +46,8 @@ CORPORA = {
 }
 
 
-def read(corpus: Corpus, split: str, language: str) -> list[str]:
-    """The lines of a gzip text, split at line feeds alone."""
-    path = DATA / corpus.name.format(split=corpus.splits[split], language=language)
-    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
-        return [line.rstrip("\n") for line in file]
+def side(corpus: Corpus, split: str, language: str) -> list[str]:
+    return read(DATA / corpus.name.format(split=corpus.splits[split], language=language))
 
 
 def joined(pairs: list[tuple[str, str]], most: int, dice: random.Random) -> Iterator[tuple[str, ...]]:
@@ -61,10 +59,10 @@ def joined(pairs: list[tuple[str, str]], most: int, dice: random.Random) -> Iter
 
 def groups(corpus: Corpus, split: str) -> list[list[tuple[str, str]]]:
     """The pairs, those together that may be joined."""
-    pairs = list(zip(*(read(corpus, split, language) for language in corpus.languages), strict=True))
+    pairs = list(zip(*(side(corpus, split, language) for language in corpus.languages), strict=True))
     if not corpus.references:
         return [pairs]
-    verses = zip(read(corpus, split, "ref"), pairs, strict=True)
+    verses = zip(side(corpus, split, "ref"), pairs, strict=True)
     return [[pair for _, pair in group] for _, group in groupby(verses, key=lambda one: one[0].rpartition(".")[0])]
 
 
@@ -79,12 +77,13 @@ def main() -> None:
     for split, passes in PASSES.items():
         parts = groups(corpus, split)
         segments = [one for _ in range(passes) for part in parts for one in joined(part, corpus.most, dice)]
-        for side, language in enumerate(corpus.languages):
-            text = "".join(segment[side] + "\n" for segment in segments)
+        for place, language in enumerate(corpus.languages):
+            text = "".join(segment[place] + "\n" for segment in segments)
             (out / f"{split}.{language}").write_text(text, encoding="utf-8")
         longer = sum(len(segment[0].split()) > 30 for segment in segments)
         print(f"{split}: {len(segments):,} segments, {longer:,} of them with more than 30 source words")
 
 
 if __name__ == "__main__":
-    main()
+    with told():
+        main()

@@ -89,7 +89,7 @@ class TrainConfig(Section):
 class SearchConfig(Section):
     """[search]: how `translate` decodes unless told otherwise; validation decodes so with one beam."""
 
-    strategy: Literal["beam", "diverse", "lookahead", "sample", "mbr"] = "beam"  # a beam of 1 is greedy search
+    strategy: Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"] = "beam"  # a beam of 1 is greedy search
     beam_size: int = Field(5, ge=1)
     length_penalty: float = Field(0.6, ge=0)  # alpha, of
     length_norm: Literal["gnmt", "average"] = "gnmt"  # ((5 + |Y|) / 6) ** alpha, or |Y| ** alpha
@@ -99,7 +99,9 @@ class SearchConfig(Section):
     diversity: float = Field(0.5, ge=0)  # what a token costs for each group that took it before
     lookahead_depth: int = Field(2, ge=1)  # steps
     lookahead_width: int = Field(3, ge=1)  # continuations tried at each
-    samples: int = Field(16, ge=1)  # drawn for mbr, which takes the one that is most like the others
+    exact_steps: int = Field(2000, ge=1)  # prefixes of a sentence that exact search may try before it gives up proof
+    candidates: Literal["samples", "beam"] = "samples"  # of mbr, which takes the one that is most like the others
+    samples: int = Field(16, ge=1)  # drawn for mbr
     temperature: float = Field(1.0, gt=0)
     top_k: int = Field(0, ge=0)  # draw among so many tokens; 0: all
     top_p: float = Field(1.0, gt=0, le=1)  # draw among the likeliest tokens that make up so much probability

@@ -12,6 +12,7 @@ from regard.contract import Memory, Seq2Seq
 from regard.data.batch import pad
 from regard.decoding.beam import beam_search
 from regard.decoding.diverse import diverse_beam_search
+from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy
 from regard.decoding.guide import Coverage, Forbid, ForcedPrefix, Guide, Guides, NoRepeat, Require
 from regard.decoding.hypothesis import Hypothesis
@@ -49,7 +50,7 @@ def length_limit(source_length: int) -> int:
 def search(
     model: Seq2Seq, sentences: Sequence[Sentence], config: SearchConfig, *, top_beams: int, with_attention: bool
 ) -> list[list[Hypothesis]]:
-    """For each sentence at least one hypothesis and at most `top_beams`, best first; for mbr all its samples.
+    """For each sentence at least one hypothesis and at most `top_beams`, best first; for mbr all its candidates.
 
     Raises DecodingError where a search is asked for what it cannot do.
     """
@@ -57,13 +58,18 @@ def search(
     memory = model.encode(pad([list(one.source) for one in sentences], last=EOS).to(device))
     limits = [length_limit(len(one.source)) for one in sentences]
     guide = _guide(config, [one.wish for one in sentences])
-    if config.strategy == "beam":
-        return _beam(model, memory, limits, config, guide=guide, top_beams=top_beams, with_attention=with_attention)
+    listed = config.strategy == "mbr" and config.candidates == "beam"
+    if config.strategy == "beam" or listed:
+        count = config.beam_size if listed else top_beams
+        return _beam(model, memory, limits, config, guide=guide, top_beams=count, with_attention=with_attention)
     if guide is not None:
         raise DecodingError(
             f"the strategy {config.strategy!r} knows no constraints, coverage penalty or no_repeat",
-            fix="leave them out, or take the strategy beam",
+            fix="leave them out, or take the strategy beam"
+            + (" or candidates=beam" if config.strategy == "mbr" else ""),
         )
+    if config.strategy == "exact":
+        return _exact(model, memory, limits, config, with_attention=with_attention)
     penalty, decoder = _penalty(config), model.decoder
     if config.strategy == "lookahead":
         depth, width = config.lookahead_depth, config.lookahead_width
@@ -117,6 +123,23 @@ def _beam(
 
 def _penalty(config: SearchConfig) -> LengthPenalty:
     return (average if config.length_norm == "average" else gnmt)(config.length_penalty)
+
+
+def _exact(
+    model: Seq2Seq, memory: Memory, limits: Sequence[int], config: SearchConfig, *, with_attention: bool
+) -> list[list[Hypothesis]]:
+    """One hypothesis a sentence: what beam search finds, unless there is a better one."""
+    first = _beam(model, memory, limits, config, guide=None, top_beams=1, with_attention=with_attention)
+    found = exact_search(
+        model.decoder,
+        memory,
+        limits,
+        penalty=_penalty(config),
+        found=[best for best, *_ in first],
+        max_steps=config.exact_steps,
+        with_attention=with_attention,
+    )
+    return [[one] for one in found]
 
 
 def _guide(config: SearchConfig, wishes: Sequence[Wish]) -> Guide | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -50,6 +51,8 @@ class Translation:
     alignment: pairs (source word, target word), counted from 0; empty without attention.
     finished: False where the length limit cut it.
     marks: what tells that it has gone wrong (see regard.evaluation.marks); mostly none.
+    proved: of exact search, whether the model scores no other translation higher; False where exact_steps were too
+        few to tell. None of any other search.
     """
 
     text: str
@@ -61,6 +64,7 @@ class Translation:
     alignment: tuple[tuple[int, int], ...] = ()
     finished: bool = True
     marks: tuple[str, ...] = ()
+    proved: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class SearchOptions(TypedDict, total=False):
     diversity: float
     lookahead_depth: int
     lookahead_width: int
+    exact_steps: int
+    candidates: str
     samples: int
     temperature: float
     top_k: int
@@ -193,7 +199,7 @@ class Translator:
             first = error.errors(include_url=False)[0]
             what = ".".join(str(part) for part in first["loc"]) or "search"
             raise DecodingError(f"{what}: {first['msg']}", fix="give a value that it can have") from None
-        most = {"lookahead": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
+        most = {"lookahead": 1, "exact": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
         if not 1 <= top_beams <= most:
             raise DecodingError(
                 f"top_beams is {top_beams}, where {config.strategy} search finds {most}",
@@ -226,8 +232,7 @@ class Translator:
             )
             for place, hypotheses in zip(places, results, strict=True):
                 texts = [self._as_text(window[place].text, encoded[place], one) for one in hypotheses]
-                chosen = [texts[least_risk([one.text for one in texts])]] if search.strategy == "mbr" else texts
-                found[place] = chosen
+                found[place] = [_agreed(texts, search)] if search.strategy == "mbr" else texts
         return found
 
     def _sentence(self, line: _Line, seed: int) -> Sentence:
@@ -253,6 +258,7 @@ class Translator:
             alignment=() if attention is None else self._align(source, hypothesis.tokens, attention),
             finished=hypothesis.finished,
             marks=marks(line, text, tokens, finished=hypothesis.finished),
+            proved=hypothesis.proved,
         )
 
     def _align(
@@ -298,6 +304,21 @@ class Translator:
         batch = batch_of(pairs).to(self.device)
         scores: Tensor = forced_scores(self.model, batch.source, batch.target_in, batch.target_out)
         return [float(value) for value in scores]
+
+
+def _agreed(candidates: Sequence[Translation], search: SearchConfig) -> Translation:
+    """The candidate of least risk: draws count alike, what a beam found by its probability.
+
+    What the length limit cut is no candidate of a beam, unless there is no other.
+    """
+    if search.candidates == "samples":
+        return candidates[least_risk([one.text for one in candidates])]
+    listed = [one for one in candidates if one.finished] or candidates
+    if len(listed) == 1:  # it may have no probability at all
+        return listed[0]
+    most = max(one.log_probability for one in listed)
+    weights = [math.exp(one.log_probability - most) for one in listed]
+    return listed[least_risk([one.text for one in listed], weights)]
 
 
 def _vocabularies(tokenizers: Tokenizers) -> list[tuple[str, list[str]]]:

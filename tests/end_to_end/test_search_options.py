@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ import regard
 from regard import workers
 from regard.config import SearchConfig, override_config
 from regard.errors import DecodingError
+from regard.evaluation.consensus import least_risk
 from regard.models import ARCHITECTURES
-from regard.translator import Constraints, SearchOptions, Translator
+from regard.translator import Constraints, SearchOptions, Translation, Translator, _agreed
 
 
 def lines_of(out: bytes) -> list[str]:
@@ -34,12 +37,86 @@ def test_keys_of_search_are_those_of_python(run: Path, translator: Translator, f
         {"strategy": "diverse", "groups": 2, "diversity": 1.5},
         {"strategy": "sample", "temperature": 0.7, "top_k": 5, "seed": 3},
         {"strategy": "mbr", "samples": 4},
+        {"strategy": "mbr", "candidates": "beam", "beam_size": 6, "no_repeat": 2},
+        {"strategy": "exact", "beam_size": 1, "length_penalty": 0.0, "exact_steps": 50},
         {"no_repeat": 2, "coverage_penalty": 0.2},
     ):
         flags = [part for key, value in options.items() for part in ("--search", f"{key}={value}")]
         expected = [found[0].text for found in translator.translate(lines, **options)]
         assert said(run, lines, *flags) == expected
         assert len(expected) == len(lines)
+
+
+def test_exact_search_tells_what_the_beam_has_missed(
+    run: Path, translator: Translator, files: Files, tmp_path: Path
+) -> None:
+    lines = [*files.test[:30], ""]
+    plain = {"beam_size": 1, "length_penalty": 0.0}
+    beam = [best for best, *_ in translator.translate(lines, **plain)]
+    best = [one for one, *_ in translator.translate(lines, strategy="exact", exact_steps=10_000, **plain)]
+    assert [one.proved for one in best] == [True] * 30 + [None]
+    assert {one.proved for one in beam} == {None}
+    for exact, first in zip(best, beam, strict=True):
+        assert exact.text == first.text or exact.score > first.score
+    missed = [number for number, (exact, first) in enumerate(zip(best, beam, strict=True)) if exact.text != first.text]
+    assert missed  # greedy search errs on one of them at least
+    wide = [one for one, *_ in translator.translate(lines, beam_size=40, length_penalty=0.0)]
+    assert [one.text for one in best] == [one.text for one in wide]
+
+    report = tmp_path / "report"
+    flags = ["--search", "strategy=exact", "--search", "exact_steps=1", "--beam-size", "1", "--length-penalty", "0"]
+    finished = call("translate", run, *flags, "--report", report, stdin="".join(f"{line}\n" for line in lines).encode())
+    assert finished.code == 0, finished.err
+    assert lines_of(finished.out) == [one.text for one in beam]  # a step is too little to find anything
+    short = [json.loads(line) for line in report.read_text().splitlines()]
+    unproved = [one["line"] for one in short if "unproved" in one["marks"]]
+    assert unproved
+    proved = 30 - len(unproved)
+    told = " ".join(finished.err.split())
+    assert f"exact search proved {proved} of 30 lines" in told
+    assert f"; {len(unproved)} not, within exact_steps" in told
+
+
+def test_of_a_beam_the_one_is_taken_that_the_probable_others_agree_with(translator: Translator, files: Files) -> None:
+    lines = files.test[:40]
+    listed = translator.translate(lines, beam_size=8, top_beams=8)
+    found = [one for one, *_ in translator.translate(lines, strategy="mbr", candidates="beam", beam_size=8)]
+    unweighted = 0
+    for one, candidates in zip(found, listed, strict=True):
+        ended = [candidate for candidate in candidates if candidate.finished]
+        texts, weights = [each.text for each in ended], [math.exp(each.log_probability) for each in ended]
+        assert one == ended[least_risk(texts, weights)]
+        unweighted += texts[least_risk(texts)] != one.text
+    assert unweighted  # it matters how probable they are
+
+
+def test_of_a_beam_under_constraints_too(translator: Translator) -> None:
+    wishes = [Constraints(require=("77",)), Constraints(prefix="6", forbid=("6",)), Constraints()]
+    found = translator.translate(["1234", "567", ""], strategy="mbr", candidates="beam", constraints=wishes)
+    assert "77" in found[0][0].text
+    assert (found[1][0].text, found[1][0].marks) == ("", ("cut", "empty"))
+    assert found[2][0].text == ""
+
+
+def test_what_the_limit_cut_is_no_candidate_of_a_beam() -> None:
+    cut = [Translation("la la la", -0.1, -0.1, finished=False), Translation("la la la la", -0.2, -0.2, finished=False)]
+    ended = Translation("done", -9.0, -900.0)  # whose probability is 0 as a float
+    search = SearchConfig(strategy="mbr", candidates="beam")
+    assert _agreed([ended, *cut], search) is ended
+    assert _agreed([ended, replace(ended, text="do"), *cut], search) is ended
+    assert _agreed(cut, search) in cut
+
+
+def test_exact_search_aligns_what_it_finds(translator: Translator, files: Files) -> None:
+    options = {"beam_size": 1, "length_penalty": 0.0, "with_attention": True}
+    beam = translator.translate(files.test[:30], **options)
+    found = translator.translate(files.test[:30], strategy="exact", **options)
+    new = [exact for (exact, *_), (first, *_) in zip(found, beam, strict=True) if exact.text != first.text]
+    assert new
+    for one in new:
+        assert one.attention is not None
+        assert one.attention.shape == (len(one.tokens) + 1, len(one.source_tokens))
+        assert one.attention.sum(1) == pytest.approx(1)
 
 
 def test_draws_depend_on_the_line_and_the_seed_alone(translator: Translator, files: Files) -> None:
@@ -97,6 +174,11 @@ def test_constraints_that_cannot_be_read(run: Path, tmp_path: Path, content: str
         (["--search", "strategy=diverse", "--search", "groups=3", "--beam-size", "4"], "must divide"),
         (["--search", "strategy=sample", "--search", "no_repeat=2"], "knows no constraints"),
         (["--search", "strategy=lookahead", "--top-beams", "2"], "top_beams is 2"),
+        (["--search", "strategy=exact", "--top-beams", "2"], "top_beams is 2, where exact search finds 1"),
+        (["--search", "strategy=exact", "--search", "coverage_penalty=0.2"], "'exact' knows no constraints"),
+        (["--search", "strategy=exact", "--search", "exact_steps=0"], "exact_steps"),
+        (["--search", "strategy=mbr", "--search", "candidates=draws"], "candidates"),
+        (["--search", "strategy=mbr", "--search", "no_repeat=2"], "or candidates=beam"),
         (["--fallback", "beamsize=9"], "there is no key"),
         (["--precision", "int4"], "there is no precision"),
     ],

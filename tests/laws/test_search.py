@@ -82,10 +82,10 @@ def test_exact_search_is_a_wide_beam_and_never_worse_than_a_narrow_one(
     for max_steps in (5, 1000):
         found = exact_search(model.decoder, memory, limits, penalty=penalty, found=first, max_steps=max_steps)
         for one, given, (best,) in zip(found, first, wide, strict=True):
-            assert one.hypothesis.score >= given.score or not given.finished
+            assert one.score >= given.score or not given.finished
             if one.proved:
-                assert (one.hypothesis.tokens, one.hypothesis.finished) == (best.tokens, best.finished)
-                assert one.hypothesis.score == pytest.approx(best.score, rel=1e-9)
+                assert (one.tokens, one.finished) == (best.tokens, best.finished)
+                assert one.score == pytest.approx(best.score, rel=1e-9)
     assert all(one.proved for one in found)
 
 

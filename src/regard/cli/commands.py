@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -160,8 +161,10 @@ def evaluate(
         raise DataError("there is nothing to evaluate: no line", where=job.input, fix="give a test set with lines")
     began = time.monotonic()
     found = translator.stream((source for source, _ in pairs), batch_size=job.batch_size, **search)
-    hypotheses = [translations[0].text for translations in _with_bar(found, len(pairs))]
+    bests = [translations[0] for translations in _with_bar(found, len(pairs))]
     seconds = time.monotonic() - began
+    tell_proved(Counter(best.proved for best in bests))
+    hypotheses = [best.text for best in bests]
     references = [text for _, text in pairs]
     quality = measure(hypotheses, references, target_language=translator.target_language, tokenized=tokenized)
     with output(None) as write:
@@ -172,6 +175,16 @@ def evaluate(
         for name in ("bleu", "chrf", "ter"):
             write(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}\n")
         write(f"exact {100 * quality.exact:6.2f}  % of {len(pairs):,} lines, in {seconds:.1f} s\n")
+
+
+def tell_proved(counts: Counter[bool | None]) -> None:
+    """On stderr, after exact search, how many lines it has proved: counts of Translation.proved."""
+    if not (counts[True] or counts[False]):
+        return
+    told = f"exact search proved {counts[True]:,} of {counts[True] + counts[False]:,} lines the best that there are"
+    if counts[False]:
+        told += f"; {counts[False]:,} not, within exact_steps"
+    _console().print(told, highlight=False, soft_wrap=True)
 
 
 def _with_bar(found: Iterable[list[Translation]], total: int) -> Iterator[list[Translation]]:

@@ -18,7 +18,7 @@ from typing import Any, cast
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from regard.cli.commands import Job
+from regard.cli.commands import Job, tell_proved
 from regard.cli.files import Write, input_lines, output, refuse_same
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.translator import Constraints, SearchOptions, Translation
@@ -72,6 +72,7 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
     found = _found(job, wanted, lines, with_attention=written.alignments is not None)
     found = chain(list(islice(found, 1)), found)  # what is wrong from the start is told before a file is written over
     marked: Counter[str] = Counter()
+    proved: Counter[bool | None] = Counter()
     with ExitStack() as stack:
         write = stack.enter_context(output(job.output))
         align, report = (
@@ -86,8 +87,10 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
                     align(_pharaoh(translation))
             best = translations[0]
             marked.update([*best.marks, *(["lines"] if best.marks else [])])
-            if report is not None and best.marks:
+            proved[best.proved] += 1
+            if report is not None and (best.marks or best.proved is False):
                 _report(report, number, source, best)
+    tell_proved(proved)
     if written.report is not None or wanted.fallback is not None:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(marked.items()) if kind != "lines")
         told = f"{marked['lines']:,} lines look degenerate" + (f": {kinds}" if kinds else "")
@@ -118,7 +121,8 @@ def _found(job: Job, wanted: Wanted, lines: Iterator[str], *, with_attention: bo
 
 
 def _report(write: Write, number: int, source: str, best: Translation) -> None:
-    table = {"line": number, "marks": best.marks, "source": source.strip(), "translation": best.text}
+    marks = [*best.marks, *(["unproved"] if best.proved is False else [])]
+    table = {"line": number, "marks": marks, "source": source.strip(), "translation": best.text}
     write(json.dumps(table, ensure_ascii=False) + "\n")
 
 

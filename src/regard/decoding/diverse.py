@@ -1,4 +1,4 @@
-"""Diverse beam search: groups that share a beam and avoid one another's tokens (Vijayakumar et al. 2016, section 3).
+"""Diverse beam search: groups that share a beam and avoid one another's tokens (Vijayakumar et al. 2016).
 
 Each group searches as beam search does with its part of the beam; at every step one group goes after another. A
 token costs a continuation `strength` for each time that groups before its own took it at this same step, which is

@@ -1,6 +1,6 @@
 """Exact search: the best hypothesis of all there are, and whether that was proved.
 
-Depth first, with bounds (Stahlberg and Byrne 2019, section 3): whatever becomes of a prefix, its log-probability only
+Depth first, with bounds (Stahlberg and Byrne 2019): whatever becomes of a prefix, its log-probability only
 falls and the penalty's divisor never does, so log-probability / lp(limit) bounds its score; a prefix that
 could not beat the best hypothesis so far is cut off. The better the first hypothesis, the more is cut.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,18 +25,6 @@ from regard.symbols import BOS, EOS
 ROWS = 16  # prefixes of one parent that are fed at once, though the first may show that the last need not be
 
 
-@dataclass(frozen=True)
-class Exact:
-    """What exact search found.
-
-    hypothesis: the best it knows; without attention, unless it is the one that was given.
-    proved: whether no finished hypothesis within the limit has a greater score.
-    """
-
-    hypothesis: Hypothesis
-    proved: bool
-
-
 @torch.inference_mode()
 def exact_search(
     decoder: Decoder[Any],
@@ -46,26 +34,44 @@ def exact_search(
     penalty: LengthPenalty,
     found: Sequence[Hypothesis],
     max_steps: int,
-) -> list[Exact]:
+    with_attention: bool = False,
+) -> list[Hypothesis]:
     """The finished hypothesis of the greatest score for each of the memory's B sentences, one after another.
 
     max_lengths: for each sentence, how many decoder steps a hypothesis may have, the one that gives EOS among them.
     found: one hypothesis a sentence, such as a beam's best by the same penalty; only a better one takes its place,
     where any finished one is better than an unfinished. max_steps: how many prefixes of a sentence may be fed
-    to the decoder; where they do not suffice nothing is proved. Raises DecodingError for limits or steps below 1, for
-    other than one hypothesis a sentence, and for scores that are not numbers.
+    to the decoder; where they do not suffice it is the best so far, with `proved` False. with_attention: of what is
+    found here; what was given keeps its own. Raises DecodingError for limits or steps below 1, for other than one
+    hypothesis a sentence, and for scores that are not numbers.
     """
     limits = checked_limits(max_lengths, memory)
     if len(found) != len(limits):
         raise DecodingError(f"{len(found)} hypotheses for {len(limits)} sentences", fix="give one a sentence")
     if max_steps < 1:
         raise DecodingError(f"{max_steps} steps were granted", fix="grant at least one")
-    answers: list[Exact] = []
+    answers: list[Hypothesis] = []
     for sentence, (limit, first) in enumerate(zip(limits.tolist(), found, strict=True)):
         own = memory.select(torch.tensor([sentence], device=limits.device))
         divisors = penalty(torch.arange(1, limit + 1, dtype=torch.float64)).tolist()
-        answers.append(_Search(decoder, divisors, first).run(own, max_steps))
+        search = _Search(decoder, divisors, first)
+        proved = search.run(own, max_steps)
+        best = search.best if search.best is first or not with_attention else _attended(decoder, own, search.best)
+        answers.append(replace(best, proved=proved))
     return answers
+
+
+def _attended(decoder: Decoder[Any], memory: Memory, found: Hypothesis) -> Hypothesis:
+    """A finished hypothesis of the memory's one sentence with its attention, where the decoder has any."""
+    state = decoder.init_state(memory)
+    looked: list[Tensor] = []
+    for token in (BOS, *found.tokens):
+        out = decoder.step(torch.tensor([token], device=memory.mask.device), state, with_attention=True)
+        if out.attention is None:
+            return found
+        looked.append(out.attention)
+        state = out.state
+    return replace(found, attention=torch.cat(looked)[:, : int(memory.mask.sum())])
 
 
 @dataclass
@@ -87,8 +93,8 @@ class _Search:
         self.divisors = divisors  # by length - 1, up to the limit
         self.best = first
 
-    def run(self, memory: Memory, steps: int) -> Exact:
-        """Go through the tree, or through as much of it as comes to so many prefixes fed."""
+    def run(self, memory: Memory, steps: int) -> bool:
+        """Go through the tree, or through as much of it as comes to so many prefixes fed; whether that was all."""
         device = memory.mask.device
         ways = [_Open(self.decoder.init_state(memory), 0, (), [BOS], [0.0])]
         while ways:
@@ -97,7 +103,7 @@ class _Search:
                 ways.pop()
                 continue
             if steps == 0:
-                return Exact(self.best, proved=False)
+                return False
             count = min(steps, ROWS)
             count = sum(map(self._hopeful, way.totals[-count:]))
             steps -= count
@@ -108,7 +114,7 @@ class _Search:
             prefixes = [(*way.written, token) for token in way.tokens[-count:]]
             del way.tokens[-count:], way.totals[-count:]
             ways += self._beyond(prefixes, scores, out.state)
-        return Exact(self.best, proved=True)
+        return True
 
     def _least(self) -> float:
         """What the score of a hypothesis must exceed."""

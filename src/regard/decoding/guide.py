@@ -82,7 +82,7 @@ class Guides(Guide):
 
 
 class Coverage(Guide):
-    """GNMT's coverage penalty: beta sum_j log(min(sum_i a_ij, 1)) (Wu et al. 2016, equation 14)."""
+    """GNMT's coverage penalty: beta sum_j log(min(sum_i a_ij, 1)) (Wu et al. 2016)."""
 
     reads_attention = True
 
@@ -148,7 +148,7 @@ class ForcedPrefix(Guide):
 
 
 class Require(Guide):
-    """Phrases that must appear, for each sentence of the batch its own (Post and Vilar 2018, section 3).
+    """Phrases that must appear, for each sentence of the batch its own (Post and Vilar 2018).
 
     EOS is forbidden until all have appeared; the next token of each is always tried; and a beam is shared among
     prefixes that have more and fewer of the tokens that are required, so that those with more are not crowded out.

@@ -17,6 +17,8 @@ class Hypothesis:
     finished: False where the length limit cut it before its EOS.
     attention: (T, S), a distribution over the S source positions for each of the T decoder steps (one a
         token, and one for EOS where it is finished); None where it was not asked for or there is none.
+    proved: whether exact search has shown that no finished one within the limit has a greater score; None where
+        that was not asked.
     """
 
     tokens: tuple[int, ...]
@@ -24,3 +26,4 @@ class Hypothesis:
     score: float
     finished: bool
     attention: Tensor | None = None
+    proved: bool | None = None

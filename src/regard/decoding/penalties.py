@@ -31,7 +31,7 @@ def average(alpha: float) -> LengthPenalty:
 
 
 def gnmt(alpha: float) -> LengthPenalty:
-    """lp(Y) = ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, equation 14); alpha 0 is no penalty.
+    """lp(Y) = ((5 + |Y|) / 6) ** alpha (Wu et al. 2016); alpha 0 is no penalty.
 
     Raises DecodingError where alpha is negative.
     """

@@ -29,8 +29,8 @@ class Drawing:
 
     temperature: what logits are divided by; 0, its limit, leaves the most probable token alone.
     top_k: only so many most probable tokens (Fan et al. 2018); 0: all.
-    top_p: only the fewest most probable tokens of those whose share comes to as much (Holtzman et al. 2020,
-        section 3.1); 1: all.
+    top_p: only the fewest most probable tokens of those whose share comes to as much (Holtzman et al. 2020);
+        1: all.
     Raises DecodingError for values outside these ranges.
     """
 

@@ -2,18 +2,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from tests.doubles import Prefix, Script, ScriptedDecoder, brute_force, random_script, scripted_memory, table_script
 
 from regard.decoding.beam import beam_search
-from regard.decoding.exact import Exact, exact_search
+from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.penalties import LengthPenalty, gnmt, none
 from regard.errors import DecodingError
-from regard.symbols import EOS
+from regard.symbols import BOS, EOS
 
 A, B, V = 3, 4, 5
 LIMITS = [5, 1, 3, 2, 4]
@@ -28,7 +29,7 @@ def search(
     *,
     penalty: LengthPenalty = none,
     max_steps: int = MANY,
-) -> tuple[list[Exact], ScriptedDecoder]:
+) -> tuple[list[Hypothesis], ScriptedDecoder]:
     decoder = ScriptedDecoder(script, V)
     exact = exact_search(
         decoder,
@@ -53,6 +54,10 @@ def best_of_all(script: Script, sentence: int, limit: int, penalty: LengthPenalt
         return after
 
     return brute_force(row, limit, penalty)[0]
+
+
+def same(one: Hypothesis, other: Hypothesis) -> bool:
+    return (one.tokens, one.finished) == (other.tokens, other.finished)
 
 
 def late(seed: int) -> Script:
@@ -80,9 +85,9 @@ def test_it_is_brute_force(alpha: float, size: int, rows: int, monkeypatch: pyte
         for sentence, (one, limit) in enumerate(zip(exact, LIMITS, strict=True)):
             score, total, tokens = best_of_all(script, sentence, limit, penalty)
             assert one.proved
-            assert (one.hypothesis.tokens, one.hypothesis.finished) == (tokens, True)
-            assert one.hypothesis.score == pytest.approx(score)
-            assert one.hypothesis.log_probability == pytest.approx(total)
+            assert (one.tokens, one.finished) == (tokens, True)
+            assert one.score == pytest.approx(score)
+            assert one.log_probability == pytest.approx(total)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
@@ -90,8 +95,8 @@ def test_it_equals_a_wide_beam_and_finds_what_a_narrow_one_misses(alpha: float) 
     script, limits, penalty = random_script(21, V, scale=1.5), [5] * 12, gnmt(alpha)
     narrow, wide = (beams(script, limits, size, penalty) for size in (1, 81))
     exact, _ = search(script, limits, narrow, penalty=penalty)
-    assert [one.hypothesis.tokens for one in exact] == [one.tokens for one in wide]
-    assert [one.hypothesis.tokens for one in exact] != [one.tokens for one in narrow]
+    assert [one.tokens for one in exact] == [one.tokens for one in wide]
+    assert [one.tokens for one in exact] != [one.tokens for one in narrow]
 
 
 @pytest.mark.parametrize("max_steps", [1, 2, 5, 17])
@@ -103,11 +108,11 @@ def test_it_is_never_worse_than_what_it_is_given_and_says_when_it_was_cut(max_st
         exact, decoder = search(script, limits, given, max_steps=max_steps)
         assert sum(decoder.rows) <= max_steps * len(limits)
         for sentence, (one, first, limit) in enumerate(zip(exact, given, limits, strict=True)):
-            assert one.hypothesis is first or (one.hypothesis.score > first.score or not first.finished)
+            assert same(one, first) or one.score > first.score or not first.finished
             if one.proved:
-                assert one.hypothesis.tokens == best_of_all(script, sentence, limit, none)[2]
+                assert one.tokens == best_of_all(script, sentence, limit, none)[2]
             cut += not one.proved
-            better += one.hypothesis is not first
+            better += not same(one, first)
     assert cut
     assert better or max_steps < 5
 
@@ -129,8 +134,23 @@ def test_a_hypothesis_that_is_the_best_stays_with_its_attention() -> None:
         ScriptedDecoder(script, V), memory, [5], beam_size=81, penalty=gnmt(0.6), with_attention=True
     )
     (exact,), _ = search(script, [5], [best], penalty=gnmt(0.6))
-    assert exact == Exact(best, proved=True)
-    assert exact.hypothesis.attention is best.attention is not None
+    assert exact == replace(best, proved=True)
+    assert exact.attention is best.attention is not None
+
+
+def test_what_it_finds_has_attention_where_that_is_asked_for() -> None:
+    script = table_script({(): {A: 0.4, B: 0.6}, (A,): {EOS: 1.0}, (B,): {B: 0.5, EOS: 0.5}, (B, B): {EOS: 1.0}}, V)
+    memory, decoder = scripted_memory([5, 4]), ScriptedDecoder(script, V)
+    given = greedy(decoder, memory, [3, 3], penalty=none, with_attention=True)
+    for asked in (False, True):
+        found = exact_search(decoder, memory, [3, 3], penalty=none, found=given, max_steps=MANY, with_attention=asked)
+        assert [one.tokens for one in found] == [(A,), (A,)] != [one.tokens for one in given]
+        if not asked:
+            assert [one.attention for one in found] == [None, None]
+            continue
+        looked = [one.attention for one in found if one.attention is not None]
+        assert [part.shape for part in looked] == [(2, 5), (2, 4)]  # BOS and A were fed; the second source is shorter
+        assert [part.argmax(1).tolist() for part in looked] == [[BOS, A], [BOS, A]]
 
 
 def test_a_good_first_hypothesis_saves_steps() -> None:
@@ -147,16 +167,16 @@ def test_any_finished_hypothesis_is_better_than_an_unfinished_one() -> None:
     (given,) = greedy(ScriptedDecoder(script, V), scripted_memory([1]), [3], penalty=none)
     assert not given.finished
     (exact,), _ = search(script, [3], [given])
-    assert exact.hypothesis.tokens == ()
-    assert exact.hypothesis.finished
-    assert exact.hypothesis.score == pytest.approx(math.log(0.1))
+    assert exact.tokens == ()
+    assert exact.finished
+    assert exact.score == pytest.approx(math.log(0.1))
 
 
 def test_where_nothing_can_finish_what_was_given_stays() -> None:
     script = table_script({(): {A: 1.0}, (A,): {A: 0.5, B: 0.5}, (A, A): {A: 1.0}, (A, B): {A: 1.0}}, V)
     (given,) = greedy(ScriptedDecoder(script, V), scripted_memory([1]), [3], penalty=none)
     (exact,), _ = search(script, [3], [given])
-    assert exact == Exact(given, proved=True)
+    assert exact == replace(given, proved=True)
 
 
 def test_what_cannot_be_searched_is_refused() -> None:

@@ -1,0 +1,99 @@
+"""A benchmark that is given a wrong path says so in one line, and ends with status 2; what one makes of its numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name != "common.py")
+
+
+def call(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def refused(script: str, *arguments: str | Path) -> str:
+    done = call(script, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text"
+    path.write_text("eins\nzwei\n")
+    return path
+
+
+def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str | Path]:
+    if script == "join_lines.py":
+        return ["captions", source]  # OUT; a folder is to be made there
+    others: list[str | Path] = [] if script == "batch_composition.py" else ["--reference", reference]
+    out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []
+    return [run, "--source", source, *others, *out]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_no_run(script: str, text: Path, tmp_path: Path) -> None:
+    wrong = text if script == "join_lines.py" else tmp_path / "nowhere"
+    assert f"error: {wrong}: " in refused(script, *arguments(script, wrong, text, text))
+
+
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "join_lines.py"])
+def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "nowhere"
+    (run := tmp_path / "run").mkdir()
+    (run / "config.json").touch()  # that of a checkpoint
+    assert f"error: {wrong}: there is no such file" in refused(script, *arguments(script, run, wrong, text))
+    (wrong := tmp_path / "empty").touch()
+    assert f"error: {wrong}: there is no line" in refused(script, *arguments(script, run, wrong, text))
+
+
+def test_sides_of_unequal_length(text: Path, tmp_path: Path) -> None:
+    (longer := tmp_path / "longer").write_text("one\ntwo\nthree\n")
+    told = refused("decode_cpu.py", *arguments("decode_cpu.py", tmp_path, text, longer))
+    assert f"{longer}: it has 3 lines, and the source 2" in told
+
+
+def test_the_frontier_is_what_nothing_beats(tmp_path: Path) -> None:
+    measured = [  # seconds of three rounds, and BLEU
+        ("slow", "greedy", [10.0, 10.0, 10.0], 20.0),  # beaten by all
+        ("good", "beam 5", [8.0, 5.0, 4.0], 30.0),
+        ("same", "beam 5", [6.0, 6.0, 6.0], 30.0),  # as good, and slower
+        ("fast", "greedy", [1.0, 1.0, 9.0], 25.0),
+        ("even", "greedy", [1.0, 1.0, 1.0], 24.0),  # as fast, and worse
+    ]
+    rows = [
+        {"run": name, "system": "regard int8", "mode": mode, "seconds": seconds, "bleu": bleu}
+        for name, mode, seconds, bleu in measured
+    ]
+    file = tmp_path / "measurements.json"
+    file.write_text(json.dumps({"lines": 2, "words": 100, "rows": rows}))
+    done = call("pareto.py", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "int8" in line]
+    assert [(name, speed, bleu, place) for name, _, _, speed, bleu, place in table] == [
+        ("slow", "10", "20.00", ""),
+        ("good", "20", "30.00", "1"),
+        ("same", "17", "30.00", ""),
+        ("fast", "100", "25.00", "2"),
+        ("even", "100", "24.00", ""),
+    ]
+    assert (tmp_path / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    file.write_text("{}")
+    assert f"error: {file}: these are no measurements" in refused("pareto.py", "--out", tmp_path)
+    file.unlink()
+    assert f"error: {file}: " in refused("pareto.py", "--out", tmp_path)
+
+
+def test_there_are_benchmarks() -> None:
+    assert len(SCRIPTS) >= 4
