@@ -9,13 +9,16 @@ tenth how many lines came back and how much memory the command and its workers h
 from __future__ import annotations
 
 import argparse
-import gzip
 import itertools
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+
+from common import count, read, told
+
+from regard.runfolder import resolve
 
 
 def family(process: int) -> list[int]:
@@ -44,16 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--lines", type=int, default=1_000_000)
-    parser.add_argument("--words", type=int, default=3)
+    parser.add_argument("--lines", type=count, default=1_000_000)
+    parser.add_argument("--words", type=count, default=3)
     parser.add_argument("options", nargs="*")
     arguments = parser.parse_args()
-    try:
-        opened = gzip.open if arguments.source.suffix == ".gz" else open
-        with opened(arguments.source, "rt", encoding="utf-8") as file:
-            texts = [" ".join(line.split()[: arguments.words]) + "\n" for line in file if line.strip()]
-    except OSError as error:
-        parser.error(f"{arguments.source}: {error.strerror}")
+    with told():
+        resolve(arguments.run)
+        texts = [" ".join(line.split()[: arguments.words]) + "\n" for line in read(arguments.source)]
     command = [sys.executable, "-m", "regard", "translate", str(arguments.run), *arguments.options]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     assert process.stdin is not None and process.stdout is not None
