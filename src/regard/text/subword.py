@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -97,7 +98,11 @@ class SubwordTokenizer:
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The piece of each id: `▁Ein`, `<0xC3>`."""
-        return [str(self._processor.id_to_piece(int(id))) for id in ids]
+        return [self._pieces[id] for id in ids]
+
+    @cached_property
+    def _pieces(self) -> list[str]:
+        return [str(self._processor.id_to_piece(id)) for id in range(self.size)]
 
     def save(self, folder: Path, name: str) -> None:
         """Writes one file that `load` and SentencePiece read."""
