@@ -1,18 +1,38 @@
 """Dropout that costs little on a CPU."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from regard.nn import native
 
 LEVELS = 1 << 16  # a keep decision compares 16 random bits
+
+
+class _Dropout(torch.autograd.Function):
+    """As native.dropout, for the gradient too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dropped: int, factor: float, seed: int) -> Tensor:
+        ctx.draws = dropped, factor, seed
+        return native.dropout(x, dropped, factor, seed)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return native.dropout(gradient, *ctx.draws), None, None, None
 
 
 class Dropout(nn.Module):
     """Each value is zero with probability p in training, the others scaled so that the mean stays.
 
     PyTorch draws a float for each value, which takes a tenth of a CPU's training time. Here a 64-bit
-    draw of the same generator decides four values; p is therefore rounded to 1/65,536, and the
-    scale is that of the rounded p. On other devices this is PyTorch's own dropout.
+    draw decides four values; p is therefore rounded to 1/65,536, and the scale is that of the rounded p. Where there
+    are kernels for it, one draw of PyTorch's generator is the seed of all others, and backward draws them again rather
+    than keep what they decided. On other devices this is PyTorch's own dropout.
     """
 
     def __init__(self, p: float) -> None:
@@ -26,6 +46,10 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             return F.dropout(x, self.p)
         dropped = min(round(self.p * LEVELS), LEVELS - 1)
+        if native.knows(x):
+            seed = int(torch.empty((), dtype=torch.int64).random_())
+            out: Tensor = _Dropout.apply(x, dropped, LEVELS / (LEVELS - dropped), seed)  # type: ignore[no-untyped-call]
+            return out
         draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
         kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - LEVELS // 2
         return x * kept.to(x.dtype).mul_(LEVELS / (LEVELS - dropped))

@@ -31,8 +31,17 @@ _SIGNATURES = {
     "best_tokens": [_POINTER, *[_NUMBER] * 4, *[_POINTER] * 2],
     "attend": [*[_POINTER] * 5, *[_NUMBER] * 12],
     "add_norm": [*[_POINTER] * 4, ctypes.c_float, _POINTER, *[_NUMBER] * 2],
+    "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, *[ctypes.c_float] * 2],
+    "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3],
 }
+
+
+_RESULTS = {
+    "add_norm": None,
+    "dropout": None,
+    "cross_entropy": ctypes.c_double,
+}  # of the others: whether there was no memory
 
 
 @cache
@@ -82,8 +91,7 @@ def _with_signatures(library: ctypes.CDLL) -> ctypes.CDLL:
     for name, arguments in _SIGNATURES.items():
         if name != "linear_int8" or library.has_int8():
             function = getattr(library, name)
-            function.argtypes = arguments
-            function.restype = None if name == "add_norm" else _checked
+            function.argtypes, function.restype = arguments, _RESULTS.get(name, _checked)
     return library
 
 
@@ -93,9 +101,14 @@ def has_int8() -> bool:
     return kernels is not None and bool(kernels.has_int8())
 
 
+def knows(tensor: Tensor) -> bool:
+    """Whether the kernels are for such a tensor: float32, on a CPU."""
+    return tensor.dtype == torch.float32 and tensor.is_cpu and library() is not None
+
+
 def suits(tensor: Tensor) -> bool:
-    """Whether the kernels may take the place of PyTorch's own for such a tensor: float32, on a CPU, in search."""
-    return tensor.dtype == torch.float32 and tensor.is_cpu and not torch.is_grad_enabled() and library() is not None
+    """Whether kernels that have no gradient may take the place of PyTorch's own for such a tensor, as in search."""
+    return not torch.is_grad_enabled() and knows(tensor)
 
 
 def attends(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> bool:
@@ -160,6 +173,22 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
         out.data_ptr(),
         *(x.numel() // width, width),
     )
+    return out
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float, scale: float) -> float:
+    """The summed loss of logits (R, V) for targets (R,); the logits become its gradient times `scale`."""
+    assert logits.is_contiguous() and targets.is_contiguous()
+    rows, width = logits.shape
+    loss: float = _kernels().cross_entropy(logits.data_ptr(), targets.data_ptr(), rows, width, smoothing, scale)
+    return loss
+
+
+def dropout(x: Tensor, dropped: int, factor: float, seed: int) -> Tensor:
+    """x with each value 0 with probability dropped / 65,536, else times `factor`; the same for the same seed."""
+    x = x.contiguous()
+    out = torch.empty_like(x)
+    _kernels().dropout(x.data_ptr(), out.data_ptr(), x.numel(), dropped, factor, seed)
     return out
 
 

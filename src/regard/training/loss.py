@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from regard.nn import native
+
 ROWS = 512  # target positions whose logits exist at one time
 
 
@@ -57,13 +59,23 @@ def backward_in_chunks(
     features in one backward at the end.
     """
     cut = features.detach().requires_grad_()
-    total = features.new_zeros(())
+    total: Tensor | float = 0.0
     for rows, goal in zip(torch.split(cut, ROWS), torch.split(targets, ROWS), strict=True):
-        loss, _ = smoothed_cross_entropy(readout(rows), goal, smoothing)
-        (loss * scale).backward()
-        total += loss.detach()
+        total = total + _backward(readout(rows), goal, smoothing, scale)
     features.backward(cut.grad)
     return float(total)
+
+
+def _backward(logits: Tensor, targets: Tensor, smoothing: float, scale: float) -> Tensor | float:
+    """Backward of scale x summed loss from logits (R, V), which are used up, and the summed loss."""
+    if native.knows(logits):
+        gradient = logits.detach()  # the same numbers: no layer needs what it gave for its own gradient
+        total = native.cross_entropy(gradient, targets, smoothing, scale)
+        torch.autograd.backward(logits, gradient)
+        return total
+    loss, _ = smoothed_cross_entropy(logits, targets, smoothing)
+    (loss * scale).backward()
+    return loss.detach()
 
 
 @torch.no_grad()

@@ -1,9 +1,19 @@
 import pytest
 import torch
 
+from regard.nn import native
 from regard.nn.dropout import LEVELS, Dropout
 
 COUNT = 200_000
+
+
+@pytest.fixture(params=["C", "PyTorch"], autouse=True)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What draws."""
+    if request.param == "PyTorch":
+        monkeypatch.setattr(native, "library", lambda: None)
+    elif native.library() is None:
+        pytest.skip("there is no C compiler")
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.9])
@@ -66,3 +76,19 @@ def test_the_gradient_is_the_mask_times_the_scale() -> None:
     (out * weights).sum().backward()
     mask_times_scale = out.detach()  # as x is all ones
     torch.testing.assert_close(x.grad, weights * mask_times_scale)
+
+
+def test_the_gradient_is_dropped_where_the_value_was() -> None:
+    x = torch.randn(1001, requires_grad=True)
+    out = Dropout(0.3)(x)
+    out.backward(torch.ones(1001))
+    assert x.grad is not None
+    assert torch.equal(x.grad.eq(0), out.eq(0))
+    torch.testing.assert_close(x.grad * x, out)
+
+
+def test_different_places_and_seeds_do_not_follow_one_another() -> None:
+    torch.manual_seed(1)
+    first, second = (Dropout(0.5)(torch.ones(COUNT)).eq(0).double() for _ in range(2))
+    for other in (second, *(first.roll(shift) for shift in (1, 2, 8, 32, 64, 1000))):
+        assert (first * other).mean().item() == pytest.approx(0.25, abs=0.006)

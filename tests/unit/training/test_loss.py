@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,6 +8,7 @@ from torch import Tensor
 
 from regard.contract import Seq2Seq, Vocabularies
 from regard.models import transformer2017
+from regard.nn import native
 from regard.symbols import PAD
 from regard.training import loss as module
 from regard.training.loss import backward_in_chunks, negative_log_likelihood, smoothed_cross_entropy
@@ -92,3 +95,41 @@ def test_the_negative_log_likelihood_has_no_smoothing(rows: int, monkeypatch: py
     logits, targets = draw(11, 7)
     expected = -logits.log_softmax(-1)[torch.arange(11), targets].sum().item()
     assert negative_log_likelihood(lambda features: features, logits, targets) == pytest.approx(expected)
+
+
+@pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
+@pytest.mark.parametrize("vocabulary", [5, 16, 100, 1003])
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_the_kernel_gives_the_loss_and_its_gradient(vocabulary: int, smoothing: float) -> None:
+    exact, targets = draw(9, vocabulary)
+    exact[0, 1], exact[1, 0] = 90, -90
+    leaf = exact.clone().requires_grad_()
+    expected = F.cross_entropy(leaf, targets, reduction="sum", label_smoothing=smoothing)
+    (expected / 7).backward()
+    logits = exact.float()
+    assert native.cross_entropy(logits, targets, smoothing, 1 / 7) == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(logits.double(), leaf.grad, rtol=1e-5, atol=1e-7)
+
+
+def test_in_float32_every_parameter_has_the_gradient_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, goal = tied_model().float(), TARGET_OUT[REAL]
+    monkeypatch.setattr(module, "ROWS", 4)
+    found = []
+    for kernels in (native.library(), None):
+        monkeypatch.setattr(native, "library", lambda kernels=kernels: kernels)
+        model.zero_grad()
+        features = model.features(SOURCE, TARGET_IN).features[REAL]
+        total = backward_in_chunks(model.decoder.readout, features, goal, smoothing=0.1, scale=0.5)
+        found.append(
+            (total, [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
+        )
+    (first, ours), (second, others) = found
+    assert first == pytest.approx(second, rel=1e-6)
+    for gradient, other in zip(ours, others, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_loss_that_is_no_number_is_told_as_such() -> None:
+    features = torch.full((3, 8), float("nan"), requires_grad=True)
+    readout = torch.nn.Linear(8, 20)
+    assert math.isnan(backward_in_chunks(readout, features, torch.tensor([3, 4, 5]), smoothing=0.1, scale=1.0))
