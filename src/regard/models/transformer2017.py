@@ -83,7 +83,7 @@ class FeedForward(nn.Sequential):
     """Equation 2, at each position apart: (N, T, D) to (N, T, D)."""
 
     def __init__(self, config: Config) -> None:
-        between = nn.SiLU() if config.activation == "silu" else nn.ReLU(inplace=True)
+        between = nn.SiLU() if config.activation == "silu" else nn.ReLU()
         super().__init__(nn.Linear(config.d_model, config.ff), between, nn.Linear(config.ff, config.d_model))
 
 
