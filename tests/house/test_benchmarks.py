@@ -37,9 +37,8 @@ def text(tmp_path: Path) -> Path:
 def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str | Path]:
     if script == "join_lines.py":
         return ["captions", source]  # OUT; a folder is to be made there
-    others: list[str | Path] = (
-        [] if script in ("batch_composition.py", "stream_memory.py") else ["--reference", reference]
-    )
+    alone = script in ("batch_composition.py", "stream_memory.py")
+    others: list[str | Path] = [] if alone else ["--reference", reference]
     out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []
     return [run, "--source", source, *others, *out]
 
