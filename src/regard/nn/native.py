@@ -1,6 +1,6 @@
-"""The kernels of kernels.c: built with this machine's own C compiler, once; without one PyTorch does their work.
+"""The kernels of kernels/, in C: built with this machine's own C compiler, once; without one PyTorch does their work.
 
-They are for search on a CPU in float32, where PyTorch's own spend most of a step on calls and on memory. Set
+They are for float32 on a CPU, where PyTorch's own spend much of a step on calls and on passes over memory. Set
 REGARD_KERNELS=0 in the environment to do without them.
 """
 
@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SOURCE = Path(__file__).with_name("kernels.c")
+FOLDER = Path(__file__).with_name("kernels")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 WIDER = "-mprefer-vector-width=512"  # of some compilers only
 PATIENCE = 60  # seconds for the compiler; it takes one
 MOST_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
-LANES, PANEL = 16, 32  # as in kernels.c
+LANES, PANEL = 16, 32  # as in kernels/
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
@@ -60,7 +60,8 @@ def _loaded(compiler: str) -> ctypes.CDLL:
     target = subprocess.run(  # what the compiler is, and what it knows of this processor
         [compiler, *FLAGS, "-dM", "-E", "-x", "c", os.devnull], check=True, capture_output=True, timeout=PATIENCE
     ).stdout
-    name = hashlib.sha256(target + SOURCE.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    sources = b"".join(path.read_bytes() for path in sorted(FOLDER.iterdir()))
+    name = hashlib.sha256(target + sources + " ".join(FLAGS).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regard"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def _build(compiler: str, built: Path) -> None:
     with tempfile.TemporaryDirectory(dir=built.parent) as folder:
         made = Path(folder) / built.name
         for flags in ((*FLAGS, WIDER), FLAGS):
-            command = [compiler, *flags, "-o", str(made), str(SOURCE), "-lm"]
+            command = [compiler, *flags, "-o", str(made), *map(str, sorted(FOLDER.glob("*.c"))), "-lm"]
             done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=flags == FLAGS)
             if done.returncode == 0:
                 break
@@ -193,7 +194,7 @@ def dropout(x: Tensor, dropped: int, factor: float, seed: int) -> Tensor:
 
 
 class LinearInt8:
-    """x W^T + b for W (O, I) in bytes, I a multiple of 16: see kernels.c."""
+    """x W^T + b for W (O, I) in bytes, I a multiple of 16: see kernels/int8.c."""
 
     def __init__(self, whole: Tensor, shift: Tensor, scale: Tensor, bias: Tensor) -> None:
         self.outputs, self.inputs = whole.shape

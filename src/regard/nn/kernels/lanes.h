@@ -1,0 +1,83 @@
+/* What the kernels share. Sums run in LANES columns, so that a compiler may keep them in one register. */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES 16
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float Lanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t Bits __attribute__((vector_size(4 * LANES)));
+typedef float Half __attribute__((vector_size(2 * LANES)));
+typedef float Quarter __attribute__((vector_size(LANES)));
+
+INLINE Lanes load(const float *from)
+{
+    Lanes lanes;
+    memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+
+INLINE Lanes all(float value)
+{
+    Lanes lanes;
+    for (int lane = 0; lane < LANES; lane++) lanes[lane] = value;
+    return lanes;
+}
+
+INLINE Lanes larger(Lanes one, Lanes other)
+{
+    Bits first = one > other;
+    return (Lanes)((first & (Bits)one) | (~first & (Bits)other));
+}
+
+/* e^x for x <= 0 within two units in the last place; not a number for what is none. */
+INLINE float exponential(float x)
+{
+    x = x < -87.0f ? -87.0f : x;
+    float power = rintf(x * 1.44269504f);
+    float rest = x - power * 0.693359375f + power * 2.12194440e-4f;
+    float series = 1.0f / 720;
+    series = series * rest + 1.0f / 120;
+    series = series * rest + 1.0f / 24;
+    series = series * rest + 1.0f / 6;
+    series = series * rest + 0.5f;
+    series = series * rest * rest + rest + 1.0f;
+    union { int32_t bits; float value; } scale = {((int32_t)power + 127) << 23};
+    return series * scale.value;
+}
+
+INLINE float sum_of(Lanes lanes)
+{
+    Half half[2];
+    Quarter quarter[2];
+    memcpy(half, &lanes, sizeof lanes);
+    half[0] += half[1];
+    memcpy(quarter, half, sizeof *half);
+    quarter[0] += quarter[1];
+    return (quarter[0][0] + quarter[0][1]) + (quarter[0][2] + quarter[0][3]);
+}
+
+INLINE float most_of(Lanes lanes)
+{
+    Half half[2];
+    memcpy(half, &lanes, sizeof lanes);
+    float most = -INFINITY;
+    for (int lane = 0; lane < LANES / 2; lane++) {
+        float one = half[0][lane] > half[1][lane] ? half[0][lane] : half[1][lane];
+        most = one > most ? one : most;
+    }
+    return most;
+}
+
+INLINE float most_in(const float *values, int64_t count)
+{
+    Lanes lanes = all(-INFINITY);
+    int64_t place = 0;
+    for (; place + LANES <= count; place += LANES) lanes = larger(load(values + place), lanes);
+    float most = most_of(lanes);
+    for (; place < count; place++) most = values[place] > most ? values[place] : most;
+    return most;
+}
+
