@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
 from regard.nn import fixed as making
-from regard.nn import int8
+from regard.nn import int8, native
 from regard.nn.fixed import fixed
 from regard.nn.int8 import NativeLinear, OneDnnLinear
 
@@ -43,3 +43,15 @@ def test_in_8_bits_it_is_near_and_the_model_stays(
 def test_a_small_matrix_is_left_as_it_is() -> None:
     ready = fixed(nn.Sequential(nn.Linear(16, 64), nn.Linear(64, 4096)), int8=True)
     assert [isinstance(layer, nn.Linear) for layer in ready] == [True, False]
+
+
+@pytest.mark.skipif(not native.has_int8(), reason="there are no 8-bit products of our own")
+def test_a_relu_goes_into_the_product_before_it() -> None:
+    plain = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU()).requires_grad_(False)
+    ready = fixed(plain, int8=True)
+    assert len(ready) == 2
+    assert len(plain) == 4
+    x = torch.randn(9, 64)
+    assert (ready[0](x) >= 0).all()
+    assert ready(x).min() == 0
+    assert (ready(x) - plain(x)).abs().max() < 0.1

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.nn.convolution import WeightNormLinear
-from regard.nn.int8 import int8_linear, pays
+from regard.nn.int8 import NativeLinear, int8_linear, pays
 from regard.nn.tied import TiedLinear
 
 M = TypeVar("M", bound=nn.Module)
@@ -28,7 +28,18 @@ def fixed(model: M, *, int8: bool = False) -> M:
         for name, module in [*parent.named_children()]:
             if isinstance(module, (nn.Linear, TiedLinear, WeightNormLinear)):
                 setattr(parent, name, _fixed(module, int8))
+        if isinstance(parent, nn.Sequential):
+            _join(parent)
     return ready
+
+
+def _join(layers: nn.Sequential) -> None:
+    """Let our 8-bit products do the ReLU behind them."""
+    for place in reversed(range(len(layers) - 1)):
+        layer = layers[place]
+        if isinstance(layer, NativeLinear) and isinstance(layers[place + 1], nn.ReLU):
+            layer.rectified()
+            del layers[place + 1]
 
 
 def _fixed(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.Module:

@@ -63,6 +63,11 @@ class NativeLinear(nn.Module):
         """(..., I) to (..., O) in float32."""
         return self.kernel(x)
 
+    def rectified(self) -> NativeLinear:
+        """With max(0, ...) behind it: itself, changed."""
+        self.kernel.least = 0.0
+        return self
+
     __call__ = forward  # a module's own costs as much as a small product
 
 

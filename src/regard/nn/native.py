@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 import shutil
 import subprocess
@@ -33,7 +34,7 @@ _SIGNATURES = {
     "add_norm": [*[_POINTER] * 4, ctypes.c_float, _POINTER, *[_NUMBER] * 2],
     "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, *[ctypes.c_float] * 2],
     "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
-    "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3],
+    "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
 }
 
 
@@ -202,6 +203,7 @@ class LinearInt8:
         laid_out = F.pad(whole, (0, 0, 0, fill)).view(-1, PANEL, self.inputs // 4, 4).transpose(1, 2).contiguous()
         self._tensors = (laid_out, *(F.pad(part, (0, fill)).contiguous() for part in (shift, scale, bias)))
         self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
+        self.least = -math.inf  # what is below becomes it
 
     def __deepcopy__(self, memo: object) -> LinearInt8:
         return self  # nothing changes it
@@ -211,7 +213,8 @@ class LinearInt8:
         x = x.contiguous()
         out = torch.empty(*x.shape[:-1], self.outputs)
         _kernels().linear_int8(
-            x.data_ptr(), *self._pointers, out.data_ptr(), x.numel() // self.inputs, self.inputs, self.outputs
+            *(x.data_ptr(), *self._pointers, out.data_ptr()),
+            *(x.numel() // self.inputs, self.inputs, self.outputs, self.least),
         )
         return out
 

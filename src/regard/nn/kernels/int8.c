@@ -36,12 +36,13 @@ INLINE float rounded(const float *row, int64_t inputs, uint8_t *bytes)
     return step;
 }
 
-/* The first LANES outputs of a row's sums with their scales and bias, `left` of them at most. */
-INLINE void store(__m512i sums, float step, const float *scales, const float *bias, float *out, int64_t left)
+/* The first LANES outputs of a row's sums with their scales and bias, `left` of them at most, none below `least`. */
+INLINE void store(__m512i sums, float step, const float *scales, const float *bias, float *out, int64_t left, float least)
 {
     __mmask16 kept = left >= LANES ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
     __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(scales), _mm512_set1_ps(step));
-    _mm512_mask_storeu_ps(out, kept, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, _mm512_loadu_ps(bias)));
+    __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, _mm512_loadu_ps(bias));
+    _mm512_mask_storeu_ps(out, kept, _mm512_max_ps(_mm512_set1_ps(least), sum));
 }
 
 /* sums += the products of four bytes each; in assembler, for some compilers move every sum about with the intrinsic. */
@@ -57,13 +58,14 @@ INLINE void store(__m512i sums, float step, const float *scales, const float *bi
     }
 #define STORE(row) \
     if (row < rows) { \
-        store(low##row, steps[row], scales, bias, out + row * outputs, left); \
-        store(high##row, steps[row], scales + LANES, bias + LANES, out + row * outputs + LANES, left - LANES); \
+        store(low##row, steps[row], scales, bias, out + row * outputs, left, least); \
+        store(high##row, steps[row], scales + LANES, bias + LANES, out + row * outputs + LANES, left - LANES, least); \
     }
 
 /* The products of at most TILE rows, a number known to the compiler, with one panel. */
 INLINE void tile(const int rows, const uint8_t *bytes, const int8_t *panel, const int32_t *shift, const float *scales,
-                 const float *bias, const float *steps, float *out, int64_t inputs, int64_t outputs, int64_t left)
+                 const float *bias, const float *steps, float *out, int64_t inputs, int64_t outputs, int64_t left,
+                 float least)
 {
     EACH_ROW(BEGIN)
     for (int64_t at = 0; at < inputs; at += 4, panel += 4 * PANEL) {
@@ -76,9 +78,9 @@ INLINE void tile(const int rows, const uint8_t *bytes, const int8_t *panel, cons
 
 /* x (rows, inputs) with weights (outputs, inputs) in bytes, laid out as (outputs / PANEL, inputs / 4, PANEL, 4), to out
  * (rows, outputs). shift: minus ZERO times the sum of an output's weights; shift, scales and bias are as long as the
- * panels together. inputs is a multiple of LANES. Gives 1 where there is no memory. */
+ * panels together. inputs is a multiple of LANES. What is below `least` becomes it. Gives 1 where there is no memory. */
 int linear_int8(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
-                float *out, int64_t rows, int64_t inputs, int64_t outputs)
+                float *out, int64_t rows, int64_t inputs, int64_t outputs, float least)
 {
     uint8_t *bytes = malloc(rows * inputs);
     float *steps = malloc(rows * sizeof *steps);
@@ -89,7 +91,7 @@ int linear_int8(const float *x, const int8_t *weights, const int32_t *shift, con
         for (int64_t row = 0; row < rows;) {
             int64_t left = rows - row;
 #define ROWS(n) tile(n, bytes + row * inputs, panel, shift + first, scales + first, bias + first, steps + row, \
-                     out + row * outputs + first, inputs, outputs, outputs - first), row += n
+                     out + row * outputs + first, inputs, outputs, outputs - first, least), row += n
             if (left >= TILE) ROWS(TILE);
             else if (left >= 8) ROWS(8);
             else if (left >= 4) ROWS(4);
