@@ -1,13 +1,14 @@
 """Search on a CPU beside CTranslate2 and Hugging Face, all with the same weights.
 
-    python benchmarks/decode_cpu.py RUN --source FILE --reference FILE [--threads 1] [--rounds 3]
+    python benchmarks/decode_cpu.py RUN --source FILE --reference FILE [--threads 1] [--rounds 3] [--shortlist]
 
 RUN is a run of transformer2017 with a joint SentencePiece vocabulary. It is exported to both formats. Each
 measurement is a process of its own, which loads the model, warms up on some sentences, translates all
 of them from text to text, and tells seconds, peak memory and what it said; rounds alternate between the
 systems, and the table has medians. With several threads, regard has as many worker processes, whose start
 counts, and CTranslate2 as many translators of one thread; Hugging Face has the threads, and so have all with
-one sentence at a time. Needs ctranslate2 and transformers: pip install -e '.[dev]'
+one sentence at a time. With --shortlist, regard and CTranslate2 come with the run's shortlist, too, which `regard
+shortlist RUN` makes. Needs ctranslate2 and transformers: pip install -e '.[dev]'
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from typing import Any
 
 from common import count, fail, read, read_pair, told
 
-SYSTEMS = ("regard float32", "regard int8", "ctranslate2 float32", "ctranslate2 int8", "huggingface float32")
+BASIS = "huggingface float32"
+SYSTEMS = ("regard float32", "regard int8", "ctranslate2 float32", "ctranslate2 int8", BASIS)
+SHORT = tuple(f"{system} shortlist" for system in SYSTEMS if system != BASIS)
 MODES = {"beam 5": (5, 64), "greedy": (1, 64), "beam 5, one at a time": (5, 1), "greedy, one at a time": (1, 1)}
 WARM_UP = 32  # sentences
 ONE_BY_ONE = 150  # sentences, for they take long
@@ -51,11 +54,14 @@ class Task:
     alpha: float = 1.0
 
 
-def regard_system(run: Path, precision: str, beam: int, batch: int, threads: int, alpha: float) -> Translate:
+def regard_system(
+    run: Path, precision: str, beam: int, batch: int, threads: int, alpha: float, short: bool
+) -> Translate:
     from regard import workers
     from regard.translator import Translator
 
     options: dict[str, Any] = {"beam_size": beam, "length_penalty": alpha, "length_norm": "average"}  # as the others
+    options["shortlist"] = short
     if threads > 1 and batch > 1:
         load = partial(Translator.load, run, "cpu", precision)
         return lambda lines: [found[0].text for found in workers.stream(load, lines, threads, **options)]
@@ -69,7 +75,9 @@ def regard_system(run: Path, precision: str, beam: int, batch: int, threads: int
     return translate
 
 
-def ctranslate2_system(folder: Path, precision: str, beam: int, batch: int, threads: int, alpha: float) -> Translate:
+def ctranslate2_system(
+    folder: Path, precision: str, beam: int, batch: int, threads: int, alpha: float, short: bool
+) -> Translate:
     import ctranslate2
     import sentencepiece
 
@@ -88,6 +96,7 @@ def ctranslate2_system(folder: Path, precision: str, beam: int, batch: int, thre
             max_batch_size=batch,
             length_penalty=alpha,
             max_decoding_length=MOST_NEW,
+            use_vmap=short,
         )
         return [target.decode(one.hypotheses[0]) for one in found]
 
@@ -121,14 +130,12 @@ def work(task: Task) -> None:
     import torch
 
     torch.set_num_threads(task.threads)
-    name, precision = task.system.split()
+    name, precision, *rest = task.system.split()
     beam, batch = MODES[task.mode]
-    exports = Path(task.exports)
+    exports, search = Path(task.exports), (precision, beam, batch, task.threads, task.alpha, rest == ["shortlist"])
     makers: dict[str, Callable[[], Translate]] = {
-        "regard": lambda: regard_system(Path(task.run), precision, beam, batch, task.threads, task.alpha),
-        "ctranslate2": lambda: ctranslate2_system(
-            exports / "ctranslate2", precision, beam, batch, task.threads, task.alpha
-        ),
+        "regard": lambda: regard_system(Path(task.run), *search),
+        "ctranslate2": lambda: ctranslate2_system(exports / "ctranslate2", *search),
         "huggingface": lambda: huggingface_system(exports / "marian", beam, batch, task.alpha),
     }
     translate = makers[name]()
@@ -174,19 +181,23 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--shortlist", action="store_true")
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=list(MODES))
     arguments = parser.parse_args()
     from sacrebleu.metrics.bleu import BLEU
 
     _, references = read_pair(arguments.source, arguments.reference)
+    systems = (*SYSTEMS, *SHORT) if arguments.shortlist else SYSTEMS
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("ctranslate2", "marian"):
             if wrong := export(arguments.run, kind, Path(folder)):
                 fail(wrong)
+        if arguments.shortlist and not (Path(folder) / "ctranslate2" / "vmap.txt").is_file():
+            fail(f"{arguments.run}: the run has no shortlist: make one by `regard shortlist {arguments.run}`")
         for mode in arguments.modes:
-            found: dict[str, list[dict[str, Any]]] = {system: [] for system in SYSTEMS}
+            found: dict[str, list[dict[str, Any]]] = {system: [] for system in systems}
             for _ in range(arguments.rounds):
-                for system in SYSTEMS:
+                for system in systems:
                     task = Task(str(arguments.run), str(arguments.source), system, mode, folder, arguments.threads)
                     found[system].append(measured(task))
             report(mode, found, references, BLEU)
@@ -203,7 +214,7 @@ def report(
         rate = len(said) / seconds[system]
         memory = statistics.median(one["megabytes"] for one in some)
         bleu = metric().corpus_score(said, [list(references[: len(said)])]).score
-        ratio = seconds[SYSTEMS[-1]] / seconds[system]
+        ratio = seconds[BASIS] / seconds[system]
         print(f"| {system} | {rate:.1f} | {1000 / rate:.1f} | {ratio:.2f} | {memory:.0f} | {bleu:.2f} |", flush=True)
 
 

@@ -87,7 +87,7 @@ class TrainConfig(Section):
 
 
 class SearchConfig(Section):
-    """[search]: how `translate` decodes unless told otherwise; validation decodes so with one beam."""
+    """[search]: how `translate` decodes unless told otherwise; validation so with one beam and without shortlist."""
 
     strategy: Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"] = "beam"  # a beam of 1 is greedy search
     beam_size: int = Field(5, ge=1)
@@ -106,6 +106,7 @@ class SearchConfig(Section):
     top_k: int = Field(0, ge=0)  # draw among so many tokens; 0: all
     top_p: float = Field(1.0, gt=0, le=1)  # draw among the likeliest tokens that make up so much probability
     seed: int = Field(1, ge=0, lt=2**32)  # of draws; each line's own depend on it and on the line's number
+    shortlist: bool = False  # only the tokens that the run's shortlist has for the source
 
     @model_validator(mode="after")
     def _groups_divide(self) -> SearchConfig:

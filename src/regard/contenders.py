@@ -223,7 +223,7 @@ def exam_of(contenders: Sequence[Contender], source: Path | None, reference: Pat
         sources=tuple(pair.source for pair in pairs),
         references=tuple(pair.target for pair in pairs),
         target_language=config.data.target_language,
-        search=config.search,
+        search=config.search.model_copy(update={"shortlist": False}),  # a fresh run has none
         tokenized=tokenized,
     )
 

@@ -123,6 +123,10 @@ class Output:
     attention: Tensor | None = None
 
 
+Readout = Callable[[Tensor], Tensor]
+"""Features (..., F) to logits."""
+
+
 class Encoder(nn.Module, ABC):
     """Reads a source once."""
 
@@ -148,6 +152,13 @@ class Decoder(nn.Module, ABC, Generic[S]):
     @abstractmethod
     def readout(self, features: Tensor) -> Tensor:
         """Features (..., F) to logits (..., V)."""
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """What gives the logits of some tokens (U,) alone: features (..., F) to (..., U). Made once, used often.
+
+        This default works them all out and keeps those; a decoder whose last layer can be narrowed overrides it.
+        """
+        return lambda features: self.readout(features).index_select(-1, tokens)
 
     def step(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> Step[S]:
         """Feed tokens (N,) and give the logits (N, V) of what follows them, which whoever asked may overwrite."""

@@ -163,7 +163,7 @@ def _validation(config: RunConfig, prepared: Prepared) -> Callable[[Seq2Seq], di
 
     def validate(model: Seq2Seq) -> dict[str, float]:
         translator = Translator(model, prepared.tokenizers, config.search, target_language=language)
-        hypotheses = [found[0].text for found in translator.stream(sources, beam_size=1)]
+        hypotheses = [found[0].text for found in translator.stream(sources, beam_size=1, shortlist=False)]
         scores = {
             "loss": _loss(model, batches),
             "bleu": bleu(hypotheses, references, target_language=language),

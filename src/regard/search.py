@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from regard.config import SearchConfig
-from regard.contract import Memory, Seq2Seq
+from regard.contract import Decoder, Memory, Seq2Seq
 from regard.data.batch import pad
 from regard.decoding.beam import beam_search
 from regard.decoding.diverse import diverse_beam_search
@@ -19,6 +20,7 @@ from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.lookahead import lookahead
 from regard.decoding.penalties import LengthPenalty, average, gnmt
 from regard.decoding.sampling import Drawing, sample
+from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
 from regard.errors import DecodingError
 from regard.symbols import EOS
 
@@ -48,20 +50,62 @@ def length_limit(source_length: int) -> int:
 
 @torch.inference_mode()
 def search(
-    model: Seq2Seq, sentences: Sequence[Sentence], config: SearchConfig, *, top_beams: int, with_attention: bool
+    model: Seq2Seq,
+    sentences: Sequence[Sentence],
+    config: SearchConfig,
+    *,
+    top_beams: int,
+    with_attention: bool,
+    shortlist: Shortlist | None = None,
 ) -> list[list[Hypothesis]]:
     """For each sentence at least one hypothesis and at most `top_beams`, best first; for mbr all its candidates.
 
-    Raises DecodingError where a search is asked for what it cannot do.
+    With a shortlist, of its tokens and those that are wished alone, whatever the config says. Raises DecodingError
+    where a search is asked for what it cannot do.
     """
     device = next(model.parameters()).device
     memory = model.encode(pad([list(one.source) for one in sentences], last=EOS).to(device))
+    if shortlist is None:
+        return _search(model.decoder, memory, sentences, config, top_beams=top_beams, with_attention=with_attention)
+    wished = [[token for phrase in (*one.wish.require, one.wish.prefix) for token in phrase] for one in sentences]
+    choice = shortlist.choose([one.source for one in sentences], wished, model.decoder.vocabulary)
+    tokens = choice.tokens.tolist()
+    places = {token: place for place, token in enumerate(tokens)}
+    found = _search(
+        ShortlistDecoder(model.decoder, choice.tokens.to(device)),
+        ShortlistMemory.of(memory, choice),
+        [replace(one, wish=_placed(one.wish, places)) for one in sentences],
+        config,
+        top_beams=top_beams,
+        with_attention=with_attention,
+    )
+    return [[replace(one, tokens=tuple(tokens[place] for place in one.tokens)) for one in some] for some in found]
+
+
+def _placed(wish: Wish, places: Mapping[int, int]) -> Wish:
+    """The same by the places of tokens; what is forbidden and has none cannot be said anyway."""
+    forbid = (phrase for phrase in wish.forbid if all(token in places for token in phrase))
+    require, forbidden = (
+        tuple(tuple(places[token] for token in phrase) for phrase in phrases) for phrases in (wish.require, forbid)
+    )
+    return Wish(require, forbidden, tuple(places[token] for token in wish.prefix))
+
+
+def _search(
+    decoder: Decoder[Any],
+    memory: Memory,
+    sentences: Sequence[Sentence],
+    config: SearchConfig,
+    *,
+    top_beams: int,
+    with_attention: bool,
+) -> list[list[Hypothesis]]:
     limits = [length_limit(len(one.source)) for one in sentences]
     guide = _guide(config, [one.wish for one in sentences])
     listed = config.strategy == "mbr" and config.candidates == "beam"
     if config.strategy == "beam" or listed:
         count = config.beam_size if listed else top_beams
-        return _beam(model, memory, limits, config, guide=guide, top_beams=count, with_attention=with_attention)
+        return _beam(decoder, memory, limits, config, guide=guide, top_beams=count, with_attention=with_attention)
     if guide is not None:
         raise DecodingError(
             f"the strategy {config.strategy!r} knows no constraints, coverage penalty or no_repeat",
@@ -69,8 +113,8 @@ def search(
             + (" or candidates=beam" if config.strategy == "mbr" else ""),
         )
     if config.strategy == "exact":
-        return _exact(model, memory, limits, config, with_attention=with_attention)
-    penalty, decoder = _penalty(config), model.decoder
+        return _exact(decoder, memory, limits, config, with_attention=with_attention)
+    penalty = _penalty(config)
     if config.strategy == "lookahead":
         depth, width = config.lookahead_depth, config.lookahead_width
         ones = lookahead(
@@ -96,7 +140,7 @@ def search(
 
 
 def _beam(
-    model: Seq2Seq,
+    decoder: Decoder[Any],
     memory: Memory,
     limits: Sequence[int],
     config: SearchConfig,
@@ -107,10 +151,10 @@ def _beam(
 ) -> list[list[Hypothesis]]:
     penalty = _penalty(config)
     if config.beam_size == 1 and guide is None:
-        ones = greedy(model.decoder, memory, limits, penalty=penalty, with_attention=with_attention)
+        ones = greedy(decoder, memory, limits, penalty=penalty, with_attention=with_attention)
         return [[one] for one in ones]
     return beam_search(
-        model.decoder,
+        decoder,
         memory,
         limits,
         beam_size=config.beam_size,
@@ -126,12 +170,12 @@ def _penalty(config: SearchConfig) -> LengthPenalty:
 
 
 def _exact(
-    model: Seq2Seq, memory: Memory, limits: Sequence[int], config: SearchConfig, *, with_attention: bool
+    decoder: Decoder[Any], memory: Memory, limits: Sequence[int], config: SearchConfig, *, with_attention: bool
 ) -> list[list[Hypothesis]]:
     """One hypothesis a sentence: what beam search finds, unless there is a better one."""
-    first = _beam(model, memory, limits, config, guide=None, top_beams=1, with_attention=with_attention)
+    first = _beam(decoder, memory, limits, config, guide=None, top_beams=1, with_attention=with_attention)
     found = exact_search(
-        model.decoder,
+        decoder,
         memory,
         limits,
         penalty=_penalty(config),

@@ -22,6 +22,7 @@ from regard.data.batch import batch_of
 from regard.decoding.ensemble import ensemble
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.scoring import forced_scores
+from regard.decoding.shortlist import Shortlist
 from regard.devices import choose_device
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.consensus import least_risk
@@ -30,6 +31,7 @@ from regard.nn.fixed import fixed
 from regard.runfolder import resolve
 from regard.search import Sentence, Wish
 from regard.search import search as search_for
+from regard.shortlist import load_shortlist
 from regard.symbols import EOS
 from regard.text.tokenizer import Tokenizers
 from regard.text.words import word_of_each
@@ -96,6 +98,7 @@ class SearchOptions(TypedDict, total=False):
     top_k: int
     top_p: float
     seed: int
+    shortlist: bool
 
 
 @dataclass(frozen=True)
@@ -118,12 +121,19 @@ class Translator:
     """A model with its tokenizers."""
 
     def __init__(
-        self, model: Seq2Seq, tokenizers: Tokenizers, search: SearchConfig, *, target_language: str = ""
+        self,
+        model: Seq2Seq,
+        tokenizers: Tokenizers,
+        search: SearchConfig,
+        *,
+        target_language: str = "",
+        shortlist: Shortlist | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizers = tokenizers
         self.search = search
         self.target_language = target_language
+        self.shortlist = shortlist
         self.device = next(model.parameters()).device
 
     @classmethod
@@ -137,13 +147,16 @@ class Translator:
             keep_freed_memory()
         model = fixed(checkpoint.model.to(chosen), int8=precision == "int8")
         language = checkpoint.config.data.target_language
-        return cls(model, checkpoint.tokenizers, checkpoint.config.search, target_language=language)
+        shortlist = load_shortlist(Path(folder), checkpoint)
+        return cls(
+            model, checkpoint.tokenizers, checkpoint.config.search, target_language=language, shortlist=shortlist
+        )
 
     @classmethod
     def load_ensemble(
         cls, folders: Sequence[str | Path], device: str = "auto", precision: Precision = "float32"
     ) -> Translator:
-        """Several as one, by the mean of their probabilities; the first one's [search] counts.
+        """Several as one, by the mean of their probabilities; the first one's [search] and shortlist count.
 
         Raises CheckpointError, and DecodingError where their tokenizers differ.
         """
@@ -157,7 +170,8 @@ class Translator:
                     fix="choose models that were trained with the same ones",
                 )
         together = ensemble([member.model for member in members])
-        return cls(together, first.tokenizers, first.search, target_language=first.target_language)
+        language, shortlist = first.target_language, first.shortlist
+        return cls(together, first.tokenizers, first.search, target_language=language, shortlist=shortlist)
 
     def translate(self, lines: Iterable[str], **options: Any) -> list[list[Translation]]:
         """All of `stream` at once: for each line its translations, best first."""
@@ -199,6 +213,11 @@ class Translator:
             first = error.errors(include_url=False)[0]
             what = ".".join(str(part) for part in first["loc"]) or "search"
             raise DecodingError(f"{what}: {first['msg']}", fix="give a value that it can have") from None
+        if config.shortlist and self.shortlist is None:
+            raise DecodingError(
+                "there is no shortlist in the folder that was loaded",
+                fix="make one by `regard shortlist RUN`, and give the run's folder, not a checkpoint's",
+            )
         most = {"lookahead": 1, "exact": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
         if not 1 <= top_beams <= most:
             raise DecodingError(
@@ -229,6 +248,7 @@ class Translator:
                 search,
                 top_beams=options.top_beams,
                 with_attention=options.with_attention,
+                shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, results, strict=True):
                 texts = [self._as_text(window[place].text, encoded[place], one) for one in hypotheses]

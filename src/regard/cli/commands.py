@@ -29,6 +29,7 @@ from regard.errors import ConfigError, DataError
 from regard.evaluation.quality import measure
 from regard.run import Result
 from regard.runfolder import RunFolder
+from regard.shortlist import make_shortlist
 from regard.translator import Precision, SearchOptions, Translation, Translator
 
 BLANK = "take the line out of both files"
@@ -204,6 +205,17 @@ def score(job: Job, target: Path) -> None:
     with output(job.output) as write:
         for value in translator.score(pairs, batch_size=job.batch_size):
             write(f"{value:.6f}\n")
+
+
+def shortlist(run: Path, candidates: int, frequent: int) -> None:
+    """See regard.shortlist.make_shortlist."""
+    console = _console()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    path = make_shortlist(run, candidates, frequent, say)
+    say(f"written to {path}; with it:  regard translate {shlex.quote(str(run))} --search shortlist=true < in > out")
 
 
 def demo(out: Path) -> None:

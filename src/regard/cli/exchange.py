@@ -34,9 +34,13 @@ def export(
     from regard.exchange.ctranslate2 import export_ctranslate2
     from regard.exchange.marian import export_marian
     from regard.runfolder import resolve
+    from regard.shortlist import load_shortlist
 
-    write = export_marian if to is Outward.marian else export_ctranslate2
-    usage = write(load_checkpoint(resolve(run)), folder)
+    checkpoint = load_checkpoint(resolve(run))
+    if to is Outward.marian:
+        usage = export_marian(checkpoint, folder)
+    else:
+        usage = export_ctranslate2(checkpoint, folder, load_shortlist(run, checkpoint))
     console = Console(stderr=True)
     console.print(f"written to {folder}; in Python:\n", highlight=False, markup=False, soft_wrap=True)
     console.print(usage, highlight=False, markup=False, soft_wrap=True)

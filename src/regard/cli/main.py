@@ -1,4 +1,4 @@
-"""`regard`: train, translate, evaluate, score, demo, compare, export, import.
+"""`regard`: train, translate, evaluate, score, demo, compare, shortlist, export, import.
 
 PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
 """
@@ -183,6 +183,18 @@ def compare(
         tokenized=tokenized,
     )
     commands.compare(request, out)
+
+
+@app.command()
+def shortlist(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, with its data/.")],
+    candidates: Annotated[int, typer.Option(min=1, help="Target tokens for each source token, at most.")] = 30,
+    frequent: Annotated[int, typer.Option(min=0, help="Target tokens that may always be said.")] = 1000,
+) -> None:
+    """Learn from the training data which tokens may be said of which source: a faster search, within them."""
+    from regard.cli import commands
+
+    commands.shortlist(run, candidates, frequent)
 
 
 app.command("export")(exchange.export)

@@ -3,7 +3,8 @@
 Ids stay ours. Nothing makes CTranslate2 leave PAD and BOS out of what it says, so they get a bias
 that leaves them no probability; ours keep their share, which is why scores, not translations,
 differ a little there. It says one token at least, unless it is given min_decoding_length = 0.
-transformer2017's positions are a table there, which has an end: 2,048 tokens.
+transformer2017's positions are a table there, which has an end: 2,048 tokens. A shortlist becomes its vocabulary map,
+by which a batch may be said all that any sentence of it may: what it says depends on the batch, ours does not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from regard.checkpoint import Checkpoint
 from regard.contract import Seq2Seq
+from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, ConfigError
 from regard.exchange.folder import new_folder
 from regard.exchange.pieces import plain_text_model, written_forms
@@ -28,11 +30,13 @@ from regard.text.tokenizer import Tokenizers
 POSITIONS = 2048
 NEVER = -1e4  # added to a logit, leaves no probability, in half precision too
 
+_SEPARATORS = frozenset(" \t\r\n")  # of a vocabulary map
+
 Weights = dict[str, Tensor]  # of a model or a part of it, by name
 
 
-def export_ctranslate2(checkpoint: Checkpoint, place: Path) -> str:
-    """Write the folder `place`, and give the lines of Python that translate with it.
+def export_ctranslate2(checkpoint: Checkpoint, place: Path, shortlist: Shortlist | None = None) -> str:
+    """Write the folder `place`, and give the lines of Python that translate with it, and with the shortlist if given.
 
     Raises CheckpointError for what CTranslate2 cannot hold and where the folder cannot be written,
     and ConfigError where CTranslate2 is not installed.
@@ -60,7 +64,10 @@ def export_ctranslate2(checkpoint: Checkpoint, place: Path) -> str:
         spec.validate()
         spec.optimize()
         spec.save(str(folder))
-        return _write_tokenizers(folder, tokenizers, place)
+        if shortlist is not None:
+            (folder / "vmap.txt").write_text(_vocabulary_map(shortlist, tokenizers), encoding="utf-8")
+        options = "min_decoding_length=0" if shortlist is None else "min_decoding_length=0, use_vmap=True"
+        return _write_tokenizers(folder, tokenizers, place, options)
 
 
 def _specs() -> ModuleType:
@@ -188,7 +195,7 @@ import ctranslate2, sentencepiece
 translator = ctranslate2.Translator({folder!r})
 source = sentencepiece.SentencePieceProcessor(model_file={source!r})
 target = sentencepiece.SentencePieceProcessor(model_file={target!r})
-for found in translator.translate_batch([source.encode("a line", out_type=str)], min_decoding_length=0):
+for found in translator.translate_batch([source.encode("a line", out_type=str)], {options}):
     print(target.decode(found.hypotheses[0]))
 """
 _WITH_REGARD = """\
@@ -198,18 +205,30 @@ translator = ctranslate2.Translator({folder!r})
 tokenizers = Tokenizers.load(pathlib.Path({folder!r}))
 ids = {{piece: id for id, piece in enumerate(tokenizers.target.pieces(range(tokenizers.target.size)))}}
 tokens = tokenizers.source.pieces(tokenizers.source.encode("a line"))
-for found in translator.translate_batch([tokens], min_decoding_length=0):
+for found in translator.translate_batch([tokens], {options}):
     print(tokenizers.target.decode([ids[piece] for piece in found.hypotheses[0]]))
 """
 
 
-def _write_tokenizers(folder: Path, tokenizers: Tokenizers, place: Path) -> str:
+def _vocabulary_map(shortlist: Shortlist, tokenizers: Tokenizers) -> str:
+    """A line for each source piece, and one for none: the piece, a tab, and its candidates with a space between them.
+
+    Pieces that such a line cannot hold are left out.
+    """
+    sources, targets = written_forms(tokenizers.source, "source"), written_forms(tokenizers.target, "target")
+    kept = {id: piece for id, piece in enumerate(targets) if id != PAD and not _SEPARATORS & {*piece}}
+    rows = [("", shortlist.frequent), *zip(sources, shortlist.candidates, strict=True)]
+    lines = [(piece, [kept[id] for id in row.tolist() if id in kept]) for piece, row in rows]
+    return "".join(f"{piece}\t{' '.join(of)}\n" for piece, of in lines if of and not _SEPARATORS & {*piece})
+
+
+def _write_tokenizers(folder: Path, tokenizers: Tokenizers, place: Path, options: str) -> str:
     """SentencePiece models, or where there are none our own files; gives the lines of Python that use them."""
     models = {"source": plain_text_model(tokenizers.source), "target": plain_text_model(tokenizers.target)}
     names = {side: str(place / f"{side}.spm") for side in models}
     for side, model in models.items():
         if model is None:
             tokenizers.save(folder)
-            return _WITH_REGARD.format(folder=str(place))
+            return _WITH_REGARD.format(folder=str(place), options=options)
         (folder / f"{side}.spm").write_bytes(model)
-    return _WITH_SENTENCEPIECE.format(folder=str(place), **names)
+    return _WITH_SENTENCEPIECE.format(folder=str(place), options=options, **names)

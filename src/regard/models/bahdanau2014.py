@@ -21,9 +21,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
+from regard.nn.narrow import narrowed
 from regard.nn.recurrent import GatedUnit, orthogonal_, scan
 from regard.symbols import PAD
 
@@ -157,6 +158,10 @@ class RNNsearchDecoder(Decoder[RNNsearchState]):
         """t_i (..., l) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of W_o that are asked for."""
+        return narrowed(self.output, tokens)
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

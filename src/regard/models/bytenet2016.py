@@ -26,9 +26,22 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies, for_rows
+from regard.contract import (
+    Advance,
+    Decoder,
+    Encoder,
+    Memory,
+    Output,
+    PerSource,
+    Readout,
+    Seq2Seq,
+    State,
+    Vocabularies,
+    for_rows,
+)
 from regard.nn.convolution import CausalConvolution, CentredConvolution
 from regard.nn.dropout import Dropout
+from regard.nn.narrow import narrowed
 from regard.symbols import PAD
 
 
@@ -214,6 +227,10 @@ class ByteNetDecoder(Decoder[ByteNetState]):
         """(..., d) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of the last 1x1 that are asked for."""
+        return narrowed(self.output, tokens)
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

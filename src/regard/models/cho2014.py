@@ -28,8 +28,21 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies, for_rows
+from regard.contract import (
+    Advance,
+    Decoder,
+    Encoder,
+    Memory,
+    Output,
+    PerSource,
+    Readout,
+    Seq2Seq,
+    State,
+    Vocabularies,
+    for_rows,
+)
 from regard.nn.dropout import Dropout
+from regard.nn.narrow import narrowed
 from regard.nn.recurrent import GatedUnit, orthogonal_, scan
 from regard.symbols import BOS, PAD
 
@@ -171,6 +184,10 @@ class SummaryDecoder(Decoder[SummaryState]):
         """G_r of the maxout units (..., embedding) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of G_l that are asked for."""
+        return narrowed(self.output, tokens)
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

@@ -27,10 +27,11 @@ from pydantic import BeforeValidator, Field, field_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import masked_softmax
 from regard.nn.convolution import CausalConvolution, CentredConvolution, WeightNormLinear
 from regard.nn.dropout import Dropout
+from regard.nn.narrow import narrowed
 from regard.symbols import PAD
 
 
@@ -281,6 +282,10 @@ class ConvS2SDecoder(Decoder[ConvS2SState]):
         """(..., f) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of W_o that are asked for."""
+        return narrowed(self.output, tokens)
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

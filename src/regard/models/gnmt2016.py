@@ -31,11 +31,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMState, reverse, run, uniform_
 from regard.nn.lstm_steps import Stepper
+from regard.nn.narrow import narrowed
 from regard.symbols import PAD
 
 RESIDUAL_FROM = 2  # the third layer, counted from 0
@@ -184,6 +185,10 @@ class GnmtDecoder(Decoder[GnmtState]):
         """y_i (..., hidden) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of W_s that are asked for."""
+        return narrowed(self.output, tokens)
 
 
 def _lstms(layers: nn.ModuleList) -> list[nn.LSTM]:

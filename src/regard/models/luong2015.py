@@ -37,11 +37,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import ConcatScore, DotScore, GeneralScore, masked_softmax
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
 from regard.nn.lstm_steps import Stepper
+from regard.nn.narrow import narrowed
 from regard.symbols import PAD
 
 
@@ -238,6 +239,10 @@ class LuongDecoder(Decoder[LuongState]):
         """h~ (..., hidden) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of W_s that are asked for."""
+        return narrowed(self.output, tokens)
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

@@ -30,9 +30,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, Vocabularies
 from regard.nn.dropout import Dropout
 from regard.nn.multihead import attend, split
+from regard.nn.narrow import narrowed
 from regard.nn.past import AttentionState, Kept, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.rotary import RotaryPositions
 from regard.nn.ssru import SSRU
@@ -338,6 +339,10 @@ class ModernDecoder(Decoder[AttentionState]):
         """(..., D) to (..., V) through the embedding matrix."""
         logits: Tensor = self.output(features)
         return logits
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of the embedding matrix that are asked for."""
+        return narrowed(self.output, tokens)
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

@@ -27,9 +27,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, State, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
+from regard.nn.narrow import narrowed
 from regard.symbols import PAD
 
 
@@ -118,6 +119,10 @@ class StackDecoder(Decoder[StackState]):
         """(..., hidden) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of W that are asked for."""
+        return narrowed(self.output, tokens)
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

@@ -26,9 +26,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, Vocabularies
+from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, Vocabularies
 from regard.nn.dropout import Dropout
 from regard.nn.multihead import MultiHeadAttention
+from regard.nn.narrow import narrowed
 from regard.nn.norm import add_norm
 from regard.nn.past import AttentionState, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.position import SinusoidPositions
@@ -228,6 +229,14 @@ class TransformerDecoder(Decoder[AttentionState]):
         """(..., D) to (..., V) through the embedding matrix."""
         logits: Tensor = self.output(features)
         return logits if self.bias is None else logits + self.bias
+
+    def narrowed_readout(self, tokens: Tensor) -> Readout:
+        """By the rows of the embedding matrix that are asked for, and their biases."""
+        product = narrowed(self.output, tokens)
+        if self.bias is None:
+            return product
+        bias = self.bias.index_select(0, tokens)
+        return lambda features: product(features) + bias
 
 
 def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:

@@ -6,10 +6,11 @@ import copy
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from regard.nn.convolution import WeightNormLinear
 from regard.nn.int8 import NativeLinear, int8_linear, pays
+from regard.nn.narrow import weight_and_bias
 from regard.nn.tied import TiedLinear
 
 M = TypeVar("M", bound=nn.Module)
@@ -43,8 +44,7 @@ def _join(layers: nn.Sequential) -> None:
 
 
 def _fixed(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.Module:
-    weight: Tensor = layer.weight() if isinstance(layer, WeightNormLinear) else layer.weight
-    bias = None if isinstance(layer, TiedLinear) else layer.bias
+    weight, bias = weight_and_bias(layer)
     if int8 and pays(weight):
         return int8_linear(weight, bias)
     if not isinstance(layer, WeightNormLinear):

@@ -59,6 +59,10 @@ class NativeLinear(nn.Module):
         super().__init__()
         self.kernel = native.LinearInt8(whole, -ZERO * whole.sum(1, dtype=torch.int32), scale, bias)
 
+    def narrowed(self, outputs: Tensor) -> native.LinearInt8:
+        """What gives some of the outputs (U,) alone: (..., I) to (..., U)."""
+        return self.kernel.narrowed(outputs)
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., I) to (..., O) in float32."""
         return self.kernel(x)
@@ -79,9 +83,14 @@ class OneDnnLinear(nn.Module):
 
     def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.packed = torch.ops.onednn.qlinear_prepack(whole.contiguous(), None)
+        self.whole = whole.contiguous()
+        self.packed = torch.ops.onednn.qlinear_prepack(self.whole, None)
         self.zeros = torch.zeros(len(whole), dtype=torch.long)
         self.scale, self.bias = scale, bias
+
+    def narrowed(self, outputs: Tensor) -> OneDnnLinear:
+        """The same for some of its outputs (U,) alone."""
+        return OneDnnLinear(self.whole[outputs], self.scale[outputs], self.bias[outputs])
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., I) to (..., O) in float32."""

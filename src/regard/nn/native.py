@@ -208,6 +208,15 @@ class LinearInt8:
     def __deepcopy__(self, memo: object) -> LinearInt8:
         return self  # nothing changes it
 
+    def narrowed(self, outputs: Tensor) -> LinearInt8:
+        """The same for some of its outputs (U,) alone."""
+        laid_out, *others = self._tensors
+        fours = laid_out.view(torch.int32).squeeze(-1)  # (O / PANEL, I / 4, PANEL)
+        whole = fours[outputs // PANEL, :, outputs % PANEL].view(torch.int8)  # (U, I)
+        narrow = LinearInt8(whole, *(part.index_select(0, outputs) for part in others))
+        narrow.least = self.least
+        return narrow
+
     def __call__(self, x: Tensor) -> Tensor:
         """(..., I) to (..., O)."""
         x = x.contiguous()

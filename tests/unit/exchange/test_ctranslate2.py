@@ -11,16 +11,19 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 from tests.unit.exchange.models import CASES, LINES, SIZES, checkpoint, said, sources, targets, taught, tokenizers
 
 from regard.checkpoint import Checkpoint
 from regard.config import ModelConfig, TokenizerConfig
+from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, ConfigError
 from regard.exchange.ctranslate2 import export_ctranslate2
 from regard.models import bahdanau2014, modern, transformer2017
 from regard.search import length_limit
-from regard.symbols import EOS
+from regard.symbols import EOS, PAD
 from regard.text.tokenizer import Tokenizer, train_tokenizers
+from regard.translator import Translator
 
 ctranslate2 = pytest.importorskip("ctranslate2")
 
@@ -74,6 +77,47 @@ def test_the_lines_of_python_run(exported: tuple[Checkpoint, Path, str]) -> None
     with redirect_stdout(out):
         exec(usage.replace("a line", LINES[1]).replace("min_d", "beam_size=1, min_d"), {})
     assert out.getvalue().strip() == said(contents)[1].text
+
+
+def test_with_a_shortlist_a_sentence_is_said_as_ours_is(tmp_path: Path) -> None:
+    contents = taught("transformer2017/marian")  # which has two vocabularies
+    source, target = contents.tokenizers.source, contents.tokenizers.target
+    dice = torch.Generator().manual_seed(2)
+    candidates = torch.randint(EOS + 1, target.size, (source.size, 6), generator=dice, dtype=torch.int32)
+    candidates[7:, 4:] = PAD
+    shortlist = Shortlist(candidates, torch.tensor(target.encode("THE FOX"), dtype=torch.int32))
+    usage = export_ctranslate2(contents, tmp_path / "out", shortlist)
+    ours = Translator(contents.model, contents.tokenizers, contents.config.search, shortlist=shortlist)
+    found = [best.tokens for best, *_ in ours.translate(LINES, shortlist=True)]
+    for line, pieces, expected in zip(LINES, cut(source, LINES), found, strict=True):
+        [one] = translator(tmp_path / "out").translate_batch(
+            [pieces],
+            beam_size=1,
+            min_decoding_length=0,
+            max_decoding_length=length_limit(len(pieces)),
+            use_vmap=True,
+        )
+        assert tuple(one.hypotheses[0]) == expected, line
+    assert [one.tokens for one in said(contents)] != found
+    out = io.StringIO()
+    with redirect_stdout(out):
+        exec(usage.replace("a line", LINES[1]).replace("min_d", "beam_size=1, min_d"), {})
+    assert out.getvalue().strip() == target.decode(_ids(target, found[1]))
+
+
+def _ids(tokenizer: Tokenizer, pieces: tuple[str, ...]) -> list[int]:
+    every = tokenizer.pieces(range(tokenizer.size))
+    return [every.index(piece) for piece in pieces]
+
+
+def test_a_vocabulary_map_has_no_piece_that_would_break_its_lines(tmp_path: Path) -> None:
+    both = train_tokenizers(TokenizerConfig(kind="character"), [("a\tb", "b a\t")])
+    tab, one = both.target.encode("\ta")
+    rows = torch.tensor([[id, one] if id > EOS else [PAD, PAD] for id in range(both.source.size)], dtype=torch.int32)
+    shortlist = Shortlist(rows, torch.tensor([one, tab], dtype=torch.int32))
+    export_ctranslate2(checkpoint(transformer2017.Config(**SIZES), both), tmp_path / "out", shortlist)
+    written = (tmp_path / "out" / "vmap.txt").read_text()
+    assert sorted(written.splitlines()) == ["\ta", "<unk>\t<unk> a", "a\ta a", "b\tb a", "▁\t▁ a"]
 
 
 @pytest.mark.parametrize("kind", ["character", "word", "byte"])

@@ -57,6 +57,14 @@ def test_any_number_of_rows_and_outputs_will_do(rows: int, outputs: int) -> None
     assert torch.equal(int8_linear(weight, None)(x), x @ weight.T)
 
 
+@pytest.mark.parametrize("outputs", [[0], [3, 33, 69], [*range(1, 70, 2)], [*range(70)]])
+def test_narrowed_it_is_the_same_for_those_outputs(outputs: list[int]) -> None:
+    torch.manual_seed(1)
+    layer, x, some = int8_linear(torch.randn(70, 48), torch.randn(70)), torch.randn(5, 48), torch.tensor(outputs)
+    assert isinstance(layer, (NativeLinear, OneDnnLinear))
+    assert torch.equal(layer.narrowed(some)(x), layer(x)[:, some])
+
+
 def test_inputs_of_any_width_will_do() -> None:
     layer = int8_linear(torch.full((2, 10), 127.0), None)
     assert isinstance(layer, OneDnnLinear)

@@ -1,0 +1,120 @@
+"""`regard shortlist`, and translating with what it makes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tests.end_to_end.helpers import Files, call, recipe, refused
+
+import regard
+from regard.config import override_config
+from regard.models import ARCHITECTURES
+from regard.symbols import PAD
+from regard.text.tokenizer import Tokenizers
+from regard.translator import Translator
+
+SHORT = ("--search", "shortlist=true")
+
+
+def copied(run: Path, folder: Path) -> Path:
+    shutil.copytree(run, folder, symlinks=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def short(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run with a shortlist by which a digit becomes itself, but 7 is never said."""
+    folder = copied(run, tmp_path_factory.mktemp("short") / "run")
+    done = call("shortlist", folder, "--candidates", "1", "--frequent", "0")
+    assert done.code == 0, done.err
+    assert "1,200 pairs" in done.err
+    assert "iteration 5 of 5" in done.err
+    path = folder / "shortlist.safetensors"
+    assert str(path) in done.err
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    source = Tokenizers.load(folder / "data").source
+    for digit in source.encode("0123456789 "):
+        assert tensors["candidates"][digit].tolist() == [digit]
+    assert tensors["frequent"].tolist() == []
+    tensors["candidates"][source.encode("7")] = PAD
+    save_file(tensors, path, metadata)
+    return folder
+
+
+def said(run: Path, lines: list[str], *options: str | Path) -> list[str]:
+    finished = call("translate", run, *options, stdin="".join(f"{line}\n" for line in lines).encode())
+    assert finished.code == 0, finished.err
+    return finished.out.decode().split("\n")[:-1]
+
+
+def test_a_line_is_said_by_its_own_digits_whatever_its_company(run: Path, short: Path, files: Files) -> None:
+    lines = [*files.test, "", "55555 66666 77777"]
+    found = said(short, lines, *SHORT)
+    for line, one in zip(lines, found, strict=True):
+        assert {*one} <= {*line} - {"7"}
+    free = said(short, lines)
+    assert free == said(run, lines)
+    assert "7" in "".join(free)
+    unconcerned = [place for place, line in enumerate(lines) if "7" not in line]
+    assert [found[place] for place in unconcerned] == [free[place] for place in unconcerned]
+    assert said(short, lines, *SHORT, "--batch-size", "1") == found
+    assert said(short, lines, *SHORT, "--workers", "2") == found
+    assert said(short, lines, *SHORT, "--ensemble", run) == found
+
+
+def test_python_the_fallback_and_evaluate_take_it_too(short: Path, files: Files) -> None:
+    lines = files.test[:20]
+    translator = regard.Translator.load(short, "cpu")
+    found = [best.text for best, *_ in translator.translate(lines, shortlist=True)]
+    assert found == said(short, lines, *SHORT)
+    empty = said(short, ["77"], *SHORT)
+    assert said(short, ["77"], *SHORT, "--fallback", "shortlist=false") == said(short, ["77"]) != empty
+    test = ("--source", files / "test.src", "--reference", files / "test.tgt")
+    with_it, without = (call("evaluate", short, *test, *options) for options in (SHORT, ()))
+    assert with_it.code == without.code == 0
+    assert with_it.out != without.out
+
+
+def test_constraints_reach_beyond_it(short: Path, tmp_path: Path) -> None:
+    path = tmp_path / "wishes"
+    path.write_text('{"require": ["7"]}\n{"prefix": "87"}\n\n')
+    lines = ["123", "45", "67"]
+    first, second, third = said(short, lines, *SHORT, "--constraints", path)
+    assert "7" in first
+    assert second.startswith("87")
+    assert third == said(short, lines, *SHORT)[2]
+
+
+def test_without_one_it_says_how_to_make_one(run: Path, short: Path) -> None:
+    refused(call("translate", run, *SHORT, stdin=b"12\n"), "there is no shortlist", "regard shortlist RUN")
+    refused(call("translate", short / "best", *SHORT, stdin=b"12\n"), "there is no shortlist", "not a checkpoint's")
+    refused(call("translate", run, "--ensemble", short, *SHORT, stdin=b"12\n"), "there is no shortlist")
+
+
+def test_one_that_is_damaged_is_told(short: Path, tmp_path: Path) -> None:
+    folder = copied(short, tmp_path / "run")
+    (folder / "shortlist.safetensors").write_bytes(b"123")
+    refused(call("translate", folder, stdin=b"12\n"), "shortlist.safetensors", "make it again")
+
+
+def test_without_training_data_there_is_nothing_to_learn_from(run: Path, tmp_path: Path) -> None:
+    folder = copied(run, tmp_path / "run")
+    shutil.rmtree(folder / "data")
+    refused(call("shortlist", folder), "no training data", str(folder / "data"))
+    refused(call("shortlist", tmp_path / "nowhere"), "no training data")
+    assert call("shortlist", run, "--candidates", "0").code == 2
+
+
+def test_a_recipe_that_asks_for_it_is_trained_without(files: Files, tmp_path: Path) -> None:
+    config = override_config(recipe(files, max_steps=2, checkpoint_every=1), ["search.shortlist=true"], ARCHITECTURES)
+    regard.train(config, tmp_path / "run")
+    refused(call("translate", tmp_path / "run", stdin=b"12\n"), "there is no shortlist")
+    assert call("shortlist", tmp_path / "run").code == 0
+    translator = Translator.load(tmp_path / "run", "cpu")
+    expected = [best.text for best, *_ in translator.translate(["12", "3"], shortlist=True)]
+    assert said(tmp_path / "run", ["12", "3"]) == expected
