@@ -282,6 +282,7 @@ def _explain(figure: Any, side: Any, colours: dict[str, str], looks: Sequence[st
             handletextpad=0 if bare else 0.6,
         )
         side.add_artist(legend)
+        legend.set_clip_on(False)  # it may be wider than its place: the picture grows with it
         figure.canvas.draw()
         top -= legend.get_window_extent().height / side.get_window_extent().height + 0.04
 

@@ -11,6 +11,8 @@ from sacrebleu.metrics.chrf import CHRF
 
 from regard.errors import DataError
 
+ROUNDING = 1e-9  # of a sum's, in which equally good ones may differ
+
 
 def least_risk(candidates: Sequence[str], weights: Sequence[float] | None = None) -> int:
     """The place of the candidate whose chrF, expected over all candidates as references, is greatest.
@@ -31,7 +33,8 @@ def least_risk(candidates: Sequence[str], weights: Sequence[float] | None = None
         there, back = _both_ways(metric, grams[one], grams[other])
         expected[one] += shares[other] * there
         expected[other] += shares[one] * back
-    return candidates.index(max(shares, key=expected.__getitem__))
+    enough = max(expected.values()) * (1 - ROUNDING)  # chrF sees no spaces: "95 896" and "958 96" are as good
+    return candidates.index(next(text for text in shares if expected[text] >= enough))
 
 
 def _both_ways(metric: CHRF, one: Sequence[Counter[str]], other: Sequence[Counter[str]]) -> tuple[float, float]:

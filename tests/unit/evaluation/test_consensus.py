@@ -92,3 +92,11 @@ def test_it_is_the_greatest_expected_chrf_of_sacrebleu(seed: int) -> None:
 def test_what_cannot_be_weighed_is_refused(candidates: list[str], weights: list[float] | None) -> None:
     with pytest.raises(DataError, match="candidate"):
         least_risk(candidates, weights)
+
+
+def test_what_differs_in_spaces_alone_is_equally_good_and_the_first_is_taken() -> None:
+    texts = ["95 896", "95 986", "95 968", "95 86", "958 96"]
+    for scale in (1.0, 0.3, 1 / 7, 1e-30):
+        weights = [scale * weight for weight in (0.29, 0.2, 0.13, 0.11, 0.01)]
+        assert texts[least_risk(texts, weights)] == "95 896"
+        assert least_risk(texts[::-1], weights[::-1]) == 0
