@@ -49,12 +49,12 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--lines", type=count, default=1_000_000)
     parser.add_argument("--words", type=count, default=3)
-    parser.add_argument("options", nargs="*")
-    arguments = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments, options = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     with told():
         resolve(arguments.run)
         texts = [" ".join(line.split()[: arguments.words]) + "\n" for line in read(arguments.source)]
-    command = [sys.executable, "-m", "regard", "translate", str(arguments.run), *arguments.options]
+    command = [sys.executable, "-m", "regard", "translate", str(arguments.run), *options]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     assert process.stdin is not None and process.stdout is not None
     stdin = process.stdin
