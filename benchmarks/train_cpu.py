@@ -32,13 +32,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import count, fail, read_pair, told
-from peers import here
+from peers import fairseq, here
 from peers.environments import default_folder, python_of
 from peers.measure import PeerError, Window, measure
 from peers.work import SOURCE, TARGET, Work, make
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "multi30k"
-SYSTEMS = {"regard": here.REGARD, "huggingface": here.HUGGINGFACE}
+SYSTEMS = {
+    "regard": here.REGARD,
+    "huggingface": here.HUGGINGFACE,
+    "fairseq": fairseq.FAIRSEQ,
+}
 OURS = "regard"
 
 
