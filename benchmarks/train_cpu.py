@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import count, fail, read_pair, told
-from peers import eole, fairseq, here, marian
+from peers import eole, fairseq, here, joeynmt, marian
 from peers.environments import default_folder, python_of
 from peers.measure import PeerError, Window, measure
 from peers.work import SOURCE, TARGET, Work, make
@@ -44,6 +44,7 @@ SYSTEMS = {
     "fairseq": fairseq.FAIRSEQ,
     "marian": marian.MARIAN,
     "eole": eole.EOLE,
+    "joeynmt": joeynmt.JOEYNMT,
 }
 OURS = "regard"
 
