@@ -20,6 +20,7 @@ from peers.work import System, Work
 WARM_UP = 6  # updates
 PATIENCE = 900  # seconds that a system may take beyond its window
 TOLD = 12  # lines of what it said last, where it fails
+VARIABLES = {"CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -49,7 +50,10 @@ def measure(system: System, python: Path, work: Work, seconds: float) -> Window:
     last: deque[str] = deque(maxlen=TOLD)
     with tempfile.TemporaryDirectory() as scratch:
         command = system.command(python, work, Path(scratch))
-        with _running(command, Path(scratch), work.threads, PATIENCE + seconds) as process:
+        dropped = ("PYTHONPATH",) if system.installs else ()
+        variables = {name: value for name, value in os.environ.items() if name not in dropped}
+        variables |= dict.fromkeys(THREADS, str(work.threads))
+        with _running(command, Path(scratch), variables, PATIENCE + seconds) as process:
             assert process.stdout is not None
             found = _watch(system, process.stdout, seconds, last)
         if found is None:
@@ -83,19 +87,12 @@ class _Process(subprocess.Popen[str]):
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, threads: int, most: float) -> Iterator[_Process]:
+def _running(command: list[str], folder: Path, variables: dict[str, str], most: float) -> Iterator[_Process]:
     """A process whose output can be read, with all that it starts; killed at the end, or after so many seconds."""
-    environment = {
-        **os.environ,
-        **dict.fromkeys(THREADS, str(threads)),
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONUNBUFFERED": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
     process = _Process(
         command,
         cwd=folder,
-        env=environment,
+        env={**variables, **VARIABLES},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
