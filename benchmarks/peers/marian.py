@@ -44,7 +44,6 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
         "vocabs": [vocabulary, vocabulary],
         "max-length": 256,
         "cpu-threads": work.threads,
-        "workspace": 512,
         "seed": 1,
         "mini-batch": 1000,
         "mini-batch-words": BATCH,
