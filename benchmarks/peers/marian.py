@@ -2,7 +2,7 @@
 
 With --disp-label-counts each update's line says how many target labels it had: those of the sentences and their
 ends, without padding. Marian puts source words, not target ones, into --mini-batch-words. Several threads share each
-update (--sync-sgd), as one thread is all that a graph has.
+update (--sync-sgd), each with a graph of its own.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
         "disp-label-counts": "true",
         "save-freq": f"{ENDLESS}u",
     }
-    command = [str(python.with_name("pymarian")), "train", "--tied-embeddings-all", "--output-omit-bias", "--sync-sgd"]
+    alone = ["env", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1"]  # of each of its threads
+    switches = ["--tied-embeddings-all", "--output-omit-bias", "--sync-sgd"]
+    command = [*alone, str(python.with_name("pymarian")), "train", *switches]
     for name, value in options.items():
         values = value if isinstance(value, list) else [value]
         command += [f"--{name}", *map(str, values)]
