@@ -14,10 +14,11 @@ of the update, and killed. Rounds go over all systems in turn, and the table has
 cores as threads.
 
 A target token is a piece of a target sentence or its end; padding is not one. regard and the Hugging Face loop say
-after each update how many it had.
+after each update how many it had, and so do the logs of fairseq, Marian and Eole; JoeyNMT's has target tokens a second
+since the update before. peers/ has a file for each. The clock is this script's: a line counts from when it is read.
 
 Peers are installed into environments of their own, kept in --environments, with the version of PyTorch that regard runs
-on. One that cannot be installed or does not train is named below the table, with what it said.
+on. One that cannot be installed or does not train is in the table with what it said instead.
 """
 
 from __future__ import annotations

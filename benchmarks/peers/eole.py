@@ -1,7 +1,8 @@
 """Eole, by `eole train`.
 
 Its line after each update has bsz: source tokens, target tokens and sentences an update. The middle one is counted:
-the pieces and the ends of sentences that have a loss, without padding.
+the pieces and the ends of sentences that have a loss, without padding. Its layers are normalised before, not after,
+and it cuts batches from ten passes over the corpus at once, so that there is next to no padding in them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """fairseq, by fairseq-train on raw text.
 
 Its JSON log gives, after each update, target tokens an update as `wpb`: the pieces and the ends of sentences, without
-padding, of that update, as its log interval is one.
+padding, of that update, as its log interval is one. It counts more parameters than there are: its encoder has copies
+of some, for inference, that have no gradient.
 """
 
 from __future__ import annotations
