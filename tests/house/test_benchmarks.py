@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -37,6 +38,8 @@ def text(tmp_path: Path) -> Path:
 def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str | Path]:
     if script == "join_lines.py":
         return ["captions", source]  # OUT; a folder is to be made there
+    if script == "train_cpu.py":
+        return ["--data", run]
     alone = script in ("batch_composition.py", "stream_memory.py")
     others: list[str | Path] = [] if alone else ["--reference", reference]
     out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []
@@ -49,7 +52,7 @@ def test_no_run(script: str, text: Path, tmp_path: Path) -> None:
     assert f"error: {wrong}: " in refused(script, *arguments(script, wrong, text, text))
 
 
-@pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "join_lines.py"])
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("join_lines.py", "train_cpu.py")])
 def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "nowhere"
     (run := tmp_path / "run").mkdir()
@@ -63,6 +66,15 @@ def test_sides_of_unequal_length(text: Path, tmp_path: Path) -> None:
     (longer := tmp_path / "longer").write_text("one\ntwo\nthree\n")
     told = refused("decode_cpu.py", *arguments("decode_cpu.py", tmp_path, text, longer))
     assert f"{longer}: it has 3 lines, and the source 2" in told
+
+
+def test_a_corpus_of_unequal_sides(tmp_path: Path) -> None:
+    for name, lines in {"train.en": 3, "train.de": 3, "val.en": 2, "val.de": 1}.items():
+        with gzip.open(tmp_path / f"{name}.gz", "wt") as file:
+            file.write("line\n" * lines)
+    assert f"{tmp_path / 'val.de.gz'}: it has 1 lines, and the source 2" in refused("train_cpu.py", "--data", tmp_path)
+    (wrong := tmp_path / "train.de.gz").unlink()
+    assert f"error: {wrong}: there is no such file" in refused("train_cpu.py", "--data", tmp_path)
 
 
 def test_the_frontier_is_what_nothing_beats(tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""Eole, by `eole train`.
+
+Its line after each update has bsz: source tokens, target tokens and sentences an update. The middle one is counted:
+the pieces and the ends of sentences that have a loss, without padding. Its layers are normalised before, not after,
+and it cuts batches from ten passes over the corpus at once, so that there is next to no padding in them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from peers.work import (
+    BATCH,
+    BETAS,
+    CLIP,
+    DROPOUT,
+    ENDLESS,
+    HEADS,
+    INNER,
+    LAYERS,
+    RATE,
+    SMOOTHING,
+    SOURCE,
+    TARGET,
+    WARM_UP,
+    WIDTH,
+    Heard,
+    System,
+    Work,
+)
+
+UPDATE = re.compile(r"Step +\d+/.* bsz: +\d+/ *(\d+)/")
+
+
+def _command(python: Path, work: Work, folder: Path) -> list[str]:
+    vocabulary = folder / "vocabulary"
+    vocabulary.write_text("".join(f"{token}\t1\n" for token in work.tokens), encoding="utf-8")
+    config = {
+        "seed": 1,
+        "save_data": str(folder / "saved"),
+        "src_vocab": str(vocabulary),
+        "tgt_vocab": str(vocabulary),
+        "share_vocab": True,
+        "n_sample": 0,
+        "report_every": 1,
+        "data": {
+            "train": {
+                "path_src": str(work.text("train", SOURCE)),
+                "path_tgt": str(work.text("train", TARGET)),
+                "transforms": [],
+            }
+        },
+        "model": {
+            "architecture": "transformer",
+            "layers": LAYERS,
+            "hidden_size": WIDTH,
+            "heads": HEADS,
+            "transformer_ff": INNER,
+            "add_qkvbias": True,
+            "add_ffnbias": True,
+            "share_embeddings": True,
+            "share_decoder_embeddings": True,
+            "embeddings": {
+                "word_vec_size": WIDTH,
+                "position_encoding": True,
+                "position_encoding_type": "SinusoidalInterleaved",
+            },
+        },
+        "training": {
+            "world_size": 1,
+            "gpu_ranks": [],
+            "compute_dtype": "fp32",
+            "model_path": str(folder / "model"),
+            "num_workers": 0,
+            "batch_type": "tokens",
+            "batch_size": BATCH,
+            "batch_size_multiple": 1,
+            "accum_count": [1],
+            "normalization": "tokens",
+            "train_steps": ENDLESS,
+            "valid_steps": ENDLESS,
+            "save_checkpoint_steps": ENDLESS,
+            "optim": "adam",
+            "adam_beta1": BETAS[0],
+            "adam_beta2": BETAS[1],
+            "adam_eps": 1e-9,
+            "learning_rate": RATE * (WIDTH * WARM_UP) ** 0.5,
+            "decay_method": "noam",
+            "warmup_steps": WARM_UP,
+            "max_grad_norm": CLIP,
+            "dropout": [DROPOUT],
+            "attention_dropout": [0.0],
+            "label_smoothing": SMOOTHING,
+            "param_init_method": "xavier_uniform",
+            "log_attention_entropy": False,
+        },
+    }
+    (path := folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # which is YAML as well
+    return [str(python.with_name("eole")), "train", "--config", str(path)]
+
+
+def _heard(line: str) -> Heard | None:
+    found = UPDATE.search(line)
+    return Heard(tokens=int(found[1])) if found else None
+
+
+EOLE = System("Eole", _command, _heard, installs=(("eole==0.6.4", "aiohttp"),))

@@ -1,0 +1,90 @@
+"""fairseq, by fairseq-train on raw text.
+
+Its JSON log gives, after each update, target tokens an update as `wpb`: the pieces and the ends of sentences, without
+padding, of that update, as its log interval is one. It counts more parameters than there are: its encoder has copies
+of some, for inference, that have no gradient.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from peers.work import (
+    BATCH,
+    BETAS,
+    CLIP,
+    DROPOUT,
+    HEADS,
+    INNER,
+    LAYERS,
+    RATE,
+    SMOOTHING,
+    SOURCE,
+    TARGET,
+    WARM_UP,
+    WIDTH,
+    Heard,
+    System,
+    Work,
+)
+
+# Python 3.11 refuses instances of dataclasses as fields' defaults unless they have a hash.
+STARTUP = """
+import dataclasses
+
+def _hashable(cls, *arguments, _make=dataclasses._process_class, **options):
+    made = _make(cls, *arguments, **options)
+    if made.__hash__ is None:
+        made.__hash__ = object.__hash__
+    return made
+
+dataclasses._process_class = _hashable
+"""
+
+
+def _command(python: Path, work: Work, folder: Path) -> list[str]:
+    for language in (SOURCE, TARGET):
+        for part, name in (("train", "train"), ("dev", "valid")):
+            (folder / f"{name}.{SOURCE}-{TARGET}.{language}").symlink_to(work.text(part, language))
+        entries = "".join(f"{token} 1\n" for token in work.tokens)
+        (folder / f"dict.{language}.txt").write_text(entries, encoding="utf-8")
+    options: dict[str, object] = {
+        "source-lang": SOURCE,
+        "target-lang": TARGET,
+        "dataset-impl": "raw",
+        "num-workers": 0,
+        "arch": "transformer",
+        "dropout": DROPOUT,
+        "criterion": "label_smoothed_cross_entropy",
+        "label-smoothing": SMOOTHING,
+        "max-tokens": BATCH,
+        "required-batch-size-multiple": 1,
+        "optimizer": "adam",
+        "adam-betas": str(BETAS),
+        "adam-eps": 1e-9,
+        "lr": RATE,
+        "lr-scheduler": "inverse_sqrt",
+        "warmup-updates": WARM_UP,
+        "clip-norm": CLIP,
+        "log-format": "json",
+        "log-interval": 1,
+    }
+    for side in ("encoder", "decoder"):
+        options |= {
+            f"{side}-layers": LAYERS,
+            f"{side}-embed-dim": WIDTH,
+            f"{side}-ffn-embed-dim": INNER,
+            f"{side}-attention-heads": HEADS,
+        }
+    switches = ["--cpu", "--share-all-embeddings", "--no-save", "--disable-validation"]
+    pairs = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    return [str(python.with_name("fairseq-train")), str(folder), *switches, *pairs]
+
+
+def _heard(line: str) -> Heard | None:
+    _, _, told = line.partition("| train_inner | ")
+    return Heard(tokens=float(json.loads(told)["wpb"])) if told else None
+
+
+FAIRSEQ = System("fairseq", _command, _heard, installs=(("pip<24.1",), ("fairseq==0.12.2",)), startup=STARTUP)

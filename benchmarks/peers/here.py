@@ -1,0 +1,151 @@
+"""What trains in regard's own environment: regard, and Hugging Face's Marian in a plain PyTorch loop.
+
+Both are run by train_cpu.py as `--work NAME FOLDER THREADS`, and get the same batches in the same order.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from peers.work import BETAS, CLIP, DROPOUT, HEADS, INNER, LAYERS, RATE, SMOOTHING, WARM_UP, WIDTH, Heard, System, Work
+
+if TYPE_CHECKING:
+    from regard.config import RunConfig
+    from regard.data.batch import Batch
+    from regard.data.loader import Loader, Position
+    from regard.prepare import Prepared
+    from regard.training.log import Progress
+    from regard.training.trainer import Saved
+
+SAID = "target tokens of an update: "
+LONGEST = 512  # positions
+
+
+def _say(tokens: int) -> None:
+    print(f"{SAID}{tokens}", flush=True)
+
+
+def _heard(line: str) -> Heard | None:
+    return Heard(tokens=int(line.removeprefix(SAID))) if line.startswith(SAID) else None
+
+
+def _open(folder: Path, threads: int) -> tuple[RunConfig, Prepared, Loader]:
+    import torch
+
+    from regard.data.loader import Loader
+    from regard.prepare import prepare
+    from regard.run import read_recipe
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    config = read_recipe(folder / "recipe.toml")
+    prepared = prepare(config, folder / "data", lambda _: None)
+    return config, prepared, Loader(prepared.train, config.train.tokens_per_batch, config.train.seed)
+
+
+class _Teller:
+    """A loader, and a reporter that says how many target tokens it gave since the last step."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self._tokens = 0
+
+    @property
+    def position(self) -> Position:
+        return self._loader.position
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._loader:
+            self._tokens += batch.target_tokens
+            yield batch
+
+    def on_step(self, progress: Progress) -> None:
+        _say(self._tokens)
+        self._tokens = 0
+
+    def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def train_regard(folder: Path, threads: int) -> None:
+    """regard's Trainer, without end."""
+    from regard.contract import Seq2Seq, Vocabularies
+    from regard.models import build_model
+    from regard.training.trainer import Trainer
+
+    def validate(_: Seq2Seq) -> NoReturn:
+        sys.exit("the run has come to a checkpoint")
+
+    def save(_: Saved) -> NoReturn:
+        sys.exit("the run has come to a checkpoint")
+
+    config, prepared, loader = _open(folder, threads)
+    size = prepared.tokenizers.source.size
+    model = build_model(config.model, Vocabularies(size, size, joint=True))
+    teller: Any = _Teller(loader)
+    Trainer(model, teller, config.train, validate=validate, save=save, reporters=[teller]).run()
+
+
+def train_huggingface(folder: Path, threads: int) -> None:
+    """Hugging Face's MarianMTModel in a plain loop, without end."""
+    import torch
+    from transformers import MarianConfig, MarianMTModel
+
+    from regard.symbols import BOS, EOS, PAD
+
+    _, prepared, loader = _open(folder, threads)
+    config = MarianConfig(
+        vocab_size=prepared.tokenizers.source.size,
+        d_model=WIDTH,
+        encoder_layers=LAYERS,
+        decoder_layers=LAYERS,
+        encoder_ffn_dim=INNER,
+        decoder_ffn_dim=INNER,
+        encoder_attention_heads=HEADS,
+        decoder_attention_heads=HEADS,
+        activation_function="relu",
+        dropout=DROPOUT,
+        scale_embedding=True,
+        max_position_embeddings=LONGEST,
+        use_cache=False,
+        init_std=WIDTH**-0.5,
+        pad_token_id=PAD,
+        eos_token_id=EOS,
+        forced_eos_token_id=EOS,
+        decoder_start_token_id=BOS,
+    )
+    model = MarianMTModel(config).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE, betas=BETAS, eps=1e-9, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / WARM_UP, (WARM_UP / (step + 1)) ** 0.5)
+    )
+    criterion = torch.nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=SMOOTHING)
+    for batch in loader:
+        logits = model(
+            input_ids=batch.source, attention_mask=batch.source.ne(PAD).long(), decoder_input_ids=batch.target_in
+        ).logits
+        loss = criterion(logits.flatten(0, 1), batch.target_out.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        schedule.step()
+        _say(batch.target_tokens)
+
+
+def _system(name: str, work_name: str) -> System:
+    def command(python: Path, work: Work, folder: Path) -> list[str]:
+        script = Path(__file__).parents[1] / "train_cpu.py"
+        return [str(python), str(script), "--work", work_name, str(work.folder), str(work.threads)]
+
+    return System(name, command, _heard)
+
+
+REGARD = _system("regard", "regard")
+HUGGINGFACE = _system("Hugging Face Marian", "huggingface")

@@ -1,0 +1,84 @@
+"""Marian, by the whole command line that pymarian's wheel has.
+
+With --disp-label-counts each update's line says how many target labels it had: those of the sentences and their
+ends, without padding. Marian puts source words, not target ones, into --mini-batch-words. Several threads share each
+update (--sync-sgd), each with a graph of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from peers.work import (
+    BATCH,
+    BETAS,
+    CLIP,
+    DROPOUT,
+    ENDLESS,
+    HEADS,
+    INNER,
+    LAYERS,
+    RATE,
+    SMOOTHING,
+    SOURCE,
+    TARGET,
+    WARM_UP,
+    WIDTH,
+    Heard,
+    System,
+    Work,
+)
+
+UPDATE = re.compile(r"Up\. \d+ .* Cost \S+ \* ([\d,]+) ")
+
+
+def _command(python: Path, work: Work, folder: Path) -> list[str]:
+    vocabulary = folder / "vocabulary.txt"
+    vocabulary.write_text("\n".join(["</s>", "<unk>", *work.tokens]) + "\n", encoding="utf-8")
+    options: dict[str, object] = {
+        "type": "transformer",
+        "model": folder / "model.npz",
+        "tempdir": folder,
+        "train-sets": [work.text("train", SOURCE), work.text("train", TARGET)],
+        "vocabs": [vocabulary, vocabulary],
+        "max-length": 256,
+        "cpu-threads": work.threads,
+        "seed": 1,
+        "mini-batch": 1000,
+        "mini-batch-words": BATCH,
+        "mini-batch-round-up": "false",
+        "maxi-batch": 1000,
+        "enc-depth": LAYERS,
+        "dec-depth": LAYERS,
+        "dim-emb": WIDTH,
+        "transformer-dim-ffn": INNER,
+        "transformer-heads": HEADS,
+        "transformer-ffn-activation": "relu",
+        "transformer-dropout": DROPOUT,
+        "label-smoothing": SMOOTHING,
+        "optimizer": "adam",
+        "optimizer-params": [*BETAS, 1e-9],
+        "learn-rate": RATE,
+        "lr-warmup": WARM_UP,
+        "lr-decay-inv-sqrt": WARM_UP,
+        "clip-norm": CLIP,
+        "disp-freq": "1u",
+        "disp-label-counts": "true",
+        "save-freq": f"{ENDLESS}u",
+    }
+    alone = ["env", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1"]  # of each of its threads
+    switches = ["--tied-embeddings-all", "--output-omit-bias", "--sync-sgd"]
+    command = [*alone, str(python.with_name("pymarian")), "train", *switches]
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        command += [f"--{name}", *map(str, values)]
+    return command
+
+
+def _heard(line: str) -> Heard | None:
+    found = UPDATE.search(line)
+    return Heard(tokens=int(found[1].replace(",", ""))) if found else None
+
+
+MARIAN = System("Marian", _command, _heard, installs=(("pymarian==1.12.42",),), torch=False)
