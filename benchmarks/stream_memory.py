@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from common import count, read, told
@@ -60,7 +61,7 @@ def main() -> None:
     stdin = process.stdin
 
     def feed() -> None:
-        with stdin:
+        with suppress(BrokenPipeError), stdin:  # the command tells itself why it has ended
             stdin.writelines(itertools.islice(itertools.cycle(texts), arguments.lines))
 
     threading.Thread(target=feed, daemon=True).start()

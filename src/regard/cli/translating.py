@@ -113,7 +113,9 @@ def _found(job: Job, wanted: Wanted, lines: Iterator[str], *, with_attention: bo
     if not workers:
         translator = job.translator()
         worth = len(first) == MUCH and translator.device.type == "cpu" and processors() > 1
-        workers = probe(partial(translator.translate, **wanted.search), first, processors()) if worth else 1
+        # A beam stands for the other strategies in the probe: some of them take minutes a line.
+        beam: dict[str, Any] = {**wanted.search, "strategy": "beam"}
+        workers = probe(partial(translator.translate, **beam), first, processors()) if worth else 1
     if workers == 1:
         translator = translator or job.translator()
         return translator.stream(lines, constraints=constraints, **options)

@@ -1,4 +1,4 @@
-"""Which target tokens go with which source token, learned from pairs: IBM Model 1 (Brown et al. 1993, section 4.1).
+"""Which target tokens go with which source token, learned from pairs: IBM Model 1 (Brown et al. 1993).
 
 Each target token comes of one source token of its pair or of none, all places being equally likely:
 t(target | source) is what expectation-maximisation makes of that. NULL, the source of what comes of none, is PAD.

@@ -70,9 +70,8 @@ class KeysValues(PerSource):
         return room is not None and room.written == length and length + slots <= len(room.parts[0])
 
     def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
-        """Those of further slots behind these; in place where there is room for them."""
-        if self.room is None or not self.has_room(keys.size(1)):
-            return KeysValues(torch.cat((self.keys, keys), 1), torch.cat((self.values, values), 1))
+        """Those of further slots behind these, in the room that there must be for them."""
+        assert self.room is not None and self.has_room(keys.size(1))
         self.room.write(keys, values)
         return KeysValues.of(self.room)
 

@@ -65,6 +65,16 @@ def test_narrowed_it_is_the_same_for_those_outputs(outputs: list[int]) -> None:
     assert torch.equal(layer.narrowed(some)(x), layer(x)[:, some])
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_stays_none_in_its_row_alone(value: float) -> None:
+    linear = int8_linear(torch.randn(40, 32), torch.randn(40))
+    x = torch.randn(5, 32)
+    x[2, 7] = value
+    finite = linear(x).isfinite()
+    assert not finite[2].any()
+    assert finite[[0, 1, 3, 4]].all()
+
+
 def test_inputs_of_any_width_will_do() -> None:
     layer = int8_linear(torch.full((2, 10), 127.0), None)
     assert isinstance(layer, OneDnnLinear)

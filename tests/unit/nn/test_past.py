@@ -57,13 +57,6 @@ def test_what_is_written_behind_an_older_state_leaves_the_newer_one_alone() -> N
     assert [read(older, row) for row in range(2)] == [[1], [2]]
 
 
-def test_without_room_it_is_still_extended() -> None:
-    past = KeysValues(slots(2), slots(2, first=50))
-    longer = past.extend(slots(3, first=30), slots(3, first=40))
-    assert torch.equal(longer.keys, torch.cat((past.keys, slots(3, first=30)), 1))
-    assert torch.equal(longer.values, torch.cat((past.values, slots(3, first=40)), 1))
-
-
 def test_a_line_of_steps_is_written_in_place_until_its_room_is_full() -> None:
     state, places = state_of(), set()
     for number in range(6 * SPARE):

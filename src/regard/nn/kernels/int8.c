@@ -20,11 +20,18 @@ int has_int8(void)
 #define LEVELS 127
 #define ZERO 128 /* where 0 lies in a byte */
 
-/* A row in steps of a 127th of its largest value, as bytes; gives the size of a step. */
+/* A row in steps of a 127th of its largest value, as bytes; gives the size of a step, no number where one of the row
+ * is none, so that all that comes of it is none. */
 INLINE float rounded(const float *row, int64_t inputs, uint8_t *bytes)
 {
     __m512 most = _mm512_setzero_ps();
-    for (int64_t at = 0; at < inputs; at += LANES) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(row + at)));
+    __mmask16 sound = 0xffff;
+    for (int64_t at = 0; at < inputs; at += LANES) {
+        __m512 sizes = _mm512_abs_ps(_mm512_loadu_ps(row + at));
+        sound &= _mm512_cmp_ps_mask(sizes, _mm512_set1_ps(INFINITY), _CMP_LT_OQ);
+        most = _mm512_max_ps(most, sizes);
+    }
+    if (sound != 0xffff) return memset(bytes, ZERO, inputs), NAN;
     float step = _mm512_reduce_max_ps(most) / LEVELS;
     step = step > 1e-14f ? step : 1e-14f;
     __m512 steps = _mm512_set1_ps(1 / step);
