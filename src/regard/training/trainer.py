@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from regard.allocator import keep_freed_memory
 from regard.config import TrainConfig
@@ -25,12 +23,11 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Loader
 from regard.errors import TrainingError
-from regard.symbols import PAD
+from regard.training.average import Weights, Window, set_weights, under, weights_of
 from regard.training.log import Progress, Reporter
-from regard.training.loss import backward_in_chunks
-from regard.training.optimizer import Optimizers
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
+from regard.training.step import Stepper
 
 Scores = Mapping[str, float]
 End = Literal["steps", "minutes", "patience", "interrupted"]
@@ -59,7 +56,6 @@ class _Past:
     best: float | None = None
     since_best: int = 0
     bad_steps: int = 0
-    window: deque[dict[str, Tensor]] = field(default_factory=deque)  # weights at the last checkpoints
 
 
 class Trainer:
@@ -86,8 +82,9 @@ class Trainer:
         self.save = save
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
-        self.optimizers = Optimizers(model, config)
-        self.past = _Past(window=deque(maxlen=config.average_checkpoints))
+        self.stepper = Stepper(model, config)
+        self.window = Window(config.average_checkpoints)
+        self.past = _Past()
         self._asked_to_stop = False
         self._shown = _Shown()
 
@@ -132,35 +129,16 @@ class Trainer:
         return max(by_steps, by_time)
 
     def _step(self, batches: Iterator[Batch]) -> None:
-        self.model.train()
         began = time.monotonic()
-        group = [next(batches).to(self.device) for _ in range(self.config.accumulate)]
-        tokens = sum(batch.target_tokens for batch in group)
-        self.model.zero_grad()
-        loss = 0.0
-        for batch in group:
-            features = self.model.features(batch.source, batch.target_in).features
-            real = batch.target_out.ne(PAD)
-            loss += backward_in_chunks(
-                self.model.decoder.readout,
-                features[real],
-                batch.target_out[real],
-                smoothing=self.config.label_smoothing,
-                scale=1 / tokens,
-            )
         rate = rate_factor(self.config, self.past.step + 1, self._progress())
-        limit = self.config.clip_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        self._apply(rate, sound=math.isfinite(loss) and bool(torch.isfinite(norm)))
+        done = self.stepper.step([next(batches) for _ in range(self.config.accumulate)], rate)
+        self._count(sound=done.sound)
         self.past.step += 1
-        self._shown.add(loss / tokens, tokens / (time.monotonic() - began), rate * self.config.learning_rate)
+        speed = done.tokens / (time.monotonic() - began)
+        self._shown.add(done.loss, speed, rate * self.config.learning_rate)
 
-    def _apply(self, rate: float, *, sound: bool) -> None:
-        if sound:
-            self.optimizers.step(rate)
-            self.past.bad_steps = 0
-            return
-        self.past.bad_steps += 1
+    def _count(self, *, sound: bool) -> None:
+        self.past.bad_steps = 0 if sound else self.past.bad_steps + 1
         if self.past.bad_steps >= BAD_STEPS:
             raise TrainingError(
                 f"the loss or its gradient was no number in the {BAD_STEPS} steps up to {self.past.step + 1}",
@@ -169,10 +147,10 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         """Average, judge, keep."""
-        raw = self._weights()
-        self.past.window.append(raw)
+        raw = weights_of(self.model)
+        self.window.add(raw)
         self.past.judged = self.past.step
-        self._set_weights(_mean(self.past.window))
+        set_weights(self.model, self.window.mean())
         self.model.eval()
         scores = self.validate(self.model)
         value = scores[self.config.metric]
@@ -185,32 +163,22 @@ class Trainer:
         for reporter in self.reporters:  # first: what is logged too early is taken back at a resume
             reporter.on_checkpoint(self.past.step, scores, best)
         self.save(Saved(self.past.step, scores, best, self._state(raw)))
-        self._set_weights(raw)
+        set_weights(self.model, raw)
 
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
-        raw = self._weights()
-        latest = deque([*self.past.window, raw], maxlen=self.config.average_checkpoints)
-        self._set_weights(_mean(latest))
+        raw = weights_of(self.model)
+        set_weights(self.model, self.window.mean(raw))
         self.model.eval()
         self.save(Saved(self.past.step, {}, False, self._state(raw)))
-        self._set_weights(raw)
+        set_weights(self.model, raw)
 
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
-
-    @torch.no_grad()
-    def _set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        for name, parameter in self.model.named_parameters():
-            parameter.copy_(weights[name])
-
-    def _state(self, raw: Mapping[str, Tensor]) -> TrainingState:
+    def _state(self, raw: Weights) -> TrainingState:
         past, position = self.past, self.loader.position
         tensors = {f"weights/{name}": tensor for name, tensor in raw.items()}
-        tensors |= {f"optimizer/{name}": tensor for name, tensor in self.optimizers.tensors().items()}
-        earlier = [weights for weights in past.window if weights is not raw]
-        for number, weights in enumerate(earlier):
-            tensors |= {f"window/{number}/{name}": tensor for name, tensor in weights.items()}
+        tensors |= {f"optimizer/{name}": tensor for name, tensor in self.stepper.optimizers.tensors().items()}
+        held, window = self.window.tensors(raw)
+        tensors |= {f"window/{name}": tensor for name, tensor in held.items()}
         tensors["random/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
@@ -221,8 +189,7 @@ class Trainer:
             "best": past.best,
             "since_best": past.since_best,
             "bad_steps": past.bad_steps,
-            "earlier_in_window": len(earlier),
-            "newest_in_window": len(earlier) < len(past.window),
+            **window,
             "epoch": position.epoch,
             "batch": position.batch,
         }
@@ -231,14 +198,9 @@ class Trainer:
     def load(self, state: TrainingState) -> None:
         """Go on from a saved state; the loader must have been made at its position."""
         values = state.values
-        raw = _under("weights/", state.tensors)
-        self._set_weights(raw)
-        self.optimizers.load(_under("optimizer/", state.tensors))
-        self.past.window.clear()
-        for number in range(values["earlier_in_window"]):
-            self.past.window.append(_under(f"window/{number}/", state.tensors))
-        if values["newest_in_window"]:
-            self.past.window.append(self._weights())
+        set_weights(self.model, under("weights/", state.tensors))
+        self.stepper.optimizers.load(under("optimizer/", state.tensors))
+        self.window.load(under("window/", state.tensors), values, weights_of(self.model))
         self.past.step, self.past.judged, self.past.seconds = values["step"], values["judged"], values["seconds"]
         self.past.best, self.past.since_best = values["best"], values["since_best"]
         self.past.bad_steps = values["bad_steps"]
@@ -295,15 +257,3 @@ class _Shown:
         self.loss = loss if old else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
         self.speed = speed if old else SMOOTHING * self.speed + (1 - SMOOTHING) * speed
         self.rate = rate
-
-
-def _mean(window: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of several checkpoints' weights (Vaswani et al. 2017, section 6.1)."""
-    sets = list(window)
-    if len(sets) == 1:
-        return dict(sets[0])
-    return {name: torch.stack([weights[name] for weights in sets]).mean(0) for name in sets[0]}
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
