@@ -6,7 +6,7 @@ Both are run by train_cpu.py as `--work NAME FOLDER THREADS`, and get the same b
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from regard.data.batch import Batch
     from regard.data.loader import Loader, Position
     from regard.prepare import Prepared
+    from regard.text.tokenizer import Tokenizers
     from regard.training.log import Progress
     from regard.training.trainer import Saved
 
 SAID = "target tokens of an update: "
 LONGEST = 512  # positions
+TOGETHER = 64  # sentences
 
 
 def _say(tokens: int) -> None:
@@ -32,7 +34,7 @@ def _heard(line: str) -> Heard | None:
     return Heard(tokens=int(line.removeprefix(SAID))) if line.startswith(SAID) else None
 
 
-def _open(folder: Path, threads: int) -> tuple[RunConfig, Prepared, Loader]:
+def open_work(folder: Path, threads: int) -> tuple[RunConfig, Prepared, Loader]:
     import torch
 
     from regard.data.loader import Loader
@@ -85,7 +87,7 @@ def train_regard(folder: Path, threads: int) -> None:
     def save(_: Saved) -> NoReturn:
         sys.exit("the run has come to a checkpoint")
 
-    config, prepared, loader = _open(folder, threads)
+    config, prepared, loader = open_work(folder, threads)
     size = prepared.tokenizers.source.size
     model = build_model(config.model, Vocabularies(size, size, joint=True))
     teller: Any = _Teller(loader)
@@ -94,14 +96,20 @@ def train_regard(folder: Path, threads: int) -> None:
 
 def train_huggingface(folder: Path, threads: int) -> None:
     """Hugging Face's MarianMTModel in a plain loop, without end."""
-    import torch
+    _, prepared, loader = open_work(folder, threads)
+    model = marian_model(prepared.tokenizers.source.size)
+    for tokens in huggingface_updates(model, loader, RATE, WARM_UP):
+        _say(tokens)
+
+
+def marian_model(vocabulary: int) -> Any:
+    """Hugging Face's Marian of the work's size, fresh."""
     from transformers import MarianConfig, MarianMTModel
 
     from regard.symbols import BOS, EOS, PAD
 
-    _, prepared, loader = _open(folder, threads)
     config = MarianConfig(
-        vocab_size=prepared.tokenizers.source.size,
+        vocab_size=vocabulary,
         d_model=WIDTH,
         encoder_layers=LAYERS,
         decoder_layers=LAYERS,
@@ -120,10 +128,19 @@ def train_huggingface(folder: Path, threads: int) -> None:
         forced_eos_token_id=EOS,
         decoder_start_token_id=BOS,
     )
-    model = MarianMTModel(config).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=RATE, betas=BETAS, eps=1e-9, fused=True)
+    return MarianMTModel(config)
+
+
+def huggingface_updates(model: Any, loader: Loader, rate: float, warm_up: int) -> Iterator[int]:
+    """Train it in a plain loop: the target tokens of each update, when it is done."""
+    import torch
+
+    from regard.symbols import PAD
+
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=BETAS, eps=1e-9, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / WARM_UP, (WARM_UP / (step + 1)) ** 0.5)
+        optimizer, lambda step: min((step + 1) / warm_up, (warm_up / (step + 1)) ** 0.5)
     )
     criterion = torch.nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=SMOOTHING)
     for batch in loader:
@@ -136,7 +153,31 @@ def train_huggingface(folder: Path, threads: int) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
         schedule.step()
-        _say(batch.target_tokens)
+        yield batch.target_tokens
+
+
+def huggingface_greedy(model: Any, tokenizers: Tokenizers, sources: Sequence[str]) -> list[str]:
+    """Its greedy translations."""
+    import torch
+
+    from regard.data.batch import pad
+    from regard.symbols import EOS, PAD
+
+    model.eval()
+    encoded = [tokenizers.source.encode(source) for source in sources]
+    order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
+    found: dict[int, str] = {}
+    for start in range(0, len(order), TOGETHER):
+        places = order[start : start + TOGETHER]
+        ids = pad([encoded[place] for place in places], last=EOS)
+        with torch.no_grad():
+            out = model.generate(
+                ids, attention_mask=ids.ne(PAD).long(), num_beams=1, max_new_tokens=2 * ids.size(1) + 10, use_cache=True
+            )
+        for place, row in zip(places, out[:, 1:].tolist(), strict=True):
+            found[place] = tokenizers.target.decode([id for id in row if id not in (PAD, EOS)])
+    model.train()
+    return [found[place] for place in range(len(encoded))]
 
 
 def _system(name: str, work_name: str) -> System:
