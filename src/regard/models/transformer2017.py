@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from regard.config import ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, Vocabularies
 from regard.nn.dropout import Dropout
+from regard.nn.feedforward import relu_between, trains
 from regard.nn.multihead import MultiHeadAttention
 from regard.nn.narrow import narrowed
 from regard.nn.norm import add_norm
@@ -87,6 +88,14 @@ class FeedForward(nn.Sequential):
         between = nn.SiLU() if config.activation == "silu" else nn.ReLU()
         super().__init__(nn.Linear(config.d_model, config.ff), between, nn.Linear(config.ff, config.d_model))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """By one step where training on a CPU gains by it."""
+        first, between, second = self
+        if trains(x, first, between, second):
+            assert isinstance(first, nn.Linear) and isinstance(second, nn.Linear)
+            return relu_between(x, first, second)
+        return cast(Tensor, second(between(first(x))))
+
 
 class Embedding(nn.Module):
     """Tokens to vectors times sqrt(d) plus positions, with dropout."""
@@ -118,9 +127,8 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, S, D) and its mask (B, S) to (B, S, D)."""
         attended, _ = self.attention(x, *self.attention.project(x), mask=mask)
-        x = add_norm(x, self.dropout(attended), self.attention_norm)
-        out: Tensor = add_norm(x, self.dropout(self.ff(x)), self.ff_norm)
-        return out
+        x = add_norm(x, attended, self.attention_norm, self.dropout)
+        return add_norm(x, self.ff(x), self.ff_norm, self.dropout)
 
 
 class DecoderLayer(nn.Module):
@@ -149,10 +157,10 @@ class DecoderLayer(nn.Module):
         if past is not None:
             own, seen = past.layer.extend(own.keys, own.values), past.seen
         attended, _ = self.attention(x, own.keys, own.values, mask=seen, causal=past is None)
-        x = add_norm(x, self.dropout(attended), self.attention_norm)
+        x = add_norm(x, attended, self.attention_norm, self.dropout)
         attended, weights = self.source_attention(x, source.keys, source.values, mask=mask, with_weights=with_attention)
-        x = add_norm(x, self.dropout(attended), self.source_norm)
-        return add_norm(x, self.dropout(self.ff(x)), self.ff_norm), own, weights
+        x = add_norm(x, attended, self.source_norm, self.dropout)
+        return add_norm(x, self.ff(x), self.ff_norm, self.dropout), own, weights
 
 
 class TransformerEncoder(Encoder):

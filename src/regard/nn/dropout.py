@@ -8,22 +8,23 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from regard.nn import native
+from regard.nn.native_training import NONE, Draws, dropout
 
 LEVELS = 1 << 16  # a keep decision compares 16 random bits
 
 
 class _Dropout(torch.autograd.Function):
-    """As native.dropout, for the gradient too."""
+    """Draws that gradients meet too."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dropped: int, factor: float, seed: int) -> Tensor:
-        ctx.draws = dropped, factor, seed
-        return native.dropout(x, dropped, factor, seed)
+    def forward(ctx: Any, x: Tensor, draws: Draws) -> Tensor:
+        ctx.draws = draws
+        return dropout(x, draws)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return native.dropout(gradient, *ctx.draws), None, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return dropout(gradient, ctx.draws), None
 
 
 class Dropout(nn.Module):
@@ -45,14 +46,24 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.p)
-        dropped = min(round(self.p * LEVELS), LEVELS - 1)
         if native.knows(x):
-            seed = int(torch.empty((), dtype=torch.int64).random_())
-            out: Tensor = _Dropout.apply(x, dropped, LEVELS / (LEVELS - dropped), seed)  # type: ignore[no-untyped-call]
+            out: Tensor = _Dropout.apply(x, self.draws())  # type: ignore[no-untyped-call]
             return out
+        dropped = self._dropped
         draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
         kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - LEVELS // 2
         return x * kept.to(x.dtype).mul_(LEVELS / (LEVELS - dropped))
+
+    def draws(self) -> Draws:
+        """What is drawn next, for a kernel; nothing where nothing is dropped."""
+        if not self.training or self.p == 0:
+            return NONE
+        seed = int(torch.empty((), dtype=torch.int64).random_())
+        return Draws(self._dropped, LEVELS / (LEVELS - self._dropped), seed)
+
+    @property
+    def _dropped(self) -> int:
+        return min(round(self.p * LEVELS), LEVELS - 1)
 
     def extra_repr(self) -> str:
         """The probability, for printing."""

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from regard.nn import native
 from regard.nn.attention import masked_softmax
+from regard.nn.native_training import attention, attention_gradient, trains
+
+
+class _Attention(torch.autograd.Function):
+    """native_training.attention with its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        queries = queries.contiguous()
+        means, weights = attention(queries, keys, values, mask, causal=causal)
+        ctx.save_for_backward(queries, keys, values, weights)
+        return means
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, change: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        return *attention_gradient(change, *ctx.saved_tensors), None, None
 
 
 def split(x: Tensor, width: int) -> Tensor:
@@ -35,6 +55,9 @@ def attend(
     assert not (causal and (with_weights or mask is not None))
     if not causal and not with_weights and native.attends(queries, keys, values, mask):
         return native.attend(queries, keys, values, mask), None
+    if not with_weights and torch.is_grad_enabled() and trains(queries, keys, values, mask):
+        means: Tensor = _Attention.apply(queries, keys, values, mask, causal)  # type: ignore[no-untyped-call]
+        return means, None
     allowed = None if mask is None else mask[:, None, None] if mask.dim() == 2 else mask[:, None]
     queries, keys, values = (x.transpose(1, 2) for x in (queries, keys, values))
     grouped = queries.size(1) != keys.size(1)

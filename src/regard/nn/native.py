@@ -31,18 +31,28 @@ _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
     "best_tokens": [_POINTER, *[_NUMBER] * 4, *[_POINTER] * 2],
     "attend": [*[_POINTER] * 5, *[_NUMBER] * 12],
+    "attention": [*[_POINTER] * 6, *[_NUMBER] * 11, ctypes.c_int],
+    "attention_gradient": [*[_POINTER] * 8, *[_NUMBER] * 12],
     "add_norm": [*[_POINTER] * 4, ctypes.c_float, _POINTER, *[_NUMBER] * 2],
+    "drop_add_norm": [
+        *[_POINTER] * 4,
+        ctypes.c_float,
+        *[_POINTER] * 3,
+        *[_NUMBER] * 3,
+        ctypes.c_int32,
+        ctypes.c_float,
+        ctypes.c_uint64,
+    ],
+    "drop_add_norm_gradient": [*[_POINTER] * 8, *[_NUMBER] * 3, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
+    "bias_relu": [*[_POINTER] * 2, *[_NUMBER] * 3],
+    "bias_relu_gradient": [*[_POINTER] * 3, *[_NUMBER] * 3],
     "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, *[ctypes.c_float] * 2],
     "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
 }
 
 
-_RESULTS = {
-    "add_norm": None,
-    "dropout": None,
-    "cross_entropy": ctypes.c_double,
-}  # of the others: whether there was no memory
+_MAY_FAIL = ("best_tokens", "attend", "attention", "attention_gradient", "linear_int8")  # for lack of memory
 
 
 @cache
@@ -93,14 +103,15 @@ def _with_signatures(library: ctypes.CDLL) -> ctypes.CDLL:
     for name, arguments in _SIGNATURES.items():
         if name != "linear_int8" or library.has_int8():
             function = getattr(library, name)
-            function.argtypes, function.restype = arguments, _RESULTS.get(name, _checked)
+            function.argtypes = arguments
+            function.restype = _checked if name in _MAY_FAIL else ctypes.c_double if name == "cross_entropy" else None
     return library
 
 
 def has_int8() -> bool:
     """Whether linear_int8 is there: it needs a processor with AVX-512 VNNI."""
-    kernels = library()
-    return kernels is not None and bool(kernels.has_int8())
+    built = library()
+    return built is not None and bool(built.has_int8())
 
 
 def knows(tensor: Tensor) -> bool:
@@ -135,7 +146,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -
     queries = queries.contiguous()
     means = torch.empty(sentences, rows, heads * width)
     strides = (0, 0) if mask is None else (mask.stride(0), 0 if mask.dim() == 2 else mask.stride(1))
-    _kernels().attend(
+    kernels().attend(
         queries.data_ptr(),
         keys.data_ptr(),
         values.data_ptr(),
@@ -157,7 +168,7 @@ def best_tokens(logits: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]
     rows, width = logits.shape
     values = torch.empty(rows, count)
     ids = torch.empty(rows, count, dtype=torch.long)
-    _kernels().best_tokens(logits.data_ptr(), rows, width, first, count, values.data_ptr(), ids.data_ptr())
+    kernels().best_tokens(logits.data_ptr(), rows, width, first, count, values.data_ptr(), ids.data_ptr())
     return values, ids
 
 
@@ -166,7 +177,7 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
     x, y = x.contiguous(), y.contiguous()
     out = torch.empty_like(x)
     width = x.size(-1)
-    _kernels().add_norm(
+    kernels().add_norm(
         x.data_ptr(),
         y.data_ptr(),
         norm.weight.data_ptr(),
@@ -175,22 +186,6 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
         out.data_ptr(),
         *(x.numel() // width, width),
     )
-    return out
-
-
-def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float, scale: float) -> float:
-    """The summed loss of logits (R, V) for targets (R,); the logits become its gradient times `scale`."""
-    assert logits.is_contiguous() and targets.is_contiguous()
-    rows, width = logits.shape
-    loss: float = _kernels().cross_entropy(logits.data_ptr(), targets.data_ptr(), rows, width, smoothing, scale)
-    return loss
-
-
-def dropout(x: Tensor, dropped: int, factor: float, seed: int) -> Tensor:
-    """x with each value 0 with probability dropped / 65,536, else times `factor`; the same for the same seed."""
-    x = x.contiguous()
-    out = torch.empty_like(x)
-    _kernels().dropout(x.data_ptr(), out.data_ptr(), x.numel(), dropped, factor, seed)
     return out
 
 
@@ -221,7 +216,7 @@ class LinearInt8:
         """(..., I) to (..., O)."""
         x = x.contiguous()
         out = torch.empty(*x.shape[:-1], self.outputs)
-        _kernels().linear_int8(
+        kernels().linear_int8(
             *(x.data_ptr(), *self._pointers, out.data_ptr()),
             *(x.numel() // self.inputs, self.inputs, self.outputs, self.least),
         )
@@ -233,7 +228,8 @@ def _checked(failed: int) -> None:
         raise MemoryError
 
 
-def _kernels() -> ctypes.CDLL:
-    kernels = library()
-    assert kernels is not None
-    return kernels
+def kernels() -> ctypes.CDLL:
+    """The library, where it is known to be there."""
+    built = library()
+    assert built is not None
+    return built

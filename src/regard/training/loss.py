@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from regard.nn import native
+from regard.nn.native_training import cross_entropy
 
 ROWS = 512  # target positions whose logits exist at one time
 
@@ -70,7 +71,7 @@ def _backward(logits: Tensor, targets: Tensor, smoothing: float, scale: float) -
     """Backward of scale x summed loss from logits (R, V), which are used up, and the summed loss."""
     if native.knows(logits):
         gradient = logits.detach()  # the same numbers: no layer needs what it gave for its own gradient
-        total = native.cross_entropy(gradient, targets, smoothing, scale)
+        total = cross_entropy(gradient, targets, smoothing, scale)
         torch.autograd.backward(logits, gradient)
         return total
     loss, _ = smoothed_cross_entropy(logits, targets, smoothing)

@@ -46,30 +46,141 @@ INLINE uint64_t mixed(uint64_t number)
 }
 
 #define DRAWS 8 /* of 64 bits at a time, which decide 4 values each */
+#define FEW (4 * DRAWS) /* values that are decided at a time */
+#define BLOCK 32 /* rows with draws of their own, so that it is all the same who works on which */
 
-/* x (count), each value times `factor`, or 0 with probability dropped / 65536; the same for the same seed. Generators:
- * xorshift128+ (Vigna 2014) in DRAWS columns, seeded by splitmix64. */
+/* Generators: xorshift128+ (Vigna 2014) in DRAWS columns, seeded by splitmix64. */
+typedef struct { uint64_t one[DRAWS], other[DRAWS]; } Draws;
+
+INLINE void begin(Draws *draws, uint64_t seed)
+{
+    for (int lane = 0; lane < DRAWS; lane++) {
+        draws->one[lane] = mixed(seed += 0x9e3779b97f4a7c15u);
+        draws->other[lane] = mixed(seed += 0x9e3779b97f4a7c15u);
+    }
+}
+
+/* FEW values that are `factor`, or 0 with probability dropped / 65536. */
+INLINE void draw(Draws *draws, int32_t dropped, float factor, float *factors)
+{
+    uint64_t sum[DRAWS];
+    uint16_t drawn[FEW];
+    for (int lane = 0; lane < DRAWS; lane++) {
+        uint64_t first = draws->one[lane], second = draws->other[lane];
+        sum[lane] = first + second;
+        draws->one[lane] = second;
+        first ^= first << 23;
+        draws->other[lane] = first ^ second ^ first >> 18 ^ second >> 5;
+    }
+    memcpy(drawn, sum, sizeof sum);
+    for (int place = 0; place < FEW; place++) factors[place] = drawn[place] >= dropped ? factor : 0;
+}
+
+/* x (count), each value times `factor`, or 0 with probability dropped / 65536; the same for the same seed. */
 void dropout(const float *x, float *out, int64_t count, int32_t dropped, float factor, uint64_t seed)
 {
-    uint64_t one[DRAWS], other[DRAWS], sum[DRAWS];
-    uint16_t draws[4 * DRAWS];
-    for (int lane = 0; lane < DRAWS; lane++) {
-        one[lane] = mixed(seed += 0x9e3779b97f4a7c15u);
-        other[lane] = mixed(seed += 0x9e3779b97f4a7c15u);
-    }
-    for (int64_t at = 0; at < count; at += 4 * DRAWS) {
-        for (int lane = 0; lane < DRAWS; lane++) {
-            uint64_t first = one[lane], second = other[lane];
-            sum[lane] = first + second;
-            one[lane] = second;
-            first ^= first << 23;
-            other[lane] = first ^ second ^ first >> 18 ^ second >> 5;
-        }
-        memcpy(draws, sum, sizeof sum);
-        int64_t end = count - at < 4 * DRAWS ? count - at : 4 * DRAWS;
-        if (end == 4 * DRAWS)
-            for (int place = 0; place < 4 * DRAWS; place++) out[at + place] = draws[place] >= dropped ? x[at + place] * factor : 0;
+    Draws draws;
+    float factors[FEW];
+    begin(&draws, seed);
+    for (int64_t at = 0; at < count; at += FEW) {
+        draw(&draws, dropped, factor, factors);
+        int64_t end = count - at < FEW ? count - at : FEW;
+        if (end == FEW)
+            for (int place = 0; place < FEW; place++) out[at + place] = x[at + place] * factors[place];
         else
-            for (int place = 0; place < end; place++) out[at + place] = draws[place] >= dropped ? x[at + place] * factor : 0;
+            for (int place = 0; place < end; place++) out[at + place] = x[at + place] * factors[place];
     }
+}
+
+/* out = gain * normal + bias, where normal (rows, width) is x + dropout(y) with each row's mean taken off, times its
+ * scale: 1 / its standard deviation. Rows `first` to `end`, where `first` is a multiple of BLOCK; width of FEW. */
+void drop_add_norm(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *out,
+                   float *normal, float *scales, int64_t first, int64_t end, int64_t width, int32_t dropped, float factor,
+                   uint64_t seed)
+{
+    Draws draws;
+    float factors[FEW];
+    for (int64_t row = first; row < end; row++) {
+        int64_t place = row * width;
+        Lanes sums = {0}, squares = {0};
+        if (row % BLOCK == 0) begin(&draws, seed + mixed(row / BLOCK + 1));
+        for (int64_t at = place; at < place + width; at += FEW) {
+            if (dropped) draw(&draws, dropped, factor, factors);
+            for (int part = 0; part < FEW; part += LANES) {
+                Lanes more = load(y + at + part);
+                Lanes both = load(x + at + part) + (dropped ? more * load(factors + part) : more);
+                sums += both;
+                memcpy(normal + at + part, &both, sizeof both);
+            }
+        }
+        float mean = sum_of(sums) / width;
+        for (int64_t at = place; at < place + width; at += LANES) {
+            Lanes off = load(normal + at) - mean;
+            squares += off * off;
+        }
+        float scale = scales[row] = 1 / sqrtf(sum_of(squares) / width + epsilon);
+        for (int64_t at = 0; at < width; at += LANES) {
+            Lanes off = (load(normal + place + at) - mean) * scale;
+            Lanes shown = off * load(gain + at) + load(bias + at);
+            memcpy(normal + place + at, &off, sizeof off);
+            memcpy(out + place + at, &shown, sizeof shown);
+        }
+    }
+}
+
+/* The gradients of x and y from that of drop_add_norm's results; those of gain and bias are added to what is there. */
+void drop_add_norm_gradient(const float *change, const float *normal, const float *scales, const float *gain,
+                            float *x_change, float *y_change, float *gain_change, float *bias_change, int64_t first,
+                            int64_t end, int64_t width, int32_t dropped, float factor, uint64_t seed)
+{
+    Draws draws;
+    float factors[FEW];
+    for (int64_t row = first; row < end; row++) {
+        int64_t place = row * width;
+        Lanes sums = {0}, along = {0};
+        if (row % BLOCK == 0) begin(&draws, seed + mixed(row / BLOCK + 1));
+        for (int64_t at = 0; at < width; at += LANES) {
+            Lanes some = load(change + place + at), off = load(normal + place + at);
+            Lanes of_gain = load(gain_change + at) + some * off, of_bias = load(bias_change + at) + some;
+            memcpy(gain_change + at, &of_gain, sizeof of_gain);
+            memcpy(bias_change + at, &of_bias, sizeof of_bias);
+            some *= load(gain + at);
+            sums += some;
+            along += some * off;
+        }
+        float mean = sum_of(sums) / width, slope = sum_of(along) / width, scale = scales[row];
+        for (int64_t at = 0; at < width; at += FEW) {
+            if (dropped) draw(&draws, dropped, factor, factors);
+            for (int part = at; part < at + FEW; part += LANES) {
+                Lanes some = load(change + place + part) * load(gain + part);
+                some = (some - mean - load(normal + place + part) * slope) * scale;
+                memcpy(x_change + place + part, &some, sizeof some);
+                if (!dropped) continue;
+                some *= load(factors + part - at);
+                memcpy(y_change + place + part, &some, sizeof some);
+            }
+        }
+    }
+}
+
+/* x (rows, width) becomes max(x + bias, 0), rows `first` to `end`. */
+void bias_relu(float *restrict x, const float *restrict bias, int64_t first, int64_t end, int64_t width)
+{
+    for (int64_t row = first; row < end; row++)
+        for (int64_t at = 0; at < width; at++) {
+            float sum = x[row * width + at] + bias[at];
+            x[row * width + at] = sum < 0 ? 0 : sum; /* what is no number stays none */
+        }
+}
+
+/* The gradient `change` of bias_relu's results `out` becomes that of x; the bias's is added to what is there. */
+void bias_relu_gradient(float *restrict change, const float *restrict out, float *restrict bias_change,
+                        int64_t first, int64_t end, int64_t width)
+{
+    for (int64_t row = first; row < end; row++)
+        for (int64_t at = 0; at < width; at++) {
+            float some = out[row * width + at] > 0 ? change[row * width + at] : 0;
+            change[row * width + at] = some;
+            bias_change[at] += some;
+        }
 }

@@ -1,0 +1,50 @@
+"""Two linear layers with a ReLU between them, as one step of training on a CPU."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from regard.nn import native
+from regard.nn.native_training import bias_relu, bias_relu_gradient
+
+
+class _ReluBetween(torch.autograd.Function):
+    """max(0, x W^T + b) V^T + c, where the bias and the ReLU take one pass, and so does their gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, first: Tensor, bias: Tensor, second: Tensor, last_bias: Tensor) -> Tensor:
+        rows = x.flatten(0, -2)
+        inner = rows @ first.t()
+        bias_relu(inner, bias)
+        ctx.save_for_backward(rows, inner, first, second)
+        return torch.addmm(last_bias, inner, second.t()).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, change: Tensor) -> tuple[Tensor, ...]:
+        rows, inner, first, second = ctx.saved_tensors
+        out_change = change.flatten(0, -2)
+        inner_change = out_change @ second
+        of_bias = bias_relu_gradient(inner_change, inner)
+        return (
+            (inner_change @ first).view(*change.shape[:-1], -1),
+            inner_change.t() @ rows,
+            of_bias,
+            out_change.t() @ inner,
+            out_change.sum(0),
+        )
+
+
+def trains(x: Tensor, first: nn.Module, between: nn.Module, second: nn.Module) -> bool:
+    """Whether `relu_between` is for such layers: trained, in float32, on a CPU that there are kernels for."""
+    layers = type(first) is type(second) is nn.Linear and isinstance(between, nn.ReLU)
+    return layers and torch.is_grad_enabled() and native.knows(x)
+
+
+def relu_between(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
+    """second(relu(first(x))) for x (..., D), dense."""
+    parts = x.contiguous(), first.weight, first.bias, second.weight, second.bias
+    out: Tensor = _ReluBetween.apply(*parts)  # type: ignore[no-untyped-call]
+    return out

@@ -1,0 +1,198 @@
+"""What the kernels do in training, with its gradient; each works on parts at the same time, one for each thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from regard.nn.native import LANES, kernels, knows
+
+MOST_COLUMNS = 256  # beyond them the weights of attention, which are kept, take too much memory
+BLOCK, FEW = 32, 32  # as in kernels/training.c
+
+T = TypeVar("T")
+
+
+def trains(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> bool:
+    """Whether `attention` can do it: as many heads of keys as of queries, all as `attends` wants them."""
+    width = queries.size(3)
+    return (
+        keys.size(1) <= MOST_COLUMNS
+        and width % LANES == 0
+        and knows(queries)
+        and queries.shape[2:] == keys.shape[2:]
+        and keys.stride()[2:] == (width, 1) == values.stride()[2:]
+        and keys.dtype == values.dtype == queries.dtype
+        and (mask is None or (mask.dtype == torch.bool and mask.dim() == 2 and mask.stride(-1) == 1))
+    )
+
+
+def attention(
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, causal: bool
+) -> tuple[Tensor, Tensor]:
+    """Queries (N, T, H, W), dense, over keys and values (N, S, H, W) to (N, T, H x W), and the weights (N, H, T, S').
+
+    mask: (N, S), True at positions that may be attended to; causal: and none behind a row's own. S' is S made up to a
+    multiple of 16, with weights of 0. A row that sees nothing has no numbers.
+    """
+    sentences, rows, heads, width = queries.shape
+    columns = keys.size(1)
+    weights = torch.empty(sentences, heads, rows, columns + -columns % LANES)
+    means = torch.empty(sentences, rows, heads * width)
+
+    def some(first: int, end: int) -> None:
+        kernels().attention(
+            *(queries.data_ptr(), keys.data_ptr(), values.data_ptr()),
+            *(None if mask is None else mask.data_ptr(), weights.data_ptr(), means.data_ptr()),
+            *(first, end, rows, columns, heads, width),
+            *(keys.stride(0), keys.stride(1), values.stride(0), values.stride(1)),
+            *(0 if mask is None else mask.stride(0), causal),
+        )
+
+    _in_parts(sentences, some)
+    return means, weights
+
+
+def attention_gradient(
+    change: Tensor, queries: Tensor, keys: Tensor, values: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """From the gradient (N, T, H x W) of `attention`'s results, those of queries, keys and values, in their shapes.
+
+    The gradients of keys and values are halves of one tensor (N, S, 2 x H x W).
+    """
+    sentences, rows, heads, width = queries.shape
+    columns = keys.size(1)
+    change = change.contiguous()
+    of_queries = torch.empty_like(queries)
+    both = torch.empty(sentences, columns, 2, heads, width)
+    of_keys, of_values = both.unbind(2)
+
+    def some(first: int, end: int) -> None:
+        kernels().attention_gradient(
+            *(change.data_ptr(), queries.data_ptr(), keys.data_ptr(), values.data_ptr(), weights.data_ptr()),
+            *(of_queries.data_ptr(), of_keys.data_ptr(), of_values.data_ptr()),
+            *(first, end, rows, columns, heads, width),
+            *(keys.stride(0), keys.stride(1), values.stride(0), values.stride(1)),
+            *(of_keys.stride(0), of_keys.stride(1)),
+        )
+
+    _in_parts(sentences, some)
+    return of_queries, of_keys, of_values
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What dropout draws by a seed: each value is 0 with probability dropped / 65,536, else times `factor`."""
+
+    dropped: int
+    factor: float
+    seed: int
+
+
+NONE = Draws(0, 1.0, 0)
+
+
+def drop_add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+    """norm(x + dropout(y)) for x and y (..., D), dense, D a multiple of 32; and what its gradient needs."""
+    width = x.size(-1)
+    rows = x.numel() // width
+    out, normal, scales = torch.empty_like(x), torch.empty_like(x), torch.empty(rows)
+
+    def some(first: int, end: int) -> None:
+        kernels().drop_add_norm(
+            *(x.data_ptr(), y.data_ptr(), norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps),
+            *(out.data_ptr(), normal.data_ptr(), scales.data_ptr()),
+            *(first * BLOCK, min(end * BLOCK, rows), width, draws.dropped, draws.factor, draws.seed),
+        )
+
+    _in_parts(-(-rows // BLOCK), some)
+    return out, normal, scales
+
+
+def drop_add_norm_gradient(
+    change: Tensor, normal: Tensor, scales: Tensor, gain: Tensor, draws: Draws
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """From the gradient of drop_add_norm's results, those of x, y, gain and bias."""
+    width = normal.size(-1)
+    rows = normal.numel() // width
+    change = change.contiguous()
+    of_x = torch.empty_like(normal)
+    of_y = torch.empty_like(normal) if draws.dropped else of_x
+
+    def some(first: int, end: int) -> Tensor:
+        of_norm = torch.zeros(2, width)
+        kernels().drop_add_norm_gradient(
+            *(change.data_ptr(), normal.data_ptr(), scales.data_ptr(), gain.data_ptr()),
+            *(of_x.data_ptr(), of_y.data_ptr(), of_norm[0].data_ptr(), of_norm[1].data_ptr()),
+            *(first * BLOCK, min(end * BLOCK, rows), width, draws.dropped, draws.factor, draws.seed),
+        )
+        return of_norm
+
+    of_norm = _sum(_in_parts(-(-rows // BLOCK), some))
+    return of_x, of_y, of_norm[0], of_norm[1]
+
+
+def bias_relu(x: Tensor, bias: Tensor) -> None:
+    """x (R, D), dense, becomes max(0, x + bias)."""
+    rows, width = x.shape
+    _in_parts(rows, lambda first, end: kernels().bias_relu(x.data_ptr(), bias.data_ptr(), first, end, width))
+
+
+def bias_relu_gradient(change: Tensor, out: Tensor) -> Tensor:
+    """The gradient of bias_relu's results (R, D), dense, becomes that of its x; that of the bias (D,)."""
+    rows, width = out.shape
+
+    def some(first: int, end: int) -> Tensor:
+        of_bias = torch.zeros(width)
+        kernels().bias_relu_gradient(change.data_ptr(), out.data_ptr(), of_bias.data_ptr(), first, end, width)
+        return of_bias
+
+    return _sum(_in_parts(rows, some))
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float, scale: float) -> float:
+    """The summed loss of logits (R, V) for targets (R,); the logits become its gradient times `scale`."""
+    assert logits.is_contiguous() and targets.is_contiguous()
+    rows, width = logits.shape
+
+    def some(first: int, end: int) -> float:
+        places = logits[first:end].data_ptr(), targets[first:end].data_ptr()
+        loss: float = kernels().cross_entropy(*places, end - first, width, smoothing, scale)
+        return loss
+
+    return sum(_in_parts(rows, some))
+
+
+def dropout(x: Tensor, draws: Draws) -> Tensor:
+    """x with what is drawn; on one thread."""
+    x = x.contiguous()
+    out = torch.empty_like(x)
+    kernels().dropout(x.data_ptr(), out.data_ptr(), x.numel(), draws.dropped, draws.factor, draws.seed)
+    return out
+
+
+def _in_parts(count: int, work: Callable[[int, int], T]) -> list[T]:
+    """work(first, end) for parts of so many, one for each of PyTorch's threads, at the same time; what each gives."""
+    threads = min(torch.get_num_threads(), count)
+    if threads < 2:
+        return [work(0, count)]
+    cuts = [count * number // threads for number in range(threads + 1)]
+    others = [_helpers().submit(work, *cut) for cut in pairwise(cuts[1:])]
+    return [work(0, cuts[1]), *(other.result() for other in others)]
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="kernels")
