@@ -25,15 +25,16 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config import ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, Vocabularies
 from regard.nn.dropout import Dropout
+from regard.nn.feedforward import silu_times
 from regard.nn.multihead import attend, split
 from regard.nn.narrow import narrowed
+from regard.nn.norm import add_then_norm
 from regard.nn.past import AttentionState, Kept, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.rotary import RotaryPositions
 from regard.nn.ssru import SSRU
@@ -106,7 +107,7 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, D) to (N, T, D)."""
-        out: Tensor = self.output(F.silu(self.gate(x)) * self.input(x))
+        out: Tensor = self.output(silu_times(self.gate(x), self.input(x)))
         return out
 
 
@@ -185,8 +186,8 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, S, D) and its mask (B, S) to (B, S, D)."""
         attended, _ = self.attention(self.attention_norm(x), mask=mask)
-        x = x + self.dropout(attended)
-        out: Tensor = x + self.dropout(self.ff(self.ff_norm(x)))
+        x, normed = add_then_norm(x, attended, self.ff_norm, self.dropout)
+        out: Tensor = x + self.dropout(self.ff(normed))
         return out
 
 
@@ -237,10 +238,10 @@ class DecoderLayer(nn.Module):
         position `start` of each row of a sentence behind it.
         """
         looked_back, kept = self._look_back(self.past_norm(x), past, start)
-        x = x + self.dropout(looked_back)
-        attended, weights = self.source_attention(self.source_norm(x), source, mask, with_weights=with_attention)
-        x = x + self.dropout(attended)
-        return x + self.dropout(self.ff(self.ff_norm(x))), kept, weights
+        x, normed = add_then_norm(x, looked_back, self.source_norm, self.dropout)
+        attended, weights = self.source_attention(normed, source, mask, with_weights=with_attention)
+        x, normed = add_then_norm(x, attended, self.ff_norm, self.dropout)
+        return x + self.dropout(self.ff(normed)), kept, weights
 
 
 class Embedding(nn.Module):

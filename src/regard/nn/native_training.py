@@ -51,7 +51,7 @@ def attention(
     def some(first: int, end: int) -> None:
         kernels().attention(
             *(queries.data_ptr(), keys.data_ptr(), values.data_ptr()),
-            *(None if mask is None else mask.data_ptr(), weights.data_ptr(), means.data_ptr()),
+            *(_place(mask), weights.data_ptr(), means.data_ptr()),
             *(first, end, rows, columns, heads, width),
             *(keys.stride(0), keys.stride(1), values.stride(0), values.stride(1)),
             *(0 if mask is None else mask.stride(0), causal),
@@ -100,37 +100,53 @@ class Draws:
 NONE = Draws(0, 1.0, 0)
 
 
-def drop_add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
-    """norm(x + dropout(y)) for x and y (..., D), dense, D a multiple of 32; and what its gradient needs."""
+@dataclass(frozen=True)
+class Normed:
+    """What drop_add_norm found.
+
+    out: norm(x + dropout(y)). both: x + dropout(y), if it was asked for. normal, scales: for the gradient.
+    """
+
+    out: Tensor
+    both: Tensor | None
+    normal: Tensor
+    scales: Tensor
+
+
+def drop_add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, draws: Draws, *, with_both: bool) -> Normed:
+    """For x and y (..., D), dense, D a multiple of 32, and a norm with a gain and perhaps a bias."""
     width = x.size(-1)
     rows = x.numel() // width
+    both = torch.empty_like(x) if with_both else None
     out, normal, scales = torch.empty_like(x), torch.empty_like(x), torch.empty(rows)
 
     def some(first: int, end: int) -> None:
         kernels().drop_add_norm(
-            *(x.data_ptr(), y.data_ptr(), norm.weight.data_ptr(), norm.bias.data_ptr(), norm.eps),
-            *(out.data_ptr(), normal.data_ptr(), scales.data_ptr()),
+            *(x.data_ptr(), y.data_ptr(), norm.weight.data_ptr(), _place(norm.bias), norm.eps),
+            *(_place(both), out.data_ptr(), normal.data_ptr(), scales.data_ptr()),
             *(first * BLOCK, min(end * BLOCK, rows), width, draws.dropped, draws.factor, draws.seed),
         )
 
     _in_parts(-(-rows // BLOCK), some)
-    return out, normal, scales
+    return Normed(out, both, normal, scales)
 
 
 def drop_add_norm_gradient(
-    change: Tensor, normal: Tensor, scales: Tensor, gain: Tensor, draws: Draws
+    change: Tensor, both_change: Tensor | None, normed: Normed, gain: Tensor, draws: Draws
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """From the gradient of drop_add_norm's results, those of x, y, gain and bias."""
+    """From the gradients of `out` and of `both`, if there is one, those of x, y, gain and bias."""
+    normal = normed.normal
     width = normal.size(-1)
     rows = normal.numel() // width
     change = change.contiguous()
+    both_change = None if both_change is None else both_change.contiguous()
     of_x = torch.empty_like(normal)
     of_y = torch.empty_like(normal) if draws.dropped else of_x
 
     def some(first: int, end: int) -> Tensor:
         of_norm = torch.zeros(2, width)
         kernels().drop_add_norm_gradient(
-            *(change.data_ptr(), normal.data_ptr(), scales.data_ptr(), gain.data_ptr()),
+            *(change.data_ptr(), _place(both_change), normal.data_ptr(), normed.scales.data_ptr(), gain.data_ptr()),
             *(of_x.data_ptr(), of_y.data_ptr(), of_norm[0].data_ptr(), of_norm[1].data_ptr()),
             *(first * BLOCK, min(end * BLOCK, rows), width, draws.dropped, draws.factor, draws.seed),
         )
@@ -138,6 +154,36 @@ def drop_add_norm_gradient(
 
     of_norm = _sum(_in_parts(-(-rows // BLOCK), some))
     return of_x, of_y, of_norm[0], of_norm[1]
+
+
+def _place(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def gated(gate: Tensor, x: Tensor) -> Tensor:
+    """silu(gate) * x, both dense and with a multiple of 16 values."""
+    out = torch.empty_like(gate)
+
+    def some(first: int, end: int) -> None:
+        kernels().gated(gate.data_ptr(), x.data_ptr(), out.data_ptr(), first * LANES, end * LANES)
+
+    _in_parts(gate.numel() // LANES, some)
+    return out
+
+
+def gated_gradient(change: Tensor, gate: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """From the gradient of gated's results, those of gate and x."""
+    change = change.contiguous()
+    of_gate, of_x = torch.empty_like(gate), torch.empty_like(gate)
+
+    def some(first: int, end: int) -> None:
+        kernels().gated_gradient(
+            *(change.data_ptr(), gate.data_ptr(), x.data_ptr(), of_gate.data_ptr(), of_x.data_ptr()),
+            *(first * LANES, end * LANES),
+        )
+
+    _in_parts(gate.numel() // LANES, some)
+    return of_gate, of_x
 
 
 def bias_relu(x: Tensor, bias: Tensor) -> None:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from regard.models import transformer2017
 from regard.nn import feedforward, native, native_training
 from regard.nn.dropout import Dropout
-from regard.nn.feedforward import relu_between
+from regard.nn.feedforward import relu_between, silu_times
 from regard.nn.multihead import attend
 from regard.nn.native_training import cross_entropy
-from regard.nn.norm import add_norm
+from regard.nn.norm import add_norm, add_then_norm
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
 
@@ -90,15 +90,13 @@ def test_norm_of_a_sum_with_dropout_and_its_gradient(shape: tuple[int, ...], p: 
     found = add_norm(x, y, norm, dropout)
     torch.manual_seed(4)
     zero = nn.LayerNorm(shape[-1], elementwise_affine=True)
-    with torch.no_grad():  # what was dropped shows where nothing else is added and the norm is taken off again
-        _, normal, scales = native_training.drop_add_norm(torch.zeros(shape), torch.ones(shape), zero, dropout.draws())
-        mean_of_row = -(normal.view(-1, shape[-1]) / scales[:, None]).min(-1).values
-        kept = normal / scales.view(*shape[:-1], 1) + mean_of_row.view(*shape[:-1], 1)
-    if p == 0:
-        kept = torch.ones(shape)
-    else:
-        assert kept.gt(0.5).double().mean().item() == pytest.approx(1 - p, abs=5 / kept.numel() ** 0.5)
-    factor = (kept.gt(0.5) if p else kept).double() * (1 / (1 - round(p * 65536) / 65536))
+    with torch.no_grad():  # what is dropped shows where nothing else is added
+        ones, draws = torch.ones(shape), dropout.draws()
+        alone = native_training.drop_add_norm(torch.zeros(shape), ones, zero, draws, with_both=True)
+        kept = alone.both
+    assert kept is not None
+    assert kept.gt(0).double().mean().item() == pytest.approx(1 - p, abs=5 * (p / kept.numel()) ** 0.5)
+    factor = kept.gt(0).double() * (1 / (1 - round(p * 65536) / 65536))
     gain, bias = norm.weight.double(), norm.bias.double()
     expected = F.layer_norm(x.double() + y.double() * factor, shape[-1:], gain, bias, norm.eps)
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
@@ -106,13 +104,42 @@ def test_norm_of_a_sum_with_dropout_and_its_gradient(shape: tuple[int, ...], p: 
     close(gradients(found, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
 
 
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("used", ["both", "sum", "norm"])
+def test_a_sum_and_its_norm_and_their_gradient(biased: bool, used: str) -> None:
+    norm = nn.LayerNorm(64, bias=biased)
+    nn.init.normal_(norm.weight)
+    x, y = (values(5, 9, 64) * 3).requires_grad_(), values(5, 9, 64, seed=3).requires_grad_()
+    leaves = x, y, *norm.parameters()
+
+    def ends(both: Tensor, normed: Tensor) -> Tensor:
+        return torch.cat([part for name, part in (("norm", normed), ("sum", both)) if used in (name, "both")])
+
+    found = ends(*add_then_norm(x, y, norm, Dropout(0.0)))
+    exact = x.double() + y.double()
+    gain, bias = norm.weight.double(), norm.bias.double() if biased else None
+    expected = ends(exact, F.layer_norm(exact, (64,), gain, bias, norm.eps))
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    loose = used == "sum"  # which the norm's parameters have no part in
+    leaves = leaves[:2] if loose else leaves
+    close(gradients(found, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
+
+
+@pytest.mark.parametrize("shape", [(16,), (3, 7, 48)])
+def test_a_gate_and_its_gradient(shape: tuple[int, ...]) -> None:
+    gate, x = (values(*shape) * 20).requires_grad_(), values(*shape, seed=3).requires_grad_()
+    found = silu_times(gate, x)
+    expected = F.silu(gate.double()) * x.double()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+    close(gradients(found, gate, x), tuple(part.double() for part in gradients(expected, gate, x)))
+
+
 def test_the_draws_do_not_depend_on_the_threads() -> None:
     norm, x = nn.LayerNorm(64), values(7, 50, 64)
     draws = native_training.Draws(20_000, 1.4, 77)
-    found = [native_training.drop_add_norm(x, x, norm, draws)[0]]
+    found = native_training.drop_add_norm(x, x, norm, draws, with_both=False).out
     torch.set_num_threads(2)
-    found.append(native_training.drop_add_norm(x, x, norm, draws)[0])
-    assert torch.equal(*found)
+    assert torch.equal(found, native_training.drop_add_norm(x, x, norm, draws, with_both=False).out)
 
 
 @pytest.mark.parametrize(("inner", "outer"), [(7, 5), (64, 32)])

@@ -93,10 +93,11 @@ void dropout(const float *x, float *out, int64_t count, int32_t dropped, float f
 }
 
 /* out = gain * normal + bias, where normal (rows, width) is x + dropout(y) with each row's mean taken off, times its
- * scale: 1 / its standard deviation. Rows `first` to `end`, where `first` is a multiple of BLOCK; width of FEW. */
-void drop_add_norm(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *out,
-                   float *normal, float *scales, int64_t first, int64_t end, int64_t width, int32_t dropped, float factor,
-                   uint64_t seed)
+ * scale: 1 / its standard deviation. Rows `first` to `end`, where `first` is a multiple of BLOCK; width of FEW. There may be
+ * no bias, and x + dropout(y) is given too where there is `both`. */
+void drop_add_norm(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *both,
+                   float *out, float *normal, float *scales, int64_t first, int64_t end, int64_t width, int32_t dropped,
+                   float factor, uint64_t seed)
 {
     Draws draws;
     float factors[FEW];
@@ -108,9 +109,10 @@ void drop_add_norm(const float *x, const float *y, const float *gain, const floa
             if (dropped) draw(&draws, dropped, factor, factors);
             for (int part = 0; part < FEW; part += LANES) {
                 Lanes more = load(y + at + part);
-                Lanes both = load(x + at + part) + (dropped ? more * load(factors + part) : more);
-                sums += both;
-                memcpy(normal + at + part, &both, sizeof both);
+                Lanes sum = load(x + at + part) + (dropped ? more * load(factors + part) : more);
+                sums += sum;
+                memcpy(normal + at + part, &sum, sizeof sum);
+                if (both) memcpy(both + at + part, &sum, sizeof sum);
             }
         }
         float mean = sum_of(sums) / width;
@@ -121,17 +123,20 @@ void drop_add_norm(const float *x, const float *y, const float *gain, const floa
         float scale = scales[row] = 1 / sqrtf(sum_of(squares) / width + epsilon);
         for (int64_t at = 0; at < width; at += LANES) {
             Lanes off = (load(normal + place + at) - mean) * scale;
-            Lanes shown = off * load(gain + at) + load(bias + at);
+            Lanes shown = off * load(gain + at);
+            if (bias) shown += load(bias + at);
             memcpy(normal + place + at, &off, sizeof off);
             memcpy(out + place + at, &shown, sizeof shown);
         }
     }
 }
 
-/* The gradients of x and y from that of drop_add_norm's results; those of gain and bias are added to what is there. */
-void drop_add_norm_gradient(const float *change, const float *normal, const float *scales, const float *gain,
-                            float *x_change, float *y_change, float *gain_change, float *bias_change, int64_t first,
-                            int64_t end, int64_t width, int32_t dropped, float factor, uint64_t seed)
+/* The gradients of x and y from that of drop_add_norm's results, `change`, and where there is one that of `both`; those of
+ * gain and bias are added to what is there. */
+void drop_add_norm_gradient(const float *change, const float *both_change, const float *normal, const float *scales,
+                            const float *gain, float *x_change, float *y_change, float *gain_change,
+                            float *bias_change, int64_t first, int64_t end, int64_t width, int32_t dropped, float factor,
+                            uint64_t seed)
 {
     Draws draws;
     float factors[FEW];
@@ -154,6 +159,7 @@ void drop_add_norm_gradient(const float *change, const float *normal, const floa
             for (int part = at; part < at + FEW; part += LANES) {
                 Lanes some = load(change + place + part) * load(gain + part);
                 some = (some - mean - load(normal + place + part) * slope) * scale;
+                if (both_change) some += load(both_change + place + part);
                 memcpy(x_change + place + part, &some, sizeof some);
                 if (!dropped) continue;
                 some *= load(factors + part - at);
@@ -183,4 +189,36 @@ void bias_relu_gradient(float *restrict change, const float *restrict out, float
             change[row * width + at] = some;
             bias_change[at] += some;
         }
+}
+
+/* 1 / (1 + e^-x) for each lane. */
+INLINE Lanes logistic(Lanes x)
+{
+    Bits below = x < 0.0f;
+    Lanes part = exponentials((Lanes)((below & (Bits)x) | (~below & (Bits)-x)));
+    Lanes above = 1 / (1 + part);
+    return (Lanes)((below & (Bits)(part * above)) | (~below & (Bits)above));
+}
+
+/* out = silu(gate) * input, where silu(x) = x / (1 + e^-x); values `first` to `end`, both multiples of LANES. */
+void gated(const float *gate, const float *input, float *out, int64_t first, int64_t end)
+{
+    for (int64_t at = first; at < end; at += LANES) {
+        Lanes some = load(gate + at);
+        some *= logistic(some) * load(input + at);
+        memcpy(out + at, &some, sizeof some);
+    }
+}
+
+/* The gradients of gate and input from that of gated's results. */
+void gated_gradient(const float *change, const float *gate, const float *input, float *gate_change, float *input_change,
+                    int64_t first, int64_t end)
+{
+    for (int64_t at = first; at < end; at += LANES) {
+        Lanes some = load(gate + at), moved = load(change + at), open = logistic(some);
+        Lanes of_input = moved * some * open;
+        Lanes of_gate = moved * load(input + at) * open * (1 + some * (1 - open));
+        memcpy(input_change + at, &of_input, sizeof of_input);
+        memcpy(gate_change + at, &of_gate, sizeof of_gate);
+    }
 }
