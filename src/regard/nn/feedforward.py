@@ -38,16 +38,16 @@ class _ReluBetween(torch.autograd.Function):
         )
 
 
-def trains(x: Tensor, first: nn.Module, between: nn.Module, second: nn.Module) -> bool:
-    """Whether `relu_between` is for such layers: trained, in float32, on a CPU that there are kernels for."""
-    layers = type(first) is type(second) is nn.Linear and isinstance(between, nn.ReLU)
-    return layers and torch.is_grad_enabled() and native.knows(x)
+def trains(x: Tensor, layers: nn.Sequential) -> bool:
+    """Whether `relu_between` is for them: Linear, ReLU and Linear, in float32, on a CPU that there are kernels for."""
+    kinds = [type(layer) for layer in layers]
+    return kinds == [nn.Linear, nn.ReLU, nn.Linear] and torch.is_grad_enabled() and native.knows(x)
 
 
-def relu_between(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
-    """second(relu(first(x))) for x (..., D), dense."""
-    parts = x.contiguous(), first.weight, first.bias, second.weight, second.bias
-    out: Tensor = _ReluBetween.apply(*parts)  # type: ignore[no-untyped-call]
+def relu_between(x: Tensor, layers: nn.Sequential) -> Tensor:
+    """layers(x) for x (..., D)."""
+    parts = [parameter for layer in layers for parameter in layer.parameters()]  # weight and bias of either
+    out: Tensor = _ReluBetween.apply(x.contiguous(), *parts)  # type: ignore[no-untyped-call]
     return out
 
 
