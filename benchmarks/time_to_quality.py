@@ -1,7 +1,7 @@
 """Minutes of training until a test set is translated so well: regard beside Hugging Face's model in a plain loop.
 
     python benchmarks/time_to_quality.py [--threads 1] [--marks 31.7 36] [--minutes 60] [--rate 0.001]
-                                         [--warm-up 1000] [--systems NAME...] [--data FOLDER] [-- OPTION...]
+                                         [--warm-up 400] [--batch 2048] [--systems NAME...] [--data FOLDER] [-- OPTION...]
 
 Multi30k from English to German; BLEU is sacreBLEU's of test_2016_flickr, detokenised and cased, by greedy search.
 Systems go one after another on the same cores.
@@ -12,7 +12,7 @@ judging each checkpoint on dev count. At each checkpoint it is stopped, with its
 tested.
 
 Hugging Face's is MarianMTModel, 256 wide with 3 + 3 layers and 8,000 pieces, trained with Adam, warmed up for --warm-up
-updates to the learning rate --rate, which then falls with the square root of their number, on batches of about 4,096
+updates to the learning rate --rate, which then falls with the square root of their number, on batches of about --batch
 target tokens. Vocabulary and batches are given to it, and it judges nothing on dev: its clock has updates alone. It is
 tested once a minute of that.
 """
@@ -30,16 +30,26 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from common import count, fail, read_pair, told
 from peers.measure import THREADS
-from peers.work import RATE, SOURCE, TARGET, WARM_UP, make
+from peers.work import SOURCE, TARGET, make
 from train_cpu import DATA, pin
 
 TEST = "test_2016_flickr"
 SYSTEMS = ("regard", "huggingface")
 LOOK = 0.2  # seconds between two looks for a checkpoint
 APART = 60.0  # seconds of training between two tests of Hugging Face's
+
+
+class Recipe(NamedTuple):
+    """Of Hugging Face's model: the learning rate's peak, the updates before it, target tokens in a batch."""
+
+    rate: float
+    warm_up: int
+    batch: int
+
 
 Judged = tuple[float, int, float]  # seconds of training, steps, BLEU
 
@@ -101,12 +111,12 @@ def running(command: Sequence[str], threads: int, said: Path) -> Iterator[subpro
             process.wait()
 
 
-def huggingface_run(data: Path, threads: int, rate: float, warm_up: int) -> Iterator[Judged]:
+def huggingface_run(data: Path, threads: int, recipe: Recipe) -> Iterator[Judged]:
     """Hugging Face's model, tested each minute of its own clock."""
     with tempfile.TemporaryDirectory() as scratch:
         make(data, Path(scratch))
         said = Path(scratch) / "said"
-        command = [sys.executable, __file__, "--work", scratch, str(data), str(threads), str(rate), str(warm_up)]
+        command = [sys.executable, __file__, "--work", scratch, str(data), str(threads), *map(str, recipe)]
         with running(command, threads, said) as process, said.open(encoding="utf-8") as lines:
             while True:
                 line = lines.readline()
@@ -119,15 +129,15 @@ def huggingface_run(data: Path, threads: int, rate: float, warm_up: int) -> Iter
                     time.sleep(LOOK)
 
 
-def huggingface_work(folder: Path, data: Path, threads: int, rate: float, warm_up: int) -> None:
+def huggingface_work(folder: Path, data: Path, threads: int, recipe: Recipe) -> None:
     """What trains Hugging Face's model, in a process of its own, without end."""
     from peers.here import huggingface_greedy, huggingface_updates, marian_model, open_work
 
-    _, prepared, loader = open_work(folder, threads)
+    _, prepared, loader = open_work(folder, threads, recipe.batch)
     model = marian_model(prepared.tokenizers.source.size)
     sources, references = read_pair(data / f"{TEST}.{SOURCE}.gz", data / f"{TEST}.{TARGET}.gz")
     began, still, due = time.monotonic(), 0.0, APART
-    for step, _ in enumerate(huggingface_updates(model, loader, rate, warm_up), start=1):
+    for step, _ in enumerate(huggingface_updates(model, loader, recipe.rate, recipe.warm_up), start=1):
         stopped = time.monotonic()
         if stopped - began - still < due:
             continue
@@ -176,8 +186,9 @@ def main() -> None:
     parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--marks", type=float, nargs="+", default=[31.7, 36.0])
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=RATE)
-    parser.add_argument("--warm-up", type=count, default=WARM_UP)
+    parser.add_argument("--rate", type=float, default=0.001)
+    parser.add_argument("--warm-up", type=count, default=400)
+    parser.add_argument("--batch", type=count, default=2048)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="of `regard train`")
@@ -190,7 +201,8 @@ def main() -> None:
         if name == "regard":
             judged = regard_run(arguments.data, arguments.threads, arguments.options)
         else:
-            judged = huggingface_run(arguments.data, arguments.threads, arguments.rate, arguments.warm_up)
+            recipe = Recipe(arguments.rate, arguments.warm_up, arguments.batch)
+            judged = huggingface_run(arguments.data, arguments.threads, recipe)
         found[name] = follow(name, judged, arguments.marks, arguments.minutes)
     report(found, arguments.marks, arguments.threads)
 
@@ -198,7 +210,8 @@ def main() -> None:
 if __name__ == "__main__":
     with told():
         if sys.argv[1:2] == ["--work"]:
-            folder, data, threads, rate, warm_up = sys.argv[2:]
-            huggingface_work(Path(folder), Path(data), int(threads), float(rate), int(warm_up))
+            folder, data, threads, rate, warm_up, batch = sys.argv[2:]
+            recipe = Recipe(float(rate), int(warm_up), int(batch))
+            huggingface_work(Path(folder), Path(data), int(threads), recipe)
         else:
             main()

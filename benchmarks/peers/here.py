@@ -34,7 +34,7 @@ def _heard(line: str) -> Heard | None:
     return Heard(tokens=int(line.removeprefix(SAID))) if line.startswith(SAID) else None
 
 
-def open_work(folder: Path, threads: int) -> tuple[RunConfig, Prepared, Loader]:
+def open_work(folder: Path, threads: int, batch: int = 0) -> tuple[RunConfig, Prepared, Loader]:
     import torch
 
     from regard.data.loader import Loader
@@ -45,7 +45,7 @@ def open_work(folder: Path, threads: int) -> tuple[RunConfig, Prepared, Loader]:
     torch.manual_seed(1)
     config = read_recipe(folder / "recipe.toml")
     prepared = prepare(config, folder / "data", lambda _: None)
-    return config, prepared, Loader(prepared.train, config.train.tokens_per_batch, config.train.seed)
+    return config, prepared, Loader(prepared.train, batch or config.train.tokens_per_batch, config.train.seed)
 
 
 class _Teller:
