@@ -1,7 +1,8 @@
 """Minutes of training until a test set is translated so well: regard beside Hugging Face's model in a plain loop.
 
     python benchmarks/time_to_quality.py [--threads 1] [--marks 31.7 36] [--minutes 60] [--rate 0.001]
-                                         [--warm-up 400] [--batch 2048] [--systems NAME...] [--data FOLDER] [-- OPTION...]
+                                         [--warm-up 400] [--batch 2048] [--systems NAME...] [--data FOLDER]
+                                         [-- OPTION...]
 
 Multi30k from English to German; BLEU is sacreBLEU's of test_2016_flickr, detokenised and cased, by greedy search.
 Systems go one after another on the same cores.
