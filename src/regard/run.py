@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from regard.checkpoint import Checkpoint, load_training_state, save_checkpoint
+from regard.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
 from regard.config import RunConfig, to_toml, with_absolute_paths
 from regard.config import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
@@ -22,6 +22,7 @@ from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
 from regard.prepare import Prepared, Say, prepare
 from regard.runfolder import Finished, RunFolder
+from regard.start import STARTED, complete, settled
 from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
 from regard.training.log import JsonLines, Reporter, TensorBoard
@@ -42,8 +43,11 @@ class Result:
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """A TOML recipe with `section.key=value` overrides. Raises ConfigError."""
-    return read_config(Path(path), ARCHITECTURES, overrides)
+    """A TOML recipe with `section.key=value` overrides; what it leaves out is that of its [start], if it has one.
+
+    Raises ConfigError, and CheckpointError where the start cannot be read.
+    """
+    return read_config(Path(path), ARCHITECTURES, overrides, complete)
 
 
 def train(config: RunConfig, out: str | Path | None = None, *, console: Console | None = None) -> Result:
@@ -54,7 +58,7 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
     """
     path = Path(out) if out is not None else default_folder(config)
     choose_device(config.train.device)
-    config = with_absolute_paths(config)
+    config = settled(with_absolute_paths(config))
     console = console or Console(stderr=True)
     run = RunFolder.create(path)
     with run.lock():
@@ -86,7 +90,8 @@ def resume(folder: str | Path, *, console: Console | None = None) -> Result:
 def default_folder(config: RunConfig) -> Path:
     """runs/en-de-transformer2017, say."""
     languages = [language for language in (config.data.source_language, config.data.target_language) if language]
-    return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture]).strip("-")
+    tuned = [] if config.start is None else ["tuned"]
+    return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture, *tuned]).strip("-")
 
 
 def _say(console: Console) -> Say:
@@ -99,6 +104,8 @@ def _train(
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
     model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
+    if config.start is not None and state is None:
+        model.load_state_dict(load_checkpoint(run.data / STARTED).model.state_dict())
     model.to(choose_device(config.train.device))
     at = 0 if state is None else int(state.values["step"])
     position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
