@@ -82,9 +82,17 @@ class TrainConfig(Section):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     checkpoint_every: int = Field(500, ge=1)  # steps; each checkpoint is validated
     average_checkpoints: int = Field(1, ge=1)  # the weights that are kept: a mean over so many checkpoints
+    average_decay: float = Field(0.0, ge=0, lt=1)  # or over all steps, each counting so much less than the next; 0: off
+    freeze: tuple[str, ...] = Field((), strict=False)  # what stays as it is: encoder, decoder.embedding, *.bias
     patience: int = Field(10, ge=0)  # checkpoints without a better score before training ends; 0: never
     metric: Literal["chrf", "bleu", "exact", "loss"] = "chrf"  # on dev; chooses the best checkpoint
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if self.average_decay and self.average_checkpoints > 1:
+            raise ValueError("give either `average_checkpoints` or `average_decay`: the weights kept are one mean")
+        return self
 
 
 class SearchConfig(Section):

@@ -25,6 +25,7 @@ from regard.runfolder import Finished, RunFolder
 from regard.start import STARTED, complete, settled
 from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
+from regard.training.freeze import freeze
 from regard.training.log import JsonLines, Reporter, TensorBoard
 from regard.training.loss import negative_log_likelihood
 from regard.training.state import TrainingState
@@ -65,10 +66,11 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
         run.begin(to_toml(config))
         try:
             prepared = prepare(config, run.data, _say(console))
+            model = _model(config, run, prepared, _say(console))
         except RegardError:
             run.abandon()  # so that the corrected recipe may have the folder
             raise
-        return _train(config, run, prepared, None, console)
+        return _train(config, run, prepared, model, None, console)
 
 
 def resume(folder: str | Path, *, console: Console | None = None) -> Result:
@@ -84,7 +86,9 @@ def resume(folder: str | Path, *, console: Console | None = None) -> Result:
     console = console or Console(stderr=True)
     with run.lock():
         state = None if run.last is None else load_training_state(run.last)
-        return _train(config, run, prepare(config, run.data, _say(console)), state, console)
+        prepared = prepare(config, run.data, _say(console))
+        model = _model(config, run, prepared, _say(console))
+        return _train(config, run, prepared, model, state, console)
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -98,15 +102,21 @@ def _say(console: Console) -> Say:
     return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _train(
-    config: RunConfig, run: RunFolder, prepared: Prepared, state: TrainingState | None, console: Console
-) -> Result:
+def _model(config: RunConfig, run: RunFolder, prepared: Prepared, say: Say) -> Seq2Seq:
+    """As training begins: with fresh weights, or with those of its start; what is to be frozen is."""
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
     model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
-    if config.start is not None and state is None:
+    if config.start is not None:
         model.load_state_dict(load_checkpoint(run.data / STARTED).model.state_dict())
-    model.to(choose_device(config.train.device))
+    for sentence in freeze(model, config.train.freeze):
+        say(sentence)
+    return model.to(choose_device(config.train.device))
+
+
+def _train(
+    config: RunConfig, run: RunFolder, prepared: Prepared, model: Seq2Seq, state: TrainingState | None, console: Console
+) -> Result:
     at = 0 if state is None else int(state.values["step"])
     position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
     loader = Loader(prepared.train, config.train.tokens_per_batch, config.train.seed, position)

@@ -62,7 +62,8 @@ def backward_in_chunks(
     total: Tensor | float = 0.0
     for rows, goal in zip(torch.split(cut, ROWS), torch.split(targets, ROWS), strict=True):
         total = total + _backward(readout(rows), goal, smoothing, scale)
-    features.backward(cut.grad)
+    if features.requires_grad:  # not where all but the output layer is frozen
+        features.backward(cut.grad)
     return float(total)
 
 
