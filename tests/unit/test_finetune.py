@@ -27,7 +27,6 @@ def test_a_valid_recipe_of_fewer_and_smaller_steps(pairs: int) -> None:
         "optimizer": "muon",
         "learning_rate": 0.01,
         "label_smoothing": 0.2,
-        "warmup_steps": 4000,
         "freeze": ["encoder"],
     }
     config, reasons = chosen(pairs, train=old)
