@@ -82,7 +82,7 @@ def resume(folder: str | Path, *, console: Console | None = None) -> Result:
     run = RunFolder(Path(folder))
     if not run.recipe.is_file():
         raise CheckpointError("there is no run to resume: no recipe.toml", where=folder, fix="give a run's folder")
-    config = read_recipe(run.recipe)
+    config = read_config(run.recipe, ARCHITECTURES)  # whole: what it began from may be gone
     console = console or Console(stderr=True)
     with run.lock():
         state = None if run.last is None else load_training_state(run.last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.unit.training.toy import model, same, settings, trainer, weights
+from tests.unit.training.toy import model, resumed, same, settings, trainer, weights
 
 from regard.config import override_config, parse_config
 from regard.errors import ConfigError
@@ -50,6 +50,15 @@ def test_a_step_that_changed_nothing_is_not_counted() -> None:
         next(run.model.parameters())[5] = float("nan")
     run.run()
     assert run.average.tensors({}) == ({}, {"averaged_steps": 0})
+
+
+def test_going_on_leaves_what_was_saved_as_it_is() -> None:
+    config = settings(max_steps=9, average_decay=0.7)
+    run, seen = trainer(config)
+    run.run()
+    before = {name: tensor.clone() for name, tensor in seen.saved[0].training.tensors.items()}
+    resumed(config, seen.saved[0])[0].run()
+    assert same(seen.saved[0].training.tensors, before)
 
 
 def test_one_mean_at_a_time() -> None:
