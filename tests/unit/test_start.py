@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.exchange.models import pairs, tokenizers
+from tests.unit.exchange.models import pairs, taught, tokenizers
 
-from regard.config import TokenizerConfig
+from regard.checkpoint import save_checkpoint
+from regard.config import StartConfig, TokenizerConfig
 from regard.data.store import PairStore
-from regard.start import TakenUp, complete
+from regard.start import TakenUp, complete, take_up
+from regard.text.corpus import Pair, PairList
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 
@@ -42,6 +45,19 @@ def test_pieces_a_word_beside_those_of_its_own_text(kind: str, tmp_path: Path) -
     words = sum(len(source.split()) for source, _ in own)
     assert f"source {tokens / 2:.2f} pieces a word ({len(learned_from[0]) / words:.2f} in what" in said
     assert "badly" not in TakenUp(kept, None).fit(stored(tmp_path / "alone", kept, [("abc hg", "ABC")] * 3))
+
+
+def test_another_corpus_beside_the_checkpoint_is_not_what_it_was_trained_on(tmp_path: Path) -> None:
+    theirs, lines = taught("transformer2017"), pairs(20, 1)
+    store = stored(tmp_path / "data", theirs.tokenizers, lines)
+    corpus = PairList("new", [Pair(source, target, 1) for source, target in pairs(9, 2)])
+    for data, known in ((store.fingerprint, True), ("another", False)):
+        place = tmp_path / "checkpoints" / data[:7]
+        save_checkpoint(place, replace(theirs, data=data))
+        taken = take_up(theirs.config, StartConfig(checkpoint=str(place)), corpus, tmp_path / f"start-{known}", print)
+        assert (taken.learned_from is not None) is known
+        if taken.learned_from is not None:
+            assert taken.learned_from[1].tolist() == side(theirs.tokenizers, [target for _, target in lines]).tolist()
 
 
 @pytest.mark.parametrize("kind", ["unigram", "character", "word", "byte"])
