@@ -160,15 +160,19 @@ def _model(facts: Facts) -> tuple[ModelConfig, str]:
     )
 
 
-def _train(facts: Facts, tokenizer: TokenizerConfig) -> tuple[TrainConfig, list[str]]:
-    by_character = tokenizer.kind == "character"
+def batch_size(facts: Facts, *, by_character: bool) -> tuple[int, int]:
+    """Tokens of a batch, and about how many batches an epoch has then."""
     length = (facts.characters if by_character else 1.4 * facts.words) + 1  # tokens, by a rule of thumb
     tokens_in_all = facts.pairs * length
     many = facts.pairs >= 100_000
     batch = (16_384 if facts.gpu else 4_096) if many else 2_048
     while batch > 1_024 and tokens_in_all / batch < 60:  # an epoch of too few steps learns little
         batch //= 2
-    steps_an_epoch = max(1, round(1.1 * tokens_in_all / batch))  # a tenth for padding
+    return batch, max(1, round(1.1 * tokens_in_all / batch))  # a tenth for padding
+
+
+def _train(facts: Facts, tokenizer: TokenizerConfig) -> tuple[TrainConfig, list[str]]:
+    batch, steps_an_epoch = batch_size(facts, by_character=tokenizer.kind == "character")
     epochs = next(
         (n for pairs, n in ((10_000, 40), (50_000, 25), (300_000, 15), (2_000_000, 8)) if facts.pairs <= pairs), 4
     )

@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from regard.errors import ConfigError
 
 DATA_PATHS = ("source", "target", "dev_source", "dev_target")
+PATHS = {"data": DATA_PATHS, "start": ("checkpoint",)}
 
 
 class Section(BaseModel):
@@ -79,11 +80,20 @@ class TrainConfig(Section):
     clip_norm: float = Field(1.0, ge=0)  # of the whole gradient; 0: off
     weight_decay: float = Field(0.0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
+    r_drop: float = Field(0.0, ge=0)  # alpha of Liang et al. 2021: two passes with other dropout are to agree; 0: off
     checkpoint_every: int = Field(500, ge=1)  # steps; each checkpoint is validated
     average_checkpoints: int = Field(1, ge=1)  # the weights that are kept: a mean over so many checkpoints
+    average_decay: float = Field(0.0, ge=0, lt=1)  # or over all steps, each counting so much less than the next; 0: off
+    freeze: tuple[str, ...] = Field((), strict=False)  # what stays as it is: encoder, decoder.embedding, *.bias
     patience: int = Field(10, ge=0)  # checkpoints without a better score before training ends; 0: never
     metric: Literal["chrf", "bleu", "exact", "loss"] = "chrf"  # on dev; chooses the best checkpoint
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if self.average_decay and self.average_checkpoints > 1:
+            raise ValueError("give either `average_checkpoints` or `average_decay`: the weights kept are one mean")
+        return self
 
 
 class SearchConfig(Section):
@@ -115,6 +125,13 @@ class SearchConfig(Section):
         return self
 
 
+class StartConfig(Section):
+    """[start]: whose weights and vocabulary training begins from, in the place of fresh ones."""
+
+    checkpoint: str  # a checkpoint's folder, or a run's, whose best it is then
+    new_tokens: int = Field(0, ge=0)  # that the new text adds to its vocabulary, to each of two; at most
+
+
 class RunConfig(Section):
     """A whole recipe."""
 
@@ -123,6 +140,7 @@ class RunConfig(Section):
     model: SerializeAsAny[ModelConfig]
     train: TrainConfig = TrainConfig()
     search: SearchConfig = SearchConfig()
+    start: StartConfig | None = None
 
 
 class HasConfig(Protocol):
@@ -142,11 +160,15 @@ class HasConfig(Protocol):
 Architectures = Mapping[str, HasConfig]
 
 
-def read_recipe(path: Path, architectures: Architectures, overrides: Sequence[str] = ()) -> RunConfig:
-    """A TOML file, with `section.key=value` overrides, to a RunConfig.
+Complete = Callable[[dict[str, Any]], None]
 
-    Paths in [data] are relative to the recipe's folder; in overrides, to the working folder.
-    Raises ConfigError.
+
+def read_recipe(
+    path: Path, architectures: Architectures, overrides: Sequence[str] = (), complete: Complete = lambda table: None
+) -> RunConfig:
+    """A TOML file, with `section.key=value` overrides, to a RunConfig; `complete` may add to its table.
+
+    Paths in the file are relative to its folder; in overrides, to the working folder. Raises ConfigError.
     """
     read = [_read_override(text) for text in overrides]
     try:
@@ -157,12 +179,13 @@ def read_recipe(path: Path, architectures: Architectures, overrides: Sequence[st
         raise ConfigError(f"the recipe is not UTF-8 ({error})", where=path, fix="save it as UTF-8") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"the recipe cannot be read: {error}", where=path, fix="mend it: a recipe is TOML") from None
-    data = table.get("data")
-    if isinstance(data, dict):
-        for key in DATA_PATHS:
-            if isinstance(data.get(key), str):
-                data[key] = _absolute(data[key], path.parent, f"{path}: data.{key}")
+    for name, keys in PATHS.items():
+        section = table.get(name)
+        for key in keys:
+            if isinstance(section, dict) and isinstance(section.get(key), str):
+                section[key] = _absolute(section[key], path.parent, f"{path}: {name}.{key}")
     _apply(read, table)
+    complete(table)
     return parse_config(table, architectures, where=f"{path} with overrides" if overrides else str(path))
 
 
@@ -188,7 +211,7 @@ def _read_override(text: str) -> Override:
     except (ValueError, RecursionError):
         parsed = {}
     chosen = parsed["value"] if len(parsed) == 1 else value.strip()  # a bare word or a path is a string
-    if section == "data" and key in DATA_PATHS and isinstance(chosen, str):
+    if key in PATHS.get(section, ()) and isinstance(chosen, str):
         chosen = _absolute(chosen, Path(), f"--set {section}.{key}")
     return section, key, chosen
 
@@ -270,8 +293,8 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
     owner = root
     for part in path[:-1]:
         field = owner.model_fields.get(part)
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            owner = field.annotation
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        owner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), owner)
     given = first["input"]
     if first["type"] == "extra_forbidden":
         names = [*(["preset"] if prefix else []), *owner.model_fields]

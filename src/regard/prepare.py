@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from regard.config import DataConfig, RunConfig
 from regard.data.store import PairStore
 from regard.errors import DataError
+from regard.start import STARTED, take_up
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Aside, Corpus, Pair, PairList, ParallelText
 from regard.text.tokenizer import Tokenizers, train_tokenizers
@@ -60,7 +61,12 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
         return _open(folder)
     folder.mkdir(parents=True, exist_ok=True)
     train, dev = split(config)
-    tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in train))
+    if config.start is None:
+        taken_up = None
+        tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in train))
+    else:
+        taken_up = take_up(config, config.start, train, folder / STARTED, say)
+        tokenizers = taken_up.tokenizers
     tokenizers.save(folder)
     max_length, too_long = config.data.max_length, Aside()
     texts = tuple((pair.source, pair.target) for pair, _ in _encode(dev, tokenizers, max_length, too_long))
@@ -76,6 +82,8 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
         f"vocabulary {tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
     )
     _tell("train", (train.aside, too_long), say)
+    if taken_up is not None:
+        say(taken_up.fit(store))
     _write_whole(folder / DONE, {"dev": texts, "train": store.fingerprint})
     return Prepared(tokenizers, store, texts)
 

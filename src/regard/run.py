@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from regard.checkpoint import Checkpoint, load_training_state, save_checkpoint
+from regard.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
 from regard.config import RunConfig, to_toml, with_absolute_paths
 from regard.config import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
@@ -22,8 +22,10 @@ from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
 from regard.prepare import Prepared, Say, prepare
 from regard.runfolder import Finished, RunFolder
+from regard.start import STARTED, complete, settled
 from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
+from regard.training.freeze import freeze
 from regard.training.log import JsonLines, Reporter, TensorBoard
 from regard.training.loss import negative_log_likelihood
 from regard.training.state import TrainingState
@@ -42,8 +44,11 @@ class Result:
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """A TOML recipe with `section.key=value` overrides. Raises ConfigError."""
-    return read_config(Path(path), ARCHITECTURES, overrides)
+    """A TOML recipe with `section.key=value` overrides; what it leaves out is that of its [start], if it has one.
+
+    Raises ConfigError, and CheckpointError where the start cannot be read.
+    """
+    return read_config(Path(path), ARCHITECTURES, overrides, complete)
 
 
 def train(config: RunConfig, out: str | Path | None = None, *, console: Console | None = None) -> Result:
@@ -54,17 +59,18 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
     """
     path = Path(out) if out is not None else default_folder(config)
     choose_device(config.train.device)
-    config = with_absolute_paths(config)
+    config = settled(with_absolute_paths(config))
     console = console or Console(stderr=True)
     run = RunFolder.create(path)
     with run.lock():
         run.begin(to_toml(config))
         try:
             prepared = prepare(config, run.data, _say(console))
+            model = _model(config, run, prepared, _say(console))
         except RegardError:
             run.abandon()  # so that the corrected recipe may have the folder
             raise
-        return _train(config, run, prepared, None, console)
+        return _train(config, run, prepared, model, None, console)
 
 
 def resume(folder: str | Path, *, console: Console | None = None) -> Result:
@@ -76,30 +82,41 @@ def resume(folder: str | Path, *, console: Console | None = None) -> Result:
     run = RunFolder(Path(folder))
     if not run.recipe.is_file():
         raise CheckpointError("there is no run to resume: no recipe.toml", where=folder, fix="give a run's folder")
-    config = read_recipe(run.recipe)
+    config = read_config(run.recipe, ARCHITECTURES)  # whole: what it began from may be gone
     console = console or Console(stderr=True)
     with run.lock():
         state = None if run.last is None else load_training_state(run.last)
-        return _train(config, run, prepare(config, run.data, _say(console)), state, console)
+        prepared = prepare(config, run.data, _say(console))
+        model = _model(config, run, prepared, _say(console))
+        return _train(config, run, prepared, model, state, console)
 
 
 def default_folder(config: RunConfig) -> Path:
     """runs/en-de-transformer2017, say."""
     languages = [language for language in (config.data.source_language, config.data.target_language) if language]
-    return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture]).strip("-")
+    tuned = [] if config.start is None else ["tuned"]
+    return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture, *tuned]).strip("-")
 
 
 def _say(console: Console) -> Say:
     return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _train(
-    config: RunConfig, run: RunFolder, prepared: Prepared, state: TrainingState | None, console: Console
-) -> Result:
+def _model(config: RunConfig, run: RunFolder, prepared: Prepared, say: Say) -> Seq2Seq:
+    """As training begins: with fresh weights, or with those of its start; what is to be frozen is."""
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
     model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
-    model.to(choose_device(config.train.device))
+    if config.start is not None:
+        model.load_state_dict(load_checkpoint(run.data / STARTED).model.state_dict())
+    for sentence in freeze(model, config.train.freeze):
+        say(sentence)
+    return model.to(choose_device(config.train.device))
+
+
+def _train(
+    config: RunConfig, run: RunFolder, prepared: Prepared, model: Seq2Seq, state: TrainingState | None, console: Console
+) -> Result:
     at = 0 if state is None else int(state.values["step"])
     position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
     loader = Loader(prepared.train, config.train.tokens_per_batch, config.train.seed, position)

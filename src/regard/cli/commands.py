@@ -17,12 +17,12 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from regard import auto
+from regard import auto, finetune
 from regard import run as runs
 from regard.cli.files import input_lines, output, refuse_same, same_length
 from regard.compare import Request
 from regard.compare import compare as compare_systems
-from regard.config import DataConfig, RunConfig
+from regard.config import DataConfig, RunConfig, StartConfig
 from regard.demo import run_demo
 from regard.devices import choose_device
 from regard.errors import ConfigError, DataError
@@ -70,22 +70,44 @@ def _console() -> Console:
     return Console(stderr=True)
 
 
+def start(run: Path | None, new_tokens: int | None) -> StartConfig | None:
+    """What --from and --extend-vocabulary say."""
+    if run is not None:
+        given = {} if new_tokens is None else {"new_tokens": new_tokens}
+        return StartConfig(checkpoint=str(run.resolve()), **given)
+    if new_tokens is not None:
+        raise ConfigError(
+            "there is no vocabulary to extend",
+            where="--extend-vocabulary",
+            fix="name the run that has it by --from RUN",
+        )
+    return None
+
+
 def train(
-    recipe: Path | None, files: dict[str, str], *, out: Path | None, resume: Path | None, overrides: Sequence[str]
+    recipe: Path | None,
+    files: dict[str, str],
+    *,
+    out: Path | None,
+    resume: Path | None,
+    start: StartConfig | None,
+    overrides: Sequence[str],
 ) -> None:
     """See regard.run.train and regard.run.resume."""
     console = _console()
     if resume is not None:
-        if recipe is not None or files or out is not None or overrides:
+        if recipe is not None or files or out is not None or start is not None or overrides:
             raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it")
         _until_done(lambda: runs.resume(resume, console=console), resume, console)
         return
     if recipe is not None:
         data = [f"data.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in files.items()]
+        begun = {} if start is None else start.model_dump(exclude_unset=True)
+        data += [f"start.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in begun.items()]
         config = runs.read_recipe(recipe, [*data, *overrides])
         out = out or Path("runs") / recipe.stem
     else:
-        config = _own_files(files, overrides, console)
+        config = _own_files(files, start, overrides, console)
     folder = out or runs.default_folder(config)
     _until_done(lambda: runs.train(config, folder, console=console), folder, console)
 
@@ -106,14 +128,16 @@ def _tell_how_to_go_on(folder: Path, console: Console) -> None:
     console.print(f"go on:      {command}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _own_files(files: dict[str, str], overrides: Sequence[str], console: Console) -> RunConfig:
+def _own_files(
+    files: dict[str, str], start: StartConfig | None, overrides: Sequence[str], console: Console
+) -> RunConfig:
     if "source" not in files or "target" not in files:
         raise ConfigError(
             "there is nothing to train on", where="regard train", fix="give a recipe, or both --source and --target"
         )
     paths = {name: str(Path(value).resolve()) for name, value in files.items() if not name.endswith("_language")}
     languages = {
-        name: files.get(name) or auto.language_of(files[name.removesuffix("_language")])
+        name: files.get(name) or ("" if start else auto.language_of(files[name.removesuffix("_language")]))
         for name in ("source_language", "target_language")
     }
     if ("dev_source" in paths) != ("dev_target" in paths):
@@ -121,7 +145,9 @@ def _own_files(files: dict[str, str], overrides: Sequence[str], console: Console
             "a dev set has two sides", where="regard train", fix="give both --dev-source and --dev-target"
         )
     data = DataConfig.model_validate({**paths, **languages})
-    config, reasons = auto.recipe(data, overrides, gpu=choose_device("auto").type == "cuda")
+    gpu = choose_device("auto").type == "cuda"
+    choose = auto.recipe if start is None else partial(finetune.recipe, start)
+    config, reasons = choose(data, overrides, gpu=gpu)
     for reason in reasons:
         console.print(reason, highlight=False, markup=False, soft_wrap=True)
     return config

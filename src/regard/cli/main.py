@@ -45,9 +45,15 @@ def train(
     target_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/ and a name.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Begin with this run's weights and vocabulary.")
+    ] = None,
+    extend_vocabulary: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --from: at most N new tokens, of the new text.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train from a recipe, from two files, or on from where a run stopped."""
+    """Train from a recipe, from two files, from another run, or on from where a run stopped."""
     files = {
         "source": source,
         "target": target,
@@ -59,7 +65,8 @@ def train(
     given = {name: str(value) for name, value in files.items() if value is not None}
     from regard.cli import commands
 
-    commands.train(recipe, given, out=out, resume=resume, overrides=overrides or [])
+    start = commands.start(from_, extend_vocabulary)
+    commands.train(recipe, given, out=out, resume=resume, start=start, overrides=overrides or [])
 
 
 @app.command()

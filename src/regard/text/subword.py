@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -104,6 +105,15 @@ class SubwordTokenizer:
     def _pieces(self) -> list[str]:
         return [str(self._processor.id_to_piece(id)) for id in range(self.size)]
 
+    def score(self, id: int) -> float:
+        """What its search goes by: a log-probability (unigram), or the earlier merged, the higher (bpe)."""
+        return float(self._processor.get_score(id))
+
+    def with_more(self, pieces: Mapping[str, float]) -> Self:
+        """This one with new pieces, by their scores, behind its own."""
+        # a protobuf message behind another is one message, with what the second repeats behind the first's
+        return type(self)(self.model + b"".join(map(_piece_message, pieces, pieces.values())), self.kind)
+
     def save(self, folder: Path, name: str) -> None:
         """Writes one file that `load` and SentencePiece read."""
         _model_file(folder, name).write_bytes(self.model)
@@ -118,6 +128,14 @@ class SubwordTokenizer:
             raise CheckpointError(
                 f"the tokenizer cannot be read: {error}", where=path, fix="restore the file from the run it came from"
             ) from None
+
+
+def _piece_message(piece: str, score: float) -> bytes:
+    """ModelProto.pieces, field 1: a message of the piece, field 1, and its score, field 2; its type is NORMAL."""
+    written = piece.encode()
+    if len(written) + 7 >= 128:
+        raise ValueError(f"the piece {piece!r} is too long")  # for lengths of one byte
+    return bytes([0x0A, len(written) + 7, 0x0A, len(written)]) + written + b"\x15" + struct.pack("<f", score)
 
 
 def _model_file(folder: Path, name: str) -> Path:

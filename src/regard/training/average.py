@@ -1,12 +1,15 @@
-"""Weights that are judged and kept in the place of the latest ones: a mean over the last checkpoints."""
+"""Weights that are judged and kept in the place of the latest ones: a mean over checkpoints, or over all steps."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from regard.config import TrainConfig
 
 Weights = Mapping[str, Tensor]
 
@@ -18,9 +21,38 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def set_weights(model: nn.Module, weights: Weights) -> None:
-    """Copy weights into a model's parameters."""
+    """Copy weights into a model's parameters; those that are not among them stay."""
     for name, parameter in model.named_parameters():
-        parameter.copy_(weights[name])
+        if name in weights:
+            parameter.copy_(weights[name])
+
+
+class Average(Protocol):
+    """What is made of a model's weights as they change; of those that are trained, for a mean may round the others."""
+
+    def after_step(self) -> None:
+        """The model has changed."""
+
+    def add(self, weights: Weights) -> None:
+        """A checkpoint's, which is now judged."""
+
+    def mean(self, newest: Weights | None = None) -> Weights:
+        """What to judge and keep, as if `newest` had been added too."""
+        ...
+
+    def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What it has to remember besides `weights`, the model's own, in tensors and in JSON values."""
+        ...
+
+    def load(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
+        """What tensors() gave, back, with the weights that it was given."""
+
+
+def average_of(model: nn.Module, config: TrainConfig) -> Average:
+    """The one that a recipe asks for."""
+    if config.average_decay:
+        return Exponential(model, config.average_decay)
+    return Window(model, config.average_checkpoints)
 
 
 def mean_of(sets: Iterable[Weights]) -> dict[str, Tensor]:
@@ -34,33 +66,84 @@ def mean_of(sets: Iterable[Weights]) -> dict[str, Tensor]:
 class Window:
     """The weights of the last few checkpoints."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, model: nn.Module, size: int) -> None:
         self._sets: deque[Weights] = deque(maxlen=size)
+        self._trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+
+    def after_step(self) -> None:
+        """Of no concern."""
 
     def add(self, weights: Weights) -> None:
         """A checkpoint's."""
         self._sets.append(weights)
 
-    def mean(self, newest: Weights | None = None) -> dict[str, Tensor]:
+    def mean(self, newest: Weights | None = None) -> Weights:
         """Over the window, as if `newest` were in it too."""
         sets = deque(self._sets, maxlen=self._sets.maxlen)
         if newest is not None:
             sets.append(newest)
-        return mean_of(sets)
+        return mean_of([{name: held[name] for name in self._trained} for held in sets])
 
-    def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, int | bool]]:
+    def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What it holds besides `weights`, and how many sets that is and whether `weights` is the newest of it."""
         earlier = [held for held in self._sets if held is not weights]
         named = {f"{number}/{name}": tensor for number, held in enumerate(earlier) for name, tensor in held.items()}
         return named, {"earlier_in_window": len(earlier), "newest_in_window": len(earlier) < len(self._sets)}
 
-    def load(self, tensors: Weights, values: Mapping[str, int | bool], weights: Weights) -> None:
+    def load(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
         """What tensors() gave, back, with the weights that it was given."""
         self._sets.clear()
         for number in range(values["earlier_in_window"]):
             self._sets.append(under(f"{number}/", tensors))
         if values["newest_in_window"]:
             self._sets.append(weights)
+
+
+class Exponential:
+    """A mean over the weights after every step, each counting `decay` times as much as those after the next.
+
+    With the bias correction of Kingma and Ba (2015, section 3): m <- m + (1 - d) / (1 - d^t) (w - m), so that the
+    weights before the first step have no share in it.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        self._decay = decay
+        self._names, self._weights = list(trained), list(trained.values())
+        self._means: list[Tensor] = []
+        self._steps = 0
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Take the model's weights in."""
+        self._steps += 1
+        weights = [weight.float() for weight in self._weights]
+        if not self._means:
+            self._means = [weight.clone() for weight in weights]
+        torch._foreach_lerp_(self._means, weights, (1 - self._decay) / (1 - self._decay**self._steps))
+
+    def add(self, weights: Weights) -> None:
+        """Of no concern: they came after a step."""
+
+    def mean(self, newest: Weights | None = None) -> Weights:
+        """None before the first step."""
+        return dict(zip(self._names, self._means, strict=False))
+
+    def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The mean, and over how many steps it is."""
+        return dict(self.mean()), {"averaged_steps": self._steps}
+
+    def load(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
+        """What tensors() gave, back."""
+        self._steps = values["averaged_steps"]
+        self._means = (
+            [
+                tensors[name].to(weight.device, copy=True)
+                for name, weight in zip(self._names, self._weights, strict=True)
+            ]
+            if self._steps
+            else []
+        )
 
 
 def under(prefix: str, tensors: Weights) -> dict[str, Tensor]:

@@ -71,22 +71,24 @@ def _hidden_matrices(model: Seq2Seq) -> Iterator[nn.Parameter]:
     """What Muon is for: matrices, but neither embeddings, nor the output layer, nor a single row."""
     tables = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
     for parameter in model.parameters():
-        if parameter.ndim == 2 and id(parameter) not in tables:
+        if parameter.ndim == 2 and parameter.requires_grad and id(parameter) not in tables:
             rows, columns = parameter.shape
             if rows != model.decoder.vocabulary and min(rows, columns) > 1:
                 yield parameter
 
 
 class Optimizers:
-    """What updates a model: one optimizer, or Muon for its matrices beside Adam for the rest."""
+    """What updates what is not frozen of a model: one optimizer, or Muon for its matrices beside Adam for the rest."""
 
     def __init__(self, model: Seq2Seq, config: TrainConfig) -> None:
         matrices = list(_hidden_matrices(model)) if config.optimizer == "muon" else []
         chosen = {id(p) for p in matrices}
-        rest = [p for p in model.parameters() if id(p) not in chosen]
+        rest = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
         self.peak = config.learning_rate
         self.parts: list[Optimizer] = []
-        if config.optimizer == "adadelta":
+        if not rest:
+            pass  # all but Muon's matrices is frozen
+        elif config.optimizer == "adadelta":
             # Zeiler 2012 with the constants of Bahdanau et al. 2014, section 4.2; the rate multiplies its step.
             self.parts.append(torch.optim.Adadelta(rest, lr=self.peak, rho=0.95, eps=1e-6))
         else:

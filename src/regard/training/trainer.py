@@ -23,7 +23,7 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Loader
 from regard.errors import TrainingError
-from regard.training.average import Weights, Window, set_weights, under, weights_of
+from regard.training.average import Weights, average_of, set_weights, under, weights_of
 from regard.training.log import Progress, Reporter
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
@@ -83,7 +83,7 @@ class Trainer:
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
         self.stepper = Stepper(model, config)
-        self.window = Window(config.average_checkpoints)
+        self.average = average_of(model, config)
         self.past = _Past()
         self._asked_to_stop = False
         self._shown = _Shown()
@@ -132,6 +132,8 @@ class Trainer:
         began = time.monotonic()
         rate = rate_factor(self.config, self.past.step + 1, self._progress())
         done = self.stepper.step([next(batches) for _ in range(self.config.accumulate)], rate)
+        if done.sound:
+            self.average.after_step()
         self._count(sound=done.sound)
         self.past.step += 1
         speed = done.tokens / (time.monotonic() - began)
@@ -148,9 +150,9 @@ class Trainer:
     def _checkpoint(self) -> None:
         """Average, judge, keep."""
         raw = weights_of(self.model)
-        self.window.add(raw)
+        self.average.add(raw)
         self.past.judged = self.past.step
-        set_weights(self.model, self.window.mean())
+        set_weights(self.model, self.average.mean())
         self.model.eval()
         scores = self.validate(self.model)
         value = scores[self.config.metric]
@@ -168,7 +170,7 @@ class Trainer:
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
         raw = weights_of(self.model)
-        set_weights(self.model, self.window.mean(raw))
+        set_weights(self.model, self.average.mean(raw))
         self.model.eval()
         self.save(Saved(self.past.step, {}, False, self._state(raw)))
         set_weights(self.model, raw)
@@ -177,7 +179,7 @@ class Trainer:
         past, position = self.past, self.loader.position
         tensors = {f"weights/{name}": tensor for name, tensor in raw.items()}
         tensors |= {f"optimizer/{name}": tensor for name, tensor in self.stepper.optimizers.tensors().items()}
-        held, window = self.window.tensors(raw)
+        held, average = self.average.tensors(raw)
         tensors |= {f"window/{name}": tensor for name, tensor in held.items()}
         tensors["random/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
@@ -189,7 +191,7 @@ class Trainer:
             "best": past.best,
             "since_best": past.since_best,
             "bad_steps": past.bad_steps,
-            **window,
+            **average,
             "epoch": position.epoch,
             "batch": position.batch,
         }
@@ -200,7 +202,7 @@ class Trainer:
         values = state.values
         set_weights(self.model, under("weights/", state.tensors))
         self.stepper.optimizers.load(under("optimizer/", state.tensors))
-        self.window.load(under("window/", state.tensors), values, weights_of(self.model))
+        self.average.load(under("window/", state.tensors), values, weights_of(self.model))
         self.past.step, self.past.judged, self.past.seconds = values["step"], values["judged"], values["seconds"]
         self.past.best, self.past.since_best = values["best"], values["since_best"]
         self.past.bad_steps = values["bad_steps"]

@@ -12,7 +12,12 @@ KINDS: list[dict[str, Any]] = [
     {"average_checkpoints": 1, "optimizer": "adam"},
     {"average_checkpoints": 3, "optimizer": "muon", "schedule": "cosine"},
     {"average_checkpoints": 3, "optimizer": "adadelta", "accumulate": 2},
+    {"average_decay": 0.8, "optimizer": "muon", "learning_rate": 0.02},
 ]
+
+
+def name_of(kind: dict[str, Any]) -> str:
+    return f"{kind['optimizer']}, mean over {'steps' if 'average_decay' in kind else kind['average_checkpoints']}"
 
 
 def config_of(kind: dict[str, Any]) -> TrainConfig:
@@ -35,7 +40,7 @@ def assert_same_end(whole: Seen, parts: Seen) -> None:
         assert without_clock[0] == without_clock[1]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind["optimizer"])
+@pytest.mark.parametrize("kind", KINDS, ids=name_of)
 @pytest.mark.parametrize("checkpoint", range(4))
 def test_from_a_checkpoint(kind: dict[str, Any], checkpoint: int) -> None:
     whole_run, whole = trainer(config_of(kind))
@@ -48,7 +53,7 @@ def test_from_a_checkpoint(kind: dict[str, Any], checkpoint: int) -> None:
     assert same(weights(again.model), weights(whole_run.model))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind["optimizer"])
+@pytest.mark.parametrize("kind", KINDS, ids=name_of)
 @pytest.mark.parametrize("stops", [[1], [4], [8], [9], [1, 2, 7, 11, 13]], ids=str)
 def test_from_wherever_it_was_interrupted(kind: dict[str, Any], stops: list[int]) -> None:
     whole_run, whole = trainer(config_of(kind))

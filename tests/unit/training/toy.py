@@ -17,6 +17,7 @@ from regard.contract import Seq2Seq, Vocabularies
 from regard.data.loader import Loader, Position
 from regard.data.store import PairStore
 from regard.models import transformer2017
+from regard.training.freeze import freeze
 from regard.training.log import Progress, Reporter
 from regard.training.trainer import Saved, Trainer
 
@@ -123,6 +124,7 @@ def trainer(
     """A trainer of a fresh model, and what will be seen of it; states are kept as a file would keep them."""
     seen = Seen()
     trained = model(seed)
+    freeze(trained, config.freeze)
 
     def save(saved: Saved) -> None:
         tensors = {name: tensor.clone() for name, tensor in saved.training.tensors.items()}

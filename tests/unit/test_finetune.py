@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.exchange.models import checkpoint, tokenizers
+
+from regard.auto import Facts
+from regard.config import DataConfig, RunConfig, StartConfig, TrainConfig, parse_config, to_table
+from regard.finetune import choose
+from regard.models import ARCHITECTURES, transformer2017
+
+START = StartConfig(checkpoint="runs/old", new_tokens=7)
+
+
+def chosen(pairs: int, *, train: dict[str, Any] | None = None, **data: Any) -> tuple[RunConfig, list[str]]:
+    theirs = checkpoint(transformer2017.tiny(), tokenizers())
+    old = theirs.config.model_copy(update={"train": TrainConfig.model_validate(train or {})})
+    facts = Facts(pairs=pairs, words=12.0, characters=70.0, alphabet=90, distinct=10 * pairs, gpu=False)
+    return choose(START, DataConfig(source="a.fr", target="b.fr", **data), replace(theirs, config=old), facts)
+
+
+@pytest.mark.parametrize("pairs", [1, 5_000, 50_000, 500_000, 3_000_000])
+def test_a_valid_recipe_of_fewer_and_smaller_steps(pairs: int) -> None:
+    old = {
+        "optimizer": "muon",
+        "learning_rate": 0.01,
+        "label_smoothing": 0.2,
+        "freeze": ["encoder"],
+    }
+    config, reasons = chosen(pairs, train=old)
+    assert parse_config(to_table(config), ARCHITECTURES, where="tuned") == config
+    assert [reason.split(":")[0] for reason in reasons] == ["model", "batch", "rate", "steps", "patience"]
+    train = config.train
+    assert (train.optimizer, train.label_smoothing, train.freeze) == ("muon", 0.2, ())
+    assert train.learning_rate == pytest.approx(0.002)
+    assert train.warmup_steps <= 100 <= train.max_steps // 2
+    assert 0 < train.patience <= train.max_steps // train.checkpoint_every
+    assert f"{train.max_steps:,} (" in reasons[3]
+    assert config.start == START
+    assert config.model == transformer2017.tiny()
+
+
+def test_more_pairs_mean_more_steps_and_fewer_epochs() -> None:
+    steps = [chosen(pairs)[0].train.max_steps for pairs in (5_000, 50_000, 500_000, 3_000_000)]
+    assert steps == sorted(steps)
+    epochs = [float(chosen(pairs)[1][3].split("(")[1].split()[0]) for pairs in (5_000, 50_000, 500_000, 3_000_000)]
+    assert epochs == sorted(epochs, reverse=True)
+
+
+def test_what_the_data_does_not_say_is_of_the_run() -> None:
+    assert chosen(100)[0].data.source_language == "en"
+    assert chosen(100)[0].data.target_language == "de"
+    assert chosen(100, target_language="fr")[0].data.target_language == "fr"
+    assert "en-fr" in chosen(100, target_language="fr")[1][0]
+    assert chosen(100)[0].data.max_length == 256
+    assert chosen(100, max_length=99)[0].data.max_length == 99
