@@ -80,7 +80,6 @@ class TrainConfig(Section):
     clip_norm: float = Field(1.0, ge=0)  # of the whole gradient; 0: off
     weight_decay: float = Field(0.0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    r_drop: float = Field(0.0, ge=0)  # alpha of Liang et al. 2021: two passes with other dropout are to agree; 0: off
     checkpoint_every: int = Field(500, ge=1)  # steps; each checkpoint is validated
     average_checkpoints: int = Field(1, ge=1)  # the weights that are kept: a mean over so many checkpoints
     average_decay: float = Field(0.0, ge=0, lt=1)  # or over all steps, each counting so much less than the next; 0: off

@@ -68,35 +68,6 @@ def backward_in_chunks(
     return float(total)
 
 
-def backward_in_agreement(
-    readout: Callable[[Tensor], Tensor],
-    passes: tuple[Tensor, Tensor],
-    targets: Tensor,
-    *,
-    smoothing: float,
-    agreement: float,
-    scale: float,
-) -> float:
-    """As backward_in_chunks of the same positions passed twice, with other dropout: R-Drop (Liang et al. 2021).
-
-    Half of its equation 4: the mean of both losses, and agreement / 4 times the sum of both divergences, KL(p, q) +
-    KL(q, p) = sum (p - q) (log p - log q). The second term is the price of the passes' saying different things.
-    """
-    cuts = [features.detach().requires_grad_() for features in passes]
-    total: Tensor | float = 0.0
-    for first, second, goal in zip(*(torch.split(each, ROWS) for each in (*cuts, targets)), strict=True):
-        one, other = readout(first).log_softmax(-1), readout(second).log_softmax(-1)  # (R, V)
-        both = one + other
-        aimed = both.gather(-1, goal.unsqueeze(-1)).sum()
-        loss = -((1 - smoothing) * aimed + smoothing * both.mean(-1).sum()) / 2
-        loss = loss + agreement / 4 * ((one.exp() - other.exp()) * (one - other)).sum()
-        (loss * scale).backward()
-        total = total + loss.detach()
-    if passes[0].requires_grad:
-        torch.autograd.backward(passes, [cut.grad for cut in cuts])
-    return float(total)
-
-
 def _backward(logits: Tensor, targets: Tensor, smoothing: float, scale: float) -> Tensor | float:
     """Backward of scale x summed loss from logits (R, V), which are used up, and the summed loss."""
     if native.knows(logits):

@@ -12,7 +12,7 @@ from regard.config import TrainConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.symbols import PAD
-from regard.training.loss import backward_in_agreement, backward_in_chunks
+from regard.training.loss import backward_in_chunks
 from regard.training.optimizer import Optimizers
 
 
@@ -55,16 +55,6 @@ class Stepper:
     def _backward(self, batch: Batch, scale: float) -> float:
         features = self.model.features(batch.source, batch.target_in).features
         real = batch.target_out.ne(PAD)
-        if self.config.r_drop:
-            again = self.model.features(batch.source, batch.target_in).features
-            return backward_in_agreement(
-                self.model.decoder.readout,
-                (features[real], again[real]),
-                batch.target_out[real],
-                smoothing=self.config.label_smoothing,
-                agreement=self.config.r_drop,
-                scale=scale,
-            )
         return backward_in_chunks(
             self.model.decoder.readout,
             features[real],

@@ -7,14 +7,12 @@ import pytest
 import torch
 from tests.doubles import tiny_model
 from tests.unit.training.toy import Signaller, same, scores_in_turn, settings, trainer, weights
-from tests.unit.training.toy import model as toy_model
 from torch import Tensor
 
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Position
 from regard.errors import TrainingError
-from regard.training.step import Stepper
 from regard.training.trainer import BAD_STEPS, Trainer
 
 
@@ -108,24 +106,6 @@ def test_the_gradient_is_of_the_mean_over_target_tokens_and_clipped_as_a_whole()
     for name, expected in gradients(by_hand).items():
         torch.testing.assert_close(gradients(free)[name], expected, msg=name)
         torch.testing.assert_close(gradients(clipped)[name], expected * 1e-3 / norm, rtol=1e-2, atol=0, msg=name)
-
-
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_two_passes_that_say_the_same_are_one(dropout: float) -> None:
-    batches = [batch_of([([4, 5], [5, 4, 6]), ([7], [7, 5])])]
-    found = []
-    for r_drop in (0.0, 5.0):
-        one = toy_model(dropout=dropout)
-        torch.manual_seed(3)
-        done = Stepper(one, settings(r_drop=r_drop, clip_norm=0)).step(batches, 0.0)
-        found.append((done.loss, gradients(one)))
-    (plain, first), (both, second) = found
-    if dropout:
-        assert both > plain
-    else:
-        assert both == pytest.approx(plain, rel=1e-5)
-        for name, gradient in first.items():
-            torch.testing.assert_close(second[name], gradient, msg=name, rtol=1e-4, atol=1e-6)
 
 
 def test_what_is_kept_is_the_mean_of_the_last_checkpoints() -> None:
