@@ -8,19 +8,21 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from regard.training.parallel import parted, whole
+
 Weights = Mapping[str, Tensor]
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of a model's parameters by name."""
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    """A copy of a model's parameters by name, whole; all processes have to ask for it."""
+    return {name: whole(parameter.detach()).clone() for name, parameter in model.named_parameters()}
 
 
 @torch.no_grad()
 def set_weights(model: nn.Module, weights: Weights) -> None:
     """Copy weights into a model's parameters."""
     for name, parameter in model.named_parameters():
-        parameter.copy_(weights[name])
+        parameter.copy_(parted(weights[name], parameter))
 
 
 def mean_of(sets: Iterable[Weights]) -> dict[str, Tensor]:

@@ -1,0 +1,54 @@
+"""Weights in several processes: a copy in each (DDP), or a part in each (FSDP2); one process has them plainly.
+
+What is kept and judged is always whole: `whole` puts the parts of a tensor together, and `parted` takes them of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from regard.training.processes import Processes
+
+
+def spread(module: nn.Module, kind: str, processes: Processes) -> nn.Module:
+    """A module whose backward gives every process the gradient's mean over all; "fsdp" parts its parameters in place.
+
+    Parts are of the module as a whole: weights are put together when its forward begins, and parted after backward.
+    """
+    if processes.size == 1:
+        return module
+    if kind == "fsdp":
+        device = next(module.parameters()).device.type
+        return fully_shard(module, mesh=dist.init_device_mesh(device, (processes.size,)))
+    return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+@contextmanager
+def summing(module: nn.Module, *, last: bool) -> Iterator[None]:
+    """Forward and backward of one of several batches: gradients go between processes with the last alone."""
+    if isinstance(module, DistributedDataParallel) and not last:
+        with module.no_sync():
+            yield
+        return
+    if isinstance(module, FSDPModule):
+        module.set_requires_gradient_sync(last)
+    yield
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor that may be in parts; all processes have to ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def parted(tensor: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor, which every process has, as `like` is: its part of it, or all."""
+    if not isinstance(like, DTensor):
+        return tensor
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
