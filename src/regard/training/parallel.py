@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -26,7 +26,8 @@ def spread(module: nn.Module, kind: str, processes: Processes) -> nn.Module:
         return module
     if kind == "fsdp":
         device = next(module.parameters()).device.type
-        return fully_shard(module, mesh=dist.init_device_mesh(device, (processes.size,)))
+        fully_shard(module, mesh=init_device_mesh(device, (processes.size,)))
+        return module
     return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
-import torch
-
 from regard.allocator import keep_freed_memory
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq
