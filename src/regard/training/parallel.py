@@ -28,7 +28,9 @@ def spread(module: nn.Module, kind: str, processes: Processes) -> nn.Module:
         device = next(module.parameters()).device.type
         fully_shard(module, mesh=init_device_mesh(device, (processes.size,)))
         return module
-    return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+    copies = DistributedDataParallel(module, gradient_as_bucket_view=True)
+    copies.broadcast_buffers = False  # tables of positions grow in each process by itself
+    return copies
 
 
 @contextmanager

@@ -7,6 +7,7 @@ sends anything, and torch.distributed is not begun.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from regard.errors import ConfigError, RegardError, ToldElsewhere, TrainingError
 
 T = TypeVar("T")
 
-WAIT = timedelta(days=7)  # for one that reads a corpus; one that is gone is noticed at once
+SOON, LATER = timedelta(minutes=30), timedelta(days=7)  # until all must have come; one that is gone is noticed at once
 GONE = ("gloo", "connection", "nccl", "socket", "peer")  # words of errors that come from between processes
 
 
@@ -84,8 +85,11 @@ class Processes:
         """The first process's value, in all of them."""
         if self.size == 1:
             return value
+        return self._from_first(value, _group())
+
+    def _from_first(self, value: T, group: Any) -> T:
         values: list[Any] = [value if self.first else None]
-        dist.broadcast_object_list(values, src=0, group=_group())
+        dist.broadcast_object_list(values, src=0, group=group)
         found: T = values[0]
         return found
 
@@ -94,21 +98,23 @@ class Processes:
         self.any(False)
 
     def in_turn(self, work: Callable[[], T]) -> T:
-        """Do something in the first process, and then in the others what depends on it.
+        """Do something in the first process, and then, however long that takes, in the others what depends on it.
 
         Raises what `work` does; where that is a RegardError of the first, ToldElsewhere in the others.
         """
+        if self.size == 1:
+            return work()
         if not self.first:
-            wrong: str | None = self.from_first(None)
+            wrong: str | None = self._from_first(None, _group(patient=True))
             if wrong is not None:
                 raise ToldElsewhere(wrong)
             return work()
         try:
             found = work()
         except RegardError as error:
-            self.from_first(error.what)
+            self._from_first(error.what, _group(patient=True))
             raise
-        self.from_first(None)
+        self._from_first(None, _group(patient=True))
         return found
 
     def told_once(self, error: RegardError) -> RegardError:
@@ -118,11 +124,11 @@ class Processes:
 
 ALONE = Processes()
 
-_joined: list[tuple[Processes, Any]] = []  # this process's place and the group by which all agree, while it has one
+_joined: list[tuple[Processes, Any, Any]] = []  # this one's place, and two groups of all: for soon and for later
 
 
-def _group() -> Any:
-    return _joined[0][1]
+def _group(*, patient: bool = False) -> Any:
+    return _joined[0][2 if patient else 1]
 
 
 @contextmanager
@@ -138,7 +144,8 @@ def joined() -> Iterator[Processes]:
     with _told_if_lost():
         both = torch.cuda.is_available() and dist.is_nccl_available()
         dist.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
-        _joined.append((here, dist.new_group(backend="gloo", timeout=WAIT)))
+        groups = [dist.new_group(backend="gloo", timeout=timeout) for timeout in (SOON, LATER)]
+        _joined.append((here, *groups))
         try:
             yield here
             here.wait()  # whoever leaves early with an error makes torchrun end the others
@@ -166,11 +173,11 @@ def _told_if_lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        told = str(error).strip().splitlines() or [repr(error)]
         if not isinstance(error, dist.DistError) and not any(word in str(error).lower() for word in GONE):
             raise
+        told = re.sub(r"^\[\S+\] ", "", str(error).strip()).partition(". ")[0].splitlines()
         raise TrainingError(
-            f"another process of this job is gone ({told[0][:200]})",
-            fix="see what it said last; `regard train --resume RUN` goes on from the last checkpoint, "
+            f"the connection to another process of this job is lost: {told[0] if told else repr(error)}",
+            fix="see why it ended; `regard train --resume RUN` goes on from the last checkpoint, "
             "and `torchrun --max-restarts 1` does so by itself",
         ) from None
