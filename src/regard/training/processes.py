@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from regard.devices import choose_device
 from regard.errors import ConfigError, RegardError, ToldElsewhere, TrainingError
@@ -142,8 +144,7 @@ def joined() -> Iterator[Processes]:
         yield here
         return
     with _told_if_lost():
-        both = torch.cuda.is_available() and dist.is_nccl_available()
-        dist.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
+        _meet(here)
         groups = [dist.new_group(backend="gloo", timeout=timeout) for timeout in (SOON, LATER)]
         _joined.append((here, *groups))
         try:
@@ -152,6 +153,14 @@ def joined() -> Iterator[Processes]:
         finally:
             _joined.clear()
         dist.destroy_process_group()
+
+
+def _meet(here: Processes) -> None:
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
+    # torchrun may give a job that begins anew the store of before, with the addresses of processes that are gone.
+    store, *_ = next(rendezvous("env://"))
+    anew = PrefixStore(f"regard/{here.restarts}", store)
+    dist.init_process_group(backend, store=anew, rank=here.rank, world_size=here.size)
 
 
 def place(environment: Mapping[str, str]) -> Processes:

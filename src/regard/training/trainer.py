@@ -121,6 +121,7 @@ class Trainer:
         config, past = self.config, self.past
         stop, past.seconds = self.processes.sum(self._asked_to_stop, past.seconds if self.processes.first else 0.0)
         if stop:
+            self._asked_to_stop = True
             return "interrupted"
         if past.step >= config.max_steps:
             return "steps"
@@ -242,7 +243,8 @@ class Trainer:
     def _signals(self) -> Iterator[None]:
         """The first Ctrl-C or SIGTERM asks the loop to stop; a second Ctrl-C stops at once.
 
-        Under torchrun it does not: that hands on a Ctrl-C which this process has heard itself.
+        Not so under torchrun, which hands them on to one process after the other, and again to one that heard a
+        Ctrl-C itself: from the first on, nothing keeps such a process from its end.
         """
 
         def ask(number: int, _: FrameType | None) -> None:
@@ -258,8 +260,9 @@ class Trainer:
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if not (self._asked_to_stop and self.processes.job):
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
 
 @dataclass

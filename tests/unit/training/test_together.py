@@ -51,7 +51,7 @@ def assert_close(first: Found, second: Found, *, rtol: float = 1e-4) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_two_make_the_steps_of_one(found: Finder, recipe: str, kind: str) -> None:
-    expected = together.run_of(together.config_of(recipe, kind), ALONE)
+    expected = together.steps(recipe, ALONE, kind)
     both = found(recipe, kind)
     assert len(expected["losses"]) == 9
     for each in both:
@@ -64,7 +64,7 @@ def test_two_make_the_steps_of_one(found: Finder, recipe: str, kind: str) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_gradient_of_each_architecture(found: Finder, name: str, kind: str) -> None:
-    expected = together.gradient(name, kind, ALONE)
+    expected = together.gradient(name, ALONE, kind)
     for each in found(f"gradient {name}", kind):
         assert each.keys() == expected.keys() == dict(together.narrow(name).named_parameters()).keys()
         for key, gradient in each.items():

@@ -6,10 +6,12 @@ Argument: a folder that has `alone.pt`, a state of one process.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def narrow(name: str) -> Seq2Seq:
     return build_model(config.model_copy(update=sizes), Vocabularies(9, 9, joint=True))
 
 
-def gradient(name: str, kind: str, here: Processes) -> dict[str, Tensor]:
+def gradient(name: str, here: Processes, kind: str) -> dict[str, Tensor]:
     """Of one step of an architecture over PAIRS, by name."""
     model = narrow(name)
     config = settings(parallel=kind, clip_norm=0.0, label_smoothing=0.1, optimizer="muon")
@@ -67,8 +69,9 @@ def of_model(model: Seq2Seq) -> dict[str, float]:
         return {"loss": Objective(model, 0.0)(batch.source, batch.target_in, batch.target_out).item()}
 
 
-def config_of(recipe: str, kind: str) -> TrainConfig:
-    return settings(parallel=kind, **RECIPES[recipe])
+def steps(recipe: str, here: Processes, kind: str) -> Found:
+    """Those of a whole run by one of RECIPES."""
+    return run_of(settings(parallel=kind, **RECIPES[recipe]), here)
 
 
 def run_of(config: TrainConfig, here: Processes, **more: Any) -> Found:
@@ -90,10 +93,9 @@ def told(run: Trainer, seen: Any) -> Found:
     }
 
 
-def resume(here: Processes, kind: str, state: Found, **more: Any) -> Found:
-    run, seen = gone_on(
-        settings(parallel=kind, **more), TrainingState(**state), here=here, validate=of_model, dropout=0.0
-    )
+def resume(state: Found, here: Processes, kind: str) -> Found:
+    """On from a state to the end, without dropout."""
+    run, seen = gone_on(settings(parallel=kind), TrainingState(**state), here=here, validate=of_model, dropout=0.0)
     return told(run, seen)
 
 
@@ -101,7 +103,7 @@ def exactly(here: Processes, kind: str) -> Found:
     """With dropout: a whole run, and one taken up from its first checkpoint."""
     config = settings(parallel=kind, optimizer="muon", average_checkpoints=2)
     whole_run = run_of(config, here, dropout=0.2)
-    state = here.from_first(whole_run["states"][0] if here.first else None)
+    state: Found = here.from_first(whole_run["states"][0] if here.first else {})
     again, seen = gone_on(config, TrainingState(**state), here=here, validate=of_model)
     return {"whole": whole_run, "parts": told(again, seen)}
 
@@ -139,9 +141,12 @@ def never_a_number(here: Processes, _: str) -> Found:
 
 
 def signalled(here: Processes, kind: str) -> Found:
-    """A SIGTERM after step 5 to the last process alone."""
-    sender = Signaller(signal.SIGTERM, [5] if here.rank == here.size - 1 else [])
-    return run_of(settings(parallel=kind), here, signaller=sender)
+    """A SIGTERM after step 5 to the last process alone, and, as torchrun may do it, to the other when all is over."""
+    last = here.rank == here.size - 1
+    found = run_of(settings(parallel=kind), here, signaller=Signaller(signal.SIGTERM, [5] if last else []))
+    if not last:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return found
 
 
 def clocks(here: Processes, _: str) -> Found:
@@ -175,9 +180,9 @@ def in_turn(here: Processes, _: str) -> Found:
 def main(folder: Path) -> None:
     alone = torch.load(folder / "alone.pt")
     checks: dict[str, Callable[[Processes, str], Found]] = {
-        **{recipe: lambda here, kind, recipe=recipe: run_of(config_of(recipe, kind), here) for recipe in RECIPES},
-        **{f"gradient {name}": lambda here, kind, name=name: gradient(name, kind, here) for name in ARCHITECTURES},
-        "resume": lambda here, kind: resume(here, kind, alone),
+        **{recipe: partial(steps, recipe) for recipe in RECIPES},
+        **{f"gradient {name}": partial(gradient, name) for name in ARCHITECTURES},
+        "resume": partial(resume, alone),
         "exactly": exactly,
         "no number": no_number,
         "signalled": signalled,
