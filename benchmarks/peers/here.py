@@ -28,11 +28,12 @@ def _say(tokens: int) -> None:
     print(f"{SAID}{tokens}", flush=True)
 
 
-def _heard(line: str) -> Heard | None:
+def heard(line: str) -> Heard | None:
+    """What a line of either tells."""
     return Heard(tokens=int(line.removeprefix(SAID))) if line.startswith(SAID) else None
 
 
-def _open(folder: Path, threads: int) -> tuple[RunConfig, Prepared, Loader]:
+def _open(folder: Path, threads: int, rank: int = 0, size: int = 1) -> tuple[RunConfig, Prepared, Loader]:
     import torch
 
     from regard.data.loader import Loader
@@ -43,7 +44,8 @@ def _open(folder: Path, threads: int) -> tuple[RunConfig, Prepared, Loader]:
     torch.manual_seed(1)
     config = read_recipe(folder / "recipe.toml")
     prepared = prepare(config, folder / "data", lambda _: None)
-    return config, prepared, Loader(prepared.train, config.train.tokens_per_batch, config.train.seed)
+    loader = Loader(prepared.train, config.train.tokens_per_batch, config.train.seed, rank=rank, size=size)
+    return config, prepared, loader
 
 
 class _Teller:
@@ -59,7 +61,7 @@ class _Teller:
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
-            self._tokens += batch.target_tokens
+            self._tokens += batch.together
             yield batch
 
     def on_step(self, progress: Progress) -> None:
@@ -73,10 +75,11 @@ class _Teller:
         pass
 
 
-def train_regard(folder: Path, threads: int) -> None:
-    """regard's Trainer, without end."""
+def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
+    """regard's Trainer, without end; in several processes where torchrun has started them."""
     from regard.contract import Seq2Seq, Vocabularies
     from regard.models import build_model
+    from regard.training.processes import joined
     from regard.training.trainer import Trainer
 
     def validate(_: Seq2Seq) -> NoReturn:
@@ -85,11 +88,14 @@ def train_regard(folder: Path, threads: int) -> None:
     def save(_: Saved) -> NoReturn:
         sys.exit("the run has come to a checkpoint")
 
-    config, prepared, loader = _open(folder, threads)
-    size = prepared.tokenizers.source.size
-    model = build_model(config.model, Vocabularies(size, size, joint=True))
-    teller: Any = _Teller(loader)
-    Trainer(model, teller, config.train, validate=validate, save=save, reporters=[teller]).run()
+    with joined() as here:
+        config, prepared, loader = _open(folder, threads, here.rank, here.size)
+        size = prepared.tokenizers.source.size
+        model = build_model(config.model, Vocabularies(size, size, joint=True))
+        teller: Any = _Teller(loader)
+        reporters = [teller] if here.first else []
+        train = config.train.model_copy(update={"parallel": parallel})
+        Trainer(model, teller, train, validate=validate, save=save, reporters=reporters, processes=here).run()
 
 
 def train_huggingface(folder: Path, threads: int) -> None:
@@ -144,7 +150,7 @@ def _system(name: str, work_name: str) -> System:
         script = Path(__file__).parents[1] / "train_cpu.py"
         return [str(python), str(script), "--work", work_name, str(work.folder), str(work.threads)]
 
-    return System(name, command, _heard)
+    return System(name, command, heard)
 
 
 REGARD = _system("regard", "regard")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Any, TypeVar
 
 import torch
@@ -128,6 +129,8 @@ ALONE = Processes()
 
 _joined: list[tuple[Processes, Any, Any]] = []  # this one's place, and two groups of all: for soon and for later
 
+_meetings = count()
+
 
 def _group(*, patient: bool = False) -> Any:
     return _joined[0][2 if patient else 1]
@@ -157,9 +160,9 @@ def joined() -> Iterator[Processes]:
 
 def _meet(here: Processes) -> None:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-    # torchrun may give a job that begins anew the store of before, with the addresses of processes that are gone.
+    # The store is that of every meeting of this job, with the addresses of processes that may be gone by now.
     store, *_ = next(rendezvous("env://"))
-    anew = PrefixStore(f"regard/{here.restarts}", store)
+    anew = PrefixStore(f"regard/{here.restarts}/{next(_meetings)}", store)
     dist.init_process_group(backend, store=anew, rank=here.rank, world_size=here.size)
 
 

@@ -137,6 +137,10 @@ def test_what_the_first_cannot_do_the_others_do_not_try(found: Finder) -> None:
     assert second == {"kind": "ToldElsewhere", "what": "it is wrong", "then": 1}
 
 
+def test_they_may_part_and_meet_again(found: Finder) -> None:
+    assert found("later") == [{"all": [0, 1]}, {"all": [0, 1]}]
+
+
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost"}
 
 
