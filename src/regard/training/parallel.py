@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeGuard
 
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from regard.training.processes import Processes
+
+if TYPE_CHECKING:  # slow to import, and few need them
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
 
 def spread(module: nn.Module, kind: str, processes: Processes) -> nn.Module:
@@ -25,6 +27,9 @@ def spread(module: nn.Module, kind: str, processes: Processes) -> nn.Module:
     if processes.size == 1:
         return module
     if kind == "fsdp":
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
         device = next(module.parameters()).device.type
         fully_shard(module, mesh=init_device_mesh(device, (processes.size,)))
         return module
@@ -40,18 +45,28 @@ def summing(module: nn.Module, *, last: bool) -> Iterator[None]:
         with module.no_sync():
             yield
         return
-    if isinstance(module, FSDPModule):
+    if _is_parted_module(module):
         module.set_requires_gradient_sync(last)
     yield
 
 
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor that may be in parts; all processes have to ask for it."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if _is_parted(tensor) else tensor
 
 
 def parted(tensor: Tensor, like: Tensor) -> Tensor:
     """A whole tensor, which every process has, as `like` is: its part of it, or all."""
-    if not isinstance(like, DTensor):
+    if not _is_parted(like):
         return tensor
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def _is_parted(tensor: Tensor) -> TypeGuard[DTensor]:
+    return hasattr(tensor, "full_tensor")
+
+
+def _is_parted_module(module: nn.Module) -> TypeGuard[FSDPModule]:
+    return hasattr(module, "set_requires_gradient_sync")
