@@ -21,6 +21,7 @@ from regard.errors import CheckpointError
 from regard.runfolder import RunFolder
 
 SOON = 30  # seconds that all may take to end when one is lost
+PATIENCE = 200  # seconds that anything else may take
 ENDLESS = "train.max_steps=1000000"
 
 
@@ -39,8 +40,10 @@ class Job:
         return " ".join(self.output.read_text().split())
 
     def until(self, happened: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
         while not happened():
             assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
             time.sleep(0.05)
 
     def kill(self, rank: int) -> None:
@@ -63,7 +66,7 @@ def job(folder: Path, *arguments: str | Path, restarts: int = 0) -> Iterator[Job
         yield started
     finally:
         started.process.terminate()  # it ends its workers
-        started.process.wait()
+        started.process.wait(PATIENCE)
 
 
 def step_of(run: Path) -> int:
@@ -96,7 +99,7 @@ def test_a_job_goes_on_after_a_kill_and_ends_soon_after_the_next(files: Files, t
         started.until(lambda: step_of(run) > before)
         started.kill(0)
         began = time.monotonic()
-        assert started.process.wait() == 1
+        assert started.process.wait(PATIENCE) == 1
         assert time.monotonic() - began < SOON
         assert "the connection to another process of this job is lost" in started.said
         assert "(SIGKILL)" in started.said
@@ -114,7 +117,7 @@ def test_two_go_on_with_a_run_of_one_and_stop_when_asked_to(files: Files, tmp_pa
         assert "in 2 processes (fsdp)" in started.said
         assert "going on from step 10" in started.said
         started.process.terminate()
-        started.process.wait()
+        started.process.wait(PATIENCE)
         assert started.said.count("stopped, and saved") == started.said.count(f"regard train --resume {run}") == 1
     assert json.loads((run / "last/training/state.json").read_text())["processes"] == 2
     end_alone(run)
@@ -123,7 +126,7 @@ def test_two_go_on_with_a_run_of_one_and_stop_when_asked_to(files: Files, tmp_pa
 @pytest.mark.slow
 def test_what_is_wrong_is_told_once(files: Files, tmp_path: Path) -> None:
     with job(tmp_path, "train", tmp_path / "nowhere.toml") as started:
-        assert started.process.wait() == 1
+        assert started.process.wait(PATIENCE) == 1
         assert started.said.count("there is no such recipe") == 1
 
 

@@ -13,13 +13,14 @@ from tests.unit.training import together
 from tests.unit.training.together import KINDS, RECIPES, Found
 from tests.unit.training.toy import gone_on, same, settings
 
-from regard.errors import ToldElsewhere
+from regard.errors import ConfigError, ToldElsewhere
 from regard.models import ARCHITECTURES
 from regard.training.processes import ALONE, Processes, place
 from regard.training.state import TrainingState
 from regard.training.trainer import BAD_STEPS
 
 ROOT = Path(__file__).parents[3]
+PATIENCE = 400  # seconds, for processes that wait for each other
 Finder = Callable[..., list[Found]]
 
 
@@ -36,7 +37,8 @@ def found(alone: Found, tmp_path_factory: pytest.TempPathFactory) -> Finder:
     torch.save(alone["states"][0], folder / "alone.pt")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, together.__file__, folder], env=environment, capture_output=True, text=True)
+    command += [together.__file__, str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return lambda *names: [torch.load(folder / f"{'-'.join(names)}-{rank}.pt") for rank in range(2)]
 
@@ -163,3 +165,17 @@ def test_one_process_agrees_with_itself() -> None:
     assert ALONE.from_first("x") == ALONE.in_turn(lambda: "x") == "x"
     error: Any = ToldElsewhere("x")
     assert ALONE.told_once(error) is error
+
+
+def test_each_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    second, third = (Processes(rank, 3, rank) for rank in (1, 2))
+    assert second.device("auto") == torch.device("cuda", 1)
+    assert second.device("cpu") == torch.device("cpu")
+    assert chosen == [1]
+    with pytest.raises(ConfigError, match="no cuda device for process 2"):
+        third.device("cuda")
+    assert ALONE.device("cuda") == torch.device("cuda")
