@@ -30,11 +30,14 @@ def _say(tokens: int) -> None:
     print(f"{SAID}{tokens}", flush=True)
 
 
-def _heard(line: str) -> Heard | None:
+def heard(line: str) -> Heard | None:
+    """What a line of either tells."""
     return Heard(tokens=int(line.removeprefix(SAID))) if line.startswith(SAID) else None
 
 
-def open_work(folder: Path, threads: int, batch: int = 0) -> tuple[RunConfig, Prepared, Loader]:
+def open_work(
+    folder: Path, threads: int, batch: int = 0, rank: int = 0, size: int = 1
+) -> tuple[RunConfig, Prepared, Loader]:
     import torch
 
     from regard.data.loader import Loader
@@ -45,7 +48,9 @@ def open_work(folder: Path, threads: int, batch: int = 0) -> tuple[RunConfig, Pr
     torch.manual_seed(1)
     config = read_recipe(folder / "recipe.toml")
     prepared = prepare(config, folder / "data", lambda _: None)
-    return config, prepared, Loader(prepared.train, batch or config.train.tokens_per_batch, config.train.seed)
+    tokens = batch or config.train.tokens_per_batch
+    loader = Loader(prepared.train, tokens, config.train.seed, rank=rank, size=size)
+    return config, prepared, loader
 
 
 class _Teller:
@@ -61,7 +66,7 @@ class _Teller:
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
-            self._tokens += batch.target_tokens
+            self._tokens += batch.together
             yield batch
 
     def on_step(self, progress: Progress) -> None:
@@ -75,10 +80,11 @@ class _Teller:
         pass
 
 
-def train_regard(folder: Path, threads: int) -> None:
-    """regard's Trainer, without end."""
+def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
+    """regard's Trainer, without end; in several processes where torchrun has started them."""
     from regard.contract import Seq2Seq, Vocabularies
     from regard.models import build_model
+    from regard.training.processes import joined
     from regard.training.trainer import Trainer
 
     def validate(_: Seq2Seq) -> NoReturn:
@@ -87,11 +93,14 @@ def train_regard(folder: Path, threads: int) -> None:
     def save(_: Saved) -> NoReturn:
         sys.exit("the run has come to a checkpoint")
 
-    config, prepared, loader = open_work(folder, threads)
-    size = prepared.tokenizers.source.size
-    model = build_model(config.model, Vocabularies(size, size, joint=True))
-    teller: Any = _Teller(loader)
-    Trainer(model, teller, config.train, validate=validate, save=save, reporters=[teller]).run()
+    with joined() as here:
+        config, prepared, loader = open_work(folder, threads, rank=here.rank, size=here.size)
+        size = prepared.tokenizers.source.size
+        model = build_model(config.model, Vocabularies(size, size, joint=True))
+        teller: Any = _Teller(loader)
+        reporters = [teller] if here.first else []
+        train = config.train.model_copy(update={"parallel": parallel})
+        Trainer(model, teller, train, validate=validate, save=save, reporters=reporters, processes=here).run()
 
 
 def train_huggingface(folder: Path, threads: int) -> None:
@@ -185,7 +194,7 @@ def _system(name: str, work_name: str) -> System:
         script = Path(__file__).parents[1] / "train_cpu.py"
         return [str(python), str(script), "--work", work_name, str(work.folder), str(work.threads)]
 
-    return System(name, command, _heard)
+    return System(name, command, heard)
 
 
 REGARD = _system("regard", "regard")

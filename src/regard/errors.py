@@ -41,3 +41,7 @@ class DecodingError(RegardError):
 
 class TrainingError(RegardError):
     """Training cannot go on: a loss that is not a number."""
+
+
+class ToldElsewhere(RegardError):
+    """Another process of the same job cannot go on, and has said why: this one ends quietly."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -16,7 +17,6 @@ from regard.config import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Loader, Position
-from regard.devices import choose_device
 from regard.errors import CheckpointError, RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
@@ -28,6 +28,7 @@ from regard.training.console import ConsoleReporter
 from regard.training.freeze import freeze
 from regard.training.log import JsonLines, Reporter, TensorBoard
 from regard.training.loss import negative_log_likelihood
+from regard.training.processes import Processes, joined
 from regard.training.state import TrainingState
 from regard.training.trainer import End, Saved, Trainer
 from regard.translator import Translator
@@ -54,41 +55,58 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
 def train(config: RunConfig, out: str | Path | None = None, *, console: Console | None = None) -> Result:
     """Train a recipe from the beginning into the folder `out`, which must not hold a run yet.
 
-    Without `out` it is `runs/` and the architecture, with the languages where they are known.
+    Without `out` it is `runs/` and the architecture, with the languages where they are known. Where torchrun has
+    started several processes they train it together, and a job that it starts anew goes on with its own run.
     Raises ConfigError, DataError, CheckpointError, TrainingError.
     """
     path = Path(out) if out is not None else default_folder(config)
-    choose_device(config.train.device)
     config = settled(with_absolute_paths(config))
-    console = console or Console(stderr=True)
-    run = RunFolder.create(path)
-    with run.lock():
-        run.begin(to_toml(config))
-        try:
-            prepared = prepare(config, run.data, _say(console))
-            model = _model(config, run, prepared, _say(console))
-        except RegardError:
-            run.abandon()  # so that the corrected recipe may have the folder
-            raise
-        return _train(config, run, prepared, model, None, console)
+    with joined() as here, ExitStack() as held:
+        console = _console(console, here)
+        run = RunFolder(path)
+        if here.from_first(here.restarts > 0 and run.recipe.is_file() and run.job == here.job):
+            return resume(path, console=console)
+
+        def begin() -> tuple[Prepared, Seq2Seq]:
+            here.device(config.train.device)
+            if not here.first:
+                return _begun(config, run, here, _say(console))
+            RunFolder.create(path)
+            held.enter_context(run.lock(here.job))
+            run.begin(to_toml(config))
+            try:
+                return _begun(config, run, here, _say(console))
+            except RegardError:
+                run.abandon()  # so that the corrected recipe may have the folder
+                raise
+
+        return _Training(config, run, *here.in_turn(begin), console, here).run(None)
 
 
 def resume(folder: str | Path, *, console: Console | None = None) -> Result:
     """Go on with a run from its last checkpoint, or from the beginning where it has none yet.
 
     On a CPU the result is the same, bit for bit, as if it had never stopped, unless the recipe
-    ends training or its schedule by the clock (train.max_minutes). Raises CheckpointError.
+    ends training or its schedule by the clock (train.max_minutes), or there are now more processes
+    or fewer. Raises CheckpointError.
     """
     run = RunFolder(Path(folder))
-    if not run.recipe.is_file():
-        raise CheckpointError("there is no run to resume: no recipe.toml", where=folder, fix="give a run's folder")
-    config = read_config(run.recipe, ARCHITECTURES)  # whole: what it began from may be gone
-    console = console or Console(stderr=True)
-    with run.lock():
-        state = None if run.last is None else load_training_state(run.last)
-        prepared = prepare(config, run.data, _say(console))
-        model = _model(config, run, prepared, _say(console))
-        return _train(config, run, prepared, model, state, console)
+    with joined() as here, ExitStack() as held:
+        console = _console(console, here)
+
+        def begin() -> tuple[RunConfig, TrainingState | None, tuple[Prepared, Seq2Seq]]:
+            if not run.recipe.is_file():
+                raise CheckpointError(
+                    "there is no run to resume: no recipe.toml", where=folder, fix="give a run's folder"
+                )
+            config = read_config(run.recipe, ARCHITECTURES)  # whole: what it began from may be gone
+            if here.first:
+                held.enter_context(run.lock(here.job))
+            state = None if run.last is None else load_training_state(run.last)
+            return config, state, _begun(config, run, here, _say(console))
+
+        config, state, begun = here.in_turn(begin)
+        return _Training(config, run, *begun, console, here).run(state)
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -98,12 +116,17 @@ def default_folder(config: RunConfig) -> Path:
     return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture, *tuned]).strip("-")
 
 
+def _console(console: Console | None, here: Processes) -> Console:
+    return console or Console(stderr=True) if here.first else Console(quiet=True)
+
+
 def _say(console: Console) -> Say:
     return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _model(config: RunConfig, run: RunFolder, prepared: Prepared, say: Say) -> Seq2Seq:
-    """As training begins: with fresh weights, or with those of its start; what is to be frozen is."""
+def _begun(config: RunConfig, run: RunFolder, here: Processes, say: Say) -> tuple[Prepared, Seq2Seq]:
+    """The data, and the model as training begins: with fresh weights or its start's; what is to be frozen is."""
+    prepared = prepare(config, run.data, say)
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
     model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
@@ -111,46 +134,71 @@ def _model(config: RunConfig, run: RunFolder, prepared: Prepared, say: Say) -> S
         model.load_state_dict(load_checkpoint(run.data / STARTED).model.state_dict())
     for sentence in freeze(model, config.train.freeze):
         say(sentence)
-    return model.to(choose_device(config.train.device))
+    return prepared, model.to(here.device(config.train.device))
 
 
-def _train(
-    config: RunConfig, run: RunFolder, prepared: Prepared, model: Seq2Seq, state: TrainingState | None, console: Console
-) -> Result:
-    at = 0 if state is None else int(state.values["step"])
-    position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
-    loader = Loader(prepared.train, config.train.tokens_per_batch, config.train.seed, position)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    _say(console)(
-        f"{config.model.architecture}: {parameters:,} parameters; {loader.batches_per_epoch:,} batches an epoch; "
-        + ("from the beginning" if state is None else f"going on from step {at:,}")
-    )
-    keep = _Keep(config, run, prepared, model)
-    with ExitStack() as stack:
-        reporters: list[Reporter] = [
-            JsonLines(run.log, at),
-            TensorBoard(run.path / "tensorboard", at),
-            ConsoleReporter(console, config.train.metric),
-        ]
-        for reporter in reporters:
-            stack.callback(reporter.close)
-        trainer = Trainer(
-            model, loader, config.train, validate=_validation(config, prepared), save=keep, reporters=reporters
+@dataclass(frozen=True)
+class _Training:
+    """What a run is trained with; `run` does it, from the beginning or from a state."""
+
+    config: RunConfig
+    folder: RunFolder
+    prepared: Prepared
+    model: Seq2Seq
+    console: Console
+    here: Processes
+
+    def run(self, state: TrainingState | None) -> Result:
+        config, folder, here, model = self.config, self.folder, self.here, self.model
+        position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
+        train, tokens = self.prepared.train, config.train.tokens_per_batch
+        loader = Loader(train, tokens, config.train.seed, position, rank=here.rank, size=here.size)
+        at = 0 if state is None else int(state.values["step"])
+        self._tell(model, loader, None if state is None else at)
+        keep = _Keep(config, folder, self.prepared)
+        validate = _validation(config, self.prepared, here)
+        with self._reporters(at) as reporters:
+            trainer = Trainer(
+                model, loader, config.train, validate=validate, save=keep, reporters=reporters, processes=here
+            )
+            if state is not None:
+                trainer.load(state)
+            if here.first:
+                folder.mark_finished(None)
+            end = trainer.run()
+        if here.first and end != "interrupted":
+            folder.mark_finished(Finished(end, trainer.past.step, trainer.past.seconds))
+        return Result(folder.path, end, trainer.past.step, here.from_first(keep.scores))
+
+    def _tell(self, model: Seq2Seq, loader: Loader, at: int | None) -> None:
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        together = f" in {self.here.size} processes ({self.config.train.parallel})" if self.here.size > 1 else ""
+        _say(self.console)(
+            f"{self.config.model.architecture}: {parameters:,} parameters{together}; "
+            f"{loader.batches_per_epoch:,} batches an epoch; "
+            + ("from the beginning" if at is None else f"going on from step {at:,}")
         )
-        if state is not None:
-            trainer.load(state)
-        run.mark_finished(None)
-        end = trainer.run()
-    if end != "interrupted":
-        run.mark_finished(Finished(end, trainer.past.step, trainer.past.seconds))
-    return Result(run.path, end, trainer.past.step, keep.scores)
+
+    @contextmanager
+    def _reporters(self, at: int) -> Iterator[list[Reporter]]:
+        with ExitStack() as stack:
+            reporters: list[Reporter] = []
+            if self.here.first:
+                reporters = [
+                    JsonLines(self.folder.log, at),
+                    TensorBoard(self.folder.path / "tensorboard", at),
+                    ConsoleReporter(self.console, self.config.train.metric),
+                ]
+            for reporter in reporters:
+                stack.callback(reporter.close)
+            yield reporters
 
 
 class _Keep:
     """Writes checkpoints, and sees that `last` and `best` lead to the right ones."""
 
-    def __init__(self, config: RunConfig, run: RunFolder, prepared: Prepared, model: Seq2Seq) -> None:
-        self.config, self.run, self.prepared, self.model = config, run, prepared, model
+    def __init__(self, config: RunConfig, run: RunFolder, prepared: Prepared) -> None:
+        self.config, self.run, self.prepared = config, run, prepared
         self.scores: Mapping[str, float] = {}  # of the best checkpoint written here
 
     def __call__(self, saved: Saved) -> None:
@@ -158,7 +206,7 @@ class _Keep:
         contents = Checkpoint(
             self.config,
             self.prepared.tokenizers,
-            self.model,
+            saved.model,
             saved.step,
             self.prepared.train.fingerprint,
             dict(saved.scores),
@@ -171,8 +219,11 @@ class _Keep:
         self.run.prune()
 
 
-def _validation(config: RunConfig, prepared: Prepared) -> Callable[[Seq2Seq], dict[str, float]]:
-    """Loss on the dev set, and the quality of its greedy translation by what `translate` uses."""
+def _validation(config: RunConfig, prepared: Prepared, here: Processes) -> Callable[[Seq2Seq], dict[str, float]]:
+    """Loss on the dev set, and the quality of its greedy translation by what `translate` uses.
+
+    Each process translates a share of it, every so manieth sentence, and all come to the same scores.
+    """
     sources = [source for source, _ in prepared.dev]
     references = [reference for _, reference in prepared.dev]
     language = config.data.target_language
@@ -180,9 +231,12 @@ def _validation(config: RunConfig, prepared: Prepared) -> Callable[[Seq2Seq], di
 
     def validate(model: Seq2Seq) -> dict[str, float]:
         translator = Translator(model, prepared.tokenizers, config.search, target_language=language)
-        hypotheses = [found[0].text for found in translator.stream(sources, beam_size=1, shortlist=False)]
+        share = translator.stream(sources[here.rank :: here.size], beam_size=1, shortlist=False)
+        shares = here.gather([found[0].text for found in share])
+        hypotheses = [text for row in zip_longest(*shares) for text in row if text is not None]
+        (loss,) = here.sum(_loss(model, batches[here.rank :: here.size]))
         scores = {
-            "loss": _loss(model, batches),
+            "loss": loss / sum(batch.target_tokens for batch in batches),
             "bleu": bleu(hypotheses, references, target_language=language),
             "chrf": chrf(hypotheses, references),
         }
@@ -209,7 +263,7 @@ def _dev_batches(prepared: Prepared, tokens: int) -> list[Batch]:
 
 @torch.no_grad()
 def _loss(model: Seq2Seq, batches: list[Batch]) -> float:
-    """The mean negative log-probability of a dev target token, in nats."""
+    """The summed negative log-probability of dev target tokens, in nats."""
     device = next(model.parameters()).device
     total = 0.0
     for cpu_batch in batches:
@@ -217,4 +271,4 @@ def _loss(model: Seq2Seq, batches: list[Batch]) -> float:
         real = batch.target_out.ne(PAD)
         features = model.features(batch.source, batch.target_in).features[real]
         total += negative_log_likelihood(model.decoder.readout, features, batch.target_out[real])
-    return total / sum(batch.target_tokens for batch in batches)
+    return total

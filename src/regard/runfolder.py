@@ -145,16 +145,24 @@ class RunFolder:
                 fix="the checkpoints are whole: use a folder that can be written to, on a disk with symbolic links",
             ) from None
 
+    @property
+    def job(self) -> str:
+        """What whoever locked it last called its job; empty where that is not known."""
+        try:
+            return (self.path / "lock").read_text(encoding="utf-8").partition("\n")[2].strip()
+        except OSError:
+            return ""
+
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, job: str = "") -> Iterator[None]:
         """Keep every other process out of this run; the lock falls when this process ends, however it does.
 
-        Raises CheckpointError if another one is at work.
+        job: what other processes may know this one's work by. Raises CheckpointError if another one is at work.
         """
         path = self.path / "lock"
         try:
             file = path.open("a+", encoding="utf-8")
-            _take(file, self.path)
+            _take(file, self.path, job)
             self._end_replacements()
         except OSError as error:
             raise CheckpointError(
@@ -191,14 +199,14 @@ class RunFolder:
             ) from None
 
 
-def _take(file: TextIO, run: Path) -> None:
+def _take(file: TextIO, run: Path, job: str) -> None:
     import fcntl  # not on Windows, where the rest of this module is still of use
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        holder = file.read().strip() or "unknown"
+        holder = file.readline().strip() or "unknown"
         file.close()
         raise CheckpointError(
             f"another process is at work in this run (process {holder})",
@@ -206,7 +214,7 @@ def _take(file: TextIO, run: Path) -> None:
             fix="wait for it or stop it, or choose another --out",
         ) from None
     file.truncate(0)
-    file.write(f"{os.getpid()}\n")
+    file.write(f"{os.getpid()}\n{job}\n" if job else f"{os.getpid()}\n")
     file.flush()
 
 

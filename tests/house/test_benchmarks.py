@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+TRAINING = ("processes_cpu.py", "train_cpu.py")
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name != "common.py")
 
 
@@ -38,7 +39,7 @@ def text(tmp_path: Path) -> Path:
 def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str | Path]:
     if script == "join_lines.py":
         return ["captions", source]  # OUT; a folder is to be made there
-    if script == "train_cpu.py":
+    if script in TRAINING:
         return ["--data", run]
     alone = script in ("batch_composition.py", "stream_memory.py")
     others: list[str | Path] = [] if alone else ["--reference", reference]
@@ -52,7 +53,7 @@ def test_no_run(script: str, text: Path, tmp_path: Path) -> None:
     assert f"error: {wrong}: " in refused(script, *arguments(script, wrong, text, text))
 
 
-@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("join_lines.py", "train_cpu.py")])
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("join_lines.py", *TRAINING)])
 def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "nowhere"
     (run := tmp_path / "run").mkdir()

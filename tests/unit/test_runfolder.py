@@ -164,6 +164,16 @@ def test_a_lock_is_let_go_after_use_and_after_an_error(run: RunFolder) -> None:
         pass
 
 
+def test_whoever_locks_it_may_tell_its_job(run: RunFolder) -> None:
+    assert run.job == ""
+    with run.lock("a job"):
+        assert run.job == "a job"
+        with pytest.raises(CheckpointError, match=rf"\(process {os.getpid()}\)"), run.lock():
+            pass
+    with run.lock():
+        assert run.job == ""
+
+
 def test_a_run_that_cannot_be_locked_is_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be locked"), RunFolder(tmp_path / "none").lock():
         pass

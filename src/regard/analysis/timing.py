@@ -12,7 +12,7 @@ from regard.analysis.lineage import StepTime
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch, batch_of
 from regard.symbols import SPECIAL
-from regard.training.loss import backward_in_chunks
+from regard.training.loss import Objective
 
 LENGTHS = (8, 16, 32, 64, 128, 256)  # tokens, on both sides
 SENTENCES = 8
@@ -71,10 +71,8 @@ def _step(model: Seq2Seq, batch: Batch) -> float:
     _wait(batch)
     began = time.perf_counter()
     model.zero_grad()
-    features = model.features(batch.source, batch.target_in).features.flatten(0, 1)
-    backward_in_chunks(
-        model.decoder.readout, features, batch.target_out.flatten(), smoothing=0.0, scale=1 / batch.target_tokens
-    )
+    loss = Objective(model, smoothing=0.0)(batch.source, batch.target_in, batch.target_out)
+    (loss / batch.target_tokens).backward()
     _wait(batch)
     return time.perf_counter() - began
 

@@ -30,6 +30,7 @@ from regard.evaluation.quality import measure
 from regard.run import Result
 from regard.runfolder import RunFolder
 from regard.shortlist import make_shortlist
+from regard.training.processes import joined
 from regard.translator import Precision, SearchOptions, Translation, Translator
 
 BLANK = "take the line out of both files"
@@ -95,32 +96,37 @@ def train(
 ) -> None:
     """See regard.run.train and regard.run.resume."""
     console = _console()
-    if resume is not None:
-        if recipe is not None or files or out is not None or start is not None or overrides:
-            raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it")
-        _until_done(lambda: runs.resume(resume, console=console), resume, console)
-        return
-    if recipe is not None:
-        data = [f"data.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in files.items()]
-        begun = {} if start is None else start.model_dump(exclude_unset=True)
-        data += [f"start.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in begun.items()]
-        config = runs.read_recipe(recipe, [*data, *overrides])
-        out = out or Path("runs") / recipe.stem
-    else:
-        config = _own_files(files, start, overrides, console)
-    folder = out or runs.default_folder(config)
-    _until_done(lambda: runs.train(config, folder, console=console), folder, console)
+
+    def asked() -> tuple[Path, Callable[[], Result]]:
+        if resume is not None:
+            if recipe is not None or files or out is not None or start is not None or overrides:
+                raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it")
+            return resume, lambda: runs.resume(resume, console=console)
+        if recipe is not None:
+            data = [f"data.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in files.items()]
+            begun = {} if start is None else start.model_dump(exclude_unset=True)
+            data += [f"start.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in begun.items()]
+            config = runs.read_recipe(recipe, [*data, *overrides])
+            folder = out or Path("runs") / recipe.stem
+        else:
+            config = _own_files(files, start, overrides, console)
+            folder = out or runs.default_folder(config)
+        return folder, lambda: runs.train(config, folder, console=console)
+
+    with joined() as here:
+        console.quiet = not here.first
+        result = _until_done(*here.in_turn(asked), console)
+    _finish(result, console)
 
 
-def _until_done(work: Callable[[], Result], folder: Path, console: Console) -> None:
+def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> Result:
     try:
-        result = work()
+        return work()
     except KeyboardInterrupt:
         console.print("stopped at once", highlight=False)
         if RunFolder(folder).recipe.is_file():
             _tell_how_to_go_on(folder, console)
         raise typer.Exit(130) from None
-    _finish(result, console)
 
 
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from regard.cli import exchange
-from regard.errors import RegardError
+from regard.errors import RegardError, ToldElsewhere
 from regard.version import __version__
 
 app = typer.Typer(
@@ -218,6 +218,8 @@ def run() -> None:
     """The entry point: errors of the input are told in a line or two, and end with status 1."""
     try:
         app()
+    except ToldElsewhere:
+        sys.exit(1)
     except RegardError as error:
         _fail(str(error))
     except KeyboardInterrupt:

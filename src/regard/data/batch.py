@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Batch:
     target_in: (B, T) each begins with BOS; what a decoder is fed.
     target_out: (B, T) each ends with EOS; what it has to say at the same positions.
     source_tokens, target_tokens: real positions, EOS among them, of source and target_out.
+    together: target tokens of the batch whose rows these are, with what other processes have of it.
     """
 
     source: Tensor
@@ -32,6 +33,7 @@ class Batch:
     target_out: Tensor
     source_tokens: int
     target_tokens: int
+    together: int
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
@@ -41,6 +43,7 @@ class Batch:
             self.target_out.to(device),
             self.source_tokens,
             self.target_tokens,
+            self.together,
         )
 
 
@@ -48,18 +51,36 @@ def batch_of(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
     """Pairs (source ids, target ids), without BOS and EOS, to a batch."""
     sources = [source for source, _ in pairs]
     targets = [target for _, target in pairs]
+    target_tokens = sum(len(ids) + 1 for ids in targets)
     return Batch(
         source=pad(sources, last=EOS),
         target_in=pad(targets, first=BOS),
         target_out=pad(targets, last=EOS),
         source_tokens=sum(len(ids) + 1 for ids in sources),
-        target_tokens=sum(len(ids) + 1 for ids in targets),
+        target_tokens=target_tokens,
+        together=target_tokens,
     )
 
 
 def make_batch(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
     """The pairs of a store with these indices, in that order."""
     return batch_of([(store.source(int(index)), store.target(int(index))) for index in indices])
+
+
+def make_share(store: PairStore, indices: NDArray[np.int64], rank: int, size: int) -> Batch:
+    """What process `rank` of `size` has of a batch: every so manieth row.
+
+    Where there are fewer rows than processes, some have a row of which no target position counts: they too have a
+    gradient, of zeros.
+    """
+    if size == 1:
+        return make_batch(store, indices)
+    together = int(store.target_lengths[indices].sum()) + len(indices)
+    if rank < len(indices):
+        return replace(make_batch(store, indices[rank::size]), together=together)
+    batch = make_batch(store, indices[:1])
+    nothing = torch.full_like(batch.target_out, PAD)
+    return replace(batch, target_out=nothing, target_tokens=0, together=together)
 
 
 def pad(rows: Sequence[Ids], *, first: int | None = None, last: int | None = None) -> Tensor:

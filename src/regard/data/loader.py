@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.batch import Batch, make_batch
+from regard.data.batch import Batch, make_share
 from regard.data.store import PairStore
 from regard.errors import DataError
 
@@ -31,14 +31,25 @@ class Loader:
     """Every pair of a store exactly once an epoch, pairs of like lengths together.
 
     A batch of several rows takes at most `tokens_per_batch` tokens: its rows times its longest
-    sequence, EOS included, on either side. A pair longer than that is a batch of its own.
+    sequence, EOS included, on either side. A pair longer than that is a batch of its own. Process `rank` of `size`
+    gets its share of each batch, so that a position means the same however many processes there are.
     """
 
-    def __init__(self, store: PairStore, tokens_per_batch: int, seed: int, position: Position = Position(0, 0)) -> None:
+    def __init__(
+        self,
+        store: PairStore,
+        tokens_per_batch: int,
+        seed: int,
+        position: Position = Position(0, 0),
+        *,
+        rank: int = 0,
+        size: int = 1,
+    ) -> None:
         if not len(store):
             raise DataError("there is no pair to train on", fix="see what cleaning left of the corpus")
         self._store = store
         self._seed = seed
+        self._share = rank, size
         self._longest = np.maximum(store.source_lengths, store.target_lengths) + 1
         self._cuts = _cuts(np.sort(self._longest), tokens_per_batch)
         if not 0 <= position.batch < self.batches_per_epoch:
@@ -65,7 +76,7 @@ class Loader:
             order, turns = self._plan(epoch)
             for place in range(self._position.batch, len(turns)):
                 turn = turns[place]
-                batch = make_batch(self._store, order[self._cuts[turn] : self._cuts[turn + 1]])
+                batch = make_share(self._store, order[self._cuts[turn] : self._cuts[turn + 1]], *self._share)
                 over = place + 1 == len(turns)
                 self._position = Position(epoch + 1, 0) if over else Position(epoch, place + 1)
                 yield batch

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from regard.config import TrainConfig
+from regard.training.parallel import parted, whole
 
 Weights = Mapping[str, Tensor]
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of a model's parameters by name."""
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    """A copy of a model's parameters by name, whole; all processes have to ask for it."""
+    return {name: whole(parameter.detach()).clone() for name, parameter in model.named_parameters()}
 
 
 @torch.no_grad()
@@ -24,7 +25,7 @@ def set_weights(model: nn.Module, weights: Weights) -> None:
     """Copy weights into a model's parameters; those that are not among them stay."""
     for name, parameter in model.named_parameters():
         if name in weights:
-            parameter.copy_(weights[name])
+            parameter.copy_(parted(weights[name], parameter))
 
 
 class Average(Protocol):
@@ -127,7 +128,7 @@ class Exponential:
 
     def mean(self, newest: Weights | None = None) -> Weights:
         """None before the first step."""
-        return dict(zip(self._names, self._means, strict=False))
+        return {name: whole(mean) for name, mean in zip(self._names, self._means, strict=False)}
 
     def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The mean, and over how many steps it is."""
@@ -136,14 +137,8 @@ class Exponential:
     def load(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
         """What tensors() gave, back."""
         self._steps = values["averaged_steps"]
-        self._means = (
-            [
-                tensors[name].to(weight.device, copy=True)
-                for name, weight in zip(self._names, self._weights, strict=True)
-            ]
-            if self._steps
-            else []
-        )
+        kept = zip(self._names, self._weights, strict=True) if self._steps else ()
+        self._means = [parted(tensors[name].to(weight.device, copy=True), weight) for name, weight in kept]
 
 
 def under(prefix: str, tensors: Weights) -> dict[str, Tensor]:

@@ -1,14 +1,16 @@
 """The loss: cross-entropy with label smoothing, computed so that (B T, V) is never held whole."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from regard.contract import Seq2Seq
 from regard.nn import native
 from regard.nn.native_training import cross_entropy
+from regard.symbols import PAD
 
 ROWS = 512  # target positions whose logits exist at one time
 
@@ -50,34 +52,85 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) ->
     return loss, likelihood
 
 
-def backward_in_chunks(
-    readout: Callable[[Tensor], Tensor], features: Tensor, targets: Tensor, *, smoothing: float, scale: float
-) -> float:
-    """Features (R, F) of real target positions: backward of scale x summed loss, and the summed loss itself.
+class _ReadInChunks(torch.autograd.Function):
+    """Features to the summed loss; the gradients of features and parameters are worked out on the way forward."""
 
-    The output layer goes ROWS positions at a time, forward and backward at once, so that logits and
-    their gradients never exist for a whole batch. The rest of the model gets its gradient through
-    features in one backward at the end.
-    """
-    cut = features.detach().requires_grad_()
-    total: Tensor | float = 0.0
-    for rows, goal in zip(torch.split(cut, ROWS), torch.split(targets, ROWS), strict=True):
-        total = total + _backward(readout(rows), goal, smoothing, scale)
-    if features.requires_grad:  # not where all but the output layer is frozen
-        features.backward(cut.grad)
-    return float(total)
-
-
-def _backward(logits: Tensor, targets: Tensor, smoothing: float, scale: float) -> Tensor | float:
-    """Backward of scale x summed loss from logits (R, V), which are used up, and the summed loss."""
-    if native.knows(logits):
-        gradient = logits.detach()  # the same numbers: no layer needs what it gave for its own gradient
-        total = cross_entropy(gradient, targets, smoothing, scale)
-        torch.autograd.backward(logits, gradient)
+    @staticmethod
+    def forward(
+        ctx: Any,
+        readout: Callable[[Tensor], Tensor],
+        smoothing: float,
+        targets: Tensor,
+        features: Tensor,
+        *parameters: Tensor,
+    ) -> Tensor:
+        total = torch.zeros((), device=features.device)
+        change = torch.empty_like(features)
+        sums: list[Tensor | None] = [None] * len(parameters)
+        parts = (torch.split(each, ROWS) for each in (features.detach(), targets, change))
+        for rows, goal, changed in zip(*parts, strict=True):
+            loss, (of_rows, *of_parameters) = _gradients(readout, rows, goal, smoothing, parameters)
+            total = total + loss
+            changed.copy_(of_rows)
+            sums = [new if old is None else old.add_(new) for old, new in zip(sums, of_parameters, strict=True)]
+        ctx.save_for_backward(change, *sums)
         return total
-    loss, _ = smoothed_cross_entropy(logits, targets, smoothing)
-    (loss * scale).backward()
-    return loss.detach()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, None, *(None if sum_ is None else sum_.mul_(gradient) for sum_ in ctx.saved_tensors)
+
+
+def loss_in_chunks(
+    readout: Callable[[Tensor], Tensor],
+    parameters: Iterable[Tensor],
+    features: Tensor,
+    targets: Tensor,
+    *,
+    smoothing: float,
+) -> Tensor:
+    """Features (R, F) of real target positions, and the R tokens behind them, to their summed loss, ().
+
+    parameters: those that `readout` may use, and others. The output layer goes ROWS positions at a time, forward and
+    backward at once, so that logits and their gradients never exist for a whole batch; what it found for each
+    parameter is handed on in the backward of the loss. Without gradients, say under torch.no_grad, this is waste.
+    """
+    learnt = [parameter for parameter in parameters if parameter.requires_grad]
+    loss: Tensor = _ReadInChunks.apply(readout, smoothing, targets, features, *learnt)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def _gradients(
+    readout: Callable[[Tensor], Tensor], rows: Tensor, targets: Tensor, smoothing: float, parameters: Sequence[Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The summed loss of rows (R, F), and its gradients: of the rows and of each parameter, None where it has none."""
+    with torch.enable_grad():
+        rows = rows.requires_grad_()
+        logits = readout(rows)
+        if native.knows(logits):
+            gradient = logits.detach()  # the same numbers: no layer needs what it gave for its own gradient
+            total = torch.tensor(cross_entropy(gradient, targets, smoothing, 1.0), dtype=torch.float64)
+            return total, torch.autograd.grad(logits, (rows, *parameters), gradient, allow_unused=True)
+        loss, _ = smoothed_cross_entropy(logits, targets, smoothing)
+        return loss.detach(), torch.autograd.grad(loss, (rows, *parameters), allow_unused=True)
+
+
+class Objective(nn.Module):
+    """A model with its loss: all that a process computes of a batch, in one forward and one backward."""
+
+    def __init__(self, model: Seq2Seq, smoothing: float) -> None:
+        super().__init__()
+        self.model = model
+        self.smoothing = smoothing
+
+    def forward(self, source: Tensor, target_in: Tensor, target_out: Tensor) -> Tensor:
+        """Source (B, S), target_in and target_out (B, T) of a batch to the summed loss of its real targets, ()."""
+        features = self.model.features(source, target_in).features  # (B, T, F)
+        real, decoder = target_out.ne(PAD), self.model.decoder
+        return loss_in_chunks(
+            decoder.readout, decoder.parameters(), features[real], target_out[real], smoothing=self.smoothing
+        )
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq
+from regard.training.parallel import parted, whole
 
 
 class Muon(Optimizer):
@@ -46,10 +47,10 @@ class Muon(Optimizer):
 
     def _apply(self, pairs: list[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
         scale = group["lr"] * 0.2 * math.sqrt(max(pairs[0][0].shape))
-        changes = orthogonalise(torch.stack([moving for _, moving in pairs]))
+        changes = orthogonalise(torch.stack([whole(moving) for _, moving in pairs]))
         for (parameter, _), change in zip(pairs, changes, strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(change, alpha=-scale)
+            parameter.add_(parted(change, parameter), alpha=-scale)
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
@@ -108,9 +109,9 @@ class Optimizers:
             part.step()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything to be kept, as `part.parameter.name` -> tensor."""
+        """Everything to be kept, as `part.parameter.name` -> tensor, whole; all processes have to ask for it."""
         return {
-            f"{number}.{index}.{name}": torch.as_tensor(value)
+            f"{number}.{index}.{name}": whole(torch.as_tensor(value))
             for number, part in enumerate(self.parts)
             for index, values in part.state_dict()["state"].items()
             for name, value in values.items()
@@ -119,8 +120,11 @@ class Optimizers:
     def load(self, tensors: dict[str, Tensor]) -> None:
         """What tensors() gave, back; of a model and a config like those it came from."""
         states: list[dict[int, dict[str, Tensor]]] = [defaultdict(dict) for _ in self.parts]
+        parameters = [[p for group in part.param_groups for p in group["params"]] for part in self.parts]
         for key, tensor in tensors.items():
             number, index, name = key.split(".", 2)
-            states[int(number)][int(index)][name] = tensor.clone()
+            parameter = parameters[int(number)][int(index)]
+            kept = tensor.clone()
+            states[int(number)][int(index)][name] = parted(kept, parameter) if kept.ndim else kept
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict({**part.state_dict(), "state": dict(state)})

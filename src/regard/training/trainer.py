@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
-import torch
-
 from regard.allocator import keep_freed_memory
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq
@@ -24,7 +22,9 @@ from regard.data.batch import Batch
 from regard.data.loader import Loader
 from regard.errors import TrainingError
 from regard.training.average import Weights, average_of, set_weights, under, weights_of
+from regard.training.draws import draw_apart, restore, states
 from regard.training.log import Progress, Reporter
+from regard.training.processes import ALONE, Processes
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
 from regard.training.step import Stepper
@@ -38,8 +38,9 @@ SMOOTHING = 0.95  # of the loss and the speed that are shown
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint is made of; the model holds the weights to be kept while it is saved."""
+    """What a checkpoint is made of; `model` holds the weights to be kept while it is saved."""
 
+    model: Seq2Seq
     step: int
     scores: Scores  # empty where training was interrupted before they were taken
     best: bool  # better than every checkpoint before it
@@ -61,8 +62,9 @@ class _Past:
 class Trainer:
     """Trains a model until its steps, its minutes or its patience are over.
 
-    validate: judges the model (in eval mode) by any scores, config.metric among them.
-    save: keeps a checkpoint; called with the averaged weights in the model.
+    validate: judges the model (in eval mode) by any scores, config.metric among them; the first process's count.
+    save: keeps a checkpoint; called in the first process, with the averaged weights in the model.
+    processes: with a trainer in each, of a model, a loader's share and a config alike.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Trainer:
         validate: Callable[[Seq2Seq], Scores],
         save: Callable[[Saved], None],
         reporters: Iterable[Reporter] = (),
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model
         self.loader = loader
@@ -82,10 +85,13 @@ class Trainer:
         self.save = save
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
-        self.stepper = Stepper(model, config)
+        self.processes = processes
+        self.stepper = Stepper(model, config, processes)
         self.average = average_of(model, config)
         self.past = _Past()
         self._asked_to_stop = False
+        if processes.size > 1:
+            draw_apart(config.seed, 0, processes)
         self._shown = _Shown()
 
     def run(self) -> End:
@@ -113,7 +119,9 @@ class Trainer:
 
     def _end(self) -> End | None:
         config, past = self.config, self.past
-        if self._asked_to_stop:
+        stop, past.seconds = self.processes.sum(self._asked_to_stop, past.seconds if self.processes.first else 0.0)
+        if stop:
+            self._asked_to_stop = True
             return "interrupted"
         if past.step >= config.max_steps:
             return "steps"
@@ -142,19 +150,18 @@ class Trainer:
     def _count(self, *, sound: bool) -> None:
         self.past.bad_steps = 0 if sound else self.past.bad_steps + 1
         if self.past.bad_steps >= BAD_STEPS:
-            raise TrainingError(
+            error = TrainingError(
                 f"the loss or its gradient was no number in the {BAD_STEPS} steps up to {self.past.step + 1}",
                 fix="lower train.learning_rate or raise train.warmup_steps, and resume from the last checkpoint",
             )
+            raise self.processes.told_once(error)
 
     def _checkpoint(self) -> None:
         """Average, judge, keep."""
         raw = weights_of(self.model)
         self.average.add(raw)
         self.past.judged = self.past.step
-        set_weights(self.model, self.average.mean())
-        self.model.eval()
-        scores = self.validate(self.model)
+        scores = self.processes.from_first(self.validate(self._judged(self.average.mean())))
         value = scores[self.config.metric]
         ordered = -value if self.config.metric == "loss" else value
         best = not math.isnan(ordered) and (self.past.best is None or ordered > self.past.best)
@@ -164,16 +171,26 @@ class Trainer:
             self.past.since_best += 1
         for reporter in self.reporters:  # first: what is logged too early is taken back at a resume
             reporter.on_checkpoint(self.past.step, scores, best)
-        self.save(Saved(self.past.step, scores, best, self._state(raw)))
-        set_weights(self.model, raw)
+        self._keep(scores, best, raw)
 
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
         raw = weights_of(self.model)
-        set_weights(self.model, self.average.mean(raw))
-        self.model.eval()
-        self.save(Saved(self.past.step, {}, False, self._state(raw)))
-        set_weights(self.model, raw)
+        self._judged(self.average.mean(raw))
+        self._keep({}, False, raw)
+
+    def _judged(self, weights: Weights) -> Seq2Seq:
+        """The model with other weights, in eval mode."""
+        set_weights(self.stepper.judged, weights)
+        return self.stepper.judged.eval()
+
+    def _keep(self, scores: Scores, best: bool, raw: Weights) -> None:
+        """Save what is in the judged model, and give training its own weights back."""
+        saved = Saved(self.stepper.judged, self.past.step, scores, best, self._state(raw))
+        if self.processes.first:
+            self.save(saved)
+        self.processes.wait()  # whoever ends has a whole checkpoint behind it
+        set_weights(self.stepper.judged, raw)
 
     def _state(self, raw: Weights) -> TrainingState:
         past, position = self.past, self.loader.position
@@ -181,9 +198,8 @@ class Trainer:
         tensors |= {f"optimizer/{name}": tensor for name, tensor in self.stepper.optimizers.tensors().items()}
         held, average = self.average.tensors(raw)
         tensors |= {f"window/{name}": tensor for name, tensor in held.items()}
-        tensors["random/cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
+        draws, drawers = states(self.device, self.processes)
+        tensors |= {f"random/{name}": state for name, state in draws.items()}
         values = {
             "step": past.step,
             "judged": past.judged,
@@ -192,6 +208,7 @@ class Trainer:
             "since_best": past.since_best,
             "bad_steps": past.bad_steps,
             **average,
+            **drawers,
             "epoch": position.epoch,
             "batch": position.batch,
         }
@@ -206,9 +223,7 @@ class Trainer:
         self.past.step, self.past.judged, self.past.seconds = values["step"], values["judged"], values["seconds"]
         self.past.best, self.past.since_best = values["best"], values["since_best"]
         self.past.bad_steps = values["bad_steps"]
-        torch.set_rng_state(state.tensors["random/cpu"].cpu())
-        if self.device.type == "cuda" and "random/cuda" in state.tensors:
-            torch.cuda.set_rng_state(state.tensors["random/cuda"].cpu(), self.device)
+        restore(under("random/", state.tensors), values, self.config.seed, self.device, self.processes)
 
     def _report(self) -> None:
         past, config, shown = self.past, self.config, self._shown
@@ -228,11 +243,16 @@ class Trainer:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM asks the loop to stop; a second Ctrl-C stops at once."""
+        """The first Ctrl-C or SIGTERM asks the loop to stop; a second Ctrl-C stops at once.
+
+        Not so under torchrun, which hands them on to one process after the other, and again to one that heard a
+        Ctrl-C itself: from the first on, nothing keeps such a process from its end.
+        """
 
         def ask(number: int, _: FrameType | None) -> None:
             self._asked_to_stop = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if not self.processes.job:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
 
         try:
             before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -242,8 +262,9 @@ class Trainer:
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if not (self._asked_to_stop and self.processes.job):
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
 
 @dataclass

@@ -56,6 +56,22 @@ def test_every_pair_comes_once_an_epoch(sizes: list[tuple[int, int]], budget: in
     assert loader.position == Position(2, 0)
 
 
+@given(sizes=lengths, budget=st.integers(1, 200), size=st.integers(1, 5))
+def test_processes_share_each_batch_and_no_pair_is_missed(sizes: list[tuple[int, int]], budget: int, size: int) -> None:
+    store = store_of(sizes)
+    loader = Loader(store, budget, 1)
+    shares = [Loader(store, budget, 1, rank=rank, size=size) for rank in range(size)]
+    for batch, *parts in islice(zip(loader, *shares, strict=True), loader.batches_per_epoch):
+        counted = [rows(part) if part.target_tokens else [] for part in parts]
+        assert sorted(row for part in counted for row in part) == sorted(rows(batch))
+        assert sum(part.target_tokens for part in parts) == batch.target_tokens
+        assert {part.together for part in parts} == {batch.together} == {batch.target_tokens}
+        for part in parts:
+            assert len(part.source) >= 1
+            assert int(part.target_out.ne(PAD).sum()) == part.target_tokens
+    assert {share.position for share in shares} == {loader.position}
+
+
 @given(sizes=lengths, budget=st.integers(1, 200))
 def test_a_batch_of_several_rows_keeps_within_the_budget(sizes: list[tuple[int, int]], budget: int) -> None:
     loader = Loader(store_of(sizes), budget, seed=0)

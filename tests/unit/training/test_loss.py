@@ -12,7 +12,7 @@ from regard.nn import native
 from regard.nn.native_training import cross_entropy
 from regard.symbols import PAD
 from regard.training import loss as module
-from regard.training.loss import backward_in_chunks, negative_log_likelihood, smoothed_cross_entropy
+from regard.training.loss import Objective, loss_in_chunks, negative_log_likelihood, smoothed_cross_entropy
 
 SOURCE = as_batch([[4, 5, 2], [8, 7, 3, 3, 6, 2], [2], [6, 4, 4, 5, 2]])
 TARGET_IN, TARGET_OUT = start_with_bos([[4, 5, 3, 7, 4], [3], [7, 4], [6, 6, 3]])
@@ -30,6 +30,10 @@ def tied_model() -> Seq2Seq:
     torch.manual_seed(1)
     config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1, dropout=0.0)
     return transformer2017.build(config, Vocabularies(9, 9, joint=True)).double()
+
+
+def in_chunks(model: Seq2Seq, features: Tensor, goal: Tensor, smoothing: float) -> Tensor:
+    return loss_in_chunks(model.decoder.readout, model.decoder.parameters(), features, goal, smoothing=smoothing)
 
 
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
@@ -70,8 +74,9 @@ def test_chunks_give_every_parameter_the_gradient_of_the_whole(
 
     model.zero_grad()
     features = model.features(SOURCE, TARGET_IN).features[REAL]
-    total = backward_in_chunks(model.decoder.readout, features, goal, smoothing=smoothing, scale=scale)
-    assert total == pytest.approx(whole.item())
+    total = in_chunks(model, features, goal, smoothing)
+    assert total.item() == pytest.approx(whole.item())
+    (total * scale).backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], msg=name)
 
@@ -85,7 +90,7 @@ def test_the_logits_of_a_whole_batch_never_exist(monkeypatch: pytest.MonkeyPatch
         return model.decoder.readout(features)
 
     features = model.features(SOURCE, TARGET_IN).features[REAL]
-    backward_in_chunks(readout, features, TARGET_OUT[REAL], smoothing=0.1, scale=1.0)
+    loss_in_chunks(readout, model.parameters(), features, TARGET_OUT[REAL], smoothing=0.1).backward()
     negative_log_likelihood(readout, features, TARGET_OUT[REAL])
     assert seen == 2 * [4, 4, 4, 3]
 
@@ -120,9 +125,10 @@ def test_in_float32_every_parameter_has_the_gradient_of_the_whole(monkeypatch: p
         monkeypatch.setattr(native, "library", lambda kernels=kernels: kernels)
         model.zero_grad()
         features = model.features(SOURCE, TARGET_IN).features[REAL]
-        total = backward_in_chunks(model.decoder.readout, features, goal, smoothing=0.1, scale=0.5)
+        total = in_chunks(model, features, goal, 0.1)
+        (total * 0.5).backward()
         found.append(
-            (total, [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
+            (total.item(), [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
         )
     (first, ours), (second, others) = found
     assert first == pytest.approx(second, rel=1e-6)
@@ -133,4 +139,29 @@ def test_in_float32_every_parameter_has_the_gradient_of_the_whole(monkeypatch: p
 def test_a_loss_that_is_no_number_is_told_as_such() -> None:
     features = torch.full((3, 8), float("nan"), requires_grad=True)
     readout = torch.nn.Linear(8, 20)
-    assert math.isnan(backward_in_chunks(readout, features, torch.tensor([3, 4, 5]), smoothing=0.1, scale=1.0))
+    loss = loss_in_chunks(readout, readout.parameters(), features, torch.tensor([3, 4, 5]), smoothing=0.1)
+    assert math.isnan(loss.item())
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_a_batch_of_which_nothing_counts_has_a_gradient_of_zeros(
+    kernels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kernels:
+        monkeypatch.setattr(native, "library", lambda: None)
+    model = tied_model().float()
+    loss = Objective(model, 0.1)(SOURCE, TARGET_IN, torch.full_like(TARGET_OUT, PAD))
+    assert loss.item() == 0
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert not parameter.grad.any(), name
+
+
+def test_what_does_not_learn_has_no_gradient() -> None:
+    model = tied_model()
+    model.decoder.requires_grad_(False)
+    Objective(model, 0.1)(SOURCE, TARGET_IN, TARGET_OUT).backward()
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert learning == {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert learning

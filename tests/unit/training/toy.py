@@ -19,6 +19,8 @@ from regard.data.store import PairStore
 from regard.models import transformer2017
 from regard.training.freeze import freeze
 from regard.training.log import Progress, Reporter
+from regard.training.processes import ALONE, Processes
+from regard.training.state import TrainingState
 from regard.training.trainer import Saved, Trainer
 
 Weights = dict[str, Tensor]
@@ -120,26 +122,32 @@ def trainer(
     position: Position = Position(0, 0),
     validate: Callable[[Seq2Seq], Mapping[str, float]] = weight_sum,
     signaller: Signaller | None = None,
+    dropout: float = 0.2,
+    here: Processes = ALONE,
 ) -> tuple[Trainer, Seen]:
     """A trainer of a fresh model, and what will be seen of it; states are kept as a file would keep them."""
     seen = Seen()
-    trained = model(seed)
+    trained = model(seed, dropout)
     freeze(trained, config.freeze)
 
     def save(saved: Saved) -> None:
         tensors = {name: tensor.clone() for name, tensor in saved.training.tensors.items()}
         seen.saved.append(replace(saved, training=replace(saved.training, tensors=tensors)))
-        seen.kept.append(weights(trained))
+        seen.kept.append(weights(saved.model))
 
-    loader = Loader(pairs(), config.tokens_per_batch, config.seed, position)
+    loader = Loader(pairs(), config.tokens_per_batch, config.seed, position, rank=here.rank, size=here.size)
     reporters: list[Reporter] = [seen] if signaller is None else [seen, signaller]
     torch.manual_seed(seed)
-    return Trainer(trained, loader, config, validate=validate, save=save, reporters=reporters), seen
+    return Trainer(trained, loader, config, validate=validate, save=save, reporters=reporters, processes=here), seen
 
 
 def resumed(config: TrainConfig, saved: Saved, **more: Any) -> tuple[Trainer, Seen]:
     """Another model and random state, brought to where a run was saved."""
-    values = saved.training.values
-    again, seen = trainer(config, seed=99, position=Position(values["epoch"], values["batch"]), **more)
-    again.load(saved.training)
+    return gone_on(config, saved.training, **more)
+
+
+def gone_on(config: TrainConfig, state: TrainingState, **more: Any) -> tuple[Trainer, Seen]:
+    """As resumed, from a state alone."""
+    again, seen = trainer(config, seed=99, position=Position(state.values["epoch"], state.values["batch"]), **more)
+    again.load(state)
     return again, seen

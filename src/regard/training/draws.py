@@ -1,0 +1,45 @@
+"""Random states of several processes: each draws its own dropout, and goes on with it after a resume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from regard.training.processes import Processes
+
+
+def draw_apart(seed: int, step: int, processes: Processes) -> None:
+    """Seed this process's generators by its number, so that no two draw the same."""
+    words = np.random.SeedSequence([seed, step, processes.rank, processes.size]).generate_state(2)
+    torch.manual_seed(int(words[0]) << 32 | int(words[1]))
+
+
+def states(device: torch.device, processes: Processes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Every process's generators by name, the first one's without a number, and how many processes there are."""
+    own = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        own["cuda"] = torch.cuda.get_rng_state(device)
+    everyone = processes.gather(own)
+    named = {
+        name if rank == 0 else f"{rank}/{name}": state
+        for rank, each in enumerate(everyone)
+        for name, state in each.items()
+    }
+    return named, {} if processes.size == 1 else {"processes": processes.size}
+
+
+def restore(
+    tensors: Mapping[str, Tensor], values: Mapping[str, Any], seed: int, device: torch.device, processes: Processes
+) -> None:
+    """What states() gave, back; drawn apart anew where there were more processes, or fewer."""
+    if values.get("processes", 1) != processes.size:
+        draw_apart(seed, values["step"], processes)
+        return
+    own = "" if processes.first else f"{processes.rank}/"
+    torch.set_rng_state(tensors[f"{own}cpu"].cpu())
+    if device.type == "cuda" and f"{own}cuda" in tensors:
+        torch.cuda.set_rng_state(tensors[f"{own}cuda"].cpu(), device)

@@ -1,0 +1,149 @@
+"""Two processes of torchrun train one run: begun by it or by one, killed, started anew, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe
+
+import regard
+from regard.errors import CheckpointError
+from regard.runfolder import RunFolder
+
+SOON = 30  # seconds that all may take to end when one is lost
+PATIENCE = 200  # seconds that anything else may take
+ENDLESS = "train.max_steps=1000000"
+
+
+class Job:
+    """torchrun with two processes of `regard`, and what they have said."""
+
+    def __init__(self, folder: Path, *arguments: str | Path, restarts: int = 0) -> None:
+        self.output = folder / "output"
+        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", f"--max-restarts={restarts}"]
+        command = [sys.executable, "-m", *launcher, "-m", "regard", *map(str, arguments)]
+        with self.output.open("wb") as file:
+            self.process = subprocess.Popen(command, stdout=file, stderr=file, env=ONE_THREAD)
+
+    @property
+    def said(self) -> str:
+        return " ".join(self.output.read_text().split())
+
+    def until(self, happened: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not happened():
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+
+    def kill(self, rank: int) -> None:
+        """The process of that rank, at once."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == self.process.pid and f"\0RANK={rank}\0" in f"\0{(folder / 'environ').read_text()}":
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    return
+            except OSError:
+                continue
+        raise AssertionError(f"there is no process {rank}")
+
+
+@contextmanager
+def job(folder: Path, *arguments: str | Path, restarts: int = 0) -> Iterator[Job]:
+    started = Job(folder, *arguments, restarts=restarts)
+    try:
+        yield started
+    finally:
+        started.process.terminate()  # it ends its workers
+        started.process.wait(PATIENCE)
+
+
+def step_of(run: Path) -> int:
+    last = RunFolder(run).last
+    return 0 if last is None else int(last.name.removeprefix("step-"))
+
+
+def end_alone(run: Path) -> None:
+    """Let one process take the run to its end, a few steps on."""
+    path, end = run / "recipe.toml", step_of(run) + 7
+    path.write_text(re.sub(r"max_steps = \d+", f"max_steps = {end}", path.read_text()))
+    finished = call("train", "--resume", run)
+    assert finished.code == 0, finished.err
+    assert step_of(run) == end
+    logged = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert logged == sorted(logged)
+
+
+def test_a_job_goes_on_after_a_kill_and_ends_soon_after_the_next(files: Files, tmp_path: Path) -> None:
+    recipe(files)
+    run = tmp_path / "run"
+    settings = [ENDLESS, "train.checkpoint_every=5", "train.metric=loss"]
+    overrides = [word for setting in settings for word in ("--set", setting)]
+    with job(tmp_path, "train", files / "tiny.toml", "--out", run, *overrides, restarts=1) as started:
+        started.until(lambda: step_of(run) >= 5)
+        assert "in 2 processes (ddp)" in started.said
+        started.kill(1)
+        started.until(lambda: "going on from step" in started.said)
+        before = step_of(run)
+        started.until(lambda: step_of(run) > before)
+        started.kill(0)
+        began = time.monotonic()
+        assert started.process.wait(PATIENCE) == 1
+        assert time.monotonic() - began < SOON
+        assert "the connection to another process of this job is lost" in started.said
+        assert "(SIGKILL)" in started.said
+    end_alone(run)
+
+
+def test_two_go_on_with_a_run_of_one_and_stop_when_asked_to(files: Files, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    small = {"max_steps": 10, "checkpoint_every": 5, "metric": "'loss'"}
+    regard.train(recipe(files, **small), run)
+    path = run / "recipe.toml"
+    path.write_text(path.read_text().replace("max_steps = 10", "max_steps = 100000").replace('"ddp"', '"fsdp"'))
+    with job(tmp_path, "train", "--resume", run) as started:
+        started.until(lambda: step_of(run) > 10)
+        assert "in 2 processes (fsdp)" in started.said
+        assert "going on from step 10" in started.said
+        started.process.terminate()
+        started.process.wait(PATIENCE)
+        assert started.said.count("stopped, and saved") == started.said.count(f"regard train --resume {run}") == 1
+    assert json.loads((run / "last/training/state.json").read_text())["processes"] == 2
+    end_alone(run)
+
+
+@pytest.mark.slow
+def test_what_is_wrong_is_told_once(files: Files, tmp_path: Path) -> None:
+    with job(tmp_path, "train", tmp_path / "nowhere.toml") as started:
+        assert started.process.wait(PATIENCE) == 1
+        assert started.said.count("there is no such recipe") == 1
+
+
+def test_a_job_that_is_started_anew_goes_on_with_its_own_run_alone(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost"}
+    config = recipe(files, max_steps=4, checkpoint_every=2, metric="'loss'")
+
+    def start(job: str, restarts: int) -> int:
+        variables = {**here, "TORCHELASTIC_RUN_ID": job, "TORCHELASTIC_RESTART_COUNT": str(restarts)}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return regard.train(config, tmp_path / "run").step
+
+    assert start("ours", 0) == 4
+    for job_and_restarts in (("ours", 0), ("another", 1)):
+        with pytest.raises(CheckpointError, match="a run is already there"):
+            start(*job_and_restarts)
+    assert start("ours", 1) == 4
