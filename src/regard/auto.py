@@ -18,7 +18,7 @@ from regard.config import (
     override_config,
 )
 from regard.errors import ConfigError
-from regard.models import ARCHITECTURES, transformer2017
+from regard.models import ARCHITECTURES, modern
 from regard.prepare import held_out_size, open_corpora, split
 from regard.symbols import SPECIAL
 from regard.text.tokenizer import train_tokenizers
@@ -141,7 +141,7 @@ def _characters(facts: Facts) -> TokenizerConfig:
 
 
 def _model(facts: Facts) -> tuple[ModelConfig, str]:
-    tiny, small = transformer2017.tiny(), transformer2017.small()
+    tiny, small = modern.tiny(), modern.small()
     if facts.pairs < 10_000:
         config, why = tiny.model_copy(update={"dropout": 0.3}), "few pairs: the tiny preset with much dropout"
     elif facts.pairs < 100_000 and not facts.gpu:
@@ -153,9 +153,9 @@ def _model(facts: Facts) -> tuple[ModelConfig, str]:
         config = small.model_copy(update={"dropout": 0.1})
         why = "many pairs" + ("" if facts.gpu else " and no GPU") + ": the small preset with little dropout"
     else:
-        config, why = transformer2017.base(), "many pairs and a GPU: the paper's base model"
+        config, why = modern.base(), "many pairs and a GPU: the base preset"
     return config, (
-        f"model: transformer2017, {config.encoder_layers} + {config.decoder_layers} layers of {config.d_model}, "
+        f"model: modern, {config.encoder_layers} + {config.decoder_layers} layers of {config.d_model}, "
         f"dropout {config.dropout} ({why})"
     )
 
@@ -183,8 +183,9 @@ def _train(facts: Facts, tokenizer: TokenizerConfig) -> tuple[TrainConfig, list[
         tokens_per_batch=batch,
         optimizer="muon",
         learning_rate=0.005,
-        schedule="cosine",
-        warmup_steps=min(400, steps // 10),
+        schedule="inverse_sqrt",
+        warmup_steps=min(200, steps // 10),
+        average_decay=0.99,
         checkpoint_every=every,
         patience=6,
         metric="chrf",
@@ -192,6 +193,6 @@ def _train(facts: Facts, tokenizer: TokenizerConfig) -> tuple[TrainConfig, list[
     return config, [
         f"batch: {batch:,} tokens, about {steps_an_epoch:,} steps an epoch",
         f"schedule: {steps:,} steps ({steps / steps_an_epoch:.0f} epochs), Muon at 0.005 with a warm-up of "
-        f"{config.warmup_steps} steps and a cosine to 0",
+        f"{config.warmup_steps} steps, then as 1 / sqrt(step); a running mean of the weights is kept",
         f"patience: a checkpoint every {every:,} steps, an end after {config.patience} without a better chrF on dev",
     ]
