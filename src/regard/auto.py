@@ -177,7 +177,7 @@ def _train(facts: Facts, tokenizer: TokenizerConfig) -> tuple[TrainConfig, list[
         (n for pairs, n in ((10_000, 40), (50_000, 25), (300_000, 15), (2_000_000, 8)) if facts.pairs <= pairs), 4
     )
     steps = max(1_500, epochs * steps_an_epoch)
-    every = max(50, min(2_000, steps // 20))
+    every = max(50, min(2_000, steps // 40))
     config = TrainConfig(
         max_steps=steps,
         tokens_per_batch=batch,
@@ -187,7 +187,7 @@ def _train(facts: Facts, tokenizer: TokenizerConfig) -> tuple[TrainConfig, list[
         warmup_steps=min(200, steps // 10),
         average_decay=0.99,
         checkpoint_every=every,
-        patience=6,
+        patience=10,
         metric="chrf",
     )
     return config, [

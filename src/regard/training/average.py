@@ -101,10 +101,10 @@ class Window:
 
 
 class Exponential:
-    """A mean over the weights after every step, each counting `decay` times as much as those after the next.
+    """A mean over the weights after every step, each counting d times as much as those after the next.
 
-    With the bias correction of Kingma and Ba (2015, section 3): m <- m + (1 - d) / (1 - d^t) (w - m), so that the
-    weights before the first step have no share in it.
+    d is `decay`, or (1 + t) / (10 + t) after t steps while that is less, as TensorFlow's ExponentialMovingAverage has
+    it: early on, when weights move fast, the mean is over fewer of them.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -121,7 +121,8 @@ class Exponential:
         weights = [weight.float() for weight in self._weights]
         if not self._means:
             self._means = [weight.clone() for weight in weights]
-        torch._foreach_lerp_(self._means, weights, (1 - self._decay) / (1 - self._decay**self._steps))
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        torch._foreach_lerp_(self._means, weights, 1 - decay)
 
     def add(self, weights: Weights) -> None:
         """Of no concern: they came after a step."""

@@ -15,15 +15,14 @@ from regard.training.average import Exponential
 def test_it_is_the_weighted_mean_over_all_steps() -> None:
     one = model()
     name, parameter = next(iter(one.named_parameters()))
-    mean, seen = Exponential(one, 0.9), []
+    mean, expected = Exponential(one, 0.9), 0.0
     assert not mean.mean()
-    for step in range(1, 30):
+    for step in range(1, 120):
         with torch.no_grad():
             parameter.copy_(torch.full_like(parameter, float(step % 7)))
         mean.after_step()
-        seen.append(float(step % 7))
-        shares = [0.9 ** (len(seen) - 1 - place) for place in range(len(seen))]
-        expected = sum(share * value for share, value in zip(shares, seen, strict=True)) / sum(shares)
+        decay = (1 + step) / (10 + step) if step < 80 else 0.9  # which it is from step 80 on
+        expected = float(step % 7) if step == 1 else decay * expected + (1 - decay) * (step % 7)
         assert mean.mean()[name].flatten()[0].item() == pytest.approx(expected, rel=1e-5)
 
 
