@@ -11,7 +11,7 @@ from regard.config import DataConfig, RunConfig, StartConfig, TrainConfig, overr
 from regard.models import ARCHITECTURES
 from regard.runfolder import resolve
 
-LESS = 5  # times lower is the learning rate than the one of the run that it begins from
+LESS = 2  # times lower is the learning rate than that of the run that it begins from: recipes/RESULTS.md
 EPOCHS = ((10_000, 10), (100_000, 5), (1_000_000, 2))  # up to so many pairs, so many times over; once over more
 
 
