@@ -72,7 +72,8 @@ def _train(old: RunConfig, facts: Facts) -> tuple[TrainConfig, list[str]]:
     )
     return config, [
         f"batch: {batch:,} tokens, about {steps_an_epoch:,} steps an epoch",
-        f"rate: {config.optimizer} at {rate:g}, {old.train.learning_rate:g} / {LESS}, so as not to lose what it knows; "
+        f"rate: {config.optimizer} at {rate:g}, {old.train.learning_rate:g} / {LESS}: lower still, it forgets less "
+        "of what it was trained on before, and learns less; "
         f"a warm-up of {config.warmup_steps} steps, as the optimizer has no past here, and a cosine to 0",
         f"steps: {steps:,} ({steps / steps_an_epoch:.0f} epochs), fewer than from the beginning",
         f"patience: a checkpoint every {every:,} steps, an end after {config.patience} without a better "
