@@ -11,7 +11,7 @@ from regard.config import DataConfig, RunConfig, StartConfig, TrainConfig, overr
 from regard.models import ARCHITECTURES
 from regard.runfolder import resolve
 
-LESS = 5  # times lower is the learning rate than the one of the run that it begins from
+LESS = 2  # times lower is the learning rate than that of the run that it begins from: recipes/RESULTS.md
 EPOCHS = ((10_000, 10), (100_000, 5), (1_000_000, 2))  # up to so many pairs, so many times over; once over more
 
 
@@ -72,7 +72,8 @@ def _train(old: RunConfig, facts: Facts) -> tuple[TrainConfig, list[str]]:
     )
     return config, [
         f"batch: {batch:,} tokens, about {steps_an_epoch:,} steps an epoch",
-        f"rate: {config.optimizer} at {rate:g}, {old.train.learning_rate:g} / {LESS}, so as not to lose what it knows; "
+        f"rate: {config.optimizer} at {rate:g}, {old.train.learning_rate:g} / {LESS}: lower still, it forgets less "
+        "of what it was trained on before, and learns less; "
         f"a warm-up of {config.warmup_steps} steps, as the optimizer has no past here, and a cosine to 0",
         f"steps: {steps:,} ({steps / steps_an_epoch:.0f} epochs), fewer than from the beginning",
         f"patience: a checkpoint every {every:,} steps, an end after {config.patience} without a better "

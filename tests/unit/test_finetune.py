@@ -34,7 +34,7 @@ def test_a_valid_recipe_of_fewer_and_smaller_steps(pairs: int) -> None:
     assert [reason.split(":")[0] for reason in reasons] == ["model", "batch", "rate", "steps", "patience"]
     train = config.train
     assert (train.optimizer, train.label_smoothing, train.freeze) == ("muon", 0.2, ())
-    assert train.learning_rate == pytest.approx(0.002)
+    assert train.learning_rate == pytest.approx(0.005)
     assert train.warmup_steps <= 100 <= train.max_steps // 2
     assert 0 < train.patience <= train.max_steps // train.checkpoint_every
     assert f"{train.max_steps:,} (" in reasons[3]
