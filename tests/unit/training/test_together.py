@@ -20,7 +20,7 @@ from regard.training.state import TrainingState
 from regard.training.trainer import BAD_STEPS
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 400  # seconds, for processes that wait for each other
+PATIENCE = 300  # seconds, for processes that wait for each other
 Finder = Callable[..., list[Found]]
 
 
@@ -38,8 +38,13 @@ def found(alone: Found, tmp_path_factory: pytest.TempPathFactory) -> Finder:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
     command += [together.__file__, str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as job:
+        try:
+            _, said = job.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            job.terminate()  # it ends its processes
+            raise
+    assert job.returncode == 0, said
     return lambda *names: [torch.load(folder / f"{'-'.join(names)}-{rank}.pt") for rank in range(2)]
 
 
