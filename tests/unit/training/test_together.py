@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import torch
 from tests.unit.training import together
 from tests.unit.training.together import KINDS, RECIPES, Found
 from tests.unit.training.toy import gone_on, same, settings
+from torch.distributed.distributed_c10d import HashStore
 
 from regard.errors import ConfigError, ToldElsewhere
 from regard.models import ARCHITECTURES
+from regard.training import processes
 from regard.training.processes import ALONE, Processes, place
 from regard.training.state import TrainingState
 from regard.training.trainer import BAD_STEPS
@@ -170,6 +173,19 @@ def test_one_process_agrees_with_itself() -> None:
     assert ALONE.from_first("x") == ALONE.in_turn(lambda: "x") == "x"
     error: Any = ToldElsewhere("x")
     assert ALONE.told_once(error) is error
+
+
+@pytest.mark.parametrize("second", ["later", "anew"])
+def test_no_meeting_reads_the_addresses_of_another(second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, stores = HashStore(), []
+    monkeypatch.setattr(processes, "rendezvous", lambda _: iter([(kept, 0, 2)]))
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, store, **__: stores.append(store))
+    for restarts in (0, int(second == "anew")):
+        if second == "anew":
+            monkeypatch.setattr(processes, "_meetings", count())  # as in a process that has just begun
+        processes._meet(Processes(0, 2, restarts=restarts))
+        assert not stores[-1].check(["address"])
+        stores[-1].set("address", "here")
 
 
 def test_each_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
