@@ -13,7 +13,7 @@ import torch
 from tests.unit.training import together
 from tests.unit.training.together import KINDS, RECIPES, Found
 from tests.unit.training.toy import gone_on, same, settings
-from torch.distributed.distributed_c10d import HashStore
+from torch._C._distributed_c10d import HashStore
 
 from regard.errors import ConfigError, ToldElsewhere
 from regard.models import ARCHITECTURES
