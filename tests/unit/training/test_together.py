@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import torch
 from tests.unit.training import together
 from tests.unit.training.together import KINDS, RECIPES, Found
 from tests.unit.training.toy import gone_on, same, settings
+from torch._C._distributed_c10d import HashStore
 
 from regard.errors import ConfigError, ToldElsewhere
 from regard.models import ARCHITECTURES
+from regard.training import processes
 from regard.training.processes import ALONE, Processes, place
 from regard.training.state import TrainingState
 from regard.training.trainer import BAD_STEPS
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 400  # seconds, for processes that wait for each other
+PATIENCE = 300  # seconds, for processes that wait for each other
 Finder = Callable[..., list[Found]]
 
 
@@ -38,8 +41,13 @@ def found(alone: Found, tmp_path_factory: pytest.TempPathFactory) -> Finder:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
     command += [together.__file__, str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as job:
+        try:
+            _, said = job.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            job.terminate()  # it ends its processes
+            raise
+    assert job.returncode == 0, said
     return lambda *names: [torch.load(folder / f"{'-'.join(names)}-{rank}.pt") for rank in range(2)]
 
 
@@ -165,6 +173,19 @@ def test_one_process_agrees_with_itself() -> None:
     assert ALONE.from_first("x") == ALONE.in_turn(lambda: "x") == "x"
     error: Any = ToldElsewhere("x")
     assert ALONE.told_once(error) is error
+
+
+@pytest.mark.parametrize("second", ["later", "anew"])
+def test_no_meeting_reads_the_addresses_of_another(second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, stores = HashStore(), []
+    monkeypatch.setattr(processes, "rendezvous", lambda _: iter([(kept, 0, 2)]))
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, store, **__: stores.append(store))
+    for restarts in (0, int(second == "anew")):
+        if second == "anew":
+            monkeypatch.setattr(processes, "_meetings", count())  # as in a process that has just begun
+        processes._meet(Processes(0, 2, restarts=restarts))
+        assert not stores[-1].check(["address"])
+        stores[-1].set("address", "here")
 
 
 def test_each_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
