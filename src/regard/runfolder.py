@@ -22,6 +22,7 @@ from typing import TextIO
 from regard.errors import CheckpointError
 
 TEMPORARY_RECIPE = "recipe.toml.tmp"
+KEPT = 2  # checkpoints besides the best: the last, and one to go on from should the last be damaged
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class RunFolder:
     def begin(self, recipe: str) -> None:
         """Write the recipe, which makes the folder a run; under the lock. Raises CheckpointError if it is one."""
         self._refuse_another()
+        self.write_recipe(recipe)
+
+    def write_recipe(self, recipe: str) -> None:
+        """Write the recipe in the place of the one before; under the lock. Raises CheckpointError."""
         temporary = self.path / TEMPORARY_RECIPE
         try:
             temporary.write_text(recipe, encoding="utf-8")
@@ -170,12 +175,23 @@ class RunFolder:
             if not place.exists():
                 old.rename(place)
 
-    def prune(self) -> None:
-        """Delete the checkpoints that are neither the last nor the best, and half-written ones.
+    @property
+    def steps(self) -> list[Path]:
+        """The checkpoints that there are, earliest first."""
+        found = [entry for entry in self.checkpoints.glob("step-*") if re.fullmatch(r"step-\d+", entry.name)]
+        return sorted(found, key=_step_of)
 
-        Raises CheckpointError if the folder does not allow it.
+    def prune(self) -> None:
+        """Delete half-written checkpoints and all whole ones up to the last, but KEPT of them and the best.
+
+        Those after the last are of before the run was taken up from an earlier one; they stay until they
+        are reached again. Raises CheckpointError if the folder does not allow it.
         """
-        kept = {checkpoint.name for checkpoint in (self.last, self.best) if checkpoint is not None}
+        kept = {self.best.name} if self.best is not None else set()
+        if self.last is not None:
+            last = _step_of(self.last)
+            kept |= {step.name for step in self.steps if _step_of(step) > last}
+            kept |= {step.name for step in [step for step in self.steps if _step_of(step) <= last][-KEPT:]}
         try:
             for entry in list(self.checkpoints.iterdir()):
                 if re.fullmatch(r"step-\d+", entry.name) and entry.name not in kept:
@@ -189,6 +205,10 @@ class RunFolder:
                 where=self.checkpoints,
                 fix="see that the folder can be written to",
             ) from None
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _take(file: TextIO, run: Path) -> None:

@@ -11,19 +11,18 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from types import FrameType
 from typing import Literal
-
-import torch
 
 from regard.allocator import keep_freed_memory
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Loader
-from regard.errors import TrainingError
 from regard.training.average import Weights, Window, set_weights, under, weights_of
+from regard.training.chance import random_state, set_random_state
+from regard.training.health import Health
 from regard.training.log import Progress, Reporter
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
@@ -32,7 +31,6 @@ from regard.training.step import Stepper
 Scores = Mapping[str, float]
 End = Literal["steps", "minutes", "patience", "interrupted"]
 
-BAD_STEPS = 20  # gradients that are no numbers, one after another, before training gives up
 SMOOTHING = 0.95  # of the loss and the speed that are shown
 
 
@@ -55,7 +53,10 @@ class _Past:
     seconds: float = 0.0
     best: float | None = None
     since_best: int = 0
-    bad_steps: int = 0
+
+
+class _Stop(BaseException):
+    """Raised into a validation, which need not be ended where training is to stop."""
 
 
 class Trainer:
@@ -82,36 +83,44 @@ class Trainer:
         self.save = save
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
-        self.stepper = Stepper(model, config)
+        self.stepper = Stepper(model, config, self._tell)
         self.window = Window(config.average_checkpoints)
         self.past = _Past()
+        self.health = Health()
         self._asked_to_stop = False
+        self._judging = False
         self._shown = _Shown()
 
     def run(self) -> End:
-        """Train to the end; Ctrl-C or SIGTERM saves a checkpoint and ends it early. Raises TrainingError."""
+        """Train to the end; Ctrl-C or SIGTERM saves a checkpoint and ends it early. Raises TrainingError.
+
+        A validation that is going on then is given up, and made good first thing when the run is resumed.
+        """
         keep_freed_memory()
         batches = iter(self.loader)
         resumed_seconds, began = self.past.seconds, time.monotonic()
         with self._signals():
-            while True:
-                end = self._end()
-                if end is not None:
-                    break
-                self._step(batches)
-                self.past.seconds = resumed_seconds + time.monotonic() - began
-                self._report()
-                if self.past.step % self.config.checkpoint_every == 0:
+            while (end := self.end()) is None:
+                if not self._due():
+                    self._step(batches)
+                    self.past.seconds = resumed_seconds + time.monotonic() - began
+                    self._report()
+                if self._due():
                     self._checkpoint()
                     self.past.seconds = resumed_seconds + time.monotonic() - began
-            if self.past.step != self.past.judged:
-                if end == "interrupted":
-                    self._save_as_is()
-                else:
-                    self._checkpoint()
+            if end != "interrupted" and self.past.step != self.past.judged and not self._checkpoint():
+                end = "interrupted"
+            if end == "interrupted" and self.past.step != self.past.judged:
+                self._save_as_is()
         return end
 
-    def _end(self) -> End | None:
+    def _due(self) -> bool:
+        """Whether a checkpoint is."""
+        past = self.past
+        return past.step > 0 and past.step % self.config.checkpoint_every == 0 and past.step != past.judged
+
+    def end(self) -> End | None:
+        """Why training is over, where it is."""
         config, past = self.config, self.past
         if self._asked_to_stop:
             return "interrupted"
@@ -131,28 +140,32 @@ class Trainer:
     def _step(self, batches: Iterator[Batch]) -> None:
         began = time.monotonic()
         rate = rate_factor(self.config, self.past.step + 1, self._progress())
-        done = self.stepper.step([next(batches) for _ in range(self.config.accumulate)], rate)
-        self._count(sound=done.sound)
+        taken = [next(batches) for _ in range(self.config.accumulate)]
+        done = self.stepper.step(taken, rate)
+        at = f"step {self.past.step + 1:,}, at a learning rate of {rate * self.config.learning_rate:.3g}"
+        if done.sound:
+            warm = self.past.step >= self.config.warmup_steps
+            self.health.note_sound(done.loss, self.model.decoder.vocabulary, warm=warm, at=at)
+        elif told := self.health.note_unsound(done.loss, done.norm, taken, at=at):
+            self._tell(told)
         self.past.step += 1
         speed = done.tokens / (time.monotonic() - began)
         self._shown.add(done.loss, speed, rate * self.config.learning_rate)
 
-    def _count(self, *, sound: bool) -> None:
-        self.past.bad_steps = 0 if sound else self.past.bad_steps + 1
-        if self.past.bad_steps >= BAD_STEPS:
-            raise TrainingError(
-                f"the loss or its gradient was no number in the {BAD_STEPS} steps up to {self.past.step + 1}",
-                fix="lower train.learning_rate or raise train.warmup_steps, and resume from the last checkpoint",
-            )
+    def _tell(self, text: str) -> None:
+        for reporter in self.reporters:
+            reporter.on_notice(self.past.step, text)
 
-    def _checkpoint(self) -> None:
-        """Average, judge, keep."""
+    def _checkpoint(self) -> bool:
+        """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then."""
         raw = weights_of(self.model)
+        set_weights(self.model, self.window.mean(raw))
+        scores = self._judge()
+        if scores is None:
+            set_weights(self.model, raw)
+            return False
         self.window.add(raw)
         self.past.judged = self.past.step
-        set_weights(self.model, self.window.mean())
-        self.model.eval()
-        scores = self.validate(self.model)
         value = scores[self.config.metric]
         ordered = -value if self.config.metric == "loss" else value
         best = not math.isnan(ordered) and (self.past.best is None or ordered > self.past.best)
@@ -164,6 +177,22 @@ class Trainer:
             reporter.on_checkpoint(self.past.step, scores, best)
         self.save(Saved(self.past.step, scores, best, self._state(raw)))
         set_weights(self.model, raw)
+        return True
+
+    def _judge(self) -> Scores | None:
+        """What validation finds of the model as it is; None where a signal came before its end."""
+        self.model.eval()
+        random = random_state(self.device)
+        try:
+            self._judging = True
+            try:
+                return self.validate(self.model)
+            finally:
+                self._judging = False
+        except _Stop:
+            return None
+        finally:
+            set_random_state(random, self.device)
 
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
@@ -179,16 +208,14 @@ class Trainer:
         tensors |= {f"optimizer/{name}": tensor for name, tensor in self.stepper.optimizers.tensors().items()}
         held, window = self.window.tensors(raw)
         tensors |= {f"window/{name}": tensor for name, tensor in held.items()}
-        tensors["random/cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors |= {f"random/{kind}": tensor for kind, tensor in random_state(self.device).items()}
         values = {
             "step": past.step,
             "judged": past.judged,
             "seconds": past.seconds,
             "best": past.best,
             "since_best": past.since_best,
-            "bad_steps": past.bad_steps,
+            **asdict(self.health),
             **window,
             "epoch": position.epoch,
             "batch": position.batch,
@@ -203,10 +230,9 @@ class Trainer:
         self.window.load(under("window/", state.tensors), values, weights_of(self.model))
         self.past.step, self.past.judged, self.past.seconds = values["step"], values["judged"], values["seconds"]
         self.past.best, self.past.since_best = values["best"], values["since_best"]
-        self.past.bad_steps = values["bad_steps"]
-        torch.set_rng_state(state.tensors["random/cpu"].cpu())
-        if self.device.type == "cuda" and "random/cuda" in state.tensors:
-            torch.cuda.set_rng_state(state.tensors["random/cuda"].cpu(), self.device)
+        remembered = {field.name: values[field.name] for field in fields(Health) if field.name in values}
+        self.health = Health(**remembered)  # earlier versions saved less of it
+        set_random_state(under("random/", state.tensors), self.device)
 
     def _report(self) -> None:
         past, config, shown = self.past, self.config, self._shown
@@ -231,6 +257,9 @@ class Trainer:
         def ask(number: int, _: FrameType | None) -> None:
             self._asked_to_stop = True
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            if self._judging:
+                self._judging = False
+                raise _Stop
 
         try:
             before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
