@@ -131,7 +131,11 @@ def _verify(folder: Path, *, training: bool) -> None:
                 f"the file cannot be read: {error.strerror}", where=folder / name, fix=DAMAGED
             ) from None
         if found != wanted:
-            raise CheckpointError(f"the file is not as it was written ({SUMS})", where=folder / name, fix=DAMAGED)
+            raise CheckpointError(
+                f"the file is not as it was written, by {SUMS}",
+                where=folder / name,
+                fix=f"{DAMAGED}; if the file was changed on purpose, delete {SUMS}",
+            )
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regard.checkpoint import load_training_state
-from regard.config import RunConfig, read_recipe, to_table, to_toml
+from regard.config import RunConfig, TrainConfig, read_recipe, to_table
 from regard.errors import CheckpointError, ConfigError
 from regard.models import ARCHITECTURES
 from regard.runfolder import RunFolder
@@ -73,10 +73,7 @@ def _whole(checkpoint: Path) -> bool:
 
 
 def recipe_of(run: RunFolder, overrides: Sequence[str]) -> RunConfig:
-    """The run's recipe with overrides, which are written into it. Under the lock.
-
-    Raises ConfigError for one that may not change any more.
-    """
+    """The run's recipe with overrides. Raises ConfigError for one that may not change any more."""
     before = read_recipe(run.recipe, ARCHITECTURES)
     config = read_recipe(run.recipe, ARCHITECTURES, overrides)
     old, new = to_table(before), to_table(config)
@@ -84,8 +81,6 @@ def recipe_of(run: RunFolder, overrides: Sequence[str]) -> RunConfig:
         for key in sorted({*old[section], *new[section]}):
             if old[section].get(key) != new[section].get(key):
                 _refuse_fixed(section, key)
-    if config != before:
-        run.write_recipe(to_toml(config))
     return config
 
 
@@ -101,9 +96,8 @@ def _refuse_fixed(section: str, key: str) -> None:
     )
 
 
-def how_to_extend(config: RunConfig, end: str, folder: Path) -> str:
+def how_to_extend(train: TrainConfig, end: str, folder: Path) -> str:
     """The command that goes on with a run that has come to its end."""
-    train = config.train
     setting = {
         "steps": f"train.max_steps={2 * train.max_steps}",
         "minutes": f"train.max_minutes={2 * (train.max_minutes or 0):g}",

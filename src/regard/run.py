@@ -10,17 +10,19 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from regard.checkpoint import Checkpoint, load_training_state, save_checkpoint
+from regard.checkpoint import Checkpoint, save_checkpoint
 from regard.config import RunConfig, to_toml, with_absolute_paths
 from regard.config import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Loader, Position
 from regard.devices import choose_device
-from regard.errors import CheckpointError, RegardError
+from regard.errors import RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
+from regard.outlook import checkpoint_bytes, lacks_room, told
 from regard.prepare import Prepared, Say, prepare
+from regard.resuming import find, how_to_extend, read_state, recipe_of
 from regard.runfolder import Finished, RunFolder
 from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
@@ -60,27 +62,30 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
     with run.lock():
         run.begin(to_toml(config))
         try:
-            prepared = prepare(config, run.data, _say(console))
+            prepared = prepare(config, run.data, say_on(console))
         except RegardError:
             run.abandon()  # so that the corrected recipe may have the folder
             raise
         return _train(config, run, prepared, None, console)
 
 
-def resume(folder: str | Path, *, console: Console | None = None) -> Result:
+def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Console | None = None) -> Result:
     """Go on with a run from its last checkpoint, or from the beginning where it has none yet.
 
-    On a CPU the result is the same, bit for bit, as if it had never stopped, unless the recipe
-    ends training or its schedule by the clock (train.max_minutes). Raises CheckpointError.
+    `folder` may be one of the run's checkpoints as well: that one then is the last. Overrides (`section.key=value`)
+    of what may change once a run has begun (see regard.resuming) are written into its recipe. Without them, on a
+    CPU, the result is the same, bit for bit, as if the run had never stopped, unless the recipe ends training or
+    its schedule by the clock (train.max_minutes). Raises ConfigError, CheckpointError, TrainingError.
     """
-    run = RunFolder(Path(folder))
-    if not run.recipe.is_file():
-        raise CheckpointError("there is no run to resume: no recipe.toml", where=folder, fix="give a run's folder")
-    config = read_recipe(run.recipe)
+    run, chosen = find(Path(folder))
     console = console or Console(stderr=True)
     with run.lock():
-        state = None if run.last is None else load_training_state(run.last)
-        return _train(config, run, prepare(config, run.data, _say(console)), state, console)
+        config = recipe_of(run, overrides)
+        choose_device(config.train.device)
+        state = read_state(run, chosen)
+        if overrides:
+            run.write_recipe(to_toml(config))
+        return _train(config, run, prepare(config, run.data, say_on(console)), state, console)
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -89,22 +94,28 @@ def default_folder(config: RunConfig) -> Path:
     return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture]).strip("-")
 
 
-def _say(console: Console) -> Say:
+def say_on(console: Console) -> Say:
+    """What prints a line on a console as it is."""
     return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def build(config: RunConfig, prepared: Prepared) -> Seq2Seq:
+    """The recipe's model with fresh weights, on its device."""
+    tokenizers = prepared.tokenizers
+    model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
+    return model.to(choose_device(config.train.device))
 
 
 def _train(
     config: RunConfig, run: RunFolder, prepared: Prepared, state: TrainingState | None, console: Console
 ) -> Result:
     torch.manual_seed(config.train.seed)
-    tokenizers = prepared.tokenizers
-    model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
-    model.to(choose_device(config.train.device))
+    model, say = build(config, prepared), say_on(console)
     at = 0 if state is None else int(state.values["step"])
     position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
     loader = Loader(prepared.train, config.train.tokens_per_batch, config.train.seed, position)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    _say(console)(
+    say(
         f"{config.model.architecture}: {parameters:,} parameters; {loader.batches_per_epoch:,} batches an epoch; "
         + ("from the beginning" if state is None else f"going on from step {at:,}")
     )
@@ -118,15 +129,27 @@ def _train(
         for reporter in reporters:
             stack.callback(reporter.close)
         trainer = Trainer(
-            model, loader, config.train, validate=_validation(config, prepared), save=keep, reporters=reporters
+            model, loader, config.train, validate=validation(config, prepared), save=keep, reporters=reporters
         )
         if state is not None:
             trainer.load(state)
+        _look_ahead(trainer, run, say)
         run.mark_finished(None)
         end = trainer.run()
     if end != "interrupted":
         run.mark_finished(Finished(end, trainer.past.step, trainer.past.seconds))
     return Result(run.path, end, trainer.past.step, keep.scores)
+
+
+def _look_ahead(trainer: Trainer, run: RunFolder, say: Say) -> None:
+    """What is better known now than after a night: that the largest batch goes, and that the disk has room."""
+    end = trainer.end()
+    if end is not None:
+        say(f"the run has come to its end; to go on all the same:  {how_to_extend(trainer.config, end, run.path)}")
+        return
+    say(told(trainer.stepper.try_out(trainer.loader.largest())))
+    if warning := lacks_room(run.path, checkpoint_bytes(trainer.model, trainer.config)):
+        say(warning)
 
 
 class _Keep:
@@ -154,7 +177,7 @@ class _Keep:
         self.run.prune()
 
 
-def _validation(config: RunConfig, prepared: Prepared) -> Callable[[Seq2Seq], dict[str, float]]:
+def validation(config: RunConfig, prepared: Prepared) -> Callable[[Seq2Seq], dict[str, float]]:
     """Loss on the dev set, and the quality of its greedy translation by what `translate` uses."""
     sources = [source for source, _ in prepared.dev]
     references = [reference for _, reference in prepared.dev]

@@ -187,14 +187,12 @@ class RunFolder:
         Those after the last are of before the run was taken up from an earlier one; they stay until they
         are reached again. Raises CheckpointError if the folder does not allow it.
         """
-        kept = {self.best.name} if self.best is not None else set()
-        if self.last is not None:
-            last = _step_of(self.last)
-            kept |= {step.name for step in self.steps if _step_of(step) > last}
-            kept |= {step.name for step in [step for step in self.steps if _step_of(step) <= last][-KEPT:]}
+        last = -1 if self.last is None else _step_of(self.last)
+        upto = [checkpoint for checkpoint in self.steps if _step_of(checkpoint) <= last]
+        given_up = {checkpoint.name for checkpoint in upto[:-KEPT] if checkpoint != self.best}
         try:
             for entry in list(self.checkpoints.iterdir()):
-                if re.fullmatch(r"step-\d+", entry.name) and entry.name not in kept:
+                if entry.name in given_up:
                     # renamed first, so that what is half deleted is not taken for a checkpoint
                     shutil.rmtree(entry.rename(entry.with_name(f"{entry.name}.tmp-{os.getpid()}-pruned")))
                 elif re.fullmatch(r"step-\d+\.tmp-.*", entry.name):

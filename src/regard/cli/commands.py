@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ from regard.compare import compare as compare_systems
 from regard.config import DataConfig, RunConfig
 from regard.demo import run_demo
 from regard.devices import choose_device
+from regard.dryrun import dry_run
 from regard.errors import ConfigError, DataError
 from regard.evaluation.quality import measure
 from regard.run import Result
@@ -70,16 +72,17 @@ def _console() -> Console:
     return Console(stderr=True)
 
 
-def train(
-    recipe: Path | None, files: dict[str, str], *, out: Path | None, resume: Path | None, overrides: Sequence[str]
-) -> None:
-    """See regard.run.train and regard.run.resume."""
+def resume(run: Path, overrides: Sequence[str], *, alone: bool) -> None:
+    """See regard.run.resume."""
+    if not alone:
+        raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it than --set")
     console = _console()
-    if resume is not None:
-        if recipe is not None or files or out is not None or overrides:
-            raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it")
-        _until_done(lambda: runs.resume(resume, console=console), resume, console)
-        return
+    _until_done(lambda: runs.resume(run, overrides, console=console), run, console)
+
+
+def train(recipe: Path | None, files: dict[str, str], *, out: Path | None, overrides: Sequence[str], dry: bool) -> None:
+    """See regard.run.train and regard.dryrun."""
+    console = _console()
     if recipe is not None:
         data = [f"data.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in files.items()]
         config = runs.read_recipe(recipe, [*data, *overrides])
@@ -87,10 +90,14 @@ def train(
     else:
         config = _own_files(files, overrides, console)
     folder = out or runs.default_folder(config)
+    if dry:
+        dry_run(config, folder, console)
+        return
     _until_done(lambda: runs.train(config, folder, console=console), folder, console)
 
 
 def _until_done(work: Callable[[], Result], folder: Path, console: Console) -> None:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until there is something to save
     try:
         result = work()
     except KeyboardInterrupt:
@@ -98,6 +105,8 @@ def _until_done(work: Callable[[], Result], folder: Path, console: Console) -> N
         if RunFolder(folder).recipe.is_file():
             _tell_how_to_go_on(folder, console)
         raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _finish(result, console)
 
 

@@ -44,7 +44,10 @@ def train(
     source_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
     target_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/ and a name.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a run, or from one of its checkpoints.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Try it once, say what it takes, leave nothing behind.")] = False,
     overrides: Overrides = None,
 ) -> None:
     """Train from a recipe, from two files, or on from where a run stopped."""
@@ -59,7 +62,10 @@ def train(
     given = {name: str(value) for name, value in files.items() if value is not None}
     from regard.cli import commands
 
-    commands.train(recipe, given, out=out, resume=resume, overrides=overrides or [])
+    if resume is not None:
+        commands.resume(resume, overrides or [], alone=recipe is None and not given and out is None and not dry_run)
+    else:
+        commands.train(recipe, given, out=out, overrides=overrides or [], dry=dry_run)
 
 
 @app.command()

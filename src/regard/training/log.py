@@ -45,7 +45,7 @@ class Reporter(Protocol):
 
 
 class JsonLines:
-    """`log.jsonl`: an object a line, of kind "step" or "checkpoint" or "notice"; lines after `resumed_at` are taken back."""
+    """`log.jsonl`: an object a line, of a step, a checkpoint or a notice; those after `resumed_at` are taken back."""
 
     def __init__(self, path: Path, resumed_at: int = 0) -> None:
         if path.exists():

@@ -75,14 +75,14 @@ class Fitting:
 
     def _try(self, parts: Sequence[Batch], one: Callable[[Batch], float]) -> tuple[float, int | None]:
         """The sum, and which part did not fit. The error goes no further: it holds on to what was allocated."""
-        total, at = 0.0, 0
-        try:
-            for at, part in enumerate(parts):
+        total = 0.0
+        for at, part in enumerate(parts):
+            try:
                 total += one(part.to(self._device))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return total, at
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                return total, at
         return total, None
 
     def _refuse(self, batch: Batch) -> None:
