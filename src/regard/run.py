@@ -28,6 +28,7 @@ from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
 from regard.training.log import JsonLines, Reporter, TensorBoard
 from regard.training.loss import negative_log_likelihood
+from regard.training.memory import enough_memory
 from regard.training.state import TrainingState
 from regard.training.trainer import End, Saved, Trainer
 from regard.translator import Translator
@@ -135,7 +136,8 @@ def _train(
             trainer.load(state)
         _look_ahead(trainer, run, say)
         run.mark_finished(None)
-        end = trainer.run()
+        with enough_memory("for training; what was saved before is whole"):
+            end = trainer.run()
     if end != "interrupted":
         run.mark_finished(Finished(end, trainer.past.step, trainer.past.seconds))
     return Result(run.path, end, trainer.past.step, keep.scores)

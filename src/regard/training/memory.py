@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +18,7 @@ from regard.training.chance import random_state, set_random_state
 SIGNS = (  # of an allocation that failed, in what a RuntimeError says: the CPU, CUDA and MPS, cuBLAS and cuDNN, C++
     *("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc"),
 )
+WELL_SMALLER = 0.9
 NAMED = 10  # lines of a batch that a message names, at most
 
 
@@ -24,6 +27,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+
+
+@contextmanager
+def enough_memory(purpose: str) -> Iterator[None]:
+    """Turn an allocation that fails inside, where nothing can be divided, into a TrainingError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"there is not memory enough {purpose}",
+            fix="go on with `regard train --resume` where more memory is free, or begin a run with a smaller model",
+        ) from None
 
 
 def name_lines(batch: Batch) -> str:
@@ -44,7 +61,7 @@ def shape_of(batch: Batch) -> str:
 class Fitting:
     """The gradient of a step's batches, of which those that do not fit are divided in halves, and these again.
 
-    What is no smaller than one that did not fit, in places and in its longest row, is divided without a try.
+    What is not well smaller than one that did not fit, by its places with padding, is divided without a try.
     tell: is told of each batch that did not fit.
     """
 
@@ -52,7 +69,7 @@ class Fitting:
         self._device = device
         self._clear = clear
         self._tell = tell
-        self._too_large: list[tuple[int, int]] = []
+        self._most = math.inf  # places
 
     def backward(self, batches: Sequence[Batch], one: Callable[[Batch], float]) -> float:
         """The sum of what `one`, which adds to the gradients of a batch, gives of each; `clear` takes them back.
@@ -93,24 +110,22 @@ class Fitting:
                 where=name_lines(batch),
                 fix="begin a new run with a lower data.max_length, or with a smaller model",
             )
-        self._too_large.append(_size(batch))
+        self._most = WELL_SMALLER * _places(batch)
         self._tell(
             f"out of memory: {shape_of(batch)} are taken in two parts ({name_lines(batch)}); "
             "a lower train.tokens_per_batch would spare the try"
         )
 
     def _divided(self, batch: Batch) -> Iterator[Batch]:
-        cells, longest = _size(batch)
-        if len(batch.source) > 1 and any(cells >= most and longest >= row for most, row in self._too_large):
+        if len(batch.source) > 1 and _places(batch) > self._most:
             for half in batch.halves():
                 yield from self._divided(half)
         else:
             yield batch
 
 
-def _size(batch: Batch) -> tuple[int, int]:
-    rows, source, target = len(batch.source), batch.source.shape[1], batch.target_out.shape[1]
-    return rows * (source + target), max(source, target)
+def _places(batch: Batch) -> int:
+    return batch.source.numel() + batch.target_out.numel()
 
 
 def _give_back(device: torch.device) -> None:

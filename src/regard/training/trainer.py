@@ -20,10 +20,12 @@ from regard.config import TrainConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Loader
+from regard.errors import TrainingError
 from regard.training.average import Weights, Window, set_weights, under, weights_of
 from regard.training.chance import random_state, set_random_state
 from regard.training.health import Health
 from regard.training.log import Progress, Reporter
+from regard.training.memory import enough_memory
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
 from regard.training.step import Stepper
@@ -160,7 +162,12 @@ class Trainer:
         """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then."""
         raw = weights_of(self.model)
         set_weights(self.model, self.window.mean(raw))
-        scores = self._judge()
+        try:
+            scores = self._judge()
+        except TrainingError:
+            set_weights(self.model, raw)
+            self._save_as_is()
+            raise
         if scores is None:
             set_weights(self.model, raw)
             return False
@@ -180,13 +187,17 @@ class Trainer:
         return True
 
     def _judge(self) -> Scores | None:
-        """What validation finds of the model as it is; None where a signal came before its end."""
+        """What validation finds of the model as it is; None where a signal came before its end.
+
+        Raises TrainingError where it does not fit in memory.
+        """
         self.model.eval()
         random = random_state(self.device)
         try:
             self._judging = True
             try:
-                return self.validate(self.model)
+                with enough_memory(f"for the validation at step {self.past.step:,}, before which all was saved"):
+                    return self.validate(self.model)
             finally:
                 self._judging = False
         except _Stop:
