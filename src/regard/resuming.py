@@ -52,7 +52,7 @@ def read_state(run: RunFolder, chosen: Path | None) -> TrainingState | None:
             return None
         state = load_training_state(place)
     except CheckpointError as error:
-        others = [step for step in reversed(run.steps) if step != place and _whole(step)]
+        others = [step for step in reversed(run.steps) if _whole(step)]
         if not others:
             raise
         commands = [f"`regard train --resume {shlex.quote(str(step))}`" for step in others]

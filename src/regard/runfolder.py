@@ -189,7 +189,8 @@ class RunFolder:
         """
         last = -1 if self.last is None else _step_of(self.last)
         upto = [checkpoint for checkpoint in self.steps if _step_of(checkpoint) <= last]
-        given_up = {checkpoint.name for checkpoint in upto[:-KEPT] if checkpoint != self.best}
+        best = "" if self.best is None else self.best.name
+        given_up = {checkpoint.name for checkpoint in upto[:-KEPT]} - {best}
         try:
             for entry in list(self.checkpoints.iterdir()):
                 if entry.name in given_up:

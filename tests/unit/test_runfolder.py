@@ -78,7 +78,13 @@ def test_a_link_that_cannot_be_set_is_told(run: RunFolder) -> None:
         run.set_best(step(run, 1))
 
 
-def test_pruning_keeps_the_last_two_and_the_best(run: RunFolder) -> None:
+@pytest.mark.parametrize("relative", [False, True])
+def test_pruning_keeps_the_last_two_and_the_best(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, relative: bool
+) -> None:
+    if relative:
+        monkeypatch.chdir(run.path.parent)
+        run = RunFolder(Path(run.path.name))
     steps = [step(run, number) for number in range(1, 7)]
     run.set_best(steps[1])
     run.set_last(steps[5])
