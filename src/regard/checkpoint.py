@@ -5,14 +5,17 @@
     model.safetensors    the weights, a shared one under the first of its names
     (tokenizer files)    as regard.text.tokenizer.Tokenizers saves them
     training/            state.safetensors and state.json, only for going on with training
+    SHA256SUMS           of every other file, as `sha256sum --check` reads them; compared when the checkpoint is read
 
 No file of it is a pickle: loading one never runs code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -33,6 +36,8 @@ from regard.training.state import TrainingState
 from regard.version import __version__
 
 FORMAT = 1
+SUMS = "SHA256SUMS"
+TRAINING = "training"
 DAMAGED = "the folder is damaged: load another checkpoint of the run"
 
 
@@ -91,9 +96,46 @@ def _write(folder: Path, contents: Checkpoint, training: TrainingState | None) -
     contents.tokenizers.save(folder)
     _write_tensors(folder / "model.safetensors", _weights(contents.model))
     if training is not None:
-        (folder / "training").mkdir()
-        _write_json(folder / "training" / "state.json", training.values)
-        _write_tensors(folder / "training" / "state.safetensors", training.tensors)
+        (folder / TRAINING).mkdir()
+        _write_json(folder / TRAINING / "state.json", training.values)
+        _write_tensors(folder / TRAINING / "state.safetensors", training.tensors)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = "".join(f"{_sum(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    (folder / SUMS).write_text(sums, encoding="utf-8")
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verify(folder: Path, *, training: bool) -> None:
+    """Compare the files with their sums, those of `training/` too where asked. Checkpoints from before have none."""
+    path = folder / SUMS
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=DAMAGED) from None
+    if not re.fullmatch(r"([0-9a-f]{64}  .+\n)+", text):
+        raise CheckpointError("the file is no list of sums", where=path, fix=DAMAGED)
+    for line in text.splitlines():
+        wanted, _, name = line.partition("  ")
+        if name.startswith(f"{TRAINING}/") and not training:
+            continue
+        try:
+            found = _sum(folder / name)
+        except OSError as error:
+            raise CheckpointError(
+                f"the file cannot be read: {error.strerror}", where=folder / name, fix=DAMAGED
+            ) from None
+        if found != wanted:
+            raise CheckpointError(
+                f"the file is not as it was written, by {SUMS}",
+                where=folder / name,
+                fix=f"{DAMAGED}; if the file was changed on purpose, delete {SUMS}",
+            )
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -154,6 +196,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises CheckpointError if the folder is no checkpoint, is damaged, or comes from a later regard.
     """
     header = _read_header(folder)
+    _verify(folder, training=False)
     where = folder / "config.json"
     try:
         config = parse_config(header["recipe"], ARCHITECTURES, where=str(where))
@@ -180,15 +223,19 @@ def _sizes(tokenizers: Tokenizers) -> Vocabularies:
 
 
 def load_training_state(folder: Path) -> TrainingState:
-    """What `save_checkpoint` was given to go on with. Raises CheckpointError if it was given nothing."""
+    """What `save_checkpoint` was given to go on with.
+
+    Raises CheckpointError if it was given nothing, or if any file of the checkpoint is damaged.
+    """
     _read_header(folder)
-    place = folder / "training"
+    place = folder / TRAINING
     if not place.is_dir():
         raise CheckpointError(
             "the checkpoint translates but holds no state of training",
             where=folder,
             fix="resume from the run's last checkpoint",
         )
+    _verify(folder, training=True)
     return TrainingState(_read_tensors(place / "state.safetensors"), _read_json(place / "state.json"))
 
 

@@ -74,7 +74,8 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     say(f"dev: {len(texts):,} pairs from {dev.name}")
     _tell("dev", (dev.aside, too_long), say)
     too_long = Aside()
-    store = PairStore.write(folder, "train", (ids for _, ids in _encode(train, tokenizers, max_length, too_long)))
+    encoded = _encode(train, tokenizers, max_length, too_long)
+    store = PairStore.write(folder, "train", ((*ids, pair.line) for pair, ids in encoded))
     _refuse_none(len(store), train, max_length)
     say(
         f"train: {len(store):,} pairs from {train.name}; "

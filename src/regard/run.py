@@ -11,16 +11,18 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from regard.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
+from regard.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from regard.config import RunConfig, to_toml, with_absolute_paths
 from regard.config import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Loader, Position
-from regard.errors import CheckpointError, RegardError
+from regard.errors import RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
+from regard.outlook import checkpoint_bytes, lacks_room, told
 from regard.prepare import Prepared, Say, prepare
+from regard.resuming import find, how_to_extend, read_state, recipe_of
 from regard.runfolder import Finished, RunFolder
 from regard.start import STARTED, complete, settled
 from regard.symbols import PAD
@@ -28,6 +30,7 @@ from regard.training.console import ConsoleReporter
 from regard.training.freeze import freeze
 from regard.training.log import JsonLines, Reporter, TensorBoard
 from regard.training.loss import negative_log_likelihood
+from regard.training.memory import enough_memory
 from regard.training.processes import Processes, joined
 from regard.training.state import TrainingState
 from regard.training.trainer import End, Saved, Trainer
@@ -67,15 +70,19 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
         if here.from_first(here.restarts > 0 and run.recipe.is_file() and run.job == here.job):
             return resume(path, console=console)
 
+        def from_beginning() -> tuple[Prepared, Seq2Seq]:
+            prepared = prepare(config, run.data, say_on(console))
+            return prepared, begun(config, run.data, prepared, here, say_on(console))
+
         def begin() -> tuple[Prepared, Seq2Seq]:
             here.device(config.train.device)
             if not here.first:
-                return _begun(config, run, here, _say(console))
+                return from_beginning()
             RunFolder.create(path)
             held.enter_context(run.lock(here.job))
             run.begin(to_toml(config))
             try:
-                return _begun(config, run, here, _say(console))
+                return from_beginning()
             except RegardError:
                 run.abandon()  # so that the corrected recipe may have the folder
                 raise
@@ -83,30 +90,32 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
         return _Training(config, run, *here.in_turn(begin), console, here).run(None)
 
 
-def resume(folder: str | Path, *, console: Console | None = None) -> Result:
+def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Console | None = None) -> Result:
     """Go on with a run from its last checkpoint, or from the beginning where it has none yet.
 
-    On a CPU the result is the same, bit for bit, as if it had never stopped, unless the recipe
-    ends training or its schedule by the clock (train.max_minutes), or there are now more processes
-    or fewer. Raises CheckpointError.
+    `folder` may be one of the run's checkpoints as well: that one then is the last. Overrides (`section.key=value`)
+    of what may change once a run has begun (see regard.resuming) are written into its recipe. Without them, on a
+    CPU, the result is the same, bit for bit, as if the run had never stopped, unless the recipe ends training or
+    its schedule by the clock (train.max_minutes), or there are now more processes or fewer. Raises ConfigError,
+    CheckpointError, TrainingError.
     """
-    run = RunFolder(Path(folder))
     with joined() as here, ExitStack() as held:
         console = _console(console, here)
 
-        def begin() -> tuple[RunConfig, TrainingState | None, tuple[Prepared, Seq2Seq]]:
-            if not run.recipe.is_file():
-                raise CheckpointError(
-                    "there is no run to resume: no recipe.toml", where=folder, fix="give a run's folder"
-                )
-            config = read_config(run.recipe, ARCHITECTURES)  # whole: what it began from may be gone
+        def begin() -> tuple[RunFolder, RunConfig, TrainingState | None, Prepared, Seq2Seq]:
+            run, chosen = find(Path(folder))
             if here.first:
                 held.enter_context(run.lock(here.job))
-            state = None if run.last is None else load_training_state(run.last)
-            return config, state, _begun(config, run, here, _say(console))
+            config = recipe_of(run, overrides)
+            here.device(config.train.device)
+            state = read_state(run, chosen)
+            if overrides and here.first:
+                run.write_recipe(to_toml(config))
+            prepared = prepare(config, run.data, say_on(console))
+            return run, config, state, prepared, begun(config, run.data, prepared, here, say_on(console))
 
-        config, state, begun = here.in_turn(begin)
-        return _Training(config, run, *begun, console, here).run(state)
+        run, config, state, prepared, model = here.in_turn(begin)
+        return _Training(config, run, prepared, model, console, here).run(state)
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -120,21 +129,21 @@ def _console(console: Console | None, here: Processes) -> Console:
     return console or Console(stderr=True) if here.first else Console(quiet=True)
 
 
-def _say(console: Console) -> Say:
+def say_on(console: Console) -> Say:
+    """What prints a line on a console as it is."""
     return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _begun(config: RunConfig, run: RunFolder, here: Processes, say: Say) -> tuple[Prepared, Seq2Seq]:
-    """The data, and the model as training begins: with fresh weights or its start's; what is to be frozen is."""
-    prepared = prepare(config, run.data, say)
+def begun(config: RunConfig, data: Path, prepared: Prepared, here: Processes, say: Say) -> Seq2Seq:
+    """The model as training begins: with fresh weights or its start's, which is in `data`; what is to be frozen is."""
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
     model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
     if config.start is not None:
-        model.load_state_dict(load_checkpoint(run.data / STARTED).model.state_dict())
+        model.load_state_dict(load_checkpoint(data / STARTED).model.state_dict())
     for sentence in freeze(model, config.train.freeze):
         say(sentence)
-    return prepared, model.to(here.device(config.train.device))
+    return model.to(here.device(config.train.device))
 
 
 @dataclass(frozen=True)
@@ -156,16 +165,18 @@ class _Training:
         at = 0 if state is None else int(state.values["step"])
         self._tell(model, loader, None if state is None else at)
         keep = _Keep(config, folder, self.prepared)
-        validate = _validation(config, self.prepared, here)
+        validate = validation(config, self.prepared, here)
         with self._reporters(at) as reporters:
             trainer = Trainer(
                 model, loader, config.train, validate=validate, save=keep, reporters=reporters, processes=here
             )
             if state is not None:
                 trainer.load(state)
+            _look_ahead(trainer, folder, say_on(self.console))
             if here.first:
                 folder.mark_finished(None)
-            end = trainer.run()
+            with enough_memory("for training; what was saved before is whole"):
+                end = trainer.run()
         if here.first and end != "interrupted":
             folder.mark_finished(Finished(end, trainer.past.step, trainer.past.seconds))
         return Result(folder.path, end, trainer.past.step, here.from_first(keep.scores))
@@ -173,7 +184,7 @@ class _Training:
     def _tell(self, model: Seq2Seq, loader: Loader, at: int | None) -> None:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         together = f" in {self.here.size} processes ({self.config.train.parallel})" if self.here.size > 1 else ""
-        _say(self.console)(
+        say_on(self.console)(
             f"{self.config.model.architecture}: {parameters:,} parameters{together}; "
             f"{loader.batches_per_epoch:,} batches an epoch; "
             + ("from the beginning" if at is None else f"going on from step {at:,}")
@@ -192,6 +203,17 @@ class _Training:
             for reporter in reporters:
                 stack.callback(reporter.close)
             yield reporters
+
+
+def _look_ahead(trainer: Trainer, run: RunFolder, say: Say) -> None:
+    """What is better known now than after a night: that the largest batch goes, and that the disk has room."""
+    end = trainer.end()
+    if end is not None:
+        say(f"the run has come to its end; to go on all the same:  {how_to_extend(trainer.config, end, run.path)}")
+        return
+    say(told(trainer.stepper.try_out(trainer.loader.largest())))
+    if warning := lacks_room(run.path, checkpoint_bytes(trainer.model, trainer.config)):
+        say(warning)
 
 
 class _Keep:
@@ -219,7 +241,7 @@ class _Keep:
         self.run.prune()
 
 
-def _validation(config: RunConfig, prepared: Prepared, here: Processes) -> Callable[[Seq2Seq], dict[str, float]]:
+def validation(config: RunConfig, prepared: Prepared, here: Processes) -> Callable[[Seq2Seq], dict[str, float]]:
     """Loss on the dev set, and the quality of its greedy translation by what `translate` uses.
 
     Each process translates a share of it, every so manieth sentence, and all come to the same scores.

@@ -22,6 +22,7 @@ from typing import TextIO
 from regard.errors import CheckpointError
 
 TEMPORARY_RECIPE = "recipe.toml.tmp"
+KEPT = 2  # checkpoints besides the best: the last, and one to go on from should the last be damaged
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class RunFolder:
     def begin(self, recipe: str) -> None:
         """Write the recipe, which makes the folder a run; under the lock. Raises CheckpointError if it is one."""
         self._refuse_another()
+        self.write_recipe(recipe)
+
+    def write_recipe(self, recipe: str) -> None:
+        """Write the recipe in the place of the one before; under the lock. Raises CheckpointError."""
         temporary = self.path / TEMPORARY_RECIPE
         try:
             temporary.write_text(recipe, encoding="utf-8")
@@ -178,15 +183,25 @@ class RunFolder:
             if not place.exists():
                 old.rename(place)
 
-    def prune(self) -> None:
-        """Delete the checkpoints that are neither the last nor the best, and half-written ones.
+    @property
+    def steps(self) -> list[Path]:
+        """The checkpoints that there are, earliest first."""
+        found = [entry for entry in self.checkpoints.glob("step-*") if re.fullmatch(r"step-\d+", entry.name)]
+        return sorted(found, key=_step_of)
 
-        Raises CheckpointError if the folder does not allow it.
+    def prune(self) -> None:
+        """Delete half-written checkpoints and all whole ones up to the last, but KEPT of them and the best.
+
+        Those after the last are of before the run was taken up from an earlier one; they stay until they
+        are reached again. Raises CheckpointError if the folder does not allow it.
         """
-        kept = {checkpoint.name for checkpoint in (self.last, self.best) if checkpoint is not None}
+        last = -1 if self.last is None else _step_of(self.last)
+        upto = [checkpoint for checkpoint in self.steps if _step_of(checkpoint) <= last]
+        best = "" if self.best is None else self.best.name
+        given_up = {checkpoint.name for checkpoint in upto[:-KEPT]} - {best}
         try:
             for entry in list(self.checkpoints.iterdir()):
-                if re.fullmatch(r"step-\d+", entry.name) and entry.name not in kept:
+                if entry.name in given_up:
                     # renamed first, so that what is half deleted is not taken for a checkpoint
                     shutil.rmtree(entry.rename(entry.with_name(f"{entry.name}.tmp-{os.getpid()}-pruned")))
                 elif re.fullmatch(r"step-\d+\.tmp-.*", entry.name):
@@ -197,6 +212,10 @@ class RunFolder:
                 where=self.checkpoints,
                 fix="see that the folder can be written to",
             ) from None
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _take(file: TextIO, run: Path, job: str) -> None:

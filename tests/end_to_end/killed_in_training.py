@@ -1,7 +1,9 @@
 """A process that trains a run straight, and another one that is killed time and again and resumed until it is done.
 
-Arguments: an empty folder, a recipe, how often to kill, a seed. Prints how often it killed; the last checkpoints of
-`straight` and `killed` in the folder are for the caller to compare.
+It is killed in turn at a random moment, at a random line of what writes checkpoints and log, and half-way through the
+weights of a checkpoint; or it gets a SIGTERM at a random moment. Arguments: an empty folder, a recipe, how often to
+kill, a seed. Prints how often it did; the last checkpoints of `straight` and `killed` in the folder are for the caller
+to compare.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import safetensors.torch
@@ -23,30 +26,57 @@ import regard
 from regard import checkpoint
 
 QUIET = Console(quiet=True)
+WRITERS = ("regard/checkpoint.py", "regard/runfolder.py", "regard/training/log.py")
+MOST_LINES = 1200  # of WRITERS, in a few checkpoints
+INTERRUPTED = 3  # a status
 
 
 def work(recipe: Path, folder: Path) -> None:
     """What a user does after a crash: resume, or begin where there is no run yet."""
     if (folder / "recipe.toml").is_file():
-        regard.resume(folder, console=QUIET)
+        result = regard.resume(folder, console=QUIET)
     else:
-        regard.train(regard.read_recipe(recipe), folder, console=QUIET)
+        result = regard.train(regard.read_recipe(recipe), folder, console=QUIET)
+    os._exit(INTERRUPTED if result.end == "interrupted" else 0)
 
 
 def in_child(act: Callable[[], None]) -> tuple[int, float]:
-    """Its status, and the seconds of processor time that it took."""
+    """Its exit code, which is that of a signal below 0, and the seconds of processor time that it took."""
     child = os.fork()
     if child == 0:
         act()
         os._exit(0)
     _, status, usage = os.wait4(child, 0)
-    return status, usage.ru_utime + usage.ru_stime
+    return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
 
 
 def killed_after(seconds: float, act: Callable[[], None]) -> None:
     signal.setitimer(
         signal.ITIMER_PROF, seconds
     )  # SIGPROF ends a process as SIGKILL does, between any two instructions
+    act()
+
+
+def terminated_after(seconds: float, act: Callable[[], None]) -> None:
+    signal.signal(signal.SIGPROF, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    act()
+
+
+def killed_at_line(number: int, act: Callable[[], None]) -> None:
+    left = number
+
+    def trace(frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
+        nonlocal left
+        if not frame.f_code.co_filename.endswith(WRITERS):
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.settrace(trace)
     act()
 
 
@@ -67,18 +97,27 @@ def main(folder: Path, recipe: Path, kills: int, seed: int) -> None:
     dice = random.Random(seed)
     status, seconds = in_child(lambda: work(recipe, folder / "straight"))
     assert status == 0, status
-    run: dict[str, Any] = {"recipe": recipe, "folder": folder / "killed"}
-    status, _ = in_child(lambda: killed_while_writing(lambda: work(**run)))
-    assert os.WTERMSIG(status) == signal.SIGKILL, status
-    killed = 1
+
+    def go_on() -> None:
+        work(recipe, folder / "killed")
+
+    ways: list[tuple[Callable[[], None], set[int]]] = [
+        (lambda: killed_while_writing(go_on), {-signal.SIGKILL}),
+        (lambda: killed_after(after, go_on), {-signal.SIGPROF}),
+        (lambda: killed_at_line(line, go_on), {-signal.SIGKILL}),
+        (lambda: terminated_after(after, go_on), {INTERRUPTED, -signal.SIGTERM}),  # the latter before training
+    ]
+    killed = 0
     while killed < kills:
-        after = dice.uniform(0.05, 0.35) * seconds
-        status, _ = in_child(lambda after=after: killed_after(after, lambda: work(**run)))  # type: ignore[misc]
+        after, line = dice.uniform(0.02, 0.3) * seconds, dice.randint(1, MOST_LINES)
+        way, expected = ways[killed % len(ways)]
+        status, _ = in_child(way)
         if status == 0:
             break
-        assert os.WTERMSIG(status) == signal.SIGPROF, status
+        assert status in expected, (killed, status)
         killed += 1
-    status, _ = in_child(lambda: work(**run))
+    if status != 0:
+        status, _ = in_child(go_on)
     assert status == 0, status
     print(killed)
 

@@ -154,12 +154,15 @@ def test_a_device_that_is_not_there(run: Path, bad: Path, files: Files, tmp_path
 def test_a_checkpoint_of_a_later_format_or_damaged(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "later"
     shutil.copytree(run / "last", folder)
-    header = json.loads((folder / "config.json").read_text())
+    text = (folder / "config.json").read_text()
+    header = json.loads(text)
     (folder / "config.json").write_text(json.dumps({**header, "format": 99, "regard": "9.1"}))
     refused(call("translate", folder, stdin=b"1\n"), "format 99", "9.1", "upgrade")
     (folder / "config.json").write_text(json.dumps(header)[:-9])
     refused(call("translate", folder, stdin=b"1\n"), "config.json", "damaged")
-    (folder / "config.json").write_text(json.dumps(header))
+    (folder / "config.json").write_text(text.replace('"beam_size": 4', '"beam_size": 3'))
+    refused(call("translate", folder, stdin=b"1\n"), "config.json", "damaged", "on purpose, delete SHA256SUMS")
+    (folder / "config.json").write_text(text)
     os.truncate(folder / "model.safetensors", 1000)
     refused(call("translate", folder, stdin=b"1\n"), "model.safetensors", "damaged")
 
@@ -255,7 +258,8 @@ def test_resuming_what_is_no_run(run: Path, files: Files, tmp_path: Path) -> Non
     refused(call("train", "--resume", tmp_path), "no run to resume", str(tmp_path))
     refused(call("train", "--resume", tmp_path / "nowhere"), "no run to resume")
     refused(call("train", files / "tiny.toml", "--resume", run), "--resume", "no other argument")
-    refused(call("train", "--resume", run, "--set", "train.seed=2"), "--resume")
+    refused(call("train", "--resume", run, "--dry-run"), "--resume", "no other argument")
+    refused(call("train", "--resume", run, "--set", "train.seed=2"), "`train.seed` cannot change", "order of the batch")
 
 
 def test_a_run_that_cannot_be_put_there(files: Files, bad: Path) -> None:

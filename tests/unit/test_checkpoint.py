@@ -1,7 +1,9 @@
 import errno
+import hashlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from regard import __version__
-from regard.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
+from regard.checkpoint import SUMS, Checkpoint, load_checkpoint, load_training_state, save_checkpoint
 from regard.config import DataConfig, ModelConfig, RunConfig, TokenizerConfig
 from regard.contract import Vocabularies
 from regard.errors import CheckpointError
@@ -95,7 +97,7 @@ def test_the_folder_holds_what_it_says_and_no_pickle(saved: Path) -> None:
     assert header["data"] == "fingerprint"
     assert header["step"] == 500
     assert json.loads((saved / "metrics.json").read_text(encoding="utf-8")) == {"chrf": 41.5}
-    assert all(path.suffix in (".json", ".safetensors", ".txt", ".model") for path in saved.iterdir())
+    assert all(path.suffix in (".json", ".safetensors") or path.name == SUMS for path in saved.iterdir())
     assert {path.stat().st_mode & 0o777 for path in saved.iterdir()} == {0o666 & ~_umask()}
     assert names(saved.parent) == ["step-000500"]
 
@@ -192,6 +194,7 @@ def test_a_run_killed_at_any_line_of_saving_can_go_on() -> None:
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    (path.parent / SUMS).unlink(missing_ok=True)  # as in a checkpoint of before there were sums
     value = json.loads(path.read_text(encoding="utf-8"))
     change(value)
     path.write_text(json.dumps(value), encoding="utf-8")
@@ -235,8 +238,11 @@ def test_a_header_that_does_not_hold_together_is_told(saved: Path, change: Calla
         load_checkpoint(saved)
 
 
+@pytest.mark.parametrize("sums", [True, False])
 @pytest.mark.parametrize("name", ["config.json", "metrics.json", "model.safetensors", "tokenizer.json"])
-def test_a_file_that_is_missing_cut_or_overwritten_is_told(saved: Path, name: str) -> None:
+def test_a_file_that_is_missing_cut_or_overwritten_is_told(saved: Path, name: str, sums: bool) -> None:
+    if not sums:
+        (saved / SUMS).unlink()
     path = saved / name
     whole = path.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"\xff" * len(whole), b"[]"):
@@ -260,6 +266,7 @@ def test_a_state_of_training_that_is_cut_is_told(saved: Path) -> None:
 
 def test_weights_that_do_not_fit_are_named(saved: Path) -> None:
     path = saved / "model.safetensors"
+    (saved / SUMS).unlink()
     weights = load_file(path)
     first, second, *_ = sorted(weights)
     damages = {
@@ -274,3 +281,55 @@ def test_weights_that_do_not_fit_are_named(saved: Path) -> None:
     save_file({}, path)
     with pytest.raises(CheckpointError, match=r"and \d+ more"):
         load_checkpoint(saved)
+
+
+def with_state(folder: Path) -> list[Path]:
+    """The files of a checkpoint that holds a state of training."""
+    save_checkpoint(folder, checkpoint(), TrainingState({"a": torch.ones(3)}, {"b": 1}))
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_sums_are_those_of_every_file(saved: Path) -> None:
+    files = with_state(saved)
+    told = dict(line.split("  ")[::-1] for line in (saved / SUMS).read_text().splitlines())
+    assert told.keys() == {str(path.relative_to(saved)) for path in files} - {SUMS}
+    assert "training/state.safetensors" in told
+    for name, found in told.items():
+        assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == found
+
+
+def test_one_bit_that_fell_over_in_any_file_is_told(saved: Path) -> None:
+    for path in with_state(saved):
+        whole = path.read_bytes()
+        for place in (0, len(whole) // 2, len(whole) - 1):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(CheckpointError) as caught:
+                load_training_state(saved)
+            if path.name not in ("config.json", SUMS):  # which are read first, or name another file
+                assert caught.value.where == str(path)
+                assert "not as it was written" in caught.value.what
+            if path.parent == saved:
+                with pytest.raises(CheckpointError):
+                    load_checkpoint(saved)
+            else:
+                load_checkpoint(saved)  # which does not read it
+        path.write_bytes(whole)
+    load_training_state(saved)
+
+
+def test_a_list_of_sums_that_is_cut_is_told(saved: Path) -> None:
+    path = saved / SUMS
+    whole = path.read_text()
+    for size in (0, 30, len(whole) - 1):
+        path.write_text(whole[:size])
+        with pytest.raises(CheckpointError, match=f"{SUMS}: the file is no list"):
+            load_checkpoint(saved)
+    path.write_text(f"{'0' * 64}  none\n")
+    with pytest.raises(CheckpointError, match="none: the file cannot be read"):
+        load_checkpoint(saved)
+
+
+def test_a_checkpoint_without_its_state_of_training_translates(saved: Path) -> None:
+    with_state(saved)
+    shutil.rmtree(saved / "training")
+    assert load_checkpoint(saved).step == 500

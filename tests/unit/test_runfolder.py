@@ -78,7 +78,13 @@ def test_a_link_that_cannot_be_set_is_told(run: RunFolder) -> None:
         run.set_best(step(run, 1))
 
 
-def test_pruning_keeps_what_is_asked_for_and_last_and_best(run: RunFolder) -> None:
+@pytest.mark.parametrize("relative", [False, True])
+def test_pruning_keeps_the_last_two_and_the_best(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, relative: bool
+) -> None:
+    if relative:
+        monkeypatch.chdir(run.path.parent)
+        run = RunFolder(Path(run.path.name))
     steps = [step(run, number) for number in range(1, 7)]
     run.set_best(steps[1])
     run.set_last(steps[5])
@@ -88,7 +94,18 @@ def test_pruning_keeps_what_is_asked_for_and_last_and_best(run: RunFolder) -> No
     own = run.checkpoints / "step-000001-the-good-one"
     own.mkdir()
     run.prune()
-    assert set(run.checkpoints.iterdir()) == {steps[1], steps[5], own}
+    assert set(run.checkpoints.iterdir()) == {steps[1], steps[4], steps[5], own}
+
+
+def test_checkpoints_after_the_last_stay_until_they_are_reached_again(run: RunFolder) -> None:
+    steps = [step(run, number) for number in range(1, 7)]
+    run.set_best(steps[0])
+    run.set_last(steps[3])  # from which the run was taken up
+    run.prune()
+    assert run.steps == [steps[0], *steps[2:]]
+    run.set_last(steps[5])
+    run.prune()
+    assert run.steps == [steps[0], *steps[4:]]
 
 
 def test_pruning_that_fails_is_told(run: RunFolder) -> None:
@@ -98,7 +115,8 @@ def test_pruning_that_fails_is_told(run: RunFolder) -> None:
 
 
 def test_what_is_half_deleted_is_not_taken_for_a_checkpoint(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    step(run, 1)
+    for number in (1, 2, 3):
+        run.set_last(step(run, number))
 
     def stop(path: Path) -> None:
         (path / "config.json").unlink()
@@ -110,7 +128,7 @@ def test_what_is_half_deleted_is_not_taken_for_a_checkpoint(run: RunFolder, monk
     assert not run.checkpoint(1).exists()
     monkeypatch.undo()
     run.prune()
-    assert not list(run.checkpoints.iterdir())
+    assert sorted(run.checkpoints.iterdir()) == [run.checkpoint(2), run.checkpoint(3)]
 
 
 def test_a_checkpoint_moved_away_by_a_killed_replacement_comes_back(run: RunFolder) -> None:

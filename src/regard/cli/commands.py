@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ from regard.compare import compare as compare_systems
 from regard.config import DataConfig, RunConfig, StartConfig
 from regard.demo import run_demo
 from regard.devices import choose_device
+from regard.dryrun import dry_run
 from regard.errors import ConfigError, DataError
 from regard.evaluation.quality import measure
 from regard.run import Result
@@ -85,34 +87,65 @@ def start(run: Path | None, new_tokens: int | None) -> StartConfig | None:
     return None
 
 
+def resume(run: Path, overrides: Sequence[str], *, alone: bool) -> None:
+    """See regard.run.resume."""
+    if not alone:
+        raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it than --set")
+    console = _console()
+    _together(lambda: (run, lambda: runs.resume(run, overrides, console=console)), console)
+
+
 def train(
     recipe: Path | None,
     files: dict[str, str],
     *,
     out: Path | None,
-    resume: Path | None,
     start: StartConfig | None,
     overrides: Sequence[str],
 ) -> None:
-    """See regard.run.train and regard.run.resume."""
+    """See regard.run.train."""
     console = _console()
 
     def asked() -> tuple[Path, Callable[[], Result]]:
-        if resume is not None:
-            if recipe is not None or files or out is not None or start is not None or overrides:
-                raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it")
-            return resume, lambda: runs.resume(resume, console=console)
-        if recipe is not None:
-            data = [f"data.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in files.items()]
-            begun = {} if start is None else start.model_dump(exclude_unset=True)
-            data += [f"start.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in begun.items()]
-            config = runs.read_recipe(recipe, [*data, *overrides])
-            folder = out or Path("runs") / recipe.stem
-        else:
-            config = _own_files(files, start, overrides, console)
-            folder = out or runs.default_folder(config)
+        config, folder = _wanted(recipe, files, out, start, overrides, console)
         return folder, lambda: runs.train(config, folder, console=console)
 
+    _together(asked, console)
+
+
+def rehearse(
+    recipe: Path | None,
+    files: dict[str, str],
+    *,
+    out: Path | None,
+    start: StartConfig | None,
+    overrides: Sequence[str],
+) -> None:
+    """See regard.dryrun."""
+    console = _console()
+    dry_run(*_wanted(recipe, files, out, start, overrides, console), console)
+
+
+def _wanted(
+    recipe: Path | None,
+    files: dict[str, str],
+    out: Path | None,
+    start: StartConfig | None,
+    overrides: Sequence[str],
+    console: Console,
+) -> tuple[RunConfig, Path]:
+    """The recipe to train by, and the run's folder."""
+    if recipe is None:
+        config = _own_files(files, start, overrides, console)
+        return config, out or runs.default_folder(config)
+    data = [f"data.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in files.items()]
+    begun = {} if start is None else start.model_dump(exclude_unset=True)
+    data += [f"start.{name}={json.dumps(value, ensure_ascii=False)}" for name, value in begun.items()]
+    return runs.read_recipe(recipe, [*data, *overrides]), out or Path("runs") / recipe.stem
+
+
+def _together(asked: Callable[[], tuple[Path, Callable[[], Result]]], console: Console) -> None:
+    """A run's folder and the work on it, in each of the processes that there are; the first one tells of it."""
     with joined() as here:
         console.quiet = not here.first
         result = _until_done(*here.in_turn(asked), console)
@@ -120,6 +153,7 @@ def train(
 
 
 def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> Result:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until there is something to save
     try:
         return work()
     except KeyboardInterrupt:
@@ -127,6 +161,8 @@ def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> R
         if RunFolder(folder).recipe.is_file():
             _tell_how_to_go_on(folder, console)
         raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:

@@ -44,13 +44,16 @@ def train(
     source_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
     target_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/ and a name.")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a run, or from one of its checkpoints.")
+    ] = None,
     from_: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="Begin with this run's weights and vocabulary.")
     ] = None,
     extend_vocabulary: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="With --from: at most N new tokens, of the new text.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Try it once, say what it takes, leave nothing behind.")] = False,
     overrides: Overrides = None,
 ) -> None:
     """Train from a recipe, from two files, from another run, or on from where a run stopped."""
@@ -66,7 +69,13 @@ def train(
     from regard.cli import commands
 
     start = commands.start(from_, extend_vocabulary)
-    commands.train(recipe, given, out=out, resume=resume, start=start, overrides=overrides or [])
+    if resume is not None:
+        alone = recipe is None and not given and out is None and start is None and not dry_run
+        commands.resume(resume, overrides or [], alone=alone)
+    elif dry_run:
+        commands.rehearse(recipe, given, out=out, start=start, overrides=overrides or [])
+    else:
+        commands.train(recipe, given, out=out, start=start, overrides=overrides or [])
 
 
 @app.command()

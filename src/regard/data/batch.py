@@ -26,6 +26,7 @@ class Batch:
     target_out: (B, T) each ends with EOS; what it has to say at the same positions.
     source_tokens, target_tokens: real positions, EOS among them, of source and target_out.
     together: target tokens of the batch whose rows these are, with what other processes have of it.
+    lines: where in the corpus each pair stood, where that is known.
     """
 
     source: Tensor
@@ -34,6 +35,7 @@ class Batch:
     source_tokens: int
     target_tokens: int
     together: int
+    lines: tuple[int, ...] = ()
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
@@ -44,6 +46,26 @@ class Batch:
             self.source_tokens,
             self.target_tokens,
             self.together,
+            self.lines,
+        )
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The first rows and the others, each no wider than it has to be; of a batch of two or more."""
+        middle = len(self.source) // 2
+        return self._rows(slice(middle)), self._rows(slice(middle, None))
+
+    def _rows(self, rows: slice) -> Batch:
+        source, target_out = self.source[rows], self.target_out[rows]
+        sources, targets = source.ne(PAD).sum(1), target_out.ne(PAD).sum(1)
+        width = int(targets.max())
+        return Batch(
+            source[:, : int(sources.max())],
+            self.target_in[rows, :width],
+            target_out[:, :width],
+            int(sources.sum()),
+            int(targets.sum()),
+            self.together,
+            self.lines[rows],
         )
 
 
@@ -64,7 +86,8 @@ def batch_of(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
 
 def make_batch(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
     """The pairs of a store with these indices, in that order."""
-    return batch_of([(store.source(int(index)), store.target(int(index))) for index in indices])
+    batch = batch_of([(store.source(int(index)), store.target(int(index))) for index in indices])
+    return replace(batch, lines=tuple(line for index in indices if (line := store.line(int(index))) is not None))
 
 
 def make_share(store: PairStore, indices: NDArray[np.int64], rank: int, size: int) -> Batch:

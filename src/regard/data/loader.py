@@ -50,7 +50,8 @@ class Loader:
         self._store = store
         self._seed = seed
         self._share = rank, size
-        self._longest = np.maximum(store.source_lengths, store.target_lengths) + 1
+        self._lengths = store.source_lengths, store.target_lengths
+        self._longest = np.maximum(*self._lengths) + 1
         self._cuts = _cuts(np.sort(self._longest), tokens_per_batch)
         if not 0 <= position.batch < self.batches_per_epoch:
             raise DataError(
@@ -80,6 +81,15 @@ class Loader:
                 over = place + 1 == len(turns)
                 self._position = Position(epoch + 1, 0) if over else Position(epoch, place + 1)
                 yield batch
+
+    def largest(self) -> list[Batch]:
+        """Of the epoch's batches the one with the most places, padding too, and the one with the longest row."""
+        order, _ = self._plan(self._position.epoch)
+        begins = self._cuts[:-1]
+        widths = [np.maximum.reduceat(lengths[order], begins) + 1 for lengths in self._lengths]
+        places = np.diff(self._cuts) * (widths[0] + widths[1])
+        chosen = dict.fromkeys((int(places.argmax()), len(begins) - 1))
+        return [make_share(self._store, order[self._cuts[one] : self._cuts[one + 1]], *self._share) for one in chosen]
 
     def _plan(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The pairs in the order in which they are cut into batches, and the batches' turns.

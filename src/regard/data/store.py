@@ -1,8 +1,9 @@
 """A corpus of pairs as memory-mapped arrays of token ids, written once and read from the disk.
 
-A store `train` is five files: `train.source.npy` and `train.target.npy` hold the ids of all
+A store `train` is six files: `train.source.npy` and `train.target.npy` hold the ids of all
 sequences end to end, `train.source.offsets.npy` and `train.target.offsets.npy` where each one
-begins (one number more than there are pairs), and `train.json` the count and the fingerprint.
+begins (one number more than there are pairs), `train.lines.npy` on which line of its corpus each
+pair stood (stores of earlier versions lack it), and `train.json` the count and the fingerprint.
 The JSON is written last: without it there is no store.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from array import array
 from collections.abc import Iterable, Sequence
@@ -23,12 +25,16 @@ from numpy.typing import NDArray
 from regard.errors import DataError
 
 FORMAT = 1
-SUFFIXES = ("source.npy", "source.offsets.npy", "target.npy", "target.offsets.npy", "json")  # the last one counts
+SUFFIXES = (  # the last one counts
+    *("source.npy", "source.offsets.npy", "target.npy", "target.offsets.npy"),
+    *("lines.npy", "json"),
+)
 CHUNK = 1 << 20  # numbers held in memory while writing
 REBUILD = "delete the store's files and prepare the corpus again"
 
 Ids = NDArray[np.integer[Any]]
 Lengths = NDArray[np.int64]
+Stored = tuple[Sequence[int], Sequence[int]] | tuple[Sequence[int], Sequence[int], int]
 
 
 class PairStore:
@@ -38,9 +44,10 @@ class PairStore:
     fingerprint: a SHA-256 over the contents, the same wherever the same pairs are stored.
     """
 
-    def __init__(self, source: _Side, target: _Side, fingerprint: str) -> None:
+    def __init__(self, source: _Side, target: _Side, lines: Ids | None, fingerprint: str) -> None:
         self._source = source
         self._target = target
+        self._lines = lines
         self.source_lengths: Lengths = np.diff(source.offsets)
         self.target_lengths: Lengths = np.diff(target.offsets)
         self.fingerprint = fingerprint
@@ -56,14 +63,21 @@ class PairStore:
         """The ids of a target, a view of the file."""
         return self._target[index]
 
+    def line(self, index: int) -> int | None:
+        """The line of the corpus (from 1) on which a pair stood; None where an earlier version stored it."""
+        return None if self._lines is None else int(self._lines[index])
+
     @classmethod
-    def write(cls, folder: Path, name: str, pairs: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Self:
+    def write(cls, folder: Path, name: str, pairs: Iterable[Stored]) -> Self:
         """Store pairs in `folder`, in bounded memory; a store of that name is replaced.
 
+        A pair is source ids, target ids and its line, which without one is its place among them.
         Raises DataError if the disk does not take it.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob(f".{name}-*"):  # by a process that was killed
+                shutil.rmtree(left)
             with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
                 _write(pairs, Path(scratch))
                 (folder / f"{name}.json").unlink(missing_ok=True)
@@ -90,9 +104,8 @@ class PairStore:
             raise DataError(f"the store's header cannot be read: {error!r}", where=path, fix=REBUILD) from None
         if known != FORMAT:
             raise DataError(f"the store is of format {known}, not {FORMAT}", where=path, fix=REBUILD)
-        return cls(
-            _Side.open(folder, f"{name}.source", pairs), _Side.open(folder, f"{name}.target", pairs), fingerprint
-        )
+        source, target = _Side.open(folder, f"{name}.source", pairs), _Side.open(folder, f"{name}.target", pairs)
+        return cls(source, target, _lines(folder / f"{name}.lines.npy", pairs), fingerprint)
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,15 @@ class _Side:
         return cls(tokens, offsets)
 
 
+def _lines(path: Path, pairs: int) -> Ids | None:
+    if not path.exists():
+        return None
+    lines = _map(path, np.uint16, np.int32)
+    if len(lines) != pairs:
+        raise DataError("the lines do not go with the pairs beside them", where=path, fix=REBUILD)
+    return lines
+
+
 def _map(path: Path, *dtypes: type[np.integer[Any]]) -> NDArray[Any]:
     try:
         mapped = np.lib.format.open_memmap(path, mode="r")
@@ -125,13 +147,15 @@ def _map(path: Path, *dtypes: type[np.integer[Any]]) -> NDArray[Any]:
     return np.asarray(mapped)
 
 
-def _write(pairs: Iterable[tuple[Sequence[int], Sequence[int]]], folder: Path) -> None:
+def _write(pairs: Iterable[Stored], folder: Path) -> None:
     count = 0
-    with _SideWriter(folder, "source") as source, _SideWriter(folder, "target") as target:
-        for source_ids, target_ids in pairs:
+    lines = _Stream(folder / "lines.npy", "i")
+    with lines.file, _SideWriter(folder, "source") as source, _SideWriter(folder, "target") as target:
+        for count, (source_ids, target_ids, *line) in enumerate(pairs, start=1):
             source.add(source_ids)
             target.add(target_ids)
-            count += 1
+            lines.extend(line or [count])
+        lines.finish()
         digests = [stream.finish() for side in (source, target) for stream in (side.tokens, side.offsets)]
     fingerprint = hashlib.sha256("".join(digests).encode()).hexdigest()
     header = {"format": FORMAT, "pairs": count, "fingerprint": fingerprint}

@@ -55,6 +55,10 @@ class ConsoleReporter:
         mark = "  (best so far)" if best else ""
         self._console.print(f"step {step:,}: dev {shown}{mark}", highlight=False, soft_wrap=True)
 
+    def on_notice(self, step: int, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def close(self) -> None:
         """Take the live line away."""
         if self._bar is not None:

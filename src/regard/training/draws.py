@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from regard.training.chance import KINDS, random_state, set_random_state
 from regard.training.processes import Processes
 
 
@@ -20,10 +21,7 @@ def draw_apart(seed: int, step: int, processes: Processes) -> None:
 
 def states(device: torch.device, processes: Processes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Every process's generators by name, the first one's without a number, and how many processes there are."""
-    own = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        own["cuda"] = torch.cuda.get_rng_state(device)
-    everyone = processes.gather(own)
+    everyone = processes.gather(random_state(device))
     named = {
         name if rank == 0 else f"{rank}/{name}": state
         for rank, each in enumerate(everyone)
@@ -40,6 +38,4 @@ def restore(
         draw_apart(seed, values["step"], processes)
         return
     own = "" if processes.first else f"{processes.rank}/"
-    torch.set_rng_state(tensors[f"{own}cpu"].cpu())
-    if device.type == "cuda" and f"{own}cuda" in tensors:
-        torch.cuda.set_rng_state(tensors[f"{own}cuda"].cpu(), device)
+    set_random_state({kind: tensors[own + kind] for kind in KINDS if own + kind in tensors}, device)

@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from regard.errors import CheckpointError
+
 EVERY = 20  # steps between two lines of a log
+MAKE_ROOM = "the last checkpoint is whole: make room on the disk, then go on with `regard train --resume`"
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,15 @@ class Reporter(Protocol):
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
         """After a checkpoint with its dev scores."""
 
+    def on_notice(self, step: int, text: str) -> None:
+        """What a person should know: a batch that did not fit, a gradient that is no number."""
+
     def close(self) -> None:
         """When training is over."""
 
 
 class JsonLines:
-    """`log.jsonl`: an object a line, of kind "step" or "checkpoint"; lines after `resumed_at` are taken back."""
+    """`log.jsonl`: an object a line, of a step, a checkpoint or a notice; those after `resumed_at` are taken back."""
 
     def __init__(self, path: Path, resumed_at: int = 0) -> None:
         if path.exists():
@@ -55,8 +61,17 @@ class JsonLines:
         """Each checkpoint."""
         self._write({"kind": "checkpoint", "step": step, "best": best, **scores})
 
+    def on_notice(self, step: int, text: str) -> None:
+        """Each."""
+        self._write({"kind": "notice", "step": step, "text": text})
+
     def _write(self, entry: dict[str, Any]) -> None:
-        self._file.write(json.dumps(entry) + "\n")
+        try:
+            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise CheckpointError(
+                f"the log cannot be written: {error.strerror}", where=self._file.name, fix=MAKE_ROOM
+            ) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -96,6 +111,10 @@ class TensorBoard:
         """Each checkpoint."""
         for name, value in scores.items():
             self._writer.add_scalar(f"dev/{name}", value, step)
+
+    def on_notice(self, step: int, text: str) -> None:
+        """As text."""
+        self._writer.add_text("notice", text, step)
 
     def close(self) -> None:
         """Flush and close."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +15,9 @@ from torch import Tensor
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch
+from regard.training.chance import random_state, set_random_state
 from regard.training.loss import Objective
+from regard.training.memory import Fitting, Tried, Waits, most_memory
 from regard.training.optimizer import Optimizers
 from regard.training.parallel import spread, summing, whole
 from regard.training.processes import ALONE, Processes
@@ -25,11 +29,13 @@ class Stepped:
 
     loss: in nats a target token, smoothed.
     tokens: real target positions, of all processes.
+    norm: of the gradient, before it is clipped.
     sound: False where loss or gradient was no number; the weights are as they were then.
     """
 
     loss: float
     tokens: int
+    norm: float
     sound: bool
 
 
@@ -38,9 +44,16 @@ class Stepper:
 
     model: its weights may be in parts (see regard.training.parallel).
     judged: where to put weights that are to be judged and kept; `model` itself unless that is in parts.
+    tell: is told of batches that had to be divided.
     """
 
-    def __init__(self, model: Seq2Seq, config: TrainConfig, processes: Processes = ALONE) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        config: TrainConfig,
+        processes: Processes = ALONE,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.model = model
         self.config = config
         self.processes = processes
@@ -49,24 +62,43 @@ class Stepper:
         self.judged = copy.deepcopy(model) if in_parts else model
         self.objective = spread(Objective(model, config.label_smoothing), config.parallel, processes)
         self.optimizers = Optimizers(model, config)
+        self.fitting = Fitting(self.device, model.zero_grad, tell)
+        self._waits: Waits = "none" if processes.size == 1 else "all" if in_parts else "last"
 
     def step(self, batches: Sequence[Batch], rate: float) -> Stepped:
         """One change by the mean gradient over all target positions, at `rate` times the peak learning rate."""
         self.model.train()
         tokens = sum(batch.together for batch in batches)
-        self.model.zero_grad()
         scale = self.processes.size / tokens  # the mean over processes is taken of their gradients
-        parts = [self._backward(batch, scale, last=batch is batches[-1]) for batch in batches]
-        (loss,) = self.processes.sum(sum(parts))
+        mine = self.fitting.backward(batches, partial(self._backward, scale=scale), self._waits)
+        (loss,) = self.processes.sum(mine)
         limit = self.config.clip_norm or math.inf
-        norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
-        sound = math.isfinite(loss) and not self.processes.any(not bool(torch.isfinite(norm)))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)))
+        sound = math.isfinite(loss) and not self.processes.any(not math.isfinite(norm))
         if sound:
             self.optimizers.step(rate)
-        return Stepped(loss / tokens, tokens, sound)
+        return Stepped(loss / tokens, tokens, norm, sound)
 
-    def _backward(self, batch: Batch, scale: float, *, last: bool) -> float:
-        batch = batch.to(self.device)
+    def try_out(self, batches: Sequence[Batch]) -> list[Tried]:
+        """Forward and backward of each batch, which change nothing: what does not fit is found out, and divided."""
+        self.model.train()
+        waits: Waits = "all" if self._waits == "all" else "none"
+        random, tried = random_state(self.device), []
+        kept = [torch.empty_like(weight) for weight in self.model.parameters() for _ in self._moments()]
+        for batch in batches:
+            began = time.monotonic()
+            self.fitting.backward([batch], partial(self._backward, scale=1 / batch.together), waits)
+            tried.append(Tried(batch, time.monotonic() - began, most_memory(self.device)))
+        del kept
+        self.model.zero_grad()
+        set_random_state(random, self.device)
+        return tried
+
+    def _moments(self) -> range:
+        """What the optimizer will keep of each weight from its first step on; nothing where it does already."""
+        return range(0 if self.optimizers.tensors() else 2)
+
+    def _backward(self, batch: Batch, last: bool, scale: float) -> float:
         with summing(self.objective, last=last):
             loss: Tensor = self.objective(batch.source, batch.target_in, batch.target_out)
             (loss * scale).backward()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from types import FrameType
 from typing import Literal
 
@@ -22,17 +22,19 @@ from regard.data.batch import Batch
 from regard.data.loader import Loader
 from regard.errors import TrainingError
 from regard.training.average import Weights, average_of, set_weights, under, weights_of
+from regard.training.chance import random_state, set_random_state
 from regard.training.draws import draw_apart, restore, states
+from regard.training.health import Health
 from regard.training.log import Progress, Reporter
+from regard.training.memory import enough_memory
 from regard.training.processes import ALONE, Processes
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
-from regard.training.step import Stepper
+from regard.training.step import Stepped, Stepper
 
 Scores = Mapping[str, float]
 End = Literal["steps", "minutes", "patience", "interrupted"]
 
-BAD_STEPS = 20  # gradients that are no numbers, one after another, before training gives up
 SMOOTHING = 0.95  # of the loss and the speed that are shown
 
 
@@ -56,7 +58,10 @@ class _Past:
     seconds: float = 0.0
     best: float | None = None
     since_best: int = 0
-    bad_steps: int = 0
+
+
+class _Stop(BaseException):
+    """Raised into a validation, which need not be ended where training is to stop."""
 
 
 class Trainer:
@@ -86,38 +91,46 @@ class Trainer:
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
         self.processes = processes
-        self.stepper = Stepper(model, config, processes)
+        self.stepper = Stepper(model, config, processes, self._tell)
         self.average = average_of(model, config)
         self.past = _Past()
+        self.health = Health()
         self._asked_to_stop = False
+        self._judging = False
         if processes.size > 1:
             draw_apart(config.seed, 0, processes)
         self._shown = _Shown()
 
     def run(self) -> End:
-        """Train to the end; Ctrl-C or SIGTERM saves a checkpoint and ends it early. Raises TrainingError."""
+        """Train to the end; Ctrl-C or SIGTERM saves a checkpoint and ends it early. Raises TrainingError.
+
+        A validation that is going on then is given up, and made good first thing when the run is resumed.
+        """
         keep_freed_memory()
         batches = iter(self.loader)
         resumed_seconds, began = self.past.seconds, time.monotonic()
         with self._signals():
-            while True:
-                end = self._end()
-                if end is not None:
-                    break
-                self._step(batches)
-                self.past.seconds = resumed_seconds + time.monotonic() - began
-                self._report()
-                if self.past.step % self.config.checkpoint_every == 0:
+            while (end := self.end()) is None:
+                if not self._due():
+                    self._step(batches)
+                    self.past.seconds = resumed_seconds + time.monotonic() - began
+                    self._report()
+                if self._due():
                     self._checkpoint()
                     self.past.seconds = resumed_seconds + time.monotonic() - began
-            if self.past.step != self.past.judged:
-                if end == "interrupted":
-                    self._save_as_is()
-                else:
-                    self._checkpoint()
+            if end != "interrupted" and self.past.step != self.past.judged and not self._checkpoint():
+                end = "interrupted"
+            if end == "interrupted" and self.past.step != self.past.judged:
+                self._save_as_is()
         return end
 
-    def _end(self) -> End | None:
+    def _due(self) -> bool:
+        """Whether a checkpoint is."""
+        past = self.past
+        return past.step > 0 and past.step % self.config.checkpoint_every == 0 and past.step != past.judged
+
+    def end(self) -> End | None:
+        """Why training is over, where it is."""
         config, past = self.config, self.past
         stop, past.seconds = self.processes.sum(self._asked_to_stop, past.seconds if self.processes.first else 0.0)
         if stop:
@@ -139,29 +152,47 @@ class Trainer:
     def _step(self, batches: Iterator[Batch]) -> None:
         began = time.monotonic()
         rate = rate_factor(self.config, self.past.step + 1, self._progress())
-        done = self.stepper.step([next(batches) for _ in range(self.config.accumulate)], rate)
+        taken = [next(batches) for _ in range(self.config.accumulate)]
+        done = self.stepper.step(taken, rate)
         if done.sound:
             self.average.after_step()
-        self._count(sound=done.sound)
+        at = f"step {self.past.step + 1:,}, at a learning rate of {rate * self.config.learning_rate:.3g}"
+        try:
+            self._note(done, taken, at)
+        except TrainingError as error:
+            raise self.processes.told_once(error) from None
         self.past.step += 1
         speed = done.tokens / (time.monotonic() - began)
         self._shown.add(done.loss, speed, rate * self.config.learning_rate)
 
-    def _count(self, *, sound: bool) -> None:
-        self.past.bad_steps = 0 if sound else self.past.bad_steps + 1
-        if self.past.bad_steps >= BAD_STEPS:
-            error = TrainingError(
-                f"the loss or its gradient was no number in the {BAD_STEPS} steps up to {self.past.step + 1}",
-                fix="lower train.learning_rate or raise train.warmup_steps, and resume from the last checkpoint",
-            )
-            raise self.processes.told_once(error)
+    def _note(self, done: Stepped, taken: Sequence[Batch], at: str) -> None:
+        if done.sound:
+            warm = self.past.step >= self.config.warmup_steps
+            self.health.note_sound(done.loss, self.model.decoder.vocabulary, warm=warm, at=at)
+        elif told := self.health.note_unsound(done.loss, done.norm, taken, at=at):
+            self._tell(told)
 
-    def _checkpoint(self) -> None:
-        """Average, judge, keep."""
+    def _tell(self, text: str) -> None:
+        for reporter in self.reporters:
+            reporter.on_notice(self.past.step, text)
+
+    def _checkpoint(self) -> bool:
+        """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then."""
         raw = weights_of(self.model)
+        judged = self._judged(self.average.mean(raw))
+        try:
+            scores = self._judge(judged)
+        except TrainingError:
+            if self.processes.size == 1:  # others would be waited for
+                set_weights(self.model, raw)
+                self._save_as_is()
+            raise
+        if scores is None:
+            set_weights(judged, raw)
+            return False
+        scores = self.processes.from_first(scores)
         self.average.add(raw)
         self.past.judged = self.past.step
-        scores = self.processes.from_first(self.validate(self._judged(self.average.mean())))
         value = scores[self.config.metric]
         ordered = -value if self.config.metric == "loss" else value
         best = not math.isnan(ordered) and (self.past.best is None or ordered > self.past.best)
@@ -172,6 +203,25 @@ class Trainer:
         for reporter in self.reporters:  # first: what is logged too early is taken back at a resume
             reporter.on_checkpoint(self.past.step, scores, best)
         self._keep(scores, best, raw)
+        return True
+
+    def _judge(self, model: Seq2Seq) -> Scores | None:
+        """What validation finds of a model; None where a signal came before its end.
+
+        Raises TrainingError where it does not fit in memory.
+        """
+        random = random_state(self.device)
+        try:
+            self._judging = True
+            try:
+                with enough_memory(f"for the validation at step {self.past.step:,}, before which all was saved"):
+                    return self.validate(model)
+            finally:
+                self._judging = False
+        except _Stop:
+            return None
+        finally:
+            set_random_state(random, self.device)
 
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
@@ -206,7 +256,7 @@ class Trainer:
             "seconds": past.seconds,
             "best": past.best,
             "since_best": past.since_best,
-            "bad_steps": past.bad_steps,
+            **asdict(self.health),
             **average,
             **drawers,
             "epoch": position.epoch,
@@ -222,7 +272,8 @@ class Trainer:
         self.average.load(under("window/", state.tensors), values, weights_of(self.model))
         self.past.step, self.past.judged, self.past.seconds = values["step"], values["judged"], values["seconds"]
         self.past.best, self.past.since_best = values["best"], values["since_best"]
-        self.past.bad_steps = values["bad_steps"]
+        remembered = {field.name: values[field.name] for field in fields(Health) if field.name in values}
+        self.health = Health(**remembered)  # earlier versions saved less of it
         restore(under("random/", state.tensors), values, self.config.seed, self.device, self.processes)
 
     def _report(self) -> None:
@@ -253,6 +304,9 @@ class Trainer:
             self._asked_to_stop = True
             if not self.processes.job:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+            if self._judging and self.processes.size == 1:  # not where others judge along
+                self._judging = False
+                raise _Stop
 
         try:
             before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

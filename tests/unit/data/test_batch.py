@@ -42,3 +42,22 @@ def test_pad_adds_only_what_it_is_told_to() -> None:
     assert pad([[5], []], last=EOS).tolist() == [[5, EOS], [EOS, PAD]]
     assert pad([[5], []], first=9).tolist() == [[9, 5], [9, PAD]]
     assert pad([]).shape == (0, 0)
+
+
+def test_halves_are_the_batch_and_no_wider_than_they_have_to_be() -> None:
+    pairs = [([10], [20, 21]), ([11, 12, 13], [22]), ([14], [23])]
+    first, second = batch_of(pairs).halves()
+    for half, part in ((first, pairs[:1]), (second, pairs[1:])):
+        expected = batch_of(part)
+        for name in ("source", "target_in", "target_out"):
+            assert getattr(half, name).tolist() == getattr(expected, name).tolist()
+        assert (half.source_tokens, half.target_tokens) == (expected.source_tokens, expected.target_tokens)
+
+
+def test_a_batch_knows_its_lines(tmp_path: Path) -> None:
+    store = PairStore.write(tmp_path, "train", [(*pair, line) for pair, line in zip(PAIRS, (7, 3), strict=True)])
+    batch = make_batch(store, [1, 0, 1])
+    assert batch.lines == batch.to("cpu").lines == (3, 7, 3)
+    assert [half.lines for half in batch.halves()] == [(3,), (7, 3)]
+    (tmp_path / "train.lines.npy").unlink()
+    assert make_batch(PairStore.open(tmp_path, "train"), [1]).lines == ()

@@ -146,3 +146,15 @@ def test_little_of_multi30k_is_padding() -> None:
         tokens["source"] += batch.source_tokens
         tokens["target"] += batch.target_tokens
     assert all(tokens[side] / places[side] > 0.94 for side in places)
+
+
+def test_the_largest_batches_are_those_with_most_places_and_with_the_longest_row() -> None:
+    loader = Loader(store_of([(40, 2), (1, 1), *[(9, 9)] * 30, *[(19, 3)] * 12]), 100, seed=1)
+    before = loader.position
+    most, longest = loader.largest()
+    assert loader.position == before
+    batches = list(islice(loader, loader.batches_per_epoch))
+    places = [batch.source.numel() + batch.target_out.numel() for batch in batches]
+    assert most.source.numel() + most.target_out.numel() == max(places)
+    assert (longest.source.shape, longest.lines) == ((1, 41), (1,))
+    assert len(Loader(store_of([(5, 5)]), 100, seed=1).largest()) == 1

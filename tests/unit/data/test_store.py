@@ -104,7 +104,7 @@ def test_a_missing_store_is_told(tmp_path: Path) -> None:
         PairStore.open(tmp_path, "train")
 
 
-@pytest.mark.parametrize("suffix", ["source.npy", "source.offsets.npy", "target.npy", "target.offsets.npy", "json"])
+@pytest.mark.parametrize("suffix", store_module.SUFFIXES)
 def test_any_truncation_is_told(tmp_path: Path, suffix: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     path = tmp_path / f"train.{suffix}"
@@ -114,8 +114,29 @@ def test_any_truncation_is_told(tmp_path: Path, suffix: str) -> None:
         with pytest.raises(DataError):
             PairStore.open(tmp_path, "train")
     path.unlink()
+    if suffix == "lines.npy":  # a store of an earlier version
+        assert PairStore.open(tmp_path, "train").line(2) is None
+        return
     with pytest.raises(DataError, match=suffix):
         PairStore.open(tmp_path, "train")
+
+
+def test_each_pair_has_its_line_or_its_place(tmp_path: Path) -> None:
+    store = PairStore.write(
+        tmp_path, "train", [(*pair, line) for pair, line in zip(PAIRS, (2, 70_000, 9), strict=True)]
+    )
+    assert [store.line(index) for index in range(3)] == [2, 70_000, 9]
+    assert contents(store) == PAIRS
+    plain = PairStore.write(tmp_path, "plain", PAIRS)
+    assert [plain.line(index) for index in range(3)] == [1, 2, 3]
+    assert plain.fingerprint == store.fingerprint
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".train-x").mkdir()
+    (tmp_path / ".train-x" / "source.raw").touch()
+    PairStore.write(tmp_path, "train", PAIRS)
+    assert not list(tmp_path.glob(".train-*"))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +148,7 @@ def test_any_truncation_is_told(tmp_path: Path, suffix: str) -> None:
         ("source.offsets.npy", np.array([0, 3, 2, 4])),
         ("source.offsets.npy", np.array([1, 3, 3, 4])),
         ("source.offsets.npy", np.array([0, 3, 4])),
+        ("lines.npy", np.array([1, 2], np.uint16)),
     ],
 )
 def test_arrays_that_are_no_store_are_told(tmp_path: Path, suffix: str, array: np.ndarray) -> None:

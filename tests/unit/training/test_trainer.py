@@ -13,7 +13,8 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Position
 from regard.errors import TrainingError
-from regard.training.trainer import BAD_STEPS, Trainer
+from regard.training.health import BAD_STEPS
+from regard.training.trainer import Trainer
 
 
 class Fixed:
@@ -173,12 +174,16 @@ def poison(run: Trainer, monkeypatch: pytest.MonkeyPatch, bad: range) -> list[bo
 
 
 def test_a_gradient_that_is_no_number_is_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    run, _ = trainer(settings())
+    run, seen = trainer(settings())
     moved = poison(run, monkeypatch, range(3, 6))
     assert run.run() == "steps"
     assert moved == [True, True, False, False, False, True, True, True, True]
-    assert run.past.bad_steps == 0
+    assert run.health.bad_steps == 0
     assert all(parameter.isfinite().all() for parameter in run.model.parameters())
+    ((step, told),) = seen.notices
+    assert step == 2
+    for part in ("step 3", "learning rate of 0.00816", "the loss is nan", "norm of its gradient nan", "lines "):
+        assert part in told
 
 
 def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +193,7 @@ def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> 
     assert run.run() == "steps", "one less than too many is endured"
     run, _ = trainer(config)
     poison(run, monkeypatch, range(2, BAD_STEPS + 2))
-    with pytest.raises(TrainingError, match=f"up to {BAD_STEPS + 1}") as caught:
+    with pytest.raises(TrainingError, match=rf"step {BAD_STEPS + 1}(.|\n)*loss is nan") as caught:
         run.run()
     assert caught.value.fix is not None
     assert "learning_rate" in caught.value.fix

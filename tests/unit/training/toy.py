@@ -70,6 +70,7 @@ class Seen:
     saved: list[Saved] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     checkpoints: list[tuple[int, Mapping[str, float], bool]] = field(default_factory=list)
+    notices: list[tuple[int, str]] = field(default_factory=list)
 
     def raw(self, index: int) -> Weights:
         """The weights that training goes on from, at a save."""
@@ -81,6 +82,9 @@ class Seen:
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
         self.checkpoints.append((step, scores, best))
+
+    def on_notice(self, step: int, text: str) -> None:
+        self.notices.append((step, text))
 
     def close(self) -> None:
         pass
@@ -98,6 +102,9 @@ class Signaller:
             os.kill(os.getpid(), self.signal)
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
+        pass
+
+    def on_notice(self, step: int, text: str) -> None:
         pass
 
     def close(self) -> None:

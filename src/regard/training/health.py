@@ -1,0 +1,76 @@
+"""Whether training is well: gradients that are no numbers, and a loss that has run away."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from regard.data.batch import Batch
+from regard.errors import TrainingError
+from regard.training.memory import name_lines
+
+BAD_STEPS = 20  # gradients that are no numbers, one after another, before training gives up
+LOST_STEPS = 1000  # with a loss that has run away, one after another, before it does
+MARGIN = 1.0  # nats above a loss that are no cause for alarm
+SMOOTHING = 0.95
+FIX = "lower train.learning_rate or raise train.warmup_steps, and go on from a checkpoint before it: regard train "
+FIX += "--resume RUN/best --set train.learning_rate=..."
+
+
+@dataclass
+class Health:
+    """What is remembered of the losses; all of it is saved.
+
+    smooth: the running mean of the loss, in nats a target token.
+    lowest: the lowest that it was.
+    """
+
+    bad_steps: int = 0
+    lost_steps: int = 0
+    smooth: float | None = None
+    lowest: float | None = None
+
+    def note_sound(self, loss: float, vocabulary: int, *, warm: bool, at: str) -> None:
+        """A step whose loss is a number. Raises TrainingError where it has long been far above what it was.
+
+        Far is above `bound`. vocabulary: the size of the target's. warm: whether warm-up is over. at: the step.
+        """
+        self.bad_steps = 0
+        self.smooth = loss if self.smooth is None else SMOOTHING * self.smooth + (1 - SMOOTHING) * loss
+        self.lowest = self.smooth if self.lowest is None else min(self.lowest, self.smooth)
+        limit = bound(self.lowest, vocabulary)
+        self.lost_steps = self.lost_steps + 1 if warm and self.smooth > limit else 0
+        if self.lost_steps >= LOST_STEPS:
+            raise TrainingError(
+                f"the loss has run away: for {LOST_STEPS:,} steps its mean has been above {limit:.2f}; it is "
+                f"{self.smooth:.2f}, its lowest was {self.lowest:.2f}, and a guess among all tokens alike has "
+                f"{math.log(vocabulary):.2f}",
+                where=at,
+                fix=FIX,
+            )
+
+    def note_unsound(self, loss: float, norm: float, batches: Sequence[Batch], *, at: str) -> str | None:
+        """A step that changed nothing; what to tell of the first in a row. Raises TrainingError after BAD_STEPS."""
+        self.bad_steps += 1
+        seen = f"the loss is {loss:.4g} and the norm of its gradient {norm:.4g}"
+        lines = "; ".join(name_lines(batch) for batch in batches)
+        if self.bad_steps >= BAD_STEPS:
+            raise TrainingError(
+                f"loss or gradient were no numbers in {BAD_STEPS} steps on end: in the last of them {seen} ({lines})",
+                where=at,
+                fix=FIX,
+            )
+        if self.bad_steps > 1:
+            return None
+        return f"{at}: {seen}; the weights stay as they are ({lines})"
+
+
+def bound(lowest: float, vocabulary: int) -> float:
+    """The loss above which training has gone astray: half of what was learned is lost, and MARGIN at least.
+
+    What was learned is how far the lowest loss is below that of a guess among all tokens alike, ln V; more than
+    MARGIN above that is astray in any case.
+    """
+    guess = math.log(vocabulary)
+    return min(guess + MARGIN, max(lowest + MARGIN, (lowest + guess) / 2))
