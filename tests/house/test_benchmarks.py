@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TRAINING = ("processes_cpu.py", "train_cpu.py")
+TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py")
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name != "common.py")
 
 

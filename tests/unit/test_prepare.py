@@ -108,3 +108,13 @@ def test_everything_too_long(tmp_path: Path) -> None:
 def test_a_vocabulary_that_was_asked_for_is_not_made_smaller(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="or less"):
         prepare(recipe(tmp_path, PAIRS, "unigram"), tmp_path / "prepared", lambda _: None)
+
+
+def test_each_pair_keeps_the_line_that_it_stood_on(tmp_path: Path) -> None:
+    pairs = [("", "x"), *PAIRS[:40], ("z" * 300, "z"), *PAIRS[40:]]
+    prepared = prepare(recipe(tmp_path, pairs, held_out=10), tmp_path / "prepared", lambda _: None)
+    encode = prepared.tokenizers.source.encode
+    stood = {tuple(encode(source)): number for number, (source, _) in enumerate(pairs, start=1)}
+    store = prepared.train
+    assert len(store) == 90
+    assert [store.line(index) for index in range(90)] == [stood[tuple(store.source(index))] for index in range(90)]

@@ -104,7 +104,7 @@ def test_what_may_change_changes(run: RunFolder) -> None:
         ("train.tokens_per_batch=8", "place inside the epoch"),
         ("train.optimizer=muon", "of that optimizer"),
         ("train.metric=loss", "of that metric"),
-        ("train.average_checkpoints=3", "what was trained so far"),
+        ("train.average_checkpoints=3", "the mean that was saved is of that kind"),
         ("data.max_length=9", "corpus was read"),
         ("tokenizer.kind=bpe", "divided into tokens"),
         ("model.d_model=64", "weights are of that model"),

@@ -148,3 +148,28 @@ def test_trying_the_largest_changes_nothing(most: int | None) -> None:
     torch.set_rng_state(random)
     tried.run()
     assert same(weights(plain.model), weights(tried.model))
+
+
+def test_a_step_begins_with_no_gradient_of_the_one_before() -> None:
+    parts, _ = stepper(20)
+    alone, _ = stepper()
+    parts.step([batch(5, 11, 17), batch(1, 2)], 0.0)
+    parts.step([batch(4, 10)], 0.0)
+    alone.step([batch(4, 10)], 0.0)
+    for name, gradient in gradients(alone).items():
+        torch.testing.assert_close(gradients(parts)[name], gradient, msg=name)
+
+
+def test_a_step_that_began_again_draws_as_one_that_knew() -> None:
+    found = []
+    for knows in (False, True):
+        trained = model(dropout=0.3)
+        Small(trained, 20)
+        parts = Stepper(trained, settings())
+        if knows:
+            parts.step([batch(5, 11, 17, 23)], 0.0)
+        torch.manual_seed(3)
+        parts.step([batch(5, 11, 17, 23)], 0.0)
+        found.append((gradients(parts), torch.get_rng_state()))
+    assert same(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
