@@ -76,6 +76,9 @@ class _Teller:
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
         pass
 
+    def on_notice(self, step: int, text: str) -> None:
+        print(text, flush=True)
+
     def close(self) -> None:
         pass
 

@@ -13,9 +13,9 @@ from regard.training.memory import Tried, shape_of
 
 
 def checkpoint_bytes(model: Seq2Seq, train: TrainConfig) -> int:
-    """About how many bytes a checkpoint has: weights kept and going on, two moments of each, the window's others."""
+    """About how many bytes a checkpoint has: weights kept and going on, two moments of each, what a mean is made of."""
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    return weights * (4 + train.average_checkpoints - 1)
+    return weights * (4 + train.average_checkpoints - 1 + (train.average_decay > 0))
 
 
 def free_bytes(folder: Path) -> int:
