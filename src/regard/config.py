@@ -87,6 +87,7 @@ class TrainConfig(Section):
     patience: int = Field(10, ge=0)  # checkpoints without a better score before training ends; 0: never
     metric: Literal["chrf", "bleu", "exact", "loss"] = "chrf"  # on dev; chooses the best checkpoint
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products; auto: by a short try, when a run begins
     parallel: Literal["ddp", "fsdp"] = "ddp"  # under torchrun: the weights whole in each process, or a part in each
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from regard.contract import Seq2Seq
 from regard.data.loader import Loader
 from regard.outlook import free_bytes, in_bytes, lacks_room
 from regard.prepare import Prepared, Say, prepare
-from regard.run import begun, say_on, validation
+from regard.run import begun, say_on, validation, with_precision
 from regard.runfolder import KEPT
 from regard.start import settled
 from regard.training.log import Progress
@@ -44,8 +44,8 @@ class Rehearsed:
 
 def dry_run(config: RunConfig, out: Path, console: Console) -> None:
     """Rehearse a recipe, and print what its run in `out` would take. Raises what training raises."""
-    ALONE.device(config.train.device)
-    config, say = settled(with_absolute_paths(config)), say_on(console)
+    say = say_on(console)
+    config = with_precision(settled(with_absolute_paths(config)), ALONE.device(config.train.device), say)
     with tempfile.TemporaryDirectory(prefix="regard-dry-run-") as folder:
         prepared = prepare(config, Path(folder) / "data", say)
         found = _rehearse(config, prepared, Path(folder), say)

@@ -31,6 +31,7 @@ from regard.training.freeze import freeze
 from regard.training.log import JsonLines, Reporter, TensorBoard
 from regard.training.loss import negative_log_likelihood
 from regard.training.memory import enough_memory
+from regard.training.precision import choose_precision
 from regard.training.processes import Processes, joined
 from regard.training.state import TrainingState
 from regard.training.trainer import End, Saved, Trainer
@@ -70,24 +71,26 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
         if here.from_first(here.restarts > 0 and run.recipe.is_file() and run.job == here.job):
             return resume(path, console=console)
 
-        def from_beginning() -> tuple[Prepared, Seq2Seq]:
+        def from_beginning(config: RunConfig) -> tuple[RunConfig, Prepared, Seq2Seq]:
             prepared = prepare(config, run.data, say_on(console))
-            return prepared, begun(config, run.data, prepared, here, say_on(console))
+            return config, prepared, begun(config, run.data, prepared, here, say_on(console))
 
-        def begin() -> tuple[Prepared, Seq2Seq]:
-            here.device(config.train.device)
+        def begin() -> tuple[RunConfig, Prepared, Seq2Seq]:
+            device = here.device(config.train.device)
             if not here.first:
-                return from_beginning()
+                return from_beginning(read_config(run.recipe, ARCHITECTURES))
             RunFolder.create(path)
             held.enter_context(run.lock(here.job))
-            run.begin(to_toml(config))
+            settled_config = with_precision(config, device, say_on(console))
+            run.begin(to_toml(settled_config))
             try:
-                return from_beginning()
+                return from_beginning(settled_config)
             except RegardError:
                 run.abandon()  # so that the corrected recipe may have the folder
                 raise
 
-        return _Training(config, run, *here.in_turn(begin), console, here).run(None)
+        begun_config, prepared, model = here.in_turn(begin)
+        return _Training(begun_config, run, prepared, model, console, here).run(None)
 
 
 def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Console | None = None) -> Result:
@@ -132,6 +135,14 @@ def _console(console: Console | None, here: Processes) -> Console:
 def say_on(console: Console) -> Say:
     """What prints a line on a console as it is."""
     return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def with_precision(config: RunConfig, device: torch.device, say: Say) -> RunConfig:
+    """The recipe with what `auto` means here, so that the run has the same wherever it is resumed."""
+    chosen, why = choose_precision(config.train.precision, device)
+    if config.train.precision == "auto":
+        say(f"precision: {chosen}, since {why}")
+    return config.model_copy(update={"train": config.train.model_copy(update={"precision": chosen})})
 
 
 def begun(config: RunConfig, data: Path, prepared: Prepared, here: Processes, say: Say) -> Seq2Seq:

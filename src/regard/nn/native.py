@@ -117,8 +117,9 @@ def has_int8() -> bool:
 
 
 def knows(tensor: Tensor) -> bool:
-    """Whether the kernels are for such a tensor: float32, on a CPU."""
-    return tensor.dtype == torch.float32 and tensor.is_cpu and library() is not None
+    """Whether the kernels are for such a tensor: float32, on a CPU, and among others that are."""
+    plain = tensor.dtype == torch.float32 and tensor.is_cpu and not torch.is_autocast_enabled("cpu")
+    return plain and library() is not None
 
 
 def suits(tensor: Tensor) -> bool:

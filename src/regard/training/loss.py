@@ -107,7 +107,7 @@ def _gradients(
     """The summed loss of rows (R, F), and its gradients: of the rows and of each parameter, None where it has none."""
     with torch.enable_grad():
         rows = rows.requires_grad_()
-        logits = readout(rows)
+        logits = readout(rows).float()
         if native.knows(logits):
             gradient = logits.detach()  # the same numbers: no layer needs what it gave for its own gradient
             total = torch.tensor(cross_entropy(gradient, targets, smoothing, 1.0), dtype=torch.float64)

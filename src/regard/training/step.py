@@ -99,7 +99,9 @@ class Stepper:
         return range(0 if self.optimizers.tensors() else 2)
 
     def _backward(self, batch: Batch, last: bool, scale: float) -> float:
+        short = self.config.precision == "bfloat16"
         with summing(self.objective, last=last):
-            loss: Tensor = self.objective(batch.source, batch.target_in, batch.target_out)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=short, cache_enabled=False):
+                loss: Tensor = self.objective(batch.source, batch.target_in, batch.target_out)
             (loss * scale).backward()
         return loss.item()
