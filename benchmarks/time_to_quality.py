@@ -41,6 +41,7 @@ from train_cpu import DATA, pin
 TEST = "test_2016_flickr"
 SYSTEMS = ("regard", "huggingface")
 LOOK = 0.2  # seconds between two looks for a checkpoint
+SPREAD = 0.02  # of first weights: what Hugging Face begins with
 APART = 60.0  # seconds of training between two tests of Hugging Face's
 
 
@@ -135,7 +136,7 @@ def huggingface_work(folder: Path, data: Path, threads: int, recipe: Recipe) -> 
     from peers.here import huggingface_greedy, huggingface_updates, marian_model, open_work
 
     _, prepared, loader = open_work(folder, threads, recipe.batch)
-    model = marian_model(prepared.tokenizers.source.size)
+    model = marian_model(prepared.tokenizers.source.size, spread=SPREAD)
     sources, references = read_pair(data / f"{TEST}.{SOURCE}.gz", data / f"{TEST}.{TARGET}.gz")
     began, still, due = time.monotonic(), 0.0, APART
     for step, _ in enumerate(huggingface_updates(model, loader, recipe.rate, recipe.warm_up), start=1):

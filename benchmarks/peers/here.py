@@ -114,8 +114,8 @@ def train_huggingface(folder: Path, threads: int) -> None:
         _say(tokens)
 
 
-def marian_model(vocabulary: int) -> Any:
-    """Hugging Face's Marian of the work's size, fresh."""
+def marian_model(vocabulary: int, spread: float = WIDTH**-0.5) -> Any:
+    """Hugging Face's Marian of the work's size, with fresh weights of that standard deviation."""
     from transformers import MarianConfig, MarianMTModel
 
     from regard.symbols import BOS, EOS, PAD
@@ -134,7 +134,7 @@ def marian_model(vocabulary: int) -> Any:
         scale_embedding=True,
         max_position_embeddings=LONGEST,
         use_cache=False,
-        init_std=WIDTH**-0.5,
+        init_std=spread,
         pad_token_id=PAD,
         eos_token_id=EOS,
         forced_eos_token_id=EOS,
