@@ -153,6 +153,8 @@ def _train(contender: Contender, console: Console) -> None:
 
 def _refuse_another(contender: Contender, run: RunFolder) -> None:
     there, wanted = _flat(read_recipe(run.recipe)), _flat(contender.config)
+    if wanted["train.precision"] == "auto":  # which is settled when a run begins
+        wanted["train.precision"] = there.get("train.precision")
     different = sorted(key for key in there.keys() | wanted.keys() if there.get(key) != wanted.get(key))
     if different:
         key = different[0]
