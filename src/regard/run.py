@@ -177,7 +177,8 @@ class _Training:
         self._tell(model, loader, None if state is None else at)
         keep = _Keep(config, folder, self.prepared)
         validate = validation(config, self.prepared, here)
-        with self._reporters(at) as reporters:
+        judged = 0 if state is None else int(state.values["judged"])
+        with self._reporters(at, judged) as reporters:
             trainer = Trainer(
                 model, loader, config.train, validate=validate, save=keep, reporters=reporters, processes=here
             )
@@ -202,12 +203,12 @@ class _Training:
         )
 
     @contextmanager
-    def _reporters(self, at: int) -> Iterator[list[Reporter]]:
+    def _reporters(self, at: int, judged: int) -> Iterator[list[Reporter]]:
         with ExitStack() as stack:
             reporters: list[Reporter] = []
             if self.here.first:
                 reporters = [
-                    JsonLines(self.folder.log, at),
+                    JsonLines(self.folder.log, at, judged),
                     TensorBoard(self.folder.path / "tensorboard", at),
                     ConsoleReporter(self.console, self.config.train.metric),
                 ]

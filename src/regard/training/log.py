@@ -47,9 +47,10 @@ class Reporter(Protocol):
 class JsonLines:
     """`log.jsonl`: an object a line, of a step, a checkpoint or a notice; those after `resumed_at` are taken back."""
 
-    def __init__(self, path: Path, resumed_at: int = 0) -> None:
+    def __init__(self, path: Path, resumed_at: int = 0, judged: int = 0) -> None:
+        """judged: the last step whose checkpoint counts; one that was saved as it was may be judged again."""
         if path.exists():
-            _keep_up_to(path, resumed_at)
+            _keep_up_to(path, resumed_at, judged)
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
     def on_step(self, progress: Progress) -> None:
@@ -78,15 +79,15 @@ class JsonLines:
         self._file.close()
 
 
-def _keep_up_to(path: Path, step: int) -> None:
-    """Drop what a killed run logged after the checkpoint that it is resumed from."""
+def _keep_up_to(path: Path, step: int, judged: int) -> None:
+    """Drop what a killed run logged after the checkpoint that it is resumed from, and judgements that do not count."""
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue  # a line cut short by the kill
-        if entry["step"] <= step:
+        if entry["step"] <= (judged if entry["kind"] == "checkpoint" else step):
             kept.append(line + "\n")
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(kept), encoding="utf-8")

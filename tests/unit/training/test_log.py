@@ -23,7 +23,7 @@ def entries(path: Path) -> list[dict[str, Any]]:
 
 
 def write(path: Path, steps: range, resumed_at: int = 0) -> None:
-    log = JsonLines(path, resumed_at)
+    log = JsonLines(path, resumed_at, judged=resumed_at)
     for step in steps:
         log.on_step(progress(step))
         if step % (2 * EVERY) == 0:
@@ -53,6 +53,13 @@ def test_a_resumed_log_is_that_of_a_run_that_never_stopped(tmp_path: Path) -> No
         file.write('{"kind": "step", "st')
     write(tmp_path / "killed.jsonl", range(2 * EVERY + 1, 6 * EVERY + 1), resumed_at=2 * EVERY)
     assert (tmp_path / "killed.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
+
+
+def test_a_judgement_that_is_made_again_is_logged_once(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    write(path, range(1, 2 * EVERY + 1))
+    JsonLines(path, resumed_at=2 * EVERY, judged=EVERY).close()
+    assert [entry["kind"] for entry in entries(path)] == ["step", "step"]
 
 
 def test_a_half_written_line_is_taken_back_though_nothing_else_is(tmp_path: Path) -> None:
