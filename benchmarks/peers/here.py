@@ -85,6 +85,9 @@ class _Teller:
 
 def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
     """regard's Trainer, without end; in several processes where torchrun has started them."""
+    from regard.threads import wait_briefly
+
+    wait_briefly()  # as the command does
     from regard.contract import Seq2Seq, Vocabularies
     from regard.models import build_model
     from regard.training.processes import joined

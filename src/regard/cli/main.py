@@ -14,6 +14,7 @@ from rich.console import Console
 
 from regard.cli import exchange
 from regard.errors import RegardError, ToldElsewhere
+from regard.threads import wait_briefly
 from regard.version import __version__
 
 app = typer.Typer(
@@ -225,6 +226,7 @@ def version() -> None:
 
 def run() -> None:
     """The entry point: errors of the input are told in a line or two, and end with status 1."""
+    wait_briefly()
     try:
         app()
     except ToldElsewhere:
