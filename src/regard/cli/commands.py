@@ -102,28 +102,19 @@ def train(
     out: Path | None,
     start: StartConfig | None,
     overrides: Sequence[str],
+    dry: bool,
 ) -> None:
-    """See regard.run.train."""
+    """See regard.run.train; for a dry run, regard.dryrun."""
     console = _console()
+    if dry:
+        dry_run(*_wanted(recipe, files, out, start, overrides, console), console)
+        return
 
     def asked() -> tuple[Path, Callable[[], Result]]:
         config, folder = _wanted(recipe, files, out, start, overrides, console)
         return folder, lambda: runs.train(config, folder, console=console)
 
     _together(asked, console)
-
-
-def rehearse(
-    recipe: Path | None,
-    files: dict[str, str],
-    *,
-    out: Path | None,
-    start: StartConfig | None,
-    overrides: Sequence[str],
-) -> None:
-    """See regard.dryrun."""
-    console = _console()
-    dry_run(*_wanted(recipe, files, out, start, overrides, console), console)
 
 
 def _wanted(

@@ -73,10 +73,8 @@ def train(
     if resume is not None:
         alone = recipe is None and not given and out is None and start is None and not dry_run
         commands.resume(resume, overrides or [], alone=alone)
-    elif dry_run:
-        commands.rehearse(recipe, given, out=out, start=start, overrides=overrides or [])
     else:
-        commands.train(recipe, given, out=out, start=start, overrides=overrides or [])
+        commands.train(recipe, given, out=out, start=start, overrides=overrides or [], dry=dry_run)
 
 
 @app.command()

@@ -48,7 +48,7 @@ _SIGNATURES = {
     "bias_relu_gradient": [*[_POINTER] * 3, *[_NUMBER] * 3],
     "gated": [*[_POINTER] * 3, *[_NUMBER] * 2],
     "gated_gradient": [*[_POINTER] * 5, *[_NUMBER] * 2],
-    "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, *[ctypes.c_float] * 2],
+    "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, ctypes.c_float],
     "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
 }

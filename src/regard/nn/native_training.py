@@ -204,14 +204,14 @@ def bias_relu_gradient(change: Tensor, out: Tensor) -> Tensor:
     return _sum(_in_parts(rows, some))
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float, scale: float) -> float:
-    """The summed loss of logits (R, V) for targets (R,); the logits become its gradient times `scale`."""
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> float:
+    """The summed loss of logits (R, V) for targets (R,); the logits become its gradient."""
     assert logits.is_contiguous() and targets.is_contiguous()
     rows, width = logits.shape
 
     def some(first: int, end: int) -> float:
         places = logits[first:end].data_ptr(), targets[first:end].data_ptr()
-        loss: float = kernels().cross_entropy(*places, end - first, width, smoothing, scale)
+        loss: float = kernels().cross_entropy(*places, end - first, width, smoothing)
         return loss
 
     return sum(_in_parts(rows, some))

@@ -110,7 +110,7 @@ def _gradients(
         logits = readout(rows).float()
         if native.knows(logits):
             gradient = logits.detach()  # the same numbers: no layer needs what it gave for its own gradient
-            total = torch.tensor(cross_entropy(gradient, targets, smoothing, 1.0), dtype=torch.float64)
+            total = torch.tensor(cross_entropy(gradient, targets, smoothing), dtype=torch.float64)
             return total, torch.autograd.grad(logits, (rows, *parameters), gradient, allow_unused=True)
         loss, _ = smoothed_cross_entropy(logits, targets, smoothing)
         return loss.detach(), torch.autograd.grad(loss, (rows, *parameters), allow_unused=True)

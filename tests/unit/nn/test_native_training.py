@@ -160,7 +160,7 @@ def test_feed_forward_and_its_gradient(inner: int, outer: int) -> None:
 def test_the_loss_is_the_sum_of_its_parts() -> None:
     logits, targets = values(50, 33), torch.arange(50) % 33
     expected = F.cross_entropy(logits.double(), targets, reduction="sum", label_smoothing=0.1).item()
-    assert cross_entropy(logits, targets, 0.1, 1.0) == pytest.approx(expected, rel=1e-6)
+    assert cross_entropy(logits, targets, 0.1) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_feed_forward_that_is_not_trained_gives_the_same() -> None:

@@ -44,23 +44,7 @@ INLINE Lanes larger(Lanes one, Lanes other)
     return (Lanes)((first & (Bits)one) | (~first & (Bits)other));
 }
 
-/* e^x for x <= 0 within two units in the last place; not a number for what is none. */
-INLINE float exponential(float x)
-{
-    x = x < -87.0f ? -87.0f : x;
-    float power = rintf(x * 1.44269504f);
-    float rest = x - power * 0.693359375f + power * 2.12194440e-4f;
-    float series = 1.0f / 720;
-    series = series * rest + 1.0f / 120;
-    series = series * rest + 1.0f / 24;
-    series = series * rest + 1.0f / 6;
-    series = series * rest + 0.5f;
-    series = series * rest * rest + rest + 1.0f;
-    union { int32_t bits; float value; } scale = {((int32_t)power + 127) << 23};
-    return series * scale.value;
-}
-
-/* The same for each lane. */
+/* e^x of each lane, for x <= 0, within two units in the last place; not a number for what is none. */
 INLINE Lanes exponentials(Lanes x)
 {
     const float nearest = 12582912.0f; /* added, it leaves no place for a fraction */
@@ -74,6 +58,11 @@ INLINE Lanes exponentials(Lanes x)
     series = series * rest + 0.5f;
     series = series * rest * rest + rest + 1.0f;
     return series * (Lanes)((__builtin_convertvector(power, Bits) + 127) << 23);
+}
+
+INLINE float exponential(float x)
+{
+    return exponentials(all(x))[0];
 }
 
 INLINE float sum_of(Lanes lanes)

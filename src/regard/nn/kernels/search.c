@@ -11,8 +11,7 @@ INLINE float sum_of_exponentials(const float *values, int64_t count, float most)
 {
     Lanes lanes = {0};
     int64_t place = 0;
-    for (; place + LANES <= count; place += LANES)
-        for (int lane = 0; lane < LANES; lane++) lanes[lane] += exponential(values[place + lane] - most);
+    for (; place + LANES <= count; place += LANES) lanes += exponentials(load(values + place) - most);
     float sum = sum_of(lanes);
     for (; place < count; place++) sum += exponential(values[place] - most);
     return sum;
@@ -126,8 +125,9 @@ INLINE void attend_one(const float *query, const float *keys, const float *value
     float most = most_in(scores, end);
     Lanes sums = {0};
     for (int64_t one = 0; one < end; one += LANES) {
-        for (int lane = 0; lane < LANES; lane++) scores[one + lane] = exponential(scores[one + lane] - most);
-        sums += load(scores + one);
+        Lanes some = exponentials(load(scores + one) - most);
+        sums += some;
+        memcpy(scores + one, &some, sizeof some);
     }
     float sum = sum_of(sums);
     int64_t at = 0;

@@ -2,8 +2,8 @@
 #include "lanes.h"
 
 /* Cross-entropy of logits (rows, width) and targets, with so much of each target's probability smoothed over all
- * columns. The logits become the gradient of the summed loss, times `scale`. Gives the loss, summed. */
-double cross_entropy(float *logits, const int64_t *targets, int64_t rows, int64_t width, float smoothing, float scale)
+ * columns. The logits become the gradient of the summed loss. Gives the loss, summed. */
+double cross_entropy(float *logits, const int64_t *targets, int64_t rows, int64_t width, float smoothing)
 {
     double loss = 0;
     for (int64_t row = 0; row < rows; row++, logits += width) {
@@ -14,7 +14,7 @@ double cross_entropy(float *logits, const int64_t *targets, int64_t rows, int64_
         for (; at + LANES <= width; at += LANES) {
             Lanes some = load(logits + at);
             plain += some;
-            for (int lane = 0; lane < LANES; lane++) some[lane] = exponential(some[lane] - most);
+            some = exponentials(some - most);
             sums += some;
             memcpy(logits + at, &some, sizeof some);
         }
@@ -27,13 +27,13 @@ double cross_entropy(float *logits, const int64_t *targets, int64_t rows, int64_
         total += sum_of(plain);
         float normaliser = most + logf(sum);
         loss += (1 - smoothing) * (normaliser - aim) + smoothing * (normaliser - total / width);
-        Lanes factor = all(scale / sum), shared = all(scale * smoothing / width);
+        Lanes factor = all(1 / sum), shared = all(smoothing / width);
         for (at = 0; at + LANES <= width; at += LANES) {
             Lanes some = load(logits + at) * factor - shared;
             memcpy(logits + at, &some, sizeof some);
         }
         for (; at < width; at++) logits[at] = logits[at] * factor[0] - shared[0];
-        logits[targets[row]] -= scale * (1 - smoothing);
+        logits[targets[row]] -= 1 - smoothing;
     }
     return loss;
 }
