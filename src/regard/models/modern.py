@@ -35,6 +35,7 @@ from regard.nn.feedforward import silu_times
 from regard.nn.multihead import attend, split
 from regard.nn.narrow import narrowed
 from regard.nn.norm import add_then_norm
+from regard.nn.packed import Between, packings, without_padding
 from regard.nn.past import AttentionState, Kept, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.rotary import RotaryPositions
 from regard.nn.ssru import SSRU
@@ -124,24 +125,31 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(config.d_model, self.kv_heads * self.width, bias=False)
         self.output = nn.Linear(config.d_model, config.d_model, bias=False)
 
-    def _turned(self, x: Tensor, start: int | None) -> Tensor:
+    def _turned(self, x: Tensor, start: int | None, mask: Tensor | Between | None) -> Tensor:
         heads = split(x, self.width)
-        turned: Tensor = self.rotary(heads) if start is None else self.rotary.at(heads, start)
+        if start is not None:
+            return self.rotary.at(heads, start)
+        turned: Tensor = self.rotary(heads, mask.queries.positions if isinstance(mask, Between) else None)
         return turned
 
     def forward(
-        self, x: Tensor, *, past: Past | None = None, start: int | None = None, mask: Tensor | None = None
+        self,
+        x: Tensor,
+        *,
+        past: Past | None = None,
+        start: int | None = None,
+        mask: Tensor | Between | None = None,
+        causal: bool = False,
     ) -> tuple[Tensor, KeysValues]:
         """A whole sequence x (B, T, D) to (B, T, D) and its keys and values; or position `start` of T rows.
 
-        mask: (B, S), True at positions that may be attended to; without it none sees what follows it, and
-        with a past each row what is its own.
+        mask: (B, S), True at positions that may be attended to, or where all are packed, x (1, R, D). causal: none sees
+        what follows it. With a past each row sees what is its own.
         """
-        own = KeysValues(self._turned(self.key(x), start), split(self.value(x), self.width))
+        own = KeysValues(self._turned(self.key(x), start, mask), split(self.value(x), self.width))
+        queries = self._turned(self.query(x), start, mask)
         if past is not None:
             own, mask = past.layer.extend(own.keys, own.values), past.seen
-        queries = self._turned(self.query(x), start)
-        causal = past is None and mask is None
         mixed, _ = attend(queries, own.keys, own.values, mask=mask, causal=causal)
         return self.output(mixed), own
 
@@ -164,7 +172,7 @@ class SourceAttention(nn.Module):
         return SourceKeysValues(keys, values)
 
     def forward(
-        self, x: Tensor, source: SourceKeysValues, mask: Tensor, *, with_weights: bool
+        self, x: Tensor, source: SourceKeysValues, mask: Tensor | Between, *, with_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Target positions x (N, T, D) to (N, T, D) and weights (N, H, T, S) if asked for; mask (N, S)."""
         queries = split(self.query(x), self.width)
@@ -183,8 +191,8 @@ class EncoderLayer(nn.Module):
         self.ff = GatedFeedForward(config.d_model, config.ff)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, S, D) and its mask (B, S) to (B, S, D)."""
+    def forward(self, x: Tensor, mask: Tensor | Between) -> Tensor:
+        """(B, S, D) and its mask (B, S), or (1, R, D) packed, to the same shape."""
         attended, _ = self.attention(self.attention_norm(x), mask=mask)
         x, normed = add_then_norm(x, attended, self.ff_norm, self.dropout)
         out: Tensor = x + self.dropout(self.ff(normed))
@@ -212,10 +220,17 @@ class DecoderLayer(nn.Module):
         nothing = memory.values.new_zeros(sentences, 0, self.past.kv_heads, self.past.width)
         return KeysValues(nothing, nothing)
 
-    def _look_back(self, x: Tensor, past: Past | Tensor | None, start: int | None) -> tuple[Tensor, Kept]:
+    def _look_back(self, x: Tensor, past: Past | Tensor | Between | None, start: int | None) -> tuple[Tensor, Kept]:
         if not isinstance(self.past, SSRU):
-            attended, own = self.past(x, past=past, start=start)
+            assert not isinstance(past, Tensor)
+            if isinstance(past, Past):
+                attended, own = self.past(x, past=past, start=start)
+            else:
+                attended, own = self.past(x, mask=past, causal=True)
             return attended, own
+        if isinstance(past, Between):
+            hidden, last = self._look_back(past.queries.unpack(x), None, start)
+            return past.queries.pack(hidden), last
         if past is None:
             hidden, last = self.past(x, x.new_zeros(x.size(0), x.size(2)))
             return hidden, last
@@ -226,16 +241,16 @@ class DecoderLayer(nn.Module):
         self,
         x: Tensor,
         source: SourceKeysValues,
-        mask: Tensor,
-        past: Past | Tensor | None,
+        mask: Tensor | Between,
+        past: Past | Tensor | Between | None,
         start: int | None,
         *,
         with_attention: bool,
     ) -> tuple[Tensor, Kept, Tensor | None]:
         """Target positions x (B, T, D) to (B, T, D), what is kept of them, and weights (B, H, T, S) if asked for.
 
-        Without a past, x is a whole target and each position sees only those before it; with one, x is
-        position `start` of each row of a sentence behind it.
+        Without a past, x is a whole target and each position sees only those before it; the same where all targets
+        are packed, x (1, R, D). With one, x is position `start` of each row of a sentence behind it.
         """
         looked_back, kept = self._look_back(self.past_norm(x), past, start)
         x, normed = add_then_norm(x, looked_back, self.source_norm, self.dropout)
@@ -264,18 +279,22 @@ class ModernEncoder(Encoder):
 
     def __init__(self, config: Config, table: nn.Embedding) -> None:
         super().__init__()
+        self.width = config.d_model // config.heads
         self.embedding = Embedding(table, config.dropout)
-        rotary = RotaryPositions(config.d_model // config.heads)
+        rotary = RotaryPositions(self.width)
         self.layers = nn.ModuleList(EncoderLayer(config, rotary) for _ in range(config.encoder_layers))
         self.norm = Norm(config.d_model)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
         """(B, S) to a memory of the top layer's output, normed, (B, S, D)."""
-        x = self.embedding(tokens)
+        x = without_padding(self._run, self.embedding(tokens), mask, self.width)
+        return Memory(keys=x, values=x, mask=mask)
+
+    def _run(self, x: Tensor, mask: Tensor | Between) -> Tensor:
         for layer in self.layers:
             x = layer(x, mask)
-        x = self.norm(x)
-        return Memory(keys=x, values=x, mask=mask)
+        out: Tensor = self.norm(x)
+        return out
 
 
 class ModernDecoder(Decoder[AttentionState]):
@@ -284,53 +303,64 @@ class ModernDecoder(Decoder[AttentionState]):
     def __init__(self, config: Config, table: nn.Embedding) -> None:
         super().__init__()
         self.vocabulary = table.num_embeddings
+        self.width = config.d_model // config.heads
         self.embedding = Embedding(table, config.dropout)
         self.output = TiedLinear(table)
-        rotary = RotaryPositions(config.d_model // config.heads)
+        rotary = RotaryPositions(self.width)
         self.layers = nn.ModuleList(DecoderLayer(config, rotary) for _ in range(config.decoder_layers))
         self.norm = Norm(config.d_model)
 
     def _decoder_layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
-    def _source(self, memory: Memory) -> Source:
-        layers = tuple(layer.source_attention.project(memory.values) for layer in self._decoder_layers())
-        return Source(memory.mask, layers)
+    def _project(self, memory: Tensor) -> tuple[SourceKeysValues, ...]:
+        return tuple(layer.source_attention.project(memory) for layer in self._decoder_layers())
 
     def init_state(self, memory: Memory) -> AttentionState:
         """No target yet; the source's keys and values for every layer."""
         past = tuple(layer.begin(memory) for layer in self._decoder_layers())
-        return AttentionState.start(self._source(memory), past)
+        return AttentionState.start(Source(memory.mask, self._project(memory.values)), past)
 
     def advance(
         self, tokens: Tensor, state: AttentionState, *, with_attention: bool = False
     ) -> Advance[AttentionState]:
         """Attention is the mean over the layers and heads of attention to the source."""
         after, pasts = state.pasts()
-        rows = tokens.view(len(state.source.mask), -1)
-        x, past, attention = self._run(rows, state.source, pasts, state.length, with_attention)
+        source, x = state.source, self.embedding(tokens.view(len(state.source.mask), -1))
+        x, past, attention = self._run(
+            x, source.layers, source.mask, pasts, state.length, with_attention=with_attention
+        )
         after = replace(after, past=past)
         return Advance(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
-        """All positions at once: (B, T) to features (B, T, D)."""
-        x, _, attention = self._run(tokens, self._source(memory), None, None, with_attention)
-        return Output(x, attention)
+        """All positions at once: (B, T) to features (B, T, D), in training perhaps of the real ones alone."""
+        x = self.embedding(tokens)
+        packed = None if with_attention else packings(x, self.width, tokens.ne(PAD), memory.mask)
+        if packed is None:
+            source = self._project(memory.values)
+            x, _, attention = self._run(x, source, memory.mask, None, None, with_attention=with_attention)
+            return Output(x, attention)
+        targets, sources = packed
+        source, itself = self._project(sources.pack(memory.values)), Between(targets, targets)
+        x, _, _ = self._run(targets.pack(x), source, Between(targets, sources), [itself] * len(self.layers), None)
+        return Output(targets.unpack(x))
 
     def _run(
         self,
-        tokens: Tensor,
-        source: Source,
-        pasts: Sequence[Past | Tensor] | None,
+        x: Tensor,
+        source: Sequence[SourceKeysValues],
+        mask: Tensor | Between,
+        pasts: Sequence[Past | Tensor | Between] | None,
         start: int | None,
-        with_attention: bool,
+        *,
+        with_attention: bool = False,
     ) -> tuple[Tensor, tuple[Kept, ...], Tensor | None]:
-        x = self.embedding(tokens)  # (B, T, D)
         kept: list[Kept] = []
         weights: list[Tensor] = []
         for index, layer in enumerate(self._decoder_layers()):
             past = None if pasts is None else pasts[index]
-            x, own, looked = layer(x, source.layers[index], source.mask, past, start, with_attention=with_attention)
+            x, own, looked = layer(x, source[index], mask, past, start, with_attention=with_attention)
             kept.append(own)
             if looked is not None:
                 weights.append(looked.mean(1))  # (B, T, S), over heads

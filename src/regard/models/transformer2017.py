@@ -32,6 +32,7 @@ from regard.nn.feedforward import relu_between, trains
 from regard.nn.multihead import MultiHeadAttention
 from regard.nn.narrow import narrowed
 from regard.nn.norm import add_norm
+from regard.nn.packed import Between, packings, without_padding
 from regard.nn.past import AttentionState, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.position import SinusoidPositions
 from regard.nn.tied import TiedLinear
@@ -123,8 +124,8 @@ class EncoderLayer(nn.Module):
         self.ff_norm = nn.LayerNorm(config.d_model)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, S, D) and its mask (B, S) to (B, S, D)."""
+    def forward(self, x: Tensor, mask: Tensor | Between) -> Tensor:
+        """(B, S, D) and its mask (B, S), or (1, R, D) packed, to the same shape."""
         attended, _ = self.attention(x, *self.attention.project(x), mask=mask)
         x = add_norm(x, attended, self.attention_norm, self.dropout)
         return add_norm(x, self.ff(x), self.ff_norm, self.dropout)
@@ -144,18 +145,26 @@ class DecoderLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, source: SourceKeysValues, mask: Tensor, past: Past | None, *, with_attention: bool
+        self,
+        x: Tensor,
+        source: SourceKeysValues,
+        mask: Tensor | Between,
+        past: Past | Between | None,
+        *,
+        with_attention: bool,
     ) -> tuple[Tensor, KeysValues, Tensor | None]:
         """Target positions x (B, T, D) to (B, T, D), keys and values, and weights (B, H, T, S) if asked for.
 
-        Without a past, x is a whole target and each position sees only those before it; with one, x is the
-        position of each row of a sentence behind it.
+        Without a past, x is a whole target and each position sees only those before it; the same where all targets
+        are packed, x (1, R, D). With one, x is the position of each row of a sentence behind it.
         """
         own = KeysValues(*self.attention.project(x))
-        seen = None
-        if past is not None:
+        seen: Tensor | Between | None
+        if isinstance(past, Past):
             own, seen = past.layer.extend(own.keys, own.values), past.seen
-        attended, _ = self.attention(x, own.keys, own.values, mask=seen, causal=past is None)
+        else:
+            seen = past
+        attended, _ = self.attention(x, own.keys, own.values, mask=seen, causal=not isinstance(past, Past))
         x = add_norm(x, attended, self.attention_norm, self.dropout)
         attended, weights = self.source_attention(x, source.keys, source.values, mask=mask, with_weights=with_attention)
         x = add_norm(x, attended, self.source_norm, self.dropout)
@@ -167,15 +176,19 @@ class TransformerEncoder(Encoder):
 
     def __init__(self, config: Config, table: nn.Embedding) -> None:
         super().__init__()
+        self.width = config.d_model // config.heads
         self.embedding = Embedding(table, config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
         """(B, S) to a memory of the top layer's output, (B, S, D)."""
-        x = self.embedding(tokens)
+        x = without_padding(self._run, self.embedding(tokens), mask, self.width)
+        return Memory(keys=x, values=x, mask=mask)
+
+    def _run(self, x: Tensor, mask: Tensor | Between) -> Tensor:
         for layer in self.layers:
             x = layer(x, mask)
-        return Memory(keys=x, values=x, mask=mask)
+        return x
 
 
 class TransformerDecoder(Decoder[AttentionState]):
@@ -184,21 +197,22 @@ class TransformerDecoder(Decoder[AttentionState]):
     def __init__(self, config: Config, table: nn.Embedding) -> None:
         super().__init__()
         self.vocabulary = table.num_embeddings
+        self.width = config.d_model // config.heads
         self.embedding = Embedding(table, config.dropout)
         self.output = TiedLinear(table)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.bias = nn.Parameter(torch.zeros(self.vocabulary)) if config.output_bias else None
 
-    def _source(self, memory: Memory) -> Source:
-        projected = (layer.source_attention.project(memory.values) for layer in self._decoder_layers())
-        return Source(memory.mask, tuple(SourceKeysValues(keys, values) for keys, values in projected))
+    def _project(self, memory: Tensor) -> tuple[SourceKeysValues, ...]:
+        projected = (layer.source_attention.project(memory) for layer in self._decoder_layers())
+        return tuple(SourceKeysValues(keys, values) for keys, values in projected)
 
     def _decoder_layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
 
     def init_state(self, memory: Memory) -> AttentionState:
         """No target yet; the source's keys and values for every layer."""
-        source = self._source(memory)
+        source = Source(memory.mask, self._project(memory.values))
         none_yet = source.layers[0].keys[:, :0]  # (B, 0, H, D/H)
         return AttentionState.start(source, tuple(KeysValues(none_yet, none_yet) for _ in self.layers))
 
@@ -209,24 +223,36 @@ class TransformerDecoder(Decoder[AttentionState]):
         x = self.embedding(tokens.unsqueeze(1), start=state.length)
         x = x.view(len(state.source.mask), -1, x.size(-1))  # (B, rows of a sentence, D)
         after, pasts = state.pasts()
-        x, past, attention = self._run(x, state.source, pasts, with_attention)
+        x, past, attention = self._run(x, state.source.layers, state.source.mask, pasts, with_attention)
         after = replace(after, past=past)
         return Advance(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
-        """All positions at once: (B, T) to features (B, T, D)."""
-        x, _, attention = self._run(self.embedding(tokens), self._source(memory), None, with_attention)
-        return Output(x, attention)
+        """All positions at once: (B, T) to features (B, T, D), in training perhaps of the real ones alone."""
+        x = self.embedding(tokens)
+        packed = None if with_attention else packings(x, self.width, tokens.ne(PAD), memory.mask)
+        if packed is None:
+            x, _, attention = self._run(x, self._project(memory.values), memory.mask, None, with_attention)
+            return Output(x, attention)
+        targets, sources = packed
+        source, itself = self._project(sources.pack(memory.values)), Between(targets, targets)
+        x, _, _ = self._run(targets.pack(x), source, Between(targets, sources), [itself] * len(self.layers), False)
+        return Output(targets.unpack(x))
 
     def _run(
-        self, x: Tensor, source: Source, pasts: Sequence[Past | Tensor] | None, with_attention: bool
+        self,
+        x: Tensor,
+        source: Sequence[SourceKeysValues],
+        mask: Tensor | Between,
+        pasts: Sequence[Past | Tensor | Between] | None,
+        with_attention: bool,
     ) -> tuple[Tensor, tuple[KeysValues, ...], Tensor | None]:
         kept: list[KeysValues] = []
         weights: list[Tensor] = []
         for index, layer in enumerate(self._decoder_layers()):
             past = None if pasts is None else pasts[index]
             assert not isinstance(past, Tensor)
-            x, own, looked = layer(x, source.layers[index], source.mask, past, with_attention=with_attention)
+            x, own, looked = layer(x, source[index], mask, past, with_attention=with_attention)
             kept.append(own)
             if looked is not None:
                 weights.append(looked.mean(1))  # (B, T, S), over heads

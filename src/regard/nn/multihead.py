@@ -12,17 +12,18 @@ from torch.autograd.function import once_differentiable
 
 from regard.nn import native
 from regard.nn.attention import masked_softmax
-from regard.nn.native_training import attention, attention_gradient, trains
+from regard.nn.native_training import attention, attention_gradient
+from regard.nn.packed import Between
 
 
 class _Attention(torch.autograd.Function):
     """native_training.attention with its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-        queries = queries.contiguous()
-        means, weights = attention(queries, keys, values, mask, causal=causal)
-        ctx.save_for_backward(queries, keys, values, weights)
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, between: Between, causal: bool) -> Tensor:
+        queries, starts = queries.contiguous(), (between.queries.starts, between.keys.starts)
+        means, weights = attention(queries, keys, values, *starts, causal=causal)
+        ctx.save_for_backward(queries, keys, values, weights, *starts)
         return means
 
     @staticmethod
@@ -41,7 +42,7 @@ def attend(
     keys: Tensor,
     values: Tensor,
     *,
-    mask: Tensor | None = None,
+    mask: Tensor | Between | None = None,
     causal: bool = False,
     with_weights: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
@@ -50,17 +51,21 @@ def attend(
     Queries (N, T, H, W) over keys and values (N, S, K, W) to (N, T, H x W) (Vaswani et al. 2017, equation 1); each
     of the K heads of keys serves the H / K heads of queries that follow one another (Ainslie et al. 2023).
     mask: (N, S) or (N, T, S), True at positions that may be attended to. causal: position t sees none behind it; not
-    together with mask or with_weights.
+    together with such a mask or with_weights. Where mask is a Between, N is 1.
     """
+    grouped = queries.size(2) != keys.size(2)
+    if isinstance(mask, Between):
+        assert not with_weights
+        if grouped:
+            keys, values = (x.repeat_interleave(queries.size(2) // x.size(2), 2) for x in (keys, values))
+        packed = (x.squeeze(0) for x in (queries, keys, values))
+        means: Tensor = _Attention.apply(*packed, mask, causal)  # type: ignore[no-untyped-call]
+        return means.unsqueeze(0), None
     assert not (causal and (with_weights or mask is not None))
     if not causal and not with_weights and native.attends(queries, keys, values, mask):
         return native.attend(queries, keys, values, mask), None
-    if not with_weights and torch.is_grad_enabled() and trains(queries, keys, values, mask):
-        means: Tensor = _Attention.apply(queries, keys, values, mask, causal)  # type: ignore[no-untyped-call]
-        return means, None
     allowed = None if mask is None else mask[:, None, None] if mask.dim() == 2 else mask[:, None]
     queries, keys, values = (x.transpose(1, 2) for x in (queries, keys, values))
-    grouped = queries.size(1) != keys.size(1)
     weights = None
     if with_weights:
         if grouped:
@@ -99,7 +104,7 @@ class MultiHeadAttention(nn.Module):
         keys: Tensor,
         values: Tensor,
         *,
-        mask: Tensor | None = None,
+        mask: Tensor | Between | None = None,
         causal: bool = False,
         with_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:

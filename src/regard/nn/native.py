@@ -26,13 +26,14 @@ WIDER = "-mprefer-vector-width=512"  # of some compilers only
 PATIENCE = 60  # seconds for the compiler; it takes one
 MOST_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
 LANES, PANEL = 16, 32  # as in kernels/
+MOST_COLUMNS = 256  # beyond them the weights of attention, which training keeps, take too much memory
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
     "best_tokens": [_POINTER, *[_NUMBER] * 4, *[_POINTER] * 2],
     "attend": [*[_POINTER] * 5, *[_NUMBER] * 12],
-    "attention": [*[_POINTER] * 6, *[_NUMBER] * 11, ctypes.c_int],
-    "attention_gradient": [*[_POINTER] * 8, *[_NUMBER] * 12],
+    "attention": [*[_POINTER] * 7, *[_NUMBER] * 6, ctypes.c_int],
+    "attention_gradient": [*[_POINTER] * 10, *[_NUMBER] * 7],
     "add_norm": [*[_POINTER] * 4, ctypes.c_float, _POINTER, *[_NUMBER] * 2],
     "drop_add_norm": [
         *[_POINTER] * 4,

@@ -13,78 +13,60 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from regard.nn.native import LANES, kernels, knows
+from regard.nn.native import LANES, kernels
 
-MOST_COLUMNS = 256  # beyond them the weights of attention, which are kept, take too much memory
 BLOCK, FEW = 32, 32  # as in kernels/training.c
 
 T = TypeVar("T")
 
 
-def trains(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> bool:
-    """Whether `attention` can do it: as many heads of keys as of queries, all as `attends` wants them."""
-    width = queries.size(3)
-    return (
-        keys.size(1) <= MOST_COLUMNS
-        and width % LANES == 0
-        and knows(queries)
-        and queries.shape[2:] == keys.shape[2:]
-        and keys.stride()[2:] == (width, 1) == values.stride()[2:]
-        and keys.dtype == values.dtype == queries.dtype
-        and (mask is None or (mask.dtype == torch.bool and mask.dim() == 2 and mask.stride(-1) == 1))
-    )
-
-
 def attention(
-    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, causal: bool
+    queries: Tensor, keys: Tensor, values: Tensor, rows: Tensor, columns: Tensor, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """Queries (N, T, H, W), dense, over keys and values (N, S, H, W) to (N, T, H x W), and the weights (N, H, T, S').
+    """Queries (R, H, W), dense, over keys and values (S, H, W), dense but for the first axis, to (R, H x W).
 
-    mask: (N, S), True at positions that may be attended to; causal: and none behind a row's own. S' is S made up to a
-    multiple of 16, with weights of 0. A row that sees nothing has no numbers.
+    rows, columns: (B + 1,) where each sequence begins among queries and among keys, and the end of all. A row sees the
+    columns of its own sequence, and where causal none behind its own. W is a multiple of 16. Gives the weights too, for
+    the gradient. A row that sees nothing has no numbers.
     """
-    sentences, rows, heads, width = queries.shape
-    columns = keys.size(1)
-    weights = torch.empty(sentences, heads, rows, columns + -columns % LANES)
-    means = torch.empty(sentences, rows, heads * width)
+    assert queries.is_contiguous() and keys.stride()[1:] == values.stride()[1:] == (queries.size(2), 1)
+    all_rows, heads, width = queries.shape
+    lengths = columns.diff()
+    weights = torch.empty(heads * int((rows.diff() * (lengths + -lengths % LANES)).sum()))
+    means = torch.empty(all_rows, heads * width)
 
     def some(first: int, end: int) -> None:
         kernels().attention(
-            *(queries.data_ptr(), keys.data_ptr(), values.data_ptr()),
-            *(_place(mask), weights.data_ptr(), means.data_ptr()),
-            *(first, end, rows, columns, heads, width),
-            *(keys.stride(0), keys.stride(1), values.stride(0), values.stride(1)),
-            *(0 if mask is None else mask.stride(0), causal),
+            *(queries.data_ptr(), keys.data_ptr(), values.data_ptr(), weights.data_ptr(), means.data_ptr()),
+            *(rows.data_ptr(), columns.data_ptr(), first, end),
+            *(heads, width, keys.stride(0), values.stride(0), causal),
         )
 
-    _in_parts(sentences, some)
+    _in_parts(len(lengths), some)
     return means, weights
 
 
 def attention_gradient(
-    change: Tensor, queries: Tensor, keys: Tensor, values: Tensor, weights: Tensor
+    change: Tensor, queries: Tensor, keys: Tensor, values: Tensor, weights: Tensor, rows: Tensor, columns: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """From the gradient (N, T, H x W) of `attention`'s results, those of queries, keys and values, in their shapes.
+    """From the gradient (R, H x W) of `attention`'s results, those of queries, keys and values, in their shapes.
 
-    The gradients of keys and values are halves of one tensor (N, S, 2 x H x W).
+    The gradients of keys and values are halves of one tensor (S, 2 x H x W).
     """
-    sentences, rows, heads, width = queries.shape
-    columns = keys.size(1)
+    _, heads, width = queries.shape
     change = change.contiguous()
     of_queries = torch.empty_like(queries)
-    both = torch.empty(sentences, columns, 2, heads, width)
-    of_keys, of_values = both.unbind(2)
+    of_keys, of_values = torch.empty(len(keys), 2, heads, width).unbind(1)
 
     def some(first: int, end: int) -> None:
         kernels().attention_gradient(
             *(change.data_ptr(), queries.data_ptr(), keys.data_ptr(), values.data_ptr(), weights.data_ptr()),
             *(of_queries.data_ptr(), of_keys.data_ptr(), of_values.data_ptr()),
-            *(first, end, rows, columns, heads, width),
-            *(keys.stride(0), keys.stride(1), values.stride(0), values.stride(1)),
-            *(of_keys.stride(0), of_keys.stride(1)),
+            *(rows.data_ptr(), columns.data_ptr(), first, end),
+            *(heads, width, keys.stride(0), values.stride(0), of_keys.stride(0)),
         )
 
-    _in_parts(sentences, some)
+    _in_parts(len(rows) - 1, some)
     return of_queries, of_keys, of_values
 
 

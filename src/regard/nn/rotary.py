@@ -27,10 +27,10 @@ class RotaryPositions(nn.Module):
         self.width = width
         self.register_buffer("table", turns(256, width).to(torch.get_default_dtype()), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, T, H, W), whose first position is 0, to the same shape."""
-        turn = self._turns(x.size(1)).to(x.dtype)
-        return _turned(x, torch.view_as_complex(turn).unsqueeze(1))  # (T, 1, W / 2)
+    def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
+        """x (N, T, H, W), whose first position is 0, or whose positions are (T,), to the same shape."""
+        turn = self._turns(x.size(1)) if positions is None else self._turns(int(positions.max()) + 1)[positions]
+        return _turned(x, torch.view_as_complex(turn.to(x.dtype)).unsqueeze(1))  # (T, 1, W / 2)
 
     def at(self, x: Tensor, position: int) -> Tensor:
         """x (N, T, H, W), all at one position, to the same shape."""

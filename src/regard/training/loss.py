@@ -10,9 +10,10 @@ from torch.autograd.function import once_differentiable
 from regard.contract import Seq2Seq
 from regard.nn import native
 from regard.nn.native_training import cross_entropy
+from regard.nn.packed import Packing
 from regard.symbols import PAD
 
-ROWS = 512  # target positions whose logits exist at one time
+ROWS = 2048  # target positions whose logits exist at one time; with fewer, adding up the gradients takes longer
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
@@ -126,11 +127,10 @@ class Objective(nn.Module):
 
     def forward(self, source: Tensor, target_in: Tensor, target_out: Tensor) -> Tensor:
         """Source (B, S), target_in and target_out (B, T) of a batch to the summed loss of its real targets, ()."""
-        features = self.model.features(source, target_in).features  # (B, T, F)
-        real, decoder = target_out.ne(PAD), self.model.decoder
-        return loss_in_chunks(
-            decoder.readout, decoder.parameters(), features[real], target_out[real], smoothing=self.smoothing
-        )
+        real, decoder = Packing.of(target_out.ne(PAD)), self.model.decoder
+        features = real.pack(self.model.features(source, target_in).features).squeeze(0)  # (R, F)
+        targets = target_out.flatten()[real.places]
+        return loss_in_chunks(decoder.readout, decoder.parameters(), features, targets, smoothing=self.smoothing)
 
 
 @torch.no_grad()

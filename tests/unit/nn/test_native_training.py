@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from regard.nn.feedforward import relu_between, silu_times
 from regard.nn.multihead import attend
 from regard.nn.native_training import cross_entropy
 from regard.nn.norm import add_norm, add_then_norm
+from regard.nn.packed import Between, Packing
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
 
@@ -42,41 +44,54 @@ def close(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
         torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize(("rows", "columns", "width"), [(1, 1, 16), (5, 17, 64), (23, 16, 32), (40, 70, 112)])
-@pytest.mark.parametrize("seen", ["all", "sentence", "causal", "both"])
-def test_attention_and_its_gradient(rows: int, columns: int, width: int, seen: str) -> None:
-    columns = rows if seen in ("causal", "both") else columns
-    queries = values(5, rows, 3 * width).requires_grad_()
-    both = values(5, columns, 2 * 3 * width, seed=3).requires_grad_()
-    mask = values(5, columns, seed=4).gt(0.3) if seen in ("sentence", "both") else None
-    if mask is not None:
-        mask[:, 0] = True
-    causal = seen in ("causal", "both")
+def lengths(*count: int, most: int) -> Packing:
+    """Sequences of these lengths."""
+    return Packing.of(torch.tensor([[place < each for place in range(most)] for each in count]))
+
+
+@pytest.mark.parametrize("width", [16, 32, 64, 112])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_and_its_gradient(width: int, causal: bool) -> None:
+    rows = lengths(1, 17, 40, 5, 16, most=40)
+    columns = rows if causal else lengths(70, 1, 16, 33, 5, most=70)
+    one, many = len(rows.places), len(columns.places)
+    queries = values(1, one, 3 * width).requires_grad_()
+    both = values(1, many, 2 * 3 * width, seed=3).requires_grad_()
 
     def parts(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        keys, own = both.chunk(2, -1)
-        one, two, three = (part.to(dtype).unflatten(-1, (3, width)) for part in (queries, keys, own))
-        return one, two, three
+        first, second, third = (x.to(dtype).unflatten(-1, (3, width)) for x in (queries, *both.chunk(2, -1)))
+        return first, second, third
 
-    assert native_training.trains(*parts(torch.float32), mask)
-    means, _ = native_training.attention(*parts(torch.float32), mask, causal=causal)
-    allowed = torch.ones(5, 1, rows, columns, dtype=torch.bool) if mask is None else mask[:, None, None]
-    allowed = allowed & torch.ones(rows, columns, dtype=torch.bool).tril() if causal else allowed
-    turned, keys, own = (part.transpose(1, 2) for part in parts(torch.float64))
-    expected = F.scaled_dot_product_attention(turned, keys, own, attn_mask=allowed).transpose(1, 2).flatten(2)
-    torch.testing.assert_close(means.double(), expected, rtol=0, atol=2e-6)
-    if seen != "both":
-        found, _ = attend(*parts(torch.float32), mask=mask, causal=causal)
-        torch.testing.assert_close(found, means, rtol=0, atol=0)
-        close(gradients(found, queries, both), tuple(part.double() for part in gradients(expected, queries, both)))
+    found, _ = attend(*parts(torch.float32), mask=Between(rows, columns), causal=causal)
+    expected = []
+    for (row, end), (column, last) in zip(*(pairwise(each.starts.tolist()) for each in (rows, columns)), strict=True):
+        turned, keys, own = (x.transpose(1, 2) for x in parts(torch.float64))
+        means = F.scaled_dot_product_attention(
+            turned[:, :, row:end], keys[:, :, column:last], own[:, :, column:last], is_causal=causal
+        )
+        expected.append(means.transpose(1, 2).flatten(2))
+    together = torch.cat(expected, 1)
+    torch.testing.assert_close(found.double(), together, rtol=0, atol=2e-6)
+    close(gradients(found, queries, both), tuple(x.double() for x in gradients(together, queries, both)))
+
+
+def test_heads_that_share_keys_have_the_gradient_of_all_their_queries() -> None:
+    rows = lengths(3, 5, most=5)
+    queries, keys = values(1, 8, 4, 16).requires_grad_(), values(1, 8, 2, 16, seed=3).requires_grad_()
+    found, _ = attend(queries, keys, keys, mask=Between(rows, rows))
+    each = keys.repeat_interleave(2, 2)
+    expected, _ = attend(queries, each, each, mask=Between(rows, rows))
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(gradients(found, queries, keys), gradients(expected, queries, keys), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_what_is_no_number_is_not_hidden_by_attention() -> None:
-    queries, keys = values(2, 3, 1, 16), values(2, 4, 1, 16, seed=3)
-    keys[1, 2, 0, 5] = torch.nan
-    means, _ = native_training.attention(queries, keys, keys, None, causal=False)
-    assert means[0].isfinite().all()
-    assert means[1].isnan().any(-1).all()
+    queries, keys = values(1, 6, 1, 16).requires_grad_(), values(1, 8, 1, 16, seed=3)
+    keys[0, 6, 0, 5] = torch.nan  # of the second of two
+    means, _ = attend(queries, keys, keys, mask=Between(lengths(3, 3, most=3), lengths(4, 4, most=4)))
+    assert means[0, :3].isfinite().all()
+    assert means[0, 3:].isnan().any(-1).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 32), (3, 40, 96), (70, 256)])

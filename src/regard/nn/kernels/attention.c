@@ -1,9 +1,10 @@
-/* Attention to whole sequences and its gradient, in C: softmax(Q K^T / sqrt(width)) V for each sentence and head.
+/* Attention among whole sequences and its gradient, in C: softmax(Q K^T / sqrt(width)) V for each sequence and head.
  *
- * Q and its gradient (sentences, rows, heads, width), K and V and theirs (sentences, columns, heads, width), results and
- * their gradient (sentences, rows, heads, width), weights (sentences, heads, rows, full), where `full` is `columns`
- * rounded up to LANES and what is beyond them is 0. width is a multiple of LANES. Strides, of K and V alone, count floats:
- * from sentence to sentence and from position to position.
+ * Sequences lie without padding one behind another. Those of queries begin with the rows `row_starts` and those of keys and
+ * values with `column_starts`, where the last one has its end behind its beginning. Q, its gradient, results and theirs
+ * are (rows in all, heads, width), K and V and theirs (columns in all, heads, width) with `step`s of floats from one
+ * position to the next. Weights are (heads, rows, full) for each sequence, one behind another, where `full` is its columns
+ * rounded up to LANES and what is beyond them is 0. width is a multiple of LANES.
  */
 #include "lanes.h"
 
@@ -97,23 +98,16 @@ INLINE void turn(const float *from, int64_t step, int64_t columns, int64_t full,
         }
 }
 
-/* Which of the columns (full) there are, as all bits or none. mask: bytes, 0 where nothing is, or none. */
-INLINE void look(const uint8_t *mask, int64_t columns, int64_t full, int32_t *there)
-{
-    for (int64_t column = 0; column < full; column++) there[column] = column < columns && (!mask || mask[column]) ? -1 : 0;
-}
-
-/* Products (rows, full) to weights, each row over the columns that are there, and where causal over none behind it. */
-INLINE void softmax(float *scores, int64_t rows, int64_t full, const int32_t *there, int causal, float scale)
+/* Products (rows, full) to weights, each row over the columns, and where causal over none behind it. */
+INLINE void softmax(float *scores, int64_t rows, int64_t columns, int64_t full, int causal, float scale)
 {
     Bits lanes;
     for (int lane = 0; lane < LANES; lane++) lanes[lane] = lane;
     for (int64_t row = 0; row < rows; row++, scores += full) {
+        int32_t end = (int32_t)(causal && row < columns ? row + 1 : columns);
         Lanes most = all(-INFINITY), sums = {0};
         for (int64_t at = 0; at < full; at += LANES) {
-            Bits seen;
-            memcpy(&seen, there + at, sizeof seen);
-            if (causal) seen &= lanes + (int32_t)at <= (int32_t)row;
+            Bits seen = lanes + (int32_t)at < end;
             Lanes some = (Lanes)((seen & (Bits)(load(scores + at) * scale)) | (~seen & (Bits)all(-INFINITY)));
             most = larger(some, most);
             memcpy(scores + at, &some, sizeof some);
@@ -134,27 +128,53 @@ INLINE void softmax(float *scores, int64_t rows, int64_t full, const int32_t *th
     }
 }
 
-/* Sentences `first` to `end`. mask (sentences, columns), of bytes, or none. Gives 1 where there is no memory. */
-int attention(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *weights, float *out,
-              int64_t first, int64_t end, int64_t rows, int64_t columns, int64_t heads, int64_t width,
-              int64_t key_sentence, int64_t key_step, int64_t value_sentence, int64_t value_step, int64_t mask_sentence,
-              int causal)
+/* Where a sequence's queries and keys are. */
+typedef struct { int64_t row, rows, column, columns, full; } Part;
+
+INLINE Part part_of(const int64_t *row_starts, const int64_t *column_starts, int64_t sequence)
 {
-    int64_t full = (columns + LANES - 1) / LANES * LANES, across = heads * width;
+    int64_t columns = column_starts[sequence + 1] - column_starts[sequence];
+    return (Part){row_starts[sequence], row_starts[sequence + 1] - row_starts[sequence], column_starts[sequence], columns,
+                  (columns + LANES - 1) / LANES * LANES};
+}
+
+/* Where the weights of sequence `first` begin; the most columns, rounded up, and the most rows of those to `end`. */
+static int64_t look(const int64_t *row_starts, const int64_t *column_starts, int64_t first, int64_t end, int64_t heads,
+                    int64_t *full, int64_t *rows)
+{
+    int64_t before = 0;
+    *full = LANES, *rows = 1;
+    for (int64_t sequence = 0; sequence < end; sequence++) {
+        Part part = part_of(row_starts, column_starts, sequence);
+        if (sequence < first) {
+            before += heads * part.rows * part.full;
+            continue;
+        }
+        *full = part.full > *full ? part.full : *full;
+        *rows = part.rows > *rows ? part.rows : *rows;
+    }
+    return before;
+}
+
+/* Sequences `first` to `end`. Gives 1 where there is no memory. */
+int attention(const float *queries, const float *keys, const float *values, float *weights, float *out,
+              const int64_t *row_starts, const int64_t *column_starts, int64_t first, int64_t end, int64_t heads,
+              int64_t width, int64_t key_step, int64_t value_step, int causal)
+{
+    int64_t across = heads * width, most, rows;
     float scale = 1 / sqrtf(width);
-    float *turned = aligned_alloc(64, (width + 1) * full * sizeof *turned);
+    int64_t weight = look(row_starts, column_starts, first, end, heads, &most, &rows);
+    float *turned = aligned_alloc(64, width * most * sizeof *turned);
     if (!turned) return 1;
-    int32_t *there = (int32_t *)(turned + width * full);
-    for (int64_t sentence = first; sentence < end; sentence++) {
-        look(mask ? mask + sentence * mask_sentence : 0, columns, full, there);
-        for (int64_t head = 0; head < heads; head++) {
-            float *weight = weights + (sentence * heads + head) * rows * full;
-            int64_t place = sentence * rows * across + head * width;
-            turn(keys + sentence * key_sentence + head * width, key_step, columns, full, width, turned);
-            product(queries + place, across, 1, turned, full, weight, full, width, rows, full);
-            softmax(weight, rows, full, there, causal, scale);
-            product(weight, full, 1, values + sentence * value_sentence + head * width, value_step, out + place, across,
-                    columns, rows, width);
+    for (int64_t sequence = first; sequence < end; sequence++) {
+        Part part = part_of(row_starts, column_starts, sequence);
+        for (int64_t head = 0; head < heads; head++, weight += part.rows * part.full) {
+            int64_t place = part.row * across + head * width;
+            turn(keys + part.column * key_step + head * width, key_step, part.columns, part.full, width, turned);
+            product(queries + place, across, 1, turned, part.full, weights + weight, part.full, width, part.rows, part.full);
+            softmax(weights + weight, part.rows, part.columns, part.full, causal, scale);
+            product(weights + weight, part.full, 1, values + part.column * value_step + head * width, value_step, out + place,
+                    across, part.columns, part.rows, width);
         }
     }
     free(turned);
@@ -175,32 +195,35 @@ INLINE void softmax_gradient(float *change, const float *weight, int64_t rows, i
     }
 }
 
-/* What the gradient of the results makes of those of queries, keys and values; sentences `first` to `end`. The gradients
- * of keys and values have strides of their own. Gives 1 where there is no memory. */
+/* What the gradient of the results makes of those of queries, keys and values; sequences `first` to `end`. The gradients
+ * of keys and values have a step of their own. Gives 1 where there is no memory. */
 int attention_gradient(const float *change, const float *queries, const float *keys, const float *values, const float *weights,
-                       float *query_change, float *key_change, float *value_change,
-                       int64_t first, int64_t end, int64_t rows, int64_t columns, int64_t heads, int64_t width,
-                       int64_t key_sentence, int64_t key_step, int64_t value_sentence, int64_t value_step,
-                       int64_t change_sentence, int64_t change_step)
+                       float *query_change, float *key_change, float *value_change, const int64_t *row_starts,
+                       const int64_t *column_starts, int64_t first, int64_t end, int64_t heads, int64_t width,
+                       int64_t key_step, int64_t value_step, int64_t change_step)
 {
-    int64_t full = (columns + LANES - 1) / LANES * LANES, across = heads * width;
+    int64_t across = heads * width, most, rows;
     float scale = 1 / sqrtf(width);
-    float *turned = aligned_alloc(64, (width + rows) * full * sizeof *turned);
+    int64_t at = look(row_starts, column_starts, first, end, heads, &most, &rows);
+    float *turned = aligned_alloc(64, (width + rows) * most * sizeof *turned);
     if (!turned) return 1;
-    float *scores = turned + width * full;
-    for (int64_t sentence = first; sentence < end; sentence++)
-        for (int64_t head = 0; head < heads; head++) {
-            const float *weight = weights + (sentence * heads + head) * rows * full;
-            int64_t place = sentence * rows * across + head * width;
-            int64_t put = sentence * change_sentence + head * width;
+    float *scores = turned + width * most;
+    for (int64_t sequence = first; sequence < end; sequence++) {
+        Part part = part_of(row_starts, column_starts, sequence);
+        int64_t full = part.full, columns = part.columns;
+        rows = part.rows;
+        for (int64_t head = 0; head < heads; head++, at += rows * full) {
+            const float *weight = weights + at;
+            int64_t place = part.row * across + head * width, put = part.column * change_step + head * width;
             product(weight, 1, full, change + place, across, value_change + put, change_step, rows, columns, width);
-            turn(values + sentence * value_sentence + head * width, value_step, columns, full, width, turned);
+            turn(values + part.column * value_step + head * width, value_step, columns, full, width, turned);
             product(change + place, across, 1, turned, full, scores, full, width, rows, full);
             softmax_gradient(scores, weight, rows, full, scale);
-            product(scores, full, 1, keys + sentence * key_sentence + head * width, key_step, query_change + place, across,
+            product(scores, full, 1, keys + part.column * key_step + head * width, key_step, query_change + place, across,
                     columns, rows, width);
             product(scores, 1, full, queries + place, across, key_change + put, change_step, rows, columns, width);
         }
+    }
     free(turned);
     return 0;
 }
