@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 
 from regard.errors import ConfigError
 
-DATA_PATHS = ("source", "target", "dev_source", "dev_target")
+DATA_PATHS = ("source", "target", "dev_source", "dev_target", "file", "dev_file")
 PATHS = {"data": DATA_PATHS, "start": ("checkpoint",)}
 
 
@@ -32,22 +32,30 @@ class DataConfig(Section):
     """[data]: where the pairs come from."""
 
     corpus: Literal["dates", "numbers"] | None = None  # an embedded corpus, in the place of files
-    source: str | None = None  # plain text, one segment a line; .gz too
+    source: str | None = None  # plain text, one segment a line; .gz, .xz and .zst too
     target: str | None = None
-    dev_source: str | None = None  # without them, pairs are held out of training
+    file: str | None = None  # one file with both sides, in their place: see regard.text.bilingual
+    dev_source: str | None = None  # without a dev set, pairs are held out of training
     dev_target: str | None = None
+    dev_file: str | None = None
     source_language: str = ""
     target_language: str = ""
+    source_column: str = ""  # of a file that is a table: its name, or its number from 1
+    target_column: str = ""
     max_length: int = Field(256, ge=1)  # tokens; a pair longer on either side is left aside and counted
-    held_out: int = Field(0, ge=0)  # pairs held out for dev where no dev files are given; 0: chosen by size
+    held_out: int = Field(0, ge=0)  # pairs held out for dev where no dev set is given; 0: chosen by size
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        files = [getattr(self, name) is not None for name in DATA_PATHS]
-        if any(files) if self.corpus is not None else not all(files[:2]):
-            raise ValueError("give either both `source` and `target`, or `corpus` and no file")
+        origins = [self.corpus is not None, self.file is not None, self.source is not None or self.target is not None]
+        if sum(origins) != 1 or (self.source is None) != (self.target is None):
+            raise ValueError("give either both `source` and `target`, or `file`, or `corpus`")
         if (self.dev_source is None) != (self.dev_target is None):
             raise ValueError("`dev_source` and `dev_target` go together")
+        if (self.dev_source is not None) + (self.dev_file is not None) + (self.corpus is not None) > 1:
+            raise ValueError("give one dev set at most, and none beside `corpus`, which has its own")
+        if bool(self.source_column) != bool(self.target_column):
+            raise ValueError("`source_column` and `target_column` go together")
         return self
 
 

@@ -15,8 +15,10 @@ from regard.config import DataConfig, RunConfig
 from regard.data.store import PairStore
 from regard.errors import DataError
 from regard.start import STARTED, take_up
+from regard.text.bilingual import BilingualFile
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Aside, Corpus, Pair, PairList, ParallelText
+from regard.text.formats.sides import Sides
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
@@ -40,10 +42,17 @@ def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
     if data.corpus is not None:
         corpora = BUILTIN[data.corpus](seed)
         return corpora.train, corpora.dev
-    train = ParallelText(Path(data.source or ""), Path(data.target or ""))
-    if data.dev_source is None or data.dev_target is None:
+    train = _corpus(data, data.file, data.source, data.target)
+    if data.dev_file is None and data.dev_source is None:
         return train, None
-    return train, ParallelText(Path(data.dev_source), Path(data.dev_target))
+    return train, _corpus(data, data.dev_file, data.dev_source, data.dev_target)
+
+
+def _corpus(data: DataConfig, file: str | None, source: str | None, target: str | None) -> Corpus:
+    if file is None:
+        return ParallelText(Path(source or ""), Path(target or ""))
+    languages, columns = (data.source_language, data.target_language), (data.source_column, data.target_column)
+    return BilingualFile(Path(file), Sides(*languages, *columns))
 
 
 def split(config: RunConfig) -> tuple[Corpus, Corpus]:
@@ -161,11 +170,11 @@ def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, Corpus]:
         raise DataError(
             f"a dev set of {count:,} is to be held out of {len(digests):,} in all",
             where=corpus.name,
-            fix="lower data.held_out" if config.data.held_out else "give more pairs, or data.dev_source and dev_target",
+            fix="lower data.held_out" if config.data.held_out else "give more pairs, or a dev set",
         )
     single = _singles(digests)
     if not len(single):
-        raise DataError("no source occurs only once", where=corpus.name, fix="give data.dev_source and dev_target")
+        raise DataError("no source occurs only once", where=corpus.name, fix="give a dev set")
     chosen = np.random.default_rng(config.train.seed).choice(single, size=min(count, len(single)), replace=False)
     places = frozenset(chosen.tolist())
     held = [pair for place, pair in enumerate(corpus) if place in places]

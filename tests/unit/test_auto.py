@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from regard import auto
-from regard.auto import Facts, choose, language_of, look
+from regard.auto import Facts, choose, languages_of, look
 from regard.config import DataConfig, parse_config, to_table
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
@@ -31,13 +31,12 @@ from regard.text.tokenizer import train_tokenizers
         ("train.tgt.gz", ""),
         ("train.en-de.gz", ""),
         ("train", ""),
-        ("de", ""),
         ("train.2014", ""),
         (".en", "en"),
     ],
 )
 def test_language_of_a_file(name: str, language: str) -> None:
-    assert language_of(name) == language
+    assert languages_of(name, name) == (language, language)
 
 
 def facts(pairs: int, *, gpu: bool = False, **others: float) -> Facts:
@@ -155,3 +154,17 @@ def test_overrides_are_kept(tmp_path: Path) -> None:
     prepare(config, tmp_path / "prepared", lambda _: None)
     with pytest.raises(ConfigError, match=r"train\.sed"):
         auto.recipe(data, ["train.sed=9"], gpu=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "languages"),
+    [
+        ("memory.en-de.tmx", ("en", "de")),
+        ("some-thing.en-de.de-fr.tsv.gz", ("de", "fr")),
+        ("all.en-de.old.csv", ("en", "de")),
+        ("memory.tmx", ("", "")),
+        ("en-de.tmx", ("", "")),
+    ],
+)
+def test_languages_of_a_file_with_both_sides(name: str, languages: tuple[str, str]) -> None:
+    assert languages_of(name) == languages

@@ -23,7 +23,7 @@ from regard import run as runs
 from regard.cli.files import input_lines, output, refuse_same, same_length
 from regard.compare import Request
 from regard.compare import compare as compare_systems
-from regard.config import DataConfig, RunConfig, StartConfig
+from regard.config import DATA_PATHS, DataConfig, RunConfig, StartConfig
 from regard.demo import run_demo
 from regard.devices import choose_device
 from regard.dryrun import dry_run
@@ -164,20 +164,29 @@ def _tell_how_to_go_on(folder: Path, console: Console) -> None:
 def _own_files(
     files: dict[str, str], start: StartConfig | None, overrides: Sequence[str], console: Console
 ) -> RunConfig:
-    if "source" not in files or "target" not in files:
+    two_files = "source" in files and "target" in files
+    if two_files == ("file" in files) or ("source" in files) != ("target" in files):
         raise ConfigError(
-            "there is nothing to train on", where="regard train", fix="give a recipe, or both --source and --target"
+            "it is not clear what to train on",
+            where="regard train",
+            fix="give a recipe, or both --source and --target, or --data",
         )
-    paths = {name: str(Path(value).resolve()) for name, value in files.items() if not name.endswith("_language")}
-    languages = {
-        name: files.get(name) or ("" if start else auto.language_of(files[name.removesuffix("_language")]))
-        for name in ("source_language", "target_language")
-    }
-    if ("dev_source" in paths) != ("dev_target" in paths):
+    if ("dev_source" in files) != ("dev_target" in files) or {"dev_source", "dev_file"} <= files.keys():
         raise ConfigError(
-            "a dev set has two sides", where="regard train", fix="give both --dev-source and --dev-target"
+            "a dev set has two sides",
+            where="regard train",
+            fix="give both --dev-source and --dev-target, or --dev-data",
         )
-    data = DataConfig.model_validate({**paths, **languages})
+    paths = {name: str(Path(value).resolve()) for name, value in files.items() if name in DATA_PATHS}
+    columns = {name: value for name, value in files.items() if name.endswith("_column")}
+    if len(columns) == 1:
+        raise ConfigError(
+            "a pair has two columns", where="regard train", fix="give both --source-column and --target-column"
+        )
+    told = auto.languages_of(*(files[name] for name in ("source", "target", "file") if name in files))
+    names = ("source_language", "target_language")
+    languages = {name: files.get(name) or ("" if start else said) for name, said in zip(names, told, strict=True)}
+    data = DataConfig.model_validate({**paths, **languages, **columns})
     gpu = choose_device("auto").type == "cuda"
     choose = auto.recipe if start is None else partial(finetune.recipe, start)
     config, reasons = choose(data, overrides, gpu=gpu)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from regard.cli import exchange
 from regard.errors import RegardError, ToldElsewhere
+from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
 from regard.version import __version__
 
@@ -38,12 +39,18 @@ LengthPenalty = Annotated[float | None, typer.Option(min=0.0, help="GNMT's alpha
 @app.command()
 def train(
     recipe: Annotated[Path | None, typer.Argument(help="A recipe (TOML); without one it is chosen for you.")] = None,
-    source: Annotated[Path | None, typer.Option(help="Source side, one segment a line; .gz too.")] = None,
+    source: Annotated[Path | None, typer.Option(help="Source side, one segment a line; .gz, .xz, .zst too.")] = None,
     target: Annotated[Path | None, typer.Option(help="Target side, line n belonging to line n.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}.")
+    ] = None,
     dev_source: Annotated[Path | None, typer.Option(help="Dev set; without one, pairs are held out.")] = None,
     dev_target: Annotated[Path | None, typer.Option(help="Dev set.")] = None,
+    dev_data: Annotated[Path | None, typer.Option(metavar="FILE", help="Dev set in one file.")] = None,
     source_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
     target_language: Annotated[str | None, typer.Option(help="Default: from the file's name.")] = None,
+    source_column: Annotated[str | None, typer.Option(help="Of a table: its name, or number from 1.")] = None,
+    target_column: Annotated[str | None, typer.Option(help="Of a table: its name, or number from 1.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/ and a name.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run, or from one of its checkpoints.")
@@ -57,14 +64,18 @@ def train(
     dry_run: Annotated[bool, typer.Option(help="Try it once, say what it takes, leave nothing behind.")] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train from a recipe, from two files, from another run, or on from where a run stopped."""
+    """Train from a recipe, from files, from another run, or on from where a run stopped."""
     files = {
         "source": source,
         "target": target,
+        "file": data,
         "dev_source": dev_source,
         "dev_target": dev_target,
+        "dev_file": dev_data,
         "source_language": source_language,
         "target_language": target_language,
+        "source_column": source_column,
+        "target_column": target_column,
     }
     given = {name: str(value) for name, value in files.items() if value is not None}
     from regard.cli import commands

@@ -20,6 +20,14 @@ class Pair:
     line: int
 
 
+@dataclass(frozen=True)
+class Left:
+    """What a reader leaves aside: why, as an end of `3 pairs left aside: ...`, and the line on which it stands."""
+
+    reason: str
+    line: int
+
+
 class Aside:
     """Counts what was left aside, and why; the first five lines of each reason are kept."""
 
@@ -100,6 +108,13 @@ class BuiltinCorpora:
     test: PairList
 
 
+def blank(source: str, target: str) -> str:
+    """Why a pair is left aside of which a side has no text; nothing where both have."""
+    if source and target:
+        return ""
+    return f"{'both sides are' if not source and not target else 'the target is' if source else 'the source is'} blank"
+
+
 class ParallelText:
     """Two plain files, line n of one translating line n of the other."""
 
@@ -125,12 +140,11 @@ class ParallelText:
         lines = zip(read_lines(self.source), read_lines(self.target), strict=True)
         for number, (source, target) in enumerate(lines, start=1):
             source, target = source.strip(), target.strip()
-            if source and target:
+            if why := blank(source, target):
+                aside.add(why, number)
+            else:
                 any_text = True
                 yield Pair(source, target, number)
-            else:
-                side = "both sides are" if not source and not target else "the target is" if source else "the source is"
-                aside.add(f"{side} blank", number)
         if not any_text:
             raise DataError(
                 "no line has text on both sides",

@@ -1,14 +1,14 @@
-"""Plain text: one segment a line, UTF-8, gzip where the name ends in `.gz`."""
+"""Plain text: one segment a line, UTF-8, compressed where the name says so."""
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from regard.errors import DataError
+from regard.text.formats.compressed import reading
 
 BOM = b"\xef\xbb\xbf"
+LONGEST = 1 << 24  # bytes of a line: no text has so long a one, and memory is bounded
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -18,32 +18,22 @@ def read_lines(path: Path) -> Iterator[str]:
     line n for `wc` and for every other reader of parallel text. A byte order mark at the beginning
     is dropped. Raises DataError where the file is missing, unreadable, broken or not UTF-8.
     """
-    try:
-        with _open(path) as file:
-            yield from lines_of(file, str(path))
-    except FileNotFoundError:
-        raise DataError("there is no such file", where=path, fix="check the path") from None
-    except IsADirectoryError:
-        raise DataError("this is a folder, not a file", where=path, fix="name the file in it") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"the gzip file is broken ({error})", where=path, fix="fetch or compress it again") from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataError(f"the file cannot be read ({reason})", where=path, fix="check its permissions") from None
+    with reading(path) as file:
+        yield from lines_of(file, str(path))
 
 
 def lines_of(file: BinaryIO, name: str) -> Iterator[str]:
     """The lines of an open file, as `read_lines` has them; `name` is what errors call it. Raises DataError."""
-    for number, raw in enumerate(file, start=1):
+    for number, raw in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), start=1):
+        if len(raw) > LONGEST:
+            raise DataError(
+                f"the line is longer than {LONGEST:,} bytes", where=f"{name}:{number}", fix="check that it is text"
+            )
         if number == 1 and raw.startswith(BOM):
             raw = raw.removeprefix(BOM)
             if not raw:
                 return
         yield _decode(raw, name, number)
-
-
-def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def _decode(raw: bytes, name: str, number: int) -> str:

@@ -1,0 +1,73 @@
+"""One file with both sides: which format it has, and its pairs as a corpus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from regard.errors import DataError
+from regard.text.corpus import Aside, Left, Pair, blank
+from regard.text.formats.compressed import ending_of
+from regard.text.formats.delimited import read_csv, read_tsv
+from regard.text.formats.sides import Sides
+
+Reader = Callable[[Path, Sides], Iterator[Pair | Left]]
+"""Reads a file, streaming: every pair that it has, or why not. Raises DataError with file and line."""
+
+READERS: dict[str, Reader] = {
+    ".tsv": read_tsv,
+    ".csv": read_csv,
+}
+
+_BREAK = re.compile(r"\s*[\r\n]+\s*")
+
+
+class BilingualFile:
+    """The pairs of a file in one of the formats of READERS."""
+
+    def __init__(self, path: Path, sides: Sides) -> None:
+        self.path = path
+        self.sides = sides
+        self.aside = Aside()
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Every pair with text on both sides, stripped, its line breaks made spaces; the others are in `aside`.
+
+        Raises DataError where the file cannot be read, has another format, or holds no pair with text.
+        """
+        self.aside = aside = Aside()
+        any_text = False
+        for item in reader_of(self.path)(self.path, self.sides):
+            if isinstance(item, Left):
+                aside.add(item.reason, item.line)
+                continue
+            source, target = (_BREAK.sub(" ", text.strip()) for text in (item.source, item.target))
+            if why := blank(source, target):
+                aside.add(why, item.line)
+            else:
+                any_text = True
+                yield Pair(source, target, item.line)
+        if not any_text:
+            raise DataError(
+                "it has no pair with text on both sides" + "".join(f"; {told}" for told in aside.report()),
+                where=self.path,
+                fix="check the file, and which languages or columns are asked for",
+            )
+
+
+def reader_of(path: Path) -> Reader:
+    """By the end of the file's name. Raises DataError for one that tells nothing."""
+    ending = ending_of(path)
+    if ending not in READERS:
+        raise DataError(
+            f"a name that ends in {ending or 'nothing'} does not tell which format the file has",
+            where=path,
+            fix=f"name it by its format ({', '.join(READERS)}), or give two plain files",
+        )
+    return READERS[ending]

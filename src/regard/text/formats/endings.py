@@ -1,0 +1,5 @@
+"""What names of files with both sides end in, apart from the readers, so that `--help` need not load them."""
+
+from typing import Final
+
+ENDINGS: Final = (".tsv", ".csv")

@@ -1,0 +1,25 @@
+"""Which two sides are wanted of a file that has several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Source and target, as a file's format tells them apart; empty: by what the file itself says.
+
+    Languages (TMX, XLIFF) are matched leniently: see `speaks`. Columns (TSV, CSV) have names, or numbers from 1; keys
+    (JSONL, Parquet, Hugging Face) have names, and `translation.en` is a key in a key.
+    """
+
+    source_language: str = ""
+    target_language: str = ""
+    source_column: str = ""
+    target_column: str = ""
+
+
+def speaks(said: str, wanted: str) -> bool:
+    """Whether a language code is the wanted one, or one of its kind: `en-US`, `en_GB` and `EN` are `en`."""
+    one, other = (code.strip().replace("_", "-").lower() for code in (said, wanted))
+    return one == other or one.startswith(f"{other}-")
