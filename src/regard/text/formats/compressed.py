@@ -14,9 +14,9 @@ from typing import BinaryIO, cast
 from regard.errors import DataError
 
 if sys.version_info >= (3, 14):
-    from compression import zstd
+    from compression import zstd as zstd
 else:
-    from backports import zstd
+    from backports import zstd as zstd
 
 ENDINGS = (".gz", ".xz", ".zst")
 
