@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.config import DataConfig, RunConfig
-from regard.data.store import PairStore
+from regard.config import DATA_PATHS, DataConfig, RunConfig
+from regard.data.encoding import encode
+from regard.data.store import PairStore, writing
 from regard.errors import DataError
 from regard.start import STARTED, take_up
 from regard.text.bilingual import BilingualFile
@@ -23,7 +27,9 @@ from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
 DONE = "prepared.json"  # written last: without it, preparing starts over
+LEARNED = "learned.json"  # of which text, and how, the tokenizers beside it were learned
 NEW_RUN = "start a new run"
+TOKENLESS = "the target has no token"
 
 Say = Callable[[str], None]
 
@@ -64,28 +70,24 @@ def split(config: RunConfig) -> tuple[Corpus, Corpus]:
 def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     """Read the corpus of a recipe into `folder`, or take up what is already there.
 
-    `say` is told what was read and what was left aside. Raises DataError and ConfigError.
+    A preparation that was killed goes on where it was. `say` is told what was read and what was left aside. Raises
+    DataError and ConfigError.
     """
     if (folder / DONE).is_file():
         return _open(folder)
     folder.mkdir(parents=True, exist_ok=True)
     train, dev = split(config)
-    if config.start is None:
-        taken_up = None
-        tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in train))
-    else:
-        taken_up = take_up(config, config.start, train, folder / STARTED, say)
-        tokenizers = taken_up.tokenizers
-    tokenizers.save(folder)
-    max_length, too_long = config.data.max_length, Aside()
-    texts = tuple((pair.source, pair.target) for pair, _ in _encode(dev, tokenizers, max_length, too_long))
-    _refuse_none(len(texts), dev, max_length)
+    taken_up = None if config.start is None else take_up(config, config.start, train, folder / STARTED, say)
+    tokenizers = _learned(config, train, folder) if taken_up is None else taken_up.tokenizers
+    if taken_up is not None:
+        tokenizers.save(folder)
+    too_long = Aside()
+    texts = tuple((pair.source, pair.target) for pair in _short(dev, tokenizers, config.data.max_length, too_long))
+    _refuse_none(len(texts), dev, config.data.max_length)
     say(f"dev: {len(texts):,} pairs from {dev.name}")
     _tell("dev", (dev.aside, too_long), say)
-    too_long = Aside()
-    encoded = _encode(train, tokenizers, max_length, too_long)
-    store = PairStore.write(folder, "train", ((*ids, pair.line) for pair, ids in encoded))
-    _refuse_none(len(store), train, max_length)
+    store, too_long = _stored(config, train, folder)
+    _refuse_none(len(store), train, config.data.max_length)
     say(
         f"train: {len(store):,} pairs from {train.name}; "
         f"{int(store.source_lengths.sum()):,} source and {int(store.target_lengths.sum()):,} target tokens, "
@@ -96,6 +98,52 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
         say(taken_up.fit(store))
     _write_whole(folder / DONE, {"dev": texts, "train": store.fingerprint})
     return Prepared(tokenizers, store, texts)
+
+
+def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
+    """Tokenizers for these pairs: those that an earlier try has learned, or new ones, which are saved."""
+    learned = folder / LEARNED
+    what = _what(config)
+    if learned.is_file() and learned.read_text(encoding="utf-8") == what:
+        return Tokenizers.load(folder)
+    tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in train))
+    tokenizers.save(folder)
+    learned.write_text(what, encoding="utf-8")
+    return tokenizers
+
+
+def _what(config: RunConfig) -> str:
+    """What decides which pairs and tokens there are: the recipe, and the files as they are now."""
+    files = [value for name in DATA_PATHS if (value := getattr(config.data, name)) is not None]
+    now = [(file, stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(Path(file)))]
+    sections = [config.data.model_dump(mode="json"), config.tokenizer.model_dump(mode="json"), config.train.seed]
+    return json.dumps([*sections, now, config.start and config.start.model_dump(mode="json")], ensure_ascii=False)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    with suppress(OSError):
+        return path.stat()
+    return None  # whoever reads it says why
+
+
+def _stored(config: RunConfig, train: Corpus, folder: Path) -> tuple[PairStore, Aside]:
+    """The pairs of the corpus as ids, and what was left aside for its number of tokens."""
+    most = config.data.max_length
+    with writing(folder, "train", _what(config)) as writer:
+        aside = Aside(writer.done.notes.get("aside"))
+        read = writer.done.read
+        for chunk in encode(islice(train, read, None), folder):
+            long = np.maximum(chunk.source_lengths, chunk.target_lengths) > most
+            empty = ~long & (chunk.target_lengths == 0)
+            for line in chunk.lines[long].tolist():
+                aside.add(_too_long(most), line)
+            for line in chunk.lines[empty].tolist():
+                aside.add(TOKENLESS, line)
+            writer.add(chunk.where(~long & ~empty))
+            read += len(chunk)
+            writer.note(read=read, aside=aside.table())
+        writer.finish()
+    return PairStore.open(folder, "train"), aside
 
 
 def _refuse_none(pairs: int, corpus: Corpus, max_length: int) -> None:
@@ -129,17 +177,19 @@ def _tell(name: str, asides: Iterable[Aside], say: Say) -> None:
             say(f"{name}: {sentence}")
 
 
-def _encode(
-    pairs: Iterable[Pair], tokenizers: Tokenizers, max_length: int, aside: Aside
-) -> Iterator[tuple[Pair, tuple[Sequence[int], Sequence[int]]]]:
+def _too_long(most: int) -> str:
+    return f"longer than data.max_length, {most} tokens,"
+
+
+def _short(pairs: Iterable[Pair], tokenizers: Tokenizers, most: int, aside: Aside) -> Iterator[Pair]:
     for pair in pairs:
         source, target = tokenizers.source.encode(pair.source), tokenizers.target.encode(pair.target)
-        if max(len(source), len(target)) > max_length:
-            aside.add(f"longer than data.max_length, {max_length} tokens,", pair.line)
+        if max(len(source), len(target)) > most:
+            aside.add(_too_long(most), pair.line)
         elif not target:
-            aside.add("the target has no token", pair.line)
+            aside.add(TOKENLESS, pair.line)
         else:
-            yield pair, (source, target)
+            yield pair
 
 
 class _Without:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from regard.config import RunConfig, parse_config
+from regard.data import encoding, writing
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
-from regard.prepare import DONE, held_out_size, prepare, split
+from regard.prepare import DONE, Prepared, held_out_size, prepare, split
+from regard.text.corpus import Pair
 
 
 def recipe(folder: Path, pairs: list[tuple[str, str]], kind: str = "character", **data: Any) -> RunConfig:
@@ -118,3 +122,57 @@ def test_each_pair_keeps_the_line_that_it_stood_on(tmp_path: Path) -> None:
     store = prepared.train
     assert len(store) == 90
     assert [store.line(index) for index in range(90)] == [stood[tuple(store.source(index))] for index in range(90)]
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_preparation_that_was_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "TOGETHER", 10)
+    monkeypatch.setattr(encoding, "TOGETHER", 10)
+    monkeypatch.setattr(writing, "EVERY", 0.0)
+    pairs = [(f"{number}", "long" * (number % 9 == 0) + f"x{number}" if number % 7 else "") for number in range(100)]
+    config = recipe(tmp_path, pairs, max_length=5)
+
+    def told(folder: str) -> tuple[Prepared, list[str]]:
+        said: list[str] = []
+        return prepare(config, tmp_path / folder, said.append), said
+
+    whole, expected = told("whole")
+
+    def killing(*arguments: Any) -> Iterator[writing.Chunk]:
+        yield from islice(encode(*arguments), 4)
+        raise Killed
+
+    encode = encoding.encode
+    monkeypatch.setattr("regard.prepare.encode", killing)
+    with pytest.raises(Killed):
+        told("killed")
+    seen: list[int] = []
+
+    def watching(pairs: Iterable[Pair], folder: Path) -> Iterator[writing.Chunk]:
+        return encode((seen.append(pair.line) or pair for pair in pairs), folder)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr("regard.prepare.encode", watching)
+    monkeypatch.setattr("regard.prepare.train_tokenizers", lambda *_: pytest.fail("they have been learned"))
+    found, said = told("killed")
+    assert found.train.fingerprint == whole.train.fingerprint
+    assert said == expected
+    assert any("longer than" in sentence for sentence in said)
+    assert 0 < len(seen) < 50
+
+
+def test_a_preparation_that_was_killed_begins_anew_where_the_files_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killing(*_: Any) -> Iterator[writing.Chunk]:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("regard.prepare.encode", killing)
+        with pytest.raises(Killed):
+            prepare(recipe(tmp_path, PAIRS), tmp_path / "data", lambda _: None)
+    config = recipe(tmp_path, [(f"ä{source}", target) for source, target in PAIRS])
+    store = prepare(config, tmp_path / "data", lambda _: None)
+    assert "ä" in store.tokenizers.source.decode(store.train.source(0).tolist())

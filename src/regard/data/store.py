@@ -9,12 +9,10 @@ The JSON is written last: without it there is no store.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import tempfile
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,19 +20,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.data.writing import FORMAT, Ids, Stored, StoreWriter, chunks_of
 from regard.errors import DataError
 
-FORMAT = 1
-SUFFIXES = (  # the last one counts
-    *("source.npy", "source.offsets.npy", "target.npy", "target.offsets.npy"),
-    *("lines.npy", "json"),
-)
-CHUNK = 1 << 20  # numbers held in memory while writing
 REBUILD = "delete the store's files and prepare the corpus again"
 
-Ids = NDArray[np.integer[Any]]
 Lengths = NDArray[np.int64]
-Stored = tuple[Sequence[int], Sequence[int]] | tuple[Sequence[int], Sequence[int], int]
 
 
 class PairStore:
@@ -74,21 +65,10 @@ class PairStore:
         A pair is source ids, target ids and its line, which without one is its place among them.
         Raises DataError if the disk does not take it.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for left in folder.glob(f".{name}-*"):  # by a process that was killed
-                shutil.rmtree(left)
-            with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
-                _write(pairs, Path(scratch))
-                (folder / f"{name}.json").unlink(missing_ok=True)
-                for suffix in SUFFIXES:
-                    (Path(scratch) / suffix).replace(folder / f"{name}.{suffix}")
-        except OSError as error:
-            raise DataError(
-                f"the store of pairs cannot be written: {error.strerror or error}",
-                where=folder,
-                fix="see that the disk has room and that the folder may be written to",
-            ) from None
+        with writing(folder, name) as writer:
+            for chunk in chunks_of(pairs):
+                writer.add(chunk)
+            writer.finish()
         return cls.open(folder, name)
 
     @classmethod
@@ -147,76 +127,27 @@ def _map(path: Path, *dtypes: type[np.integer[Any]]) -> NDArray[Any]:
     return np.asarray(mapped)
 
 
-def _write(pairs: Iterable[Stored], folder: Path) -> None:
-    count = 0
-    lines = _Stream(folder / "lines.npy", "i")
-    with lines.file, _SideWriter(folder, "source") as source, _SideWriter(folder, "target") as target:
-        for count, (source_ids, target_ids, *line) in enumerate(pairs, start=1):
-            source.add(source_ids)
-            target.add(target_ids)
-            lines.extend(line or [count])
-        lines.finish()
-        digests = [stream.finish() for side in (source, target) for stream in (side.tokens, side.offsets)]
-    fingerprint = hashlib.sha256("".join(digests).encode()).hexdigest()
-    header = {"format": FORMAT, "pairs": count, "fingerprint": fingerprint}
-    (folder / "json").write_text(json.dumps(header), encoding="utf-8")
+@contextmanager
+def writing(folder: Path, name: str, what: str = "") -> Iterator[StoreWriter]:
+    """What writes a store `name`; without `what`, which tells of which pairs, it begins anew and leaves nothing behind.
 
-
-class _SideWriter:
-    def __init__(self, folder: Path, side: str) -> None:
-        self.tokens = _Stream(folder / f"{side}.npy", "i")
-        self.offsets = _Stream(folder / f"{side}.offsets.npy", "q")
-        self.end = 0
-        self.offsets.extend([0])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.tokens.file.close()
-        self.offsets.file.close()
-
-    def add(self, ids: Sequence[int]) -> None:
-        self.end += len(ids)
-        self.tokens.extend(ids)
-        self.offsets.extend([self.end])
-
-
-class _Stream:
-    """Numbers appended to a raw file, from which an `.npy` is made when their count is known."""
-
-    def __init__(self, path: Path, typecode: str) -> None:
-        self.path = path
-        self.raw = path.with_suffix(".raw")
-        self.file = self.raw.open("wb")
-        self.buffer = array(typecode)
-        self.count = 0
-        self.largest = 0
-        self.digest = hashlib.sha256()
-
-    def extend(self, numbers: Iterable[int]) -> None:
-        self.buffer.extend(numbers)
-        if len(self.buffer) >= CHUNK:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self.buffer:
-            self.largest = max(self.largest, int(np.frombuffer(self.buffer, self.buffer.typecode).max()))
-        self.count += len(self.buffer)
-        self.digest.update(self.buffer)
-        self.file.write(self.buffer)
-        del self.buffer[:]
-
-    def finish(self) -> str:
-        """Write the `.npy`, of uint16 where all numbers fit, and give the digest of the numbers."""
-        self._flush()
-        self.file.close()
-        given = np.dtype(self.buffer.typecode)
-        kept = np.dtype(np.uint16) if given == np.int32 and self.largest < 1 << 16 else given
-        with self.raw.open("rb") as raw, self.path.open("wb") as out:
-            header = {"descr": kept.str, "fortran_order": False, "shape": (self.count,)}
-            np.lib.format.write_array_header_1_0(out, header)
-            while chunk := raw.read(CHUNK * given.itemsize):
-                out.write(np.frombuffer(chunk, given).astype(kept).tobytes())
-        self.raw.unlink()
-        return self.digest.hexdigest()
+    Raises DataError if the disk does not take it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = StoreWriter(folder, name, what)
+        for left in folder.glob(f".{name}-*"):  # by a process that was killed
+            if left != writer.scratch:
+                shutil.rmtree(left)
+        try:
+            yield writer
+        finally:
+            writer.close()
+            if not what:
+                shutil.rmtree(writer.scratch, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"the store of pairs cannot be written: {error.strerror or error}",
+            where=folder,
+            fix="see that the disk has room and that the folder may be written to",
+        ) from None

@@ -1,7 +1,7 @@
 """A corpus: pairs of a source and its target, and an account of what was left aside."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -33,9 +33,14 @@ class Aside:
 
     KEPT = 5
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._lines: dict[str, list[int]] = {}
+    def __init__(self, table: Mapping[str, tuple[int, Sequence[int]]] | None = None) -> None:
+        """`table`: what another one's `table` gave, to go on from it."""
+        self._counts = {reason: count for reason, (count, _) in (table or {}).items()}
+        self._lines = {reason: list(lines) for reason, (_, lines) in (table or {}).items()}
+
+    def table(self) -> dict[str, tuple[int, list[int]]]:
+        """The count and the kept lines of each reason."""
+        return {reason: (count, self._lines[reason]) for reason, count in self._counts.items()}
 
     def add(self, reason: str, line: int) -> None:
         """One more pair left aside."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import regard.data.store as store_module
+from regard.data import writing
 from regard.data.store import PairStore
 from regard.errors import DataError
 
@@ -34,7 +34,7 @@ def test_gives_back_what_was_stored(
 
 def test_pairs_larger_than_the_buffer_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = PairStore.write(tmp_path, "whole", PAIRS * 50)
-    monkeypatch.setattr(store_module, "CHUNK", 7)
+    monkeypatch.setattr(writing, "TOGETHER", 7)
     streamed = PairStore.write(tmp_path, "streamed", iter(PAIRS * 50))
     assert contents(streamed) == PAIRS * 50
     assert streamed.fingerprint == whole.fingerprint
@@ -104,7 +104,7 @@ def test_a_missing_store_is_told(tmp_path: Path) -> None:
         PairStore.open(tmp_path, "train")
 
 
-@pytest.mark.parametrize("suffix", store_module.SUFFIXES)
+@pytest.mark.parametrize("suffix", writing.SUFFIXES)
 def test_any_truncation_is_told(tmp_path: Path, suffix: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     path = tmp_path / f"train.{suffix}"

@@ -1,0 +1,60 @@
+"""Encoding by several processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from regard.config import TokenizerConfig
+from regard.data import encoding
+from regard.data.encoding import encode
+from regard.errors import DataError
+from regard.text.corpus import Pair
+from regard.text.tokenizer import Tokenizers, train_tokenizers
+
+PAIRS = [Pair(f"line {number} ▁ of it", f"Zeile {number}", 2 * number) for number in range(1, 48)]
+
+
+@pytest.fixture(params=["unigram", "character"])
+def tokenizers(request: pytest.FixtureRequest, tmp_path: Path) -> Tokenizers:
+    config = TokenizerConfig(kind=request.param, vocabulary_size=300)
+    learned = train_tokenizers(config, [(pair.source, pair.target) for pair in PAIRS])
+    learned.save(tmp_path)
+    return learned
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_pairs_come_back_in_their_order(
+    tokenizers: Tokenizers, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "TOGETHER", 5)
+    monkeypatch.setattr(encoding, "FEW", 10)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(workers))
+    chunks = list(encode(PAIRS, tmp_path))
+    assert [len(chunk) for chunk in chunks] == [5] * 9 + [2]
+    assert [line for chunk in chunks for line in chunk.lines.tolist()] == [pair.line for pair in PAIRS]
+    sources = [id for chunk in chunks for id in chunk.source.tolist()]
+    assert sources == [id for pair in PAIRS for id in tokenizers.source.encode(pair.source)]
+    assert [length for chunk in chunks for length in chunk.target_lengths.tolist()] == [
+        len(tokenizers.target.encode(pair.target)) for pair in PAIRS
+    ]
+
+
+def test_a_worker_that_is_killed_is_told(
+    tokenizers: Tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "TOGETHER", 5)
+    monkeypatch.setattr(encoding, "FEW", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
+
+    def killing(worker: encoding._Worker) -> object:
+        os.kill(worker._process.pid, signal.SIGKILL)
+        return result(worker)
+
+    result = encoding._Worker.result
+    monkeypatch.setattr(encoding._Worker, "result", killing)
+    with pytest.raises(DataError, match=r"ended before its work did \(code -9\)"):
+        list(encode(PAIRS, tmp_path))
