@@ -39,6 +39,8 @@ def text(tmp_path: Path) -> Path:
 def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str | Path]:
     if script == "join_lines.py":
         return ["captions", source]  # OUT; a folder is to be made there
+    if script == "prepare_large.py":
+        return ["--source", run, "--target", reference]
     if script in TRAINING:
         return ["--data", run]
     alone = script in ("batch_composition.py", "stream_memory.py")
@@ -53,7 +55,9 @@ def test_no_run(script: str, text: Path, tmp_path: Path) -> None:
     assert f"error: {wrong}: " in refused(script, *arguments(script, wrong, text, text))
 
 
-@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("join_lines.py", *TRAINING)])
+@pytest.mark.parametrize(
+    "script", [name for name in SCRIPTS if name not in ("join_lines.py", "prepare_large.py", *TRAINING)]
+)
 def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "nowhere"
     (run := tmp_path / "run").mkdir()
