@@ -81,6 +81,7 @@ class TrainConfig(Section):
     max_minutes: float | None = Field(None, gt=0)  # of training in all, resumed ones included
     tokens_per_batch: int = Field(4096, ge=1)  # padded tokens of the longer side in one batch
     accumulate: int = Field(1, ge=1)  # batches a step
+    subword_sampling: float | None = Field(None, gt=0, lt=1)  # cut text anew each time: see regard.data.sampling
     optimizer: Literal["adam", "adadelta", "muon"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)  # the schedule's peak
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
@@ -150,6 +151,15 @@ class RunConfig(Section):
     train: TrainConfig = TrainConfig()
     search: SearchConfig = SearchConfig()
     start: StartConfig | None = None
+
+    @model_validator(mode="after")
+    def _can_be_sampled(self) -> Self:
+        if self.train.subword_sampling is not None and self.tokenizer.kind not in ("unigram", "bpe"):
+            raise ValueError(
+                f"train.subword_sampling needs subwords, and tokenizer.kind is {self.tokenizer.kind!r}: "
+                "text can be cut in one way only"
+            )
+        return self
 
 
 class HasConfig(Protocol):

@@ -14,7 +14,6 @@ from rich.console import Console
 from regard.checkpoint import Checkpoint, save_checkpoint
 from regard.config import RunConfig, with_absolute_paths
 from regard.contract import Seq2Seq
-from regard.data.loader import Loader
 from regard.outlook import free_bytes, in_bytes, lacks_room
 from regard.prepare import Prepared, Say, prepare
 from regard.run import begun, say_on, validation, with_precision
@@ -60,7 +59,7 @@ def dry_run(config: RunConfig, out: Path, console: Console) -> None:
 
 def _rehearse(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> Rehearsed:
     model = begun(config, folder / "data", prepared, ALONE, say)
-    loader = Loader(prepared.train, config.train.tokens_per_batch, config.train.seed)
+    loader = prepared.loader(config)
     few = replace(prepared, dev=prepared.dev[:SENTENCES])
     stage = _Stage(config, few, folder / "checkpoint", say)
     short = config.train.model_copy(update={"max_steps": STEPS, "checkpoint_every": STEPS, "max_minutes": None})

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from regard.config import DATA_PATHS, DataConfig, RunConfig
 from regard.data.encoding import encode
+from regard.data.loader import Loader, Position
+from regard.data.sampling import Sampler
 from regard.data.store import PairStore, writing
 from regard.errors import DataError
 from regard.start import STARTED, take_up
@@ -41,6 +43,13 @@ class Prepared:
     tokenizers: Tokenizers
     train: PairStore
     dev: tuple[tuple[str, str], ...]  # source and reference, as text
+
+    def loader(self, config: RunConfig, position: Position = Position(0, 0), *, rank: int = 0, size: int = 1) -> Loader:
+        """Batches as a recipe wants them, from a position on, for a process of so many."""
+        amount = config.train.subword_sampling
+        resample = None if amount is None else Sampler(self.tokenizers, amount, config.data.max_length)
+        tokens, seed = config.train.tokens_per_batch, config.train.seed
+        return Loader(self.train, tokens, seed, position, rank=rank, size=size, resample=resample)
 
 
 def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:

@@ -24,6 +24,7 @@ WHY_NOT = {
     "model": "the weights are of that model",
     "train.seed": "the order of the batches hangs on it",
     "train.tokens_per_batch": "the place inside the epoch hangs on it",
+    "train.subword_sampling": "what the model has seen hangs on it",
     "train.optimizer": "the state that was saved is of that optimizer",
     "train.freeze": "the state that was saved is of what was trained",
     "train.average_decay": "the mean that was saved is of that kind",

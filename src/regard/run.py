@@ -171,8 +171,7 @@ class _Training:
     def run(self, state: TrainingState | None) -> Result:
         config, folder, here, model = self.config, self.folder, self.here, self.model
         position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
-        train, tokens = self.prepared.train, config.train.tokens_per_batch
-        loader = Loader(train, tokens, config.train.seed, position, rank=here.rank, size=here.size)
+        loader = self.prepared.loader(config, position, rank=here.rank, size=here.size)
         at = 0 if state is None else int(state.values["step"])
         self._tell(model, loader, None if state is None else at)
         keep = _Keep(config, folder, self.prepared)

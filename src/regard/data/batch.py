@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,24 +86,43 @@ def batch_of(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
 
 def make_batch(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
     """The pairs of a store with these indices, in that order."""
-    batch = batch_of([(store.source(int(index)), store.target(int(index))) for index in indices])
-    return replace(batch, lines=tuple(line for index in indices if (line := store.line(int(index))) is not None))
+    return _batch_at(store, indices, pairs_at(store, indices))
 
 
-def make_share(store: PairStore, indices: NDArray[np.int64], rank: int, size: int) -> Batch:
+def pairs_at(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> list[tuple[Ids, Ids]]:
+    """The ids of these pairs."""
+    return [(store.source(int(index)), store.target(int(index))) for index in indices]
+
+
+def _batch_at(store: PairStore, indices: Sequence[int] | NDArray[np.int64], pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
+    lines = tuple(line for index in indices if (line := store.line(int(index))) is not None)
+    return replace(batch_of(pairs), lines=lines)
+
+
+def make_share(
+    store: PairStore,
+    indices: NDArray[np.int64],
+    rank: int,
+    size: int,
+    change: Callable[[Sequence[tuple[Ids, Ids]]], Sequence[tuple[Ids, Ids]]] | None = None,
+) -> Batch:
     """What process `rank` of `size` has of a batch: every so manieth row.
 
     Where there are fewer rows than processes, some have a row of which no target position counts: they too have a
-    gradient, of zeros.
+    gradient, of zeros. change: what is done to the pairs of the batch, all of them, in every process alike.
     """
-    if size == 1:
-        return make_batch(store, indices)
-    together = int(store.target_lengths[indices].sum()) + len(indices)
+    mine = indices[rank::size] if rank < len(indices) else indices[:1]
+    if change is None:
+        together = int(store.target_lengths[indices].sum()) + len(indices)
+        pairs: Sequence[tuple[Ids, Ids]] = pairs_at(store, mine)
+    else:
+        every = change(pairs_at(store, indices))
+        together = sum(len(target) + 1 for _, target in every)
+        pairs = every[rank::size] if rank < len(indices) else every[:1]
+    batch = replace(_batch_at(store, mine, pairs), together=together)
     if rank < len(indices):
-        return replace(make_batch(store, indices[rank::size]), together=together)
-    batch = make_batch(store, indices[:1])
-    nothing = torch.full_like(batch.target_out, PAD)
-    return replace(batch, target_out=nothing, target_tokens=0, together=together)
+        return batch
+    return replace(batch, target_out=torch.full_like(batch.target_out, PAD), target_tokens=0)
 
 
 def pad(rows: Sequence[Ids], *, first: int | None = None, last: int | None = None) -> Tensor:

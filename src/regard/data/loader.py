@@ -6,15 +6,28 @@ that has to be saved to go on with the same stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.batch import Batch, make_share
+from regard.data.batch import Batch, Ids, make_share
 from regard.data.store import PairStore
 from regard.errors import DataError
+
+Pairs = Sequence[tuple[Ids, Ids]]
+
+
+class Resample(Protocol):
+    """Other ids for the same pairs, by chance: the same for the same seed."""
+
+    def __call__(self, pairs: Pairs, /, seed: Sequence[int]) -> Pairs:
+        """As many pairs, in their order."""
+        ...
+
 
 NOISE = 2.0  # tokens; more of it mixes the batches of two epochs better and pads them more
 
@@ -32,7 +45,8 @@ class Loader:
 
     A batch of several rows takes at most `tokens_per_batch` tokens: its rows times its longest
     sequence, EOS included, on either side. A pair longer than that is a batch of its own. Process `rank` of `size`
-    gets its share of each batch, so that a position means the same however many processes there are.
+    gets its share of each batch, so that a position means the same however many processes there are. `resample` may
+    change the ids of a batch's pairs (see regard.data.sampling); it then takes somewhat more or fewer tokens.
     """
 
     def __init__(
@@ -44,12 +58,14 @@ class Loader:
         *,
         rank: int = 0,
         size: int = 1,
+        resample: Resample | None = None,
     ) -> None:
         if not len(store):
             raise DataError("there is no pair to train on", fix="see what cleaning left of the corpus")
         self._store = store
         self._seed = seed
         self._share = rank, size
+        self._resample = resample
         self._lengths = store.source_lengths, store.target_lengths
         self._longest = np.maximum(*self._lengths) + 1
         self._cuts = _cuts(np.sort(self._longest), tokens_per_batch)
@@ -77,7 +93,10 @@ class Loader:
             order, turns = self._plan(epoch)
             for place in range(self._position.batch, len(turns)):
                 turn = turns[place]
-                batch = make_share(self._store, order[self._cuts[turn] : self._cuts[turn + 1]], *self._share)
+                rows = order[self._cuts[turn] : self._cuts[turn + 1]]
+                seed = self._seed, epoch, place
+                change = None if self._resample is None else partial(self._resample, seed=seed)
+                batch = make_share(self._store, rows, *self._share, change)
                 over = place + 1 == len(turns)
                 self._position = Position(epoch + 1, 0) if over else Position(epoch, place + 1)
                 yield batch

@@ -8,7 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import sentencepiece
+from numpy.typing import NDArray
 
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.symbols import BOS, EOS, PAD, SPECIAL, UNK
@@ -83,15 +85,22 @@ class SubwordTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
+        return self._cut(text)
+
+    def _cut(self, text: str, **options: Any) -> list[int]:
         folded = fold_spaces(text).encode("utf-8", errors="replace").decode("utf-8")
         if not folded:
             return []
         first, *others = f" {folded}".split(SPACE)
-        ids: list[int] = self._processor.encode(first)
+        ids: list[int] = self._processor.encode(first, **options)
         for part in others:
             ids += self._space_ids
-            ids += self._processor.encode(part)
+            ids += self._processor.encode(part, **options)
         return ids
+
+    def sample(self, ids: Sequence[int] | NDArray[np.integer[Any]], amount: float) -> list[int]:
+        """The text of these ids cut by chance, by SentencePiece's generator; see regard.data.sampling for `amount`."""
+        return self._cut(self.decode(ids), enable_sampling=True, alpha=amount, nbest_size=-1)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """As `encode` of each, in less time."""
@@ -100,7 +109,7 @@ class SubwordTokenizer:
         found: list[list[int]] = self._processor.encode(spaced, num_threads=1)
         return [self.encode(text) if SPACE in text else ids for text, ids in zip(folded, found, strict=True)]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
         """One line of text, white space folded; PAD, BOS and EOS are skipped."""
         return fold_spaces(self._processor.decode([int(id) for id in ids if id > EOS]))
 

@@ -1,0 +1,77 @@
+"""Subword regularisation."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from regard.config import TokenizerConfig
+from regard.data.batch import Batch
+from regard.data.loader import Loader, Position
+from regard.data.sampling import Sampler
+from regard.data.store import PairStore
+from regard.text.tokenizer import Tokenizers, train_tokenizers
+
+WORDS = ["unbelievable", "believe", "able", "table", "stable", "unstable", "tables", "believer", "▁odd▁"]
+PAIRS = [(f"{one} {two}", f"{two} and {one}") for one in WORDS for two in WORDS]
+
+
+def learned(kind: Literal["unigram", "bpe"]) -> Tokenizers:
+    return train_tokenizers(TokenizerConfig(kind=kind, vocabulary_size=284), PAIRS)
+
+
+@pytest.mark.parametrize(("kind", "amount"), [("unigram", 0.1), ("bpe", 0.3)])
+def test_the_text_stays_and_its_pieces_change(kind: Literal["unigram", "bpe"], amount: float) -> None:
+    tokenizers = learned(kind)
+    sampler = Sampler(tokenizers, amount, longest=100)
+    pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
+    first, again, other = sampler(pairs, (1, 2, 3)), sampler(pairs, (1, 2, 3)), sampler(pairs, (1, 2, 4))
+    assert first == again
+    assert sum(one != two for one, two in zip(first, other, strict=True)) > len(pairs) / 2
+    assert sum(one != two for one, two in zip(first, pairs, strict=True)) > len(pairs) / 2
+    for found in (first, other):
+        told = [(tokenizers.source.decode(list(one)), tokenizers.target.decode(list(two))) for one, two in found]
+        assert told == PAIRS
+
+
+def test_what_would_be_too_long_stays_as_it_is() -> None:
+    tokenizers = learned("unigram")
+    pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
+    longest = max(len(ids) for pair in pairs for ids in pair)
+    sampler = Sampler(tokenizers, 0.01, longest)
+    assert max(len(ids) for pair in sampler(pairs, (1,)) for ids in pair) == longest
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return one.source.tolist() == other.source.tolist() and one.target_out.tolist() == other.target_out.tolist()
+
+
+def test_batches_are_cut_anew_each_epoch_and_the_same_after_a_resume(tmp_path: Path) -> None:
+    tokenizers = learned("unigram")
+    pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
+    store, sampler = PairStore.write(tmp_path, "train", pairs), Sampler(tokenizers, 0.2, 100)
+    loader = Loader(store, 200, seed=1, resample=sampler)
+    count = loader.batches_per_epoch
+    batches = list(islice(loader, 2 * count))
+    resumed = Loader(store, 200, seed=1, position=Position(1, 2), resample=sampler)
+    assert all(map(same, islice(resumed, count - 2), batches[count + 2 :]))
+    epochs = [
+        sorted(tuple(row) for batch in part for row in batch.source.tolist())
+        for part in (batches[:count], batches[count:])
+    ]
+    assert epochs[0] != epochs[1]
+    assert all(batch.together == batch.target_tokens == int(batch.target_out.ne(0).sum()) for batch in batches)
+
+
+def test_processes_share_one_and_the_same_batch(tmp_path: Path) -> None:
+    tokenizers = learned("unigram")
+    pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
+    store, sampler = PairStore.write(tmp_path, "train", pairs), Sampler(tokenizers, 0.2, 100)
+    parts = [next(iter(Loader(store, 200, seed=1, rank=rank, size=2, resample=sampler))) for rank in (0, 1)]
+    whole = next(iter(Loader(store, 200, seed=1, resample=sampler)))
+    assert sum(part.target_tokens for part in parts) == whole.target_tokens == parts[0].together == parts[1].together
+    rows = sorted(int(row.sum()) for part in parts for row in part.source)
+    assert rows == sorted(int(row.sum()) for row in whole.source)
