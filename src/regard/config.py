@@ -11,52 +11,18 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
 
+from regard.corpora import DATA_PATHS as DATA_PATHS
+from regard.corpora import CorpusConfig as CorpusConfig
+from regard.corpora import DataConfig as DataConfig
+from regard.corpora import Section as Section
 from regard.errors import ConfigError
 
-DATA_PATHS = ("source", "target", "dev_source", "dev_target", "file", "dev_file")
 PATHS = {"data": DATA_PATHS, "start": ("checkpoint",)}
-
-
-class Section(BaseModel):
-    """What every table of a recipe is: frozen, strict about types, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class DataConfig(Section):
-    """[data]: where the pairs come from."""
-
-    corpus: Literal["dates", "numbers"] | None = None  # an embedded corpus, in the place of files
-    source: str | None = None  # plain text, one segment a line; .gz, .xz and .zst too
-    target: str | None = None
-    file: str | None = None  # one file with both sides, in their place: see regard.text.bilingual
-    dev_source: str | None = None  # without a dev set, pairs are held out of training
-    dev_target: str | None = None
-    dev_file: str | None = None
-    source_language: str = ""
-    target_language: str = ""
-    source_column: str = ""  # of a file that is a table: its name, or its number from 1
-    target_column: str = ""
-    max_length: int = Field(256, ge=1)  # tokens; a pair longer on either side is left aside and counted
-    held_out: int = Field(0, ge=0)  # pairs held out for dev where no dev set is given; 0: chosen by size
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        origins = [self.corpus is not None, self.file is not None, self.source is not None or self.target is not None]
-        if sum(origins) != 1 or (self.source is None) != (self.target is None):
-            raise ValueError("give either both `source` and `target`, or `file`, or `corpus`")
-        if (self.dev_source is None) != (self.dev_target is None):
-            raise ValueError("`dev_source` and `dev_target` go together")
-        if (self.dev_source is not None) + (self.dev_file is not None) + (self.corpus is not None) > 1:
-            raise ValueError("give one dev set at most, and none beside `corpus`, which has its own")
-        if bool(self.source_column) != bool(self.target_column):
-            raise ValueError("`source_column` and `target_column` go together")
-        return self
 
 
 class TokenizerConfig(Section):
@@ -201,11 +167,20 @@ def read_recipe(
     for name, keys in PATHS.items():
         section = table.get(name)
         for key in keys:
-            if isinstance(section, dict) and isinstance(section.get(key), str):
-                section[key] = _absolute(section[key], path.parent, f"{path}: {name}.{key}")
+            for part in _with_parts(section):
+                if isinstance(part.get(key), str):
+                    part[key] = _absolute(part[key], path.parent, f"{path}: {name}.{key}")
     _apply(read, table)
     complete(table)
     return parse_config(table, architectures, where=f"{path} with overrides" if overrides else str(path))
+
+
+def _with_parts(section: object) -> list[dict[str, Any]]:
+    """A section's table, and those of the corpora in it."""
+    if not isinstance(section, dict):
+        return []
+    corpora = section.get("corpora")
+    return [section, *(part for part in corpora if isinstance(part, dict))] if isinstance(corpora, list) else [section]
 
 
 def _absolute(path: str, folder: Path, where: str) -> str:
@@ -243,10 +218,18 @@ def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
         section[key] = value
 
 
+AnyCorpus = TypeVar("AnyCorpus", bound=CorpusConfig)
+
+
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """The same recipe with paths that mean the same from any folder."""
-    paths = {key: str(Path(value).resolve()) for key in DATA_PATHS if (value := getattr(config.data, key)) is not None}
-    return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+    corpora = tuple(_absolutely(corpus) for corpus in config.data.corpora)
+    return config.model_copy(update={"data": _absolutely(config.data).model_copy(update={"corpora": corpora})})
+
+
+def _absolutely(corpus: AnyCorpus) -> AnyCorpus:
+    paths = {key: str(Path(value).resolve()) for key in DATA_PATHS if (value := getattr(corpus, key)) is not None}
+    return corpus.model_copy(update=paths)
 
 
 def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:

@@ -241,6 +241,6 @@ def _refuse_different(contenders: Sequence[Contender]) -> None:
 
 def _held_out(config: RunConfig) -> object:
     """What decides the dev set and an embedded corpus' test split."""
-    by_chance = config.data.corpus is not None or (config.data.dev_source is None and config.data.dev_file is None)
+    by_chance = not config.data.has_any_dev
     data = {key: value for key, value in to_table(config)["data"].items() if key != "max_length"}
     return data, config.train.seed if by_chance else None

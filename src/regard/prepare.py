@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.config import DATA_PATHS, DataConfig, RunConfig
+from regard.config import DataConfig, RunConfig
+from regard.corpora import DATA_PATHS, CorpusConfig
 from regard.data.encoding import encode
-from regard.data.loader import Loader, Position
+from regard.data.loader import Loader, Position, Shares
 from regard.data.sampling import Sampler
 from regard.data.store import PairStore, writing
 from regard.errors import DataError
@@ -25,6 +26,7 @@ from regard.text.bilingual import BilingualFile
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Aside, Corpus, Pair, PairList, ParallelText
 from regard.text.formats.sides import Sides
+from regard.text.together import Together
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
@@ -43,13 +45,32 @@ class Prepared:
     tokenizers: Tokenizers
     train: PairStore
     dev: tuple[tuple[str, str], ...]  # source and reference, as text
+    starts: tuple[int, ...] = (0,)  # how many lines there are before each corpus of several, whose lines go on
 
     def loader(self, config: RunConfig, position: Position = Position(0, 0), *, rank: int = 0, size: int = 1) -> Loader:
         """Batches as a recipe wants them, from a position on, for a process of so many."""
         amount = config.train.subword_sampling
         resample = None if amount is None else Sampler(self.tokenizers, amount, config.data.max_length)
-        tokens, seed = config.train.tokens_per_batch, config.train.seed
-        return Loader(self.train, tokens, seed, position, rank=rank, size=size, resample=resample)
+        return Loader(
+            self.train,
+            config.train.tokens_per_batch,
+            config.train.seed,
+            position,
+            rank=rank,
+            size=size,
+            resample=resample,
+            shares=self._shares(config.data),
+        )
+
+    def _shares(self, data: DataConfig) -> Shares | None:
+        often = [corpus.weight for corpus in data.corpora or (data,)]
+        origins = np.searchsorted(np.array(self.starts), self.train.lines) - 1
+        if data.temperature > 1:
+            sizes = np.bincount(origins, minlength=len(often))
+            wanted = np.where(sizes > 0, sizes, 1) ** (1 / data.temperature)
+            factors = wanted / wanted.sum() * sizes.sum() / np.maximum(sizes, 1)
+            often = [one * float(factor) for one, factor in zip(often, factors, strict=True)]
+        return None if all(one == 1 for one in often) else Shares(origins, often)
 
 
 def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
@@ -57,16 +78,28 @@ def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
     if data.corpus is not None:
         corpora = BUILTIN[data.corpus](seed)
         return corpora.train, corpora.dev
-    train = _corpus(data, data.file, data.source, data.target)
-    if data.dev_file is None and data.dev_source is None:
-        return train, None
-    return train, _corpus(data, data.dev_file, data.dev_source, data.dev_target)
+    if not data.corpora:
+        return _train(data, data), _dev(data, data)
+    dev = [_dev(data, each) for each in (data, *data.corpora)]
+    return Together([_train(data, each) for each in data.corpora]), _joined([corpus for corpus in dev if corpus])
 
 
-def _corpus(data: DataConfig, file: str | None, source: str | None, target: str | None) -> Corpus:
+def _joined(corpora: Sequence[Corpus]) -> Corpus | None:
+    return Together(corpora) if len(corpora) > 1 else corpora[0] if corpora else None
+
+
+def _train(data: DataConfig, one: CorpusConfig) -> Corpus:
+    return _corpus(data, one, one.file, one.source, one.target)
+
+
+def _dev(data: DataConfig, one: CorpusConfig) -> Corpus | None:
+    return _corpus(data, one, one.dev_file, one.dev_source, one.dev_target) if one.has_dev else None
+
+
+def _corpus(data: DataConfig, one: CorpusConfig, file: str | None, source: str | None, target: str | None) -> Corpus:
     if file is None:
         return ParallelText(Path(source or ""), Path(target or ""))
-    languages, columns = (data.source_language, data.target_language), (data.source_column, data.target_column)
+    languages, columns = (data.source_language, data.target_language), (one.source_column, one.target_column)
     return BilingualFile(Path(file), Sides(*languages, *columns))
 
 
@@ -96,6 +129,8 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     say(f"dev: {len(texts):,} pairs from {dev.name}")
     _tell("dev", (dev.aside, too_long), say)
     store, too_long = _stored(config, train, folder)
+    together = _together(train)
+    starts = (0,) if together is None else tuple(together.starts)
     _refuse_none(len(store), train, config.data.max_length)
     say(
         f"train: {len(store):,} pairs from {train.name}; "
@@ -105,8 +140,8 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     _tell("train", (train.aside, too_long), say)
     if taken_up is not None:
         say(taken_up.fit(store))
-    _write_whole(folder / DONE, {"dev": texts, "train": store.fingerprint})
-    return Prepared(tokenizers, store, texts)
+    _write_whole(folder / DONE, {"dev": texts, "train": store.fingerprint, "starts": starts})
+    return Prepared(tokenizers, store, texts, starts)
 
 
 def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
@@ -123,7 +158,8 @@ def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
 
 def _what(config: RunConfig) -> str:
     """What decides which pairs and tokens there are: the recipe, and the files as they are now."""
-    files = [value for name in DATA_PATHS if (value := getattr(config.data, name)) is not None]
+    corpora = (config.data, *config.data.corpora)
+    files = [value for one in corpora for name in DATA_PATHS if (value := getattr(one, name)) is not None]
     now = [(file, stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(Path(file)))]
     sections = [config.data.model_dump(mode="json"), config.tokenizer.model_dump(mode="json"), config.train.seed]
     return json.dumps([*sections, now, config.start and config.start.model_dump(mode="json")], ensure_ascii=False)
@@ -144,10 +180,9 @@ def _stored(config: RunConfig, train: Corpus, folder: Path) -> tuple[PairStore, 
         for chunk in encode(islice(train, read, None), folder):
             long = np.maximum(chunk.source_lengths, chunk.target_lengths) > most
             empty = ~long & (chunk.target_lengths == 0)
-            for line in chunk.lines[long].tolist():
-                aside.add(_too_long(most), line)
-            for line in chunk.lines[empty].tolist():
-                aside.add(TOKENLESS, line)
+            for reason, left in ((_too_long(most), long), (TOKENLESS, empty)):
+                for line in chunk.lines[left].tolist():
+                    _leave(aside, train, reason, line)
             writer.add(chunk.where(~long & ~empty))
             read += len(chunk)
             writer.note(read=read, aside=aside.table())
@@ -166,12 +201,13 @@ def _open(folder: Path) -> Prepared:
     try:
         table = json.loads((folder / DONE).read_text(encoding="utf-8"))
         fingerprint, dev = table["train"], tuple((source, target) for source, target in table["dev"])
+        starts = tuple(int(start) for start in table.get("starts", [0]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the file cannot be read: {error!r}", where=folder / DONE, fix=NEW_RUN) from None
     store = PairStore.open(folder, "train")
     if store.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
-    return Prepared(Tokenizers.load(folder), store, dev)
+    return Prepared(Tokenizers.load(folder), store, dev, starts)
 
 
 def _write_whole(path: Path, table: object) -> None:
@@ -186,17 +222,30 @@ def _tell(name: str, asides: Iterable[Aside], say: Say) -> None:
             say(f"{name}: {sentence}")
 
 
+def _leave(aside: Aside, corpus: Corpus, reason: str, line: int) -> None:
+    """One more pair left aside, by the name and the line of the very corpus that it is of."""
+    if (together := _together(corpus)) is not None:
+        name, line = together.place(line)
+        reason = f"{name}: {reason}"
+    aside.add(reason, line)
+
+
+def _together(corpus: Corpus) -> Together | None:
+    inner = corpus.corpus if isinstance(corpus, _Without) else corpus
+    return inner if isinstance(inner, Together) else None
+
+
 def _too_long(most: int) -> str:
     return f"longer than data.max_length, {most} tokens,"
 
 
-def _short(pairs: Iterable[Pair], tokenizers: Tokenizers, most: int, aside: Aside) -> Iterator[Pair]:
+def _short(pairs: Corpus, tokenizers: Tokenizers, most: int, aside: Aside) -> Iterator[Pair]:
     for pair in pairs:
         source, target = tokenizers.source.encode(pair.source), tokenizers.target.encode(pair.target)
         if max(len(source), len(target)) > most:
-            aside.add(_too_long(most), pair.line)
+            _leave(aside, pairs, _too_long(most), pair.line)
         elif not target:
-            aside.add(TOKENLESS, pair.line)
+            _leave(aside, pairs, TOKENLESS, pair.line)
         else:
             yield pair
 
@@ -205,20 +254,20 @@ class _Without:
     """A corpus without the pairs of some places."""
 
     def __init__(self, corpus: Corpus, places: frozenset[int]) -> None:
-        self._corpus, self._places = corpus, places
+        self.corpus, self._places = corpus, places
 
     @property
     def name(self) -> str:
         """The whole corpus' name."""
-        return self._corpus.name
+        return self.corpus.name
 
     @property
     def aside(self) -> Aside:
         """What the whole corpus left aside."""
-        return self._corpus.aside
+        return self.corpus.aside
 
     def __iter__(self) -> Iterator[Pair]:
-        return (pair for place, pair in enumerate(self._corpus) if place not in self._places)
+        return (pair for place, pair in enumerate(self.corpus) if place not in self._places)
 
 
 def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, Corpus]:

@@ -152,7 +152,7 @@ def test_a_missing_table_is_named(tmp_path: Path, text: str, what: str) -> None:
 )
 def test_pairs_come_from_files_or_from_an_embedded_corpus(tmp_path: Path, data: str) -> None:
     error = refusal(tmp_path, f"[data]\n{data}\n{MODEL}")
-    assert error.what.startswith("`data`: give ")
+    assert error.what.startswith("`data`: ")
 
 
 def test_a_dev_set_has_two_sides(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -176,3 +177,57 @@ def test_a_preparation_that_was_killed_begins_anew_where_the_files_have_changed(
     config = recipe(tmp_path, [(f"ä{source}", target) for source, target in PAIRS])
     store = prepare(config, tmp_path / "data", lambda _: None)
     assert "ä" in store.tokenizers.source.decode(store.train.source(0).tolist())
+
+
+def several(folder: Path, **data: Any) -> RunConfig:
+    for name, size in (("big", 90), ("small", 10)):
+        lines = "".join(f"{name}{number}\t{'x' * 30 if number == 3 else number}\n" for number in range(size))
+        (folder / f"{name}.tsv").write_text(lines)
+    corpora = [{"file": str(folder / "big.tsv")}, {"file": str(folder / "small.tsv"), "weight": 3.0}]
+    table = {
+        "data": {"corpora": corpora, "dev_file": str(folder / "small.tsv"), "max_length": 20, **data},
+        "tokenizer": {"kind": "character"},
+        "model": {"architecture": "transformer2017"},
+        "train": {"tokens_per_batch": 50},
+    }
+    return parse_config(table, ARCHITECTURES, where="test")
+
+
+def seen(config: RunConfig, prepared: Prepared) -> Counter[str]:
+    loader, decode = prepared.loader(config), prepared.tokenizers.source.decode
+    batches = islice(loader, loader.batches_per_epoch)
+    return Counter(decode(row).rstrip("0123456789") for batch in batches for row in batch.source.tolist())
+
+
+def test_several_corpora_come_as_often_as_their_weights_say(tmp_path: Path) -> None:
+    config, said = several(tmp_path), list[str]()
+    prepared = prepare(config, tmp_path / "data", said.append)
+    assert seen(config, prepared) == {"big": 89, "small": 27}
+    assert prepare(config, tmp_path / "data", said.append).starts == prepared.starts == (0, 90)
+    told = [sentence for sentence in said if "left aside" in sentence]
+    assert told == [
+        "dev: 1 pair left aside: longer than data.max_length, 20 tokens, (line 4)",
+        "train: 1 pair left aside: big.tsv: longer than data.max_length, 20 tokens, (line 4)",
+        "train: 1 pair left aside: small.tsv: longer than data.max_length, 20 tokens, (line 4)",
+    ]
+
+
+def test_temperature_evens_out_the_sizes_of_corpora(tmp_path: Path) -> None:
+    config = several(tmp_path, temperature=1000.0)
+    config = config.model_copy(
+        update={
+            "data": config.data.model_copy(
+                update={"corpora": tuple(corpus.model_copy(update={"weight": 1.0}) for corpus in config.data.corpora)}
+            )
+        }
+    )
+    found = seen(config, prepare(config, tmp_path / "data", lambda _: None))
+    assert found["big"] == pytest.approx(49, abs=1)
+    assert found["small"] == pytest.approx(49, abs=1)
+
+
+def test_a_dev_set_is_held_out_of_all_corpora_together(tmp_path: Path) -> None:
+    config = several(tmp_path, dev_file=None, held_out=30)
+    prepared = prepare(config, tmp_path / "data", lambda _: None)
+    assert {source.rstrip("0123456789") for source, _ in prepared.dev} == {"big", "small"}
+    assert sum(seen(config, prepared).values()) > 60

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,40 @@ class Position:
     batch: int
 
 
+@dataclass(frozen=True)
+class Shares:
+    """How often each pair comes in an epoch, by where it is from.
+
+    origins: (P,) a number for each pair.
+    often: for each such number; 2.5 is twice, and once more for half of the pairs, others in each epoch.
+    """
+
+    origins: NDArray[np.int64]
+    often: Sequence[float]
+
+    def rows(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """The pairs of an epoch, those that come twice twice."""
+        found = []
+        for origin, often in enumerate(self.often):
+            pairs = np.flatnonzero(self.origins == origin)
+            found += [pairs] * int(often)
+            found.append(random.choice(pairs, round(len(pairs) * (often - int(often))), replace=False))
+        return np.concatenate(found)
+
+
+class _Plan(NamedTuple):
+    """The pairs of an epoch in the order in which they are cut into batches, the cuts, and the batches' turns."""
+
+    order: NDArray[np.int64]
+    cuts: NDArray[np.int64]
+    turns: NDArray[np.int64]
+
+    def rows(self, batch: int) -> NDArray[np.int64]:
+        return self.order[self.cuts[batch] : self.cuts[batch + 1]]
+
+
 class Loader:
-    """Every pair of a store exactly once an epoch, pairs of like lengths together.
+    """Every pair of a store exactly once an epoch, or as often as `shares` says; pairs of like lengths together.
 
     A batch of several rows takes at most `tokens_per_batch` tokens: its rows times its longest
     sequence, EOS included, on either side. A pair longer than that is a batch of its own. Process `rank` of `size`
@@ -59,22 +91,25 @@ class Loader:
         rank: int = 0,
         size: int = 1,
         resample: Resample | None = None,
+        shares: Shares | None = None,
     ) -> None:
         if not len(store):
             raise DataError("there is no pair to train on", fix="see what cleaning left of the corpus")
         self._store = store
+        self._budget = tokens_per_batch
         self._seed = seed
         self._share = rank, size
         self._resample = resample
+        self._shares = shares
         self._lengths = store.source_lengths, store.target_lengths
         self._longest = np.maximum(*self._lengths) + 1
-        self._cuts = _cuts(np.sort(self._longest), tokens_per_batch)
+        self._planned = position.epoch, self._make_plan(position.epoch)
+        self._position = position
         if not 0 <= position.batch < self.batches_per_epoch:
             raise DataError(
                 f"batch {position.batch} is not among the {self.batches_per_epoch} of an epoch",
                 fix="resume with the corpus and the tokens_per_batch that the run began with",
             )
-        self._position = position
 
     @property
     def position(self) -> Position:
@@ -83,46 +118,53 @@ class Loader:
 
     @property
     def batches_per_epoch(self) -> int:
-        """How many batches an epoch has, the same number in each."""
-        return len(self._cuts) - 1
+        """How many batches this epoch has; without `shares` the same number as each."""
+        return len(self._plan(self._position.epoch).turns)
 
     def __iter__(self) -> Iterator[Batch]:
         """Go on from `position`, epoch after epoch."""
         while True:
             epoch = self._position.epoch
-            order, turns = self._plan(epoch)
-            for place in range(self._position.batch, len(turns)):
-                turn = turns[place]
-                rows = order[self._cuts[turn] : self._cuts[turn + 1]]
+            plan = self._plan(epoch)
+            for place in range(self._position.batch, len(plan.turns)):
                 seed = self._seed, epoch, place
                 change = None if self._resample is None else partial(self._resample, seed=seed)
-                batch = make_share(self._store, rows, *self._share, change)
-                over = place + 1 == len(turns)
+                batch = make_share(self._store, plan.rows(plan.turns[place]), *self._share, change)
+                over = place + 1 == len(plan.turns)
                 self._position = Position(epoch + 1, 0) if over else Position(epoch, place + 1)
                 yield batch
 
     def largest(self) -> list[Batch]:
         """Of the epoch's batches the one with the most places, padding too, and the one with the longest row."""
-        order, _ = self._plan(self._position.epoch)
-        begins = self._cuts[:-1]
-        widths = [np.maximum.reduceat(lengths[order], begins) + 1 for lengths in self._lengths]
-        places = np.diff(self._cuts) * (widths[0] + widths[1])
+        plan = self._plan(self._position.epoch)
+        begins = plan.cuts[:-1]
+        widths = [np.maximum.reduceat(lengths[plan.order], begins) + 1 for lengths in self._lengths]
+        places = np.diff(plan.cuts) * (widths[0] + widths[1])
         chosen = dict.fromkeys((int(places.argmax()), len(begins) - 1))
-        return [make_share(self._store, order[self._cuts[one] : self._cuts[one + 1]], *self._share) for one in chosen]
+        return [make_share(self._store, plan.rows(one), *self._share) for one in chosen]
 
-    def _plan(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The pairs in the order in which they are cut into batches, and the batches' turns.
+    def _plan(self, epoch: int) -> _Plan:
+        if self._planned[0] != epoch:
+            self._planned = epoch, self._make_plan(epoch)
+        return self._planned[1]
 
-        Pairs are sorted by their longer side and then by how much longer one side is than the
-        other, up and down by turns so that neighbours across a step of length go together. Noise
-        on the second key puts pairs together otherwise in every epoch; the first one is left
-        alone, so the cuts are the same in all of them.
+    def _make_plan(self, epoch: int) -> _Plan:
+        """Pairs are sorted by their longer side and then by how much longer one side is than the other.
+
+        The second goes up and down by turns, so that neighbours across a step of length go together. Noise on it puts
+        pairs together otherwise in every epoch; the first one is left alone, so that where all pairs come once the cuts
+        are the same in all of them.
         """
         random = np.random.default_rng([self._seed, epoch])
         difference = self._store.source_lengths - self._store.target_lengths
+        longest, rows = self._longest, None
+        if self._shares is not None:
+            rows = self._shares.rows(random)
+            difference, longest = difference[rows], longest[rows]
         noisy = difference + random.uniform(0.0, NOISE, len(difference))
-        order = np.lexsort((np.where(self._longest % 2, noisy, -noisy), self._longest))
-        return order, random.permutation(self.batches_per_epoch)
+        order = np.lexsort((np.where(longest % 2, noisy, -noisy), longest))
+        cuts = _cuts(longest[order], self._budget)
+        return _Plan(order if rows is None else rows[order], cuts, random.permutation(len(cuts) - 1))
 
 
 def _cuts(longest: NDArray[np.int64], budget: int) -> NDArray[np.int64]:

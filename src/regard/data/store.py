@@ -54,6 +54,11 @@ class PairStore:
         """The ids of a target, a view of the file."""
         return self._target[index]
 
+    @property
+    def lines(self) -> Ids:
+        """The line of each pair in its corpus, (P,), from 1; where an earlier version stored it, its place."""
+        return np.arange(1, len(self) + 1) if self._lines is None else self._lines
+
     def line(self, index: int) -> int | None:
         """The line of the corpus (from 1) on which a pair stood; None where an earlier version stored it."""
         return None if self._lines is None else int(self._lines[index])

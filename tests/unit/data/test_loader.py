@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regard.data.batch import Batch
-from regard.data.loader import Loader, Position
+from regard.data.loader import Loader, Position, Shares
 from regard.data.store import PairStore
 from regard.errors import DataError
 from regard.symbols import EOS, PAD
@@ -158,3 +159,22 @@ def test_the_largest_batches_are_those_with_most_places_and_with_the_longest_row
     assert most.source.numel() + most.target_out.numel() == max(places)
     assert (longest.source.shape, longest.lines) == ((1, 41), (1,))
     assert len(Loader(store_of([(5, 5)]), 100, seed=1).largest()) == 1
+
+
+def test_pairs_come_as_often_as_their_corpus_says() -> None:
+    store = store_of([(n % 23 + 1, n % 19 + 1) for n in range(151)])
+    origins = np.arange(len(store)) % 3
+    loader = Loader(store, 100, seed=1, shares=Shares(origins, [1.0, 2.5, 0.25]))
+    epochs = []
+    for _ in range(3):
+        batches = stream(loader, loader.batches_per_epoch)
+        seen = np.bincount([source[0] - FIRST for batch in batches for source, _ in batch], minlength=len(store))
+        assert set(seen[origins == 0]) == {1}
+        assert set(seen[origins == 1]) == {2, 3}
+        assert seen[origins == 1].sum() == 125
+        assert set(seen[origins == 2]) == {0, 1}
+        assert seen[origins == 2].sum() == 12
+        epochs.append(seen.tolist())
+    assert epochs[0] != epochs[1] != epochs[2]
+    resumed = Loader(store, 100, seed=1, position=loader.position, shares=Shares(origins, [1.0, 2.5, 0.25]))
+    assert stream(resumed, 30) == stream(loader, 30)

@@ -1,0 +1,82 @@
+"""[data] of a recipe: where pairs come from, and how they are read."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+DATA_PATHS = ("source", "target", "dev_source", "dev_target", "file", "dev_file")
+
+
+class Section(BaseModel):
+    """What every table of a recipe is: frozen, strict about types, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class CorpusConfig(Section):
+    """Where pairs come from: [data] itself, or one of several [[data.corpora]]."""
+
+    source: str | None = None  # plain text, one segment a line; .gz, .xz and .zst too
+    target: str | None = None
+    file: str | None = None  # one file with both sides, in their place: see regard.text.bilingual
+    dev_source: str | None = None  # without a dev set, pairs are held out of training
+    dev_target: str | None = None
+    dev_file: str | None = None
+    source_column: str = ""  # of a file that is a table: its name, or its number from 1
+    target_column: str = ""
+    weight: float = Field(1.0, gt=0)  # how often each pair comes in an epoch
+
+    @model_validator(mode="after")
+    def _two_sides(self) -> Self:
+        if (self.source is None) != (self.target is None):
+            raise ValueError("`source` and `target` go together")
+        if (self.dev_source is None) != (self.dev_target is None):
+            raise ValueError("`dev_source` and `dev_target` go together")
+        if bool(self.source_column) != bool(self.target_column):
+            raise ValueError("`source_column` and `target_column` go together")
+        if (self.source is not None) + (self.file is not None) > 1:
+            raise ValueError("give either `source` and `target`, or `file`")
+        if (self.dev_source is not None) + (self.dev_file is not None) > 1:
+            raise ValueError("give either `dev_source` and `dev_target`, or `dev_file`")
+        return self
+
+    @property
+    def has_files(self) -> bool:
+        """Whether it names files to train on."""
+        return self.source is not None or self.file is not None
+
+    @property
+    def has_dev(self) -> bool:
+        """Whether it names a dev set."""
+        return self.dev_source is not None or self.dev_file is not None
+
+
+class DataConfig(CorpusConfig):
+    """[data]: all pairs, and how they are read."""
+
+    corpus: Literal["dates", "numbers"] | None = None  # an embedded corpus, in the place of files
+    corpora: tuple[CorpusConfig, ...] = Field((), strict=False)  # several, in the place of one
+    temperature: float = Field(1.0, ge=1)  # of several: each as often as its size to the power of 1 / temperature
+    source_language: str = ""
+    target_language: str = ""
+    max_length: int = Field(256, ge=1)  # tokens; a pair longer on either side is left aside and counted
+    held_out: int = Field(0, ge=0)  # pairs held out for dev where no dev set is given; 0: chosen by size
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.corpus is not None) + self.has_files + bool(self.corpora) != 1:
+            raise ValueError("give either both `source` and `target`, or `file`, or `corpora`, or `corpus`")
+        if not all(corpus.has_files for corpus in self.corpora):
+            raise ValueError("each of `corpora` needs both `source` and `target`, or `file`")
+        if self.has_dev and self.corpus is not None:
+            raise ValueError("give no dev set beside `corpus`, which has its own")
+        if self.has_dev and any(corpus.has_dev for corpus in self.corpora):
+            raise ValueError("give dev sets either in [data] or in `corpora`")
+        return self
+
+    @property
+    def has_any_dev(self) -> bool:
+        """Whether pairs need not be held out of training."""
+        return self.has_dev or any(corpus.has_dev for corpus in self.corpora)
