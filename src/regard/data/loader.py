@@ -34,10 +34,11 @@ NOISE = 2.0  # tokens; more of it mixes the batches of two epochs better and pad
 
 @dataclass(frozen=True)
 class Position:
-    """A place in the stream: the epoch, and the batch within it, both from 0."""
+    """A place in the stream: the epoch, the batch within it, and of a corpus that is streamed its pool, all from 0."""
 
     epoch: int
-    batch: int
+    batch: int  # within the pool
+    pool: int = 0
 
 
 @dataclass(frozen=True)

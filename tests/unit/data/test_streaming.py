@@ -1,0 +1,91 @@
+"""Batches straight from a corpus."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from regard.data import streaming
+from regard.data.loader import Position
+from regard.data.streaming import StreamLoader
+from regard.data.writing import Chunk
+from regard.errors import DataError
+
+FIRST = 4
+
+
+class Corpus:
+    """Pairs of which each is made of its own number, in chunks of 10; `without` are left aside."""
+
+    def __init__(self, pairs: int, without: range = range(0)) -> None:
+        self.pairs, self.without = pairs, without
+        self.chunks_read = 0
+
+    def __call__(self, chunks: int) -> Iterator[Chunk]:
+        for begin in range(10 * chunks, self.pairs, 10):
+            self.chunks_read += 1
+            numbers = list(range(begin, min(begin + 10, self.pairs)))
+            rows = [[FIRST + number] * (number % 7 + 1) for number in numbers]
+            chunk = Chunk.of(rows, rows, [number + 1 for number in numbers])
+            yield chunk.where(np.array([number not in self.without for number in numbers]))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "TOGETHER", 10)
+    monkeypatch.setattr(streaming, "POOL", 30)
+
+
+def test_every_pair_comes_once_an_epoch_and_otherwise_in_the_next() -> None:
+    corpus = Corpus(95, without=range(30, 60))  # a whole pool, and the end is none
+    loader = StreamLoader(corpus, 60, seed=1)
+    epochs: list[list[list[int]]] = [[], [], [], []]
+    for batch in loader:
+        epochs[loader.position.epoch].append([int(row[0]) - FIRST for row in batch.source])
+        if loader.position.epoch == 3:
+            break
+    for batches in epochs[:3]:
+        assert Counter(number for batch in batches for number in batch) == Counter([*range(30), *range(60, 95)])
+    assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, 9, 20])
+def test_it_goes_on_from_any_position_as_if_it_had_never_stopped(steps: int) -> None:
+    loader = StreamLoader(Corpus(95), 60, seed=1)
+    batches = iter(loader)
+    for _ in range(steps):
+        next(batches)
+    position = loader.position
+    expected = [next(batches).source.tolist() for _ in range(25)]
+    corpus = Corpus(95)
+    resumed = StreamLoader(corpus, 60, seed=1, position=position)
+    resumed.largest()  # which is tried first when a run goes on
+    found = [batch.source.tolist() for batch in islice(resumed, 25)]
+    assert found == expected
+
+
+def test_what_lies_behind_is_not_read_again() -> None:
+    corpus = Corpus(95)
+    next(iter(StreamLoader(corpus, 60, seed=1, position=Position(4, 0, 2))))
+    assert corpus.chunks_read == 3
+
+
+def test_processes_share_each_batch() -> None:
+    whole = [batch.target_tokens for batch in islice(StreamLoader(Corpus(95), 60, seed=1), 12)]
+    parts = [
+        [batch.target_tokens for batch in islice(StreamLoader(Corpus(95), 60, seed=1, rank=rank, size=2), 12)]
+        for rank in (0, 1)
+    ]
+    assert [sum(each) for each in zip(*parts, strict=True)] == whole
+
+
+@pytest.mark.parametrize("corpus", [Corpus(0), Corpus(50, without=range(50))])
+def test_a_corpus_without_pairs_is_told(corpus: Corpus) -> None:
+    with pytest.raises(DataError, match="no pair to train on"):
+        next(iter(StreamLoader(corpus, 60, seed=1)))
+    with pytest.raises(DataError, match="no pair to train on"):
+        StreamLoader(corpus, 60, seed=1).largest()
