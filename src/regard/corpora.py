@@ -59,6 +59,7 @@ class DataConfig(CorpusConfig):
     corpus: Literal["dates", "numbers"] | None = None  # an embedded corpus, in the place of files
     corpora: tuple[CorpusConfig, ...] = Field((), strict=False)  # several, in the place of one
     temperature: float = Field(1.0, ge=1)  # of several: each as often as its size to the power of 1 / temperature
+    streaming: bool = False  # train on the corpus as it is read again and again, and prepare nothing
     source_language: str = ""
     target_language: str = ""
     max_length: int = Field(256, ge=1)  # tokens; a pair longer on either side is left aside and counted
@@ -74,6 +75,14 @@ class DataConfig(CorpusConfig):
             raise ValueError("give no dev set beside `corpus`, which has its own")
         if self.has_dev and any(corpus.has_dev for corpus in self.corpora):
             raise ValueError("give dev sets either in [data] or in `corpora`")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_streamed(self) -> Self:
+        if self.streaming and not self.has_any_dev:
+            raise ValueError("`streaming` needs a dev set: none can be held out of what is read as it comes")
+        if self.streaming and (self.corpora or self.weight != 1):
+            raise ValueError("`streaming` is for one corpus, every pair of it once an epoch")
         return self
 
     @property

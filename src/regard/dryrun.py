@@ -14,6 +14,7 @@ from rich.console import Console
 from regard.checkpoint import Checkpoint, save_checkpoint
 from regard.config import RunConfig, with_absolute_paths
 from regard.contract import Seq2Seq
+from regard.data.streaming import Stream
 from regard.outlook import free_bytes, in_bytes, lacks_room
 from regard.prepare import Prepared, Say, prepare
 from regard.run import begun, say_on, validation, with_precision
@@ -33,7 +34,7 @@ class Rehearsed:
     """What was found. Seconds are those of a step, of judging all of dev, and of writing a checkpoint."""
 
     parameters: int
-    batches: int  # in an epoch
+    batches: int | None  # in an epoch, where that is known
     tried: Sequence[Tried]
     step: float
     judging: float
@@ -122,8 +123,7 @@ class _Stage:
 
 
 def _rows(config: RunConfig, prepared: Prepared, found: Rehearsed) -> list[tuple[str, str]]:
-    train, store, tokenizers = config.train, prepared.train, prepared.tokenizers
-    steps = max(1, found.batches // train.accumulate)
+    train, tokenizers = config.train, prepared.tokenizers
     vocabularies = f"{tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
     whole = train.max_steps * found.step + train.max_steps // train.checkpoint_every * found.judging
     end = f"{in_time(whole)} for all {train.max_steps:,} steps with their checkpoints"
@@ -132,17 +132,31 @@ def _rows(config: RunConfig, prepared: Prepared, found: Rehearsed) -> list[tuple
     if train.patience:
         end += ", unless patience ends it earlier"
     return [
-        ("pairs", f"{len(store):,} for training, {len(prepared.dev):,} for dev"),
-        ("tokens", f"{int(store.source_lengths.sum()):,} source, {int(store.target_lengths.sum()):,} target"),
+        *_corpus_rows(prepared),
         ("vocabulary", vocabularies),
         ("model", f"{config.model.architecture}: {found.parameters:,} parameters"),
-        ("an epoch", f"{found.batches:,} batches, {steps:,} steps, {in_time(steps * found.step)}"),
+        *_epoch_rows(found, train.accumulate),
         *(("a large batch", f"{shape_of(one.batch)}: {one.seconds:.2f} s") for one in found.tried),
         ("memory", f"{in_bytes(max(one.memory for one in found.tried))} at the most"),
         ("a step", f"{found.step:.3f} s"),
         ("validation", f"{in_time(found.judging)} every {train.checkpoint_every:,} steps, of a model as yet untrained"),
         ("training", end),
     ]
+
+
+def _corpus_rows(prepared: Prepared) -> list[tuple[str, str]]:
+    train, dev = prepared.train, f"{len(prepared.dev):,} for dev"
+    if isinstance(train, Stream):
+        return [("pairs", f"read as they come, {dev}")]
+    tokens = f"{int(train.source_lengths.sum()):,} source, {int(train.target_lengths.sum()):,} target"
+    return [("pairs", f"{len(train):,} for training, {dev}"), ("tokens", tokens)]
+
+
+def _epoch_rows(found: Rehearsed, accumulate: int) -> list[tuple[str, str]]:
+    if found.batches is None:
+        return []
+    steps = max(1, found.batches // accumulate)
+    return [("an epoch", f"{found.batches:,} batches, {steps:,} steps, {in_time(steps * found.step)}")]
 
 
 def in_time(seconds: float) -> str:

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from regard.config import DataConfig, RunConfig
 from regard.corpora import DATA_PATHS, CorpusConfig
-from regard.data.encoding import encode
-from regard.data.loader import Loader, Position, Shares
+from regard.data.encoding import encode, encode_here
+from regard.data.loader import Batches, Loader, Position, Shares
 from regard.data.sampling import Sampler
 from regard.data.store import PairStore, writing
+from regard.data.streaming import Stream, StreamLoader
+from regard.data.writing import TOGETHER, Chunk
 from regard.errors import DataError
 from regard.start import STARTED, take_up
 from regard.text.bilingual import BilingualFile
@@ -31,6 +33,7 @@ from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
 DONE = "prepared.json"  # written last: without it, preparing starts over
+LEARNED_FROM = 200_000  # pairs, of a corpus that is streamed
 LEARNED = "learned.json"  # of which text, and how, the tokenizers beside it were learned
 NEW_RUN = "start a new run"
 TOKENLESS = "the target has no token"
@@ -43,28 +46,31 @@ class Prepared:
     """What `prepare` leaves in a run's `data` folder."""
 
     tokenizers: Tokenizers
-    train: PairStore
+    train: PairStore | Stream  # the pairs as ids, or the corpus as it is read
     dev: tuple[tuple[str, str], ...]  # source and reference, as text
     starts: tuple[int, ...] = (0,)  # how many lines there are before each corpus of several, whose lines go on
 
-    def loader(self, config: RunConfig, position: Position = Position(0, 0), *, rank: int = 0, size: int = 1) -> Loader:
+    @property
+    def store(self) -> PairStore:
+        """The pairs as ids, of a corpus that is not streamed."""
+        assert isinstance(self.train, PairStore)
+        return self.train
+
+    def loader(
+        self, config: RunConfig, position: Position = Position(0, 0), *, rank: int = 0, size: int = 1
+    ) -> Batches:
         """Batches as a recipe wants them, from a position on, for a process of so many."""
         amount = config.train.subword_sampling
         resample = None if amount is None else Sampler(self.tokenizers, amount, config.data.max_length)
-        return Loader(
-            self.train,
-            config.train.tokens_per_batch,
-            config.train.seed,
-            position,
-            rank=rank,
-            size=size,
-            resample=resample,
-            shares=self._shares(config.data),
-        )
+        given = config.train.tokens_per_batch, config.train.seed, position
+        if isinstance(self.train, Stream):
+            return StreamLoader(self.train.read, *given, rank=rank, size=size, resample=resample)
+        shares = self._shares(config.data, self.train)
+        return Loader(self.train, *given, rank=rank, size=size, resample=resample, shares=shares)
 
-    def _shares(self, data: DataConfig) -> Shares | None:
+    def _shares(self, data: DataConfig, store: PairStore) -> Shares | None:
         often = [corpus.weight for corpus in data.corpora or (data,)]
-        origins = np.searchsorted(np.array(self.starts), self.train.lines) - 1
+        origins = np.searchsorted(np.array(self.starts), store.lines) - 1
         if data.temperature > 1:
             sizes = np.bincount(origins, minlength=len(often))
             wanted = np.where(sizes > 0, sizes, 1) ** (1 / data.temperature)
@@ -116,7 +122,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     DataError and ConfigError.
     """
     if (folder / DONE).is_file():
-        return _open(folder)
+        return _open(config, folder, say)
     folder.mkdir(parents=True, exist_ok=True)
     train, dev = split(config)
     taken_up = None if config.start is None else take_up(config, config.start, train, folder / STARTED, say)
@@ -128,6 +134,11 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     _refuse_none(len(texts), dev, config.data.max_length)
     say(f"dev: {len(texts):,} pairs from {dev.name}")
     _tell("dev", (dev.aside, too_long), say)
+    if config.data.streaming:
+        stream = _stream(config, train, tokenizers, say)
+        say(f"train: {train.name}, as it is read; vocabulary {_sizes(tokenizers)}")
+        _write_whole(folder / DONE, {"dev": texts, "train": stream.fingerprint})
+        return Prepared(tokenizers, stream, texts)
     store, too_long = _stored(config, train, folder)
     together = _together(train)
     starts = (0,) if together is None else tuple(together.starts)
@@ -135,7 +146,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     say(
         f"train: {len(store):,} pairs from {train.name}; "
         f"{int(store.source_lengths.sum()):,} source and {int(store.target_lengths.sum()):,} target tokens, "
-        f"vocabulary {tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
+        f"vocabulary {_sizes(tokenizers)}"
     )
     _tell("train", (train.aside, too_long), say)
     if taken_up is not None:
@@ -144,13 +155,43 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     return Prepared(tokenizers, store, texts, starts)
 
 
+def _sizes(tokenizers: Tokenizers) -> str:
+    return f"{tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
+
+
+def _stream(config: RunConfig, train: Corpus, tokenizers: Tokenizers, say: Say) -> Stream:
+    """The corpus as it is read; what was left aside is told when it has been read from its beginning to its end."""
+
+    def read(skipped: int) -> Iterator[Chunk]:
+        aside = Aside()
+        for chunk in encode_here(islice(train, skipped * TOGETHER, None), tokenizers):
+            yield _fitting(chunk, train, config.data.max_length, aside)
+        if not skipped and not told:
+            told.append(True)
+            _tell("train", (train.aside, aside), say)
+
+    told: list[bool] = []
+    return Stream(read, hashlib.sha256(_what(config).encode()).hexdigest())
+
+
+def _fitting(chunk: Chunk, corpus: Corpus, most: int, aside: Aside) -> Chunk:
+    """The pairs that are not too long and have a target; the others are left aside."""
+    long = np.maximum(chunk.source_lengths, chunk.target_lengths) > most
+    empty = ~long & (chunk.target_lengths == 0)
+    for reason, left in ((_too_long(most), long), (TOKENLESS, empty)):
+        for line in chunk.lines[left].tolist():
+            _leave(aside, corpus, reason, line)
+    return chunk.where(~long & ~empty)
+
+
 def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
     """Tokenizers for these pairs: those that an earlier try has learned, or new ones, which are saved."""
     learned = folder / LEARNED
     what = _what(config)
     if learned.is_file() and learned.read_text(encoding="utf-8") == what:
         return Tokenizers.load(folder)
-    tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in train))
+    some = islice(train, LEARNED_FROM if config.data.streaming else None)
+    tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in some))
     tokenizers.save(folder)
     learned.write_text(what, encoding="utf-8")
     return tokenizers
@@ -178,12 +219,7 @@ def _stored(config: RunConfig, train: Corpus, folder: Path) -> tuple[PairStore, 
         aside = Aside(writer.done.notes.get("aside"))
         read = writer.done.read
         for chunk in encode(islice(train, read, None), folder):
-            long = np.maximum(chunk.source_lengths, chunk.target_lengths) > most
-            empty = ~long & (chunk.target_lengths == 0)
-            for reason, left in ((_too_long(most), long), (TOKENLESS, empty)):
-                for line in chunk.lines[left].tolist():
-                    _leave(aside, train, reason, line)
-            writer.add(chunk.where(~long & ~empty))
+            writer.add(_fitting(chunk, train, most, aside))
             read += len(chunk)
             writer.note(read=read, aside=aside.table())
         writer.finish()
@@ -197,17 +233,22 @@ def _refuse_none(pairs: int, corpus: Corpus, max_length: int) -> None:
         )
 
 
-def _open(folder: Path) -> Prepared:
+def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
     try:
         table = json.loads((folder / DONE).read_text(encoding="utf-8"))
         fingerprint, dev = table["train"], tuple((source, target) for source, target in table["dev"])
         starts = tuple(int(start) for start in table.get("starts", [0]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the file cannot be read: {error!r}", where=folder / DONE, fix=NEW_RUN) from None
-    store = PairStore.open(folder, "train")
-    if store.fingerprint != fingerprint:
+    tokenizers = Tokenizers.load(folder)
+    train: PairStore | Stream
+    if config.data.streaming:
+        train = _stream(config, split(config)[0], tokenizers, say)
+    else:
+        train = PairStore.open(folder, "train")
+    if train.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
-    return Prepared(Tokenizers.load(folder), store, dev, starts)
+    return Prepared(tokenizers, train, dev, starts)
 
 
 def _write_whole(path: Path, table: object) -> None:

@@ -16,7 +16,7 @@ from regard.config import RunConfig, to_toml, with_absolute_paths
 from regard.config import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import Batch, batch_of
-from regard.data.loader import Loader, Position
+from regard.data.loader import Batches, Position
 from regard.errors import RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
@@ -170,7 +170,7 @@ class _Training:
 
     def run(self, state: TrainingState | None) -> Result:
         config, folder, here, model = self.config, self.folder, self.here, self.model
-        position = Position(0, 0) if state is None else Position(state.values["epoch"], state.values["batch"])
+        position = Position(0, 0) if state is None else position_of(state)
         loader = self.prepared.loader(config, position, rank=here.rank, size=here.size)
         at = 0 if state is None else int(state.values["step"])
         self._tell(model, loader, None if state is None else at)
@@ -192,12 +192,12 @@ class _Training:
             folder.mark_finished(Finished(end, trainer.past.step, trainer.past.seconds))
         return Result(folder.path, end, trainer.past.step, here.from_first(keep.scores))
 
-    def _tell(self, model: Seq2Seq, loader: Loader, at: int | None) -> None:
+    def _tell(self, model: Seq2Seq, loader: Batches, at: int | None) -> None:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         together = f" in {self.here.size} processes ({self.config.train.parallel})" if self.here.size > 1 else ""
         say_on(self.console)(
             f"{self.config.model.architecture}: {parameters:,} parameters{together}; "
-            f"{loader.batches_per_epoch:,} batches an epoch; "
+            + ("" if (batches := loader.batches_per_epoch) is None else f"{batches:,} batches an epoch; ")
             + ("from the beginning" if at is None else f"going on from step {at:,}")
         )
 
@@ -214,6 +214,11 @@ class _Training:
             for reporter in reporters:
                 stack.callback(reporter.close)
             yield reporters
+
+
+def position_of(state: TrainingState) -> Position:
+    """Where its batches go on; states of earlier versions know no pools."""
+    return Position(state.values["epoch"], state.values["batch"], state.values.get("pool", 0))
 
 
 def _look_ahead(trainer: Trainer, run: RunFolder, say: Say) -> None:

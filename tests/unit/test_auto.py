@@ -128,7 +128,7 @@ def test_the_vocabulary_is_one_that_the_corpus_allows(name: str, tmp_path: Path)
     data = files(tmp_path, CORPORA[name]())
     config, reasons = auto.recipe(data, gpu=False)
     prepared = prepare(config, tmp_path / "prepared", lambda _: None)
-    assert len(prepared.train) + len(prepared.dev) >= 300
+    assert len(prepared.store) + len(prepared.dev) >= 300
     assert prepared.tokenizers.source.size <= config.tokenizer.vocabulary_size
     assert reasons[0].startswith("tokens: ")
     assert config.data.max_length >= data.max_length

@@ -76,7 +76,7 @@ def test_all_that_is_left_aside_is_told(tmp_path: Path, kind: str) -> None:
     dev_files = {"dev_source": str(tmp_path / "c"), "dev_target": str(tmp_path / "d")}
     prepared = prepare(recipe(tmp_path, pairs, kind, **dev_files), tmp_path / "prepared", said.append)
     assert prepared.dev == (("1", "x1"),)
-    assert len(prepared.train) == 100
+    assert len(prepared.store) == 100
     assert [line for line in said if "left aside" in line] == [
         "dev: 1 pair left aside: the source is blank (line 3)",
         "dev: 1 pair left aside: longer than data.max_length, 256 tokens, (line 2)",
@@ -120,7 +120,7 @@ def test_each_pair_keeps_the_line_that_it_stood_on(tmp_path: Path) -> None:
     prepared = prepare(recipe(tmp_path, pairs, held_out=10), tmp_path / "prepared", lambda _: None)
     encode = prepared.tokenizers.source.encode
     stood = {tuple(encode(source)): number for number, (source, _) in enumerate(pairs, start=1)}
-    store = prepared.train
+    store = prepared.store
     assert len(store) == 90
     assert [store.line(index) for index in range(90)] == [stood[tuple(store.source(index))] for index in range(90)]
 
@@ -175,8 +175,8 @@ def test_a_preparation_that_was_killed_begins_anew_where_the_files_have_changed(
         with pytest.raises(Killed):
             prepare(recipe(tmp_path, PAIRS), tmp_path / "data", lambda _: None)
     config = recipe(tmp_path, [(f"ä{source}", target) for source, target in PAIRS])
-    store = prepare(config, tmp_path / "data", lambda _: None)
-    assert "ä" in store.tokenizers.source.decode(store.train.source(0).tolist())
+    prepared = prepare(config, tmp_path / "data", lambda _: None)
+    assert "ä" in prepared.tokenizers.source.decode(prepared.store.source(0).tolist())
 
 
 def several(folder: Path, **data: Any) -> RunConfig:
@@ -195,6 +195,7 @@ def several(folder: Path, **data: Any) -> RunConfig:
 
 def seen(config: RunConfig, prepared: Prepared) -> Counter[str]:
     loader, decode = prepared.loader(config), prepared.tokenizers.source.decode
+    assert loader.batches_per_epoch is not None
     batches = islice(loader, loader.batches_per_epoch)
     return Counter(decode(row).rstrip("0123456789") for batch in batches for row in batch.source.tolist())
 
@@ -231,3 +232,28 @@ def test_a_dev_set_is_held_out_of_all_corpora_together(tmp_path: Path) -> None:
     prepared = prepare(config, tmp_path / "data", lambda _: None)
     assert {source.rstrip("0123456789") for source, _ in prepared.dev} == {"big", "small"}
     assert sum(seen(config, prepared).values()) > 60
+
+
+def test_a_streamed_corpus_is_read_as_it_comes_and_told_of_at_its_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    dev = {"dev_source": str(tmp_path / "b"), "dev_target": str(tmp_path / "a")}
+    pairs = [*PAIRS, ("z" * 30, "z"), ("", "x")]
+    config = recipe(tmp_path, pairs, streaming=True, max_length=20, **dev)
+    for _ in range(2):  # and taken up again
+        prepared = prepare(config, tmp_path / "data", said.append)
+        said.clear()
+        loader = prepared.loader(config)
+        assert loader.batches_per_epoch is None
+        found: Counter[str] = Counter()
+        for batch in loader:
+            if loader.position.epoch == 1:
+                break
+            found.update(prepared.tokenizers.source.decode(row) for row in batch.source.tolist())
+        assert found == Counter(source for source, _ in PAIRS)
+        assert said == [
+            "train: 1 pair left aside: the source is blank (line 102)",
+            "train: 1 pair left aside: longer than data.max_length, 20 tokens, (line 101)",
+        ]
+    (tmp_path / "a").write_text("other\n" * 102)
+    with pytest.raises(DataError, match="not what was prepared"):
+        prepare(config, tmp_path / "data", said.append)

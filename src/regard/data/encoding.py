@@ -29,8 +29,13 @@ FEW = 5 * TOGETHER  # pairs for which no other process is worth its start
 Texts = tuple[list[str], list[str], list[int]]  # sources, targets, lines
 
 
+def encode_here(pairs: Iterable[Pair], tokenizers: Tokenizers) -> Iterator[Chunk]:
+    """Chunks of TOGETHER pairs, the last one smaller."""
+    return (_encode(tokenizers, some) for some in _texts(iter(pairs)))
+
+
 def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
-    """Chunks of TOGETHER pairs, the last one smaller, by the tokenizers that are saved in `folder`.
+    """As `encode_here`, by the tokenizers that are saved in `folder` and by all processors.
 
     The ids are the same however many processors there are; memory does not grow with the pairs. Raises DataError where
     a worker is lost.

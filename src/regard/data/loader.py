@@ -41,6 +41,28 @@ class Position:
     pool: int = 0
 
 
+class Batches(Protocol):
+    """What training takes its batches from."""
+
+    @property
+    def position(self) -> Position:
+        """Where the next batch stands."""
+        ...
+
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """None where that is not known."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Go on from `position`, without end."""
+        ...
+
+    def largest(self) -> list[Batch]:
+        """Those that take the most memory."""
+        ...
+
+
 @dataclass(frozen=True)
 class Shares:
     """How often each pair comes in an epoch, by where it is from.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +19,14 @@ MOST_POOLS = 1 << 20  # of an epoch, so that each has a number of its own
 
 Read = Callable[[int], Iterator[Chunk]]
 """Pairs of ids from the corpus' beginning, without so many chunks, in chunks of TOGETHER pairs or a little fewer."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A corpus that is read as it comes; fingerprint: tells of which pairs it is."""
+
+    read: Read = field(repr=False)
+    fingerprint: str
 
 
 class StreamLoader:

@@ -19,7 +19,7 @@ from regard.allocator import keep_freed_memory
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch
-from regard.data.loader import Loader
+from regard.data.loader import Batches
 from regard.errors import TrainingError
 from regard.training.average import Weights, average_of, set_weights, under, weights_of
 from regard.training.chance import random_state, set_random_state
@@ -75,7 +75,7 @@ class Trainer:
     def __init__(
         self,
         model: Seq2Seq,
-        loader: Loader,
+        loader: Batches,
         config: TrainConfig,
         *,
         validate: Callable[[Seq2Seq], Scores],
@@ -261,6 +261,7 @@ class Trainer:
             **drawers,
             "epoch": position.epoch,
             "batch": position.batch,
+            "pool": position.pool,
         }
         return TrainingState(tensors, values)
 
