@@ -29,8 +29,17 @@ class TokenizerConfig(Section):
     """[tokenizer]: how text becomes tokens."""
 
     kind: Literal["unigram", "bpe", "character", "word", "byte", "marian"] = "unigram"  # marian: only ever imported
+    target_kind: Literal["unigram", "bpe", "character", "word", "byte"] | None = (
+        None  # of the target side; None: the same
+    )
     vocabulary_size: int = Field(8000, ge=8)  # at most; characters and bytes take what there is
     joint: bool = True  # one vocabulary for both sides
+
+    @model_validator(mode="after")
+    def _joint_alike(self) -> Self:
+        if self.joint and self.target_kind not in (None, self.kind):
+            raise ValueError("one vocabulary has tokens of one kind: say `joint = false` beside `target_kind`")
+        return self
 
 
 class ModelConfig(Section):
@@ -120,9 +129,10 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _can_be_sampled(self) -> Self:
-        if self.train.subword_sampling is not None and self.tokenizer.kind not in ("unigram", "bpe"):
+        kinds = {self.tokenizer.kind, self.tokenizer.target_kind or self.tokenizer.kind}
+        if self.train.subword_sampling is not None and not kinds <= {"unigram", "bpe"}:
             raise ValueError(
-                f"train.subword_sampling needs subwords, and tokenizer.kind is {self.tokenizer.kind!r}: "
+                f"train.subword_sampling needs subwords, and tokens are of the kind {' and '.join(sorted(kinds))}: "
                 "text can be cut in one way only"
             )
         return self

@@ -243,6 +243,7 @@ def evaluate(
             return
         for name in ("bleu", "chrf", "ter"):
             write(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}\n")
+        write(f"wer   {quality.wer:6.2f}  edits per 100 words of the reference\n")
         write(f"exact {100 * quality.exact:6.2f}  % of {len(pairs):,} lines, in {seconds:.1f} s\n")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
@@ -22,6 +24,8 @@ class Quality:
     chrf: 0 to 100 (Popović 2015), chrF2.
     ter: edits per 100 words of the reference, 0 the best (Snover et al. 2006).
     exact: the share, 0 to 1, of hypotheses that equal their reference.
+    wer: insertions, deletions and substitutions per 100 words of the reference, between white space; of phones in the
+        place of words this is their error rate, and that of words is 100 - 100 x exact.
     signatures: sacreBLEU's signature of each of bleu, chrf and ter (Post 2018).
     """
 
@@ -29,6 +33,7 @@ class Quality:
     chrf: float
     ter: float
     exact: float
+    wer: float
     signatures: dict[str, str]
 
 
@@ -46,6 +51,7 @@ def measure(
     return Quality(
         **scores,
         exact=exact(hypotheses, references),
+        wer=wer(hypotheses, references),
         signatures={name: str(metric.get_signature()) for name, metric in metrics.items()},
     )
 
@@ -67,6 +73,26 @@ def exact(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """The share, 0 to 1, of hypotheses that equal their reference letter for letter."""
     _check(hypotheses, references)
     return sum(map(str.__eq__, hypotheses, references)) / len(references)
+
+
+def wer(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Edits per 100 words of the references, as `measure` has it; without a word in any, not a number."""
+    _check(hypotheses, references)
+    pairs = [(one.split(), other.split()) for one, other in zip(hypotheses, references, strict=True)]
+    words = sum(len(reference) for _, reference in pairs)
+    return 100 * sum(edits(*pair) for pair in pairs) / words if words else math.nan
+
+
+def edits(one: Sequence[str], other: Sequence[str]) -> int:
+    """The least insertions, deletions and substitutions that make one of the other (Levenshtein 1966)."""
+    names = {word: number for number, word in enumerate(dict.fromkeys([*one, *other]))}
+    columns = np.array([names[word] for word in other], np.int64)
+    steps = np.arange(len(other) + 1)
+    row = steps
+    for word in one:
+        best = np.concatenate(([row[0] + 1], np.minimum(row[1:] + 1, row[:-1] + (columns != names[word]))))
+        row = np.minimum.accumulate(best - steps) + steps  # insertions, from the left
+    return int(row[-1])
 
 
 def bleu_metric(references: Sequence[str], *, target_language: str = "", tokenized: bool = False) -> BLEU:

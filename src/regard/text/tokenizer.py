@@ -72,6 +72,8 @@ class Tokenizers:
             self.target.save(folder, names["target"])
         self.source.save(folder, names["source"])
         table = {"kind": self.source.kind, "joint": self.joint, **names}
+        if self.target.kind != self.source.kind:
+            table["target_kind"] = self.target.kind
         (folder / FILE).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -81,12 +83,13 @@ class Tokenizers:
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
             kind, joint, names = table["kind"], table["joint"], (table["source"], table["target"])
+            target_kind = table.get("target_kind", kind)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _broken(path, f"{type(error).__name__}: {error}") from None
         if not isinstance(joint, bool) or any(not isinstance(name, str) for name in names):
             raise _broken(path, "its values are not of the right types")
         source = _load(folder, names[0], kind)
-        target = source if names[0] == names[1] else _load(folder, names[1], kind)
+        target = source if names[0] == names[1] else _load(folder, names[1], target_kind)
         if joint and source.size != target.size:
             raise _broken(path, f"one vocabulary cannot have both {source.size} and {target.size} ids")
         return cls(source, target, joint)
@@ -126,7 +129,8 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
             where="tokenizer.kind",
             fix="choose another kind",
         )
-    if kind == "byte":
+    target_kind = config.target_kind or kind
+    if kind == target_kind == "byte":
         bytewise = ByteTokenizer()
         return Tokenizers(bytewise, bytewise, config.joint)
     kept = _sample(pairs)
@@ -137,12 +141,14 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
         both = _train(kind, size, [*sources, *targets], "the text of both sides")
         return Tokenizers(both, both, joint=True)
     source = _train(kind, size, sources, "the source side's text")
-    return Tokenizers(source, _train(kind, size, targets, "the target side's text"), joint=False)
+    return Tokenizers(source, _train(target_kind, size, targets, "the target side's text"), joint=False)
 
 
 def _train(
-    kind: Literal["unigram", "bpe", "character", "word"], size: int, sentences: Sequence[str], text: str
+    kind: Literal["unigram", "bpe", "character", "word", "byte"], size: int, sentences: Sequence[str], text: str
 ) -> Tokenizer:
+    if kind == "byte":
+        return ByteTokenizer()
     if kind == "character":
         return CharacterTokenizer.train(sentences, size)
     if kind == "word":

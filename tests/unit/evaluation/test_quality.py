@@ -1,11 +1,14 @@
 import logging
+import math
 
 import pytest
 import sacrebleu
+from hypothesis import given
+from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
 from regard.errors import DataError
-from regard.evaluation.quality import bleu, bleu_metric, chrf, exact, measure
+from regard.evaluation.quality import bleu, bleu_metric, chrf, edits, exact, measure, wer
 
 REFERENCES = [
     "A man in an orange hat starring at something.",
@@ -77,7 +80,7 @@ def test_empty_hypotheses_can_be_measured() -> None:
 
 
 def test_unequal_counts_are_told() -> None:
-    for score in (measure, bleu, chrf, exact):
+    for score in (measure, bleu, chrf, exact, wer):
         with pytest.raises(DataError, match="4 hypotheses and 3 references"):
             score(HYPOTHESES, REFERENCES[:3])
         with pytest.raises(DataError, match="nothing to measure"):
@@ -107,3 +110,34 @@ def test_characters_are_counted_where_no_reference_has_four_words() -> None:
 
 def signature(metric: BLEU) -> str:
     return str(metric.tokenizer.signature())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "count"),
+    [
+        ("", "", 0),
+        ("a", "", 1),
+        ("", "a b", 2),
+        ("k i t t e n", "s i t t i n g", 3),
+        ("a b c", "b c d", 2),
+        ("a b", "b a", 2),
+    ],
+)
+def test_edits_between_words(one: str, other: str, count: int) -> None:
+    assert edits(one.split(), other.split()) == edits(other.split(), one.split()) == count
+
+
+@given(one=st.lists(st.sampled_from("abc"), max_size=7), other=st.lists(st.sampled_from("abc"), max_size=7))
+def test_edits_are_those_of_the_recursion(one: list[str], other: list[str]) -> None:
+    def least(i: int, j: int) -> int:
+        if not i or not j:
+            return i + j
+        return min(least(i - 1, j) + 1, least(i, j - 1) + 1, least(i - 1, j - 1) + (one[i - 1] != other[j - 1]))
+
+    if len(one) + len(other) <= 9:
+        assert edits(one, other) == least(len(one), len(other))
+
+
+def test_the_word_error_rate_is_of_all_words_together() -> None:
+    assert measure(["a b c", "x"], ["a c", "y z"]).wer == 100 * 3 / 4
+    assert math.isnan(wer(["a"], [" "]))

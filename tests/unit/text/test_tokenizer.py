@@ -58,6 +58,18 @@ def test_sides_learn_apart_unless_joint() -> None:
     assert 3 not in joint.source.encode(f"{source} {target}")
 
 
+def test_sides_may_have_tokens_of_different_kinds(tmp_path: Path) -> None:
+    config = TokenizerConfig(kind="character", target_kind="word", joint=False)
+    train_tokenizers(config, [("aab", "eɪ b"), ("ba", "b eɪ")]).save(tmp_path)
+    found = Tokenizers.load(tmp_path)
+    assert (found.source.kind, found.target.kind) == ("character", "word")
+    assert len(found.source.encode("aab")) == 3
+    assert found.target.decode(found.target.encode("eɪ b")) == "eɪ b"
+    assert len(found.target.encode("eɪ b")) == 2
+    with pytest.raises(ValueError, match="one vocabulary has tokens of one kind"):
+        TokenizerConfig(kind="character", target_kind="word")
+
+
 def test_an_error_names_the_side() -> None:
     with pytest.raises(ConfigError, match="the target side's text"):
         train_tokenizers(
