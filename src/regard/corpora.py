@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DATA_PATHS = ("source", "target", "dev_source", "dev_target", "file", "dev_file")
+
+
+Tag = Annotated[str, Field(pattern=r"^[!-~]+$")]
 
 
 class Section(BaseModel):
@@ -27,6 +30,7 @@ class CorpusConfig(Section):
     source_column: str = ""  # of a file that is a table: its name, or its number from 1
     target_column: str = ""
     weight: float = Field(1.0, gt=0)  # how often each pair comes in an epoch
+    tags: tuple[Tag, ...] = Field((), strict=False)  # what its sources begin with, as a target language or a domain
 
     @model_validator(mode="after")
     def _two_sides(self) -> Self:
@@ -84,6 +88,11 @@ class DataConfig(CorpusConfig):
         if self.streaming and (self.corpora or self.weight != 1):
             raise ValueError("`streaming` is for one corpus, every pair of it once an epoch")
         return self
+
+    @property
+    def all_tags(self) -> tuple[str, ...]:
+        """Those of all corpora, each once, in their order."""
+        return tuple(dict.fromkeys(tag for corpus in (self, *self.corpora) for tag in corpus.tags))
 
     @property
     def has_any_dev(self) -> bool:

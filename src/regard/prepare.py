@@ -28,6 +28,7 @@ from regard.text.bilingual import BilingualFile
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Aside, Corpus, Pair, PairList, ParallelText
 from regard.text.formats.sides import Sides
+from regard.text.tagged import TaggedCorpus, untagged
 from regard.text.together import Together
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
@@ -103,6 +104,13 @@ def _dev(data: DataConfig, one: CorpusConfig) -> Corpus | None:
 
 
 def _corpus(data: DataConfig, one: CorpusConfig, file: str | None, source: str | None, target: str | None) -> Corpus:
+    corpus = _plain_corpus(data, one, file, source, target)
+    return TaggedCorpus(corpus, one.tags) if one.tags else corpus
+
+
+def _plain_corpus(
+    data: DataConfig, one: CorpusConfig, file: str | None, source: str | None, target: str | None
+) -> Corpus:
     if file is None:
         return ParallelText(Path(source or ""), Path(target or ""))
     languages, columns = (data.source_language, data.target_language), (one.source_column, one.target_column)
@@ -191,7 +199,9 @@ def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
     if learned.is_file() and learned.read_text(encoding="utf-8") == what:
         return Tokenizers.load(folder)
     some = islice(train, LEARNED_FROM if config.data.streaming else None)
-    tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in some))
+    tokenizers = train_tokenizers(config.tokenizer, ((untagged(pair.source)[1], pair.target) for pair in some))
+    if tags := config.data.all_tags:
+        tokenizers = tokenizers.with_tags(tags)
     tokenizers.save(folder)
     learned.write_text(what, encoding="utf-8")
     return tokenizers

@@ -14,6 +14,7 @@ from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.prepare import DONE, Prepared, held_out_size, prepare, split
 from regard.text.corpus import Pair
+from regard.text.tagged import untagged
 
 
 def recipe(folder: Path, pairs: list[tuple[str, str]], kind: str = "character", **data: Any) -> RunConfig:
@@ -257,3 +258,24 @@ def test_a_streamed_corpus_is_read_as_it_comes_and_told_of_at_its_end(tmp_path: 
     (tmp_path / "a").write_text("other\n" * 102)
     with pytest.raises(DataError, match="not what was prepared"):
         prepare(config, tmp_path / "data", said.append)
+
+
+def test_the_sources_of_a_corpus_begin_with_its_tags(tmp_path: Path) -> None:
+    several(tmp_path)
+    corpora = [{"file": str(tmp_path / f"{name}.tsv"), "tags": [name, "all"]} for name in ("big", "small")]
+    dev = [{**corpus, "dev_file": corpus["file"]} for corpus in corpora]
+    table = {
+        "data": {"corpora": dev, "max_length": 22},
+        "tokenizer": {"kind": "character"},
+        "model": {"architecture": "transformer2017"},
+    }
+    config = parse_config(table, ARCHITECTURES, where="test")
+    prepared = prepare(config, tmp_path / "data", lambda _: None)
+    size = prepared.tokenizers.source.size
+    for index, line in ((0, 1), (88, 90), (89, 91), (97, 100)):
+        assert prepared.store.line(index) == line
+        first, second, *_ = prepared.store.source(index).tolist()
+        assert (first, second) == (size - 3 if line <= 90 else size - 1, size - 2)
+    assert all(id < size - 3 for index in range(98) for id in prepared.store.target(index).tolist())
+    tags = Counter(tuple(untagged(source)[0]) for source, _ in prepared.dev)
+    assert tags == {("big", "all"): 89, ("small", "all"): 9}

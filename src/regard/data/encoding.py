@@ -22,6 +22,7 @@ from regard.data.writing import TOGETHER, Chunk
 from regard.errors import DataError
 from regard.text.corpus import Pair
 from regard.text.subword import SubwordTokenizer
+from regard.text.tagged import TaggedTokenizer, untagged
 from regard.text.tokenizer import Tokenizer, Tokenizers
 
 FEW = 5 * TOGETHER  # pairs for which no other process is worth its start
@@ -61,6 +62,9 @@ def _encode(tokenizers: Tokenizers, texts: Texts) -> Chunk:
 
 
 def _all(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+    if isinstance(tokenizer, TaggedTokenizer):
+        found = _all(tokenizer.inner, [untagged(text)[1] for text in texts])
+        return [[*tokenizer.tag_ids(text), *ids] for text, ids in zip(texts, found, strict=True)]
     if isinstance(tokenizer, SubwordTokenizer):
         return tokenizer.encode_all(texts)
     return [tokenizer.encode(text) for text in texts]

@@ -9,7 +9,8 @@ import sentencepiece
 
 from regard.data.batch import Ids
 from regard.text.subword import SubwordTokenizer
-from regard.text.tokenizer import Tokenizers
+from regard.text.tagged import TaggedTokenizer
+from regard.text.tokenizer import Tokenizer, Tokenizers
 
 Pairs = Sequence[tuple[Ids, Ids]]
 
@@ -22,7 +23,7 @@ class Sampler:
     """
 
     def __init__(self, tokenizers: Tokenizers, amount: float, longest: int) -> None:
-        source, target = tokenizers.source, tokenizers.target
+        source, target = _inner(tokenizers.source), _inner(tokenizers.target)
         assert isinstance(source, SubwordTokenizer) and isinstance(target, SubwordTokenizer)  # see RunConfig
         self._sides = source, target
         self._amount, self._longest = amount, longest
@@ -33,5 +34,11 @@ class Sampler:
         return [(self._other(0, source), self._other(1, target)) for source, target in pairs]
 
     def _other(self, side: int, ids: Ids) -> Ids:
-        found = self._sides[side].sample(ids, self._amount)
-        return found if 0 < len(found) <= self._longest else ids
+        tokenizer = self._sides[side]
+        tags = [int(id) for id in ids if id >= tokenizer.size]
+        found = [*tags, *tokenizer.sample(ids[len(tags) :], self._amount)]
+        return found if len(tags) < len(found) <= self._longest else ids
+
+
+def _inner(tokenizer: Tokenizer) -> Tokenizer:
+    return tokenizer.inner if isinstance(tokenizer, TaggedTokenizer) else tokenizer

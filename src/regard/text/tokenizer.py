@@ -12,6 +12,7 @@ from regard.errors import CheckpointError, ConfigError, DataError
 from regard.text.elementary import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.text.marian import MarianTokenizer
 from regard.text.subword import SubwordTokenizer
+from regard.text.tagged import TaggedTokenizer
 
 MOST_PAIRS = 1_000_000  # that a tokenizer learns from; of more, a random sample
 FILE = "tokenizer.json"
@@ -71,9 +72,11 @@ class Tokenizers:
             names = {"source": "tokenizer.source", "target": "tokenizer.target"}
             self.target.save(folder, names["target"])
         self.source.save(folder, names["source"])
-        table = {"kind": self.source.kind, "joint": self.joint, **names}
+        table: dict[str, object] = {"kind": self.source.kind, "joint": self.joint, **names}
         if self.target.kind != self.source.kind:
             table["target_kind"] = self.target.kind
+        if isinstance(self.source, TaggedTokenizer):
+            table["tags"] = list(self.source.tags)
         (folder / FILE).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -83,7 +86,7 @@ class Tokenizers:
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
             kind, joint, names = table["kind"], table["joint"], (table["source"], table["target"])
-            target_kind = table.get("target_kind", kind)
+            target_kind, tags = table.get("target_kind", kind), table.get("tags", [])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _broken(path, f"{type(error).__name__}: {error}") from None
         if not isinstance(joint, bool) or any(not isinstance(name, str) for name in names):
@@ -92,7 +95,16 @@ class Tokenizers:
         target = source if names[0] == names[1] else _load(folder, names[1], target_kind)
         if joint and source.size != target.size:
             raise _broken(path, f"one vocabulary cannot have both {source.size} and {target.size} ids")
-        return cls(source, target, joint)
+        plain = cls(source, target, joint)
+        return plain.with_tags(tags) if tags else plain
+
+    def with_tags(self, tags: Sequence[str]) -> Self:
+        """The same with ids for tags of sources; one vocabulary for both sides has them on both."""
+        source = TaggedTokenizer(self.source, tags)
+        if not self.joint:
+            return type(self)(source, self.target, joint=False)
+        target = source if self.target is self.source else TaggedTokenizer(self.target, tags)
+        return type(self)(source, target, joint=True)
 
 
 def _load(folder: Path, name: str, kind: object) -> Tokenizer:

@@ -13,6 +13,7 @@ from regard.data.batch import Batch
 from regard.data.loader import Loader, Position
 from regard.data.sampling import Sampler
 from regard.data.store import PairStore
+from regard.text.tagged import tagged
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 WORDS = ["unbelievable", "believe", "able", "table", "stable", "unstable", "tables", "believer", "▁odd▁"]
@@ -75,3 +76,16 @@ def test_processes_share_one_and_the_same_batch(tmp_path: Path) -> None:
     assert sum(part.target_tokens for part in parts) == whole.target_tokens == parts[0].together == parts[1].together
     rows = sorted(int(row.sum()) for part in parts for row in part.source)
     assert rows == sorted(int(row.sum()) for row in whole.source)
+
+
+def test_tags_stay_before_what_is_cut_anew() -> None:
+    tokenizers = learned("unigram").with_tags(["x", "y"])
+    pairs = [
+        (tokenizers.source.encode(tagged(source, ["y", "x"])), tokenizers.target.encode(target))
+        for source, target in PAIRS
+    ]
+    found = Sampler(tokenizers, 0.1, 100)(pairs, (1,))
+    size = tokenizers.source.size
+    assert all(list(source[:2]) == [size - 1, size - 2] for source, _ in found)
+    assert [tokenizers.source.decode(list(source)) for source, _ in found] == [source for source, _ in PAIRS]
+    assert sum(list(one[0]) != list(two[0]) for one, two in zip(found, pairs, strict=True)) > len(pairs) / 4
