@@ -10,7 +10,12 @@ from regard.errors import DataError
 from regard.text.corpus import Aside, Left, Pair, blank
 from regard.text.formats.compressed import ending_of
 from regard.text.formats.delimited import read_csv, read_tsv
+from regard.text.formats.gettext import read_mo, read_po
+from regard.text.formats.jsonl import read_jsonl
+from regard.text.formats.parquet import read_parquet
 from regard.text.formats.sides import Sides
+from regard.text.formats.tmx import read_tmx
+from regard.text.formats.xliff import read_xliff
 
 Reader = Callable[[Path, Sides], Iterator[Pair | Left]]
 """Reads a file, streaming: every pair that it has, or why not. Raises DataError with file and line."""
@@ -18,6 +23,13 @@ Reader = Callable[[Path, Sides], Iterator[Pair | Left]]
 READERS: dict[str, Reader] = {
     ".tsv": read_tsv,
     ".csv": read_csv,
+    ".tmx": read_tmx,
+    ".po": read_po,
+    ".mo": read_mo,
+    ".xlf": read_xliff,
+    ".xliff": read_xliff,
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
 }
 
 _BREAK = re.compile(r"\s*[\r\n]+\s*")

@@ -11,18 +11,19 @@ BOM = b"\xef\xbb\xbf"
 LONGEST = 1 << 24  # bytes of a line: no text has so long a one, and memory is bounded
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     r"""The lines of a file, streamed, without their `\n` or `\r\n`.
 
     Only `\n` ends a line: U+2028, U+0085 and form feeds stay inside one, so that line n here is
     line n for `wc` and for every other reader of parallel text. A byte order mark at the beginning
-    is dropped. Raises DataError where the file is missing, unreadable, broken or not UTF-8.
+    is dropped. Raises DataError where the file is missing, unreadable, broken or not in the encoding, which has to be
+    one that has ASCII in it.
     """
     with reading(path) as file:
-        yield from lines_of(file, str(path))
+        yield from lines_of(file, str(path), encoding)
 
 
-def lines_of(file: BinaryIO, name: str) -> Iterator[str]:
+def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str]:
     """The lines of an open file, as `read_lines` has them; `name` is what errors call it. Raises DataError."""
     for number, raw in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), start=1):
         if len(raw) > LONGEST:
@@ -33,15 +34,15 @@ def lines_of(file: BinaryIO, name: str) -> Iterator[str]:
             raw = raw.removeprefix(BOM)
             if not raw:
                 return
-        yield _decode(raw, name, number)
+        yield _decode(raw, name, number, encoding)
 
 
-def _decode(raw: bytes, name: str, number: int) -> str:
+def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:
     try:
-        return raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+        return raw.removesuffix(b"\n").removesuffix(b"\r").decode(encoding)
     except UnicodeDecodeError as error:
         raise DataError(
-            f"the line is not UTF-8 (byte {error.start + 1} is 0x{error.object[error.start]:02X})",
+            f"the line is not {encoding.upper()} (byte {error.start + 1} is 0x{error.object[error.start]:02X})",
             where=f"{name}:{number}",
             fix="convert the file to UTF-8, for example with iconv",
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,15 @@ def speaks(said: str, wanted: str) -> bool:
     """Whether a language code is the wanted one, or one of its kind: `en-US`, `en_GB` and `EN` are `en`."""
     one, other = (code.strip().replace("_", "-").lower() for code in (said, wanted))
     return one == other or one.startswith(f"{other}-")
+
+
+def direction(sides: Sides, source: str, target: str) -> Literal["forward", "backward", ""]:
+    """Whether the languages of a file, as far as it tells them, are those asked for: so, swapped, or not at all."""
+    wanted = (sides.source_language, sides.target_language)
+    if all(map(_fits, (source, target), wanted)):
+        return "forward"
+    return "backward" if all(map(_fits, (target, source), wanted)) else ""
+
+
+def _fits(said: str, wanted: str) -> bool:
+    return not said or not wanted or speaks(said, wanted)
