@@ -23,12 +23,13 @@ from typing import Literal
 from regard.errors import DataError
 from regard.text.corpus import Left, Pair
 from regard.text.formats.compressed import reading
-from regard.text.formats.plain import LONGEST, read_lines
+from regard.text.formats.plain import read_lines
 from regard.text.formats.sides import Sides, direction
 
 LARGEST_MO = 1 << 28  # bytes: an MO file is read whole
 HEAD = 1 << 20  # bytes of a PO file in which its charset stands
 MOST_FORMS = 100  # of a plural
+LONGEST_ENTRY = 1 << 20  # characters
 
 _SUPPORTED = re.compile(
     r"utf-8|ascii|iso8859-\d+|cp\d+|koi8-[rut]|gb\d+|gbk|euc_\w+|big5\w*|shift_jis\w*|johab|tis-620|mac\w*"
@@ -170,7 +171,7 @@ class _Draft:
     obsolete: bool
     texts: dict[str, StringIO] = field(default_factory=dict)
     current: StringIO = field(default_factory=StringIO)  # what a line without a keyword goes on with
-    room: int = LONGEST
+    room: int = LONGEST_ENTRY
 
     def add(self, keyword: str, text: str, where: str) -> None:
         """The text of a line, with a keyword or without. Raises DataError."""
@@ -182,7 +183,7 @@ class _Draft:
             self.current = self.texts[keyword] = StringIO()
         self.room -= len(text)
         if self.room < 0:
-            raise DataError(f"an entry has more than {LONGEST:,} characters", where=where, fix="divide it")
+            raise DataError(f"an entry has more than {LONGEST_ENTRY:,} characters", where=where, fix="divide it")
         self.current.write(text)
 
     def entry(self, path: Path) -> _Entry:

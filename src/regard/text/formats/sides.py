@@ -29,10 +29,13 @@ def speaks(said: str, wanted: str) -> bool:
 def direction(sides: Sides, source: str, target: str) -> Literal["forward", "backward", ""]:
     """Whether the languages of a file, as far as it tells them, are those asked for: so, swapped, or not at all."""
     wanted = (sides.source_language, sides.target_language)
-    if all(map(_fits, (source, target), wanted)):
-        return "forward"
-    return "backward" if all(map(_fits, (target, source), wanted)) else ""
+    forward, backward = _agreed((source, target), wanted), _agreed((target, source), wanted)
+    if max(forward, backward) < 0:
+        return ""
+    return "forward" if forward >= backward else "backward"
 
 
-def _fits(said: str, wanted: str) -> bool:
-    return not said or not wanted or speaks(said, wanted)
+def _agreed(said: tuple[str, str], wanted: tuple[str, str]) -> int:
+    """How many of two languages are known to be those wanted; -1 where one is known to be another."""
+    known = [speaks(one, other) for one, other in zip(said, wanted, strict=True) if one and other]
+    return sum(known) if all(known) else -1

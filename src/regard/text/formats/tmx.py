@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from regard.text.corpus import Left, Pair
@@ -16,6 +17,7 @@ from regard.text.formats.sides import Sides, speaks
 from regard.text.formats.xml import XML_LANG, Document
 
 MOST_VARIANTS = 1000  # of a unit
+LONGEST_CODE = 100  # characters of a language's that are looked at
 _LISTED = 30  # languages that an error names
 _CHOOSE = "give --source-language and --target-language (in a recipe data.source_language, data.target_language)"
 
@@ -62,7 +64,7 @@ class _Memory(Document):
         elif name == "tuv" and self._unit is not None:
             if len(self._unit.variants) == MOST_VARIANTS:
                 self.fail(f"a <tu> has more than {MOST_VARIANTS:,} <tuv>", "check that it ends")
-            language = (attributes.get(XML_LANG) or attributes.get("lang", "")).strip()
+            language = (attributes.get(XML_LANG) or attributes.get("lang", "")).strip()[:LONGEST_CODE]
             self._unit.variants.append(_Variant(language))
             self._in_variant = True
             if len(self._languages) < _LISTED:
@@ -96,7 +98,7 @@ class _Memory(Document):
         else:
             yield Pair(source.text, target.text, unit.line)
         for other in rest:
-            if speaks(other.language, self._source) or speaks(other.language, self._target):
+            if _rank(other.language, self._source) or _rank(other.language, self._target):
                 yield Left("it is a further text in a language of its unit", unit.line)
 
     def _settled(self, unit: _Unit) -> bool:
@@ -134,13 +136,22 @@ class _Memory(Document):
 
 def _take(variants: list[_Variant], wanted: str) -> _Variant | None:
     """Take out the one with the very code, or else the first that speaks the language."""
-    speaking = [variant for variant in variants if speaks(variant.language, wanted)]
-    chosen = next((one for one in speaking if speaks(wanted, one.language)), speaking[0] if speaking else None)
-    if chosen is not None:
-        variants[:] = [one for one in variants if one is not chosen]
-    return chosen
+    if not variants:
+        return None
+    best = max(variants, key=lambda variant: _rank(variant.language, wanted))  # the first of those that are alike
+    if not _rank(best.language, wanted):
+        return None
+    variants[:] = [one for one in variants if one is not best]
+    return best
 
 
+@lru_cache(256)
+def _rank(language: str, wanted: str) -> int:
+    """2 for the very code, 1 for one that speaks the language, else 0."""
+    return speaks(language, wanted) + (speaks(language, wanted) and speaks(wanted, language))
+
+
+@lru_cache(256)
 def _kind(language: str) -> str:
     """The language without its country or script, in small letters."""
     return language.strip().replace("_", "-").partition("-")[0].lower()
