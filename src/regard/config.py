@@ -22,7 +22,8 @@ from regard.corpora import DataConfig as DataConfig
 from regard.corpora import Section as Section
 from regard.errors import ConfigError
 
-PATHS = {"data": DATA_PATHS, "start": ("checkpoint",)}
+DATASET = "dataset"  # of [data]: a path where there is such a folder, else a name
+PATHS = {"data": (*DATA_PATHS, DATASET), "start": ("checkpoint",)}
 
 
 class TokenizerConfig(Section):
@@ -179,7 +180,7 @@ def read_recipe(
         for key in keys:
             for part in _with_parts(section):
                 if isinstance(part.get(key), str):
-                    part[key] = _absolute(part[key], path.parent, f"{path}: {name}.{key}")
+                    part[key] = _absolute(key, part[key], path.parent, f"{path}: {name}.{key}")
     _apply(read, table)
     complete(table)
     return parse_config(table, architectures, where=f"{path} with overrides" if overrides else str(path))
@@ -193,8 +194,10 @@ def _with_parts(section: object) -> list[dict[str, Any]]:
     return [section, *(part for part in corpora if isinstance(part, dict))] if isinstance(corpora, list) else [section]
 
 
-def _absolute(path: str, folder: Path, where: str) -> str:
+def _absolute(key: str, path: str, folder: Path, where: str) -> str:
     try:
+        if key == DATASET and not (folder / path).is_dir():
+            return path
         return str((folder / path).resolve())
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{path!r} is no path: {error}", where=where, fix="name a file") from None
@@ -216,7 +219,7 @@ def _read_override(text: str) -> Override:
         parsed = {}
     chosen = parsed["value"] if len(parsed) == 1 else value.strip()  # a bare word or a path is a string
     if key in PATHS.get(section, ()) and isinstance(chosen, str):
-        chosen = _absolute(chosen, Path(), f"--set {section}.{key}")
+        chosen = _absolute(key, chosen, Path(), f"--set {section}.{key}")
     return section, key, chosen
 
 
@@ -238,7 +241,8 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
 
 
 def _absolutely(corpus: AnyCorpus) -> AnyCorpus:
-    paths = {key: str(Path(value).resolve()) for key in DATA_PATHS if (value := getattr(corpus, key)) is not None}
+    named = ((key, getattr(corpus, key)) for key in PATHS["data"])
+    paths = {key: _absolute(key, value, Path(), f"data.{key}") for key, value in named if value is not None}
     return corpus.model_copy(update=paths)
 
 

@@ -27,7 +27,11 @@ class CorpusConfig(Section):
     dev_source: str | None = None  # without a dev set, pairs are held out of training
     dev_target: str | None = None
     dev_file: str | None = None
-    source_column: str = ""  # of a file that is a table: its name, or its number from 1
+    dataset: str | None = None  # of Hugging Face, in their place: its name on the hub, or a folder
+    dataset_config: str | None = None  # which of its parts, where it has several
+    dataset_split: str | None = None  # default: train
+    dev_split: str | None = None  # of the same dataset
+    source_column: str = ""  # of a table: its name, or its number from 1
     target_column: str = ""
     weight: float = Field(1.0, gt=0)  # how often each pair comes in an epoch
     tags: tuple[Tag, ...] = Field((), strict=False)  # what its sources begin with, as a target language or a domain
@@ -40,21 +44,23 @@ class CorpusConfig(Section):
             raise ValueError("`dev_source` and `dev_target` go together")
         if bool(self.source_column) != bool(self.target_column):
             raise ValueError("`source_column` and `target_column` go together")
-        if (self.source is not None) + (self.file is not None) > 1:
-            raise ValueError("give either `source` and `target`, or `file`")
-        if (self.dev_source is not None) + (self.dev_file is not None) > 1:
-            raise ValueError("give either `dev_source` and `dev_target`, or `dev_file`")
+        if (self.source is not None) + (self.file is not None) + (self.dataset is not None) > 1:
+            raise ValueError("give either `source` and `target`, or `file`, or `dataset`")
+        if (self.dev_source is not None) + (self.dev_file is not None) + (self.dev_split is not None) > 1:
+            raise ValueError("give either `dev_source` and `dev_target`, or `dev_file`, or `dev_split`")
+        if self.dataset is None and (self.dataset_config or self.dataset_split or self.dev_split):
+            raise ValueError("`dataset_config`, `dataset_split` and `dev_split` go with `dataset`")
         return self
 
     @property
     def has_files(self) -> bool:
-        """Whether it names files to train on."""
-        return self.source is not None or self.file is not None
+        """Whether it names files, or a dataset, to train on."""
+        return self.source is not None or self.file is not None or self.dataset is not None
 
     @property
     def has_dev(self) -> bool:
         """Whether it names a dev set."""
-        return self.dev_source is not None or self.dev_file is not None
+        return self.dev_source is not None or self.dev_file is not None or self.dev_split is not None
 
 
 class DataConfig(CorpusConfig):
@@ -72,9 +78,11 @@ class DataConfig(CorpusConfig):
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.corpus is not None) + self.has_files + bool(self.corpora) != 1:
-            raise ValueError("give either both `source` and `target`, or `file`, or `corpora`, or `corpus`")
+            raise ValueError(
+                "give either both `source` and `target`, or `file`, or `dataset`, or `corpora`, or `corpus`"
+            )
         if not all(corpus.has_files for corpus in self.corpora):
-            raise ValueError("each of `corpora` needs both `source` and `target`, or `file`")
+            raise ValueError("each of `corpora` needs both `source` and `target`, or `file`, or `dataset`")
         if self.has_dev and self.corpus is not None:
             raise ValueError("give no dev set beside `corpus`, which has its own")
         if self.has_dev and any(corpus.has_dev for corpus in self.corpora):

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from regard.data.streaming import Stream, StreamLoader
 from regard.data.writing import TOGETHER, Chunk
 from regard.errors import DataError
 from regard.start import STARTED, take_up
-from regard.text.bilingual import BilingualFile
+from regard.text.bilingual import Bilingual, BilingualFile
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Aside, Corpus, Pair, PairList, ParallelText
+from regard.text.formats.huggingface import read_dataset
 from regard.text.formats.sides import Sides
 from regard.text.tagged import TaggedCorpus, untagged
 from regard.text.together import Together
@@ -96,10 +98,14 @@ def _joined(corpora: Sequence[Corpus]) -> Corpus | None:
 
 
 def _train(data: DataConfig, one: CorpusConfig) -> Corpus:
+    if one.dataset is not None:
+        return _dataset(data, one, one.dataset_split or "train")
     return _corpus(data, one, one.file, one.source, one.target)
 
 
 def _dev(data: DataConfig, one: CorpusConfig) -> Corpus | None:
+    if one.dev_split is not None:
+        return _dataset(data, one, one.dev_split)
     return _corpus(data, one, one.dev_file, one.dev_source, one.dev_target) if one.has_dev else None
 
 
@@ -113,8 +119,17 @@ def _plain_corpus(
 ) -> Corpus:
     if file is None:
         return ParallelText(Path(source or ""), Path(target or ""))
-    languages, columns = (data.source_language, data.target_language), (one.source_column, one.target_column)
-    return BilingualFile(Path(file), Sides(*languages, *columns))
+    return BilingualFile(Path(file), _sides(data, one))
+
+
+def _dataset(data: DataConfig, one: CorpusConfig, split: str) -> Corpus:
+    name = one.dataset or ""
+    read = partial(read_dataset, name, one.dataset_config, split, _sides(data, one))
+    return Bilingual(f"{Path(name).name} ({split})", f"{name} ({split})", read)
+
+
+def _sides(data: DataConfig, one: CorpusConfig) -> Sides:
+    return Sides(data.source_language, data.target_language, one.source_column, one.target_column)
 
 
 def split(config: RunConfig) -> tuple[Corpus, Corpus]:

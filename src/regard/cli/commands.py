@@ -35,6 +35,7 @@ from regard.shortlist import make_shortlist
 from regard.training.processes import joined
 from regard.translator import Precision, SearchOptions, Translation, Translator
 
+HUGGING_FACE = "hf"
 BLANK = "take the line out of both files"
 
 
@@ -106,6 +107,7 @@ def train(
 ) -> None:
     """See regard.run.train; for a dry run, regard.dryrun."""
     console = _console()
+    files = _with_dataset(files)
     if dry:
         dry_run(*_wanted(recipe, files, out, start, overrides, console), console)
         return
@@ -115,6 +117,13 @@ def train(
         return folder, lambda: runs.train(config, folder, console=console)
 
     _together(asked, console)
+
+
+def _with_dataset(files: dict[str, str]) -> dict[str, str]:
+    """The same, where --data hf:NAME is a dataset of Hugging Face and no file."""
+    rest = {name: value for name, value in files.items() if name != "file"}
+    before, _, name = files.get("file", "").partition(":")
+    return {**rest, "dataset": name} if before == HUGGING_FACE and name else files
 
 
 def _wanted(
@@ -165,7 +174,7 @@ def _own_files(
     files: dict[str, str], start: StartConfig | None, overrides: Sequence[str], console: Console
 ) -> RunConfig:
     two_files = "source" in files and "target" in files
-    if two_files == ("file" in files) or ("source" in files) != ("target" in files):
+    if two_files + ("file" in files) + ("dataset" in files) != 1 or ("source" in files) != ("target" in files):
         raise ConfigError(
             "it is not clear what to train on",
             where="regard train",
@@ -178,12 +187,15 @@ def _own_files(
             fix="give both --dev-source and --dev-target, or --dev-data",
         )
     paths = {name: str(Path(value).resolve()) for name, value in files.items() if name in DATA_PATHS}
+    if "dataset" in files:
+        folder = Path(files["dataset"])
+        paths["dataset"] = str(folder.resolve()) if folder.is_dir() else files["dataset"]
     columns = {name: value for name, value in files.items() if name.endswith("_column")}
     if len(columns) == 1:
         raise ConfigError(
             "a pair has two columns", where="regard train", fix="give both --source-column and --target-column"
         )
-    told = auto.languages_of(*(files[name] for name in ("source", "target", "file") if name in files))
+    told = auto.languages_of(*(files[name] for name in ("source", "target", "file", "dataset") if name in files))
     names = ("source_language", "target_language")
     languages = {name: files.get(name) or ("" if start else said) for name, said in zip(names, told, strict=True)}
     data = DataConfig.model_validate({**paths, **languages, **columns})

@@ -42,7 +42,11 @@ def train(
     source: Annotated[Path | None, typer.Option(help="Source side, one segment a line; .gz, .xz, .zst too.")] = None,
     target: Annotated[Path | None, typer.Option(help="Target side, line n belonging to line n.")] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Both sides in one file instead: {', '.join(ENDINGS)}; or hf:DATASET.",
+        ),
     ] = None,
     dev_source: Annotated[Path | None, typer.Option(help="Dev set; without one, pairs are held out.")] = None,
     dev_target: Annotated[Path | None, typer.Option(help="Dev set.")] = None,

@@ -1,9 +1,10 @@
-"""One file with both sides: which format it has, and its pairs as a corpus."""
+"""Both sides in one place: which format a file has, and its pairs as a corpus."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from regard.errors import DataError
@@ -35,27 +36,23 @@ READERS: dict[str, Reader] = {
 _BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
-class BilingualFile:
-    """The pairs of a file in one of the formats of READERS."""
+class Bilingual:
+    """The pairs that a reader gives; `where` is what errors call their origin."""
 
-    def __init__(self, path: Path, sides: Sides) -> None:
-        self.path = path
-        self.sides = sides
+    def __init__(self, name: str, where: str, read: Callable[[], Iterator[Pair | Left]]) -> None:
+        self.name = name
+        self.where = where
+        self.read = read
         self.aside = Aside()
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.path.name
 
     def __iter__(self) -> Iterator[Pair]:
         """Every pair with text on both sides, stripped, its line breaks made spaces; the others are in `aside`.
 
-        Raises DataError where the file cannot be read, has another format, or holds no pair with text.
+        Raises DataError where it cannot be read, has another format, or holds no pair with text.
         """
         self.aside = aside = Aside()
         any_text = False
-        for item in reader_of(self.path)(self.path, self.sides):
+        for item in self.read():
             if isinstance(item, Left):
                 aside.add(item.reason, item.line)
                 continue
@@ -68,9 +65,20 @@ class BilingualFile:
         if not any_text:
             raise DataError(
                 "it has no pair with text on both sides" + "".join(f"; {told}" for told in aside.report()),
-                where=self.path,
-                fix="check the file, and which languages or columns are asked for",
+                where=self.where,
+                fix="check it, and which languages or columns are asked for",
             )
+
+
+class BilingualFile(Bilingual):
+    """The pairs of a file in one of the formats of READERS."""
+
+    def __init__(self, path: Path, sides: Sides) -> None:
+        super().__init__(path.name, str(path), partial(_read, path, sides))
+
+
+def _read(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+    return reader_of(path)(path, sides)
 
 
 def reader_of(path: Path) -> Reader:
