@@ -120,5 +120,5 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_a_dataset_goes_with_nothing_else(table: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="give either|go with"):
+    with pytest.raises(ValueError, match=r"give either|go with"):
         DataConfig.model_validate(table)
