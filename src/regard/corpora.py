@@ -31,6 +31,8 @@ class CorpusConfig(Section):
     dataset_config: str | None = None  # which of its parts, where it has several
     dataset_split: str | None = None  # default: train
     dev_split: str | None = None  # of the same dataset
+    mtdata: str | None = None  # or a corpus that mtdata fetches, by its name there
+    dev_mtdata: str | None = None
     source_column: str = ""  # of a table: its name, or its number from 1
     target_column: str = ""
     weight: float = Field(1.0, gt=0)  # how often each pair comes in an epoch
@@ -44,10 +46,12 @@ class CorpusConfig(Section):
             raise ValueError("`dev_source` and `dev_target` go together")
         if bool(self.source_column) != bool(self.target_column):
             raise ValueError("`source_column` and `target_column` go together")
-        if (self.source is not None) + (self.file is not None) + (self.dataset is not None) > 1:
-            raise ValueError("give either `source` and `target`, or `file`, or `dataset`")
-        if (self.dev_source is not None) + (self.dev_file is not None) + (self.dev_split is not None) > 1:
-            raise ValueError("give either `dev_source` and `dev_target`, or `dev_file`, or `dev_split`")
+        if sum(origin is not None for origin in (self.source, self.file, self.dataset, self.mtdata)) > 1:
+            raise ValueError("give either `source` and `target`, or `file`, or `dataset`, or `mtdata`")
+        if sum(origin is not None for origin in self._dev) > 1:
+            raise ValueError(
+                "give either `dev_source` and `dev_target`, or `dev_file`, or `dev_split`, or `dev_mtdata`"
+            )
         if self.dataset is None and (self.dataset_config or self.dataset_split or self.dev_split):
             raise ValueError("`dataset_config`, `dataset_split` and `dev_split` go with `dataset`")
         return self
@@ -55,12 +59,16 @@ class CorpusConfig(Section):
     @property
     def has_files(self) -> bool:
         """Whether it names files, or a dataset, to train on."""
-        return self.source is not None or self.file is not None or self.dataset is not None
+        return any(origin is not None for origin in (self.source, self.file, self.dataset, self.mtdata))
 
     @property
     def has_dev(self) -> bool:
         """Whether it names a dev set."""
-        return self.dev_source is not None or self.dev_file is not None or self.dev_split is not None
+        return any(origin is not None for origin in self._dev)
+
+    @property
+    def _dev(self) -> tuple[str | None, ...]:
+        return self.dev_source, self.dev_file, self.dev_split, self.dev_mtdata
 
 
 class DataConfig(CorpusConfig):
@@ -79,10 +87,10 @@ class DataConfig(CorpusConfig):
     def _one_origin(self) -> Self:
         if (self.corpus is not None) + self.has_files + bool(self.corpora) != 1:
             raise ValueError(
-                "give either both `source` and `target`, or `file`, or `dataset`, or `corpora`, or `corpus`"
+                "give either both `source` and `target`, or `file`, `dataset`, `mtdata`, `corpora`, or `corpus`"
             )
         if not all(corpus.has_files for corpus in self.corpora):
-            raise ValueError("each of `corpora` needs both `source` and `target`, or `file`, or `dataset`")
+            raise ValueError("each of `corpora` needs both `source` and `target`, or `file`, `dataset`, `mtdata`")
         if self.has_dev and self.corpus is not None:
             raise ValueError("give no dev set beside `corpus`, which has its own")
         if self.has_dev and any(corpus.has_dev for corpus in self.corpora):

@@ -29,6 +29,7 @@ from regard.text.bilingual import Bilingual, BilingualFile
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Aside, Corpus, Pair, PairList, ParallelText
 from regard.text.formats.huggingface import read_dataset
+from regard.text.formats.mtdata import read_mtdata
 from regard.text.formats.sides import Sides
 from regard.text.tagged import TaggedCorpus, untagged
 from regard.text.together import Together
@@ -100,12 +101,16 @@ def _joined(corpora: Sequence[Corpus]) -> Corpus | None:
 def _train(data: DataConfig, one: CorpusConfig) -> Corpus:
     if one.dataset is not None:
         return _dataset(data, one, one.dataset_split or "train")
+    if one.mtdata is not None:
+        return _mtdata(data, one, one.mtdata)
     return _corpus(data, one, one.file, one.source, one.target)
 
 
 def _dev(data: DataConfig, one: CorpusConfig) -> Corpus | None:
     if one.dev_split is not None:
         return _dataset(data, one, one.dev_split)
+    if one.dev_mtdata is not None:
+        return _mtdata(data, one, one.dev_mtdata)
     return _corpus(data, one, one.dev_file, one.dev_source, one.dev_target) if one.has_dev else None
 
 
@@ -126,6 +131,10 @@ def _dataset(data: DataConfig, one: CorpusConfig, split: str) -> Corpus:
     name = one.dataset or ""
     read = partial(read_dataset, name, one.dataset_config, split, _sides(data, one))
     return Bilingual(f"{Path(name).name} ({split})", f"{name} ({split})", read)
+
+
+def _mtdata(data: DataConfig, one: CorpusConfig, name: str) -> Corpus:
+    return Bilingual(name, f"mtdata:{name}", partial(read_mtdata, name, _sides(data, one)))
 
 
 def _sides(data: DataConfig, one: CorpusConfig) -> Sides:

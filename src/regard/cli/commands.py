@@ -35,7 +35,7 @@ from regard.shortlist import make_shortlist
 from regard.training.processes import joined
 from regard.translator import Precision, SearchOptions, Translation, Translator
 
-HUGGING_FACE = "hf"
+PREFIXES = {("file", "hf"): "dataset", ("file", "mtdata"): "mtdata", ("dev_file", "mtdata"): "dev_mtdata"}
 BLANK = "take the line out of both files"
 
 
@@ -107,7 +107,7 @@ def train(
 ) -> None:
     """See regard.run.train; for a dry run, regard.dryrun."""
     console = _console()
-    files = _with_dataset(files)
+    files = _by_prefix(files)
     if dry:
         dry_run(*_wanted(recipe, files, out, start, overrides, console), console)
         return
@@ -119,11 +119,14 @@ def train(
     _together(asked, console)
 
 
-def _with_dataset(files: dict[str, str]) -> dict[str, str]:
-    """The same, where --data hf:NAME is a dataset of Hugging Face and no file."""
-    rest = {name: value for name, value in files.items() if name != "file"}
-    before, _, name = files.get("file", "").partition(":")
-    return {**rest, "dataset": name} if before == HUGGING_FACE and name else files
+def _by_prefix(files: dict[str, str]) -> dict[str, str]:
+    """The same, with --data hf:NAME and mtdata:NAME as what they name, which is no file."""
+    named = {}
+    for key, value in files.items():
+        prefix, _, name = value.partition(":")
+        known = PREFIXES.get((key, prefix))
+        named[known or key] = name if known else value
+    return named
 
 
 def _wanted(
@@ -174,13 +177,15 @@ def _own_files(
     files: dict[str, str], start: StartConfig | None, overrides: Sequence[str], console: Console
 ) -> RunConfig:
     two_files = "source" in files and "target" in files
-    if two_files + ("file" in files) + ("dataset" in files) != 1 or ("source" in files) != ("target" in files):
+    if two_files + len({"file", "dataset", "mtdata"} & files.keys()) != 1 or ("source" in files) != ("target" in files):
         raise ConfigError(
             "it is not clear what to train on",
             where="regard train",
             fix="give a recipe, or both --source and --target, or --data",
         )
-    if ("dev_source" in files) != ("dev_target" in files) or {"dev_source", "dev_file"} <= files.keys():
+    if ("dev_source" in files) != ("dev_target" in files) or len(
+        {"dev_source", "dev_file", "dev_mtdata"} & files.keys()
+    ) > 1:
         raise ConfigError(
             "a dev set has two sides",
             where="regard train",
@@ -190,12 +195,15 @@ def _own_files(
     if "dataset" in files:
         folder = Path(files["dataset"])
         paths["dataset"] = str(folder.resolve()) if folder.is_dir() else files["dataset"]
+    paths |= {name: value for name, value in files.items() if name in ("mtdata", "dev_mtdata")}
     columns = {name: value for name, value in files.items() if name.endswith("_column")}
     if len(columns) == 1:
         raise ConfigError(
             "a pair has two columns", where="regard train", fix="give both --source-column and --target-column"
         )
-    told = auto.languages_of(*(files[name] for name in ("source", "target", "file", "dataset") if name in files))
+    told = auto.languages_of(
+        *(files[name] for name in ("source", "target", "file", "dataset", "mtdata") if name in files)
+    )
     names = ("source_language", "target_language")
     languages = {name: files.get(name) or ("" if start else said) for name, said in zip(names, told, strict=True)}
     data = DataConfig.model_validate({**paths, **languages, **columns})

@@ -43,7 +43,9 @@ def train(
     target: Annotated[Path | None, typer.Option(help="Target side, line n belonging to line n.")] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}; or hf:DATASET."),
+        typer.Option(
+            metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}; or hf:NAME, mtdata:NAME."
+        ),
     ] = None,
     dev_source: Annotated[Path | None, typer.Option(help="Dev set; without one, pairs are held out.")] = None,
     dev_target: Annotated[Path | None, typer.Option(help="Dev set.")] = None,
