@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 from babel.core import get_global
 
@@ -40,8 +40,7 @@ def read_mtdata(name: str, sides: Sides) -> Iterator[Pair | Left]:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as told:
         process = subprocess.Popen([_command(where), "echo", name], stdout=subprocess.PIPE, stderr=told, cwd=folder)
         try:
-            assert process.stdout is not None
-            for number, line in enumerate(lines_of(process.stdout, where), start=1):
+            for number, line in enumerate(lines_of(cast(BinaryIO, process.stdout), where), start=1):
                 first, tab, second = line.partition("\t")
                 if not tab:
                     yield Left("there is no column 2", number)

@@ -11,6 +11,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+import regard
+from regard.config import with_absolute_paths
 from regard.corpora import DataConfig
 from regard.errors import DataError
 from regard.prepare import open_corpora
@@ -122,3 +124,13 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
 def test_a_dataset_goes_with_nothing_else(table: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"give either|go with"):
         DataConfig.model_validate(table)
+
+
+def test_a_folder_beside_a_recipe_and_a_name_that_is_none(tmp_path: Path) -> None:
+    folder(tmp_path, "jsonl")
+    for said, meant in (("pairs", str(tmp_path / "pairs")), ("opus_books", "opus_books")):
+        text = f'[data]\ndataset = "{said}"\n[model]\narchitecture = "modern"\npreset = "tiny"\n'
+        (tmp_path / "x.toml").write_text(text, encoding="utf-8")
+        config = regard.read_recipe(tmp_path / "x.toml")
+        assert config.data.dataset == meant
+        assert with_absolute_paths(config) == config
