@@ -176,16 +176,15 @@ def _tell_how_to_go_on(folder: Path, console: Console) -> None:
 def _own_files(
     files: dict[str, str], start: StartConfig | None, overrides: Sequence[str], console: Console
 ) -> RunConfig:
-    two_files = "source" in files and "target" in files
-    if two_files + len({"file", "dataset", "mtdata"} & files.keys()) != 1 or ("source" in files) != ("target" in files):
+    origins = {"source", "target", "file", "dataset", "mtdata"} & files.keys()
+    if origins != {"source", "target"} and (len(origins) != 1 or origins & {"source", "target"}):
         raise ConfigError(
-            "it is not clear what to train on",
+            "it is not clear what to train on" if origins else "there is nothing to train on",
             where="regard train",
             fix="give a recipe, or both --source and --target, or --data",
         )
-    if ("dev_source" in files) != ("dev_target" in files) or len(
-        {"dev_source", "dev_file", "dev_mtdata"} & files.keys()
-    ) > 1:
+    dev_sets = {"dev_source", "dev_file", "dev_mtdata"} & files.keys()
+    if ("dev_source" in files) != ("dev_target" in files) or len(dev_sets) > 1:
         raise ConfigError(
             "a dev set has two sides",
             where="regard train",
