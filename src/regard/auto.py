@@ -19,7 +19,8 @@ from regard.config import (
 )
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES, modern
-from regard.prepare import held_out_size, open_corpora, split
+from regard.opening import open_corpora
+from regard.prepare import held_out_size, split
 from regard.symbols import SPECIAL
 from regard.text.tokenizer import train_tokenizers
 

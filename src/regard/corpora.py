@@ -33,6 +33,8 @@ class CorpusConfig(Section):
     dev_split: str | None = None  # of the same dataset
     mtdata: str | None = None  # or a corpus that mtdata fetches, by its name there
     dev_mtdata: str | None = None
+    source_language: str = ""  # of one of several: default that of [data]
+    target_language: str = ""
     source_column: str = ""  # of a table: its name, or its number from 1
     target_column: str = ""
     weight: float = Field(1.0, gt=0)  # how often each pair comes in an epoch
@@ -78,8 +80,6 @@ class DataConfig(CorpusConfig):
     corpora: tuple[CorpusConfig, ...] = Field((), strict=False)  # several, in the place of one
     temperature: float = Field(1.0, ge=1)  # of several: each as often as its size to the power of 1 / temperature
     streaming: bool = False  # train on the corpus as it is read again and again, and prepare nothing
-    source_language: str = ""
-    target_language: str = ""
     max_length: int = Field(256, ge=1)  # tokens; a pair longer on either side is left aside and counted
     held_out: int = Field(0, ge=0)  # pairs held out for dev where no dev set is given; 0: chosen by size
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.config import DataConfig, RunConfig
-from regard.corpora import DATA_PATHS, CorpusConfig
+from regard.config import DATA_PATHS, DataConfig, RunConfig
 from regard.data.encoding import encode, encode_here
 from regard.data.loader import Batches, Loader, Position, Shares
 from regard.data.sampling import Sampler
@@ -24,14 +22,10 @@ from regard.data.store import PairStore, writing
 from regard.data.streaming import Stream, StreamLoader
 from regard.data.writing import TOGETHER, Chunk
 from regard.errors import DataError
+from regard.opening import open_corpora
 from regard.start import STARTED, take_up
-from regard.text.bilingual import Bilingual, BilingualFile
-from regard.text.builtin import BUILTIN
-from regard.text.corpus import Aside, Corpus, Pair, PairList, ParallelText
-from regard.text.formats.huggingface import read_dataset
-from regard.text.formats.mtdata import read_mtdata
-from regard.text.formats.sides import Sides
-from regard.text.tagged import TaggedCorpus, untagged
+from regard.text.corpus import Aside, Corpus, Pair, PairList
+from regard.text.tagged import untagged
 from regard.text.together import Together
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
@@ -81,64 +75,6 @@ class Prepared:
             factors = wanted / wanted.sum() * sizes.sum() / np.maximum(sizes, 1)
             often = [one * float(factor) for one, factor in zip(often, factors, strict=True)]
         return None if all(one == 1 for one in often) else Shares(origins, often)
-
-
-def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
-    """The training corpus and the dev corpus, if the recipe names one. Raises DataError when they are read."""
-    if data.corpus is not None:
-        corpora = BUILTIN[data.corpus](seed)
-        return corpora.train, corpora.dev
-    if not data.corpora:
-        return _train(data, data), _dev(data, data)
-    dev = [_dev(data, each) for each in (data, *data.corpora)]
-    return Together([_train(data, each) for each in data.corpora]), _joined([corpus for corpus in dev if corpus])
-
-
-def _joined(corpora: Sequence[Corpus]) -> Corpus | None:
-    return Together(corpora) if len(corpora) > 1 else corpora[0] if corpora else None
-
-
-def _train(data: DataConfig, one: CorpusConfig) -> Corpus:
-    if one.dataset is not None:
-        return _dataset(data, one, one.dataset_split or "train")
-    if one.mtdata is not None:
-        return _mtdata(data, one, one.mtdata)
-    return _corpus(data, one, one.file, one.source, one.target)
-
-
-def _dev(data: DataConfig, one: CorpusConfig) -> Corpus | None:
-    if one.dev_split is not None:
-        return _dataset(data, one, one.dev_split)
-    if one.dev_mtdata is not None:
-        return _mtdata(data, one, one.dev_mtdata)
-    return _corpus(data, one, one.dev_file, one.dev_source, one.dev_target) if one.has_dev else None
-
-
-def _corpus(data: DataConfig, one: CorpusConfig, file: str | None, source: str | None, target: str | None) -> Corpus:
-    corpus = _plain_corpus(data, one, file, source, target)
-    return TaggedCorpus(corpus, one.tags) if one.tags else corpus
-
-
-def _plain_corpus(
-    data: DataConfig, one: CorpusConfig, file: str | None, source: str | None, target: str | None
-) -> Corpus:
-    if file is None:
-        return ParallelText(Path(source or ""), Path(target or ""))
-    return BilingualFile(Path(file), _sides(data, one))
-
-
-def _dataset(data: DataConfig, one: CorpusConfig, split: str) -> Corpus:
-    name = one.dataset or ""
-    read = partial(read_dataset, name, one.dataset_config, split, _sides(data, one))
-    return Bilingual(f"{Path(name).name} ({split})", f"{name} ({split})", read)
-
-
-def _mtdata(data: DataConfig, one: CorpusConfig, name: str) -> Corpus:
-    return Bilingual(name, f"mtdata:{name}", partial(read_mtdata, name, _sides(data, one)))
-
-
-def _sides(data: DataConfig, one: CorpusConfig) -> Sides:
-    return Sides(data.source_language, data.target_language, one.source_column, one.target_column)
 
 
 def split(config: RunConfig) -> tuple[Corpus, Corpus]:

@@ -15,7 +15,7 @@ import regard
 from regard.config import with_absolute_paths
 from regard.corpora import DataConfig
 from regard.errors import DataError
-from regard.prepare import open_corpora
+from regard.opening import open_corpora
 from regard.text.corpus import Corpus
 
 datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")

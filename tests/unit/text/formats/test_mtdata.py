@@ -9,7 +9,7 @@ import pytest
 
 from regard.corpora import DataConfig
 from regard.errors import DataError
-from regard.prepare import open_corpora
+from regard.opening import open_corpora
 from regard.text.corpus import Corpus
 
 NAME = "Statmt-news_commentary-16-deu-eng"
