@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -172,6 +173,12 @@ class Translator:
         together = ensemble([member.model for member in members])
         language, shortlist = first.target_language, first.shortlist
         return cls(together, first.tokenizers, first.search, target_language=language, shortlist=shortlist)
+
+    def with_tags(self, tags: Sequence[str]) -> Translator:
+        """The same model with these tags, say of a language, before each source. Raises ConfigError for others."""
+        other = copy.copy(self)
+        other.tokenizers = self.tokenizers.before(tags)
+        return other
 
     def translate(self, lines: Iterable[str], **options: Any) -> list[list[Translation]]:
         """All of `stream` at once: for each line its translations, best first."""

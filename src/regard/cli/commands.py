@@ -51,6 +51,7 @@ class Job:
     precision: str = "float32"
     others: tuple[Path, ...] = ()  # runs that decode together with it
     workers: int = 0  # 0: as many as the work is worth
+    tags: tuple[str, ...] = ()  # before each source
 
     def translator(self) -> Translator:
         """The run's model, or an ensemble's. Raises CheckpointError, ConfigError, DecodingError."""
@@ -65,9 +66,14 @@ class Job:
                 fix=f"say {' or '.join(get_args(Precision))}",
             )
         precision = cast(Precision, self.precision)
+        load = partial(Translator.load, self.run, self.device, precision)
         if self.others:
-            return partial(Translator.load_ensemble, [self.run, *self.others], self.device, precision)
-        return partial(Translator.load, self.run, self.device, precision)
+            load = partial(Translator.load_ensemble, [self.run, *self.others], self.device, precision)
+        return partial(_with_tags, load, self.tags) if self.tags else load
+
+
+def _with_tags(load: Callable[[], Translator], tags: Sequence[str]) -> Translator:
+    return load().with_tags(tags)
 
 
 def _console() -> Console:

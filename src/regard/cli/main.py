@@ -33,6 +33,7 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Sentences decoded together.
 BeamSize = Annotated[int | None, typer.Option(min=1, help="Beam; 1 is greedy. Default: the recipe's.")]
 Precision = Annotated[str, typer.Option(help="float32, or int8 on a CPU.")]
 Search = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Other than in the recipe: search.KEY.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Before each source, say a language.")]
 LengthPenalty = Annotated[float | None, typer.Option(min=0.0, help="GNMT's alpha. Default: the recipe's.")]
 
 
@@ -113,13 +114,16 @@ def translate(
     batch_size: BatchSize = 64,
     device: Device = "auto",
     precision: Precision = "float32",
+    tag: Tags = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes, on a CPU; 0: as many as the work is worth.")] = 0,
 ) -> None:
     """Translate text, a line a segment; line i of the output is line i of the input."""
     from regard.cli import commands, translating
 
     translating.translate(
-        commands.Job(run, input_, output, device, batch_size, precision, tuple(ensemble or []), workers),
+        commands.Job(
+            run, input_, output, device, batch_size, precision, tuple(ensemble or []), workers, tuple(tag or [])
+        ),
         translating.Wanted(
             search=translating.options(search or [], "--search", beam_size=beam_size, length_penalty=length_penalty),
             fallback=translating.options(fallback, "--fallback") if fallback else None,
@@ -143,12 +147,13 @@ def evaluate(
     batch_size: BatchSize = 64,
     device: Device = "auto",
     precision: Precision = "float32",
+    tag: Tags = None,
 ) -> None:
     """BLEU, chrF and TER of a test set's translation, by sacreBLEU on detokenised text."""
     from regard.cli import commands, translating
 
     commands.evaluate(
-        commands.Job(run, source, None, device, batch_size, precision),
+        commands.Job(run, source, None, device, batch_size, precision, tags=tuple(tag or [])),
         reference,
         as_json=json_,
         tokenized=tokenized,
@@ -164,11 +169,13 @@ def score(
     output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz too.")] = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
+    tag: Tags = None,
 ) -> None:
     """The log-probability (nats, end of sentence included) of each target given its source, a line each."""
     from regard.cli import commands
 
-    commands.score(commands.Job(run, source, output, device=device, batch_size=batch_size), target)
+    job = commands.Job(run, source, output, device=device, batch_size=batch_size, tags=tuple(tag or []))
+    commands.score(job, target)
 
 
 @app.command()

@@ -60,9 +60,11 @@ class TaggedCorpus:
 class TaggedTokenizer:
     """A tokenizer with an id for each tag behind its own; it keeps regard.text.tokenizer.Tokenizer's protocol."""
 
-    def __init__(self, inner: Tokenizer, tags: Sequence[str]) -> None:
+    def __init__(self, inner: Tokenizer, tags: Sequence[str], before: Sequence[str] = ()) -> None:
+        """before: the tags that every text begins with. Raises ConfigError where they are none of `tags`."""
         self.inner = inner
         self.tags = tuple(tags)
+        self._before = [self._id(tag) for tag in before]
 
     @property
     def kind(self) -> str:
@@ -80,7 +82,7 @@ class TaggedTokenizer:
 
     def tag_ids(self, text: str) -> list[int]:
         """Those of the tags before a text alone."""
-        return [self._id(tag) for tag in untagged(text)[0]]
+        return [*self._before, *(self._id(tag) for tag in untagged(text)[0])]
 
     def _id(self, tag: str) -> int:
         if tag not in self.tags:

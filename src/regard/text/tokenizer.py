@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -64,6 +64,12 @@ class Tokenizers:
     source: Tokenizer
     target: Tokenizer
     joint: bool
+
+    def before(self, tags: Sequence[str]) -> Self:
+        """The same with these tags before every source. Raises ConfigError where there are no such tags."""
+        if not isinstance(self.source, TaggedTokenizer):
+            raise ConfigError("the model was trained without tags", where="tags", fix="leave them out")
+        return replace(self, source=TaggedTokenizer(self.source.inner, self.source.tags, tags))
 
     def save(self, folder: Path) -> None:
         """Writes `tokenizer.json` and the files that it names."""

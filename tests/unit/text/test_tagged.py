@@ -47,3 +47,15 @@ def test_a_tag_that_there_is_not_is_told() -> None:
     tokenizers = train_tokenizers(config, PAIRS).with_tags(["de", "fr"])
     with pytest.raises(ConfigError, match=r"no tag 'it'.*\n.*choose among de, fr"):
         tokenizers.source.encode(tagged("a", ["it"]))
+
+
+def test_tags_may_stand_before_every_source() -> None:
+    plain = train_tokenizers(TokenizerConfig(kind="character"), PAIRS)
+    tokenizers = plain.with_tags(["de", "fr"])
+    size = plain.source.size
+    assert tokenizers.before(["fr"]).source.encode("a") == [size + 1, *plain.source.encode("a")]
+    assert tokenizers.before(["fr"]).target.encode("a") == plain.target.encode("a")
+    with pytest.raises(ConfigError, match="no tag 'it'"):
+        tokenizers.before(["it"])
+    with pytest.raises(ConfigError, match="trained without tags"):
+        plain.before(["de"])
