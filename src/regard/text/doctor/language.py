@@ -18,6 +18,8 @@ UNLIKELY_OTHER_SIDE = 0.1
 SAMPLE = 2000  # texts of each side, from which its language is told
 CLEAR = 0.8  # of them, that must be in one language
 FEWEST_WORDS = 3
+FAMILIAR = 0.6  # of a text's words that are its side's own: then it need not be asked about
+FEWEST_TIMES = 2  # in the sample, for a word to be a side's own
 
 # What the detector often takes for one another, and a reader might too.
 _KIN = (
@@ -60,16 +62,21 @@ class Languages:
     def __init__(self, source: str = "", target: str = "") -> None:
         self._told = tuple(code.replace("_", "-").split("-")[0].lower() for code in (source, target))
         self._seen: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+        self._words: tuple[dict[str, Counter[str]], dict[str, Counter[str]]] = ({}, {})  # of texts by language
+        self._familiar: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self.found = ["", ""]  # what each side seems to be written in; empty where that is not clear
         self.own = ["", ""]  # what its texts are held against; empty: they are not
 
     def learn(self, batch: Batch) -> None:
         """Some texts of each batch, until there are enough."""
-        for seen, texts in zip(self._seen, (batch.sources, batch.targets), strict=True):
+        sides = ((batch.sources, batch.source_words), (batch.targets, batch.target_words))
+        for seen, counts, (texts, words) in zip(self._seen, self._words, sides, strict=True):
             wanted = min(SAMPLE - seen.total(), max(SAMPLE // 4, 200))
-            long = [text for text in texts if _enough(text)]
-            for text in long[:: max(1, len(long) // wanted)][:wanted] if wanted > 0 else []:
-                seen[_detector().classify(text)[0]] += 1
+            long = [place for place, text in enumerate(texts) if _enough(text)] if wanted > 0 else []
+            for place in long[:: max(1, len(long) // max(wanted, 1))][:wanted]:
+                language = _detector().classify(texts[place])[0]
+                seen[language] += 1
+                counts.setdefault(language, Counter()).update(words[place])
 
     def settle(self) -> None:
         """The language of each side."""
@@ -78,7 +85,11 @@ class Languages:
             language, count = seen.most_common(1)[0] if seen else ("", 0)
             self.found[side] = language if count >= CLEAR * seen.total() and count else ""
             told = self._told[side]
-            self.own[side] = told if told in labels and (not told or self.found[side]) else self.found[side]
+            self.own[side] = told if told in labels and self.found[side] else self.found[side]
+        own = [_often(counts.get(language, Counter())) for counts, language in zip(self._words, self.own, strict=True)]
+        self._familiar = (own[0] - own[1], own[1] - own[0])
+        for counts in self._words:
+            counts.clear()
 
     def contradictions(self) -> list[str]:
         """Sides that are said to be in one language and seem to be in another."""
@@ -90,7 +101,8 @@ class Languages:
 
     def judge(self, batch: Batch) -> Iterator[Fault]:
         """See Kind.LANGUAGE."""
-        strange = [self._strange(side, texts) for side, texts in enumerate((batch.sources, batch.targets))]
+        sides = ((batch.sources, batch.source_words), (batch.targets, batch.target_words))
+        strange = [self._strange(side, texts, words) for side, (texts, words) in enumerate(sides)]
         for place in sorted(strange[0] | strange[1]):
             said = [
                 f"{name}: {found[place]}"
@@ -99,14 +111,15 @@ class Languages:
             ]
             yield Fault(place, Kind.LANGUAGE, "; ".join(said))
 
-    def _strange(self, side: int, texts: Sequence[str]) -> dict[int, str]:
-        own, other = self.own[side], self.own[1 - side]
+    def _strange(self, side: int, texts: Sequence[str], words: Sequence[Sequence[str]]) -> dict[int, str]:
+        """What is said of the texts, by their places, that are in another language."""
+        own, other, familiar = self.own[side], self.own[1 - side], self._familiar[side]
         if not own:
             return {}
         detector, kin = _detector(), _kin(own)
         found = {}
         for place, text in enumerate(texts):
-            if not _enough(text):
+            if sum(word in familiar for word in words[place]) >= FAMILIAR * len(words[place]) or not _enough(text):
                 continue
             best, probability = detector.classify(text)
             if best in kin or best == "zxx":
@@ -119,6 +132,10 @@ class Languages:
             if likely < (UNLIKELY_OTHER_SIDE if mixed else UNLIKELY) * probability:
                 found[place] = f"seems to be {best} ({probability:.2f}), not {own}"
         return found
+
+
+def _often(counts: Counter[str]) -> frozenset[str]:
+    return frozenset(word for word, count in counts.items() if count >= FEWEST_TIMES)
 
 
 def _enough(text: str) -> bool:

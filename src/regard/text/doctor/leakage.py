@@ -51,10 +51,11 @@ class Held:
         one = _set(source)
         if not _telling(source):
             return None
+        least, most = ALIKE * len(one), len(one) / ALIKE
         found = {number for word in _rarest(one, self._count) for number in self._by_word.get(word, ())}
         for number in sorted(found):
             theirs = self.texts[number]
-            if _alike(one, theirs[0]) and _alike(_set(target), theirs[1]):
+            if least <= len(theirs[0]) <= most and _alike(one, theirs[0]) and _alike(_set(target), theirs[1]):
                 return self.lines[number]
         return None
 

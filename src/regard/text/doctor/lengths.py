@@ -17,6 +17,8 @@ Numbers = NDArray[np.float64]
 
 QUANTILES = (0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0)
 MOST_SPREADS = 6.0  # standard deviations from the usual ratio, in which a pair's may lie
+MOST_UNFINISHED = 3.0  # of a text that is too short and does not end as its other side does
+RARELY = 0.05  # of pairs, at most, in which only one side ends with a mark, for that to tell something
 LEAST_SPREAD = 0.12  # of a log ratio
 FEWEST = 50  # pairs, below which there is no usual ratio
 BINS = 20  # of pairs by length, each with a spread of its own
@@ -39,6 +41,7 @@ class Ratios:
     """
 
     def __init__(self) -> None:
+        self._unfinished = [0, 0]  # pairs of which only the other side ends with a mark
         self._characters = (array("I"), array("I"))
         self._words: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
         self._middle = self._spread = self._bounds = np.empty(0)
@@ -48,6 +51,9 @@ class Ratios:
         for side, texts in enumerate((batch.sources, batch.targets)):
             self._characters[side].extend(map(len, texts))
             self._words[side].update(len(text.split()) for text in texts)
+        ends = _ends(batch)
+        self._unfinished[0] += int((ends < 0).sum())
+        self._unfinished[1] += int((ends > 0).sum())
 
     def settle(self) -> None:
         """What ratio is usual at each length."""
@@ -71,13 +77,17 @@ class Ratios:
         if not len(self._middle):
             return
         source, target = (np.array([len(text) for text in side]) for side in (batch.sources, batch.targets))
-        _, ratio = _measures(source, target)
         away = self.away(source, target)
         usual = self._usual(source, target)
         expected = source * np.exp(usual)
         clear = np.abs(target - expected) / np.sqrt(np.exp(usual)) >= CLEAR
-        for place in np.flatnonzero((np.abs(away) > MOST_SPREADS) & clear).tolist():
+        rarely = [count <= RARELY * len(self._characters[0]) for count in self._unfinished]
+        ends = _ends(batch)
+        cut = ((ends < 0) & (away > MOST_UNFINISHED) & rarely[0]) | ((ends > 0) & (away < -MOST_UNFINISHED) & rarely[1])
+        for place in np.flatnonzero(((np.abs(away) > MOST_SPREADS) | cut) & clear).tolist():
             note = f"{source[place]} and {target[place]} characters; usual is 1 to {np.exp(usual[place]):.2f}"
+            if cut[place]:
+                note += f"; the {'source' if ends[place] < 0 else 'target'} has no mark at its end"
             yield Fault(place, Kind.RATIO, note)
 
     def away(self, source: NDArray[np.int64], target: NDArray[np.int64]) -> Numbers:
@@ -105,6 +115,15 @@ class Ratios:
             for characters, words in zip(self.characters(), self._words, strict=True)
         )
         return source, target
+
+
+def _ends(batch: Batch) -> NDArray[np.int64]:
+    """1 where only the source ends with a mark, -1 where only the target does, else 0: (pairs,)."""
+    source, target = (
+        np.array([not (text[-1].isalnum() or text[-1] in ",;") for text in side], np.int64)
+        for side in (batch.sources, batch.targets)
+    )
+    return source - target
 
 
 def _measures(source: NDArray[np.int64], target: NDArray[np.int64]) -> tuple[Numbers, Numbers]:

@@ -36,7 +36,7 @@ FEWEST_SEEN = 3  # times, for a word to count
 FEWEST_WORDS = 3  # of both sides together that are known, for a pair to be judged
 BUCKETS = 8  # of pairs by their number of words
 FEWEST_IN_BUCKET = 100
-PRECISION = 0.9  # share of the pairs told that should not belong together
+PRECISION = 0.7  # share of the pairs told that should not belong together
 CHUNK = 8192  # pairs scored at a time
 
 _RANKS = np.linspace(0.02, 0.995, 196)  # of strangers by their scores
@@ -151,7 +151,7 @@ class Links:
                 continue
             marks = np.quantile(others, _RANKS)
             tables.append((marks, np.searchsorted(values, marks) / len(values)))
-        inner = (_RANKS >= 0.2) & (_RANKS <= 0.8)
+        inner = (_RANKS >= 0.5) & (_RANKS <= 0.8)
         shares = [float((below[inner] / _RANKS[inner]).min()) for _, below in tables if len(below)]
         self.share = float(np.median(shares)) if shares else 0.0
         self._limits = np.full(len(tables), -np.inf)
@@ -251,4 +251,5 @@ def _share(texts: list[Ids]) -> Scores:
     """How frequent each word is; 0 for one that was seen too seldom."""
     counts = np.bincount(np.concatenate(texts), minlength=MOST_WORDS).astype(np.float64)
     counts[UNKNOWN] = 0
-    return np.where(counts >= FEWEST_SEEN, counts, 0) / max(counts.sum(), 1)
+    share: Scores = np.where(counts >= FEWEST_SEEN, counts, 0) / max(counts.sum(), 1)
+    return share

@@ -141,9 +141,7 @@ def _table(source: Codes, target: Codes) -> Numbers:
     return table.clip(-CAP, CAP)
 
 
-def _agreement(
-    features: Sequence[tuple[Codes, Codes]], tables: Sequence[Numbers], lines: slice, shift: int
-) -> Numbers:
+def _agreement(features: Sequence[tuple[Codes, Codes]], tables: Sequence[Numbers], lines: slice, shift: int) -> Numbers:
     """How well the sources of some lines go with the targets so many further down: (lines,), in nats."""
     count = len(features[0][0])
     inside = np.arange(lines.start, lines.stop) + shift
