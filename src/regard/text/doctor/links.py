@@ -36,7 +36,7 @@ FEWEST_SEEN = 3  # times, for a word to count
 FEWEST_WORDS = 3  # of both sides together that are known, for a pair to be judged
 BUCKETS = 8  # of pairs by their number of words
 FEWEST_IN_BUCKET = 100
-PRECISION = 0.7  # share of the pairs told that should not belong together
+PRECISION = 0.8  # share of the pairs told that should not belong together
 CHUNK = 8192  # pairs scored at a time
 
 _RANKS = np.linspace(0.02, 0.995, 196)  # of strangers by their scores
