@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from regard.cli.files import output, refuse_same
 from regard.errors import ConfigError, DataError
 from regard.text.bilingual import BilingualFile, reader_of
 from regard.text.corpus import Corpus, ParallelText
-from regard.text.doctor.cleaning import Account, Wish, clean, kinds, tsv_line
+from regard.text.doctor.cleaning import Wish, clean, field, kinds, one_line
 from regard.text.doctor.findings import DROPPED, LOSSLESS, MEANING, Finding, Kind, spans
 from regard.text.doctor.inspection import Doctor, Report, unequal
 from regard.text.doctor.lengths import QUANTILES, Lengths
@@ -255,25 +255,27 @@ def tidy(patient: Patient, outputs: Outputs, wish: Wish) -> None:
         whole = [stack.enter_context(output(path)) for path in outputs.files()[: 1 + (outputs.tsv is None)]]
         removed = stack.enter_context(output(outputs.removed)) if outputs.removed else None
 
+        joined = 0
+
         def keep(source: str, target: str) -> None:
-            for write, text in zip(whole, _lines(source, target, outputs), strict=True):
+            nonlocal joined
+            fit = field if outputs.tsv is not None else one_line
+            texts = fit(source), fit(target)
+            joined += texts != (source, target)
+            for write, text in zip(whole, ["\t".join(texts)] if outputs.tsv is not None else texts, strict=True):
                 write(text + "\n")
 
         account = clean(doctor, wish, keep, lambda line: None if removed is None else removed(line + "\n"))
-    _say(account, wish, outputs, console)
-
-
-def _lines(source: str, target: str, outputs: Outputs) -> list[str]:
-    if outputs.tsv is not None:
-        return [tsv_line(source, target)]
-    return [" ".join(text.splitlines()) if "\n" in text else text for text in (source, target)]
-
-
-def _say(account: Account, wish: Wish, outputs: Outputs, console: Console) -> None:
     said = [
         f"looked for: {', '.join(kind.value for kind in Kind if kind in wish.drop) or 'nothing'}",
         *account.report(),
     ]
+    if joined:
+        said.append(f"{joined:,} of the kept had tabs or line breaks inside, which are spaces now")
+    _say(said, outputs, console)
+
+
+def _say(said: Sequence[str], outputs: Outputs, console: Console) -> None:
     for sentence in said:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     if outputs.report is not None:

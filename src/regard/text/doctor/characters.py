@@ -21,7 +21,7 @@ _ODD = re.compile(
 )
 _BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SPACES = re.compile(" {2,}")
-_JOINERS = frozenset("\u200e\u200f")  # direction marks, which right-to-left text needs
+_DIRECTIONS = frozenset("\u200e\u200f")  # direction marks, which right-to-left text needs
 _RIGHT_TO_LEFT = ("R", "AL")
 
 
@@ -76,7 +76,9 @@ def oddity(text: str) -> str:
 
 
 def _wanted(character: str, text: str) -> bool:
-    return character in _JOINERS and any(unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT for letter in text)
+    if character not in _DIRECTIONS:
+        return False
+    return any(letter.isalpha() and unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT for letter in text)
 
 
 def _called(character: str) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
 
 from regard.text.corpus import Aside, Left, Pair
 from regard.text.doctor.characters import mended
 from regard.text.doctor.findings import LOSSLESS, MEANING, Kind
 from regard.text.doctor.inspection import Doctor, Judged
-from regard.text.lines import one_line
+
+_BREAK = re.compile(r"\s*[\r\n]+\s*")
+_TABS = re.compile(r"\s*[\t\r\n]+\s*")
 
 
 @dataclass
@@ -22,9 +26,9 @@ class Account:
     kept: int = 0
     mended: int = 0  # of those that were kept
     removed: int = 0
-    by_kind: Counter[Kind] = field(default_factory=Counter)  # a removed pair counts for each of its reasons
-    alone: Counter[Kind] = field(default_factory=Counter)  # removed for this reason and no other
-    aside: Aside = field(default_factory=Aside)  # what the file has that is no pair
+    by_kind: Counter[Kind] = made(default_factory=Counter)  # a removed pair counts for each of its reasons
+    alone: Counter[Kind] = made(default_factory=Counter)  # removed for this reason and no other
+    aside: Aside = made(default_factory=Aside)  # what the file has that is no pair
 
     def report(self) -> list[str]:
         """A sentence for each thing that became of them."""
@@ -76,9 +80,9 @@ def clean(doctor: Doctor, wish: Wish, keep: Keep, remove: Remove) -> Account:
 
 def _count(account: Account, reasons: dict[Kind, str]) -> None:
     account.removed += 1
-    account.by_kind.update(reasons)
+    account.by_kind.update(reasons.keys())
     if len(reasons) == 1:
-        account.alone.update(reasons)
+        account.alone.update(reasons.keys())
 
 
 def _line(pair: Pair, reasons: dict[Kind, str]) -> str:
@@ -95,9 +99,14 @@ def _mended(item: Judged, mend: Collection[Kind]) -> tuple[str, str, bool]:
     return source, target, (source, target) != (pair.source, pair.target)
 
 
-def tsv_line(source: str, target: str) -> str:
-    """Both texts with a tab between them; a tab or line break inside one becomes a space."""
-    return "\t".join(one_line(text).replace("\t", " ") for text in (source, target))
+def one_line(text: str) -> str:
+    """The text with a space for line breaks, as a line of a plain file holds it."""
+    return _BREAK.sub(" ", text) if "\n" in text else text
+
+
+def field(text: str) -> str:
+    """The text with a space for tabs and line breaks, as a field of a TSV file holds it."""
+    return _TABS.sub(" ", text)
 
 
 def kinds(names: str) -> Iterator[Kind]:

@@ -37,9 +37,11 @@ FEWEST_WORDS = 3  # of both sides together that are known, for a pair to be judg
 BUCKETS = 8  # of pairs by their number of words
 FEWEST_IN_BUCKET = 100
 PRECISION = 0.8  # share of the pairs told that should not belong together
+CHANCE = 2.0  # standard deviations
 CHUNK = 8192  # pairs scored at a time
 
 _RANKS = np.linspace(0.02, 0.995, 196)  # of strangers by their scores
+_LOW = 126  # where that is 0.65: few pairs that belong together score below
 
 
 @dataclass(frozen=True)
@@ -136,12 +138,13 @@ class Links:
         """For pairs of each size the score below which they are taken for strangers.
 
         Where a share p of all pairs are strangers, p F0(x) of those that score below x are, if F0(x) of strangers do
-        so. No more than F(x), of all pairs, can be: p is at most the least F(x) / F0(x). The same p is taken for every
-        size, by their median, and x is the highest of which PRECISION of the pairs below are strangers by this.
+        so. F(x), of all pairs, is that and little more where x is low: p is taken to be F(x) / F0(x) there, the median
+        over all sizes. The limit is the highest x below which PRECISION of the pairs are strangers by this.
         """
         self._bounds = np.unique(np.quantile(size, np.linspace(0, 1, BUCKETS + 1)[1:-1]))
         of = np.searchsorted(self._bounds, size, side="right")
         tables = []
+        sizes = np.bincount(of, minlength=len(self._bounds) + 1)
         for number in range(len(self._bounds) + 1):
             here = (of == number) & (size >= FEWEST_WORDS)
             values, others = np.sort(score[here]), strange[here]
@@ -151,12 +154,13 @@ class Links:
                 continue
             marks = np.quantile(others, _RANKS)
             tables.append((marks, np.searchsorted(values, marks) / len(values)))
-        inner = (_RANKS >= 0.5) & (_RANKS <= 0.8)
-        shares = [float((below[inner] / _RANKS[inner]).min()) for _, below in tables if len(below)]
+        shares = [below[_LOW] / _RANKS[_LOW] for _, below in tables if len(below)]
         self.share = float(np.median(shares)) if shares else 0.0
         self._limits = np.full(len(tables), -np.inf)
         for number, (marks, below) in enumerate(tables):
-            good = np.flatnonzero(self.share * _RANKS[: len(below)] >= PRECISION * below)
+            count = sizes[number] * below
+            sure = count - CHANCE * np.sqrt(count)  # by chance there are more in one size than in another
+            good = np.flatnonzero(self.share * sizes[number] * _RANKS[: len(below)] >= PRECISION * sure)
             if len(good) and self.share > 0:
                 self._limits[number] = marks[good[-1]]
 
