@@ -24,6 +24,8 @@ FEWEST = 50  # pairs, below which there is no usual ratio
 BINS = 20  # of pairs by length, each with a spread of its own
 CLEAR = 8  # characters by which a side must be too long: a word more or less is no fault
 
+_ENDS = frozenset(".!?…。！？।")
+
 
 @dataclass(frozen=True)
 class Lengths:
@@ -118,12 +120,13 @@ class Ratios:
 
 
 def _ends(batch: Batch) -> NDArray[np.int64]:
-    """1 where only the source ends with a mark, -1 where only the target does, else 0: (pairs,)."""
-    source, target = (
-        np.array([not (text[-1].isalnum() or text[-1] in ",;") for text in side], np.int64)
-        for side in (batch.sources, batch.targets)
+    """1 where the source ends a sentence and the target with a letter or comma, -1 the other way round: (pairs,)."""
+    ended, cut = (
+        [np.array([test(text[-1]) for text in side]) for side in (batch.sources, batch.targets)]
+        for test in (_ENDS.__contains__, lambda last: last.isalpha() or last in ",;")
     )
-    return source - target
+    ends: NDArray[np.int64] = (ended[0] & cut[1]).astype(np.int64) - (ended[1] & cut[0])
+    return ends
 
 
 def _measures(source: NDArray[np.int64], target: NDArray[np.int64]) -> tuple[Numbers, Numbers]:

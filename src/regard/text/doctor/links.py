@@ -37,7 +37,8 @@ FEWEST_WORDS = 3  # of both sides together that are known, for a pair to be judg
 BUCKETS = 8  # of pairs by their number of words
 FEWEST_IN_BUCKET = 100
 PRECISION = 0.8  # share of the pairs told that should not belong together
-CHANCE = 2.0  # standard deviations
+CHANCE = 2.0  # standard deviations, by which there may be more strangers of one size
+NOTABLE = 0.005  # share of all pairs, from which strangers are enough for that to matter
 CHUNK = 8192  # pairs scored at a time
 
 _RANKS = np.linspace(0.02, 0.995, 196)  # of strangers by their scores
@@ -159,7 +160,7 @@ class Links:
         self._limits = np.full(len(tables), -np.inf)
         for number, (marks, below) in enumerate(tables):
             count = sizes[number] * below
-            sure = count - CHANCE * np.sqrt(count)  # by chance there are more in one size than in another
+            sure = count - (CHANCE * np.sqrt(count) if self.share >= NOTABLE else 0.0)
             good = np.flatnonzero(self.share * sizes[number] * _RANKS[: len(below)] >= PRECISION * sure)
             if len(good) and self.share > 0:
                 self._limits[number] = marks[good[-1]]
