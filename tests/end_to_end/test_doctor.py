@@ -87,6 +87,15 @@ def test_a_table_with_rows_that_are_no_pairs(tmp_path: Path) -> None:
     assert "62 read = 61 kept + 0 removed + 1 left aside" in (tmp_path / "report").read_text()
 
 
+def test_line_breaks_inside_a_text_are_no_fault(tmp_path: Path) -> None:
+    made = ({"source": source.replace(" ", "\n", 1), "target": target} for source, target in sentences(60))
+    (tmp_path / "text.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in made), encoding="utf-8")
+    doctoring.inspect(data=tmp_path / "text.jsonl", json_=tmp_path / "found.json")
+    assert "control" not in table(tmp_path / "found.json")["findings"]
+    doctoring.clean(data=tmp_path / "text.jsonl", out_source=tmp_path / "a", out_target=tmp_path / "b")
+    assert (tmp_path / "a").read_text() == "".join(f"{source}\n" for source, _ in sentences(60))
+
+
 def test_leaks(files: Files, tmp_path: Path) -> None:
     pair = sentences(300)[100]
     (tmp_path / "dev.tsv").write_text("\t".join(pair) + "\n", encoding="utf-8")

@@ -16,10 +16,11 @@ from regard.cli.files import output, refuse_same
 from regard.errors import ConfigError, DataError
 from regard.text.bilingual import BilingualFile, reader_of
 from regard.text.corpus import Corpus, ParallelText
-from regard.text.doctor.cleaning import Wish, clean, field, kinds, one_line
+from regard.text.doctor.cleaning import Wish, clean, field, kinds
 from regard.text.doctor.findings import DROPPED, LOSSLESS, MEANING, Finding, Kind, spans
 from regard.text.doctor.inspection import Doctor, Report, unequal
 from regard.text.doctor.lengths import QUANTILES, Lengths
+from regard.text.doctor.reading import one_line
 from regard.text.formats.compressed import ending_of
 from regard.text.formats.sides import Sides
 

@@ -14,7 +14,6 @@ from regard.text.doctor.characters import mended
 from regard.text.doctor.findings import LOSSLESS, MEANING, Kind
 from regard.text.doctor.inspection import Doctor, Judged
 
-_BREAK = re.compile(r"\s*[\r\n]+\s*")
 _TABS = re.compile(r"\s*[\t\r\n]+\s*")
 
 
@@ -97,11 +96,6 @@ def _mended(item: Judged, mend: Collection[Kind]) -> tuple[str, str, bool]:
         return pair.source, pair.target, False
     source, target = mended(pair.source), mended(pair.target)
     return source, target, (source, target) != (pair.source, pair.target)
-
-
-def one_line(text: str) -> str:
-    """The text with a space for line breaks, as a line of a plain file holds it."""
-    return _BREAK.sub(" ", text) if "\n" in text else text
 
 
 def field(text: str) -> str:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, zip_longest
 
-from regard.text.bilingual import BilingualFile, reader_of
+from regard.text.bilingual import Bilingual
 from regard.text.corpus import Corpus, Left, Pair, ParallelText
 from regard.text.formats.plain import read_lines
 
 BATCH = 4096  # pairs that are looked at together
 
 _WORDS = re.compile(r"[^\W_]+")
+_BREAK = re.compile(r"\s*[\r\n]+\s*")
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
@@ -25,8 +26,8 @@ def raw(corpus: Corpus) -> Iterator[Pair | Left]:
     """
     if isinstance(corpus, ParallelText):
         return _side_by_side(corpus)
-    if isinstance(corpus, BilingualFile):
-        return reader_of(corpus.path)(corpus.path, corpus.sides)
+    if isinstance(corpus, Bilingual):
+        return corpus.read()
     return iter(corpus)
 
 
@@ -62,14 +63,19 @@ class Batch:
         return [_WORDS.findall(text.casefold()) for text in self.targets]
 
 
+def one_line(text: str) -> str:
+    """The text with a space for line breaks, as a line of a plain file holds it."""
+    return _BREAK.sub(" ", text) if "\n" in text else text
+
+
 def fold(words: Sequence[str]) -> str:
     """A text of which only the words count, with a 0 for every digit."""
     return " ".join(words).translate(_DIGITS)
 
 
 def batches(pairs: Iterable[Pair]) -> Iterator[Batch]:
-    """All pairs that have text on both sides, stripped."""
-    whole = ((pair.line, pair.source.strip(), pair.target.strip()) for pair in pairs)
+    """All pairs that have text on both sides, stripped; line breaks, as some formats have in a text, made spaces."""
+    whole = ((pair.line, one_line(pair.source.strip()), one_line(pair.target.strip())) for pair in pairs)
     both = (each for each in whole if each[1] and each[2])
     start = 0
     while some := list(islice(both, BATCH)):
