@@ -18,12 +18,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from regard.checkpoint import Checkpoint
-from regard.data.lexical import Sentences, ibm_model_1
+from regard.data.lexical import sentences_of
 from regard.data.store import PairStore
 from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, DataError
 from regard.runfolder import RunFolder
 from regard.symbols import PAD
+from regard.text.model1 import ibm_model_1
 from regard.text.tokenizer import Tokenizer, Tokenizers
 
 FILE = "shortlist.safetensors"
@@ -47,7 +48,7 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
         )
     store, tokenizers = PairStore.open(data, "train"), Tokenizers.load(data)
     sources, targets = tokenizers.source.size, tokenizers.target.size
-    sentences = Sentences.of(store)
+    sentences = sentences_of(store)
     table = ibm_model_1(sentences, targets, say=say).best(sources, candidates)
     counts = np.bincount(sentences.target, minlength=targets)
     often = np.argsort(-counts, kind="stable")[:frequent]

@@ -41,6 +41,8 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
         return ["captions", source]  # OUT; a folder is to be made there
     if script == "prepare_large.py":
         return ["--source", run, "--target", reference]
+    if script == "doctor.py":
+        return ["--source", run, "--target", reference]
     if script in TRAINING:
         return ["--data", run]
     alone = script in ("batch_composition.py", "stream_memory.py")
@@ -56,7 +58,7 @@ def test_no_run(script: str, text: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [name for name in SCRIPTS if name not in ("join_lines.py", "prepare_large.py", *TRAINING)]
+    "script", [name for name in SCRIPTS if name not in ("doctor.py", "join_lines.py", "prepare_large.py", *TRAINING)]
 )
 def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "nowhere"

@@ -103,8 +103,8 @@ def quality_by_time(lineage: Lineage, theme: Theme) -> Figure | None:
     """Dev BLEU against minutes of training, one line a system."""
     if not any(system.curve for system in lineage.systems):
         return None
-    with _settings(theme):
-        figure, axes = _axes("minutes of training", "dev BLEU")
+    with settings(theme):
+        figure, axes = new_axes("minutes of training", "dev BLEU")
         for system, style in zip(lineage.systems, styles(lineage.systems), strict=True):
             minutes = [point.minutes for point in system.curve]
             axes.plot(
@@ -141,8 +141,8 @@ def quality_by_length(lineage: Lineage, theme: Theme) -> Figure | None:
     if not every:
         return None
     places = {(a.shortest, a.longest): place for place, a in enumerate(every)}
-    with _settings(theme):
-        figure, axes = _axes("words in the source (sentences in the test set)", "BLEU")
+    with settings(theme):
+        figure, axes = new_axes("words in the source (sentences in the test set)", "BLEU")
         for system, style in zip(lineage.systems, styles(lineage.systems), strict=True):
             axes.plot(
                 [places[a.shortest, a.longest] for a in system.lengths],
@@ -161,8 +161,8 @@ def step_time(lineage: Lineage, theme: Theme) -> Figure | None:
     steps = [step for system in lineage.systems for step in system.step_times if step.milliseconds > 0]
     if not steps:
         return None
-    with _settings(theme):
-        figure, axes = _axes("tokens in the source and in the target", "milliseconds a training step")
+    with settings(theme):
+        figure, axes = new_axes("tokens in the source and in the target", "milliseconds a training step")
         axes.set_xscale("log")
         axes.set_yscale("log")
         for system, style in zip(lineage.systems, styles(lineage.systems), strict=True):
@@ -202,7 +202,7 @@ def maps(panels: Sequence[tuple[str, Attended]], theme: Theme, *, most_columns: 
     width, height = max(2.4, cell * across + 1.2), max(2.4, cell * down + 1.3)
     columns = max(1, min(len(panels), most_columns, int(_ACROSS / width)))
     rows = math.ceil(len(panels) / columns)
-    with _settings(theme):
+    with settings(theme):
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12)
         figure = Figure(figsize=(columns * width + 0.9, rows * height), layout=layout)
         grid = figure.subplots(rows, columns, squeeze=False)
@@ -221,13 +221,13 @@ def maps(panels: Sequence[tuple[str, Attended]], theme: Theme, *, most_columns: 
 
 def to_png(figure: Figure, path: Path) -> None:
     """Written 1,000 pixels wide or more."""
-    with _settings(LIGHT):
+    with settings(LIGHT):
         figure.savefig(path, dpi=max(60, min(160, 12_000 / max(figure.get_size_inches()))))
 
 
 def to_svg(figure: Figure) -> str:
     """As SVG whose letters stay letters, in a font of the reader's machine; of the same figure always the same text."""
-    with _settings(LIGHT), io.StringIO() as text:
+    with settings(LIGHT), io.StringIO() as text:
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
         return text.getvalue()
 
@@ -245,13 +245,13 @@ def _short(token: str) -> str:
 
 
 @contextmanager
-def _settings(theme: Theme) -> Iterator[None]:
+def settings(theme: Theme) -> Iterator[None]:
     """Settings under which a figure is made and written.
 
     A letter that no font has is an empty box in a PNG (in an SVG the reader's machine finds it): no reason
     to warn of it.
     """
-    settings: dict[Any, Any] = {
+    chosen: dict[Any, Any] = {
         "font.family": ["DejaVu Sans", *_helpers(), "sans-serif"],
         "font.size": 11.0,
         "text.parse_math": False,  # a token may be "$"
@@ -273,7 +273,7 @@ def _settings(theme: Theme) -> Iterator[None]:
         "legend.frameon": False,
         "legend.handlelength": 3.5,
     }
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    with matplotlib.rc_context(chosen), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support", category=UserWarning)
         yield
@@ -285,7 +285,8 @@ def _helpers() -> tuple[str, ...]:
     return tuple(name for name in _HELPERS if name in installed)
 
 
-def _axes(across: str, up: str) -> tuple[Figure, Any]:
+def new_axes(across: str, up: str) -> tuple[Figure, Any]:
+    """A figure with one chart in it, and the names of its axes."""
     figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(across)

@@ -21,7 +21,7 @@ from regard.errors import DataError
 from regard.evaluation.significance import SAMPLES as RESAMPLES
 
 SIGNIFICANT = 0.05
-_GUARD = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing of a sample can run or be fetched
+GUARD = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing of a sample can run or be fetched
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,16 @@ def _document(lineage: Lineage, out: Path) -> str:
     css = Path(__file__).with_name("page.css").read_text(encoding="utf-8") + _colours(looks)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_GUARD}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{GUARD}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-        f"<title>{_text(lineage.title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
-        f"<header><h1>{_text(lineage.title)}</h1>{_facts(lineage)}</header>\n<nav><ul>{links}</ul></nav>\n"
+        f"<title>{safe(lineage.title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
+        f"<header><h1>{safe(lineage.title)}</h1>{_facts(lineage)}</header>\n<nav><ul>{links}</ul></nav>\n"
         f"<main>\n{body}</main>\n</body>\n</html>\n"
     )
 
 
-def _text(text: str) -> str:
+def safe(text: str) -> str:
     """Safe as HTML text and inside quotes; of control characters, which HTML does not allow, a mark is left."""
     return html.escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", "�", text))
 
@@ -100,10 +100,10 @@ def _colours(looks: Sequence[Style]) -> str:
 def _facts(lineage: Lineage) -> str:
     budget = "finished runs, each as it was" if lineage.minutes is None else f"{lineage.minutes:g} minutes a system"
     facts = (
-        ("Date", f'<time datetime="{_text(lineage.date)}">{_text(lineage.date)}</time>'),
-        ("Machine", _text(lineage.machine)),
+        ("Date", f'<time datetime="{safe(lineage.date)}">{safe(lineage.date)}</time>'),
+        ("Machine", safe(lineage.machine)),
         ("Training budget", budget),
-        ("Test set", f"{_text(lineage.test)}{', ' if lineage.test else ''}{lineage.test_pairs:,} pairs"),
+        ("Test set", f"{safe(lineage.test)}{', ' if lineage.test else ''}{lineage.test_pairs:,} pairs"),
     )
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in facts)}</dl>"
 
@@ -130,7 +130,7 @@ def _name(system: System, number: int, look: Style) -> str:
     dash = ' stroke-dasharray="6 3"' if look.dashed else ""
     return (
         f'<svg class="s{number}" width="28" height="10" aria-hidden="true">'
-        f'<path d="M1 5H27" stroke="currentColor" stroke-width="3"{dash}/></svg> {_text(system.name)}'
+        f'<path d="M1 5H27" stroke="currentColor" stroke-width="3"{dash}/></svg> {safe(system.name)}'
     )
 
 
@@ -142,7 +142,7 @@ def _systems(lineage: Lineage, looks: Sequence[Style]) -> str:
     )  # fmt: skip
     rows = [
         _row(
-            f"{_name(system, number, look)}<small>{_text(system.paper)}</small>",
+            f"{_name(system, number, look)}<small>{safe(system.paper)}</small>",
             (
                 "yes" if system.attends else "no",
                 _count(system.parameters),
@@ -203,11 +203,11 @@ def _picture(draw: Callable[[Theme], Figure | None], file: Path, kind: str, alt:
         f"data:image/svg+xml;base64,{base64.b64encode(figures.to_svg(figure).encode()).decode()}"
         for figure in (light, dark)
     )
-    name = _text(file.stem.replace("-", " "))
+    name = safe(file.stem.replace("-", " "))
     return (
         f'<figure class="{kind}"><div class="wide" role="region" tabindex="0" aria-label="{name}">'
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{night}"><img src="{day}" alt="{_text(alt)}">'
-        f"</picture></div>\n<figcaption>{_text(caption)}</figcaption></figure>\n"
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{night}"><img src="{day}" alt="{safe(alt)}">'
+        f"</picture></div>\n<figcaption>{safe(caption)}</figcaption></figure>\n"
     )
 
 
@@ -216,7 +216,7 @@ def _lengths(lineage: Lineage) -> str:
     rows = []
     for system in lineage.systems:
         scores = {(a.shortest, a.longest): f"{a.bleu:.1f}<small>chrF {a.chrf:.1f}</small>" for a in system.lengths}
-        rows.append(_row(_text(system.name), [scores.get((a.shortest, a.longest), "–") for a in every]))
+        rows.append(_row(safe(system.name), [scores.get((a.shortest, a.longest), "–") for a in every]))
     heads = [f"{figures.span(a)} words<small>{a.sentences} sentences</small>" for a in every]
     table = _table("BLEU and chrF by source length", ["system", *heads], rows)
     return f"<details><summary>These numbers as a table</summary>{table}</details>"
@@ -227,7 +227,7 @@ def _steps(lineage: Lineage) -> str:
     rows = []
     for system in lineage.systems:
         times = {step.length: f"{step.milliseconds:,.1f}" for step in system.step_times}
-        rows.append(_row(_text(system.name), [times.get(length, "–") for length in lengths]))
+        rows.append(_row(safe(system.name), [times.get(length, "–") for length in lengths]))
     table = _table("Milliseconds a step by length", ["system", *(f"{length} tokens" for length in lengths)], rows)
     return f"<details><summary>These numbers as a table, in milliseconds</summary>{table}</details>"
 
@@ -299,7 +299,7 @@ def _first_maps(maps: Sequence[str], first: int | None) -> str:
 
 
 def _order(order: str) -> str:
-    return _text(order).replace("log_k ", "log<sub>k</sub> ")
+    return safe(order).replace("log_k ", "log<sub>k</sub> ")
 
 
 def _theory(lineage: Lineage) -> str:
@@ -316,7 +316,7 @@ def _theory(lineage: Lineage) -> str:
         longest = max(system.step_times, key=lambda step: step.length, default=None)
         measured = "–" if power is None else f"n<sup>{power:.2f}</sup>"
         time = "–" if longest is None else f"{longest.milliseconds:,.0f} ms<small>at {longest.length} tokens</small>"
-        rows.append(_row(_text(system.name), [*cells, measured, time]))
+        rows.append(_row(safe(system.name), [*cells, measured, time]))
     heads = (
         "system", "layer", "work of a layer", "sequential operations", "longest path, any two positions",
         "path, source to target", "measured growth of a step", "a step",
@@ -339,15 +339,15 @@ def _samples(lineage: Lineage, looks: Sequence[Style], maps: Sequence[str], firs
             _row(
                 _name(system, index, look),
                 [
-                    f'<td class="said" dir="auto">{_text(system.translations[number])}</td>',
+                    f'<td class="said" dir="auto">{safe(system.translations[number])}</td>',
                     "✓" if system.translations[number] == sample.reference else "",
                 ],
             )
             for index, (system, look) in enumerate(zip(lineage.systems, looks, strict=True))
         ]
         text += (
-            f"<h3>Sample {number + 1}</h3><dl><dt>Source</dt><dd dir=auto>{_text(sample.source)}</dd>"
-            f"<dt>Reference</dt><dd dir=auto>{_text(sample.reference)}</dd></dl>"
+            f"<h3>Sample {number + 1}</h3><dl><dt>Source</dt><dd dir=auto>{safe(sample.source)}</dd>"
+            f"<dt>Reference</dt><dd dir=auto>{safe(sample.reference)}</dd></dl>"
         ) + _table(
             f"Translations of sample {number + 1}", ("system", "translation", "equals the reference"), rows, left=2
         )
@@ -363,7 +363,7 @@ def _method(lineage: Lineage) -> str:
         else f"Each system was trained for {lineage.minutes:g} minutes on the machine named above, on the same pairs."
     )
     signatures = "".join(
-        f"<li>{_text(metric)}: <code>{_text(signature)}</code></li>" for metric, signature in lineage.signatures.items()
+        f"<li>{safe(metric)}: <code>{safe(signature)}</code></li>" for metric, signature in lineage.signatures.items()
     )
     points = (
         f"{trained} Training speed counts target tokens, without padding, and is the median over the training log.",

@@ -1,4 +1,4 @@
-"""`regard`: train, translate, evaluate, score, demo, compare, shortlist, export, import.
+"""`regard`: train, translate, evaluate, score, demo, compare, shortlist, inspect, clean, export, import.
 
 PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
 """
@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from regard.cli import exchange
+from regard.cli import doctoring, exchange
 from regard.errors import RegardError, ToldElsewhere
 from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
@@ -233,6 +233,8 @@ def shortlist(
     commands.shortlist(run, candidates, frequent)
 
 
+app.command("inspect")(doctoring.inspect)
+app.command("clean")(doctoring.clean)
 app.command("export")(exchange.export)
 app.command("import")(exchange.import_)
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regard.data import lexical
-from regard.data.lexical import NULL, Lexicon, Sentences, ibm_model_1
+from regard.data.lexical import sentences_of
 from regard.data.store import PairStore
+from regard.text import model1
+from regard.text.model1 import NULL, Lexicon, Sentences, ibm_model_1
 
 DAS, HAUS, BUCH, EIN, NEVER = 4, 5, 6, 7, 8
 THE, HOUSE, BOOK, A = 4, 5, 6, 7
@@ -17,7 +18,7 @@ ODD = [([4, 4, 5], [6]), ([], [4, 5]), ([5], []), ([6, 7, 4], [7, 7, 5, 4]), ([3
 
 
 def sentences(folder: Path, pairs: list[tuple[list[int], list[int]]], **options: int) -> Sentences:
-    return Sentences.of(PairStore.write(folder, "train", pairs), **options)
+    return sentences_of(PairStore.write(folder, "train", pairs), **options)
 
 
 def table(lexicon: Lexicon) -> dict[tuple[int, int], float]:
@@ -64,8 +65,8 @@ def test_it_is_what_loops_find(tmp_path: Path, pairs: list[tuple[list[int], list
 def test_how_the_pairs_are_parted_changes_nothing(tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = sentences(tmp_path, [*ODD, *TOY])
     expected = table(ibm_model_1(whole, 8))
-    monkeypatch.setattr(lexical, "CHUNK", chunk)
-    assert len(lexical._chunks(whole)) > 2
+    monkeypatch.setattr(model1, "CHUNK", chunk)
+    assert len(model1._chunks(whole)) > 2
     assert table(ibm_model_1(whole, 8)) == pytest.approx(expected)
 
 

@@ -1,0 +1,135 @@
+"""What is found in a corpus: faults of single pairs, counted by kind, with lines and examples of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Kind(StrEnum):
+    """What may be said of a pair; the value is its name on the command line."""
+
+    BLANK = "blank"
+    ENCODING = "encoding"
+    CONTROL = "control"
+    COPY = "copies"
+    DUPLICATE = "duplicates"
+    NEAR_DUPLICATE = "near-duplicates"
+    MANY_TARGETS = "many-targets"
+    MANY_SOURCES = "many-sources"
+    RATIO = "ratio"
+    SCRIPT = "script"
+    LANGUAGE = "language"
+    UNRELATED = "unrelated"
+    DRIFT = "drift"
+    LEAKAGE = "leakage"
+    NEAR_LEAKAGE = "near-leakage"
+
+
+MEANING = {
+    Kind.BLANK: "a side has no text",
+    Kind.ENCODING: "a side has damaged letters: wrongly decoded, or U+FFFD",
+    Kind.CONTROL: "a side has control characters, line or paragraph separators, or invisible ones",
+    Kind.COPY: "the target is the source",
+    Kind.DUPLICATE: "the pair stood before",
+    Kind.NEAR_DUPLICATE: "the pair stood before, but for case, punctuation, digits or spaces",
+    Kind.MANY_TARGETS: "the source stood before with another target",
+    Kind.MANY_SOURCES: "the target stood before with another source",
+    Kind.RATIO: "one side is far too long for the other",
+    Kind.SCRIPT: "a side has letters of a script that its side of the corpus does not have",
+    Kind.LANGUAGE: "a side is in another language than its side of the corpus",
+    Kind.UNRELATED: "no word of one side goes with the other's: the sides do not seem to translate one another",
+    Kind.DRIFT: "the sides are out of step: the target of this source stands some lines away",
+    Kind.LEAKAGE: "a side stands in the dev or test set too",
+    Kind.NEAR_LEAKAGE: "the pair is nearly one of the dev or test set",
+}
+
+LOSSLESS = (Kind.CONTROL,)  # mended without taking the pair out, where that is asked for
+TOLD_ONLY = (Kind.NEAR_DUPLICATE, Kind.MANY_TARGETS, Kind.MANY_SOURCES)
+"""Not wrong of themselves: told, and taken out only where they are named."""
+
+DROPPED = tuple(kind for kind in Kind if kind not in (*TOLD_ONLY, *LOSSLESS))
+"""What `clean` takes out unless it is told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something about the pair at a place of a batch; `note` says more of this one."""
+
+    place: int
+    kind: Kind
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A pair with a fault, its texts cut short, and the line on which it stands."""
+
+    line: int
+    note: str
+    source: str
+    target: str
+
+
+MOST_LINES = 1000  # of a kind that are kept
+MOST_EXAMPLES = 5
+LONGEST_EXAMPLE = 160  # characters
+BINS = 120  # parts of the file, in each of which faults are counted
+
+
+@dataclass
+class Finding:
+    """All faults of one kind: how many, the first lines, examples, and how many in each part of the file."""
+
+    kind: Kind
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    along: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+
+    def add(self, example: Example, share: float) -> None:
+        """One more, which stands after this share of the file (0 to below 1)."""
+        self.count += 1
+        if len(self.lines) < MOST_LINES:
+            self.lines.append(example.line)
+        self.along[int(share * BINS)] += 1
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(example)
+
+
+class Findings:
+    """One Finding for each kind that occurs, in the order of Kind."""
+
+    def __init__(self) -> None:
+        self._found: dict[Kind, Finding] = {}
+
+    def add(self, kind: Kind, example: Example, share: float) -> None:
+        """One more fault."""
+        self._found.setdefault(kind, Finding(kind)).add(example, share)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return (self._found[kind] for kind in Kind if kind in self._found)
+
+    def count(self, kind: Kind) -> int:
+        """How many of a kind."""
+        return self._found[kind].count if kind in self._found else 0
+
+
+def shortened(text: str) -> str:
+    """At most LONGEST_EXAMPLE characters of it."""
+    return text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - 1] + "…"
+
+
+def spans(lines: Iterable[int]) -> str:
+    """Lines with runs drawn together: `3, 7-9, 20`. They are in rising order."""
+    runs: list[list[int]] = []
+    for line in lines:
+        if runs and line == runs[-1][1] + 1:
+            runs[-1][1] = line
+        else:
+            runs.append([line, line])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
