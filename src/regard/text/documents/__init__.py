@@ -1,0 +1,1 @@
+"""Documents that are translated and given back in their own format, one file a format."""
