@@ -127,12 +127,14 @@ class Translator:
         tokenizers: Tokenizers,
         search: SearchConfig,
         *,
+        source_language: str = "",
         target_language: str = "",
         shortlist: Shortlist | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizers = tokenizers
         self.search = search
+        self.source_language = source_language
         self.target_language = target_language
         self.shortlist = shortlist
         self.device = next(model.parameters()).device
@@ -147,10 +149,14 @@ class Translator:
         if chosen.type == "cpu":
             keep_freed_memory()
         model = fixed(checkpoint.model.to(chosen), int8=precision == "int8")
-        language = checkpoint.config.data.target_language
-        shortlist = load_shortlist(Path(folder), checkpoint)
+        data = checkpoint.config.data
         return cls(
-            model, checkpoint.tokenizers, checkpoint.config.search, target_language=language, shortlist=shortlist
+            model,
+            checkpoint.tokenizers,
+            checkpoint.config.search,
+            source_language=data.source_language,
+            target_language=data.target_language,
+            shortlist=load_shortlist(Path(folder), checkpoint),
         )
 
     @classmethod
@@ -171,8 +177,14 @@ class Translator:
                     fix="choose models that were trained with the same ones",
                 )
         together = ensemble([member.model for member in members])
-        language, shortlist = first.target_language, first.shortlist
-        return cls(together, first.tokenizers, first.search, target_language=language, shortlist=shortlist)
+        return cls(
+            together,
+            first.tokenizers,
+            first.search,
+            source_language=first.source_language,
+            target_language=first.target_language,
+            shortlist=first.shortlist,
+        )
 
     def with_tags(self, tags: Sequence[str]) -> Translator:
         """The same model with these tags, say of a language, before each source. Raises ConfigError for others."""

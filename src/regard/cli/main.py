@@ -6,6 +6,7 @@ PyTorch is imported by the commands that need it, so that `--help` and a mistype
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -116,14 +117,26 @@ def translate(
     precision: Precision = "float32",
     tag: Tags = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes, on a CPU; 0: as many as the work is worth.")] = 0,
+    paragraphs: Annotated[bool, typer.Option(help="Plain paragraphs: sentences are found in them.")] = False,
+    source_column: Annotated[str, typer.Option(help="Of a table: its name, or number from 1.")] = "",
+    target_column: Annotated[str, typer.Option(help="Of a table; it is added where there is none.")] = "",
+    source_language: Annotated[str, typer.Option(help="Of a document. Default: the run's.")] = "",
+    target_language: Annotated[str, typer.Option(help="Of a document. Default: the run's.")] = "",
 ) -> None:
-    """Translate text, a line a segment; line i of the output is line i of the input."""
-    from regard.cli import commands, translating
+    """Translate text, a line a segment; line i of the output is line i of the input. A document (.po, .xlf, .tmx, .tsv,
+    .csv, .srt, .md, .html) is given back in its own format, with what was untranslated filled."""
+    from regard.cli import commands, documents, translating
 
-    translating.translate(
-        commands.Job(
-            run, input_, output, device, batch_size, precision, tuple(ensemble or []), workers, tuple(tag or [])
-        ),
+    job = commands.Job(run, input_, output, device, batch_size, precision, tuple(ensemble or []), workers, tuple(tag or []))
+    wishes = documents.Wishes(
+        paragraphs,
+        documents.Columns(source_column, target_column),
+        documents.Languages(source_language, target_language),
+    )
+    is_document = documents.is_document(input_, wishes)
+    command = partial(documents.translate_document, wishes=wishes) if is_document else translating.translate
+    command(
+        job,
         translating.Wanted(
             search=translating.options(search or [], "--search", beam_size=beam_size, length_penalty=length_penalty),
             fallback=translating.options(fallback, "--fallback") if fallback else None,

@@ -99,6 +99,19 @@ def _alone(literal: str, source: str, spans: Sequence[tuple[int, int]]) -> str:
     return re.escape(literal)
 
 
+def broken(source: Sequence[Placeholder], target: Sequence[Placeholder]) -> str:
+    """Why the placeholders of a translation are not its source's; nothing where they are."""
+    before, after = (Counter(one.key for one in side if one.kind != "literal") for side in (source, target))
+    if lost := before - after:
+        return "it lost " + ", ".join(sorted(lost.elements()))
+    if new := after - before:
+        return "it has more of " + ", ".join(sorted(new.elements()))
+    first, second = ([one.text for one in side if one.kind == "ordered"] for side in (source, target))
+    if first != second:
+        return f"it has {', '.join(second)} in another order"
+    return ""
+
+
 _WORD_START = re.compile(r"(?:(?<=\s)|(?<![\s\S])|(?<=[(\[\"“„«»'/]))([_&])(?=[^\W\d_])")
 _WITHIN = re.compile(r"(?<=[^\W\d_])([_&])(?=[a-zß-ÿ])")
 MENU_WORDS = 8  # what has more is no label of a menu or a button

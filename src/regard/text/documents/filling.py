@@ -20,6 +20,7 @@ from regard.text.documents.pieces import (
     Span,
     Whole,
     between,
+    flattened,
     lines_that_belong_together,
     put_together,
     sentences,
@@ -259,8 +260,9 @@ def _finished(draft: _Draft) -> tuple[Marked | None, str]:
                 return None, sentence.why
             pieces.append(Piece(first - start, last - start, sentence.whole.text, sentence.whole.alignment))
         whole = put_together(text[start:end], pieces)
-        broken_lines = wrapped(whole.text, text.count("\n", start, end) + 1) if found else whole.text
-        groups.append(Piece(start, end, broken_lines, whole.alignment))
+        atoms = [(one.start - start, one.end - start) for one in draft.marked.atoms if start <= one.start < end]
+        said = _wrapped(text[start:end], whole.text, atoms) if found else whole.text
+        groups.append(Piece(start, end, said, whole.alignment))
     whole = put_together(text, groups)
     if not draft.segment.flows and whole.text.count("\n") != text.count("\n"):
         return None, "it has too few words for its lines"
@@ -274,6 +276,12 @@ def _finished(draft: _Draft) -> tuple[Marked | None, str]:
     if wrong:
         return None, wrong
     return _with_accelerator(marked, draft) if draft.sign else (marked, "")
+
+
+def _wrapped(source: str, text: str, atoms: Sequence[Span]) -> str:
+    flat = flattened(text)
+    kept = [(one.start, one.end) for one in find_placeholders(flat, placed(source, atoms, flat) or ())]
+    return wrapped(flat, source.count("\n") + 1, kept)
 
 
 def _with_accelerator(marked: Marked, draft: _Draft) -> tuple[Marked | None, str]:

@@ -134,20 +134,27 @@ def diagonal(source: int, target: int) -> Alignment:
     return tuple((place * source // target, place) for place in range(target)) if source else ()
 
 
-def wrapped(text: str, lines: int) -> str:
-    """The same with some spaces made line breaks, so that it has as many lines, of like length, as far as it can."""
-    flat = re.sub(r"[^\S\n]*\n\s*", " ", text)
-    if lines < 2:
-        return flat
-    spaces = [match.start() for match in re.finditer(r"(?<=\S) (?=\S)", flat)]
-    characters = list(flat)
+def flattened(text: str) -> str:
+    """The same with a space for each line break and the white space around it."""
+    return re.sub(r"[^\S\n]*+\n\s*", " ", text)
+
+
+def wrapped(text: str, lines: int, kept: Sequence[Span] = ()) -> str:
+    """A flat text with some spaces made line breaks: so many lines, of like length, as far as it can.
+
+    None is made within a `kept` span.
+    """
+    inside = {place for start, end in kept for place in range(start, end)}
+    spaces = [match.start() for match in re.finditer(r"(?<=\S) (?=\S)", text) if match.start() not in inside]
+    characters = list(text)
     first = 0
     for line in range(1, lines):
         if first == len(spaces):
             break
-        wanted = len(flat) * line / lines
+        wanted = len(text) * line / lines
         after = bisect_left(spaces, wanted, first)
-        nearest = min((place for place in (after - 1, after) if first <= place < len(spaces)), key=lambda place: abs(spaces[place] - wanted))
+        near = [place for place in (after - 1, after) if first <= place < len(spaces)]
+        nearest = min(near, key=lambda place: abs(spaces[place] - wanted))
         characters[spaces[nearest]] = "\n"
         first = nearest + 1
     return "".join(characters)

@@ -104,7 +104,7 @@ class _Reader:
 
     def __init__(self, text: str, name: str, wanted: Collection[str], found: Found) -> None:
         self.name, self.wanted, self.found = name, wanted, found
-        self.data = text.encode()
+        self.source, self.data = text, text.encode()
         self.around: list[Node] = []
         self.open: list[Node] = []  # of the wanted element, and those in it
         self.last: Node | None = None  # a node whose end is where the next one begins
@@ -165,7 +165,7 @@ class _Reader:
             self.around.pop()
             return
         node = self.open.pop()
-        if self.data.startswith(b"</", index) and self._place(index) >= node.inner_start:
+        if self.source[node.inner_start - 2 : node.inner_start] != "/>":
             node.inner_end = self._here()
             close = self.data.index(b">", index) + 1
             node.end = self._place(close)

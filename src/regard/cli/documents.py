@@ -1,0 +1,169 @@
+"""`regard translate` of a document: filled, checked, written whole or not at all, and accounted for."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+
+from regard.cli.commands import Job
+from regard.cli.files import output, refuse_same
+from regard.cli.translating import Wanted, Written
+from regard.errors import ConfigError, DataError
+from regard.text.documents.document import Columns, Document, Languages
+from regard.text.documents.filling import Outcome, Report, Request, Said, fill
+from regard.text.documents.opening import OPENERS, open_document
+from regard.text.formats.compressed import ending_of
+from regard.translator import Constraints, Translator
+
+TOLD = 5  # entries that were left, by name; all of them are in the report
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is said of the document beside its name."""
+
+    paragraphs: bool = False
+    columns: Columns = Columns()
+    languages: Languages = Languages()
+
+
+def is_document(path: Path | None, wishes: Wishes) -> bool:
+    """Whether the input is read as a document. Raises ConfigError where something is said that only one has."""
+    if wishes.paragraphs or (path is not None and ending_of(path) in OPENERS):
+        return True
+    if wishes != Wishes():
+        raise ConfigError(
+            "columns and languages are those of a document, and the input is lines of text",
+            where="standard input" if path is None else path,
+            fix=f"name a file that ends in {', '.join(OPENERS)}, or leave these options out",
+        )
+    return False
+
+
+def translate_document(job: Job, wanted: Wanted, written: Written, wishes: Wishes) -> None:
+    """See regard.text.documents.filling.fill."""
+    _refuse_lines_only(wanted, written)
+    refuse_same([job.input], [job.output, written.report])
+    if job.input is None:
+        raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name it by --input")
+    translator = job.translator()
+    languages = Languages(
+        wishes.languages.source or translator.source_language, wishes.languages.target or translator.target_language
+    )
+    document = open_document(job.input, languages, wishes.columns, paragraphs=wishes.paragraphs)
+    outcome = fill(
+        document,
+        _Asking(translator, job, wanted, document),
+        language=languages.source.replace("_", "-").split("-")[0],
+        requires=wanted.search.get("strategy", translator.search.strategy) == "beam",
+    )
+    _write(job.output, outcome.data)
+    if written.report is not None:
+        with output(written.report) as write:
+            for report in outcome.reports:
+                write(_line(document, report))
+    _tell(document, outcome)
+
+
+class _Asking:
+    """Translates what the document asks for, with the search that was asked for."""
+
+    def __init__(self, translator: Translator, job: Job, wanted: Wanted, document: Document) -> None:
+        self.translator = translator
+        marked = any(segment.marked.marks for segment in document.segments)
+        self.options: dict[str, Any] = {
+            "batch_size": job.batch_size,
+            "fallback": wanted.fallback,
+            "with_attention": marked,
+            **wanted.search,
+        }
+
+    def __call__(self, requests: Sequence[Request]) -> list[Said]:
+        constraints = None
+        if any(request.require for request in requests):
+            constraints = [Constraints(require=request.require) for request in requests]
+        texts = [request.text for request in requests]
+        found = self.translator.stream(texts, constraints=constraints, **self.options)
+        return [Said(best.text, best.alignment, best.marks) for best, *_ in found]
+
+
+def _refuse_lines_only(wanted: Wanted, written: Written) -> None:
+    given = {
+        "--top-beams": wanted.top_beams > 1,
+        "--constraints": wanted.constraints is not None,
+        "--scores": written.scores,
+        "--alignments": written.alignments is not None,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise ConfigError(
+                "it goes with lines of text, and the input is a document", where=option, fix="leave the option out"
+            )
+
+
+def _line(document: Document, report: Report) -> str:
+    table: dict[str, Any] = {"file": document.name, "line": report.line}
+    table |= {"why": report.why} if report.why else {"marks": list(report.marks)}
+    return json.dumps({**table, "source": report.source, "translation": report.translation}, ensure_ascii=False) + "\n"
+
+
+def _tell(document: Document, outcome: Outcome) -> None:
+    console = Console(stderr=True)
+
+    def tell(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    left = [report for report in outcome.reports if report.why]
+    for report in left[:TOLD]:
+        tell(f"left: {document.name}:{report.line}: {report.why}")
+    if len(left) > TOLD:
+        tell(f"left: {len(left) - TOLD:,} more")
+    tell(
+        f"{outcome.entries:,} entries: {outcome.filled:,} filled, {len(left):,} left untranslated, "
+        f"{outcome.done:,} translated before"
+    )
+    ways = [f"{outcome.ways[way]:,} {said}" for way, said in _WAYS.items() if outcome.ways[way]]
+    if ways:
+        tell(f"sentences: {', '.join(ways)}")
+
+
+_WAYS = {
+    "whole": "as they are",
+    "required": "with what was lost required",
+    "parts": "in parts between placeholders",
+    "left": "not",
+}
+
+
+def _write(path: Path | None, data: bytes) -> None:
+    """Whole or not at all. Raises DataError where it cannot be written."""
+    if path is None:
+        if sys.stdout is None:
+            raise DataError("it is closed", where="standard output", fix="name a file to write")
+        with output(None) as write:
+            _ = write
+            cast(Any, sys.stdout).buffer.write(data)
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        if path.exists() and not path.is_file():  # /dev/null, a pipe
+            path.write_bytes(data)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise DataError(
+            f"it cannot be written: {error.strerror or error}", where=path, fix="choose another path, or make room"
+        ) from None
