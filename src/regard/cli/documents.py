@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console
 
 from regard.cli.commands import Job
-from regard.cli.files import output, refuse_same
+from regard.cli.files import output, refuse_same, told
 from regard.cli.translating import Wanted, Written
 from regard.errors import ConfigError, DataError
 from regard.text.documents.document import Columns, Document, Languages
@@ -31,16 +31,16 @@ TOLD = 5  # entries that were left, by name; all of them are in the report
 class Wishes:
     """What is said of the document beside its name."""
 
-    paragraphs: bool = False
-    columns: Columns = Columns()
-    languages: Languages = Languages()
+    paragraphs: bool
+    columns: Columns
+    languages: Languages
 
 
 def is_document(path: Path | None, wishes: Wishes) -> bool:
     """Whether the input is read as a document. Raises ConfigError where something is said that only one has."""
     if wishes.paragraphs or (path is not None and ending_of(path) in OPENERS):
         return True
-    if wishes != Wishes():
+    if any((wishes.columns != Columns(), wishes.languages != Languages())):
         raise ConfigError(
             "columns and languages are those of a document, and the input is lines of text",
             where="standard input" if path is None else path,
@@ -51,7 +51,7 @@ def is_document(path: Path | None, wishes: Wishes) -> bool:
 
 def translate_document(job: Job, wanted: Wanted, written: Written, wishes: Wishes) -> None:
     """See regard.text.documents.filling.fill."""
-    _refuse_lines_only(wanted, written)
+    _refuse_lines_only(job, wanted, written)
     refuse_same([job.input], [job.output, written.report])
     if job.input is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name it by --input")
@@ -96,12 +96,13 @@ class _Asking:
         return [Said(best.text, best.alignment, best.marks) for best, *_ in found]
 
 
-def _refuse_lines_only(wanted: Wanted, written: Written) -> None:
+def _refuse_lines_only(job: Job, wanted: Wanted, written: Written) -> None:
     given = {
         "--top-beams": wanted.top_beams > 1,
         "--constraints": wanted.constraints is not None,
         "--scores": written.scores,
         "--alignments": written.alignments is not None,
+        "--workers": job.workers > 1,
     }
     for option, is_given in given.items():
         if is_given:
@@ -149,9 +150,9 @@ def _write(path: Path | None, data: bytes) -> None:
     if path is None:
         if sys.stdout is None:
             raise DataError("it is closed", where="standard output", fix="name a file to write")
-        with output(None) as write:
-            _ = write
-            cast(Any, sys.stdout).buffer.write(data)
+        with told(None):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         return
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:

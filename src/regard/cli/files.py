@@ -36,17 +36,17 @@ def output(path: Path | None) -> Iterator[Write]:
     """What writes UTF-8 text to a file, or to standard output. Raises DataError where it cannot be written."""
     if path is None and sys.stdout is None:
         raise DataError("it is closed", where="standard output", fix="name a file to write")
-    with _told(path):
+    with told(path):
         stream = cast(BinaryIO, sys.stdout.buffer) if path is None else _create(path)
 
     def write(text: str) -> None:
-        with _told(path):
+        with told(path):
             stream.write(text.encode())
 
     try:
         yield write
     finally:
-        with _told(path):
+        with told(path):
             if path is None:
                 stream.flush()
             else:
@@ -54,7 +54,8 @@ def output(path: Path | None) -> Iterator[Write]:
 
 
 @contextmanager
-def _told(path: Path | None) -> Iterator[None]:
+def told(path: Path | None) -> Iterator[None]:
+    """What goes wrong with writing there, as DataError; a pipe that nobody reads any more stays what it is."""
     try:
         yield
     except OSError as error:

@@ -126,13 +126,12 @@ def translate(
     """Translate text, a line a segment; line i of the output is line i of the input. A document (.po, .xlf, .tmx, .tsv,
     .csv, .srt, .md, .html) is given back in its own format, with what was untranslated filled."""
     from regard.cli import commands, documents, translating
+    from regard.text.documents.document import Columns, Languages
 
-    job = commands.Job(run, input_, output, device, batch_size, precision, tuple(ensemble or []), workers, tuple(tag or []))
-    wishes = documents.Wishes(
-        paragraphs,
-        documents.Columns(source_column, target_column),
-        documents.Languages(source_language, target_language),
-    )
+    others, tags = tuple(ensemble or []), tuple(tag or [])
+    job = commands.Job(run, input_, output, device, batch_size, precision, others, workers, tags)
+    languages = Languages(source_language, target_language)
+    wishes = documents.Wishes(paragraphs, Columns(source_column, target_column), languages)
     is_document = documents.is_document(input_, wishes)
     command = partial(documents.translate_document, wishes=wishes) if is_document else translating.translate
     command(

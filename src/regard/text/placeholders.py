@@ -1,4 +1,4 @@
-r"""What must come through a translation unharmed: `%s`, `{name}`, `${var}`, URLs, numbers, entities, `\n`; accelerators.
+r"""What must come through a translation unharmed: `%s`, `{name}`, `${var}`, URLs, numbers, entities, `\n`.
 
 A translation is compared with its source by what stands in both, counted. `%s` and the like without a number take
 their arguments by their order, so theirs has to stay as well. A number may change its separators, and no digit.
@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _PATTERNS = (
-    ("address", r"\b(?:https?|ftp|file|ghelp|help|mailto|apt|git|ssh):[^\s<>\"'()\[\]{}»«“”]*[^\s<>\"'()\[\]{}.,;:!?»«“”]"),
+    (
+        "address",
+        r"\b(?:https?|ftp|file|ghelp|help|mailto|apt|git|ssh):[^\s<>\"'()\[\]{}»«“”]*[^\s<>\"'()\[\]{}.,;:!?»«“”]",
+    ),
     ("address", r"\bwww\.[^\s<>\"'()\[\]{}]*[^\s<>\"'()\[\]{}.,;:!?]"),
     ("address", r"\b[A-Za-z0-9][\w.+-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"),
     ("tag", r"</?[A-Za-z][^<>]{0,2000}>"),
@@ -21,7 +24,7 @@ _PATTERNS = (
     ("argument", r"%\d{1,3}\$[-+#0']{0,3}\d{0,4}(?:\.(?:\*|\d{1,4}))?(?:hh|h|ll|l|j|z|t|L|q)?[diouxXeEfFgGaAcspn@]"),
     (
         "ordered",
-        r"%[-+#0']{0,3}(?:\*|\d{1,4})?(?:\.(?:\*|\d{0,4}))?(?:<PRI\w{1,12}>|(?:hh|h|ll|l|j|z|t|L|q)?[diouxXeEfFgGaAcspnm@](?![\w]*%\w))",
+        r"%[-+#0']{0,3}(?:\*|\d{1,4})?(?:\.(?:\*|\d{0,4}))?(?:<PRI\w{1,12}>|(?:hh|h|ll|l|j|z|t|L|q)?[diouxXeEfFgGaAcspnm@])",
     ),
     ("argument", r"%L?\d{1,2}|%%|%[{<][A-Za-z_]\w{0,63}[}>]"),
     ("argument", r"\$\{[^{}\s]{1,200}\}|\$\([^()\s]{1,200}\)|\$[A-Za-z_]\w{0,63}"),

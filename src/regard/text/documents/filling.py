@@ -205,7 +205,8 @@ def _translate(sentences_: Sequence[_Sentence], ask: Ask, *, requires: bool) -> 
     texts = [one.text[start:end] for one, parts in zip(again, spans, strict=True) for start, end in parts]
     said = iter(ask([Request(text) for text in texts]) if texts else ())
     for one, parts in zip(again, spans, strict=True):
-        pieces, marks = [], []
+        pieces: list[Piece] = []
+        marks: list[str] = []
         for start, end in parts:
             answer = next(said)
             pieces.append(Piece(start, end, _as_part(one.text[start:end], answer.text.strip()), answer.alignment))

@@ -23,14 +23,17 @@ from regard.text.documents.document import (
 from regard.text.documents.inline import CODE
 from regard.text.documents.pieces import has_letters
 
+_BLOCKS = """
+address article aside base blockquote body br button canvas caption center col colgroup dd details dialog dir div dl dt
+fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html input legend li link
+main menu meta nav object ol optgroup option p param section select source summary table tbody td tfoot th thead title
+tr track ul video audio
+"""
+_VOID = "area base br col embed hr img input link meta param source track wbr"
+
 OPAQUE = frozenset({"script", "style", "textarea", "pre", "svg", "math", "template", "iframe", "noscript", "xmp"})
-BLOCKS = frozenset(
-    "address article aside base blockquote body br button caption center col colgroup dd details dialog dir div dl dt "
-    "fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html input legend li "
-    "link main menu meta nav ol optgroup option p param section select source summary table tbody td tfoot th thead "
-    "title tr track ul video audio object canvas".split()
-) | OPAQUE
-VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+BLOCKS = frozenset(_BLOCKS.split()) | OPAQUE
+VOID = frozenset(_VOID.split())
 
 _NAME = re.compile(r"</?([A-Za-z][^\s/>]{0,100})")
 _STOP = re.compile(r"[>\"']")
@@ -160,7 +163,9 @@ def _outside(tokens: Sequence[_Token], text: str) -> Iterator[_Token]:
         inline = token.name not in BLOCKS
         if last > place and ((inline and token.name in CODE) or _KEPT.search(text, token.start, token.end)):
             inside = tokens[place + 1 : last]
-            plain = inline and len(inside) == 1 and not inside[0].name and "\n" not in text[inside[0].start : inside[0].end]
+            plain = (
+                inline and len(inside) == 1 and not inside[0].name and "\n" not in text[inside[0].start : inside[0].end]
+            )
             yield _Token("code" if plain else "!" if inline else token.name, token.start, tokens[last].end)
             place = last
         else:

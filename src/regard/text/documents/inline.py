@@ -19,10 +19,11 @@ from regard.text.placeholders import placed
 _WORD = re.compile(r"\S+")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?)>")
 
-CODE = frozenset(
-    "code command filename option userinput computeroutput literal varname envar systemitem keycap guikey email kbd "
-    "samp var tt programlisting screen prompt constant function parameter replaceable token classname".split()
-)
+_CODE = """
+code command filename option userinput computeroutput literal varname envar systemitem keycap guikey email kbd samp var
+tt programlisting screen prompt constant function parameter replaceable token classname
+"""
+CODE = frozenset(_CODE.split())
 """Elements whose text is never translated: HTML's and DocBook's."""
 
 
@@ -148,7 +149,11 @@ class _Projection:
         if before and before[0] and (match := re.match(r"[^\w\s]+", self.text[begins:ends])):
             begins += 0 if match.end() == ends - begins else _shared(before[0], match[0])
         if behind and behind[0] and (match := re.search(r"[^\w\s]+$", self.text[begins:ends])):
-            ends -= 0 if match.start() == 0 else len(match[0]) - _kept(match[0], behind[0], self.source[child.start : child.end])
+            ends -= (
+                0
+                if match.start() == 0
+                else len(match[0]) - _kept(match[0], behind[0], self.source[child.start : child.end])
+            )
         for first, last in self.taken:
             begins = first if first < begins < last else begins
             ends = last if first < ends < last else ends
@@ -156,7 +161,7 @@ class _Projection:
         return begins, min(max(ends, begins), end)
 
     def _gap(self, child: _Node, parent: _Node, within: Span, runs: Sequence[Span]) -> int:
-        """Where a mark goes that stands alone: behind the word it stood behind, or before that which it stood before."""
+        """Where a mark goes that stands alone: behind the word it stood behind, or before the one it stood before."""
         start, end = within
         at = child.start
         if not self.source[parent.start : at].strip() or not self.words:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -63,7 +64,7 @@ class Markdown:
         self._references = environment
         self._labels = frozenset(environment.get("references", {}))
         self._cursor = (-1, 0)
-        for before, token in zip(tokens, tokens[1:], strict=False):
+        for before, token in pairwise(tokens):
             if token.type == "inline" and token.map is not None and has_letters(token.content):
                 self._take(before, token)
 
@@ -124,7 +125,7 @@ class Markdown:
     def _shape(self, text: str) -> list[tuple[str, ...]]:
         """The markup that Markdown sees in a text, in any order."""
         shape = []
-        for block in self._parser.parseInline(text, dict(self._references)):  # type: ignore[arg-type]
+        for block in self._parser.parseInline(text, dict(self._references)):
             for one in block.children or ():
                 if one.type not in ("text", "softbreak", "hardbreak", "text_special"):
                     content = one.content if one.type in ("code_inline", "html_inline", "image") else ""

@@ -40,7 +40,7 @@ def has_letters(text: str) -> bool:
 
 
 def lines_that_belong_together(text: str) -> Iterator[Span]:
-    r"""Spans of lines without their last `\n`: a line that begins small, behind one that does not end, goes on with it."""
+    r"""Spans of lines, their last `\n` not in them: one that begins small goes on with one that does not end."""
     start = at = 0
     before = ""
     for line in text.split("\n"):
@@ -53,7 +53,9 @@ def lines_that_belong_together(text: str) -> Iterator[Span]:
 
 
 def _goes_on(before: str, line: str) -> bool:
-    return bool(line[:1].islower() and before.strip() and not before.startswith(" ") and before.rstrip()[-1] not in ".:;!?")
+    return bool(
+        line[:1].islower() and before.strip() and not before.startswith(" ") and before.rstrip()[-1] not in ".:;!?"
+    )
 
 
 def sentences(text: str, span: Span, language: str, kept: Sequence[Span]) -> Iterator[Span]:

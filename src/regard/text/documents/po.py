@@ -161,40 +161,64 @@ def _wrapped(escaped: str) -> Iterator[str]:
 
 
 def _entries(text: str, name: str) -> Iterator[_Entry]:
-    entry, current, at = _Entry(), "", 0
+    reader = _Reader(name)
+    at = 0
     for number, line in enumerate(text.split("\n"), start=1):
-        start, end = at, at + len(line.removesuffix("\r"))
+        end = at + len(line.removesuffix("\r"))
+        bare = text[at:end].lstrip("\ufeff" if number == 1 else "").strip()
+        if ended := reader.take(bare, (at, end), number):
+            yield ended
         at += len(line) + 1
-        bare = text[start:end].lstrip("\ufeff" if number == 1 else "").strip()
-        match = _FIELD.match(bare)
-        ended = any(one.startswith("msgstr") for one in entry.fields)
-        if not bare or bare.startswith("#"):
-            if ended:
-                yield _checked(entry, name)
-                entry = _Entry()
-            if bare.startswith("#,"):
-                entry.flags = (start, end, bare[2:])
-                entry.fuzzy = "fuzzy" in [flag.strip() for flag in bare[2:].split(",")]
-            if bare.startswith("#|") and not entry.line:
-                entry.start, entry.line = start, number
-            current = ""
-        elif match:
-            if ended and not match[1].startswith("msgstr"):
-                yield _checked(entry, name)
-                entry = _Entry()
-            current = match[1]
-            if current in entry.fields:
-                raise _wrong(f"{current} stands there twice", name, number)
-            if not entry.fields:
-                entry.line, entry.start = number, entry.start if entry.line else start
-            entry.fields[current] = _Field(_said(bare, name, number), start, end, 1, number)
-        elif bare.startswith('"') and current:
-            one = entry.fields[current]
-            one.text, one.end, one.lines = one.text + _said(bare, name, number), end, one.lines + 1
-        else:
-            raise _wrong("this is no line of a PO file", name, number)
-    if entry.fields:
-        yield _checked(entry, name)
+    if reader.entry.fields:
+        yield _checked(reader.entry, name)
+
+
+class _Reader:
+    """Takes the lines of a catalogue, and gives an entry when the line behind it comes."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.entry = _Entry()
+        self.current = ""  # the field whose string may go on
+
+    def take(self, line: str, span: tuple[int, int], number: int) -> _Entry | None:
+        """A line, where it stands, and its number. Raises DataError."""
+        match = _FIELD.match(line)
+        if not line or line.startswith("#"):
+            ended = self._ended()
+            self._comment(line, span, number)
+            return ended
+        if match:
+            ended = None if match[1].startswith("msgstr") else self._ended()
+            self._begin(match[1], line, span, number)
+            return ended
+        if not line.startswith('"') or not self.current:
+            raise _wrong("this is no line of a PO file", self.name, number)
+        one = self.entry.fields[self.current]
+        one.text, one.end, one.lines = one.text + _said(line, self.name, number), span[1], one.lines + 1
+        return None
+
+    def _ended(self) -> _Entry | None:
+        if not self.entry.strings():
+            return None
+        ended, self.entry = _checked(self.entry, self.name), _Entry()
+        return ended
+
+    def _comment(self, line: str, span: tuple[int, int], number: int) -> None:
+        self.current = ""
+        if line.startswith("#,"):
+            self.entry.flags = (*span, line[2:])
+            self.entry.fuzzy = "fuzzy" in [flag.strip() for flag in line[2:].split(",")]
+        if line.startswith("#|") and not self.entry.line:
+            self.entry.start, self.entry.line = span[0], number
+
+    def _begin(self, field_name: str, line: str, span: tuple[int, int], number: int) -> None:
+        entry, self.current = self.entry, field_name
+        if field_name in entry.fields:
+            raise _wrong(f"{field_name} stands there twice", self.name, number)
+        if not entry.line:
+            entry.line, entry.start = number, span[0]
+        entry.fields[field_name] = _Field(_said(line, self.name, number), *span, 1, number)
 
 
 def _said(line: str, name: str, number: int) -> str:

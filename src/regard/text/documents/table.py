@@ -52,7 +52,11 @@ class Table:
 
     def refusal(self, number: int, translation: Marked) -> str:
         """See Document."""
-        return "it has a tab or a line break" if self._separator == "\t" and re.search(r"[\t\r\n]", written(translation)) else ""
+        return (
+            "it has a tab or a line break"
+            if self._separator == "\t" and re.search(r"[\t\r\n]", written(translation))
+            else ""
+        )
 
     def fill(self, translations: Sequence[Marked | None]) -> bytes:
         """See Document."""
@@ -122,12 +126,16 @@ def _columns(names: Sequence[str], wanted: Columns, languages: Languages, file: 
     if wanted.source.isdecimal() and (wanted.target.isdecimal() or not wanted.target):
         source, target = int(wanted.source) - 1, int(wanted.target or len(names) + 1) - 1
         if not (0 <= source < len(names) and 0 <= target <= len(names) and source != target):
-            raise DataError(f"there are columns 1 to {len(names)}, and another one can be added", where=f"{file}:1", fix=_FIX)
+            raise DataError(
+                f"there are columns 1 to {len(names)}, and another one can be added", where=f"{file}:1", fix=_FIX
+            )
         return source, target, False
     if wanted.source:
         if wanted.source not in names:
             told = ", ".join(map(repr, names))
-            raise DataError(f"there is no column {wanted.source!r}; the first line has {told}", where=f"{file}:1", fix=_FIX)
+            raise DataError(
+                f"there is no column {wanted.source!r}; the first line has {told}", where=f"{file}:1", fix=_FIX
+            )
         if wanted.target == wanted.source or wanted.target.isdecimal():
             raise DataError("source and target are to be two columns, both by name", where=file, fix=_FIX)
         return names.index(wanted.source), _index(names, wanted.target), True
@@ -144,7 +152,6 @@ def _columns(names: Sequence[str], wanted: Columns, languages: Languages, file: 
 
 def _index(names: Sequence[str], name: str) -> int:
     return names.index(name) if name and name in names else len(names)
-
 
 
 def open_tsv(data: bytes, name: str, languages: Languages, columns: Columns) -> Table:

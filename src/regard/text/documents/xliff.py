@@ -1,4 +1,4 @@
-"""XLIFF 1.1, 1.2 and 2.0: units without a target get one, in the state that the version has for what is to be reviewed."""
+"""XLIFF 1.1, 1.2 and 2.0: units without a target get one, in the state of what is to be reviewed."""
 
 from __future__ import annotations
 

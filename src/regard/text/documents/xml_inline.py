@@ -1,4 +1,4 @@
-"""What is in an XML element as text with marks: elements of the formats for translation, and tags that the text says."""
+"""What is in an XML element as text with marks: elements of translation formats, and tags that it says."""
 
 from __future__ import annotations
 
