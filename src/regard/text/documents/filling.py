@@ -35,6 +35,9 @@ from regard.text.placeholders import (
     without_accelerator,
 )
 
+LONGEST = 20_000  # characters of a segment, which nobody writes; time grows with their square
+MOST_MARKS = 500
+
 
 @dataclass(frozen=True)
 class Request:
@@ -111,6 +114,7 @@ class _Draft:
     sign: str
     letter: str
     groups: list[tuple[Span, list[tuple[Span, _Sentence]]]]
+    why: str = ""  # it cannot be translated at all
 
 
 def fill(document: Document, ask: Ask, *, language: str = "", requires: bool = True) -> Outcome:
@@ -158,6 +162,9 @@ def _ways(known: Iterable[_Sentence]) -> Counter[str]:
 
 def _draft(segment: Segment, language: str, known: dict[tuple[str, tuple[Span, ...]], _Sentence]) -> _Draft:
     marked, sign, letter = segment.marked, "", ""
+    if len(marked.text) > LONGEST or len(marked.marks) + len(marked.atoms) > MOST_MARKS:
+        why = f"it has more than {LONGEST:,} characters, or {MOST_MARKS} pieces of markup"
+        return _Draft(segment, marked, sign, letter, [], why)
     if segment.menus and not marked.marks and not marked.atoms:
         text, sign, letter = without_accelerator(marked.text)
         marked = Marked(text) if sign else marked
@@ -252,6 +259,8 @@ def _wrong(one: _Sentence, text: str) -> tuple[str, tuple[str, ...]]:
 
 def _finished(draft: _Draft) -> tuple[Marked | None, str]:
     """The whole segment's translation, or why there is none."""
+    if draft.why:
+        return None, draft.why
     text = draft.marked.text
     groups: list[Piece] = []
     for (start, end), found in draft.groups:

@@ -86,7 +86,8 @@ class Markdown:
 
     def _lines(self, token: Token, number: int, kind: str) -> list[Line] | None:
         lines = []
-        for place, content in enumerate(token.content.split("\n")):
+        contents = token.content.split("\n")
+        for place, content in enumerate(contents):
             if number + place >= len(self._raw):
                 return None
             raw, content = self._raw[number + place], content.strip()
@@ -95,7 +96,7 @@ class Markdown:
             behind = text[at + len(content) :]
             if at < 0 or (behind and (kind != "heading" or behind.strip(" \t#"))):
                 return None
-            ends = at + len(content.removesuffix("\\") if place < token.content.count("\n") else content)
+            ends = at + len(content.removesuffix("\\") if place < len(contents) - 1 else content)
             lines.append(Line(raw.start + at, raw.start + ends, raw.next))
         return lines
 
