@@ -20,6 +20,7 @@ from regard.text.documents.pieces import (
     Span,
     Whole,
     between,
+    cells,
     flattened,
     lines_that_belong_together,
     put_together,
@@ -174,7 +175,8 @@ def _draft(segment: Segment, language: str, known: dict[tuple[str, tuple[Span, .
     groups = []
     for group in [(0, len(text))] if segment.flows else lines_that_belong_together(text):
         found = []
-        for span in sentences(text, group, language, kept):
+        columns = [group] if segment.flows else cells(text, *group)
+        for span in (span for column in columns for span in sentences(text, column, language, kept)):
             flat, literals = _flat(text, span, atoms)
             if (flat, literals) not in known:
                 known[flat, literals] = _Sentence(flat, find_placeholders(flat, literals))

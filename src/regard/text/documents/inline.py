@@ -17,7 +17,7 @@ from regard.text.documents.pieces import Alignment, Span, diagonal
 from regard.text.placeholders import placed
 
 _WORD = re.compile(r"\S+")
-_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?)>")
+_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?/?)>")
 
 _CODE = """
 code command filename option userinput computeroutput literal varname envar systemitem keycap guikey email kbd samp var

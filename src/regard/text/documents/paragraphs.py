@@ -1,4 +1,4 @@
-"""Plain paragraphs: a blank line ends one; white space, indents and the number of lines stay."""
+"""Plain paragraphs: a line without letters and digits ends one; white space, indents and the number of lines stay."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Paragraphs:
         begun: list[Line] = []
         number = 0
         for number, line in enumerate(lines_of(self._text), start=1):
-            if line.start < line.end:
+            if any(map(str.isalnum, self._text[line.start : line.end])):
                 begun.append(line)
             else:
                 self._take(begun, number)

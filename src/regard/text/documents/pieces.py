@@ -13,6 +13,7 @@ Span = tuple[int, int]
 Alignment = tuple[tuple[int, int], ...]
 
 _WORD = re.compile(r"\S+")
+_COLUMN_ENDS = re.compile(r"(?<=[^\s])(?: {2,}|[ ]*\t\s*)(?=[^\s])")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -56,6 +57,14 @@ def _goes_on(before: str, line: str) -> bool:
     return bool(
         line[:1].islower() and before.strip() and not before.startswith(" ") and before.rstrip()[-1] not in ".:;!?"
     )
+
+
+def cells(text: str, start: int, end: int) -> Iterator[Span]:
+    """What of characters start to end stands in a column of its own: between two or more spaces, or a tab."""
+    for match in _COLUMN_ENDS.finditer(text, start, end):
+        yield start, match.start()
+        start = match.end()
+    yield start, end
 
 
 def sentences(text: str, span: Span, language: str, kept: Sequence[Span]) -> Iterator[Span]:

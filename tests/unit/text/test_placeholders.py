@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regard.text.placeholders import accelerator_place, broken, find_placeholders, placed, without_accelerator
+
+SAMPLES = [
+    ("%s and %d", ["%s", "%d"]),
+    ("%.*s: %<PRIuMAX> of %'lu", ["%.*s", "%<PRIuMAX>", "%'lu"]),
+    ("option '%c%s'", ["%c", "%s"]),
+    ("%(name)s at %2$s or %1", ["%(name)s", "%2$s", "%1"]),
+    ("{name} {0} {0:.2f} ${var} $HOME %%", ["{name}", "{0}", "{0:.2f}", "${var}", "$HOME", "%%"]),
+    ("see https://a.org/b?c=1, or write to me@example.org.", ["https://a.org/b?c=1", "me@example.org"]),
+    ("&debian; has 1,234.5 pages", ["&debian;", "1,234.5"]),
+    ("use --no-warn in the file <name>", ["--no-warn", "<name>"]),
+    (r"a literal \n here", [r"\n"]),
+    ("a well-known thing is 100% sure", ["100"]),
+    ("nothing here", []),
+]
+
+
+@pytest.mark.parametrize(("text", "found"), SAMPLES, ids=[text for text, _ in SAMPLES])
+def test_what_is_found(text: str, found: list[str]) -> None:
+    assert [one.text for one in find_placeholders(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "told"),
+    [
+        ("%s of %d", "%s von %d", ""),
+        ("%s of %d", "%d von %s", "another order"),
+        ("%1$s of %2$d", "%2$d von %1$s", ""),
+        ("%s here", "hier", "it lost %s"),
+        ("here", "hier %s", "it has more of %s"),
+        ("1,000.5 files", "1.000,5 Dateien", ""),
+        ("1,000 files", "1.001 Dateien", "it lost 1000"),
+        ("{a} {a}", "{a}", "it lost {a}"),
+    ],
+)
+def test_what_is_broken(source: str, target: str, told: str) -> None:
+    why = broken(find_placeholders(source), find_placeholders(target))
+    assert told in why
+    assert bool(told) == bool(why)
+
+
+@given(st.text(alphabet="ab %s{}d&;$1.,\\n@:/_-<>()*", max_size=60))
+def test_spans_are_apart_and_say_what_they_are(text: str) -> None:
+    found = find_placeholders(text)
+    at = 0
+    for one in found:
+        assert at <= one.start < one.end <= len(text)
+        assert text[one.start : one.end] == one.text
+        at = one.end
+    assert not broken(found, find_placeholders(text))
+
+
+HOLDERS = st.sampled_from(["%s", "%d", "{name}", "%1$s", "${x}", "https://a.org/x", "17", "&amp;"])
+
+
+@given(st.lists(HOLDERS, min_size=1, max_size=6), st.data())
+def test_one_that_is_taken_out_is_missed(holders: list[str], data: st.DataObject) -> None:
+    whole = " und ".join(holders)
+    place = data.draw(st.integers(0, len(holders) - 1))
+    less = " und ".join([*holders[:place], "x", *holders[place + 1 :]])
+    assert broken(find_placeholders(whole), find_placeholders(less)).startswith("it lost")
+    assert broken(find_placeholders(less), find_placeholders(whole)).startswith("it has more of")
+
+
+def test_literals_stand_by_themselves_and_as_often() -> None:
+    source = "Run ls in the false ls"
+    assert placed(source, [(4, 6)], "In false ls, so ls") == [(9, 11)]
+    assert placed(source, [(4, 6)], "In false ls") is None
+    assert placed(source, [(4, 6)], "ls ls ls") is None
+    assert placed(source, [], "anything") == []
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "sign", "letter"),
+    [
+        ("_File", "File", "_", "F"),
+        ("Save _As…", "Save As…", "_", "A"),
+        ("&Open", "Open", "&", "O"),
+        ("E&xit", "Exit", "&", "x"),
+        ("F_ull", "Full", "_", "u"),
+        ("file_name", "file_name", "", ""),
+        ("ARGP_HELP_FMT: %s", "ARGP_HELP_FMT: %s", "", ""),
+        ("R&D", "R&D", "", ""),
+        ("the &debian; file", "the &debian; file", "", ""),
+        ("a__b", "a__b", "", ""),
+    ],
+)
+def test_accelerators(label: str, text: str, sign: str, letter: str) -> None:
+    assert without_accelerator(label) == (text, sign, letter)
+
+
+def test_an_accelerator_takes_the_same_letter_at_a_word_if_it_can() -> None:
+    assert accelerator_place("Ordner Offen", "O") == 0
+    assert accelerator_place("Datei öffnen", "n") == 9
+    assert accelerator_place("Datei", "x") == 0
+    assert accelerator_place("a {b}", "b", [(2, 5)]) == 0
+    assert accelerator_place("123", "b") is None
