@@ -148,8 +148,8 @@ def test_html() -> None:
     text = (
         "<!DOCTYPE html><html><head><title>The page &amp; more</title><script>a = '<p>no</p>';</script></head>\n"
         '<body class="x"><p>Say <b>dear <i>world</i></b>, run <code>ls -l</code> now<br>and go\n'
-        "<ul><li>one item<li>two &lt;items</ul><p translate=no>Brand</p><pre>kept text</pre>'
-        '<!-- note --> loose <img src=a>"
+        "<ul><li>one item<li>two &lt;items</ul><p translate=no>Brand</p><pre>kept text</pre>"
+        "<!-- note --> loose <img src=a>"
     )
     said = filled(".html", text.encode(), lambda one: one.replace("ls -l", "\0").upper().replace("\0", "ls -l"))
     wanted = (
