@@ -255,6 +255,8 @@ def _wrong(one: _Sentence, text: str) -> tuple[str, tuple[str, ...]]:
         names = tuple(holder.text for holder in literals)
         return "it has not as often " + ", ".join(names), names
     found = find_placeholders(text, spans)
+    if not any(between(text, 0, len(text), [(holder.start, holder.end) for holder in found])):
+        return "the translation has no word", ()
     lost = Counter(holder.key for holder in one.holders) - Counter(holder.key for holder in found)
     return broken(one.holders, found), tuple(holder.text for holder in one.holders if holder.key in lost)
 

@@ -47,6 +47,7 @@ def test_what_is_broken_all_the_same_is_left_and_told() -> None:
 def test_an_empty_translation_is_none() -> None:
     outcome = filled(".po", po("Open"), lambda text: " ")
     assert [report.why for report in outcome.reports] == ["the translation is empty"]
+    assert filled(".po", po("Open"), lambda text: "...").reports[0].why == "the translation has no word"
 
 
 def test_of_a_plural_both_or_none() -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from tests.unit.text.documents.scripted import by, filled, loud, opened
 
 from regard.errors import DataError
 from regard.text.documents.document import Columns, Languages
 from regard.text.documents.filling import fill
 from regard.text.documents.paragraphs import Paragraphs
-from tests.unit.text.documents.scripted import by, filled, loud, opened
 
 ROOT = Path(__file__).parents[4]
 
