@@ -137,7 +137,7 @@ def test_evaluate_is_sacrebleu(run: Path, translator: Translator, files: Files, 
     assert told["exact"] == sum(a == b for a, b in zip(hypotheses, references, strict=True)) / 20
     assert told["lines"] == 20
     text = call("evaluate", run, "--source", paths[0], "--reference", paths[1]).out.decode()
-    assert [line.split()[0] for line in text.splitlines()] == ["bleu", "chrf", "ter", "exact"]
+    assert [line.split()[0] for line in text.splitlines()] == ["bleu", "chrf", "ter", "wer", "exact"]
     assert all(f"{told[name]:.2f}" in text and told["signatures"][name] in text for name in metrics)
 
 
