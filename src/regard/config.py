@@ -321,7 +321,8 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
     elif first["type"] == "model_type":
         what, fix = f"`{key}` is not a table (it is {given!r})", f"write it as [{key}]"
     elif first["type"] == "value_error":
-        what, fix = f"`{key.rstrip('.')}`: {first['msg'].removeprefix('Value error, ')}", "mend that table"
+        said = first["msg"].removeprefix("Value error, ")
+        what, fix = (f"`{key.rstrip('.')}`: {said}", "mend that table") if key else (said, "mend the recipe")
     else:
         what, fix = f"`{key}`: {first['msg']} (it is {given!r})", "give a value of that kind"
     return ConfigError(what, where=where, fix=fix)

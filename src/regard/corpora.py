@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 DATA_PATHS = ("source", "target", "dev_source", "dev_target", "file", "dev_file")
 
 
-Tag = Annotated[str, Field(pattern=r"^[!-~]+$")]
+def _no_spaces(tag: str) -> str:
+    if not re.fullmatch("[!-~]+", tag):
+        raise ValueError(f"a tag is written in ASCII, without spaces, and {tag!r} is not")
+    return tag
+
+
+Tag = Annotated[str, AfterValidator(_no_spaces)]
 
 
 class Section(BaseModel):

@@ -323,3 +323,13 @@ def test_no_table_raises_anything_but_a_config_error(table: dict[str, Any], righ
         assert error.where.startswith("here")
     else:
         assert parse_config(to_table(config), ARCHITECTURES, where="here") == config
+
+
+def test_several_corpora_are_checked_each(tmp_path: Path) -> None:
+    two = '[[data.corpora]]\nfile = "a.tsv"\n[[data.corpora]]\nfile = "b.tsv"\n'
+    assert "no key `data.corpora.1.wieght`" in refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").what
+    assert "did you mean `weight`?" in str(refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").fix)
+    assert "a tag is written in ASCII" in refusal(tmp_path, f'{two}tags = ["f r"]\n{MODEL}').what
+    assert "needs a dev set" in refusal(tmp_path, f'[data]\nfile = "a"\nstreaming = true\n{MODEL}').what
+    sampled = f'[data]\nfile = "a"\n[tokenizer]\nkind = "word"\n[train]\nsubword_sampling = 0.1\n{MODEL}'
+    assert refusal(tmp_path, sampled).what.startswith("train.subword_sampling needs subwords")

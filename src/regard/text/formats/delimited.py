@@ -88,7 +88,7 @@ def _columns(first: Sequence[str], path: Path, sides: Sides) -> tuple[int, int, 
     raise DataError(
         f"which of the {len(names)} columns are meant is not clear",
         where=f"{path}:1",
-        fix="give data.source_column and data.target_column: names in the first line, or numbers from 1",
+        fix="name them by --source-column and --target-column: names in the first line, or numbers from 1",
     )
 
 
