@@ -38,6 +38,10 @@ from regard.text.placeholders import (
 
 LONGEST = 20_000  # characters of a segment, which nobody writes; time grows with their square
 MOST_MARKS = 500
+RUINED = {
+    "cut": "the translation has no end",
+    "loop": "the translation goes round in a loop",
+}  # by the marks of a search
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,12 @@ def fill(document: Document, ask: Ask, *, language: str = "", requires: bool = T
         translations.append(translation)
         segment = draft.segment
         parts = [sentence for _, group in draft.groups for _, sentence in group]
+        marks = tuple(sorted({mark for one in parts for mark in one.marks}))
+        why = why or next((RUINED[mark] for mark in marks if mark in RUINED), "")
         tried = translation.text if translation else " / ".join(one.tried for one in parts if one.why)
         if why:
             whys.setdefault(segment.entry, Report(segment.line, segment.marked.text, why, (), tried))
-        elif marks := tuple(sorted({mark for one in parts for mark in one.marks})):
+        elif marks:
             told.setdefault(segment.entry, Report(segment.line, segment.marked.text, "", marks, tried))
     entries = {segment.entry for segment in document.segments}
     for number, segment in enumerate(document.segments):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from tests.unit.text.documents.scripted import by, filled, loud, opened
 
 from regard.text.documents.filling import Request, Said, fill
@@ -69,10 +70,18 @@ def test_accelerators_are_taken_off_and_put_on() -> None:
     assert 'msgstr "S&chließen"' in outcome.data.decode()
 
 
-def test_a_degenerate_translation_is_filled_and_told() -> None:
-    outcome = fill(opened(".po", po("Open")), lambda requests: [Said("auf auf auf", (), ("loop",)) for _ in requests])
-    assert outcome.filled == 1
-    assert [report.marks for report in outcome.reports] == [("loop",)]
+@pytest.mark.parametrize(("mark", "filled_in"), [("short", 1), ("loop", 0), ("cut", 0)])
+def test_a_degenerate_translation_is_told_and_one_without_sense_is_not_filled(mark: str, filled_in: int) -> None:
+    data = po("Open")
+    outcome = fill(opened(".po", data), lambda requests: [Said("auf auf auf", (), (mark,)) for _ in requests])
+    assert outcome.filled == filled_in
+    (report,) = outcome.reports
+    if filled_in:
+        assert report.marks == (mark,)
+    else:
+        assert report.why.startswith("the translation")
+        assert report.translation == "auf auf auf"
+        assert outcome.data == data
 
 
 def test_the_same_sentence_is_asked_for_once() -> None:
