@@ -31,7 +31,7 @@ from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
 DONE = "prepared.json"  # written last: without it, preparing starts over
-LEARNED_FROM = 200_000  # pairs, of a corpus that is streamed
+LEARNED_FROM = 200_000  # pairs, the first ones, of a corpus that is streamed
 LEARNED = "learned.json"  # of which text, and how, the tokenizers beside it were learned
 NEW_RUN = "start a new run"
 TOKENLESS = "the target has no token"

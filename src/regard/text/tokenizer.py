@@ -14,7 +14,7 @@ from regard.text.marian import MarianTokenizer
 from regard.text.subword import SubwordTokenizer
 from regard.text.tagged import TaggedTokenizer
 
-MOST_PAIRS = 1_000_000  # that a tokenizer learns from; of more, a random sample
+MOST_PAIRS = 300_000  # that a tokenizer learns from; of more, a random sample; SentencePiece takes 5 kB for each
 FILE = "tokenizer.json"
 
 

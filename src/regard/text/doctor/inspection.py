@@ -73,7 +73,7 @@ class Report:
 class Doctor:
     """Learns a corpus on a first reading; then judges it, as often as is wanted.
 
-    Memory: some 100 bytes a pair, and what Links takes; no text is kept but the words of the dev and test sets.
+    Memory: some 140 bytes a pair, and what Links takes; no text is kept but the words of the dev and test sets.
     """
 
     def __init__(
