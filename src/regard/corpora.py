@@ -98,6 +98,8 @@ class DataConfig(CorpusConfig):
             )
         if not all(corpus.has_files for corpus in self.corpora):
             raise ValueError("each of `corpora` needs both `source` and `target`, or `file`, `dataset`, `mtdata`")
+        if self.weight != 1 or (self.temperature != 1 and not self.corpora):
+            raise ValueError("`weight` is said in each of several `corpora`, and `temperature` of several")
         if self.has_dev and self.corpus is not None:
             raise ValueError("give no dev set beside `corpus`, which has its own")
         if self.has_dev and any(corpus.has_dev for corpus in self.corpora):
@@ -108,7 +110,7 @@ class DataConfig(CorpusConfig):
     def _can_be_streamed(self) -> Self:
         if self.streaming and not self.has_any_dev:
             raise ValueError("`streaming` needs a dev set: none can be held out of what is read as it comes")
-        if self.streaming and (self.corpora or self.weight != 1):
+        if self.streaming and self.corpora:
             raise ValueError("`streaming` is for one corpus, every pair of it once an epoch")
         return self
 

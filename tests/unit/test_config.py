@@ -331,5 +331,7 @@ def test_several_corpora_are_checked_each(tmp_path: Path) -> None:
     assert "did you mean `weight`?" in str(refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").fix)
     assert "a tag is written in ASCII" in refusal(tmp_path, f'{two}tags = ["f r"]\n{MODEL}').what
     assert "needs a dev set" in refusal(tmp_path, f'[data]\nfile = "a"\nstreaming = true\n{MODEL}').what
+    assert "`weight` is said in each" in refusal(tmp_path, f'[data]\nfile = "a"\nweight = 2.0\n{MODEL}').what
+    assert "`temperature` of several" in refusal(tmp_path, f'[data]\nfile = "a"\ntemperature = 2.0\n{MODEL}').what
     sampled = f'[data]\nfile = "a"\n[tokenizer]\nkind = "word"\n[train]\nsubword_sampling = 0.1\n{MODEL}'
     assert refusal(tmp_path, sampled).what.startswith("train.subword_sampling needs subwords")

@@ -22,6 +22,7 @@ from regard.exchange.pieces import plain_text_model, written_forms
 from regard.exchange.weights import ties, to_marian
 from regard.models.transformer2017 import Config
 from regard.symbols import BOS, EOS, PAD, SPECIAL, UNK
+from regard.text.tagged import TaggedTokenizer
 from regard.text.tokenizer import Tokenizers
 
 POSITIONS = 1024  # at least; Marian's table of positions has an end
@@ -61,6 +62,12 @@ def _write_tokenizers(folder: Path, tokenizers: Tokenizers) -> None:
     names = {"source": "vocab.json", "target": "target_vocab.json"}
     for side, tokenizer in (("source", tokenizers.source), ("target", tokenizers.target)):
         model = plain_text_model(tokenizer)
+        if isinstance(tokenizer, TaggedTokenizer):
+            raise CheckpointError(
+                "this run's sources begin with tags, of which Marian's tokenizer knows nothing",
+                where="--to marian",
+                fix="translate with regard, or train without data.tags",
+            )
         if model is None:
             raise CheckpointError(
                 f"Marian's tokenizer is SentencePiece, and this run's is of the kind {tokenizer.kind}",

@@ -18,9 +18,10 @@ from itertools import pairwise
 from regard.errors import ConfigError
 from regard.symbols import SPECIAL, UNK
 from regard.text.corpus import Corpus
-from regard.text.elementary import CharacterTokenizer, WordTokenizer
+from regard.text.elementary import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.text.lines import fold_spaces
 from regard.text.subword import SPACE, SubwordTokenizer
+from regard.text.tagged import TaggedTokenizer
 from regard.text.tokenizer import Tokenizer, Tokenizers
 
 LEAST = 3  # times that a token comes in the new text: a row that is hardly ever read or written learns nothing
@@ -59,10 +60,12 @@ def extend(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> Extended:
         case WordTokenizer():
             new = _unknown(tokenizer, (word for text in texts for word in text.split()), most)
             return Extended(WordTokenizer(tokenizer.vocabulary.with_more(new)), [[] for _ in new])
-    reason = {
-        "byte": "bytes spell every text: there is no token that they lack",
-        "marian": "a Marian model's pieces are cut by one file and numbered by another, which others read too",
-    }[tokenizer.kind]
+        case TaggedTokenizer():
+            reason = "the ids behind its own are those of its tags"
+        case ByteTokenizer():
+            reason = "bytes spell every text: there is no token that they lack"
+        case _:
+            reason = "a Marian model's pieces are cut by one file and numbered by another, which others read too"
     raise ConfigError(
         f"a vocabulary of the kind {tokenizer.kind} is not extended: {reason}",
         where="start.new_tokens",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from regard.config import TokenizerConfig
 from regard.errors import ConfigError
 from regard.symbols import EOS
+from regard.text.extend import extend
 from regard.text.tagged import TaggedTokenizer, tagged, untagged
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
@@ -59,3 +60,9 @@ def test_tags_may_stand_before_every_source() -> None:
         tokenizers.before(["it"])
     with pytest.raises(ConfigError, match="trained without tags"):
         plain.before(["de"])
+
+
+def test_a_vocabulary_with_tags_is_not_extended() -> None:
+    tokenizers = train_tokenizers(TokenizerConfig(kind="character"), PAIRS).with_tags(["de"])
+    with pytest.raises(ConfigError, match="not extended: the ids behind its own are those of its tags"):
+        extend(tokenizers.source, ["a"], 3)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from regard.text.documents.document import Edit, Marked, written
+from regard.text.documents.document import Edit, Marked, Segment, Skipped, decoded, spliced, written
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,41 @@ def refilled(lines: Sequence[Line], translation: Marked) -> list[Edit]:
         else:
             edits.append((lines[place - 1].end, line.end, ""))
     return edits
+
+
+class LinedDocument:
+    """What documents share whose segments are groups of lines, one after another; it keeps Document's protocol."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        """Raises DataError where it is not UTF-8."""
+        self.name = name
+        self.segments: list[Segment] = []
+        self.skipped: list[Skipped] = []
+        self.done = 0
+        self._text = decoded(data, name)
+        self._lines: list[list[Line]] = []  # of each segment
+
+    def _groups(self, belongs: Callable[[str], bool]) -> Iterator[tuple[int, list[Line]]]:
+        """Lines one behind another whose texts belong to a segment, and the number of the first."""
+        group: list[Line] = []
+        number = 0
+        for number, line in enumerate(lines_of(self._text), start=1):
+            if belongs(self._text[line.start : line.end]):
+                group.append(line)
+            elif group:
+                yield number - len(group), group
+                group = []
+        if group:
+            yield number + 1 - len(group), group
+
+    def refusal(self, number: int, translation: Marked) -> str:
+        """See Document."""
+        return ""
+
+    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+        """See Document."""
+        edits: list[Edit] = []
+        for lines, translation in zip(self._lines, translations, strict=True):
+            if translation is not None:
+                edits += refilled(lines, translation)
+        return spliced(self._text, edits).encode()

@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from regard.errors import DataError
-from regard.text.documents.document import Columns, Edit, Languages, Marked, Segment, Skipped, decoded, spliced
+from regard.text.documents.document import Columns, Languages, Segment, Skipped
 from regard.text.documents.inline import with_tags
-from regard.text.documents.lined import Line, lines_of, own_text, refilled
+from regard.text.documents.lined import Line, LinedDocument, own_text
 
 _TIME = re.compile(r"\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\s*-->\s*\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\b.*")
 _SPEAKS = re.compile(r"[-–—]\s*\w")
 
 
-class Subtitles:
+class Subtitles(LinedDocument):
     """An SRT file."""
 
     def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
         """Raises DataError where it is not SRT, with the line."""
-        self.name = name
-        self._text = decoded(data, name)
-        self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
-        self._lines: list[list[Line]] = []
-        cue: list[Line] = []
-        number = 0
-        for number, line in enumerate(lines_of(self._text), start=1):
-            if line.start < line.end and self._text[line.start : line.end] != "\ufeff":
-                cue.append(line)
-            else:
-                self._take(cue, number)
-                cue = []
-        self._take(cue, number + 1)
+        super().__init__(data, name)
+        for number, cue in self._groups(lambda text: text not in ("", "\ufeff")):
+            self._take(cue, number)
 
-    def _take(self, cue: list[Line], behind: int) -> None:
-        if not cue:
-            return
-        first = behind - len(cue)
+    def _take(self, cue: list[Line], first: int) -> None:
         said = [self._text[line.start : line.end].lstrip("\ufeff") for line in cue]
         times = next((place for place, text in enumerate(said[:2]) if _TIME.fullmatch(text)), None)
         if times is None or (times == 1 and not said[0].isdecimal()):
@@ -55,15 +39,3 @@ class Subtitles:
         marked = with_tags(own_text(self._text, lines))
         self.segments.append(Segment(marked, first + times + 1, len(self._lines), flows=not several))
         self._lines.append(lines)
-
-    def refusal(self, number: int, translation: Marked) -> str:
-        """See Document."""
-        return ""
-
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
-        """See Document."""
-        edits: list[Edit] = []
-        for lines, translation in zip(self._lines, translations, strict=True):
-            if translation is not None:
-                edits += refilled(lines, translation)
-        return spliced(self._text, edits).encode()
