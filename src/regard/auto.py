@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from regard.config import (
     DataConfig,
@@ -29,11 +27,6 @@ BY_CHARACTER = 1000  # data.max_length, where tokens are characters
 PLENTY = 4  # distinct words for each token of a vocabulary: with so many, SentencePiece never lacks pieces
 
 _BYTES = 256 + len(SPECIAL)
-_LANGUAGE = re.compile(r"[a-z]{2,3}([-_]([A-Z]{2}|[A-Z][a-z]{3}))?")
-_NO_LANGUAGE = (  # though written like one
-    *("bin", "bpe", "csv", "dat", "dev", "gz", "hyp", "lc", "low", "new", "old", "out"),
-    *("raw", "ref", "src", "tc", "tgt", "tmp", "tok", "tsv", "txt", "xz", "zip", "zst"),
-)
 
 
 @dataclass(frozen=True)
@@ -82,24 +75,6 @@ def _fit(config: RunConfig, facts: Facts) -> RunConfig:
             return config.model_copy(update={"tokenizer": tokenizer})
     data = config.data.model_copy(update={"max_length": max(config.data.max_length, BY_CHARACTER)})
     return config.model_copy(update={"tokenizer": _characters(facts), "data": data})
-
-
-def languages_of(*paths: str) -> tuple[str, str]:
-    """Those that the names of both files end in, or that of the one with both sides: `memory.en-de.tmx`."""
-    if len(paths) == 2:
-        return _language_of(paths[0]), _language_of(paths[1])
-    for part in reversed(Path(paths[0]).name.split(".")[1:]):
-        languages = part.split("-")
-        if len(languages) == 2 and all(map(_LANGUAGE.fullmatch, languages)):
-            return languages[0], languages[1]
-    return "", ""
-
-
-def _language_of(path: str) -> str:
-    """The language that a file's name ends in: `train.en`, `train.de.gz`, `news.pt-BR.txt`; else nothing."""
-    parts = Path(path).name.split(".")[1:]
-    named = [part for part in parts if part not in _NO_LANGUAGE and _LANGUAGE.fullmatch(part)]
-    return named[-1] if named else ""
 
 
 def look(data: DataConfig, *, gpu: bool) -> Facts:

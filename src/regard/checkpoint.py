@@ -197,9 +197,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     header = _read_header(folder)
     _verify(folder, training=False)
+    config = _config(header, folder)
     where = folder / "config.json"
     try:
-        config = parse_config(header["recipe"], ARCHITECTURES, where=str(where))
         vocabularies = Vocabularies(**header["vocabularies"])
         step, data = int(header["step"]), str(header["data"])
         tokenizers = Tokenizers.load(folder)
@@ -216,6 +216,22 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     _load_weights(model, folder / "model.safetensors")
     metrics = _read_json(folder / "metrics.json")
     return Checkpoint(config, tokenizers, model.eval(), step, data, metrics)
+
+
+def load_config(folder: Path) -> RunConfig:
+    """The recipe of a checkpoint alone. Raises CheckpointError."""
+    return _config(_read_header(folder), folder)
+
+
+def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:
+    try:
+        return parse_config(header["recipe"], ARCHITECTURES, where=str(folder / "config.json"))
+    except RegardError as error:
+        raise CheckpointError(error.what, where=error.where, fix=DAMAGED) from None
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"the header lacks something: {error!r}", where=folder / "config.json", fix=DAMAGED
+        ) from None
 
 
 def _sizes(tokenizers: Tokenizers) -> Vocabularies:

@@ -12,8 +12,9 @@ import platform
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -33,6 +34,7 @@ from regard.devices import choose_device
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.quality import bleu_metric
 from regard.evaluation.significance import SAMPLES, SEED, paired_bootstrap
+from regard.opening import Place
 from regard.run import read_recipe, resume, train
 from regard.runfolder import RunFolder
 from regard.translator import Translation
@@ -52,8 +54,7 @@ class Request:
     minutes: float | None = None
     runs: Sequence[Path] = ()
     overrides: Sequence[str] = ()
-    test_source: Path | None = None
-    test_reference: Path | None = None
+    test: Place = field(default_factory=Place)
     tokenized: bool = False
 
 
@@ -65,7 +66,7 @@ def compare(request: Request, out: Path, console: Console) -> Path:
     Raises ConfigError, DataError, CheckpointError, TrainingError.
     """
     found = _contenders(request, out)
-    exam = contenders.exam_of(found, request.test_source, request.test_reference, tokenized=request.tokenized)
+    exam = contenders.exam_of(found, request.test, tokenized=request.tokenized, say=partial(_say, console))
     _say(console, f"{len(found)} systems, tested on {exam.name}: {len(exam.sources):,} pairs")
     measured: dict[str, Measured] = {}
     failed: list[TrainingError] = []
@@ -226,7 +227,7 @@ def _title(request: Request, config: RunConfig) -> str:
     """`numbers, en to de`."""
     what = request.corpus or (request.recipe.stem if request.recipe else config.data.corpus or "finished runs")
     source, target = config.data.source_language, config.data.target_language
-    on_dev = request.test_source is None and config.data.corpus is None
+    on_dev = not request.test.files() and config.data.corpus is None
     return what + (f", {source} to {target}" if source and target else "") + (", on its dev set" if on_dev else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,14 @@ from regard.config import (
 from regard.config import read_recipe as read_config
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES
+from regard.opening import Place, sides_as_trained
 from regard.prepare import split
 from regard.runfolder import RunFolder
 from regard.text.builtin import BUILTIN
-from regard.text.corpus import Corpus, ParallelText
+from regard.text.corpus import Corpus
+from regard.text.formats.sides import Sides
+
+Say = Callable[[str], None]
 
 MINUTES = 10.0  # of training for each system, where neither the command nor the recipe says
 QUICK_MINUTES = 0.36  # on an embedded corpus: all systems in five minutes, tests and page included
@@ -194,19 +198,16 @@ def _names(architectures: Mapping[Path, str]) -> dict[Path, str]:
     return names
 
 
-def exam_of(contenders: Sequence[Contender], source: Path | None, reference: Path | None, *, tokenized: bool) -> Exam:
-    """The test set: two files, else the test split of an embedded corpus, else the dev set.
+def exam_of(contenders: Sequence[Contender], test: Place, *, tokenized: bool, say: Say = lambda text: None) -> Exam:
+    """The test set: files, else the test split of an embedded corpus, else the dev set.
 
+    Of files it is told what was left aside; one with both sides is read as the first one's recipe reads its own.
     Raises ConfigError where that is not one and the same for all, DataError where it cannot be read.
     """
     config = contenders[0].config
-    if (source is None) != (reference is None):
-        raise ConfigError(
-            "a test set has two sides", where="regard compare", fix="give both --test-source and --test-reference"
-        )
-    corpus: Corpus
-    if source is not None and reference is not None:
-        name, corpus = f"{source.name} | {reference.name}", ParallelText(source, reference)
+    corpus: Corpus | None = test.corpus(Sides() if test.data is None else sides_as_trained(config.data, test.data))
+    if corpus is not None:
+        name = corpus.name
     else:
         _refuse_different(contenders)
         if config.data.corpus is not None:
@@ -216,6 +217,8 @@ def exam_of(contenders: Sequence[Contender], source: Path | None, reference: Pat
             _, corpus = split(config)
             name = f"the dev set ({corpus.name}), by which the checkpoints were chosen"
     pairs = list(corpus)
+    for sentence in corpus.aside.report() if test.files() else ():
+        say(sentence)
     if not pairs:
         raise DataError("there is no pair to test on", where=corpus.name, fix="name a test set with text")
     return Exam(
@@ -235,7 +238,7 @@ def _refuse_different(contenders: Sequence[Contender]) -> None:
             raise ConfigError(
                 f"{first.name} and {other.name} do not hold out the same pairs",
                 where="--runs",
-                fix="name a test set that neither was trained on by --test-source and --test-reference",
+                fix="name a test set that neither was trained on by --test-source and --test-reference, or --test-data",
             )
 
 

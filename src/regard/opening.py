@@ -1,20 +1,86 @@
-"""The corpora that a recipe's [data] names, opened: they are read when they are gone through."""
+"""The corpora that a recipe's [data] or options name, opened: they are read when they are gone through."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from regard.corpora import CorpusConfig, DataConfig
-from regard.text.bilingual import Bilingual, BilingualFile
+from regard.errors import ConfigError
+from regard.text.bilingual import Bilingual, BilingualFile, reader_of
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Corpus, ParallelText
+from regard.text.formats.compressed import ending_of
 from regard.text.formats.huggingface import read_dataset
 from regard.text.formats.mtdata import read_mtdata
 from regard.text.formats.sides import Sides
+from regard.text.naming import languages_of
 from regard.text.tagged import TaggedCorpus
 from regard.text.together import Together
+
+COLUMNS = (".tsv", ".csv")  # formats whose sides are columns,
+KEYS = (".jsonl", ".parquet")  # or keys
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one corpus lies: two plain files, or one with both sides. `options` are what they were named by."""
+
+    source: Path | None = None
+    target: Path | None = None
+    data: Path | None = None
+    options: tuple[str, str, str] = ("--source", "--target", "--data")
+
+    def files(self) -> list[Path]:
+        """Those that were named."""
+        return [path for path in (self.source, self.target, self.data) if path is not None]
+
+    def corpus(self, sides: Sides) -> ParallelText | BilingualFile | None:
+        """The corpus; None where nothing was named. Raises ConfigError where that is not clear, and DataError."""
+        if not self.files():
+            return None
+        if self.data is not None and len(self.files()) == 1:
+            reader_of(self.data)
+            return BilingualFile(self.data, sides)
+        if self.data is None and self.source is not None and self.target is not None:
+            return ParallelText(self.source, self.target)
+        raise ConfigError(
+            "it is not clear where the corpus lies",
+            where=", ".join(self.options),
+            fix="give both {} and {}, or {}".format(*self.options),
+        )
+
+
+def sides_as_trained(data: DataConfig, file: Path, asked: Sides = Sides()) -> Sides:
+    """How to read another file than those of a recipe: as is asked, else as the recipe reads files of such a format.
+
+    Languages that neither tells are those of the file's name.
+    """
+    columns = {
+        (one.source_column, one.target_column) for one in (data, *data.corpora) if one.has_files and _alike(one, file)
+    }
+    languages = {
+        (one.source_language or data.source_language, one.target_language or data.target_language)
+        for one in data.corpora or [data]
+    }
+    told = _only(languages) if any(_only(languages)) else languages_of(file)
+    known = Sides(*told, *_only(columns))
+    given = {name: value for name, value in vars(asked).items() if value}
+    return replace(known, **given)
+
+
+def _alike(one: CorpusConfig, file: Path) -> bool:
+    """Whether what a recipe calls columns of its own file can be those of another."""
+    kinds = [kind for kind in (COLUMNS, KEYS) if ending_of(file) in kind]
+    if one.file is None:
+        return one.dataset is not None and kinds == [KEYS]
+    return any(ending_of(Path(one.file)) in kind for kind in kinds)
+
+
+def _only(found: set[tuple[str, str]]) -> tuple[str, str]:
+    return next(iter(found)) if len(found) == 1 else ("", "")
 
 
 def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:

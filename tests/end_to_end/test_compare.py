@@ -20,6 +20,7 @@ from regard.analysis import measure
 from regard.analysis.lineage import Lineage, System
 from regard.compare import Request, compare
 from regard.errors import TrainingError
+from regard.opening import Place
 from regard.runfolder import RunFolder
 
 NAMES = ["bahdanau2014", "transformer2017"]
@@ -232,8 +233,7 @@ def test_a_system_that_fails_is_left_out_and_told_of(
         architectures=",".join(NAMES),
         minutes=5.0,
         overrides=settings,
-        test_source=files / "test.src",
-        test_reference=files / "test.tgt",
+        test=Place(files / "test.src", files / "test.tgt"),
     )
     with pytest.raises(TrainingError):
         compare(request, out, Console(quiet=True))
@@ -255,4 +255,7 @@ def test_what_cannot_be_compared_is_refused(files: Files, tmp_path: Path) -> Non
     refused(call("compare", "--corpus", "letters"), "no embedded corpus 'letters'", "dates or numbers")
     refused(call("compare", "--runs", tmp_path), "no run", str(tmp_path))
     refused(call("compare", "--runs", tmp_path, "--minutes", "3"), "finished runs are not trained")
-    refused(call("compare", tiny, "--test-source", files / "test.src", "--out", tmp_path), "two sides")
+    refused(
+        call("compare", tiny, "--test-source", files / "test.src", "--out", tmp_path),
+        "--test-reference, or --test-data",
+    )

@@ -134,7 +134,7 @@ def test_values_that_do_not_go_together(run: Path) -> None:
         refused(call("translate", run, *options, stdin=b"1\n"), options[0], code=2)
     refused(call("translate"), "RUN", code=2)
     refused(call("nonsense"), "nonsense", code=2)
-    refused(call("evaluate", run), "--source", code=2)
+    refused(call("evaluate", run), "no pairs are named", "--reference")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -6,37 +6,12 @@ from pathlib import Path
 import pytest
 
 from regard import auto
-from regard.auto import Facts, choose, languages_of, look
+from regard.auto import Facts, choose, look
 from regard.config import DataConfig, parse_config, to_table
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.prepare import prepare
 from regard.text.tokenizer import train_tokenizers
-
-
-@pytest.mark.parametrize(
-    ("name", "language"),
-    [
-        ("train.en", "en"),
-        ("some/where.de/train.de.gz", "de"),
-        ("news.pt-BR.txt", "pt-BR"),
-        ("news.zh_Hans", "zh_Hans"),
-        ("europarl.en-de.de", "de"),
-        ("europarl.tok.en", "en"),
-        ("train.en.tok", "en"),
-        ("train.no", "no"),
-        ("train.deu.txt.gz", "deu"),
-        ("train.txt", ""),
-        ("train.src", ""),
-        ("train.tgt.gz", ""),
-        ("train.en-de.gz", ""),
-        ("train", ""),
-        ("train.2014", ""),
-        (".en", "en"),
-    ],
-)
-def test_language_of_a_file(name: str, language: str) -> None:
-    assert languages_of(name, name) == (language, language)
 
 
 def facts(pairs: int, *, gpu: bool = False, **others: float) -> Facts:
@@ -154,17 +129,3 @@ def test_overrides_are_kept(tmp_path: Path) -> None:
     prepare(config, tmp_path / "prepared", lambda _: None)
     with pytest.raises(ConfigError, match=r"train\.sed"):
         auto.recipe(data, ["train.sed=9"], gpu=False)
-
-
-@pytest.mark.parametrize(
-    ("name", "languages"),
-    [
-        ("memory.en-de.tmx", ("en", "de")),
-        ("some-thing.en-de.de-fr.tsv.gz", ("de", "fr")),
-        ("all.en-de.old.csv", ("en", "de")),
-        ("memory.tmx", ("", "")),
-        ("en-de.tmx", ("", "")),
-    ],
-)
-def test_languages_of_a_file_with_both_sides(name: str, languages: tuple[str, str]) -> None:
-    assert languages_of(name) == languages

@@ -6,37 +6,33 @@ import json
 import shlex
 import signal
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import cast, get_args
 
 import typer
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from regard import auto, finetune
 from regard import run as runs
-from regard.cli.files import input_lines, output, refuse_same, same_length
 from regard.compare import Request
 from regard.compare import compare as compare_systems
 from regard.config import DATA_PATHS, DataConfig, RunConfig, StartConfig
 from regard.demo import run_demo
 from regard.devices import choose_device
 from regard.dryrun import dry_run
-from regard.errors import ConfigError, DataError
-from regard.evaluation.quality import measure
+from regard.errors import ConfigError
 from regard.run import Result
 from regard.runfolder import RunFolder
 from regard.shortlist import make_shortlist
+from regard.text.naming import languages_of
 from regard.training.processes import joined
-from regard.translator import Precision, SearchOptions, Translation, Translator
+from regard.translator import Precision, Translator
 
 PREFIXES = {("file", "hf"): "dataset", ("file", "mtdata"): "mtdata", ("dev_file", "mtdata"): "dev_mtdata"}
-BLANK = "take the line out of both files"
 
 
 @dataclass(frozen=True)
@@ -206,9 +202,7 @@ def _own_files(
         raise ConfigError(
             "a pair has two columns", where="regard train", fix="give both --source-column and --target-column"
         )
-    told = auto.languages_of(
-        *(files[name] for name in ("source", "target", "file", "dataset", "mtdata") if name in files)
-    )
+    told = languages_of(*(files[name] for name in ("source", "target", "file", "dataset", "mtdata") if name in files))
     names = ("source_language", "target_language")
     languages = {name: files.get(name) or ("" if start else said) for name, said in zip(names, told, strict=True)}
     data = DataConfig.model_validate({**paths, **languages, **columns})
@@ -240,38 +234,6 @@ def _finish(result: Result, console: Console) -> None:
     console.print(f"translate:  {command}", highlight=False, markup=False, soft_wrap=True)
 
 
-def evaluate(
-    job: Job,
-    reference: Path,
-    *,
-    as_json: bool,
-    tokenized: bool,
-    search: SearchOptions,
-) -> None:
-    """See regard.evaluation.quality.measure."""
-    translator = job.translator()
-    pairs = same_length(input_lines(job.input), input_lines(reference), f"{job.input} | {reference}")
-    if not pairs:
-        raise DataError("there is nothing to evaluate: no line", where=job.input, fix="give a test set with lines")
-    began = time.monotonic()
-    found = translator.stream((source for source, _ in pairs), batch_size=job.batch_size, **search)
-    bests = [translations[0] for translations in _with_bar(found, len(pairs))]
-    seconds = time.monotonic() - began
-    tell_proved(Counter(best.proved for best in bests))
-    hypotheses = [best.text for best in bests]
-    references = [text for _, text in pairs]
-    quality = measure(hypotheses, references, target_language=translator.target_language, tokenized=tokenized)
-    with output(None) as write:
-        if as_json:
-            table = {**asdict(quality), "lines": len(pairs), "seconds": round(seconds, 2)}
-            write(json.dumps(table, ensure_ascii=False) + "\n")
-            return
-        for name in ("bleu", "chrf", "ter"):
-            write(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}\n")
-        write(f"wer   {quality.wer:6.2f}  edits per 100 words of the reference\n")
-        write(f"exact {100 * quality.exact:6.2f}  % of {len(pairs):,} lines, in {seconds:.1f} s\n")
-
-
 def tell_proved(counts: Counter[bool | None]) -> None:
     """On stderr, after exact search, how many lines it has proved: counts of Translation.proved."""
     if not (counts[True] or counts[False]):
@@ -280,25 +242,6 @@ def tell_proved(counts: Counter[bool | None]) -> None:
     if counts[False]:
         told += f"; {counts[False]:,} not, within exact_steps"
     _console().print(told, highlight=False, soft_wrap=True)
-
-
-def _with_bar(found: Iterable[list[Translation]], total: int) -> Iterator[list[Translation]]:
-    columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("lines"))
-    with Progress(*columns, console=_console(), transient=True, disable=not sys.stderr.isatty()) as bar:
-        yield from bar.track(found, total=total)
-
-
-def score(job: Job, target: Path) -> None:
-    """See regard.Translator.score."""
-    refuse_same([job.input, target], [job.output])
-    translator = job.translator()
-    pairs = same_length(input_lines(job.input), input_lines(target), f"{job.input} | {target}")
-    for number, (source, _) in enumerate(pairs, start=1):
-        if not source.strip():
-            raise DataError("there is no source to score a target by", where=f"{job.input}:{number}", fix=BLANK)
-    with output(job.output) as write:
-        for value in translator.score(pairs, batch_size=job.batch_size):
-            write(f"{value:.6f}\n")
 
 
 def shortlist(run: Path, candidates: int, frequent: int) -> None:

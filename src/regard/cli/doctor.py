@@ -14,8 +14,8 @@ from rich.console import Console
 
 from regard.cli.files import output, refuse_same
 from regard.errors import ConfigError, DataError
-from regard.text.bilingual import BilingualFile, reader_of
-from regard.text.corpus import Corpus, ParallelText
+from regard.opening import Place
+from regard.text.corpus import ParallelText
 from regard.text.doctor.cleaning import Wish, clean, field, kinds
 from regard.text.doctor.findings import DROPPED, LOSSLESS, MEANING, Finding, Kind, spans
 from regard.text.doctor.inspection import Doctor, Report, unequal
@@ -23,37 +23,10 @@ from regard.text.doctor.lengths import QUANTILES, Lengths
 from regard.text.doctor.reading import one_line
 from regard.text.formats.compressed import ending_of
 from regard.text.formats.sides import Sides
+from regard.text.naming import languages_of
 
 SHOWN_LINES = 12
 SHOWN_EXAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one corpus lies: two plain files, or one with both sides."""
-
-    source: Path | None
-    target: Path | None
-    data: Path | None
-
-    def files(self) -> list[Path]:
-        """Those that were named."""
-        return [path for path in (self.source, self.target, self.data) if path is not None]
-
-    def corpus(self, sides: Sides, prefix: str = "") -> Corpus | None:
-        """The corpus; None where nothing was named. Raises ConfigError where that is not clear, and DataError."""
-        if not self.files():
-            return None
-        if self.data is not None and len(self.files()) == 1:
-            reader_of(self.data)
-            return BilingualFile(self.data, sides)
-        if self.data is None and self.source is not None and self.target is not None:
-            return ParallelText(self.source, self.target)
-        raise ConfigError(
-            "it is not clear where the corpus lies",
-            where=f"--{prefix}source, --{prefix}target, --{prefix}data",
-            fix=f"give both --{prefix}source and --{prefix}target, or --{prefix}data",
-        )
 
 
 @dataclass(frozen=True)
@@ -77,22 +50,17 @@ class Patient:
         held = {
             name: found
             for name, place in (("dev", self.dev), ("test", self.test))
-            if (found := place.corpus(self.sides, f"{name}-")) is not None
+            if (found := place.corpus(self.sides)) is not None
         }
         with console.status("reading ...") as status:
             return Doctor(corpus, held, self._languages(), lambda text: status.update(f"{text} ..."))
 
     def _languages(self) -> tuple[str, str]:
+        told = languages_of(*self.train.files())
         return (
-            self.sides.source_language or _language_of(self.train.source),
-            self.sides.target_language or _language_of(self.train.target),
+            self.sides.source_language or told[0],
+            self.sides.target_language or told[1],
         )
-
-
-def _language_of(path: Path | None) -> str:
-    """By the end of a plain file's name: `de` of `train.de.gz`."""
-    code = "" if path is None else ending_of(path).removeprefix(".")
-    return code if len(code) in (2, 3) and code not in ("txt", "tok", "src", "tgt", "trg", "ref", "raw") else ""
 
 
 def inspect(patient: Patient, json_: Path | None, page: Path | None) -> None:

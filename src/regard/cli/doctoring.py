@@ -26,6 +26,10 @@ SourceColumn = Annotated[str | None, typer.Option(help="Of a table: its name, or
 TargetColumn = Annotated[str | None, typer.Option(help="Of a table: its name, or number from 1.")]
 
 
+def _named(which: str) -> tuple[str, str, str]:
+    return f"--{which}-source", f"--{which}-target", f"--{which}-data"
+
+
 def inspect(
     source: Source = None,
     target: Target = None,
@@ -45,12 +49,13 @@ def inspect(
 ) -> None:
     """Say what is wrong with a corpus, with lines and examples, before anyone trains on it."""
     from regard.cli import doctor
+    from regard.opening import Place
     from regard.text.formats.sides import Sides
 
     patient = doctor.Patient(
-        doctor.Place(source, target, data),
-        doctor.Place(dev_source, dev_target, dev_data),
-        doctor.Place(test_source, test_target, test_data),
+        Place(source, target, data),
+        Place(dev_source, dev_target, dev_data, _named("dev")),
+        Place(test_source, test_target, test_data, _named("test")),
         Sides(source_language or "", target_language or "", source_column or "", target_column or ""),
     )
     doctor.inspect(patient, json_, html)
@@ -87,12 +92,13 @@ def clean(
 ) -> None:
     """Write a corpus without the pairs that have faults; what was removed is counted, and kept with the reasons."""
     from regard.cli import doctor
+    from regard.opening import Place
     from regard.text.formats.sides import Sides
 
     patient = doctor.Patient(
-        doctor.Place(source, target, data),
-        doctor.Place(dev_source, dev_target, dev_data),
-        doctor.Place(test_source, test_target, test_data),
+        Place(source, target, data),
+        Place(dev_source, dev_target, dev_data, _named("dev")),
+        Place(test_source, test_target, test_data, _named("test")),
         Sides(source_language or "", target_language or "", source_column or "", target_column or ""),
     )
     outputs = doctor.Outputs(out_source, out_target, out, removed, report)

@@ -35,6 +35,11 @@ BeamSize = Annotated[int | None, typer.Option(min=1, help="Beam; 1 is greedy. De
 Precision = Annotated[str, typer.Option(help="float32, or int8 on a CPU.")]
 Search = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Other than in the recipe: search.KEY.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Before each source, say a language.")]
+TestData = Annotated[
+    Path | None, typer.Option("--data", metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}.")
+]
+TestLanguage = Annotated[str, typer.Option(help="Of that file. Default: the run's, or from the file's name.")]
+TestColumn = Annotated[str, typer.Option(help="Of a table: its name, or number from 1. Default: the run's.")]
 LengthPenalty = Annotated[float | None, typer.Option(min=0.0, help="GNMT's alpha. Default: the recipe's.")]
 
 
@@ -149,8 +154,13 @@ def translate(
 @app.command()
 def evaluate(
     run: RunOrCheckpoint,
-    source: Annotated[Path, typer.Option(help="What to translate.")],
-    reference: Annotated[Path, typer.Option(help="What it should say.")],
+    source: Annotated[Path | None, typer.Option(help="What to translate, one segment a line.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="What it should say, line by line.")] = None,
+    data: TestData = None,
+    source_language: TestLanguage = "",
+    target_language: TestLanguage = "",
+    source_column: TestColumn = "",
+    target_column: TestColumn = "",
     json_: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
     tokenized: Annotated[bool, typer.Option(help="The text is in tokens: BLEU counts those.")] = False,
     beam_size: BeamSize = None,
@@ -162,11 +172,16 @@ def evaluate(
     tag: Tags = None,
 ) -> None:
     """BLEU, chrF and TER of a test set's translation, by sacreBLEU on detokenised text."""
-    from regard.cli import commands, translating
+    from regard.cli import commands, evaluating, translating
+    from regard.opening import Place
+    from regard.text.formats.sides import Sides
 
-    commands.evaluate(
-        commands.Job(run, source, None, device, batch_size, precision, tags=tuple(tag or [])),
-        reference,
+    evaluating.evaluate(
+        commands.Job(run, None, None, device, batch_size, precision, tags=tuple(tag or [])),
+        evaluating.Known(
+            Place(source, reference, data, ("--source", "--reference", "--data")),
+            Sides(source_language, target_language, source_column, target_column),
+        ),
         as_json=json_,
         tokenized=tokenized,
         search=translating.options(search or [], "--search", beam_size=beam_size, length_penalty=length_penalty),
@@ -176,18 +191,27 @@ def evaluate(
 @app.command()
 def score(
     run: RunOrCheckpoint,
-    source: Annotated[Path, typer.Option(help="Sources.")],
-    target: Annotated[Path, typer.Option(help="Their targets.")],
+    source: Annotated[Path | None, typer.Option(help="Sources, one a line.")] = None,
+    target: Annotated[Path | None, typer.Option(help="Their targets, line by line.")] = None,
+    data: TestData = None,
+    source_language: TestLanguage = "",
+    target_language: TestLanguage = "",
+    source_column: TestColumn = "",
+    target_column: TestColumn = "",
     output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz too.")] = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
     tag: Tags = None,
 ) -> None:
-    """The log-probability (nats, end of sentence included) of each target given its source, a line each."""
-    from regard.cli import commands
+    """The log-probability (nats, end of sentence included) of each target given its source, a line each; of --data
+    behind the line of its pair and a tab."""
+    from regard.cli import commands, evaluating
+    from regard.opening import Place
+    from regard.text.formats.sides import Sides
 
-    job = commands.Job(run, source, output, device=device, batch_size=batch_size, tags=tuple(tag or []))
-    commands.score(job, target)
+    job = commands.Job(run, None, output, device=device, batch_size=batch_size, tags=tuple(tag or []))
+    sides = Sides(source_language, target_language, source_column, target_column)
+    evaluating.score(job, evaluating.Known(Place(source, target, data), sides))
 
 
 @app.command()
@@ -212,12 +236,16 @@ def compare(
     out: Annotated[Path, typer.Option(help="Where runs and report go.")] = Path("report"),
     test_source: Annotated[Path | None, typer.Option(help="Default: the corpus' test split, or the dev set.")] = None,
     test_reference: Annotated[Path | None, typer.Option(help="What it should say.")] = None,
+    test_data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Both in one file instead, read as the recipe reads its own.")
+    ] = None,
     tokenized: Annotated[bool, typer.Option(help="The text is in tokens: BLEU counts those.")] = False,
     overrides: Overrides = None,
 ) -> None:
     """Systems side by side: train each under one budget, or take finished runs, test all, and write a page."""
     from regard.cli import commands
     from regard.compare import Request
+    from regard.opening import Place
 
     request = Request(
         recipe=recipe,
@@ -226,8 +254,7 @@ def compare(
         minutes=minutes,
         runs=commands.folders(runs or []),
         overrides=overrides or [],
-        test_source=test_source,
-        test_reference=test_reference,
+        test=Place(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
         tokenized=tokenized,
     )
     commands.compare(request, out)
