@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[4]
         (".tsv", "id\ten\n1\tone\n", Columns("en", "de"), "id\ten\tde\n1\tone\tONE\n"),
         (".csv", '"one, ""two""",\r\n"a\nb",c\r\n', Columns(), '"one, ""two""","ONE, ""TWO"""\r\n"a\nb",c\r\n'),
         (".csv", "en,de\n,\none,", Columns(), "en,de\n,\none,ONE"),
+        (".csv", '\ufeff"one","x"\r\n"t\r\nwo"\r\n', Columns("1", "3"), '\ufeff"one","x",ONE\r\n"t\r\nwo"\r\n'),
+        (".tsv", "\ufeffone\t\n", Columns(), "\ufeffone\tONE\n"),
     ],
 )
 def test_tables(ending: str, text: str, columns: Columns, wanted: str) -> None:
