@@ -13,12 +13,12 @@ from typing import Any
 from rich.console import Console
 
 from regard.cli.files import output, refuse_same
-from regard.errors import ConfigError, DataError
+from regard.errors import ConfigError
 from regard.opening import Place
 from regard.text.corpus import ParallelText
 from regard.text.doctor.cleaning import Wish, clean, field, kinds
 from regard.text.doctor.findings import DROPPED, LOSSLESS, MEANING, Finding, Kind, spans
-from regard.text.doctor.inspection import Doctor, Report, unequal
+from regard.text.doctor.inspection import Doctor, Report
 from regard.text.doctor.lengths import QUANTILES, Lengths
 from regard.text.doctor.reading import one_line
 from regard.text.formats.compressed import ending_of
@@ -217,8 +217,8 @@ def tidy(patient: Patient, outputs: Outputs, wish: Wish) -> None:
     refuse_same(patient.files(), outputs.files())
     console = Console(stderr=True)
     corpus = patient.train.corpus(patient.sides)
-    if isinstance(corpus, ParallelText) and (wrong := unequal(corpus)):
-        raise DataError(wrong, where=corpus.name, fix="make line n of one belong to line n of the other first")
+    if isinstance(corpus, ParallelText) and (wrong := corpus.unequal()):
+        raise wrong
     doctor = patient.doctor(console)
     with ExitStack() as stack, console.status("cleaning ..."):
         whole = [stack.enter_context(output(path)) for path in outputs.files()[: 1 + (outputs.tsv is None)]]

@@ -157,20 +157,26 @@ class ParallelText:
                 fix="check that the two files belong together",
             )
 
+    def unequal(self) -> DataError | None:
+        """What is wrong where the files have unequal numbers of lines, and where. Raises DataError for no such file."""
+        return _unequal(self, _line_lengths(self.source), _line_lengths(self.target))
+
     def _check(self) -> None:
         source, target = _line_lengths(self.source), _line_lengths(self.target)
         for path, lengths in ((self.source, source), (self.target, target)):
             if not lengths:
                 raise DataError("the file is empty", where=path, fix="name a file with text")
-        if len(source) != len(target):
-            raise _unequal(self, source, target)
+        if wrong := _unequal(self, source, target):
+            raise wrong
 
 
 def _line_lengths(path: Path) -> "array[int]":
     return array("L", (len(line.strip()) for line in read_lines(path)))
 
 
-def _unequal(text: ParallelText, source: Sequence[int], target: Sequence[int]) -> DataError:
+def _unequal(text: ParallelText, source: Sequence[int], target: Sequence[int]) -> DataError | None:
+    if len(source) == len(target):
+        return None
     what = f"the sides have unequal numbers of lines: {len(source)} in {text.source}, {len(target)} in {text.target}"
     shorter, longer = (text.source, text.target) if len(source) < len(target) else (text.target, text.source)
     fewer, more = sorted((len(source), len(target)))

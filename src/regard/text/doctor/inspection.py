@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,8 +22,6 @@ from regard.text.doctor.reading import BATCH, Batch, batches, raw
 from regard.text.doctor.repeats import Repeats
 from regard.text.doctor.script import Scripts, script_name
 from regard.text.doctor.steps import Region, Steps
-from regard.text.drift import find_drift
-from regard.text.formats.plain import read_lines
 
 Say = Callable[[str], None]
 
@@ -182,8 +179,8 @@ class Doctor:
                 yield f"the language of the {name} side is not clear: no {name} is held against it"
         if not self._links.learned:
             yield "there are too few pairs to learn which words go together: none is called unrelated"
-        if aside.count and isinstance(self.corpus, ParallelText):
-            yield unequal(self.corpus)
+        if aside.count and isinstance(self.corpus, ParallelText) and (wrong := self.corpus.unequal()):
+            yield f"{wrong.what}; what is said of pairs behind that place may be wrong"
 
     @cached_property
     def _grid(self) -> Grid:
@@ -200,18 +197,3 @@ def _example(pair: Pair, note: str) -> Example:
 
 def _names(scripts: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(map(script_name, scripts)))
-
-
-def unequal(text: ParallelText) -> str:
-    """What is wrong with two files of unequal numbers of lines; nothing where they have as many."""
-    sides = [array("L", (len(line.strip()) for line in read_lines(path))) for path in (text.source, text.target)]
-    if len(sides[0]) == len(sides[1]):
-        return ""
-    line = find_drift(*sides)
-    fewer = min(map(len, sides))
-    told = f"the sides have unequal numbers of lines: {len(sides[0]):,} and {len(sides[1]):,}"
-    if line is None:
-        return f"{told}; where they drift apart is not clear, and what is said of pairs may be wrong"
-    if line > fewer:
-        return f"{told}; they go together up to the end of the shorter one, line {fewer:,}"
-    return f"{told}; they seem to drift apart near line {line:,}, and what is said of pairs from there on may be wrong"
