@@ -64,7 +64,15 @@ def _rehearse(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> 
     few = replace(prepared, dev=prepared.dev[:SENTENCES])
     stage = _Stage(config, few, folder / "checkpoint", say)
     short = config.train.model_copy(update={"max_steps": STEPS, "checkpoint_every": STEPS, "max_minutes": None})
-    trainer = Trainer(model, loader, short, validate=stage.validate, save=stage.save, reporters=[stage])
+    trainer = Trainer(
+        model,
+        loader,
+        short,
+        validate=stage.validate,
+        save=stage.save,
+        reporters=[stage],
+        origins=prepared.origins,
+    )
     tried = trainer.stepper.try_out(loader.largest())
     if trainer.run() == "interrupted":
         raise KeyboardInterrupt

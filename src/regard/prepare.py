@@ -26,7 +26,7 @@ from regard.opening import open_corpora
 from regard.start import STARTED, take_up
 from regard.text.corpus import Aside, Corpus, Pair, PairList
 from regard.text.tagged import untagged
-from regard.text.together import Together
+from regard.text.together import Origins, Together
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
@@ -47,12 +47,18 @@ class Prepared:
     train: PairStore | Stream  # the pairs as ids, or the corpus as it is read
     dev: tuple[tuple[str, str], ...]  # source and reference, as text
     starts: tuple[int, ...] = (0,)  # how many lines there are before each corpus of several, whose lines go on
+    names: tuple[str, ...] = Origins.names  # of each
 
     @property
     def store(self) -> PairStore:
         """The pairs as ids, of a corpus that is not streamed."""
         assert isinstance(self.train, PairStore)
         return self.train
+
+    @property
+    def origins(self) -> Origins:
+        """Which corpus a line is of."""
+        return Origins(self.names, self.starts)
 
     def loader(
         self, config: RunConfig, position: Position = Position(0, 0), *, rank: int = 0, size: int = 1
@@ -120,7 +126,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     if taken_up is not None:
         say(taken_up.fit(store))
     _write_whole(folder / DONE, {"dev": texts, "train": store.fingerprint, "starts": starts})
-    return Prepared(tokenizers, store, texts, starts)
+    return Prepared(tokenizers, store, texts, starts, _names(train))
 
 
 def _sizes(tokenizers: Tokenizers) -> str:
@@ -218,7 +224,7 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
         train = PairStore.open(folder, "train")
     if train.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
-    return Prepared(tokenizers, train, dev, starts)
+    return Prepared(tokenizers, train, dev, starts, _names(open_corpora(config.data, config.train.seed)[0]))
 
 
 def _write_whole(path: Path, table: object) -> None:
@@ -244,6 +250,11 @@ def _leave(aside: Aside, corpus: Corpus, reason: str, line: int) -> None:
 def _together(corpus: Corpus) -> Together | None:
     inner = corpus.corpus if isinstance(corpus, _Without) else corpus
     return inner if isinstance(inner, Together) else None
+
+
+def _names(corpus: Corpus) -> tuple[str, ...]:
+    together = _together(corpus)
+    return Origins.names if together is None else together.names
 
 
 def _too_long(most: int) -> str:

@@ -179,7 +179,14 @@ class _Training:
         judged = 0 if state is None else int(state.values["judged"])
         with self._reporters(at, judged) as reporters:
             trainer = Trainer(
-                model, loader, config.train, validate=validate, save=keep, reporters=reporters, processes=here
+                model,
+                loader,
+                config.train,
+                validate=validate,
+                save=keep,
+                reporters=reporters,
+                processes=here,
+                origins=self.prepared.origins,
             )
             if state is not None:
                 trainer.load(state)

@@ -205,7 +205,10 @@ def test_several_corpora_come_as_often_as_their_weights_say(tmp_path: Path) -> N
     config, said = several(tmp_path), list[str]()
     prepared = prepare(config, tmp_path / "data", said.append)
     assert seen(config, prepared) == {"big": 89, "small": 27}
-    assert prepare(config, tmp_path / "data", said.append).starts == prepared.starts == (0, 90)
+    again = prepare(config, tmp_path / "data", said.append)
+    assert again.starts == prepared.starts == (0, 90)
+    assert again.origins == prepared.origins
+    assert [again.origins.place(line) for line in (90, 91)] == [("big.tsv", 90), ("small.tsv", 1)]
     told = [sentence for sentence in said if "left aside" in sentence]
     assert told == [
         "dev: 1 pair left aside: longer than data.max_length, 20 tokens, (line 4)",

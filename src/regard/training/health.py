@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regard.data.batch import Batch
 from regard.errors import TrainingError
-from regard.training.memory import name_lines
 
 BAD_STEPS = 20  # gradients that are no numbers, one after another, before training gives up
 LOST_STEPS = 1000  # with a loss that has run away, one after another, before it does
@@ -50,11 +47,13 @@ class Health:
                 fix=FIX,
             )
 
-    def note_unsound(self, loss: float, norm: float, batches: Sequence[Batch], *, at: str) -> str | None:
-        """A step that changed nothing; what to tell of the first in a row. Raises TrainingError after BAD_STEPS."""
+    def note_unsound(self, loss: float, norm: float, lines: str, *, at: str) -> str | None:
+        """A step that changed nothing; what to tell of the first in a row. Raises TrainingError after BAD_STEPS.
+
+        lines: where its pairs stand, in words.
+        """
         self.bad_steps += 1
         seen = f"the loss is {loss:.4g} and the norm of its gradient {norm:.4g}"
-        lines = "; ".join(name_lines(batch) for batch in batches)
         if self.bad_steps >= BAD_STEPS:
             raise TrainingError(
                 f"loss or gradient were no numbers in {BAD_STEPS} steps on end: in the last of them {seen} ({lines})",

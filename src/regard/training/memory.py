@@ -14,6 +14,7 @@ import torch
 
 from regard.data.batch import Batch
 from regard.errors import TrainingError
+from regard.text.together import Origins
 from regard.training.chance import random_state, set_random_state
 
 SIGNS = (  # of an allocation that failed, in what a RuntimeError says: the CPU, CUDA and MPS, cuBLAS and cuDNN, C++
@@ -21,7 +22,7 @@ SIGNS = (  # of an allocation that failed, in what a RuntimeError says: the CPU,
 )
 Waits = Literal["none", "last", "all"]
 WELL_SMALLER = 0.9
-NAMED = 10  # lines of a batch that a message names, at most
+NAMED = 10  # lines of a batch that a message names, of a corpus, at most
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -45,13 +46,20 @@ def enough_memory(purpose: str) -> Iterator[None]:
         ) from None
 
 
-def name_lines(batch: Batch) -> str:
-    """`lines 3, 17 of the training corpus`; for a corpus that was prepared without them, how many pairs."""
+def name_lines(batch: Batch, origins: Origins = Origins()) -> str:
+    """`lines 3, 17 of a.en | a.de, line 4 of b.tmx`; for a corpus that was prepared without them, how many pairs."""
     if not batch.lines:
         return f"{len(batch.source):,} pairs of the training corpus"
-    shown = ", ".join(f"{line}" for line in sorted(batch.lines)[:NAMED])
-    more = f" and {len(batch.lines) - NAMED} more" if len(batch.lines) > NAMED else ""
-    return f"line{'s' if len(batch.lines) > 1 else ''} {shown}{more} of the training corpus"
+    found: dict[str, list[int]] = {}
+    for line in sorted(batch.lines):
+        name, own = origins.place(line)
+        found.setdefault(name, []).append(own)
+    return ", ".join(_lines_of(name, lines) for name, lines in found.items())
+
+
+def _lines_of(name: str, lines: Sequence[int]) -> str:
+    more = f" and {len(lines) - NAMED} more" if len(lines) > NAMED else ""
+    return f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines[:NAMED]))}{more} of {name}"
 
 
 def shape_of(batch: Batch) -> str:
@@ -64,11 +72,18 @@ class Fitting:
     """The gradient of a step's batches, of which those that do not fit are divided in halves, and these again.
 
     What is not well smaller than one that did not fit, by its places with padding, is divided without a try.
-    tell: is told of each batch that did not fit.
+    tell: is told of each batch that did not fit. origins: what the batches' lines are of.
     """
 
-    def __init__(self, device: torch.device, clear: Callable[[], None], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        clear: Callable[[], None],
+        tell: Callable[[str], None],
+        origins: Origins = Origins(),
+    ) -> None:
         self._device = device
+        self._origins = origins
         self._clear = clear
         self._tell = tell
         self._most = math.inf  # places
@@ -94,7 +109,7 @@ class Fitting:
             if waits == "all" or (waits == "last" and failed == len(parts) - 1):
                 raise TrainingError(
                     f"out of memory: {shape_of(parts[failed])} do not fit, and other processes wait for them",
-                    where=name_lines(parts[failed]),
+                    where=name_lines(parts[failed], self._origins),
                     fix="begin a new run with a lower train.tokens_per_batch, or give it to more processes",
                 )
             self._refuse(parts[failed])
@@ -120,12 +135,12 @@ class Fitting:
             raise TrainingError(
                 f"one pair alone, of {batch.source.shape[1]} and {batch.target_out.shape[1]} tokens, "
                 "does not fit in memory",
-                where=name_lines(batch),
+                where=name_lines(batch, self._origins),
                 fix="begin a new run with a lower data.max_length, or with a smaller model",
             )
         self._most = WELL_SMALLER * _places(batch)
         self._tell(
-            f"out of memory: {shape_of(batch)} are taken in two parts ({name_lines(batch)}); "
+            f"out of memory: {shape_of(batch)} are taken in two parts ({name_lines(batch, self._origins)}); "
             "a lower train.tokens_per_batch would spare the try"
         )
 

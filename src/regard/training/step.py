@@ -15,6 +15,7 @@ from torch import Tensor
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch
+from regard.text.together import Origins
 from regard.training.chance import random_state, set_random_state
 from regard.training.loss import Objective
 from regard.training.memory import Fitting, Tried, Waits, most_memory
@@ -45,6 +46,7 @@ class Stepper:
     model: its weights may be in parts (see regard.training.parallel).
     judged: where to put weights that are to be judged and kept; `model` itself unless that is in parts.
     tell: is told of batches that had to be divided.
+    origins: what the batches' lines are of.
     """
 
     def __init__(
@@ -53,16 +55,18 @@ class Stepper:
         config: TrainConfig,
         processes: Processes = ALONE,
         tell: Callable[[str], None] = lambda _: None,
+        origins: Origins = Origins(),
     ) -> None:
         self.model = model
         self.config = config
         self.processes = processes
+        self.origins = origins
         self.device = next(model.parameters()).device
         in_parts = processes.size > 1 and config.parallel == "fsdp"
         self.judged = copy.deepcopy(model) if in_parts else model
         self.objective = spread(Objective(model, config.label_smoothing), config.parallel, processes)
         self.optimizers = Optimizers(model, config)
-        self.fitting = Fitting(self.device, model.zero_grad, tell)
+        self.fitting = Fitting(self.device, model.zero_grad, tell, origins)
         self._waits: Waits = "none" if processes.size == 1 else "all" if in_parts else "last"
 
     def step(self, batches: Sequence[Batch], rate: float) -> Stepped:

@@ -21,12 +21,13 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Batches
 from regard.errors import TrainingError
+from regard.text.together import Origins
 from regard.training.average import Weights, average_of, set_weights, under, weights_of
 from regard.training.chance import random_state, set_random_state
 from regard.training.draws import draw_apart, restore, states
 from regard.training.health import Health
 from regard.training.log import Progress, Reporter
-from regard.training.memory import enough_memory
+from regard.training.memory import enough_memory, name_lines
 from regard.training.processes import ALONE, Processes
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
@@ -70,6 +71,7 @@ class Trainer:
     validate: judges the model (in eval mode) by any scores, config.metric among them; the first process's count.
     save: keeps a checkpoint; called in the first process, with the averaged weights in the model.
     processes: with a trainer in each, of a model, a loader's share and a config alike.
+    origins: what the batches' lines are of.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Trainer:
         save: Callable[[Saved], None],
         reporters: Iterable[Reporter] = (),
         processes: Processes = ALONE,
+        origins: Origins = Origins(),
     ) -> None:
         self.model = model
         self.loader = loader
@@ -91,7 +94,7 @@ class Trainer:
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
         self.processes = processes
-        self.stepper = Stepper(model, config, processes, self._tell)
+        self.stepper = Stepper(model, config, processes, self._tell, origins)
         self.average = average_of(model, config)
         self.past = _Past()
         self.health = Health()
@@ -169,8 +172,10 @@ class Trainer:
         if done.sound:
             warm = self.past.step >= self.config.warmup_steps
             self.health.note_sound(done.loss, self.model.decoder.vocabulary, warm=warm, at=at)
-        elif told := self.health.note_unsound(done.loss, done.norm, taken, at=at):
-            self._tell(told)
+        else:
+            lines = "; ".join(name_lines(batch, self.stepper.origins) for batch in taken)
+            if told := self.health.note_unsound(done.loss, done.norm, lines, at=at):
+                self._tell(told)
 
     def _tell(self, text: str) -> None:
         for reporter in self.reporters:

@@ -24,3 +24,14 @@ def test_lines_go_on_and_lead_back(tmp_path: Path) -> None:
         }
         assert corpus.aside.count == 3
     assert corpus.name == "a.tsv + b.tsv + c.tsv"
+
+
+def test_corpora_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.tsv").write_text("1\tx\n\ty\n")
+    corpus = Together([BilingualFile(tmp_path / name / "x.tsv", Sides()) for name in "ab"])
+    places = [corpus.place(pair.line) for pair in corpus]
+    assert places == [("x.tsv (corpus 1)", 1), ("x.tsv (corpus 2)", 1)]
+    assert corpus.aside.count == 2
+    assert set(corpus.aside.reasons()) == {f"x.tsv (corpus {number}): the source is blank" for number in (1, 2)}

@@ -12,6 +12,7 @@ from torch import Tensor
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch, make_batch
 from regard.errors import TrainingError
+from regard.text.together import Origins
 from regard.training.memory import is_out_of_memory, name_lines
 from regard.training.step import Stepper
 
@@ -94,6 +95,17 @@ def test_a_pair_that_does_not_fit_alone_is_named() -> None:
 
 def test_lines_are_named_shortly() -> None:
     assert name_lines(batch(*range(12))) == "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more of the training corpus"
+
+
+def test_lines_of_several_corpora_are_those_of_their_files() -> None:
+    origins = Origins(("a.en | a.de", "b.tmx"), (0, 4))  # pair n stands on line n + 1
+    assert name_lines(batch(3, 0, 4, 6), origins) == "lines 1, 4 of a.en | a.de, lines 1, 3 of b.tmx"
+    assert name_lines(batch(5), origins) == "line 2 of b.tmx"
+    assert name_lines(batch(*range(4, 16)), origins).endswith("9, 10 and 2 more of b.tmx")
+    trained, told = model(dropout=0.0), list[str]()
+    Small(trained, 12)
+    Stepper(trained, settings(clip_norm=0.0), tell=told.append, origins=origins).step([batch(3, 4, 5)], 1.0)
+    assert "(line 4 of a.en | a.de, lines 1, 2 of b.tmx)" in told[0]
 
 
 @pytest.mark.parametrize(
