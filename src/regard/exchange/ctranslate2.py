@@ -25,7 +25,8 @@ from regard.exchange.pieces import plain_text_model, written_forms
 from regard.models import modern, transformer2017
 from regard.nn.position import sinusoid
 from regard.symbols import BOS, EOS, PAD, SPECIAL, UNK
-from regard.text.tokenizer import Tokenizers
+from regard.text.tagged import TaggedTokenizer
+from regard.text.tokenizer import Tokenizer, Tokenizers
 
 POSITIONS = 2048
 NEVER = -1e4  # added to a logit, leaves no probability, in half precision too
@@ -202,7 +203,7 @@ _WITH_REGARD = """\
 import ctranslate2, json, pathlib
 from regard.text.tokenizer import Tokenizers
 translator = ctranslate2.Translator({folder!r})
-tokenizers = Tokenizers.load(pathlib.Path({folder!r}))
+tokenizers = Tokenizers.load(pathlib.Path({folder!r})){tags}
 ids = {{piece: id for id, piece in enumerate(tokenizers.target.pieces(range(tokenizers.target.size)))}}
 tokens = tokenizers.source.pieces(tokenizers.source.encode("a line"))
 for found in translator.translate_batch([tokens], {options}):
@@ -229,6 +230,14 @@ def _write_tokenizers(folder: Path, tokenizers: Tokenizers, place: Path, options
     for side, model in models.items():
         if model is None:
             tokenizers.save(folder)
-            return _WITH_REGARD.format(folder=str(place), options=options)
+            return _WITH_REGARD.format(folder=str(place), options=options, tags=_first_tag(tokenizers.source))
         (folder / f"{side}.spm").write_bytes(model)
     return _WITH_SENTENCEPIECE.format(folder=str(place), options=options, **names)
+
+
+def _first_tag(source: Tokenizer) -> str:
+    """How the lines of Python put a tag before the source, where the run has any."""
+    if not isinstance(source, TaggedTokenizer):
+        return ""
+    others = f"  # tags: {', '.join(source.tags)}" if len(source.tags) > 1 else ""
+    return f".before([{source.tags[0]!r}]){others}"

@@ -61,13 +61,13 @@ def export_marian(checkpoint: Checkpoint, place: Path) -> str:
 def _write_tokenizers(folder: Path, tokenizers: Tokenizers) -> None:
     names = {"source": "vocab.json", "target": "target_vocab.json"}
     for side, tokenizer in (("source", tokenizers.source), ("target", tokenizers.target)):
-        model = plain_text_model(tokenizer)
         if isinstance(tokenizer, TaggedTokenizer):
             raise CheckpointError(
                 "this run's sources begin with tags, of which Marian's tokenizer knows nothing",
                 where="--to marian",
                 fix="translate with regard, or train without data.tags",
             )
+        model = plain_text_model(tokenizer)
         if model is None:
             raise CheckpointError(
                 f"Marian's tokenizer is SentencePiece, and this run's is of the kind {tokenizer.kind}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import batch_of, pad
 from regard.models import ARCHITECTURES, build_model
 from regard.symbols import EOS, PAD
+from regard.text.tagged import tagged as tagged_text
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 from regard.translator import Translation, Translator
 
@@ -62,7 +64,14 @@ def taught(case: str) -> Checkpoint:
     return checkpoint(config, both, _taught(config, both))
 
 
-def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60) -> Seq2Seq:
+def tagged() -> Checkpoint:
+    """Taught a little: after one tag the words the other way round in capitals, and after another always the same."""
+    config = ARCHITECTURES["transformer2017"].config(**SIZES)
+    both = tokenizers().with_tags(["de", "fr"])
+    return checkpoint(config, both, _taught(config, both, steps=120, tags=("de", "fr")))
+
+
+def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequence[str] = ()) -> Seq2Seq:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model = build_model(config, Vocabularies(both.source.size, both.target.size, both.joint))
@@ -71,7 +80,11 @@ def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60) -> Seq2Seq:
                 parameter.add_(0.05 * torch.randn_like(parameter))
         optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
         for step in range(steps):
-            batch = batch_of([(both.source.encode(one), both.target.encode(other)) for one, other in pairs(32, step)])
+            sides = [
+                (tagged_text(one, tags[number % 2 :][:1]), "THE DOG" if tags and number % 2 else other)
+                for number, (one, other) in enumerate(pairs(32, step))
+            ]
+            batch = batch_of([(both.source.encode(one), both.target.encode(other)) for one, other in sides])
             logits = model(batch.source, batch.target_in)
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
             optimizer.zero_grad()

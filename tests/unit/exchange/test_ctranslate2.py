@@ -12,7 +12,18 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from tests.unit.exchange.models import CASES, LINES, SIZES, checkpoint, said, sources, targets, taught, tokenizers
+from tests.unit.exchange.models import (
+    CASES,
+    LINES,
+    SIZES,
+    checkpoint,
+    said,
+    sources,
+    tagged,
+    targets,
+    taught,
+    tokenizers,
+)
 
 from regard.checkpoint import Checkpoint
 from regard.config import ModelConfig, TokenizerConfig
@@ -77,6 +88,19 @@ def test_the_lines_of_python_run(exported: tuple[Checkpoint, Path, str]) -> None
     with redirect_stdout(out):
         exec(usage.replace("a line", LINES[1]).replace("min_d", "beam_size=1, min_d"), {})
     assert out.getvalue().strip() == said(contents)[1].text
+
+
+def test_a_run_with_tags_says_what_it_says_with_its_first_tag(tmp_path: Path) -> None:
+    contents = tagged()
+    usage = export_ctranslate2(contents, tmp_path / "out")
+    assert ".before(['de'])  # tags: de, fr" in usage
+    ours = Translator(contents.model, contents.tokenizers, contents.config.search)
+    with_tag, with_other = (ours.with_tags([tag]).translate([LINES[4]])[0][0] for tag in ("de", "fr"))
+    assert with_tag.finished and with_tag.text != with_other.text
+    out = io.StringIO()
+    with redirect_stdout(out):
+        exec(usage.replace("a line", LINES[4]).replace("min_d", "beam_size=1, min_d"), {})
+    assert out.getvalue().strip() == with_tag.text
 
 
 def test_with_a_shortlist_a_sentence_is_said_as_ours_is(tmp_path: Path) -> None:

@@ -96,6 +96,13 @@ def test_another_kind_of_tokenizer_is_refused(tmp_path: Path) -> None:
     refused(checkpoint(transformer2017.Config(**SIZES), both), tmp_path / "out", "character", "unigram")
 
 
+@pytest.mark.parametrize("joint", [True, False])
+def test_tags_are_refused(tmp_path: Path, joint: bool) -> None:
+    both = tokenizers(joint=joint).with_tags(["de", "fr"])
+    said = ("begin with tags, of which Marian's tokenizer knows nothing", "train without data.tags")
+    refused(checkpoint(transformer2017.Config(**SIZES), both), tmp_path / "out", *said)
+
+
 def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     refused(checkpoint(transformer2017.Config(**SIZES), tokenizers()), tmp_path, "already")
