@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from xml.parsers import expat
 from xml.sax.saxutils import escape as _escape
 
 from regard.errors import DataError
 from regard.text.documents.document import decoded
+from regard.text.expat import Parser
 
-DEEPEST = 200  # elements within one another
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _TAG_END = re.compile(rb"""(?:[^<>"']|"[^"]*"|'[^']*')*>""")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
@@ -91,25 +90,21 @@ Found = Callable[[Node, list[Node]], None]
 def read_elements(text: str, name: str, wanted: Collection[str], found: Found) -> None:
     """Calls `found` for every outermost element of a wanted (local) name. Raises DataError where it is no such XML."""
     reader = _Reader(text, name, wanted, found)
-    try:
-        reader.parser.Parse(reader.data, True)
-    except expat.ExpatError as error:
-        raise DataError(
-            f"this is no XML: {expat.ErrorString(error.code)}", where=f"{name}:{error.lineno}", fix="mend the file"
-        ) from None
+    reader.parser.feed(reader.data, last=True)
 
 
 class _Reader:
     """What expat calls."""
 
     def __init__(self, text: str, name: str, wanted: Collection[str], found: Found) -> None:
-        self.name, self.wanted, self.found = name, wanted, found
+        self.wanted, self.found = wanted, found
         self.source, self.data = text, text.encode()
         self.around: list[Node] = []
         self.open: list[Node] = []  # of the wanted element, and those in it
         self.last: Node | None = None  # a node whose end is where the next one begins
         self._bytes = self._characters = 0
-        parser = expat.ParserCreate("UTF-8")
+        self.parser = Parser(name, "UTF-8")
+        parser = self.parser.expat
         parser.buffer_text = False
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -118,8 +113,6 @@ class _Reader:
         parser.CommentHandler = self._other
         parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = self._section
         parser.ProcessingInstructionHandler = lambda target, data: self._other(data)
-        parser.EntityDeclHandler = self._refused
-        self.parser = parser
 
     def _place(self, index: int) -> int:
         """From a byte, not before the last one asked for, to a character."""
@@ -127,29 +120,17 @@ class _Reader:
         self._bytes = index
         return self._characters
 
-    def _refused(self, *_: object) -> None:
-        raise DataError(
-            "it declares an entity",
-            where=f"{self.name}:{self.parser.CurrentLineNumber}",
-            fix="put what the entity stands for in its place",
-        )
-
     def _here(self) -> int:
-        place = self._place(self.parser.CurrentByteIndex)
+        place = self._place(self.parser.expat.CurrentByteIndex)
         if self.last is not None:
             self.last.end, self.last = place, None
         return place
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         start = self._here()
-        node = Node(local(name), start, self.parser.CurrentLineNumber, attributes)
-        if len(self.around) + len(self.open) >= DEEPEST:
-            raise DataError(
-                f"elements are within one another more than {DEEPEST} deep",
-                where=f"{self.name}:{node.line}",
-                fix="check that it is what its name says",
-            )
-        end = _TAG_END.match(self.data, self.parser.CurrentByteIndex + 1)
+        node = Node(local(name), start, self.parser.line, attributes)
+        self.parser.check_depth(len(self.around) + len(self.open) + 1)
+        end = _TAG_END.match(self.data, self.parser.expat.CurrentByteIndex + 1)
         node.inner_start = node.inner_end = node.end = start if end is None else self._place(end.end())
         if self.open:
             self.open[-1].within.append(node)
@@ -160,7 +141,7 @@ class _Reader:
             self.around.append(node)
 
     def _end(self, _name: str) -> None:
-        index = self.parser.CurrentByteIndex
+        index = self.parser.expat.CurrentByteIndex
         if not self.open:
             self.around.pop()
             return
@@ -173,10 +154,10 @@ class _Reader:
             self.found(node, self.around)
 
     def _text(self, text: str) -> None:
-        self._add(Node("", self._here(), self.parser.CurrentLineNumber, text=text))
+        self._add(Node("", self._here(), self.parser.line, text=text))
 
     def _other(self, _data: str) -> None:
-        self._add(Node("", self._here(), self.parser.CurrentLineNumber))
+        self._add(Node("", self._here(), self.parser.line))
 
     def _section(self) -> None:
         self._here()

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import ClassVar, NoReturn
-from xml.parsers import expat
 
-from regard.errors import DataError
 from regard.text.corpus import Left, Pair
+from regard.text.expat import Parser
 from regard.text.formats.compressed import reading
 from regard.text.formats.plain import LONGEST
 from regard.text.formats.sides import Sides
@@ -22,7 +21,6 @@ from regard.text.formats.sides import Sides
 XML_LANG = "http://www.w3.org/XML/1998/namespace lang"
 
 CHUNK = 1 << 16  # bytes
-DEEPEST = 256  # elements in one another
 LONGEST_MARKUP = 1 << 20  # bytes of a tag, comment or document type: expat begins such a one again at each chunk
 MOST_NAMES = 1 << 20  # characters of all names of elements and attributes, which expat keeps
 _CODE = frozenset(("bpt", "ept", "ph", "it", "ut"))  # inline elements whose content is code of another format
@@ -40,7 +38,7 @@ class Document(ABC):
         self.path = path
         self.sides = sides
         self.found: list[Pair | Left] = []
-        self._parser = expat.ParserCreate(namespace_separator=" ")
+        self._parser = Parser(str(path), namespaces=True)
         self._namespace = ""
         self._depth = 0
         self._passed_over = 0  # open elements that are
@@ -76,52 +74,37 @@ class Document(ABC):
     @property
     def line(self) -> int:
         """That on which the tag stands of which `opened` or `closed` is told."""
-        return self._parser.CurrentLineNumber
+        return self._parser.line
 
     def fail(self, what: str, fix: str) -> NoReturn:
         """Raises DataError, at the line where the parser is."""
-        raise DataError(what, where=f"{self.path}:{self.line}", fix=fix)
+        self._parser.fail(what, fix)
 
     def read(self) -> Iterator[Pair | Left]:
         """All pairs of the file. Raises DataError where it is not well-formed or goes beyond a bound."""
-        parser = self._parser
+        parser = self._parser.expat
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._data
         parser.StartDoctypeDeclHandler = self._type_begins
         parser.EndDoctypeDeclHandler = self._type_ends
-        parser.EntityDeclHandler = parser.AttlistDeclHandler = self._refuse_declaration
         parser.SkippedEntityHandler = self._refuse_entity
         fed = 0
         with reading(self.path) as file:
             while chunk := file.read(CHUNK):
                 fed += len(chunk)
-                self._feed(chunk)
+                self._parser.feed(chunk)
                 self._check(fed)
                 found, self.found = self.found, []
                 yield from found
-        self._feed(b"", last=True)
+        self._parser.feed(b"", last=True)
         self.finished()
         yield from self.found
 
-    def _feed(self, chunk: bytes, *, last: bool = False) -> None:
-        try:
-            self._parser.Parse(chunk, last)
-        except expat.ExpatError as error:
-            raise DataError(
-                f"this is no well-formed XML: {expat.ErrorString(error.code)}",
-                where=f"{self.path}:{error.lineno}",
-                fix="mend that place; it may be one where a character is not in the file's encoding",
-            ) from None
-        except (LookupError, ValueError, Warning) as error:  # of the codec that the XML declaration names
-            raise DataError(
-                f"its encoding cannot be read ({error})", where=f"{self.path}:1", fix="convert it to UTF-8"
-            ) from None
-
     def _check(self, fed: int) -> None:
         """The bounds that no single event shows."""
-        parser, began = self._parser, self._type_began
+        parser, began = self._parser.expat, self._type_began
         if fed - parser.CurrentByteIndex > LONGEST_MARKUP:
             self.fail(f"a tag or comment is longer than {LONGEST_MARKUP:,} bytes", "check that it ends")
         if began is not None and parser.CurrentByteIndex - began > LONGEST_MARKUP:
@@ -131,8 +114,7 @@ class Document(ABC):
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        if self._depth > DEEPEST:
-            self.fail(f"more than {DEEPEST} elements stand in one another", "check that each one ends")
+        self._parser.check_depth(self._depth)
         if self._passed_over:
             self._passed_over += 1
             return
@@ -172,16 +154,10 @@ class Document(ABC):
         self._text.write(data)
 
     def _type_begins(self, *_: object) -> None:
-        self._type_began = self._parser.CurrentByteIndex
+        self._type_began = self._parser.expat.CurrentByteIndex
 
     def _type_ends(self) -> None:
         self._type_began = None
-
-    def _refuse_declaration(self, *_: object) -> NoReturn:
-        self.fail(
-            "the file declares an entity or attributes of its own, and these are never expanded",
-            "take the declarations out, and write characters in their place",
-        )
 
     def _refuse_entity(self, name: str, *_: object) -> NoReturn:
         self.fail(f"the entity &{name[:50]}; is not known", "write the character itself in its place")

@@ -91,11 +91,12 @@ def test_tmx() -> None:
     ("data", "what"),
     [
         (b'<!DOCTYPE x [<!ENTITY a "b">]><xliff version="1.2"/>', "declares an entity"),
-        (b"<xliff version='1.2'>\n<file>\n</xliff>", "no XML: mismatched tag"),
+        (b"<xliff version='1.2'>\n<file>\n</xliff>", "xlf:3: this is no well-formed XML: mismatched tag"),
         (b"<a/>", "no element <xliff>"),
-        (b"", "no XML"),
+        (b"", "no well-formed XML"),
         (b"\xff\xfe<", "not UTF-16"),
-        (b"<a>" * 1000, "more than 200 deep"),
+        (b"<a>" * 1000, "more than 256 elements"),
+        (b'<!DOCTYPE x [<!ATTLIST x\nversion CDATA "1.2">]><x/>', "a.xlf:2: the file declares an entity or attributes"),
         (b"<xliff version='3.0'><file><unit/></file></xliff>", "no XLIFF 1 or 2"),
     ],
 )
