@@ -233,7 +233,14 @@ def test_an_ensemble_of_two_architectures(run: Path, files: Files, tmp_path: Pat
     config = recipe(files, max_steps=2, checkpoint_every=1)
     regard.train(override_config(config, ["model.architecture=cho2014"], ARCHITECTURES), other)
     both = regard.Translator.load_ensemble([run, other], "cpu")
-    assert len(both.translate(files.test[:5])) == 5
+    found = [best.text for best, *_ in both.translate(files.test[:30])]
+    assert len(found) == 30
+    write_lines(tmp_path / "test.src", files.test[:30])
+    write_lines(tmp_path / "test.tgt", found)
+    sides = ("--source", tmp_path / "test.src", "--reference", tmp_path / "test.tgt", "--json")
+    together = json.loads(call("evaluate", run, *sides, "--ensemble", other).out)
+    alone = json.loads(call("evaluate", other, *sides).out)
+    assert together["exact"] == 1 > alone["exact"]
 
 
 def test_an_ensemble_needs_one_vocabulary(run: Path, tmp_path: Path) -> None:

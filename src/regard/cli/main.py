@@ -40,6 +40,7 @@ TestData = Annotated[
 ]
 TestLanguage = Annotated[str, typer.Option(help="Of that file. Default: the run's, or from the file's name.")]
 TestColumn = Annotated[str, typer.Option(help="Of a table: its name, or number from 1. Default: the run's.")]
+Ensemble = Annotated[list[Path] | None, typer.Option(metavar="RUN", help="Decode together with this one.")]
 LengthPenalty = Annotated[float | None, typer.Option(min=0.0, help="GNMT's alpha. Default: the recipe's.")]
 
 
@@ -116,7 +117,7 @@ def translate(
     fallback: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Search degenerate lines again with this.")
     ] = None,
-    ensemble: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="Decode together with this one.")] = None,
+    ensemble: Ensemble = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
     precision: Precision = "float32",
@@ -169,6 +170,7 @@ def evaluate(
     batch_size: BatchSize = 64,
     device: Device = "auto",
     precision: Precision = "float32",
+    ensemble: Ensemble = None,
     tag: Tags = None,
 ) -> None:
     """BLEU, chrF and TER of a test set's translation, by sacreBLEU on detokenised text."""
@@ -177,7 +179,7 @@ def evaluate(
     from regard.text.formats.sides import Sides
 
     evaluating.evaluate(
-        commands.Job(run, None, None, device, batch_size, precision, tags=tuple(tag or [])),
+        commands.Job(run, None, None, device, batch_size, precision, tuple(ensemble or []), tags=tuple(tag or [])),
         evaluating.Known(
             Place(source, reference, data, ("--source", "--reference", "--data")),
             Sides(source_language, target_language, source_column, target_column),
