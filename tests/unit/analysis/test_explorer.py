@@ -38,4 +38,4 @@ def test_a_table_says_which_word_a_token_is_of() -> None:
     assert told["source"] == {"tokens": ("▁<b>", "x", "</s>"), "words": ("<b>x", "</s>"), "word_of_token": (0, 0, 1)}
     assert told["mean"][0] == [0.25, 0.5, 0.25]
     assert told["alignment"] == [[0, 0]]
-    assert looks().folded(looks().mean).tolist() == [[0.75, 0.25], np.float32([0.2, 0.8]).tolist()]
+    assert looks().folded(looks().mean).tolist() == np.array([[0.75, 0.25], [0.2, 0.8]], dtype=np.float32).tolist()
