@@ -48,7 +48,7 @@ class Translation:
     """One hypothesis as text.
 
     score: what it is ranked by: log_probability (in nats, EOS included) over the length penalty.
-    tokens, source_tokens: the written forms of the tokens; the source's end with its EOS.
+    tokens, source_tokens: the written forms of the tokens; the source's end with its EOS. ids: those of `tokens`.
     attention: (T, S) what each of T tokens (and the EOS behind them, where finished) looked at over S
         source tokens; None where it was not asked for or the model does not attend.
     alignment: pairs (source word, target word), counted from 0; empty without attention.
@@ -68,6 +68,7 @@ class Translation:
     finished: bool = True
     marks: tuple[str, ...] = ()
     proved: bool | None = None
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -298,6 +299,7 @@ class Translator:
             finished=hypothesis.finished,
             marks=marks(line, text, tokens, finished=hypothesis.finished),
             proved=hypothesis.proved,
+            ids=tuple(hypothesis.tokens),
         )
 
     def _align(

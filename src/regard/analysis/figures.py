@@ -55,7 +55,10 @@ _LOOKS = {
     "modern": ("#16003e", "#c8ff1c", "h"),
 }
 # Seen to have letters that DejaVu Sans lacks; those that are installed help it out.
-_HELPERS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Arial Unicode MS")
+_HELPERS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Noto Sans Thai",
+    "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Ethiopic", "Arial Unicode MS",
+)  # fmt: skip
 _WIDTH, _HEIGHT = 7.6, 4.9  # inches
 _CELL = 0.22  # inches, of a map
 _LONGEST_SIDE = 14.0  # inches, of a map
@@ -191,7 +194,9 @@ def alignments(lineage: Lineage, sample: int, theme: Theme) -> Figure | None:
     return maps(panels, theme) if panels else None
 
 
-def maps(panels: Sequence[tuple[str, Attended]], theme: Theme, *, most_columns: int = 4) -> Figure:
+def maps(
+    panels: Sequence[tuple[str, Attended]], theme: Theme, *, most_columns: int = 4, of: str = "attention weight"
+) -> Figure:
     """One map for each (title, weights): a row is a target token, a column a source token, dark is 1.
 
     Rows sum to 1 (Bahdanau et al. 2014, figure 3).
@@ -215,7 +220,7 @@ def maps(panels: Sequence[tuple[str, Attended]], theme: Theme, *, most_columns: 
             axes.set_title(name, fontsize=11)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
-        figure.colorbar(image, ax=grid, label="attention weight", shrink=min(1.0, 3.0 / (rows * height)), aspect=15)
+        figure.colorbar(image, ax=grid, label=of, shrink=min(1.0, 3.0 / (rows * height)), aspect=15)
         return figure
 
 
@@ -252,7 +257,7 @@ def settings(theme: Theme) -> Iterator[None]:
     to warn of it.
     """
     chosen: dict[Any, Any] = {
-        "font.family": ["DejaVu Sans", *_helpers(), "sans-serif"],
+        "font.family": [*_families(), "sans-serif"],
         "font.size": 11.0,
         "text.parse_math": False,  # a token may be "$"
         "text.usetex": False,
@@ -280,9 +285,19 @@ def settings(theme: Theme) -> Iterator[None]:
 
 
 @functools.cache
-def _helpers() -> tuple[str, ...]:
+def _families() -> tuple[str, ...]:
     installed = set(font_manager.get_font_names())
-    return tuple(name for name in _HELPERS if name in installed)
+    return ("DejaVu Sans", *(name for name in _HELPERS if name in installed))
+
+
+def unwritable(text: str) -> set[str]:
+    """The letters of a text that no font here has: a PNG shows an empty box for each."""
+    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in _families()]
+    return {
+        letter
+        for letter in set(text)
+        if not letter.isspace() and not any(font.get_char_index(ord(letter)) for font in fonts)
+    }
 
 
 def new_axes(across: str, up: str) -> tuple[Figure, Any]:

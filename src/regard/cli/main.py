@@ -1,4 +1,4 @@
-"""`regard`: train, translate, evaluate, score, demo, compare, shortlist, inspect, clean, export, import.
+"""`regard`: train, translate, evaluate, score, attend, demo, compare, shortlist, inspect, clean, export, import.
 
 PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
 """
@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from regard.cli import doctoring, exchange
-from regard.errors import RegardError, ToldElsewhere
+from regard.errors import ConfigError, RegardError, ToldElsewhere
 from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
 from regard.version import __version__
@@ -214,6 +214,42 @@ def score(
     job = commands.Job(run, None, output, device=device, batch_size=batch_size, tags=tuple(tag or []))
     sides = Sides(source_language, target_language, source_column, target_column)
     evaluating.score(job, evaluating.Known(Place(source, target, data), sides))
+
+
+@app.command()
+def attend(
+    run: RunOrCheckpoint,
+    sentence: Annotated[str | None, typer.Argument(help="In quotes. Default: each line of standard input.")] = None,
+    target: Annotated[str | None, typer.Option(help="What it is to say, in the place of its own translation.")] = None,
+    kind: Annotated[str, typer.Option(help="source, encoder or decoder: what is looked at.")] = "source",
+    layer: Annotated[int | None, typer.Option(min=1, help="One layer. Default: the mean of all.")] = None,
+    head: Annotated[int | None, typer.Option(min=1, help="One head. Default: the mean of all.")] = None,
+    tokens: Annotated[bool, typer.Option(help="Tokens as they are, not folded to words.")] = False,
+    every: Annotated[bool, typer.Option(help="In pictures a map for each layer and head.")] = False,
+    output: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Also write .png, .svg, .html, .json or .pharaoh.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON: every layer and head.")] = False,
+    pharaoh: Annotated[bool, typer.Option(help="Print links between words, source-target.")] = False,
+    ensemble: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="Decode together with this one.")] = None,
+    beam_size: BeamSize = None,
+    device: Device = "auto",
+    tag: Tags = None,
+) -> None:
+    """What each word of a translation looks at: on the terminal, as a picture, as a page, as numbers."""
+    from regard.cli import attending, commands, translating
+
+    if json_ and pharaoh:
+        raise ConfigError("only one of them can be printed", where="--json, --pharaoh", fix="leave one out")
+    attending.attend(
+        commands.Job(run, None, None, device, 64, others=tuple(ensemble or []), tags=tuple(tag or [])),
+        sentence,
+        target,
+        attending.View(kind, layer, head, tokens, every),
+        outputs=output or [],
+        told="json" if json_ else "pharaoh" if pharaoh else "text",
+        search=translating.options([], "--search", beam_size=beam_size),
+    )
 
 
 @app.command()

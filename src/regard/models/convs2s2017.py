@@ -31,6 +31,7 @@ from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource
 from regard.nn.attention import masked_softmax
 from regard.nn.convolution import CausalConvolution, CentredConvolution, WeightNormLinear
 from regard.nn.dropout import Dropout
+from regard.nn.listening import listener
 from regard.nn.narrow import narrowed
 from regard.symbols import PAD
 
@@ -180,6 +181,8 @@ class Attention(nn.Module):
         """States h (B, T, width) and target embeddings g (B, T, f) to h + c (B, T, width) and weights (B, T, S)."""
         scores = (self.query(h) + g) @ source.keys.mT
         weights = masked_softmax(scores, source.mask.unsqueeze(1))
+        if (heard := listener()) is not None:
+            heard.source.append(weights.unsqueeze(1))
         attended: Tensor = h + self.spread(weights @ source.values)
         return attended, weights
 

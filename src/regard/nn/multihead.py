@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from regard.nn import native
 from regard.nn.attention import masked_softmax
+from regard.nn.listening import listener
 from regard.nn.native_training import attention, attention_gradient
 from regard.nn.packed import Between
 
@@ -51,7 +52,7 @@ def attend(
     Queries (N, T, H, W) over keys and values (N, S, K, W) to (N, T, H x W) (Vaswani et al. 2017, equation 1); each
     of the K heads of keys serves the H / K heads of queries that follow one another (Ainslie et al. 2023).
     mask: (N, S) or (N, T, S), True at positions that may be attended to. causal: position t sees none behind it; not
-    together with such a mask or with_weights. Where mask is a Between, N is 1.
+    together with such a mask or with_weights, which are for attention to a source. Where mask is a Between, N is 1.
     """
     grouped = queries.size(2) != keys.size(2)
     if isinstance(mask, Between):
@@ -62,22 +63,35 @@ def attend(
         means: Tensor = _Attention.apply(*packed, mask, causal)  # type: ignore[no-untyped-call]
         return means.unsqueeze(0), None
     assert not (causal and (with_weights or mask is not None))
+    if (heard := listener()) is not None:
+        weights = attention_weights(queries, keys, mask, causal=causal)
+        (heard.source if with_weights else heard.itself).append(weights)
     if not causal and not with_weights and native.attends(queries, keys, values, mask):
         return native.attend(queries, keys, values, mask), None
-    allowed = None if mask is None else mask[:, None, None] if mask.dim() == 2 else mask[:, None]
-    queries, keys, values = (x.transpose(1, 2) for x in (queries, keys, values))
-    weights = None
     if with_weights:
-        if grouped:
-            keys, values = (x.repeat_interleave(queries.size(1) // x.size(1), 1) for x in (keys, values))
-        scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.size(-1))
-        weights = scores.softmax(-1) if allowed is None else masked_softmax(scores, allowed)
-        mixed = weights @ values
-    else:
-        mixed = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=allowed, is_causal=causal, enable_gqa=grouped
-        )
-    return mixed.transpose(1, 2).flatten(2), weights
+        weights = attention_weights(queries, keys, mask)
+        mixed = weights @ values.repeat_interleave(queries.size(2) // values.size(2), 2).transpose(1, 2)
+        return mixed.transpose(1, 2).flatten(2), weights
+    queries, keys, values = (x.transpose(1, 2) for x in (queries, keys, values))
+    mixed = F.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=_allowed(mask), is_causal=causal, enable_gqa=grouped
+    )
+    return mixed.transpose(1, 2).flatten(2), None
+
+
+def _allowed(mask: Tensor | None) -> Tensor | None:
+    """A mask (N, S) or (N, T, S) for all heads."""
+    return None if mask is None else mask[:, None, None] if mask.dim() == 2 else mask[:, None]
+
+
+def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None, *, causal: bool = False) -> Tensor:
+    """softmax(Q K^T / sqrt(W)), (N, H, T, S), of queries (N, T, H, W) and keys (N, S, K, W); options as in attend."""
+    keys = keys.repeat_interleave(queries.size(2) // keys.size(2), 2)
+    scores = queries.transpose(1, 2) @ keys.permute(0, 2, 3, 1) / math.sqrt(queries.size(-1))
+    if causal:
+        return masked_softmax(scores, scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril())
+    allowed = _allowed(mask)
+    return scores.softmax(-1) if allowed is None else masked_softmax(scores, allowed)
 
 
 class MultiHeadAttention(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regard.nn.multihead import MultiHeadAttention, attend, split
+from regard.nn.multihead import MultiHeadAttention, attend, attention_weights, split
 
 HEADS, WIDTH = 6, 4
 MODEL_WIDTH = HEADS * WIDTH
@@ -101,3 +101,16 @@ def test_each_head_is_equation_1(causal: bool) -> None:
         heads.append(torch.stack(mixed))
     expected = torch.cat(heads, 1) @ attention.output.weight.t() + attention.output.bias
     torch.testing.assert_close(out[0], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kv_heads", [2, 6])
+@pytest.mark.parametrize("causal", [True, False])
+def test_weights_are_those_by_which_values_are_averaged(kv_heads: int, causal: bool) -> None:
+    queries, keys = values(2, 5, HEADS, WIDTH), values(2, 5, kv_heads, WIDTH, seed=3)
+    own = values(2, 5, kv_heads, WIDTH, seed=4)
+    mask = None if causal else torch.arange(5) < torch.tensor([5, 3])[:, None]
+    mixed, _ = attend(queries, keys, own, mask=mask, causal=causal)
+    weights = attention_weights(queries, keys, mask, causal=causal)
+    for head in range(HEADS):
+        averaged = weights[:, head] @ own[:, :, head // (HEADS // kv_heads)]
+        torch.testing.assert_close(split(mixed, WIDTH)[:, :, head], averaged)

@@ -1,0 +1,58 @@
+"""Laws of listening: it changes nothing, and what is heard is what the model attends by."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from regard.contract import Seq2Seq
+from regard.nn.listening import Heard, listening
+from regard.symbols import PAD
+
+
+def test_listening_changes_nothing(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    plain = model(sources, targets)
+    with listening():
+        heard = model(sources, targets)
+    torch.testing.assert_close(heard, plain)
+
+
+def test_heads_of_all_layers_make_up_what_the_model_says_it_attends_to(
+    model: Seq2Seq, sources: Tensor, targets: Tensor
+) -> None:
+    with listening() as heard:
+        output = model.features(sources, targets, with_attention=True)
+    if not heard.source:  # of one layer and one head, or of none
+        return
+    assert output.attention is not None
+    every = torch.stack([layer.mean(1) for layer in heard.source]).mean(0)
+    torch.testing.assert_close(every, output.attention)
+
+
+def test_all_that_is_heard_is_a_distribution_over_what_may_be_seen(
+    model: Seq2Seq, sources: Tensor, targets: Tensor
+) -> None:
+    with listening() as encoder:
+        memory = model.encode(sources)
+    with listening() as decoder:
+        model.decoder(targets, memory, with_attention=model.decoder.attends)
+    real = sources.ne(PAD)
+    for layer in encoder.itself:
+        _is_distribution(layer, real[:, None, None, :].expand_as(layer))
+    for layer in decoder.source:
+        _is_distribution(layer, real[:, None, None, :].expand_as(layer))
+    for layer in decoder.itself:
+        _is_distribution(layer, torch.ones_like(layer, dtype=torch.bool).tril())
+    assert not encoder.source
+
+
+def _is_distribution(weights: Tensor, seen: Tensor) -> None:
+    torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
+    assert weights[~seen].eq(0).all()
+
+
+def test_nobody_hears_afterwards(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    with listening() as heard:
+        pass
+    model(sources, targets)
+    assert heard == Heard()
