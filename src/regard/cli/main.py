@@ -231,7 +231,7 @@ def attend(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON: every layer and head.")] = False,
     pharaoh: Annotated[bool, typer.Option(help="Print links between words, source-target.")] = False,
-    ensemble: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="Decode together with this one.")] = None,
+    ensemble: Ensemble = None,
     beam_size: BeamSize = None,
     device: Device = "auto",
     tag: Tags = None,
