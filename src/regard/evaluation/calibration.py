@@ -40,9 +40,7 @@ class Calibration:
     bins: tuple[Reliability, ...]
 
 
-def calibration(
-    probabilities: NDArray[np.floating[Any]], right: NDArray[np.bool_], *, bins: int = BINS
-) -> Calibration:
+def calibration(probabilities: NDArray[np.floating[Any]], right: NDArray[np.bool_], *, bins: int = BINS) -> Calibration:
     """Of probabilities (N,) and whether each of these predictions was right (N,), in bins of one width.
 
     Raises DataError for none, for other than one answer each, and for what is no probability.

@@ -15,7 +15,7 @@ def test_a_case_worked_by_hand() -> None:
     assert found.error == pytest.approx((1 * 0.2 + 2 * abs(0.475 - 0.5) + 3 * abs(2.95 / 3 - 1)) / 6)
     assert [(one.low, one.tokens, one.accuracy) for one in found.bins] == [(0.1, 1, 0), (0.4, 2, 0.5), (0.9, 3, 1)]
     assert found.confidence == pytest.approx(4.1 / 6)
-    assert (found.tokens, found.accuracy) == (6, pytest.approx(4 / 6))
+    assert found.tokens == 6 and found.accuracy == pytest.approx(4 / 6)
 
 
 def test_as_a_plain_transcription_of_its_definition_has_it() -> None:

@@ -11,7 +11,9 @@ COUNTS = {"the": 5000, "cat": 100, "sat": 99, "mat": 1, "rug": 4}
 
 def test_a_case_worked_by_hand() -> None:
     found = by_frequency(
-        [["the", "the", "cat", "sat", "qat"], ["rug"]], [["the", "cat", "cat", "mat", "zat"], ["the", "rug", "mat"]], COUNTS
+        [["the", "the", "cat", "sat", "qat"], ["rug"]],
+        [["the", "cat", "cat", "mat", "zat"], ["the", "rug", "mat"]],
+        COUNTS,
     )
     rows = {one.least: (one.most, one.meant, one.said, one.matched) for one in found}
     assert rows == {
@@ -24,7 +26,8 @@ def test_a_case_worked_by_hand() -> None:
         1000: (None, 2, 2, 1),  # the: the second sentence's is not said there
     }
     cat = next(one for one in found if one.least == 100)
-    assert (cat.precision, cat.recall, cat.f1) == (1, 0.5, pytest.approx(2 / 3))
+    assert (cat.precision, cat.recall) == (1, 0.5)
+    assert cat.f1 == pytest.approx(2 / 3)
     mat = next(one for one in found if one.least == 1)
     assert (mat.precision, mat.recall, mat.f1) == (0, 0, 0)
 
