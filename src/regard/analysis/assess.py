@@ -16,7 +16,7 @@ from sacrebleu.metrics.ter import TER
 from regard.analysis.aligning import alignments
 from regard.analysis.confidence import sureness
 from regard.analysis.looking import Looks, look
-from regard.analysis.report import LOWEST, Example, Findings, Report, TestSet
+from regard.analysis.report import LOWEST, Example, Findings, HeldOut, Report
 from regard.analysis.searching import sample_of, search_errors
 from regard.analysis.training_words import TrainingWords, training_words
 from regard.analysis.watching import Watch
@@ -67,7 +67,7 @@ class _Said:
         return [one.text for one in self.found]
 
 
-def assess(subjects: Sequence[Subject], test: TestSet, depth: Depth, watch: Watch) -> Report:
+def assess(subjects: Sequence[Subject], test: HeldOut, depth: Depth, watch: Watch) -> Report:
     """Put one or two runs of different names to the test. Raises DataError where the test set has no pair."""
     if not test.sources:
         raise DataError("no pair has text", where=test.name, fix="give a test set with lines")
@@ -101,7 +101,7 @@ def assess(subjects: Sequence[Subject], test: TestSet, depth: Depth, watch: Watc
     )
 
 
-def _translated(subject: Subject, test: TestSet, depth: Depth, watch: Watch) -> _Said:
+def _translated(subject: Subject, test: HeldOut, depth: Depth, watch: Watch) -> _Said:
     step = CHUNK * depth.batch_size
 
     def each() -> Iterable[Translation]:
@@ -133,7 +133,7 @@ def _seen(
 
 def _findings(
     said: _Said,
-    test: TestSet,
+    test: HeldOut,
     scores: Mapping[str, Sure],
     frequency: Sequence[FrequencyClass],
     depth: Depth,
@@ -179,7 +179,7 @@ def _facts(said: _Said) -> dict[str, str]:
     }
 
 
-def _calibrations(said: _Said, test: TestSet, watch: Watch) -> tuple[Calibration | None, Calibration | None, int]:
+def _calibrations(said: _Said, test: HeldOut, watch: Watch) -> tuple[Calibration | None, Calibration | None, int]:
     """On the references, on the run's own translations, and how many pairs are too long for it."""
     tokenizers = said.subject.translator.tokenizers
     asked = [tokenizers.source.encode(text) for text in test.sources]
@@ -206,7 +206,7 @@ def _calibration(sure: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> Cal
     return calibration(np.concatenate(sure), np.concatenate(right))
 
 
-def _alignment(said: _Said, test: TestSet, watch: Watch, notes: list[str]) -> dict[str, Agreement] | None:
+def _alignment(said: _Said, test: HeldOut, watch: Watch, notes: list[str]) -> dict[str, Agreement] | None:
     """Of each way to align, over the pairs that have gold links and are short enough."""
     if test.gold is None:
         return None
@@ -242,7 +242,7 @@ def _differing(said: Sequence[_Said]) -> list[list[int]]:
     return [better, [place for place in reversed(order[-SHOWN:]) if ahead[place] < 0]]
 
 
-def _examples(said: Sequence[_Said], test: TestSet, places: Sequence[int], watch: Watch) -> tuple[Example, ...]:
+def _examples(said: Sequence[_Said], test: HeldOut, places: Sequence[int], watch: Watch) -> tuple[Example, ...]:
     return tuple(
         Example(place, tuple(_look(one, test.sources[place], one.found[place].text) for one in said))
         for place in watch("looking at some sentences", places, len(places))

@@ -19,7 +19,7 @@ LOWEST = ("ter",)  # metrics whose least score is the best
 
 
 @dataclass(frozen=True)
-class TestSet:
+class HeldOut:
     """Pairs that have text, as what they are translated from and judged by.
 
     name: of the source's file and the reference's. lines: (N,) where each pair stands in both files, from 1.
@@ -84,7 +84,7 @@ class Report:
     """
 
     date: str
-    test: TestSet
+    test: HeldOut
     findings: tuple[Findings, ...]
     signatures: Mapping[str, str]
     notes: tuple[str, ...]

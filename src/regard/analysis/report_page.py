@@ -38,12 +38,15 @@ def document(report: Report) -> str:
 _STYLE = """
 article { margin: 1.6rem 0 2.4rem; }
 article h4 { font-size: 1rem; margin: 0 0 0.3rem; }
-article td { text-align: start; overflow-wrap: anywhere; max-width: 46rem; }
-article th[scope="row"] { white-space: nowrap; }
-article table { min-width: min(100%, 40rem); }
+article > .wide td { text-align: start; overflow-wrap: anywhere; max-width: 46rem; }
+article > .wide th[scope="row"] { width: 11rem; }
+article > .wide table { min-width: min(100%, 40rem); }
 .note { border-inline-start: 3px solid var(--quiet); padding-inline-start: 0.8rem; }
-figure.square img { max-width: 32rem; min-width: 20rem; }
+#faults thead th { white-space: nowrap; }
+#faults td.said { min-width: 6rem; }
 .pairs { display: flex; flex-wrap: wrap; gap: 0 2rem; }
+.pairs figure { flex: 1 1 20rem; max-width: 30rem; margin-bottom: 0.5rem; }
+.pairs figure img { min-width: 0; }
 """
 
 

@@ -74,15 +74,15 @@ def _scores(report: Report) -> str:
         each = [one.scores[key] for one in report.findings]
         cells = [f"{one.value:.2f}<small>{one.low:.2f} – {one.high:.2f}</small>" for one in each]
         if two:
-            cells += [f"{each[1].value - each[0].value:+.2f}", told_p(each)]
+            cells += [f"{each[1].value - each[0].value:+.2f}".replace("-", "−"), told_p(each)]
         rows.append([f"{name}<small>{'lower' if key in LOWEST else 'higher'} is better</small>", *cells])
-    heads = ["", *_names(report), *(["difference", "p"] if two else [])]
+    heads = ["", *_names(report), *(["difference<small>second − first</small>", "p"] if two else [])]
     text = _table("Scores", heads, rows)
     text += "<p>Beneath a score: its 95% interval.</p>"
     if two:
         better = [name for key, name in METRICS.items() if (p := p_of(report, key)) is not None and p < SIGNIFICANT]
-        told = f"{' and '.join(better)} tell" if better else "No metric tells"
-        text += f"<p>{told} the two apart at p &lt; {SIGNIFICANT} (paired bootstrap).</p>"
+        told = f"Told apart, at p &lt; {SIGNIFICANT}, by {' and '.join(better)}" if better else "Not told apart"
+        text += f"<p>{told} (paired bootstrap): p is how often a difference as large comes by chance.</p>"
     return text
 
 
@@ -242,9 +242,8 @@ def _calibration(report: Report) -> str:
     heads = ["", "tokens", "expected calibration error, %", "mean probability, %", "right, %"]
     text = (
         "<p>Given the reference so far, is the model as often right as the probability of its most probable token "
-        "says? And of its own translations, are tokens as often kept, where the least edits make the reference of them, as "
-        "their probability says? A good translation by other words counts as wrong in the second, so its gap is wider."
-        "</p>"
+        "says? And of its own translations, are tokens as often kept, where the least edits make the reference of "
+        "them, as their probability says? There a good translation by other words counts as wrong.</p>"
     )
     return text + _table("Calibration", heads, rows) + f'<div class="pairs">{shown}</div>'
 

@@ -46,8 +46,8 @@ def training_words(run: Path, metric: BLEU, watch: Watch = unwatched) -> Trainin
 
 
 def _data(run: Path) -> Path:
-    checkpoint = resolve(run).resolve()
-    for folder in (run, checkpoint.parent.parent):
+    folders = [run, resolve(run).resolve().parent.parent] if (run / "config.json").is_file() else [run]
+    for folder in folders:
         data = RunFolder(folder).data
         if (data / "train.json").is_file():
             return data

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from regard.analysis.assess import Depth, Subject, assess
-from regard.analysis.report import METRICS, Report, TestSet, as_table
+from regard.analysis.report import METRICS, HeldOut, Report, as_table
 from regard.analysis.report_page import document
+from regard.analysis.report_sections import SIGNIFICANT
 from regard.analysis.searching import SearchErrors
 from regard.cli.files import input_lines, output, refuse_same, same_length, told
 from regard.errors import ConfigError, DataError
@@ -98,7 +99,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [names[0], f"{names[1]} (2)"]
 
 
-def _test_set(files: Files) -> TestSet:
+def _test_set(files: Files) -> HeldOut:
     """The pairs that have text. Raises DataError for other than one reference a source, and for a side without text."""
     name = f"{files.source} | {files.reference}"
     pairs = same_length(input_lines(files.source), input_lines(files.reference), name)
@@ -121,7 +122,7 @@ def _test_set(files: Files) -> TestSet:
         words = [(len(source.split()), len(reference.split())) for source, reference in pairs]
         every = read_gold(input_lines(files.alignments), str(files.alignments), words)
         gold = tuple(every[number - 1] for number in lines)
-    return TestSet(
+    return HeldOut(
         name=name,
         lines=tuple(lines),
         sources=tuple(pairs[number - 1][0].strip() for number in lines),
@@ -152,7 +153,7 @@ def summary(report: Report) -> Iterator[str]:
     for key, name in METRICS.items():
         for one in report.findings:
             sure = one.scores[key]
-            worse = "" if sure.p is None else f"  worse, p {'< 0.001' if sure.p < 0.001 else f'{sure.p:.3f}'}"
+            worse = "" if sure.p is None else _worse(sure.p)
             yield f"{name:5} {one.name:{width}} {sure.value:6.2f}  [{sure.low:.2f}, {sure.high:.2f}]{worse}"
     for one in report.findings:
         wrong = ", ".join(f"{count:,} {name}" for name, count in counted(one.faults).items() if count)
@@ -171,6 +172,11 @@ def summary(report: Report) -> Iterator[str]:
             way, best = min(one.alignment.items(), key=lambda item: item[1].aer)
             yield f"alignment error rate of {one.name}: {100 * best.aer:.1f} % by {way}, in {best.pairs:,} pairs"
     yield from report.notes
+
+
+def _worse(p: float) -> str:
+    told = "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return f"  {'worse' if p < SIGNIFICANT else 'not told apart'}, p {told}"
 
 
 def _search(found: SearchErrors) -> str:
