@@ -184,5 +184,5 @@ def _search(found: SearchErrors) -> str:
     return (
         f"of {found.sentences:,} sentences a beam missed the most probable in {found.errors:,}, found it in "
         f"{found.right:,}" + (f", {unknown:,} not known" if unknown else "") + f"; it is empty in {found.empty:,} "
-        f"of {found.proved:,}"
+        f"of the {found.proved:,} in which it was proved"
     )
