@@ -28,7 +28,8 @@ def by_length(report: Report, theme: Theme) -> str:
         for one, look in _looks(report, theme):
             axes.plot(range(len(bins)), [each.chrf for each in one.lengths], label=one.name, **look)
         axes.set_xticks(range(len(bins)), [f"{span(each)}\n({each.sentences:,})" for each in bins])
-        return _done(figure, axes, report)
+        highest = max(each.chrf for one in report.findings for each in one.lengths)
+        return _done(figure, axes, report, 1.1 * highest or 1)
 
 
 def by_frequency(report: Report, theme: Theme) -> str:
@@ -40,8 +41,7 @@ def by_frequency(report: Report, theme: Theme) -> str:
             shown = [(place, each) for place, each in enumerate(one.frequency) if each.meant]
             axes.plot([place for place, _ in shown], [100 * each.f1 for _, each in shown], label=one.name, **look)
         axes.set_xticks(range(len(classes)), [f"{often(each)}\n({each.meant:,})" for each in classes])
-        axes.set_ylim(top=100)
-        return _done(figure, axes, report)
+        return _done(figure, axes, report, 100)
 
 
 def reliability(report: Report, theme: Theme, chosen: Callable[[Findings], Calibration | None], right: str) -> str:
@@ -71,8 +71,8 @@ def _looks(report: Report, theme: Theme) -> list[tuple[Findings, dict[str, Any]]
     return found
 
 
-def _done(figure: Figure, axes: Any, report: Report) -> str:
-    axes.set_ylim(bottom=0)
+def _done(figure: Figure, axes: Any, report: Report, top: float) -> str:
+    axes.set_ylim(0, top)
     if len(report.findings) > 1:
         figure.legend(loc="outside lower center", ncols=2, fontsize=10)
     return svg(figure)
