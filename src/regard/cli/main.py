@@ -1,4 +1,4 @@
-"""`regard`: train, translate, evaluate, analyze, score, attend, demo, compare, shortlist, inspect, clean, export, import.
+"""`regard` and its commands: their options, and what they are called.
 
 PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
 """
