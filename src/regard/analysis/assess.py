@@ -144,7 +144,8 @@ def _findings(
     each = zip(said.found, test.sources, test.references, strict=True)
     references, own, left = _calibrations(said, test, watch)
     if left:
-        notes.append(f"{left:,} pairs of more than {LONGEST:,} tokens do not count for the calibration of {name}.")
+        total = len(test.sources)
+        notes.append(f"Left out of the calibration of {name}: {left:,} of {total:,} pairs, of over {LONGEST:,} tokens.")
     search = None
     if depth.exact:
         places = sample_of(len(test.sources), depth.exact)
@@ -221,9 +222,10 @@ def _alignment(said: _Said, test: HeldOut, watch: Watch, notes: list[str]) -> di
             for way, links in ways.items():
                 found.setdefault(way, []).append(links)
     if len(used) < len(gold):
-        notes.append(
-            f"{len(gold) - len(used):,} pairs with gold alignments are too long to be aligned by {said.subject.name}."
-        )
+        left, name = len(gold) - len(used), said.subject.name
+        notes.append(f"Left out of the alignments of {name}: {left:,} of {len(gold):,} pairs, too long to be aligned.")
+    if not used:
+        return None
     return {way: agreement(links, used) for way, links in found.items()}
 
 

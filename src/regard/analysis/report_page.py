@@ -83,7 +83,7 @@ def _sentence(report: Report, example: Example, numbers: Iterator[int]) -> str:
         _row("source", test.sources[place], ""),
         _row("reference", test.references[place], ""),
         *(
-            _row(one.name, one.hypotheses[place], f"chrF {one.chrf[place]:.1f} {', '.join(one.faults[place])}".strip())
+            _row(one.name, one.hypotheses[place], "; ".join([f"chrF {one.chrf[place]:.1f}", *one.faults[place]]))
             for one in report.findings
         ),
     ]

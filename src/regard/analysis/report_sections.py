@@ -207,7 +207,7 @@ def _misses(report: Report) -> str:
         [
             f"{report.test.lines[miss.place]:,}",
             safe(one.name),
-            f"<span dir=auto>{safe(miss.beam)}</span><small>{miss.beam_score:.2f}</small>",
+            f"<span dir=auto>{safe(miss.beam).strip() or '(nothing)'}</span><small>{miss.beam_score:.2f}</small>",
             f"<span dir=auto>{safe(miss.best) or '(nothing)'}</span><small>{miss.best_score:.2f}</small>",
         ]
         for one in report.findings
@@ -271,8 +271,8 @@ def _alignment(report: Report) -> str:
     return (
         f"<p>While the reference is written, each of its words is linked to the source word looked at most; held "
         f"against {first.sure:,} sure and {first.possible - first.sure:,} more possible links made by people in "
-        f"{first.pairs:,} pairs (Och and Ney 2003). Lower AER is better; in %. `mean` is over all that the model "
-        f"attends by.{note}</p>" + _table("Alignment error rate", heads, rows)
+        f"{first.pairs:,} pair{'s' if first.pairs > 1 else ''} (Och and Ney 2003). Lower AER is better; in %. The mean "
+        f"is over all that the model attends by.{note}</p>" + _table("Alignment error rate", heads, rows)
     )
 
 

@@ -13,8 +13,8 @@ import pytest
 from tests.unit.analysis.made_up import NASTY
 from tests.unit.analysis.small import run_with_data, translator
 
+from regard.analysis import aligning, report_page
 from regard.analysis import assess as assess_module
-from regard.analysis import report_page
 from regard.analysis.assess import Depth, Subject, assess
 from regard.analysis.report import HeldOut, Report, as_table
 from regard.analysis.report_page import document
@@ -148,8 +148,15 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     found = assess([Subject("bare", tmp_path, translator())], test, Depth(exact=0), unwatched)
     told = " ".join(found.notes)
     assert "Words by frequency are not those of bare: the training data of the run is not there" in told
-    assert "2 pairs of more than 12 tokens do not count for the calibration of bare." in told
+    assert "Left out of the calibration of bare: 2 of 2 pairs, of over 12 tokens." in told
     assert found.findings[0].calibration is None and found.findings[0].own is None
     text = document(found)
     assert "no training data is there" in text and "--exact 0" in text
     assert found.findings[0].alignment is None and found.findings[0].search is None
+
+
+def test_pairs_too_long_to_be_aligned_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aligning, "LONGEST", 3)
+    found = of(tmp_path, "short")
+    assert found.findings[0].alignment is None
+    assert found.notes == ("Left out of the alignments of short: 1 of 1 pairs, too long to be aligned.",)
