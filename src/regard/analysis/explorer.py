@@ -16,7 +16,7 @@ from regard.analysis.page import safe
 
 DIGITS = 4  # of a weight
 _HERE = Path(__file__).parent
-_START = """
+START = """
 for (const place of document.querySelectorAll(".explorer")) {
   new Explorer(place, JSON.parse(document.getElementById(place.dataset.looks).textContent));
 }
@@ -53,6 +53,12 @@ def style() -> str:
     return (_HERE / "explorer.css").read_text(encoding="utf-8")
 
 
+def guard(code: str) -> str:
+    """The policy of a page whose only script is this code: nothing else in it can run, or be fetched."""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+
+
 def embedded(number: int, looks: Looks) -> str:
     """The place where it is drawn, and the numbers, as HTML."""
     numbers = json.dumps(table(looks), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -64,9 +70,7 @@ def embedded(number: int, looks: Looks) -> str:
 
 def page(title: str, panels: Sequence[tuple[str, Looks]]) -> str:
     """A whole page with one explorer for each (heading, looks)."""
-    code = script() + _START
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    guard = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    code = script() + START
     css = (_HERE / "page.css").read_text(encoding="utf-8") + style()
     body = "".join(
         f"<section><h2 dir=auto>{safe(heading)}</h2>{embedded(number, looks)}</section>\n"
@@ -74,7 +78,7 @@ def page(title: str, panels: Sequence[tuple[str, Looks]]) -> str:
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{guard}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{guard(code)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
         f"<title>{safe(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n"

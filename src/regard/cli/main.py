@@ -1,4 +1,4 @@
-"""`regard`: train, translate, evaluate, score, attend, demo, compare, shortlist, inspect, clean, export, import.
+"""`regard` and its commands: their options, and what they are called.
 
 PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
 """
@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from regard.cli import doctoring, exchange
+from regard.cli import analyzing, doctoring, exchange
 from regard.errors import ConfigError, RegardError, ToldElsewhere
 from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
@@ -310,6 +310,7 @@ def shortlist(
     commands.shortlist(run, candidates, frequent)
 
 
+app.command("analyze")(analyzing.analyze)
 app.command("inspect")(doctoring.inspect)
 app.command("clean")(doctoring.clean)
 app.command("export")(exchange.export)

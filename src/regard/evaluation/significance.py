@@ -6,7 +6,7 @@ each system is drawn once for all, and its interval has two bounds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from regard.errors import DataError
 
 SAMPLES = 1000
 SEED = 12345  # sacreBLEU's
+DRAWN = 1 << 22  # sentences of samples that are held at a time
 
 Floats = NDArray[np.floating[Any]]
 
@@ -40,12 +41,14 @@ def paired_bootstrap(
     references: Sequence[str],
     metric: Metric,
     *,
+    lowest: bool = False,
     samples: int = SAMPLES,
     seed: int = SEED,
 ) -> dict[str, Sure]:
     """Each system's hypotheses, by name, against one reference each; the best by this metric is the one to beat.
 
-    Raises DataError where a system has not as many hypotheses as there are references, or there are none.
+    lowest: the least score is the best, as of TER. Raises DataError where a system has not as many hypotheses as there
+    are references, or there are none.
     """
     for name, hypotheses in systems.items():
         if len(hypotheses) != len(references):
@@ -55,14 +58,17 @@ def paired_bootstrap(
             )
     if not systems or not references:
         raise DataError("there is nothing to compare", fix="give at least one system and one line")
-    draws = _draws(len(references), samples, seed)
-    values: dict[str, float] = {}
-    drawn: dict[str, Floats] = {}
-    for name, hypotheses in systems.items():
-        statistics = np.array(metric._extract_corpus_statistics(hypotheses, [references]), dtype=np.float64)
-        values[name] = _score(metric, statistics.sum(0))
-        drawn[name] = np.array([_score(metric, sums) for sums in draws @ statistics])
-    best = max(values, key=lambda name: values[name])
+    statistics: dict[str, Floats] = {
+        name: np.array(metric._extract_corpus_statistics(hypotheses, [references]), dtype=np.float64)
+        for name, hypotheses in systems.items()
+    }
+    values = {name: _score(metric, own.sum(0)) for name, own in statistics.items()}
+    scores: dict[str, list[float]] = {name: [] for name in systems}
+    for draws in _draws(len(references), samples, seed):
+        for name, own in statistics.items():
+            scores[name] += [_score(metric, sums) for sums in draws @ own]
+    drawn: dict[str, Floats] = {name: np.array(some) for name, some in scores.items()}
+    best = (min if lowest else max)(values, key=lambda name: values[name])
     return {
         name: Sure(
             value,
@@ -73,10 +79,13 @@ def paired_bootstrap(
     }
 
 
-def _draws(sentences: int, samples: int, seed: int) -> Floats:
-    """How often each sentence is in each sample: (samples, sentences)."""
-    chosen = np.random.default_rng(seed).choice(sentences, size=(samples, sentences), replace=True)
-    return np.stack([np.bincount(row, minlength=sentences) for row in chosen]).astype(np.float64)
+def _draws(sentences: int, samples: int, seed: int) -> Iterator[Floats]:
+    """How often each sentence is in each sample, (some samples, sentences) at a time; the same however they come."""
+    dice = np.random.default_rng(seed)
+    rows = max(1, DRAWN // sentences)
+    for first in range(0, samples, rows):
+        chosen = dice.choice(sentences, size=(min(rows, samples - first), sentences), replace=True)
+        yield np.stack([np.bincount(row, minlength=sentences) for row in chosen]).astype(np.float64)
 
 
 def _score(metric: Metric, sums: Floats) -> float:

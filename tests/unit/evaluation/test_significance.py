@@ -4,12 +4,15 @@ import pytest
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
 from regard.errors import DataError
+from regard.evaluation import significance
 from regard.evaluation.significance import paired_bootstrap
 
-METRICS = [BLEU(force=True), CHRF()]
+METRICS = [BLEU(force=True), CHRF(), TER()]
+NAMES = ["bleu", "chrf", "ter"]
 
 
 def corpus(seed: int, lines: int = 60) -> list[str]:
@@ -31,9 +34,9 @@ SYSTEMS = {
 }
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=["bleu", "chrf"])
+@pytest.mark.parametrize("metric", METRICS, ids=NAMES)
 def test_p_is_that_of_sacrebleu(metric: Metric) -> None:
-    found = paired_bootstrap(SYSTEMS, REFERENCES, metric, samples=300)
+    found = paired_bootstrap(SYSTEMS, REFERENCES, metric, lowest=isinstance(metric, TER), samples=300)
     names = ["best", "bad", "near"]
     _, table = PairedTest(
         [(name, SYSTEMS[name]) for name in names], {"m": metric}, [REFERENCES], test_type="bs", n_samples=300
@@ -46,15 +49,34 @@ def test_p_is_that_of_sacrebleu(metric: Metric) -> None:
         assert result.ci == pytest.approx((found[name].high - found[name].low) / 2, rel=1e-4)
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=["bleu", "chrf"])
+@pytest.mark.parametrize("metric", METRICS, ids=NAMES)
 def test_what_is_surely_worse_is_told_from_what_may_be_chance(metric: Metric) -> None:
-    found = paired_bootstrap(SYSTEMS, REFERENCES, metric)
+    lowest = isinstance(metric, TER)
+    found = paired_bootstrap(SYSTEMS, REFERENCES, metric, lowest=lowest)
     assert found["best"].p is None
     assert (found["bad"].p or 1) < 0.01
     assert (found["near"].p or 0) > 0.05
     for sure in found.values():
         assert sure.low < sure.value < sure.high
-    assert found["bad"].high < found["best"].low
+    if lowest:
+        assert found["best"].high < found["bad"].low
+    else:
+        assert found["bad"].high < found["best"].low
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=NAMES)
+def test_an_interval_is_as_wide_as_that_of_sacrebleu(metric: Metric) -> None:
+    theirs = metric.corpus_score(SYSTEMS["bad"], [REFERENCES], n_bootstrap=200)
+    ours = paired_bootstrap({"one": SYSTEMS["bad"]}, REFERENCES, metric, samples=200)["one"]
+    assert ours.value == pytest.approx(theirs.score)
+    assert (ours.high - ours.low) / 2 == pytest.approx(theirs._ci, rel=1e-4)
+    assert ours.low < theirs._mean < ours.high
+
+
+def test_many_sentences_are_drawn_a_few_samples_at_a_time_and_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = paired_bootstrap(SYSTEMS, REFERENCES, METRICS[0], samples=50)
+    monkeypatch.setattr(significance, "DRAWN", 7 * len(REFERENCES))
+    assert paired_bootstrap(SYSTEMS, REFERENCES, METRICS[0], samples=50) == found
 
 
 def test_equals_do_not_differ() -> None:

@@ -1,0 +1,76 @@
+"""`regard analyze`, as one calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.end_to_end.helpers import Files, call, refused, write_lines
+
+
+def test_a_run_against_itself(run: Path, files: Files, tmp_path: Path) -> None:
+    pairs = [(source, source[::-1]) for source in files.test[:12]]
+    pairs[3] = ("", " ")
+    source = write_lines(tmp_path / "test.src", [source for source, _ in pairs])
+    reference = write_lines(tmp_path / "test.tgt", [target for _, target in pairs])
+    gold = write_lines(tmp_path / "gold", ["0-0" if target.strip() else "" for _, target in pairs])
+    page = tmp_path / "out" / "page.html"
+    arguments = ("analyze", run, "--source", source, "--reference", reference, "--output", page, "--exact", "2")
+    done = call(*arguments, "--against", run, "--alignments", gold)
+    assert done.code == 0, done.err
+    said = done.out.decode()
+    assert "12 pairs, 1 of them left aside: both sides are blank" in said
+    assert "not told apart, p 1.000" in said and "alignment error rate" in said
+    assert f"written to {page}" in done.err
+    table = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert table["test"]["read"] == 12 == table["test"]["pairs"] + 1
+    assert [one["line"] for one in table["sentences"]] == [1, 2, 3, *range(5, 13)]
+    assert table["runs"][0]["scores"] == {
+        name: {**table["runs"][1]["scores"][name], "p": None} for name in ("bleu", "chrf", "ter")
+    }
+    whole = [pair for pair in pairs if pair[0]]
+    files_of = [write_lines(tmp_path / f"whole{side}", [pair[side] for pair in whole]) for side in (0, 1)]
+    evaluated = json.loads(call("evaluate", run, "--source", files_of[0], "--reference", files_of[1], "--json").out)
+    for name in ("chrf", "ter"):  # BLEU here is of characters, as no reference has four words
+        assert table["runs"][0]["scores"][name]["value"] == evaluated[name]
+    assert table["words_counted_in"].startswith("the training data of ")
+    assert table["notes"] == [] and table["differing"] == [[], []]
+    alone = call(*arguments, "--exact", "0")
+    assert alone.code == 0 and "p 1.000" not in alone.out.decode()
+
+
+def test_what_is_wrong_is_told_before_anything_is_translated(run: Path, tmp_path: Path) -> None:
+    two = write_lines(tmp_path / "two", ["12", "34"])
+    three = write_lines(tmp_path / "three", ["21", "43", "65"])
+    blank = write_lines(tmp_path / "blank", ["21", ""])
+    empty = write_lines(tmp_path / "empty", ["", " "])
+    gold = write_lines(tmp_path / "gold", ["0-0", "0-7"])
+    page = tmp_path / "page.html"
+
+    def analyze(source: Path, reference: Path, *others: str | Path, output: Path = page) -> None:
+        arguments = ("--source", source, "--reference", reference, "--output", output, *others)
+        refused(call("analyze", run, *arguments), *told)
+
+    told = ["2 and 3 lines", "unequal length"]
+    analyze(two, three)
+    told = [f"{blank}:2: the reference is blank"]
+    analyze(two, blank)
+    told = [f"{blank}:2: the source is blank"]
+    analyze(blank, two)
+    told = ["no pair has text"]
+    analyze(empty, empty)
+    told = [f"{gold}:2: `0-7` links target word 7, and the target has 1"]
+    analyze(two, two, "--alignments", gold)
+    told = ["1 lines of alignments and 2 pairs"]
+    analyze(two, two, "--alignments", write_lines(tmp_path / "short", ["0-0"]))
+    told = ["there is no other run"]
+    analyze(two, two, "--against-tag", "de")
+    told = ["the page is HTML"]
+    analyze(two, two, output=tmp_path / "page.json")
+    told = ["this file would be overwritten"]
+    write_lines(page.with_suffix(".json"), ["12", "34"])
+    analyze(page.with_suffix(".json"), two)
+    (tmp_path / "folder.html").mkdir()
+    told = ["it cannot be written"]
+    analyze(two, two, output=tmp_path / "folder.html")
+    assert not page.exists()
