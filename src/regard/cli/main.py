@@ -1,4 +1,5 @@
-"""`regard`: train, translate, evaluate, score, attend, demo, compare, shortlist, inspect, clean, export, import.
+"""`regard`: train, translate, evaluate, score, attend, demo, compare, shortlist, inspect, clean, export, import,
+serve.
 
 PyTorch is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
 """
@@ -13,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from regard.cli import doctoring, exchange
+from regard.cli import doctoring, exchange, serving
 from regard.errors import ConfigError, RegardError, ToldElsewhere
 from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
@@ -285,6 +286,7 @@ app.command("inspect")(doctoring.inspect)
 app.command("clean")(doctoring.clean)
 app.command("export")(exchange.export)
 app.command("import")(exchange.import_)
+app.command("serve")(serving.serve)
 
 
 @app.command()
