@@ -1,0 +1,201 @@
+"""A server in a process of its own: the published clients, clients that are slow or broken, a stop and a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import deepl
+import httpx
+import pytest
+from libretranslatepy import LibreTranslateAPI
+from tests.unit.serving.runs import add_checkpoint, make_run
+
+KEY = "a-key-of-a-test"
+ASKED = {"q": "one two three", "source": "en", "target": "de"}
+
+
+class Running:
+    """`regard serve` until it is stopped."""
+
+    def __init__(self, run: Path, *options: str, **environment: str) -> None:
+        command = [sys.executable, "-m", "regard", "serve", str(run), "--device", "cpu", *options]
+        self.process = subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        )
+        assert self.process.stderr is not None
+        self.told: list[str] = []
+        for line in self.process.stderr:
+            self.told.append(line)
+            if line.startswith("listening on "):
+                break
+        else:
+            raise AssertionError("".join(self.told))
+        self.url = self.told[-1].removeprefix("listening on ").strip()
+        self.port = int(self.url.rpartition(":")[2])
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.told.extend(self.process.stderr)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def serves(self) -> bool:
+        answer = httpx.post(f"{self.url}/translate", json={**ASKED, "api_key": KEY}, timeout=60)
+        return bool(answer.json() == {"translatedText": "eins zwei drei"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("served") / "small")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Running]:
+    running = Running(folder, "--port", "0", REGARD_API_KEYS=KEY)
+    yield running
+    assert running.stop() == 0
+    assert not any("Traceback" in line for line in running.told)
+
+
+def test_libretranslates_client(server: Running) -> None:
+    client = LibreTranslateAPI(server.url, api_key=KEY)
+    assert client.translate("one two three", "en", "de") == "eins zwei drei"
+    assert client.translate("One. Two.", "auto", "de") == "Eins. Zwei."
+    assert client.detect("this is English")[0]["language"] == "en"
+    assert client.languages() == [{"code": "en", "name": "English", "targets": ["de"]}]
+
+
+def test_deepls_client(server: Running) -> None:
+    client = deepl.DeepLClient(KEY, server_url=server.url)
+    assert str(client.translate_text("one two", target_lang="DE")) == "eins zwei"
+    several = client.translate_text(["one", "six."], source_lang="EN", target_lang="DE")
+    assert isinstance(several, list)
+    assert [one.text for one in several] == ["eins", "sechs."]
+    assert several[0].detected_source_lang == "EN"
+    marked = client.translate_text("one <b>six</b>", target_lang="DE", tag_handling="html")
+    assert str(marked) == "eins <b>sechs</b>"
+    assert [one.code for one in client.get_source_languages()] == ["EN"]
+    assert [one.code for one in client.get_target_languages()] == ["DE"]
+    assert client.get_usage().character.valid
+    with pytest.raises(deepl.AuthorizationException):
+        deepl.DeepLClient("another", server_url=server.url).get_usage()
+    with pytest.raises(deepl.DeepLException, match="not supported"):
+        client.translate_text("one", target_lang="FR")
+
+
+def _raw(server: Running, sent: bytes, *, ends: bool = False) -> bytes:
+    with server.connected() as one:
+        one.sendall(sent)
+        if ends:
+            one.shutdown(socket.SHUT_WR)
+        one.settimeout(30)
+        found = b""
+        while part := one.recv(65536):
+            found += part
+            if found.endswith(b"}"):
+                break
+        return found
+
+
+def test_broken_clients_do_it_no_harm(server: Running) -> None:
+    head = b"POST /translate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    half = head + b"content-length: 1000\r\n\r\n" + b'{"q": "one'
+    for sent in (b"", b"GET", b"\x00\xff\x16\x03", half, head + b"transfer-encoding: chunked\r\n\r\nzz\r\n"):
+        with server.connected() as one:
+            one.sendall(sent)  # and goes
+    assert b"400" in _raw(server, b"\xff\xfe nonsense\r\n\r\n").split(b"\r\n")[0]
+    assert b"413" in _raw(server, head + b"content-length: 99999999999\r\n\r\n{").split(b"\r\n")[0]
+    assert b"413" in _raw(
+        server, head + b"transfer-encoding: chunked\r\n\r\n" + b"10000\r\n%b\r\n" % (b"x" * 65536) * 20
+    )
+    assert b"400" in _raw(server, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 100_000 + b"\r\n\r\n").split(b"\r\n")[0]
+    body = json.dumps({**ASKED, "q": ["one two"] * 100, "api_key": KEY}).encode()
+    for _ in range(5):  # they ask for much, and do not wait for it
+        with server.connected() as one:
+            one.sendall(head + b"content-length: %d\r\n\r\n%b" % (len(body), body))
+    assert server.serves()
+
+
+def test_many_at_a_time_get_what_each_gets_alone(server: Running) -> None:
+    bodies: list[dict[str, Any]] = [
+        {**ASKED, "api_key": KEY, "q": "one two three four five six"[: 3 + 4 * (n % 6)], "alternatives": n % 2}
+        for n in range(60)
+    ]
+    with httpx.Client(base_url=server.url, timeout=60) as client, ThreadPoolExecutor(12) as pool:
+        together = list(pool.map(lambda body: client.post("/translate", json=body).json(), bodies))
+        alone = [client.post("/translate", json=body).json() for body in bodies[:12]]
+    assert together[:12] == alone
+    assert together == (together[:12] * 5)[:60]
+
+
+def test_a_better_checkpoint_is_served_without_a_stop(server: Running, folder: Path) -> None:
+    add_checkpoint(folder, 2, steps=1)
+    ends = time.monotonic() + 60
+    while server.serves() and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert "small: a new checkpoint serves\n" in server.told
+    add_checkpoint(folder, 1, steps=200)
+
+
+def _asks(url: str, answers: list[httpx.Response | str], until: threading.Event) -> None:
+    """One client, which asks again and again until it is refused."""
+    with httpx.Client(base_url=url, timeout=60) as client:
+        while not until.is_set():
+            try:
+                answers.append(client.post("/translate", json={**ASKED, "q": [ASKED["q"]] * 20}))
+            except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError) as error:
+                answers.append(type(error).__name__)
+                return
+            if answers[-1].status_code == 503:  # type: ignore[union-attr]
+                return
+
+
+def test_a_kill_and_a_stop(folder: Path) -> None:
+    killed = Running(folder, "--port", "0")
+    assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
+    again = Running(folder, "--port", str(killed.port))
+    assert again.serves()
+    answers: list[list[httpx.Response | str]] = [[] for _ in range(4)]
+    until = threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+        for one in answers:
+            pool.submit(_asks, again.url, one, until)
+        while not all(answers):
+            time.sleep(0.01)
+        assert again.stop() == 0
+        until.set()
+    for one in answers:
+        whole = [answer for answer in one if isinstance(answer, httpx.Response)]
+        assert {answer.status_code for answer in whole} <= {200, 503}
+        assert all(len(answer.json()["translatedText"]) == 20 for answer in whole if answer.status_code == 200)
+        assert "ReadError" not in one  # what was accepted was answered
+    assert any("finishing" in line for line in again.told)
+
+
+def test_what_cannot_be_listened_on_is_told(server: Running, folder: Path) -> None:
+    command = [sys.executable, "-m", "regard", "serve", str(folder), "--port", str(server.port)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert finished.returncode == 1
+    assert "cannot be listened on" in finished.stderr
+    assert "Traceback" not in finished.stderr
