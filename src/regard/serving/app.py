@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from regard.serving import deepl, libretranslate, page
 from regard.serving.documented import answers, asks
 from regard.serving.fields import fields, parsed
-from regard.serving.guard import Guard, refusal
+from regard.serving.guard import FAILED, Guard, refusal
 from regard.serving.limits import Refused
 from regard.serving.looking import attend
 from regard.serving.metrics import CONTENT_TYPE
@@ -110,6 +110,10 @@ def _refusals(app: FastAPI) -> None:
         answer = refuse(request, Refused(error.status_code, str(error.detail)))
         answer.headers.update(error.headers or {})
         return answer
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return refuse(request, Refused(500, FAILED))  # it is raised again, and the guard logs it
 
     @app.exception_handler(RequestValidationError)
     async def of_query(request: Request, error: RequestValidationError) -> Response:

@@ -14,6 +14,7 @@ from regard.serving.limits import Refused
 from regard.serving.service import Service
 
 log = logging.getLogger("regard.serving")
+FAILED = "the server failed; its log says why"
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -49,7 +50,7 @@ class Guard:
             await answer.refuse(scope, refused)
         except Exception:
             log.exception("a request failed")
-            await answer.refuse(scope, Refused(500, "the server failed; its log says why"))
+            await answer.refuse(scope, Refused(500, FAILED))
         finally:
             path = scope["path"]
             endpoint = path if path in ENDPOINTS else "/static" if path.startswith("/static/") else "other"
@@ -87,8 +88,10 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 499  # the client went before there was an answer
+        self.whole = False
 
     async def __call__(self, message: Message) -> None:
+        self.whole = message["type"] == "http.response.body" and not message.get("more_body", False)
         if message["type"] == "http.response.start":
             self.status = message["status"]
             own = {name.lower() for name, _ in message["headers"]}
@@ -101,7 +104,9 @@ class _Answer:
         await self._send(message)
 
     async def refuse(self, scope: Scope, refused: Refused) -> None:
-        """Say why, unless an answer has begun: then it breaks off."""
+        """Say why; an answer that has begun breaks off."""
+        if self.whole:
+            return
         if self.status != 499:
             raise refused
         body, headers = refusal(scope["path"], refused)
