@@ -59,6 +59,7 @@ def _serve(
     machine: tuple[str, str],
 ) -> None:
     import logging
+    from contextlib import suppress
     from typing import cast, get_args
 
     from regard.serving.app import create_app
@@ -87,7 +88,8 @@ def _serve(
         say(f"{one.name}: {one.source} to {one.target}, {one.architecture}{tag}")
     service = Service(models, Limits(**limits), keys)
     server = Server(create_app(service, origins), service, host, port, say)
-    server.run()
+    with suppress(SystemExit):  # uvicorn's, where it cannot begin
+        server.run()
     if not server.started:
         raise ConfigError(
             f"port {port} of {host} cannot be listened on", where="regard serve", fix="choose another --port or --host"

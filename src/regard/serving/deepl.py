@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -24,6 +24,7 @@ from regard.serving.schema import (
 )
 from regard.serving.service import Service
 
+_TYPE = {"name": "type", "in": "query", "schema": {"enum": ["source", "target"], "default": "source"}}
 ENDLESS = 10**12  # characters; DeepL's own for who has no limit
 
 
@@ -59,13 +60,18 @@ def router(service: Service) -> APIRouter:
             ]
         )
 
-    @routes.get("/languages", response_model=list[DeepLLanguage], responses=answers(Message, 400, 403))
-    async def languages(request: Request, type: Literal["source", "target"] = "source") -> Any:
-        """The languages of sources, or of targets."""
+    @routes.get(
+        "/languages", response_model=list[DeepLLanguage], responses=refusals, openapi_extra={"parameters": [_TYPE]}
+    )
+    async def languages(request: Request) -> Any:
+        """The languages of sources, or of targets; DeepL's own client says which in a body."""
         service.keys.check(request, {})
+        kind = (await fields(request)).get("type", "source")
+        if kind not in ("source", "target"):
+            raise invalid("type is source or target")
         models = service.models
         codes = models.sources
-        if type == "target":
+        if kind == "target":
             codes = list(dict.fromkeys(target for source in codes for target in models.targets(source)))
         return [DeepLLanguage(language=code.upper(), name=language_name(code)) for code in codes]
 

@@ -152,3 +152,11 @@ def test_keys_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_pages_files_are_read_once() -> None:
     assert page.INDEX in page._files()
+
+
+def test_the_document_names_every_endpoint(service: Service) -> None:
+    paths = ask(service, "GET", "/openapi.json").json()["paths"]
+    assert set(paths) == {
+        *("/translate", "/detect", "/languages", "/health", "/frontend/settings"),
+        *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention"),
+    }

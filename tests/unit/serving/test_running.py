@@ -12,15 +12,27 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import deepl
 import httpx
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
 from libretranslatepy import LibreTranslateAPI
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 from tests.unit.serving.runs import add_checkpoint, make_run
 
+from regard.runfolder import RunFolder
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 KEY = "a-key-of-a-test"
 ASKED = {"q": "one two three", "source": "en", "target": "de"}
 
@@ -104,18 +116,15 @@ def test_deepls_client(server: Running) -> None:
         client.translate_text("one", target_lang="FR")
 
 
-def _raw(server: Running, sent: bytes, *, ends: bool = False) -> bytes:
-    with server.connected() as one:
-        one.sendall(sent)
-        if ends:
-            one.shutdown(socket.SHUT_WR)
-        one.settimeout(30)
-        found = b""
-        while part := one.recv(65536):
+def _status(server: Running, sent: bytes) -> bytes:
+    """Of the answer; nothing where the server has closed before all was sent, and the answer went with it."""
+    found = b""
+    with server.connected() as one, suppress(ConnectionError):
+        with suppress(ConnectionError):
+            one.sendall(sent)
+        while not found.endswith(b"}") and (part := one.recv(65536)):
             found += part
-            if found.endswith(b"}"):
-                break
-        return found
+    return found.split(b"\r\n")[0][9:12]
 
 
 def test_broken_clients_do_it_no_harm(server: Running) -> None:
@@ -124,17 +133,41 @@ def test_broken_clients_do_it_no_harm(server: Running) -> None:
     for sent in (b"", b"GET", b"\x00\xff\x16\x03", half, head + b"transfer-encoding: chunked\r\n\r\nzz\r\n"):
         with server.connected() as one:
             one.sendall(sent)  # and goes
-    assert b"400" in _raw(server, b"\xff\xfe nonsense\r\n\r\n").split(b"\r\n")[0]
-    assert b"413" in _raw(server, head + b"content-length: 99999999999\r\n\r\n{").split(b"\r\n")[0]
+    assert _status(server, b"\xff\xfe nonsense\r\n\r\n") == b"400"
+    assert _status(server, head + b"content-length: 99999999999\r\n\r\n{") == b"413"
     assert b"413" in _raw(
         server, head + b"transfer-encoding: chunked\r\n\r\n" + b"10000\r\n%b\r\n" % (b"x" * 65536) * 20
     )
-    assert b"400" in _raw(server, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 100_000 + b"\r\n\r\n").split(b"\r\n")[0]
+    assert _status(server, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 100_000 + b"\r\n\r\n") in (b"400", b"")
     body = json.dumps({**ASKED, "q": ["one two"] * 100, "api_key": KEY}).encode()
     for _ in range(5):  # they ask for much, and do not wait for it
         with server.connected() as one:
             one.sendall(head + b"content-length: %d\r\n\r\n%b" % (len(body), body))
     assert server.serves()
+
+
+def test_answers_are_as_the_openapi_document_says(server: Running) -> None:
+    document = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    tried = 0
+    for result in document.get_all_operations():
+        operation = result.ok()
+
+        @settings(
+            max_examples=10,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def asked(case: schemathesis.Case) -> None:
+            nonlocal tried
+            tried += 1
+            case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {KEY}"})
+
+        asked()
+    assert tried > 30
 
 
 def test_many_at_a_time_get_what_each_gets_alone(server: Running) -> None:
@@ -155,20 +188,8 @@ def test_a_better_checkpoint_is_served_without_a_stop(server: Running, folder: P
     while server.serves() and time.monotonic() < ends:
         time.sleep(0.1)
     assert "small: a new checkpoint serves\n" in server.told
-    add_checkpoint(folder, 1, steps=200)
-
-
-def _asks(url: str, answers: list[httpx.Response | str], until: threading.Event) -> None:
-    """One client, which asks again and again until it is refused."""
-    with httpx.Client(base_url=url, timeout=60) as client:
-        while not until.is_set():
-            try:
-                answers.append(client.post("/translate", json={**ASKED, "q": [ASKED["q"]] * 20}))
-            except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError) as error:
-                answers.append(type(error).__name__)
-                return
-            if answers[-1].status_code == 503:  # type: ignore[union-attr]
-                return
+    run = RunFolder(folder)
+    run.set_best(run.checkpoint(1))
 
 
 def test_a_kill_and_a_stop(folder: Path) -> None:
@@ -176,21 +197,22 @@ def test_a_kill_and_a_stop(folder: Path) -> None:
     assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
     again = Running(folder, "--port", str(killed.port))
     assert again.serves()
-    answers: list[list[httpx.Response | str]] = [[] for _ in range(4)]
-    until = threading.Event()
-    with ThreadPoolExecutor(4) as pool:
-        for one in answers:
-            pool.submit(_asks, again.url, one, until)
-        while not all(answers):
+    texts = [" ".join(["one two three four five"] * 6)] * 128
+    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=again.url, timeout=60) as client:
+        asked = pool.submit(httpx.post, f"{again.url}/translate", json={**ASKED, "q": texts}, timeout=60)
+        while "regard_requests_in_work 1.0" not in client.get("/metrics").text:
+            assert not asked.done()
+        again.process.terminate()
+        while (refused := client.get("/health")).status_code == 200:
             time.sleep(0.01)
-        assert again.stop() == 0
-        until.set()
-    for one in answers:
-        whole = [answer for answer in one if isinstance(answer, httpx.Response)]
-        assert {answer.status_code for answer in whole} <= {200, 503}
-        assert all(len(answer.json()["translatedText"]) == 20 for answer in whole if answer.status_code == 200)
-        assert "ReadError" not in one  # what was accepted was answered
-    assert any("finishing" in line for line in again.told)
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"]
+        assert not asked.done()
+        answer = asked.result()
+    assert answer.status_code == 200
+    assert len(answer.json()["translatedText"]) == 128
+    assert again.process.wait(60) == 0
+    assert any("SIGTERM: finishing 1 requests" in line for line in again.told)
 
 
 def test_what_cannot_be_listened_on_is_told(server: Running, folder: Path) -> None:
