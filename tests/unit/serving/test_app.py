@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,19 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(service: Service)
     assert answer.status_code == 413
     assert answer.headers["connection"] == "close"
     assert ask(service, "POST", "/v2/translate", content=b"", headers={"content-length": "-1"}).status_code == 413
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "limits", replace(service.limits, receive=0.1))
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield b"x"
+            await asyncio.sleep(0.1)
+
+    answer = ask(service, "POST", "/translate", content=slow(), headers={"transfer-encoding": "chunked"})
+    assert answer.status_code == 408
+    assert answer.headers["connection"] == "close"
 
 
 def test_what_fails_inside_is_told_without_its_insides(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,9 +135,8 @@ def test_broken_clients_do_it_no_harm(server: Running) -> None:
             one.sendall(sent)  # and goes
     assert _status(server, b"\xff\xfe nonsense\r\n\r\n") == b"400"
     assert _status(server, head + b"content-length: 99999999999\r\n\r\n{") == b"413"
-    assert b"413" in _raw(
-        server, head + b"transfer-encoding: chunked\r\n\r\n" + b"10000\r\n%b\r\n" % (b"x" * 65536) * 20
-    )
+    chunks = b"10000\r\n%b\r\n" % (b"x" * 65536) * 20
+    assert _status(server, head + b"transfer-encoding: chunked\r\n\r\n" + chunks) in (b"413", b"")
     assert _status(server, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 100_000 + b"\r\n\r\n") in (b"400", b"")
     body = json.dumps({**ASKED, "q": ["one two"] * 100, "api_key": KEY}).encode()
     for _ in range(5):  # they ask for much, and do not wait for it
