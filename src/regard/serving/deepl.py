@@ -32,7 +32,7 @@ def router(service: Service) -> APIRouter:
     """Its endpoints."""
     routes = APIRouter(prefix="/v2", tags=["DeepL"])
     detector = Detector(service.models)
-    refusals = answers(Message, 400, 403, 408, 413, 415, 503)
+    refusals = answers(Message, 400, 403, 404, 408, 413, 415, 503)
 
     @routes.post("/translate", response_model=DeepLAnswer, responses=refusals, openapi_extra=asks(DeepLRequest))
     async def translate(request: Request) -> Any:

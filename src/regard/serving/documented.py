@@ -9,6 +9,7 @@ from pydantic import BaseModel
 _SAYS = {
     400: "Something is wrong with the request",
     403: "The API key is missing or none",
+    404: "There are no glossaries",
     408: "The request did not come in time",
     413: "The request is too large",
     415: "It is neither JSON nor a form",

@@ -73,6 +73,8 @@ class Guard:
                 message = await asyncio.wait_for(receive(), max(0.0, began + limits.receive - time.monotonic()))
             except TimeoutError:
                 raise Refused(408, "the request did not come in time") from None
+            if message["type"] == "http.disconnect":
+                raise Refused(400, "the request broke off")
             size += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if size > limits.body:
