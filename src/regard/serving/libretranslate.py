@@ -11,7 +11,6 @@ from regard.serving import work
 from regard.serving.detecting import Detector
 from regard.serving.documented import answers, asks
 from regard.serving.fields import fields, parsed
-from regard.serving.limits import Refused
 from regard.serving.models import language_name
 from regard.serving.schema import (
     Detected,
@@ -34,6 +33,12 @@ TIMEOUT = 500  # milliseconds
 def router(service: Service) -> APIRouter:
     """Its endpoints."""
     routes = APIRouter(tags=["LibreTranslate"])
+    _of_texts(routes, service)
+    _of_the_server(routes, service)
+    return routes
+
+
+def _of_texts(routes: APIRouter, service: Service) -> None:
     detector = Detector(service.models)
     refusals = answers(Error, 400, 403, 408, 413, 415, 503)
 
@@ -77,6 +82,8 @@ def router(service: Service) -> APIRouter:
         service.count([asked.q], said, request)
         return await service.work(request, lambda _: detector.detect(asked.q))
 
+
+def _of_the_server(routes: APIRouter, service: Service) -> None:
     @routes.get("/languages", response_model=list[Language])
     async def languages() -> Any:
         """The languages that can be translated from, and to which."""
@@ -106,13 +113,6 @@ def router(service: Service) -> APIRouter:
             language=Languages(source=_named(first.source), target=_named(first.target)),
         )
 
-    return routes
-
 
 def _named(code: str) -> Named:
     return Named(code=code, name=language_name(code))
-
-
-def unsupported(code: str) -> Refused:
-    """A language that is not served."""
-    return Refused(400, f"{code[:40]} is not supported")
