@@ -22,7 +22,9 @@ def translated(service: Service, **fields: Any) -> Any:
 @pytest.mark.parametrize("way", ["json", "data", "params", "files"])
 def test_a_text_however_it_is_said(service: Service, way: str) -> None:
     said_so = {"q": "one two", **PAIR}
-    options = {way: {name: (None, value) for name, value in said_so.items()} if way == "files" else said_so}
+    options: dict[str, Any] = {
+        way: {name: (None, value) for name, value in said_so.items()} if way == "files" else said_so
+    }
     answer = ask(service, "POST", "/translate", **options)
     assert answer.json() == {"translatedText": "eins zwei"}
 
@@ -140,11 +142,11 @@ def test_what_it_says_of_itself(service: Service) -> None:
 
 def test_who_else_asks_changes_nothing(service: Service) -> None:
     texts = sentences(60, 7)
-    requests = [
+    requests: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "/translate", {"json": {"q": text, **PAIR, "alternatives": n % 3}}) for n, text in enumerate(texts)
     ]
     together = [answer.json() for answer in ask_all(service, requests)]
-    alone = [ask(service, *request[:2], **request[2]).json() for request in requests]
+    alone = [ask_all(service, [request])[0].json() for request in requests]
     assert together == alone
     assert sum(one["translatedText"] == said(text) for one, text in zip(alone, texts, strict=True)) > 45
 

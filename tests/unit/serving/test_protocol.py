@@ -15,12 +15,12 @@ from regard.serving.protocol import protocol
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def connected(client: Client, *, answer: int = 2, **limits: float) -> None:
+def connected(client: Client, limits: Limits, *, answer: int = 2) -> None:
     """What a client does with a server that answers with so many bytes."""
 
     async def run() -> None:
         app = PlainTextResponse(b"x" * answer)
-        config = uvicorn.Config(app, http=protocol(Limits(**limits)), ws="none", lifespan="off", log_config=None)
+        config = uvicorn.Config(app, http=protocol(limits), ws="none", lifespan="off", log_config=None)
         config.load()
 
         def make() -> asyncio.Protocol:
@@ -44,7 +44,7 @@ def test_a_head_that_does_not_end_is_not_waited_for() -> None:
         assert await _all(reader) == b""
         assert time.monotonic() - began < 10
 
-    connected(silent, receive=0.2)
+    connected(silent, Limits(receive=0.2))
 
 
 def test_nor_is_one_behind_an_answer() -> None:
@@ -59,7 +59,7 @@ def test_nor_is_one_behind_an_answer() -> None:
         assert await _all(reader) == b""
         assert time.monotonic() - began < 3
 
-    connected(again, receive=0.2)
+    connected(again, Limits(receive=0.2))
 
 
 def test_an_answer_that_is_not_taken_is_given_up() -> None:
@@ -68,7 +68,7 @@ def test_an_answer_that_is_not_taken_is_given_up() -> None:
         await asyncio.sleep(0.6)
         assert len(await _all(reader)) < 50_000_000
 
-    connected(deaf, answer=50_000_000, send=0.2)
+    connected(deaf, Limits(send=0.2), answer=50_000_000)
 
 
 async def _all(reader: asyncio.StreamReader) -> bytes:
