@@ -12,7 +12,10 @@ from regard.errors import ConfigError
 
 
 def serve(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, or checkpoints; several pairs, or one.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="Folders of runs, or of checkpoints, of one pair of languages or several."),
+    ],
     host: Annotated[str, typer.Option(help="Where to listen; by default this machine alone can ask.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free, which is printed.")] = 5000,
     api_keys: Annotated[
@@ -86,7 +89,8 @@ def _serve(
     for one in models.served:
         tag = f", tag {one.tag}" if one.tag else ""
         say(f"{one.name}: {one.source} to {one.target}, {one.architecture}{tag}")
-    service = Service(models, Limits(**limits), keys)
+    body = max(Limits.body, 12 * limits["characters"])  # a character may be written as two escapes
+    service = Service(models, Limits(**limits, body=body), keys)
     server = Server(create_app(service, origins), service, host, port, say)
     with suppress(SystemExit):  # uvicorn's, where it cannot begin
         server.run()
