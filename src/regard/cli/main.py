@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from regard.cli import analyzing, doctoring, exchange
+from regard.cli import analyzing, doctoring, exchange, serving
 from regard.errors import ConfigError, RegardError, ToldElsewhere
 from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
@@ -315,6 +315,7 @@ app.command("inspect")(doctoring.inspect)
 app.command("clean")(doctoring.clean)
 app.command("export")(exchange.export)
 app.command("import")(exchange.import_)
+app.command("serve")(serving.serve)
 
 
 @app.command()

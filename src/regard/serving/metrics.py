@@ -1,0 +1,58 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Counters of one server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "regard_requests", "Requests by endpoint and status.", ["endpoint", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "regard_request_seconds",
+            "From the head of a request to its answer.",
+            ["endpoint"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._batches = Histogram(
+            "regard_batch_sentences", "Sentences searched together.", buckets=_SIZES, registry=self._registry
+        )
+        self._characters = Counter("regard_characters", "Characters of texts to translate.", registry=self._registry)
+        self._queue = Gauge("regard_queue_sentences", "Sentences that wait.", registry=self._registry)
+        self._working = Gauge("regard_requests_in_work", "Requests that are worked on.", registry=self._registry)
+        self.characters = 0
+
+    def watch(self, queue: Callable[[], float], working: Callable[[], float]) -> None:
+        """Where the two gauges are read."""
+        self._queue.set_function(queue)
+        self._working.set_function(working)
+
+    def request(self, endpoint: str, status: int, seconds: float) -> None:
+        """One is answered."""
+        self._requests.labels(endpoint, str(status)).inc()
+        self._seconds.labels(endpoint).observe(seconds)
+
+    def batch(self, size: int) -> None:
+        """One is searched."""
+        self._batches.observe(size)
+
+    def text(self, characters: int) -> None:
+        """So many are to be translated."""
+        self.characters += characters
+        self._characters.inc(characters)
+
+    def told(self) -> bytes:
+        """All, in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,108 @@
+"""What all endpoints share: the models, the batcher, and the threads in which requests wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from regard.errors import RegardError
+from regard.serving.batcher import STOPPING, Batcher, Ticket
+from regard.serving.keys import Keys
+from regard.serving.limits import Limits, Refused, busy, invalid
+from regard.serving.metrics import Metrics
+from regard.serving.models import Models
+
+T = TypeVar("T")
+log = logging.getLogger("regard.serving")
+
+
+class Service:
+    """One server's."""
+
+    def __init__(self, models: Models, limits: Limits | None = None, keys: Keys | None = None) -> None:
+        self.models = models
+        self.limits = limits or Limits()
+        self.keys = keys or Keys()
+        self.metrics = Metrics()
+        self.batcher = Batcher(self.limits, self.metrics.batch)
+        self.draining = False
+        self.working = 0
+        self.metrics.watch(lambda: self.batcher.waiting, lambda: self.working)
+        self._pool = ThreadPoolExecutor(self.limits.requests, thread_name_prefix="request")
+
+    async def work(self, request: Request, job: Callable[[Ticket], T]) -> T:
+        """A job in a thread of its own, which is given up when the client goes. Raises Refused."""
+        if self.working >= self.limits.requests:
+            raise busy(f"{self.working:,} requests are worked on already")
+        ticket = Ticket(self.limits.work)
+        self.working += 1
+        task = asyncio.get_running_loop().run_in_executor(self._pool, job, ticket)
+        task.add_done_callback(self._ended)
+        gone = asyncio.ensure_future(_gone(request))
+        either: set[asyncio.Future[Any]] = {task, gone}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            ticket.given_up = not task.done()
+            return await task
+        except RegardError as error:
+            raise Refused(400, error.what) from None
+        except Refused:
+            raise
+        except Exception:
+            log.exception("a request failed")
+            raise Refused(500, "the translation failed; the server's log says why") from None
+        finally:
+            ticket.given_up = True
+            gone.cancel()
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self.working -= 1
+        if not task.cancelled():
+            task.exception()  # it is seen, also where nobody waits for it any more
+
+    def count(self, texts: Sequence[str], said: Mapping[str, Any], request: Request) -> None:
+        """A key is asked for, and the texts are bounded. Raises Refused."""
+        self.keys.check(request, said)
+        characters = sum(map(len, texts))
+        for size, limit, what in (
+            (len(texts), self.limits.texts, "texts"),
+            (characters, self.limits.characters, "characters"),
+        ):
+            if size > limit:
+                raise invalid(f"request ({size}) exceeds text limit ({limit} {what})")
+        self.metrics.text(characters)
+
+    def alternatives(self, wanted: int) -> int:
+        """The same number. Raises Refused where it is too large."""
+        most = min(self.limits.alternatives, self.limits.beam - 1)
+        if wanted > most:
+            raise invalid(f"alternatives parameter must be <= {most}")
+        return wanted
+
+    async def watch(self) -> None:
+        """Load what is newer, until it is cancelled."""
+        while True:
+            await asyncio.sleep(self.limits.reload)
+            await asyncio.to_thread(self.models.renew, log.warning)
+
+    def close(self) -> None:
+        """Finish what waits, and refuse what does not end in time."""
+        self.draining = True
+        self.batcher.stop(self.limits.stop)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def refuse_if_draining(self) -> None:
+        """Raises Refused."""
+        if self.draining:
+            raise Refused(503, STOPPING, retry_after=2)
+
+
+async def _gone(request: Request) -> None:
+    """Until the client goes; its request has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,29 @@
+"""The application in this process, asked as a client would."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from regard.serving.app import create_app
+from regard.serving.service import Service
+
+
+def ask(service: Service, method: str, path: str, **options: Any) -> httpx.Response:
+    """One request."""
+    return ask_all(service, [(method, path, options)])[0]
+
+
+def ask_all(service: Service, requests: list[tuple[str, str, dict[str, Any]]], **app: Any) -> list[httpx.Response]:
+    """Several at the same time."""
+    transport = httpx.ASGITransport(create_app(service, **app))
+
+    async def asked() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=60) as client:
+            return await asyncio.gather(
+                *(client.request(method, path, **options) for method, path, options in requests)
+            )
+
+    return asyncio.run(asked())

@@ -1,0 +1,105 @@
+"""Runs for a server to serve, made in a second or two: English digits in words to German ones."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+
+from regard.checkpoint import Checkpoint, save_checkpoint
+from regard.config import DataConfig, RunConfig, SearchConfig, TokenizerConfig
+from regard.contract import Seq2Seq, Vocabularies
+from regard.corpora import CorpusConfig
+from regard.data.batch import batch_of
+from regard.models import build_model, transformer2017
+from regard.runfolder import RunFolder
+from regard.symbols import PAD
+from regard.text.tagged import TaggedTokenizer
+from regard.text.tokenizer import Tokenizers, train_tokenizers
+
+WORDS = dict(
+    zip(
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
+        ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"],
+        strict=True,
+    )
+)
+STEPS = 200
+
+
+def said(text: str) -> str:
+    """What a run that has learned makes of a text of one line."""
+    found = []
+    for word in text.split():
+        bare = WORDS[word.strip(".").lower()]
+        found.append((bare.capitalize() if word[0].isupper() else bare) + "." * word.endswith("."))
+    return " ".join(found)
+
+
+def sentence(dice: random.Random, *, longest: int = 6) -> str:
+    """One to six words, half of the time with a capital, half of the time with a full stop."""
+    words = " ".join(dice.choices(list(WORDS), k=dice.randint(1, longest)))
+    words = words.capitalize() if dice.random() < 0.5 else words
+    return words + "." * (dice.random() < 0.5)
+
+
+def sentences(count: int, seed: int) -> list[str]:
+    """So many, of all lengths."""
+    dice = random.Random(seed)
+    return [sentence(dice) for _ in range(count)]
+
+
+def _teach(model: Seq2Seq, tokenizers: Tokenizers, steps: int) -> None:
+    optimizer = torch.optim.Adam(model.parameters())
+    dice = random.Random(1)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.005 * min(1, (step + 1) / 20) * (1 - 0.9 * step / steps)
+        texts = [sentence(dice) for _ in range(32)]
+        batch = batch_of([(tokenizers.source.encode(text), tokenizers.target.encode(said(text))) for text in texts])
+        logits = model(batch.source, batch.target_in)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def make_run(folder: Path, *, steps: int = STEPS, languages: tuple[str, str] = ("en", "de"), beam: int = 3) -> Path:
+    """A run's folder with one checkpoint, which has learned in so many steps."""
+    run = RunFolder(folder)
+    run.checkpoints.mkdir(parents=True)
+    add_checkpoint(folder, 1, steps=steps, languages=languages, beam=beam)
+    return folder
+
+
+def add_checkpoint(
+    folder: Path,
+    number: int,
+    *,
+    steps: int,
+    languages: tuple[str, str] = ("en", "de"),
+    beam: int = 3,
+    tags: tuple[str, ...] = (),
+) -> None:
+    """Another checkpoint, which is the best from then on."""
+    tokenizer = TokenizerConfig(kind="word")
+    sizes = transformer2017.Config(encoder_layers=1, decoder_layers=1, d_model=64, ff=128, heads=4, dropout=0.0)
+    source, target = languages
+    data = DataConfig(corpus="dates", source_language=source, target_language=target)
+    if tags:
+        corpora = tuple(CorpusConfig(source="a", target="b", tags=(tag,)) for tag in tags)
+        data = DataConfig(corpora=corpora, source_language=source)
+    config = RunConfig(data=data, tokenizer=tokenizer, model=sizes, search=SearchConfig(beam_size=beam))
+    tokenizers = train_tokenizers(tokenizer, [(text, said(text)) for text in sentences(400, 1)])
+    if tags:
+        tokenizers = Tokenizers(TaggedTokenizer(tokenizers.source, tags), tokenizers.target, joint=False)
+    with torch.random.fork_rng():
+        torch.manual_seed(number)
+        vocabularies = Vocabularies(tokenizers.source.size, tokenizers.target.size, joint=tokenizers.joint)
+        model = build_model(sizes, vocabularies)
+        _teach(model, tokenizers, steps)
+    run = RunFolder(folder)
+    place = run.checkpoint(number)
+    save_checkpoint(place, Checkpoint(config, tokenizers, model, number, "none", {}))
+    run.set_best(place)

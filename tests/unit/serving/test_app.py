@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.unit.serving.clients import ask, ask_all
+
+from regard.errors import ConfigError
+from regard.serving import page, work
+from regard.serving.keys import Keys, read_keys
+from regard.serving.service import Service
+
+SENTENCE = {"q": "one two three", "source": "en", "target": "de"}
+
+
+def test_attention_over_a_translation(service: Service) -> None:
+    answer = ask(service, "POST", "/attention", json={**SENTENCE, "alternatives": 2}).json()
+    assert answer["translatedText"] == "eins zwei drei"
+    assert answer["model"] == ask(service, "GET", "/models").json()[0]
+    assert answer["alternatives"][0]["text"] == "eins zwei drei"
+    assert len(answer["alternatives"]) == 3
+    assert answer["alternatives"][0]["tokens"] == ["eins", "zwei", "drei"]
+    scores = [one["score"] for one in answer["alternatives"]]
+    assert scores == sorted(scores, reverse=True)
+    assert answer["score"] == scores[0]
+    looks = answer["looks"]
+    assert looks["target"]["words"] == ["eins", "zwei", "drei", "</s>"]
+    np.testing.assert_allclose(np.sum(looks["mean"], 1), 1, atol=1e-3)
+
+
+def test_attention_over_what_anyone_would_have_it_say(service: Service) -> None:
+    answer = ask(service, "POST", "/attention", json={**SENTENCE, "target_text": "zehn acht"}).json()
+    assert answer["translatedText"] == "zehn acht"
+    assert answer["looks"]["target"]["words"] == ["zehn", "acht", "</s>"]
+    (expected,) = service.models.served[0].translator.score([("one two three", "zehn acht")])
+    assert answer["score"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [({"q": " "}, "missing q"), ({"q": "one " * 101}, "tokens"), ({"alternatives": 9}, "alternatives")],
+)
+def test_attention_has_its_bounds(service: Service, fields: dict[str, Any], told: str) -> None:
+    answer = ask(service, "POST", "/attention", json={**SENTENCE, **fields})
+    assert answer.status_code == 400
+    assert told in answer.json()["error"]
+
+
+def test_the_page_and_its_files(service: Service) -> None:
+    index = ask(service, "GET", "/")
+    assert index.status_code == 200
+    assert "'unsafe-inline'" not in index.headers["content-security-policy"]
+    assert index.headers["x-content-type-options"] == "nosniff"
+    for name in re.findall(r'(?:src|href)="/?(static/[^"]+)"', index.text):
+        assert ask(service, "GET", f"/{name}").status_code == 200, name
+    script = ask(service, "GET", "/static/explorer.js")
+    assert "class Explorer" in script.text
+    again = ask(service, "GET", "/static/explorer.js", headers={"if-none-match": script.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["../app.py", "%2e%2e%2fapp.py", "..%2f..%2f..%2fpyproject.toml", "x", "index.html"])
+def test_no_other_file_is_given(service: Service, name: str) -> None:
+    answer = ask(service, "GET", f"/static/{name}")
+    assert answer.status_code == 404
+    assert "import" not in answer.text
+
+
+def test_scripts_of_other_pages_may_not_ask_unless_it_is_said(service: Service) -> None:
+    request = ("GET", "/health", {"headers": {"origin": "http://there"}})
+    assert "access-control-allow-origin" not in ask_all(service, [request])[0].headers
+    allowed = ask_all(service, [request], origins=["http://there"])[0]
+    assert allowed.headers["access-control-allow-origin"] == "http://there"
+
+
+def test_metrics_count(service: Service) -> None:
+    ask(service, "POST", "/translate", json=SENTENCE)
+    ask(service, "POST", "/translate", json={})
+    ask(service, "GET", "/nowhere/else")
+    text = ask(service, "GET", "/metrics").text
+    for line in (
+        'regard_requests_total{endpoint="/translate",status="200"}',
+        'regard_requests_total{endpoint="/translate",status="400"}',
+        'regard_requests_total{endpoint="other",status="404"}',
+        'regard_request_seconds_bucket{endpoint="/translate",le="0.1"}',
+        "regard_batch_sentences_count",
+        "regard_characters_total",
+        "regard_queue_sentences 0.0",
+    ):
+        assert line in text
+    assert "nowhere" not in text
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(service: Service) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(1000):
+            read += 1 << 14
+            yield b"x" * (1 << 14)
+
+    said = ask(service, "POST", "/translate", content=b"x", headers={"content-length": str(10**9)})
+    assert said.status_code == 413
+    answer = ask(service, "POST", "/translate", content=endless(), headers={"transfer-encoding": "chunked"})
+    assert answer.status_code == 413
+    assert answer.headers["connection"] == "close"
+    assert ask(service, "POST", "/v2/translate", content=b"", headers={"content-length": "-1"}).status_code == 413
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "limits", replace(service.limits, receive=0.1))
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield b"x"
+            await asyncio.sleep(0.1)
+
+    answer = ask(service, "POST", "/translate", content=slow(), headers={"transfer-encoding": "chunked"})
+    assert answer.status_code == 408
+    assert answer.headers["connection"] == "close"
+
+
+def test_what_fails_inside_is_told_without_its_insides(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any) -> None:
+        raise RuntimeError("a secret in /a/path")
+
+    monkeypatch.setattr(work, "translate", broken)
+    answer = ask(service, "POST", "/translate", json=SENTENCE)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    monkeypatch.setattr(service, "count", broken)
+    answer = ask(service, "POST", "/translate", json=SENTENCE)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert ask(service, "GET", "/health").status_code == 200
+
+
+def test_while_it_stops_it_refuses(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "draining", True)
+    for path in ("/health", "/translate", "/v2/translate"):
+        answer = ask(service, "POST", path)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+
+
+def test_keys_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not read_keys(None)
+    file = tmp_path / "keys"
+    file.write_text("one-two-three\n\nfour-five-six\n")
+    assert read_keys(file)
+    monkeypatch.setenv("REGARD_API_KEYS", "seven-eight")
+    assert read_keys(None)
+    for wrong in ("\n", "short\n", "has a space in it\n"):
+        file.write_text(wrong)
+        monkeypatch.delenv("REGARD_API_KEYS", raising=False)
+        with pytest.raises(ConfigError):
+            read_keys(file)
+    assert not Keys()
+
+
+def test_the_pages_files_are_read_once() -> None:
+    assert page.INDEX in page._files()
+
+
+def test_the_document_names_every_endpoint(service: Service) -> None:
+    paths = ask(service, "GET", "/openapi.json").json()["paths"]
+    assert set(paths) == {
+        *("/translate", "/detect", "/languages", "/health", "/frontend/settings"),
+        *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention"),
+    }

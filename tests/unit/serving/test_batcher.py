@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import pytest
+
+from regard.config import SearchConfig
+from regard.errors import DecodingError
+from regard.serving.batcher import Batcher, Order, Sentence, Ticket
+from regard.serving.limits import Limits, Refused
+from regard.translator import Translation, Translator
+
+
+class Stub:
+    """Says texts backwards, and keeps which came together; waits until it may."""
+
+    def __init__(self, search: SearchConfig | None = None) -> None:
+        self.search = search or SearchConfig()
+        self.batches: list[list[str]] = []
+        self.options: list[dict[str, Any]] = []
+        self.may = threading.Event()
+        self.began = threading.Event()
+
+    def translate(self, lines: Sequence[str], **options: Any) -> list[list[Translation]]:
+        self.began.set()
+        self.may.wait(10)
+        self.batches.append(list(lines))
+        self.options.append(options)
+        if "bad" in lines:
+            raise DecodingError("bad")
+        return [[Translation(line[::-1], 0.0, 0.0)] for line in lines]
+
+
+@pytest.fixture
+def stub() -> Stub:
+    return Stub()
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Batcher]]:
+    made: list[Batcher] = []
+
+    def one(**limits: Any) -> Batcher:
+        made.append(Batcher(Limits(**{"gather": 0.0, **limits})))
+        return made[-1]
+
+    yield one
+    for batcher in made:
+        batcher.stop(5)
+
+
+def order(stub: Stub, **options: Any) -> Order:
+    return Order(cast(Translator, stub), **options)
+
+
+def of(*texts: str) -> list[Sentence]:
+    return [Sentence(text, len(text)) for text in texts]
+
+
+def held(batcher: Batcher, stub: Stub) -> None:
+    """A first sentence is being searched, and what comes now has to wait."""
+    batcher.begin(order(stub), of("first"), Ticket(10))
+    assert stub.began.wait(5)
+
+
+def test_those_of_like_length_go_together_oldest_first(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make(batch=3)
+    held(batcher, stub)
+    ticket = Ticket(10)
+    texts = ["a" * 50, "b", "c" * 52, "dd", "e" * 49, "f" * 60]
+    futures = [batcher.begin(order(stub), of(text), ticket)[0] for text in texts]
+    assert batcher.waiting == 6
+    stub.may.set()
+    assert [one[0].text for one in batcher.results(futures, ticket)] == [text[::-1] for text in texts]
+    lengths = [sorted(map(len, batch)) for batch in stub.batches]
+    assert lengths == [[5], [49, 50, 52], [1, 2], [60]]
+
+
+def test_other_orders_do_not_share_a_batch(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make()
+    held(batcher, stub)
+    ticket = Ticket(10)
+    futures = batcher.begin(order(stub), of("a"), ticket) + batcher.begin(order(stub, beam_size=2), of("b"), ticket)
+    stub.may.set()
+    batcher.results(futures, ticket)
+    assert stub.batches == [["first"], ["a"], ["b"]]
+    assert stub.options[2]["beam_size"] == 2
+
+
+def test_a_batch_that_is_not_full_waits_a_moment(stub: Stub, make: Callable[..., Batcher]) -> None:
+    stub.may.set()
+    batcher = make(gather=0.3, batch=2)
+    with ThreadPoolExecutor(2) as pool:
+        began = time.monotonic()
+        list(pool.map(lambda text: batcher.search(order(stub), of(text), Ticket(10)), ["a", "b"]))
+        assert time.monotonic() - began < 0.25  # it is full
+        batcher.search(order(stub), of("c"), Ticket(10))
+        assert time.monotonic() - began > 0.28
+    assert [sorted(batch) for batch in stub.batches] == [["a", "b"], ["c"]]
+
+
+def test_draws_are_made_alone(make: Callable[..., Batcher]) -> None:
+    stub = Stub(SearchConfig(strategy="sample"))
+    batcher = make()
+    held(batcher, stub)
+    ticket = Ticket(10)
+    futures = batcher.begin(order(stub), of("a", "b"), ticket)
+    stub.may.set()
+    batcher.results(futures, ticket)
+    assert stub.batches == [["first"], ["a"], ["b"]]
+
+
+def test_what_fails_fails_alone(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make()
+    held(batcher, stub)
+    tickets = [Ticket(10) for _ in range(3)]
+    futures = [
+        batcher.begin(order(stub), of(text), ticket) for text, ticket in zip(("ab", "bad", "cd"), tickets, strict=True)
+    ]
+    stub.may.set()
+    assert batcher.results(futures[0], tickets[0])[0][0].text == "ba"
+    assert batcher.results(futures[2], tickets[2])[0][0].text == "dc"
+    with pytest.raises(DecodingError):
+        batcher.results(futures[1], tickets[1])
+    assert batcher.search(order(stub), of("go on"), Ticket(10))[0][0].text == "no og"
+
+
+def test_the_queue_has_an_end(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make(queue=2)
+    held(batcher, stub)
+    batcher.begin(order(stub), of("a", "b"), Ticket(10))
+    with pytest.raises(Refused) as refused:
+        batcher.begin(order(stub), of("c"), Ticket(10))
+    assert (refused.value.status, refused.value.retry_after) == (503, 1)
+    stub.may.set()
+
+
+def test_what_is_given_up_is_not_searched(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make()
+    held(batcher, stub)
+    gone, late = Ticket(10), Ticket(0.05)
+    futures = [batcher.begin(order(stub), of(text), ticket) for text, ticket in (("a", gone), ("b", late))]
+    gone.given_up = True
+    with pytest.raises(Refused):
+        batcher.results(futures[1], late)
+    stub.may.set()
+    with pytest.raises(Refused):
+        batcher.results(futures[0], gone)
+    assert stub.batches == [["first"]]
+
+
+def test_stopping_finishes_what_waits(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make()
+    held(batcher, stub)
+    ticket = Ticket(10)
+    futures = batcher.begin(order(stub), of("ab", "cd"), ticket)
+    threading.Timer(0.1, stub.may.set).start()
+    batcher.stop(5)
+    assert [one[0].text for one in batcher.results(futures, ticket)] == ["ba", "dc"]
+    with pytest.raises(Refused):
+        batcher.begin(order(stub), of("e"), ticket)
+
+
+def test_stopping_does_not_wait_for_ever(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make()
+    held(batcher, stub)
+    ticket = Ticket(10)
+    futures = batcher.begin(order(stub), of("ab"), ticket)
+    batcher.stop(0.05)
+    with pytest.raises(Refused):
+        batcher.results(futures, ticket)
+    stub.may.set()
+
+
+def test_calls_take_their_turn(stub: Stub, make: Callable[..., Batcher]) -> None:
+    stub.may.set()
+    batcher = make()
+    assert batcher.call(lambda: threading.current_thread().name, Ticket(10)) == "batcher"

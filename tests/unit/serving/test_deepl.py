@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.serving.clients import ask
+
+from regard.serving.keys import Keys
+from regard.serving.service import Service
+
+
+def test_texts_in_their_order(service: Service) -> None:
+    asked = {"text": ["one", "two."], "target_lang": "DE", "source_lang": "EN", "show_billed_characters": True}
+    answer = ask(service, "POST", "/v2/translate", json=asked).json()
+    assert answer == {
+        "translations": [
+            {"detected_source_language": "EN", "text": "eins", "billed_characters": 3},
+            {"detected_source_language": "EN", "text": "zwei.", "billed_characters": 4},
+        ]
+    }
+    form = ask(service, "POST", "/v2/translate", data={"text": ["one", "two"], "target_lang": "de"}).json()
+    assert [one["text"] for one in form["translations"]] == ["eins", "zwei"]
+    one = ask(service, "POST", "/v2/translate", data={"text": "one", "target_lang": "DE-CH"}).json()
+    assert one["translations"][0]["text"] == "eins"
+
+
+def test_markup(service: Service) -> None:
+    asked = {"text": "one <b>six</b>", "target_lang": "DE", "tag_handling": "html"}
+    answer = ask(service, "POST", "/v2/translate", json=asked).json()
+    assert answer["translations"][0]["text"] == "eins <b>sechs</b>"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"target_lang": "DE"}, 400),
+        ({"text": "one"}, 400),
+        ({"text": "one", "target_lang": "XX"}, 400),
+        ({"text": "one", "target_lang": "DE", "source_lang": "FR"}, 400),
+        ({"text": "one", "target_lang": "DE", "tag_handling": "xml"}, 400),
+        ({"text": "one", "target_lang": "DE", "formality": "more"}, 400),
+        ({"text": "one", "target_lang": "DE", "glossary_id": "g"}, 404),
+    ],
+)
+def test_what_is_wrong_is_told(service: Service, fields: dict[str, Any], status: int) -> None:
+    answer = ask(service, "POST", "/v2/translate", json=fields)
+    assert answer.status_code == status
+    assert answer.json()["message"]
+
+
+def test_languages_and_usage(service: Service) -> None:
+    sources = ask(service, "GET", "/v2/languages").json()
+    assert sources == [{"language": "EN", "name": "English", "supports_formality": False}]
+    assert ask(service, "GET", "/v2/languages?type=target").json()[0]["language"] == "DE"
+    assert ask(service, "GET", "/v2/languages?type=other").status_code == 400
+    before = ask(service, "GET", "/v2/usage").json()["character_count"]
+    ask(service, "POST", "/v2/translate", json={"text": ["three"], "target_lang": "DE"})
+    assert ask(service, "POST", "/v2/usage").json()["character_count"] == before + 5
+
+
+def test_keys(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "keys", Keys(["correct-key"]))
+    asked = {"json": {"text": "one", "target_lang": "DE"}}
+    for key, status in (("", 403), ("wrong", 403), ("correct-key", 200)):
+        headers = {"authorization": f"DeepL-Auth-Key {key}"} if key else {}
+        assert ask(service, "POST", "/v2/translate", headers=headers, **asked).status_code == status
+        assert ask(service, "GET", "/v2/usage", headers=headers).status_code == status
+        assert ask(service, "GET", "/v2/languages", headers=headers).status_code == status

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.serving.clients import ask, ask_all
+from tests.unit.serving.runs import said, sentences
+
+from regard.serving.keys import Keys
+from regard.serving.service import Service
+
+PAIR = {"source": "en", "target": "de"}
+
+
+def translated(service: Service, **fields: Any) -> Any:
+    answer = ask(service, "POST", "/translate", json={**PAIR, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("way", ["json", "data", "params", "files"])
+def test_a_text_however_it_is_said(service: Service, way: str) -> None:
+    said_so = {"q": "one two", **PAIR}
+    options: dict[str, Any] = {
+        way: {name: (None, value) for name, value in said_so.items()} if way == "files" else said_so
+    }
+    answer = ask(service, "POST", "/translate", **options)
+    assert answer.json() == {"translatedText": "eins zwei"}
+
+
+def test_a_list_gives_a_list(service: Service) -> None:
+    assert translated(service, q=["one", "six."]) == {"translatedText": ["eins", "sechs."]}
+    assert translated(service, q=["one"], alternatives=1)["alternatives"][0]
+    form = ask(service, "POST", "/translate", data={"q": ["one", "two"], **PAIR})
+    assert form.json() == {"translatedText": ["eins", "zwei"]}
+
+
+def test_alternatives_are_given_where_they_are_asked_for(service: Service) -> None:
+    found = translated(service, q="one two", alternatives=2)
+    assert found["translatedText"] == "eins zwei"
+    assert 1 <= len(found["alternatives"]) <= 2
+
+
+def test_the_source_is_detected(service: Service) -> None:
+    found = translated(service, q="one two three four", source="auto")
+    assert found["translatedText"] == "eins zwei drei vier"
+    assert found["detectedLanguage"]["language"] == "en"
+    several = translated(service, q=["one", "two"], source="auto")
+    assert [one["language"] for one in several["detectedLanguage"]] == ["en", "en"]
+    detected = ask(service, "POST", "/detect", data={"q": "this is a sentence in English"}).json()
+    assert detected[0]["language"] == "en"
+    assert detected[0]["confidence"] > 50
+
+
+def test_markup_stays(service: Service) -> None:
+    assert translated(service, q="<p>one <b>six</b></p>", format="html") == {
+        "translatedText": "<p>eins <b>sechs</b></p>"
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"source": "en", "target": "de"}, "missing q parameter"),
+        ({"q": "", "source": "en", "target": "de"}, "missing q parameter"),
+        ({"q": [], "source": "en", "target": "de"}, "missing q parameter"),
+        ({"q": "one", "target": "de"}, "missing source parameter"),
+        ({"q": "one", "source": "en"}, "missing target parameter"),
+        ({"q": "one", "source": "xx", "target": "de"}, "xx is not supported"),
+        ({"q": "one", "source": "de", "target": "en"}, "not available as a target language"),
+        ({"q": "one", "source": "en", "target": "de", "format": "pdf"}, "format"),
+        ({"q": "one", "source": "en", "target": "de", "alternatives": "many"}, "alternatives"),
+        ({"q": "one", "source": "en", "target": "de", "alternatives": 99}, "alternatives parameter must be <= 8"),
+        ({"q": 3, "source": "en", "target": "de"}, "q"),
+        ({"q": "one", "source": "en", "target": "de", "model": "none"}, "no such model"),
+        ({"q": "one " * 5001, "source": "en", "target": "de"}, "exceeds text limit"),
+        ({"q": ["one"] * 129, "source": "en", "target": "de"}, "exceeds text limit"),
+        ({"q": "one " * 600, "source": "en", "target": "de"}, "divide it"),
+    ],
+)
+def test_what_is_wrong_is_told(service: Service, fields: dict[str, Any], told: str) -> None:
+    answer = ask(service, "POST", "/translate", json=fields)
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
+    assert told in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"q": "\\ud800", "source": "en", "target": "de"}',
+        b"[" * 100_000,
+        b"1" * 5000,
+        b"NaN",
+    ],
+)
+def test_bad_json_is_told(service: Service, body: bytes) -> None:
+    answer = ask(service, "POST", "/translate", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert "JSON" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("body", [b"q=%ff&source=en&target=de", b"q=\xff", b"&".join([b"q=a"] * 2000)])
+def test_a_bad_form_is_told(service: Service, body: bytes) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = ask(service, "POST", "/translate", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert "form" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("text/xml", b"<q/>", 415),
+        ("multipart/form-data", b"x", 400),
+        ("multipart/form-data; boundary=b", b"--b\r\nnonsense", 400),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="q"; filename="f"\r\n\r\n1',
+            400,
+        ),
+    ],
+)
+def test_other_bodies_are_refused(service: Service, kind: str, body: bytes, status: int) -> None:
+    answer = ask(service, "POST", "/translate", content=body, headers={"content-type": kind})
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+def test_what_it_says_of_itself(service: Service) -> None:
+    assert ask(service, "GET", "/languages").json() == [{"code": "en", "name": "English", "targets": ["de"]}]
+    assert ask(service, "GET", "/health").json() == {"status": "ok"}
+    settings = ask(service, "GET", "/frontend/settings").json()
+    assert settings["charLimit"] == service.limits.characters
+    assert settings["language"]["target"] == {"code": "de", "name": "German"}
+    assert settings["keyRequired"] is False
+
+
+def test_who_else_asks_changes_nothing(service: Service) -> None:
+    texts = sentences(60, 7)
+    requests: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "/translate", {"json": {"q": text, **PAIR, "alternatives": n % 3}}) for n, text in enumerate(texts)
+    ]
+    together = [answer.json() for answer in ask_all(service, requests)]
+    alone = [ask_all(service, [request])[0].json() for request in requests]
+    assert together == alone
+    assert sum(one["translatedText"] == said(text) for one, text in zip(alone, texts, strict=True)) > 45
+
+
+def test_a_key_is_asked_for_where_there_are_keys(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "keys", Keys(["correct-key"]))
+    fields = {"q": "one", **PAIR}
+    for given, status in (({}, 400), ({"api_key": "wrong-key"}, 403), ({"api_key": "correct-key"}, 200)):
+        assert ask(service, "POST", "/translate", json={**fields, **given}).status_code == status
+        assert ask(service, "POST", "/detect", data={"q": "one", **given}).status_code == status
+        assert ask(service, "POST", "/attention", json={**fields, **given}).status_code == status
+    headers = {"authorization": "Bearer correct-key"}
+    assert ask(service, "POST", "/translate", json=fields, headers=headers).status_code == 200
+    assert ask(service, "GET", "/metrics").status_code == 403
+    assert ask(service, "GET", "/metrics", headers=headers).status_code == 200
+    assert ask(service, "GET", "/frontend/settings").json()["keyRequired"] is True
+    assert ask(service, "GET", "/languages").status_code == 200
+
+
+def test_too_much_at_a_time_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "limits", replace(service.limits, requests=1))
+    request = ("POST", "/translate", {"json": {"q": "one two three four five", **PAIR}})
+    answers = ask_all(service, [request] * 8)
+    statuses = {answer.status_code for answer in answers}
+    assert statuses == {200, 503}
+    assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status_code == 503)

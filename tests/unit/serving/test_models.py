@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.serving.runs import add_checkpoint, make_run
+
+from regard.config import DataConfig
+from regard.corpora import CorpusConfig
+from regard.errors import CheckpointError, ConfigError
+from regard.runfolder import RunFolder
+from regard.serving.limits import Refused
+from regard.serving.models import Models, language_name, pairs
+
+
+def test_a_tag_names_the_target() -> None:
+    corpora = tuple(CorpusConfig(source="a", target="b", tags=(tag,)) for tag in ("de", "fr", "de"))
+    assert pairs(DataConfig(corpora=corpora, source_language="en")) == [("en", "de", ("de",)), ("en", "fr", ("fr",))]
+    domain = CorpusConfig(source="a", target="b", source_language="fi", target_language="pt_BR", tags=("laws",))
+    assert pairs(DataConfig(corpora=(domain,))) == [("fi", "pt-br", ("laws",))]
+    assert pairs(DataConfig(corpus="dates")) == [("und", "und", ())]
+
+
+@pytest.mark.parametrize(("code", "name"), [("en", "English"), ("pt-br", "Portuguese (BR)"), ("iso", "iso")])
+def test_languages_have_names(code: str, name: str) -> None:
+    assert language_name(code) == name
+
+
+def test_a_model_of_several_languages_is_served_for_each(tmp_path: Path) -> None:
+    folder = tmp_path / "several"
+    RunFolder(folder).checkpoints.mkdir(parents=True)
+    add_checkpoint(folder, 1, steps=1, languages=("en", ""), tags=("de", "fr"))
+    models = Models([folder], "cpu")
+    assert models.sources == ["en"]
+    assert models.targets("en") == ["de", "fr"]
+    french = models.pick("en", "fr")
+    assert (french.tag, french.name) == ("fr", "several")
+    (found,) = french.translator.translate(["one"])
+    assert found[0].source_tokens[0] == "<fr>"
+
+
+def test_several_models_of_one_pair_have_names(run: Path) -> None:
+    models = Models([run, run], "cpu")
+    assert [one.name for one in models.served] == ["small", "small-2"]
+    assert models.pick("en", "de").name == "small"
+    assert models.pick("en", "de", "small-2").name == "small-2"
+    for source, target, name in (("en", "de", "other"), ("xx", "de", None), ("de", "en", None), ("en", "en", None)):
+        with pytest.raises(Refused) as refused:
+            models.pick(source, target, name)
+        assert refused.value.status == 400
+
+
+def test_what_cannot_be_served_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        Models([tmp_path / "none"], "cpu")
+    with pytest.raises(ConfigError):
+        Models([], "cpu")
+
+
+def test_a_newer_checkpoint_takes_its_place(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", steps=1)
+    models = Models([folder], "cpu")
+    before = models.pick("en", "de")
+    told: list[str] = []
+    models.renew(told.append)
+    assert models.pick("en", "de") is before
+    assert not told
+    add_checkpoint(folder, 2, steps=2)
+    models.renew(told.append)
+    after = models.pick("en", "de")
+    assert after is not before
+    assert told == ["run: a new checkpoint serves"]
+    weights = (one.translator.model.state_dict() for one in (before, after))
+    assert any((a != b).any() for a, b in zip(*(one.values() for one in weights), strict=True))
+
+
+def test_a_damaged_checkpoint_does_not(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", steps=1)
+    models = Models([folder], "cpu")
+    before = models.pick("en", "de")
+    add_checkpoint(folder, 2, steps=1)
+    weights = RunFolder(folder).checkpoint(2) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    told: list[str] = []
+    models.renew(told.append)
+    models.renew(told.append)
+    assert len(told) == 1
+    assert "the one before serves on" in told[0]
+    assert str(tmp_path) not in told[0]
+    assert models.pick("en", "de") is before
+    assert before.translator.translate(["one"])

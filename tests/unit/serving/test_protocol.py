@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+from starlette.responses import PlainTextResponse
+from uvicorn.server import ServerState
+
+from regard.serving.limits import Limits
+from regard.serving.protocol import protocol
+
+Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def connected(client: Client, limits: Limits, *, answer: int = 2) -> None:
+    """What a client does with a server that answers with so many bytes."""
+
+    async def run() -> None:
+        app = PlainTextResponse(b"x" * answer)
+        config = uvicorn.Config(app, http=protocol(limits), ws="none", lifespan="off", log_config=None)
+        config.load()
+
+        def make() -> asyncio.Protocol:
+            made: Any = config.http_protocol_class
+            connection: asyncio.Protocol = made(config=config, server_state=ServerState(), app_state={})
+            return connection
+
+        server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+        await client(reader, writer)
+        writer.close()
+        server.close()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_head_that_does_not_end_is_not_waited_for() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        began = time.monotonic()
+        writer.write(b"GET / HT")
+        assert await _all(reader) == b""
+        assert time.monotonic() - began < 10
+
+    connected(silent, Limits(receive=0.2))
+
+
+def test_nor_is_one_behind_an_answer() -> None:
+    async def again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.readuntil(b"xx")).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(0.4)  # what is idle between two requests is uvicorn's to close
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.readuntil(b"xx")).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        writer.write(b"GET / HT")
+        assert await _all(reader) == b""
+        assert time.monotonic() - began < 3
+
+    connected(again, Limits(receive=0.2))
+
+
+def test_an_answer_that_is_not_taken_is_given_up() -> None:
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        await asyncio.sleep(0.6)
+        assert len(await _all(reader)) < 50_000_000
+
+    connected(deaf, Limits(send=0.2), answer=50_000_000)
+
+
+async def _all(reader: asyncio.StreamReader) -> bytes:
+    """Until the connection ends, however it does."""
+    found = b""
+    try:
+        while part := await reader.read(1 << 20):
+            found += part
+    except ConnectionError:
+        pass
+    return found

@@ -1,0 +1,240 @@
+"""A server in a process of its own: the published clients, clients that are slow or broken, a stop and a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import deepl
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from libretranslatepy import LibreTranslateAPI
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.end_to_end.helpers import call, refused
+from tests.unit.serving.runs import add_checkpoint
+
+from regard.runfolder import RunFolder
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+KEY = "a-key-of-a-test"
+ASKED = {"q": "one two three", "source": "en", "target": "de"}
+
+
+class Running:
+    """`regard serve` until it is stopped."""
+
+    def __init__(self, run: Path, *options: str, **environment: str) -> None:
+        command = [sys.executable, "-m", "regard", "serve", str(run), "--device", "cpu", *options]
+        self.process = subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        )
+        assert self.process.stderr is not None
+        self.told: list[str] = []
+        for line in self.process.stderr:
+            self.told.append(line)
+            if line.startswith("listening on "):
+                break
+        else:
+            raise AssertionError("".join(self.told))
+        self.url = self.told[-1].removeprefix("listening on ").strip()
+        self.port = int(self.url.rpartition(":")[2])
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.told.extend(self.process.stderr)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        status = self.process.wait(60)
+        self._reading.join(60)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return status
+
+    def connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def serves(self) -> bool:
+        answer = httpx.post(f"{self.url}/translate", json={**ASKED, "api_key": KEY}, timeout=60)
+        return bool(answer.json() == {"translatedText": "eins zwei drei"})
+
+
+@pytest.fixture(scope="module")
+def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the run, of which a test makes another checkpoint."""
+    return shutil.copytree(run, tmp_path_factory.mktemp("served") / "small", symlinks=True)
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Running]:
+    running = Running(folder, "--port", "0", REGARD_API_KEYS=KEY)
+    yield running
+    assert running.stop() == 0
+    assert "Traceback" not in "".join(running.told), "".join(running.told)
+
+
+def test_libretranslates_client(server: Running) -> None:
+    client = LibreTranslateAPI(server.url, api_key=KEY)
+    assert client.translate("one two three", "en", "de") == "eins zwei drei"
+    assert client.translate("One. Two.", "auto", "de") == "Eins. Zwei."
+    assert client.detect("this is English")[0]["language"] == "en"
+    assert client.languages() == [{"code": "en", "name": "English", "targets": ["de"]}]
+
+
+def test_deepls_client(server: Running) -> None:
+    client = deepl.DeepLClient(KEY, server_url=server.url)
+    assert str(client.translate_text("one two", target_lang="DE")) == "eins zwei"
+    several = client.translate_text(["one", "six."], source_lang="EN", target_lang="DE")
+    assert isinstance(several, list)
+    assert [one.text for one in several] == ["eins", "sechs."]
+    assert several[0].detected_source_lang == "EN"
+    marked = client.translate_text("one <b>six</b>", target_lang="DE", tag_handling="html")
+    assert str(marked) == "eins <b>sechs</b>"
+    assert [one.code for one in client.get_source_languages()] == ["EN"]
+    assert [one.code for one in client.get_target_languages()] == ["DE"]
+    assert client.get_usage().character.valid
+    with pytest.raises(deepl.AuthorizationException):
+        deepl.DeepLClient("another", server_url=server.url).get_usage()
+    with pytest.raises(deepl.DeepLException, match="not supported"):
+        client.translate_text("one", target_lang="FR")
+
+
+def _status(server: Running, sent: bytes) -> bytes:
+    """Of the answer; nothing where the server has closed before all was sent, and the answer went with it."""
+    found = b""
+    with server.connected() as one, suppress(ConnectionError):
+        with suppress(ConnectionError):
+            one.sendall(sent)
+        while not found.endswith(b"}") and (part := one.recv(65536)):
+            found += part
+    return found.split(b"\r\n")[0][9:12]
+
+
+def test_broken_clients_do_it_no_harm(server: Running) -> None:
+    head = b"POST /translate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    half = head + b"content-length: 1000\r\n\r\n" + b'{"q": "one'
+    for sent in (b"", b"GET", b"\x00\xff\x16\x03", half, head + b"transfer-encoding: chunked\r\n\r\nzz\r\n"):
+        with server.connected() as one:
+            one.sendall(sent)  # and goes
+    assert _status(server, b"\xff\xfe nonsense\r\n\r\n") == b"400"
+    assert _status(server, head + b"content-length: 99999999999\r\n\r\n{") == b"413"
+    chunks = b"10000\r\n%b\r\n" % (b"x" * 65536) * 20
+    assert _status(server, head + b"transfer-encoding: chunked\r\n\r\n" + chunks) in (b"413", b"")
+    assert _status(server, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 1_000_000 + b"\r\n\r\n") in (b"400", b"")
+    body = json.dumps({**ASKED, "q": ["one two"] * 100, "api_key": KEY}).encode()
+    for _ in range(5):  # they ask for much, and do not wait for it
+        with server.connected() as one:
+            one.sendall(head + b"content-length: %d\r\n\r\n%b" % (len(body), body))
+    assert server.serves()
+
+
+def test_answers_are_as_the_openapi_document_says(server: Running) -> None:
+    document = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    tried = 0
+    for result in document.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+
+        @settings(
+            max_examples=10,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def asked(case: schemathesis.Case[Any]) -> None:
+            nonlocal tried
+            tried += 1
+            case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {KEY}"})
+
+        asked()
+    assert tried > 30
+
+
+def test_many_at_a_time_get_what_each_gets_alone(server: Running) -> None:
+    bodies: list[dict[str, Any]] = [
+        {**ASKED, "api_key": KEY, "q": "one two three four five six"[: 3 + 4 * (n % 6)], "alternatives": n % 2}
+        for n in range(60)
+    ]
+    with httpx.Client(base_url=server.url, timeout=60) as client, ThreadPoolExecutor(12) as pool:
+        together = list(pool.map(lambda body: client.post("/translate", json=body).json(), bodies))
+        alone = [client.post("/translate", json=body).json() for body in bodies[:12]]
+    assert together[:12] == alone
+    assert together == (together[:12] * 5)[:60]
+
+
+def test_a_better_checkpoint_is_served_without_a_stop(server: Running, folder: Path) -> None:
+    add_checkpoint(folder, 2, steps=1)
+    ends = time.monotonic() + 60
+    while server.serves() and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert "small: a new checkpoint serves\n" in server.told
+    run = RunFolder(folder)
+    run.set_best(run.checkpoint(1))
+
+
+def test_a_kill_and_a_stop(folder: Path) -> None:
+    killed = Running(folder, "--port", "0")
+    assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
+    again = Running(folder, "--port", str(killed.port))
+    assert again.serves()
+    texts = [" ".join(["one two three four five"] * 6)] * 128
+    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=again.url, timeout=60) as client:
+        asked = pool.submit(httpx.post, f"{again.url}/translate", json={**ASKED, "q": texts}, timeout=60)
+        while "regard_requests_in_work 1.0" not in client.get("/metrics").text:
+            assert not asked.done()
+        again.process.terminate()
+        while (told := client.get("/health")).status_code == 200:
+            time.sleep(0.01)
+        assert told.status_code == 503
+        assert told.headers["retry-after"]
+        assert not asked.done()
+        answer = asked.result()
+    assert answer.status_code == 200
+    assert len(answer.json()["translatedText"]) == 128
+    assert again.ended() == 0
+    assert any("SIGTERM: finishing 1 requests" in line for line in again.told)
+
+
+def test_what_cannot_be_listened_on_is_told(server: Running, folder: Path) -> None:
+    refused(call("serve", folder, "--device", "cpu", "--port", str(server.port)), "cannot be listened on")
+
+
+def test_what_cannot_be_served_is_told(folder: Path, tmp_path: Path) -> None:
+    refused(call("serve", tmp_path / "none"), "there is no such folder")
+    refused(call("serve", folder, "--precision", "int3"), "there is no precision")
+    refused(call("serve", folder, "--api-keys", tmp_path / "none"), "none")
+    with mock.patch.dict(sys.modules, {"uvicorn": None}):
+        refused(call("serve", folder), "uvicorn", "pip install 'regard[serve]'")
