@@ -185,7 +185,7 @@ def _calibrations(said: _Said, test: HeldOut, watch: Watch) -> tuple[Calibration
     tokenizers = said.subject.translator.tokenizers
     asked = [tokenizers.source.encode(text) for text in test.sources]
     meant = [tokenizers.target.encode(text) for text in test.references]
-    own = [tokenizers.target.encode(text) for text in said.texts]
+    own = [list(one.ids) for one in said.found]
     short = [place for place in range(len(asked)) if max(map(len, (asked[place], meant[place], own[place]))) <= LONGEST]
     given = sureness(said.subject.translator, [(asked[place], meant[place]) for place in short])
     found = [one for _, one in watch("calibration on the references", given, len(short))]
@@ -246,14 +246,13 @@ def _differing(said: Sequence[_Said]) -> list[list[int]]:
 
 def _examples(said: Sequence[_Said], test: HeldOut, places: Sequence[int], watch: Watch) -> tuple[Example, ...]:
     return tuple(
-        Example(place, tuple(_look(one, test.sources[place], one.found[place].text) for one in said))
+        Example(place, tuple(_look(one, test.sources[place], one.found[place].ids) for one in said))
         for place in watch("looking at some sentences", places, len(places))
     )
 
 
-def _look(said: _Said, source: str, text: str) -> Looks | None:
+def _look(said: _Said, source: str, target: Sequence[int]) -> Looks | None:
     translator = said.subject.translator
-    target = translator.tokenizers.target.encode(text)
     if max(len(target), len(translator.tokenizers.source.encode(source))) > DRAWN:
         return None
     return look(translator, source, target)

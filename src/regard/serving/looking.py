@@ -25,7 +25,7 @@ def attend(batcher: Batcher, limits: Limits, models: Models, asked: AttentionReq
     if asked.target_text is not None:
         text = " ".join(asked.target_text.split())
         (score,) = batcher.call(lambda: list(translator.score([(source, text)])), ticket)
-    target = translator.tokenizers.target.encode(text)
+    target = next((one.ids for one in found if one.text == text), None) or translator.tokenizers.target.encode(text)
     _bounded(len(target), limits)
     looks = batcher.call(lambda: look(translator, source, target), ticket)
     answer = AttentionAnswer(
