@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from regard.data.writing import TOGETHER, Chunk
 from regard.errors import DataError
 from regard.opening import open_corpora
 from regard.start import STARTED, take_up
+from regard.text.blocks import Blocks, Mixed, blocks_of
 from regard.text.corpus import Aside, Corpus, Pair, PairList
 from regard.text.tagged import untagged
 from regard.text.together import Origins, Together
@@ -73,14 +75,19 @@ class Prepared:
         return Loader(self.train, *given, rank=rank, size=size, resample=resample, shares=shares)
 
     def _shares(self, data: DataConfig, store: PairStore) -> Shares | None:
-        often = [corpus.weight for corpus in data.corpora or (data,)]
         origins = np.searchsorted(np.array(self.starts), store.lines) - 1
-        if data.temperature > 1:
-            sizes = np.bincount(origins, minlength=len(often))
-            wanted = np.where(sizes > 0, sizes, 1) ** (1 / data.temperature)
-            factors = wanted / wanted.sum() * sizes.sum() / np.maximum(sizes, 1)
-            often = [one * float(factor) for one, factor in zip(often, factors, strict=True)]
+        often = _often(data, np.bincount(origins, minlength=len(data.corpora)))
         return None if all(one == 1 for one in often) else Shares(origins, often)
+
+
+def _often(data: DataConfig, sizes: NDArray[np.int64]) -> list[float]:
+    """How often each pair of each corpus comes in an epoch."""
+    often = [corpus.weight for corpus in data.corpora or (data,)]
+    if data.temperature > 1:
+        wanted = np.where(sizes > 0, sizes, 1) ** (1 / data.temperature)
+        factors = wanted / wanted.sum() * sizes.sum() / np.maximum(sizes, 1)
+        often = [one * float(factor) for one, factor in zip(often, factors, strict=True)]
+    return often
 
 
 def split(config: RunConfig) -> tuple[Corpus, Corpus]:
@@ -109,9 +116,10 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     say(f"dev: {len(texts):,} pairs from {dev.name}")
     _tell("dev", (dev.aside, too_long), say)
     if config.data.streaming:
+        counted = _counted(train, say)
         stream = _stream(config, train, tokenizers, say)
         say(f"train: {train.name}, as it is read; vocabulary {_sizes(tokenizers)}")
-        _write_whole(folder / DONE, {"dev": texts, "train": stream.fingerprint})
+        _write_whole(folder / DONE, {"dev": texts, "train": stream.fingerprint, **counted})
         return Prepared(tokenizers, stream, texts)
     store, too_long = _stored(config, train, folder)
     together = _together(train)
@@ -135,25 +143,46 @@ def _sizes(tokenizers: Tokenizers) -> str:
 
 def _stream(config: RunConfig, train: Corpus, tokenizers: Tokenizers, say: Say) -> Stream:
     """The corpus as it is read; what was left aside is told when it has been read from its beginning to its end."""
+    together = _together(train)
+    blocks = blocks_of(train, TOGETHER) if together is None else _mixed(config, together)
 
-    def read(skipped: int) -> Iterator[Chunk]:
+    def read(epoch: int, skipped: int) -> Iterator[Chunk]:
         aside = Aside()
-        for chunk in encode_here(islice(train, skipped * TOGETHER, None), tokenizers):
-            yield _fitting(chunk, train, config.data.max_length, aside)
+        for block in blocks(epoch, skipped):
+            chunk = encode_here(block.pairs, tokenizers)
+            yield _fitting(chunk, train, config.data.max_length, aside, new=block.new)
         if not skipped and not told:
             told.append(True)
-            _tell("train", (train.aside, aside), say)
+            _tell("train", (aside,) if together else (train.aside, aside), say)
 
     told: list[bool] = []
     return Stream(read, hashlib.sha256(_what(config).encode()).hexdigest())
 
 
-def _fitting(chunk: Chunk, corpus: Corpus, most: int, aside: Aside) -> Chunk:
-    """The pairs that are not too long and have a target; the others are left aside."""
+def _mixed(config: RunConfig, together: Together) -> Blocks:
+    often = _often(config.data, np.array(together.sizes))
+    return Mixed(together, often, TOGETHER, config.train.seed).blocks
+
+
+def _counted(train: Corpus, say: Say) -> dict[str, list[int]]:
+    """What streaming several corpora has to know of them beforehand, told by going through them where nobody has."""
+    together = _together(train)
+    if together is None:
+        return {}
+    if len(together.sizes) < len(together.corpora):
+        deque(together, maxlen=0)
+    found = zip(together.corpora, together.sizes, strict=True)
+    say("train: " + ", ".join(f"{size:,} pairs from {corpus.name}" for corpus, size in found))
+    _tell("train", (together.aside,), say)
+    return {"starts": together.starts, "sizes": together.sizes}
+
+
+def _fitting(chunk: Chunk, corpus: Corpus, most: int, aside: Aside, *, new: int | None = None) -> Chunk:
+    """The pairs that are not too long and have a target; the others are left aside: of the `new` first ones, counted."""
     long = np.maximum(chunk.source_lengths, chunk.target_lengths) > most
     empty = ~long & (chunk.target_lengths == 0)
     for reason, left in ((_too_long(most), long), (TOKENLESS, empty)):
-        for line in chunk.lines[left].tolist():
+        for line in chunk.lines[:new][left[:new]].tolist():
             _leave(aside, corpus, reason, line)
     return chunk.where(~long & ~empty)
 
@@ -164,7 +193,8 @@ def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
     what = _what(config)
     if learned.is_file() and learned.read_text(encoding="utf-8") == what:
         return Tokenizers.load(folder)
-    some = islice(train, LEARNED_FROM if config.data.streaming else None)
+    few = config.data.streaming and _together(train) is None  # several are gone through anyway, to be counted
+    some = islice(train, LEARNED_FROM if few else None)
     tokenizers = train_tokenizers(config.tokenizer, ((untagged(pair.source)[1], pair.target) for pair in some))
     if tags := config.data.all_tags:
         tokenizers = tokenizers.with_tags(tags)
@@ -214,12 +244,18 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
         table = json.loads((folder / DONE).read_text(encoding="utf-8"))
         fingerprint, dev = table["train"], tuple((source, target) for source, target in table["dev"])
         starts = tuple(int(start) for start in table.get("starts", [0]))
+        sizes = [int(size) for size in table.get("sizes", [])]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the file cannot be read: {error!r}", where=folder / DONE, fix=NEW_RUN) from None
     tokenizers = Tokenizers.load(folder)
     train: PairStore | Stream
     if config.data.streaming:
-        train = _stream(config, split(config)[0], tokenizers, say)
+        corpus, _ = split(config)
+        if (together := _together(corpus)) is not None:
+            if len(sizes) != len(together.corpora):
+                raise DataError("it does not say how large the corpora are", where=folder / DONE, fix=NEW_RUN)
+            together.starts, together.sizes = list(starts), sizes
+        train = _stream(config, corpus, tokenizers, say)
     else:
         train = PairStore.open(folder, "train")
     if train.fingerprint != fingerprint:

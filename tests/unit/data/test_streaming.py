@@ -25,7 +25,7 @@ class Corpus:
         self.pairs, self.without = pairs, without
         self.chunks_read = 0
 
-    def __call__(self, chunks: int) -> Iterator[Chunk]:
+    def __call__(self, _: int, chunks: int) -> Iterator[Chunk]:
         for begin in range(10 * chunks, self.pairs, 10):
             self.chunks_read += 1
             numbers = list(range(begin, min(begin + 10, self.pairs)))
