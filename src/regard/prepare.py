@@ -178,7 +178,7 @@ def _counted(train: Corpus, say: Say) -> dict[str, list[int]]:
 
 
 def _fitting(chunk: Chunk, corpus: Corpus, most: int, aside: Aside, *, new: int | None = None) -> Chunk:
-    """The pairs that are not too long and have a target; the others are left aside: of the `new` first ones, counted."""
+    """The pairs that are not too long and have a target; the others are left aside, the `new` first ones counted."""
     long = np.maximum(chunk.source_lengths, chunk.target_lengths) > most
     empty = ~long & (chunk.target_lengths == 0)
     for reason, left in ((_too_long(most), long), (TOKENLESS, empty)):

@@ -52,9 +52,9 @@ def test_each_pair_comes_as_often_as_is_wanted(corpora: list[tuple[int, float]],
 @given(st.integers(0, 12), st.integers(0, 2))
 def test_it_goes_on_at_any_block(begin: int, epoch: int) -> None:
     mix = mixed((3, 50, 20), (2.5, 0.7, 1), 10)
-    assert [block.pairs for block in mix.blocks(epoch, begin)] == [
-        block.pairs for block in mix.blocks(epoch, 0)
-    ][begin:]
+    assert [block.pairs for block in mix.blocks(epoch, begin)] == [block.pairs for block in mix.blocks(epoch, 0)][
+        begin:
+    ]
 
 
 def test_every_block_has_as_large_a_part_of_each() -> None:
