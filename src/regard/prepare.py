@@ -26,8 +26,7 @@ from regard.errors import DataError
 from regard.opening import open_corpora
 from regard.start import STARTED, take_up
 from regard.text.blocks import Blocks, Mixed, blocks_of
-from regard.text.corpus import Aside, Corpus, Pair, PairList
-from regard.text.tagged import untagged
+from regard.text.corpus import Aside, Corpus, Pair
 from regard.text.together import Origins, Together
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
@@ -195,7 +194,7 @@ def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
         return Tokenizers.load(folder)
     few = config.data.streaming and _together(train) is None  # several are gone through anyway, to be counted
     some = islice(train, LEARNED_FROM if few else None)
-    tokenizers = train_tokenizers(config.tokenizer, ((untagged(pair.source)[1], pair.target) for pair in some))
+    tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in some))
     if tags := config.data.all_tags:
         tokenizers = tokenizers.with_tags(tags)
     tokenizers.save(folder)
@@ -309,10 +308,11 @@ def _short(pairs: Corpus, tokenizers: Tokenizers, most: int, aside: Aside) -> It
 
 
 class _Without:
-    """A corpus without the pairs of some places."""
+    """A corpus without the pairs of some places; held: those, once it has been gone through."""
 
     def __init__(self, corpus: Corpus, places: frozenset[int]) -> None:
         self.corpus, self._places = corpus, places
+        self.held: list[Pair] | None = None
 
     @property
     def name(self) -> str:
@@ -325,12 +325,34 @@ class _Without:
         return self.corpus.aside
 
     def __iter__(self) -> Iterator[Pair]:
-        return (pair for place, pair in enumerate(self.corpus) if place not in self._places)
+        held = []
+        for place, pair in enumerate(self.corpus):
+            if place in self._places:
+                held.append(pair)
+            else:
+                yield pair
+        self.held = held
+
+
+class _HeldOut:
+    """What a corpus is without: taken from it as it is gone through for something else, or else for this."""
+
+    def __init__(self, without: _Without) -> None:
+        self.name, self.aside = f"{without.name}, held out of training", Aside()
+        self._without = without
+
+    def __iter__(self) -> Iterator[Pair]:
+        if self._without.held is None:
+            deque(self._without, maxlen=0)
+        return iter(self._without.held or ())
 
 
 def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, Corpus]:
     """Part off a dev set by chance, of pairs whose source occurs only once: none of it is in training."""
-    digests = np.fromiter((_digest(pair.source) for pair in corpus), dtype=np.uint64)
+    found = bytearray()
+    for pair in corpus:
+        found += hashlib.blake2b(pair.source.encode(), digest_size=8).digest()
+    digests = np.frombuffer(found, np.uint64)
     count = config.data.held_out or held_out_size(len(digests))
     if count >= len(digests):
         raise DataError(
@@ -342,18 +364,13 @@ def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, Corpus]:
     if not len(single):
         raise DataError("no source occurs only once", where=corpus.name, fix="give a dev set")
     chosen = np.random.default_rng(config.train.seed).choice(single, size=min(count, len(single)), replace=False)
-    places = frozenset(chosen.tolist())
-    held = [pair for place, pair in enumerate(corpus) if place in places]
-    return _Without(corpus, places), PairList(f"{corpus.name}, held out of training", held)
+    without = _Without(corpus, frozenset(chosen.tolist()))
+    return without, _HeldOut(without)
 
 
 def held_out_size(pairs: int) -> int:
     """A twentieth, at least one and at most MOST_HELD_OUT."""
     return max(1, min(MOST_HELD_OUT, pairs // 20))
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _singles(digests: NDArray[np.uint64]) -> NDArray[np.int64]:

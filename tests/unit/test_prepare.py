@@ -14,7 +14,9 @@ from regard.data.loader import Position
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.prepare import DONE, Prepared, held_out_size, prepare, split
+from regard.text import corpus
 from regard.text.corpus import Pair
+from regard.text.formats.plain import read_lines
 from regard.text.tagged import untagged
 
 
@@ -46,6 +48,17 @@ def test_held_out_pairs_are_not_trained_on_whatever_their_place(tmp_path: Path) 
     assert {int(source) for source in held} <= set(range(50, 100))  # a source that returns is never held out
     assert len(list(train)) == 131
     assert [pair.source for pair in split(config)[1]] == held
+
+
+@pytest.mark.parametrize("kind", ["character", "byte"])
+def test_files_are_checked_once_and_each_pass_serves_all_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(corpus, "read_lines", lambda path: read.append(path) or read_lines(path))  # type: ignore[func-returns-value]
+    prepared = prepare(recipe(tmp_path, PAIRS, kind, held_out=20), tmp_path / "prepared", lambda _: None)
+    assert (len(prepared.store), len(prepared.dev)) == (80, 20)
+    assert len(read) == 2 * 4  # checked, dev chosen, vocabulary learned or else dev read, encoded
 
 
 def test_dev_files_are_taken_as_they_are(tmp_path: Path) -> None:
