@@ -68,6 +68,22 @@ def test_it_goes_on_from_any_position_as_if_it_had_never_stopped(steps: int) -> 
     assert found == expected
 
 
+@pytest.mark.parametrize("corpus", [Corpus(95), Corpus(90), Corpus(7), Corpus(90, without=range(60, 90))])
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+def test_it_goes_on_at_the_border_of_an_epoch(corpus: Corpus, beside: int) -> None:
+    loader = StreamLoader(corpus, 60, seed=1)
+    batches = iter(loader)
+    ends = sum(1 for _ in iter(lambda: next(batches) and loader.position.epoch, 1))  # batches of the first epoch
+    loader = StreamLoader(corpus, 60, seed=1)
+    batches = iter(loader)
+    for _ in range(ends + beside):
+        next(batches)
+    resumed = StreamLoader(corpus, 60, seed=1, position=loader.position)
+    resumed.largest()
+    expected = [next(batches).source.tolist() for _ in range(2 * ends)]
+    assert [batch.source.tolist() for batch in islice(resumed, 2 * ends)] == expected
+
+
 def test_what_lies_behind_is_not_read_again() -> None:
     corpus = Corpus(95)
     next(iter(StreamLoader(corpus, 60, seed=1, position=Position(4, 0, 2))))
