@@ -119,7 +119,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
         stream = _stream(config, train, tokenizers, say)
         say(f"train: {train.name}, as it is read; vocabulary {_sizes(tokenizers)}")
         _write_whole(folder / DONE, {"dev": texts, "train": stream.fingerprint, **counted})
-        return Prepared(tokenizers, stream, texts)
+        return Prepared(tokenizers, stream, texts, tuple(counted.get("starts", [0])), _names(train))
     store, too_long = _stored(config, train, folder)
     together = _together(train)
     starts = (0,) if together is None else tuple(together.starts)
@@ -170,8 +170,8 @@ def _counted(train: Corpus, say: Say) -> dict[str, list[int]]:
         return {}
     if len(together.sizes) < len(together.corpora):
         deque(together, maxlen=0)
-    found = zip(together.corpora, together.sizes, strict=True)
-    say("train: " + ", ".join(f"{size:,} pairs from {corpus.name}" for corpus, size in found))
+    found = zip(together.names, together.sizes, strict=True)
+    say("train: " + ", ".join(f"{size:,} pairs from {name}" for name, size in found))
     _tell("train", (together.aside,), say)
     return {"starts": together.starts, "sizes": together.sizes}
 

@@ -295,6 +295,7 @@ def test_several_corpora_are_streamed_as_often_as_their_weights_say(tmp_path: Pa
     dev = ["dev: 9 pairs from small.tsv", "dev: 1 pair left aside: longer than data.max_length, 20 tokens, (line 4)"]
     for taken_up in (False, True):
         prepared = prepare(config, tmp_path / "data", said.append)
+        assert prepared.origins.place(94) == ("small.tsv", 4)
         counted = "train: 90 pairs from big.tsv, 10 pairs from small.tsv"
         told = "train: big.tsv + small.tsv, as it is read; vocabulary 22"
         assert said == ([] if taken_up else [*dev, counted, told])

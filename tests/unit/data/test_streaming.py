@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 import pytest
@@ -72,12 +72,10 @@ def test_it_goes_on_from_any_position_as_if_it_had_never_stopped(steps: int) -> 
 @pytest.mark.parametrize("beside", [-1, 0, 1])
 def test_it_goes_on_at_the_border_of_an_epoch(corpus: Corpus, beside: int) -> None:
     loader = StreamLoader(corpus, 60, seed=1)
-    batches = iter(loader)
-    ends = sum(1 for _ in iter(lambda: next(batches) and loader.position.epoch, 1))  # batches of the first epoch
+    ends = sum(1 for _ in takewhile(lambda _: loader.position.epoch == 0, loader))  # batches of the first epoch
     loader = StreamLoader(corpus, 60, seed=1)
     batches = iter(loader)
-    for _ in range(ends + beside):
-        next(batches)
+    assert len(list(islice(batches, ends + beside))) == ends + beside
     resumed = StreamLoader(corpus, 60, seed=1, position=loader.position)
     resumed.largest()
     expected = [next(batches).source.tolist() for _ in range(2 * ends)]
