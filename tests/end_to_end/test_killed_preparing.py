@@ -43,7 +43,8 @@ def kill_when(process: subprocess.Popen[bytes], run: Path, pairs: int) -> int:
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()  # returns when its workers have ended too: they have its stderr
+    _, err = process.communicate()  # returns when its workers have ended too: they have its stderr
+    assert b"Traceback" not in err and b"BrokenPipe" not in err
     assert process.returncode == -signal.SIGKILL
     return read_of(run)
 

@@ -148,4 +148,7 @@ def _work(folder: Path, given: BinaryIO, found: BinaryIO) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that gives out the work
-    _work(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    try:
+        _work(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    except (BrokenPipeError, pickle.UnpicklingError):  # that one was killed
+        os._exit(1)  # without another try to write what is left
