@@ -1,4 +1,4 @@
-"""Preparing large corpora: pairs a second, busy cores, memory, and going on after a kill.
+"""Preparing large corpora: pairs a second, busy cores, memory, bytes a pair, and going on after a kill.
 
     python benchmarks/prepare_large.py [--source FILE --target FILE] [--pairs 300000 1000000] [--vocabulary 16000]
                                        [--kill SECONDS]
@@ -6,8 +6,9 @@
 The pairs of the two files (by default Debian's from English to German) are repeated, each time with another number
 behind both sides, into plain files in a temporary folder. A process of its own then does what `regard train` does
 before its first step: it reads them, learns the vocabulary, encodes and stores the pairs, and lays out an epoch's
-batches. It and its workers are watched from here. With --kill the first try is killed (-9) after so many seconds of
-encoding, and what is measured is the second. Linux only.
+batches. It and its workers are watched from here. The last three columns are bytes a pair: what the store takes on the
+disk, what training holds in memory to draw batches from it, and what laying out an epoch takes at most. With --kill the
+first try is killed (-9) after so many seconds of encoding, and what is measured is the second. Linux only.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,12 +32,18 @@ LOOK = 0.1  # seconds
 
 
 class Found(NamedTuple):
-    """What one size took: seconds, seconds of all processors, and megabytes of all processes and of the first one."""
+    """What one size took: seconds, seconds of all processors, and megabytes of all processes and of the first one.
+
+    disk, held, peak: bytes of the store, and of the loader's memory after and while it has laid out an epoch.
+    """
 
     seconds: float
     busy: float
     most: float
     first: float
+    disk: int
+    held: int
+    peak: int
 
 
 def generate(source: Path, target: Path, pairs: int, folder: Path) -> None:
@@ -51,6 +59,7 @@ def prepare(folder: Path, vocabulary: int) -> None:
     """In a process of its own."""
     from regard.config import parse_config
     from regard.data.loader import Loader
+    from regard.data.store import PairStore
     from regard.models import ARCHITECTURES
     from regard.prepare import prepare
 
@@ -58,8 +67,11 @@ def prepare(folder: Path, vocabulary: int) -> None:
     table = {"data": data, "tokenizer": {"vocabulary_size": vocabulary}, "model": {"architecture": "modern"}}
     config = parse_config(table, ARCHITECTURES, where="the benchmark")
     prepared = prepare(config, folder / "data", lambda text: print(text, flush=True))
-    loader = Loader(prepared.train, 4096, seed=1)
+    del prepared
+    tracemalloc.start()  # which knows NumPy's arrays, and of mapped files nothing
+    loader = Loader(PairStore.open(folder / "data", "train"), 4096, seed=1)
     next(iter(loader))
+    (folder / "memory").write_text(" ".join(map(str, tracemalloc.get_traced_memory())))
     print(f"{loader.batches_per_epoch:,} batches an epoch", flush=True)
 
 
@@ -83,7 +95,10 @@ def watched(folder: Path, vocabulary: int, kill: float | None) -> Found | None:
         sys.exit(process.returncode)
     after = os.times()
     busy = after.children_user - before.children_user + after.children_system - before.children_system
-    return Found(time.monotonic() - began, busy, most, first)
+    seconds = time.monotonic() - began
+    disk = sum(path.stat().st_size for path in (folder / "data").glob("train.*"))
+    held, peak = map(int, (folder / "memory").read_text().split())
+    return Found(seconds, busy, most, first, disk, held, peak)
 
 
 def main() -> None:
@@ -94,8 +109,8 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=count, default=16_000)
     parser.add_argument("--kill", type=float)
     arguments = parser.parse_args()
-    print("| pairs | seconds | pairs/s | busy cores | peak MB, all processes | the first one |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| pairs | seconds | pairs/s | busy cores | peak MB, all | the first one | on disk | held | to lay out |")
+    print("| ---: " * 9 + "|")
     for pairs in arguments.pairs:
         with tempfile.TemporaryDirectory() as scratch, told():
             folder = Path(scratch)
@@ -105,7 +120,8 @@ def main() -> None:
             assert found is not None
             print(
                 f"| {pairs:,} | {found.seconds:,.0f} | {pairs / found.seconds:,.0f} | {found.busy / found.seconds:.2f} "
-                f"| {found.most:,.0f} | {found.first:,.0f} |",
+                f"| {found.most:,.0f} | {found.first:,.0f} | {found.disk / pairs:.1f} | {found.held / pairs:.1f} "
+                f"| {found.peak / pairs:.1f} |",
                 flush=True,
             )
 

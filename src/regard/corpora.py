@@ -86,7 +86,7 @@ class DataConfig(CorpusConfig):
     corpus: Literal["dates", "numbers"] | None = None  # an embedded corpus, in the place of files
     corpora: tuple[CorpusConfig, ...] = Field((), strict=False)  # several, in the place of one
     temperature: float = Field(1.0, ge=1)  # of several: each as often as its size to the power of 1 / temperature
-    streaming: bool = False  # train on the corpus as it is read again and again, and prepare nothing
+    streaming: bool = False  # train on the corpora as they are read again and again, and prepare nothing
     max_length: int = Field(256, ge=1)  # tokens; a pair longer on either side is left aside and counted
     held_out: int = Field(0, ge=0)  # pairs held out for dev where no dev set is given; 0: chosen by size
 
@@ -110,8 +110,6 @@ class DataConfig(CorpusConfig):
     def _can_be_streamed(self) -> Self:
         if self.streaming and not self.has_any_dev:
             raise ValueError("`streaming` needs a dev set: none can be held out of what is read as it comes")
-        if self.streaming and self.corpora:
-            raise ValueError("`streaming` is for one corpus, every pair of it once an epoch")
         return self
 
     @property

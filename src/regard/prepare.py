@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from regard.data.writing import TOGETHER, Chunk
 from regard.errors import DataError
 from regard.opening import open_corpora
 from regard.start import STARTED, take_up
-from regard.text.corpus import Aside, Corpus, Pair, PairList
-from regard.text.tagged import untagged
+from regard.text.blocks import Blocks, Mixed, blocks_of
+from regard.text.corpus import Aside, Corpus, Pair
 from regard.text.together import Origins, Together
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
@@ -73,14 +74,19 @@ class Prepared:
         return Loader(self.train, *given, rank=rank, size=size, resample=resample, shares=shares)
 
     def _shares(self, data: DataConfig, store: PairStore) -> Shares | None:
-        often = [corpus.weight for corpus in data.corpora or (data,)]
         origins = np.searchsorted(np.array(self.starts), store.lines) - 1
-        if data.temperature > 1:
-            sizes = np.bincount(origins, minlength=len(often))
-            wanted = np.where(sizes > 0, sizes, 1) ** (1 / data.temperature)
-            factors = wanted / wanted.sum() * sizes.sum() / np.maximum(sizes, 1)
-            often = [one * float(factor) for one, factor in zip(often, factors, strict=True)]
+        often = _often(data, np.bincount(origins, minlength=len(data.corpora)))
         return None if all(one == 1 for one in often) else Shares(origins, often)
+
+
+def _often(data: DataConfig, sizes: NDArray[np.int64]) -> list[float]:
+    """How often each pair of each corpus comes in an epoch."""
+    often = [corpus.weight for corpus in data.corpora or (data,)]
+    if data.temperature > 1:
+        wanted = np.where(sizes > 0, sizes, 1) ** (1 / data.temperature)
+        factors = wanted / wanted.sum() * sizes.sum() / np.maximum(sizes, 1)
+        often = [one * float(factor) for one, factor in zip(often, factors, strict=True)]
+    return often
 
 
 def split(config: RunConfig) -> tuple[Corpus, Corpus]:
@@ -109,10 +115,11 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     say(f"dev: {len(texts):,} pairs from {dev.name}")
     _tell("dev", (dev.aside, too_long), say)
     if config.data.streaming:
+        counted = _counted(train, say)
         stream = _stream(config, train, tokenizers, say)
         say(f"train: {train.name}, as it is read; vocabulary {_sizes(tokenizers)}")
-        _write_whole(folder / DONE, {"dev": texts, "train": stream.fingerprint})
-        return Prepared(tokenizers, stream, texts)
+        _write_whole(folder / DONE, {"dev": texts, "train": stream.fingerprint, **counted})
+        return Prepared(tokenizers, stream, texts, tuple(counted.get("starts", [0])), _names(train))
     store, too_long = _stored(config, train, folder)
     together = _together(train)
     starts = (0,) if together is None else tuple(together.starts)
@@ -135,25 +142,46 @@ def _sizes(tokenizers: Tokenizers) -> str:
 
 def _stream(config: RunConfig, train: Corpus, tokenizers: Tokenizers, say: Say) -> Stream:
     """The corpus as it is read; what was left aside is told when it has been read from its beginning to its end."""
+    together = _together(train)
+    blocks = blocks_of(train, TOGETHER) if together is None else _mixed(config, together)
 
-    def read(skipped: int) -> Iterator[Chunk]:
+    def read(epoch: int, skipped: int) -> Iterator[Chunk]:
         aside = Aside()
-        for chunk in encode_here(islice(train, skipped * TOGETHER, None), tokenizers):
-            yield _fitting(chunk, train, config.data.max_length, aside)
+        for block in blocks(epoch, skipped):
+            chunk = encode_here(block.pairs, tokenizers)
+            yield _fitting(chunk, train, config.data.max_length, aside, new=block.new)
         if not skipped and not told:
             told.append(True)
-            _tell("train", (train.aside, aside), say)
+            _tell("train", (aside,) if together else (train.aside, aside), say)
 
     told: list[bool] = []
     return Stream(read, hashlib.sha256(_what(config).encode()).hexdigest())
 
 
-def _fitting(chunk: Chunk, corpus: Corpus, most: int, aside: Aside) -> Chunk:
-    """The pairs that are not too long and have a target; the others are left aside."""
+def _mixed(config: RunConfig, together: Together) -> Blocks:
+    often = _often(config.data, np.array(together.sizes))
+    return Mixed(together, often, TOGETHER, config.train.seed).blocks
+
+
+def _counted(train: Corpus, say: Say) -> dict[str, list[int]]:
+    """What streaming several corpora has to know of them beforehand, told by going through them where nobody has."""
+    together = _together(train)
+    if together is None:
+        return {}
+    if len(together.sizes) < len(together.corpora):
+        deque(together, maxlen=0)
+    found = zip(together.names, together.sizes, strict=True)
+    say("train: " + ", ".join(f"{size:,} pairs from {name}" for name, size in found))
+    _tell("train", (together.aside,), say)
+    return {"starts": together.starts, "sizes": together.sizes}
+
+
+def _fitting(chunk: Chunk, corpus: Corpus, most: int, aside: Aside, *, new: int | None = None) -> Chunk:
+    """The pairs that are not too long and have a target; the others are left aside, the `new` first ones counted."""
     long = np.maximum(chunk.source_lengths, chunk.target_lengths) > most
     empty = ~long & (chunk.target_lengths == 0)
     for reason, left in ((_too_long(most), long), (TOKENLESS, empty)):
-        for line in chunk.lines[left].tolist():
+        for line in chunk.lines[:new][left[:new]].tolist():
             _leave(aside, corpus, reason, line)
     return chunk.where(~long & ~empty)
 
@@ -164,8 +192,9 @@ def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
     what = _what(config)
     if learned.is_file() and learned.read_text(encoding="utf-8") == what:
         return Tokenizers.load(folder)
-    some = islice(train, LEARNED_FROM if config.data.streaming else None)
-    tokenizers = train_tokenizers(config.tokenizer, ((untagged(pair.source)[1], pair.target) for pair in some))
+    few = config.data.streaming and _together(train) is None  # several are gone through anyway, to be counted
+    some = islice(train, LEARNED_FROM if few else None)
+    tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in some))
     if tags := config.data.all_tags:
         tokenizers = tokenizers.with_tags(tags)
     tokenizers.save(folder)
@@ -214,12 +243,18 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
         table = json.loads((folder / DONE).read_text(encoding="utf-8"))
         fingerprint, dev = table["train"], tuple((source, target) for source, target in table["dev"])
         starts = tuple(int(start) for start in table.get("starts", [0]))
+        sizes = [int(size) for size in table.get("sizes", [])]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the file cannot be read: {error!r}", where=folder / DONE, fix=NEW_RUN) from None
     tokenizers = Tokenizers.load(folder)
     train: PairStore | Stream
     if config.data.streaming:
-        train = _stream(config, split(config)[0], tokenizers, say)
+        corpus, _ = split(config)
+        if (together := _together(corpus)) is not None:
+            if len(sizes) != len(together.corpora):
+                raise DataError("it does not say how large the corpora are", where=folder / DONE, fix=NEW_RUN)
+            together.starts, together.sizes = list(starts), sizes
+        train = _stream(config, corpus, tokenizers, say)
     else:
         train = PairStore.open(folder, "train")
     if train.fingerprint != fingerprint:
@@ -273,10 +308,11 @@ def _short(pairs: Corpus, tokenizers: Tokenizers, most: int, aside: Aside) -> It
 
 
 class _Without:
-    """A corpus without the pairs of some places."""
+    """A corpus without the pairs of some places; held: those, once it has been gone through."""
 
     def __init__(self, corpus: Corpus, places: frozenset[int]) -> None:
         self.corpus, self._places = corpus, places
+        self.held: list[Pair] | None = None
 
     @property
     def name(self) -> str:
@@ -289,12 +325,34 @@ class _Without:
         return self.corpus.aside
 
     def __iter__(self) -> Iterator[Pair]:
-        return (pair for place, pair in enumerate(self.corpus) if place not in self._places)
+        held = []
+        for place, pair in enumerate(self.corpus):
+            if place in self._places:
+                held.append(pair)
+            else:
+                yield pair
+        self.held = held
+
+
+class _HeldOut:
+    """What a corpus is without: taken from it as it is gone through for something else, or else for this."""
+
+    def __init__(self, without: _Without) -> None:
+        self.name, self.aside = f"{without.name}, held out of training", Aside()
+        self._without = without
+
+    def __iter__(self) -> Iterator[Pair]:
+        if self._without.held is None:
+            deque(self._without, maxlen=0)
+        return iter(self._without.held or ())
 
 
 def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, Corpus]:
     """Part off a dev set by chance, of pairs whose source occurs only once: none of it is in training."""
-    digests = np.fromiter((_digest(pair.source) for pair in corpus), dtype=np.uint64)
+    found = bytearray()
+    for pair in corpus:
+        found += hashlib.blake2b(pair.source.encode(), digest_size=8).digest()
+    digests = np.frombuffer(found, np.uint64)
     count = config.data.held_out or held_out_size(len(digests))
     if count >= len(digests):
         raise DataError(
@@ -306,18 +364,13 @@ def _hold_out(corpus: Corpus, config: RunConfig) -> tuple[Corpus, Corpus]:
     if not len(single):
         raise DataError("no source occurs only once", where=corpus.name, fix="give a dev set")
     chosen = np.random.default_rng(config.train.seed).choice(single, size=min(count, len(single)), replace=False)
-    places = frozenset(chosen.tolist())
-    held = [pair for place, pair in enumerate(corpus) if place in places]
-    return _Without(corpus, places), PairList(f"{corpus.name}, held out of training", held)
+    without = _Without(corpus, frozenset(chosen.tolist()))
+    return without, _HeldOut(without)
 
 
 def held_out_size(pairs: int) -> int:
     """A twentieth, at least one and at most MOST_HELD_OUT."""
     return max(1, min(MOST_HELD_OUT, pairs // 20))
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _singles(digests: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -23,7 +23,9 @@ import torch.utils.tensorboard  # imported once, before the forks
 from rich.console import Console
 
 import regard
+import regard.prepare
 from regard import checkpoint
+from regard.data import streaming
 
 QUIET = Console(quiet=True)
 WRITERS = ("regard/checkpoint.py", "regard/runfolder.py", "regard/training/log.py")
@@ -124,4 +126,7 @@ def main(folder: Path, recipe: Path, kills: int, seed: int) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    for module in (streaming, regard.prepare):
+        setattr(module, "TOGETHER", 50)  # noqa: B010 - so that a streamed corpus has several pools
+    setattr(streaming, "POOL", 250)  # noqa: B010
     main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -9,16 +9,23 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.helpers import ONE_THREAD, Files, call, file_bytes, recipe, refused, start
+from rich.console import Console
+from tests.end_to_end.helpers import ONE_THREAD, Files, call, file_bytes, recipe, refused, start, write_lines
 
+import regard
+from regard import prepare
 from regard.checkpoint import load_checkpoint
-from regard.config import ModelConfig, to_toml
+from regard.config import ModelConfig, RunConfig, to_toml
+from regard.corpora import CorpusConfig
+from regard.data import streaming
 from regard.models import ARCHITECTURES
 from regard.runfolder import RunFolder
+from regard.training.step import Stepped, Stepper
 
 TENSORS = ("model.safetensors", "training/state.safetensors")
 
@@ -42,8 +49,7 @@ def checkpoints_logged(run: Path) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry["kind"] == "checkpoint"]
 
 
-def kill_and_compare(files: Files, folder: Path, model: ModelConfig, *, kills: int, seed: int, **train: Any) -> None:
-    config = recipe(files, **train).model_copy(update={"model": model})
+def kill_and_compare(config: RunConfig, folder: Path, *, kills: int, seed: int) -> None:
     path = folder / "recipe.toml"
     path.write_text(to_toml(config), encoding="utf-8")
     script = Path(__file__).with_name("killed_in_training.py")
@@ -68,16 +74,75 @@ def tiny(name: str) -> ModelConfig:
     return ARCHITECTURES[name].presets["small"]().model_copy(update={**sizes[name], "dropout": 0.1})
 
 
+def astray(files: Files, name: str, **train: Any) -> RunConfig:
+    return recipe(files, **ASTRAY | train).model_copy(update={"model": tiny(name)})
+
+
 def test_killed_runs_end_as_straight_ones(files: Files, tmp_path: Path) -> None:
-    kill_and_compare(files, tmp_path, tiny("transformer2017"), kills=8, seed=1, **ASTRAY)
+    kill_and_compare(astray(files, "transformer2017"), tmp_path, kills=8, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["muon", "adam", "adadelta"])
 @pytest.mark.parametrize("name", ["bahdanau2014", "transformer2017"])
 def test_runs_killed_many_times_end_as_straight_ones(files: Files, tmp_path: Path, name: str, optimizer: str) -> None:
-    settings = ASTRAY | {"optimizer": f'"{optimizer}"', "max_steps": 204}
-    kill_and_compare(files, tmp_path, tiny(name), kills=60, seed=2, **settings)
+    kill_and_compare(astray(files, name, optimizer=f'"{optimizer}"', max_steps=204), tmp_path, kills=60, seed=2)
+
+
+def streamed(config: RunConfig, folder: Path, several: bool) -> RunConfig:
+    """The same recipe, its corpus streamed, of which several are made of unlike sizes and weights."""
+    data = config.data.model_copy(update={"streaming": True})
+    if several:
+        sides = [Path(side or "").read_text().splitlines() for side in (data.source, data.target)]
+        corpora = []
+        for name, part, weight in (("a", slice(900), 0.7), ("b", slice(900, None), 2.5), ("c", slice(20, 23), 1.0)):
+            paths = [write_lines(folder / f"{name}{side}", lines[part]) for side, lines in enumerate(sides)]
+            corpora.append(CorpusConfig(source=str(paths[0]), target=str(paths[1]), weight=weight))
+        data = data.model_copy(update={"source": None, "target": None, "corpora": tuple(corpora)})
+    return config.model_copy(update={"data": data})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("several", [False, True])
+def test_streamed_runs_that_are_killed_end_as_straight_ones(files: Files, tmp_path: Path, several: bool) -> None:
+    config = astray(files, "transformer2017", max_steps=204)
+    kill_and_compare(streamed(config, tmp_path, several), tmp_path, kills=12, seed=3)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_streamed_run_goes_on_in_any_pool_and_epoch_as_if_never_stopped(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: bool
+) -> None:
+    for module in (streaming, prepare):
+        monkeypatch.setattr(module, "TOGETHER", 50)
+    monkeypatch.setattr(streaming, "POOL", 250)
+    config = streamed(astray(files, "transformer2017", max_steps=28), tmp_path, several)
+    quiet = Console(quiet=True)
+    regard.train(config, tmp_path / "straight", console=quiet)
+    step, positions = Stepper.step, set[tuple[int, int]]()
+
+    def killing(stepper: Stepper, *arguments: Any) -> Stepped:
+        calls.append(None)
+        if len(calls) % 11 == 0:  # behind the 8th, 16th and 24th step, after which there is a checkpoint
+            raise Killed
+        return step(stepper, *arguments)
+
+    calls: list[None] = []
+    monkeypatch.setattr(Stepper, "step", killing)
+    with pytest.raises(Killed):
+        regard.train(config, tmp_path / "killed", console=quiet)
+    while True:
+        state = json.loads((tmp_path / "killed/last/training/state.json").read_text())
+        positions.add((state["epoch"], state["pool"]))
+        with suppress(Killed):
+            regard.resume(tmp_path / "killed", console=quiet)
+            break
+    assert len(positions) == 3 and {epoch for epoch, _ in positions} == {0, 1}
+    assert_same_end(tmp_path / "straight", tmp_path / "killed")
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:

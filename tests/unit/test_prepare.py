@@ -10,10 +10,13 @@ import pytest
 
 from regard.config import RunConfig, parse_config
 from regard.data import encoding, writing
+from regard.data.loader import Position
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.prepare import DONE, Prepared, held_out_size, prepare, split
+from regard.text import corpus
 from regard.text.corpus import Pair
+from regard.text.formats.plain import read_lines
 from regard.text.tagged import untagged
 
 
@@ -45,6 +48,17 @@ def test_held_out_pairs_are_not_trained_on_whatever_their_place(tmp_path: Path) 
     assert {int(source) for source in held} <= set(range(50, 100))  # a source that returns is never held out
     assert len(list(train)) == 131
     assert [pair.source for pair in split(config)[1]] == held
+
+
+@pytest.mark.parametrize("kind", ["character", "byte"])
+def test_files_are_checked_once_and_each_pass_serves_all_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(corpus, "read_lines", lambda path: read.append(path) or read_lines(path))  # type: ignore[func-returns-value]
+    prepared = prepare(recipe(tmp_path, PAIRS, kind, held_out=20), tmp_path / "prepared", lambda _: None)
+    assert (len(prepared.store), len(prepared.dev)) == (80, 20)
+    assert len(read) == 2 * 4  # checked, dev chosen, vocabulary learned or else dev read, encoded
 
 
 def test_dev_files_are_taken_as_they_are(tmp_path: Path) -> None:
@@ -246,14 +260,8 @@ def test_a_streamed_corpus_is_read_as_it_comes_and_told_of_at_its_end(tmp_path: 
     for _ in range(2):  # and taken up again
         prepared = prepare(config, tmp_path / "data", said.append)
         said.clear()
-        loader = prepared.loader(config)
-        assert loader.batches_per_epoch is None
-        found: Counter[str] = Counter()
-        for batch in loader:
-            if loader.position.epoch == 1:
-                break
-            found.update(prepared.tokenizers.source.decode(row) for row in batch.source.tolist())
-        assert found == Counter(source for source, _ in PAIRS)
+        assert prepared.loader(config).batches_per_epoch is None
+        assert streamed(config, prepared) == Counter(source for source, _ in PAIRS)
         assert said == [
             "train: 1 pair left aside: the source is blank (line 102)",
             "train: 1 pair left aside: longer than data.max_length, 20 tokens, (line 101)",
@@ -261,6 +269,83 @@ def test_a_streamed_corpus_is_read_as_it_comes_and_told_of_at_its_end(tmp_path: 
     (tmp_path / "a").write_text("other\n" * 102)
     with pytest.raises(DataError, match="not what was prepared"):
         prepare(config, tmp_path / "data", said.append)
+
+
+def streamed(config: RunConfig, prepared: Prepared, epoch: int = 0) -> Counter[str]:
+    """How often each source comes in an epoch."""
+    found: Counter[str] = Counter()
+    loader = prepared.loader(config, Position(epoch, 0))
+    for batch in loader:
+        if loader.position.epoch > epoch:
+            return found
+        found.update(prepared.tokenizers.source.decode(row) for row in batch.source.tolist())
+    return found
+
+
+def of_which(found: Counter[str]) -> Counter[str]:
+    """How often each corpus does."""
+    times: Counter[str] = Counter()
+    for source, often in found.items():
+        times[source.rstrip("0123456789")] += often
+    return times
+
+
+def test_several_corpora_are_streamed_as_often_as_their_weights_say(tmp_path: Path) -> None:
+    config, said = several(tmp_path, streaming=True), list[str]()
+    dev = ["dev: 9 pairs from small.tsv", "dev: 1 pair left aside: longer than data.max_length, 20 tokens, (line 4)"]
+    for taken_up in (False, True):
+        prepared = prepare(config, tmp_path / "data", said.append)
+        assert prepared.origins.place(94) == ("small.tsv", 4)
+        counted = "train: 90 pairs from big.tsv, 10 pairs from small.tsv"
+        told = "train: big.tsv + small.tsv, as it is read; vocabulary 22"
+        assert said == ([] if taken_up else [*dev, counted, told])
+        said.clear()
+        found = streamed(config, prepared)
+        assert of_which(found) == {"big": 89, "small": 27}
+        assert set(found.values()) == {1, 3}
+        assert said == [
+            "train: 1 pair left aside: big.tsv: longer than data.max_length, 20 tokens, (line 4)",
+            "train: 1 pair left aside: small.tsv: longer than data.max_length, 20 tokens, (line 4)",
+        ]
+        said.clear()
+
+
+def test_temperature_evens_out_the_sizes_of_corpora_that_are_streamed(tmp_path: Path) -> None:
+    config = several(tmp_path, streaming=True, temperature=1000.0)
+    found = of_which(streamed(config, prepare(config, tmp_path / "data", lambda _: None)))
+    assert found["big"] == pytest.approx(50, abs=1)
+    assert found["small"] == pytest.approx(3 * 50 * 9 / 10, abs=1)  # one of its ten pairs is too long
+
+
+def test_a_weight_below_one_draws_others_of_a_stream_in_each_epoch(tmp_path: Path) -> None:
+    config = several(tmp_path, streaming=True)
+    small, big = config.data.corpora[1], config.data.corpora[0].model_copy(update={"weight": 0.5})
+    data = config.data.model_copy(update={"corpora": (big, small)})
+    config = config.model_copy(update={"data": data})
+    prepared = prepare(config, tmp_path / "data", lambda _: None)
+    epochs = [streamed(config, prepared, epoch) for epoch in range(3)]
+    assert all(of_which(found)["big"] in (44, 45) for found in epochs)
+    assert len({frozenset(found) for found in epochs}) == 3
+
+
+def test_a_stream_of_several_corpora_has_their_tags(tmp_path: Path) -> None:
+    config = several(tmp_path, streaming=True)
+    corpora = [corpus.model_copy(update={"tags": (f"t{n}",)}) for n, corpus in enumerate(config.data.corpora)]
+    config = config.model_copy(update={"data": config.data.model_copy(update={"corpora": tuple(corpora)})})
+    prepared = prepare(config, tmp_path / "data", lambda _: None)
+    size, decode = prepared.tokenizers.source.size, prepared.tokenizers.source.decode
+    batches = islice(prepared.loader(config), 20)
+    tags = {(decode(row)[0], row[0] - size) for batch in batches for row in batch.source.tolist()}
+    assert tags == {("b", -2), ("s", -1)}
+
+
+def test_sizes_that_are_not_there_are_told(tmp_path: Path) -> None:
+    config = several(tmp_path, streaming=True)
+    prepare(config, tmp_path / "data", lambda _: None)
+    done = tmp_path / "data" / DONE
+    done.write_text(done.read_text().replace("[90, 10]", "[90]"))
+    with pytest.raises(DataError, match="start a new run"):
+        prepare(config, tmp_path / "data", lambda _: None)
 
 
 def test_the_sources_of_a_corpus_begin_with_its_tags(tmp_path: Path) -> None:

@@ -30,13 +30,13 @@ FEW = 5 * TOGETHER  # pairs for which no other process is worth its start
 Texts = tuple[list[str], list[str], list[int]]  # sources, targets, lines
 
 
-def encode_here(pairs: Iterable[Pair], tokenizers: Tokenizers) -> Iterator[Chunk]:
-    """Chunks of TOGETHER pairs, the last one smaller."""
-    return (_encode(tokenizers, some) for some in _texts(iter(pairs)))
+def encode_here(pairs: Sequence[Pair], tokenizers: Tokenizers) -> Chunk:
+    """A chunk of all these pairs."""
+    return _encode(tokenizers, _text(pairs))
 
 
 def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
-    """As `encode_here`, by the tokenizers that are saved in `folder` and by all processors.
+    """Chunks of TOGETHER pairs, the last one smaller, by the tokenizers saved in `folder` and by all processors.
 
     The ids are the same however many processors there are; memory does not grow with the pairs. Raises DataError where
     a worker is lost.
@@ -53,7 +53,11 @@ def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
 
 def _texts(pairs: Iterator[Pair]) -> Iterator[Texts]:
     while some := list(islice(pairs, TOGETHER)):
-        yield [pair.source for pair in some], [pair.target for pair in some], [pair.line for pair in some]
+        yield _text(some)
+
+
+def _text(pairs: Sequence[Pair]) -> Texts:
+    return [pair.source for pair in pairs], [pair.target for pair in pairs], [pair.line for pair in pairs]
 
 
 def _encode(tokenizers: Tokenizers, texts: Texts) -> Chunk:
@@ -144,4 +148,7 @@ def _work(folder: Path, given: BinaryIO, found: BinaryIO) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that gives out the work
-    _work(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    try:
+        _work(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    except (BrokenPipeError, pickle.UnpicklingError):  # that one was killed
+        os._exit(1)  # without another try to write what is left

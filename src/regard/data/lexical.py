@@ -12,7 +12,7 @@ MOST_CELLS = 1 << 26  # links of a target token to a source token that are looke
 
 def sentences_of(store: PairStore, most_cells: int = MOST_CELLS) -> Sentences:
     """All pairs of a store; or every second, third and so on, where all have more than so many cells."""
-    cells = int(((store.source_lengths + 1) * store.target_lengths).sum())
+    cells = int(((store.source_lengths.astype(np.int64) + 1) * store.target_lengths).sum())
     chosen = range(0, len(store), max(1, -(-cells // most_cells)))
     null = np.array([NULL])
     source, source_offsets = joined([part for index in chosen for part in (null, store.source(index))], 2)

@@ -25,13 +25,13 @@ from regard.errors import DataError
 
 REBUILD = "delete the store's files and prepare the corpus again"
 
-Lengths = NDArray[np.int64]
+Lengths = NDArray[np.int32]
 
 
 class PairStore:
     """Pairs of id sequences, without BOS and EOS, that stay on the disk until they are asked for.
 
-    source_lengths, target_lengths: int64 arrays, a number a pair.
+    source_lengths, target_lengths: int32 arrays, a number a pair, held in memory as nothing else of it is.
     fingerprint: a SHA-256 over the contents, the same wherever the same pairs are stored.
     """
 
@@ -39,8 +39,8 @@ class PairStore:
         self._source = source
         self._target = target
         self._lines = lines
-        self.source_lengths: Lengths = np.diff(source.offsets)
-        self.target_lengths: Lengths = np.diff(target.offsets)
+        self.source_lengths: Lengths = np.diff(source.offsets).astype(np.int32)
+        self.target_lengths: Lengths = np.diff(target.offsets).astype(np.int32)
         self.fingerprint = fingerprint
 
     def __len__(self) -> int:
@@ -96,7 +96,7 @@ class PairStore:
 @dataclass(frozen=True)
 class _Side:
     tokens: Ids  # (all tokens,)
-    offsets: Lengths  # (pairs + 1,)
+    offsets: NDArray[np.int64]  # (pairs + 1,)
 
     def __getitem__(self, index: int) -> Ids:
         index = range(len(self.offsets) - 1)[index]

@@ -17,8 +17,8 @@ from regard.errors import DataError
 POOL = 10 * TOGETHER  # pairs that are put in order together
 MOST_POOLS = 1 << 20  # of an epoch, so that each has a number of its own
 
-Read = Callable[[int], Iterator[Chunk]]
-"""Pairs of ids from the corpus' beginning, without so many chunks, in chunks of TOGETHER pairs or a little fewer."""
+Read = Callable[[int, int], Iterator[Chunk]]
+"""Pairs of ids of an epoch, from its beginning without so many chunks, in chunks of about TOGETHER pairs."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class StreamLoader:
             if self._first is not None and self._first[0] == replace(begin, pool=pool):
                 store, self._first = self._first[1], None
             else:
-                chunks = self._read(pool * each) if chunks is None else chunks
+                chunks = self._read(begin.epoch, pool * each) if chunks is None else chunks
                 some = list(islice(chunks, each))
                 if not some:
                     return

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -127,6 +128,7 @@ class ParallelText:
         self.source = source
         self.target = target
         self.aside = Aside()
+        self._checked: object = None  # the files as they were when they were last found to go together
 
     @property
     def name(self) -> str:
@@ -136,11 +138,13 @@ class ParallelText:
     def __iter__(self) -> Iterator[Pair]:
         """Every pair with text on both sides, stripped; the others are counted in `aside`.
 
-        Both files are read through before the first pair. Raises DataError where they cannot be
-        read, have unequal numbers of lines, or hold no pair with text.
+        Both files are read through before the first pair, unless that has been done and they are as they were.
+        Raises DataError where they cannot be read, have unequal numbers of lines, or hold no pair with text.
         """
         self.aside = aside = Aside()
-        self._check()
+        if (now := self._files()) is None or now != self._checked:
+            self._check()
+            self._checked = now
         any_text = False
         lines = zip(read_lines(self.source), read_lines(self.target), strict=True)
         for number, (source, target) in enumerate(lines, start=1):
@@ -160,6 +164,12 @@ class ParallelText:
     def unequal(self) -> DataError | None:
         """What is wrong where the files have unequal numbers of lines, and where. Raises DataError for no such file."""
         return _unequal(self, _line_lengths(self.source), _line_lengths(self.target))
+
+    def _files(self) -> object:
+        with suppress(OSError):
+            stats = [path.stat() for path in (self.source, self.target)]
+            return [(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
+        return None  # whoever reads them says why
 
     def _check(self) -> None:
         source, target = _line_lengths(self.source), _line_lengths(self.target)

@@ -27,11 +27,13 @@ class Together:
     """Corpora one behind another, whose line numbers go on from one to the next.
 
     starts: how many lines there are before each one, as far as the last iteration has come.
+    sizes: how many pairs each one has, of those that it has come to the end of.
     """
 
     def __init__(self, corpora: Sequence[Corpus]) -> None:
         self.corpora = corpora
         self.starts: list[int] = []
+        self.sizes: list[int] = []
 
     @property
     def name(self) -> str:
@@ -55,14 +57,15 @@ class Together:
         return Aside({f"{name}: {reason}": kept for name, table in tables for reason, kept in table.items()})
 
     def __iter__(self) -> Iterator[Pair]:
-        self.starts = []
+        self.starts, self.sizes = [], []
         before = 0
         for corpus in self.corpora:
             self.starts.append(before)
-            last = 0
+            last = size = 0
             for pair in corpus:
-                last = pair.line
+                last, size = pair.line, size + 1
                 yield replace(pair, line=before + last)
+            self.sizes.append(size)
             before += last
 
     def place(self, line: int) -> tuple[str, int]:

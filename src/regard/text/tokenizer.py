@@ -12,7 +12,7 @@ from regard.errors import CheckpointError, ConfigError, DataError
 from regard.text.elementary import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.text.marian import MarianTokenizer
 from regard.text.subword import SubwordTokenizer
-from regard.text.tagged import TaggedTokenizer
+from regard.text.tagged import TaggedTokenizer, untagged
 
 MOST_PAIRS = 300_000  # that a tokenizer learns from; of more, a random sample; SentencePiece takes 5 kB for each
 FILE = "tokenizer.json"
@@ -135,7 +135,7 @@ def _broken(path: Path, reason: str) -> CheckpointError:
 
 
 def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) -> Tokenizers:
-    """Both sides' tokenizers, learned from (source, target) texts, which are gone through once.
+    """Both sides' tokenizers, learned from (source, target) texts, which are gone through once, without tags.
 
     The same pairs give the same tokenizers. Raises ConfigError where the vocabulary's size does not
     suit the text, and DataError where there is no text.
@@ -154,7 +154,7 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
     kept = _sample(pairs)
     if not kept:
         raise DataError("there are no pairs to learn a tokenizer from", fix="check the corpus")
-    sources, targets = zip(*kept, strict=True)
+    sources, targets = [untagged(source)[1] for source, _ in kept], [target for _, target in kept]
     if config.joint:
         both = _train(kind, size, [*sources, *targets], "the text of both sides")
         return Tokenizers(both, both, joint=True)

@@ -178,3 +178,14 @@ def test_pairs_come_as_often_as_their_corpus_says() -> None:
     assert epochs[0] != epochs[1] != epochs[2]
     resumed = Loader(store, 100, seed=1, position=loader.position, shares=Shares(origins, [1.0, 2.5, 0.25]))
     assert stream(resumed, 30) == stream(loader, 30)
+
+
+@pytest.mark.parametrize(("often", "times"), [(0.5, 1), (2.5, 5), (40.0, 80)])
+def test_a_corpus_of_fewer_pairs_than_a_batch_comes_as_often_as_is_wanted(often: float, times: int) -> None:
+    store = store_of([(5, 5)] * 52)
+    loader = Loader(store, 120, seed=1, shares=Shares(np.array([0] * 50 + [1] * 2), [1.0, often]))
+    for _ in range(2):
+        batches = stream(loader, loader.batches_per_epoch)
+        seen = np.bincount([source[0] - FIRST for batch in batches for source, _ in batch], minlength=52)
+        assert set(seen[:50]) == {1}
+        assert seen[50:].sum() == times

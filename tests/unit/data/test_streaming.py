@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ class Corpus:
         self.pairs, self.without = pairs, without
         self.chunks_read = 0
 
-    def __call__(self, chunks: int) -> Iterator[Chunk]:
+    def __call__(self, _: int, chunks: int) -> Iterator[Chunk]:
         for begin in range(10 * chunks, self.pairs, 10):
             self.chunks_read += 1
             numbers = list(range(begin, min(begin + 10, self.pairs)))
@@ -66,6 +66,20 @@ def test_it_goes_on_from_any_position_as_if_it_had_never_stopped(steps: int) -> 
     resumed.largest()  # which is tried first when a run goes on
     found = [batch.source.tolist() for batch in islice(resumed, 25)]
     assert found == expected
+
+
+@pytest.mark.parametrize("corpus", [Corpus(95), Corpus(90), Corpus(7), Corpus(90, without=range(60, 90))])
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+def test_it_goes_on_at_the_border_of_an_epoch(corpus: Corpus, beside: int) -> None:
+    loader = StreamLoader(corpus, 60, seed=1)
+    ends = sum(1 for _ in takewhile(lambda _: loader.position.epoch == 0, loader))  # batches of the first epoch
+    loader = StreamLoader(corpus, 60, seed=1)
+    batches = iter(loader)
+    assert len(list(islice(batches, ends + beside))) == ends + beside
+    resumed = StreamLoader(corpus, 60, seed=1, position=loader.position)
+    resumed.largest()
+    expected = [next(batches).source.tolist() for _ in range(2 * ends)]
+    assert [batch.source.tolist() for batch in islice(resumed, 2 * ends)] == expected
 
 
 def test_what_lies_behind_is_not_read_again() -> None:

@@ -102,3 +102,12 @@ def test_every_reader_is_a_corpus(tmp_path: Path) -> None:
     assert [list(corpus) for corpus in corpora] == [list(listed.pairs)] * 2
     assert [corpus.name for corpus in corpora] == ["listed", "text.de | text.en"]
     assert [corpus.aside.count for corpus in corpora] == [0, 0]
+
+
+def test_files_that_have_changed_are_read_through_again(tmp_path: Path) -> None:
+    text = parallel(tmp_path, "eins\nzwei\n", "one\ntwo\n")
+    assert [len(list(text)) for _ in range(2)] == [2, 2]
+    with (tmp_path / "text.en").open("a") as file:
+        file.write("three\n")
+    with pytest.raises(DataError, match="unequal numbers of lines"):
+        next(iter(text))
