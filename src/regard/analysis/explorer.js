@@ -3,11 +3,18 @@
 
 const KINDS = { source: "target to source", encoder: "source to itself", decoder: "target to itself" };
 const FAINT = 0.04; // a weight below it has no line
+const MOST_CELLS = 4000; // a larger map is a picture, without a number in each cell
+const CELL = 8; // of that picture, in pixels
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
+const LETTER = /\p{L}/u;
+const UPRIGHT = /[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\u{20000}-\u{3ffff}]/u; // written top to bottom as it is
 
+// Properties of `style` are set one by one, since a Content-Security-Policy forbids the attribute.
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key.startsWith("--")) made.style.setProperty(key, value);
     else if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
   }
   made.append(...children.filter((child) => child !== null));
@@ -43,22 +50,46 @@ function percent(weight) {
   return `${Math.round(100 * weight)} %`;
 }
 
+// Of words: that of the first letter; `</s>` and `<s>` are none of the text's.
+function direction(words) {
+  const first = words.filter((word) => !/^<\/?s>$/.test(word)).join(" ").match(LETTER);
+  return first && RIGHT_TO_LEFT.test(first[0]) ? "rtl" : "ltr";
+}
+
+function visible(name) {
+  return name.trim() === "" ? "␣" : name;
+}
+
 class Explorer {
   // looks: {source, target, gradient, mean, layers} as `regard attend --json` gives them.
-  constructor(place, looks) {
+  // view: what is shown of it, as another one's `view()`; as far as this model has it.
+  // changed: called when the reader has chosen another view.
+  constructor(place, looks, view = {}, changed = () => {}) {
     this.place = place;
     this.looks = looks;
-    this.kind = "source";
-    this.layer = this.head = 0; // 0: the mean
-    this.byToken = false;
+    this.changed = changed;
+    this.kind = looks.layers[view.kind] ? view.kind : "source";
+    const layers = looks.layers[this.kind] || [];
+    this.layer = layers.length > 1 ? Math.min(view.layer || 0, layers.length) : 0; // 0: the mean
+    this.head = this.heads() > 1 ? Math.min(view.head || 0, this.heads()) : 0;
+    this.byToken = Boolean(view.byToken);
     this.pinned = null;
     this.draw();
-    this.resized = new ResizeObserver(() => this.lines());
+    this.resized = new ResizeObserver(() => this.arrange());
     this.resized.observe(this.place);
+  }
+
+  view() {
+    return { kind: this.kind, layer: this.layer, head: this.head, byToken: this.byToken };
   }
 
   end() {
     this.resized.disconnect();
+  }
+
+  heads() {
+    const layers = this.looks.layers[this.kind] || [];
+    return layers.length ? Math.min(...layers.map((layer) => layer.length)) : 0;
   }
 
   rows() {
@@ -81,7 +112,7 @@ class Explorer {
   }
 
   names(side) {
-    return this.byToken ? side.tokens : side.words;
+    return (this.byToken ? side.tokens : side.words).map(visible);
   }
 
   draw() {
@@ -95,27 +126,47 @@ class Explorer {
       ? element("p", { class: "told" }, "This model does not attend. Shown is how strongly each source word moves each target word: the length of a gradient.")
       : null;
     this.said = element("p", { class: "said", role: "status" });
+    const back = direction(rows) === "rtl" && direction(columns) === "rtl";
+    this.pair = element("div", { class: "pair", dir: back ? "rtl" : "ltr" },
+      this.group(this.kind === "decoder" ? "the target before" : "source", this.above, direction(columns)),
+      this.picture,
+      this.group(this.kind === "encoder" ? "source" : "target", this.below, direction(rows)));
     this.place.replaceChildren(
       this.choices(),
       ...(told ? [told] : []),
-      element("div", { class: "pair" },
-        element("div", { class: "words", dir: "auto", role: "group", "aria-label": this.kind === "decoder" ? "the target before" : "source" }, ...this.above),
-        this.picture,
-        element("div", { class: "words", dir: "auto", role: "group", "aria-label": this.kind === "encoder" ? "source" : "target" }, ...this.below)),
+      this.pair,
       this.said,
+      element("p", { class: "hint" }, "Hover a word, or reach it by the Tab and arrow keys; a click holds it."),
       this.map(rows, columns),
+      element("p", { class: "caption" }, "Percent of each row's weight; a row is a word that looks, a column one that is looked at."),
     );
     this.show(null);
+    this.arrange();
+  }
+
+  // One stop of the Tab key; the arrows go on from there.
+  group(name, words, dir) {
+    const go = (event) => {
+      const forward = dir === "rtl" ? "ArrowLeft" : "ArrowRight", back = dir === "rtl" ? "ArrowRight" : "ArrowLeft";
+      const at = words.indexOf(event.target);
+      const to = { [forward]: at + 1, ArrowDown: at + 1, [back]: at - 1, ArrowUp: at - 1, Home: 0, End: words.length - 1 }[event.key];
+      if (to === undefined || !words[to]) return;
+      event.preventDefault();
+      words[at].tabIndex = -1;
+      words[to].tabIndex = 0;
+      words[to].focus();
+    };
+    words.forEach((word, number) => { word.tabIndex = number ? -1 : 0; });
+    return element("div", { class: "words", dir, role: "group", "aria-label": name, onkeydown: go }, ...words);
   }
 
   word(name, number, looks) {
-    const shown = name.trim() === "" ? "␣" : name;
     return element("button", {
       type: "button", class: "word", dir: "auto", "aria-pressed": "false",
       onmouseenter: () => this.show({ number, looks }), onmouseleave: () => this.show(this.pinned),
       onfocus: () => this.show({ number, looks }), onblur: () => this.show(this.pinned),
       onclick: () => this.pin({ number, looks }),
-    }, shown);
+    }, name);
   }
 
   pin(which) {
@@ -142,7 +193,7 @@ class Explorer {
       const share = which === null ? 0 : which.looks ? weight(which.number, c) : which.number === c ? 1 : 0;
       word.style.setProperty("--share", share);
     });
-    this.said.textContent = which === null ? "Hover a word, or reach it by the Tab key." : this.sentence(which);
+    this.said.textContent = which === null ? "" : this.sentence(which);
     this.lines();
   }
 
@@ -150,28 +201,38 @@ class Explorer {
     const near = which.looks ? this.above : this.below;
     const shares = near.map((word, number) => [which.looks ? this.shown[which.number][number] : this.shown[number][which.number], word.textContent]);
     const most = shares.sort((a, b) => b[0] - a[0]).slice(0, 4).filter(([share]) => share >= FAINT);
-    const told = most.map(([share, word]) => `⁨${word}⁩ ${percent(share)}`).join(", ") || "nothing much";
-    const own = `⁨${(which.looks ? this.below : this.above)[which.number].textContent}⁩`;
+    const told = most.map(([share, word]) => `\u2068${word}\u2069 ${percent(share)}`).join(", ") || "nothing much";
+    const own = `\u2068${(which.looks ? this.below : this.above)[which.number].textContent}\u2069`;
     const verb = this.looks.gradient ? ["is moved by", "moves"] : ["looks at", "is looked at by"];
     return `${own} ${which.looks ? verb[0] : verb[1]}: ${told}`;
   }
 
+  // In two rows where each fits into a line, else in two columns.
+  arrange() {
+    this.pair.classList.remove("columns");
+    const broken = [this.above, this.below].some((words) => words[words.length - 1].offsetTop > words[0].offsetTop + 2);
+    this.pair.classList.toggle("columns", broken);
+    this.lines();
+  }
+
   lines() {
     const box = this.picture.getBoundingClientRect();
-    const centre = (word) => {
+    const across = this.pair.classList.contains("columns");
+    const ends = (words, near) => words.map((word) => {
       const place = word.getBoundingClientRect();
-      return [place.left + place.width / 2 - box.left, place];
-    };
-    this.picture.setAttribute("viewBox", `0 0 ${Math.max(1, box.width)} ${Math.max(1, box.height)}`);
+      return across
+        ? [(near ? place.right : place.left) - box.left, place.top + place.height / 2 - box.top]
+        : [place.left + place.width / 2 - box.left, (near ? place.bottom : place.top) - box.top];
+    });
+    const from = ends(this.above, true), to = ends(this.below, false);
     const paths = [];
     this.shown.forEach((row, r) => row.forEach((share, c) => {
       const lit = this.lit === null || (this.lit.looks ? this.lit.number === r : this.lit.number === c);
       if (share < FAINT || !lit) return;
-      const [x1, first] = centre(this.above[c]), [x2, second] = centre(this.below[r]);
-      const y1 = Math.min(0, first.bottom - box.top), y2 = Math.max(box.height, second.top - box.top);
+      const [x1, y1] = from[c], [x2, y2] = to[r];
       const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-      const half = (y1 + y2) / 2;
-      path.setAttribute("d", `M${x1} ${y1}C${x1} ${half} ${x2} ${half} ${x2} ${y2}`);
+      const x = (x1 + x2) / 2, y = (y1 + y2) / 2;
+      path.setAttribute("d", `M${x1} ${y1}C${across ? `${x} ${y1} ${x} ${y2}` : `${x1} ${y} ${x2} ${y}`} ${x2} ${y2}`);
       path.setAttribute("stroke-width", String(0.5 + 5 * share));
       path.setAttribute("opacity", String(Math.min(1, 0.12 + share)));
       paths.push(path);
@@ -181,7 +242,6 @@ class Explorer {
 
   choices() {
     const layers = this.looks.layers[this.kind] || [];
-    const heads = layers.length ? Math.min(...layers.map((layer) => layer.length)) : 0;
     const select = (name, chosen, options, change) => element("label", {}, `${name} `,
       element("select", { onchange: (event) => { change(event.target.value); this.again(name); }, "data-name": name },
         ...options.map(([value, text]) => element("option", { value, selected: String(value) === String(chosen) }, text))));
@@ -190,35 +250,60 @@ class Explorer {
     const kinds = Object.keys(KINDS).filter((kind) => kind === "source" || this.looks.layers[kind]);
     return element("div", { class: "choices" },
       kinds.length > 1 ? select("attention", this.kind, kinds.map((kind) => [kind, KINDS[kind]]), (value) => {
-        this.kind = value; this.layer = this.head = 0; this.pinned = null;
+        this.kind = value; this.layer = this.head = 0;
       }) : null,
       layers.length ? select("layer", this.layer, several(layers.length, "layer"), (value) => { this.layer = Number(value); }) : null,
-      layers.length ? select("head", this.head, several(heads, "head"), (value) => { this.head = Number(value); }) : null,
+      layers.length ? select("head", this.head, several(this.heads(), "head"), (value) => { this.head = Number(value); }) : null,
       element("label", {}, element("input", {
         type: "checkbox", checked: this.byToken, "data-name": "tokens",
-        onchange: (event) => { this.byToken = event.target.checked; this.pinned = null; this.again("tokens"); },
+        onchange: (event) => { this.byToken = event.target.checked; this.again("tokens"); },
       }), " tokens"));
   }
 
   // Draw anew, and leave the focus where it was.
   again(name) {
+    this.pinned = null;
     this.draw();
     const chosen = this.place.querySelector(`[data-name="${name}"]`);
     if (chosen) chosen.focus();
+    this.changed();
   }
 
   map(rows, columns) {
-    const head = element("tr", {}, element("td"), ...columns.map((name) => element("th", { scope: "col" }, element("span", { dir: "auto" }, name))));
+    const around = (inner) => element("div", { class: "map", role: "region", tabindex: "0", "aria-label": "map of weights" }, inner);
+    if (rows.length * columns.length > MOST_CELLS) return around(this.large(rows, columns));
+    const head = element("tr", {}, element("td"), ...columns.map((name) => element("th", { scope: "col" },
+      element("span", { dir: "auto", class: UPRIGHT.test(name) ? "upright" : null }, name))));
     const body = rows.map((name, r) => element("tr", {},
       element("th", { scope: "row", dir: "auto" }, name),
       ...columns.map((column, c) => {
         const share = this.shown[r][c];
-        return element("td", { style: `--share: ${share.toFixed(3)}`, title: `${name} – ${column}: ${percent(share)}`,
+        return element("td", { "--share": share.toFixed(3), title: `${name} – ${column}: ${percent(share)}`,
           onmouseenter: () => this.show({ number: r, looks: true }), onmouseleave: () => this.show(this.pinned) },
         element("span", {}, String(Math.round(100 * share))));
       })));
-    const caption = element("caption", {}, "Percent of each row's weight; a row is a word that looks, a column one that is looked at.");
-    return element("div", { class: "map", role: "region", tabindex: "0", "aria-label": "map of weights" },
-      element("table", {}, caption, element("thead", {}, head), element("tbody", {}, ...body)));
+    return around(element("table", { dir: direction(columns) }, element("thead", {}, head), element("tbody", {}, ...body)));
+  }
+
+  // A map of many cells, painted; what is under the pointer is said.
+  large(rows, columns) {
+    const back = direction(columns) === "rtl";
+    const at = (c) => (back ? columns.length - 1 - c : c);
+    const canvas = element("canvas", { width: CELL * columns.length, height: CELL * rows.length, role: "img",
+      "aria-label": `${rows.length} rows and ${columns.length} columns`,
+      onmousemove: (event) => {
+        const r = Math.floor(event.offsetY / CELL), c = at(Math.floor(event.offsetX / CELL));
+        if (!this.shown[r] || this.shown[r][c] === undefined) return;
+        canvas.title = `${rows[r]} – ${columns[c]}: ${percent(this.shown[r][c])}`;
+        this.show({ number: r, looks: true });
+      },
+      onmouseleave: () => this.show(this.pinned) });
+    const brush = canvas.getContext("2d");
+    brush.fillStyle = getComputedStyle(this.place).getPropertyValue("--weight");
+    this.shown.forEach((row, r) => row.forEach((share, c) => {
+      brush.globalAlpha = share;
+      brush.fillRect(CELL * at(c), CELL * r, CELL - 1, CELL - 1);
+    }));
+    return canvas;
   }
 }

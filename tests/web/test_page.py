@@ -1,0 +1,388 @@
+"""The page of `regard serve` in Chromium, over models that were trained."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+from tests.web.conftest import CHARACTERS, KEY, Served, Watch
+
+import regard
+from regard.analysis import explorer
+from regard.analysis.looking import Looks, Side
+
+ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8")
+WEB = Path(regard.__file__).parent / "serving" / "web"
+SENTENCE = "one two three four"
+
+
+def asked(page: Page, path: str, **body: Any) -> Any:
+    """What the server itself says."""
+    address = page.url.split("#")[0]
+    answer = page.request.post(address + path, data={"source": "en", "target": "de", **body})
+    assert answer.ok, answer.text()
+    return answer.json()
+
+
+def section(page: Page, number: int = 0) -> Locator:
+    return page.locator("#answers section").nth(number)
+
+
+def write(page: Page, text: str, answer: str | None = None) -> None:
+    """Type, and wait for the answer."""
+    page.get_by_label("Your sentence").fill(text)
+    expect(section(page).locator(".answer")).to_have_text(answer or asked(page, "translate", q=text)["translatedText"])
+    expect(section(page).locator(".map")).to_be_visible()
+
+
+def words(page: Page, side: str) -> Locator:
+    return section(page).get_by_role("group", name=side, exact=True).get_by_role("button")
+
+
+def state(page: Page) -> dict[str, str]:
+    """What the address says behind the #."""
+    pairs = page.evaluate("[...new URLSearchParams(location.hash.slice(1))]")
+    return dict(pairs)
+
+
+def shares(buttons: Locator) -> list[float]:
+    found = buttons.evaluate_all("all => all.map(one => Number(one.style.getPropertyValue('--share')))")
+    return [float(share) for share in found]
+
+
+def test_a_sentence_is_translated_as_it_is_typed(page: Page) -> None:
+    text = page.get_by_label("Your sentence")
+    text.press_sequentially("one two")
+    answer = section(page).locator(".answer")
+    expect(answer).to_have_text(asked(page, "translate", q="one two")["translatedText"])
+    text.press_sequentially(" three")
+    expect(answer).to_have_text(asked(page, "translate", q="one two three")["translatedText"])
+    expect(answer).to_have_attribute("lang", "de")
+    assert answer.get_attribute("role") == "status"
+    assert state(page)["q"] == "one two three"
+    expect(text).to_be_focused()
+    text.fill("")
+    expect(page.locator("#answers")).to_be_hidden()
+
+
+def test_the_last_answer_counts_and_the_one_before_is_given_up(page: Page) -> None:
+    held: list[Route] = []
+    failed: list[str] = []
+
+    def hold(route: Route) -> None:
+        if json.loads(route.request.post_data or "")["q"] == "nine":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.on("requestfailed", lambda request: failed.append(str(request.failure)))
+    page.route("**/attention", hold)
+    with page.expect_request("**/attention"):
+        page.get_by_label("Your sentence").fill("nine")
+    write(page, "one two")
+    assert len(held) == 1
+    assert failed == ["net::ERR_ABORTED"]
+
+
+def test_hovering_a_word_shows_what_it_looks_at(page: Page) -> None:
+    write(page, SENTENCE)
+    looks = asked(page, "attention", q=SENTENCE)["looks"]
+    lines = section(page).locator(".pair path")
+    every = lines.count()
+    assert every > 0
+    last = len(looks["target"]["words"]) - 1
+    words(page, "target").nth(last).hover()
+    row = looks["mean"][last]
+    assert shares(words(page, "source")) == pytest.approx(row, abs=1e-3)
+    assert lines.count() == sum(share >= 0.04 for share in row)
+    most = max(range(len(row)), key=row.__getitem__)
+    said = section(page).locator(".said")
+    expect(said).to_contain_text(
+        f"looks at: \u2068{looks['source']['words'][most]}\u2069 {math.floor(100 * row[most] + 0.5)} %"
+    )
+    words(page, "source").nth(0).hover()
+    expect(said).to_contain_text("is looked at by")
+    page.mouse.move(0, 0)
+    expect(said).to_have_text("")
+    assert lines.count() == every
+    words(page, "target").nth(0).click()
+    page.mouse.move(0, 0)
+    expect(words(page, "target").nth(0)).to_have_attribute("aria-pressed", "true")
+    expect(said).to_contain_text("looks at")
+
+
+def test_by_the_keyboard_alone(page: Page) -> None:
+    met: list[str] = []
+
+    def until(what: str) -> None:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            name, outline = page.evaluate(
+                "() => { const on = document.activeElement;"
+                "return [on.id || on.className || on.dataset.name, getComputedStyle(on).outlineStyle]; }"
+            )
+            met.append(name)
+            assert outline != "none", name
+            if name == what:
+                return
+        raise AssertionError(f"no {what} after {met}")
+
+    until("q")
+    page.keyboard.type(SENTENCE)
+    best = asked(page, "translate", q=SENTENCE)["translatedText"]
+    expect(section(page).locator(".answer")).to_have_text(best)
+    expect(section(page).locator(".map")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(section(page).locator(".answer")).not_to_have_text(best)
+    expect(section(page).locator(".tree button[aria-pressed=true]")).to_be_focused()
+    until("word")
+    said = section(page).locator(".said")
+    expect(said).to_contain_text("\u2068one\u2069 is looked at by")
+    assert words(page, "source").evaluate_all("all => all.filter(one => one.tabIndex === 0).length") == 1
+    page.keyboard.press("ArrowRight")
+    expect(said).to_contain_text("\u2068two\u2069 is looked at by")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    expect(said).to_contain_text("\u2068four\u2069 is looked at by")
+    page.keyboard.press("Tab")
+    expect(said).to_contain_text("looks at:")
+    until("map")
+    assert met[:4] == ["from", "to", "model", "against"]
+
+
+def test_two_models_side_by_side(page: Page) -> None:
+    write(page, SENTENCE)
+    page.get_by_label("Compare with").select_option("transformer2017")
+    other = asked(page, "translate", q=SENTENCE, model="transformer2017")["translatedText"]
+    expect(section(page, 1).locator(".answer")).to_have_text(other)
+    expect(section(page, 1).get_by_role("heading", level=2)).to_contain_text("transformer2017")
+    expect(section(page, 1).get_by_label("attention")).to_have_count(1)
+    expect(section(page, 0).get_by_label("attention")).to_have_count(0)  # it has but one kind
+    left, right = (section(page, number).bounding_box() for number in (0, 1))
+    assert left and right and left["y"] == right["y"] and left["x"] + left["width"] <= right["x"]
+    page.set_viewport_size({"width": 600, "height": 900})
+    above, below = (section(page, number).bounding_box() for number in (0, 1))
+    assert above and below and above["x"] == below["x"] and above["y"] + above["height"] <= below["y"]
+    page.get_by_label("Compare with").select_option("")
+    expect(section(page, 1)).to_be_hidden()
+
+
+def test_an_alternative_is_chosen_and_shared(page: Page, served: Served) -> None:
+    write(page, SENTENCE)
+    found = asked(page, "attention", q=SENTENCE, alternatives=4)["alternatives"]
+    tree = section(page).get_by_role("list", name="alternatives by their scores")
+    leaves = tree.get_by_role("button")
+    assert leaves.count() == len(found) == 5
+    told = [" ".join(text.replace("(ends here)", "").split()) for text in leaves.all_text_contents()]
+    assert sorted(told) == sorted(f"{one['text']} {one['score']:.2f}".replace("-", "\u2212") for one in found)
+    other = found[1]["text"]
+    tree.locator(f"button[data-text='{other}']").click()
+    expect(section(page).locator(".answer")).to_have_text(other)
+    expect(words(page, "target")).to_have_text([*other.split(), "</s>"])
+    assert state(page)["say0"] == other
+    page.goto("about:blank")
+    page.goto(f"{served.address}#{'&'.join(f'{name}={value}' for name, value in state_of(other).items())}")
+    expect(section(page).locator(".answer")).to_have_text(other)
+    tree.locator(f"button[data-text='{found[0]['text']}']").click()
+    expect(section(page).locator(".answer")).to_have_text(found[0]["text"])
+    assert "say0" not in state(page)
+
+
+def state_of(chosen: str) -> dict[str, str]:
+    return {"q": SENTENCE, "from": "en", "to": "de", "model": "bahdanau2014", "say0": chosen}
+
+
+def test_layer_head_and_tokens_are_kept_while_typing_and_in_the_address(page: Page, served: Served) -> None:
+    page.get_by_label("Model").select_option("transformer2017")
+    write(page, SENTENCE, asked(page, "translate", q=SENTENCE, model="transformer2017")["translatedText"])
+    looks = asked(page, "attention", q=SENTENCE, model="transformer2017")["looks"]
+    page.get_by_label("attention").select_option("encoder")
+    page.get_by_label("layer").select_option("2")
+    page.get_by_label("head").select_option("1")
+    cells = section(page).locator(".map tbody tr").first.locator("td")
+    first = [
+        float(share) for share in cells.evaluate_all("all => all.map(one => one.style.getPropertyValue('--share'))")
+    ]
+    assert first == pytest.approx(looks["layers"]["encoder"][1][0][0], abs=1e-3)
+    page.get_by_label("tokens").check()
+    assert state(page)["view0"] == "encoder 2 1 1"
+    with page.expect_response("**/attention"):
+        page.get_by_label("Your sentence").fill("five six")
+    expect(section(page).locator(".map tbody th")).to_have_text(["five", "six", "</s>"])
+    expect(page.get_by_label("layer")).to_have_value("2")
+    page.reload()
+    expect(page.get_by_label("attention")).to_have_value("encoder")
+    expect(page.get_by_label("head")).to_have_value("1")
+    expect(page.get_by_label("Your sentence")).to_have_value("five six")
+
+
+def test_a_text_that_is_too_long_is_told_and_kept(page: Page, watch: Watch) -> None:
+    watch.expected = ("400",)  # of what is too long to look at
+    long = "one " * (CHARACTERS // 4 + 1)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.get_by_label("Your sentence").fill(long)
+    expect(page.get_by_role("alert")).to_contain_text(f"The text is too long: {len(long)} characters")
+    expect(page.get_by_label("Your sentence")).to_have_value(long)
+    assert requests == []
+    middling = "one two " * 55  # more than can be looked at
+    page.get_by_label("Your sentence").fill(middling)
+    expect(section(page).locator(".note")).to_contain_text("Its attention is not shown: ")
+    expect(section(page).locator(".answer")).not_to_be_empty()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_busy_server_is_asked_again(page: Page, watch: Watch) -> None:
+    watch.expected = ("503",)
+    answers = [503, 503]
+
+    def busy(route: Route) -> None:
+        if answers:
+            route.fulfill(status=answers.pop(), json={"error": "too much is asked"}, headers={"Retry-After": "1"})
+        else:
+            route.continue_()
+
+    page.route("**/attention", busy)
+    page.get_by_label("Your sentence").fill(SENTENCE)
+    expect(page.get_by_role("alert")).to_contain_text(
+        "The server is busy: too much is asked. It is tried again in 1 s."
+    )
+    expect(section(page).locator(".answer")).to_have_text(asked(page, "translate", q=SENTENCE)["translatedText"])
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_key_that_is_wrong_and_then_a_server_that_is_gone(browser: Browser, guarded: Served, watch: Watch) -> None:
+    watch.expected = ("403", "ERR_CONNECTION_REFUSED")
+    with browser.new_context() as context:
+        page = context.new_page()
+        watch.on(page)
+        page.goto(guarded.address)
+        text, key, alert = page.get_by_label("Your sentence"), page.get_by_label("API key"), page.get_by_role("alert")
+        expect(key).to_be_visible()
+        expect(page.get_by_label("Compare with")).to_be_hidden()  # one model is served
+        text.fill(SENTENCE)
+        expect(alert).to_contain_text("The server wants an API key")
+        key.fill("not-the-key-of-the-tests")
+        key.press("Enter")
+        expect(alert).to_contain_text("The server does not take this API key")
+        key.fill(KEY)
+        key.press("Enter")
+        best = asked(page, "translate", q=SENTENCE, api_key=KEY)["translatedText"]
+        expect(section(page).locator(".answer")).to_have_text(best)
+        expect(alert).to_be_hidden()
+        kept = page.evaluate("[sessionStorage.getItem('key'), localStorage.length, document.cookie]")
+        assert kept == [KEY, 0, ""]
+        assert KEY not in page.url
+        guarded.stop()
+        text.fill(f"{SENTENCE} five")
+        expect(alert).to_contain_text("The server cannot be reached.")
+        expect(alert.get_by_role("button", name="Try again")).to_be_visible()
+        expect(text).to_have_value(f"{SENTENCE} five")
+        expect(section(page).locator(".answer")).to_have_text(best)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_by_all(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    write(page, SENTENCE)
+    page.get_by_label("Compare with").select_option("transformer2017")
+    expect(section(page, 1).locator(".map")).to_be_visible()
+    words(page, "target").nth(1).click()
+    assert page.evaluate(ACCESSIBLE) == []
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 28)"
+    assert dark == (scheme == "dark")
+    moving = (
+        "[...document.querySelectorAll('*')].filter(one => getComputedStyle(one).transitionDuration !== '0s').length"
+    )
+    assert page.evaluate(moving) == 0
+    page.set_viewport_size({"width": 320, "height": 640})
+    expect(section(page).locator(".pair")).not_to_have_class(re.compile("columns"))
+    write(page, "one two three four five six seven eight nine")
+    expect(section(page).locator(".pair")).to_have_class(re.compile("columns"))
+    page.get_by_label("Your sentence").fill("one " * CHARACTERS)
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    assert page.evaluate(ACCESSIBLE) == []
+
+
+def made_up(source: Sequence[str], target: Sequence[str]) -> Looks:
+    """The n-th word of one side looks at the n-th of the other."""
+    sides = [Side((*side, "</s>"), tuple(range(len(side) + 1)), (*side, "</s>")) for side in (source, target)]
+    mean = np.eye(len(target) + 1, len(source) + 1, dtype=np.float32)
+    return Looks(sides[0], sides[1], mean, {"source": (mean[None],)}, False)
+
+
+def places(buttons: Locator) -> list[float]:
+    found = buttons.evaluate_all("all => all.map(one => one.getBoundingClientRect().left)")
+    return [float(left) for left in found]
+
+
+def test_from_right_to_left_and_from_top_to_bottom(page: Page) -> None:
+    arabic, japanese = ["قرأت", "الكتاب", "القديم"], ["古い", "本", "を"]
+    answer = {
+        "translatedText": " ".join(arabic),
+        "score": -1.0,
+        "alternatives": [{"text": " ".join(arabic), "score": -1.0, "tokens": arabic, "finished": True}],
+        "looks": explorer.table(made_up(japanese, arabic)),
+    }
+    page.route("**/attention", lambda route: route.fulfill(json=answer))
+    write(page, " ".join(japanese), " ".join(arabic))
+    lefts = places(words(page, "target"))
+    assert lefts == sorted(lefts, reverse=True)
+    lefts = places(words(page, "source"))
+    assert lefts == sorted(lefts)
+    assert section(page).locator(".answer").evaluate("one => one.matches(':dir(rtl)')")
+    heads = section(page).locator(".map thead th span")
+    turned = heads.evaluate_all("all => all.map(one => getComputedStyle(one).transform !== 'none')")
+    assert turned == [False, False, False, True]
+
+
+def test_the_explorer_works_alone(browser: Browser, tmp_path: Path, watch: Watch) -> None:
+    many = [f"w{number}" for number in range(70)]
+    panels = [("one <two>", made_up(["one", "two"], ["eins", "zwei"])), ("many", made_up(many, many))]
+    (tmp_path / "alone.html").write_text(explorer.page("alone & whole", panels), encoding="utf-8")
+    with browser.new_context() as context:
+        page = context.new_page()
+        watch.on(page)
+        page.goto((tmp_path / "alone.html").as_uri())
+        watch.hosts.discard("")
+        first, second = page.locator(".explorer").all()
+        first.get_by_role("button", name="eins").hover()
+        expect(first.locator(".said")).to_have_text("\u2068eins\u2069 looks at: \u2068one\u2069 100 %")
+        expect(second.locator("canvas")).to_have_attribute("aria-label", "71 rows and 71 columns")
+        second.locator("canvas").hover(position={"x": 20, "y": 20})
+        expect(second.locator(".said")).to_have_text("\u2068w2\u2069 looks at: \u2068w2\u2069 100 %")
+        assert page.evaluate(ACCESSIBLE) == []
+
+
+def test_it_is_small_and_takes_nothing_from_elsewhere() -> None:
+    files = sorted(WEB.iterdir())
+    assert {path.name for path in files} == {"index.html", "page.css", "page.js", "tree.js"}
+    assert sum(path.stat().st_size for path in files) + len((explorer.script() + explorer.style()).encode()) < 40_000
+    assert not any("http" in path.read_text(encoding="utf-8") for path in files if path.suffix != ".js")
+
+
+def test_a_server_of_another_kind_is_told(page: Page, watch: Watch) -> None:
+    watch.expected = ("418",)
+    page.route("**/attention", lambda route: route.fulfill(status=418, body="<h1>teapot</h1>"))
+    page.get_by_label("Your sentence").fill(SENTENCE)
+    expect(page.get_by_role("alert")).to_contain_text("The answer is not one of regard's server.")
+    page.unroute("**/attention")
+    page.get_by_role("button", name="Try again").click()
+    expect(section(page).locator(".answer")).not_to_be_empty()
+
+
+def test_no_script_but_its_own_runs(page: Page, watch: Watch) -> None:
+    watch.expected = ("Content Security Policy",)
+    script = "Object.assign(document.createElement('script'), { textContent: 'window.foreign = 1' })"
+    assert page.evaluate(f"(document.body.append({script}), window.foreign)") is None
+    assert len(watch.complaints) == 1
