@@ -284,6 +284,6 @@ def method(report: Report) -> str:
         f"samples of the test set (Koehn 2004; seed {SEED}), drawn alike for both runs; a p is two-sided, and equals "
         "that of sacreBLEU's paired bootstrap. chrF of a sentence is of that sentence alone. Calibration errors are of "
         "ten bins of one width (Guo et al. 2017). Words are those that BLEU counts, but for faults, where they stand "
-        "between spaces, without case and punctuation. A sentence's attention is that of teacher forcing on the "
-        "translation as it is tokenised anew.</p>"
+        "between spaces, without case and punctuation. A sentence's attention is that of teacher forcing on its "
+        "translation.</p>"
     )
