@@ -74,3 +74,18 @@ def test_what_is_wrong_is_told_before_anything_is_translated(run: Path, tmp_path
     told = ["it cannot be written"]
     analyze(two, two, output=tmp_path / "folder.html")
     assert not page.exists()
+
+
+def test_a_file_with_both_sides(run: Path, files: Files, tmp_path: Path) -> None:
+    lines = [f"{source}\t{source[::-1]}" for source in files.test[:6]]
+    table = write_lines(tmp_path / "test.tsv", [*lines[:2], "12\t", *lines[2:]])
+    page = tmp_path / "page.html"
+    done = call("analyze", run, "--data", table, "--output", page, "--exact", "0")
+    assert done.code == 0, done.err
+    told = "1 pair left aside: the target is blank (line 3)"
+    assert told in done.out.decode()
+    found = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert found["notes"] == [told]
+    assert [one["line"] for one in found["sentences"]] == [1, 2, 4, 5, 6, 7]
+    refused(call("analyze", run, "--data", table, "--alignments", table, "--output", page), "gold alignments are of")
+    refused(call("analyze", run, "--output", page), "no pairs are named")

@@ -81,7 +81,7 @@ def assess(subjects: Sequence[Subject], test: HeldOut, depth: Depth, watch: Watc
         )
         for name, metric in watch("drawing samples", metrics.items(), len(metrics))
     }
-    notes: list[str] = []
+    notes = list(test.left)
     seen = _seen(subjects, bleu, notes, watch)
     meant = [words(text, bleu) for text in test.references]
     findings = []

@@ -22,8 +22,9 @@ LOWEST = ("ter",)  # metrics whose least score is the best
 class HeldOut:
     """Pairs that have text, as what they are translated from and judged by.
 
-    name: of the source's file and the reference's. lines: (N,) where each pair stands in both files, from 1.
+    name: of the files. lines: (N,) where each pair stands in them, from 1.
     read: pairs of the files; those that are not here have no text on either side.
+    left: what a file has beside them, in sentences.
     gold: (N,) alignments made by people, None of a pair that has none; None: there are no such alignments at all.
     """
 
@@ -33,6 +34,7 @@ class HeldOut:
     references: tuple[str, ...]
     read: int
     gold: tuple[Gold | None, ...] | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

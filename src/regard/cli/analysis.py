@@ -18,7 +18,8 @@ from regard.analysis.report import METRICS, HeldOut, Report, as_table
 from regard.analysis.report_page import document
 from regard.analysis.report_sections import SIGNIFICANT
 from regard.analysis.searching import SearchErrors
-from regard.cli.files import input_lines, output, refuse_same, same_length, told
+from regard.cli.evaluating import Known
+from regard.cli.files import input_lines, output, refuse_same, told
 from regard.errors import ConfigError, DataError
 from regard.evaluation.aer import read_gold
 from regard.evaluation.faults import counted
@@ -39,8 +40,7 @@ class Run:
 class Files:
     """What is read, and the page that is written."""
 
-    source: Path
-    reference: Path
+    known: Known
     alignments: Path | None
     page: Path
 
@@ -59,8 +59,8 @@ def analyze(runs: Sequence[Run], files: Files, *, batch_size: int, exact: int, d
     """Write the page and the JSON, and say the main of it. Raises ConfigError, DataError, CheckpointError."""
     if files.page.suffix not in (".html", ".htm"):
         raise ConfigError("the page is HTML", where=files.page, fix="name it FILE.html; the numbers go to FILE.json")
-    refuse_same([files.source, files.reference, files.alignments], [files.page, files.numbers])
-    test = _test_set(files)
+    refuse_same([*files.known.place.files(), files.alignments], [files.page, files.numbers])
+    test = _test_set(files, runs[0].folder)
     for path in (files.page, files.numbers):
         _try(path)
     names = _names([run.folder for run in runs])
@@ -99,36 +99,47 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [names[0], f"{names[1]} (2)"]
 
 
-def _test_set(files: Files) -> HeldOut:
-    """The pairs that have text. Raises DataError for other than one reference a source, and for a side without text."""
-    name = f"{files.source} | {files.reference}"
-    pairs = same_length(input_lines(files.source), input_lines(files.reference), name)
-    lines = []
-    for number, (source, reference) in enumerate(pairs, start=1):
-        blank = (not source.strip(), not reference.strip())
+def _test_set(files: Files, run: Path) -> HeldOut:
+    """The pairs that have text, read as the run's recipe reads its own.
+
+    Raises ConfigError, DataError, CheckpointError; DataError also where one side of a pair in two files has no text.
+    """
+    place = files.known.place
+    if place.data is not None and files.alignments is not None:
+        raise ConfigError(
+            "gold alignments are of the lines of two files",
+            where="--alignments",
+            fix="give --source and --reference in the place of --data",
+        )
+    pairs, aside = files.known.pairs(run)
+    name = str(place.data) if place.data is not None else f"{place.source} | {place.target}"
+    kept = []
+    for number, pair in enumerate(pairs):
+        blank = (not pair.source.strip(), not pair.target.strip())
         if any(blank) and not all(blank):
-            which, other, path = ("source", "reference", files.source) if blank[0] else ("reference", "source", None)
+            which, other, path = ("source", "reference", place.source) if blank[0] else ("reference", "source", None)
             raise DataError(
                 f"the {which} is blank, and its {other} is not",
-                where=f"{path or files.reference}:{number}",
+                where=f"{path or place.target}:{pair.line}",
                 fix="take the line out of both files",
             )
         if not any(blank):
-            lines.append(number)
-    if not lines:
+            kept.append(number)
+    if not kept:
         raise DataError("no pair has text", where=name, fix="give a test set with lines")
     gold = None
     if files.alignments is not None:
-        words = [(len(source.split()), len(reference.split())) for source, reference in pairs]
+        words = [(len(pair.source.split()), len(pair.target.split())) for pair in pairs]
         every = read_gold(input_lines(files.alignments), str(files.alignments), words)
-        gold = tuple(every[number - 1] for number in lines)
+        gold = tuple(every[number] for number in kept)
     return HeldOut(
         name=name,
-        lines=tuple(lines),
-        sources=tuple(pairs[number - 1][0].strip() for number in lines),
-        references=tuple(pairs[number - 1][1].strip() for number in lines),
+        lines=tuple(pairs[number].line for number in kept),
+        sources=tuple(pairs[number].source.strip() for number in kept),
+        references=tuple(pairs[number].target.strip() for number in kept),
         read=len(pairs),
         gold=gold,
+        left=tuple(aside.report()),
     )
 
 

@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
+from regard.cli.options import BatchSize, Device, RunOrCheckpoint, Tags, TestColumn, TestData, TestLanguage
+
 
 def analyze(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint's.")],
-    source: Annotated[Path, typer.Option(help="What to translate.")],
-    reference: Annotated[Path, typer.Option(help="What it should say.")],
+    run: RunOrCheckpoint,
+    source: Annotated[Path | None, typer.Option(help="What to translate, one segment a line.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="What it should say, line by line.")] = None,
+    data: TestData = None,
+    source_language: TestLanguage = "",
+    target_language: TestLanguage = "",
+    source_column: TestColumn = "",
+    target_column: TestColumn = "",
     against: Annotated[Path | None, typer.Option(metavar="RUN", help="Another run, to be compared with it.")] = None,
     output: Annotated[Path, typer.Option(metavar="FILE", help="The page; its numbers go beside it, as .json.")] = Path(
         "report.html"
@@ -20,22 +27,27 @@ def analyze(
         Path | None, typer.Option(metavar="FILE", help="Gold alignments (Pharaoh): 3-4 is sure, 3p4 possible.")
     ] = None,
     exact: Annotated[int, typer.Option(min=0, help="Sentences, drawn by chance, that are searched exactly.")] = 20,
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Before each source, say a language.")] = None,
+    tag: Tags = None,
     against_tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="The same for --against.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Sentences decoded together.")] = 64,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
 ) -> None:
     """What a run does well and badly on a test set, alone or against another: a page, and JSON."""
     from regard.cli import analysis
+    from regard.cli.evaluating import Known
+    from regard.opening import Place
+    from regard.text.formats.sides import Sides
 
     if against is None and against_tag:
         analysis.refuse_tags()
     runs = [analysis.Run(run, tuple(tag or []))]
     if against is not None:
         runs.append(analysis.Run(against, tuple(against_tag or [])))
+    place = Place(source, reference, data, ("--source", "--reference", "--data"))
+    known = Known(place, Sides(source_language, target_language, source_column, target_column))
     analysis.analyze(
         runs,
-        analysis.Files(source, reference, alignments, output),
+        analysis.Files(known, alignments, output),
         batch_size=batch_size,
         exact=exact,
         device=device,
