@@ -86,10 +86,10 @@ def _of_texts(routes: APIRouter, service: Service) -> None:
 def _of_the_server(routes: APIRouter, service: Service) -> None:
     @routes.get("/languages", response_model=list[Language])
     async def languages() -> Any:
-        """The languages that can be translated from, and to which."""
+        """All languages of the models, and to which each can be translated: to none, where it is only a target."""
         return [
             Language(code=code, name=language_name(code), targets=service.models.targets(code))
-            for code in service.models.sources
+            for code in service.models.languages
         ]
 
     @routes.get("/health", response_model=Health, responses=answers(Error, 503))

@@ -75,6 +75,11 @@ class Models:
         """The languages that can be translated from, each once."""
         return list(dict.fromkeys(one.source for one in self.served))
 
+    @property
+    def languages(self) -> list[str]:
+        """Those, and then those that can only be translated to."""
+        return list(dict.fromkeys([*self.sources, *(one.target for one in self.served)]))
+
     def targets(self, source: str) -> list[str]:
         """The languages that it can be translated to, each once."""
         return list(dict.fromkeys(one.target for one in self.served if one.source == source))

@@ -52,6 +52,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal."""
         if self._service.draining:
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is broken off now is no error
             self.force_exit = self.should_exit = True
             return
         self._service.draining = True

@@ -132,7 +132,10 @@ def test_other_bodies_are_refused(service: Service, kind: str, body: bytes, stat
 
 
 def test_what_it_says_of_itself(service: Service) -> None:
-    assert ask(service, "GET", "/languages").json() == [{"code": "en", "name": "English", "targets": ["de"]}]
+    assert ask(service, "GET", "/languages").json() == [
+        {"code": "en", "name": "English", "targets": ["de"]},
+        {"code": "de", "name": "German", "targets": []},
+    ]
     assert ask(service, "GET", "/health").json() == {"status": "ok"}
     settings = ask(service, "GET", "/frontend/settings").json()
     assert settings["charLimit"] == service.limits.characters

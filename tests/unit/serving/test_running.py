@@ -228,6 +228,22 @@ def test_a_kill_and_a_stop(folder: Path) -> None:
     assert any("SIGTERM: finishing 1 requests" in line for line in again.told)
 
 
+def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
+    server = Running(folder, "--port", "0")
+    assert server.serves()
+    with ThreadPoolExecutor(1) as pool:
+        texts = [" ".join(["one two three four five"] * 6)] * 128
+        asked = pool.submit(httpx.post, f"{server.url}/translate", json={**ASKED, "q": texts}, timeout=60)
+        while "regard_requests_in_work 1.0" not in httpx.get(f"{server.url}/metrics").text:
+            assert not asked.done()
+        server.process.terminate()
+        while not any("SIGTERM" in line for line in server.told):
+            assert server.process.poll() is None
+        server.process.send_signal(signal.SIGINT)
+        server.ended()
+    assert not any("Traceback" in line for line in server.told)
+
+
 def test_what_cannot_be_listened_on_is_told(server: Running, folder: Path) -> None:
     refused(call("serve", folder, "--device", "cpu", "--port", str(server.port)), "cannot be listened on")
 
