@@ -4,10 +4,11 @@
 
 starts `regard serve RUN` in a process of its own and asks it for sentences of the file, drawn by chance, one a request,
 by so many clients at a time, each of which asks again when it has its answer; one that is refused with 503 waits as
-long as it is told and asks again. Meanwhile broken clients send half a request, nonsense, or go before they are
-answered, and slow ones send a byte at a time. Then the same of a server that searches one sentence at a time
-(--batch-size 1), with one request in four, and `regard translate` of the same sentences: the time of all less that of
-one, which is the start. Every answer is held against that of `regard translate`. Requests end after so many seconds.
+long as it is told and asks again. Then the same while broken clients send half a request, nonsense, or go before they
+are answered, and slow ones send a byte at a time. Then a server that searches one sentence at a time (--batch-size 1),
+with one request in four, and `regard translate` of the same sentences: the time of all less that of one, which is the
+start. Every answer is held against that of `regard translate`; of the file only lines of one sentence are taken, since
+a server divides others. Requests end after so many seconds.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from common import count, fail, read, told
 
 from regard.runfolder import resolve
 from regard.serving.models import Models
+from regard.text.documents.pieces import sentences
 
 HOST = "127.0.0.1"
 TIMEOUT = 120
@@ -46,6 +49,15 @@ class Load:
     refused: int = 0
     lost: int = 0  # asked, neither answered nor refused
     broken: int = 0  # requests of broken and slow clients
+
+
+class Wanted(NamedTuple):
+    """How a server is asked."""
+
+    batch: int
+    clients: int
+    broken: int
+    seconds: float
 
 
 class Server:
@@ -132,11 +144,13 @@ def annoy(port: int, pair: tuple[str, str], over: threading.Event, load: Load) -
         time.sleep(0.05)
 
 
-def under_load(port: int, pair: tuple[str, str], texts: Sequence[str], clients: int, seconds: float) -> Load:
+def under_load(port: int, pair: tuple[str, str], texts: Sequence[str], wanted: Wanted) -> Load:
     """All clients together."""
     over = threading.Event()
-    whole = Load()
-    annoying = [threading.Thread(target=annoy, args=(port, pair, over, whole), daemon=True) for _ in range(3)]
+    whole, clients, seconds = Load(), wanted.clients, wanted.seconds
+    annoying = [
+        threading.Thread(target=annoy, args=(port, pair, over, whole), daemon=True) for _ in range(wanted.broken)
+    ]
     for one in annoying:
         one.start()
     began = time.monotonic()
@@ -173,13 +187,13 @@ def share(latencies: Sequence[float], part: float) -> float:
     return 1000 * ranked[min(len(ranked) - 1, int(part * len(ranked)))] if ranked else float("nan")
 
 
-def measured(name: str, run: Path, batch: int, texts: Sequence[str], arguments: argparse.Namespace) -> Load:
+def measured(name: str, run: Path, texts: Sequence[str], wanted: Wanted) -> Load:
     """One server's row of the table."""
     served = Models([run], "cpu").served[0]
     pair = (served.source, served.target)
-    server = Server(run, batch)
+    server = Server(run, wanted.batch)
     client(server.port, pair, texts[:20], time.monotonic() + TIMEOUT)  # to warm up
-    load = under_load(server.port, pair, texts, arguments.clients, arguments.seconds)
+    load = under_load(server.port, pair, texts, wanted)
     status = server.stop()
     done = len(load.answers)
     print(
@@ -200,19 +214,26 @@ def main() -> None:
     arguments = parser.parse_args()
     resolve(arguments.run)
     lines = [line for line in (line.strip() for line in read(arguments.source)) if line]
+    language = Models([arguments.run], "cpu").served[0].source
+    lines = [line for line in lines if len(list(sentences(line, (0, len(line)), language, ()))) == 1]
     texts = random.Random(1).choices(lines, k=arguments.requests)
     words = sum(len(text.split()) for text in texts)
     print(f"{len(texts):,} sentences, {words:,} words, {arguments.clients} clients, {os.cpu_count()} cores\n")
     print("| | answers | sentences/s | p50 ms | p99 ms | refused | lost | broken clients | exit status |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
-    batched = measured("in batches", arguments.run, 32, texts, arguments)
-    alone = measured("one at a time", arguments.run, 1, texts[: max(1, len(texts) // 4)], arguments)
+    every, quarter = texts, texts[: max(1, len(texts) // 4)]
+    kinds = (
+        ("in batches", every, Wanted(32, arguments.clients, 0, arguments.seconds)),
+        ("in batches, broken clients among them", every, Wanted(32, arguments.clients, 3, arguments.seconds)),
+        ("one at a time", quarter, Wanted(1, arguments.clients, 0, arguments.seconds)),
+    )
+    loads = [measured(name, arguments.run, some, wanted) for name, some, wanted in kinds]
     _, start = translate(arguments.run, texts[:1])
     said, seconds = translate(arguments.run, texts)
     print(f"| `regard translate` | {len(texts):,} | {len(texts) / max(1e-9, seconds - start):.1f} | | | | | | 0 |")
     known = dict(zip(texts, said, strict=True))
-    differing = [sum(known[text] != answer for text, answer in load.answers) for load in (batched, alone)]
-    print(f"\nother than by `regard translate`: {differing[0]} in batches, {differing[1]} one at a time")
+    differing = [sum(known[text] != answer for text, answer in load.answers) for load in loads]
+    print(f"\nother than by `regard translate`: {', '.join(map(str, differing))} of these answers")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import torch
+
 from regard.serving.limits import Limits, Refused, busy
 from regard.translator import Constraints, SearchOptions, Translation, Translator
 
@@ -93,6 +95,7 @@ class Batcher:
         self._waiting: list[_Item] = []
         self._changed = threading.Condition()
         self._stopping = False
+        self._ended = 0.0  # the last batch: who had its answers may ask again
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
@@ -147,8 +150,11 @@ class Batcher:
             self._changed.notify_all()
 
     def _work(self) -> None:
+        # One processor is left to the connections: a product that waits for a thread which is kept from it loses more.
+        torch.set_num_threads(max(1, torch.get_num_threads() - 1))
         while batch := self._next():
             self._do(batch)
+            self._ended = time.monotonic()
 
     def _next(self) -> list[_Item]:
         """What is to be done together; nothing, once there is nothing and will be nothing."""
@@ -162,7 +168,7 @@ class Batcher:
                     continue
                 oldest = self._waiting[0]
                 batch, full = self._company(oldest)
-                left = oldest.came + self._limits.gather - time.monotonic()
+                left = max(oldest.came, self._ended) + self._limits.gather - time.monotonic()
                 if full or left <= 0 or self._stopping:
                     taken = set(map(id, batch))
                     self._waiting = [item for item in self._waiting if id(item) not in taken]
@@ -188,13 +194,13 @@ class Batcher:
         batch = [oldest]
         shortest = longest = oldest.sentence.tokens
         for item in alike:
+            if len(batch) == self._limits.batch:
+                break
             shortest, longest = min(shortest, item.sentence.tokens), max(longest, item.sentence.tokens)
             if longest > 2 * shortest + SLACK or (longest + 1) * (len(batch) + 1) > TOKENS:
                 break
             batch.append(item)
-            if len(batch) == self._limits.batch:
-                return batch, True
-        return batch, False
+        return batch, len(batch) == self._limits.batch
 
     def _do(self, batch: Sequence[_Item]) -> None:
         """Search them together; if that fails, each alone, so that none suffers for another."""

@@ -80,6 +80,14 @@ def test_those_of_like_length_go_together_oldest_first(stub: Stub, make: Callabl
     assert lengths == [[5], [49, 50, 52], [1, 2], [60]]
 
 
+def test_a_batch_of_one_is_one_sentence(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make(batch=1)
+    begun = batcher.begin(order(stub), of("a", "b", "c"), Ticket(10))
+    stub.may.set()
+    batcher.results(begun, Ticket(10))
+    assert stub.batches == [["a"], ["b"], ["c"]]
+
+
 def test_other_orders_do_not_share_a_batch(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make()
     held(batcher, stub)
