@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from regard.analysis.report_page import document
 from regard.analysis.report_sections import SIGNIFICANT
 from regard.analysis.searching import SearchErrors
 from regard.cli.evaluating import Known
-from regard.cli.files import input_lines, output, refuse_same, told
+from regard.cli.files import input_lines, output, refuse_same, try_writing
 from regard.errors import ConfigError, DataError
 from regard.evaluation.aer import read_gold
 from regard.evaluation.faults import counted
@@ -62,7 +61,7 @@ def analyze(runs: Sequence[Run], files: Files, *, batch_size: int, exact: int, d
     refuse_same([*files.known.place.files(), files.alignments], [files.page, files.numbers])
     test = _test_set(files, runs[0].folder)
     for path in (files.page, files.numbers):
-        _try(path)
+        try_writing(path)
     names = _names([run.folder for run in runs])
     subjects = [Subject(name, run.folder, _load(run, device)) for name, run in zip(names, runs, strict=True)]
     console = Console(stderr=True)
@@ -141,18 +140,6 @@ def _test_set(files: Files, run: Path) -> HeldOut:
         gold=gold,
         left=tuple(aside.report()),
     )
-
-
-def _try(path: Path) -> None:
-    """Raises DataError where a file cannot be written there, before hours of work are done for it."""
-    with told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        if path.exists():
-            path.open("ab").close()
-        else:
-            tempfile.TemporaryFile(dir=path.parent).close()
 
 
 def summary(report: Report) -> Iterator[str]:

@@ -16,7 +16,7 @@ from regard.analysis import explorer, figures, terminal
 from regard.analysis.lineage import Attended
 from regard.analysis.looking import KINDS, Kind, Looks, Weights, look
 from regard.cli.commands import Job
-from regard.cli.files import input_lines, output, refuse_same
+from regard.cli.files import input_lines, output, refuse_same, try_writing
 from regard.errors import ConfigError, DataError
 from regard.translator import SearchOptions, Translator
 
@@ -57,6 +57,8 @@ def attend(
     refuse_same([], outputs)
     if target is not None and sentence is None:
         raise ConfigError("there is a target and no sentence", where="--target", fix="give the sentence as well")
+    for path in outputs:
+        try_writing(path)
     translator = job.translator()
     sources = [sentence] if sentence is not None else _lines()
     seen: list[Seen] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -91,6 +92,18 @@ def refuse_same(reads: Iterable[Path | None], writes: Iterable[Path | None]) -> 
         if path.resolve() in seen:
             raise ConfigError("this file would be overwritten", where=path, fix="give every output a path of its own")
         seen.append(path.resolve())
+
+
+def try_writing(path: Path) -> None:
+    """Raises DataError where a file cannot be written there, before hours of work are done for it."""
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        if path.exists():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
 
 
 def same_length(sources: Iterable[str], targets: Iterable[str], where: str) -> list[tuple[str, str]]:

@@ -21,12 +21,14 @@ GUARD = (
 )
 
 
-def _files() -> dict[str, tuple[bytes, str]]:
-    """By name, with their types."""
-    found = {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in _HERE.iterdir() if path.suffix in _TYPES}
-    found["explorer.js"] = explorer.script().encode(), _TYPES[".js"]
-    found["explorer.css"] = explorer.style().encode(), _TYPES[".css"]
-    return found
+def _files() -> dict[str, tuple[bytes, str, str]]:
+    """By name: what is in it, its type, and what tells it from another."""
+    found = {path.name: path.read_bytes() for path in _HERE.iterdir() if path.suffix in _TYPES}
+    found["explorer.js"], found["explorer.css"] = explorer.script().encode(), explorer.style().encode()
+    return {
+        name: (content, _TYPES[Path(name).suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+        for name, content in found.items()
+    }
 
 
 def router() -> APIRouter:
@@ -47,9 +49,8 @@ def router() -> APIRouter:
     return routes
 
 
-def _file(request: Request, content: bytes, kind: str) -> Response:
+def _file(request: Request, content: bytes, kind: str, tag: str) -> Response:
     """It is asked for again each time, and sent again where it has changed."""
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Content-Security-Policy": GUARD}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
