@@ -17,6 +17,7 @@ from regard.config import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Batches, Position
+from regard.denormals import denormals_flushed
 from regard.errors import RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
@@ -65,7 +66,7 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
     """
     path = Path(out) if out is not None else default_folder(config)
     config = settled(with_absolute_paths(config))
-    with joined() as here, ExitStack() as held:
+    with denormals_flushed(), joined() as here, ExitStack() as held:
         console = _console(console, here)
         run = RunFolder(path)
         if here.from_first(here.restarts > 0 and run.recipe.is_file() and run.job == here.job):
@@ -102,7 +103,7 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
     its schedule by the clock (train.max_minutes), or there are now more processes or fewer. Raises ConfigError,
     CheckpointError, TrainingError.
     """
-    with joined() as here, ExitStack() as held:
+    with denormals_flushed(), joined() as here, ExitStack() as held:
         console = _console(console, here)
 
         def begin() -> tuple[RunFolder, RunConfig, TrainingState | None, Prepared, Seq2Seq]:

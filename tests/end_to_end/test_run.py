@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from tests.end_to_end.helpers import Files, call, file_bytes, recipe
 
@@ -15,6 +17,7 @@ from regard.config import to_table
 from regard.errors import DataError
 from regard.runfolder import RunFolder
 from regard.training.log import EVERY
+from regard.training.trainer import End, Trainer
 
 
 def test_a_run_leaves_recipe_log_curves_and_checkpoints(run: Path, files: Files) -> None:
@@ -48,6 +51,25 @@ def test_training_from_python_is_training_by_command(run: Path, files: Files, tm
     assert result.scores == best
     for name in ("last/model.safetensors", "last/training/state.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors may not have the switch")
+def test_a_run_is_trained_and_resumed_without_denormals(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products: list[float] = []
+
+    def noted(trainer: Trainer) -> End:
+        products.append((torch.full((4,), 1e-30) * 1e-9).max().item())
+        return own(trainer)
+
+    own = Trainer.run
+    monkeypatch.setattr(Trainer, "run", noted)
+    quiet = Console(quiet=True)
+    regard.train(recipe(files, max_steps=1), tmp_path / "run", console=quiet)
+    regard.resume(tmp_path / "run", console=quiet)
+    assert products == [0, 0]
+    assert (torch.full((4,), 1e-30) * 1e-9).max() > 0
 
 
 def test_a_checkpoint_needs_nothing_outside_it(
