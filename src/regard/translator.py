@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
@@ -22,6 +22,7 @@ from regard.contract import Seq2Seq
 from regard.data.batch import batch_of
 from regard.decoding.ensemble import ensemble
 from regard.decoding.hypothesis import Hypothesis
+from regard.decoding.interruptible import interruptible
 from regard.decoding.scoring import forced_scores
 from regard.decoding.shortlist import Shortlist
 from regard.devices import choose_device
@@ -35,7 +36,7 @@ from regard.search import search as search_for
 from regard.shortlist import load_shortlist
 from regard.symbols import EOS
 from regard.text.tokenizer import Tokenizers
-from regard.text.words import word_of_each
+from regard.text.words import Link, Words
 
 Precision = Literal["float32", "int8"]
 
@@ -193,6 +194,18 @@ class Translator:
         other.tokenizers = self.tokenizers.before(tags)
         return other
 
+    def with_search(self, **changes: Unpack[SearchOptions]) -> Translator:
+        """The same model with these keys of its [search] changed. Raises DecodingError."""
+        other = copy.copy(self)
+        other.search = self._settings(changes, 1)
+        return other
+
+    def interruptible(self, check: Callable[[], None]) -> Translator:
+        """The same model; `check` is called before each step of a search, and what it raises ends it."""
+        other = copy.copy(self)
+        other.model = interruptible(self.model, check)
+        return other
+
     def translate(self, lines: Iterable[str], **options: Any) -> list[list[Translation]]:
         """All of `stream` at once: for each line its translations, best first."""
         return list(self.stream(lines, **options))
@@ -295,27 +308,17 @@ class Translator:
             tokens=tokens,
             source_tokens=tuple(self.tokenizers.source.pieces([*source, EOS])),
             attention=attention,
-            alignment=() if attention is None else self._align(source, hypothesis.tokens, attention),
+            alignment=() if attention is None else self._links(source, hypothesis.tokens, attention),
             finished=hypothesis.finished,
             marks=marks(line, text, tokens, finished=hypothesis.finished),
             proved=hypothesis.proved,
             ids=tuple(hypothesis.tokens),
         )
 
-    def _align(
+    def _links(
         self, source: Sequence[int], target: Sequence[int], attention: NDArray[np.floating[Any]]
-    ) -> tuple[tuple[int, int], ...]:
-        """Each target word with the source word that its tokens together looked at most, EOS left out."""
-        if not source or not target:
-            return ()
-        source_words = np.array(word_of_each(self.tokenizers.source, source))
-        target_words = np.array(word_of_each(self.tokenizers.target, target))
-        weights = np.zeros((target_words.max() + 1, source_words.max() + 1))
-        np.add.at(
-            weights, (target_words[:, None], source_words[None, :]), attention[: len(target_words), : len(source_words)]
-        )
-        said = sorted(set(target_words.tolist()))
-        return tuple((int(weights[word].argmax()), word) for word in said)
+    ) -> tuple[Link, ...]:
+        return Words.of(self.tokenizers, source, target).links(attention)
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
         """For each (source, target) the log-probability of the target, EOS included, in nats; in order.

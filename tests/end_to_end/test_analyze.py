@@ -65,6 +65,11 @@ def test_what_is_wrong_is_told_before_anything_is_translated(run: Path, tmp_path
     analyze(two, two, "--alignments", write_lines(tmp_path / "short", ["0-0"]))
     told = ["there is no other run"]
     analyze(two, two, "--against-tag", "de")
+    analyze(two, two, "--against-search", "beam_size=2")
+    told = ["there is no key `width`", "--search"]
+    analyze(two, two, "--search", "width=2")
+    told = ["beam_size", "greater than"]
+    analyze(two, two, "--search", "beam_size=-1")
     told = ["the page is HTML"]
     analyze(two, two, output=tmp_path / "page.json")
     told = ["this file would be overwritten"]
@@ -74,6 +79,20 @@ def test_what_is_wrong_is_told_before_anything_is_translated(run: Path, tmp_path
     told = ["it cannot be written"]
     analyze(two, two, output=tmp_path / "folder.html")
     assert not page.exists()
+
+
+def test_both_searches_may_be_other_than_the_recipes(run: Path, files: Files, tmp_path: Path) -> None:
+    source, reference = (write_lines(tmp_path / name, files.test[:4]) for name in ("source", "reference"))
+    page = tmp_path / "page.html"
+    arguments = ("analyze", run, "--source", source, "--reference", reference, "--output", page, "--exact", "0")
+    done = call(*arguments, "--against", run, "--length-penalty", "0.5", "--against-search", "beam_size=1")
+    assert done.code == 0, done.err
+    table = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    told = [one["facts"]["search"] for one in table["runs"]]
+    assert [one.partition(" (")[0] for one in told] == [
+        "beam of 4, length penalty 0.5",
+        "beam of 1, length penalty 0.5",
+    ]
 
 
 def test_a_file_with_both_sides(run: Path, files: Files, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from regard.analysis.searching import sample_of, search_errors
 from regard.analysis.training_words import TrainingWords, training_words
 from regard.analysis.watching import Watch
 from regard.errors import DataError
-from regard.evaluation.aer import Agreement, Link, agreement
+from regard.evaluation.aer import Agreement, agreement
 from regard.evaluation.calibration import Calibration, calibration
 from regard.evaluation.faults import faults
 from regard.evaluation.frequency import FrequencyClass, by_frequency, words
@@ -29,6 +29,7 @@ from regard.evaluation.lengths import by_length
 from regard.evaluation.matching import kept
 from regard.evaluation.quality import bleu_metric
 from regard.evaluation.significance import Sure, paired_bootstrap
+from regard.text.words import Link
 from regard.translator import Translation, Translator
 
 SHOWN = 5  # sentences of a kind

@@ -22,17 +22,18 @@ from regard.cli.files import input_lines, output, refuse_same, try_writing
 from regard.errors import ConfigError, DataError
 from regard.evaluation.aer import read_gold
 from regard.evaluation.faults import counted
-from regard.translator import Translator
+from regard.translator import SearchOptions, Translator
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run, and the tags before each of its sources."""
+    """A run, the tags before each of its sources, and how it searches other than by its recipe."""
 
     folder: Path
     tags: tuple[str, ...]
+    search: SearchOptions
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Files:
         return self.page.with_suffix(".json")
 
 
-def refuse_tags() -> NoReturn:
-    """Raises ConfigError: there is no run that they are for."""
-    raise ConfigError("there is no other run", where="--against-tag", fix="name it by --against RUN")
+def refuse_against(option: str) -> NoReturn:
+    """Raises ConfigError: there is no run that the option is for."""
+    raise ConfigError("there is no other run", where=option, fix="name it by --against RUN")
 
 
 def analyze(runs: Sequence[Run], files: Files, *, batch_size: int, exact: int, device: str) -> None:
@@ -86,7 +87,7 @@ def analyze(runs: Sequence[Run], files: Files, *, batch_size: int, exact: int, d
 
 
 def _load(run: Run, device: str) -> Translator:
-    translator = Translator.load(run.folder, device)
+    translator = Translator.load(run.folder, device).with_search(**run.search)
     return translator.with_tags(run.tags) if run.tags else translator
 
 

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from regard.cli.options import BatchSize, Device, RunOrCheckpoint, Tags, TestColumn, TestData, TestLanguage
+from regard.cli.options import (
+    BatchSize,
+    BeamSize,
+    Device,
+    LengthPenalty,
+    RunOrCheckpoint,
+    Search,
+    Tags,
+    TestColumn,
+    TestData,
+    TestLanguage,
+)
 
 
 def analyze(
@@ -29,20 +40,28 @@ def analyze(
     exact: Annotated[int, typer.Option(min=0, help="Sentences, drawn by chance, that are searched exactly.")] = 20,
     tag: Tags = None,
     against_tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="The same for --against.")] = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    search: Search = None,
+    against_search: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of --against, beside what is said for both.")
+    ] = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
 ) -> None:
     """What a run does well and badly on a test set, alone or against another: a page, and JSON."""
-    from regard.cli import analysis
+    from regard.cli import analysis, translating
     from regard.cli.evaluating import Known
     from regard.opening import Place
     from regard.text.formats.sides import Sides
 
-    if against is None and against_tag:
-        analysis.refuse_tags()
-    runs = [analysis.Run(run, tuple(tag or []))]
+    both = translating.options(search or [], "--search", beam_size=beam_size, length_penalty=length_penalty)
+    runs = [analysis.Run(run, tuple(tag or []), both)]
     if against is not None:
-        runs.append(analysis.Run(against, tuple(against_tag or [])))
+        own = translating.options(against_search or [], "--against-search")
+        runs.append(analysis.Run(against, tuple(against_tag or []), {**both, **own}))
+    elif against_tag or against_search:
+        analysis.refuse_against("--against-tag" if against_tag else "--against-search")
     place = Place(source, reference, data, ("--source", "--reference", "--data"))
     known = Known(place, Sides(source_language, target_language, source_column, target_column))
     analysis.analyze(

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from regard.errors import DataError
+from regard.text.words import Link
 
-Link = tuple[int, int]  # source word and target word, from 0
 _LINK = re.compile(r"([0-9]{1,9})([-p?])([0-9]{1,9})")
 
 

@@ -208,8 +208,9 @@ class Batcher:
         try:
             results = [batch[0].call()] if batch[0].call else _search(batch)
         except BaseException as error:
-            if len(batch) == 1:
-                batch[0].future.set_exception(error)
+            if len(batch) == 1 or isinstance(error, Refused):
+                for item in batch:
+                    item.future.set_exception(error)
                 return
             for item in batch:
                 self._do([item])
@@ -219,12 +220,18 @@ class Batcher:
 
 
 def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
+    """Raises Refused when nobody waits for any of them any more, and what the search raises."""
     order = batch[0].order
     assert order is not None
     constraints = None
     if any(item.sentence.require for item in batch):
         constraints = [Constraints(require=item.sentence.require) for item in batch]
-    return order.translator.translate(
+
+    def check() -> None:
+        if all(item.ticket.over for item in batch):
+            raise _late()
+
+    return order.translator.interruptible(check).translate(
         [item.sentence.text for item in batch],
         top_beams=order.top_beams,
         batch_size=len(batch),

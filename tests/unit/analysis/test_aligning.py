@@ -7,7 +7,6 @@ from tests.unit.analysis.small import translator
 from regard.analysis import aligning
 from regard.analysis.aligning import alignments
 from regard.analysis.looking import Looks, Side, Weights
-from regard.text.tagged import tagged
 
 
 def looks(weights: Weights, *layers: Weights) -> Looks:
@@ -38,13 +37,6 @@ def test_an_untrained_model_links_every_target_word_once() -> None:
     assert found is not None and set(found) == {"mean"}
     assert sorted(word for _, word in found["mean"]) == [0, 1, 2]
     assert all(0 <= source < 4 for source, _ in found["mean"])
-
-
-def test_tags_are_no_words_of_the_source() -> None:
-    ours = translator()
-    ours.tokenizers = ours.tokenizers.with_tags(["de", "fr"])
-    asked = ours.tokenizers.source.encode(tagged("one", ["de"]))
-    assert aligning._tags(ours, asked) == 1
 
 
 def test_what_is_too_long_or_has_no_token_is_not_aligned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from regard.config import SearchConfig
 from regard.errors import DecodingError
 from regard.serving.batcher import Batcher, Order, Sentence, Ticket
 from regard.serving.limits import Limits, Refused
+from regard.serving.models import Models
 from regard.translator import Translation, Translator
 
 
@@ -24,6 +25,9 @@ class Stub:
         self.options: list[dict[str, Any]] = []
         self.may = threading.Event()
         self.began = threading.Event()
+
+    def interruptible(self, check: Callable[[], None]) -> Stub:
+        return self
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[list[Translation]]:
         self.began.set()
@@ -135,6 +139,35 @@ def test_what_fails_fails_alone(stub: Stub, make: Callable[..., Batcher]) -> Non
     with pytest.raises(DecodingError):
         batcher.results(futures[1], tickets[1])
     assert batcher.search(order(stub), of("go on"), Ticket(10))[0][0].text == "no og"
+
+
+@pytest.mark.parametrize("somebody", [False, True])
+def test_a_search_that_nobody_waits_for_is_broken_off(
+    somebody: bool, models: Models, make: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator = models.served[0].translator
+    tickets = [Ticket(60), Ticket(60)]
+    steps = 0
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        for ticket in tickets[somebody:]:
+            ticket.given_up = ticket.given_up or steps == 2
+        return advance(*arguments, **options)
+
+    advance = translator.model.decoder.advance
+    monkeypatch.setattr(translator.model.decoder, "advance", counted)
+    batcher = make(gather=10.0, batch=2)
+    futures = [batcher.begin(Order(translator), of("one two three four"), ticket)[0] for ticket in tickets]
+    if somebody:
+        assert [future.result(10)[0].text for future in futures] == ["eins zwei drei vier"] * 2
+        assert steps == 5
+        return
+    for future in futures:
+        with pytest.raises(Refused, match="too long"):
+            future.result(10)
+    assert steps == 2
 
 
 def test_the_queue_has_an_end(stub: Stub, make: Callable[..., Batcher]) -> None:
