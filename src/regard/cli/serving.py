@@ -24,6 +24,9 @@ def serve(
     allow_origin: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="A page elsewhere whose scripts may ask.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="What it is asked as, beside localhost, say by a proxy.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=256, help="Sentences searched together.")] = 32,
     characters: Annotated[int, typer.Option(min=1, max=1_000_000, help="Of a request, at most.")] = 20_000,
     queue: Annotated[int, typer.Option(min=1, help="Sentences that may wait.")] = 4096,
@@ -46,6 +49,7 @@ def serve(
         port=port,
         api_keys=api_keys,
         origins=allow_origin or [],
+        names=allow_host or [],
         limits={"batch": batch_size, "characters": characters, "queue": queue},
         machine=(device, precision),
     )
@@ -58,6 +62,7 @@ def _serve(
     port: int,
     api_keys: Path | None,
     origins: list[str],
+    names: list[str],
     limits: dict[str, int],
     machine: tuple[str, str],
 ) -> None:
@@ -69,6 +74,7 @@ def _serve(
     from regard.serving.keys import read_keys
     from regard.serving.limits import Limits
     from regard.serving.models import Models
+    from regard.serving.names import Names
     from regard.serving.server import Server
     from regard.serving.service import Service
     from regard.translator import Precision
@@ -91,7 +97,8 @@ def _serve(
         say(f"{one.name}: {one.source} to {one.target}, {one.architecture}{tag}")
     body = max(Limits.body, 12 * limits["characters"])  # a character may be written as two escapes
     service = Service(models, Limits(**limits, body=body), keys)
-    server = Server(create_app(service, origins), service, host, port, say)
+    app = create_app(service, origins, Names.of(host, names))
+    server = Server(app, service, host, port, say)
     with suppress(SystemExit):  # uvicorn's, where it cannot begin
         server.run()
     if not server.started:

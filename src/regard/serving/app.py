@@ -22,13 +22,14 @@ from regard.serving.guard import FAILED, Guard, refusal
 from regard.serving.limits import Refused
 from regard.serving.looking import attend
 from regard.serving.metrics import CONTENT_TYPE
+from regard.serving.names import Names
 from regard.serving.schema import AttentionAnswer, AttentionRequest, Error, Model
 from regard.serving.service import Service
 from regard.version import __version__
 
 
-def create_app(service: Service, origins: Sequence[str] = ()) -> ASGIApp:
-    """All that is served; origins: of pages elsewhere whose scripts may ask."""
+def create_app(service: Service, origins: Sequence[str] = (), names: Names | None = None) -> ASGIApp:
+    """All that is served; origins: of pages elsewhere whose scripts may ask; names: what it is asked as, else any."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,7 +60,7 @@ def create_app(service: Service, origins: Sequence[str] = ()) -> ASGIApp:
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    return Guard(app, service)
+    return Guard(app, service, names or Names())
 
 
 def _own(app: FastAPI, service: Service) -> None:

@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import work
-from regard.serving.detecting import Detector
 from regard.serving.documented import answers, asks
 from regard.serving.fields import fields, parsed
 from regard.serving.limits import Refused, invalid
@@ -31,7 +30,6 @@ ENDLESS = 10**12  # characters; DeepL's own for who has no limit
 def router(service: Service) -> APIRouter:
     """Its endpoints."""
     routes = APIRouter(prefix="/v2", tags=["DeepL"])
-    detector = Detector(service.models)
     refusals = answers(Message, 400, 403, 404, 408, 413, 415, 503)
 
     @routes.post("/translate", response_model=DeepLAnswer, responses=refusals, openapi_extra=asks(DeepLRequest))
@@ -50,7 +48,7 @@ def router(service: Service) -> APIRouter:
             source = _code(asked.source_lang, sources, "source_lang")
         else:
             text = "\n".join(asked.text)
-            source = (await service.work(request, lambda _: detector.detect(text)))[0].language
+            source = (await service.work(request, lambda _: service.detector.detect(text)))[0].language
         task = work.Task(models.pick(source, target), asked.text, asked.tag_handling == "html")
         done = await service.work(request, lambda ticket: work.translate(service.batcher, service.limits, task, ticket))
         return DeepLAnswer(

@@ -24,7 +24,7 @@ class Detector:
     def detect(self, text: str) -> list[Detected]:
         """Likeliest first; confidences are in per cent. Raises Refused where there is no telling."""
         with self._lock:
-            codes = {source.split("-")[0]: source for source in reversed(self._models.sources)}
+            codes = self._codes()
             identifier, known = _identifier(tuple(sorted(codes)))
             if not known:
                 raise Refused(400, "auto is not supported: the languages that are served cannot be detected")
@@ -33,6 +33,15 @@ class Detector:
             Detected(confidence=round(100 * float(probability), 1), language=codes[code])
             for code, probability in ranked
         ]
+
+    def ready(self) -> None:
+        """Load what it needs, which takes a second or two, before anyone asks."""
+        with self._lock:
+            _identifier(tuple(sorted(self._codes())))
+
+    def _codes(self) -> dict[str, str]:
+        """The language as py3langid has it, and as a client does."""
+        return {source.split("-")[0]: source for source in reversed(self._models.sources)}
 
 
 @lru_cache(maxsize=4)

@@ -10,7 +10,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from regard.serving.limits import Refused
+from regard.serving.limits import Refused, busy
+from regard.serving.names import Names
 from regard.serving.service import Service
 
 log = logging.getLogger("regard.serving")
@@ -32,19 +33,23 @@ ENDPOINTS = frozenset(
 class Guard:
     """An ASGI application around another."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, names: Names) -> None:
         self.app = app
         self.service = service
+        self.names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(send, last=self.service.crowded)
         began = time.monotonic()
         try:
+            self.names.check(scope)
             self.service.refuse_if_draining()
+            if answer.last:
+                raise busy("there are too many connections")
             await self.app(scope, self._bounded(scope, receive, began), answer)
         except Refused as refused:
             await answer.refuse(scope, refused)
@@ -85,10 +90,11 @@ class Guard:
 
 
 class _Answer:
-    """What is sent, with the headers that all answers have."""
+    """What is sent, with the headers that all answers have; the last one ends its connection."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, last: bool) -> None:
         self._send = send
+        self.last = last
         self.status = 499  # the client went before there was an answer
         self.whole = False
 
@@ -100,7 +106,7 @@ class _Answer:
             added = [(name, value) for name, value in HEADERS if name not in own]
             if b"cache-control" not in own:
                 added.append((b"cache-control", b"no-store"))
-            if self.status in (408, 413):  # the rest of the request is not read
+            if self.last or self.status in (408, 413):  # the rest of such a request is not read
                 added.append((b"connection", b"close"))
             message = {**message, "headers": [*message["headers"], *added]}
         await self._send(message)

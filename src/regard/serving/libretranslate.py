@@ -8,7 +8,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import work
-from regard.serving.detecting import Detector
 from regard.serving.documented import answers, asks
 from regard.serving.fields import fields, parsed
 from regard.serving.models import language_name
@@ -39,7 +38,6 @@ def router(service: Service) -> APIRouter:
 
 
 def _of_texts(routes: APIRouter, service: Service) -> None:
-    detector = Detector(service.models)
     refusals = answers(Error, 400, 403, 408, 413, 415, 503)
 
     @routes.post(
@@ -61,7 +59,7 @@ def _of_texts(routes: APIRouter, service: Service) -> None:
         detected = None
         source = asked.source
         if source == "auto":
-            detected = (await service.work(request, lambda _: detector.detect("\n".join(texts))))[0]
+            detected = (await service.work(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
         served = service.models.pick(source, asked.target, asked.model)
         task = work.Task(served, texts, asked.format == "html", alternatives)
@@ -80,7 +78,7 @@ def _of_texts(routes: APIRouter, service: Service) -> None:
         said = await fields(request)
         asked = parsed(DetectRequest, said)
         service.count([asked.q], said, request)
-        return await service.work(request, lambda _: detector.detect(asked.q))
+        return await service.work(request, lambda _: service.detector.detect(asked.q))
 
 
 def _of_the_server(routes: APIRouter, service: Service) -> None:

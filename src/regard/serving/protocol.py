@@ -35,6 +35,16 @@ class Patient(H11Protocol):
         elif self.conn.trailing_data[0]:
             self._expect_head()
 
+    def send_400_response(self, msg: str) -> None:
+        """See uvicorn; whoever works on an answer to what breaks off here is told that the client has gone."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
     def on_response_complete(self) -> None:
         """See uvicorn."""
         super().on_response_complete()

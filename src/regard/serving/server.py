@@ -33,10 +33,10 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=limits.connections,
             timeout_graceful_shutdown=int(limits.stop),
         )
         super().__init__(config)
+        service.connections = lambda: len(self.server_state.connections)
         self._service = service
         self._say = say
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

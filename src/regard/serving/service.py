@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from regard.errors import RegardError
 from regard.serving.batcher import STOPPING, Batcher, Ticket
+from regard.serving.detecting import Detector
 from regard.serving.keys import Keys
 from regard.serving.limits import Limits, Refused, busy, invalid
 from regard.serving.metrics import Metrics
@@ -28,9 +29,11 @@ class Service:
         self.models = models
         self.limits = limits or Limits()
         self.keys = keys or Keys()
+        self.detector = Detector(models)
         self.metrics = Metrics()
         self.batcher = Batcher(self.limits, self.metrics.batch)
         self.draining = False
+        self.connections: Callable[[], int] = lambda: 0  # how many are open; who listens says it
         self.working = 0
         self.metrics.watch(lambda: self.batcher.waiting, lambda: self.working)
         self._pool = ThreadPoolExecutor(self.limits.requests, thread_name_prefix="request")
@@ -85,7 +88,9 @@ class Service:
         return wanted
 
     async def watch(self) -> None:
-        """Load what is newer, until it is cancelled."""
+        """Load what is newer, until it is cancelled; and first what tells several languages from each other."""
+        if len(self.models.sources) > 1:
+            await asyncio.to_thread(self.detector.ready)
         while True:
             await asyncio.sleep(self.limits.reload)
             await asyncio.to_thread(self.models.renew, log.warning)
@@ -100,6 +105,11 @@ class Service:
         """Raises Refused."""
         if self.draining:
             raise Refused(503, STOPPING, retry_after=2)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are more connections than are served."""
+        return self.connections() > self.limits.connections
 
 
 async def _gone(request: Request) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 from uvicorn.server import ServerState
@@ -16,7 +18,8 @@ Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def connected(client: Client, limits: Limits, *, answer: int = 2) -> None:
-    """What a client does with a server that answers with so many bytes."""
+    """What a client does with a server that answers with so many bytes, and in which nothing fails."""
+    failures: list[dict[str, Any]] = []
 
     async def run() -> None:
         app = PlainTextResponse(b"x" * answer)
@@ -28,6 +31,7 @@ def connected(client: Client, limits: Limits, *, answer: int = 2) -> None:
             connection: asyncio.Protocol = made(config=config, server_state=ServerState(), app_state={})
             return connection
 
+        asyncio.get_running_loop().set_exception_handler(lambda loop, failure: failures.append(failure))
         server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
         await client(reader, writer)
@@ -35,6 +39,7 @@ def connected(client: Client, limits: Limits, *, answer: int = 2) -> None:
         server.close()
 
     asyncio.run(asyncio.wait_for(run(), 30))
+    assert failures == []
 
 
 def test_a_head_that_does_not_end_is_not_waited_for() -> None:
@@ -69,6 +74,23 @@ def test_an_answer_that_is_not_taken_is_given_up() -> None:
         assert len(await _all(reader)) < 50_000_000
 
     connected(deaf, Limits(send=0.2), answer=50_000_000)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_body_that_is_broken_ends_the_connection(at_once: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head, body = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", b"zz\r\n"
+        if at_once:
+            writer.write(head + body)
+            assert (await _all(reader)).startswith(b"HTTP/1.1 400")
+            return
+        writer.write(head)
+        assert (await reader.readuntil(b"xx")).startswith(b"HTTP/1.1 200")
+        writer.write(body)
+        assert await _all(reader) == b""
+
+    connected(broken, Limits())
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def _all(reader: asyncio.StreamReader) -> bytes:

@@ -141,7 +141,7 @@ def _status(server: Running, sent: bytes) -> bytes:
 
 
 def test_broken_clients_do_it_no_harm(server: Running) -> None:
-    head = b"POST /translate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = b"POST /translate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     half = head + b"content-length: 1000\r\n\r\n" + b'{"q": "one'
     for sent in (b"", b"GET", b"\x00\xff\x16\x03", half, head + b"transfer-encoding: chunked\r\n\r\nzz\r\n"):
         with server.connected() as one:
@@ -150,6 +150,8 @@ def test_broken_clients_do_it_no_harm(server: Running) -> None:
     assert _status(server, head + b"content-length: 99999999999\r\n\r\n{") == b"413"
     chunks = b"10000\r\n%b\r\n" % (b"x" * 65536) * 20
     assert _status(server, head + b"transfer-encoding: chunked\r\n\r\n" + chunks) in (b"413", b"")
+    broken = head.replace(b"localhost", b"elsewhere") + b"transfer-encoding: chunked\r\n\r\nzz\r\n"
+    assert _status(server, broken) == b"400"  # which is said at once, and then not once more that the name is wrong
     assert _status(server, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 1_000_000 + b"\r\n\r\n") in (b"400", b"")
     body = json.dumps({**ASKED, "q": ["one two"] * 100, "api_key": KEY}).encode()
     for _ in range(5):  # they ask for much, and do not wait for it

@@ -1,0 +1,48 @@
+"""The requests that docs/serving.md shows."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.unit.serving.clients import ask
+
+from regard.serving.service import Service
+
+PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
+LINES = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("curl ")]
+
+
+def test_there_are_some() -> None:
+    assert len(LINES) > 10
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_each_is_answered(line: str, service: Service) -> None:
+    data: list[str] = []
+    headers = {}
+    address = ""
+    words = iter(shlex.split(line)[1:])
+    for word in words:
+        if word == "-d":
+            data.append(next(words))
+        elif word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        else:
+            assert not word.startswith("-")
+            address = word
+    if data:
+        headers.setdefault("Content-Type", "application/x-www-form-urlencoded")  # as curl does
+    place = urlsplit(address)
+    assert place.netloc == "127.0.0.1:5000"
+    answer = ask(
+        service,
+        "POST" if data else "GET",
+        f"{place.path}?{place.query}",
+        content="&".join(data).encode() or None,
+        headers=headers,
+    )
+    assert answer.status_code == 200, answer.text
