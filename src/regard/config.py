@@ -89,6 +89,7 @@ class SearchConfig(Section):
     beam_size: int = Field(5, ge=1)
     length_penalty: float = Field(0.6, ge=0)  # alpha, of
     length_norm: Literal["gnmt", "average"] = "gnmt"  # ((5 + |Y|) / 6) ** alpha, or |Y| ** alpha
+    allow_empty: bool = False  # whether a beam may find nothing at all the best translation; greedy search always may
     coverage_penalty: float = Field(0.0, ge=0)  # GNMT's beta; of beam search
     no_repeat: int = Field(0, ge=0)  # no so many tokens in a row twice; 0: off; of beam search
     groups: int = Field(5, ge=1)  # of diverse beam search; they divide the beam

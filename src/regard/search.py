@@ -18,7 +18,7 @@ from regard.decoding.greedy import greedy
 from regard.decoding.guide import Coverage, Forbid, ForcedPrefix, Guide, Guides, NoRepeat, Require
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.lookahead import lookahead
-from regard.decoding.penalties import LengthPenalty, average, gnmt
+from regard.decoding.penalties import LengthPenalty, average, gnmt, without_empty
 from regard.decoding.sampling import Drawing, sample
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
 from regard.errors import DecodingError
@@ -114,11 +114,10 @@ def _search(
         )
     if config.strategy == "exact":
         return _exact(decoder, memory, limits, config, with_attention=with_attention)
-    penalty = _penalty(config)
     if config.strategy == "lookahead":
         depth, width = config.lookahead_depth, config.lookahead_width
         ones = lookahead(
-            decoder, memory, limits, depth=depth, width=width, penalty=penalty, with_attention=with_attention
+            decoder, memory, limits, depth=depth, width=width, penalty=_norm(config), with_attention=with_attention
         )
         return [[one] for one in ones]
     if config.strategy == "diverse":
@@ -129,7 +128,7 @@ def _search(
             beam_size=config.beam_size,
             groups=config.groups,
             strength=config.diversity,
-            penalty=penalty,
+            penalty=_penalty(config),
             with_attention=with_attention,
         )
         return [some[:top_beams] for some in found]
@@ -149,9 +148,8 @@ def _beam(
     top_beams: int,
     with_attention: bool,
 ) -> list[list[Hypothesis]]:
-    penalty = _penalty(config)
     if config.beam_size == 1 and guide is None:
-        ones = greedy(decoder, memory, limits, penalty=penalty, with_attention=with_attention)
+        ones = greedy(decoder, memory, limits, penalty=_norm(config), with_attention=with_attention)
         return [[one] for one in ones]
     return beam_search(
         decoder,
@@ -159,13 +157,17 @@ def _beam(
         limits,
         beam_size=config.beam_size,
         top_beams=top_beams,
-        penalty=penalty,
+        penalty=_penalty(config),
         guide=guide,
         with_attention=with_attention,
     )
 
 
 def _penalty(config: SearchConfig) -> LengthPenalty:
+    return _norm(config) if config.allow_empty else without_empty(_norm(config))
+
+
+def _norm(config: SearchConfig) -> LengthPenalty:
     return (average if config.length_norm == "average" else gnmt)(config.length_penalty)
 
 

@@ -88,6 +88,7 @@ class SearchOptions(TypedDict, total=False):
     beam_size: int
     length_penalty: float
     length_norm: str
+    allow_empty: bool
     coverage_penalty: float
     no_repeat: int
     groups: int

@@ -122,7 +122,11 @@ class _Search:
 
     def _hopeful(self, total: float) -> bool:
         """Whether what begins with such a log-probability may become the best."""
-        return total / self.divisors[-1] > self._least()
+        return self._score(total, len(self.divisors)) > self._least()
+
+    def _score(self, total: float, length: int) -> float:
+        divisor = self.divisors[length - 1]
+        return total / divisor if divisor else -math.inf
 
     def _beyond(self, prefixes: list[tuple[int, ...]], totals: Tensor, state: Any) -> list[_Open]:
         """The ways on behind each prefix that has been fed; the hypotheses that end there are looked at.
@@ -132,7 +136,7 @@ class _Search:
         length = len(prefixes[0])  # of the hypotheses: EOS in the place of BOS
         ended = totals[:, EOS].tolist()
         for prefix, total in zip(prefixes, ended, strict=True):
-            score = total / self.divisors[length - 1]
+            score = self._score(total, length)
             known = self.best.finished and prefix[1:] == self.best.tokens  # its score may have been rounded otherwise
             if score > self._least() and not known:
                 self.best = Hypothesis(prefix[1:], total, score, finished=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from regard.errors import DecodingError
 
 LengthPenalty = Callable[[Tensor], Tensor]
-"""Lengths |Y| of any shape, EOS counted, as floats, to positive divisors of that shape.
+"""Lengths |Y| of any shape, EOS counted, as floats, to divisors of that shape: 0 where none may be so short, else more.
 
 The divisor never falls as the length grows: beam search relies on it when it decides to stop.
 """
@@ -37,6 +37,11 @@ def gnmt(alpha: float) -> LengthPenalty:
     """
     _check(alpha)
     return lambda lengths: ((5 + lengths) / 6) ** alpha
+
+
+def without_empty(penalty: LengthPenalty) -> LengthPenalty:
+    """The same, and 0 for EOS alone."""
+    return lambda lengths: penalty(lengths).masked_fill(lengths.le(1), 0)
 
 
 def _check(alpha: float) -> None:

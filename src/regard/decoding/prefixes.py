@@ -71,9 +71,10 @@ def start(limits: Tensor, beam_size: int) -> Search:
 
 
 def as_ends(prefixes: Prefixes, penalty: LengthPenalty, length: int) -> Ends:
-    """Prefixes as hypotheses of that length, EOS counted."""
+    """Prefixes as hypotheses of that length, EOS counted; none where there may be none of it."""
     divisor = penalty(torch.full_like(prefixes.total, length))
-    return Ends(prefixes.total / divisor, prefixes.total, prefixes.token, prefixes.parent)
+    score = (prefixes.total / divisor).masked_fill(divisor.eq(0), -math.inf)
+    return Ends(score, prefixes.total, prefixes.token, prefixes.parent)
 
 
 def merge(kept: Ends, new: Ends) -> Ends:

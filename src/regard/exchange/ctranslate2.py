@@ -2,7 +2,8 @@
 
 Ids stay ours. Nothing makes CTranslate2 leave PAD and BOS out of what it says, so they get a bias
 that leaves them no probability; ours keep their share, which is why scores, not translations,
-differ a little there. It says one token at least, unless it is given min_decoding_length = 0.
+differ a little there. It says one token at least, as our beams do (unless `allow_empty`), in greedy search
+too, where ours may say nothing; min_decoding_length=0 lets it.
 transformer2017's positions are a table there, which has an end: 2,048 tokens. A shortlist becomes its vocabulary map,
 by which a batch may be said all that any sentence of it may: what it says depends on the batch, ours does not.
 """
@@ -67,7 +68,9 @@ def export_ctranslate2(checkpoint: Checkpoint, place: Path, shortlist: Shortlist
         spec.save(str(folder))
         if shortlist is not None:
             (folder / "vmap.txt").write_text(_vocabulary_map(shortlist, tokenizers), encoding="utf-8")
-        options = "min_decoding_length=0" if shortlist is None else "min_decoding_length=0, use_vmap=True"
+        search = checkpoint.config.search
+        least = int(search.beam_size > 1 and not search.allow_empty)
+        options = f"min_decoding_length={least}" + ("" if shortlist is None else ", use_vmap=True")
         return _write_tokenizers(folder, tokenizers, place, options)
 
 

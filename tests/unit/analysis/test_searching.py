@@ -15,8 +15,9 @@ def test_counts_are_those_of_both_searches_sentence_by_sentence(seed: int) -> No
     ours = translator(seed, beam_size=1, length_penalty=1.0)
     said = [best for best, *_ in ours.translate(SOURCES)]
     found = search_errors(ours, SOURCES, said, range(len(SOURCES)))
-    beams = [ours.translate([source], strategy="beam", length_penalty=0.0)[0][0] for source in SOURCES]
-    bests = [ours.translate([source], strategy="exact", length_penalty=0.0)[0][0] for source in SOURCES]
+    plain = {"length_penalty": 0.0, "allow_empty": True}
+    beams = [ours.translate([source], strategy="beam", **plain)[0][0] for source in SOURCES]
+    bests = [ours.translate([source], strategy="exact", **plain)[0][0] for source in SOURCES]
     missed = [beam.tokens != best.tokens for beam, best in zip(beams, bests, strict=True)]
     assert found.sentences == len(SOURCES)
     assert found.errors == sum(missed) == len(found.misses)

@@ -17,7 +17,7 @@ from tests.doubles import (
 from regard.decoding.beam import beam_search
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty, gnmt, none
+from regard.decoding.penalties import LengthPenalty, gnmt, none, without_empty
 from regard.errors import DecodingError
 from regard.symbols import BOS, EOS
 
@@ -108,6 +108,26 @@ def test_the_first_finished_hypothesis_does_not_end_the_search() -> None:
     first, second = decode(script, 2, 5, top_beams=2)
     assert_is(first, (A,), math.log(0.81))
     assert_is(second, (), math.log(0.1))
+
+
+def test_nothing_at_all_is_found_only_where_it_may_be() -> None:
+    script = table_script({(): {EOS: 0.9, A: 0.1}, (A,): {EOS: 0.8, A: 0.2}, (A, A): {EOS: 1.0}}, V)
+    (silent,) = decode(script, 2, 5, penalty=gnmt(0.6))
+    assert_is(silent, (), math.log(0.9))
+    first, second = decode(script, 2, 5, top_beams=2, penalty=without_empty(gnmt(0.6)))
+    assert_is(first, (A,), math.log(0.08))
+    assert first.score == pytest.approx(math.log(0.08) / (7 / 6) ** 0.6)
+    assert_is(second, (A, A), math.log(0.02))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_wide_beam_without_it_is_brute_force_without_it(seed: int) -> None:
+    script = random_script(seed, V)
+    every = brute_force(lambda prefix: log_softmax(script, 0, prefix), 4, gnmt(0.6))
+    some = [(score, tokens) for score, _, tokens in every if tokens]
+    found = decode(script, 81, 4, top_beams=len(some), penalty=without_empty(gnmt(0.6)))
+    assert [one.tokens for one in found] == [tokens for _, tokens in some]
+    assert [one.score for one in found] == pytest.approx([score for score, _ in some])
 
 
 def long_tail(_: int, prefix: Prefix) -> list[float]:

@@ -12,7 +12,7 @@ from regard.decoding.beam import beam_search
 from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty, gnmt, none
+from regard.decoding.penalties import LengthPenalty, gnmt, none, without_empty
 from regard.errors import DecodingError
 from regard.symbols import BOS, EOS
 
@@ -189,3 +189,27 @@ def test_what_cannot_be_searched_is_refused() -> None:
         search(script, [0])
     with pytest.raises(DecodingError, match="step 2"):
         search(lambda _, prefix: [math.nan if prefix else 0.0] * 3 + [1.0, 2.0], [3])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_at_all_is_found_only_where_it_may_be(seed: int) -> None:
+    likely = random_script(seed, V)
+
+    def script(sentence: int, prefix: Prefix) -> list[float]:
+        logits = list(likely(sentence, prefix))
+        logits[EOS] += 6 * (not prefix)
+        return logits
+
+    ((silent,), _), ((told,), _) = (
+        search(script, [4], penalty=penalty) for penalty in (gnmt(0.6), without_empty(gnmt(0.6)))
+    )
+
+    def row(prefix: Prefix) -> list[float]:
+        after: list[float] = torch.tensor(script(0, prefix), dtype=torch.float64).log_softmax(0).tolist()
+        return after
+
+    best, other = brute_force(row, 4, gnmt(0.6))[:2]
+    assert best[2] == () == silent.tokens
+    assert other[2] == told.tokens
+    assert told.score == pytest.approx(other[0])
+    assert told.proved

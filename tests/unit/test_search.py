@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.doubles import ScriptedDecoder, scripted_memory, table_script
+from torch import Tensor, nn
+
+from regard.config import SearchConfig
+from regard.contract import Encoder, Memory, Seq2Seq
+from regard.search import Sentence, search
+from regard.symbols import EOS
+
+A, B, V = 3, 4, 5
+SILENT = table_script({(): {EOS: 0.9, A: 0.1}, (A,): {EOS: 0.8, A: 0.2}, (A, A): {EOS: 1.0}}, V)
+
+
+class Source(Encoder):
+    """Leaves behind what a scripted decoder reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
+        return scripted_memory([int(row.sum()) for row in mask])
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (SearchConfig(), (A,)),
+        (SearchConfig(allow_empty=True), ()),
+        (SearchConfig(length_penalty=0.0), (A,)),
+        (SearchConfig(length_norm="average"), (A,)),
+        (SearchConfig(strategy="diverse", beam_size=2, groups=2), (A,)),
+        (SearchConfig(strategy="diverse", beam_size=2, groups=2, allow_empty=True), ()),
+        (SearchConfig(strategy="exact"), (A,)),
+        (SearchConfig(strategy="exact", allow_empty=True), ()),
+        (SearchConfig(beam_size=1), ()),
+        (SearchConfig(beam_size=1, allow_empty=True), ()),
+        (SearchConfig(strategy="lookahead", lookahead_depth=1, lookahead_width=1), ()),
+    ],
+)
+def test_a_beam_says_nothing_at_all_only_where_it_may(config: SearchConfig, said: tuple[int, ...]) -> None:
+    model = Seq2Seq(Source(), ScriptedDecoder(SILENT, V))
+    ((best, *_),) = search(model, [Sentence((A, B))], config, top_beams=1, with_attention=False)
+    assert best.tokens == said
+    assert best.finished and best.score > -100
