@@ -11,7 +11,7 @@ import math
 import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -286,8 +286,18 @@ def settings(theme: Theme) -> Iterator[None]:
 
 @functools.cache
 def _families() -> tuple[str, ...]:
+    _find_new_fonts()
     installed = set(font_manager.get_font_names())
     return ("DejaVu Sans", *(name for name in _HELPERS if name in installed))
+
+
+def _find_new_fonts() -> None:
+    """Matplotlib keeps its list of fonts for good, and so misses those that have been installed since."""
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for path in font_manager.findSystemFonts():
+        if path not in known:
+            with suppress(OSError, RuntimeError, ValueError):  # no font after all
+                font_manager.fontManager.addfont(path)
 
 
 def unwritable(text: str) -> set[str]:

@@ -1,15 +1,18 @@
 import re
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
 from tests.unit.analysis.made_up import lineage, system, three
 
+from regard.analysis import figures
 from regard.analysis.complexity import THEORY
 from regard.analysis.figures import (
     DARK,
@@ -164,3 +167,19 @@ def test_maps_of_very_long_sentences_are_of_bounded_size(tmp_path: Path) -> None
 
 def test_tokens_are_made_visible() -> None:
     assert [shown(a) for a in (" ", "\x00a\n", "a\u200db", "日")] == ["␣", "�a�", "a\u200db", "日"]
+
+
+def test_fonts_that_have_been_installed_since_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = tmp_path / "new.ttf"
+    shutil.copy(font_manager.findfont("DejaVu Sans"), new)
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    known = list(font_manager.fontManager.ttflist)
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", known)
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(tmp_path / "broken.ttf"), str(new)])
+    figures._families.cache_clear()
+    try:
+        assert figures.unwritable("a\U0010fffd") == {"\U0010fffd"}
+        assert str(new) in {font.fname for font in known}
+        assert str(tmp_path / "broken.ttf") not in {font.fname for font in known}
+    finally:
+        figures._families.cache_clear()
