@@ -192,8 +192,8 @@ def _search(report: Report) -> str:
         f"<p>{first.sentences:,} sentences of the test set, drawn by chance, were searched by beam search and by exact "
         f"search, which both rank by probability alone, with at most {first.steps:,} prefixes tried of a sentence. "
         "Where beam search misses nothing and translations are bad, the model is at fault; where the most probable is "
-        "no text at all, it is length penalties, narrow beams and the rule that a translation has a word in it that keep the "
-        "output whole (Stahlberg and Byrne 2019)."
+        "no text at all, it is length penalties, narrow beams and the rule that a translation has a word in it that "
+        "keep the output whole (Stahlberg and Byrne 2019)."
         "</p>"
     )
     return text + _table("Search errors", ["", *(safe(one.name) for one, _ in found)], rows) + _misses(report)
