@@ -72,8 +72,9 @@ def test_python_the_fallback_and_evaluate_take_it_too(short: Path, files: Files)
     translator = regard.Translator.load(short, "cpu")
     found = [best.text for best, *_ in translator.translate(lines, shortlist=True)]
     assert found == said(short, lines, *SHORT)
-    empty = said(short, ["77"], *SHORT)
-    assert said(short, ["77"], *SHORT, "--fallback", "shortlist=false") == said(short, ["77"]) != empty
+    silent = (*SHORT, "--search", "allow_empty=true")
+    assert said(short, ["77"], *silent) == [""]
+    assert said(short, ["77"], *silent, "--fallback", "shortlist=false") == said(short, ["77"]) != [""]
     test = ("--source", files / "test.src", "--reference", files / "test.tgt")
     with_it, without = (call("evaluate", short, *test, *options) for options in (SHORT, ()))
     assert with_it.code == without.code == 0
