@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from regard.contract import Advance, Decoder, Memory, Output, Readout, Seq2Seq, State
+from regard.contract import Advance, Decoder, Memory, Seq2Seq, State
 
 
 class InterruptibleDecoder(Decoder[Any]):
@@ -33,15 +33,6 @@ class InterruptibleDecoder(Decoder[Any]):
     def readout(self, features: Tensor) -> Tensor:
         """The decoder's own."""
         return self.decoder.readout(features)
-
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
-        """The decoder's own."""
-        return self.decoder.narrowed_readout(tokens)
-
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
-        """The decoder's own, which is one step. Raises what `check` does."""
-        self.check()
-        return self.decoder.forward(tokens, memory, with_attention=with_attention)
 
 
 def interruptible(model: Seq2Seq, check: Callable[[], None]) -> Seq2Seq:
