@@ -12,6 +12,7 @@ from ipaddress import ip_address
 
 from starlette.types import Scope
 
+from regard.errors import ConfigError
 from regard.serving.limits import Refused
 
 LOCAL = "localhost"
@@ -25,8 +26,16 @@ class Names:
 
     @classmethod
     def of(cls, host: str, given: Iterable[str]) -> Names:
-        """Of a server that listens on `host`: the given ones; where only this machine can ask it, at least its own."""
+        """Of a server that listens on `host`: the given ones; where only this machine can ask it, at least its own.
+
+        Raises ConfigError for what is no name: an address with a scheme or a path, a blank.
+        """
         given = list(given)
+        for name in given:
+            if not _plain(name) or any(character in "/@?#*," or character.isspace() for character in name):
+                raise ConfigError(
+                    f"`{name}` is no name of a machine", where="--allow-host", fix="give it as translate.example.org"
+                )
         return cls([*given, LOCAL, socket.gethostname()] if given or _is_local(host) else ())
 
     def check(self, scope: Scope) -> None:

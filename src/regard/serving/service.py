@@ -90,10 +90,10 @@ class Service:
     async def watch(self) -> None:
         """Load what is newer, until it is cancelled; and first what tells several languages from each other."""
         if len(self.models.sources) > 1:
-            await asyncio.to_thread(self.detector.ready)
+            await _aside(self.detector.ready)
         while True:
             await asyncio.sleep(self.limits.reload)
-            await asyncio.to_thread(self.models.renew, log.warning)
+            await _aside(lambda: self.models.renew(log.warning))
 
     def close(self) -> None:
         """Finish what waits, and refuse what does not end in time."""
@@ -110,6 +110,14 @@ class Service:
     def crowded(self) -> bool:
         """Whether there are more connections than are served."""
         return self.connections() > self.limits.connections
+
+
+async def _aside(job: Callable[[], None]) -> None:
+    """In a thread; what fails there is logged, and tried again or done without."""
+    try:
+        await asyncio.to_thread(job)
+    except Exception:
+        log.exception("what is done beside the requests failed")
 
 
 async def _gone(request: Request) -> None:

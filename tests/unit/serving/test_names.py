@@ -5,6 +5,7 @@ import socket
 import pytest
 from tests.unit.serving.clients import ask_all
 
+from regard.errors import ConfigError
 from regard.serving.limits import Refused
 from regard.serving.names import Names
 from regard.serving.service import Service
@@ -56,3 +57,9 @@ def test_a_page_that_makes_its_name_lead_here_reads_nothing(service: Service) ->
     assert refused.json() == {
         "error": "this server does not go by the name evil.example; whoever runs it can say so by --allow-host"
     }
+
+
+@pytest.mark.parametrize("given", ["", " ", "https://x.org", "x.org/a", "a b", "*.x.org", "a,b"])
+def test_what_is_no_name_is_told(given: str) -> None:
+    with pytest.raises(ConfigError, match="is no name"):
+        Names.of("127.0.0.1", [given])
