@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from tests.end_to_end.helpers import call, start, write_lines
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 KEY = "a-key-of-the-tests-0123456789"
 CHARACTERS = 700
 SIZES = {

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,7 +22,9 @@ def connected(client: Client, limits: Limits, *, answer: int = 2) -> None:
 
     async def run() -> None:
         app = PlainTextResponse(b"x" * answer)
-        config = uvicorn.Config(app, http=protocol(limits), ws="none", lifespan="off", log_config=None)
+        config = uvicorn.Config(
+            app, http=protocol(limits), ws="none", lifespan="off", log_config=None, timeout_keep_alive=600
+        )
         config.load()
 
         def make() -> asyncio.Protocol:
@@ -38,16 +39,14 @@ def connected(client: Client, limits: Limits, *, answer: int = 2) -> None:
         writer.close()
         server.close()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 60))
     assert failures == []
 
 
 def test_a_head_that_does_not_end_is_not_waited_for() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        began = time.monotonic()
         writer.write(b"GET / HT")
         assert await _all(reader) == b""
-        assert time.monotonic() - began < 10
 
     connected(silent, Limits(receive=0.2))
 
@@ -59,10 +58,8 @@ def test_nor_is_one_behind_an_answer() -> None:
         await asyncio.sleep(0.4)  # what is idle between two requests is uvicorn's to close
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await reader.readuntil(b"xx")).startswith(b"HTTP/1.1 200")
-        began = time.monotonic()
         writer.write(b"GET / HT")
         assert await _all(reader) == b""
-        assert time.monotonic() - began < 3
 
     connected(again, Limits(receive=0.2))
 

@@ -82,7 +82,7 @@ class Running:
         return status
 
     def connected(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def serves(self) -> bool:
         answer = httpx.post(f"{self.url}/translate", json={**ASKED, "api_key": KEY}, timeout=60)
