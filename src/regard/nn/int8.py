@@ -43,15 +43,21 @@ def onednn_is_exact() -> bool:
 
 
 def pays(weight: Tensor) -> bool:
-    """Return whether a product with a weight (O, I) takes less time in 8 bits; a small one takes less than rounding."""
-    return weight.numel() >= (2**12 if native.library() is not None else 2**17)
+    """Return whether a product with a weight (O, I) takes less time in 8 bits.
+
+    A small one takes less than rounding the activations does, and portable C is slower than PyTorch in float32.
+    """
+    kernels = native.library()
+    if kernels is None:
+        return weight.numel() >= 2**17
+    return kernels.level != "plain" and weight.numel() >= 2**12
 
 
 def int8_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
     """Return a layer x W^T + b with each row of W and of x in steps of a 127th of its largest value.
 
     From a weight (O, I) and a bias (O,). A row's result depends on no other row. Products are summed as integers,
-    exactly; scales and bias are applied to the sums in float32. Raises ConfigError where no exact products are available.
+    exactly; scales and bias are applied to the sums in float32. Raises ConfigError where there are no exact products.
     """
     weight = weight.detach().float()
     bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
@@ -116,7 +122,7 @@ class OneDnnLinear(nn.Module):
         """(..., I) to (..., O) in float32."""
         rows = x.reshape(-1, x.size(-1))
         scale = rows.abs().amax(1, keepdim=True).clamp_min_(1e-12).div_(LEVELS)
-        steps = torch.div(rows, scale).add_(ZERO + 0.5).to(torch.int32).to(torch.uint8)
+        steps = torch.div(rows, scale).round_().add_(ZERO).to(torch.int32).to(torch.uint8)
         out = torch.ops.onednn.qlinear_pointwise(
             steps, 1.0, ZERO, self.packed, self.scale, self.zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )

@@ -41,8 +41,8 @@ def load(name: str, files: Sequence[str], flags: Sequence[str], optional: Sequen
             built = _cached(folder, f"{name}-{key}") or _built(folder, f"{name}-{key}", files, flags, optional)
             return ctypes.CDLL(str(built))
     try:  # no folder can be trusted, written to or loaded from
-        with tempfile.TemporaryDirectory() as folder:
-            return ctypes.CDLL(str(_built(Path(folder), name, files, flags, optional)))
+        with tempfile.TemporaryDirectory() as scratch:
+            return ctypes.CDLL(str(_built(Path(scratch), name, files, flags, optional)))
     except OSError as error:
         raise BuildError(f"the kernels that were built cannot be loaded: {error}") from None
 
@@ -132,8 +132,7 @@ def _compile(scratch: Path, made: Path, files: Sequence[str], flags: Sequence[st
         raise BuildError(f"no C compiler: {command[0] if command else 'CC'!s} is not on the PATH")
     objects = [str(scratch / f"{file}.o") for file in files]
     compiles = [
-        [*command, *FLAGS, *flags, "-c", "-o", to, str(SOURCES / file)]
-        for file, to in zip(files, objects, strict=True)
+        [*command, *FLAGS, *flags, "-c", "-o", to, str(SOURCES / file)] for file, to in zip(files, objects, strict=True)
     ]
     _run(compiles)
     _run([[*command, "-shared", "-fPIC", "-o", str(made), *objects, "-lm"]])

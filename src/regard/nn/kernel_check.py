@@ -32,7 +32,13 @@ def failing(kernels: Kernels) -> str | None:
 def _values(*shape: int, seed: int = 0) -> Floats:
     """Return values in (-1, 1) that repeat for the same shape and seed only."""
     count = int(np.prod(shape))
-    return np.sin(np.arange(1 + seed, 1 + seed + count) * 12.9898, dtype=np.float32).reshape(shape)
+    values: Floats = np.sin(np.arange(1 + seed, 1 + seed + count) * 12.9898, dtype=np.float32).reshape(shape)
+    return values
+
+
+def _blank(*shape: int) -> Floats:
+    """Return what a kernel has to fill."""
+    return np.full(shape, np.nan, np.float32)
 
 
 def _near(found: NDArray[Any], expected: NDArray[Any]) -> bool:
@@ -54,7 +60,7 @@ def _best_tokens(kernels: Kernels) -> bool:
     logits[1, [290, 17, 40]] = 5  # equals: the lower column comes first
     exact = np.log(_softmax(logits.astype(np.float64)))
     order = np.argsort(-exact[:, 2:], axis=1, kind="stable")[:, :4] + 2
-    values, columns = np.empty((2, 4), np.float32), np.empty((2, 4), np.int64)
+    values, columns = _blank(2, 4), np.zeros((2, 4), np.int64)
     kernels.best_tokens(logits.ctypes.data, 2, 293, 2, 4, *_places(values, columns))
     return bool((columns == order).all()) and _near(values, np.take_along_axis(exact, order, 1))
 
@@ -65,7 +71,7 @@ def _attend(kernels: Kernels) -> bool:
     keys, values = _values(slots, width, seed=5), _values(slots, width, seed=9)
     mask = np.ones((rows, slots), np.bool_)
     mask[1, 3:18] = False
-    means = np.empty((rows, heads, width), np.float32)
+    means = _blank(rows, heads, width)
     places = _places(queries, keys, values, mask, means)
     kernels.attend(*places, *(1, rows, slots, heads, 1, width), *(slots * width, width) * 2, *(rows * slots, slots))
     scores = queries.astype(np.float64) @ keys.T.astype(np.float64) / width**0.5
@@ -79,17 +85,15 @@ class _Sequences:
         self.rows, self.columns = np.array([0, 3, 10]), np.array([0, 18, 23])
         self.queries = _values(10, 2, 48) * 3
         self.keys, self.own = _values(23, 2, 48, seed=3), _values(23, 2, 48, seed=4)
-        self.weights = np.empty(2 * (3 * 32 + 7 * 16), np.float32)
-        self.out = np.empty((10, 2, 48), np.float32)
+        self.weights = _blank(2 * (3 * 32 + 7 * 16))
+        self.out = _blank(10, 2, 48)
 
     def run(self, kernels: Kernels) -> None:
         inputs = _places(self.queries, self.keys, self.own, self.weights, self.out, self.rows, self.columns)
         kernels.attention(*inputs, 0, 2, 2, 48, 96, 96, 0)
 
     def parts(self) -> list[tuple[slice, slice]]:
-        return [
-            (slice(*self.rows[part : part + 2]), slice(*self.columns[part : part + 2])) for part in range(2)
-        ]
+        return [(slice(*self.rows[part : part + 2]), slice(*self.columns[part : part + 2])) for part in range(2)]
 
     def exact(self, row: slice, column: slice) -> tuple[Doubles, ...]:
         """Queries, keys, values and weights of one sequence by head."""
@@ -114,7 +118,7 @@ def _attention_gradient(kernels: Kernels) -> bool:
     sequences = _Sequences()
     sequences.run(kernels)
     change = _values(10, 2, 48, seed=8)
-    of_queries, of_keys, of_own = (np.empty_like(x) for x in (sequences.queries, sequences.keys, sequences.own))
+    of_queries, of_keys, of_own = (_blank(*x.shape) for x in (sequences.queries, sequences.keys, sequences.own))
     inputs = (change, sequences.queries, sequences.keys, sequences.own, sequences.weights)
     places = _places(*inputs, of_queries, of_keys, of_own, sequences.rows, sequences.columns)
     kernels.attention_gradient(*places, 0, 2, 2, 48, 96, 96, 96)
@@ -145,15 +149,15 @@ class _Norm:
 
 def _add_norm(kernels: Kernels) -> bool:
     norm = _Norm()
-    out = np.empty((3, 96), np.float32)
+    out = _blank(3, 96)
     kernels.add_norm(*_places(norm.x, norm.y, norm.gain, norm.bias), 1e-5, out.ctypes.data, 3, 96)
     return _near(out, norm.out)
 
 
 def _drop_add_norm(kernels: Kernels) -> bool:
     norm = _Norm()
-    both, out, normal = (np.empty((3, 96), np.float32) for _ in range(3))
-    scales = np.empty((3, 1), np.float32)
+    both, out, normal = (_blank(3, 96) for _ in range(3))
+    scales = _blank(3, 1)
     inputs = _places(norm.x, norm.y, norm.gain, norm.bias)
     kernels.drop_add_norm(*inputs, 1e-5, *_places(both, out, normal, scales), 0, 3, 96, 0, 1.0, SEED)
     found, expected = (both, out, normal, scales), (norm.x + norm.y, norm.out, norm.normal, norm.scales)
@@ -163,7 +167,7 @@ def _drop_add_norm(kernels: Kernels) -> bool:
 def _drop_add_norm_gradient(kernels: Kernels) -> bool:
     norm, change = _Norm(), _values(3, 96, seed=7)
     normal, scales = norm.normal.astype(np.float32), norm.scales.astype(np.float32)
-    of_x, of_gain, of_bias = np.empty((3, 96), np.float32), np.zeros(96, np.float32), np.zeros(96, np.float32)
+    of_x, of_gain, of_bias = _blank(3, 96), np.zeros(96, np.float32), np.zeros(96, np.float32)
     inputs = _places(change, None, normal, scales, norm.gain, of_x, of_x, of_gain, of_bias)
     kernels.drop_add_norm_gradient(*inputs, 0, 3, 96, 0, 1.0, SEED)
     of_normal = change.astype(np.float64) * norm.gain
@@ -174,7 +178,7 @@ def _drop_add_norm_gradient(kernels: Kernels) -> bool:
 
 
 def _dropout(kernels: Kernels) -> bool:
-    x, out = np.ones(64, np.float32), np.empty(64, np.float32)
+    x, out = np.ones(64, np.float32), _blank(64)
     kernels.dropout(*_places(x, out), 64, DROPPED, 2.0, SEED)
     kept = np.array([KEPT >> place & 1 for place in range(64)])
     return bool((out == 2.0 * kept).all())
@@ -195,14 +199,14 @@ def _bias_relu_gradient(kernels: Kernels) -> bool:
 
 
 def _gated(kernels: Kernels) -> bool:
-    gate, x, out = _values(48) * 20, _values(48, seed=3), np.empty(48, np.float32)
+    gate, x, out = _values(48) * 20, _values(48, seed=3), _blank(48)
     kernels.gated(*_places(gate, x, out), 0, 48)
     return _near(out, gate / (1 + np.exp(-gate.astype(np.float64))) * x)
 
 
 def _gated_gradient(kernels: Kernels) -> bool:
     change, gate, x = _values(48), _values(48, seed=2) * 20, _values(48, seed=3)
-    of_gate, of_x = np.empty(48, np.float32), np.empty(48, np.float32)
+    of_gate, of_x = _blank(48), _blank(48)
     kernels.gated_gradient(*_places(change, gate, x, of_gate, of_x), 0, 48)
     open_ = 1 / (1 + np.exp(-gate.astype(np.float64)))
     return _near(of_x, change * gate * open_) and _near(of_gate, change * x * open_ * (1 + gate * (1 - open_)))
@@ -230,7 +234,7 @@ def _linear_int8(kernels: Kernels) -> bool:
     whole[:outputs] = weights
     laid_out = np.ascontiguousarray(whole.reshape(-1, panel, inputs // depth, depth).transpose(0, 2, 1, 3))
     shift = (-128 * whole.sum(1, dtype=np.int32)).astype(np.int32)
-    ones, zeros, out = np.ones(full, np.float32), np.zeros(full, np.float32), np.empty((rows, outputs), np.float32)
+    ones, zeros, out = np.ones(full, np.float32), np.zeros(full, np.float32), _blank(rows, outputs)
     places = _places(x, laid_out, shift, ones, zeros, out)
     kernels.linear_int8(*places, rows, inputs, outputs, -np.inf)
     return bool((out == exact).all())

@@ -93,10 +93,9 @@ _ARM = {
     "neon": Level(0, "any arm64"),
 }
 _MACHINE = platform.machine().lower()
-LEVELS: dict[str, Level] = (  # the best first
-    _X86 if _MACHINE in ("x86_64", "amd64") else _ARM if _MACHINE in ("aarch64", "arm64") else {"plain": Level(0, "any CPU")}
-)
-SLOW = ("plain",) if LEVELS is _X86 else ()  # levels that PyTorch's own kernels are faster than: by force only
+_LEVELS = {"x86_64": _X86, "amd64": _X86, "aarch64": _ARM, "arm64": _ARM}
+LEVELS: dict[str, Level] = _LEVELS.get(_MACHINE, {"plain": Level(0, "any CPU")})  # the best first
+SLOW = ("plain",)  # levels that are slower than PyTorch: used only if REGARD_KERNELS names them
 
 
 class Kernels:
@@ -258,7 +257,9 @@ class LinearInt8:
         self.kernels = kernels()
         panel, depth = self.kernels.int8_panel(), self.kernels.int8_depth()
         fill = -self.outputs % panel
-        laid_out = F.pad(whole, (0, 0, 0, fill)).view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
+        laid_out = (
+            F.pad(whole, (0, 0, 0, fill)).view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
+        )
         shift = -ZERO * whole.sum(1, dtype=torch.int32)
         self._tensors = (laid_out, *(F.pad(part, (0, fill)).contiguous() for part in (shift, scale, bias)))
         self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)

@@ -106,7 +106,8 @@ INLINE Same same(const Activation *from)
     memcpy(&two, from, sizeof two);
     return _mm256_set1_epi32(two);
 }
-#define ADD(sums, same, weights) sums = _mm256_add_epi32(sums, _mm256_madd_epi16(same, weights))
+/* In assembler for the same reason. */
+#define ADD(sums, same, weights) __asm__("vpaddd %1, %0, %0" : "+x"(sums) : "x"(_mm256_madd_epi16(same, weights)))
 INLINE void floats(Sums sums, float *to)
 {
     _mm256_storeu_ps(to, _mm256_cvtepi32_ps(sums));
@@ -170,38 +171,61 @@ INLINE void floats(Sums sums, float *to)
 #endif
 
 #define PARTS (PANEL / SUMS)
+#ifndef BLOCK
+#define BLOCK (24 / TILE * TILE) /* rows whose outputs are written side by side, so that caches fetch them ahead */
+#endif
+
+/* The `left` first outputs of a row's panel: its sums with scales and bias, none below `least`. */
+INLINE void finish(float *values, float step, const float *scales, const float *bias, float *out, int64_t left, float least)
+{
+    for (int at = 0; at < PANEL; at += LANES) {
+        Lanes some = load(values + at) * (load(scales + at) * step) + load(bias + at);
+        Bits low = some < least; /* NaN stays */
+        some = (Lanes)((low & (Bits)all(least)) | (~low & (Bits)some));
+        memcpy(values + at, &some, sizeof some);
+    }
+    if (left >= PANEL)
+        memcpy(out, values, PANEL * sizeof *values);
+    else
+        memcpy(out, values, left * sizeof *values);
+}
+
+/* Sums are variables of their own: compilers keep an array of them in memory. */
+#if PARTS == 2
+#define EACH_PART(DO, row) DO(row, 0) DO(row, 1)
+#else
+#define EACH_PART(DO, row) DO(row, 0) DO(row, 1) DO(row, 2) DO(row, 3)
+#endif
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+#define START_PART(row, part) Sums sums##row##_##part = START(shift, part);
+#define START_ROW(row) EACH_PART(START_PART, row)
+#define LOAD_PART(row, part) Weights weights##part = WEIGHTS(panel, part);
+#define ADD_PART(row, part) ADD(sums##row##_##part, activation, weights##part);
+#define ADD_ROW(row) \
+    if (row < rows) { \
+        Same activation = same(activations + row * inputs + at); \
+        EACH_PART(ADD_PART, row) \
+    }
+#define FLOATS_PART(row, part) floats(sums##row##_##part, values + part * SUMS);
+#define FINISH_ROW(row) \
+    if (row < rows) { \
+        EACH_PART(FLOATS_PART, row) \
+        finish(values, steps[row], scales, bias, out + row * outputs, left, least); \
+    }
 
 /* The products of `rows` rows, at most TILE and a number known to the compiler, with one panel; `left` outputs of it. */
 INLINE void tile(const int rows, const Activation *activations, const int8_t *panel, const int32_t *shift,
                  const float *scales, const float *bias, const float *steps, float *out, int64_t inputs, int64_t outputs,
                  int64_t left, float least)
 {
-    Sums sums[TILE * PARTS];
+    float values[PANEL];
     (void)shift;
-    UNROLL for (int row = 0; row < rows; row++)
-        UNROLL for (int part = 0; part < PARTS; part++) sums[row * PARTS + part] = START(shift, part);
+    EACH_ROW(START_ROW)
     for (int64_t at = 0; at < inputs; at += DEPTH, panel += PANEL * DEPTH) {
-        Weights weights[PARTS];
-        UNROLL for (int part = 0; part < PARTS; part++) weights[part] = WEIGHTS(panel, part);
-        UNROLL for (int row = 0; row < rows; row++) {
-            Same activation = same(activations + row * inputs + at);
-            UNROLL for (int part = 0; part < PARTS; part++) ADD(sums[row * PARTS + part], activation, weights[part]);
-        }
+        EACH_PART(LOAD_PART, 0)
+        EACH_ROW(ADD_ROW)
     }
-    UNROLL for (int row = 0; row < rows; row++) {
-        float values[PANEL];
-        UNROLL for (int part = 0; part < PARTS; part++) floats(sums[row * PARTS + part], values + part * SUMS);
-        for (int at = 0; at < PANEL; at += LANES) {
-            Lanes some = load(values + at) * (load(scales + at) * steps[row]) + load(bias + at);
-            Bits low = some < least; /* NaN stays */
-            some = (Lanes)((low & (Bits)all(least)) | (~low & (Bits)some));
-            memcpy(values + at, &some, sizeof some);
-        }
-        if (left >= PANEL)
-            memcpy(out + row * outputs, values, sizeof values);
-        else
-            memcpy(out + row * outputs, values, left * sizeof *values);
-    }
+    EACH_ROW(FINISH_ROW)
 }
 
 /* x (rows, inputs) with weights (outputs, inputs) in bytes, laid out as int8_panel and int8_depth say, to out (rows,
@@ -215,23 +239,25 @@ int EXPORT(linear_int8)(const float *x, const int8_t *weights, const int32_t *sh
     float *steps = malloc(rows * sizeof *steps);
     if (!activations || !steps) return free(activations), free(steps), 1;
     for (int64_t row = 0; row < rows; row++) steps[row] = rounded(x + row * inputs, inputs, activations + row * inputs);
-    for (int64_t first = 0; first < outputs; first += PANEL) {
-        const int8_t *panel = weights + first * inputs;
-        for (int64_t row = 0; row < rows;) {
-            int64_t remaining = rows - row;
+    for (int64_t block = 0; block < rows; block += BLOCK)
+        for (int64_t first = 0; first < outputs; first += PANEL) {
+            const int8_t *panel = weights + first * inputs;
+            int64_t end = block + BLOCK < rows ? block + BLOCK : rows;
+            for (int64_t row = block; row < end;) {
+                int64_t remaining = end - row;
 #define ROWS(n) tile(n, activations + row * inputs, panel, shift + first, scales + first, bias + first, steps + row, \
                      out + row * outputs + first, inputs, outputs, outputs - first, least), row += n
-            if (remaining >= TILE) ROWS(TILE);
+                if (remaining >= TILE) ROWS(TILE);
 #if TILE > 8
-            else if (remaining >= 8) ROWS(8);
+                else if (remaining >= 8) ROWS(8);
 #endif
 #if TILE > 4
-            else if (remaining >= 4) ROWS(4);
+                else if (remaining >= 4) ROWS(4);
 #endif
-            else if (remaining >= 2) ROWS(2);
-            else ROWS(1);
+                else if (remaining >= 2) ROWS(2);
+                else ROWS(1);
+            }
         }
-    }
     free(activations), free(steps);
     return 0;
 }
