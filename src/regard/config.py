@@ -57,7 +57,7 @@ class TrainConfig(Section):
     max_minutes: float | None = Field(None, gt=0)  # of training in all, resumed ones included
     tokens_per_batch: int = Field(4096, ge=1)  # padded tokens of the longer side in one batch
     accumulate: int = Field(1, ge=1)  # batches a step
-    subword_sampling: float | None = Field(None, gt=0, lt=1)  # cut text anew each time: see regard.data.sampling
+    subword_sampling: float | None = Field(None, gt=0, lt=1)  # see regard.data.sampling; None: off
     optimizer: Literal["adam", "adadelta", "muon"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)  # the schedule's peak
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
