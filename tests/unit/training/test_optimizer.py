@@ -1,4 +1,5 @@
 import math
+import random
 from collections.abc import Callable
 
 import pytest
@@ -7,8 +8,11 @@ from torch import Tensor, nn
 
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq, Vocabularies
+from regard.data.batch import batch_of
 from regard.models import bahdanau2014, transformer2017
 from regard.training.optimizer import Muon, Optimizers, orthogonalise
+from regard.training.schedule import rate_factor
+from regard.training.step import Stepper
 
 NAMES = ["adam", "adadelta", "muon"]
 SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
@@ -144,6 +148,20 @@ def test_the_constants_are_the_papers() -> None:
     assert (adam.defaults["betas"], adam.defaults["eps"], adam.defaults["weight_decay"]) == ((0.9, 0.98), 1e-9, 0.1)
     assert isinstance(adadelta, torch.optim.Adadelta)
     assert (adadelta.defaults["rho"], adadelta.defaults["eps"]) == (0.95, 1e-6)
+
+
+def test_rnnsearch_learns_by_adadeltas_defaults() -> None:
+    torch.manual_seed(1)
+    sizes = {"hidden": 24, "embedding": 16, "alignment": 16, "maxout": 16, "dropout": 0.0}
+    model = bahdanau2014.build(bahdanau2014.Config(**sizes), Vocabularies(14, 14))
+    config = TrainConfig(optimizer="adadelta", label_smoothing=0.0)
+    stepper, dice, losses = Stepper(model, config), random.Random(1), []
+    for step in range(1, 251):
+        sources = [dice.choices(range(4, 14), k=dice.randint(1, 5)) for _ in range(24)]
+        batch = batch_of([(source, source[::-1]) for source in sources])
+        losses.append(stepper.step([batch], rate_factor(config, step, 0.0)).loss)
+    assert losses[0] == pytest.approx(math.log(14), abs=0.01)
+    assert sum(losses[-20:]) / 20 < losses[0] - 0.2
 
 
 @pytest.mark.parametrize("name", NAMES)
