@@ -67,7 +67,7 @@ class TrainConfig(Section):
     learning_rate: float = Field(default_factory=lambda given: _default_rate(given), gt=0)  # the schedule's peak
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
     warmup_steps: int = Field(1000, ge=0)
-    clip_norm: float = Field(1.0, ge=0)  # of the whole gradient; 0: off
+    clip_norm: float = Field(1.0, ge=0)  # bound on the norm of the gradient of the mean loss per target token; 0: off
     weight_decay: float = Field(0.0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     checkpoint_every: int = Field(500, ge=1)  # steps; each checkpoint is validated
