@@ -54,6 +54,19 @@ def test_what_a_recipe_leaves_out_has_its_default(tmp_path: Path) -> None:
     assert config.search.beam_size == 5
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 1e-3), ("muon", 1e-3), ("adadelta", 1.0)])
+def test_the_default_learning_rate_is_the_optimizers(tmp_path: Path, optimizer: str, rate: float) -> None:
+    recipe, override = DATES + MODEL, f"train.optimizer={optimizer}"
+    given = read(tmp_path, f'{recipe}[train]\noptimizer = "{optimizer}"\n')
+    overridden = read(tmp_path, recipe, override)
+    changed = override_config(read(tmp_path, recipe + "[train]\nlearning_rate = 0.005\n"), [override], ARCHITECTURES)
+    assert given.train.learning_rate == overridden.train.learning_rate == rate
+    assert changed.train.learning_rate == (0.005 if optimizer == "adam" else rate)
+    assert f"learning_rate = {rate}" in to_toml(given)
+    assert read(tmp_path, recipe + "[train]\nlearning_rate = 0.3\n", override).train.learning_rate == 0.3
+    assert override_config(changed, [override, "train.learning_rate=0.3"], ARCHITECTURES).train.learning_rate == 0.3
+
+
 def test_a_preset_fills_the_model_and_what_stands_beside_it_wins(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + 'preset = "small"\ndropout = 0.35\n')
     assert config.model == transformer2017.small().model_copy(update={"dropout": 0.35})
