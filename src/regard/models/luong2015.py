@@ -23,7 +23,9 @@ the paper leaves open. A local window is cut out of scores over the whole source
 of sentences costs less than gathering it. Concat has a full W_a, where the paper's experiments put
 the identity in the place of its part for k_s. scaled_dot, dot / sqrt(d), is not in the paper (Vaswani
 et al. 2017). Its location score, tried and dropped, is left out. torch.nn.LSTM has two biases a gate.
-Dropout (Zaremba et al., as cited) acts on what goes into each LSTM layer and on h~.
+Unknown words stay as they are: the paper's unk replacement (section 4.2), by which a translation takes
+them from the source by its attention, is left out. Dropout (Zaremba et al., as cited) acts on what goes
+into each LSTM layer and on h~, which is fed as dropout leaves it.
 """
 
 from __future__ import annotations
