@@ -17,6 +17,8 @@ from regard.serving.keys import Keys
 from regard.serving.limits import Limits, Refused, busy, invalid
 from regard.serving.metrics import Metrics
 from regard.serving.models import Models
+from regard.serving.reloading import Reloader
+from regard.serving.threads import start_thread
 
 T = TypeVar("T")
 log = logging.getLogger("regard.serving")
@@ -88,12 +90,17 @@ class Service:
         return wanted
 
     async def watch(self) -> None:
-        """Load what is newer, until it is cancelled; and first what tells several languages from each other."""
+        """Load newer checkpoints, until it is cancelled; and first what tells several languages from each other."""
         if len(self.models.sources) > 1:
-            await _aside(self.detector.ready)
-        while True:
-            await asyncio.sleep(self.limits.reload)
-            await _aside(lambda: self.models.renew(log.warning))
+            await self._ready()
+        reloaders = [Reloader(self.models, name, self.limits) for name in self.models.names]
+        await asyncio.gather(*(one.watch() for one in reloaders))
+
+    async def _ready(self) -> None:
+        try:
+            await start_thread(self.detector.ready, "detector")
+        except Exception:
+            log.exception("the language detector could not be loaded; the first request that needs it tries again")
 
     def close(self) -> None:
         """Finish what waits, and refuse what does not end in time."""
@@ -110,14 +117,6 @@ class Service:
     def crowded(self) -> bool:
         """Whether there are more connections than are served."""
         return self.connections() > self.limits.connections
-
-
-async def _aside(job: Callable[[], None]) -> None:
-    """In a thread; what fails there is logged, and tried again or done without."""
-    try:
-        await asyncio.to_thread(job)
-    except Exception:
-        log.exception("what is done beside the requests failed")
 
 
 async def _gone(request: Request) -> None:

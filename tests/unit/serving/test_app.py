@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from tests.unit.serving.clients import ask, ask_all
 from regard.errors import ConfigError
 from regard.serving import page, work
 from regard.serving.keys import Keys, read_keys
-from regard.serving.limits import Limits
-from regard.serving.models import Models
 from regard.serving.service import Service
 
 SENTENCE = {"q": "one two three", "source": "en", "target": "de"}
@@ -178,28 +175,3 @@ def test_the_document_names_every_endpoint(service: Service) -> None:
         *("/translate", "/detect", "/languages", "/health", "/frontend/settings"),
         *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention"),
     }
-
-
-def test_what_fails_beside_the_requests_does_not_end_the_watch(
-    models: Models, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    times = 0
-
-    def failing(say: object) -> None:
-        nonlocal times
-        times += 1
-        raise KeyError("config")
-
-    watched = Service(models, Limits(reload=0.01))
-    monkeypatch.setattr(models, "renew", failing)
-
-    async def watch() -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(watched.watch(), 2)
-
-    try:
-        asyncio.run(watch())
-    finally:
-        watched.close()
-    assert times > 1
-    assert "beside the requests" in caplog.text
