@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from regard.serving.listening import listen
 from regard.serving.protocol import protocol
 from regard.serving.service import Service
 
@@ -26,6 +27,7 @@ class Server(uvicorn.Server):
             app,
             host=host,
             port=port,
+            loop="asyncio",  # uvloop would not ask Listener.accept
             http=protocol(limits),
             ws="none",
             lifespan="on",
@@ -40,6 +42,10 @@ class Server(uvicorn.Server):
         self._service = service
         self._say = say
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal. Raises ConfigError where it cannot listen."""
+        super().run(sockets or listen(self.config.host, self.config.port))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn; says where it listens, once it does."""
