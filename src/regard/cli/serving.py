@@ -77,6 +77,7 @@ def _serve(
     from regard.serving.names import Names
     from regard.serving.server import Server
     from regard.serving.service import Service
+    from regard.serving.threads import end_process
     from regard.translator import Precision
 
     def say(text: str) -> None:
@@ -106,3 +107,4 @@ def _serve(
     app = create_app(service, origins, Names.of(host, names))
     server = Server(app, service, host, port, say)
     server.run()
+    end_process()

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from regard.serving.batcher import STOPPING
 from regard.serving.limits import Refused, busy
 from regard.serving.names import Names
 from regard.serving.service import Service
@@ -53,6 +54,8 @@ class Guard:
             await self.app(scope, self._bounded(scope, receive, began), answer)
         except Refused as refused:
             await answer.refuse(scope, refused)
+        except asyncio.CancelledError:  # the server ends before the request does
+            await answer.refuse(scope, busy(STOPPING))
         except Exception:
             log.exception("a request failed")
             await answer.refuse(scope, Refused(500, FAILED))

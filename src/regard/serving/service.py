@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from regard.serving.threads import start_thread
 
 T = TypeVar("T")
 log = logging.getLogger("regard.serving")
+CLOSE = 2.0  # seconds for a search that nobody waits for to break off
 
 
 class Service:
@@ -38,15 +38,17 @@ class Service:
         self.connections: Callable[[], int] = lambda: 0  # how many are open; who listens says it
         self.working = 0
         self.metrics.watch(lambda: self.batcher.waiting, lambda: self.working)
-        self._pool = ThreadPoolExecutor(self.limits.requests, thread_name_prefix="request")
 
     async def work(self, request: Request, job: Callable[[Ticket], T]) -> T:
         """A job in a thread of its own, which is given up when the client goes. Raises Refused."""
         if self.working >= self.limits.requests:
             raise busy(f"{self.working:,} requests are worked on already")
         ticket = Ticket(self.limits.work)
+        try:
+            task = start_thread(lambda: job(ticket), "request")
+        except RuntimeError:  # of the system's limit
+            raise busy("no more threads can be started") from None
         self.working += 1
-        task = asyncio.get_running_loop().run_in_executor(self._pool, job, ticket)
         task.add_done_callback(self._ended)
         gone = asyncio.ensure_future(_gone(request))
         either: set[asyncio.Future[Any]] = {task, gone}
@@ -103,10 +105,9 @@ class Service:
             log.exception("the language detector could not be loaded; the first request that needs it tries again")
 
     def close(self) -> None:
-        """Finish what waits, and refuse what does not end in time."""
+        """Stop the batcher; what still waits is refused."""
         self.draining = True
-        self.batcher.stop(self.limits.stop)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.batcher.stop(CLOSE)
 
     def refuse_if_draining(self) -> None:
         """Raises Refused."""

@@ -7,9 +7,13 @@ disk, would then keep the server from ending.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,3 +34,16 @@ def start_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return asyncio.wrap_future(result)
+
+
+def end_process() -> None:
+    """End the process with status 0 where daemon threads are at work.
+
+    The interpreter's own end may crash one that is inside a library. Without any, return.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # of a terminal that has gone
+                stream.flush()
+        os._exit(0)

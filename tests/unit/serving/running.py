@@ -19,11 +19,12 @@ ASKED = {"q": "one two three", "source": "en", "target": "de"}
 class Running:
     """`regard serve` until it is stopped."""
 
-    def __init__(self, run: Path, *options: str, files: int | None = None, **environment: str) -> None:
-        """files: how many it may open."""
-        command = [sys.executable, "-m", "regard", "serve", str(run), "--device", "cpu", *options]
-        if files is not None:
-            command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
+    def __init__(self, run: Path, *options: str, shell: str = "", python: str = "", **environment: str) -> None:
+        """shell, python: what is run in its process before it, such as `ulimit -n 64`."""
+        code = f"{python}\nfrom regard.cli.main import run\nrun()"
+        command = [sys.executable, "-c", code, "serve", str(run), "--device", "cpu", *options]
+        if shell:
+            command = ["sh", "-c", f'{shell} && exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
             command,
             stderr=subprocess.PIPE,
@@ -53,7 +54,7 @@ class Running:
         return self.ended()
 
     def ended(self) -> int:
-        status = self.process.wait(60)
+        status = self.process.wait(120)
         self._reading.join(60)
         assert self.process.stderr is not None
         self.process.stderr.close()

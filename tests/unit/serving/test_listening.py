@@ -45,9 +45,9 @@ def health(server: Running) -> bytes:
     return found[9:12]
 
 
-@pytest.mark.parametrize("files", [64, 256])
-def test_idle_connections_beyond_the_open_files_are_refused(run: Path, files: int) -> None:
-    server = Running(run, "--port", "0", files=files)
+def test_idle_connections_beyond_the_open_files_are_refused(run: Path) -> None:
+    files = 64
+    server = Running(run, "--port", "0", shell=f"ulimit -n {files}")
     assert any("connections at a time" in line for line in server.told)
     begun = len(server.told)
     with ExitStack() as opened:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -152,45 +151,6 @@ def test_a_better_checkpoint_is_served_without_a_stop(server: Running, folder: P
     assert "small: a new checkpoint serves\n" in server.told
     run = RunFolder(folder)
     run.set_best(run.checkpoint(1))
-
-
-def test_a_kill_and_a_stop(folder: Path) -> None:
-    killed = Running(folder, "--port", "0")
-    assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
-    again = Running(folder, "--port", str(killed.port))
-    assert again.serves()
-    texts = [" ".join(["one two three four five"] * 6)] * 128
-    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=again.url, timeout=60) as client:
-        asked = pool.submit(httpx.post, f"{again.url}/translate", json={**ASKED, "q": texts}, timeout=60)
-        while "regard_requests_in_work 1.0" not in client.get("/metrics").text:
-            assert not asked.done()
-        again.process.terminate()
-        while (told := client.get("/health")).status_code == 200:
-            time.sleep(0.01)
-        assert told.status_code == 503
-        assert told.headers["retry-after"]
-        assert not asked.done()
-        answer = asked.result()
-    assert answer.status_code == 200
-    assert len(answer.json()["translatedText"]) == 128
-    assert again.ended() == 0
-    assert any("SIGTERM: finishing 1 requests" in line for line in again.told)
-
-
-def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
-    server = Running(folder, "--port", "0")
-    assert server.serves()
-    with ThreadPoolExecutor(1) as pool:
-        texts = [" ".join(["one two three four five"] * 6)] * 128
-        asked = pool.submit(httpx.post, f"{server.url}/translate", json={**ASKED, "q": texts}, timeout=60)
-        while "regard_requests_in_work 1.0" not in httpx.get(f"{server.url}/metrics").text:
-            assert not asked.done()
-        server.process.terminate()
-        while not any("SIGTERM" in line for line in server.told):
-            assert server.process.poll() is None
-        server.process.send_signal(signal.SIGINT)
-        server.ended()
-    assert not any("Traceback" in line for line in server.told)
 
 
 def test_what_cannot_be_listened_on_is_told(server: Running, folder: Path) -> None:
