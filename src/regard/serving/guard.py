@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from regard.serving.batcher import STOPPING
 from regard.serving.limits import Refused, busy
 from regard.serving.names import Names
-from regard.serving.service import Service
+from regard.serving.service import CHARACTERS, Service
 
 log = logging.getLogger("regard.serving")
 FAILED = "the server failed; its log says why"
@@ -44,7 +44,10 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, last=self.service.crowded)
+        answer = _Answer(send, last=self.service.crowded, bare=scope["method"] == "HEAD")
+        if answer.bare:
+            scope = {**scope, "method": "GET"}
+        state = scope.setdefault("state", {})
         began = time.monotonic()
         try:
             self.names.check(scope)
@@ -63,6 +66,8 @@ class Guard:
             path = scope["path"]
             endpoint = path if path in ENDPOINTS else "/static" if path.startswith("/static/") else "other"
             self.service.metrics.request(endpoint, answer.status, time.monotonic() - began)
+            if answer.status == 200:
+                self.service.metrics.text(state.get(CHARACTERS, 0))
 
     def _bounded(self, scope: Scope, receive: Receive, began: float) -> Receive:
         """Raises Refused where a body is too large, before it is read if it says so, or does not come in time."""
@@ -93,11 +98,15 @@ class Guard:
 
 
 class _Answer:
-    """What is sent, with the headers that all answers have; the last one ends its connection."""
+    """What is sent, with the headers that all answers have.
 
-    def __init__(self, send: Send, *, last: bool) -> None:
+    last: whether it ends its connection. bare: whether it has no body, as to HEAD.
+    """
+
+    def __init__(self, send: Send, *, last: bool, bare: bool) -> None:
         self._send = send
         self.last = last
+        self.bare = bare
         self.status = 499  # the client went before there was an answer
         self.whole = False
 
@@ -112,6 +121,8 @@ class _Answer:
             if self.last or self.status in (408, 413):  # the rest of such a request is not read
                 added.append((b"connection", b"close"))
             message = {**message, "headers": [*message["headers"], *added]}
+        elif self.bare:
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def refuse(self, scope: Scope, refused: Refused) -> None:

@@ -21,6 +21,7 @@ from regard.serving.threads import start_thread
 
 T = TypeVar("T")
 log = logging.getLogger("regard.serving")
+CHARACTERS = "characters"  # in the state of a request, of its texts
 CLOSE = 2.0  # seconds for a search that nobody waits for to break off
 
 
@@ -73,7 +74,7 @@ class Service:
             task.exception()  # it is seen, also where nobody waits for it any more
 
     def count(self, texts: Sequence[str], said: Mapping[str, Any], request: Request) -> None:
-        """A key is asked for, and the texts are bounded. Raises Refused."""
+        """Ask for a key and bound the texts, which the guard counts once they are answered. Raises Refused."""
         self.keys.check(request, said)
         characters = sum(map(len, texts))
         for size, limit, what in (
@@ -82,7 +83,7 @@ class Service:
         ):
             if size > limit:
                 raise invalid(f"request ({size}) exceeds text limit ({limit} {what})")
-        self.metrics.text(characters)
+        setattr(request.state, CHARACTERS, characters)
 
     def alternatives(self, wanted: int) -> int:
         """The same number. Raises Refused where it is too large."""

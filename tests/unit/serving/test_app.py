@@ -14,6 +14,8 @@ from tests.unit.serving.clients import ask, ask_all
 from regard.errors import ConfigError
 from regard.serving import page, work
 from regard.serving.keys import Keys, read_keys
+from regard.serving.limits import Limits
+from regard.serving.models import Models
 from regard.serving.service import Service
 
 SENTENCE = {"q": "one two three", "source": "en", "target": "de"}
@@ -175,3 +177,63 @@ def test_the_document_names_every_endpoint(service: Service) -> None:
         *("/translate", "/detect", "/languages", "/health", "/frontend/settings"),
         *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention"),
     }
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/languages", "/static/page.js", "/metrics", "/nowhere"])
+def test_head_is_answered_as_get_without_a_body(service: Service, path: str) -> None:
+    got, head = ask(service, "GET", path), ask(service, "HEAD", path)
+    assert head.status_code == got.status_code
+    assert head.headers["content-type"] == got.headers["content-type"]
+    if path != "/metrics":  # it counts meanwhile
+        assert head.headers["content-length"] == str(len(got.content))
+    assert head.content == b""
+
+
+def test_head_is_not_allowed_where_get_is_not(service: Service) -> None:
+    answer = ask(service, "HEAD", "/translate")
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (405, "POST", b"")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("scheme", ["Bearer", "DeepL-Auth-Key"])
+def test_a_key_may_have_any_letters(
+    service: Service, monkeypatch: pytest.MonkeyPatch, encoding: str, scheme: str
+) -> None:
+    monkeypatch.setattr(service, "keys", Keys(["schlüssel-der-tür"]))
+
+    def status(key: str) -> int:
+        header = f"{scheme} {key}".encode(encoding)
+        return ask(service, "GET", "/v2/usage", headers=[(b"authorization", header)]).status_code
+
+    assert status("schlüssel-der-tür") == 200
+    assert status("schlüssel-der-tor") == status("schluessel-der-tuer") == 403
+
+
+def test_only_texts_of_accepted_requests_are_counted(models: Models) -> None:
+    service = Service(models, Limits(gather=0.001), Keys(["a-right-key"]))
+    right = {"headers": {"authorization": "Bearer a-right-key"}}
+
+    def counted() -> int:
+        return int(ask(service, "GET", "/v2/usage", **right).json()["character_count"])
+
+    try:
+        for path, body in (
+            ("/translate", SENTENCE),
+            ("/translate", {**SENTENCE, "target": "xx"}),
+            ("/translate", {**SENTENCE, "alternatives": 99}),
+            ("/translate", {**SENTENCE, "q": "one " * 600}),
+            ("/attention", {**SENTENCE, "q": "one " * 600}),
+            ("/v2/translate", {"text": ["one"], "target_lang": "XX"}),
+        ):
+            wrong = {} if body is SENTENCE else right
+            assert ask(service, "POST", path, json=body, **wrong).status_code >= 400
+        assert counted() == 0
+        assert ask(service, "POST", "/translate", json=SENTENCE, **right).status_code == 200
+        assert counted() == len(SENTENCE["q"])
+        assert (
+            ask(service, "POST", "/v2/translate", json={"text": ["one"], "target_lang": "DE"}, **right).status_code
+            == 200
+        )
+        assert counted() == len(SENTENCE["q"]) + len("one")
+    finally:
+        service.close()
