@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from regard.serving.batcher import STOPPING
 from regard.serving.limits import Refused, busy
 from regard.serving.names import Names
-from regard.serving.service import CHARACTERS, Service
+from regard.serving.service import CHARACTERS, GONE, Service
 
 log = logging.getLogger("regard.serving")
 FAILED = "the server failed; its log says why"
@@ -107,7 +107,7 @@ class _Answer:
         self._send = send
         self.last = last
         self.bare = bare
-        self.status = 499  # the client went before there was an answer
+        self.status = GONE
         self.whole = False
 
     async def __call__(self, message: Message) -> None:
@@ -129,7 +129,7 @@ class _Answer:
         """Say why; an answer that has begun breaks off."""
         if self.whole:
             return
-        if self.status != 499:
+        if self.status != GONE:
             raise refused
         body, headers = refusal(scope["path"], refused)
         start = [(name.encode(), value.encode()) for name, value in headers.items()]

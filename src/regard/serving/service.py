@@ -22,6 +22,7 @@ from regard.serving.threads import start_thread
 T = TypeVar("T")
 log = logging.getLogger("regard.serving")
 CHARACTERS = "characters"  # in the state of a request, of its texts
+GONE = 499  # the status, in the metrics alone, of a request whose client has gone; nginx's
 CLOSE = 2.0  # seconds for a search that nobody waits for to break off
 
 
@@ -44,18 +45,17 @@ class Service:
         """A job in a thread of its own, which is given up when the client goes. Raises Refused."""
         if self.working >= self.limits.requests:
             raise busy(f"{self.working:,} requests are worked on already")
+        gone = asyncio.ensure_future(_gone(request))
         ticket = Ticket(self.limits.work)
         try:
-            task = start_thread(lambda: job(ticket), "request")
-        except RuntimeError:  # of the system's limit
-            raise busy("no more threads can be started") from None
-        self.working += 1
-        task.add_done_callback(self._ended)
-        gone = asyncio.ensure_future(_gone(request))
-        either: set[asyncio.Future[Any]] = {task, gone}
-        try:
+            await asyncio.sleep(0)  # a client that has left by now is found before anything is done for it
+            if gone.done():
+                raise Refused(GONE, "the client has gone")
+            task = self._begin(lambda: job(ticket))
+            either: set[asyncio.Future[Any]] = {task, gone}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            ticket.given_up = not task.done()
+            if not task.done():
+                raise Refused(GONE, "the client has gone")
             return await task
         except RegardError as error:
             raise Refused(400, error.what) from None
@@ -67,6 +67,16 @@ class Service:
         finally:
             ticket.given_up = True
             gone.cancel()
+
+    def _begin(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Start a job in a thread. Raises Refused where that cannot be."""
+        try:
+            task = start_thread(job, "request")
+        except RuntimeError:  # of the system's limit
+            raise busy("no more threads can be started") from None
+        self.working += 1
+        task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self.working -= 1
