@@ -55,14 +55,14 @@ class Running:
 
     def ended(self) -> int:
         status = self.process.wait(120)
-        self._reading.join(60)
+        self._reading.join(120)
         assert self.process.stderr is not None
         self.process.stderr.close()
         return status
 
     def connected(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=120)
 
     def serves(self) -> bool:
-        answer = httpx.post(f"{self.url}/translate", json={**ASKED, "api_key": KEY}, timeout=60)
+        answer = httpx.post(f"{self.url}/translate", json={**ASKED, "api_key": KEY}, timeout=120)
         return bool(answer.json() == {"translatedText": "eins zwei drei"})

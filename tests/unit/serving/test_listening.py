@@ -77,7 +77,7 @@ def test_a_connection_without_a_file_descriptor_is_answered_and_closed(
     (listener,) = listen("127.0.0.1", 0)
     with listener:
         for _ in range(3):
-            with socket.create_connection(listener.getsockname(), timeout=60) as client:
+            with socket.create_connection(listener.getsockname(), timeout=120) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
                 with pytest.raises(BlockingIOError):
                     listener.accept()

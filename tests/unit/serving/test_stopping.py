@@ -26,10 +26,14 @@ from regard.serving.models import Models
 from regard.serving.server import Server
 from regard.serving.service import Service
 
-# Searches that end when the file GO is there, and never without it.
+# Searches that end when the file GO is there, and never without it; there is time enough for them.
 HELD = """
 import os, time
-from regard.serving import work
+from regard.serving import limits, work
+class Patient(limits.Limits):
+    def __init__(self, **given):
+        super().__init__(**{"stop": 600.0, "work": 600.0, **given})
+limits.Limits = Patient
 translate = work.translate
 def held(*arguments):
     while not os.path.exists(os.environ["GO"]):
