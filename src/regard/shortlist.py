@@ -99,6 +99,8 @@ def load_shortlist(folder: Path, checkpoint: Checkpoint) -> Shortlist | None:
     path = folder / FILE
     if not path.exists():
         return None
+    if not path.is_file():
+        raise _useless(folder, "it is not a regular file")
     try:
         with safe_open(path, framework="pt") as file:
             made_of = (file.metadata() or {}).get("data")

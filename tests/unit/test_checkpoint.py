@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from regard import __version__
-from regard.checkpoint import SUMS, Checkpoint, load_checkpoint, load_training_state, save_checkpoint
+from regard.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
+from regard.checkpoint_files import SUMS
 from regard.config import DataConfig, ModelConfig, RunConfig, TokenizerConfig
 from regard.contract import Vocabularies
 from regard.errors import CheckpointError
