@@ -7,6 +7,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
 
 MOST_BYTES = 1 << 28  # of a file that is read into memory as a whole
 
@@ -42,6 +43,14 @@ def write_whole(path: Path, data: str | bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
     sync(path.parent)
+
+
+def is_in_place(file: IO[Any], path: Path) -> bool:
+    """Return whether an open file is still the one at `path`: not removed, renamed or replaced."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def sync(path: Path) -> None:

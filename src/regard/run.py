@@ -29,12 +29,13 @@ from regard.start import STARTED, complete, settled
 from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
 from regard.training.freeze import freeze
-from regard.training.log import JsonLines, Reporter, TensorBoard
+from regard.training.log import BestEffort, JsonLines, Reporter
 from regard.training.loss import negative_log_likelihood
 from regard.training.memory import enough_memory
 from regard.training.precision import choose_precision
 from regard.training.processes import Processes, joined
 from regard.training.state import TrainingState
+from regard.training.tensorboard import TensorBoard
 from regard.training.trainer import End, Saved, Trainer
 from regard.translator import Translator
 
@@ -214,10 +215,15 @@ class _Training:
         with ExitStack() as stack:
             reporters: list[Reporter] = []
             if self.here.first:
+                say = say_on(self.console)
+                log = JsonLines(self.folder.log, at, judged)
+                if log.damaged:
+                    lines = ", ".join(map(str, log.damaged))
+                    say(f"{self.folder.log}: what was damaged is removed (line {lines}); nothing else depends on it")
                 reporters = [
-                    JsonLines(self.folder.log, at, judged),
-                    TensorBoard(self.folder.path / "tensorboard", at),
-                    ConsoleReporter(self.console, self.config.train.metric),
+                    log,
+                    BestEffort("tensorboard", lambda: TensorBoard(self.folder.path / "tensorboard", at), say),
+                    BestEffort("the terminal", lambda: ConsoleReporter(self.console, self.config.train.metric), say),
                 ]
             for reporter in reporters:
                 stack.callback(reporter.close)
@@ -248,6 +254,7 @@ class _Keep:
         self.scores: Mapping[str, float] = {}  # of the best checkpoint written here
 
     def __call__(self, saved: Saved) -> None:
+        self.run.require_in_place()
         folder = self.run.checkpoint(saved.step)
         contents = Checkpoint(
             self.config,
