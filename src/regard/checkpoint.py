@@ -186,6 +186,11 @@ def load_config(folder: Path) -> RunConfig:
     return _config(_read_header(folder), folder)
 
 
+def load_fingerprint(folder: Path) -> str:
+    """The fingerprint of the data that a checkpoint was trained on. Raises CheckpointError."""
+    return str(_read_header(folder).get("data", ""))
+
+
 def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:
     try:
         return parse_config(header["recipe"], ARCHITECTURES, where=str(folder / "config.json"))

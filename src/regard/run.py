@@ -23,7 +23,15 @@ from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
 from regard.outlook import checkpoint_bytes, lacks_room, told
 from regard.prepare import Prepared, Say, prepare
-from regard.resuming import find, how_to_extend, read_state, recipe_of
+from regard.resuming import (
+    find,
+    how_to_extend,
+    read_state,
+    recipe_of,
+    refuse_other_data,
+    restore_recipe,
+    verify_data,
+)
 from regard.runfolder import Finished, RunFolder
 from regard.start import STARTED, complete, settled
 from regard.symbols import PAD
@@ -111,12 +119,16 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
             run, chosen = find(Path(folder))
             if here.first:
                 held.enter_context(run.lock(here.job))
+                restore_recipe(run, say_on(console))
             config = recipe_of(run, overrides)
             here.device(config.train.device)
             state = read_state(run, chosen)
+            if here.first:
+                verify_data(run, say_on(console))
             if overrides and here.first:
                 run.write_recipe(to_toml(config))
             prepared = prepare(config, run.data, say_on(console))
+            refuse_other_data(run, prepared.train)
             return run, config, state, prepared, begun(config, run.data, prepared, here, say_on(console))
 
         run, config, state, prepared, model = here.in_turn(begin)
@@ -151,7 +163,9 @@ def begun(config: RunConfig, data: Path, prepared: Prepared, here: Processes, sa
     """The model as training begins: with fresh weights or its start's, which is in `data`; what is to be frozen is."""
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
-    model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
+    sizes = Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+    with enough_memory("for the model", fix="lower the sizes in [model], or tokenizer.vocabulary_size"):
+        model = build_model(config.model, sizes)
     if config.start is not None:
         model.load_state_dict(load_checkpoint(data / STARTED).model.state_dict())
     for sentence in freeze(model, config.train.freeze):

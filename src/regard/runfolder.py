@@ -23,6 +23,7 @@ from regard.errors import CheckpointError
 from regard.files import is_in_place, write_whole
 from regard.training.log import run_is_gone
 
+PREPARED = "prepared.json"  # written last into data/: without it the corpus is prepared again
 KEPT = 2  # checkpoints besides the best: the last, and one to go on from should the last be damaged
 
 

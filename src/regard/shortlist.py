@@ -19,7 +19,7 @@ from torch import Tensor
 
 from regard.checkpoint import Checkpoint
 from regard.data.lexical import sentences_of
-from regard.data.store import PairStore
+from regard.data.store import PairStore, verify
 from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, DataError
 from regard.runfolder import RunFolder
@@ -48,6 +48,7 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
         )
     store, tokenizers = PairStore.open(data, "train"), Tokenizers.load(data)
     sources, targets = tokenizers.source.size, tokenizers.target.size
+    verify(data, "train", (sources, targets))
     sentences = sentences_of(store)
     table = ibm_model_1(sentences, targets, say=say).best(sources, candidates)
     counts = np.bincount(sentences.target, minlength=targets)

@@ -37,6 +37,14 @@ from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
 from regard.version import __version__
 
+OUT_OF_MEMORY = str(
+    RegardError(
+        "out of memory",
+        fix="free some, or lower --batch-size, --beam-size or --workers; "
+        "in training tokenizer.vocabulary_size, train.tokens_per_batch or the sizes in [model]",
+    )
+)
+
 app = typer.Typer(
     name="regard",
     help="Sequence-to-sequence models with attention: train on your own pairs, look, translate.",
@@ -349,6 +357,12 @@ def _run_app() -> None:
         sys.exit(130)
     except OSError as error:  # of a full disk or a folder that cannot be written to, where nothing better is known
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        from regard.training.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        _fail(OUT_OF_MEMORY)
 
 
 def _tell_stopped(number: Signals) -> None:

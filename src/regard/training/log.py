@@ -151,7 +151,10 @@ class BestEffort:
         try:
             yield
         except OSError as error:
-            self._reporter = None
+            failed, self._reporter = self._reporter, None
+            with suppress(OSError):
+                if failed is not None:
+                    failed.close()
             with suppress(OSError):  # where it was the terminal that failed
                 self._notify(f"{self._name} cannot be written any more ({error.strerror or error}); training goes on")
 

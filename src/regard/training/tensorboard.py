@@ -28,9 +28,9 @@ class TensorBoard:
         folder.mkdir(exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         self._records: Any = RecordWriter((folder / name).open("wb"))
-        self._write(file_version="brain.Event:2", step=resumed_at)
-        if resumed_at:
-            self._write(session_log=SessionLog(status=SessionLog.START), step=resumed_at)
+        self._write(file_version="brain.Event:2")
+        if resumed_at:  # TensorBoard hides what has the step of a start, or a later one
+            self._write(session_log=SessionLog(status=SessionLog.START), step=resumed_at + 1)
 
     def _write(self, **values: Any) -> None:
         self._records.write(self._event(wall_time=time.time(), **values).SerializeToString())
