@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, start
+from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, signalled_in_step, start
 from tests.end_to_end.test_resume import assert_same_end
 
 from regard.checkpoint import load_checkpoint
@@ -20,23 +20,6 @@ from regard.runfolder import RunFolder
 
 PATIENCE = 300  # seconds; only what never happens takes so long
 ENDLESS = ("--set", "train.max_steps=1000000", "--set", "train.checkpoint_every=1000000")
-SIGNALLED_IN_STEP = """
-import os, sys
-from regard.training.step import Stepper
-
-at, number = 30, int(sys.argv.pop())
-step, steps = Stepper.step, []
-
-def signalled(*arguments):
-    steps.append(None)
-    if len(steps) == at:
-        os.kill(os.getpid(), number)
-    return step(*arguments)
-
-Stepper.step = signalled
-from regard.cli.main import run
-run()
-"""
 
 
 def wait_until(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -56,9 +39,7 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
     run: Path, files: Files, tmp_path: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "with space" / "run"
-    arguments = ("train", files / "tiny.toml", "--out", folder, str(int(number)))
-    command = [sys.executable, "-c", SIGNALLED_IN_STEP, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, env=ONE_THREAD, check=False)
+    done = signalled_in_step(30, number, "train", files / "tiny.toml", "--out", folder)
     assert done.returncode == 130, done.stderr
     assert b"Traceback" not in done.stderr
     assert f"regard train --resume '{folder}'".encode() in b" ".join(done.stderr.split())
