@@ -357,7 +357,9 @@ def _run_app() -> None:
         sys.exit(130)
     except OSError as error:  # of a full disk or a folder that cannot be written to, where nothing better is known
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
-    except (MemoryError, RuntimeError) as error:
+    except MemoryError:
+        _fail(OUT_OF_MEMORY)
+    except RuntimeError as error:
         from regard.training.memory import is_out_of_memory
 
         if not is_out_of_memory(error):
