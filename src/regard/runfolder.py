@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from regard.errors import CheckpointError
-from regard.files import is_in_place, write_whole
+from regard.files import is_in_place, read_regular_file, write_whole
 from regard.training.log import run_is_gone
 
 PREPARED = "prepared.json"  # written last into data/: without it the corpus is prepared again
@@ -118,10 +118,10 @@ class RunFolder:
     def finished(self) -> Finished | None:
         """How training ended; None where it did not, or was stopped."""
         try:
-            return Finished(**json.loads(self._finished.read_text(encoding="utf-8")))
+            return Finished(**json.loads(read_regular_file(self._finished).decode()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(
                 f"the file cannot be read: {error}", where=self._finished, fix="delete it, and resume the run"
             ) from None

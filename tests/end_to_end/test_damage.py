@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from tests.end_to_end.helpers import Files, call, recipe, refused
+from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, refused
 from tests.end_to_end.test_resume import assert_same_end
 
 import regard
@@ -146,23 +147,20 @@ def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None)
         refused(call("train", tmp_path / "any.toml"), "out of memory", "tokenizer.vocabulary_size")
 
 
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (1 << 34, resource.RLIM_INFINITY))
+from regard.cli.main import run
+run()
+"""
+
+
 def test_a_model_for_which_there_is_no_memory_is_told(files: Files, tmp_path: Path) -> None:
     recipe(files)
     sizes = ("--set", "model.d_model=131072", "--set", "model.ff=131072", "--set", "model.encoder_layers=1000")
-    command = " ".join(map(str, ("train", files / "tiny.toml", *sizes, "--out", tmp_path / "run")))
-    import resource
-    import sys
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 34, resource.RLIM_INFINITY))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "regard", *command.split()],
-        capture_output=True,
-        text=True,
-        preexec_fn=limit,
-        check=False,
-    )
+    arguments = ("train", files / "tiny.toml", *sizes, "--out", tmp_path / "run")
+    command = [sys.executable, "-c", LIMITED, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)
     assert done.returncode == 1
     assert "there is not memory enough for the model" in done.stderr
     assert "lower the sizes in [model]" in done.stderr

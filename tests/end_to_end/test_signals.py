@@ -20,6 +20,12 @@ from regard.runfolder import RunFolder
 
 PATIENCE = 300  # seconds; only what never happens takes so long
 ENDLESS = ("--set", "train.max_steps=1000000", "--set", "train.checkpoint_every=1000000")
+CONTROLLED = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the controlling terminal: losing it sends SIGHUP
+from regard.cli.main import run
+run()
+"""
 
 
 def wait_until(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -87,9 +93,12 @@ def test_a_run_whose_terminal_is_lost_is_saved(files: Files, tmp_path: Path) -> 
     folder = tmp_path / "run"
     terminal, own = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "regard", "train", files / "tiny.toml", "--out", folder, *ENDLESS],
+        [sys.executable, "-c", CONTROLLED, "train", files / "tiny.toml", "--out", folder, *ENDLESS],
+        stdin=own,
+        stdout=own,
+        stderr=own,
         env={**ONE_THREAD, "TERM": "xterm"},
-        preexec_fn=lambda: os.login_tty(own),  # its controlling terminal: losing it sends SIGHUP
+        start_new_session=True,
     )
     os.close(own)
     os.set_blocking(terminal, False)

@@ -234,8 +234,13 @@ def test_the_mark_of_an_end_comes_and_goes(run: RunFolder) -> None:
     run.mark_finished(None)
     run.mark_finished(None)
     assert run.finished is None
-    (run.path / "finished.json").write_text("{")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    for content in ("{", "[" * 100_000, "[]"):
+        (run.path / "finished.json").write_text(content)
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            _ = run.finished
+    (run.path / "finished.json").unlink()
+    os.mkfifo(run.path / "finished.json")
+    with pytest.raises(CheckpointError, match="not a regular file"):
         _ = run.finished
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from regard.errors import CheckpointError
-from regard.files import is_in_place, write_whole
+from regard.files import is_in_place, read_regular_file, write_whole
 
 EVERY = 20  # steps between two lines of a log
 MAKE_ROOM = "the last checkpoint is whole: make room on the disk, then go on with `regard train --resume`"
@@ -106,7 +106,7 @@ def read_entries(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
     A last line without its end was cut short by a kill: it counts as neither. Raises OSError.
     """
     entries, damaged = [], []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+    for number, line in enumerate(read_regular_file(path).splitlines(keepends=True), start=1):
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
