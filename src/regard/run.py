@@ -109,8 +109,8 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
     `folder` may be one of the run's checkpoints as well: that one then is the last. Overrides (`section.key=value`)
     of what may change once a run has begun (see regard.resuming) are written into its recipe. Without them, on a
     CPU, the result is the same, bit for bit, as if the run had never stopped, unless the recipe ends training or
-    its schedule by the clock (train.max_minutes), or there are now more processes or fewer. Raises ConfigError,
-    CheckpointError, TrainingError.
+    its schedule by the clock (train.max_minutes), or there are now more processes or fewer.
+    The run's data are verified first. Raises ConfigError, DataError, CheckpointError, TrainingError.
     """
     with denormals_flushed(), joined() as here, ExitStack() as held:
         console = _console(console, here)
@@ -233,7 +233,7 @@ class _Training:
                 log = JsonLines(self.folder.log, at, judged)
                 if log.damaged:
                     lines = ", ".join(map(str, log.damaged))
-                    say(f"{self.folder.log}: what was damaged is removed (line {lines}); nothing else depends on it")
+                    say(f"{self.folder.log}: removed damaged lines, which only reports and plots read: {lines}")
                 reporters = [
                     log,
                     BestEffort("tensorboard", lambda: TensorBoard(self.folder.path / "tensorboard", at), say),

@@ -175,8 +175,11 @@ class RunFolder:
                 f"the run cannot be locked: {error.strerror}", where=path, fix="see that the folder can be written to"
             ) from None
         self._locked = file
-        with file:
-            yield
+        try:
+            with file:
+                yield
+        finally:
+            self._locked = None
 
     def require_in_place(self) -> None:
         """Raises CheckpointError where the folder that was locked is no longer at its path."""
