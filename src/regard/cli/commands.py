@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -158,7 +157,6 @@ def _together(asked: Callable[[], tuple[Path, Callable[[], Result]]], console: C
 
 
 def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> Result:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until there is something to save
     try:
         return work()
     except KeyboardInterrupt:
@@ -166,8 +164,6 @@ def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> R
         if RunFolder(folder).recipe.is_file():
             _tell_how_to_go_on(folder, console)
         raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:

@@ -6,8 +6,10 @@ PyTorch is imported by the commands that need it, so that `--help` and a mistype
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from signal import Signals
 from typing import Annotated, NoReturn
 
 import typer
@@ -30,9 +32,18 @@ from regard.cli.options import (
     TestLanguage,
 )
 from regard.errors import ConfigError, RegardError, ToldElsewhere
+from regard.signals import interrupting
 from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
 from regard.version import __version__
+
+OUT_OF_MEMORY = str(
+    RegardError(
+        "out of memory",
+        fix="free some, or lower --batch-size, --beam-size or --workers; "
+        "in training tokenizer.vocabulary_size, train.tokens_per_batch or the sizes in [model]",
+    )
+)
 
 app = typer.Typer(
     name="regard",
@@ -326,6 +337,16 @@ def version() -> None:
 def run() -> None:
     """The entry point: errors of the input are told in a line or two, and end with status 1."""
     wait_briefly()
+    with interrupting() as received:
+        try:
+            _run_app()
+        except SystemExit:
+            if received:
+                _tell_stopped(received[0])
+            raise
+
+
+def _run_app() -> None:
     try:
         app()
     except ToldElsewhere:
@@ -336,8 +357,22 @@ def run() -> None:
         sys.exit(130)
     except OSError as error:  # of a full disk or a folder that cannot be written to, where nothing better is known
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except MemoryError:
+        _fail(OUT_OF_MEMORY)
+    except RuntimeError as error:
+        from regard.training.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        _fail(OUT_OF_MEMORY)
+
+
+def _tell_stopped(number: Signals) -> None:
+    with suppress(OSError):  # after SIGHUP the terminal is gone
+        Console(stderr=True).print(f"stopped by {number.name}", highlight=False, markup=False)
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+    with suppress(OSError):  # the terminal may be gone
+        Console(stderr=True).print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
     sys.exit(1)
