@@ -26,8 +26,9 @@ from sacrebleu.metrics.chrf import CHRF
 
 from regard import contenders
 from regard.analysis.lineage import Lineage, Score, System
-from regard.analysis.measure import Exam, Measured, kept, key_of, measure_run, write_whole
+from regard.analysis.measure import Exam, Measured, kept, key_of, measure_run
 from regard.analysis.page import write_page
+from regard.atomic import write_whole
 from regard.config import RunConfig, to_table
 from regard.contenders import Contender
 from regard.devices import choose_device

@@ -17,6 +17,7 @@ from regard.analysis.complexity import THEORY, architecture, growth
 from regard.analysis.figures import DARK, LIGHT, Style, Theme
 from regard.analysis.lineage import Lineage, Score, System
 from regard.analysis.timing import SENTENCES
+from regard.atomic import write_whole
 from regard.errors import DataError
 from regard.evaluation.significance import SAMPLES as RESAMPLES
 
@@ -57,7 +58,7 @@ def write_page(lineage: Lineage, out: Path) -> Path:
             )
     out.mkdir(parents=True, exist_ok=True)
     page = out / "index.html"
-    page.write_text(_document(lineage, out), encoding="utf-8")
+    write_whole(page, _document(lineage, out))
     return page
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from regard.cli.commands import Job
-from regard.cli.files import output, refuse_same, told
+from regard.cli.files import output, refuse_same, write_bytes
 from regard.cli.translating import Wanted, Written
-from regard.errors import ConfigError, DataError
+from regard.errors import ConfigError
 from regard.text.documents.document import Columns, Document, Languages
 from regard.text.documents.filling import Outcome, Report, Request, Said, fill
 from regard.text.documents.opening import OPENERS, open_document
@@ -66,7 +62,7 @@ def translate_document(job: Job, wanted: Wanted, written: Written, wishes: Wishe
         language=languages.source.replace("_", "-").split("-")[0],
         requires=wanted.search.get("strategy", translator.search.strategy) == "beam",
     )
-    _write(job.output, outcome.data)
+    write_bytes(job.output, outcome.data)
     if written.report is not None:
         with output(written.report) as write:
             for report in outcome.reports:
@@ -143,28 +139,3 @@ _WAYS = {
     "parts": "in parts between placeholders",
     "left": "not",
 }
-
-
-def _write(path: Path | None, data: bytes) -> None:
-    """Whole or not at all. Raises DataError where it cannot be written."""
-    if path is None:
-        if sys.stdout is None:
-            raise DataError("it is closed", where="standard output", fix="name a file to write")
-        with told(None):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        if path.exists() and not path.is_file():  # /dev/null, a pipe
-            path.write_bytes(data)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise DataError(
-            f"it cannot be written: {error.strerror or error}", where=path, fix="choose another path, or make room"
-        ) from None

@@ -74,9 +74,10 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
     marked: Counter[str] = Counter()
     proved: Counter[bool | None] = Counter()
     with ExitStack() as stack:
-        write = stack.enter_context(output(job.output))
+        write = stack.enter_context(output(job.output, keep_partial=True))
         align, report = (
-            None if path is None else stack.enter_context(output(path)) for path in (written.alignments, written.report)
+            None if path is None else stack.enter_context(output(path, keep_partial=True))
+            for path in (written.alignments, written.report)
         )
         shown = _counted(found, shown=job.output is not None or not sys.stdout.isatty())
         for number, (source, translations) in enumerate(zip(sources, shown, strict=False), start=1):

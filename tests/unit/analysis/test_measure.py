@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from regard.analysis.lineage import Facts
-from regard.analysis.measure import Exam, Measured, attended, kept, key_of, write_whole
+from regard.analysis.measure import Exam, Measured, attended, kept, key_of
+from regard.atomic import write_whole
 from regard.config import SearchConfig
 from regard.translator import Translation
 
