@@ -9,6 +9,8 @@ from typing import Protocol
 
 from regard.errors import DataError
 from regard.text.formats.compressed import reading
+from regard.text.formats.plain import how_to_convert
+from regard.text.formats.unsupported import refuse_binary
 
 LARGEST = 1 << 26  # bytes of a document: it is held in memory
 
@@ -164,13 +166,15 @@ def read_bytes(path: Path) -> bytes:
 
 def decoded(data: bytes, name: str, encoding: str = "utf-8") -> str:
     """The text of a document, so that encoding it gives the same bytes. Raises DataError, with the line."""
+    if encoding == "utf-8":
+        refuse_binary(data, name)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise DataError(
             f"it is not {encoding.upper()} (byte 0x{data[error.start]:02X})",
             where=f"{name}:{data.count(bytes([10]), 0, error.start) + 1}",
-            fix="convert the document to UTF-8, for example with iconv",
+            fix=how_to_convert(data, error.start) if encoding == "utf-8" else "convert it to UTF-8",
         ) from None
     except LookupError:
         raise DataError(f"there is no encoding {encoding!r}", where=name, fix="convert it to UTF-8") from None
