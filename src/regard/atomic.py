@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -103,6 +105,28 @@ def check_writable(path: Path) -> None:
         path.open("ab").close()
     else:
         Replacement(path).abandon()
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete `NAME.tmp-PID` beside a file or folder if the process that made it is gone."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.tmp-*"):
+        number = left.name.rpartition("-")[2]
+        if number.isdecimal() and _is_gone(int(number)):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    left.unlink()
+
+
+def _is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:  # it is another user's
+        return False
+    return False
 
 
 def _is_special(path: Path) -> bool:

@@ -16,7 +16,7 @@ from regard.analysis import explorer, figures, terminal
 from regard.analysis.lineage import Attended
 from regard.analysis.looking import KINDS, Kind, Looks, Weights, look
 from regard.cli.commands import Job
-from regard.cli.files import input_lines, output, refuse_same, try_writing, write_errors
+from regard.cli.files import input_lines, output, refuse_not_utf8, refuse_same, try_writing, write_errors
 from regard.errors import ConfigError, DataError
 from regard.translator import SearchOptions, Translator
 
@@ -57,6 +57,8 @@ def attend(
     refuse_same([], outputs)
     if target is not None and sentence is None:
         raise ConfigError("there is a target and no sentence", where="--target", fix="give the sentence as well")
+    refuse_not_utf8(sentence, "the sentence")
+    refuse_not_utf8(target, "--target")
     for path in outputs:
         try_writing(path)
     translator = job.translator()

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from regard.atomic import Replacement, check_writable, replacing
 from regard.errors import ConfigError, DataError
+from regard.text.corpus import half_surrogate
 from regard.text.formats.compressed import compressing
 from regard.text.formats.plain import lines_of, read_lines
 
@@ -138,6 +139,14 @@ def refuse_same(reads: Iterable[Path | None], writes: Iterable[Path | None]) -> 
         if os.path.realpath(path) in seen:
             raise ConfigError("this file would be overwritten", where=path, fix="give every output a path of its own")
         seen.append(os.path.realpath(path))
+
+
+def refuse_not_utf8(argument: str | None, where: str) -> None:
+    """Raises ConfigError for an argument of the command line that is not UTF-8."""
+    if argument is not None and half_surrogate(argument):
+        raise ConfigError(
+            "it is not UTF-8", where=where, fix="set the terminal to UTF-8, or give text on standard input"
+        )
 
 
 def try_writing(path: Path) -> None:

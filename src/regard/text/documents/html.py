@@ -16,6 +16,7 @@ from regard.text.documents.document import (
     Marked,
     Segment,
     Skipped,
+    declared_encoding,
     decoded,
     spliced,
     written,
@@ -58,7 +59,8 @@ class Page:
         """Raises DataError where it has not the encoding that it says."""
         self.name = name
         found = _CHARSET.search(data[:4096])
-        self._encoding = found[1].decode().lower() if found and not data.startswith(b"\xef\xbb\xbf") else "utf-8"
+        declared = found[1].decode().lower() if found and not data.startswith(b"\xef\xbb\xbf") else "utf-8"
+        self._encoding = declared_encoding(declared, name)
         self._text = decoded(data, name, self._encoding)
         self.segments: list[Segment] = []
         self.skipped: list[Skipped] = []

@@ -53,7 +53,8 @@ def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:
 
 def how_to_convert(data: bytes, at: int) -> str:
     """Return what to do about text that is not UTF-8, with what it says around byte `at` if it is Windows-1252."""
-    around = data[max(0, at - 20) : at + 20]
+    start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+    around = data[max(start, at - 20) : at + 20 if end < 0 else min(end, at + 20)]
     try:
         says = around.decode("cp1252").strip()
     except UnicodeDecodeError:
