@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -11,6 +14,7 @@ from tests.unit.text.documents.scripted import by, filled, loud, opened
 from regard.errors import DataError
 from regard.text.documents.document import Columns, Languages
 from regard.text.documents.filling import fill
+from regard.text.documents.markdown_inline import inline
 from regard.text.documents.paragraphs import Paragraphs
 
 ROOT = Path(__file__).parents[4]
@@ -168,3 +172,42 @@ def test_html() -> None:
 def test_html_keeps_its_encoding() -> None:
     data = '<meta charset="iso-8859-1"><p>größer'.encode("latin-1")
     assert filled(".html", data, lambda _: "größte €").data == data.replace(b"er", b"te &#8364;")
+
+
+SLOW = ["[](", "[", "](", "[a](b) ", "![a](", "*a _b ", "`a``b ", "<b>a ", "[*a](b) ", "![[a](b)](c) "]
+
+
+@pytest.mark.parametrize("unit", SLOW)
+def test_the_work_for_markup_in_a_paragraph_grows_as_its_length(unit: str) -> None:
+    def work(length: int) -> int:
+        steps = 0
+
+        def step(_frame: FrameType, event: str, _argument: object) -> Any:
+            nonlocal steps
+            steps += event == "line"
+            return step
+
+        class Labels(frozenset[str]):
+            def __contains__(self, label: object) -> bool:
+                nonlocal steps
+                steps += len(str(label))
+                return False
+
+        text = unit * (length // len(unit))
+        if unit == "[":
+            text += "]" * len(text)
+        before = sys.gettrace()
+        sys.settrace(step)
+        try:
+            inline(text, Labels())
+        finally:
+            sys.settrace(before)
+        return steps
+
+    assert work(8000) < 2.2 * work(4000)
+
+
+def test_emphasis_within_an_image_is_its_own() -> None:
+    marks = inline("*one ![two *x [a](b)](c) three* four", frozenset()).marks
+    assert [(mark.markup, mark.opens) for mark in marks] == [("*", True), ("![two *x [a](b)](c)", False), ("*", False)]
+    assert marks[0].pair == marks[2].pair != marks[1].pair == 0
