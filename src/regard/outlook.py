@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ def checkpoint_bytes(model: Seq2Seq, train: TrainConfig) -> int:
 
 def free_bytes(folder: Path) -> int:
     """What the disk of a folder, which need not be there yet, has room for."""
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free

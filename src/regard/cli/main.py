@@ -134,6 +134,7 @@ def translate(
     tag: Tags = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes, on a CPU; 0: as many as the work is worth.")] = 0,
     paragraphs: Annotated[bool, typer.Option(help="Plain paragraphs: sentences are found in them.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Read the input as lines of text, whatever its name.")] = False,
     source_column: Annotated[str, typer.Option(help="Of a table: its name, or number from 1.")] = "",
     target_column: Annotated[str, typer.Option(help="Of a table; it is added where there is none.")] = "",
     source_language: Annotated[str, typer.Option(help="Of a document. Default: the run's.")] = "",
@@ -147,7 +148,7 @@ def translate(
     others, tags = tuple(ensemble or []), tuple(tag or [])
     job = commands.Job(run, input_, output, device, batch_size, precision, others, workers, tags)
     languages = Languages(source_language, target_language)
-    wishes = documents.Wishes(paragraphs, Columns(source_column, target_column), languages)
+    wishes = documents.Wishes(paragraphs, plain, Columns(source_column, target_column), languages)
     is_document = documents.is_document(input_, wishes)
     command = partial(documents.translate_document, wishes=wishes) if is_document else translating.translate
     command(

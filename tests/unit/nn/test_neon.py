@@ -31,7 +31,18 @@ def answers(folder: Path, compiler: str, level: str, flags: tuple[str, ...], run
     """Build the kernels of a level and a program that calls them, run it, and read what it prints."""
     program = folder / level
     sources = [str(SOURCES / name) for name in native.FILES]
-    command = [compiler, *FLAGS, "-static", f"-DLEVEL={level}", *flags, "-o", str(program), str(DRIVER), *sources, "-lm"]
+    command = [
+        compiler,
+        *FLAGS,
+        "-static",
+        f"-DLEVEL={level}",
+        *flags,
+        "-o",
+        str(program),
+        str(DRIVER),
+        *sources,
+        "-lm",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     printed = subprocess.run([*runner, str(program)], check=True, capture_output=True, text=True).stdout
     lines = [line.split() for line in printed.splitlines()]
