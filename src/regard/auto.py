@@ -55,6 +55,7 @@ def recipe(
     Raises DataError and ConfigError.
     """
     given = overridden(overrides)
+    say("reading the corpus")
     facts = look(data, gpu=gpu)
     config, reasons = choose(data, facts, overrides)
     tokens = None
@@ -133,7 +134,7 @@ def choose(
     asked = override_config(RunConfig(data=data, tokenizer=tokenizer, model=model), overrides, ARCHITECTURES)
     train, needed, an_epoch = _train(facts, asked, given)
     budget = Budget.of(override_config(_with(asked, train), overrides, ARCHITECTURES).train, needed, timing)
-    config = override_config(_with(asked, fit(train, budget, given)), overrides, ARCHITECTURES)
+    config = override_config(_with(asked, fit(train, budget)), overrides, ARCHITECTURES)
     plan = Plan(config, given)
     return config, [
         plan.tokens(why_tokens),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -77,11 +77,10 @@ class Budget:
         ]
 
 
-def fit(train: TrainConfig, budget: Budget, given: Mapping[str, object]) -> TrainConfig:
+def fit(train: TrainConfig, budget: Budget) -> TrainConfig:
     """Return [train] with a warm-up and validations that suit the steps allowed; the same if they are enough.
 
-    given: the keys that were set by hand, which win later. What depends on measured time is thereby part of the
-    recipe, so that a resumed run does not measure again.
+    What depends on measured time is thereby part of the recipe, so that a resumed run does not measure again.
     """
     if not budget.is_short:
         return train

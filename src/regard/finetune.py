@@ -32,6 +32,7 @@ def recipe(
     """
     place = resolve(Path(start.checkpoint))
     theirs = load_checkpoint(place)
+    say("reading the corpus")
     facts = look(data, gpu=gpu)
     config, reasons = choose(start, data, theirs, facts, overrides)
     if config.train.max_minutes is not None:
@@ -69,7 +70,7 @@ def choose(
     needed = train.max_steps
     limits = override_config(asked.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
     budget = Budget.of(limits, needed, timing)
-    chosen = asked.model_copy(update={"train": fit(train, budget, given)})
+    chosen = asked.model_copy(update={"train": fit(train, budget)})
     config = override_config(chosen, overrides, ARCHITECTURES)
     plan = Plan(config, given)
     return config, [

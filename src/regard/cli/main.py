@@ -5,6 +5,7 @@ PyTorch is imported by the commands that need it, so that `--help` and a mistype
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -88,6 +89,7 @@ def train(
         "target_column": target_column,
     }
     given = {name: str(value) for name, value in files.items() if value is not None}
+    _announce("loading PyTorch")
     from regard.cli import commands
 
     start = commands.start(from_, extend_vocabulary)
@@ -256,6 +258,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the two runs and the pictures go.")] = Path("runs/demo"),
 ) -> None:
     """Dates in words to ISO dates: train two systems, test them, look at what they attend to."""
+    _announce("loading PyTorch")
     from regard.cli import commands
 
     commands.demo(out)
@@ -336,6 +339,12 @@ def run() -> None:
         sys.exit(130)
     except OSError as error:  # of a full disk or a folder that cannot be written to, where nothing better is known
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+
+
+def _announce(text: str) -> None:
+    """Print on stderr what takes the next few seconds; of torchrun's processes, only in the first."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(stderr=True).print(text, style="dim", highlight=False)
 
 
 def _fail(message: str) -> NoReturn:
