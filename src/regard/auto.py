@@ -28,6 +28,8 @@ LOOKED_AT = 200_000  # pairs at most whose text is looked at; all are counted
 BY_CHARACTER = 1000  # data.max_length, where tokens are characters
 PLENTY = 4  # distinct words for each token of a vocabulary: with so many, SentencePiece never lacks pieces
 
+LOW_DROPOUT = 0.1  # at most, if steps are scarce
+FAST = 0.01  # Muon's learning rate, if steps are scarce
 DEFAULT = "modern"  # architecture
 
 _BYTES = 256 + len(SPECIAL)
@@ -134,7 +136,12 @@ def choose(
     asked = override_config(RunConfig(data=data, tokenizer=tokenizer, model=model), overrides, ARCHITECTURES)
     train, needed, an_epoch = _train(facts, asked, given)
     budget = Budget.of(override_config(_with(asked, train), overrides, ARCHITECTURES).train, needed, timing)
-    config = override_config(_with(asked, fit(train, budget)), overrides, ARCHITECTURES)
+    if budget.is_scarce:
+        model, why_model = _model(facts, given, scarce=True)
+        if train.optimizer == "muon":
+            train = train.model_copy(update={"learning_rate": FAST})
+    chosen = asked.model_copy(update={"model": model, "train": fit(train, budget)})
+    config = override_config(chosen, overrides, ARCHITECTURES)
     plan = Plan(config, given)
     return config, [
         plan.tokens(why_tokens),
@@ -171,8 +178,11 @@ def _characters(facts: Facts) -> TokenizerConfig:
     return TokenizerConfig(kind="character", vocabulary_size=max(8, min(facts.alphabet + len(SPECIAL), 8000)))
 
 
-def _model(facts: Facts, given: Mapping[str, object]) -> tuple[ModelConfig, str]:
-    """Choose a preset: a step costs about the same with the presets of one name, whatever the architecture."""
+def _model(facts: Facts, given: Mapping[str, object], *, scarce: bool = False) -> tuple[ModelConfig, str]:
+    """Choose a preset: a step costs about the same with the presets of one name, whatever the architecture.
+
+    scarce: steps are too few to overfit, so that dropout stays low.
+    """
     if facts.pairs < 10_000:
         preset, dropout, why = "tiny", 0.3, "for fewer than 10,000 pairs"
     elif facts.pairs < 100_000 and not facts.gpu:
@@ -187,6 +197,8 @@ def _model(facts: Facts, given: Mapping[str, object]) -> tuple[ModelConfig, str]
     chosen = ARCHITECTURES.get(str(architecture), ARCHITECTURES[DEFAULT])  # one that is unknown is refused later
     preset = preset if preset in chosen.presets else "small"
     config = chosen.presets[preset]()
+    if scarce and dropout is not None:
+        dropout, why = min(dropout, LOW_DROPOUT), f"{why} and little time"
     if dropout is None or "model.dropout" in given:
         return config, f"the {preset} preset {why}"
     changed = config.model_copy(update={"dropout": dropout})
@@ -225,12 +237,12 @@ def _train(facts: Facts, asked: RunConfig, given: Mapping[str, object]) -> tuple
         batch = asked.train.tokens_per_batch
     an_epoch = steps_an_epoch(facts, asked.tokenizer, batch * asked.train.accumulate)
     needed = max(1_500, _epochs(facts) * an_epoch)
-    other_optimizer = given.get("train.optimizer", "muon") != "muon"
+    optimizer = asked.train.optimizer if "train.optimizer" in given else "muon"
     config = TrainConfig(
         max_steps=needed,
         tokens_per_batch=batch,
-        optimizer="muon",
-        learning_rate=asked.train.learning_rate if other_optimizer else 0.005,
+        optimizer=optimizer,
+        learning_rate=0.005 if optimizer == "muon" else asked.train.learning_rate,
         schedule="inverse_sqrt",
         warmup_steps=min(200, needed // 10),
         average_decay=0.0 if "train.average_checkpoints" in given else 0.99,

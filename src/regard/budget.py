@@ -25,6 +25,7 @@ SECONDS = 5.0  # of timed steps, after which no other is begun
 FOR_STEPS = 0.8  # of the time given; the rest is for validation and checkpoints
 WARMUP = 10  # the share of the steps that warm-up takes is 1 / WARMUP
 VALIDATIONS = 6  # in a run whose schedule is fitted
+SCARCE = 0.25  # of the steps that the corpus needs: with fewer, a model learns too little to overfit
 POOR = 0.1  # of the steps that the corpus needs: with fewer, expect poor translations
 
 
@@ -59,6 +60,11 @@ class Budget:
     def is_short(self) -> bool:
         """Return whether it is less than the corpus needs."""
         return self.allowed < self.needed
+
+    @property
+    def is_scarce(self) -> bool:
+        """Return whether it is so much less that rates should be higher and dropout lower."""
+        return self.allowed < SCARCE * self.needed
 
     def lines(self, plan: Plan, pairs: int) -> list[str]:
         """Return a line on what the limits allow, if that is less than the corpus needs."""

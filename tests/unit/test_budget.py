@@ -72,6 +72,18 @@ def test_few_steps_are_like_little_time() -> None:
     assert both.train.warmup_steps == 2
 
 
+def test_scarce_steps_have_a_higher_rate_and_less_dropout() -> None:
+    plain, _ = chosen(timing=None)
+    scarce, lines = chosen("train.max_minutes=3")
+    enough, _ = chosen("train.max_minutes=60")
+    for config, rate, dropout in ((plain, 0.005, 0.3), (scarce, 0.01, 0.1), (enough, 0.005, 0.3)):
+        assert config.train.learning_rate == rate
+        assert config.model.model_dump()["dropout"] == dropout
+    assert "dropout of 0.1 for fewer than 10,000 pairs and little time" in lines[1]
+    adam, _ = chosen("train.max_minutes=3", "train.optimizer=adam")
+    assert adam.train.learning_rate == chosen("train.optimizer=adam", timing=None)[0].train.learning_rate
+
+
 def test_what_was_set_stays() -> None:
     config, lines = chosen("train.max_minutes=3", "train.warmup_steps=50", "train.checkpoint_every=9")
     assert (config.train.warmup_steps, config.train.checkpoint_every) == (50, 9)
