@@ -45,6 +45,7 @@ class Facts:
     alphabet: int  # distinct characters
     distinct: int  # white-space separated words
     gpu: bool
+    dev: int = 0  # pairs
 
 
 def recipe(
@@ -114,7 +115,8 @@ def look(data: DataConfig, *, gpu: bool) -> Facts:
         alphabet.update(pair.source, pair.target)
     count = seen + sum(1 for _ in pairs)
     held_out = 0 if dev is not None else data.held_out or held_out_size(count)
-    return Facts(max(1, count - held_out), words / seen, characters / seen, len(alphabet), len(distinct), gpu)
+    judged = held_out if dev is None else sum(1 for _ in dev)
+    return Facts(max(1, count - held_out), words / seen, characters / seen, len(alphabet), len(distinct), gpu, judged)
 
 
 def choose(
@@ -140,7 +142,8 @@ def choose(
         model, why_model = _model(facts, given, scarce=True)
         if train.optimizer == "muon":
             train = train.model_copy(update={"learning_rate": FAST})
-    chosen = asked.model_copy(update={"model": model, "train": fit(train, budget)})
+    dev_tokens = facts.dev * mean_length(facts, asked.tokenizer)
+    chosen = asked.model_copy(update={"model": model, "train": fit(train, budget, dev_tokens)})
     config = override_config(chosen, overrides, ARCHITECTURES)
     plan = Plan(config, given)
     return config, [

@@ -24,6 +24,7 @@ STEPS = 3  # timed, after a first one
 SECONDS = 5.0  # of timed steps, after which no other is begun
 FOR_STEPS = 0.8  # of the time given; the rest is for validation and checkpoints
 WARMUP = 10  # the share of the steps that warm-up takes is 1 / WARMUP
+AS_STEPS = 2.0  # a validation takes as long as training on so many times its tokens, as measured with `modern`
 VALIDATIONS = 6  # in a run whose schedule is fitted
 SCARCE = 0.25  # of the steps that the corpus needs: with fewer, a model learns too little to overfit
 POOR = 0.1  # of the steps that the corpus needs: with fewer, expect poor translations
@@ -83,16 +84,19 @@ class Budget:
         ]
 
 
-def fit(train: TrainConfig, budget: Budget) -> TrainConfig:
+def fit(train: TrainConfig, budget: Budget, dev_tokens: float) -> TrainConfig:
     """Return [train] with a warm-up and validations that suit the steps allowed; the same if they are enough.
 
-    What depends on measured time is thereby part of the recipe, so that a resumed run does not measure again.
+    dev_tokens: of the dev set, which is translated at each validation. What depends on measured time is thereby part
+    of the recipe, so that a resumed run does not measure again.
     """
     if not budget.is_short:
         return train
+    validation = AS_STEPS * dev_tokens / (train.tokens_per_batch * train.accumulate)  # in steps
+    apart = round(validation * FOR_STEPS / (1 - FOR_STEPS))
     fitted: dict[str, object] = {
         "warmup_steps": min(train.warmup_steps, max(1, budget.allowed // WARMUP)),
-        "checkpoint_every": min(train.checkpoint_every, max(1, budget.allowed // VALIDATIONS)),
+        "checkpoint_every": min(train.checkpoint_every, max(1, budget.allowed // VALIDATIONS, apart)),
     }
     if budget.timing is not None:
         fitted["precision"] = budget.timing.precision

@@ -70,7 +70,8 @@ def choose(
     needed = train.max_steps
     limits = override_config(asked.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
     budget = Budget.of(limits, needed, timing)
-    chosen = asked.model_copy(update={"train": fit(train, budget)})
+    dev_tokens = facts.dev * mean_length(facts, old.tokenizer)
+    chosen = asked.model_copy(update={"train": fit(train, budget, dev_tokens)})
     config = override_config(chosen, overrides, ARCHITECTURES)
     plan = Plan(config, given)
     return config, [

@@ -70,7 +70,7 @@ def files(folder: Path, pairs: list[tuple[str, str]]) -> DataConfig:
 
 def test_look(tmp_path: Path) -> None:
     seen = look(files(tmp_path, [("a b", "c"), ("", "x"), ("dd", "e f dd")]), gpu=True)
-    assert seen == Facts(pairs=1, words=2.5, characters=4.5, alphabet=7, distinct=6, gpu=True)
+    assert seen == Facts(pairs=1, words=2.5, characters=4.5, alphabet=7, distinct=6, gpu=True, dev=1)
     empty = files(tmp_path, [("", "a")])
     with pytest.raises(DataError, match="no line has text"):
         look(empty, gpu=False)

@@ -92,7 +92,7 @@ def test_what_was_set_stays() -> None:
 
 @pytest.mark.parametrize("allowed", [1, 3, 64, 500, 1999, 2_000])
 def test_warmup_is_at_most_a_tenth_and_there_are_some_validations(allowed: int) -> None:
-    train = fit(TrainConfig(warmup_steps=200, checkpoint_every=54), Budget(allowed, 2_000))
+    train = fit(TrainConfig(warmup_steps=200, checkpoint_every=54), Budget(allowed, 2_000), 0)
     assert 1 <= train.warmup_steps <= max(1, allowed / 10)
     assert 1 <= train.checkpoint_every <= max(1, allowed / 5)
 
@@ -117,6 +117,13 @@ def test_a_step_is_measured_only_where_time_is_limited(tmp_path: Path, monkeypat
     monkeypatch.setattr("regard.auto.measure", lambda *_: SLOW)
     assert recipe(data, gpu=False)[0].train.warmup_steps == 150
     assert recipe(data, ["train.max_minutes=1"], gpu=False)[0].train.warmup_steps == 2
+
+
+def test_a_large_dev_set_is_validated_less_often() -> None:
+    given = TrainConfig(tokens_per_batch=1024, checkpoint_every=90)
+    every = [fit(given, Budget(72, 2_000), tokens).checkpoint_every for tokens in (0, 3_250, 6_500, 13_000)]
+    assert every == [12, 25, 51, 90]
+    assert fit(given, Budget(2_000, 2_000), 13_000) == given
 
 
 def tried(seconds: float) -> list[Tried]:
