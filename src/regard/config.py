@@ -242,6 +242,11 @@ def _read_override(text: str) -> Override:
     return section, key, chosen
 
 
+def overridden(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the value of each `section.key` that overrides set. Raises ConfigError."""
+    return {f"{section}.{key}": value for section, key, value in map(_read_override, overrides)}
+
+
 def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
     for name, key, value in overrides:
         section = table.setdefault(name, {})

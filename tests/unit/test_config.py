@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regard.config import (
@@ -350,7 +350,7 @@ keys = st.sampled_from(
 sections = st.sampled_from([*RunConfig.model_fields, "", "x"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     table=st.dictionaries(sections, values | st.dictionaries(keys, values, max_size=4), max_size=6), right=st.booleans()
 )

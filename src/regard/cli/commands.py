@@ -205,9 +205,10 @@ def _own_files(
     data = DataConfig.model_validate({**paths, **languages, **columns})
     gpu = choose_device("auto").type == "cuda"
     choose = auto.recipe if start is None else partial(finetune.recipe, start)
-    config, reasons = choose(data, overrides, gpu=gpu)
+    say = runs.say_on(console)
+    config, reasons = choose(data, overrides, gpu=gpu, say=say)
     for reason in reasons:
-        console.print(reason, highlight=False, markup=False, soft_wrap=True)
+        say(reason)
     return config
 
 

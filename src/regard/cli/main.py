@@ -5,6 +5,7 @@ PyTorch is imported by the commands that need it, so that `--help` and a mistype
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from functools import partial
@@ -99,6 +100,7 @@ def train(
         "target_column": target_column,
     }
     given = {name: str(value) for name, value in files.items() if value is not None}
+    _announce("loading PyTorch")
     from regard.cli import commands
 
     start = commands.start(from_, extend_vocabulary)
@@ -268,6 +270,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the two runs and the pictures go.")] = Path("runs/demo"),
 ) -> None:
     """Dates in words to ISO dates: train two systems, test them, look at what they attend to."""
+    _announce("loading PyTorch")
     from regard.cli import commands
 
     commands.demo(out)
@@ -371,6 +374,12 @@ def _run_app() -> None:
 def _tell_stopped(number: Signals) -> None:
     with suppress(OSError):  # after SIGHUP the terminal is gone
         Console(stderr=True).print(f"stopped by {number.name}", highlight=False, markup=False)
+
+
+def _announce(text: str) -> None:
+    """Print on stderr what takes the next few seconds; of torchrun's processes, only in the first."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(stderr=True).print(text, style="dim", highlight=False)
 
 
 def _fail(message: str) -> NoReturn:

@@ -79,7 +79,17 @@ def small() -> Config:
     return Config(encoder_blocks=10, decoder_blocks=10, d=128, dropout=0.2)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(encoder_blocks=10, decoder_blocks=10, d=96, dropout=0.2)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(encoder_blocks=15, decoder_blocks=15, d=320, dropout=0.1)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class Block(nn.Module):

@@ -99,7 +99,17 @@ def small() -> Config:
     return Config(embedding=192, encoder=((192, 3),) * 4, decoder=((192, 3),) * 3)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(embedding=128, encoder=((160, 3),) * 4, decoder=((160, 3),) * 3)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(embedding=512, encoder=((512, 3),) * 8, decoder=((512, 3),) * 8)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class Embedding(nn.Module):

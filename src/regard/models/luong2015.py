@@ -74,7 +74,17 @@ def small() -> Config:
     return Config(layers=2, hidden=256, embedding=192, weight_bound=0.2)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(layers=2, hidden=192, embedding=128, weight_bound=0.2)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(layers=2, hidden=768, embedding=512)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class LuongEncoder(Encoder):
