@@ -20,7 +20,7 @@ import regard
 from regard.errors import CheckpointError
 from regard.runfolder import RunFolder
 
-PATIENCE = 200  # seconds that anything may take; a lost connection that nobody notices takes longer
+PATIENCE = 900  # seconds, less than the half hour after which torch.distributed gives up; only a hang takes so long
 ENDLESS = "train.max_steps=1000000"
 
 
@@ -84,7 +84,7 @@ def end_alone(run: Path) -> None:
     assert logged == sorted(logged)
 
 
-def test_a_job_goes_on_after_a_kill_and_ends_soon_after_the_next(files: Files, tmp_path: Path) -> None:
+def test_a_job_goes_on_after_a_kill_and_ends_after_the_next(files: Files, tmp_path: Path) -> None:
     recipe(files)
     run = tmp_path / "run"
     settings = [ENDLESS, "train.checkpoint_every=5", "train.metric=loss"]
