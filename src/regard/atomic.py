@@ -93,12 +93,6 @@ def replacing(path: Path, wrap: Wrap = lambda file: file) -> Iterator[BinaryIO]:
         raise
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file by UTF-8 text. Raises OSError."""
-    with replacing(path) as file:
-        file.write(text.encode())
-
-
 def check_writable(path: Path) -> None:
     """Raise OSError if `Replacement(path)` could not be written, before hours of work are done for it."""
     if _is_special(path):

@@ -20,7 +20,7 @@ from torch import Tensor
 from regard.atomic import check_writable, remove_leftovers, replacing
 from regard.checkpoint import Checkpoint
 from regard.data.lexical import sentences_of
-from regard.data.store import PairStore
+from regard.data.store import PairStore, verify
 from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, DataError
 from regard.runfolder import RunFolder
@@ -50,6 +50,7 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
     _check_writable(folder / FILE)
     store, tokenizers = PairStore.open(data, "train"), Tokenizers.load(data)
     sources, targets = tokenizers.source.size, tokenizers.target.size
+    verify(data, "train", (sources, targets))
     sentences = sentences_of(store)
     table = ibm_model_1(sentences, targets, say=say).best(sources, candidates)
     counts = np.bincount(sentences.target, minlength=targets)
@@ -110,6 +111,8 @@ def load_shortlist(folder: Path, checkpoint: Checkpoint) -> Shortlist | None:
     path = folder / FILE
     if not path.exists():
         return None
+    if not path.is_file():
+        raise _useless(folder, "it is not a regular file")
     try:
         with safe_open(path, framework="pt") as file:
             made_of = (file.metadata() or {}).get("data")

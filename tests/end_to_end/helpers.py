@@ -143,6 +143,31 @@ def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
     )
 
 
+SIGNALLED_IN_STEP = """
+import os, sys
+from regard.training.step import Stepper
+
+at, number = int(sys.argv.pop()), int(sys.argv.pop())
+step, steps = Stepper.step, []
+
+def signalled(*arguments):
+    steps.append(None)
+    if len(steps) == at:
+        os.kill(os.getpid(), number)
+    return step(*arguments)
+
+Stepper.step = signalled
+from regard.cli.main import run
+run()
+"""
+
+
+def signalled_in_step(at: int, number: int, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    """`regard ...` in a process of its own, to which the signal comes in step `at` (from 1) of its training."""
+    command = [sys.executable, "-c", SIGNALLED_IN_STEP, *map(str, arguments), str(int(number)), str(at)]
+    return subprocess.run(command, capture_output=True, env=ONE_THREAD, check=False)
+
+
 def refused(finished: Finished, *said: str, code: int = 1) -> None:
     """It ended with that status, said all of `said` on stderr, and no traceback."""
     assert finished.code == code, finished.err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,3 +122,6 @@ def test_one_that_is_not_the_runs_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, contents, "cannot be read")
     (tmp_path / FILE).write_bytes(b"no tensors")
     refused(tmp_path, contents, "cannot be read")
+    (tmp_path / FILE).unlink()
+    os.mkfifo(tmp_path / FILE)
+    refused(tmp_path, contents, "not a regular file")

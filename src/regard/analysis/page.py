@@ -17,9 +17,9 @@ from regard.analysis.complexity import THEORY, architecture, growth
 from regard.analysis.figures import DARK, LIGHT, Style, Theme
 from regard.analysis.lineage import Lineage, Score, System
 from regard.analysis.timing import SENTENCES
-from regard.atomic import write_whole
 from regard.errors import DataError
 from regard.evaluation.significance import SAMPLES as RESAMPLES
+from regard.files import write_whole
 
 SIGNIFICANT = 0.05
 GUARD = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing of a sample can run or be fetched

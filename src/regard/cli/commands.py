@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -159,7 +158,6 @@ def _together(asked: Callable[[], tuple[Path, Callable[[], Result]]], console: C
 
 
 def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> Result:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until there is something to save
     try:
         return work()
     except KeyboardInterrupt:
@@ -167,8 +165,6 @@ def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> R
         if RunFolder(folder).recipe.is_file():
             _tell_how_to_go_on(folder, console)
         raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:
@@ -209,9 +205,10 @@ def _own_files(
     data = DataConfig.model_validate({**paths, **languages, **columns})
     gpu = choose_device("auto").type == "cuda"
     choose = auto.recipe if start is None else partial(finetune.recipe, start)
-    config, reasons = choose(data, overrides, gpu=gpu)
+    say = runs.say_on(console)
+    config, reasons = choose(data, overrides, gpu=gpu, say=say)
     for reason in reasons:
-        console.print(reason, highlight=False, markup=False, soft_wrap=True)
+        say(reason)
     return config
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from regard.analysis.lineage import Facts
 from regard.analysis.measure import Exam, Measured, attended, kept, key_of
-from regard.atomic import write_whole
 from regard.config import SearchConfig
+from regard.files import write_whole
 from regard.translator import Translation
 
 EXAM = Exam("three", ("a", "b c", "d"), ("x", "y", "z"), "en", SearchConfig())
