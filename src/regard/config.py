@@ -58,6 +58,11 @@ class ModelConfig(Section):
     architecture: str
 
 
+def _default_rate(given: Mapping[str, Any]) -> float:
+    """1.0 for Adadelta, which finds the length of its steps itself (Zeiler 2012); 1e-3 for the other optimizers."""
+    return 1.0 if given.get("optimizer") == "adadelta" else 1e-3
+
+
 class TrainConfig(Section):
     """[train]: how long, with what steps, and what is kept."""
 
@@ -66,12 +71,12 @@ class TrainConfig(Section):
     max_minutes: float | None = Field(None, gt=0, le=1e8)  # of training in all, resumed ones included
     tokens_per_batch: int = Field(4096, ge=1, le=10**9)  # padded tokens of the longer side in one batch
     accumulate: int = Field(1, ge=1, le=10**6)  # batches a step
-    subword_sampling: float | None = Field(None, gt=0, lt=1)  # cut text anew each time: see regard.data.sampling
+    subword_sampling: float | None = Field(None, gt=0, lt=1)  # see regard.data.sampling; None: off
     optimizer: Literal["adam", "adadelta", "muon"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0)  # the schedule's peak
+    learning_rate: float = Field(default_factory=lambda given: _default_rate(given), gt=0)  # the schedule's peak
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
     warmup_steps: int = Field(1000, ge=0, le=MOST_STEPS)
-    clip_norm: float = Field(1.0, ge=0)  # of the whole gradient; 0: off
+    clip_norm: float = Field(1.0, ge=0)  # bound on the norm of the gradient of the mean loss per target token; 0: off
     weight_decay: float = Field(0.0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     checkpoint_every: int = Field(500, ge=1, le=MOST_STEPS)  # steps; each checkpoint is validated
@@ -237,6 +242,11 @@ def _read_override(text: str) -> Override:
     return section, key, chosen
 
 
+def overridden(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the value of each `section.key` that overrides set. Raises ConfigError."""
+    return {f"{section}.{key}": value for section, key, value in map(_read_override, overrides)}
+
+
 def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
     for name, key, value in overrides:
         section = table.setdefault(name, {})
@@ -263,14 +273,17 @@ def _absolutely(corpus: AnyCorpus) -> AnyCorpus:
 def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:
     """A config with `section.key=value` overrides.
 
-    Another architecture begins from its `small` preset, and a preset that is named from itself.
-    Raises ConfigError.
+    Another architecture begins from its `small` preset, a preset that is named from itself, and another optimizer
+    with its own default learning rate. Raises ConfigError.
     """
     read = [_read_override(text) for text in overrides]
     model = {key: value for section, key, value in read if section == "model"}
     table = to_table(config)
     if "preset" in model or model.get("architecture", config.model.architecture) != config.model.architecture:
         table["model"] = {"preset": "small", "architecture": config.model.architecture}
+    optimizers = [value for section, key, value in read if (section, key) == ("train", "optimizer")]
+    if optimizers and optimizers[-1] != config.train.optimizer:
+        del table["train"]["learning_rate"]
     _apply(read, table)
     return parse_config(table, architectures, where="--set")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -41,7 +42,7 @@ WHY_NOT = {
 
 def find(path: Path) -> tuple[RunFolder, Path | None]:
     """The run that a path means, and the checkpoint if it means one of a run's. Raises CheckpointError."""
-    inside = path.resolve()
+    inside = Path(os.path.realpath(path))
     chosen = inside if (path / "config.json").is_file() and inside.parent.name == "checkpoints" else None
     run = RunFolder(path if chosen is None else inside.parent.parent)
     if not run.recipe.is_file() and not run.steps:

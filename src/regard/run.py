@@ -21,7 +21,7 @@ from regard.denormals import denormals_flushed
 from regard.errors import RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
-from regard.outlook import checkpoint_bytes, lacks_room, told
+from regard.outlook import checkpoint_bytes, lacks_room, told, too_little_time
 from regard.prepare import Prepared, Say, prepare
 from regard.resuming import (
     find,
@@ -46,6 +46,8 @@ from regard.training.state import TrainingState
 from regard.training.tensorboard import TensorBoard
 from regard.training.trainer import End, Saved, Trainer
 from regard.translator import Translator
+
+PREPARING = "preparing the data: reading it, learning the vocabulary, encoding the pairs"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
             return resume(path, console=console)
 
         def from_beginning(config: RunConfig) -> tuple[RunConfig, Prepared, Seq2Seq]:
+            say_on(console)(PREPARING)
             prepared = prepare(config, run.data, say_on(console))
             return config, prepared, begun(config, run.data, prepared, here, say_on(console))
 
@@ -255,7 +258,11 @@ def _look_ahead(trainer: Trainer, run: RunFolder, say: Say) -> None:
     if end is not None:
         say(f"the run has come to its end; to go on all the same:  {how_to_extend(trainer.config, end, run.path)}")
         return
-    say(told(trainer.stepper.try_out(trainer.loader.largest())))
+    say("trying the largest batches")
+    tried = trainer.stepper.try_out(trainer.loader.largest())
+    say(told(tried))
+    if trainer.past.step == 0 and (warning := too_little_time(trainer.config, tried)):
+        say(warning)
     if warning := lacks_room(run.path, checkpoint_bytes(trainer.model, trainer.config)):
         say(warning)
 

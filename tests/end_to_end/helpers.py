@@ -115,7 +115,8 @@ class Finished:
 
 def call(*arguments: str | Path, stdin: bytes = b"") -> Finished:
     """`regard ...` in this process, through the console's entry point."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")  # as Python opens it
     with (
         mock.patch.object(sys, "argv", ["regard", *map(str, arguments)]),
         mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),

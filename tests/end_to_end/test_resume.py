@@ -20,6 +20,7 @@ from regard.checkpoint import load_checkpoint
 from regard.config import ModelConfig, RunConfig, to_toml
 from regard.corpora import CorpusConfig
 from regard.data import streaming
+from regard.errors import TrainingError
 from regard.models import ARCHITECTURES
 from regard.runfolder import RunFolder
 from regard.training.step import Stepped, Stepper
@@ -75,8 +76,15 @@ def astray(files: Files, name: str, **train: Any) -> RunConfig:
     return recipe(files, **ASTRAY | train).model_copy(update={"model": tiny(name)})
 
 
+def sampled(config: RunConfig) -> RunConfig:
+    """The same recipe with subwords, which are cut at random."""
+    tokenizer = config.tokenizer.model_copy(update={"kind": "unigram", "vocabulary_size": 290})
+    train = config.train.model_copy(update={"subword_sampling": 0.3})
+    return config.model_copy(update={"tokenizer": tokenizer, "train": train})
+
+
 def test_killed_runs_end_as_straight_ones(files: Files, tmp_path: Path) -> None:
-    kill_and_compare(astray(files, "transformer2017"), tmp_path, kills=8, seed=1)
+    kill_and_compare(sampled(astray(files, "transformer2017")), tmp_path, kills=8, seed=1)
 
 
 @pytest.mark.slow
@@ -225,3 +233,29 @@ def test_from_an_older_checkpoint_a_damaged_run_ends_as_it_did(run: Path, tmp_pa
     assert again.code == 0, again.err
     assert_same_end(run, folder)
     assert (folder / "best").resolve().name == (run / "best").resolve().name
+
+
+def test_a_run_whose_weights_become_nan_keeps_its_checkpoints_and_goes_on_from_them(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = astray(files, "transformer2017", max_steps=8, checkpoint_every=2, metric='"loss"')
+    regard.train(config, tmp_path / "straight", console=Console(quiet=True))
+    step, calls = Stepper.step, list[None]()
+
+    def breaking(stepper: Stepper, *arguments: Any) -> Stepped:
+        done = step(stepper, *arguments)
+        calls.append(None)
+        if len(calls) == 6:
+            next(stepper.model.parameters()).data.fill_(float("nan"))
+        return done
+
+    run = tmp_path / "broken"
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="NaN or infinite") as caught:
+        patch.setattr(Stepper, "step", breaking)
+        regard.train(config, run, console=Console(quiet=True))
+    assert "learning_rate" in str(caught.value.fix)
+    assert [path.name for path in RunFolder(run).steps][-1] == (run / "last").resolve().name == "step-000004"
+    for link in ("best", "last"):
+        assert all(weight.isfinite().all() for weight in load_checkpoint(run / link).model.parameters())
+    regard.resume(run, console=Console(quiet=True))
+    assert_same_end(tmp_path / "straight", run)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regard.config import (
@@ -55,6 +55,19 @@ def test_what_a_recipe_leaves_out_has_its_default(tmp_path: Path) -> None:
     assert config.train.learning_rate == 1.0
     assert isinstance(config.train.learning_rate, float)
     assert config.search.beam_size == 5
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 1e-3), ("muon", 1e-3), ("adadelta", 1.0)])
+def test_the_default_learning_rate_is_the_optimizers(tmp_path: Path, optimizer: str, rate: float) -> None:
+    recipe, override = DATES + MODEL, f"train.optimizer={optimizer}"
+    given = read(tmp_path, f'{recipe}[train]\noptimizer = "{optimizer}"\n')
+    overridden = read(tmp_path, recipe, override)
+    changed = override_config(read(tmp_path, recipe + "[train]\nlearning_rate = 0.005\n"), [override], ARCHITECTURES)
+    assert given.train.learning_rate == overridden.train.learning_rate == rate
+    assert changed.train.learning_rate == (0.005 if optimizer == "adam" else rate)
+    assert f"learning_rate = {rate}" in to_toml(given)
+    assert read(tmp_path, recipe + "[train]\nlearning_rate = 0.3\n", override).train.learning_rate == 0.3
+    assert override_config(changed, [override, "train.learning_rate=0.3"], ARCHITECTURES).train.learning_rate == 0.3
 
 
 def test_a_preset_fills_the_model_and_what_stands_beside_it_wins(tmp_path: Path) -> None:
@@ -337,7 +350,7 @@ keys = st.sampled_from(
 sections = st.sampled_from([*RunConfig.model_fields, "", "x"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     table=st.dictionaries(sections, values | st.dictionaries(keys, values, max_size=4), max_size=6), right=st.booleans()
 )

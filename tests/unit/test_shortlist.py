@@ -90,6 +90,15 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", FILE]
 
 
+def test_it_is_told_before_the_work_that_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path)
+    (tmp_path / FILE).unlink()
+    _folder(tmp_path / FILE / "in the way")
+    monkeypatch.setattr("regard.shortlist.ibm_model_1", lambda *_arguments, **_options: pytest.fail("it computes"))
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        make_shortlist(tmp_path, 2, 1, lambda text: None)
+
+
 def refused(folder: Path, contents: Checkpoint, what: str) -> None:
     with pytest.raises(CheckpointError, match=f"{what}(?s:.*)what to do: make it again: regard shortlist {folder}"):
         load_shortlist(folder, contents)

@@ -5,6 +5,7 @@ PyTorch is imported by the commands that need it, so that `--help` and a mistype
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from functools import partial
@@ -99,6 +100,7 @@ def train(
         "target_column": target_column,
     }
     given = {name: str(value) for name, value in files.items() if value is not None}
+    _announce("loading PyTorch")
     from regard.cli import commands
 
     start = commands.start(from_, extend_vocabulary)
@@ -134,6 +136,7 @@ def translate(
     tag: Tags = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes, on a CPU; 0: as many as the work is worth.")] = 0,
     paragraphs: Annotated[bool, typer.Option(help="Plain paragraphs: sentences are found in them.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Read the input as lines of text, whatever its name.")] = False,
     source_column: Annotated[str, typer.Option(help="Of a table: its name, or number from 1.")] = "",
     target_column: Annotated[str, typer.Option(help="Of a table; it is added where there is none.")] = "",
     source_language: Annotated[str, typer.Option(help="Of a document. Default: the run's.")] = "",
@@ -147,7 +150,7 @@ def translate(
     others, tags = tuple(ensemble or []), tuple(tag or [])
     job = commands.Job(run, input_, output, device, batch_size, precision, others, workers, tags)
     languages = Languages(source_language, target_language)
-    wishes = documents.Wishes(paragraphs, Columns(source_column, target_column), languages)
+    wishes = documents.Wishes(paragraphs, plain, Columns(source_column, target_column), languages)
     is_document = documents.is_document(input_, wishes)
     command = partial(documents.translate_document, wishes=wishes) if is_document else translating.translate
     command(
@@ -267,6 +270,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the two runs and the pictures go.")] = Path("runs/demo"),
 ) -> None:
     """Dates in words to ISO dates: train two systems, test them, look at what they attend to."""
+    _announce("loading PyTorch")
     from regard.cli import commands
 
     commands.demo(out)
@@ -370,6 +374,12 @@ def _run_app() -> None:
 def _tell_stopped(number: Signals) -> None:
     with suppress(OSError):  # after SIGHUP the terminal is gone
         Console(stderr=True).print(f"stopped by {number.name}", highlight=False, markup=False)
+
+
+def _announce(text: str) -> None:
+    """Print on stderr what takes the next few seconds; of torchrun's processes, only in the first."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(stderr=True).print(text, style="dim", highlight=False)
 
 
 def _fail(message: str) -> NoReturn:

@@ -10,9 +10,17 @@ Scaling (section 3.4):    the sum of a block's input and output times sqrt(0.5);
                           source's length;  the encoder's gradient over the number of attentions.
 Weights (3.5 and 4.2):    normalised everywhere but in embeddings; drawn so that variance is kept.
 
+Dropout:                  on embeddings, on the input of each convolution and on the decoder's output.
+
 Where the paper leaves it open, as in its authors' code: a linear map takes c_i to the layer's width
 and one takes h^{l-1} to h^l's where they differ; the encoder's gradient is divided by twice the number of
 attentions, for z is in keys and values. A position beyond the last learned one is read as the last.
+
+Where the paper and its authors' code (fairseq's fconv.py) differ, this model follows the paper. In the code:
+- the sums W_d h_i + b_d + g_i, h_i + c_i and z_j + e_j are multiplied by sqrt(0.5) too, besides the residual sum;
+- attention is inside the block: c_i is added to the gated convolution, and h^{l-1} after it;
+- m is the padded length of the batch's sources. Here it is each source's own, so that padding changes nothing.
+Weights that were trained with that code therefore do not fit this model.
 """
 
 from __future__ import annotations
@@ -91,7 +99,17 @@ def small() -> Config:
     return Config(embedding=192, encoder=((192, 3),) * 4, decoder=((192, 3),) * 3)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(embedding=128, encoder=((160, 3),) * 4, decoder=((160, 3),) * 3)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(embedding=512, encoder=((512, 3),) * 8, decoder=((512, 3),) * 8)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class Embedding(nn.Module):

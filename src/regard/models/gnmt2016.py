@@ -65,7 +65,17 @@ def small() -> Config:
     return Config(encoder_layers=3, decoder_layers=3, hidden=256, embedding=192, alignment=192, weight_bound=0.2)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(encoder_layers=2, decoder_layers=2, hidden=160, embedding=128, alignment=128, weight_bound=0.2)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(encoder_layers=4, decoder_layers=4, hidden=512, embedding=512, alignment=512, weight_bound=0.08)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class GnmtEncoder(Encoder):

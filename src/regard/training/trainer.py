@@ -26,7 +26,7 @@ from regard.text.together import Origins
 from regard.training.average import Weights, average_of, set_weights, under, weights_of
 from regard.training.chance import random_state, set_random_state
 from regard.training.draws import draw_apart, restore, states
-from regard.training.health import Health
+from regard.training.health import Health, refuse_non_finite
 from regard.training.log import Progress, Reporter
 from regard.training.memory import enough_memory, name_lines
 from regard.training.processes import ALONE, Processes
@@ -185,9 +185,12 @@ class Trainer:
             reporter.on_notice(self.past.step, text)
 
     def _checkpoint(self) -> bool:
-        """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then."""
+        """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then.
+
+        Raises TrainingError where a weight is NaN or infinite: nothing is done then either.
+        """
         raw = weights_of(self.model)
-        judged = self._judged(self.average.mean(raw))
+        judged = self._judged(self._finite_mean(raw))
         try:
             scores = self._judge(judged)
         except TrainingError:
@@ -234,8 +237,18 @@ class Trainer:
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
         raw = weights_of(self.model)
-        self._judged(self.average.mean(raw))
+        self._judged(self._finite_mean(raw))
         self._keep({}, False, raw)
+
+    def _finite_mean(self, raw: Weights) -> Weights:
+        """Return the weights to keep. Raise TrainingError where one of them, or of `raw`, is NaN or infinite."""
+        mean = self.average.mean(raw)
+        try:
+            for weights in (raw, mean):
+                refuse_non_finite(weights, at=f"step {self.past.step:,}")
+        except TrainingError as error:
+            raise self.processes.told_once(error) from None
+        return mean
 
     def _judged(self, weights: Weights) -> Seq2Seq:
         """The model with other weights, in eval mode."""

@@ -1,6 +1,6 @@
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from regard.data.batch import Batch, batch_of
 from regard.data.loader import Position
 from regard.errors import TrainingError
 from regard.training.health import BAD_STEPS
+from regard.training.step import Stepped
 from regard.training.trainer import Trainer
 
 
@@ -210,3 +211,40 @@ def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> 
         run.run()
     assert caught.value.fix is not None
     assert "learning_rate" in caught.value.fix
+
+
+def break_weights(run: Trainer, step: int, value: float) -> None:
+    """Let a step leave one weight NaN or infinite."""
+    plain = run.stepper.step
+
+    def stepped(batches: Sequence[Batch], rate: float) -> Stepped:
+        done = plain(batches, rate)
+        if run.past.step + 1 == step:
+            with torch.no_grad():
+                next(run.model.parameters()).view(-1)[-1] = value
+        return done
+
+    run.stepper.step = stepped  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("kind", [{}, {"average_checkpoints": 3}, {"average_decay": 0.8}], ids=str)
+def test_weights_that_are_not_finite_are_never_saved(kind: dict[str, Any], value: float) -> None:
+    run, seen = trainer(settings(metric="chrf", **kind), validate=lambda _: {"chrf": float(run.past.step)})
+    break_weights(run, 6, value)
+    with pytest.raises(TrainingError, match="NaN or infinite") as caught:
+        run.run()
+    assert caught.value.where == "step 6"
+    assert [(saved.step, saved.best) for saved in seen.saved] == [(3, True)]
+    assert [step for step, _, _ in seen.checkpoints] == [3]
+    assert all(
+        tensor.isfinite().all() for tensor in seen.saved[0].training.tensors.values() if tensor.is_floating_point()
+    )
+
+
+def test_weights_that_are_not_finite_are_not_saved_on_a_signal_either() -> None:
+    run, seen = trainer(settings(), signaller=Signaller(signal.SIGTERM, [5]))
+    break_weights(run, 5, math.nan)
+    with pytest.raises(TrainingError, match="NaN or infinite"):
+        run.run()
+    assert [saved.step for saved in seen.saved] == [3]
