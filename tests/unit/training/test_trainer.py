@@ -224,7 +224,9 @@ def test_weights_that_are_not_finite_are_never_saved(kind: dict[str, Any], value
     assert caught.value.where == "step 6"
     assert [(saved.step, saved.best) for saved in seen.saved] == [(3, True)]
     assert [step for step, _, _ in seen.checkpoints] == [3]
-    assert all(tensor.isfinite().all() for tensor in seen.saved[0].training.tensors.values() if tensor.is_floating_point())
+    assert all(
+        tensor.isfinite().all() for tensor in seen.saved[0].training.tensors.values() if tensor.is_floating_point()
+    )
 
 
 def test_weights_that_are_not_finite_are_not_saved_on_a_signal_either() -> None:
