@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -151,52 +148,6 @@ def test_a_streamed_run_goes_on_in_any_pool_and_epoch_as_if_never_stopped(
             break
     assert len(positions) == 3 and {epoch for epoch, _ in positions} == {0, 1}
     assert_same_end(tmp_path / "straight", tmp_path / "killed")
-
-
-def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    while not (path.exists() and path.stat().st_size):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
-    run: Path, files: Files, tmp_path: Path, number: signal.Signals
-) -> None:
-    folder = tmp_path / "with space" / "run"
-    process = start("train", files / "tiny.toml", "--out", folder)
-    wait_for(folder / "log.jsonl", process)
-    process.send_signal(number)
-    out, err = process.communicate()
-    assert process.returncode == 130, err
-    assert b"Traceback" not in err
-    assert f"regard train --resume '{folder}'".encode() in b" ".join(err.split())
-    assert out == b""
-    last = RunFolder(folder).last
-    assert last is not None
-    assert 0 < load_checkpoint(last).step < 240
-    finished = call("train", "--resume", folder)
-    assert finished.code == 0, finished.err
-    assert_same_end(run, folder)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_before_training_stops_at_once_and_says_how_to_go_on(
-    files: Files, tmp_path: Path, number: signal.Signals
-) -> None:
-    for name in ("train.src", "train.tgt", "dev.src", "dev.tgt", "tiny.toml"):
-        shutil.copy(files / name, tmp_path / name)
-    (tmp_path / "train.src").unlink()
-    os.mkfifo(tmp_path / "train.src")  # nobody writes to it: the reader waits
-    process = start("train", tmp_path / "tiny.toml", "--out", tmp_path / "run")
-    wait_for(tmp_path / "run" / "recipe.toml", process)
-    time.sleep(0.2)
-    process.send_signal(number)
-    _, err = process.communicate()
-    assert process.returncode == 130, err
-    assert b"Traceback" not in err
-    assert b"stopped at once" in err
-    assert f"regard train --resume {tmp_path / 'run'}".encode() in err
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_it_whole(run: Path, files: Files, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from regard.errors import CheckpointError, ConfigError, DataError
+from regard.files import read_regular_file
 from regard.symbols import BOS, EOS, PAD, SPECIAL, UNK
 from regard.text.lines import fold_spaces
 
@@ -143,7 +144,7 @@ class SubwordTokenizer:
         """What `save` wrote. Raises CheckpointError."""
         path = _model_file(folder, name)
         try:
-            return cls(path.read_bytes(), kind)
+            return cls(read_regular_file(path), kind)
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"the tokenizer cannot be read: {error}", where=path, fix="restore the file from the run it came from"

@@ -21,6 +21,7 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Batches
 from regard.errors import TrainingError
+from regard.signals import ending_signals, handled
 from regard.text.together import Origins
 from regard.training.average import Weights, average_of, set_weights, under, weights_of
 from regard.training.chance import random_state, set_random_state
@@ -105,7 +106,9 @@ class Trainer:
         self._shown = _Shown()
 
     def run(self) -> End:
-        """Train to the end; Ctrl-C or SIGTERM saves a checkpoint and ends it early. Raises TrainingError.
+        """Train to the end; Ctrl-C, SIGTERM, SIGHUP or SIGQUIT saves a checkpoint and ends it early.
+
+        Raises TrainingError.
 
         A validation that is going on then is given up, and made good first thing when the run is resumed.
         """
@@ -313,7 +316,7 @@ class Trainer:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM asks the loop to stop; a second Ctrl-C stops at once.
+        """The first Ctrl-C, SIGTERM, SIGHUP or SIGQUIT asks the loop to stop; a second Ctrl-C stops at once.
 
         Not so under torchrun, which hands them on to one process after the other, and again to one that heard a
         Ctrl-C itself: from the first on, nothing keeps such a process from its end.
@@ -327,17 +330,11 @@ class Trainer:
                 self._judging = False
                 raise _Stop
 
-        try:
-            before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread: signals are somebody else's
+        def has_ended_alone() -> bool:
+            return not (self._asked_to_stop and self.processes.job)
+
+        with handled([signal.SIGINT, *ending_signals()], ask, restore=has_ended_alone):
             yield
-            return
-        try:
-            yield
-        finally:
-            if not (self._asked_to_stop and self.processes.job):
-                for number, handler in before.items():
-                    signal.signal(number, handler)
 
 
 @dataclass

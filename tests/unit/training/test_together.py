@@ -23,7 +23,7 @@ from regard.training.processes import ALONE, Processes, place
 from regard.training.state import TrainingState
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 300  # seconds, for processes that wait for each other
+PATIENCE = 900  # seconds; only processes that wait for each other for ever take so long
 Finder = Callable[..., list[Found]]
 
 

@@ -124,15 +124,28 @@ def test_what_is_kept_is_the_mean_of_the_last_checkpoints() -> None:
     assert same(seen.raw(3), unaveraged.raw(3)), "averaging changes nothing of how training goes on"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_between_checkpoints_saves_and_ends_it(number: int) -> None:
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(each) for each in STOPPING]
     run, seen = trainer(settings(), signaller=Signaller(number, [5]))
     assert run.run() == "interrupted"
     assert [(saved.step, dict(saved.scores) != {}) for saved in seen.saved] == [(3, True), (5, False)]
     assert not seen.saved[1].best
     assert [step for step, _, _ in seen.checkpoints] == [3]
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(each) for each in STOPPING] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_that_is_ignored_as_by_nohup_ends_nothing(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        run, _ = trainer(settings(), signaller=Signaller(number, [5]))
+        assert run.run() == "steps"
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_signal_at_a_checkpoint_takes_it_and_ends() -> None:
