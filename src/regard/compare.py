@@ -26,7 +26,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from regard import contenders
 from regard.analysis.lineage import Lineage, Score, System
-from regard.analysis.measure import Exam, Measured, kept, key_of, measure_run, write_whole
+from regard.analysis.measure import Exam, Measured, kept, key_of, measure_run
 from regard.analysis.page import write_page
 from regard.config import RunConfig, to_table
 from regard.contenders import Contender
@@ -34,6 +34,7 @@ from regard.devices import choose_device
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.quality import bleu_metric
 from regard.evaluation.significance import SAMPLES, SEED, paired_bootstrap
+from regard.files import write_whole
 from regard.opening import Place
 from regard.run import read_recipe, resume, train
 from regard.runfolder import RunFolder

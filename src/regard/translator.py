@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
@@ -35,8 +35,9 @@ from regard.search import Sentence, Wish
 from regard.search import search as search_for
 from regard.shortlist import load_shortlist
 from regard.symbols import EOS
+from regard.text.emoji import Bare, bare_of
 from regard.text.tokenizer import Tokenizers
-from regard.text.words import Link, Words
+from regard.text.words import Words
 
 Precision = Literal["float32", "int8"]
 
@@ -272,8 +273,11 @@ class Translator:
             yield from found
 
     def _translate(self, window: Sequence[_Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
-        found: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in window]
-        sentences = {place: self._sentence(line, search.seed) for place, line in enumerate(window) if line.text}
+        phrases = [(*one.require, *one.forbid, one.prefix) for one in (line.constraints for line in window)]
+        bare = [bare_of(line.text, self.tokenizers, some) for line, some in zip(window, phrases, strict=True)]
+        found: list[list[Translation]] = [[Translation(line.text, 0.0, 0.0)] for line in window]  # emoji, or nothing
+        lines = [replace(line, text=one.text) for line, one in zip(window, bare, strict=True)]
+        sentences = {place: self._sentence(line, search.seed) for place, line in enumerate(lines) if line.text}
         encoded = {place: list(sentence.source) for place, sentence in sentences.items()}
         for places in _batches(encoded, options.batch_size):
             results = search_for(
@@ -285,7 +289,7 @@ class Translator:
                 shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, results, strict=True):
-                texts = [self._as_text(window[place].text, encoded[place], one) for one in hypotheses]
+                texts = [self._as_text(bare[place], encoded[place], one) for one in hypotheses]
                 found[place] = [_agreed(texts, search)] if search.strategy == "mbr" else texts
         return found
 
@@ -298,9 +302,11 @@ class Translator:
         wish = Wish(require, forbid, tuple(target.encode(wished.prefix)) if wished.prefix.strip() else ())
         return Sentence(self.tokenizers.source.encode(line.text), wish, (seed * 1_000_003 + line.number) % 2**63)
 
-    def _as_text(self, line: str, source: list[int], hypothesis: Hypothesis) -> Translation:
+    def _as_text(self, line: Bare, source: list[int], hypothesis: Hypothesis) -> Translation:
         attention = None if hypothesis.attention is None else hypothesis.attention.float().cpu().numpy()
-        text = self.tokenizers.target.decode(hypothesis.tokens)
+        links = () if attention is None else Words.of(self.tokenizers, source, hypothesis.tokens).links(attention)
+        said = self.tokenizers.target.decode(hypothesis.tokens)
+        text, alignment = line.put_back(said, links)
         tokens = tuple(self.tokenizers.target.pieces(hypothesis.tokens))
         return Translation(
             text=text,
@@ -309,17 +315,12 @@ class Translator:
             tokens=tokens,
             source_tokens=tuple(self.tokenizers.source.pieces([*source, EOS])),
             attention=attention,
-            alignment=() if attention is None else self._links(source, hypothesis.tokens, attention),
+            alignment=alignment,
             finished=hypothesis.finished,
-            marks=marks(line, text, tokens, finished=hypothesis.finished),
+            marks=marks(line.text, said, tokens, finished=hypothesis.finished),
             proved=hypothesis.proved,
             ids=tuple(hypothesis.tokens),
         )
-
-    def _links(
-        self, source: Sequence[int], target: Sequence[int], attention: NDArray[np.floating[Any]]
-    ) -> tuple[Link, ...]:
-        return Words.of(self.tokenizers, source, target).links(attention)
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
         """For each (source, target) the log-probability of the target, EOS included, in nats; in order.

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from regard.analysis.lineage import Facts
-from regard.analysis.measure import Exam, Measured, attended, kept, key_of, write_whole
+from regard.analysis.measure import Exam, Measured, attended, kept, key_of
 from regard.config import SearchConfig
+from regard.files import write_whole
 from regard.translator import Translation
 
 EXAM = Exam("three", ("a", "b c", "d"), ("x", "y", "z"), "en", SearchConfig())
