@@ -1,11 +1,18 @@
-"""What all tests share."""
+"""Settings for all tests."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import settings
 
 from regard.nn import native
 from regard.nn.kernel_build import BuildError
+
+# No example has a deadline: its time depends on the machine and its load. CI draws the same examples in each run.
+settings.register_profile("regard", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("regard")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
