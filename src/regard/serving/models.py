@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from babel import Locale
 
-from regard.checkpoint import TRAINING, Checkpoint, load_checkpoint
+from regard.checkpoint import Checkpoint, load_checkpoint
+from regard.checkpoint_files import TRAINING
 from regard.config import DataConfig
 from regard.errors import CheckpointError, ConfigError, DecodingError
 from regard.runfolder import resolve
