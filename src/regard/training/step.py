@@ -72,8 +72,8 @@ class Stepper:
     def step(self, batches: Sequence[Batch], rate: float) -> Stepped:
         """One change by the mean gradient over all target positions, at `rate` times the peak learning rate.
 
-        The norm of that gradient is bounded by `clip_norm`. Sutskever, Luong and Bahdanau bound the gradient of the mean
-        over sentences, which is larger: their bounds of 5, 5 and 1 hardly ever act here.
+        The norm of that gradient is bounded by `clip_norm`. Sutskever, Luong and Bahdanau bound the gradient of the
+        mean over sentences, which is larger: their bounds of 5, 5 and 1 hardly ever act here.
         """
         self.model.train()
         tokens = sum(batch.together for batch in batches)

@@ -122,7 +122,9 @@ def test_the_bias_of_all_keys_has_no_gradient() -> None:
     x, memory = values(2, 5, MODEL_WIDTH), values(2, 7, MODEL_WIDTH)
     out, _ = attention(x, *attention.project(memory))
     out.square().sum().backward()
-    keys, own = attention.key_value.bias.grad.chunk(2)
+    gradient = attention.key_value.bias.grad
+    assert gradient is not None
+    keys, own = gradient.chunk(2)
     assert keys.eq(0).all()
     assert own.ne(0).all()
     with torch.no_grad():

@@ -40,7 +40,7 @@ class Words:
     def sums(self, ratios: Numbers, pairs: int) -> Numbers:
         """Add up the log-likelihood ratios of each pair's words: (pairs,)."""
         values = ratios[np.minimum(self.id, len(ratios) - 1), np.searchsorted(EDGES, self.score)]
-        return np.bincount(self.pair, values, minlength=pairs)[:pairs]
+        return np.bincount(self.pair, values, minlength=pairs)[:pairs].astype(np.float64)
 
 
 @dataclass(frozen=True)
