@@ -85,6 +85,7 @@ def compare(request: Request, out: Path, console: Console) -> Path:
             raise failed[0]
         console.rule("the report", align="left")
         lineage = _lineage(request, found, exam, measured)
+        out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "report.json", lineage.model_dump_json() + "\n")
         page = write_page(lineage, out)
     if failed:
@@ -184,6 +185,7 @@ def _measure(contender: Contender, exam: Exam, out: Path, console: Console) -> M
                 yield from bar.track(translations, total=len(exam.sources))
 
         found = measure_run(contender.name, contender.folder, exam, device=device, watch=watch)
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, found.model_dump_json() + "\n")
     facts = found.facts
     _say(

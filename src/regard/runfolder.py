@@ -88,7 +88,7 @@ class RunFolder:
                 where=self.path,
                 fix=f"go on with it by `regard train --resume {self.path}`, or choose another --out",
             )
-        others = {name for name in there - {"lock", "checkpoints"} if not name.startswith("recipe.toml.tmp")}
+        others = {name for name in there - {"lock", "checkpoints"} if not name.startswith("recipe.toml.")}
         if others:
             raise CheckpointError("the folder is not empty", where=self.path, fix="choose another --out")
 
@@ -189,7 +189,7 @@ class RunFolder:
     def _remove_leftovers(self) -> None:
         """Delete temporary files of processes that were killed: the lock says that none of them is at work."""
         for name in ("last", "best", "recipe.toml", "log.jsonl", "finished.json"):
-            for left in self.path.glob(f"{name}.tmp*"):
+            for left in (*self.path.glob(f"{name}.tmp*"), *self.path.glob(f"{name}.part*")):
                 left.unlink()
 
     def _end_replacements(self) -> None:

@@ -23,10 +23,12 @@ class Pupil:
     steps: int = 300
     learning_rate: float = 0.01
     strings: int = 4000  # to learn from; without attention it takes more of them
+    longest: int = 6  # digits
+    tokens: int = 1024  # of a batch
 
 
 PUPILS = {
-    "bahdanau2014": Pupil({"hidden": 48, "embedding": 32, "alignment": 32, "maxout": 32}),
+    "bahdanau2014": Pupil({"hidden": 48, "embedding": 32, "alignment": 32, "maxout": 32}, longest=5, tokens=512),
     "bytenet2016": Pupil(
         {"d": 48, "encoder_blocks": 6, "decoder_blocks": 2, "dilations": 3}, steps=600, strings=12_000
     ),
@@ -49,7 +51,7 @@ PUPILS = {
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_reverses_strings_of_digits_that_it_has_not_seen(name: str, tmp_path: Path) -> None:
     pupil = PUPILS[name]
-    lines = digits(pupil.strings, 7, longest=6)
+    lines = digits(pupil.strings, 7, longest=pupil.longest)
     test = lines[:: pupil.strings // 200]  # of all lengths
     train = sorted(set(lines) - set(test))
     for path, sources in (("train", train), ("test", test)):
@@ -66,7 +68,7 @@ def test_reverses_strings_of_digits_that_it_has_not_seen(name: str, tmp_path: Pa
         model=ARCHITECTURES[name].presets["small"]().model_copy(update={**pupil.sizes, "dropout": 0.0}),
         train=TrainConfig(
             max_steps=pupil.steps,
-            tokens_per_batch=1024,
+            tokens_per_batch=pupil.tokens,
             optimizer="muon",
             learning_rate=pupil.learning_rate,
             schedule="cosine",

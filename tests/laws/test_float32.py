@@ -31,7 +31,7 @@ from regard.symbols import BOS, EOS, PAD
 from regard.training.loss import Objective
 
 VOCABULARY = 23  # of the target
-STEPS = 42
+STEPS = 52  # more than ByteNet has columns for these sources
 
 GATED = {"hidden": 33, "embedding": 21, "maxout": 17}
 GNMT = {"encoder_layers": 4, "decoder_layers": 4, "hidden": 33, "embedding": 21, "alignment": 19}
@@ -46,7 +46,7 @@ CASES: dict[str, Case] = {
     "bahdanau2014": Case({**GATED, "alignment": 19}),
     "bytenet2016": Case({"d": 13, "encoder_blocks": 6, "decoder_blocks": 6, "unfold_factor": 1.1}, noise=0.5),
     "cho2014": Case(GATED),
-    "convs2s2017": Case(CONVS2S, noise=0.5, embedding_noise=0.3),
+    "convs2s2017": Case(CONVS2S, noise=0.3, embedding_noise=0.1),
     "gnmt2016": Case(GNMT, noise=1.5),
     "luong2015": Case({**LUONG, "score": "dot", "attention": "global"}, noise=1.5),
     "luong2015/concat": Case({**LUONG, "score": "concat", "attention": "global"}, noise=1.5),
@@ -64,8 +64,8 @@ CASES: dict[str, Case] = {
 }
 
 # Largest errors of values and of gradients, relative to the largest value. Measured on AVX-512, on AVX2 and without
-# kernels: at most 4e-6 and 1e-5.
-TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 4e-5
+# kernels: at most 3e-6 and 1e-5.
+TOLERANCE, GRADIENT_TOLERANCE = 5e-6, 2e-5
 
 
 def random_tokens(lengths: Sequence[int], vocabulary: int, seed: int) -> list[list[int]]:
@@ -191,7 +191,7 @@ def test_rows_of_a_beam_are_teacher_forcing_of_their_own_tokens(models: Pair, ke
         tokens, features = torch.cat((tokens, chosen[:, None]), 1), torch.cat((features, advanced.features[:, None]), 1)
         state = advanced.state
         if step % 3 == 0:
-            kept = torch.tensor([2, 0, 3]) if step == STEPS // 2 else torch.arange(len(sentences))
+            kept = torch.tensor([2, 0, 3]) if step == 24 else torch.arange(len(sentences))
             rows = (3 * kept[:, None] + torch.randint(3, (len(kept), 3), generator=draw)).flatten()
             state = state.select(rows, kept if len(kept) < len(sentences) else None)
             tokens, features, sentences = tokens[rows], features[rows], sentences[kept]

@@ -114,8 +114,8 @@ def train(
 @app.command()
 def translate(
     run: RunOrCheckpoint,
-    input_: Annotated[Path | None, typer.Option("--input", help="Default: standard input. .gz too.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz too.")] = None,
+    input_: Annotated[Path | None, typer.Option("--input", help="Default: standard input. .gz, .xz, .zst too.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz, .xz, .zst too.")] = None,
     beam_size: BeamSize = None,
     top_beams: Annotated[int, typer.Option(min=1, help="Translations a line, best first.")] = 1,
     length_penalty: LengthPenalty = None,
@@ -213,7 +213,7 @@ def score(
     target_language: TestLanguage = "",
     source_column: TestColumn = "",
     target_column: TestColumn = "",
-    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz too.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz, .xz, .zst too.")] = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
     tag: Tags = None,

@@ -15,6 +15,7 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -140,13 +141,16 @@ def library() -> Kernels | None:
                 fix=f"take 0 or {', '.join(runs)}",
             )
         chosen = forced or next((level for level in runs if level not in SLOW), None)
-        return None if chosen is None else load(chosen)
+        if chosen is None:
+            raise BuildError("this CPU has no AVX2")
+        return load(chosen)
     except (BuildError, MismatchError) as error:
-        log.warning(
-            "regard's own kernels are not used, so training and translation are slower: %s. "
-            "REGARD_KERNELS=0 turns this message off.",
-            error,
-        )
+        if parent_process() is None and os.environ.get("LOCAL_RANK", "0") == "0":  # once for a run of many processes
+            log.warning(
+                "regard's own kernels are not used, so training and translation are slower: %s. "
+                "REGARD_KERNELS=0 turns this message off.",
+                error,
+            )
         return None
 
 

@@ -43,8 +43,6 @@ class Service:
 
     async def work(self, request: Request, job: Callable[[Ticket], T]) -> T:
         """A job in a thread of its own, which is given up when the client goes. Raises Refused."""
-        if self.working >= self.limits.requests:
-            raise busy(f"{self.working:,} requests are worked on already")
         gone = asyncio.ensure_future(_gone(request))
         ticket = Ticket(self.limits.work)
         try:
@@ -70,6 +68,8 @@ class Service:
 
     def _begin(self, job: Callable[[], T]) -> asyncio.Future[T]:
         """Start a job in a thread. Raises Refused where that cannot be."""
+        if self.working >= self.limits.requests:
+            raise busy(f"{self.working:,} requests are worked on already")
         try:
             task = start_thread(job, "request")
         except RuntimeError:  # of the system's limit

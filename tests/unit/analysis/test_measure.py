@@ -77,6 +77,7 @@ def test_what_was_measured_is_kept_under_its_key(tmp_path: Path) -> None:
     file = tmp_path / "systems" / "one.json"
     measured = Measured(key="k", facts=facts, hypotheses=("a",))
     assert kept(file, "k") is None
+    file.parent.mkdir()
     write_whole(file, measured.model_dump_json())
     assert kept(file, "k") == measured
     assert kept(file, "other") is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from tests.unit.serving.clients import ask, ask_all
 from tests.unit.serving.runs import said, sentences
 
+from regard.serving import work
 from regard.serving.keys import Keys
 from regard.serving.service import Service
 
@@ -170,9 +172,23 @@ def test_a_key_is_asked_for_where_there_are_keys(service: Service, monkeypatch: 
 
 
 def test_too_much_at_a_time_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    translate, request_ended = work.translate, service.metrics.request
+    refused = threading.Semaphore(0)
+
+    def held(*arguments: Any) -> work.Done:
+        for _ in range(7):
+            assert refused.acquire(timeout=50)
+        return translate(*arguments)
+
+    def ended(endpoint: str, status: int, seconds: float) -> None:
+        request_ended(endpoint, status, seconds)
+        if status == 503:
+            refused.release()
+
     monkeypatch.setattr(service, "limits", replace(service.limits, requests=1))
+    monkeypatch.setattr(work, "translate", held)
+    monkeypatch.setattr(service.metrics, "request", ended)
     request = ("POST", "/translate", {"json": {"q": "one two three four five", **PAIR}})
     answers = ask_all(service, [request] * 8)
-    statuses = {answer.status_code for answer in answers}
-    assert statuses == {200, 503}
+    assert sorted(answer.status_code for answer in answers) == [200] + [503] * 7
     assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status_code == 503)
