@@ -106,7 +106,7 @@ def test_the_gradient_is_of_the_mean_over_target_tokens_and_clipped_as_a_whole()
     norm = torch.cat([gradient.flatten() for gradient in gradients(by_hand).values()]).norm()
     assert norm > 1e-3
     for name, expected in gradients(by_hand).items():
-        torch.testing.assert_close(gradients(free)[name], expected, msg=name)
+        torch.testing.assert_close(gradients(free)[name], expected, rtol=1e-5, atol=1e-6, msg=name)
         torch.testing.assert_close(gradients(clipped)[name], expected * 1e-3 / norm, rtol=1e-2, atol=0, msg=name)
 
 
