@@ -58,7 +58,7 @@ def test_with_the_vocabulary_kept_and_extended(run: Path, letters: Path, tmp_pat
     assert "its vocabulary is kept as it is" in told
     assert "it knows this text badly" in told
     assert "--extend-vocabulary" in told
-    assert "muon at 0.005, 0.01 / 2" in told
+    assert "rate: 0.005, 0.01 / 2" in told
 
     extended = call(
         *("train", "--from", run, "--extend-vocabulary", "9", *own(letters), "--out", tmp_path / "extended"),
