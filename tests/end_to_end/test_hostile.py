@@ -50,7 +50,10 @@ def test_bytes_that_are_no_utf8_are_refused_with_their_line(run: Path) -> None:
         refused(finished, "standard input:3", "not UTF-8")
 
 
-def test_half_surrogates_on_the_command_line_and_in_constraints(run: Path, tmp_path: Path) -> None:
+def test_half_surrogates_on_the_command_line_and_in_constraints(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where --alignments writes a file of that name
     half = "1\udcff"  # what Python makes of the argument $'1\\xff'
     refused(call("attend", run, "12", "--target", half), "--target", "not UTF-8")
     refused(call("attend", run, half), "the sentence", "not UTF-8")
