@@ -43,9 +43,9 @@ class Sentence:
     seed: int = 0
 
 
-def length_limit(source_length: int) -> int:
-    """How many tokens a translation may have: twice the source's and twenty more."""
-    return 2 * source_length + 20
+def length_limit(source_length: int, config: SearchConfig) -> int:
+    """Return how many tokens a translation may have, EOS included: `max_length_factor * S + max_length_addend`."""
+    return int(config.max_length_factor * source_length) + config.max_length_addend
 
 
 @torch.inference_mode()
@@ -100,7 +100,7 @@ def _search(
     top_beams: int,
     with_attention: bool,
 ) -> list[list[Hypothesis]]:
-    limits = [length_limit(len(one.source)) for one in sentences]
+    limits = [length_limit(len(one.source), config) for one in sentences]
     guide = _guide(config, [one.wish for one in sentences])
     listed = config.strategy == "mbr" and config.candidates == "beam"
     if config.strategy == "beam" or listed:

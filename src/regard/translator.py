@@ -88,6 +88,8 @@ class SearchOptions(TypedDict, total=False):
     beam_size: int
     length_penalty: float
     length_norm: str
+    max_length_factor: float
+    max_length_addend: int
     allow_empty: bool
     coverage_penalty: float
     no_repeat: int

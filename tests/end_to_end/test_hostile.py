@@ -21,7 +21,7 @@ def test_a_line_of_five_thousand_words_is_translated_whole(run: Path, translator
     assert finished.code == 0, finished.err
     assert finished.out.count(b"\n") == 3
     ((best,),) = translator.translate([line], beam_size=1)
-    assert 0 < len(best.tokens) <= length_limit(len(source))
+    assert 0 < len(best.tokens) <= length_limit(len(source), translator.search)
     assert finished.out.split(b"\n")[1].decode() == best.text
 
 
