@@ -47,6 +47,7 @@ class Checkpoint:
 
     metrics: JSON values by name.
     data: the fingerprint of the pairs it was trained on.
+    several_sentences: the share of training sources that hold more than one sentence; None where it is not known.
     """
 
     config: RunConfig
@@ -55,6 +56,7 @@ class Checkpoint:
     step: int
     data: str
     metrics: Mapping[str, Any]
+    several_sentences: float | None = None
 
 
 def save_checkpoint(folder: Path, contents: Checkpoint, training: TrainingState | None = None) -> None:
@@ -91,6 +93,8 @@ def _write(folder: Path, contents: Checkpoint, training: TrainingState | None) -
         "data": contents.data,
         "step": contents.step,
     }
+    if contents.several_sentences is not None:
+        header["several_sentences"] = contents.several_sentences
     _write_json(folder / "config.json", header)
     _write_json(folder / "metrics.json", dict(contents.metrics))
     contents.tokenizers.save(folder)
@@ -215,12 +219,22 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         model = build_model(config.model, vocabularies)
     _load_weights(model, folder / "model.safetensors")
     metrics = _read_json(folder / "metrics.json")
-    return Checkpoint(config, tokenizers, model.eval(), step, data, metrics)
+    return Checkpoint(config, tokenizers, model.eval(), step, data, metrics, _several_sentences(header))
 
 
 def load_config(folder: Path) -> RunConfig:
     """The recipe of a checkpoint alone. Raises CheckpointError."""
     return _config(_read_header(folder), folder)
+
+
+def load_several_sentences(folder: Path) -> float | None:
+    """Return the share of training sources that hold more than one sentence; None: not recorded. See Checkpoint."""
+    return _several_sentences(_read_header(folder))
+
+
+def _several_sentences(header: Mapping[str, Any]) -> float | None:
+    share = header.get("several_sentences")
+    return float(share) if isinstance(share, (int, float)) else None
 
 
 def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:

@@ -19,8 +19,8 @@ from regard.text.documents.document import Columns, Document, Languages, Marked,
 from regard.text.documents.filling import Request, Said, fill
 from regard.text.documents.html import Page
 from regard.text.documents.paragraphs import Paragraphs
-from regard.text.documents.pieces import sentences
 from regard.text.placeholders import find_placeholders
+from regard.text.segments import sentences
 from regard.translator import Translation
 
 # Says UTF-8 before anything in the text can say otherwise, and is divided from it by a tag of a block.

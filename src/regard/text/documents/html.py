@@ -21,7 +21,7 @@ from regard.text.documents.document import (
     written,
 )
 from regard.text.documents.inline import CODE
-from regard.text.documents.pieces import has_letters
+from regard.text.segments import has_letters
 
 _BLOCKS = """
 address article aside base blockquote body br button canvas caption center col colgroup dd details dialog dir div dl dt
