@@ -102,9 +102,8 @@ class Translator:
         several_sentences: float | None = None,
         longest: int = LONGEST,
     ) -> None:
-        """Wrap a model.
+        """several_sentences: the share of training sources that hold more than one; None: unknown.
 
-        several_sentences: the share of its training sources that hold more than one sentence; None: unknown.
         longest: how many source tokens a segment may have; longer ones are divided.
         """
         self.model = model.eval()
@@ -189,8 +188,7 @@ class Translator:
     def division(self, split_sentences: bool | None = None) -> Division:
         """Return how a text is divided into segments: as asked, or as the run was trained.
 
-        Lines are split into sentences unless the language is unknown, or more than a fifth of the run's training
-        sources hold several sentences. Where a run does not record that share, they are split.
+        Lines are split into sentences unless the source language is unknown, or the run is `trained_on_several`.
         """
         if split_sentences is not None:
             return "sentences" if split_sentences else "whole"

@@ -120,7 +120,8 @@ class _Draft:
 def fill(document: Document, ask: Ask, *, language: str = "", split: bool = True, requires: bool = True) -> Outcome:
     """Translates what is untranslated. Raises what `ask` raises.
 
-    language: of the source, for its sentences. split: whether sentences are translated one by one. requires: whether `ask` heeds what a request requires.
+    language: of the source, for its sentences. split: whether sentences are translated one by one.
+    requires: whether `ask` heeds what a request requires.
     """
     known: dict[tuple[str, tuple[Span, ...]], _Sentence] = {}
     drafts = [_draft(segment, language if split else None, known) for segment in document.segments]
