@@ -368,3 +368,12 @@ def test_the_sources_of_a_corpus_begin_with_its_tags(tmp_path: Path) -> None:
     assert all(id < size - 3 for index in range(98) for id in prepared.store.target(index).tolist())
     tags = Counter(tuple(untagged(source)[0]) for source, _ in prepared.dev)
     assert tags == {("big", "all"): 89, ("small", "all"): 9}
+
+
+def test_the_share_of_sources_with_several_sentences_is_kept(tmp_path: Path) -> None:
+    pairs = [(f"Number {number}. And more." if number % 4 == 0 else f"Number {number}.", "x") for number in range(120)]
+    config = recipe(tmp_path, pairs, held_out=20)
+    first, again = (prepare(config, tmp_path / "prepared", lambda _: None) for _ in range(2))
+    train, _ = split(config)
+    assert first.several_sentences == again.several_sentences
+    assert first.several_sentences == sum("And" in pair.source for pair in train) / 100
