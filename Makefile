@@ -1,16 +1,20 @@
 # make demo    set up, and do the main job on an embedded corpus (dates in words to ISO dates)
 # make test    set up, and run the tests
+# make coverage   set up, and run the tests with a report of the lines that they do not reach
 # make check   set up, and run what reads the code: ruff, mypy, import-linter
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check slow
+.PHONY: demo test coverage check slow
 
 demo: .venv/base
 	$(BIN)/regard demo
 
 test: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+
+coverage: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --cov --cov-report=term:skip-covered
 
 slow: .venv/dev

@@ -4,12 +4,16 @@
         --dev-target val.de.gz --other train.fr.gz [--share 0.01] [--shuffled 0.2] [--seed 1]
     python benchmarks/doctor.py --source ... --target ... --other ... --write FOLDER --noise 0.2
     python benchmarks/doctor.py --source ... --target ... --large 2000000
+    python benchmarks/doctor.py --source ... --target ... --only-shuffled 0.2 [--pairs 20000]
 
 The first plants `--share` of the pairs with each kind of fault (and `--shuffled` with targets of other pairs), and
 prints a table: how many were planted, were found as what they are, and were found as anything that `regard clean` takes
 out; and how many lines nobody touched are told as each kind, beside how many are in the corpus as it was.
 `--write` only writes a noisy corpus (noisy.source, noisy.target, noisy.kinds: a word a line), for training on:
 half of the noise are shuffled targets, and an eighth each copies, another language, truncated targets and mojibake.
+`--only-shuffled` gives that share of the first `--pairs` pairs the target of a random pair and prints, for `unrelated`
+alone and with `perhaps-unrelated`, how many of them are found and how many other pairs are reported; with 0, all are
+of the corpus as it is.
 `--large` measures speed and peak memory on so many pairs, the corpus' own with a number behind each.
 """
 
@@ -202,6 +206,22 @@ def table(planter: Planter, before: list[frozenset[Kind]], after: list[frozenset
     print(f"| any | | | {any_now:,} of {len(untouched):,} ({any_now / len(untouched):.2%}) |")
 
 
+def only_shuffled(pairs: Pairs, share: float, languages: tuple[str, str], folder: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    planted = set(chance.sample(range(len(pairs)), round(share * len(pairs))))
+    mixed = [
+        (source, pairs[chance.randrange(len(pairs))][1]) if place in planted else (source, target)
+        for place, (source, target) in enumerate(pairs)
+    ]
+    began = time.process_time()
+    found = judged(mixed, [], languages, folder)
+    print(f"{len(pairs):,} pairs, {len(planted):,} shuffled, {time.process_time() - began:.0f} s of CPU time")
+    for kinds in ({Kind.UNRELATED}, {Kind.UNRELATED, Kind.DOUBTFUL}):
+        places = {place for place, told in enumerate(found) if told & kinds}
+        recall = f"{len(places & planted) / len(planted):.1%} found, " if planted else ""
+        print(f"{', '.join(sorted(kinds))}: {recall}{len(places - planted):,} other pairs")
+
+
 def noisy(planter: Planter, noise: float, folder: Path) -> None:
     for kind, share in (("shuffled", 4), ("copies", 1), ("language", 1), ("truncated", 1), ("mojibake", 1)):
         planter.plant(kind, noise * share / 8)
@@ -238,6 +258,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--share", type=float, default=0.01)
     parser.add_argument("--shuffled", type=float)
+    parser.add_argument("--only-shuffled", type=float)
+    parser.add_argument("--pairs", type=count)
     parser.add_argument("--noise", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--large", type=count)
@@ -245,6 +267,10 @@ def main() -> None:
     with told(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         pairs = list(zip(*read_pair(arguments.source, arguments.target), strict=True))
+        languages = (ending_of(arguments.source)[1:], ending_of(arguments.target)[1:])
+        if arguments.only_shuffled is not None:
+            only_shuffled(pairs[: arguments.pairs], arguments.only_shuffled, languages, folder, arguments.seed)
+            return
         if arguments.large:
             large(pairs, arguments.large, folder)
             return
@@ -268,7 +294,6 @@ def main() -> None:
             more = arguments.shuffled is not None and kind == "shuffled"
             planter.plant(kind, arguments.shuffled if more else arguments.share)
         planter.plant("duplicates", arguments.share)  # last, of pairs that nobody changes any more
-        languages = (ending_of(arguments.source)[1:], ending_of(arguments.target)[1:])
         before = judged(pairs, held, languages, folder)
         after = judged(planter.pairs, held, languages, folder)
         table(planter, before, after)

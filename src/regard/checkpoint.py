@@ -12,12 +12,10 @@ No file of it is a pickle: loading one never runs code.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,18 +25,27 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from regard.checkpoint_files import (
+    DAMAGED,
+    SUMS,
+    TRAINING,
+    build_if_shapes_fit,
+    compute_sum,
+    list_files,
+    named_weights,
+    verify_sums,
+)
 from regard.config import RunConfig, parse_config, to_table
 from regard.contract import Seq2Seq, Vocabularies
 from regard.errors import CheckpointError, RegardError
-from regard.models import ARCHITECTURES, build_model
+from regard.files import read_regular_file, sync
+from regard.models import ARCHITECTURES
 from regard.text.tokenizer import Tokenizers
 from regard.training.state import TrainingState
 from regard.version import __version__
 
 FORMAT = 1
-SUMS = "SHA256SUMS"
-TRAINING = "training"
-DAMAGED = "the folder is damaged: load another checkpoint of the run"
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -98,48 +105,14 @@ def _write(folder: Path, contents: Checkpoint, training: TrainingState | None) -
     _write_json(folder / "config.json", header)
     _write_json(folder / "metrics.json", dict(contents.metrics))
     contents.tokenizers.save(folder)
-    _write_tensors(folder / "model.safetensors", _weights(contents.model))
+    _write_tensors(folder / WEIGHTS, named_weights(contents.model))
     if training is not None:
         (folder / TRAINING).mkdir()
         _write_json(folder / TRAINING / "state.json", training.values)
         _write_tensors(folder / TRAINING / "state.safetensors", training.tensors)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sums = "".join(f"{_sum(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    sums = "".join(f"{compute_sum(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
     (folder / SUMS).write_text(sums, encoding="utf-8")
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _verify(folder: Path, *, training: bool) -> None:
-    """Compare the files with their sums, those of `training/` too where asked. Checkpoints from before have none."""
-    path = folder / SUMS
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=DAMAGED) from None
-    if not re.fullmatch(r"([0-9a-f]{64}  .+\n)+", text):
-        raise CheckpointError("the file is no list of sums", where=path, fix=DAMAGED)
-    for line in text.splitlines():
-        wanted, _, name = line.partition("  ")
-        if name.startswith(f"{TRAINING}/") and not training:
-            continue
-        try:
-            found = _sum(folder / name)
-        except OSError as error:
-            raise CheckpointError(
-                f"the file cannot be read: {error.strerror}", where=folder / name, fix=DAMAGED
-            ) from None
-        if found != wanted:
-            raise CheckpointError(
-                f"the file is not as it was written, by {SUMS}",
-                where=folder / name,
-                fix=f"{DAMAGED}; if the file was changed on purpose, delete {SUMS}",
-            )
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -153,30 +126,11 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     path.chmod(mode)
 
 
-def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Parameters and persistent buffers by name; one that has several names under the first."""
-    weights: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            weights[name] = tensor
-    return weights
-
-
 def _sync_tree(folder: Path) -> None:
     for parent, _, files in os.walk(folder):
         for name in files:
-            _sync(Path(parent) / name)
-        _sync(Path(parent))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync(Path(parent) / name)
+        sync(Path(parent))
 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:
@@ -190,22 +144,24 @@ def _move_into_place(temporary: Path, folder: Path) -> None:
         if replacing:
             old.rename(folder)
         raise
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Read a checkpoint; its model is on the CPU and in eval mode.
 
-    Raises CheckpointError if the folder is no checkpoint, is damaged, or comes from a later regard.
+    Nothing in the folder is trusted: see regard.checkpoint_files. Raises CheckpointError if the folder is no
+    checkpoint, is damaged, holds weights that are not finite, or comes from a later regard.
     """
     header = _read_header(folder)
-    _verify(folder, training=False)
+    files = list_files(folder, training=False)
+    verify_sums(folder, files, wanted=lambda name: not name.startswith(f"{TRAINING}/") and name != WEIGHTS)
     config = _config(header, folder)
     where = folder / "config.json"
     try:
         vocabularies = Vocabularies(**header["vocabularies"])
-        step, data = int(header["step"]), str(header["data"])
+        step, data = _step(header), str(header["data"])
         tokenizers = Tokenizers.load(folder)
         if _sizes(tokenizers) != vocabularies:
             raise CheckpointError("the tokenizer is not the one it was trained with", where=folder, fix=DAMAGED)
@@ -215,11 +171,18 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(error.what, where=error.where, fix=DAMAGED) from None
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the header lacks something: {error!r}", where=where, fix=DAMAGED) from None
-    with torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away: draw nothing for them
-        model = build_model(config.model, vocabularies)
-    _load_weights(model, folder / "model.safetensors")
     metrics = _read_json(folder / "metrics.json")
+    model = build_if_shapes_fit(config.model, vocabularies, folder / WEIGHTS)
+    verify_sums(folder, files, wanted=lambda name: name == WEIGHTS)
+    _load_weights(model, folder / WEIGHTS)
     return Checkpoint(config, tokenizers, model.eval(), step, data, metrics, _several_sentences(header))
+
+
+def _step(header: Mapping[str, Any]) -> int:
+    step = int(header["step"])
+    if step < 0:
+        raise ValueError(f"step is {step}")
+    return step
 
 
 def load_config(folder: Path) -> RunConfig:
@@ -235,6 +198,11 @@ def load_several_sentences(folder: Path) -> float | None:
 def _several_sentences(header: Mapping[str, Any]) -> float | None:
     share = header.get("several_sentences")
     return float(share) if isinstance(share, (int, float)) else None
+
+
+def load_fingerprint(folder: Path) -> str:
+    """The fingerprint of the data that a checkpoint was trained on. Raises CheckpointError."""
+    return str(_read_header(folder).get("data", ""))
 
 
 def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:
@@ -265,7 +233,7 @@ def load_training_state(folder: Path) -> TrainingState:
             where=folder,
             fix="resume from the run's last checkpoint",
         )
-    _verify(folder, training=True)
+    verify_sums(folder, list_files(folder, training=True), wanted=lambda name: True)
     return TrainingState(_read_tensors(place / "state.safetensors"), _read_json(place / "state.json"))
 
 
@@ -294,8 +262,8 @@ def _read_header(folder: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        value = json.loads(read_regular_file(path).decode())
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=DAMAGED) from None
     if not isinstance(value, dict):
         raise CheckpointError("the file is no JSON object", where=path, fix=DAMAGED)
@@ -310,24 +278,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _load_weights(model: Seq2Seq, path: Path) -> None:
-    wanted, given = _weights(model), _read_tensors(path)
-    wrong = [
-        *(f"{name} is missing" for name in wanted.keys() - given.keys()),
-        *(f"{name} is not of this model" for name in given.keys() - wanted.keys()),
-        *(
-            f"{name} is {list(given[name].shape)} and should be {list(wanted[name].shape)}"
-            for name in wanted.keys() & given.keys()
-            if wanted[name].shape != given[name].shape
-        ),
-    ]
-    if wrong:
-        raise CheckpointError(f"the weights do not fit the model: {_some(sorted(wrong))}", where=path, fix=DAMAGED)
+    """Copy the weights into a model of the same names and shapes. Raises CheckpointError where one is not finite."""
+    given = _read_tensors(path)
     with torch.no_grad():
-        for name, tensor in wanted.items():
+        for name, tensor in named_weights(model).items():
+            if not given[name].isfinite().all():
+                raise CheckpointError(
+                    f"{name} holds NaN or infinite values: the weights have probably diverged in training",
+                    where=path,
+                    fix="load an earlier checkpoint of the run, or train again with a lower train.learning_rate",
+                )
             tensor.copy_(given[name])
-
-
-def _some(items: Iterable[str], most: int = 4) -> str:
-    shown = list(items)
-    more = f", and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(shown[:most]) + more

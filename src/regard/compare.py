@@ -26,7 +26,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from regard import contenders
 from regard.analysis.lineage import Lineage, Score, System
-from regard.analysis.measure import Exam, Measured, kept, key_of, measure_run, write_whole
+from regard.analysis.measure import Exam, Measured, kept, key_of, measure_run
 from regard.analysis.page import write_page
 from regard.config import RunConfig, to_table
 from regard.contenders import Contender
@@ -34,6 +34,7 @@ from regard.devices import choose_device
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.quality import bleu_metric
 from regard.evaluation.significance import SAMPLES, SEED, paired_bootstrap
+from regard.files import write_whole
 from regard.opening import Place
 from regard.run import read_recipe, resume, train
 from regard.runfolder import RunFolder
@@ -84,6 +85,7 @@ def compare(request: Request, out: Path, console: Console) -> Path:
             raise failed[0]
         console.rule("the report", align="left")
         lineage = _lineage(request, found, exam, measured)
+        out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "report.json", lineage.model_dump_json() + "\n")
         page = write_page(lineage, out)
     if failed:
@@ -183,6 +185,7 @@ def _measure(contender: Contender, exam: Exam, out: Path, console: Console) -> M
                 yield from bar.track(translations, total=len(exam.sources))
 
         found = measure_run(contender.name, contender.folder, exam, device=device, watch=watch)
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, found.model_dump_json() + "\n")
     facts = found.facts
     _say(

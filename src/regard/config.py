@@ -17,12 +17,21 @@ import tomli_w
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
 
 from regard.corpora import DATA_PATHS as DATA_PATHS
+from regard.corpora import MOST_LENGTH
 from regard.corpora import CorpusConfig as CorpusConfig
 from regard.corpora import DataConfig as DataConfig
 from regard.corpora import Section as Section
 from regard.errors import ConfigError
 
 DATASET = "dataset"  # of [data]: a path where there is such a folder, else a name
+MOST_WIDTH = 1 << 17  # of a layer, an embedding or a feed-forward
+MOST_LAYERS = 1000
+MOST_HEADS = 4096
+MOST_KERNEL = 1023
+MOST_POSITIONS = MOST_LENGTH  # that a model learns or looks over
+MOST_VOCABULARY = 1_000_000
+MOST_STEPS = 10**12
+
 PATHS = {"data": (*DATA_PATHS, DATASET), "start": ("checkpoint",)}
 
 
@@ -33,7 +42,7 @@ class TokenizerConfig(Section):
     target_kind: Literal["unigram", "bpe", "character", "word", "byte"] | None = (
         None  # of the target side; None: the same
     )
-    vocabulary_size: int = Field(8000, ge=8)  # at most; characters and bytes take what there is
+    vocabulary_size: int = Field(8000, ge=8, le=MOST_VOCABULARY)  # at most; characters and bytes take what there is
     joint: bool = True  # one vocabulary for both sides
 
     @model_validator(mode="after")
@@ -49,27 +58,32 @@ class ModelConfig(Section):
     architecture: str
 
 
+def _default_rate(given: Mapping[str, Any]) -> float:
+    """1.0 for Adadelta, which finds the length of its steps itself (Zeiler 2012); 1e-3 for the other optimizers."""
+    return 1.0 if given.get("optimizer") == "adadelta" else 1e-3
+
+
 class TrainConfig(Section):
     """[train]: how long, with what steps, and what is kept."""
 
     seed: int = Field(1, ge=0, lt=2**63)
-    max_steps: int = Field(100_000, ge=1)
-    max_minutes: float | None = Field(None, gt=0)  # of training in all, resumed ones included
-    tokens_per_batch: int = Field(4096, ge=1)  # padded tokens of the longer side in one batch
-    accumulate: int = Field(1, ge=1)  # batches a step
-    subword_sampling: float | None = Field(None, gt=0, lt=1)  # cut text anew each time: see regard.data.sampling
+    max_steps: int = Field(100_000, ge=1, le=MOST_STEPS)
+    max_minutes: float | None = Field(None, gt=0, le=1e8)  # of training in all, resumed ones included
+    tokens_per_batch: int = Field(4096, ge=1, le=10**9)  # padded tokens of the longer side in one batch
+    accumulate: int = Field(1, ge=1, le=10**6)  # batches a step
+    subword_sampling: float | None = Field(None, gt=0, lt=1)  # see regard.data.sampling; None: off
     optimizer: Literal["adam", "adadelta", "muon"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0)  # the schedule's peak
+    learning_rate: float = Field(default_factory=lambda given: _default_rate(given), gt=0)  # the schedule's peak
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = "inverse_sqrt"
-    warmup_steps: int = Field(1000, ge=0)
-    clip_norm: float = Field(1.0, ge=0)  # of the whole gradient; 0: off
+    warmup_steps: int = Field(1000, ge=0, le=MOST_STEPS)
+    clip_norm: float = Field(1.0, ge=0)  # bound on the norm of the gradient of the mean loss per target token; 0: off
     weight_decay: float = Field(0.0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    checkpoint_every: int = Field(500, ge=1)  # steps; each checkpoint is validated
-    average_checkpoints: int = Field(1, ge=1)  # the weights that are kept: a mean over so many checkpoints
+    checkpoint_every: int = Field(500, ge=1, le=MOST_STEPS)  # steps; each checkpoint is validated
+    average_checkpoints: int = Field(1, ge=1, le=1000)  # the weights that are kept: a mean over so many checkpoints
     average_decay: float = Field(0.0, ge=0, lt=1)  # or over all steps, each counting so much less than the next; 0: off
     freeze: tuple[str, ...] = Field((), strict=False)  # what stays as it is: encoder, decoder.embedding, *.bias
-    patience: int = Field(10, ge=0)  # checkpoints without a better score before training ends; 0: never
+    patience: int = Field(10, ge=0, le=10**9)  # checkpoints without a better score before training ends; 0: never
     metric: Literal["chrf", "bleu", "exact", "loss"] = "chrf"  # on dev; chooses the best checkpoint
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products; auto: by a short try, when a run begins
@@ -86,23 +100,25 @@ class SearchConfig(Section):
     """[search]: how `translate` decodes unless told otherwise; validation so with one beam and without shortlist."""
 
     strategy: Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"] = "beam"  # a beam of 1 is greedy search
-    beam_size: int = Field(5, ge=1)
+    beam_size: int = Field(5, ge=1, le=10_000)
     length_penalty: float = Field(0.6, ge=0)  # alpha, of
     length_norm: Literal["gnmt", "average"] = "gnmt"  # ((5 + |Y|) / 6) ** alpha, or |Y| ** alpha
     max_length_factor: float = Field(2.0, ge=0, le=100)  # a translation has at most factor * source tokens + addend
     max_length_addend: int = Field(20, ge=1, le=10_000)  # tokens; Vaswani et al. 2017: factor 1 and addend 50
     allow_empty: bool = False  # whether a beam may find nothing at all the best translation; greedy search always may
     coverage_penalty: float = Field(0.0, ge=0)  # GNMT's beta; of beam search
-    no_repeat: int = Field(0, ge=0)  # no so many tokens in a row twice; 0: off; of beam search
-    groups: int = Field(5, ge=1)  # of diverse beam search; they divide the beam
+    no_repeat: int = Field(0, ge=0, le=10_000)  # no so many tokens in a row twice; 0: off; of beam search
+    groups: int = Field(5, ge=1, le=10_000)  # of diverse beam search; they divide the beam
     diversity: float = Field(0.5, ge=0)  # what a token costs for each group that took it before
-    lookahead_depth: int = Field(2, ge=1)  # steps
-    lookahead_width: int = Field(3, ge=1)  # continuations tried at each
-    exact_steps: int = Field(2000, ge=1)  # prefixes of a sentence that exact search may try before it gives up proof
+    lookahead_depth: int = Field(2, ge=1, le=100)  # steps
+    lookahead_width: int = Field(3, ge=1, le=100)  # continuations tried at each
+    exact_steps: int = Field(
+        2000, ge=1, le=10**9
+    )  # prefixes of a sentence that exact search may try before it gives up proof
     candidates: Literal["samples", "beam"] = "samples"  # of mbr, which takes the one that is most like the others
-    samples: int = Field(16, ge=1)  # drawn for mbr
+    samples: int = Field(16, ge=1, le=10_000)  # drawn for mbr
     temperature: float = Field(1.0, gt=0)
-    top_k: int = Field(0, ge=0)  # draw among so many tokens; 0: all
+    top_k: int = Field(0, ge=0, le=MOST_VOCABULARY)  # draw among so many tokens; 0: all
     top_p: float = Field(1.0, gt=0, le=1)  # draw among the likeliest tokens that make up so much probability
     seed: int = Field(1, ge=0, lt=2**32)  # of draws; each line's own depend on it and on the line's number
     shortlist: bool = False  # only the tokens that the run's shortlist has for the source
@@ -118,7 +134,9 @@ class StartConfig(Section):
     """[start]: whose weights and vocabulary training begins from, in the place of fresh ones."""
 
     checkpoint: str  # a checkpoint's folder, or a run's, whose best it is then
-    new_tokens: int = Field(0, ge=0)  # that the new text adds to its vocabulary, to each of two; at most
+    new_tokens: int = Field(
+        0, ge=0, le=MOST_VOCABULARY
+    )  # that the new text adds to its vocabulary, to each of two; at most
 
 
 class RunConfig(Section):
@@ -226,6 +244,11 @@ def _read_override(text: str) -> Override:
     return section, key, chosen
 
 
+def overridden(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the value of each `section.key` that overrides set. Raises ConfigError."""
+    return {f"{section}.{key}": value for section, key, value in map(_read_override, overrides)}
+
+
 def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
     for name, key, value in overrides:
         section = table.setdefault(name, {})
@@ -252,14 +275,17 @@ def _absolutely(corpus: AnyCorpus) -> AnyCorpus:
 def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:
     """A config with `section.key=value` overrides.
 
-    Another architecture begins from its `small` preset, and a preset that is named from itself.
-    Raises ConfigError.
+    Another architecture begins from its `small` preset, a preset that is named from itself, and another optimizer
+    with its own default learning rate. Raises ConfigError.
     """
     read = [_read_override(text) for text in overrides]
     model = {key: value for section, key, value in read if section == "model"}
     table = to_table(config)
     if "preset" in model or model.get("architecture", config.model.architecture) != config.model.architecture:
         table["model"] = {"preset": "small", "architecture": config.model.architecture}
+    optimizers = [value for section, key, value in read if (section, key) == ("train", "optimizer")]
+    if optimizers and optimizers[-1] != config.train.optimizer:
+        del table["train"]["learning_rate"]
     _apply(read, table)
     return parse_config(table, architectures, where="--set")
 
@@ -327,8 +353,20 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
         said = first["msg"].removeprefix("Value error, ")
         what, fix = (f"`{key.rstrip('.')}`: {said}", "mend that table") if key else (said, "mend the recipe")
     else:
-        what, fix = f"`{key}`: {first['msg']} (it is {given!r})", "give a value of that kind"
+        shown = given if len(repr(given)) <= 40 else f"{repr(given)[:40]}..."
+        what, fix = f"`{key}`: {first['msg']} (it is {shown!r})", "give a value of that kind"
+        if first["type"] in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+            fix = f"give a value {_range_of(owner, path[-1])}"
     return ConfigError(what, where=where, fix=fix)
+
+
+def _range_of(owner: type[BaseModel], key: str) -> str:
+    """Return the range that a field allows, in words."""
+    names = {"ge": "of at least", "gt": "of more than", "le": "at most", "lt": "less than"}
+    field = owner.model_fields.get(key)
+    limits = [] if field is None else field.metadata
+    bounds = ((name, getattr(limit, name, None)) for limit in limits for name in names)
+    return " and ".join(f"{names[name]} {value:,}" for name, value in bounds if value is not None) or "of that kind"
 
 
 def _did_you_mean(given: str, names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,7 +174,7 @@ def from_runs(folders: Sequence[Path], overrides: Sequence[str]) -> list[Contend
         run = RunFolder(folder)
         if not run.recipe.is_file():
             raise CheckpointError("this is no run: no recipe.toml", where=folder, fix="give a run's folder")
-        found[folder.resolve()] = read_config(run.recipe, ARCHITECTURES)
+        found[Path(os.path.realpath(folder))] = read_config(run.recipe, ARCHITECTURES)
     first = override_config(next(iter(found.values())), overrides, ARCHITECTURES)
     names = _names({folder: config.model.architecture for folder, config in found.items()})
     contenders = [

@@ -140,6 +140,7 @@ class Decoder(nn.Module, ABC, Generic[S]):
 
     attends: bool = True  # False: attention is None even when asked for
     vocabulary: int  # V, the size of its logits' last axis
+    output: Any  # the last layer, a module that gives the logits
 
     @abstractmethod
     def init_state(self, memory: Memory) -> S:

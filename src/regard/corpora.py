@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+MOST_LENGTH = 1 << 20  # tokens of a sentence
 DATA_PATHS = ("source", "target", "dev_source", "dev_target", "file", "dev_file")
 
 
@@ -44,7 +45,7 @@ class CorpusConfig(Section):
     target_language: str = ""
     source_column: str = ""  # of a table: its name, or its number from 1
     target_column: str = ""
-    weight: float = Field(1.0, gt=0)  # how often each pair comes in an epoch
+    weight: float = Field(1.0, gt=0, le=1e6)  # how often each pair comes in an epoch
     tags: tuple[Tag, ...] = Field((), strict=False)  # what its sources begin with, as a target language or a domain
 
     @model_validator(mode="after")
@@ -85,10 +86,12 @@ class DataConfig(CorpusConfig):
 
     corpus: Literal["dates", "numbers"] | None = None  # an embedded corpus, in the place of files
     corpora: tuple[CorpusConfig, ...] = Field((), strict=False)  # several, in the place of one
-    temperature: float = Field(1.0, ge=1)  # of several: each as often as its size to the power of 1 / temperature
+    temperature: float = Field(
+        1.0, ge=1, le=1e6
+    )  # of several: each as often as its size to the power of 1 / temperature
     streaming: bool = False  # train on the corpora as they are read again and again, and prepare nothing
-    max_length: int = Field(256, ge=1)  # tokens; a pair longer on either side is left aside and counted
-    held_out: int = Field(0, ge=0)  # pairs held out for dev where no dev set is given; 0: chosen by size
+    max_length: int = Field(256, ge=1, le=MOST_LENGTH)  # tokens; a pair longer on either side is left aside and counted
+    held_out: int = Field(0, ge=0, le=10**9)  # pairs held out for dev where no dev set is given; 0: chosen by size
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

@@ -15,9 +15,9 @@ from regard.checkpoint import Checkpoint, save_checkpoint
 from regard.config import RunConfig, with_absolute_paths
 from regard.contract import Seq2Seq
 from regard.data.streaming import Stream
-from regard.outlook import free_bytes, in_bytes, lacks_room
+from regard.outlook import free_bytes, in_bytes, in_time, lacks_room
 from regard.prepare import Prepared, Say, prepare
-from regard.run import begun, say_on, validation, with_precision
+from regard.run import PREPARING, begun, say_on, validation, with_precision
 from regard.runfolder import KEPT
 from regard.start import settled
 from regard.training.log import Progress
@@ -47,7 +47,9 @@ def dry_run(config: RunConfig, out: Path, console: Console) -> None:
     say = say_on(console)
     config = with_precision(settled(with_absolute_paths(config)), ALONE.device(config.train.device), say)
     with tempfile.TemporaryDirectory(prefix="regard-dry-run-") as folder:
+        say(PREPARING)
         prepared = prepare(config, Path(folder) / "data", say)
+        say("rehearsing a few steps, a validation and a checkpoint")
         found = _rehearse(config, prepared, Path(folder), say)
     for name, text in _rows(config, prepared, found):
         say(f"{name:14} {text}")
@@ -165,11 +167,3 @@ def _epoch_rows(found: Rehearsed, accumulate: int) -> list[tuple[str, str]]:
         return []
     steps = max(1, found.batches // accumulate)
     return [("an epoch", f"{found.batches:,} batches, {steps:,} steps, {in_time(steps * found.step)}")]
-
-
-def in_time(seconds: float) -> str:
-    """`12 s`, `5 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -13,9 +13,11 @@ from regard.text.bilingual import Bilingual, BilingualFile, reader_of
 from regard.text.builtin import BUILTIN
 from regard.text.corpus import Corpus, ParallelText
 from regard.text.formats.compressed import ending_of
+from regard.text.formats.endings import ENDINGS
 from regard.text.formats.huggingface import read_dataset
 from regard.text.formats.mtdata import read_mtdata
 from regard.text.formats.sides import Sides
+from regard.text.formats.unsupported import refuse_as_lines
 from regard.text.naming import languages_of
 from regard.text.tagged import TaggedCorpus
 from regard.text.together import Together
@@ -45,12 +47,21 @@ class Place:
             reader_of(self.data)
             return BilingualFile(self.data, sides)
         if self.data is None and self.source is not None and self.target is not None:
-            return ParallelText(self.source, self.target)
+            return _lines(self.source, self.target)
         raise ConfigError(
             "it is not clear where the corpus lies",
             where=", ".join(self.options),
             fix="give both {} and {}, or {}".format(*self.options),
         )
+
+
+def _lines(source: Path, target: Path) -> ParallelText:
+    """Two plain files as a corpus. Raises DataError for a file whose name says that it is none."""
+    for path in (source, target):
+        refuse_as_lines(
+            path, f"give its text, a segment a line; or both sides in one file by --data: {', '.join(ENDINGS)}"
+        )
+    return ParallelText(source, target)
 
 
 def sides_as_trained(data: DataConfig, file: Path, asked: Sides = Sides()) -> Sides:
@@ -122,7 +133,7 @@ def _tagged(corpus: Corpus, one: CorpusConfig) -> Corpus:
 
 def _files(file: str | None, source: str | None, target: str | None, sides: Sides) -> Corpus:
     if file is None:
-        return ParallelText(Path(source or ""), Path(target or ""))
+        return _lines(Path(source or ""), Path(target or ""))
     return BilingualFile(Path(file), sides)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +22,7 @@ def checkpoint_bytes(model: Seq2Seq, train: TrainConfig) -> int:
 
 def free_bytes(folder: Path) -> int:
     """What the disk of a folder, which need not be there yet, has room for."""
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
@@ -44,6 +46,28 @@ def told(tried: Sequence[Tried]) -> str:
     return f"the largest batches go: {batches}" + (f"; at most {in_bytes(memory)} in use" if memory else "")
 
 
+def too_little_time(train: TrainConfig, tried: Sequence[Tried]) -> str | None:
+    """Return a warning if warm-up takes more than half of the steps that the run's limits allow.
+
+    tried: batches of about the size of a step's, with the seconds that they took.
+    """
+    seconds = train.accumulate * min(each.seconds for each in tried)
+    by_time = math.inf if train.max_minutes is None else 60 * train.max_minutes / max(seconds, 1e-9)
+    allowed = int(min(train.max_steps, by_time))
+    if 2 * train.warmup_steps <= allowed:
+        return None
+    limit = f"train.max_steps={train.max_steps}"
+    whole = ""
+    if allowed < train.max_steps:
+        limit = f"train.max_minutes={train.max_minutes:g}"
+        whole = f"; all {train.max_steps:,} steps take about {in_time(train.max_steps * seconds)} here"
+    return (
+        f"too little time to learn: {limit} allows about {allowed:,} steps, and warm-up alone takes "
+        f"{train.warmup_steps:,}{whole}; raise the limit, or lower train.warmup_steps to about "
+        f"{max(1, allowed // 10):,}"
+    )
+
+
 def in_bytes(count: float) -> str:
     """`1.2 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
@@ -51,3 +75,11 @@ def in_bytes(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
+
+
+def in_time(seconds: float) -> str:
+    """`12 s`, `5 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -24,7 +24,9 @@ from regard.data.store import PairStore, writing
 from regard.data.streaming import Stream, StreamLoader
 from regard.data.writing import TOGETHER, Chunk
 from regard.errors import DataError
+from regard.files import write_whole
 from regard.opening import open_corpora
+from regard.runfolder import PREPARED
 from regard.start import STARTED, take_up
 from regard.text.blocks import Blocks, Mixed, blocks_of
 from regard.text.corpus import Aside, Corpus, Pair
@@ -33,7 +35,6 @@ from regard.text.together import Origins, Together
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
-DONE = "prepared.json"  # written last: without it, preparing starts over
 LEARNED_FROM = 200_000  # pairs, the first ones, of a corpus that is streamed
 LEARNED = "learned.json"  # of which text, and how, the tokenizers beside it were learned
 LOOKED_AT = 200_000  # pairs, the first ones, of which a sample is looked at for sentences
@@ -106,7 +107,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     A preparation that was killed goes on where it was. `say` is told what was read and what was left aside. Raises
     DataError and ConfigError.
     """
-    if (folder / DONE).is_file():
+    if (folder / PREPARED).is_file():
         return _open(config, folder, say)
     folder.mkdir(parents=True, exist_ok=True)
     train, dev = split(config)
@@ -124,7 +125,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
         stream = _stream(config, train, tokenizers, say)
         say(f"train: {train.name}, as it is read; vocabulary {_sizes(tokenizers)}")
         several = _several(train, config.data)
-        _write_whole(folder / DONE, {"dev": texts, "train": stream.fingerprint, "several": several, **counted})
+        _write_whole(folder / PREPARED, {"dev": texts, "train": stream.fingerprint, "several": several, **counted})
         return Prepared(tokenizers, stream, texts, tuple(counted.get("starts", [0])), _names(train), several)
     store, too_long = _stored(config, train, folder)
     together = _together(train)
@@ -139,7 +140,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     if taken_up is not None:
         say(taken_up.fit(store))
     several = _several(train, config.data)
-    _write_whole(folder / DONE, {"dev": texts, "train": store.fingerprint, "starts": starts, "several": several})
+    _write_whole(folder / PREPARED, {"dev": texts, "train": store.fingerprint, "starts": starts, "several": several})
     return Prepared(tokenizers, store, texts, starts, _names(train), several)
 
 
@@ -258,20 +259,20 @@ def _refuse_none(pairs: int, corpus: Corpus, max_length: int) -> None:
 
 def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
     try:
-        table = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        table = json.loads((folder / PREPARED).read_text(encoding="utf-8"))
         fingerprint, dev = table["train"], tuple((source, target) for source, target in table["dev"])
         starts = tuple(int(start) for start in table.get("starts", [0]))
         sizes = [int(size) for size in table.get("sizes", [])]
         several = None if table.get("several") is None else float(table["several"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"the file cannot be read: {error!r}", where=folder / DONE, fix=NEW_RUN) from None
+        raise DataError(f"the file cannot be read: {error!r}", where=folder / PREPARED, fix=NEW_RUN) from None
     tokenizers = Tokenizers.load(folder)
     train: PairStore | Stream
     if config.data.streaming:
         corpus, _ = split(config)
         if (together := _together(corpus)) is not None:
             if len(sizes) != len(together.corpora):
-                raise DataError("it does not say how large the corpora are", where=folder / DONE, fix=NEW_RUN)
+                raise DataError("it does not say how large the corpora are", where=folder / PREPARED, fix=NEW_RUN)
             together.starts, together.sizes = list(starts), sizes
         train = _stream(config, corpus, tokenizers, say)
     else:
@@ -283,9 +284,7 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
 
 
 def _write_whole(path: Path, table: object) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(table, ensure_ascii=False))
 
 
 def _tell(name: str, asides: Iterable[Aside], say: Say) -> None:

@@ -21,22 +21,33 @@ from regard.denormals import denormals_flushed
 from regard.errors import RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
-from regard.outlook import checkpoint_bytes, lacks_room, told
+from regard.outlook import checkpoint_bytes, lacks_room, told, too_little_time
 from regard.prepare import Prepared, Say, prepare
-from regard.resuming import find, how_to_extend, read_state, recipe_of
+from regard.resuming import (
+    find,
+    how_to_extend,
+    read_state,
+    recipe_of,
+    refuse_other_data,
+    restore_recipe,
+    verify_data,
+)
 from regard.runfolder import Finished, RunFolder
 from regard.start import STARTED, complete, settled
 from regard.symbols import PAD
 from regard.training.console import ConsoleReporter
 from regard.training.freeze import freeze
-from regard.training.log import JsonLines, Reporter, TensorBoard
+from regard.training.log import BestEffort, JsonLines, Reporter
 from regard.training.loss import negative_log_likelihood
 from regard.training.memory import enough_memory
 from regard.training.precision import choose_precision
 from regard.training.processes import Processes, joined
 from regard.training.state import TrainingState
+from regard.training.tensorboard import TensorBoard
 from regard.training.trainer import End, Saved, Trainer
 from regard.translator import Translator
+
+PREPARING = "preparing the data: reading it, learning the vocabulary, encoding the pairs"
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
             return resume(path, console=console)
 
         def from_beginning(config: RunConfig) -> tuple[RunConfig, Prepared, Seq2Seq]:
+            say_on(console)(PREPARING)
             prepared = prepare(config, run.data, say_on(console))
             return config, prepared, begun(config, run.data, prepared, here, say_on(console))
 
@@ -100,8 +112,8 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
     `folder` may be one of the run's checkpoints as well: that one then is the last. Overrides (`section.key=value`)
     of what may change once a run has begun (see regard.resuming) are written into its recipe. Without them, on a
     CPU, the result is the same, bit for bit, as if the run had never stopped, unless the recipe ends training or
-    its schedule by the clock (train.max_minutes), or there are now more processes or fewer. Raises ConfigError,
-    CheckpointError, TrainingError.
+    its schedule by the clock (train.max_minutes), or there are now more processes or fewer.
+    The run's data are verified first. Raises ConfigError, DataError, CheckpointError, TrainingError.
     """
     with denormals_flushed(), joined() as here, ExitStack() as held:
         console = _console(console, here)
@@ -110,12 +122,16 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
             run, chosen = find(Path(folder))
             if here.first:
                 held.enter_context(run.lock(here.job))
+                restore_recipe(run, say_on(console))
             config = recipe_of(run, overrides)
             here.device(config.train.device)
             state = read_state(run, chosen)
+            if here.first:
+                verify_data(run, say_on(console))
             if overrides and here.first:
                 run.write_recipe(to_toml(config))
             prepared = prepare(config, run.data, say_on(console))
+            refuse_other_data(run, prepared.train)
             return run, config, state, prepared, begun(config, run.data, prepared, here, say_on(console))
 
         run, config, state, prepared, model = here.in_turn(begin)
@@ -150,7 +166,9 @@ def begun(config: RunConfig, data: Path, prepared: Prepared, here: Processes, sa
     """The model as training begins: with fresh weights or its start's, which is in `data`; what is to be frozen is."""
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
-    model = build_model(config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint))
+    sizes = Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+    with enough_memory("for the model", fix="lower the sizes in [model], or tokenizer.vocabulary_size"):
+        model = build_model(config.model, sizes)
     if config.start is not None:
         model.load_state_dict(load_checkpoint(data / STARTED).model.state_dict())
     for sentence in freeze(model, config.train.freeze):
@@ -214,10 +232,15 @@ class _Training:
         with ExitStack() as stack:
             reporters: list[Reporter] = []
             if self.here.first:
+                say = say_on(self.console)
+                log = JsonLines(self.folder.log, at, judged)
+                if log.damaged:
+                    lines = ", ".join(map(str, log.damaged))
+                    say(f"{self.folder.log}: removed damaged lines, which only reports and plots read: {lines}")
                 reporters = [
-                    JsonLines(self.folder.log, at, judged),
-                    TensorBoard(self.folder.path / "tensorboard", at),
-                    ConsoleReporter(self.console, self.config.train.metric),
+                    log,
+                    BestEffort("tensorboard", lambda: TensorBoard(self.folder.path / "tensorboard", at), say),
+                    BestEffort("the terminal", lambda: ConsoleReporter(self.console, self.config.train.metric), say),
                 ]
             for reporter in reporters:
                 stack.callback(reporter.close)
@@ -235,7 +258,11 @@ def _look_ahead(trainer: Trainer, run: RunFolder, say: Say) -> None:
     if end is not None:
         say(f"the run has come to its end; to go on all the same:  {how_to_extend(trainer.config, end, run.path)}")
         return
-    say(told(trainer.stepper.try_out(trainer.loader.largest())))
+    say("trying the largest batches")
+    tried = trainer.stepper.try_out(trainer.loader.largest())
+    say(told(tried))
+    if trainer.past.step == 0 and (warning := too_little_time(trainer.config, tried)):
+        say(warning)
     if warning := lacks_room(run.path, checkpoint_bytes(trainer.model, trainer.config)):
         say(warning)
 
@@ -248,6 +275,7 @@ class _Keep:
         self.scores: Mapping[str, float] = {}  # of the best checkpoint written here
 
     def __call__(self, saved: Saved) -> None:
+        self.run.require_in_place()
         folder = self.run.checkpoint(saved.step)
         contents = Checkpoint(
             self.config,

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import TextIO
 
 from regard.errors import CheckpointError
+from regard.files import is_in_place, read_regular_file, write_whole
+from regard.training.log import run_is_gone
 
-TEMPORARY_RECIPE = "recipe.toml.tmp"
+PREPARED = "prepared.json"  # written last into data/: without it the corpus is prepared again
 KEPT = 2  # checkpoints besides the best: the last, and one to go on from should the last be damaged
 
 
@@ -44,6 +46,7 @@ class RunFolder:
         self.log = path / "log.jsonl"
         self.data = path / "data"
         self._finished = path / "finished.json"
+        self._locked: TextIO | None = None
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
@@ -65,10 +68,8 @@ class RunFolder:
 
     def write_recipe(self, recipe: str) -> None:
         """Write the recipe in the place of the one before; under the lock. Raises CheckpointError."""
-        temporary = self.path / TEMPORARY_RECIPE
         try:
-            temporary.write_text(recipe, encoding="utf-8")
-            temporary.replace(self.recipe)
+            write_whole(self.recipe, recipe)
         except OSError as error:
             raise CheckpointError(
                 f"the recipe cannot be written: {error.strerror}", where=self.path, fix="make room on the disk"
@@ -87,7 +88,8 @@ class RunFolder:
                 where=self.path,
                 fix=f"go on with it by `regard train --resume {self.path}`, or choose another --out",
             )
-        if there - {"lock", "checkpoints", TEMPORARY_RECIPE}:
+        others = {name for name in there - {"lock", "checkpoints"} if not name.startswith("recipe.toml.")}
+        if others:
             raise CheckpointError("the folder is not empty", where=self.path, fix="choose another --out")
 
     def checkpoint(self, step: int) -> Path:
@@ -116,10 +118,10 @@ class RunFolder:
     def finished(self) -> Finished | None:
         """How training ended; None where it did not, or was stopped."""
         try:
-            return Finished(**json.loads(self._finished.read_text(encoding="utf-8")))
+            return Finished(**json.loads(read_regular_file(self._finished).decode()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(
                 f"the file cannot be read: {error}", where=self._finished, fix="delete it, and resume the run"
             ) from None
@@ -129,9 +131,7 @@ class RunFolder:
         if finished is None:
             self._finished.unlink(missing_ok=True)
             return
-        temporary = self._finished.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(finished)) + "\n", encoding="utf-8")
-        temporary.replace(self._finished)
+        write_whole(self._finished, json.dumps(asdict(finished)) + "\n")
 
     def _follow(self, name: str) -> Path | None:
         link = self.path / name
@@ -169,12 +169,28 @@ class RunFolder:
             file = path.open("a+", encoding="utf-8")
             _take(file, self.path, job)
             self._end_replacements()
+            self._remove_leftovers()
         except OSError as error:
             raise CheckpointError(
                 f"the run cannot be locked: {error.strerror}", where=path, fix="see that the folder can be written to"
             ) from None
-        with file:
-            yield
+        self._locked = file
+        try:
+            with file:
+                yield
+        finally:
+            self._locked = None
+
+    def require_in_place(self) -> None:
+        """Raises CheckpointError where the folder that was locked is no longer at its path."""
+        if self._locked is None or not is_in_place(self._locked, self.path / "lock"):
+            raise run_is_gone(self.path)
+
+    def _remove_leftovers(self) -> None:
+        """Delete temporary files of processes that were killed: the lock says that none of them is at work."""
+        for name in ("last", "best", "recipe.toml", "log.jsonl", "finished.json"):
+            for left in (*self.path.glob(f"{name}.tmp*"), *self.path.glob(f"{name}.part*")):
+                left.unlink()
 
     def _end_replacements(self) -> None:
         """Put back a checkpoint that was moved away for a new one which a kill kept from its place."""

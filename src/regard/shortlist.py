@@ -6,8 +6,8 @@ of the data that it was made of.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from regard.atomic import check_writable, remove_leftovers, replacing
 from regard.checkpoint import Checkpoint
 from regard.data.lexical import sentences_of
-from regard.data.store import PairStore
+from regard.data.store import PairStore, verify
 from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, DataError
 from regard.runfolder import RunFolder
@@ -46,8 +47,10 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
             where=data,
             fix="give the folder of a run that was trained here, with its data/",
         )
+    _check_writable(folder / FILE)
     store, tokenizers = PairStore.open(data, "train"), Tokenizers.load(data)
     sources, targets = tokenizers.source.size, tokenizers.target.size
+    verify(data, "train", (sources, targets))
     sentences = sentences_of(store)
     table = ibm_model_1(sentences, targets, say=say).best(sources, candidates)
     counts = np.bincount(sentences.target, minlength=targets)
@@ -77,18 +80,27 @@ def _written(tokenizer: Tokenizer) -> list[str]:
 
 
 def _save(shortlist: Shortlist, path: Path, fingerprint: str) -> Path:
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    tensors = {"candidates": shortlist.candidates, "frequent": shortlist.frequent}
+    with _write_errors(path), replacing(path) as file:
+        file.write(save(tensors, metadata={"data": fingerprint}))
+    return path
+
+
+def _check_writable(path: Path) -> None:
+    """Raise CheckpointError if the shortlist could not be written, before it is computed."""
+    with _write_errors(path):
+        remove_leftovers(path)
+        check_writable(path)
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
     try:
-        tensors = {"candidates": shortlist.candidates, "frequent": shortlist.frequent}
-        temporary.write_bytes(save(tensors, metadata={"data": fingerprint}))
-        temporary.replace(path)
+        yield
     except OSError as error:
         raise CheckpointError(
             f"it cannot be written: {error.strerror}", where=path, fix="see that the folder can be written to"
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def load_shortlist(folder: Path, checkpoint: Checkpoint) -> Shortlist | None:
@@ -99,6 +111,8 @@ def load_shortlist(folder: Path, checkpoint: Checkpoint) -> Shortlist | None:
     path = folder / FILE
     if not path.exists():
         return None
+    if not path.is_file():
+        raise _useless(folder, "it is not a regular file")
     try:
         with safe_open(path, framework="pt") as file:
             made_of = (file.metadata() or {}).get("data")

@@ -146,7 +146,7 @@ def take_up(config: RunConfig, start: StartConfig, corpus: Corpus, folder: Path,
         new, told = _extended(old, corpus, start.new_tokens)
     say(f"start: {place}, step {old.step:,}; {told}")
     save_checkpoint(folder, replace(new, config=config, step=0, metrics={}))
-    return TakenUp(new.tokenizers, _learned_from(place, old.data))
+    return TakenUp(new.tokenizers, _learned_from(place, old))
 
 
 def _extended(old: Checkpoint, corpus: Corpus, most: int) -> tuple[Checkpoint, str]:
@@ -190,12 +190,17 @@ def _some(extended: Extended, most: int = 8) -> str:
     return f"{new:,} {'token' if new == 1 else 'tokens'}{shown}"
 
 
-def _learned_from(place: Path, fingerprint: str) -> Sides | None:
+def _learned_from(place: Path, old: Checkpoint) -> Sides | None:
     try:
         store = PairStore.open(place.parent.parent / "data", "train")
     except DataError:
         return None
-    return _tokens(store) if store.fingerprint == fingerprint else None
+    if store.fingerprint != old.data:
+        return None
+    sizes = old.tokenizers.source.size, old.tokenizers.target.size
+    sides = _tokens(store)
+    whole = all(ids.max(initial=0) < size for ids, size in zip(sides, sizes, strict=True))
+    return sides if whole else None  # one that is damaged
 
 
 def _tokens(store: PairStore, most: int = 100_000) -> Sides:

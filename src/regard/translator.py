@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.allocator import keep_freed_memory
@@ -33,9 +31,10 @@ from regard.search import Sentence, Wish, changed, rows_of
 from regard.search import search as search_for
 from regard.shortlist import load_shortlist
 from regard.symbols import EOS
+from regard.text.emoji import Bare, bare_of
 from regard.text.segments import Division, Span, is_language, segments
 from regard.text.tokenizer import Tokenizer, Tokenizers
-from regard.text.words import Link, Words
+from regard.text.words import Words
 from regard.training.memory import is_out_of_memory
 from regard.translation import Constraints as Constraints
 from regard.translation import Translation as Translation
@@ -287,8 +286,11 @@ class Translator:
                     found[place] = other
         return found
 
-    def _translate(self, lines: Sequence[Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
-        found: list[list[Translation]] = [[Translation("", 0.0, 0.0)] for _ in lines]
+    def _translate(self, window: Sequence[Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
+        phrases = [(*one.require, *one.forbid, one.prefix) for one in (line.constraints for line in window)]
+        bare = [bare_of(line.text, self.tokenizers, some) for line, some in zip(window, phrases, strict=True)]
+        found: list[list[Translation]] = [[Translation(line.text, 0.0, 0.0)] for line in window]  # emoji, or nothing
+        lines = [replace(line, text=one.text) for line, one in zip(window, bare, strict=True)]
         sentences = {place: self._sentence(line, search.seed) for place, line in enumerate(lines) if line.text}
         encoded = {place: list(sentence.source) for place, sentence in sentences.items()}
         size = min(options.batch_size, max(1, BATCH_ROWS // rows_of(search, options.top_beams)))
@@ -297,7 +299,7 @@ class Translator:
                 [sentences[place] for place in places], [lines[place] for place in places], search, options
             )
             for place, hypotheses in zip(places, results, strict=True):
-                texts = [self._as_text(lines[place].text, encoded[place], one) for one in hypotheses]
+                texts = [self._as_text(bare[place], encoded[place], one) for one in hypotheses]
                 found[place] = [agreed(texts, search)] if search.strategy == "mbr" else texts
         return found
 
@@ -338,10 +340,13 @@ class Translator:
         drawn = seed * 1_000_003 + line.number + line.part * 2_147_483_647
         return Sentence(self.tokenizers.source.encode(line.text), wish, drawn % 2**63)
 
-    def _as_text(self, line: str, source: list[int], hypothesis: Hypothesis) -> Translation:
+    def _as_text(self, line: Bare, source: list[int], hypothesis: Hypothesis) -> Translation:
         attention = None if hypothesis.attention is None else hypothesis.attention.float().cpu().numpy()
-        text = self.tokenizers.target.decode(hypothesis.tokens)
+        links = () if attention is None else Words.of(self.tokenizers, source, hypothesis.tokens).links(attention)
+        said = self.tokenizers.target.decode(hypothesis.tokens)
+        text, alignment = line.put_back(said, links)
         tokens = tuple(self.tokenizers.target.pieces(hypothesis.tokens))
+        languages = self.source_language, self.target_language
         return Translation(
             text=text,
             score=hypothesis.score,
@@ -349,23 +354,12 @@ class Translator:
             tokens=tokens,
             source_tokens=tuple(self.tokenizers.source.pieces([*source, EOS])),
             attention=attention,
-            alignment=() if attention is None else self._links(source, hypothesis.tokens, attention),
+            alignment=alignment,
             finished=hypothesis.finished,
-            marks=marks(
-                line,
-                text,
-                tokens,
-                finished=hypothesis.finished,
-                languages=(self.source_language, self.target_language),
-            ),
+            marks=marks(line.text, said, tokens, finished=hypothesis.finished, languages=languages),
             proved=hypothesis.proved,
             ids=tuple(hypothesis.tokens),
         )
-
-    def _links(
-        self, source: Sequence[int], target: Sequence[int], attention: NDArray[np.floating[Any]]
-    ) -> tuple[Link, ...]:
-        return Words.of(self.tokenizers, source, target).links(attention)
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
         """For each (source, target) the log-probability of the target, EOS included, in nats; in order.

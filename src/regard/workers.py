@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,24 @@ def _chunks(
 
 def _start(load: Load) -> None:
     global _translator
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that gives out the work
+    _end_with_parent()
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):  # from the terminal, which sends them to the parent too
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     torch.set_num_threads(1)
     _translator = load()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent has ended, even by SIGKILL: the pool would wait for work forever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch the parent", daemon=True).start()
 
 
 def _translate(

@@ -115,7 +115,8 @@ class Finished:
 
 def call(*arguments: str | Path, stdin: bytes = b"") -> Finished:
     """`regard ...` in this process, through the console's entry point."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")  # as Python opens it
     with (
         mock.patch.object(sys, "argv", ["regard", *map(str, arguments)]),
         mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
@@ -140,6 +141,31 @@ def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ONE_THREAD, **options}
     )
+
+
+SIGNALLED_IN_STEP = """
+import os, sys
+from regard.training.step import Stepper
+
+at, number = int(sys.argv.pop()), int(sys.argv.pop())
+step, steps = Stepper.step, []
+
+def signalled(*arguments):
+    steps.append(None)
+    if len(steps) == at:
+        os.kill(os.getpid(), number)
+    return step(*arguments)
+
+Stepper.step = signalled
+from regard.cli.main import run
+run()
+"""
+
+
+def signalled_in_step(at: int, number: int, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    """`regard ...` in a process of its own, to which the signal comes in step `at` (from 1) of its training."""
+    command = [sys.executable, "-c", SIGNALLED_IN_STEP, *map(str, arguments), str(int(number)), str(at)]
+    return subprocess.run(command, capture_output=True, env=ONE_THREAD, check=False)
 
 
 def refused(finished: Finished, *said: str, code: int = 1) -> None:

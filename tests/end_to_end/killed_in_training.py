@@ -28,7 +28,7 @@ from regard import checkpoint
 from regard.data import streaming
 
 QUIET = Console(quiet=True)
-WRITERS = ("regard/checkpoint.py", "regard/runfolder.py", "regard/training/log.py")
+WRITERS = ("regard/checkpoint.py", "regard/files.py", "regard/runfolder.py", "regard/training/log.py")
 MOST_LINES = 1200  # of WRITERS, in a few checkpoints
 INTERRUPTED = 3  # a status
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import time
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.end_to_end.helpers import Files, Finished, call, recipe, refused, start
+from tests.end_to_end.helpers import Files, Finished, call, recipe, refused, signalled_in_step
 
 import regard
 from regard import compare as comparing
@@ -160,34 +158,23 @@ def test_on_another_test_set_it_is_measured_anew(done: tuple[Path, Finished], fi
     assert report(out).test == "dev.src | dev.tgt"
 
 
-def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    while not (path.exists() and path.stat().st_size):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("quick")
 def test_stopped_in_training_it_goes_on_from_there(files: Files, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "with space"
     command = asked(files, out, steps=200)
     command[command.index(",".join(NAMES))] = "transformer2017"
-    process = start(*command)
-    log = out / "runs" / "transformer2017" / "log.jsonl"
-    wait_for(log, process)
-    process.send_signal(number)
-    _, err = process.communicate()
-    assert process.returncode == 130, err
-    assert b"Traceback" not in err
-    assert b"go on:      regard compare" in err
-    assert f"--out '{out}'".encode() in err
+    done = signalled_in_step(30, number, *command)
+    assert done.returncode == 130, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"go on:      regard compare" in done.stderr
+    assert f"--out '{out}'".encode() in done.stderr
     run = RunFolder(out / "runs" / "transformer2017")
     assert run.last is not None and run.finished is None
-    stopped_at = int(run.last.name.removeprefix("step-"))
-    assert 0 < stopped_at < 200
+    assert run.last.name == "step-000030"
     finished = call(*command)
     assert finished.code == 0, finished.err
-    assert f"going on from step {stopped_at}" in finished.err
+    assert "going on from step 30" in finished.err
     assert report(out).systems[0].steps == 200
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.text.doctor.made import sentences
 
-from regard.cli import doctoring
+from regard.cli import doctor, doctoring
 from regard.errors import ConfigError, DataError, RegardError
 from regard.text.doctor.findings import DROPPED, Kind
 
@@ -149,4 +149,11 @@ def test_an_empty_corpus_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_taken_out_unless_told_otherwise() -> None:
-    assert set(DROPPED) == set(Kind) - {Kind.CONTROL, Kind.NEAR_DUPLICATE, Kind.MANY_SOURCES, Kind.MANY_TARGETS}
+    kept = {Kind.CONTROL, Kind.NEAR_DUPLICATE, Kind.MANY_SOURCES, Kind.MANY_TARGETS, Kind.DOUBTFUL}
+    assert set(DROPPED) == set(Kind) - kept
+
+
+def test_doubtful_pairs_are_removed_only_on_request() -> None:
+    assert Kind.DOUBTFUL not in doctor.wanted(None, None, None, False).drop
+    assert doctor.wanted(None, "perhaps-unrelated", None, False).drop == {*DROPPED, Kind.DOUBTFUL}
+    assert doctor.wanted("copies", "perhaps-unrelated", "copies", False).drop == {Kind.DOUBTFUL}

@@ -15,7 +15,7 @@ from sacrebleu.metrics.ter import TER
 from tests.end_to_end.helpers import Files, call, start, write_lines
 
 from regard.errors import DataError, DecodingError
-from regard.translator import Translator
+from regard.translator import Constraints, Translator
 
 
 def as_input(lines: list[str]) -> bytes:
@@ -208,3 +208,20 @@ def test_options_are_checked_before_any_line_is_read(translator: Translator) -> 
 def test_a_pair_without_a_source_has_no_score(translator: Translator) -> None:
     with pytest.raises(DataError, match="pair 3"):
         list(translator.score([("1", "1"), ("2", ""), (" ", "3")]))
+
+
+def test_emoji_come_through_at_their_places(run: Path, translator: Translator, tmp_path: Path) -> None:
+    lines = ["12 😀 345", "😀", "12 345 👩🏾‍⚕️", "🇩🇪 12 345", "12 345"]
+    plain = translator.translate(["12 345"])[0][0].text.split()
+    assert len(plain) == 2
+    out = translated(run, as_input(lines), "--alignments", tmp_path / "align").decode().splitlines()
+    assert out[0].split() in ([plain[0], "😀", plain[1]], [*plain, "😀"])
+    assert out[1:] == ["😀", f"{' '.join(plain)} 👩🏾‍⚕️", f"🇩🇪 {' '.join(plain)}", " ".join(plain)]
+    aligned = (tmp_path / "align").read_text().splitlines()
+    assert f"1-{out[0].split().index('😀')}" in aligned[0].split()
+    assert "2-2" in aligned[2].split() and "0-0" in aligned[3].split()
+    ((best,),) = translator.translate(["12 345 😀"], constraints=[Constraints(forbid=("😀",))], beam_size=1)
+    assert "😀" not in best.text  # what is said of emoji counts
+    assert best.source_tokens[-2:] != ("5", "</s>")
+    bare = [one.score for one in translator.translate([lines[0]], top_beams=3)[0]]
+    assert bare == pytest.approx([one.score for one in translator.translate(["12 345"], top_beams=3)[0]])

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py")
-SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name != "common.py")
+NO_FILES = ("common.py", "kernels.py")  # which are given none
+SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name not in NO_FILES)
 
 
 def call(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments)]
+    """Run a benchmark as a program, but in this process: most of its time would be the import of torch."""
+    folder = ROOT / "benchmarks"
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.object(sys, "argv", [script, *map(str, arguments)]),
+        mock.patch.object(sys, "path", [str(folder), *sys.path]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            runpy.run_path(str(folder / script), run_name="__main__")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+    return subprocess.CompletedProcess([script], code, out.getvalue(), err.getvalue())
+
+
+def test_as_a_program(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "pareto.py"), "--out", str(tmp_path / "nowhere")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def refused(script: str, *arguments: str | Path) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from regard.contract import Seq2Seq, Vocabularies
 from regard.models import ARCHITECTURES
+from regard.nn import native
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Case:
     sizes: Mapping[str, Any]  # over the small preset; dropout is off
     noise: float = 2.0
     seed: int = 15
+    embedding_noise: float = 1.0
 
 
 LUONG = {"layers": 2, "hidden": 12, "embedding": 10, "attention": "global"}
@@ -62,20 +64,24 @@ Build = Callable[[int], Seq2Seq]
 
 def tiny(name: str, target: int) -> Seq2Seq:
     """The case over 9 source and `target` target tokens, with noise on all weights."""
-    case = CASES[name]
-    architecture = ARCHITECTURES[name.split("/")[0]]
-    config = architecture.config(**{**architecture.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
-    with torch.random.fork_rng():
+    return drawn(name.split("/")[0], CASES[name], target).double().requires_grad_(False)
+
+
+def drawn(architecture: str, case: Case, target: int) -> Seq2Seq:
+    """As tiny, for any case, in float32 and with gradients."""
+    made = ARCHITECTURES[architecture]
+    config = made.config(**{**made.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(case.seed)
-        model = architecture.build(config, Vocabularies(source=9, target=target)).double().eval()
+        model = made.build(config, Vocabularies(source=9, target=target)).double().eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 scale = 0.2 if parameter.dim() == 1 else case.noise * parameter.shape[-1] ** -0.5
                 parameter.add_(scale * torch.randn_like(parameter))
             for module in model.modules():
                 if isinstance(module, nn.Embedding):
-                    module.weight.add_(torch.randn_like(module.weight))
-    return model.requires_grad_(False)
+                    module.weight.add_(case.embedding_noise * torch.randn_like(module.weight))
+    return model
 
 
 @pytest.fixture(params=sorted(CASES))
@@ -100,3 +106,13 @@ def sources() -> Tensor:
 def targets() -> Tensor:
     """(B, T) decoder input, for the sources."""
     return torch.tensor([[1, 4, 5, 3, 7], [1, 3, 3, 6, 4], [1, 7, 4, 5, 5], [1, 6, 6, 3, 4]])
+
+
+@pytest.fixture(params=["kernels", "PyTorch"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Run a test with the native kernels, where there are any, and without them; return whether they are used."""
+    if request.param == "PyTorch":
+        monkeypatch.setattr(native, "library", lambda: None)
+    elif native.library() is None:
+        pytest.skip("there are no native kernels here")
+    return native.library() is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -52,23 +53,25 @@ def test_greedy_search_is_a_beam_of_one(model: Seq2Seq, sources: Tensor) -> None
         assert_same([one], beams)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_a_wide_beam_is_brute_force(build: Build, sources: Tensor, alpha: float) -> None:
-    model, limit, penalty = build(6), 4, gnmt(alpha)
-    found = beam_search(
-        model.decoder, model.encode(sources), [limit] * len(sources), beam_size=40, top_beams=5, penalty=penalty
-    )
-    for source, hypotheses in zip(sources, found, strict=True):
-        own = source[source.ne(PAD)][None]
+def next_log_probabilities(model: Seq2Seq, source: Tensor, length: int) -> dict[Prefix, list[float]]:
+    """Return those behind every string of at most `length` ordinary tokens, by teacher forcing of the longest."""
+    longest = list(product(range(EOS + 1, model.decoder.vocabulary), repeat=length))
+    inputs = torch.tensor([[BOS, *prefix] for prefix in longest])
+    scores = model(source.expand(len(longest), -1), inputs).log_softmax(-1).tolist()  # (strings, length + 1, V)
+    return {prefix[:end]: row for prefix, rows in zip(longest, scores, strict=True) for end, row in enumerate(rows)}
 
-        def row(prefix: Prefix, own: Tensor = own) -> list[float]:
-            logits = model(own, torch.tensor([[BOS, *prefix]]))[0, -1]
-            after: list[float] = logits.log_softmax(0).tolist()
-            return after
 
-        best = brute_force(row, limit, penalty)[:5]
-        assert [one.tokens for one in hypotheses] == [tokens for _, _, tokens in best]
-        assert [one.score for one in hypotheses] == pytest.approx([score for score, _, _ in best])
+def test_a_wide_beam_is_brute_force(build: Build, sources: Tensor) -> None:
+    model, limit = build(6), 4
+    rows = [next_log_probabilities(model, source[source.ne(PAD)][None], limit - 1) for source in sources]
+    for penalty in (gnmt(0.0), gnmt(1.0)):
+        found = beam_search(
+            model.decoder, model.encode(sources), [limit] * len(sources), beam_size=40, top_beams=5, penalty=penalty
+        )
+        for own, hypotheses in zip(rows, found, strict=True):
+            best = brute_force(own.__getitem__, limit, penalty)[:5]
+            assert [one.tokens for one in hypotheses] == [tokens for _, _, tokens in best]
+            assert [one.score for one in hypotheses] == pytest.approx([score for score, _, _ in best])
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])

@@ -2,8 +2,8 @@
 
 One sentence at a time, one column at a time: the source embedded and unfolded to ceil(1.2 |s|)
 columns, residual blocks of figure 3 (ReLU variant) with taps looked up one by one, the decoder stacked
-on the encoder's columns, of which there are none beyond the unfolded length. Where the paper leaves
-it open, the model's docstring decides: the stack is a sum, and columns behind the source begin as zeros.
+on the encoder's columns, of which there are none beyond the unfolded length. The stack is a sum, which
+the paper leaves open. Columns behind the source begin as zeros, where the paper has special characters.
 """
 
 from __future__ import annotations

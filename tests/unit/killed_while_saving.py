@@ -26,7 +26,7 @@ from regard.runfolder import RunFolder, resolve
 from regard.text.tokenizer import train_tokenizers
 from regard.training.state import TrainingState
 
-WATCHED = ("regard/checkpoint.py", "regard/runfolder.py", "/shutil.py")
+WATCHED = ("regard/checkpoint.py", "regard/files.py", "regard/runfolder.py", "/shutil.py")
 
 
 def checkpoint(step: int) -> Checkpoint:

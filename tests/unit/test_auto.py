@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,10 @@ import pytest
 from regard import auto
 from regard.auto import Facts, choose, look
 from regard.config import DataConfig, parse_config, to_table
+from regard.contract import Vocabularies
 from regard.errors import ConfigError, DataError
-from regard.models import ARCHITECTURES
+from regard.models import ARCHITECTURES, build_model
+from regard.plan import FROM_SET, count_parameters, vocabularies
 from regard.prepare import prepare
 from regard.text.tokenizer import train_tokenizers
 
@@ -66,7 +70,7 @@ def files(folder: Path, pairs: list[tuple[str, str]]) -> DataConfig:
 
 def test_look(tmp_path: Path) -> None:
     seen = look(files(tmp_path, [("a b", "c"), ("", "x"), ("dd", "e f dd")]), gpu=True)
-    assert seen == Facts(pairs=1, words=2.5, characters=4.5, alphabet=7, distinct=6, gpu=True)
+    assert seen == Facts(pairs=1, words=2.5, characters=4.5, alphabet=7, distinct=6, gpu=True, dev=1)
     empty = files(tmp_path, [("", "a")])
     with pytest.raises(DataError, match="no line has text"):
         look(empty, gpu=False)
@@ -114,10 +118,10 @@ def test_a_vocabulary_that_had_to_shrink_says_so_and_one_that_was_given_does_not
     config, reasons = auto.recipe(data, gpu=False)
     wanted = choose(data, look(data, gpu=False))[0].tokenizer.vocabulary_size
     assert config.tokenizer.vocabulary_size < wanted
-    assert f"the text does not give {wanted:,} subwords" in reasons[-1]
+    assert f"the text does not give {wanted:,} subwords" in reasons[0]
     given, reasons = auto.recipe(data, ["tokenizer.vocabulary_size=5000"], gpu=False)
     assert given.tokenizer.vocabulary_size == 5000
-    assert "the text does not give" not in reasons[-1]
+    assert "the text does not give" not in reasons[0]
     with pytest.raises(ConfigError, match="a vocabulary of 5000 is more than"):
         train_tokenizers(given.tokenizer, few_words(2500))
 
@@ -129,3 +133,120 @@ def test_overrides_are_kept(tmp_path: Path) -> None:
     prepare(config, tmp_path / "prepared", lambda _: None)
     with pytest.raises(ConfigError, match=r"train\.sed"):
         auto.recipe(data, ["train.sed=9"], gpu=False)
+
+
+def many_words(pairs: int) -> list[tuple[str, str]]:
+    dice = random.Random(7)
+    return made_up(["".join(dice.choices("abcdefghijklm", k=dice.randint(2, 9))) for _ in range(3000)], pairs, seed=3)
+
+
+BUILT = {
+    "nothing": [],
+    "architecture": ["model.architecture=transformer2017"],
+    "architecture and size": ["model.architecture=bahdanau2014", "model.hidden=48"],
+    "layers": ["model.architecture=convs2s2017", "model.encoder=[[64, 3], [32, 1]]"],
+    "preset": ["model.preset=fast", "model.dropout=0.25"],
+    "vocabulary": ["tokenizer.vocabulary_size=500"],
+    "kind": ["tokenizer.kind=bpe", "tokenizer.vocabulary_size=450"],
+    "two vocabularies": ["tokenizer.joint=false", "tokenizer.vocabulary_size=400", "model.architecture=luong2015"],
+    "bytes": ["tokenizer.kind=byte"],
+    "characters": ["tokenizer.kind=character"],
+}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_plan_describes_the_model_that_is_built(name: str, tmp_path: Path) -> None:
+    config, lines = auto.recipe(files(tmp_path, many_words(2200)), BUILT[name], gpu=False)
+    tokenizers = prepare(config, tmp_path / "prepared", lambda _: None).tokenizers
+    sizes = Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+    built = sum(parameter.numel() for parameter in build_model(config.model, sizes).parameters())
+    tokens, model = lines[0], lines[1]
+    found = re.match(r"model: (\w+)(?: \(from --set\))?, (at most )?([\d,]+) parameters: ", model)
+    assert found is not None, model
+    assert found[1] == config.model.architecture
+    parameters = int(found[3].replace(",", ""))
+    assert parameters >= built if found[2] else parameters == built
+    assert bool(found[2]) == (name == "characters")
+    for key, value in config.model.model_dump(exclude={"architecture"}).items():
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            assert f"{key}={value}" in model
+    if name not in ("bytes", "characters"):
+        assert f"{tokenizers.source.size:,}" in tokens
+
+
+MARKED = {
+    "tokenizer.kind=bpe": "BPE pieces",
+    "tokenizer.vocabulary_size=1500": "1,500",
+    "tokenizer.joint=false": "for each side",
+    "model.architecture=transformer2017": "transformer2017",
+    "model.preset=small": "the small preset",
+    "model.dropout=0.25": "dropout=0.25",
+    "train.tokens_per_batch=512": "512 tokens",
+    "train.accumulate=2": "2 batches a step",
+    "train.max_steps=9000": r"9,000 steps \(.*? epochs\)",
+    "train.optimizer=adam": "Adam",
+    "train.learning_rate=0.002": "0.002",
+    "train.warmup_steps=33": "33 steps of warm-up",
+    "train.schedule=cosine": "cosine decay to 0",
+    "train.average_decay=0.95": r"decay 0.95\)",
+    "train.average_checkpoints=4": "averaged over 4 checkpoints",
+    "train.checkpoint_every=77": "every 77 steps",
+    "train.metric=bleu": "BLEU on dev",
+    "train.patience=3": "stops after 3 without a better chrF on dev",
+    "train.seed=9": "train.seed=9",
+    "search.beam_size=3": "search.beam_size=3",
+    "data.max_length=99": "data.max_length=99",
+}
+
+
+@pytest.mark.parametrize("override", MARKED)
+def test_each_override_is_shown_and_marked_and_nothing_else_is(override: str) -> None:
+    config, lines = choose(DATA, facts(20_000), [override])
+    text = "\n".join(lines)
+    assert text.count("from --set") == 1
+    key, _, _ = override.partition("=")
+    if key.startswith(("search", "data")) or key == "train.seed":
+        assert lines[-1] == f"also from --set: {MARKED[override]}"
+    else:
+        assert re.search(f"{MARKED[override]} {re.escape(FROM_SET)}", text), text
+    section, _, name = key.partition(".")
+    if name != "preset":
+        assert str(to_table(config)[section][name]).lower() == override.partition("=")[2]
+
+
+def test_what_is_automatic_suits_what_was_set() -> None:
+    plain, _ = choose(DATA, facts(20_000))
+    halved, lines = choose(DATA, facts(20_000), [f"train.tokens_per_batch={plain.train.tokens_per_batch // 2}"])
+    assert halved.train.max_steps == pytest.approx(2 * plain.train.max_steps, rel=0.01)
+    assert "25 epochs" in lines[3]
+    assert choose(DATA, facts(20_000), ["train.accumulate=2"])[0].train.max_steps == pytest.approx(
+        plain.train.max_steps / 2, rel=0.01
+    )
+    adam = choose(DATA, facts(20_000), ["train.optimizer=adam"])[0].train
+    assert adam.learning_rate < plain.train.learning_rate
+    characters, _ = choose(DATA, facts(20_000, alphabet=70), ["tokenizer.kind=character"])
+    assert (characters.tokenizer.vocabulary_size, characters.data.max_length) == (74, auto.BY_CHARACTER)
+    subwords, _ = choose(DATA, facts(1_000), ["tokenizer.kind=bpe"])
+    assert subwords.tokenizer.vocabulary_size > 1_000
+
+
+def test_a_kind_that_was_set_is_never_replaced(tmp_path: Path) -> None:
+    data = files(tmp_path, made_up(list("ab"), 300, seed=4))
+    config, _ = auto.recipe(data, ["tokenizer.kind=bpe"], gpu=False)
+    assert config.tokenizer.kind == "bpe"
+
+
+@cache
+def parameters(architecture: str, pairs: int, gpu: bool) -> int:
+    config, _ = choose(DATA, facts(pairs, gpu=gpu), [f"model.architecture={architecture}"])
+    return count_parameters(config.model, vocabularies(config.tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "gpu"),
+    [(1_000, False), (29_000, False), (160_000, False), (1_000_000, False), (29_000, True), (1_000_000, True)],
+)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_sizes_suit_the_corpus_whatever_the_architecture(name: str, pairs: int, gpu: bool) -> None:
+    """About as many parameters as `modern`, which has one table of tokens where others have three."""
+    assert 0.5 < parameters(name, pairs, gpu) / parameters("modern", pairs, gpu) < 1.75

@@ -1,16 +1,19 @@
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regard.config import (
     DATA_PATHS,
+    DataConfig,
     RunConfig,
     Section,
+    StartConfig,
     override_config,
     parse_config,
     read_recipe,
@@ -52,6 +55,19 @@ def test_what_a_recipe_leaves_out_has_its_default(tmp_path: Path) -> None:
     assert config.train.learning_rate == 1.0
     assert isinstance(config.train.learning_rate, float)
     assert config.search.beam_size == 5
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 1e-3), ("muon", 1e-3), ("adadelta", 1.0)])
+def test_the_default_learning_rate_is_the_optimizers(tmp_path: Path, optimizer: str, rate: float) -> None:
+    recipe, override = DATES + MODEL, f"train.optimizer={optimizer}"
+    given = read(tmp_path, f'{recipe}[train]\noptimizer = "{optimizer}"\n')
+    overridden = read(tmp_path, recipe, override)
+    changed = override_config(read(tmp_path, recipe + "[train]\nlearning_rate = 0.005\n"), [override], ARCHITECTURES)
+    assert given.train.learning_rate == overridden.train.learning_rate == rate
+    assert changed.train.learning_rate == (0.005 if optimizer == "adam" else rate)
+    assert f"learning_rate = {rate}" in to_toml(given)
+    assert read(tmp_path, recipe + "[train]\nlearning_rate = 0.3\n", override).train.learning_rate == 0.3
+    assert override_config(changed, [override, "train.learning_rate=0.3"], ARCHITECTURES).train.learning_rate == 0.3
 
 
 def test_a_preset_fills_the_model_and_what_stands_beside_it_wins(tmp_path: Path) -> None:
@@ -104,6 +120,33 @@ def test_an_unknown_name_is_refused_with_the_nearest(tmp_path: Path, text: str, 
 )
 def test_a_value_of_another_kind_or_out_of_range_is_refused_by_its_key(tmp_path: Path, table: str, key: str) -> None:
     assert refusal(tmp_path, DATES + MODEL + table).what.startswith(f"`{key}`: ")
+
+
+SECTIONS = {name: field.annotation for name, field in RunConfig.model_fields.items() if name != "model"}
+SECTIONS |= {"start": StartConfig, "data": DataConfig}
+SIZED = [("model", config.config) for config in ARCHITECTURES.values()] + [*SECTIONS.items()]
+
+
+@pytest.mark.parametrize(("section", "kind"), SIZED)
+def test_every_whole_number_has_an_upper_bound_that_the_error_names(section: str, kind: type[Section]) -> None:
+    whole = [name for name, field in kind.model_fields.items() if field.annotation in (int, int | None)]
+    architecture = kind.model_fields["architecture"].default if section == "model" else "modern"
+    for name in whole:
+        for value in (10**30, -2):
+            table: dict[str, dict[str, Any]] = {"data": {"corpus": "dates"}, "start": {"checkpoint": "."}}
+            table["model"] = {"architecture": architecture}
+            table[section] = {**table.get(section, {}), name: value}
+            with pytest.raises(ConfigError, match=rf"`{section}\.{name}`") as caught:
+                parse_config(table, ARCHITECTURES, where="here")
+            assert re.search(
+                r"give a value of (at least|more than) \d[\d,]* and (at most|less than) [\d,]+", str(caught.value)
+            )
+
+
+def test_layers_of_convolutions_are_bounded_too(tmp_path: Path) -> None:
+    text = DATES + '[model]\narchitecture = "convs2s2017"\n'
+    for layers in ("[[1000000000000, 3]]", "[[8, 1000000001]]", str([[8, 3]] * 1001)):
+        assert "model.encoder" in refusal(tmp_path, f"{text}encoder = {layers}\n").what
 
 
 @pytest.mark.parametrize("line", ["d_model = 7", "ff = 0", "dropout = 1.0", 'heads = "8"'])
@@ -307,7 +350,7 @@ keys = st.sampled_from(
 sections = st.sampled_from([*RunConfig.model_fields, "", "x"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     table=st.dictionaries(sections, values | st.dictionaries(keys, values, max_size=4), max_size=6), right=st.booleans()
 )

@@ -13,7 +13,8 @@ from regard.data import encoding, writing
 from regard.data.loader import Position
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
-from regard.prepare import DONE, Prepared, held_out_size, prepare, split
+from regard.prepare import Prepared, held_out_size, prepare, split
+from regard.runfolder import PREPARED
 from regard.text import corpus
 from regard.text.corpus import Pair
 from regard.text.formats.plain import read_lines
@@ -116,7 +117,7 @@ def test_what_was_prepared_is_taken_up(tmp_path: Path) -> None:
 def test_what_was_prepared_and_is_damaged(tmp_path: Path, text: str) -> None:
     config = recipe(tmp_path, PAIRS)
     prepare(config, tmp_path / "prepared", lambda _: None)
-    (tmp_path / "prepared" / DONE).write_text(text)
+    (tmp_path / "prepared" / PREPARED).write_text(text)
     with pytest.raises(DataError, match="start a new run"):
         prepare(config, tmp_path / "prepared", lambda _: None)
 
@@ -343,7 +344,7 @@ def test_a_stream_of_several_corpora_has_their_tags(tmp_path: Path) -> None:
 def test_sizes_that_are_not_there_are_told(tmp_path: Path) -> None:
     config = several(tmp_path, streaming=True)
     prepare(config, tmp_path / "data", lambda _: None)
-    done = tmp_path / "data" / DONE
+    done = tmp_path / "data" / PREPARED
     done.write_text(done.read_text().replace("[90, 10]", "[90]"))
     with pytest.raises(DataError, match="start a new run"):
         prepare(config, tmp_path / "data", lambda _: None)

@@ -13,7 +13,7 @@ from regard.checkpoint import save_checkpoint
 from regard.config import DataConfig, RunConfig, TrainConfig, to_toml
 from regard.errors import CheckpointError, ConfigError
 from regard.models.transformer2017 import Config
-from regard.resuming import find, how_to_extend, read_state, recipe_of
+from regard.resuming import find, how_to_extend, read_state, recipe_of, restore_recipe
 from regard.runfolder import RunFolder
 from regard.training.state import TrainingState
 
@@ -89,6 +89,46 @@ def test_a_last_that_leads_nowhere_is_no_beginning(run: RunFolder) -> None:
         read_state(run, None)
     (run.path / "last").unlink()
     assert read_state(run, None) is None
+
+
+def test_a_run_without_any_checkpoint_left_says_how_to_begin_again(run: RunFolder) -> None:
+    shutil.rmtree(run.checkpoints)
+    with pytest.raises(CheckpointError, match="where `last` leads to") as caught:
+        read_state(run, None)
+    command = f"rm '{run.path / 'last'}'; regard train --resume '{run.path}'"
+    assert caught.value.fix is not None and command in caught.value.fix
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"\0" * 512, b"\n"])
+def test_a_recipe_that_is_gone_or_blank_comes_back_from_a_checkpoint(run: RunFolder, damage: bytes | None) -> None:
+    if damage is None:
+        run.recipe.unlink()
+    else:
+        run.recipe.write_bytes(damage)
+    flip(run.checkpoint(3) / "config.json")
+    told: list[str] = []
+    assert find(run.path)[0].path == run.path
+    restore_recipe(run, told.append)
+    assert recipe_of(run, []) == checkpoint(2).config
+    assert told == [f"{run.recipe} was missing or empty: it is restored from step-000002"]
+    restore_recipe(run, told.append)
+    assert len(told) == 1
+
+
+def test_a_recipe_that_is_gone_with_the_checkpoints_is_told(run: RunFolder) -> None:
+    run.recipe.write_bytes(b"")
+    for step in run.steps:
+        (step / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="missing or empty, and no checkpoint has it"):
+        restore_recipe(run, lambda _: None)
+
+
+def test_a_recipe_that_is_wrong_can_be_restored(run: RunFolder) -> None:
+    run.recipe.write_text(run.recipe.read_text().replace("max_steps", "max_stepz"))
+    restore_recipe(run, lambda _: None)
+    with pytest.raises(ConfigError, match=r"max_stepz(.|\n)*or delete the file") as caught:
+        recipe_of(run, [])
+    assert caught.value.where == str(run.recipe)
 
 
 def test_what_may_change_changes(run: RunFolder) -> None:

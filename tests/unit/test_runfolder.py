@@ -234,6 +234,41 @@ def test_the_mark_of_an_end_comes_and_goes(run: RunFolder) -> None:
     run.mark_finished(None)
     run.mark_finished(None)
     assert run.finished is None
-    (run.path / "finished.json").write_text("{")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    for content in ("{", "[" * 100_000, "[]"):
+        (run.path / "finished.json").write_text(content)
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            _ = run.finished
+    (run.path / "finished.json").unlink()
+    os.mkfifo(run.path / "finished.json")
+    with pytest.raises(CheckpointError, match="not a regular file"):
         _ = run.finished
+
+
+def test_what_killed_processes_left_behind_is_removed_under_the_lock(run: RunFolder) -> None:
+    pytest.importorskip("fcntl")
+    run.begin("text")
+    run.set_last(step(run, 1))
+    for name in ("last.tmp-123", "best.tmp-123"):
+        (run.path / name).symlink_to(Path("checkpoints") / "step-000009")
+    for name in ("recipe.toml.tmp-123", "recipe.toml.tmp", "log.jsonl.tmp-9", "finished.json.tmp-9", "mine.tmp-1"):
+        (run.path / name).touch()
+    with run.lock():
+        left = {entry.name for entry in run.path.iterdir()}
+    assert left == {"checkpoints", "last", "lock", "mine.tmp-1", "recipe.toml"}
+    assert run.recipe.read_text() == "text"
+
+
+@pytest.mark.parametrize("gone", ["removed", "renamed", "replaced"])
+def test_a_folder_that_has_gone_under_the_lock_is_told(run: RunFolder, gone: str) -> None:
+    pytest.importorskip("fcntl")
+    with run.lock():
+        run.require_in_place()
+        if gone == "removed":
+            shutil.rmtree(run.path)
+        else:
+            run.path.rename(run.path.with_name("other"))
+        if gone == "replaced":
+            with RunFolder.create(run.path).lock():
+                pass
+        with pytest.raises(CheckpointError, match="was removed, renamed or replaced"):
+            run.require_in_place()

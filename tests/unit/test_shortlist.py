@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +90,15 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", FILE]
 
 
+def test_it_is_told_before_the_work_that_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path)
+    (tmp_path / FILE).unlink()
+    _folder(tmp_path / FILE / "in the way")
+    monkeypatch.setattr("regard.shortlist.ibm_model_1", lambda *_arguments, **_options: pytest.fail("it computes"))
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        make_shortlist(tmp_path, 2, 1, lambda text: None)
+
+
 def refused(folder: Path, contents: Checkpoint, what: str) -> None:
     with pytest.raises(CheckpointError, match=f"{what}(?s:.*)what to do: make it again: regard shortlist {folder}"):
         load_shortlist(folder, contents)
@@ -112,3 +122,6 @@ def test_one_that_is_not_the_runs_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, contents, "cannot be read")
     (tmp_path / FILE).write_bytes(b"no tensors")
     refused(tmp_path, contents, "cannot be read")
+    (tmp_path / FILE).unlink()
+    os.mkfifo(tmp_path / FILE)
+    refused(tmp_path, contents, "not a regular file")

@@ -60,6 +60,19 @@ def test_another_corpus_beside_the_checkpoint_is_not_what_it_was_trained_on(tmp_
             assert taken.learned_from[1].tolist() == side(theirs.tokenizers, [target for _, target in lines]).tolist()
 
 
+def test_damaged_data_next_to_the_checkpoint_is_left_out(tmp_path: Path) -> None:
+    theirs, lines = taught("transformer2017"), pairs(20, 1)
+    store = stored(tmp_path / "data", theirs.tokenizers, lines)
+    place = tmp_path / "checkpoints" / "step-1"
+    save_checkpoint(place, replace(theirs, data=store.fingerprint))
+    tokens = np.load(tmp_path / "data" / "train.target.npy")
+    tokens[5] = 65_535
+    np.save(tmp_path / "data" / "train.target.npy", tokens)
+    corpus = PairList("new", [Pair(source, target, 1) for source, target in pairs(9, 2)])
+    start = StartConfig(checkpoint=str(place))
+    assert take_up(theirs.config, start, corpus, tmp_path / "start", print).learned_from is None
+
+
 @pytest.mark.parametrize("kind", ["unigram", "character", "word", "byte"])
 def test_what_is_unknown(kind: str, tmp_path: Path) -> None:
     config = TokenizerConfig.model_validate({"kind": kind, "vocabulary_size": 330, "joint": False})

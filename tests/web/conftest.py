@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from tests.end_to_end.helpers import call, start, write_lines
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=120_000)
 KEY = "a-key-of-the-tests-0123456789"
 CHARACTERS = 700
 SIZES = {
@@ -77,7 +77,7 @@ class Served:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
+            self.process.wait(120)
         assert self.process.stderr is not None
         self.process.stderr.close()
 
@@ -174,7 +174,7 @@ def page(browser: Browser, served: Served, watch: Watch) -> Iterator[Page]:
     """The page, once it has been told the models."""
     with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(120_000)
         watch.on(page)
         page.goto(served.address)
         expect(page.get_by_label("Model")).to_have_value("bahdanau2014")

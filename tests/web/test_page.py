@@ -278,19 +278,20 @@ def test_a_text_that_is_too_long_is_told_and_kept(page: Page) -> None:
 
 def test_a_busy_server_is_asked_again(page: Page, watch: Watch) -> None:
     watch.expected = ("503",)
-    answers = [503, 503]
+    busy = [True]  # until it is told
 
-    def busy(route: Route) -> None:
-        if answers:
-            route.fulfill(status=answers.pop(), json={"error": "too much is asked"}, headers={"Retry-After": "1"})
+    def answer(route: Route) -> None:
+        if busy:
+            route.fulfill(status=503, json={"error": "too much is asked"}, headers={"Retry-After": "1"})
         else:
             route.continue_()
 
-    page.route("**/attention", busy)
+    page.route("**/attention", answer)
     page.get_by_label("Your text").fill(SENTENCE)
     expect(page.get_by_role("alert")).to_contain_text(
         "The server is busy: too much is asked. It is tried again in 1 s."
     )
+    busy.clear()
     expect(section(page).locator(".answer")).to_have_text(asked(page, "translate", q=SENTENCE)["translatedText"])
     expect(page.get_by_role("alert")).to_be_hidden()
 

@@ -26,6 +26,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from regard.analysis.complexity import architecture
 from regard.analysis.lineage import Attended, LengthBin, Lineage, System
+from regard.atomic import replacing
 
 
 @dataclass(frozen=True)
@@ -225,9 +226,9 @@ def maps(
 
 
 def to_png(figure: Figure, path: Path) -> None:
-    """Written 1,000 pixels wide or more."""
-    with settings(LIGHT):
-        figure.savefig(path, dpi=max(60, min(160, 12_000 / max(figure.get_size_inches()))))
+    """Write a picture 1,000 pixels wide or more; an existing file is replaced whole. Raises OSError."""
+    with settings(LIGHT), replacing(path) as file:
+        figure.savefig(file, format="png", dpi=max(60, min(160, 12_000 / max(figure.get_size_inches()))))
 
 
 def to_svg(figure: Figure) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from regard.analysis.lineage import DevPoint
 from regard.errors import CheckpointError
 from regard.runfolder import RunFolder
+from regard.training.log import read_entries
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,8 @@ def read_history(run: RunFolder) -> History:
 
 def _entries(run: RunFolder) -> list[dict[str, Any]]:
     try:
-        lines = run.log.read_text(encoding="utf-8").splitlines()
+        return read_entries(run.log)[0]
     except OSError as error:
         raise CheckpointError(
             f"there is no log of training: {error.strerror}", where=run.log, fix="give a run's folder, with its log"
         ) from None
-    entries = []
-    for line in lines:
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # cut short by a kill
-    return entries

@@ -21,6 +21,7 @@ from regard.data.batch import batch_of
 from regard.errors import DecodingError
 from regard.nn.listening import Heard, listening
 from regard.symbols import EOS
+from regard.text.emoji import bare_of
 from regard.text.tokenizer import Tokenizer
 from regard.text.words import unit_of_each
 from regard.translator import Translator
@@ -118,9 +119,11 @@ def _before(side: Side) -> Side:
 def look(translator: Translator, source: str, target: Sequence[int]) -> Looks:
     """What the model looks at while it writes the target's tokens (without EOS) for a source.
 
+    Emoji that the vocabulary does not know are not in the source, as in a translation.
     Raises DecodingError where there is no source.
     """
-    tokens = translator.tokenizers.source.encode(source.strip())
+    source = source.strip()
+    tokens = translator.tokenizers.source.encode(bare_of(source, translator.tokenizers).text or source)
     if not tokens:
         raise DecodingError("there is no source to look at", fix="give a sentence")
     model, device = translator.model, translator.device

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -78,17 +77,6 @@ def kept(path: Path, key: str) -> Measured | None:
     except (OSError, ValueError):
         return None
     return found if found.key == key else None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file wholly or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def measure_run(name: str, run: Path, exam: Exam, *, device: str = "auto", watch: Watch = iter) -> Measured:

@@ -19,6 +19,7 @@ from regard.analysis.lineage import Lineage, Score, System
 from regard.analysis.timing import SENTENCES
 from regard.errors import DataError
 from regard.evaluation.significance import SAMPLES as RESAMPLES
+from regard.files import write_whole
 
 SIGNIFICANT = 0.05
 GUARD = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing of a sample can run or be fetched
@@ -57,7 +58,7 @@ def write_page(lineage: Lineage, out: Path) -> Path:
             )
     out.mkdir(parents=True, exist_ok=True)
     page = out / "index.html"
-    page.write_text(_document(lineage, out), encoding="utf-8")
+    write_whole(page, _document(lineage, out))
     return page
 
 

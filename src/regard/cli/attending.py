@@ -16,7 +16,7 @@ from regard.analysis import explorer, figures, terminal
 from regard.analysis.lineage import Attended
 from regard.analysis.looking import KINDS, Kind, Looks, Weights, look
 from regard.cli.commands import Job
-from regard.cli.files import input_lines, output, refuse_same, try_writing
+from regard.cli.files import input_lines, output, refuse_not_utf8, refuse_same, try_writing, write_errors
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.text.segments import Piece, Span, put_together
 from regard.training.memory import is_out_of_memory
@@ -62,6 +62,8 @@ def attend(
     refuse_same([], outputs)
     if target is not None and sentence is None:
         raise ConfigError("there is a target and no sentence", where="--target", fix="give the sentence as well")
+    refuse_not_utf8(sentence, "the sentence")
+    refuse_not_utf8(target, "--target")
     for path in outputs:
         try_writing(path)
     translator = job.translator()
@@ -233,7 +235,8 @@ def _write_picture(seen: Sequence[Seen], view: View, path: Path) -> None:
         told = f"{path}: no installed font has {' '.join(sorted(missing)[:10])}"
         fix = "install one (say Noto Sans CJK), or write .svg or .html"
         Console(stderr=True).print(f"{told}: {fix}", highlight=False, markup=False, soft_wrap=True)
-    figures.to_png(drawn, path)
+    with write_errors(path):
+        figures.to_png(drawn, path)
 
 
 def _panels(one: Seen, view: View) -> Iterator[tuple[str, Attended]]:

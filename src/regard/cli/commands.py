@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ def start(run: Path | None, new_tokens: int | None) -> StartConfig | None:
     """What --from and --extend-vocabulary say."""
     if run is not None:
         given = {} if new_tokens is None else {"new_tokens": new_tokens}
-        return StartConfig(checkpoint=str(run.resolve()), **given)
+        return StartConfig(checkpoint=os.path.realpath(run), **given)
     if new_tokens is not None:
         raise ConfigError(
             "there is no vocabulary to extend",
@@ -158,7 +158,6 @@ def _together(asked: Callable[[], tuple[Path, Callable[[], Result]]], console: C
 
 
 def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> Result:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until there is something to save
     try:
         return work()
     except KeyboardInterrupt:
@@ -166,8 +165,6 @@ def _until_done(folder: Path, work: Callable[[], Result], console: Console) -> R
         if RunFolder(folder).recipe.is_file():
             _tell_how_to_go_on(folder, console)
         raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_how_to_go_on(folder: Path, console: Console) -> None:
@@ -192,10 +189,10 @@ def _own_files(
             where="regard train",
             fix="give both --dev-source and --dev-target, or --dev-data",
         )
-    paths = {name: str(Path(value).resolve()) for name, value in files.items() if name in DATA_PATHS}
+    paths = {name: os.path.realpath(value) for name, value in files.items() if name in DATA_PATHS}
     if "dataset" in files:
         folder = Path(files["dataset"])
-        paths["dataset"] = str(folder.resolve()) if folder.is_dir() else files["dataset"]
+        paths["dataset"] = os.path.realpath(folder) if folder.is_dir() else files["dataset"]
     paths |= {name: value for name, value in files.items() if name in ("mtdata", "dev_mtdata")}
     columns = {name: value for name, value in files.items() if name.endswith("_column")}
     if len(columns) == 1:
@@ -208,9 +205,10 @@ def _own_files(
     data = DataConfig.model_validate({**paths, **languages, **columns})
     gpu = choose_device("auto").type == "cuda"
     choose = auto.recipe if start is None else partial(finetune.recipe, start)
-    config, reasons = choose(data, overrides, gpu=gpu)
+    say = runs.say_on(console)
+    config, reasons = choose(data, overrides, gpu=gpu, say=say)
     for reason in reasons:
-        console.print(reason, highlight=False, markup=False, soft_wrap=True)
+        say(reason)
     return config
 
 

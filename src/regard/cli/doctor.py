@@ -195,10 +195,10 @@ class Outputs:
             raise ConfigError("only TSV is written", where=self.tsv, fix="name it FILE.tsv or FILE.tsv.gz")
 
 
-def wanted(drop: str | None, keep: str | None, mend: bool) -> Wish:
-    """What --drop, --keep and --mend say. Raises ConfigError for a kind that is not there."""
-    chosen = set(DROPPED if drop is None else _kinds(drop, "--drop")) - set(_kinds(keep or "", "--keep"))
-    return Wish(drop=frozenset(chosen), mend=LOSSLESS if mend else ())
+def wanted(drop: str | None, also: str | None, keep: str | None, mend: bool) -> Wish:
+    """Return what --drop, --also, --keep and --mend ask for. Raises ConfigError for an unknown kind."""
+    chosen = set(DROPPED if drop is None else _kinds(drop, "--drop")) | set(_kinds(also or "", "--also"))
+    return Wish(drop=frozenset(chosen - set(_kinds(keep or "", "--keep"))), mend=LOSSLESS if mend else ())
 
 
 def _kinds(names: str, option: str) -> list[Kind]:

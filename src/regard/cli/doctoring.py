@@ -85,6 +85,9 @@ def clean(
     drop: Annotated[
         str | None, typer.Option(metavar="KIND,KIND", help="Remove pairs for these faults only; see docs/doctor.md.")
     ] = None,
+    also: Annotated[
+        str | None, typer.Option(metavar="KIND,KIND", help="Remove pairs for these faults too, e.g. perhaps-unrelated.")
+    ] = None,
     keep: Annotated[str | None, typer.Option(metavar="KIND,KIND", help="Do not remove them for these.")] = None,
     mend: Annotated[
         bool, typer.Option(help="Make line separators spaces, and take out control and invisible characters.")
@@ -102,4 +105,4 @@ def clean(
         Sides(source_language or "", target_language or "", source_column or "", target_column or ""),
     )
     outputs = doctor.Outputs(out_source, out_target, out, removed, report)
-    doctor.tidy(patient, outputs, doctor.wanted(drop, keep, mend))
+    doctor.tidy(patient, outputs, doctor.wanted(drop, also, keep, mend))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from regard.cli.commands import Job
-from regard.cli.files import output, refuse_same, told
+from regard.cli.files import output, refuse_same, write_bytes
 from regard.cli.translating import Wanted, Written
 from regard.errors import ConfigError, DataError
 from regard.text.documents.document import Columns, Document, Languages
 from regard.text.documents.filling import Outcome, Report, Request, Said, fill
 from regard.text.documents.opening import OPENERS, open_document
 from regard.text.formats.compressed import ending_of
+from regard.text.formats.unsupported import MARKUP, format_by_name
 from regard.translator import Constraints, Translator
 
 TOLD = 5  # entries that were left, by name; all of them are in the report
@@ -32,14 +29,26 @@ class Wishes:
     """What is said of the document beside its name."""
 
     paragraphs: bool
+    plain: bool  # the input is lines of text, whatever its name says
     columns: Columns
     languages: Languages
 
 
 def is_document(path: Path | None, wishes: Wishes) -> bool:
-    """Whether the input is read as a document. Raises ConfigError where something is said that only one has."""
-    if wishes.paragraphs or (path is not None and ending_of(path) in OPENERS):
+    """Return whether the input is read as a document.
+
+    Raises ConfigError for options that only a document has, and DataError for a format that is not supported.
+    """
+    if wishes.plain and wishes.paragraphs:
+        raise ConfigError("text is either lines or paragraphs", where="--plain, --paragraphs", fix="leave one out")
+    if wishes.paragraphs or (path is not None and ending_of(path) in OPENERS and not wishes.plain):
         return True
+    if path is not None and not wishes.plain and (what := format_by_name(path)):
+        known = ", ".join(OPENERS)
+        fix = f"export it, or its text, in a format that is: {known}, or .txt in UTF-8"
+        if ending_of(path) in MARKUP:
+            fix = f"give it in a format that is: {known}; --plain translates every line as it is, keys and tags too"
+        raise DataError(f"the file is {what}, which is not supported", where=path, fix=fix)
     if any((wishes.columns != Columns(), wishes.languages != Languages())):
         raise ConfigError(
             "columns and languages are those of a document, and the input is lines of text",
@@ -67,7 +76,7 @@ def translate_document(job: Job, wanted: Wanted, written: Written, wishes: Wishe
         split=not translator.trained_on_several if wanted.split_sentences is None else wanted.split_sentences,
         requires=wanted.search.get("strategy", translator.search.strategy) == "beam",
     )
-    _write(job.output, outcome.data)
+    write_bytes(job.output, outcome.data)
     if written.report is not None:
         with output(written.report) as write:
             for report in outcome.reports:
@@ -145,28 +154,3 @@ _WAYS = {
     "parts": "in parts between placeholders",
     "left": "not",
 }
-
-
-def _write(path: Path | None, data: bytes) -> None:
-    """Whole or not at all. Raises DataError where it cannot be written."""
-    if path is None:
-        if sys.stdout is None:
-            raise DataError("it is closed", where="standard output", fix="name a file to write")
-        with told(None):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        if path.exists() and not path.is_file():  # /dev/null, a pipe
-            path.write_bytes(data)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise DataError(
-            f"it cannot be written: {error.strerror or error}", where=path, fix="choose another path, or make room"
-        ) from None

@@ -114,7 +114,7 @@ def score(job: Job, known: Known) -> None:
                 )
     _tell(aside)
     texts = ((pair.source, pair.target) for pair in pairs)
-    with output(job.output) as write:
+    with output(job.output, keep_partial=True) as write:
         for pair, value in zip(pairs, translator.score(texts, batch_size=job.batch_size), strict=True):
             write(f"{value:.6f}\n" if known.place.data is None else f"{pair.line}\t{value:.6f}\n")
 

@@ -5,9 +5,12 @@ PyTorch is imported by the commands that need it, so that `--help` and a mistype
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from signal import Signals
 from typing import Annotated, NoReturn
 
 import typer
@@ -31,9 +34,18 @@ from regard.cli.options import (
     TestLanguage,
 )
 from regard.errors import ConfigError, RegardError, ToldElsewhere
+from regard.signals import interrupting
 from regard.text.formats.endings import ENDINGS
 from regard.threads import wait_briefly
 from regard.version import __version__
+
+OUT_OF_MEMORY = str(
+    RegardError(
+        "out of memory",
+        fix="free some, or lower --batch-size, --beam-size or --workers; "
+        "in training tokenizer.vocabulary_size, train.tokens_per_batch or the sizes in [model]",
+    )
+)
 
 app = typer.Typer(
     name="regard",
@@ -89,6 +101,7 @@ def train(
         "target_column": target_column,
     }
     given = {name: str(value) for name, value in files.items() if value is not None}
+    _announce("loading PyTorch")
     from regard.cli import commands
 
     start = commands.start(from_, extend_vocabulary)
@@ -102,8 +115,8 @@ def train(
 @app.command()
 def translate(
     run: RunOrCheckpoint,
-    input_: Annotated[Path | None, typer.Option("--input", help="Default: standard input. .gz too.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz too.")] = None,
+    input_: Annotated[Path | None, typer.Option("--input", help="Default: standard input. .gz, .xz, .zst too.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz, .xz, .zst too.")] = None,
     beam_size: BeamSize = None,
     top_beams: Annotated[int, typer.Option(min=1, help="Translations a line, best first.")] = 1,
     length_penalty: LengthPenalty = None,
@@ -125,6 +138,7 @@ def translate(
     tag: Tags = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes, on a CPU; 0: as many as the work is worth.")] = 0,
     paragraphs: Annotated[bool, typer.Option(help="Plain paragraphs: sentences are found in them.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Read the input as lines of text, whatever its name.")] = False,
     source_column: Annotated[str, typer.Option(help="Of a table: its name, or number from 1.")] = "",
     target_column: Annotated[str, typer.Option(help="Of a table; it is added where there is none.")] = "",
     source_language: Annotated[str, typer.Option(help="Of a document. Default: the run's.")] = "",
@@ -138,7 +152,7 @@ def translate(
     others, tags = tuple(ensemble or []), tuple(tag or [])
     job = commands.Job(run, input_, output, device, batch_size, precision, others, workers, tags)
     languages = Languages(source_language, target_language)
-    wishes = documents.Wishes(paragraphs, Columns(source_column, target_column), languages)
+    wishes = documents.Wishes(paragraphs, plain, Columns(source_column, target_column), languages)
     is_document = documents.is_document(input_, wishes)
     command = partial(documents.translate_document, wishes=wishes) if is_document else translating.translate
     command(
@@ -206,7 +220,7 @@ def score(
     target_language: TestLanguage = "",
     source_column: TestColumn = "",
     target_column: TestColumn = "",
-    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz too.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Default: standard output. .gz, .xz, .zst too.")] = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
     tag: Tags = None,
@@ -263,6 +277,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the two runs and the pictures go.")] = Path("runs/demo"),
 ) -> None:
     """Dates in words to ISO dates: train two systems, test them, look at what they attend to."""
+    _announce("loading PyTorch")
     from regard.cli import commands
 
     commands.demo(out)
@@ -333,6 +348,16 @@ def version() -> None:
 def run() -> None:
     """The entry point: errors of the input are told in a line or two, and end with status 1."""
     wait_briefly()
+    with interrupting() as received:
+        try:
+            _run_app()
+        except SystemExit:
+            if received:
+                _tell_stopped(received[0])
+            raise
+
+
+def _run_app() -> None:
     try:
         app()
     except ToldElsewhere:
@@ -343,8 +368,28 @@ def run() -> None:
         sys.exit(130)
     except OSError as error:  # of a full disk or a folder that cannot be written to, where nothing better is known
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except MemoryError:
+        _fail(OUT_OF_MEMORY)
+    except RuntimeError as error:
+        from regard.training.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        _fail(OUT_OF_MEMORY)
+
+
+def _tell_stopped(number: Signals) -> None:
+    with suppress(OSError):  # after SIGHUP the terminal is gone
+        Console(stderr=True).print(f"stopped by {number.name}", highlight=False, markup=False)
+
+
+def _announce(text: str) -> None:
+    """Print on stderr what takes the next few seconds; of torchrun's processes, only in the first."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(stderr=True).print(text, style="dim", highlight=False)
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+    with suppress(OSError):  # the terminal may be gone
+        Console(stderr=True).print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
     sys.exit(1)

@@ -67,16 +67,17 @@ def _serve(
     machine: tuple[str, str],
 ) -> None:
     import logging
-    from contextlib import suppress
     from typing import cast, get_args
 
     from regard.serving.app import create_app
     from regard.serving.keys import read_keys
     from regard.serving.limits import Limits
+    from regard.serving.listening import allow_connections
     from regard.serving.models import Models
     from regard.serving.names import Names
     from regard.serving.server import Server
     from regard.serving.service import Service
+    from regard.serving.threads import end_process
     from regard.translator import Precision
 
     def say(text: str) -> None:
@@ -96,12 +97,14 @@ def _serve(
         tag = f", tag {one.tag}" if one.tag else ""
         say(f"{one.name}: {one.source} to {one.target}, {one.architecture}{tag}")
     body = max(Limits.body, 12 * limits["characters"])  # a character may be written as two escapes
-    service = Service(models, Limits(**limits, body=body), keys)
+    connections = allow_connections(Limits.connections)
+    if connections < Limits.connections:
+        say(
+            f"at most {connections:,} connections at a time, for so few files may be open: "
+            "raise the limit by `ulimit -n` for more"
+        )
+    service = Service(models, Limits(**limits, body=body, connections=connections), keys)
     app = create_app(service, origins, Names.of(host, names))
     server = Server(app, service, host, port, say)
-    with suppress(SystemExit):  # uvicorn's, where it cannot begin
-        server.run()
-    if not server.started:
-        raise ConfigError(
-            f"port {port} of {host} cannot be listened on", where="regard serve", fix="choose another --port or --host"
-        )
+    server.run()
+    end_process()

@@ -23,6 +23,7 @@ from regard.cli.commands import Job, tell_proved
 from regard.cli.divided import Divided
 from regard.cli.files import Write, input_lines, output, refuse_same
 from regard.errors import ConfigError, DataError, DecodingError
+from regard.text.corpus import half_surrogate
 from regard.translator import Constraints, SearchOptions, Translation
 from regard.workers import probe, processors, stream
 
@@ -79,9 +80,10 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
     marked: Counter[str] = Counter()
     proved: Counter[bool | None] = Counter()
     with ExitStack() as stack:
-        write = stack.enter_context(output(job.output))
+        write = stack.enter_context(output(job.output, keep_partial=True))
         align, report = (
-            None if path is None else stack.enter_context(output(path)) for path in (written.alignments, written.report)
+            None if path is None else stack.enter_context(output(path, keep_partial=True))
+            for path in (written.alignments, written.report)
         )
         shown = _counted(found, shown=job.output is not None or not sys.stdout.isatty())
         for number, (source, translations) in enumerate(zip(sources, shown, strict=False), start=1):
@@ -165,6 +167,8 @@ def _constraint(line: str, where: str) -> Constraints:
     phrases = [*require, *forbid] if isinstance(require, list) and isinstance(forbid, list) else [None]
     if not all(isinstance(one, str) for one in (*phrases, prefix)):
         raise DataError("a phrase is not text, or phrases are no list", where=where, fix=fix)
+    if why := half_surrogate("".join(map(str, (*phrases, prefix)))):
+        raise DataError(why, where=where, fix="write the whole character")
     return Constraints(tuple(require), tuple(forbid), prefix)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import numpy as np
-import sentencepiece
 
 from regard.data.batch import Ids
+from regard.text.segmentation import Uniform, segmenter
 from regard.text.subword import SubwordTokenizer
 from regard.text.tagged import TaggedTokenizer
 from regard.text.tokenizer import Tokenizer, Tokenizers
@@ -16,28 +17,31 @@ Pairs = Sequence[tuple[Ids, Ids]]
 
 
 class Sampler:
-    """Draws how text is cut: by a unigram's probabilities to the power of `amount` (Kudo 2018, section 3.3, alpha).
+    """Draws the segmentation of each text of a batch.
 
-    For BPE, `amount` is the probability with which a merge is left out (Provilkov et al. 2020). What is drawn is a
-    function of the numbers in `seed` alone. A sequence that would be longer than `longest` is left as it is.
+    amount: alpha of a unigram model (Kudo 2018), or the dropout of BPE (Provilkov et al. 2020); see
+    regard.text.segmentation. A sequence that would be longer than `longest` tokens is left as it is.
     """
 
     def __init__(self, tokenizers: Tokenizers, amount: float, longest: int) -> None:
         source, target = _inner(tokenizers.source), _inner(tokenizers.target)
         assert isinstance(source, SubwordTokenizer) and isinstance(target, SubwordTokenizer)  # see RunConfig
-        self._sides = source, target
-        self._amount, self._longest = amount, longest
+        self._sizes = source.size, target.size
+        self._tagged = source is not tokenizers.source, target is not tokenizers.target
+        first = segmenter(source, amount)
+        self._segmenters = first, first if target is source else segmenter(target, amount)
+        self._longest = longest
 
     def __call__(self, pairs: Pairs, seed: Sequence[int]) -> Pairs:
-        """The same text in other pieces."""
-        sentencepiece.set_random_generator_seed(int(np.random.default_rng(seed).integers(2**32)))
-        return [(self._other(0, source), self._other(1, target)) for source, target in pairs]
+        """Return the same text in other pieces: a function of the pairs and the seed alone, in every process."""
+        uniform = random.Random(int(np.random.default_rng(seed).integers(2**63))).random
+        return [(self._draw(0, source, uniform), self._draw(1, target, uniform)) for source, target in pairs]
 
-    def _other(self, side: int, ids: Ids) -> Ids:
-        tokenizer = self._sides[side]
-        tags = [int(id) for id in ids if id >= tokenizer.size]
-        found = [*tags, *tokenizer.sample(ids[len(tags) :], self._amount)]
-        return found if len(tags) < len(found) <= self._longest else ids
+    def _draw(self, side: int, ids: Ids, uniform: Uniform) -> Ids:
+        kept = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        tags = [id for id in kept if id >= self._sizes[side]] if self._tagged[side] else []
+        drawn = [*tags, *self._segmenters[side].draw(kept[len(tags) :], uniform)]
+        return drawn if len(tags) < len(drawn) <= self._longest else ids
 
 
 def _inner(tokenizer: Tokenizer) -> Tokenizer:

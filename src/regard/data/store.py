@@ -9,6 +9,7 @@ The JSON is written last: without it there is no store.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.writing import FORMAT, Ids, Stored, StoreWriter, chunks_of
+from regard.data.writing import BLOCK, FORMAT, SUFFIXES, Ids, Stored, StoreWriter, chunks_of, fingerprint_of, kind_of
 from regard.errors import DataError
 
 REBUILD = "delete the store's files and prepare the corpus again"
@@ -130,6 +131,50 @@ def _map(path: Path, *dtypes: type[np.integer[Any]]) -> NDArray[Any]:
     if mapped.ndim != 1 or mapped.dtype not in dtypes:
         raise DataError(f"this is no array of a store: {mapped.dtype} {mapped.shape}", where=path, fix=REBUILD)
     return np.asarray(mapped)
+
+
+def verify(folder: Path, name: str, vocabularies: tuple[int, int]) -> None:
+    """Compare all numbers of a store with the digests in its header, and its ids with the vocabularies' sizes.
+
+    Reads the whole store in bounded memory. Raises DataError, with the damaged file where the header has a digest of
+    each; stores of earlier versions have only one of all together.
+    """
+    path = folder / f"{name}.json"
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        fingerprint, expected = str(header["fingerprint"]), dict(header.get("digests", {}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the store's header cannot be read: {error!r}", where=path, fix=REBUILD) from None
+    digests: dict[str, str] = {}
+    for suffix in SUFFIXES[:-1]:
+        if suffix in expected or suffix != "lines.npy":  # stores of earlier versions may lack it
+            digests[suffix] = _digest(folder / f"{name}.{suffix}", kind_of(suffix))
+    wrong = [suffix for suffix, digest in digests.items() if digest != expected.get(suffix, digest)]
+    if wrong or fingerprint_of(digests) != fingerprint:
+        raise DataError(
+            "the training data is damaged: it is not as it was written",
+            where=folder / f"{name}.{wrong[0] if wrong else '*.npy'}",
+            fix=REBUILD,
+        )
+    for side, size in zip(("source", "target"), vocabularies, strict=True):
+        file = folder / f"{name}.{side}.npy"
+        largest = max((int(block.max()) for block in _blocks(file)), default=-1)
+        if largest >= size:
+            raise DataError(
+                f"there is a token {largest:,} in it, and the vocabulary has {size:,}", where=file, fix=REBUILD
+            )
+
+
+def _blocks(path: Path) -> Iterator[NDArray[Any]]:
+    numbers = _map(path, np.uint16, np.int32, np.int64)
+    return (numbers[start : start + BLOCK] for start in range(0, len(numbers), BLOCK))
+
+
+def _digest(path: Path, kind: np.dtype[Any]) -> str:
+    digest = hashlib.sha256()
+    for block in _blocks(path):
+        digest.update(np.ascontiguousarray(block, kind).data)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -80,6 +80,16 @@ class Done:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
+def kind_of(suffix: str) -> np.dtype[Any]:
+    """Return the dtype of which an array's digest is, however it is stored."""
+    return np.dtype(np.int64 if "offsets" in suffix else np.int32)
+
+
+def fingerprint_of(digests: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the digests of both sides' tokens and offsets."""
+    return hashlib.sha256("".join(digests[suffix] for suffix in SUFFIXES[:4]).encode()).hexdigest()
+
+
 class StoreWriter:
     """Writes a store `name` in `folder`; what it has written stays there when its process is killed.
 
@@ -96,9 +106,8 @@ class StoreWriter:
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir(parents=True)
             sizes = dict.fromkeys(SUFFIXES[:-1], 0)
-        kinds = {suffix: np.int64 if "offsets" in suffix else np.int32 for suffix in SUFFIXES[:-1]}
         self._streams = {
-            suffix: _Stream(self.scratch / suffix, np.dtype(kinds[suffix]), sizes[suffix]) for suffix in kinds
+            suffix: _Stream(self.scratch / suffix, kind_of(suffix), sizes[suffix]) for suffix in SUFFIXES[:-1]
         }
         for side in ("source", "target"):
             if not self._streams[f"{side}.offsets.npy"].count:
@@ -131,8 +140,12 @@ class StoreWriter:
     def finish(self) -> None:
         """Put the store in its place."""
         digests = {suffix: stream.finish() for suffix, stream in self._streams.items()}
-        fingerprint = hashlib.sha256("".join(digests[suffix] for suffix in SUFFIXES[:4]).encode()).hexdigest()
-        header = {"format": FORMAT, "pairs": self._streams["lines.npy"].count, "fingerprint": fingerprint}
+        header = {
+            "format": FORMAT,
+            "pairs": self._streams["lines.npy"].count,
+            "fingerprint": fingerprint_of(digests),
+            "digests": digests,  # which earlier versions did not write, and do not read
+        }
         (self.scratch / "json").write_text(json.dumps(header), encoding="utf-8")
         (self.folder / f"{self.name}.json").unlink(missing_ok=True)
         for suffix in SUFFIXES:

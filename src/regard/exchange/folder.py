@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from regard.atomic import remove_leftovers
 from regard.errors import CheckpointError
 
 
@@ -17,11 +18,13 @@ from regard.errors import CheckpointError
 def new_folder(place: Path) -> Iterator[Path]:
     """A folder to write into, beside `place`, which is renamed to it when all is written.
 
-    Raises CheckpointError where `place` is there and not empty, or the disk does not take it.
+    What earlier processes that were killed have left beside it is removed. Raises CheckpointError where `place` is
+    there and not empty, or the disk does not take it.
     """
-    place = place.resolve()
+    place = Path(os.path.realpath(place))
     temporary = place.parent / f"{place.name}.tmp-{os.getpid()}"
     try:
+        remove_leftovers(place)
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise CheckpointError("there is something already", where=place, fix="name a folder that is not there yet")
         shutil.rmtree(temporary, ignore_errors=True)

@@ -12,7 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from regard.config import MOST_HEADS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
 from regard.errors import CheckpointError
+from regard.files import read_regular_file
 
 FOLDER = "give a folder as Hugging Face's MarianMTModel and MarianTokenizer save it, with source.spm and vocab.json"
 MODELS = "regard imports the Transformers of OPUS-MT: tied output, scaled embeddings, relu or swish"
@@ -25,15 +27,15 @@ class MarianConfig(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
     model_type: Literal["marian"]
-    vocab_size: int = Field(ge=4)
-    decoder_vocab_size: int | None = Field(None, ge=4)
-    d_model: int = Field(ge=2, multiple_of=2)
-    encoder_layers: int = Field(ge=1)
-    decoder_layers: int = Field(ge=1)
-    encoder_attention_heads: int = Field(ge=1)
-    decoder_attention_heads: int = Field(ge=1)
-    encoder_ffn_dim: int = Field(ge=1)
-    decoder_ffn_dim: int = Field(ge=1)
+    vocab_size: int = Field(ge=4, le=MOST_VOCABULARY)
+    decoder_vocab_size: int | None = Field(None, ge=4, le=MOST_VOCABULARY)
+    d_model: int = Field(ge=2, multiple_of=2, le=MOST_WIDTH)
+    encoder_layers: int = Field(ge=1, le=MOST_LAYERS)
+    decoder_layers: int = Field(ge=1, le=MOST_LAYERS)
+    encoder_attention_heads: int = Field(ge=1, le=MOST_HEADS)
+    decoder_attention_heads: int = Field(ge=1, le=MOST_HEADS)
+    encoder_ffn_dim: int = Field(ge=1, le=MOST_WIDTH)
+    decoder_ffn_dim: int = Field(ge=1, le=MOST_WIDTH)
     activation_function: Literal["relu", "swish", "silu"]
     scale_embedding: Literal[True]
     tie_word_embeddings: Literal[True] = True
@@ -87,7 +89,7 @@ def read_vocabulary(path: Path, size: int) -> dict[str, int]:
 def read_json(path: Path) -> dict[str, Any]:
     """One JSON object. Raises CheckpointError."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_regular_file(path).decode())
     except FileNotFoundError:
         there = "the file is not there" if path.parent.is_dir() else "there is no such folder"
         raise CheckpointError(there, where=path if path.parent.is_dir() else path.parent, fix=FOLDER) from None
@@ -101,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_bytes(path: Path) -> bytes:
     """A whole file. Raises CheckpointError."""
     try:
-        return path.read_bytes()
+        return read_regular_file(path)
     except OSError as error:
         raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=FOLDER) from None
 
@@ -152,4 +154,5 @@ def _is_weight(name: object, tensor: object) -> bool:
         and isinstance(tensor, Tensor)
         and tensor.is_floating_point()
         and tensor.layout == torch.strided
+        and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()  # not one number for billions
     )

@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config import ModelConfig
+from regard.config import MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
@@ -33,10 +33,10 @@ class Config(ModelConfig):
     """Sizes; the defaults are the paper's (appendix A.2.3 and B.1)."""
 
     architecture: Literal["bahdanau2014"] = "bahdanau2014"
-    hidden: int = Field(1000, ge=1)  # n, of either direction and of the decoder
-    embedding: int = Field(620, ge=1)  # m
-    alignment: int = Field(1000, ge=1)  # n', the alignment model's hidden units
-    maxout: int = Field(500, ge=1)  # l, each over two units
+    hidden: int = Field(1000, ge=1, le=MOST_WIDTH)  # n, of either direction and of the decoder
+    embedding: int = Field(620, ge=1, le=MOST_WIDTH)  # m
+    alignment: int = Field(1000, ge=1, le=MOST_WIDTH)  # n', the alignment model's hidden units
+    maxout: int = Field(500, ge=1, le=MOST_WIDTH)  # l, each over two units
     weight_deviation: float = Field(0.01, gt=0)  # of the initial weights that are not recurrent
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -51,7 +51,17 @@ def small() -> Config:
     return Config(hidden=256, embedding=192, alignment=192, maxout=192, weight_deviation=0.06, dropout=0.2)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(hidden=192, embedding=128, alignment=128, maxout=128, weight_deviation=0.06, dropout=0.2)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(hidden=1024, embedding=512, alignment=512, maxout=512, dropout=0.2)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class RNNsearchEncoder(Encoder):

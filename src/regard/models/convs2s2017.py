@@ -10,9 +10,17 @@ Scaling (section 3.4):    the sum of a block's input and output times sqrt(0.5);
                           source's length;  the encoder's gradient over the number of attentions.
 Weights (3.5 and 4.2):    normalised everywhere but in embeddings; drawn so that variance is kept.
 
+Dropout:                  on embeddings, on the input of each convolution and on the decoder's output.
+
 Where the paper leaves it open, as in its authors' code: a linear map takes c_i to the layer's width
 and one takes h^{l-1} to h^l's where they differ; the encoder's gradient is divided by twice the number of
 attentions, for z is in keys and values. A position beyond the last learned one is read as the last.
+
+Where the paper and its authors' code (fairseq's fconv.py) differ, this model follows the paper. In the code:
+- the sums W_d h_i + b_d + g_i, h_i + c_i and z_j + e_j are multiplied by sqrt(0.5) too, besides the residual sum;
+- attention is inside the block: c_i is added to the gated convolution, and h^{l-1} after it;
+- m is the padded length of the batch's sources. Here it is each source's own, so that padding changes nothing.
+Weights that were trained with that code therefore do not fit this model.
 """
 
 from __future__ import annotations
@@ -26,7 +34,7 @@ import torch.nn.functional as F
 from pydantic import BeforeValidator, Field, field_validator
 from torch import Tensor, nn
 
-from regard.config import ModelConfig
+from regard.config import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import masked_softmax
 from regard.nn.convolution import CausalConvolution, CentredConvolution, WeightNormLinear
@@ -39,15 +47,21 @@ from regard.symbols import PAD
 def _layers(given: Any) -> Any:
     """Pairs in lists, as TOML has them, to pairs in tuples."""
     if not isinstance(given, (list, tuple)) or not all(_is_layer(pair) for pair in given):
-        raise ValueError("each layer is [width, kernel], whole numbers above 0: for example [[256, 3], [256, 3]]")
+        raise ValueError(
+            f"each layer is [width, kernel], whole numbers from 1 to {MOST_WIDTH:,} and {MOST_KERNEL:,}: "
+            "for example [[256, 3], [256, 3]]"
+        )
     return tuple(tuple(pair) for pair in given)
 
 
 def _is_layer(pair: Any) -> bool:
-    return isinstance(pair, (list, tuple)) and len(pair) == 2 and all(type(size) is int and size > 0 for size in pair)
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(type(size) is int for size in pair):
+        return False
+    width, kernel = pair
+    return bool(0 < width <= MOST_WIDTH and 0 < kernel <= MOST_KERNEL)
 
 
-Layers = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_layers), Field(min_length=1)]
+Layers = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_layers), Field(min_length=1, max_length=MOST_LAYERS)]
 """Each layer's width and kernel, from the bottom up."""
 
 PAPER_LAYERS = ((512, 3),) * 10 + ((768, 3),) * 3 + ((2048, 1),) * 2
@@ -60,10 +74,10 @@ class Config(ModelConfig):
     """
 
     architecture: Literal["convs2s2017"] = "convs2s2017"
-    embedding: int = Field(512, ge=1)  # f
+    embedding: int = Field(512, ge=1, le=MOST_WIDTH)  # f
     encoder: Layers = PAPER_LAYERS
     decoder: Layers = PAPER_LAYERS
-    positions: int = Field(1024, ge=1)
+    positions: int = Field(1024, ge=1, le=MOST_POSITIONS)
     dropout: float = Field(0.2, ge=0, lt=1)
 
     @field_validator("encoder")
@@ -85,7 +99,17 @@ def small() -> Config:
     return Config(embedding=192, encoder=((192, 3),) * 4, decoder=((192, 3),) * 3)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(embedding=128, encoder=((160, 3),) * 4, decoder=((160, 3),) * 3)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(embedding=512, encoder=((512, 3),) * 8, decoder=((512, 3),) * 8)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class Embedding(nn.Module):

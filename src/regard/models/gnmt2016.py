@@ -30,7 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config import ModelConfig
+from regard.config import MOST_LAYERS, MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
@@ -46,11 +46,11 @@ class Config(ModelConfig):
     """Sizes; the defaults are the paper's (figure 1 and section 8.3)."""
 
     architecture: Literal["gnmt2016"] = "gnmt2016"
-    encoder_layers: int = Field(8, ge=1)  # the bottom one counted once
-    decoder_layers: int = Field(8, ge=1)
-    hidden: int = Field(1024, ge=1)  # of either direction of the bottom layer, and of every other
-    embedding: int = Field(1024, ge=1)
-    alignment: int = Field(1024, ge=1)  # hidden units of attention
+    encoder_layers: int = Field(8, ge=1, le=MOST_LAYERS)  # the bottom one counted once
+    decoder_layers: int = Field(8, ge=1, le=MOST_LAYERS)
+    hidden: int = Field(1024, ge=1, le=MOST_WIDTH)  # of either direction of the bottom layer, and of every other
+    embedding: int = Field(1024, ge=1, le=MOST_WIDTH)
+    alignment: int = Field(1024, ge=1, le=MOST_WIDTH)  # hidden units of attention
     weight_bound: float = Field(0.04, gt=0)  # initial weights are uniform in [-bound, bound]
     dropout: float = Field(0.2, ge=0, lt=1)
 
@@ -65,7 +65,17 @@ def small() -> Config:
     return Config(encoder_layers=3, decoder_layers=3, hidden=256, embedding=192, alignment=192, weight_bound=0.2)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(encoder_layers=2, decoder_layers=2, hidden=160, embedding=128, alignment=128, weight_bound=0.2)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(encoder_layers=4, decoder_layers=4, hidden=512, embedding=512, alignment=512, weight_bound=0.08)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class GnmtEncoder(Encoder):

@@ -23,7 +23,9 @@ the paper leaves open. A local window is cut out of scores over the whole source
 of sentences costs less than gathering it. Concat has a full W_a, where the paper's experiments put
 the identity in the place of its part for k_s. scaled_dot, dot / sqrt(d), is not in the paper (Vaswani
 et al. 2017). Its location score, tried and dropped, is left out. torch.nn.LSTM has two biases a gate.
-Dropout (Zaremba et al., as cited) acts on what goes into each LSTM layer and on h~.
+Unknown words stay as they are: the paper's unk replacement (section 4.2), by which a translation takes
+them from the source by its attention, is left out. Dropout (Zaremba et al., as cited) acts on what goes
+into each LSTM layer and on h~, which is fed as dropout leaves it.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config import ModelConfig
+from regard.config import MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import ConcatScore, DotScore, GeneralScore, masked_softmax
 from regard.nn.dropout import Dropout
@@ -50,12 +52,12 @@ class Config(ModelConfig):
     """Sizes; the defaults are those of the paper's best single system (section 4.1 and table 4)."""
 
     architecture: Literal["luong2015"] = "luong2015"
-    layers: int = Field(4, ge=1)  # of the encoder, and of the decoder
-    hidden: int = Field(1000, ge=1)
-    embedding: int = Field(1000, ge=1)
+    layers: int = Field(4, ge=1, le=MOST_LAYERS)  # of the encoder, and of the decoder
+    hidden: int = Field(1000, ge=1, le=MOST_WIDTH)
+    embedding: int = Field(1000, ge=1, le=MOST_WIDTH)
     score: Literal["dot", "general", "concat", "scaled_dot"] = "general"
     attention: Literal["global", "local_m", "local_p"] = "local_p"
-    window: int = Field(10, ge=1)  # D, of local attention
+    window: int = Field(10, ge=1, le=MOST_POSITIONS)  # D, of local attention
     input_feeding: bool = True  # False: training goes over all positions at once
     reverse_source: bool = True
     weight_bound: float = Field(0.1, gt=0)  # initial weights are uniform in [-bound, bound]
@@ -72,7 +74,17 @@ def small() -> Config:
     return Config(layers=2, hidden=256, embedding=192, weight_bound=0.2)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(layers=2, hidden=192, embedding=128, weight_bound=0.2)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(layers=2, hidden=768, embedding=512)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class LuongEncoder(Encoder):

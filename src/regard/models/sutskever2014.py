@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config import ModelConfig
+from regard.config import MOST_LAYERS, MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
@@ -38,9 +38,9 @@ class Config(ModelConfig):
     """Sizes; the defaults are the paper's (section 3.4)."""
 
     architecture: Literal["sutskever2014"] = "sutskever2014"
-    layers: int = Field(4, ge=1)  # of the encoder, and of the decoder
-    hidden: int = Field(1000, ge=1)
-    embedding: int = Field(1000, ge=1)
+    layers: int = Field(4, ge=1, le=MOST_LAYERS)  # of the encoder, and of the decoder
+    hidden: int = Field(1000, ge=1, le=MOST_WIDTH)
+    embedding: int = Field(1000, ge=1, le=MOST_WIDTH)
     weight_bound: float = Field(0.08, gt=0)  # initial weights are uniform in [-bound, bound]
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -55,7 +55,17 @@ def small() -> Config:
     return Config(layers=2, hidden=320, embedding=256, weight_bound=0.2, dropout=0.2)
 
 
-PRESETS = {"paper": paper, "small": small}
+def tiny() -> Config:
+    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
+    return Config(layers=2, hidden=224, embedding=128, weight_bound=0.2, dropout=0.2)
+
+
+def base() -> Config:
+    """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
+    return Config(layers=4, hidden=640, embedding=512, dropout=0.2)
+
+
+PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class ReversedEncoder(Encoder):

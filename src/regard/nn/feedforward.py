@@ -67,7 +67,7 @@ class _Gated(torch.autograd.Function):
 
 def silu_times(gate: Tensor, x: Tensor) -> Tensor:
     """silu(gate) * x, (..., D) each (Shazeer 2020, equation 6)."""
-    if torch.is_grad_enabled() and native.knows(gate) and gate.numel() % native.LANES == 0:
+    if torch.is_grad_enabled() and native.knows(gate) and gate.numel() % native.UNIT == 0:
         out: Tensor = _Gated.apply(gate.contiguous(), x.contiguous())  # type: ignore[no-untyped-call]
         return out
     return F.silu(gate) * x

@@ -94,6 +94,21 @@ def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None, *, cau
     return scores.softmax(-1) if allowed is None else masked_softmax(scores, allowed)
 
 
+class KeyValueLinear(nn.Linear):
+    """Keys over values (..., I) to (..., 2 O), in one product. The keys' half of the bias has a gradient of zero.
+
+    A bias of all keys adds the same number to all scores of a query, and softmax does not depend on it. What would be
+    computed as its gradient is the rounding error, which Adam scales up to steps of full length.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x W^T + b."""
+        if not torch.is_grad_enabled():
+            return super().forward(x)
+        keys, values = self.bias.chunk(2)
+        return F.linear(x, self.weight, torch.cat((keys.detach(), values)))
+
+
 class MultiHeadAttention(nn.Module):
     """softmax(Q K^T / sqrt(d)) V in H heads (Vaswani et al. 2017, section 3.2, equation 1).
 
@@ -104,7 +119,7 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         self.width = width // heads
         self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
+        self.key_value = KeyValueLinear(width, 2 * width)
         self.output = nn.Linear(width, width)
 
     def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,31 +1,37 @@
-"""The kernels of kernels/, in C: built with this machine's own C compiler, once; without one PyTorch does their work.
+"""The kernels of kernels/, in C, for float32 on a CPU; without them PyTorch does their work.
 
-They are for float32 on a CPU, where PyTorch's own spend much of a step on calls and on passes over memory. Set
-REGARD_KERNELS=0 in the environment to do without them.
+Each is compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3 (AVX2 and FMA) and plain (portable C),
+on arm64 dotprod and neon, elsewhere plain. The best level that this CPU executes is chosen when the kernels are first
+asked for, built by the machine's C compiler if no earlier process has built it, and checked against known answers. The
+environment variable REGARD_KERNELS forces a level by its name, or does without kernels: REGARD_KERNELS=0.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
+import logging
 import math
 import os
-import shutil
-import subprocess
-import tempfile
+import platform
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from multiprocessing import parent_process
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FOLDER = Path(__file__).with_name("kernels")
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-WIDER = "-mprefer-vector-width=512"  # of some compilers only
-PATIENCE = 60  # seconds for the compiler; it takes one
+from regard.errors import ConfigError
+from regard.nn import kernel_build, kernel_check
+from regard.nn.kernel_build import BuildError
+
+log = logging.getLogger("regard.kernels")
+
+FILES = ("attention.c", "int8.c", "search.c", "training.c")
 MOST_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
-LANES, PANEL = 16, 32  # as in kernels/
+UNIT = 16  # as in kernels/lanes.h
+ZERO = 128  # as in kernels/int8.c: where 0 lies in an unsigned byte
 MOST_COLUMNS = 256  # beyond them the weights of attention, which training keeps, take too much memory
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
@@ -52,69 +58,123 @@ _SIGNATURES = {
     "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, ctypes.c_float],
     "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
+    "int8_panel": [],
+    "int8_depth": [],
 }
-
-
 _MAY_FAIL = ("best_tokens", "attend", "attention", "attention_gradient", "linear_int8")  # for lack of memory
 
 
-@cache
-def library() -> ctypes.CDLL | None:
-    """The kernels; None where they are not wanted, or where there is no compiler that builds them."""
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None or os.environ.get("REGARD_KERNELS") == "0":
-        return None
-    try:
-        return _loaded(compiler)
-    except (OSError, RuntimeError, subprocess.SubprocessError, AttributeError):
-        return None
+@dataclass(frozen=True)
+class Level:
+    """How the kernels are compiled for some CPUs.
+
+    needs: the bit of kernels/cpu.c's answer that says that a CPU executes it; 0, every one of its architecture does.
+    features: the same in words.
+    optional: flags that not all compilers know.
+    """
+
+    needs: int
+    features: str
+    flags: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
-def _loaded(compiler: str) -> ctypes.CDLL:
-    target = subprocess.run(  # what the compiler is, and what it knows of this processor
-        [compiler, *FLAGS, "-dM", "-E", "-x", "c", os.devnull], check=True, capture_output=True, timeout=PATIENCE
-    ).stdout
-    sources = b"".join(path.read_bytes() for path in sorted(FOLDER.iterdir()))
-    name = hashlib.sha256(target + sources + " ".join(FLAGS).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regard"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        built = folder / f"kernels-{name}.so"
-        if not built.exists():
-            _build(compiler, built)
-        return _with_signatures(ctypes.CDLL(str(built)))
-    except OSError:  # no home to write to, or one that runs nothing
-        with tempfile.TemporaryDirectory() as other:
-            _build(compiler, Path(other) / "kernels.so")
-            return _with_signatures(ctypes.CDLL(str(Path(other) / "kernels.so")))
+_X86 = {
+    "v4": Level(
+        2,
+        "AVX-512 with VNNI",
+        ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma"),
+        ("-mprefer-vector-width=512",),
+    ),
+    "v3": Level(1, "AVX2 and FMA", ("-mavx2", "-mfma")),
+    "plain": Level(0, "any x86-64"),
+}
+_ARM = {
+    "dotprod": Level(4, "NEON with dot products", ("-march=armv8.2-a+dotprod",)),
+    "neon": Level(0, "any arm64"),
+}
+_MACHINE = platform.machine().lower()
+_LEVELS = {"x86_64": _X86, "amd64": _X86, "aarch64": _ARM, "arm64": _ARM}
+LEVELS: dict[str, Level] = _LEVELS.get(_MACHINE, {"plain": Level(0, "any CPU")})  # the best first
+SLOW = ("plain",)  # levels that are slower than PyTorch: used only if REGARD_KERNELS names them
 
 
-def _build(compiler: str, built: Path) -> None:
-    """Whole or not at all, whoever else builds at the same time."""
-    with tempfile.TemporaryDirectory(dir=built.parent) as folder:
-        made = Path(folder) / built.name
-        for flags in ((*FLAGS, WIDER), FLAGS):
-            command = [compiler, *flags, "-o", str(made), *map(str, sorted(FOLDER.glob("*.c"))), "-lm"]
-            done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=flags == FLAGS)
-            if done.returncode == 0:
-                break
-        made.replace(built)
+class Kernels:
+    """The functions of one level's library, by their names in C without `regard_LEVEL_`."""
 
-
-def _with_signatures(library: ctypes.CDLL) -> ctypes.CDLL:
-    library.has_int8.restype = ctypes.c_int
-    for name, arguments in _SIGNATURES.items():
-        if name != "linear_int8" or library.has_int8():
-            function = getattr(library, name)
+    def __init__(self, library: ctypes.CDLL, level: str) -> None:
+        self.level = level
+        for name, arguments in _SIGNATURES.items():
+            function = getattr(library, f"regard_{level}_{name}")
             function.argtypes = arguments
-            function.restype = _checked if name in _MAY_FAIL else ctypes.c_double if name == "cross_entropy" else None
-    return library
+            if name in _MAY_FAIL:
+                function.restype = _checked
+            else:
+                function.restype = {"cross_entropy": ctypes.c_double, "int8_panel": int, "int8_depth": int}.get(name)
+            setattr(self, name, function)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
-def has_int8() -> bool:
-    """Whether linear_int8 is there: it needs a processor with AVX-512 VNNI."""
-    built = library()
-    return built is not None and bool(built.has_int8())
+@cache
+def library() -> Kernels | None:
+    """Return the kernels to use, or None where PyTorch does their work.
+
+    Where they are wanted and not to be had, the log says why, once. Raises ConfigError where REGARD_KERNELS names a
+    level that there is not, or that this CPU does not execute.
+    """
+    forced = os.environ.get("REGARD_KERNELS", "")
+    if forced == "0":
+        return None
+    if forced and forced not in LEVELS:
+        raise ConfigError(
+            f"there is no level {forced!r} of kernels", where="REGARD_KERNELS", fix=f"take 0 or {', '.join(LEVELS)}"
+        )
+    try:
+        runs = executable()
+        if forced and forced not in runs:
+            raise ConfigError(
+                f"this CPU does not execute level {forced}: it takes {LEVELS[forced].features}",
+                where="REGARD_KERNELS",
+                fix=f"take 0 or {', '.join(runs)}",
+            )
+        chosen = forced or next((level for level in runs if level not in SLOW), None)
+        if chosen is None:
+            raise BuildError("this CPU has no AVX2")
+        return load(chosen)
+    except (BuildError, MismatchError) as error:
+        if parent_process() is None and os.environ.get("LOCAL_RANK", "0") == "0":  # once for a run of many processes
+            log.warning(
+                "regard's own kernels are not used, so training and translation are slower: %s. "
+                "REGARD_KERNELS=0 turns this message off.",
+                error,
+            )
+        return None
+
+
+class MismatchError(Exception):
+    """A kernel's answer is not the known one."""
+
+
+@cache
+def executable() -> list[str]:
+    """Return the levels that this CPU executes, the best first. Raises BuildError."""
+    answer = kernel_build.load("cpu", ["cpu.c"], ()).regard_cpu_levels()
+    return [name for name, level in LEVELS.items() if level.needs & answer == level.needs]
+
+
+@cache
+def load(level: str) -> Kernels:
+    """Return the kernels of a level that this CPU executes. Raises BuildError, and MismatchError on a wrong answer."""
+    chosen = LEVELS[level]
+    flags = (f"-DLEVEL={level}", *chosen.flags)
+    built = Kernels(kernel_build.load(level, FILES, flags, chosen.optional), level)
+    wrong = kernel_check.failing(built)
+    if wrong is not None:
+        raise MismatchError(f"the kernel {wrong} of level {level} does not give the known answer on this machine")
+    return built
 
 
 def knows(tensor: Tensor) -> bool:
@@ -133,7 +193,7 @@ def attends(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) 
     width = queries.size(3)
     return (
         queries.size(1) <= MOST_ROWS
-        and width % LANES == 0
+        and width % UNIT == 0
         and suits(queries)
         and keys.stride()[2:] == (width, 1) == values.stride()[2:]
         and keys.dtype == values.dtype == queries.dtype
@@ -194,12 +254,17 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
 
 
 class LinearInt8:
-    """x W^T + b for W (O, I) in bytes, I a multiple of 16: see kernels/int8.c."""
+    """x W^T + b for W (O, I) in bytes, I a multiple of UNIT: see kernels/int8.c."""
 
-    def __init__(self, whole: Tensor, shift: Tensor, scale: Tensor, bias: Tensor) -> None:
+    def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
         self.outputs, self.inputs = whole.shape
-        fill = -self.outputs % PANEL
-        laid_out = F.pad(whole, (0, 0, 0, fill)).view(-1, PANEL, self.inputs // 4, 4).transpose(1, 2).contiguous()
+        self.kernels = kernels()
+        panel, depth = self.kernels.int8_panel(), self.kernels.int8_depth()
+        fill = -self.outputs % panel
+        laid_out = (
+            F.pad(whole, (0, 0, 0, fill)).view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
+        )
+        shift = -ZERO * whole.sum(1, dtype=torch.int32)
         self._tensors = (laid_out, *(F.pad(part, (0, fill)).contiguous() for part in (shift, scale, bias)))
         self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
         self.least = -math.inf  # what is below becomes it
@@ -209,9 +274,9 @@ class LinearInt8:
 
     def narrowed(self, outputs: Tensor) -> LinearInt8:
         """The same for some of its outputs (U,) alone."""
-        laid_out, *others = self._tensors
-        fours = laid_out.view(torch.int32).squeeze(-1)  # (O / PANEL, I / 4, PANEL)
-        whole = fours[outputs // PANEL, :, outputs % PANEL].view(torch.int8)  # (U, I)
+        laid_out, _, *others = self._tensors  # (O / panel, I / depth, panel, depth)
+        panel = laid_out.size(2)
+        whole = laid_out[outputs // panel, :, outputs % panel].flatten(1)  # (U, I)
         narrow = LinearInt8(whole, *(part.index_select(0, outputs) for part in others))
         narrow.least = self.least
         return narrow
@@ -220,7 +285,7 @@ class LinearInt8:
         """(..., I) to (..., O)."""
         x = x.contiguous()
         out = torch.empty(*x.shape[:-1], self.outputs)
-        kernels().linear_int8(
+        self.kernels.linear_int8(
             *(x.data_ptr(), *self._pointers, out.data_ptr()),
             *(x.numel() // self.inputs, self.inputs, self.outputs, self.least),
         )
@@ -232,7 +297,7 @@ def _checked(failed: int) -> None:
         raise MemoryError
 
 
-def kernels() -> ctypes.CDLL:
+def kernels() -> Kernels:
     """The library, where it is known to be there."""
     built = library()
     assert built is not None

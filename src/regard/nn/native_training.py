@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from regard.nn.native import LANES, kernels
+from regard.nn.native import UNIT, kernels
 
 BLOCK, FEW = 32, 32  # as in kernels/training.c
 
@@ -32,7 +32,7 @@ def attention(
     assert queries.is_contiguous() and keys.stride()[1:] == values.stride()[1:] == (queries.size(2), 1)
     all_rows, heads, width = queries.shape
     lengths = columns.diff()
-    weights = torch.empty(heads * int((rows.diff() * (lengths + -lengths % LANES)).sum()))
+    weights = torch.empty(heads * int((rows.diff() * (lengths + -lengths % UNIT)).sum()))
     means = torch.empty(all_rows, heads * width)
 
     def some(first: int, end: int) -> None:
@@ -147,9 +147,9 @@ def gated(gate: Tensor, x: Tensor) -> Tensor:
     out = torch.empty_like(gate)
 
     def some(first: int, end: int) -> None:
-        kernels().gated(gate.data_ptr(), x.data_ptr(), out.data_ptr(), first * LANES, end * LANES)
+        kernels().gated(gate.data_ptr(), x.data_ptr(), out.data_ptr(), first * UNIT, end * UNIT)
 
-    _in_parts(gate.numel() // LANES, some)
+    _in_parts(gate.numel() // UNIT, some)
     return out
 
 
@@ -161,10 +161,10 @@ def gated_gradient(change: Tensor, gate: Tensor, x: Tensor) -> tuple[Tensor, Ten
     def some(first: int, end: int) -> None:
         kernels().gated_gradient(
             *(change.data_ptr(), gate.data_ptr(), x.data_ptr(), of_gate.data_ptr(), of_x.data_ptr()),
-            *(first * LANES, end * LANES),
+            *(first * UNIT, end * UNIT),
         )
 
-    _in_parts(gate.numel() // LANES, some)
+    _in_parts(gate.numel() // UNIT, some)
     return of_gate, of_x
 
 

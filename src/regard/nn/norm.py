@@ -43,7 +43,7 @@ class _DropAddNorm(torch.autograd.Function):
 def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) -> Tensor:
     """norm(x + dropout(y)), (..., D) each (Vaswani et al. 2017, section 3.1: "LayerNorm(x + Sublayer(x))", and 5.4)."""
     width = x.size(-1)
-    if width % native.LANES == 0 and native.suits(x) and not dropout.training:
+    if width % native.UNIT == 0 and native.suits(x) and not dropout.training:
         return native.add_norm(x, y, norm)
     if width % FEW == 0 and native.knows(x):
         wanted = _Wanted(norm, dropout.draws(), with_both=False)

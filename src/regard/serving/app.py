@@ -25,6 +25,7 @@ from regard.serving.metrics import CONTENT_TYPE
 from regard.serving.names import Names
 from regard.serving.schema import AttentionAnswer, AttentionRequest, Error, Model
 from regard.serving.service import Service
+from regard.serving.threads import start_thread
 from regard.version import __version__
 
 
@@ -38,7 +39,7 @@ def create_app(service: Service, origins: Sequence[str] = (), names: Names | Non
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-        await asyncio.to_thread(service.close)
+        await start_thread(service.close, "close")
 
     app = FastAPI(
         title="regard",

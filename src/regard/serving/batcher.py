@@ -11,7 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, InvalidStateError, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -93,6 +94,7 @@ class Batcher:
         self._limits = limits
         self._seen = seen
         self._waiting: list[_Item] = []
+        self._searched: Sequence[_Item] = ()  # now
         self._changed = threading.Condition()
         self._stopping = False
         self._ended = 0.0  # the last batch: who had its answers may ask again
@@ -130,15 +132,16 @@ class Batcher:
         return [future.result() for future in futures]
 
     def stop(self, seconds: float) -> None:
-        """Finish what waits, but for no longer than this; what is left then is refused."""
+        """Finish what waits, but for no longer than this; refuse the rest, and break off the search under way."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self._thread.join(seconds)
         with self._changed:
-            left, self._waiting = self._waiting, []
+            left, self._waiting = [*self._searched, *self._waiting], []
         for item in left:
-            item.future.set_exception(busy(STOPPING))
+            item.ticket.given_up = True
+            _fail(item, busy(STOPPING))
 
     def _add(self, items: Sequence[_Item]) -> None:
         with self._changed:
@@ -154,6 +157,7 @@ class Batcher:
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))
         while batch := self._next():
             self._do(batch)
+            self._searched = ()
             self._ended = time.monotonic()
 
     def _next(self) -> list[_Item]:
@@ -172,6 +176,7 @@ class Batcher:
                 if full or left <= 0 or self._stopping:
                     taken = set(map(id, batch))
                     self._waiting = [item for item in self._waiting if id(item) not in taken]
+                    self._searched = batch
                     return batch
                 self._changed.wait(left)
 
@@ -180,7 +185,7 @@ class Batcher:
         kept = []
         for item in self._waiting:
             if item.ticket.over:
-                item.future.set_exception(_late())
+                _fail(item, _late())
             else:
                 kept.append(item)
         self._waiting = kept
@@ -210,13 +215,14 @@ class Batcher:
         except BaseException as error:
             if len(batch) == 1 or isinstance(error, Refused):
                 for item in batch:
-                    item.future.set_exception(error)
+                    _fail(item, error)
                 return
             for item in batch:
                 self._do([item])
             return
         for item, result in zip(batch, results, strict=True):
-            item.future.set_result(result)
+            with suppress(InvalidStateError):  # it was refused meanwhile
+                item.future.set_result(result)
 
 
 def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
@@ -240,6 +246,11 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         split_sentences=False,
         **order.options,
     )
+
+
+def _fail(item: _Item, error: BaseException) -> None:
+    with suppress(InvalidStateError):  # it was refused meanwhile
+        item.future.set_exception(error)
 
 
 def _late() -> Refused:

@@ -10,9 +10,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from regard.serving.batcher import STOPPING
 from regard.serving.limits import Refused, busy
 from regard.serving.names import Names
-from regard.serving.service import Service
+from regard.serving.service import CHARACTERS, GONE, Service
 
 log = logging.getLogger("regard.serving")
 FAILED = "the server failed; its log says why"
@@ -43,7 +44,10 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, last=self.service.crowded)
+        answer = _Answer(send, last=self.service.crowded, bare=scope["method"] == "HEAD")
+        if answer.bare:
+            scope = {**scope, "method": "GET"}
+        state = scope.setdefault("state", {})
         began = time.monotonic()
         try:
             self.names.check(scope)
@@ -53,6 +57,8 @@ class Guard:
             await self.app(scope, self._bounded(scope, receive, began), answer)
         except Refused as refused:
             await answer.refuse(scope, refused)
+        except asyncio.CancelledError:  # the server ends before the request does
+            await answer.refuse(scope, busy(STOPPING))
         except Exception:
             log.exception("a request failed")
             await answer.refuse(scope, Refused(500, FAILED))
@@ -60,6 +66,8 @@ class Guard:
             path = scope["path"]
             endpoint = path if path in ENDPOINTS else "/static" if path.startswith("/static/") else "other"
             self.service.metrics.request(endpoint, answer.status, time.monotonic() - began)
+            if answer.status == 200:
+                self.service.metrics.text(state.get(CHARACTERS, 0))
 
     def _bounded(self, scope: Scope, receive: Receive, began: float) -> Receive:
         """Raises Refused where a body is too large, before it is read if it says so, or does not come in time."""
@@ -90,12 +98,16 @@ class Guard:
 
 
 class _Answer:
-    """What is sent, with the headers that all answers have; the last one ends its connection."""
+    """What is sent, with the headers that all answers have.
 
-    def __init__(self, send: Send, *, last: bool) -> None:
+    last: whether it ends its connection. bare: whether it has no body, as to HEAD.
+    """
+
+    def __init__(self, send: Send, *, last: bool, bare: bool) -> None:
         self._send = send
         self.last = last
-        self.status = 499  # the client went before there was an answer
+        self.bare = bare
+        self.status = GONE
         self.whole = False
 
     async def __call__(self, message: Message) -> None:
@@ -109,13 +121,15 @@ class _Answer:
             if self.last or self.status in (408, 413):  # the rest of such a request is not read
                 added.append((b"connection", b"close"))
             message = {**message, "headers": [*message["headers"], *added]}
+        elif self.bare:
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def refuse(self, scope: Scope, refused: Refused) -> None:
         """Say why; an answer that has begun breaks off."""
         if self.whole:
             return
-        if self.status != 499:
+        if self.status != GONE:
             raise refused
         body, headers = refusal(scope["path"], refused)
         start = [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -33,11 +33,15 @@ class Keys:
         if not self._sums:
             return
         scheme, _, named = request.headers.get("authorization", "").partition(" ")
-        key = named.strip() if scheme.lower() in ("bearer", "deepl-auth-key") else said.get("api_key")
+        in_header = scheme.lower() in ("bearer", "deepl-auth-key")
+        key = named.strip() if in_header else said.get("api_key")
         if not isinstance(key, str) or not key:
             raise Refused(400 if "q" in said else 403, "Please contact the server operator to get an API key")
-        given = hashlib.sha256(key.encode("utf-8", "replace")).digest()
-        known = sum(hmac.compare_digest(given, one) for one in self._sums)  # all of them are compared
+        spellings = [key.encode("utf-8", "replace")]
+        if in_header:  # which was taken for Latin-1, and may be UTF-8 as well
+            spellings.append(key.encode("latin-1"))
+        given = [hashlib.sha256(spelling).digest() for spelling in spellings]
+        known = sum(hmac.compare_digest(one, other) for one in given for other in self._sums)  # all are compared
         if not known:
             raise Refused(403, "Invalid API key")
 

@@ -25,6 +25,7 @@ class Limits:
     send: float = 60.0  # for a client to take its answer
     stop: float = 30.0  # to finish what was accepted
     reload: float = 2.0  # between two looks at whether a run has a better checkpoint
+    load: float = 600.0  # to load one; afterwards it is given up
 
 
 class Refused(Exception):

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from babel import Locale
 
-from regard.checkpoint import load_checkpoint
+from regard.checkpoint import Checkpoint, load_checkpoint
+from regard.checkpoint_files import TRAINING
 from regard.config import DataConfig
-from regard.errors import ConfigError, RegardError
+from regard.errors import CheckpointError, ConfigError, DecodingError
 from regard.runfolder import resolve
 from regard.serving.limits import Refused, invalid
 from regard.translator import Precision, Translator
 
 UNKNOWN = "und"  # ISO 639: the language of a text that nobody has told
+ATTEMPTS = 3  # to load a checkpoint of a run that is being trained
+TRIAL = "1 2 3"  # a text that any tokenizer takes
+EARLIER = "choose an earlier checkpoint of the run, such as RUN/checkpoints/step-000500"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +56,21 @@ class Served:
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    stamp: tuple[str, int]
+class Stamp:
+    """What tells the state of a checkpoint's folder from another.
+
+    files: of each file directly in the folder the name, size in bytes, modification time in ns, and inode number.
+    """
+
+    checkpoint: str
+    files: frozenset[tuple[str, int, int, int]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The model of one run, for each of its pairs of languages."""
+
+    stamp: Stamp
     served: tuple[Served, ...]
 
 
@@ -62,8 +83,12 @@ class Models:
             raise ConfigError("there is nothing to serve", where="regard serve", fix="name the folder of a run")
         self._runs = dict(zip(_names(runs), runs, strict=True))
         self._machine: tuple[str, Precision] = (device, precision)
-        self._loaded = {name: _load(name, run, *self._machine) for name, run in self._runs.items()}
-        self._tried = {name: loaded.stamp for name, loaded in self._loaded.items()}
+        self._loaded = {name: self.load(name) for name in self._runs}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the runs, in their order."""
+        return list(self._runs)
 
     @property
     def served(self) -> list[Served]:
@@ -104,20 +129,32 @@ class Models:
         near = difflib.get_close_matches(str(name)[:200], [one.name for one in pair], n=1, cutoff=0.0)
         raise invalid(f"there is no such model for these languages; one is {near[0] if near else pair[0].name}")
 
-    def renew(self, say: Callable[[str], None]) -> None:
-        """Load what has a newer best checkpoint; the one before serves until that is done, and where it fails."""
-        for name, run in self._runs.items():
-            try:
-                stamp = _stamp(run)
-                if stamp == self._tried[name]:
-                    continue
-                self._tried[name] = stamp
-                self._loaded[name] = _load(name, run, *self._machine)
-            except (RegardError, OSError, RuntimeError) as error:
-                what = error.what if isinstance(error, RegardError) else type(error).__name__
-                say(f"{name}: the new checkpoint cannot be loaded, the one before serves on: {what}")
-            else:
-                say(f"{name}: a new checkpoint serves")
+    def stamp(self, name: str) -> Stamp:
+        """Return the stamp of the files that a run's best checkpoint has now. Raises CheckpointError, OSError."""
+        return _stamp(self._runs[name])
+
+    def loaded_stamp(self, name: str) -> Stamp:
+        """Return the stamp of the files that the model which serves was loaded from."""
+        return self._loaded[name].stamp
+
+    def load(self, name: str) -> Loaded:
+        """Load a run's best checkpoint and try it; it does not serve yet.
+
+        Raises CheckpointError where it cannot be read, changes meanwhile, or finds no finite scores; ConfigError.
+        """
+        run = self._runs[name]
+        for _ in range(ATTEMPTS):
+            stamp = _stamp(run)
+            loaded = _load(name, stamp, *self._machine)
+            if _stamp(run) == stamp:
+                return loaded
+        raise CheckpointError(
+            "the checkpoint changed while it was being loaded", where=run, fix="wait until it is completely written"
+        )
+
+    def replace(self, name: str, loaded: Loaded) -> None:
+        """Let another model serve from now on; requests that have picked the one before end with it."""
+        self._loaded[name] = loaded
 
 
 def _names(runs: Sequence[Path]) -> Iterator[str]:
@@ -132,20 +169,24 @@ def _names(runs: Sequence[Path]) -> Iterator[str]:
         yield name
 
 
-def _stamp(run: Path) -> tuple[str, int]:
-    """What tells a checkpoint from another in its place. Raises CheckpointError, OSError."""
+def _stamp(run: Path) -> Stamp:
     checkpoint = resolve(run)
-    return str(checkpoint), (checkpoint / "config.json").stat().st_mtime_ns
+    files = set()
+    with os.scandir(checkpoint) as entries:
+        for entry in entries:
+            if entry.name != TRAINING:
+                with suppress(FileNotFoundError):  # it has gone meanwhile
+                    stat = entry.stat()
+                    files.add((entry.name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    return Stamp(str(checkpoint), frozenset(files))
 
 
-def _load(name: str, run: Path, device: str, precision: Precision) -> _Loaded:
-    stamp = _stamp(run)
-    checkpoint = load_checkpoint(Path(stamp[0]))
-    translator = Translator.load(run, device, precision)
-    if _stamp(run) != stamp:  # training has gone on meanwhile
-        return _load(name, run, device, precision)
+def _load(name: str, stamp: Stamp, device: str, precision: Precision) -> Loaded:
+    checkpoint = load_checkpoint(Path(stamp.checkpoint))
+    _refuse_not_finite(checkpoint, stamp.checkpoint)
+    translator = Translator.load(stamp.checkpoint, device, precision)
     parameters = sum(one.numel() for one in checkpoint.model.parameters())
-    served = (
+    served = tuple(
         Served(
             name=name,
             architecture=checkpoint.config.model.architecture,
@@ -157,7 +198,24 @@ def _load(name: str, run: Path, device: str, precision: Precision) -> _Loaded:
         )
         for source, target, tags in pairs(checkpoint.config.data)
     )
-    return _Loaded(stamp, tuple(served))
+    _try(served[0].translator, stamp.checkpoint)
+    return Loaded(stamp, served)
+
+
+def _refuse_not_finite(checkpoint: Checkpoint, where: str) -> None:
+    for name, weights in checkpoint.model.named_parameters():
+        if not torch.isfinite(weights).all():
+            raise CheckpointError(f"the weights {name} are not finite: training has diverged", where=where, fix=EARLIER)
+
+
+def _try(translator: Translator, where: str) -> None:
+    """Translate one sentence. Raises CheckpointError where its score is not finite."""
+    try:
+        (found,) = translator.translate([TRIAL], strategy="beam", beam_size=1, shortlist=False)
+    except DecodingError as error:
+        raise CheckpointError(f"a trial translation failed: {error.what}", where=where, fix=EARLIER) from None
+    if not math.isfinite(found[0].score):
+        raise CheckpointError("the score of a trial translation is not finite", where=where, fix=EARLIER)
 
 
 def pairs(data: DataConfig) -> list[tuple[str, str, tuple[str, ...]]]:

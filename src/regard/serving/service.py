@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -17,9 +16,14 @@ from regard.serving.keys import Keys
 from regard.serving.limits import Limits, Refused, busy, invalid
 from regard.serving.metrics import Metrics
 from regard.serving.models import Models
+from regard.serving.reloading import Reloader
+from regard.serving.threads import start_thread
 
 T = TypeVar("T")
 log = logging.getLogger("regard.serving")
+CHARACTERS = "characters"  # in the state of a request, of its texts
+GONE = 499  # the status, in the metrics alone, of a request whose client has gone; nginx's
+CLOSE = 2.0  # seconds for a search that nobody waits for to break off
 
 
 class Service:
@@ -36,21 +40,22 @@ class Service:
         self.connections: Callable[[], int] = lambda: 0  # how many are open; who listens says it
         self.working = 0
         self.metrics.watch(lambda: self.batcher.waiting, lambda: self.working)
-        self._pool = ThreadPoolExecutor(self.limits.requests, thread_name_prefix="request")
 
     async def work(self, request: Request, job: Callable[[Ticket], T]) -> T:
         """A job in a thread of its own, which is given up when the client goes. Raises Refused."""
         if self.working >= self.limits.requests:
             raise busy(f"{self.working:,} requests are worked on already")
-        ticket = Ticket(self.limits.work)
-        self.working += 1
-        task = asyncio.get_running_loop().run_in_executor(self._pool, job, ticket)
-        task.add_done_callback(self._ended)
         gone = asyncio.ensure_future(_gone(request))
-        either: set[asyncio.Future[Any]] = {task, gone}
+        ticket = Ticket(self.limits.work)
         try:
+            await asyncio.sleep(0)  # a client that has left by now is found before anything is done for it
+            if gone.done():
+                raise Refused(GONE, "the client has gone")
+            task = self._begin(lambda: job(ticket))
+            either: set[asyncio.Future[Any]] = {task, gone}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            ticket.given_up = not task.done()
+            if not task.done():
+                raise Refused(GONE, "the client has gone")
             return await task
         except RegardError as error:
             raise Refused(400, error.what) from None
@@ -63,13 +68,23 @@ class Service:
             ticket.given_up = True
             gone.cancel()
 
+    def _begin(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Start a job in a thread. Raises Refused where that cannot be."""
+        try:
+            task = start_thread(job, "request")
+        except RuntimeError:  # of the system's limit
+            raise busy("no more threads can be started") from None
+        self.working += 1
+        task.add_done_callback(self._ended)
+        return task
+
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self.working -= 1
         if not task.cancelled():
             task.exception()  # it is seen, also where nobody waits for it any more
 
     def count(self, texts: Sequence[str], said: Mapping[str, Any], request: Request) -> None:
-        """A key is asked for, and the texts are bounded. Raises Refused."""
+        """Ask for a key and bound the texts, which the guard counts once they are answered. Raises Refused."""
         self.keys.check(request, said)
         characters = sum(map(len, texts))
         for size, limit, what in (
@@ -78,7 +93,7 @@ class Service:
         ):
             if size > limit:
                 raise invalid(f"request ({size}) exceeds text limit ({limit} {what})")
-        self.metrics.text(characters)
+        setattr(request.state, CHARACTERS, characters)
 
     def alternatives(self, wanted: int) -> int:
         """The same number. Raises Refused where it is too large."""
@@ -88,18 +103,22 @@ class Service:
         return wanted
 
     async def watch(self) -> None:
-        """Load what is newer, until it is cancelled; and first what tells several languages from each other."""
+        """Load newer checkpoints, until it is cancelled; and first what tells several languages from each other."""
         if len(self.models.sources) > 1:
-            await _aside(self.detector.ready)
-        while True:
-            await asyncio.sleep(self.limits.reload)
-            await _aside(lambda: self.models.renew(log.warning))
+            await self._ready()
+        reloaders = [Reloader(self.models, name, self.limits) for name in self.models.names]
+        await asyncio.gather(*(one.watch() for one in reloaders))
+
+    async def _ready(self) -> None:
+        try:
+            await start_thread(self.detector.ready, "detector")
+        except Exception:
+            log.exception("the language detector could not be loaded; the first request that needs it tries again")
 
     def close(self) -> None:
-        """Finish what waits, and refuse what does not end in time."""
+        """Stop the batcher; what still waits is refused."""
         self.draining = True
-        self.batcher.stop(self.limits.stop)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.batcher.stop(CLOSE)
 
     def refuse_if_draining(self) -> None:
         """Raises Refused."""
@@ -110,14 +129,6 @@ class Service:
     def crowded(self) -> bool:
         """Whether there are more connections than are served."""
         return self.connections() > self.limits.connections
-
-
-async def _aside(job: Callable[[], None]) -> None:
-    """In a thread; what fails there is logged, and tried again or done without."""
-    try:
-        await asyncio.to_thread(job)
-    except Exception:
-        log.exception("what is done beside the requests failed")
 
 
 async def _gone(request: Request) -> None:

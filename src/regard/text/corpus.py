@@ -121,6 +121,19 @@ def blank(source: str, target: str) -> str:
     return f"{'both sides are' if not source and not target else 'the target is' if source else 'the source is'} blank"
 
 
+def half_surrogate(text: str) -> str:
+    """Return why a text that no UTF-8 can hold is left aside; empty for any other text.
+
+    JSON can write half a surrogate pair (`\\ud83d`), and Python makes one of each byte of an argument that is not
+    UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "a text has half a surrogate pair, which is no character"
+    return ""
+
+
 class ParallelText:
     """Two plain files, line n of one translating line n of the other."""
 

@@ -10,6 +10,7 @@ from typing import Self
 import sentencepiece
 
 from regard.errors import CheckpointError
+from regard.files import read_regular_file
 from regard.symbols import EOS
 from regard.text.lines import fold_spaces
 from regard.text.subword import SPACE
@@ -80,7 +81,7 @@ class MarianTokenizer:
         vocabulary = Vocabulary.load(_vocabulary_file(folder, name))
         path = _model_file(folder, name)
         try:
-            return cls(path.read_bytes(), vocabulary)
+            return cls(read_regular_file(path), vocabulary)
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"the tokenizer cannot be read: {error}", where=path, fix="restore the file from the run it came from"

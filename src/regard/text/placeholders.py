@@ -1,4 +1,4 @@
-r"""What must come through a translation unharmed: `%s`, `{name}`, `${var}`, URLs, numbers, entities, `\n`.
+r"""What must come through a translation unharmed: `%s`, `{name}`, `${var}`, URLs, numbers, entities, emoji, `\n`.
 
 A translation is compared with its source by what stands in both, counted. `%s` and the like without a number take
 their arguments by their order, so theirs has to stay as well. A number may change its separators, and no digit.
@@ -11,7 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regard.text.emoji import PATTERN
+
 _PATTERNS = (
+    ("emoji", PATTERN),
     (
         "address",
         r"\b(?:https?|ftp|file|ghelp|help|mailto|apt|git|ssh):[^\s<>\"'()\[\]{}»«“”]*[^\s<>\"'()\[\]{}.,;:!?»«“”]",

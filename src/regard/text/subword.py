@@ -13,6 +13,7 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from regard.errors import CheckpointError, ConfigError, DataError
+from regard.files import read_regular_file
 from regard.symbols import BOS, EOS, PAD, SPECIAL, UNK
 from regard.text.lines import fold_spaces
 
@@ -85,22 +86,15 @@ class SubwordTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
-        return self._cut(text)
-
-    def _cut(self, text: str, **options: Any) -> list[int]:
         folded = fold_spaces(text).encode("utf-8", errors="replace").decode("utf-8")
         if not folded:
             return []
         first, *others = f" {folded}".split(SPACE)
-        ids: list[int] = self._processor.encode(first, **options)
+        ids: list[int] = self._processor.encode(first)
         for part in others:
             ids += self._space_ids
-            ids += self._processor.encode(part, **options)
+            ids += self._processor.encode(part)
         return ids
-
-    def sample(self, ids: Sequence[int] | NDArray[np.integer[Any]], amount: float) -> list[int]:
-        """The text of these ids cut by chance, by SentencePiece's generator; see regard.data.sampling for `amount`."""
-        return self._cut(self.decode(ids), enable_sampling=True, alpha=amount, nbest_size=-1)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """As `encode` of each, in less time."""
@@ -121,6 +115,17 @@ class SubwordTokenizer:
     def _pieces(self) -> list[str]:
         return [str(self._processor.id_to_piece(id)) for id in range(self.size)]
 
+    def matching_pieces(self) -> dict[int, str]:
+        """Return the pieces that may match text by their ids: neither special ones nor bytes."""
+        processor = self._processor
+        kinds = (processor.is_byte, processor.is_control, processor.is_unknown, processor.is_unused)
+        return {id: piece for id, piece in enumerate(self._pieces) if not any(kind(id) for kind in kinds)}
+
+    @cached_property
+    def byte_ids(self) -> tuple[int, ...]:
+        """The ids of the pieces `<0x00>` to `<0xFF>`."""
+        return tuple(self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in range(256))
+
     def score(self, id: int) -> float:
         """What its search goes by: a log-probability (unigram), or the earlier merged, the higher (bpe)."""
         return float(self._processor.get_score(id))
@@ -139,7 +144,7 @@ class SubwordTokenizer:
         """What `save` wrote. Raises CheckpointError."""
         path = _model_file(folder, name)
         try:
-            return cls(path.read_bytes(), kind)
+            return cls(read_regular_file(path), kind)
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"the tokenizer cannot be read: {error}", where=path, fix="restore the file from the run it came from"

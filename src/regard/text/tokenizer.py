@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal, Protocol, Self
 
 from regard.config import TokenizerConfig
 from regard.errors import CheckpointError, ConfigError, DataError
+from regard.files import read_regular_file
 from regard.text.elementary import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.text.marian import MarianTokenizer
 from regard.text.subword import SubwordTokenizer
@@ -16,6 +18,7 @@ from regard.text.tagged import TaggedTokenizer, untagged
 
 MOST_PAIRS = 300_000  # that a tokenizer learns from; of more, a random sample; SentencePiece takes 5 kB for each
 FILE = "tokenizer.json"
+NAME = re.compile(r"\w[\w.-]*")  # of files next to it: never a path to another folder
 
 
 class Tokenizer(Protocol):
@@ -90,12 +93,12 @@ class Tokenizers:
         """What `save` wrote. Raises CheckpointError."""
         path = folder / FILE
         try:
-            table = json.loads(path.read_text(encoding="utf-8"))
+            table = json.loads(read_regular_file(path).decode())
             kind, joint, names = table["kind"], table["joint"], (table["source"], table["target"])
             target_kind, tags = table.get("target_kind", kind), table.get("tags", [])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise _broken(path, f"{type(error).__name__}: {error}") from None
-        if not isinstance(joint, bool) or any(not isinstance(name, str) for name in names):
+        if not isinstance(joint, bool) or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
             raise _broken(path, "its values are not of the right types")
         source = _load(folder, names[0], kind)
         target = source if names[0] == names[1] else _load(folder, names[1], target_kind)

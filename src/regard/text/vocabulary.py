@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from regard.errors import CheckpointError
+from regard.files import read_regular_file
 from regard.symbols import SPECIAL, UNK
 
 
@@ -54,13 +55,13 @@ class Vocabulary:
     def load(cls, path: Path) -> Self:
         """What `save` wrote. Raises CheckpointError."""
         try:
-            written = json.loads(path.read_text(encoding="utf-8"))
+            written = json.loads(read_regular_file(path).decode())
             if not (isinstance(written, list) and all(isinstance(token, str) for token in written)):
                 raise ValueError("it is not a list of strings")
             if tuple(written[: len(SPECIAL)]) != SPECIAL:
                 raise ValueError(f"it does not begin with {', '.join(SPECIAL)}")
             return cls(written[len(SPECIAL) :])
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"the vocabulary cannot be read: {error}", where=path, fix="restore the file from the run it came from"
             ) from None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from regard.errors import TrainingError
 
@@ -63,6 +66,19 @@ class Health:
         if self.bad_steps > 1:
             return None
         return f"{at}: {seen}; the weights stay as they are ({lines})"
+
+
+def refuse_non_finite(weights: Mapping[str, Tensor], *, at: str) -> None:
+    """Raise TrainingError where a weight is NaN or infinite; `at` names the step."""
+    broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 3} others" if len(broken) > 3 else ""
+        raise TrainingError(
+            f"there are NaN or infinite values in the weights {', '.join(broken[:3])}{more}; they are not saved, "
+            "and earlier checkpoints are kept",
+            where=at,
+            fix=FIX,
+        )
 
 
 def bound(lowest: float, vocabulary: int) -> float:

@@ -20,6 +20,7 @@ from regard.training.chance import random_state, set_random_state
 SIGNS = (  # of an allocation that failed, in what a RuntimeError says: the CPU, CUDA and MPS, cuBLAS and cuDNN, C++
     *("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc"),
 )
+GO_ON = "go on with `regard train --resume` where more memory is free, or begin a run with a smaller model"
 Waits = Literal["none", "last", "all"]
 WELL_SMALLER = 0.9
 NAMED = 10  # lines of a batch that a message names, of a corpus, at most
@@ -33,17 +34,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def enough_memory(purpose: str) -> Iterator[None]:
+def enough_memory(purpose: str, fix: str = GO_ON) -> Iterator[None]:
     """Turn an allocation that fails inside, where nothing can be divided, into a TrainingError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingError(
-            f"there is not memory enough {purpose}",
-            fix="go on with `regard train --resume` where more memory is free, or begin a run with a smaller model",
-        ) from None
+        raise TrainingError(f"there is not memory enough {purpose}", fix=fix) from None
 
 
 def name_lines(batch: Batch, origins: Origins = Origins()) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -68,38 +68,46 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-def _hidden_matrices(model: Seq2Seq) -> Iterator[nn.Parameter]:
-    """What Muon is for: matrices, but neither embeddings, nor the output layer, nor a single row."""
-    tables = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
-    for parameter in model.parameters():
-        if parameter.ndim == 2 and parameter.requires_grad and id(parameter) not in tables:
-            rows, columns = parameter.shape
-            if rows != model.decoder.vocabulary and min(rows, columns) > 1:
-                yield parameter
+def _hidden_matrices(model: Seq2Seq) -> list[nn.Parameter]:
+    """Return what Muon is for: matrices, but no embeddings, no weights of the output layer, and no single rows."""
+    ends = [module for module in model.modules() if isinstance(module, nn.Embedding)] + [model.decoder.output]
+    excluded = {id(parameter) for module in ends for parameter in module.parameters()}
+    return [
+        parameter
+        for parameter in model.parameters()
+        if parameter.ndim == 2 and parameter.requires_grad and id(parameter) not in excluded
+        if min(parameter.shape) > 1
+    ]
 
 
 class Optimizers:
     """What updates what is not frozen of a model: one optimizer, or Muon for its matrices beside Adam for the rest."""
 
     def __init__(self, model: Seq2Seq, config: TrainConfig) -> None:
-        matrices = list(_hidden_matrices(model)) if config.optimizer == "muon" else []
-        chosen = {id(p) for p in matrices}
-        rest = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
         self.peak = config.learning_rate
-        self.parts: list[Optimizer] = []
+        self._model, self._config = model, config
+        self._matrices = _hidden_matrices(model) if config.optimizer == "muon" else []
+        self.parts = self._make_parts()
+
+    def _make_parts(self) -> list[Optimizer]:
+        config = self._config
+        chosen = {id(p) for p in self._matrices}
+        rest = [p for p in self._model.parameters() if p.requires_grad and id(p) not in chosen]
+        parts: list[Optimizer] = []
         if not rest:
             pass  # all but Muon's matrices is frozen
         elif config.optimizer == "adadelta":
             # Zeiler 2012 with the constants of Bahdanau et al. 2014, section 4.2; the rate multiplies its step.
-            self.parts.append(torch.optim.Adadelta(rest, lr=self.peak, rho=0.95, eps=1e-6))
+            parts.append(torch.optim.Adadelta(rest, lr=self.peak, rho=0.95, eps=1e-6))
         else:
             # Vaswani et al. 2017, section 5.3; decay (if any) is decoupled.
             decay = config.weight_decay
-            self.parts.append(
+            parts.append(
                 torch.optim.AdamW(rest, lr=self.peak, betas=(0.9, 0.98), eps=1e-9, weight_decay=decay, fused=True)
             )
-        if matrices:
-            self.parts.append(Muon(matrices, self.peak, config.weight_decay))
+        if self._matrices:
+            parts.append(Muon(self._matrices, self.peak, config.weight_decay))
+        return parts
 
     def step(self, factor: float) -> None:
         """One step at `factor` times the peak learning rate."""
@@ -119,6 +127,7 @@ class Optimizers:
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """What tensors() gave, back; of a model and a config like those it came from."""
+        self._divide_as_in(tensors)
         states: list[dict[int, dict[str, Tensor]]] = [defaultdict(dict) for _ in self.parts]
         parameters = [[p for group in part.param_groups for p in group["params"]] for part in self.parts]
         for key, tensor in tensors.items():
@@ -128,3 +137,13 @@ class Optimizers:
             states[int(number)][int(index)][name] = parted(kept, parameter) if kept.ndim else kept
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict({**part.state_dict(), "state": dict(state)})
+
+    def _divide_as_in(self, tensors: dict[str, Tensor]) -> None:
+        """Give Muon the matrices that it had in a saved state, so that the run goes on as it began.
+
+        Regard 0.1 left out every matrix with as many rows as the target vocabulary has tokens.
+        """
+        saved = sum(key.endswith(".momentum") for key in tensors)
+        if saved and saved != len(self._matrices):
+            self._matrices = [p for p in self._matrices if len(p) != self._model.decoder.vocabulary]
+            self.parts = self._make_parts()

@@ -21,11 +21,12 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch
 from regard.data.loader import Batches
 from regard.errors import TrainingError
+from regard.signals import ending_signals, handled
 from regard.text.together import Origins
 from regard.training.average import Weights, average_of, set_weights, under, weights_of
 from regard.training.chance import random_state, set_random_state
 from regard.training.draws import draw_apart, restore, states
-from regard.training.health import Health
+from regard.training.health import Health, refuse_non_finite
 from regard.training.log import Progress, Reporter
 from regard.training.memory import enough_memory, name_lines
 from regard.training.processes import ALONE, Processes
@@ -105,7 +106,9 @@ class Trainer:
         self._shown = _Shown()
 
     def run(self) -> End:
-        """Train to the end; Ctrl-C or SIGTERM saves a checkpoint and ends it early. Raises TrainingError.
+        """Train to the end; Ctrl-C, SIGTERM, SIGHUP or SIGQUIT saves a checkpoint and ends it early.
+
+        Raises TrainingError.
 
         A validation that is going on then is given up, and made good first thing when the run is resumed.
         """
@@ -182,9 +185,12 @@ class Trainer:
             reporter.on_notice(self.past.step, text)
 
     def _checkpoint(self) -> bool:
-        """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then."""
+        """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then.
+
+        Raises TrainingError where a weight is NaN or infinite: nothing is done then either.
+        """
         raw = weights_of(self.model)
-        judged = self._judged(self.average.mean(raw))
+        judged = self._judged(self._finite_mean(raw))
         try:
             scores = self._judge(judged)
         except TrainingError:
@@ -231,8 +237,18 @@ class Trainer:
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
         raw = weights_of(self.model)
-        self._judged(self.average.mean(raw))
+        self._judged(self._finite_mean(raw))
         self._keep({}, False, raw)
+
+    def _finite_mean(self, raw: Weights) -> Weights:
+        """Return the weights to keep. Raise TrainingError where one of them, or of `raw`, is NaN or infinite."""
+        mean = self.average.mean(raw)
+        try:
+            for weights in (raw, mean):
+                refuse_non_finite(weights, at=f"step {self.past.step:,}")
+        except TrainingError as error:
+            raise self.processes.told_once(error) from None
+        return mean
 
     def _judged(self, weights: Weights) -> Seq2Seq:
         """The model with other weights, in eval mode."""
@@ -300,7 +316,7 @@ class Trainer:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM asks the loop to stop; a second Ctrl-C stops at once.
+        """The first Ctrl-C, SIGTERM, SIGHUP or SIGQUIT asks the loop to stop; a second Ctrl-C stops at once.
 
         Not so under torchrun, which hands them on to one process after the other, and again to one that heard a
         Ctrl-C itself: from the first on, nothing keeps such a process from its end.
@@ -314,17 +330,11 @@ class Trainer:
                 self._judging = False
                 raise _Stop
 
-        try:
-            before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread: signals are somebody else's
+        def has_ended_alone() -> bool:
+            return not (self._asked_to_stop and self.processes.job)
+
+        with handled([signal.SIGINT, *ending_signals()], ask, restore=has_ended_alone):
             yield
-            return
-        try:
-            yield
-        finally:
-            if not (self._asked_to_stop and self.processes.job):
-                for number, handler in before.items():
-                    signal.signal(number, handler)
 
 
 @dataclass

@@ -27,11 +27,12 @@ def tokenizers() -> Tokenizers:
     return train_tokenizers(TokenizerConfig(kind="character"), zip(TEXT, reversed(TEXT), strict=True))
 
 
-def translator(model: Seq2Seq | None = None, name: str = "modern") -> Translator:
+def translator(model: Seq2Seq | None = None, name: str = "modern", **sizes: int) -> Translator:
     own = tokenizers()
     if model is None:
         architecture = ARCHITECTURES[name]
         config = architecture.presets["tiny" if name in ("modern", "transformer2017") else "small"]()
+        config = config.model_copy(update=sizes)
         with torch.random.fork_rng():
             torch.manual_seed(3)
             model = architecture.build(config, Vocabularies(own.source.size, own.target.size, joint=own.joint))
@@ -81,7 +82,7 @@ def test_a_model_of_one_attention_has_that_and_no_other() -> None:
 
 
 def test_saliency_is_the_length_of_each_gradient() -> None:
-    ours = translator(name="cho2014")
+    ours = translator(name="cho2014", hidden=24, embedding=12, maxout=12)
     target = ours.tokenizers.target.encode(TARGET)
     looks = look(ours, SOURCE, target)
     model, table = ours.model, ours.model.encoder.embedding

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from regard.analysis.lineage import Facts
-from regard.analysis.measure import Exam, Measured, attended, kept, key_of, write_whole
+from regard.analysis.measure import Exam, Measured, attended, kept, key_of
 from regard.config import SearchConfig
+from regard.files import write_whole
 from regard.translator import Translation
 
 EXAM = Exam("three", ("a", "b c", "d"), ("x", "y", "z"), "en", SearchConfig())
@@ -76,6 +77,7 @@ def test_what_was_measured_is_kept_under_its_key(tmp_path: Path) -> None:
     file = tmp_path / "systems" / "one.json"
     measured = Measured(key="k", facts=facts, hypotheses=("a",))
     assert kept(file, "k") is None
+    file.parent.mkdir()
     write_whole(file, measured.model_dump_json())
     assert kept(file, "k") == measured
     assert kept(file, "other") is None

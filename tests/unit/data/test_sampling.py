@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -16,7 +20,12 @@ from regard.data.store import PairStore
 from regard.text.tagged import tagged
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
+ROOT = Path(__file__).parents[3]
+Rows = list[list[int]]
+KINDS: tuple[Literal["unigram", "bpe"], ...] = ("unigram", "bpe")
 WORDS = ["unbelievable", "believe", "able", "table", "stable", "unstable", "tables", "believer", "▁odd▁"]
+
+
 PAIRS = [(f"{one} {two}", f"{two} and {one}") for one in WORDS for two in WORDS]
 
 
@@ -89,3 +98,46 @@ def test_tags_stay_before_what_is_cut_anew() -> None:
     assert all(list(source[:2]) == [size - 1, size - 2] for source, _ in found)
     assert [tokenizers.source.decode(list(source)) for source, _ in found] == [source for source, _ in PAIRS]
     assert sum(list(one[0]) != list(two[0]) for one, two in zip(found, pairs, strict=True)) > len(pairs) / 4
+
+
+IN_ANOTHER_PROCESS = """
+import json, sys
+from pathlib import Path
+from tests.unit.data.test_sampling import batches_of
+
+print(json.dumps(batches_of(Path(sys.argv[1]), int(sys.argv[2]), 2)))
+"""
+AMOUNTS = {"unigram": 0.2, "bpe": 0.3}
+Found = list[tuple[Rows, Rows, int]]
+
+
+def batches_of(folder: Path, rank: int, size: int) -> Found:
+    """Twelve batches of each kind: their sources, their targets, and the target tokens of all ranks together."""
+    found = []
+    for kind, amount in AMOUNTS.items():
+        sampler = Sampler(Tokenizers.load(folder / kind), amount, 100)
+        loader = Loader(PairStore.open(folder / kind, "train"), 200, seed=1, rank=rank, size=size, resample=sampler)
+        found += [(batch.source.tolist(), batch.target_out.tolist(), batch.together) for batch in islice(loader, 12)]
+    return found
+
+
+def unpadded(rows: Rows) -> Rows:
+    return [[id for id in row if id] for row in rows]
+
+
+def test_every_process_cuts_a_batch_alike(tmp_path: Path) -> None:
+    for kind in KINDS:
+        (tmp_path / kind).mkdir()
+        tokenizers = learned(kind)
+        tokenizers.save(tmp_path / kind)
+        pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
+        PairStore.write(tmp_path / kind, "train", pairs)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path]))}
+    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(tmp_path)]
+    started = [subprocess.Popen([*command, rank], env=environment, stdout=subprocess.PIPE) for rank in "01"]
+    ranks = [json.loads(process.communicate()[0]) for process in started]
+    for whole, *parts in zip(batches_of(tmp_path, 0, 1), *ranks, strict=True):
+        for side in (0, 1):
+            rows = unpadded(whole[side])
+            assert [unpadded(part[side]) for part in parts] == [rows[0::2], rows[1::2]]
+        assert {part[2] for part in parts} == {whole[2]}

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regard.data import store as store_module
 from regard.data import writing
-from regard.data.store import PairStore
+from regard.data.store import PairStore, verify
 from regard.errors import DataError
 
 PAIRS = [([4, 5, 6], [7]), ([], [8, 9]), ([10], [])]
@@ -175,3 +176,49 @@ def test_a_later_format_is_told(tmp_path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
     with pytest.raises(DataError, match="format 2"):
         PairStore.open(tmp_path, "train")
+
+
+SIZES = (100, 100)  # of vocabularies
+
+
+@pytest.mark.parametrize("suffix", writing.SUFFIXES[:-1])
+def test_any_number_that_changed_is_told_with_its_file(tmp_path: Path, suffix: str) -> None:
+    PairStore.write(tmp_path, "train", PAIRS)
+    verify(tmp_path, "train", SIZES)
+    path = tmp_path / f"train.{suffix}"
+    whole = path.read_bytes()
+    for place in range(128, len(whole)):  # behind the header of the .npy
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DataError, match="not as it was written") as caught:
+            verify(tmp_path, "train", SIZES)
+        assert caught.value.where == str(path)
+
+
+def test_stores_of_earlier_versions_are_verified_as_a_whole(tmp_path: Path) -> None:
+    PairStore.write(tmp_path, "train", PAIRS)
+    header = json.loads((tmp_path / "train.json").read_text())
+    del header["digests"]
+    (tmp_path / "train.json").write_text(json.dumps(header))
+    (tmp_path / "train.lines.npy").unlink()
+    verify(tmp_path, "train", SIZES)
+    path = tmp_path / "train.target.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2] + b"\1\0")
+    with pytest.raises(DataError, match=r"train\.\*\.npy: .* not as it was written"):
+        verify(tmp_path, "train", SIZES)
+
+
+@pytest.mark.parametrize(("sizes", "side"), [((10, 100), "source"), ((100, 9), "target")])
+def test_ids_that_the_vocabulary_lacks_are_told(tmp_path: Path, sizes: tuple[int, int], side: str) -> None:
+    PairStore.write(tmp_path, "train", PAIRS)
+    verify(tmp_path, "train", (11, 10))
+    with pytest.raises(DataError, match=rf"{side}\.npy: there is a token"):
+        verify(tmp_path, "train", sizes)
+
+
+def test_a_store_is_verified_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PairStore.write(tmp_path, "train", PAIRS * 50)
+    PairStore.write(tmp_path, "empty", [])
+    monkeypatch.setattr(store_module, "BLOCK", 7)
+    verify(tmp_path, "train", SIZES)
+    verify(tmp_path, "empty", SIZES)

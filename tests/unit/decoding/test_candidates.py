@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tests.levels import LEVELS, use_level
 
 from regard.decoding.candidates import best_tokens, largest
 from regard.errors import DecodingError
@@ -11,15 +12,14 @@ from regard.nn import native
 from regard.symbols import BOS, EOS, PAD
 
 
-@pytest.fixture(params=["C", "PyTorch"], autouse=True)
+@pytest.fixture(params=[*LEVELS, "PyTorch"], autouse=True)
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which kernels do it. Those in C are for tensors without gradients."""
-    if request.param == "C":
-        if native.library() is None:
-            pytest.skip("there is no C compiler")
-        monkeypatch.setattr(torch, "is_grad_enabled", lambda: False)
-    else:
+    """Use one level of the kernels, which are for tensors without gradients, or PyTorch."""
+    if request.param == "PyTorch":
         monkeypatch.setattr(native, "library", lambda: None)
+    else:
+        use_level(request.param, monkeypatch)
+        monkeypatch.setattr(torch, "is_grad_enabled", lambda: False)
 
 
 def test_pad_and_bos_keep_their_probability_but_are_never_chosen() -> None:

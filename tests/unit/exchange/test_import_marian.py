@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -172,6 +173,28 @@ def tensors(change: Callable[[dict[str, torch.Tensor]], Any]) -> Callable[[Path]
     return edit
 
 
+def fifo(name: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return make
+
+
+def link_to_device(name: str) -> Callable[[Path], None]:
+    def link(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to("/dev/zero")
+
+    return link
+
+
+def expanded_pickle(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    torch.save({**weights, NORM: torch.ones(1).expand(10**11)}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
 NORM = "model.encoder.layers.0.final_layer_norm.bias"
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "gelu": (with_config(activation_function="gelu"), "`activation_function`"),
@@ -182,10 +205,13 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "other heads": (with_config(decoder_attention_heads=2), "encoder_attention_heads and decoder_attention_heads"),
     "heads that do not divide": (with_config(encoder_attention_heads=3, decoder_attention_heads=3), "3 heads"),
     "a wider model": (with_config(d_model=32), "should be [32]"),
-    "endless layers": (with_config(encoder_layers=10**9), "it holds only"),
+    "endless layers": (with_config(encoder_layers=10**9), "`encoder_layers`"),
+    "more layers than tensors": (with_config(encoder_layers=900), "it holds only"),
+    "endless width": (with_config(d_model=2**40), "`d_model`"),
     "one layer more": (with_config(decoder_layers=2), "model.decoder.layers.1"),
     "one layer less": (with_config(encoder_layers=1), "is not of this model"),
-    "endless tokens": (with_config(vocab_size=10**12), "its values are not the ids 0 to 999,999,999,999"),
+    "endless tokens": (with_config(vocab_size=10**12), "`vocab_size`"),
+    "more tokens than there are": (with_config(vocab_size=10**6), "its values are not the ids 0 to 999,999"),
     "another end": (with_config(eos_token_id=5), "eos_token_id of config.json 5"),
     "a start that is none": (with_config(decoder_start_token_id=999), "there is no token 999"),
     "no config": (without("config.json"), "config.json: the file is not there"),
@@ -215,6 +241,9 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         tensors(lambda weights: weights.update({"lm_head.weight": torch.ones(3, 16)})),
         "lm_head.weight is not model.shared.weight",
     ),
+    "one number for billions": (expanded_pickle, "tensors of numbers"),
+    "a FIFO": (fifo("vocab.json"), "vocab.json: the file cannot be read"),
+    "a device": (link_to_device("source.spm"), "source.spm: the file cannot be read"),
     "a hostile pickle": (hostile_pickle, "nothing but tensors is read (weights_only)"),
 }
 

@@ -1,5 +1,6 @@
 """ByteNet's constants, weights and unfolding."""
 
+from fractions import Fraction
 from math import ceil
 
 import pytest
@@ -62,6 +63,16 @@ def test_a_source_is_unfolded_to_its_own_length(factor: float, extra: int) -> No
     per_ten = round(10 * factor)
     assert unfolded.sum(1).tolist() == [ceil(per_ten * length / 10) + extra for length in lengths]
     assert unfolded.long().diff(dim=1).le(0).all()
+
+
+@pytest.mark.parametrize("factor", ["1.1", "1.15", "1.2", "1.37", "1.4", "2.0"])
+@pytest.mark.parametrize("extra", [0, 3])
+def test_every_length_is_unfolded_by_the_factor_as_it_is_written(factor: str, extra: int) -> None:
+    """1.1 x 50 is 55.000000000000007 in floating point, of which the ceiling is 56."""
+    lengths = range(1, 401)
+    mask = torch.arange(400) < torch.tensor(lengths)[:, None]
+    unfolded = bytenet2016.unfold(mask, float(factor), extra)
+    assert unfolded.sum(1).tolist() == [ceil(Fraction(factor) * length) + extra for length in lengths]
 
 
 def test_columns_end_with_the_unfolded_source() -> None:

@@ -1,5 +1,10 @@
+"""8-bit layers by each level of kernels that this CPU executes, and by oneDNN where it is exact."""
+
+import math
+
 import pytest
 import torch
+from tests.levels import LEVELS, use_level
 from torch import nn
 
 from regard.errors import ConfigError
@@ -7,17 +12,16 @@ from regard.nn import int8, native
 from regard.nn.int8 import NativeLinear, OneDnnLinear, int8_linear
 
 
-@pytest.fixture(params=[NativeLinear, OneDnnLinear], autouse=True)
+@pytest.fixture(params=[*LEVELS, "oneDNN"], autouse=True)
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[nn.Module]:
-    """Which kernels do it."""
-    if request.param is OneDnnLinear:
-        monkeypatch.setattr(native, "has_int8", lambda: False)
-    elif not native.has_int8():
-        pytest.skip("needs a C compiler and a processor with AVX-512 VNNI")
-    if not int8.available():
-        pytest.skip("needs oneDNN's 8-bit products")
-    chosen: type[nn.Module] = request.param
-    return chosen
+    """What makes the products."""
+    if request.param != "oneDNN":
+        use_level(request.param, monkeypatch)
+        return NativeLinear
+    if not int8.onednn_is_exact():
+        pytest.skip("oneDNN's 8-bit products saturate on this CPU")
+    monkeypatch.setattr(native, "library", lambda: None)
+    return OneDnnLinear
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (40,), (1,), ()])
@@ -75,14 +79,61 @@ def test_what_is_no_number_stays_none_in_its_row_alone(value: float) -> None:
     assert finite[[0, 1, 3, 4]].all()
 
 
-def test_inputs_of_any_width_will_do() -> None:
-    layer = int8_linear(torch.full((2, 10), 127.0), None)
-    assert isinstance(layer, OneDnnLinear)
-    assert layer(torch.full((1, 10), 127.0)).tolist() == [[161290.0] * 2]
+@pytest.mark.parametrize("width", [1, 10, 17, 64])
+def test_inputs_of_any_width_will_do(width: int, kind: type[nn.Module]) -> None:
+    layer = int8_linear(torch.full((2, width), 127.0), None)
+    assert type(layer) is kind
+    assert layer(torch.full((1, width), 127.0)).tolist() == [[127.0 * 127 * width] * 2]
 
 
-def test_without_kernels_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "has_int8", lambda: False)
-    monkeypatch.setattr(int8, "_onednn", lambda: False)
-    with pytest.raises(ConfigError, match="no 8-bit products"):
+@pytest.mark.parametrize("inputs", [16, 512, 4096])
+@pytest.mark.parametrize("outputs", [2, 70])
+@pytest.mark.parametrize("rows", [1, 7, 30])
+def test_the_largest_sums_do_not_saturate(rows: int, inputs: int, outputs: int) -> None:
+    """Two products of 127 x 127 have no room in 16 bits beside the offset that unsigned activations need."""
+    weight, x = torch.full((outputs, inputs), 127.0), torch.full((rows, inputs), 127.0)
+    weight[1::2] *= -1
+    x[1::3] *= -1
+    x[2::3, ::2] *= -1
+    bias = torch.arange(outputs).float()
+    expected = (x.double() @ weight.double().T + bias).float()
+    assert torch.equal(int8_linear(weight, bias)(x), expected)
+
+
+def test_values_are_rounded_to_the_nearest_step_halves_to_even() -> None:
+    x = torch.zeros(1, 16)
+    x[0, :8] = torch.tensor([127.0, 0.5, 1.5, 2.5, -0.5, -1.5, 0.4999, -2.51])
+    found = int8_linear(127 * torch.eye(16), None)(x) / 127
+    assert found[0, :8].tolist() == [127, 0, 2, 2, 0, -2, 0, -3]
+
+
+def test_a_bound_below_does_not_hide_what_is_no_number(kind: type[nn.Module]) -> None:
+    if kind is not NativeLinear:
+        pytest.skip("only our own kernels have the ReLU inside")
+    layer = int8_linear(torch.randn(40, 32), None)
+    assert isinstance(layer, NativeLinear)
+    x = torch.randn(3, 32)
+    x[1] = math.nan
+    found = layer.rectified()(x)
+    assert found[1].isnan().all()
+    assert found[[0, 2]].min() == 0
+
+
+def test_without_exact_products_int8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "library", lambda: None)
+    monkeypatch.setattr(int8, "onednn_is_exact", lambda: False)
+    with pytest.raises(ConfigError, match="int8 is not available here"):
         int8_linear(torch.zeros(2, 16), None)
+
+
+def test_products_that_saturate_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def saturating(self: OneDnnLinear, x: torch.Tensor) -> torch.Tensor:
+        pairs = (x.round()[:, None] + 128) * self.whole  # unsigned activations, as oneDNN has them
+        sums = pairs.unflatten(-1, (-1, 2)).sum(-1).clamp(-(2**15), 2**15 - 1).sum(-1)
+        corrected: torch.Tensor = sums - 128 * self.whole.sum(1)
+        return corrected
+
+    monkeypatch.setattr(OneDnnLinear, "forward", saturating)
+    int8.onednn_is_exact.cache_clear()
+    assert not int8.onednn_is_exact()
+    int8.onednn_is_exact.cache_clear()

@@ -114,3 +114,22 @@ def test_weights_are_those_by_which_values_are_averaged(kv_heads: int, causal: b
     for head in range(HEADS):
         averaged = weights[:, head] @ own[:, :, head // (HEADS // kv_heads)]
         torch.testing.assert_close(split(mixed, WIDTH)[:, :, head], averaged)
+
+
+def test_the_bias_of_all_keys_has_no_gradient() -> None:
+    attention = multi_head()
+    torch.nn.init.normal_(attention.key_value.bias)
+    x, memory = values(2, 5, MODEL_WIDTH), values(2, 7, MODEL_WIDTH)
+    out, _ = attention(x, *attention.project(memory))
+    out.square().sum().backward()
+    gradient = attention.key_value.bias.grad
+    assert gradient is not None
+    keys, own = gradient.chunk(2)
+    assert keys.eq(0).all()
+    assert own.ne(0).all()
+    with torch.no_grad():
+        same, _ = attention(x, *attention.project(memory))
+        attention.key_value.bias[:MODEL_WIDTH] = 0
+        without, _ = attention(x, *attention.project(memory))
+    assert torch.equal(same, out)
+    torch.testing.assert_close(without, out, rtol=0, atol=1e-12)

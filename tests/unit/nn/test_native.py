@@ -1,13 +1,12 @@
-"""The kernels in C beside PyTorch's own; where there is no compiler, PyTorch's do their work."""
+"""The kernels of search on every level that this CPU executes, against PyTorch in float64."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+import math
 
 import pytest
 import torch
+from tests.levels import LEVELS, use_level
 from torch import Tensor
 
 from regard.nn import native
@@ -15,14 +14,18 @@ from regard.nn.dropout import Dropout
 from regard.nn.multihead import attend
 from regard.nn.norm import add_norm
 
-WITH_KERNELS = pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
+
+@pytest.fixture(params=LEVELS, autouse=True)
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    chosen: str = request.param
+    use_level(chosen, monkeypatch)
+    return chosen
 
 
 def values(*shape: int, seed: int = 2) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@WITH_KERNELS
 @pytest.mark.parametrize("kv_heads", [1, 3, 6])
 @pytest.mark.parametrize("slots", [1, 5, 16, 50])
 @pytest.mark.parametrize("seen", ["all", "sentence", "row"])
@@ -41,7 +44,6 @@ def test_attention_is_as_pytorchs(kv_heads: int, slots: int, seen: str) -> None:
     torch.testing.assert_close(found, expected.float(), rtol=0, atol=2e-6)
 
 
-@WITH_KERNELS
 def test_large_scores_are_no_trouble() -> None:
     queries, keys = values(1, 1, 2, 16) * 100, values(1, 20, 2, 16, seed=3) * 100
     expected, _ = attend(queries.double(), keys.double(), keys.double())
@@ -54,42 +56,30 @@ def test_training_and_other_precisions_are_left_to_pytorch() -> None:
     single, double = values(2, 2), values(2, 2).double()
     assert not native.suits(single)
     with torch.no_grad():
-        assert native.suits(single) == (native.library() is not None)
+        assert native.suits(single)
         assert not native.suits(double)
 
 
-def says(environment: dict[str, str]) -> str:
-    command = [sys.executable, "-c", "from regard.nn import native; print(native.library() is not None)"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+def test_a_row_that_sees_nothing_is_nan() -> None:
+    queries, keys = values(2, 3, 2, 16), values(2, 20, 2, 16, seed=3)
+    mask = torch.ones(2, 3, 20, dtype=torch.bool)
+    mask[1, 2] = False
+    with torch.inference_mode():
+        found, _ = attend(queries, keys, keys, mask=mask)
+    assert found[1, 2].isnan().all()
+    assert found.isfinite().all(-1).sum() == 5
 
 
-def test_without_a_compiler_there_are_none(tmp_path: Path) -> None:
-    assert says({"PATH": str(tmp_path), "HOME": str(tmp_path)}) == "False"
-    broken = tmp_path / "cc"
-    broken.write_text("#!/bin/sh\nexit 1\n")
-    broken.chmod(0o755)
-    assert says({"PATH": str(tmp_path), "HOME": str(tmp_path)}) == "False"
+def test_a_masked_slot_has_no_part_in_the_mean() -> None:
+    queries, keys = values(1, 1, 1, 16), values(1, 20, 1, 16, seed=3)
+    mask = torch.ones(1, 20, dtype=torch.bool)
+    mask[0, 7] = False
+    keys[0, 7] = math.nan
+    with torch.inference_mode():
+        found, _ = attend(queries, keys, keys, mask=mask)
+    assert found.isfinite().all()
 
 
-@WITH_KERNELS
-def test_they_are_built_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
-    assert says({**path, "XDG_CACHE_HOME": str(tmp_path)}) == "True"
-    (built,) = (tmp_path / "regard").iterdir()
-    before = built.stat().st_mtime_ns
-    assert says({**path, "XDG_CACHE_HOME": str(tmp_path)}) == "True"
-    assert built.stat().st_mtime_ns == before
-    assert says({**path, "XDG_CACHE_HOME": str(tmp_path), "REGARD_KERNELS": "0"}) == "False"
-
-
-@WITH_KERNELS
-def test_a_home_that_cannot_be_written_to_is_no_trouble(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    assert says({"PATH": "/usr/local/bin:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "file")}) == "True"
-
-
-@WITH_KERNELS
 @pytest.mark.parametrize("width", [16, 48, 256])
 def test_the_norm_of_a_sum_is_as_pytorchs(width: int) -> None:
     norm = torch.nn.LayerNorm(width)

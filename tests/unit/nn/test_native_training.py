@@ -1,17 +1,19 @@
-"""The kernels of training beside PyTorch's own layers in float64, on one thread and on three."""
+"""The kernels of training on every level that this CPU executes, against PyTorch in float64; on 1 and 3 threads."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.levels import LEVELS, use_level
 from torch import Tensor, nn
 
 from regard.models import transformer2017
-from regard.nn import feedforward, native, native_training
+from regard.nn import feedforward, native_training
 from regard.nn.dropout import Dropout
 from regard.nn.feedforward import relu_between, silu_times
 from regard.nn.multihead import attend
@@ -19,7 +21,12 @@ from regard.nn.native_training import cross_entropy
 from regard.nn.norm import add_norm, add_then_norm
 from regard.nn.packed import Between, Packing
 
-pytestmark = pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
+
+@pytest.fixture(params=LEVELS, autouse=True)
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    chosen: str = request.param
+    use_level(chosen, monkeypatch)
+    return chosen
 
 
 @pytest.fixture(params=[1, 3], autouse=True)
@@ -92,6 +99,15 @@ def test_what_is_no_number_is_not_hidden_by_attention() -> None:
     means, _ = attend(queries, keys, keys, mask=Between(lengths(3, 3, most=3), lengths(4, 4, most=4)))
     assert means[0, :3].isfinite().all()
     assert means[0, 3:].isnan().any(-1).all()
+
+
+def test_a_packed_row_that_sees_nothing_is_nan() -> None:
+    rows, columns = torch.tensor([0, 3, 5]), torch.tensor([0, 0, 4])  # the first sequence has no keys
+    means, _ = native_training.attention(
+        values(5, 2, 16), values(4, 2, 16), values(4, 2, 16), rows, columns, causal=False
+    )
+    assert means[:3].isnan().all()
+    assert means[3:].isfinite().all()
 
 
 @pytest.mark.parametrize("shape", [(1, 32), (3, 40, 96), (70, 256)])
@@ -170,6 +186,65 @@ def test_feed_forward_and_its_gradient(inner: int, outer: int) -> None:
     expected = F.linear(inside, second.weight.double(), second.bias.double())
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
     close(gradients(found, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_an_impossible_token_has_the_loss_and_the_gradient_that_it_has_in_pytorch(smoothing: float) -> None:
+    logits, targets = values(2, 37), torch.tensor([3, 36])
+    logits[0, 5] = logits[0, 35] = -math.inf  # in a whole vector, and in what is left of the row
+    exact = logits.double().requires_grad_()
+    expected = F.cross_entropy(exact, targets, reduction="sum", label_smoothing=smoothing)
+    assert cross_entropy(logits, targets, smoothing) == pytest.approx(expected.item(), rel=1e-6)
+    if smoothing == 0:
+        (gradient,) = torch.autograd.grad(expected, exact)
+        torch.testing.assert_close(logits.double(), gradient, rtol=0, atol=1e-6)
+        assert logits[0, [5, 35]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("width", [5, 16, 40])
+def test_relu_lets_nan_and_its_gradient_through(width: int) -> None:
+    x, bias = values(3, width), torch.zeros(width)
+    x[1, [0, width - 1]] = math.nan
+    exact = x.clone().requires_grad_()
+    expected = exact.relu()
+    native_training.bias_relu(x, bias)
+    torch.testing.assert_close(x, expected.detach(), equal_nan=True)
+    change = values(3, width, seed=3)
+    (gradient,) = torch.autograd.grad(expected, exact, change)
+    of_bias = native_training.bias_relu_gradient(change, x)
+    torch.testing.assert_close(change, gradient)
+    torch.testing.assert_close(of_bias, gradient.sum(0))
+
+
+def test_a_gate_is_as_pytorchs_where_numbers_end() -> None:
+    gate = torch.tensor([-math.inf, math.nan, -1e30, -200.0, -87.5, -86.0, 200.0, 1e30] * 2)
+    torch.testing.assert_close(
+        native_training.gated(gate, torch.ones(16)), F.silu(gate), rtol=1e-5, atol=1e-30, equal_nan=True
+    )
+
+
+def test_dropout_draws_by_xorshift128plus_seeded_by_splitmix64() -> None:
+    mask = (1 << 64) - 1
+
+    def mixed(number: int) -> int:
+        number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & mask
+        number = (number ^ number >> 27) * 0x94D049BB133111EB & mask
+        return number ^ number >> 31
+
+    seed, dropped = 7, 20_000
+    states = []
+    for lane in range(8):
+        numbers = (seed + (2 * lane + part) * 0x9E3779B97F4A7C15 & mask for part in (1, 2))
+        states.append([mixed(number) for number in numbers])
+    expected: list[float] = []
+    for _ in range(3):
+        for lane, (first, second) in enumerate(states):
+            total = first + second & mask
+            expected += [2.0 if (total >> 16 * part & 0xFFFF) >= dropped else 0.0 for part in range(4)]
+            first ^= first << 23 & mask
+            states[lane] = [second, first ^ second ^ first >> 18 ^ second >> 5]
+    draws = native_training.Draws(dropped, 2.0, seed)
+    assert native_training.dropout(torch.ones(90), draws).tolist() == expected[:90]
 
 
 def test_the_loss_is_the_sum_of_its_parts() -> None:

@@ -21,7 +21,7 @@ def ask_all(service: Service, requests: list[tuple[str, str, dict[str, Any]]], *
     transport = httpx.ASGITransport(create_app(service, **app))
 
     async def asked() -> list[httpx.Response]:
-        async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=60) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=120) as client:
             return await asyncio.gather(
                 *(client.request(method, path, **options) for method, path, options in requests)
             )

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,9 +143,9 @@ def test_a_body_that_does_not_come_is_not_waited_for(service: Service, monkeypat
     monkeypatch.setattr(service, "limits", replace(service.limits, receive=0.1))
 
     async def slow() -> AsyncIterator[bytes]:
-        for _ in range(50):
+        while True:
             yield b"x"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.01)
 
     answer = ask(service, "POST", "/translate", content=slow(), headers={"transfer-encoding": "chunked"})
     assert answer.status_code == 408
@@ -203,26 +202,61 @@ def test_the_document_names_every_endpoint(service: Service) -> None:
     }
 
 
-def test_what_fails_beside_the_requests_does_not_end_the_watch(
-    models: Models, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("path", ["/", "/health", "/languages", "/static/page.js", "/metrics", "/nowhere"])
+def test_head_is_answered_as_get_without_a_body(service: Service, path: str) -> None:
+    got, head = ask(service, "GET", path), ask(service, "HEAD", path)
+    assert head.status_code == got.status_code
+    assert head.headers["content-type"] == got.headers["content-type"]
+    if path != "/metrics":  # it counts meanwhile
+        assert head.headers["content-length"] == str(len(got.content))
+    assert head.content == b""
+
+
+def test_head_is_not_allowed_where_get_is_not(service: Service) -> None:
+    answer = ask(service, "HEAD", "/translate")
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (405, "POST", b"")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("scheme", ["Bearer", "DeepL-Auth-Key"])
+def test_a_key_may_have_any_letters(
+    service: Service, monkeypatch: pytest.MonkeyPatch, encoding: str, scheme: str
 ) -> None:
-    times = 0
+    monkeypatch.setattr(service, "keys", Keys(["schlüssel-der-tür"]))
 
-    def failing(say: object) -> None:
-        nonlocal times
-        times += 1
-        raise KeyError("config")
+    def status(key: str) -> int:
+        header = f"{scheme} {key}".encode(encoding)
+        return ask(service, "GET", "/v2/usage", headers=[(b"authorization", header)]).status_code
 
-    watched = Service(models, Limits(reload=0.01))
-    monkeypatch.setattr(models, "renew", failing)
+    assert status("schlüssel-der-tür") == 200
+    assert status("schlüssel-der-tor") == status("schluessel-der-tuer") == 403
 
-    async def watch() -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(watched.watch(), 2)
+
+def test_only_texts_of_accepted_requests_are_counted(models: Models) -> None:
+    service = Service(models, Limits(gather=0.001), Keys(["a-right-key"]))
+    right = {"headers": {"authorization": "Bearer a-right-key"}}
+
+    def counted() -> int:
+        return int(ask(service, "GET", "/v2/usage", **right).json()["character_count"])
 
     try:
-        asyncio.run(watch())
+        for path, body in (
+            ("/translate", SENTENCE),
+            ("/translate", {**SENTENCE, "target": "xx"}),
+            ("/translate", {**SENTENCE, "alternatives": 99}),
+            ("/translate", {**SENTENCE, "q": "one " * 600}),
+            ("/attention", {**SENTENCE, "q": "one " * 600}),
+            ("/v2/translate", {"text": ["one"], "target_lang": "XX"}),
+        ):
+            wrong = {} if body is SENTENCE else right
+            assert ask(service, "POST", path, json=body, **wrong).status_code >= 400
+        assert counted() == 0
+        assert ask(service, "POST", "/translate", json=SENTENCE, **right).status_code == 200
+        assert counted() == len(SENTENCE["q"])
+        assert (
+            ask(service, "POST", "/v2/translate", json={"text": ["one"], "target_lang": "DE"}, **right).status_code
+            == 200
+        )
+        assert counted() == len(SENTENCE["q"]) + len("one")
     finally:
-        watched.close()
-    assert times > 1
-    assert "beside the requests" in caplog.text
+        service.close()

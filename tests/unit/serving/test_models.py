@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.serving.runs import add_checkpoint, make_run
+from tests.unit.serving.runs import add_checkpoint
 
 from regard.config import DataConfig
 from regard.corpora import CorpusConfig
@@ -55,37 +55,3 @@ def test_what_cannot_be_served_is_told(tmp_path: Path) -> None:
         Models([tmp_path / "none"], "cpu")
     with pytest.raises(ConfigError):
         Models([], "cpu")
-
-
-def test_a_newer_checkpoint_takes_its_place(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "run", steps=1)
-    models = Models([folder], "cpu")
-    before = models.pick("en", "de")
-    told: list[str] = []
-    models.renew(told.append)
-    assert models.pick("en", "de") is before
-    assert not told
-    add_checkpoint(folder, 2, steps=2)
-    models.renew(told.append)
-    after = models.pick("en", "de")
-    assert after is not before
-    assert told == ["run: a new checkpoint serves"]
-    weights = (one.translator.model.state_dict() for one in (before, after))
-    assert any((a != b).any() for a, b in zip(*(one.values() for one in weights), strict=True))
-
-
-def test_a_damaged_checkpoint_does_not(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "run", steps=1)
-    models = Models([folder], "cpu")
-    before = models.pick("en", "de")
-    add_checkpoint(folder, 2, steps=1)
-    weights = RunFolder(folder).checkpoint(2) / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-10])
-    told: list[str] = []
-    models.renew(told.append)
-    models.renew(told.append)
-    assert len(told) == 1
-    assert "the one before serves on" in told[0]
-    assert str(tmp_path) not in told[0]
-    assert models.pick("en", "de") is before
-    assert before.translator.translate(["one"])

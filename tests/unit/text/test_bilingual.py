@@ -68,3 +68,17 @@ def test_help_names_what_can_be_read() -> None:
 )
 def test_languages_are_matched_leniently(said: str, wanted: str, found: bool) -> None:
     assert speaks(said, wanted) is found
+
+
+def test_half_a_surrogate_pair_is_left_aside_with_its_line(tmp_path: Path) -> None:
+    lines = [
+        r'{"source": "A dog \ud83d runs", "target": "Ein Hund"}',
+        r'{"source": "A dog \ud83d\ude00 runs", "target": "Ein Hund"}',
+        r'{"source": "A cat", "target": "\udc00"}',
+    ]
+    (path := tmp_path / "a.jsonl").write_text("\n".join(lines))
+    corpus = BilingualFile(path, Sides())
+    assert [pair.line for pair in corpus] == [2]
+    assert corpus.aside.report() == [
+        "2 pairs left aside: a text has half a surrogate pair, which is no character (lines 1, 3)"
+    ]

@@ -101,3 +101,9 @@ def test_an_accelerator_takes_the_same_letter_at_a_word_if_it_can() -> None:
     assert accelerator_place("Datei", "x") == 0
     assert accelerator_place("a {b}", "b", [(2, 5)]) == 0
     assert accelerator_place("123", "b") is None
+
+
+def test_emoji_are_placeholders() -> None:
+    (one,) = find_placeholders("press 1️⃣ now")
+    assert (one.text, one.kind) == ("1️⃣", "emoji")
+    assert broken(find_placeholders("a 👍🏽 b"), find_placeholders("a 👍 b")) == "it lost 👍🏽"

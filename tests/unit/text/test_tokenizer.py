@@ -1,6 +1,9 @@
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -92,6 +95,42 @@ def test_pairs_are_gone_through_once_and_give_the_same_tokenizers(kind: Kind, tm
 def test_no_pairs_is_a_data_error() -> None:
     with pytest.raises(DataError, match="no pairs"):
         train_tokenizers(TokenizerConfig(kind="word"), [])
+
+
+class Scripted:
+    """A random generator whose draws are given; after them it draws zeros, and it notes of how many values."""
+
+    def __init__(self, script: list[int]) -> None:
+        self.script, self.sizes = script, list[int]()
+
+    def randrange(self, size: int) -> int:
+        self.sizes.append(size)
+        place = len(self.sizes) - 1
+        return self.script[place] if place < len(self.script) else 0
+
+
+def all_samples(monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[tuple[list[tuple[str, str]], float]]:
+    """Every sample of so many pairs that the draws can lead to, and its probability."""
+    script: list[int] = []
+    while True:
+        dice = Scripted(script)
+        monkeypatch.setattr(module, "random", SimpleNamespace(Random=lambda seed, dice=dice: dice))
+        yield module._sample((str(number), "") for number in range(count)), 1 / math.prod(dice.sizes)
+        script += [0] * (len(dice.sizes) - len(script))
+        while script and script[-1] == dice.sizes[len(script) - 1] - 1:
+            script.pop()
+        if not script:
+            return
+        script[-1] += 1
+
+
+def test_every_pair_is_as_likely_as_another_in_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PAIRS", 2)
+    shares: Counter[frozenset[str]] = Counter()
+    for sample, share in all_samples(monkeypatch, 5):
+        shares[frozenset(source for source, _ in sample)] += share  # type: ignore[assignment]
+    assert len(shares) == math.comb(5, 2)
+    assert list(shares.values()) == pytest.approx([1 / math.comb(5, 2)] * len(shares))
 
 
 def test_of_a_large_corpus_a_sample_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import torch
 from tests.unit.training.toy import model, resumed, same, settings, trainer, weights
 
 from regard.config import override_config, parse_config
-from regard.errors import ConfigError
+from regard.errors import ConfigError, TrainingError
 from regard.models import ARCHITECTURES
 from regard.training.average import Exponential
 
@@ -47,7 +47,8 @@ def test_a_step_that_changed_nothing_is_not_counted() -> None:
     run, _ = trainer(settings(max_steps=2, average_decay=0.7))
     with torch.no_grad():
         next(run.model.parameters())[5] = float("nan")
-    run.run()
+    with pytest.raises(TrainingError, match="NaN or infinite"):
+        run.run()
     assert run.average.tensors({}) == ({}, {"averaged_steps": 0})
 
 

@@ -1,4 +1,5 @@
 import math
+import random
 from collections.abc import Callable
 
 import pytest
@@ -7,8 +8,12 @@ from torch import Tensor, nn
 
 from regard.config import TrainConfig
 from regard.contract import Seq2Seq, Vocabularies
+from regard.data.batch import batch_of
 from regard.models import bahdanau2014, transformer2017
+from regard.training import optimizer
 from regard.training.optimizer import Muon, Optimizers, orthogonalise
+from regard.training.schedule import rate_factor
+from regard.training.step import Stepper
 
 NAMES = ["adam", "adadelta", "muon"]
 SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
@@ -66,11 +71,11 @@ def muon_steps(make: Callable[[list[nn.Parameter]], torch.optim.Optimizer]) -> t
     start = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in SHAPES]
     gradients = [[torch.randn(p.shape, generator=generator, dtype=torch.float64) for _ in range(4)] for p in start]
     parameters = [nn.Parameter(matrix.clone()) for matrix in start]
-    optimizer = make(parameters)
+    made = make(parameters)
     for step in range(4):
         for parameter, own in zip(parameters, gradients, strict=True):
             parameter.grad = own[step].clone()
-        optimizer.step()
+        made.step()
     return [parameter.detach() for parameter in parameters], [
         [first, *own] for first, own in zip(start, gradients, strict=True)
     ]
@@ -137,6 +142,40 @@ def test_muon_takes_every_hidden_matrix(model: Seq2Seq) -> None:
     assert taken[0] | taken[1] == {id(p) for p in model.parameters()}
 
 
+def coincident() -> Seq2Seq:
+    """A Transformer whose feed-forward layers and embeddings are as wide as the vocabulary is large."""
+    torch.manual_seed(1)
+    config = transformer2017.Config(d_model=12, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
+    return transformer2017.build(config, Vocabularies(12, 12, joint=True))
+
+
+def test_muon_takes_matrices_with_as_many_rows_as_the_vocabulary() -> None:
+    _, muon = Optimizers(coincident(), settings("muon")).parts
+    _, expected = Optimizers(transformer(), settings("muon")).parts
+    counts = [sum(len(group["params"]) for group in part.param_groups) for part in (muon, expected)]
+    assert counts[0] == counts[1] == 13
+
+
+def test_a_state_from_before_such_matrices_were_muons_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, copied = coincident(), coincident()
+    with monkeypatch.context() as before:
+        hidden = optimizer._hidden_matrices
+        before.setattr(optimizer, "_hidden_matrices", lambda of: [p for p in hidden(of) if len(p) != 12])
+        old = Optimizers(model, settings("muon"))
+    give_gradients(model, 1)
+    old.step(1.0)
+    kept = {key: tensor.clone() for key, tensor in old.tensors().items()}
+    copied.load_state_dict(model.state_dict())
+    resumed = Optimizers(copied, settings("muon"))
+    resumed.load(kept)
+    for each, stepped in ((model, old), (copied, resumed)):
+        give_gradients(each, 2)
+        stepped.step(1.0)
+    for (key, ours), theirs in zip(model.named_parameters(), copied.parameters(), strict=True):
+        assert torch.equal(ours, theirs), key
+    assert old.tensors().keys() == resumed.tensors().keys()
+
+
 def test_the_constants_are_the_papers() -> None:
     (adam,) = Optimizers(transformer(), settings("adam", weight_decay=0.1)).parts
     (adadelta,) = Optimizers(transformer(), settings("adadelta")).parts
@@ -144,6 +183,20 @@ def test_the_constants_are_the_papers() -> None:
     assert (adam.defaults["betas"], adam.defaults["eps"], adam.defaults["weight_decay"]) == ((0.9, 0.98), 1e-9, 0.1)
     assert isinstance(adadelta, torch.optim.Adadelta)
     assert (adadelta.defaults["rho"], adadelta.defaults["eps"]) == (0.95, 1e-6)
+
+
+def test_rnnsearch_learns_by_adadeltas_defaults() -> None:
+    torch.manual_seed(1)
+    sizes = bahdanau2014.Config(hidden=24, embedding=16, alignment=16, maxout=16, dropout=0.0)
+    model = bahdanau2014.build(sizes, Vocabularies(14, 14))
+    config = TrainConfig(optimizer="adadelta", label_smoothing=0.0)
+    stepper, dice, losses = Stepper(model, config), random.Random(1), []
+    for step in range(1, 251):
+        sources = [dice.choices(range(4, 14), k=dice.randint(1, 5)) for _ in range(24)]
+        batch = batch_of([(source, source[::-1]) for source in sources])
+        losses.append(stepper.step([batch], rate_factor(config, step, 0.0)).loss)
+    assert losses[0] == pytest.approx(math.log(14), abs=0.01)
+    assert sum(losses[-20:]) / 20 < losses[0] - 0.2
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,6 @@
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from regard.data.batch import Batch, batch_of
 from regard.data.loader import Position
 from regard.errors import TrainingError
 from regard.training.health import BAD_STEPS
+from regard.training.step import Stepped
 from regard.training.trainer import Trainer
 
 
@@ -123,15 +124,28 @@ def test_what_is_kept_is_the_mean_of_the_last_checkpoints() -> None:
     assert same(seen.raw(3), unaveraged.raw(3)), "averaging changes nothing of how training goes on"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_between_checkpoints_saves_and_ends_it(number: int) -> None:
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(each) for each in STOPPING]
     run, seen = trainer(settings(), signaller=Signaller(number, [5]))
     assert run.run() == "interrupted"
     assert [(saved.step, dict(saved.scores) != {}) for saved in seen.saved] == [(3, True), (5, False)]
     assert not seen.saved[1].best
     assert [step for step, _, _ in seen.checkpoints] == [3]
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(each) for each in STOPPING] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_that_is_ignored_as_by_nohup_ends_nothing(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        run, _ = trainer(settings(), signaller=Signaller(number, [5]))
+        assert run.run() == "steps"
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_signal_at_a_checkpoint_takes_it_and_ends() -> None:
@@ -197,3 +211,40 @@ def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> 
         run.run()
     assert caught.value.fix is not None
     assert "learning_rate" in caught.value.fix
+
+
+def break_weights(run: Trainer, step: int, value: float) -> None:
+    """Let a step leave one weight NaN or infinite."""
+    plain = run.stepper.step
+
+    def stepped(batches: Sequence[Batch], rate: float) -> Stepped:
+        done = plain(batches, rate)
+        if run.past.step + 1 == step:
+            with torch.no_grad():
+                next(run.model.parameters()).view(-1)[-1] = value
+        return done
+
+    run.stepper.step = stepped  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("kind", [{}, {"average_checkpoints": 3}, {"average_decay": 0.8}], ids=str)
+def test_weights_that_are_not_finite_are_never_saved(kind: dict[str, Any], value: float) -> None:
+    run, seen = trainer(settings(metric="chrf", **kind), validate=lambda _: {"chrf": float(run.past.step)})
+    break_weights(run, 6, value)
+    with pytest.raises(TrainingError, match="NaN or infinite") as caught:
+        run.run()
+    assert caught.value.where == "step 6"
+    assert [(saved.step, saved.best) for saved in seen.saved] == [(3, True)]
+    assert [step for step, _, _ in seen.checkpoints] == [3]
+    assert all(
+        tensor.isfinite().all() for tensor in seen.saved[0].training.tensors.values() if tensor.is_floating_point()
+    )
+
+
+def test_weights_that_are_not_finite_are_not_saved_on_a_signal_either() -> None:
+    run, seen = trainer(settings(), signaller=Signaller(signal.SIGTERM, [5]))
+    break_weights(run, 5, math.nan)
+    with pytest.raises(TrainingError, match="NaN or infinite"):
+        run.run()
+    assert [saved.step for saved in seen.saved] == [3]

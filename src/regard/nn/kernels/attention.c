@@ -4,11 +4,11 @@
  * values with `column_starts`, where the last one has its end behind its beginning. Q, its gradient, results and theirs
  * are (rows in all, heads, width), K and V and theirs (columns in all, heads, width) with `step`s of floats from one
  * position to the next. Weights are (heads, rows, full) for each sequence, one behind another, where `full` is its columns
- * rounded up to LANES and what is beyond them is 0. width is a multiple of LANES.
+ * rounded up to UNIT and what is beyond them is 0. width is a multiple of UNIT.
  */
 #include "lanes.h"
 
-#define MOST 24 /* sums in registers */
+#define MOST 24 /* sums in registers, at most */
 
 /* out (rows, count x LANES) = the sum over k < depth of left[row, k] right[k, :], by blocks that fit in registers. */
 INLINE void block(const float *left, int64_t left_row, int64_t left_deep, const float *right, int64_t right_deep,
@@ -32,38 +32,51 @@ INLINE void block(const float *left, int64_t left_row, int64_t left_deep, const 
     for (; row + rows <= all_rows; row += rows) \
         block(left + row * left_row, left_row, left_deep, right, right_deep, out + row * out_row, out_row, depth, rows, count);
 
+#if REGISTERS == 32
 static void product4(const float *left, int64_t left_row, int64_t left_deep, const float *right, int64_t right_deep,
                      float *out, int64_t out_row, int64_t depth, int64_t all_rows)
 {
     int64_t row = 0;
     BLOCKS(6, 4) BLOCKS(4, 4) BLOCKS(2, 4) BLOCKS(1, 4)
 }
+#endif
 
 static void product2(const float *left, int64_t left_row, int64_t left_deep, const float *right, int64_t right_deep,
                      float *out, int64_t out_row, int64_t depth, int64_t all_rows)
 {
     int64_t row = 0;
-    BLOCKS(8, 2) BLOCKS(4, 2) BLOCKS(2, 2) BLOCKS(1, 2)
+#if REGISTERS == 32
+    BLOCKS(8, 2)
+#else
+    BLOCKS(6, 2)
+#endif
+    BLOCKS(4, 2) BLOCKS(2, 2) BLOCKS(1, 2)
 }
 
+#if LANES == UNIT /* otherwise every width is an even number of vectors */
 static void product1(const float *left, int64_t left_row, int64_t left_deep, const float *right, int64_t right_deep,
                      float *out, int64_t out_row, int64_t depth, int64_t all_rows)
 {
     int64_t row = 0;
     BLOCKS(16, 1) BLOCKS(8, 1) BLOCKS(4, 1) BLOCKS(2, 1) BLOCKS(1, 1)
 }
+#endif
 
-/* As block, for any rows and any width that is a multiple of LANES. */
+/* As block, for any rows and any width that is a multiple of UNIT. */
 static void product(const float *left, int64_t left_row, int64_t left_deep, const float *right, int64_t right_deep,
                     float *out, int64_t out_row, int64_t depth, int64_t rows, int64_t width)
 {
     int64_t at = 0;
+#if REGISTERS == 32
     for (; at + 4 * LANES <= width; at += 4 * LANES)
         product4(left, left_row, left_deep, right + at, right_deep, out + at, out_row, depth, rows);
+#endif
     for (; at + 2 * LANES <= width; at += 2 * LANES)
         product2(left, left_row, left_deep, right + at, right_deep, out + at, out_row, depth, rows);
+#if LANES == UNIT
     for (; at < width; at += LANES)
         product1(left, left_row, left_deep, right + at, right_deep, out + at, out_row, depth, rows);
+#endif
 }
 
 /* LANES rows of LANES values to columns, in place: in each round, blocks of so many change places across the diagonal. */
@@ -79,7 +92,13 @@ static void product(const float *left, int64_t left_row, int64_t left_deep, cons
 
 INLINE void transpose(Lanes rows[LANES])
 {
-    ROUND(1) ROUND(2) ROUND(4) ROUND(8)
+    ROUND(1) ROUND(2)
+#if LANES >= 8
+    ROUND(4)
+#endif
+#if LANES == 16
+    ROUND(8)
+#endif
 }
 
 /* Vectors (columns, width) of one head to (width, full), with 0 in columns that are none. */
@@ -135,7 +154,7 @@ INLINE Part part_of(const int64_t *row_starts, const int64_t *column_starts, int
 {
     int64_t columns = column_starts[sequence + 1] - column_starts[sequence];
     return (Part){row_starts[sequence], row_starts[sequence + 1] - row_starts[sequence], column_starts[sequence], columns,
-                  (columns + LANES - 1) / LANES * LANES};
+                  (columns + UNIT - 1) / UNIT * UNIT};
 }
 
 /* Where the weights of sequence `first` begin; the most columns, rounded up, and the most rows of those to `end`. */
@@ -143,7 +162,7 @@ static int64_t look(const int64_t *row_starts, const int64_t *column_starts, int
                     int64_t *full, int64_t *rows)
 {
     int64_t before = 0;
-    *full = LANES, *rows = 1;
+    *full = UNIT, *rows = 1;
     for (int64_t sequence = 0; sequence < end; sequence++) {
         Part part = part_of(row_starts, column_starts, sequence);
         if (sequence < first) {
@@ -156,8 +175,8 @@ static int64_t look(const int64_t *row_starts, const int64_t *column_starts, int
     return before;
 }
 
-/* Sequences `first` to `end`. Gives 1 where there is no memory. */
-int attention(const float *queries, const float *keys, const float *values, float *weights, float *out,
+/* Sequences `first` to `end`. A row that sees no column becomes NaN. Gives 1 where there is no memory. */
+int EXPORT(attention)(const float *queries, const float *keys, const float *values, float *weights, float *out,
               const int64_t *row_starts, const int64_t *column_starts, int64_t first, int64_t end, int64_t heads,
               int64_t width, int64_t key_step, int64_t value_step, int causal)
 {
@@ -175,6 +194,9 @@ int attention(const float *queries, const float *keys, const float *values, floa
             softmax(weights + weight, part.rows, part.columns, part.full, causal, scale);
             product(weights + weight, part.full, 1, values + part.column * value_step + head * width, value_step, out + place,
                     across, part.columns, part.rows, width);
+            if (part.columns) continue;
+            for (int64_t row = 0; row < part.rows; row++)
+                for (int64_t at = 0; at < width; at++) out[place + row * across + at] = NAN;
         }
     }
     free(turned);
@@ -197,7 +219,7 @@ INLINE void softmax_gradient(float *change, const float *weight, int64_t rows, i
 
 /* What the gradient of the results makes of those of queries, keys and values; sequences `first` to `end`. The gradients
  * of keys and values have a step of their own. Gives 1 where there is no memory. */
-int attention_gradient(const float *change, const float *queries, const float *keys, const float *values, const float *weights,
+int EXPORT(attention_gradient)(const float *change, const float *queries, const float *keys, const float *values, const float *weights,
                        float *query_change, float *key_change, float *value_change, const int64_t *row_starts,
                        const int64_t *column_starts, int64_t first, int64_t end, int64_t heads, int64_t width,
                        int64_t key_step, int64_t value_step, int64_t change_step)

@@ -42,14 +42,14 @@ INLINE Lanes deep_maxima(const float *logits, int64_t at, int64_t width)
 
 /* The `count` largest of each row of logits (rows, width) from column `first` on, the earlier among equals first, as
  * log-probabilities (rows, count) and columns; all columns have their share of the probability. 1 <= count <= width -
- * first, first <= LANES. Gives 1 where there is no memory.
+ * first. Gives 1 where there is no memory.
  *
  * The count-th largest of the maxima of parts of a row is not above the count-th largest of the row: only parts with
  * a maximum as large are looked through. */
-int best_tokens(const float *logits, int64_t rows, int64_t width, int64_t first, int64_t count, float *values,
+int EXPORT(best_tokens)(const float *logits, int64_t rows, int64_t width, int64_t first, int64_t count, float *values,
                 int64_t *columns)
 {
-    float *maxima = malloc((width / DEEP + LANES) * sizeof *maxima);
+    float *maxima = malloc(((width - first) / DEEP + LANES) * sizeof *maxima);
     if (!maxima) return 1;
     for (int64_t row = 0; row < rows; row++, logits += width, values += count, columns += count) {
         float most = most_in(logits, first);
@@ -138,9 +138,10 @@ INLINE void attend_one(const float *query, const float *keys, const float *value
 
 /* Queries (sentences, rows, heads, width) over keys and values (sentences, slots, groups, width), whose sentences and
  * slots lie some strides apart, to means (sentences, rows, heads, width). Each group serves heads / groups heads
- * that follow one another. mask: null, or bytes that tell which slots a row sees. width is a multiple of LANES.
+ * that follow one another. mask: null, or bytes that tell which slots a row sees; a row that sees none
+ * becomes NaN. width is a multiple of UNIT.
  * Gives 1 where there is no memory. */
-int attend(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *means,
+int EXPORT(attend)(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *means,
            int64_t sentences, int64_t rows, int64_t slots, int64_t heads, int64_t groups, int64_t width,
            int64_t key_sentence, int64_t key_slot, int64_t value_sentence, int64_t value_slot, int64_t mask_sentence,
            int64_t mask_row)
@@ -172,8 +173,8 @@ int attend(const float *queries, const float *keys, const float *values, const u
     return failed;
 }
 
-/* LayerNorm(x + y) * gain + bias of each row (rows, width); width is a multiple of LANES. */
-void add_norm(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *out,
+/* LayerNorm(x + y) * gain + bias of each row (rows, width); width is a multiple of UNIT. */
+void EXPORT(add_norm)(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *out,
               int64_t rows, int64_t width)
 {
     for (int64_t row = 0; row < rows; row++, x += width, y += width, out += width) {

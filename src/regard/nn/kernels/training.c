@@ -3,7 +3,7 @@
 
 /* Cross-entropy of logits (rows, width) and targets, with so much of each target's probability smoothed over all
  * columns. The logits become the gradient of the summed loss. Gives the loss, summed. */
-double cross_entropy(float *logits, const int64_t *targets, int64_t rows, int64_t width, float smoothing)
+double EXPORT(cross_entropy)(float *logits, const int64_t *targets, int64_t rows, int64_t width, float smoothing)
 {
     double loss = 0;
     for (int64_t row = 0; row < rows; row++, logits += width) {
@@ -26,7 +26,8 @@ double cross_entropy(float *logits, const int64_t *targets, int64_t rows, int64_
         sum += sum_of(sums);
         total += sum_of(plain);
         float normaliser = most + logf(sum);
-        loss += (1 - smoothing) * (normaliser - aim) + smoothing * (normaliser - total / width);
+        loss += (1 - smoothing) * (normaliser - aim);
+        if (smoothing) loss += smoothing * (normaliser - total / width); /* total may be -inf */
         Lanes factor = all(1 / sum), shared = all(smoothing / width);
         for (at = 0; at + LANES <= width; at += LANES) {
             Lanes some = load(logits + at) * factor - shared;
@@ -77,9 +78,9 @@ INLINE void draw(Draws *draws, int32_t dropped, float factor, float *factors)
 }
 
 /* x (count), each value times `factor`, or 0 with probability dropped / 65536; the same for the same seed. */
-void dropout(const float *x, float *out, int64_t count, int32_t dropped, float factor, uint64_t seed)
+void EXPORT(dropout)(const float *x, float *out, int64_t count, int32_t dropped, float factor, uint64_t seed)
 {
-    Draws draws;
+    Draws draws = {0};
     float factors[FEW];
     begin(&draws, seed);
     for (int64_t at = 0; at < count; at += FEW) {
@@ -95,11 +96,11 @@ void dropout(const float *x, float *out, int64_t count, int32_t dropped, float f
 /* out = gain * normal + bias, where normal (rows, width) is x + dropout(y) with each row's mean taken off, times its
  * scale: 1 / its standard deviation. Rows `first` to `end`, where `first` is a multiple of BLOCK; width of FEW. There may be
  * no bias, and x + dropout(y) is given too where there is `both`. */
-void drop_add_norm(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *both,
+void EXPORT(drop_add_norm)(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *both,
                    float *out, float *normal, float *scales, int64_t first, int64_t end, int64_t width, int32_t dropped,
                    float factor, uint64_t seed)
 {
-    Draws draws;
+    Draws draws = {0};
     float factors[FEW];
     for (int64_t row = first; row < end; row++) {
         int64_t place = row * width;
@@ -133,12 +134,12 @@ void drop_add_norm(const float *x, const float *y, const float *gain, const floa
 
 /* The gradients of x and y from that of drop_add_norm's results, `change`, and where there is one that of `both`; those of
  * gain and bias are added to what is there. */
-void drop_add_norm_gradient(const float *change, const float *both_change, const float *normal, const float *scales,
+void EXPORT(drop_add_norm_gradient)(const float *change, const float *both_change, const float *normal, const float *scales,
                             const float *gain, float *x_change, float *y_change, float *gain_change,
                             float *bias_change, int64_t first, int64_t end, int64_t width, int32_t dropped, float factor,
                             uint64_t seed)
 {
-    Draws draws;
+    Draws draws = {0};
     float factors[FEW];
     for (int64_t row = first; row < end; row++) {
         int64_t place = row * width;
@@ -170,7 +171,7 @@ void drop_add_norm_gradient(const float *change, const float *both_change, const
 }
 
 /* x (rows, width) becomes max(x + bias, 0), rows `first` to `end`. */
-void bias_relu(float *restrict x, const float *restrict bias, int64_t first, int64_t end, int64_t width)
+void EXPORT(bias_relu)(float *restrict x, const float *restrict bias, int64_t first, int64_t end, int64_t width)
 {
     for (int64_t row = first; row < end; row++)
         for (int64_t at = 0; at < width; at++) {
@@ -180,12 +181,12 @@ void bias_relu(float *restrict x, const float *restrict bias, int64_t first, int
 }
 
 /* The gradient `change` of bias_relu's results `out` becomes that of x; the bias's is added to what is there. */
-void bias_relu_gradient(float *restrict change, const float *restrict out, float *restrict bias_change,
+void EXPORT(bias_relu_gradient)(float *restrict change, const float *restrict out, float *restrict bias_change,
                         int64_t first, int64_t end, int64_t width)
 {
     for (int64_t row = first; row < end; row++)
         for (int64_t at = 0; at < width; at++) {
-            float some = out[row * width + at] > 0 ? change[row * width + at] : 0;
+            float some = out[row * width + at] <= 0 ? 0 : change[row * width + at]; /* passes at NaN, as PyTorch's */
             change[row * width + at] = some;
             bias_change[at] += some;
         }
@@ -200,8 +201,9 @@ INLINE Lanes logistic(Lanes x)
     return (Lanes)((below & (Bits)(part * above)) | (~below & (Bits)above));
 }
 
-/* out = silu(gate) * input, where silu(x) = x / (1 + e^-x); values `first` to `end`, both multiples of LANES. */
-void gated(const float *gate, const float *input, float *out, int64_t first, int64_t end)
+/* out = silu(gate) * input, where silu(x) = x / (1 + e^-x); values `first` to `end`, both multiples of UNIT.
+ * NaN for a gate of -inf. */
+void EXPORT(gated)(const float *gate, const float *input, float *out, int64_t first, int64_t end)
 {
     for (int64_t at = first; at < end; at += LANES) {
         Lanes some = load(gate + at);
@@ -211,7 +213,7 @@ void gated(const float *gate, const float *input, float *out, int64_t first, int
 }
 
 /* The gradients of gate and input from that of gated's results. */
-void gated_gradient(const float *change, const float *gate, const float *input, float *gate_change, float *input_change,
+void EXPORT(gated_gradient)(const float *change, const float *gate, const float *input, float *gate_change, float *input_change,
                     int64_t first, int64_t end)
 {
     for (int64_t at = first; at < end; at += LANES) {

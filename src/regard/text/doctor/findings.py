@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SCRIPT = "script"
     LANGUAGE = "language"
     UNRELATED = "unrelated"
+    DOUBTFUL = "perhaps-unrelated"
     DRIFT = "drift"
     LEAKAGE = "leakage"
     NEAR_LEAKAGE = "near-leakage"
@@ -42,15 +43,16 @@ MEANING = {
     Kind.RATIO: "one side is far too long for the other",
     Kind.SCRIPT: "a side has letters of a script that its side of the corpus does not have",
     Kind.LANGUAGE: "a side is in another language than its side of the corpus",
-    Kind.UNRELATED: "no word of one side goes with the other's: the sides do not seem to translate one another",
+    Kind.UNRELATED: "the sides do not translate each other",
+    Kind.DOUBTFUL: "the sides may not translate each other: unrelated, or a free translation",
     Kind.DRIFT: "the sides are out of step: the target of this source stands some lines away",
     Kind.LEAKAGE: "a side stands in the dev or test set too",
     Kind.NEAR_LEAKAGE: "the pair is nearly one of the dev or test set",
 }
 
 LOSSLESS = (Kind.CONTROL,)  # mended without taking the pair out, where that is asked for
-TOLD_ONLY = (Kind.NEAR_DUPLICATE, Kind.MANY_TARGETS, Kind.MANY_SOURCES)
-"""Not wrong of themselves: told, and taken out only where they are named."""
+TOLD_ONLY = (Kind.NEAR_DUPLICATE, Kind.MANY_TARGETS, Kind.MANY_SOURCES, Kind.DOUBTFUL)
+"""Not certainly wrong: reported, and removed only where they are named."""
 
 DROPPED = tuple(kind for kind in Kind if kind not in (*TOLD_ONLY, *LOSSLESS))
 """What `clean` takes out unless it is told otherwise."""

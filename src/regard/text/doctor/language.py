@@ -13,12 +13,12 @@ from regard.text.doctor.reading import Batch
 FEWEST_LETTERS = 20  # of a text; in shorter ones too much is said of too little
 SURE = 0.8  # probability that the other language must have
 UNLIKELY = 0.05  # of that one's, the most that the side's own may have
-SURE_OTHER_SIDE = 0.5  # where the other language is that of the other side: the commonest mistake
+SURE_OTHER_SIDE = 0.75  # where the other language is that of the other side: the commonest mistake
 UNLIKELY_OTHER_SIDE = 0.1
 SAMPLE = 2000  # texts of each side, from which its language is told
 CLEAR = 0.8  # of them, that must be in one language
 FEWEST_WORDS = 3
-FAMILIAR = 0.6  # of a text's words that are its side's own: then it need not be asked about
+FAMILIAR = 0.3  # share of a text's words that are its side's own, from which it is not in another language
 FEWEST_TIMES = 2  # in the sample, for a word to be a side's own
 
 # What the detector often takes for one another, and a reader might too.

@@ -17,7 +17,7 @@ Numbers = NDArray[np.float64]
 
 QUANTILES = (0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0)
 MOST_SPREADS = 6.0  # standard deviations from the usual ratio, in which a pair's may lie
-MOST_UNFINISHED = 3.0  # of a text that is too short and does not end as its other side does
+MOST_UNFINISHED = 4.0  # of a text that is too short and does not end as its other side does
 RARELY = 0.05  # of pairs, at most, in which only one side ends with a mark, for that to tell something
 LEAST_SPREAD = 0.12  # of a log ratio
 FEWEST = 50  # pairs, below which there is no usual ratio

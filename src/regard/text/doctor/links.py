@@ -1,8 +1,8 @@
-"""Pairs whose words do not go together, by a lexicon that is learned from the corpus itself (IBM Model 1).
+"""Pairs that do not translate each other, by the evidence of a lexicon that is learned from the corpus itself.
 
-The corpus is divided in two, and the pairs of one half are scored by the lexicon of the other: a lexicon that was
-learned from a pair would find its rare words to go together whatever they are. How pairs that do not belong together
-score is measured, on sources beside targets of other pairs; so nothing about the languages needs to be known.
+The corpus is divided in two, and the pairs of one half are scored by the lexicon (IBM Model 1) of the other: a lexicon
+that was learned from a pair would link its rare words whatever they are. How links and surface features of unrelated
+pairs look is measured on shuffled pairs, so nothing about the languages needs to be known; see evidence.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.symbols import PAD
+from regard.text.doctor.evidence import Evidence, Observations
+from regard.text.doctor.evidence import Words as ScoredWords
 from regard.text.doctor.findings import Fault, Kind
 from regard.text.doctor.reading import Batch
 from regard.text.doctor.repeats import digest
+from regard.text.doctor.surface import Codes, size_bounds, size_codes
 from regard.text.model1 import NULL, Sentences, ibm_model_1
 
 Ids = NDArray[np.int32]
@@ -26,6 +29,7 @@ Scores = NDArray[np.float64]
 MOST_CELLS = 1 << 23  # links of a word to a word that are looked at in learning
 MOST_WORDS = 1 << 19  # different ones; those that come later are nobody's
 LONGEST = 40  # words of a side; of a longer one the first
+PREFIX = 5  # characters of a word that count: what follows is mostly inflection
 ITERATIONS = 3
 FEWEST_PAIRS = 2000  # for a lexicon
 UNKNOWN = PAD + 1
@@ -33,16 +37,13 @@ SMOOTHING = 0.1  # share of a word's probability that is its frequency, whatever
 SAME = 0.3  # probability of a word that stands on the other side too
 LEAST = 1e-3  # probability of an entry of the lexicon that is kept
 FEWEST_SEEN = 3  # times, for a word to count
-FEWEST_WORDS = 3  # of both sides together that are known, for a pair to be judged
-BUCKETS = 8  # of pairs by their number of words
-FEWEST_IN_BUCKET = 100
-PRECISION = 0.8  # share of the pairs told that should not belong together
-CHANCE = 2.0  # standard deviations, by which there may be more strangers of one size
-NOTABLE = 0.005  # share of all pairs, from which strangers are enough for that to matter
 CHUNK = 8192  # pairs scored at a time
 
-_RANKS = np.linspace(0.02, 0.995, 196)  # of strangers by their scores
-_LOW = 126  # where that is 0.65: few pairs that belong together score below
+TEMPER = 0.35  # weight of a nat of evidence: words of a sentence are not independent; fitted on planted pairs
+LEAST_SHARE = 0.001  # share of unrelated pairs that every corpus is taken to have, at least
+MOST_SHARE = 0.5
+CERTAIN = 0.9  # confidence, from which a pair is unrelated
+DOUBTFUL = 0.5  # confidence, from which it may be
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,30 @@ class _Half:
     backward: tuple[NDArray[np.int64], NDArray[np.float32]]
     source_share: Scores  # (words,); 0: seen too seldom
     target_share: Scores
+
+
+@dataclass
+class _Pairs:
+    """Pairs as Links sees them; the arrays are (pairs,), the codes (pairs, 3)."""
+
+    half: NDArray[np.int64]
+    ids: tuple[list[Ids], list[Ids]]
+    lengths: tuple[NDArray[np.uint32], NDArray[np.uint32]]
+    codes: tuple[Codes, Codes]
+
+    def shuffled(self) -> _Pairs:
+        """Return the sources with the targets of random pairs of the same half."""
+        order = np.arange(len(self.half))
+        for half in (0, 1):
+            places = np.flatnonzero(self.half == half)
+            order[places] = np.random.default_rng(half).permutation(places)
+        (sources, targets), (length, other_length), (code, other_code) = self.ids, self.lengths, self.codes
+        return _Pairs(
+            self.half,
+            (sources, [targets[place] for place in order.tolist()]),
+            (length, other_length[order]),
+            (code, other_code[order]),
+        )
 
 
 class Words:
@@ -69,7 +94,7 @@ class Words:
             source, target = map(_spaceless, sides)
             self._characters = (source, target)
         source_ids, target_ids = (
-            [self._of("".join(words) if spaceless else words) for words in side]
+            [self._of("".join(words) if spaceless else [word[:PREFIX] for word in words]) for words in side]
             for side, spaceless in zip(sides, self._characters, strict=True)
         )
         return source_ids, target_ids
@@ -88,128 +113,110 @@ def _spaceless(side: Sequence[Sequence[str]]) -> bool:
 
 
 class Links:
-    """Scores pairs by their words; see the module. Memory: some 12 bytes a cell of MOST_CELLS, and MOST_WORDS."""
+    """Weighs the evidence for each pair; see the module. Memory: some 12 bytes a cell of MOST_CELLS, and MOST_WORDS."""
 
     def __init__(self) -> None:
         self._words = Words()
-        self._kept: list[tuple[int, Ids, Ids]] = []  # hash of the source, ids of both sides
+        self._kept: list[tuple[int, Ids, Ids, tuple[int, ...]]] = []  # hash of the source, ids, lengths and codes
         self._cells = 0
         self._every = 1  # of so many pairs, by their hashes, one is kept
         self._halves: tuple[_Half, _Half] | None = None
-        self._bounds = self._limits = np.empty(0)
+        self._bounds: tuple[Scores, Scores] = (np.empty(0), np.empty(0))  # of the length classes of both sides
+        self._evidence: Evidence | None = None
         self.share = 0.0  # of pairs, that seem not to belong together
 
     def learn(self, batch: Batch) -> None:
         """Keep some pairs: all, as long as they are few."""
-        for text, source, target in zip(batch.sources, *self._words.ids(batch), strict=True):
+        codes = np.hstack([batch.source_surface, batch.target_surface]).tolist()
+        for place, (text, source, target) in enumerate(zip(batch.sources, *self._words.ids(batch), strict=True)):
             key = digest(text)
             if (key >> 8) % self._every == 0 and len(source) and len(target):
-                self._kept.append((key, source, target))
+                self._kept.append((key, source, target, (len(text), len(batch.targets[place]), *codes[place])))
                 self._cells += (len(source) + 1) * len(target)
         while self._cells > MOST_CELLS:
             self._every *= 2
             self._kept = [each for each in self._kept if (each[0] >> 8) % self._every == 0]
-            self._cells = sum((len(source) + 1) * len(target) for _, source, target in self._kept)
+            self._cells = sum((len(source) + 1) * len(target) for _, source, target, _ in self._kept)
 
     def settle(self) -> None:
-        """Learn the lexicons, and which scores pairs have that do not belong together."""
-        halves = [[each[1:] for each in self._kept if each[0] & 1 == half] for half in (0, 1)]
-        self._kept.clear()
-        if min(map(len, halves)) < FEWEST_PAIRS // 2:
+        """Learn the lexicons, and the evidence of links and surface features."""
+        kept, self._kept = self._kept, []
+        half = np.array([each[0] & 1 for each in kept], np.int64)
+        if np.bincount(half, minlength=2).min() < FEWEST_PAIRS // 2:
             return
-        one, other = map(_learned, halves)
+        numbers = np.array([each[3] for each in kept], np.uint32)
+        lengths = numbers[:, 0], numbers[:, 1]
+        codes = numbers[:, 2:5].astype(np.uint8), numbers[:, 5:8].astype(np.uint8)
+        pairs = _Pairs(half, ([each[1] for each in kept], [each[2] for each in kept]), lengths, codes)
+        one, other = (_learned([each[1:3] for each in kept if each[0] & 1 == number]) for number in (0, 1))
         self._halves = one, other
-        scored = [self._measure(half, number) for number, half in enumerate(halves)]
-        size, score, strange = (np.concatenate(parts) for parts in zip(*scored, strict=True))
-        self._limit(size, score, strange)
-
-    def _measure(self, pairs: list[tuple[Ids, Ids]], half: int) -> tuple[Scores, Scores, Scores]:
-        """Sizes and scores of pairs, and the scores of sources beside others' targets of about the same length."""
-        sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
-        keys = np.full(len(pairs), half)
-        size, score = self._scores(sources, targets, keys)
-        lengths = np.array([len(target) for target in targets])
-        order = np.lexsort((np.random.default_rng(1).random(len(pairs)), lengths))
-        others = np.empty(len(pairs), np.int64)
-        others[order] = np.roll(order, 1)
-        _, strange = self._scores(sources, [targets[other] for other in others.tolist()], keys)
-        return size, score, strange
-
-    def _limit(self, size: Scores, score: Scores, strange: Scores) -> None:
-        """For pairs of each size the score below which they are taken for strangers.
-
-        Where a share p of all pairs are strangers, p F0(x) of those that score below x are, if F0(x) of strangers do
-        so. F(x), of all pairs, is that and little more where x is low: p is taken to be F(x) / F0(x) there, the median
-        over all sizes. The limit is the highest x below which PRECISION of the pairs are strangers by this.
-        """
-        self._bounds = np.unique(np.quantile(size, np.linspace(0, 1, BUCKETS + 1)[1:-1]))
-        of = np.searchsorted(self._bounds, size, side="right")
-        tables = []
-        sizes = np.bincount(of, minlength=len(self._bounds) + 1)
-        for number in range(len(self._bounds) + 1):
-            here = (of == number) & (size >= FEWEST_WORDS)
-            values, others = np.sort(score[here]), strange[here]
-            others = others[~np.isnan(others)]
-            if len(values) < FEWEST_IN_BUCKET or len(others) < FEWEST_IN_BUCKET:
-                tables.append((np.empty(0), np.empty(0)))
-                continue
-            marks = np.quantile(others, _RANKS)
-            tables.append((marks, np.searchsorted(values, marks) / len(values)))
-        shares = [below[_LOW] / _RANKS[_LOW] for _, below in tables if len(below)]
-        self.share = float(np.median(shares)) if shares else 0.0
-        self._limits = np.full(len(tables), -np.inf)
-        for number, (marks, below) in enumerate(tables):
-            count = sizes[number] * below
-            sure = count - (CHANCE * np.sqrt(count) if self.share >= NOTABLE else 0.0)
-            good = np.flatnonzero(self.share * sizes[number] * _RANKS[: len(below)] >= PRECISION * sure)
-            if len(good) and self.share > 0:
-                self._limits[number] = marks[good[-1]]
+        self._bounds = size_bounds(lengths[0]), size_bounds(lengths[1])
+        observed, shuffled = self._observed(pairs), self._observed(pairs.shuffled())
+        self._evidence = Evidence(observed, shuffled)
+        middle = np.median(self._evidence.of(shuffled))
+        self.share = min(1.0, 2 * float((self._evidence.of(observed) < middle).mean()))
 
     @property
     def learned(self) -> bool:
         """Whether there were enough pairs."""
-        return self._halves is not None
+        return self._evidence is not None
 
     def judge(self, batch: Batch) -> Iterator[Fault]:
-        """See Kind.UNRELATED."""
-        if self._halves is None or not np.isfinite(self._limits).any():
-            return
-        sources, targets = self._words.ids(batch)
-        half = np.array([digest(text) & 1 for text in batch.sources])
-        size, score = self._scores(sources, targets, half)
-        limit = self._limits[np.searchsorted(self._bounds, size, side="right")]
-        for place in np.flatnonzero((size >= FEWEST_WORDS) & (score < limit)).tolist():
-            yield Fault(place, Kind.UNRELATED, f"score {score[place]:.2f}, below {limit[place]:.2f}")
+        """See Kind.UNRELATED and Kind.DOUBTFUL."""
+        for place, confidence in enumerate(self.confidence(batch).tolist()):
+            if confidence >= DOUBTFUL:
+                kind = Kind.UNRELATED if confidence >= CERTAIN else Kind.DOUBTFUL
+                yield Fault(place, kind, f"confidence {confidence:.2f}")
 
-    def _scores(self, sources: Sequence[Ids], targets: Sequence[Ids], half: NDArray[Any]) -> tuple[Scores, Scores]:
-        """Known words of each pair, and the mean over them of log(how probable by the other side / how frequent).
+    def confidence(self, batch: Batch) -> Scores:
+        """Return the probability that each pair is unrelated; zeros where too little was learned: (pairs,)."""
+        if self._evidence is None:
+            return np.zeros(len(batch))
+        share = min(max(self.share, LEAST_SHARE), MOST_SHARE)
+        odds: Scores = np.log(share / (1 - share)) - TEMPER * self.evidence(batch)
+        return 1 / (1 + np.exp(-odds))
 
-        `half` says to which half each pair belongs; it is scored by the lexicon of the other. NaN: nothing known.
-        """
+    def evidence(self, batch: Batch) -> Scores:
+        """Return the evidence that each pair is a translation, in nats: (pairs,)."""
+        assert self._evidence is not None
+        half = np.array([digest(text) & 1 for text in batch.sources], np.int64)
+        lengths = [np.array([len(text) for text in side], np.uint32) for side in (batch.sources, batch.targets)]
+        codes = batch.source_surface, batch.target_surface
+        return self._evidence.of(self._observed(_Pairs(half, self._words.ids(batch), (lengths[0], lengths[1]), codes)))
+
+    def _observed(self, pairs: _Pairs) -> Observations:
+        """Each half is scored by the lexicon of the other."""
         assert self._halves is not None
-        total, known = np.zeros(len(sources)), np.zeros(len(sources))
+        sources, targets = pairs.ids
+        found: tuple[list[ScoredWords], list[ScoredWords]] = ([], [])
         for number, lexicon in enumerate(reversed(self._halves)):
-            chosen = np.flatnonzero(half == number)
-            one, other = [sources[place] for place in chosen.tolist()], [targets[place] for place in chosen.tolist()]
-            for start in range(0, len(chosen), CHUNK):
-                part = slice(start, start + CHUNK)
-                for given, said, table, share in (
-                    (one[part], other[part], lexicon.forward, lexicon.target_share),
-                    (other[part], one[part], lexicon.backward, lexicon.source_share),
-                ):
-                    sums, counts = _direction(given, said, table, share)
-                    total[chosen[part]] += sums
-                    known[chosen[part]] += counts
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return known, total / known
+            places = np.flatnonzero(pairs.half == number)
+            for start in range(0, len(places), CHUNK):
+                chosen = places[start : start + CHUNK]
+                one, other = ([side[place] for place in chosen.tolist()] for side in (sources, targets))
+                found[0].append(_scored(chosen, one, other, lexicon.forward, lexicon.target_share))
+                found[1].append(_scored(chosen, other, one, lexicon.backward, lexicon.source_share))
+        sizes = [size_codes(side, bounds) for side, bounds in zip(pairs.lengths, self._bounds, strict=True)]
+        marks = [(pairs.codes[0][:, number], pairs.codes[1][:, number]) for number in range(3)]
+        return Observations((_joined(found[0]), _joined(found[1])), [(sizes[0], sizes[1]), *marks])
 
 
-def _direction(
-    given: Sequence[Ids], said: Sequence[Ids], table: tuple[NDArray[np.int64], NDArray[np.float32]], share: Scores
-) -> tuple[Scores, Scores]:
-    """Of each pair: the sum over its known words of log(probability by the other side / share), and their number."""
-    if not len(given):
-        return np.empty(0), np.empty(0)
+def _joined(parts: Sequence[ScoredWords]) -> ScoredWords:
+    pair, id, score = (
+        np.concatenate([np.empty(0, kind), *(getattr(part, name) for part in parts)])
+        for name, kind in (("pair", np.int64), ("id", np.int64), ("score", np.float64))
+    )
+    return ScoredWords(pair, id, score)
+
+
+def _scored(
+    places: NDArray[Any],
+    given: Sequence[Ids],
+    said: Sequence[Ids],
+    table: tuple[NDArray[np.int64], NDArray[np.float32]],
+    share: Scores,
+) -> ScoredWords:
+    """Return the known words of `said`, scored by log(probability given the other side / share)."""
     keys, probability = table
     sentences = _sentences(given, said)
     given_lengths, said_lengths = np.diff(sentences.source_offsets), np.diff(sentences.target_offsets)
@@ -226,11 +233,8 @@ def _direction(
     usual = share[sentences.target]
     known = (usual > 0) | same
     usual = np.where(usual > 0, usual, share[share > 0].min(initial=1.0))
-    value = np.where(known, np.log((1 - SMOOTHING) * mean / usual + SMOOTHING), 0.0)
-    begins = sentences.target_offsets[:-1]
-    sums = np.add.reduceat(np.append(value, 0.0), begins) * (said_lengths > 0)
-    counts = np.add.reduceat(np.append(known.astype(float), 0.0), begins) * (said_lengths > 0)
-    return sums, counts
+    score = np.log((1 - SMOOTHING) * mean / usual + SMOOTHING)
+    return ScoredWords(np.repeat(places, said_lengths)[known], sentences.target[known], score[known])
 
 
 def _sentences(given: Sequence[Ids], said: Sequence[Ids]) -> Sentences:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, zip_longest
 
+import numpy as np
+
 from regard.text.bilingual import Bilingual
 from regard.text.corpus import Corpus, Left, Pair, ParallelText
+from regard.text.doctor.surface import Codes, surface
 from regard.text.formats.plain import read_lines
 
 BATCH = 4096  # pairs that are looked at together
@@ -61,6 +64,16 @@ class Batch:
     def target_words(self) -> list[list[str]]:
         """The words of each target, in small letters, without punctuation."""
         return [_WORDS.findall(text.casefold()) for text in self.targets]
+
+    @cached_property
+    def source_surface(self) -> Codes:
+        """The surface features of each source: (pairs, 3)."""
+        return np.array([surface(text) for text in self.sources], np.uint8).reshape(-1, 3)
+
+    @cached_property
+    def target_surface(self) -> Codes:
+        """The surface features of each target: (pairs, 3)."""
+        return np.array([surface(text) for text in self.targets], np.uint8).reshape(-1, 3)
 
 
 def one_line(text: str) -> str:

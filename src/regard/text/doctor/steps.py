@@ -8,7 +8,6 @@ up and down are tried by the Viterbi algorithm, with shifts of the target as its
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,7 @@ from numpy.typing import NDArray
 
 from regard.text.doctor.findings import Fault, Kind
 from regard.text.doctor.reading import Batch
-
-Codes = NDArray[np.uint8]
-Numbers = NDArray[np.float64]
+from regard.text.doctor.surface import CAP, Codes, Numbers, association, size_bounds, size_codes
 
 MOST_SHIFT = 50  # lines
 WINDOW = 24  # lines, over which a region shows
@@ -30,16 +27,6 @@ CLEAR = 30.0  # nats that a region must win by its shift
 FEWEST = 12  # lines of a region
 FEWEST_PAIRS = 200
 ROUNDS = 4
-SIZES = 24  # classes of length
-KINDS = 16  # of every other feature
-CAP = 4.0  # nats, the most that a feature says of a line
-
-_DIGITS = re.compile(r"\d+")
-_MARKS = re.compile(r"[,;:()\[\]\"“”„«»、，–—/]")
-_ENDS = {
-    mark: number for number, marks in enumerate((".。", "?？", "!！", ":：", ",;", "\"'”“’»", ")]", "…"), start=1)
-    for mark in marks
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,10 +50,10 @@ class Steps:
 
     def learn(self, batch: Batch) -> None:
         """What is compared of each text."""
-        for side, texts in enumerate((batch.sources, batch.targets)):
+        sides = ((batch.sources, batch.source_surface), (batch.targets, batch.target_surface))
+        for side, (texts, codes) in enumerate(sides):
             self._lengths[side].extend(map(len, texts))
-            for text in texts:
-                self._codes[side].extend(_codes(text))
+            self._codes[side].extend(codes.tobytes())
         self._lines.extend(batch.lines)
 
     def settle(self) -> None:
@@ -99,8 +86,7 @@ class Steps:
         sides = []
         for lengths in self._lengths:
             numbers = np.frombuffer(lengths, np.uint32)
-            bounds = np.unique(np.quantile(numbers, np.linspace(0, 1, SIZES + 1)[1:-1]))
-            sides.append(np.searchsorted(bounds, numbers, side="right").astype(np.uint8))
+            sides.append(size_codes(numbers, size_bounds(numbers)))
         return sides[0], sides[1]
 
     def _others(self) -> Iterator[tuple[Codes, Codes]]:
@@ -108,19 +94,11 @@ class Steps:
         return ((source[:, number], target[:, number]) for number in range(source.shape[1]))
 
 
-def _codes(text: str) -> tuple[int, int, int]:
-    """How it ends, which digits are in it, and how many marks: each below KINDS."""
-    digits = sorted(_DIGITS.findall(text))
-    marks = len(_MARKS.findall(text))
-    end = _ENDS.get(text[-1], 10 if text[-1].isdecimal() else 9 if text[-1].isalpha() else 11)
-    return end, 1 + sum(map(int, "".join(digits)[:18])) % (KINDS - 1) if digits else 0, min(marks, KINDS - 1)
-
-
 def _regions(features: Sequence[tuple[Codes, Codes]], shifts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Places [begin, end) that are out of step, by tables of what goes together under `shifts`."""
     count = len(shifts)
     there = (np.arange(count) + shifts).clip(0, count - 1)
-    tables = [_table(source, target[there]) for source, target in features]
+    tables = [association(source, target[there]) for source, target in features]
     here = _agreement(features, tables, slice(0, count), 0)
     # Pairs that do not belong together: those of a shift that nobody would make.
     strange = np.roll(_agreement([(s, np.roll(t, count // 2)) for s, t in features], tables, slice(0, count), 0), 0)
@@ -131,14 +109,6 @@ def _regions(features: Sequence[tuple[Codes, Codes]], shifts: NDArray[np.int64])
     for begin, end in _joined(suspect, count):
         found.extend(_shifted(features, tables, begin, end))
     return found
-
-
-def _table(source: Codes, target: Codes) -> Numbers:
-    """log P(both) / (P(source) P(target)) of each two codes."""
-    counts = np.bincount(source.astype(np.int64) * 32 + target, minlength=1024).reshape(32, 32).astype(np.float64)
-    chance = counts.sum(1, keepdims=True) * counts.sum(0, keepdims=True) / counts.sum()
-    table: Numbers = np.log((counts + 10 * chance / max(counts.sum(), 1) + 0.5) / (chance + 0.5))
-    return table.clip(-CAP, CAP)
 
 
 def _agreement(features: Sequence[tuple[Codes, Codes]], tables: Sequence[Numbers], lines: slice, shift: int) -> Numbers:

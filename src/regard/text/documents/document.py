@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,11 @@ from typing import Protocol
 
 from regard.errors import DataError
 from regard.text.formats.compressed import reading
+from regard.text.formats.plain import how_to_convert
+from regard.text.formats.unsupported import refuse_binary
 
+_ASCII = "".join(map(chr, range(32, 127))) + "\t\r\n"
+_NOT_OF_DOCUMENTS = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")  # Python's own
 LARGEST = 1 << 26  # bytes of a document: it is held in memory
 
 
@@ -162,18 +167,40 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def declared_encoding(said: str, name: str) -> str:
+    """Return the encoding that a document declares as Python knows it.
+
+    Raises DataError for one that there is not, and for one in which ASCII is not written as it is: the declaration
+    could not have been read then.
+    """
+    try:
+        codec = codecs.lookup(said).name
+        known = codec not in _NOT_OF_DOCUMENTS and _ASCII.encode().decode(said) == _ASCII
+    except LookupError:
+        raise DataError(f"there is no encoding {said!r}", where=name, fix="convert it to UTF-8") from None
+    except ValueError:  # UnicodeError among them
+        known = False
+    if not known:
+        raise DataError(
+            f"it declares the encoding {said!r}, in which its declaration could not be read",
+            where=name,
+            fix="name its real encoding there, or convert it to UTF-8",
+        )
+    return "utf-8" if codec in ("utf-8", "utf-8-sig") else said
+
+
 def decoded(data: bytes, name: str, encoding: str = "utf-8") -> str:
     """The text of a document, so that encoding it gives the same bytes. Raises DataError, with the line."""
+    if encoding == "utf-8":
+        refuse_binary(data, name)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise DataError(
             f"it is not {encoding.upper()} (byte 0x{data[error.start]:02X})",
             where=f"{name}:{data.count(bytes([10]), 0, error.start) + 1}",
-            fix="convert the document to UTF-8, for example with iconv",
+            fix=how_to_convert(data, error.start) if encoding == "utf-8" else "convert it to UTF-8",
         ) from None
-    except LookupError:
-        raise DataError(f"there is no encoding {encoding!r}", where=name, fix="convert it to UTF-8") from None
     if text.encode(encoding, "replace") != data:
         raise DataError(
             f"its {encoding.upper()} could not be written back as it is", where=name, fix="convert it to UTF-8"

@@ -1,11 +1,12 @@
-"""HTML: the text of each block, its inline tags carried over; tags, attributes, scripts, styles and code stay."""
+"""HTML: the text of each block, its inline tags carried over, and attributes that are read; all else stays."""
 
 from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regard.text.documents.document import (
     Atom,
@@ -16,11 +17,14 @@ from regard.text.documents.document import (
     Marked,
     Segment,
     Skipped,
+    declared_encoding,
     decoded,
     spliced,
     written,
 )
+from regard.text.documents.html_attributes import LANGUAGES, READ, Attribute, attributes, quoted
 from regard.text.documents.inline import CODE
+from regard.text.formats.sides import speaks
 from regard.text.segments import has_letters
 
 _BLOCKS = """
@@ -58,29 +62,58 @@ class Page:
         """Raises DataError where it has not the encoding that it says."""
         self.name = name
         found = _CHARSET.search(data[:4096])
-        self._encoding = found[1].decode().lower() if found and not data.startswith(b"\xef\xbb\xbf") else "utf-8"
+        declared = found[1].decode().lower() if found and not data.startswith(b"\xef\xbb\xbf") else "utf-8"
+        self._encoding = declared_encoding(declared, name)
         self._text = decoded(data, name, self._encoding)
         self.segments: list[Segment] = []
         self.skipped: list[Skipped] = []
         self.done = 0
-        self._spans: list[tuple[int, int]] = []
+        self._spans: list[tuple[int, int]] = []  # of the blocks, whose segments come first
         self._line = (0, 1)  # so many lines begin before that place
+        self._attributes: list[tuple[_Token, Attribute]] = []
+        self._languages = languages
+        self._language: tuple[_Token, list[Attribute]] | None = None  # of the page, where it is the source language
         run: list[_Token] = []
         for token in _outside(list(_tokens(self._text)), self._text):
+            self._take_attributes(token)
             if token.name in BLOCKS:
                 self._take(run)
                 run = []
             else:
                 run.append(token)
         self._take(run)
+        self._line = (0, 1)
+        for token, attribute in self._attributes:
+            marked, number = Marked(attribute.value), len(self.segments)
+            self.segments.append(Segment(marked, self._line_of(token.start), number, flows=True))
+
+    def _take_attributes(self, token: _Token) -> None:
+        """Keep those that are to be translated, if the token is a tag by itself."""
+        tag = token.name not in ("", "!", "code") and not token.closes
+        if (
+            not tag
+            or _tag_end(self._text, token.start + 1) != token.end
+            or _KEPT.search(self._text, token.start, token.end)
+        ):
+            return
+        found = list(attributes(self._text, token.start, token.end))
+        self._attributes += [(token, one) for one in found if one.name in READ and has_letters(one.value)]
+        source, target = self._languages.source, self._languages.target
+        own = [one for one in found if one.name in LANGUAGES and source and target and speaks(one.value, source)]
+        if token.name == "html" and self._language is None and own:
+            self._language = token, own
+
+    def _line_of(self, start: int) -> int:
+        """The line of a character that is not before the one asked for last."""
+        at, line = self._line
+        self._line = (start, line + self._text.count("\n", at, start))
+        return self._line[1]
 
     def _take(self, run: list[_Token]) -> None:
         marked, start, end = _marked(run, self._text)
         if not has_letters(marked.text) or all(not has_letters(part) for part in _translatable(marked)):
             return
-        at, line = self._line
-        self._line = (start, line + self._text.count("\n", at, start))
-        self.segments.append(Segment(marked, self._line[1], len(self._spans), flows=True))
+        self.segments.append(Segment(marked, self._line_of(start), len(self._spans), flows=True))
         self._spans.append((start, end))
 
     def refusal(self, number: int, translation: Marked) -> str:
@@ -89,11 +122,40 @@ class Page:
 
     def fill(self, translations: Sequence[Marked | None]) -> bytes:
         """See Document."""
+        blocks, values = translations[: len(self._spans)], translations[len(self._spans) :]
+        tags = self._tags(values, filled=any(one is not None for one in translations))
+        new = {self._text[token.start : token.end]: tag for token, tag in tags}  # tags that are alike become alike
         edits: list[Edit] = []
-        for (start, end), translation in zip(self._spans, translations, strict=True):
+        for (start, end), translation in zip(self._spans, blocks, strict=True):
             if translation is not None:
-                edits.append((start, end, written(translation, _escape)))
+                marks = tuple(replace(mark, markup=new.get(mark.markup, mark.markup)) for mark in translation.marks)
+                edits.append((start, end, written(replace(translation, marks=marks), _escape)))
+        ends = [end for _, end, _ in edits]
+        for token, tag in tags:
+            place = bisect_left(ends, token.end)
+            if place == len(ends) or token.start < edits[place][0]:  # in no block that is written anew
+                edits.append((token.start, token.end, tag))
         return spliced(self._text, edits).encode(self._encoding, "xmlcharrefreplace")
+
+    def _tags(self, values: Sequence[Marked | None], *, filled: bool) -> list[tuple[_Token, str]]:
+        """The tags with other attributes than they had, and what they become. filled: anything is translated."""
+        edits: dict[_Token, list[Edit]] = {}
+        for (token, one), translation in zip(self._attributes, values, strict=True):
+            if translation is not None:
+                edits.setdefault(token, []).append((one.start, one.end, self._quoted(one, written(translation))))
+        if filled and self._language is not None:
+            token, own = self._language
+            for one in own:
+                old = self._text[one.start : one.end]
+                edits.setdefault(token, []).append((one.start, one.end, old.replace(one.value, self._languages.target)))
+        found = []
+        for token, changes in edits.items():
+            moved = [(start - token.start, end - token.start, new) for start, end, new in changes]
+            found.append((token, spliced(self._text[token.start : token.end], moved)))
+        return found
+
+    def _quoted(self, one: Attribute, value: str) -> str:
+        return quoted(value, self._text[one.start : one.end])
 
 
 def _escape(text: str) -> str:

@@ -19,6 +19,9 @@ _NEXT = re.compile(
 )
 _BEHIND = re.compile(r"\((?:[^()\n]|\([^()\n]{0,500}\)){0,1000}\)|\[([^\[\]\n]{0,500})\]")
 
+LONGEST_LABEL = 999  # characters of a link's, by CommonMark
+DEEPEST = 64  # begun emphases or tags, up to which the other half of one is looked for
+
 
 def inline(text: str, labels: Collection[str]) -> Marked:
     """The content of a paragraph, a heading or a cell. labels: those of link references, as Markdown folds them."""
@@ -30,8 +33,10 @@ def inline(text: str, labels: Collection[str]) -> Marked:
 class _Scan:
     def __init__(self, text: str, labels: Collection[str]) -> None:
         self.text, self.labels = text, labels
-        self.found: list[tuple[int, int, Mark | str]] = []  # from, to, and a mark, or what an atom says
-        self.brackets: list[int] = []
+        # from, to, and a mark, or what an atom says; None for a bracket that has not become a link
+        self.found: list[tuple[int, int, Mark | str | None]] = []
+        self.brackets: list[int] = []  # open ones, by their places in `found`
+        self.unclosed: set[str] = set()  # backticks that no others close from here on
         self.runs: list[tuple[int, str, int]] = []  # begun emphasis: its place in `found`, its characters, open links
         self.tags: list[tuple[int, str]] = []
         self.pairs = 0
@@ -51,7 +56,8 @@ class _Scan:
                 case "tag":
                     self._tag(match)
                 case "open":
-                    self.brackets.append(match.start())
+                    self.brackets.append(len(self.found))
+                    self.found.append((match.start(), at, None))
                 case "close" if self.brackets:
                     at = self._link(self.brackets.pop(), match.start())
                 case "run":
@@ -59,8 +65,11 @@ class _Scan:
 
     def _code(self, match: re.Match[str]) -> int:
         fence = match[0]
-        end = re.compile(rf"(?<!`){fence}(?!`)").search(self.text, match.end())
+        end = None
+        if fence not in self.unclosed:
+            end = re.compile(rf"(?<!`){fence}(?!`)").search(self.text, match.end())
         if end is None:
+            self.unclosed.add(fence)
             return match.end()
         inside = self.text[match.end() : end.start()]
         plain = inside.strip() if "\n" not in inside else ""
@@ -72,7 +81,7 @@ class _Scan:
         name = re.match(r"</?([\w-]+)", match[0])
         mark = Mark(0, match[0])
         if name and match[0].startswith("</"):
-            for depth, (place, other) in enumerate(reversed(self.tags)):
+            for depth, (place, other) in enumerate(reversed(self.tags[-DEEPEST:])):
                 if other == name[1].lower():
                     del self.tags[len(self.tags) - depth - 1 :]
                     mark = self._pair(place, mark)
@@ -88,34 +97,38 @@ class _Scan:
         self.found[first] = (start, end, replace(opening, pair=self.pairs, opens=True))
         return replace(mark, pair=self.pairs)
 
-    def _link(self, opened: int, at: int) -> int:
-        label = self.text[opened + 1 : at]
+    def _link(self, first: int, at: int) -> int:
+        opened = self.found[first][0]
+        label = self.text[opened + 1 : min(at, opened + 2 + LONGEST_LABEL)]
         behind = _BEHIND.match(self.text, at + 1)
         end = behind.end() if behind else at + 1
         if behind is None or behind[1] is not None:  # by a reference: its label may be the text itself
             name = behind[1] if behind and behind[1] else label
+            if len(name) > LONGEST_LABEL:
+                return at + 1
             if " ".join(name.split()).upper() not in self.labels and " ".join(name.split()).lower() not in self.labels:
                 return at + 1
             closing = f"][{name}]"
         else:
             closing = self.text[at:end]
         if opened and self.text[opened - 1] == "!":  # an image in another notation: as it is
-            self.found = [one for one in self.found if one[0] < opened]
+            del self.found[first:]
+            for begun in (self.runs, self.tags):
+                while begun and begun[-1][0] >= first:
+                    begun.pop()
             self.found.append((opened - 1, end, Mark(0, self.text[opened - 1 : end])))
             return end
-        first = sum(1 for one in self.found if one[0] < opened)
-        self.found.insert(first, (opened, opened + 1, Mark(0, "[")))
-        self.runs = [(place + (place >= first), run, depth) for place, run, depth in self.runs]
-        self.tags = [(place + (place >= first), name) for place, name in self.tags]
+        self.found[first] = (opened, opened + 1, Mark(0, "["))
         self.found.append((at, end, self._pair(first, Mark(0, closing))))
         return end
 
     def _run(self, match: re.Match[str]) -> None:
-        before, after = self.text[: match.start()][-1:], self.text[match.end() :][:1]
+        before = self.text[max(0, match.start() - 1) : match.start()]
+        after = self.text[match.end() : match.end() + 1]
         inside_word = match[0][0] == "_" and before.isalnum() and after.isalnum()
         closes = bool(before.strip()) and not inside_word and (not after.isalnum() or match[0][0] != "_")
         if closes:
-            for depth, (place, run, links) in enumerate(reversed(self.runs)):
+            for depth, (place, run, links) in enumerate(reversed(self.runs[-DEEPEST:])):
                 if run == match[0] and links == len(self.brackets):
                     del self.runs[len(self.runs) - depth - 1 :]
                     self.found.append((match.start(), match.end(), self._pair(place, Mark(0, match[0]))))
@@ -132,7 +145,7 @@ class _Scan:
         unclosed = {place for place, _, _ in self.runs}
         at = length = 0
         for place, (start, end, what) in enumerate(self.found):
-            if place in unclosed or start < at:
+            if what is None or place in unclosed or start < at:
                 continue
             parts.append(self.text[at:start])
             length += len(parts[-1])

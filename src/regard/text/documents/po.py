@@ -14,6 +14,7 @@ from regard.text.documents.document import (
     Marked,
     Segment,
     Skipped,
+    declared_encoding,
     decoded,
     spliced,
     unwritable,
@@ -67,7 +68,8 @@ class Catalogue:
         self.name = name
         found = _CHARSET.search(data)
         encoding = found[1].decode() if found else "utf-8"
-        self.encoding = "utf-8" if encoding.upper() in ("CHARSET", "ASCII", "US-ASCII") else encoding
+        undeclared = encoding.upper() in ("CHARSET", "ASCII", "US-ASCII")
+        self.encoding = "utf-8" if undeclared else declared_encoding(encoding, name)
         self._text = decoded(data, name, self.encoding)
         self._newline = "\r\n" if "\r\n" in self._text[:4096] else "\n"
         self.segments: list[Segment] = []

@@ -1,8 +1,13 @@
-"""SubRip subtitles: the text of a cue is translated as one, and divided into as many lines; numbers and times stay."""
+"""SubRip subtitles: the text of a cue is divided into as many lines as it had; numbers and times stay.
+
+What each speaker says is translated by itself, and the dash before it stays.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import pairwise
 
 from regard.errors import DataError
 from regard.text.documents.document import Columns, Languages, Segment, Skipped
@@ -10,7 +15,12 @@ from regard.text.documents.inline import with_tags
 from regard.text.documents.lined import Line, LinedDocument, own_text
 
 _TIME = re.compile(r"\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\s*-->\s*\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\b.*")
-_SPEAKS = re.compile(r"[-–—]\s*\w")
+_SPEAKS = re.compile(r"""(?:<[^<>]{1,100}>\s*)*[-–—]{1,2}(?:\s+(?=\S)|(?=[^\W\d_]|["'“„«‘¿¡(\[♪<]))""")
+_ENDS = re.compile(r"""[.!?…:;。！？][\s"'”“»’)\]]*(?:</?\w[^<>]{0,100}>\s*)*$""")
+_OPENING = re.compile(r"<([A-Za-z]\w{0,20})[^<>]{0,100}>\s*")
+_CLOSING = re.compile(r"\s*</([A-Za-z]\w{0,20})>$")
+
+MOST_TAGS = 8  # at the ends of what a speaker says that are looked at
 
 
 class Subtitles(LinedDocument):
@@ -19,6 +29,7 @@ class Subtitles(LinedDocument):
     def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
         """Raises DataError where it is not SRT, with the line."""
         super().__init__(data, name)
+        self._entries = 0
         for number, cue in self._groups(lambda text: text not in ("", "\ufeff")):
             self._take(cue, number)
 
@@ -35,7 +46,43 @@ class Subtitles(LinedDocument):
         if not lines:
             self.skipped.append(Skipped(first, "the cue has no text"))
             return
-        several = sum(1 for text in said[times + 1 :] if _SPEAKS.match(text)) > 1
-        marked = with_tags(own_text(self._text, lines))
-        self.segments.append(Segment(marked, first + times + 1, len(self._lines), flows=not several))
-        self._lines.append(lines)
+        entry = self._entries
+        self._entries += 1
+        number = first + times + 1
+        for turn in self._turns(lines):
+            own = self._own_lines(turn)
+            marked = with_tags(own_text(self._text, own))
+            self.segments.append(Segment(marked, number, entry, flows=True))
+            self._lines.append(own)
+            number += len(turn)
+
+    def _said(self, line: Line) -> str:
+        return self._text[line.start : line.end]
+
+    def _turns(self, lines: list[Line]) -> list[list[Line]]:
+        """Divide a cue into what each speaker says: a dash begins a turn, but not within a sentence."""
+        turns = [[lines[0]]]
+        dialogue = _SPEAKS.match(self._said(lines[0])) is not None
+        for before, line in pairwise(lines):
+            if _SPEAKS.match(self._said(line)) and (dialogue or _ENDS.search(self._said(before))):
+                turns.append([line])
+            else:
+                turns[-1].append(line)
+        return turns
+
+    def _own_lines(self, turn: list[Line]) -> list[Line]:
+        """Return the lines of a turn without its dash, and without tags whose other half is in another turn."""
+        first = turn[0]
+        dash = _SPEAKS.match(self._said(first))
+        own = [replace(first, start=first.start + dash.end() if dash else first.start), *turn[1:]]
+        for _ in range(MOST_TAGS):
+            match = _OPENING.match(self._said(own[0]))
+            if match is None or f"</{match[1]}" in own_text(self._text, own) or match.end() == len(self._said(own[0])):
+                break
+            own[0] = replace(own[0], start=own[0].start + match.end())
+        for _ in range(MOST_TAGS):
+            match = _CLOSING.search(self._said(own[-1]))
+            if match is None or f"<{match[1]}" in own_text(self._text, own) or not match.start():
+                break
+            own[-1] = replace(own[-1], end=own[-1].start + match.start())
+        return own

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import escape as _escape
 
 from regard.errors import DataError
-from regard.text.documents.document import decoded
+from regard.text.documents.document import declared_encoding, decoded
 from regard.text.expat import Parser
 
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -64,6 +64,7 @@ def decode_xml(data: bytes, name: str) -> tuple[str, str]:
         encoding = declared[1].decode().lower()
         if encoding.startswith(("utf-16", "utf-32", "utf-7", "ucs")):
             raise DataError(f"it is not {encoding.upper()}, as it says", where=f"{name}:1", fix="mend its first line")
+        encoding = declared_encoding(encoding, name)
     return decoded(data, name, encoding), encoding
 
 

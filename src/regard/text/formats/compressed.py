@@ -44,6 +44,21 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"the file cannot be read ({reason})", where=path, fix="check its permissions") from None
 
 
+def compressing(file: BinaryIO, ending: str) -> BinaryIO:
+    """Return what writes to an open file what it is given, compressed if `ending` is one of ENDINGS.
+
+    Closing it leaves `file` open, unless they are the same.
+    """
+    match ending:
+        case ".gz":
+            return cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+        case ".xz":
+            return cast(BinaryIO, lzma.open(file, "wb"))
+        case ".zst":
+            return cast(BinaryIO, zstd.open(file, "wb"))
+    return file
+
+
 def _open(path: Path) -> BinaryIO:
     match path.suffix:
         case ".gz":

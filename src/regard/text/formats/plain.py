@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from regard.errors import DataError
 from regard.text.formats.compressed import reading
+from regard.text.formats.unsupported import refuse_binary
 
 BOM = b"\xef\xbb\xbf"
 LONGEST = 1 << 24  # bytes of a line: no text has so long a one, and memory is bounded
@@ -33,6 +34,8 @@ def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str
                 where=f"{name}:{number}",
                 fix="check that it is text, in lines",
             )
+        if number == 1 and encoding == "utf-8":
+            refuse_binary(raw, name)
         if number == 1 and raw.startswith(BOM):
             raw = raw.removeprefix(BOM)
             if not raw:
@@ -58,5 +61,18 @@ def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:
         raise DataError(
             f"the line is not {encoding.upper()} (byte {error.start + 1} is 0x{error.object[error.start]:02X})",
             where=f"{name}:{number}",
-            fix="convert the file to UTF-8, for example with iconv",
+            fix=how_to_convert(raw, error.start),
         ) from None
+
+
+def how_to_convert(data: bytes, at: int) -> str:
+    """Return what to do about text that is not UTF-8, with what it says around byte `at` if it is Windows-1252."""
+    start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+    around = data[max(start, at - 20) : at + 20 if end < 0 else min(end, at + 20)]
+    try:
+        says = around.decode("cp1252").strip()
+    except UnicodeDecodeError:
+        says = ""
+    if not data[at : at + 1].decode("cp1252", "replace").isalpha() or not says.isprintable():
+        return "convert the file to UTF-8, for example with iconv"
+    return f"if it should say {says!r}, convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW; else name its encoding"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regard.errors import DataError
-from regard.text.corpus import Left, Pair
+from regard.text.corpus import Left, Pair, half_surrogate
 from regard.text.formats.sides import Sides, speaks
 
 Way = tuple[str, ...]  # a key, and the keys in it
@@ -49,6 +49,8 @@ def pair_of(record: object, source: Way, target: Way, line: int) -> Pair | Left:
             value = value[key]
         if not isinstance(value, str):
             return Left(f"the {name} is {'missing' if value is None else 'no text'}", line)
+        if why := half_surrogate(value):
+            return Left(why, line)
         texts.append(value)
     return Pair(texts[0], texts[1], line)
 

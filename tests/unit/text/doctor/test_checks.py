@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tests.unit.text.doctor.made import faults, lines, sentences
 
@@ -61,6 +62,18 @@ def test_a_text_that_is_cut_short_is_told_by_its_end_too() -> None:
     assert lines(Ratios(), [*texts[:place], (texts[place][0], cut + "."), *texts[place + 1 :]]) == []
 
 
+def test_a_long_target_of_a_source_without_its_mark_is_no_fault() -> None:
+    """As in headings and image captions: three spreads too long, of a source that does not end with a mark."""
+    texts = sentences(3000)
+    check = Ratios()
+    lines(check, texts)
+    source = next(source for source, _ in texts if len(source.split()) == 8)
+    usual = len(source) * np.exp(check._usual(np.array([len(source)]), np.array([len(source)]))[0])
+    long = next(n for n in range(int(usual), 999) if check.away(np.array([len(source) - 1]), np.array([n]))[0] > 3.3)
+    texts[10] = source[:-1], "x" * (long - 1) + "."
+    assert lines(Ratios(), texts) == []
+
+
 def test_of_few_pairs_no_ratio_is_usual() -> None:
     assert lines(Ratios(), [("a", "b" * 100)] * 10) == []
 
@@ -99,6 +112,19 @@ def test_a_language_that_the_corpus_is_not_in_is_told() -> None:
     found = lines(checked, list(zip(ENGLISH, GERMAN, strict=True)) * 20)
     assert checked.contradictions() == ["the source side is said to be fr, and seems to be en"]
     assert len(found) == 40
+
+
+@pytest.mark.parametrize(
+    "source, target",
+    [
+        ("Daniel Gabriel Fahrenheit was born in 1686 in Danzig.", "Daniel Gabriel Fahrenheit wurde in Danzig geboren."),
+        ("DWARF error: invalid maximum operations per instruction", "DWARF-Fehler: Das Maximum ist nicht gültig."),
+    ],
+)
+def test_names_and_terms_are_in_no_other_language(source: str, target: str) -> None:
+    texts = list(zip(ENGLISH, GERMAN, strict=True)) * 40
+    texts += [("The error was invalid and the instruction per page was not.", "Der Fehler war ungültig.")] * 3
+    assert lines(Languages("en", "de"), [*texts, (source, target)]) == []
 
 
 def test_what_is_no_language_is_held_against_none() -> None:

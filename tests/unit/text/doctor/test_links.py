@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import gzip
 import random
+from itertools import islice
 
 import pytest
-from tests.unit.text.doctor.made import Texts, lines, sentences
+from tests.shared_data import shared
+from tests.unit.text.doctor.made import Texts, faults, lines, sentences
 
 from regard.text.doctor import links
+from regard.text.doctor.findings import Kind
 from regard.text.doctor.links import FEWEST_PAIRS, Links
 
 
@@ -55,3 +59,57 @@ def test_texts_without_spaces_are_taken_by_their_characters() -> None:
     found = set(lines(Links(), mixed))
     assert len(found & planted) > 0.5 * len(planted)
     assert len(found - planted) <= 0.5 * len(planted)
+
+
+def certain(texts: Texts) -> set[int]:
+    return {line for line, fault in faults(Links(), texts) if fault.kind == Kind.UNRELATED}
+
+
+def freely(texts: Texts) -> Texts:
+    """Translations of 2 to 6 words, three in ten of which have nothing to do with the source."""
+    chance = random.Random(4)
+    words = sorted({word for _, target in texts for word in target.rstrip(".?!").split()})
+    found = []
+    for source, target in texts:
+        count = chance.randint(2, 6)
+        shown = source.rstrip(".?!").split()[:count]
+        translated = target.rstrip(".?!").split()[:count]
+        translated = [chance.choice(words) if chance.random() < 0.3 else word for word in translated]
+        found.append((" ".join(shown) + source[-1], " ".join(translated) + target[-1]))
+    return found
+
+
+def test_short_free_translations_are_not_called_unrelated() -> None:
+    texts = freely(sentences(6000))
+    mixed, planted = shuffled([*texts, *sentences(2000, seed=1)], 0.02)
+    found = certain(mixed)
+    long = {line for line in planted if line > len(texts)}
+    assert len(found - planted) <= 4
+    assert len(found & long) >= 0.8 * len(long)
+
+
+def test_a_note_gives_the_confidence_and_doubtful_pairs_are_apart() -> None:
+    texts, _ = shuffled(sentences(4000, words=2000), 0.1)
+    found = [fault for _, fault in faults(Links(), texts)]
+    assert {fault.kind for fault in found} == {Kind.UNRELATED, Kind.DOUBTFUL}
+    for fault in found:
+        confidence = float(fault.note.removeprefix("confidence "))
+        assert 0.9 <= confidence <= 1 if fault.kind == Kind.UNRELATED else 0.5 <= confidence <= 0.9
+
+
+def tatoeba(count: int) -> Texts:
+    folder = shared("tatoeba-en-de")
+    sides = []
+    for language in ("en", "de"):
+        with gzip.open(folder / f"train.{language}.gz", "rt", encoding="utf-8") as file:
+            sides.append([line.rstrip("\n") for line in islice(file, count)])
+    return list(zip(*sides, strict=True))
+
+
+def test_translations_of_tatoeba_are_not_called_unrelated() -> None:
+    texts = tatoeba(5000)
+    assert len(faults(Links(), texts)) <= 2  # one proverb, for which its translation has another
+    mixed, planted = shuffled(texts, 0.2)
+    found = certain(mixed)
+    assert len(found & planted) >= 0.65 * len(planted)
+    assert len(found - planted) <= 0.01 * len(found)

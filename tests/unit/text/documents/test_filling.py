@@ -112,3 +112,11 @@ def test_lines_are_of_like_length() -> None:
     assert wrapped("one", 3) == "one"
     assert wrapped("one two three four", 2, [(3, 13)]) == "one two three\nfour"
     assert not has_letters("12 %")
+
+
+def test_an_emoji_that_is_lost_is_put_between_parts() -> None:
+    text = "A dog 🐶 runs 👍🏽!\n".encode()
+    outcome = filled(".md", text, lambda said: loud("".join(one for one in said if ord(one) < 0x2000)))
+    assert outcome.data.decode() == "A DOG 🐶 RUNS 👍🏽!\n"
+    assert outcome.ways == {"parts": 1}
+    assert filled(".md", text).ways == {"whole": 1}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 from tests.unit.text.documents.scripted import by, filled, loud, opened
 
 from regard.errors import DataError
-from regard.text.documents.document import Columns, Languages
+from regard.text.documents.document import Columns, Languages, Marked
 from regard.text.documents.filling import fill
+from regard.text.documents.markdown_inline import inline
 from regard.text.documents.paragraphs import Paragraphs
 
 ROOT = Path(__file__).parents[4]
@@ -168,3 +173,128 @@ def test_html() -> None:
 def test_html_keeps_its_encoding() -> None:
     data = '<meta charset="iso-8859-1"><p>größer'.encode("latin-1")
     assert filled(".html", data, lambda _: "größte €").data == data.replace(b"er", b"te &#8364;")
+
+
+SLOW = ["[](", "[", "](", "[a](b) ", "![a](", "*a _b ", "`a``b ", "<b>a ", "[*a](b) ", "![[a](b)](c) "]
+
+
+@pytest.mark.parametrize("unit", SLOW)
+def test_the_work_for_markup_in_a_paragraph_grows_as_its_length(unit: str) -> None:
+    def work(length: int) -> int:
+        steps = 0
+
+        def step(_frame: FrameType, event: str, _argument: object) -> Any:
+            nonlocal steps
+            steps += event == "line"
+            return step
+
+        class Labels(frozenset[str]):
+            def __contains__(self, label: object) -> bool:
+                nonlocal steps
+                steps += len(str(label))
+                return False
+
+        text = unit * (length // len(unit))
+        if unit == "[":
+            text += "]" * len(text)
+        before = sys.gettrace()
+        sys.settrace(step)
+        try:
+            inline(text, Labels())
+        finally:
+            sys.settrace(before)
+        return steps
+
+    assert work(8000) < 2.2 * work(4000)
+
+
+def test_emphasis_within_an_image_is_its_own() -> None:
+    marks = inline("*one ![two *x [a](b)](c) three* four", frozenset()).marks
+    assert [(mark.markup, mark.opens) for mark in marks] == [("*", True), ("![two *x [a](b)](c)", False), ("*", False)]
+    assert marks[0].pair == marks[2].pair != marks[1].pair == 0
+
+
+CUE = "1\n00:00:01,000 --> 00:00:02,500\n"
+
+
+def quiet(text: str) -> str:
+    """As a model does that has no dialogue dashes in what it learned from: without them."""
+    return loud(text.replace("- ", " ").replace("-", " ").replace("– ", " "))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("- who goes\n- me alone\n", "- WHO GOES\n- ME ALONE\n"),
+        ("-who goes\n-me alone\n", "-WHO GOES\n-ME ALONE\n"),
+        ("– who goes\r\n– me alone\r\n", "– WHO GOES\r\n– ME ALONE\r\n"),
+        ("- a woman here\n", "- A WOMAN HERE\n"),
+        ("- who goes there\nso late now\n- me\n", "- WHO GOES THERE\nSO LATE NOW\n- ME\n"),
+        ("Who goes there.\n- me alone\n", "WHO GOES there.\n- ME ALONE\n"),
+        ("<i>- who goes</i>\n<i>- me alone</i>\n", "<i>- WHO GOES</i>\n<i>- ME ALONE</i>\n"),
+        ("<i>- who goes\n- me alone</i>\n", "<i>- WHO GOES\n- ME ALONE</i>\n"),
+        ("- <i>who</i> goes\n- [me] alone\n", "- <i>WHO</i> GOES\n- [me] ALONE\n"),
+    ],
+)
+def test_dialogue_dashes_survive(text: str, wanted: str) -> None:
+    outcome = filled(".srt", (CUE + text).encode(), quiet)
+    assert outcome.data.decode() == CUE + wanted
+    assert (outcome.entries, outcome.filled) == (1, 1)
+
+
+def test_attributes_that_are_read_are_translated() -> None:
+    text = (
+        '<html lang="en-US">\n<body title=\'a "good" day\'>\n<p>one <img src="one.png" alt="two dogs"> three</p>\n'
+        '<input placeholder="search here" value="stays" title="">\n<img alt=dog>\n'
+        '<button aria-label="close &amp; go">1</button>\n<p translate="no"><img alt="stays"></p>'
+        '<img translate="no" alt="stays">\n<textarea placeholder="say it">stays</textarea>\n'
+        '<p><code title="stays">x</code> and <a href="#" TITLE = "more">more</a></p>\n<!-- <img alt="stays"> -->\n'
+    )
+    outcome = filled(".html", text.encode())
+    wanted = text.replace("en-US", "de").replace("two dogs", "TWO DOGS").replace("one <img", "ONE <img")
+    wanted = wanted.replace("> three", ">THREE" if ">THREE" in outcome.data.decode() else "> THREE")
+    for word in ("search here", "close &amp; go", "say it", 'a "good" day'):
+        wanted = wanted.replace(word, loud(word.replace("&amp;", "&")).replace("&", "&amp;"))
+    wanted = (
+        wanted.replace("alt=dog", 'alt="DOG"')
+        .replace('"more">more', '"MORE">MORE')
+        .replace("</code> and", "</code> AND")
+    )
+    assert outcome.data.decode() == wanted
+    assert outcome.left == 0
+
+
+def test_an_attribute_cannot_end_its_quotes() -> None:
+    for quote in "\"'":
+        text = f"<p><img alt={quote}say it{quote}></p><img alt=it>\n"
+        outcome = filled(".html", text.encode(), lambda said: said.upper() + " \"<b>\" 'x' &amp;")
+        data = outcome.data.decode()
+        assert data.count("<b") == 0 or outcome.left
+        parser = Attributes()
+        parser.feed(data)
+        assert all(value in ("say it", "it") or value.startswith(('SAY IT "', 'IT "')) for value in parser.values)
+
+
+class Attributes(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.values += [value or "" for name, value in attrs if name == "alt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('<html lang="en"><p>one</p></html>', '<html lang="de"><p>ONE</p></html>'),
+        ("<html lang=en xml:lang='en'><p>one</p></html>", "<html lang=de xml:lang='de'><p>ONE</p></html>"),
+        ('<html lang="fr"><p>one</p></html>', '<html lang="fr"><p>ONE</p></html>'),
+        ('<p lang="en">one</p>', '<p lang="en">ONE</p>'),
+        ('<html lang="en"><p>...</p></html>', '<html lang="en"><p>...</p></html>'),
+    ],
+)
+def test_the_language_of_a_page_becomes_the_target(text: str, wanted: str) -> None:
+    assert filled(".html", text.encode()).data.decode() == wanted
+    nobody_says = opened(".html", text.encode(), languages=Languages())
+    assert "de" not in nobody_says.fill([Marked("ONE") for _ in nobody_says.segments]).decode()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import time
+import io
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from regard.errors import DataError
 from regard.text.bilingual import READERS, BilingualFile
 from regard.text.corpus import Left, Pair
+from regard.text.formats import compressed
 from regard.text.formats.sides import Sides
 
 ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
@@ -100,7 +103,7 @@ def megabytes(before: str, part: bytes, count: int, after: str = "") -> Iterator
 )
 def test_a_bomb_is_refused_early(tmp_path: Path, before: str, part: bytes, what: str) -> None:
     path = packed(tmp_path / "x.tmx.gz", megabytes(before, part, 200 if before.endswith("<seg>") else 4))
-    with bounded(100 << 20), pytest.raises(DataError, match=what):
+    with bounded(100 << 20, read=20 << 20), pytest.raises(DataError, match=what):
         pairs_of(path)
 
 
@@ -128,7 +131,7 @@ def test_much_text_that_is_not_read_takes_no_memory(tmp_path: Path) -> None:
 )
 def test_bombs_of_lines(tmp_path: Path, name: str, before: str, part: bytes, what: str) -> None:
     path = packed(tmp_path / name, megabytes(before, part, 24))
-    with bounded(150 << 20), pytest.raises(DataError, match=what):
+    with bounded(150 << 20, read=20 << 20), pytest.raises(DataError, match=what):
         pairs_of(path)
 
 
@@ -140,21 +143,42 @@ def test_an_mo_file_whose_messages_lie_over_one_another(tmp_path: Path) -> None:
         pairs_of(tmp_path / "x.mo")
 
 
-class bounded:
-    """Raises AssertionError where more bytes of Python's memory are taken, or more than ten seconds."""
+class Counted(io.RawIOBase):
+    """Bytes of another file, which adds up how many were asked for."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, inner: BinaryIO, read: list[int]) -> None:
+        self.inner, self.read_sizes = inner, read
 
-    def __enter__(self) -> None:
-        self.began = time.monotonic()
-        tracemalloc.start()
+    def readable(self) -> bool:
+        return True
 
-    def __exit__(self, *_: object) -> None:
+    def readinto(self, buffer: Any) -> int:
+        data = self.inner.read(len(buffer))
+        buffer[: len(data)] = data
+        self.read_sizes.append(len(data))
+        return len(data)
+
+    def close(self) -> None:
+        self.inner.close()
+        super().close()
+
+
+@contextmanager
+def bounded(memory: int, read: int | None = None) -> Iterator[None]:
+    """Raise AssertionError if Python takes more memory, or more unpacked bytes are read of files, both in bytes."""
+    sizes: list[int] = []
+    opened = compressed._open
+    tracemalloc.start()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compressed, "_open", lambda path: io.BufferedReader(Counted(opened(path), sizes)))
+            yield
         peak = tracemalloc.get_traced_memory()[1]
+    finally:
         tracemalloc.stop()
-        assert peak < self.most, f"{peak:,} bytes"
-        assert time.monotonic() - self.began < 10
+    assert peak < memory, f"{peak:,} bytes"
+    assert sizes, "nothing was read"
+    assert read is None or sum(sizes) < read, f"{sum(sizes):,} bytes"
 
 
 def seen(path: Path, sides: Sides) -> None:

@@ -1,0 +1,177 @@
+"""Each kernel beside what PyTorch does in its place: CPU time with kernels as a share of the time without.
+
+    python benchmarks/kernels.py [--rounds 15]
+
+REGARD_KERNELS chooses the level. To see an AVX2 machine on one with AVX-512, hold PyTorch to AVX2 too:
+
+    REGARD_KERNELS=v3 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 \\
+        python benchmarks/kernels.py
+
+Both are run in turn, on one thread; the figure is the median of the rounds' ratios. Above 1 the kernel costs time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from regard.decoding.candidates import best_tokens
+from regard.nn import native
+from regard.nn.dropout import Dropout
+from regard.nn.feedforward import relu_between, silu_times, trains
+from regard.nn.int8 import int8_linear
+from regard.nn.multihead import attend
+from regard.nn.norm import add_norm, add_then_norm
+from regard.nn.packed import Between, Packing
+from regard.training.loss import loss_in_chunks
+
+SECONDS = 0.05  # that a round takes at least
+
+Work = Callable[[], object]
+Case = tuple[Work, Work]  # with the kernel, without
+
+
+@contextmanager
+def without_kernels() -> Iterator[None]:
+    chosen = native.library
+    native.library = lambda: None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        native.library = chosen
+
+
+def both_ways(work: Work) -> Case:
+    def without() -> object:
+        with without_kernels():
+            return work()
+
+    return work, without
+
+
+def in_search(work: Work) -> Work:
+    def run() -> object:
+        with torch.inference_mode():
+            return work()
+
+    return run
+
+
+def backward(out: Tensor) -> None:
+    torch.autograd.backward(out, torch.ones_like(out))
+
+
+def search_cases() -> Iterator[tuple[str, Case]]:
+    for rows, slots, heads, width in ((5, 15, 4, 64), (1, 15, 4, 64), (5, 40, 8, 32), (1, 40, 8, 32)):
+        queries, keys = torch.randn(64, rows, heads, width), torch.randn(64, slots, heads, width)
+        mask = torch.rand(64, rows, slots) > 0.2
+        mask[..., 0] = True
+        name = f"search attention, 64 x {rows} rows, {slots} slots, {heads} x {width}"
+        yield name, both_ways(in_search(lambda q=queries, k=keys, m=mask: attend(q, k, k, mask=m)))
+    for rows in (1, 64, 320):
+        logits = torch.randn(rows, 8000)
+        yield f"best 10 of 8,000, {rows} rows", both_ways(in_search(lambda x=logits: best_tokens(x.clone(), 10, 1)))
+    for width in (128, 256, 512):
+        x, norm, dropout = torch.randn(320, width), nn.LayerNorm(width), Dropout(0.1).eval()
+        yield f"add + norm, 320 x {width}", both_ways(in_search(lambda x=x, n=norm, d=dropout: add_norm(x, x, n, d)))
+
+
+def int8_cases() -> Iterator[tuple[str, Case]]:
+    for rows in (1, 5, 64, 320):
+        for inputs, outputs in ((64, 64), (128, 128), (128, 512), (256, 256), (256, 1024), (1024, 256), (256, 8000)):
+            linear = nn.Linear(inputs, outputs).requires_grad_(False)
+            rounded, x = int8_linear(linear.weight, linear.bias), torch.randn(rows, inputs)
+            case = in_search(lambda r=rounded, x=x: r(x)), in_search(lambda lin=linear, x=x: lin(x))
+            yield f"int8 / float32, {rows} x {inputs} -> {outputs}", case
+
+
+def training_cases() -> Iterator[tuple[str, Case]]:
+    for heads, width in ((4, 64), (8, 32), (2, 64), (4, 16)):
+        lengths = torch.randint(5, 25, (256,), generator=torch.Generator().manual_seed(1))
+        mask = torch.arange(int(lengths.max())) < lengths[:, None]
+        packing = Packing.of(mask)
+        size = heads * width
+        rows = torch.randn(1, len(packing.places), size, requires_grad=True)
+        padded = torch.randn(*mask.shape, size, requires_grad=True)
+
+        def packed_step(rows: Tensor = rows, packing: Packing = packing, width: int = width) -> None:
+            parts = rows.unflatten(-1, (-1, width))
+            backward(attend(parts, parts, parts, mask=Between(packing, packing))[0])
+
+        def padded_step(padded: Tensor = padded, mask: Tensor = mask, width: int = width) -> None:
+            parts = padded.unflatten(-1, (-1, width))
+            backward(attend(parts, parts, parts, mask=mask)[0])
+
+        name = f"training attention, 256 sequences of 5 to 24, {heads} x {width}"
+        yield name, (packed_step, both_ways(padded_step)[1])
+    for width in (128, 256, 512):
+        x = torch.randn(4096, width, requires_grad=True)
+        norm, dropout = nn.LayerNorm(width), Dropout(0.1)
+        yield (
+            f"add + dropout + norm, 4,096 x {width}",
+            both_ways(lambda x=x, n=norm, d=dropout: backward(add_norm(x, x, n, d))),
+        )
+        yield (
+            f"add + dropout, then norm, 4,096 x {width}",
+            both_ways(lambda x=x, n=norm, d=dropout: backward(sum(add_then_norm(x, x, n, d)))),  # type: ignore[arg-type]
+        )
+        yield f"dropout, 4,096 x {width}", both_ways(lambda x=x, d=dropout: backward(d(x)))
+        layers = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+
+        def feed_forward(x: Tensor = x, layers: nn.Sequential = layers) -> None:
+            backward(relu_between(x, layers) if trains(x, layers) else layers(x))
+
+        yield f"feed-forward, 4,096 x {width}", both_ways(feed_forward)
+        yield f"silu(x) * y, 4,096 x {width}", both_ways(lambda x=x: backward(silu_times(x, x)))
+    for vocabulary in (500, 8000):
+        readout = nn.Linear(256, vocabulary)
+        features, targets = torch.randn(2048, 256, requires_grad=True), torch.randint(vocabulary, (2048,))
+
+        def loss(readout: nn.Linear = readout, features: Tensor = features, targets: Tensor = targets) -> None:
+            loss_in_chunks(readout, readout.parameters(), features, targets, smoothing=0.1).backward()
+
+        yield f"output layer and loss, 2,048 x {vocabulary}", both_ways(loss)
+
+
+def seconds(work: Work, times: int) -> float:
+    began = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - began) / times
+
+
+def measured(case: Case, rounds: int) -> tuple[float, float, float]:
+    """CPU seconds with and without, and the median of their ratios."""
+    times = [max(1, round(SECONDS / max(seconds(work, 3), 1e-7))) for work in case]
+    pairs = [[seconds(work, count) for work, count in zip(case, times, strict=True)] for _ in range(rounds)]
+    with_kernel, without = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return with_kernel, without, statistics.median(one / other for one, other in pairs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    chosen = native.library()
+    if chosen is None:
+        raise SystemExit("there are no kernels here")
+    print(f"level {chosen.level}; PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
+    print("| | with, ms | without, ms | with / without |\n| --- | ---: | ---: | ---: |")
+    for cases in (search_cases, int8_cases, training_cases):
+        for name, case in cases():
+            if options.only in name:
+                ours, theirs, ratio = measured(case, options.rounds)
+                print(f"| {name} | {1e3 * ours:.3f} | {1e3 * theirs:.3f} | {ratio:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

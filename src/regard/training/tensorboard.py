@@ -1,0 +1,63 @@
+"""Write scalars and notices to TensorBoard's event files, in the thread that trains.
+
+torch.utils.tensorboard writes in a thread of its own, which opens the file again at each flush and prints a traceback
+when that fails.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from regard.training.log import EVERY, Progress
+
+
+class TensorBoard:
+    """Scalars under `RUN/tensorboard`."""
+
+    def __init__(self, folder: Path, resumed_at: int = 0) -> None:
+        """Start a new event file; TensorBoard then hides what older ones have after `resumed_at`. Raises OSError."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # slow to import
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._event: Any = Event
+        folder.mkdir(exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+        self._records: Any = RecordWriter((folder / name).open("wb"))
+        self._write(file_version="brain.Event:2")
+        if resumed_at:  # TensorBoard hides what has the step of a start, or a later one
+            self._write(session_log=SessionLog(status=SessionLog.START), step=resumed_at + 1)
+
+    def _write(self, **values: Any) -> None:
+        self._records.write(self._event(wall_time=time.time(), **values).SerializeToString())
+        self._records.flush()
+
+    def on_step(self, progress: Progress) -> None:
+        """Every EVERY steps."""
+        if progress.step % EVERY == 0:
+            names = ("loss", "tokens_per_second", "learning_rate")
+            self._add_scalars("train", {name: getattr(progress, name) for name in names}, progress.step)
+
+    def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
+        """Each checkpoint."""
+        self._add_scalars("dev", scores, step)
+
+    def _add_scalars(self, group: str, scalars: Mapping[str, float], step: int) -> None:
+        from torch.utils.tensorboard.summary import scalar
+
+        for name, value in scalars.items():
+            self._write(summary=scalar(f"{group}/{name}", value), step=step)
+
+    def on_notice(self, step: int, text: str) -> None:
+        """As text."""
+        from torch.utils.tensorboard.summary import text as text_summary
+
+        self._write(summary=text_summary("notice", text), step=step)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()

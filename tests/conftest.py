@@ -1,0 +1,28 @@
+"""Settings for all tests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+from regard.nn import native
+from regard.nn.kernel_build import BuildError
+
+# No example has a deadline: its time depends on the machine and its load. CI draws the same examples in each run.
+settings.register_profile("regard", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("regard")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which levels of the kernels this machine could test, since a green run on one CPU says nothing of others."""
+    try:
+        executable = native.executable()
+    except BuildError as error:
+        terminalreporter.write_line(f"kernels: none tested: {error}")
+        return
+    missing = [f"{name} ({level.features})" for name, level in native.LEVELS.items() if name not in executable]
+    terminalreporter.write_line(
+        f"kernels tested: {', '.join(executable)}; not on this CPU: {', '.join(missing) or 'none'}"
+    )

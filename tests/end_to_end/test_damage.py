@@ -1,0 +1,167 @@
+"""A run's files that were damaged, removed or cannot be written: it goes on where it can, and else says what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, refused
+from tests.end_to_end.test_resume import assert_same_end
+
+import regard
+from regard.cli import commands
+from regard.errors import CheckpointError
+from regard.training.step import Stepped, Stepper
+from regard.training.tensorboard import TensorBoard
+
+
+@pytest.fixture
+def copied(run: Path, tmp_path: Path) -> Path:
+    """The run before its last checkpoint."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder, symlinks=True)
+    (folder / "last").unlink()
+    (folder / "last").symlink_to("checkpoints/step-000180")
+    shutil.rmtree(folder / "checkpoints" / "step-000240")
+    return folder
+
+
+def change(path: Path, value: int) -> None:
+    """Change the last number of an array of tokens."""
+    tokens = np.load(path)
+    tokens[-1] = value
+    np.save(path, tokens)
+
+
+@pytest.mark.parametrize("value", [5, 65_535])
+def test_a_token_that_changed_is_told_and_the_corpus_prepared_again(
+    copied: Path, run: Path, files: Files, value: int
+) -> None:
+    path = copied / "data" / "train.target.npy"
+    change(path, value)
+    finished = call("train", "--resume", copied)
+    refused(finished, f"{path}: the training data is damaged", f"rm {copied}/data/prepared.json; regard train --resume")
+    refused(call("shortlist", copied), f"{path}: the training data is damaged")
+    (copied / "data" / "prepared.json").unlink()  # as it says
+    finished = call("train", "--resume", copied)
+    assert finished.code == 0, finished.err
+    assert_same_end(run, copied)
+
+
+def test_another_corpus_in_the_place_of_the_damaged_one_is_refused(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("1\n2\n3\n")
+    text = (copied / "recipe.toml").read_text()
+    text = re.sub(r'(?m)^(source|target) = ".*"', rf'\1 = "{tmp_path / "other"}"', text)
+    (copied / "recipe.toml").write_text(text)
+    (copied / "data" / "prepared.json").unlink()
+    finished = call("train", "--resume", copied)
+    refused(finished, "not what the run's last checkpoint was trained on")
+
+
+def test_a_log_with_a_bad_byte_goes_on(copied: Path, run: Path) -> None:
+    lines = (copied / "log.jsonl").read_bytes().splitlines(keepends=True)
+    lines[1] = b'{"kind": "st\xff\n'
+    (copied / "log.jsonl").write_bytes(b"".join(lines))
+    finished = call("train", "--resume", copied)
+    assert finished.code == 0, finished.err
+    assert "log.jsonl: removed damaged lines, which only reports and plots read: 2" in " ".join(finished.err.split())
+    assert_same_end(run, copied)
+
+
+def test_an_empty_recipe_comes_back(copied: Path, run: Path) -> None:
+    (copied / "recipe.toml").write_bytes(b"")
+    finished = call("train", "--resume", copied)
+    assert finished.code == 0, finished.err
+    assert (copied / "recipe.toml").read_text() == (run / "recipe.toml").read_text()
+    assert_same_end(run, copied)
+
+
+def acting(at: int, act: Any) -> Any:
+    """Stepper.step that acts before one of its steps."""
+    step, steps = Stepper.step, list[None]()
+
+    def acting_step(*arguments: Any) -> Stepped:
+        steps.append(None)
+        if len(steps) == at:
+            act()
+        return step(*arguments)
+
+    return mock.patch.object(Stepper, "step", acting_step)
+
+
+@pytest.mark.parametrize("every", [10, 1000], ids=["before a checkpoint", "before a line of the log"])
+@pytest.mark.parametrize("rename", [True, False])
+def test_a_run_whose_folder_goes_away_ends_with_one_error_and_makes_none(
+    files: Files, tmp_path: Path, rename: bool, every: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, other = tmp_path / "run", tmp_path / "other"
+    config = recipe(files, max_steps=100, checkpoint_every=every, metric="'loss'")
+    with (
+        acting(15, lambda: folder.rename(other) if rename else shutil.rmtree(folder)),
+        pytest.raises(CheckpointError, match="was removed, renamed or replaced"),
+    ):
+        regard.train(config, folder, console=Console(quiet=True))
+    assert not folder.exists()
+    told = capfd.readouterr()
+    assert told.err == told.out == ""
+    if rename and every == 10:
+        assert regard.resume(other, console=Console(quiet=True)).step == 100
+
+
+def test_event_files_that_cannot_be_written_end_nothing(files: Files, tmp_path: Path) -> None:
+    recipe(files)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    options = ("--set", "train.max_steps=41", "--set", "train.metric=loss", "--out", tmp_path / "run")
+    with (
+        acting(15, lambda: setattr(TensorBoard, "_write", full)),
+        mock.patch.object(TensorBoard, "_write", TensorBoard._write),
+    ):
+        finished = call("train", files / "tiny.toml", *options)
+    assert finished.code == 0, finished.err
+    told = "tensorboard cannot be written any more (No space left on device); training goes on"
+    assert " ".join(finished.err.split()).count(told) == 1
+    assert json.loads((tmp_path / "run" / "finished.json").read_text())["step"] == 41
+
+
+@pytest.mark.parametrize("error", [MemoryError(), None])
+def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None) -> None:
+    def fail(*_: object, **__: object) -> None:
+        if error is not None:
+            raise error
+        torch.empty(1 << 50, dtype=torch.uint8)
+
+    with mock.patch.object(commands, "train", fail):
+        refused(call("train", tmp_path / "any.toml"), "out of memory", "tokenizer.vocabulary_size")
+
+
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (1 << 34, resource.RLIM_INFINITY))
+from regard.cli.main import run
+run()
+"""
+
+
+def test_a_model_for_which_there_is_no_memory_is_told(files: Files, tmp_path: Path) -> None:
+    recipe(files)
+    sizes = ("--set", "model.d_model=131072", "--set", "model.ff=131072", "--set", "model.encoder_layers=1000")
+    arguments = ("train", files / "tiny.toml", *sizes, "--out", tmp_path / "run")
+    command = [sys.executable, "-c", LIMITED, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)
+    assert done.returncode == 1
+    assert "there is not memory enough for the model" in done.stderr
+    assert "lower the sizes in [model]" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,237 @@
+"""Where dropout acts: in every architecture at the places that its docstring names, and nowhere else.
+
+To drop everything at one place is to set to zero the weights that write or read what is dropped. So a place is named
+by these weights.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import chain
+
+import pytest
+import torch
+from tests.doubles import as_batch
+from tests.laws.conftest import Case, drawn
+from torch import Tensor, nn
+
+from regard.contract import Seq2Seq
+from regard.models import ARCHITECTURES
+from regard.nn.dropout import LEVELS, Dropout
+from regard.nn.native_training import Draws
+from regard.nn.tied import TiedLinear
+
+P = 0.5
+STEPS = 3
+SOURCES = as_batch([[4, 5, 2], [8, 7, 3, 3, 6, 2], [2]])
+TARGETS = torch.tensor([[1, 4, 5], [1, 3, 6], [1, 7, 4]])
+
+
+@dataclass(frozen=True)
+class Place:
+    """The weights (..., inputs) to zero, by a pattern of parameter and buffer names, from column `first` on."""
+
+    weights: str
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A case, and the places of dropout in the order in which it is applied."""
+
+    case: Case
+    places: Sequence[Place]
+
+
+def layers(number: int, *patterns: str) -> list[Place]:
+    """The places of each layer in turn; `#` stands for the layer's number."""
+    return [Place(pattern.replace("#", str(layer))) for layer in range(number) for pattern in patterns]
+
+
+SOURCE, TARGET = Place("encoder.embedding.*"), Place("decoder.embedding.*")
+OUTPUT = Place("decoder.output.weight")  # reads the features before the logits
+
+LUONG = {"layers": 2, "hidden": 12, "embedding": 10, "attention": "global", "score": "general"}
+LUONG_ENCODER = [SOURCE, Place("encoder.stack.layers.1.weight_ih_l0"), TARGET]
+LUONG_STEP = [Place("decoder.stack.layers.1.weight_ih_l0"), Place("decoder.combine.weight")]
+GNMT = {"encoder_layers": 3, "decoder_layers": 4, "hidden": 12, "embedding": 10, "alignment": 8}
+TRANSFORMER = {"d_model": 32, "ff": 48, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
+TRANSFORMER_PLACES = [
+    SOURCE,
+    *layers(2, "encoder.layers.#.attention.output.*", "encoder.layers.#.ff.2.*"),
+    TARGET,
+    *layers(2, *(f"decoder.layers.#.{part}.*" for part in ("attention.output", "source_attention.output", "ff.2"))),
+]
+
+
+def modern_places(past: str) -> list[Place]:
+    return [
+        SOURCE,
+        *layers(2, "encoder.layers.#.attention.output.*", "encoder.layers.#.ff.output.*"),
+        TARGET,
+        *layers(2, *(f"decoder.layers.#.{part}.*" for part in (past, "source_attention.output", "ff.output"))),
+    ]
+
+
+# By architecture, or by architecture/variant.
+EXPECTED: dict[str, Expected] = {
+    "bahdanau2014": Expected(
+        Case({"hidden": 12, "embedding": 10, "alignment": 8, "maxout": 7}), [SOURCE, TARGET, OUTPUT]
+    ),
+    "bytenet2016": Expected(
+        Case({"d": 8, "encoder_blocks": 3, "decoder_blocks": 2}, noise=0.5),
+        [
+            SOURCE,
+            *layers(3, "encoder.blocks.#.widen.*"),
+            TARGET,
+            *layers(2, "decoder.blocks.#.widen.*"),
+            OUTPUT,
+        ],
+    ),
+    "cho2014": Expected(
+        Case({"hidden": 12, "embedding": 10, "maxout": 7}), [SOURCE, TARGET, Place("decoder.out_rank.weight")]
+    ),
+    "convs2s2017": Expected(
+        Case({"embedding": 12, "encoder": ((10, 3), (14, 1)), "decoder": ((10, 3), (14, 2)), "positions": 4}),
+        [
+            SOURCE,
+            *layers(2, "encoder.blocks.#.convolution.linear.magnitude"),
+            TARGET,
+            *layers(2, "decoder.blocks.#.convolution.linear.magnitude"),
+            Place("decoder.output.magnitude"),
+        ],
+    ),
+    "gnmt2016": Expected(
+        Case(GNMT),
+        [
+            SOURCE,
+            *layers(2, "encoder.layers.#.weight_ih_l0"),
+            TARGET,
+            *STEPS * [Place("decoder.bottom.weight_ih_l0", first=10)],  # the context behind the word
+            *layers(3, "decoder.layers.#.weight_ih_l0"),
+            OUTPUT,
+        ],
+    ),
+    "luong2015": Expected(Case({**LUONG, "input_feeding": False}), [*LUONG_ENCODER, *LUONG_STEP]),
+    "luong2015/feeding": Expected(Case(LUONG), [*LUONG_ENCODER, *STEPS * LUONG_STEP]),
+    "modern": Expected(Case(TRANSFORMER), modern_places("past.output")),
+    "modern/ssru": Expected(Case({**TRANSFORMER, "decoder": "ssru"}), modern_places("past.input")),
+    "sutskever2014": Expected(
+        Case({"layers": 3, "hidden": 12, "embedding": 10}),
+        [
+            SOURCE,
+            *(Place(f"encoder.stack.layers.{layer}.weight_ih_l0") for layer in (1, 2)),
+            TARGET,
+            *(Place(f"decoder.stack.layers.{layer}.weight_ih_l0") for layer in (1, 2)),
+            OUTPUT,
+        ],
+    ),
+    "transformer2017": Expected(Case(TRANSFORMER, noise=0.5), TRANSFORMER_PLACES),
+    "transformer2017/odd": Expected(Case({**TRANSFORMER, "d_model": 34}, noise=0.5), TRANSFORMER_PLACES),
+}
+
+
+def model_of(name: str) -> Seq2Seq:
+    case = EXPECTED[name].case
+    model = drawn(name.split("/")[0], Case({**case.sizes, "dropout": P}, case.noise), 8).float()
+    output = getattr(model.decoder, "output", None)
+    if isinstance(output, TiedLinear):  # give it weights of its own, so that the embedding alone can be zero
+        weights = nn.Embedding.from_pretrained(output.weight.detach().clone(), freeze=False)
+        model.decoder.output = TiedLinear(weights)
+    return model
+
+
+def without(model: Seq2Seq, place: Place) -> Seq2Seq:
+    """Return a copy in which the place's weights are zero."""
+    changed = copy.deepcopy(model)
+    named = [
+        tensor
+        for key, tensor in chain(changed.named_parameters(), changed.named_buffers())
+        if fnmatchcase(key, place.weights)
+    ]
+    assert named, place
+    with torch.no_grad():
+        for tensor in named:
+            tensor[..., place.first :] = 0
+    return changed
+
+
+class Recorder:
+    """Stand in for dropout: in training the chosen applications drop everything, the others nothing."""
+
+    def __init__(self) -> None:
+        self.chosen: list[bool] = []
+        self.count = 0
+
+    def run(self, model: Seq2Seq, chosen: Sequence[bool]) -> Tensor:
+        """Return the logits in training, with a drop at each application that is chosen."""
+        self.chosen, self.count = list(chosen), 0
+        logits: Tensor = model.train()(SOURCES, TARGETS)
+        assert self.count == len(chosen)
+        return logits
+
+    def drops(self, module: Dropout) -> bool:
+        """Count one application; return whether it drops everything."""
+        if not module.training:
+            return False
+        assert module.p == P
+        self.count += 1
+        return self.count <= len(self.chosen) and self.chosen[self.count - 1]
+
+    def forward(self, module: Dropout, x: Tensor) -> Tensor:
+        return x * (0 if self.drops(module) else 1)
+
+    def draws(self, module: Dropout) -> Draws:
+        return Draws(LEVELS if self.drops(module) else 0, 1.0, 0)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    made = Recorder()
+    monkeypatch.setattr(Dropout, "forward", lambda module, x: made.forward(module, x))
+    monkeypatch.setattr(Dropout, "draws", lambda module: made.draws(module))
+    return made
+
+
+def test_every_architecture_is_here() -> None:
+    assert {name.split("/")[0] for name in EXPECTED} == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_dropout_acts_at_its_places_and_nowhere_else(name: str, kernels: bool, recorder: Recorder) -> None:
+    model, places = model_of(name), EXPECTED[name].places
+    plain = model.eval()(SOURCES, TARGETS)
+    for place in dict.fromkeys(places):
+        found = recorder.run(model, [other == place for other in places])
+        expected = without(model, place).eval()(SOURCES, TARGETS)
+        assert near(found, expected), place
+        assert not near(plain, expected), place
+
+
+def near(found: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(found, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_nothing_is_dropped_in_evaluation(name: str, kernels: bool) -> None:
+    model = model_of(name).eval()
+    found = model(SOURCES, TARGETS)
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.p = 0.0
+    assert near(found, model(SOURCES, TARGETS))
+
+
+def test_luongs_input_feeding_feeds_what_dropout_left(kernels: bool, recorder: Recorder) -> None:
+    """The first step's attentional vector is dropped: the second step is then fed zeros."""
+    model, places = model_of("luong2015/feeding"), EXPECTED["luong2015/feeding"].places
+    first = places.index(LUONG_STEP[1])
+    found = recorder.run(model, [number == first for number in range(len(places))])
+    fed_nothing = without(model, Place("decoder.stack.layers.0.weight_ih_l0", first=10))
+    expected = fed_nothing.eval()(SOURCES, TARGETS)
+    assert found[:, 0].eq(0).all()
+    assert near(found[:, 1], expected[:, 1])
+    assert not near(found[:, 2], expected[:, 2])

@@ -1,0 +1,268 @@
+"""Laws in float32, with the native kernels and without: every way to compute a target gives what float64 gives.
+
+Heads are 16 wide or a multiple of it, as the kernels need them, or odd, which is left to PyTorch. Sources and targets
+are long enough to fill the kernels' blocks, the spare slots of a KV cache and dilated convolutions. float64 never uses
+the kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.doubles import as_batch
+from tests.laws.conftest import Case, drawn
+from torch import Tensor
+
+from regard.contract import Output, Seq2Seq
+from regard.data.batch import Batch, batch_of
+from regard.decoding.beam import beam_search
+from regard.decoding.penalties import gnmt
+from regard.decoding.scoring import forced_scores
+from regard.models import ARCHITECTURES
+from regard.nn import native
+from regard.nn.fixed import fixed
+from regard.symbols import BOS, EOS, PAD
+from regard.training.loss import Objective
+
+VOCABULARY = 23  # of the target
+STEPS = 52  # more than ByteNet has columns for these sources
+
+GATED = {"hidden": 33, "embedding": 21, "maxout": 17}
+GNMT = {"encoder_layers": 4, "decoder_layers": 4, "hidden": 33, "embedding": 21, "alignment": 19}
+LUONG = {"layers": 3, "hidden": 33, "embedding": 21}
+CONVS2S = {"embedding": 22, "encoder": ((20, 3), (17, 5), (17, 1)), "decoder": ((20, 3), (13, 2)), "positions": 30}
+TRANSFORMER = {"d_model": 32, "ff": 48, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
+MARIAN = {**TRANSFORMER, "activation": "silu", "output_bias": True}
+MODERN = {**TRANSFORMER, "ff": 40}
+
+# By architecture, or by architecture/variant. There is as little noise as keeps rounding errors from growing.
+CASES: dict[str, Case] = {
+    "bahdanau2014": Case({**GATED, "alignment": 19}),
+    "bytenet2016": Case({"d": 13, "encoder_blocks": 6, "decoder_blocks": 6, "unfold_factor": 1.1}, noise=0.5),
+    "cho2014": Case(GATED),
+    "convs2s2017": Case(CONVS2S, noise=0.3, embedding_noise=0.1),
+    "gnmt2016": Case(GNMT, noise=1.5),
+    "luong2015": Case({**LUONG, "score": "dot", "attention": "global"}, noise=1.5),
+    "luong2015/concat": Case({**LUONG, "score": "concat", "attention": "global"}, noise=1.5),
+    "luong2015/local_m": Case({**LUONG, "attention": "local_m", "window": 5, "input_feeding": False}, noise=1.5),
+    "luong2015/local_p": Case({**LUONG, "attention": "local_p", "window": 5}, noise=1.5),
+    "modern": Case(MODERN, noise=1.5),
+    "modern/grouped": Case({**MODERN, "d_model": 96, "heads": 6, "kv_heads": 2}, noise=1.5),
+    "modern/odd": Case({**MODERN, "d_model": 36, "ff": 45}, noise=1.5),
+    "modern/ssru": Case({**MODERN, "decoder": "ssru"}, noise=1.5),
+    "sutskever2014": Case({"layers": 3, "hidden": 33, "embedding": 21}, noise=1.5),
+    "transformer2017": Case(TRANSFORMER, noise=0.5, embedding_noise=0.2),
+    "transformer2017/marian": Case(MARIAN, noise=0.5, seed=17, embedding_noise=0.2),
+    "transformer2017/odd": Case({**TRANSFORMER, "d_model": 34, "ff": 45}, noise=0.5, embedding_noise=0.2),
+    "transformer2017/wide": Case({**TRANSFORMER, "d_model": 96, "heads": 3}, noise=0.5, embedding_noise=0.2),
+}
+
+# Largest errors of values and of gradients, relative to the largest value. Measured on AVX-512, on AVX2 and without
+# kernels: at most 3e-6 and 1e-5.
+TOLERANCE, GRADIENT_TOLERANCE = 5e-6, 2e-5
+
+
+def random_tokens(lengths: Sequence[int], vocabulary: int, seed: int) -> list[list[int]]:
+    draw = torch.Generator().manual_seed(seed)
+    return [torch.randint(EOS + 1, vocabulary, (length,), generator=draw).tolist() for length in lengths]
+
+
+TARGETS = as_batch([[BOS, *target] for target in random_tokens([STEPS - 1] * 4, VOCABULARY, seed=6)])
+BATCH: Batch = batch_of(
+    list(zip(random_tokens([18, 43, 0, 40], 9, seed=5), random_tokens([40, 3, 0, 29], VOCABULARY, seed=6), strict=True))
+)
+SOURCES = BATCH.source
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same weights in both precisions, and what float64 gives: for TARGETS, and in training on BATCH."""
+
+    single: Seq2Seq
+    double: Seq2Seq
+    expected: Output
+    loss: Tensor
+    gradients: tuple[Tensor, ...]
+
+    def assert_near(self, found: Tensor, expected: Tensor) -> None:
+        """Assert that every error is small beside the largest expected value."""
+        assert found.dtype == torch.float32
+        atol = TOLERANCE * expected.abs().max().item()
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=atol)
+
+
+@cache
+def pair(name: str) -> Pair:
+    architecture = name.split("/")[0]
+    single, double = (drawn(architecture, CASES[name], VOCABULARY).float() for _ in range(2))
+    double = double.double()  # of weights that are rounded to float32
+    with torch.no_grad():
+        expected = double.features(SOURCES, TARGETS, with_attention=True)
+    real = BATCH.target_out.ne(PAD)
+    logits = double(BATCH.source, BATCH.target_in)
+    loss = F.cross_entropy(logits[real], BATCH.target_out[real], reduction="sum", label_smoothing=0.1)
+    gradients = torch.autograd.grad(loss, [*double.parameters()])
+    return Pair(single, double, expected, loss.detach(), gradients)
+
+
+@pytest.fixture(params=sorted(CASES))
+def models(request: pytest.FixtureRequest) -> Pair:
+    return pair(str(request.param))
+
+
+def test_every_architecture_is_held_to_these_laws() -> None:
+    assert {name.split("/")[0] for name in CASES} == set(ARCHITECTURES)
+
+
+def test_the_weights_are_lively(models: Pair) -> None:
+    """Features that forget the source or the last token would keep the laws here."""
+    features = models.expected.features
+    other_tokens = TARGETS.where(TARGETS.eq(BOS), VOCABULARY + EOS - TARGETS)
+    with torch.no_grad():
+        by_source = (models.double.features(SOURCES.roll(1, 0), TARGETS).features - features).abs().amax(-1)  # (B, T)
+        by_token = (models.double.features(SOURCES, other_tokens).features - features).abs().amax(-1)
+    noticeable = 500 * TOLERANCE * features.abs().max()
+    assert by_token[:, 1:].min() > noticeable
+    assert by_source.amax(1).min() > noticeable  # somewhere: without attention a long target forgets its source
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+def test_a_sentence_in_a_batch_or_alone_gives_what_float64_gives(models: Pair, kernels: bool, training: bool) -> None:
+    with torch.set_grad_enabled(training):
+        together = models.single.features(SOURCES, TARGETS).features
+        models.assert_near(together, models.expected.features)
+        for row in (1, 2):  # the longest and the shortest
+            source, target = SOURCES[row], TARGETS[row]
+            alone = models.single.features(source[source.ne(PAD)][None], target[None]).features
+            models.assert_near(alone[0], models.expected.features[row])
+    assert together.requires_grad == training
+
+
+def assert_distribution(attention: Tensor | None, models: Pair) -> None:
+    assert (attention is not None) == models.single.decoder.attends
+    if attention is None:
+        return
+    assert models.expected.attention is not None
+    models.assert_near(attention, models.expected.attention)
+    assert attention.ge(0).all()
+    assert attention.masked_select(SOURCES.eq(PAD)[:, None].expand_as(attention)).eq(0).all()
+    torch.testing.assert_close(attention.sum(-1), torch.ones_like(attention[..., 0]), rtol=0, atol=1e-6)
+
+
+@torch.inference_mode()
+def test_attention_is_a_distribution_and_that_of_float64(models: Pair, kernels: bool) -> None:
+    found = models.single.features(SOURCES, TARGETS, with_attention=True)
+    models.assert_near(found.features, models.expected.features)
+    assert_distribution(found.attention, models)
+
+
+@torch.inference_mode()
+def test_decoding_step_by_step_is_teacher_forcing(models: Pair, kernels: bool) -> None:
+    decoder = models.single.decoder
+    state = decoder.init_state(models.single.encode(SOURCES))
+    features: list[Tensor] = []
+    attention: list[Tensor] = []
+    for tokens in TARGETS.unbind(1):
+        advanced = decoder.advance(tokens, state, with_attention=True)
+        state = advanced.state
+        features.append(advanced.features)
+        if advanced.attention is not None:
+            attention.append(advanced.attention)
+    models.assert_near(torch.stack(features, 1), models.expected.features)
+    assert_distribution(torch.stack(attention, 1) if attention else None, models)
+
+
+@torch.inference_mode()
+def test_rows_of_a_beam_are_teacher_forcing_of_their_own_tokens(models: Pair, kernels: bool) -> None:
+    """Three rows a sentence fork or change places at every third step, and half-way a sentence is dropped."""
+    decoder, draw = models.single.decoder, torch.Generator().manual_seed(7)
+    first = decoder.advance(TARGETS[:, 0], decoder.init_state(models.single.encode(SOURCES)))
+    sentences, rows = torch.arange(4), torch.arange(4).repeat_interleave(3)
+    state, tokens, features = first.state.select(rows), TARGETS[rows, :1], first.features[rows, None]
+    for step in range(1, STEPS):
+        chosen = torch.randint(EOS + 1, VOCABULARY, (len(rows),), generator=draw)
+        advanced = decoder.advance(chosen, state)
+        tokens, features = torch.cat((tokens, chosen[:, None]), 1), torch.cat((features, advanced.features[:, None]), 1)
+        state = advanced.state
+        if step % 3 == 0:
+            kept = torch.tensor([2, 0, 3]) if step == 24 else torch.arange(len(sentences))
+            rows = (3 * kept[:, None] + torch.randint(3, (len(kept), 3), generator=draw)).flatten()
+            state = state.select(rows, kept if len(kept) < len(sentences) else None)
+            tokens, features, sentences = tokens[rows], features[rows], sentences[kept]
+    assert sentences.tolist() == [2, 0, 3]
+    expected = models.double.features(SOURCES[sentences.repeat_interleave(3)], tokens).features
+    models.assert_near(features, expected)
+
+
+@torch.inference_mode()
+def test_a_hypothesis_has_the_log_probability_that_float64_gives_it(models: Pair, kernels: bool) -> None:
+    model = fixed(models.single)
+    found = beam_search(
+        model.decoder, model.encode(SOURCES), [33, 9, 20, 26], beam_size=5, top_beams=5, penalty=gnmt(0.6)
+    )
+    hypotheses = [(row, one) for row, every in enumerate(found) for one in every]
+    assert any(len(one.tokens) > 8 for _, one in hypotheses)
+    expected = forced_scores(
+        models.double,
+        SOURCES[[row for row, _ in hypotheses]],
+        as_batch([[BOS, *one.tokens] for _, one in hypotheses]),
+        as_batch([[*one.tokens, EOS if one.finished else PAD] for _, one in hypotheses]),
+    )
+    models.assert_near(torch.tensor([one.log_probability for _, one in hypotheses]), expected)
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+def test_training_has_the_loss_and_the_gradients_of_padded_float64(models: Pair, kernels: bool, padding: int) -> None:
+    batch = (F.pad(tokens, (0, padding)) for tokens in (BATCH.source, BATCH.target_in, BATCH.target_out))
+    loss = Objective(models.single, 0.1)(*batch)
+    assert loss.item() == pytest.approx(models.loss.item(), rel=1e-6)
+    gradients = torch.autograd.grad(loss, [*models.single.parameters()])
+    largest = max(gradient.abs().max().item() for gradient in models.gradients)
+    names = [name for name, _ in models.single.named_parameters()]
+    for name, found, expected in zip(names, gradients, models.gradients, strict=True):
+        scale = max(expected.abs().max().item(), 1e-3 * largest)  # some are 0, such as that of attention's key biases
+        atol = GRADIENT_TOLERANCE * scale
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=atol, msg=name)
+
+
+class Calls:
+    """A kernel library that notes which of its functions are asked for."""
+
+    def __init__(self, library: Any) -> None:
+        self.library = library
+        self.names: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.add(name)
+        return getattr(self.library, name)
+
+
+TRAINING = {"attention", "attention_gradient", "drop_add_norm", "drop_add_norm_gradient", "cross_entropy"}
+KERNELS = {
+    "transformer2017": (TRAINING | {"bias_relu", "bias_relu_gradient"}, {"attend", "add_norm", "best_tokens"}),
+    "modern": (TRAINING | {"gated", "gated_gradient"}, {"attend", "best_tokens"}),
+    "modern/grouped": (TRAINING | {"gated", "gated_gradient"}, {"attend", "best_tokens"}),
+    "modern/ssru": (TRAINING | {"gated", "gated_gradient"}, {"attend", "best_tokens"}),
+    "luong2015": ({"cross_entropy"}, {"best_tokens"}),
+}
+
+
+@pytest.mark.skipif(native.library() is None, reason="there are no native kernels here")
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_kernels_are_what_these_laws_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, (training, searching) = pair(name).single, KERNELS[name]
+    calls = Calls(native.library())
+    monkeypatch.setattr(native, "library", lambda: calls)
+    Objective(model, 0.1)(BATCH.source, BATCH.target_in, BATCH.target_out).backward()
+    model.zero_grad()
+    assert calls.names == training
+    calls.names.clear()
+    with torch.inference_mode():
+        beam_search(model.decoder, model.encode(SOURCES[:, :4]), [3] * 4, beam_size=2, penalty=gnmt(0.6))
+    assert calls.names == searching

@@ -1,0 +1,26 @@
+"""Tests of kernels run each level that this CPU executes; the others are skipped, with the reason."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from regard.nn import native
+from regard.nn.kernel_build import BuildError
+
+LEVELS = tuple(native.LEVELS)
+
+
+def use_level(level: str, monkeypatch: pytest.MonkeyPatch) -> native.Kernels:
+    """Let regard use the kernels of a level for one test; skip the test where they cannot be had."""
+    if os.environ.get("REGARD_KERNELS") == "0":
+        pytest.skip("REGARD_KERNELS=0")
+    try:
+        if level not in native.executable():
+            pytest.skip(f"this CPU does not execute level {level}, which takes {native.LEVELS[level].features}")
+        kernels = native.load(level)
+    except BuildError as error:
+        pytest.skip(f"no kernels: {error}")
+    monkeypatch.setattr(native, "library", lambda: kernels)
+    return kernels

@@ -1,0 +1,113 @@
+/* Calls every kernel of one LEVEL on fixed inputs and prints all that it fills, so that levels can be compared. */
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define JOINED(level, name) regard_##level##_##name
+#define NAMED(level, name) JOINED(level, name)
+#define KERNEL(name) NAMED(LEVEL, name)
+
+int KERNEL(best_tokens)(const float *, int64_t, int64_t, int64_t, int64_t, float *, int64_t *);
+int KERNEL(attend)(const float *, const float *, const float *, const uint8_t *, float *, int64_t, int64_t, int64_t, int64_t,
+                   int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t);
+int KERNEL(attention)(const float *, const float *, const float *, float *, float *, const int64_t *, const int64_t *, int64_t,
+                      int64_t, int64_t, int64_t, int64_t, int64_t, int);
+int KERNEL(attention_gradient)(const float *, const float *, const float *, const float *, const float *, float *, float *,
+                               float *, const int64_t *, const int64_t *, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
+                               int64_t);
+void KERNEL(add_norm)(const float *, const float *, const float *, const float *, float, float *, int64_t, int64_t);
+void KERNEL(drop_add_norm)(const float *, const float *, const float *, const float *, float, float *, float *, float *, float *,
+                           int64_t, int64_t, int64_t, int32_t, float, uint64_t);
+void KERNEL(drop_add_norm_gradient)(const float *, const float *, const float *, const float *, const float *, float *, float *,
+                                    float *, float *, int64_t, int64_t, int64_t, int32_t, float, uint64_t);
+void KERNEL(bias_relu)(float *, const float *, int64_t, int64_t, int64_t);
+void KERNEL(bias_relu_gradient)(float *, const float *, float *, int64_t, int64_t, int64_t);
+void KERNEL(gated)(const float *, const float *, float *, int64_t, int64_t);
+void KERNEL(gated_gradient)(const float *, const float *, const float *, float *, float *, int64_t, int64_t);
+double KERNEL(cross_entropy)(float *, const int64_t *, int64_t, int64_t, float);
+void KERNEL(dropout)(const float *, float *, int64_t, int32_t, float, uint64_t);
+int KERNEL(linear_int8)(const float *, const int8_t *, const int32_t *, const float *, const float *, float *, int64_t, int64_t,
+                        int64_t, float);
+int KERNEL(int8_panel)(void);
+int KERNEL(int8_depth)(void);
+
+static float *values(int count, unsigned seed, float scale)
+{
+    float *made = malloc(count * sizeof *made);
+    for (int at = 0; at < count; at++) {
+        seed = seed * 1664525u + 1013904223u;
+        made[at] = scale * ((seed >> 8) / 8388608.0f - 1);
+    }
+    return made;
+}
+
+static void print(const char *name, const float *from, int count)
+{
+    printf("%s", name);
+    for (int at = 0; at < count; at++) printf(" %.9g", from[at]);
+    printf("\n");
+}
+
+static void int8(int rows, int inputs, int outputs)
+{
+    int panel = KERNEL(int8_panel)(), depth = KERNEL(int8_depth)(), full = (outputs + panel - 1) / panel * panel;
+    float *x = values(rows * inputs, 5, 127), *drawn = values(outputs * inputs, 6, 127.9f), *out = values(rows * outputs, 1, 1);
+    int8_t *laid_out = calloc(full * inputs, 1);
+    int32_t *shift = calloc(full, sizeof *shift);
+    float *scales = calloc(full, sizeof *scales), *bias = calloc(full, sizeof *bias);
+    for (int at = 0; at < rows * inputs; at++) x[at] = at % inputs == 0 || at < inputs ? 127 : rintf(x[at]);
+    for (int output = 0; output < outputs; output++)
+        for (int input = 0; input < inputs; input++) {
+            int8_t weight = output < 2 ? (output ? -127 : 127) : (int8_t)drawn[output * inputs + input];
+            laid_out[((output / panel * (inputs / depth) + input / depth) * panel + output % panel) * depth + input % depth] = weight;
+            shift[output] -= 128 * weight;
+            scales[output] = 1;
+        }
+    KERNEL(linear_int8)(x, laid_out, shift, scales, bias, out, rows, inputs, outputs, -INFINITY);
+    print("linear_int8", out, rows * outputs);
+}
+
+int main(void)
+{
+    float *a = values(20000, 1, 1), *b = values(20000, 2, 1), *c = values(20000, 3, 1), *d = values(20000, 4, 1);
+    float *e = values(20000, 7, 1), *f = values(20000, 8, 1), *g = values(20000, 9, 1), *wide = values(20000, 10, 5);
+    int64_t columns[8], rows[] = {0, 3, 10}, keys[] = {0, 18, 23}, targets[] = {36, 2};
+    uint8_t mask[38];
+    for (int at = 0; at < 38; at++) mask[at] = at < 19 || at % 3 == 0;
+
+    KERNEL(best_tokens)(wide, 2, 293, 2, 4, a, columns);
+    print("best_tokens", a, 8);
+    for (int at = 0; at < 8; at++) a[at] = columns[at];
+    print("best_columns", a, 8);
+    KERNEL(attend)(b, c, d, mask, e, 1, 2, 19, 2, 1, 80, 19 * 80, 80, 19 * 80, 80, 38, 19);
+    print("attend", e, 2 * 2 * 80);
+    KERNEL(attention)(b, c, d, f, e, rows, keys, 0, 2, 2, 48, 96, 96, 0);
+    print("attention", e, 10 * 96);
+    KERNEL(attention_gradient)(wide, b, c, d, f, a, e, g, rows, keys, 0, 2, 2, 48, 96, 96, 96);
+    print("of_queries", a, 10 * 96), print("of_keys", e, 23 * 96), print("of_values", g, 23 * 96);
+    KERNEL(attention)(b, c, d, f, e, rows, rows, 0, 2, 2, 16, 32, 32, 1);
+    print("causal", e, 10 * 32);
+    KERNEL(add_norm)(b, wide, c, d, 1e-5f, e, 3, 112);
+    print("add_norm", e, 3 * 112);
+    KERNEL(drop_add_norm)(b, wide, c, d, 1e-5f, a, e, f, g, 0, 40, 96, 20000, 1.5f, 77);
+    print("both", a, 40 * 96), print("normed", e, 40 * 96), print("scales", g, 40);
+    float *of_gain = calloc(96, sizeof *of_gain), *of_bias = calloc(96, sizeof *of_bias);
+    KERNEL(drop_add_norm_gradient)(b, d, f, g, c, a, e, of_gain, of_bias, 0, 40, 96, 20000, 1.5f, 77);
+    print("of_x", a, 40 * 96), print("of_y", e, 40 * 96), print("of_gain", of_gain, 96), print("of_bias", of_bias, 96);
+    KERNEL(dropout)(b, e, 90, 20000, 1.5f, 7);
+    print("dropout", e, 90);
+    KERNEL(gated)(wide, b, e, 0, 48);
+    print("gated", e, 48);
+    KERNEL(gated_gradient)(c, wide, b, e, f, 0, 48);
+    print("of_gate", e, 48), print("of_input", f, 48);
+    KERNEL(bias_relu)(b, c, 0, 3, 21);
+    print("bias_relu", b, 63);
+    for (int at = 0; at < 21; at++) of_bias[at] = 0;
+    KERNEL(bias_relu_gradient)(d, b, of_bias, 0, 3, 21);
+    print("of_sum", d, 63), print("of_sum_bias", of_bias, 21);
+    float loss = KERNEL(cross_entropy)(wide, targets, 2, 37, 0.1f);
+    print("loss", &loss, 1), print("of_logits", wide, 74);
+    int8(1, 16, 2), int8(7, 64, 40), int8(30, 512, 70);
+    return 0;
+}

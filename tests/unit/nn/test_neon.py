@@ -1,0 +1,75 @@
+"""The kernels of arm64 by emulation: a cross compiler builds them, qemu-user runs them, and they agree with this CPU's.
+
+Debian has both: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from regard.nn import native
+from regard.nn.kernel_build import FLAGS, SOURCES
+
+DRIVER = Path(__file__).with_name("all_kernels.c")
+CROSS, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+CPUS = {"neon": "cortex-a57", "dotprod": "max"}  # the first has no dot products
+
+Answers = list[tuple[str, NDArray[np.float64]]]
+
+
+def answers(folder: Path, compiler: str, level: str, flags: tuple[str, ...], runner: tuple[str, ...]) -> Answers:
+    """Build the kernels of a level and a program that calls them, run it, and read what it prints."""
+    program = folder / level
+    sources = [str(SOURCES / name) for name in native.FILES]
+    command = [
+        compiler,
+        *FLAGS,
+        "-static",
+        f"-DLEVEL={level}",
+        *flags,
+        "-o",
+        str(program),
+        str(DRIVER),
+        *sources,
+        "-lm",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    printed = subprocess.run([*runner, str(program)], check=True, capture_output=True, text=True).stdout
+    lines = [line.split() for line in printed.splitlines()]
+    return [(name, np.array(values, dtype=np.float64)) for name, *values in lines]
+
+
+@cache
+def plain() -> Answers:
+    with tempfile.TemporaryDirectory() as folder:
+        return answers(Path(folder), os.environ.get("CC", "cc"), "plain", (), ())
+
+
+@pytest.mark.parametrize("level", list(CPUS))
+def test_the_levels_of_arm64_give_what_portable_c_gives_here(level: str, tmp_path: Path) -> None:
+    if platform.machine() != "x86_64" or native.library() is None:
+        pytest.skip("emulated from x86-64 with a C compiler only")
+    if shutil.which(CROSS) is None or shutil.which(EMULATOR) is None:
+        pytest.skip(f"needs {CROSS} and {EMULATOR}")
+    runner = (EMULATOR, "-cpu", CPUS[level])
+    found, expected = answers(tmp_path, CROSS, level, native._ARM[level].flags, runner), plain()
+    assert [name for name, _ in found] == [name for name, _ in expected]
+    for (name, one), (_, other) in zip(found, expected, strict=True):
+        if name in ("linear_int8", "best_columns", "dropout"):
+            np.testing.assert_array_equal(one, other, name)
+        else:
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, err_msg=name)
+    sums = [values for name, values in found if name == "linear_int8"]
+    assert [values[:2].tolist() for values in sums] == [
+        [127.0 * 127 * inputs, -127.0 * 127 * inputs] for inputs in (16, 64, 512)
+    ]

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.end_to_end.helpers import call, refused
+from tests.unit.serving.clients import ask
+from tests.unit.serving.runs import add_checkpoint, make_run
+
+from regard.checkpoint import load_checkpoint
+from regard.errors import CheckpointError
+from regard.runfolder import RunFolder, resolve
+from regard.serving import models as loading
+from regard.serving.limits import Limits
+from regard.serving.models import Models, Served
+from regard.serving.reloading import Reloader
+from regard.serving.service import Service
+
+WEIGHTS = "model.safetensors"
+Until = Callable[[Callable[[], object]], None]
+
+
+@contextmanager
+def watched(models: Models, **limits: Any) -> Iterator[Until]:
+    """A service that looks for newer checkpoints all the time; yields a function that waits for a condition."""
+    service = Service(models, Limits(**{"reload": 0.01, **limits}))
+    ended = threading.Event()
+
+    async def watch() -> None:
+        watching = asyncio.create_task(service.watch())
+        while not ended.is_set():
+            await asyncio.sleep(0.01)
+        watching.cancel()
+
+    def until(condition: Callable[[], object]) -> None:
+        ends = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=asyncio.run, args=(watch(),), daemon=True)
+    thread.start()
+    try:
+        yield until
+    finally:
+        ended.set()
+        thread.join(120)
+        service.close()
+    assert not thread.is_alive()
+
+
+def only(models: Models) -> Served:
+    (served,) = models.served
+    return served
+
+
+def spoil(checkpoint: Path) -> None:
+    """Make weights that are not finite, with the sums that fit them."""
+    tensors = {name: torch.full_like(tensor, torch.nan) for name, tensor in load_file(checkpoint / WEIGHTS).items()}
+    save_file(tensors, checkpoint / WEIGHTS)
+    (checkpoint / "SHA256SUMS").unlink()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_run(tmp_path / "run", steps=1)
+
+
+def test_a_newer_checkpoint_is_loaded(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    models = Models([folder], "cpu")
+    before = only(models)
+    with watched(models) as until:
+        add_checkpoint(folder, 2, steps=2)
+        until(lambda: only(models) is not before)
+        until(lambda: caplog.messages)
+    assert caplog.messages == ["run: a new checkpoint serves"]
+    weights = (one.translator.model.state_dict() for one in (before, only(models)))
+    assert any((a != b).any() for a, b in zip(*(one.values() for one in weights), strict=True))
+
+
+def test_a_checkpoint_copied_in_place_is_loaded_once_it_is_whole(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = RunFolder(make_run(tmp_path / "newer", steps=2)).checkpoint(1)
+    place = RunFolder(folder).checkpoint(1)
+    models = Models([folder], "cpu")
+    before = only(models)
+    with watched(models) as until:
+        for path in sorted(newer.iterdir()):
+            if path.name != WEIGHTS:
+                shutil.copy2(path, place)
+        until(lambda: caplog.messages)
+        assert only(models) is before
+        shutil.copy2(newer / WEIGHTS, place)
+        until(lambda: len(caplog.messages) > 1)
+    failed, loaded = caplog.messages
+    assert "the one before serves on" in failed
+    assert str(tmp_path) not in failed
+    assert loaded == "run: a new checkpoint serves"
+    expected = Models([tmp_path / "newer"], "cpu").served[0].translator.model.state_dict()
+    for name, tensor in only(models).translator.model.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+
+
+def test_a_checkpoint_that_fails_is_tried_again_though_its_files_stay_as_they_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = Models([folder], "cpu")
+    before = only(models)
+    failures = 3
+
+    def failing(path: Path) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OSError(5, "Input/output error")
+        return load_checkpoint(path)
+
+    monkeypatch.setattr(loading, "load_checkpoint", failing)
+    with watched(models) as until:
+        add_checkpoint(folder, 2, steps=1)
+        until(lambda: only(models) is not before)
+    assert len(caplog.messages) == 2  # the failure, which is the same three times, and the success
+
+
+def test_broken_checkpoints_with_the_same_times_are_told_apart(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = RunFolder(folder).checkpoint(1)
+    first, second = (shutil.copytree(place, tmp_path / name) for name in ("first", "second"))
+    (first / WEIGHTS).write_bytes((first / WEIGHTS).read_bytes()[:-10])
+    sums = (second / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (second / "SHA256SUMS").write_text("no sums\n" + "".join(sums[1:]))
+    for broken in (first, second):
+        os.utime(broken / "config.json", ns=(10**18, 10**18))
+    models = Models([folder], "cpu")
+    with watched(models) as until:
+        shutil.copytree(first, place, dirs_exist_ok=True)  # with the times of its files, as cp -p
+        until(lambda: len(caplog.messages) == 1)
+        shutil.copytree(second, place, dirs_exist_ok=True)
+        until(lambda: len(caplog.messages) == 2)
+    assert len(set(caplog.messages)) == 2
+
+
+def test_a_checkpoint_that_is_not_finite_never_serves(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    models = Models([folder], "cpu")
+    before = only(models)
+    with watched(models) as until:
+        add_checkpoint(folder, 2, steps=1)
+        until(lambda: only(models) is not before)
+        good = only(models)
+        run = RunFolder(folder)
+        spoiled = shutil.copytree(run.checkpoint(2), run.checkpoint(3))
+        spoil(spoiled)
+        run.set_best(spoiled)
+        until(lambda: len(caplog.messages) == 2)
+    assert "finite" in caplog.messages[-1] or "diverged" in caplog.messages[-1]
+    assert "the one before serves on" in caplog.messages[-1]
+    assert only(models) is good
+    service = Service(models)
+    try:
+        assert ask(service, "GET", "/health").json() == {"status": "ok"}
+        answer = ask(service, "POST", "/translate", json={"q": "one", "source": "en", "target": "de"})
+        assert answer.status_code == 200
+    finally:
+        service.close()
+
+
+@pytest.mark.parametrize("part", ["all", "one"])
+def test_a_checkpoint_that_is_not_finite_is_refused_at_the_start(folder: Path, part: str) -> None:
+    checkpoint = RunFolder(folder).checkpoint(1)
+    if part == "all":
+        spoil(checkpoint)
+    else:  # of one word, which a trial sentence need not have
+        tensors = load_file(checkpoint / WEIGHTS)
+        name = next(name for name, tensor in tensors.items() if tensor.dim() == 2)
+        tensors[name][-1, 0] = torch.nan
+        save_file(tensors, checkpoint / WEIGHTS)
+        (checkpoint / "SHA256SUMS").unlink()
+    with pytest.raises(CheckpointError, match="finite"):
+        Models([folder], "cpu")
+    refused(call("serve", folder, "--device", "cpu", "--port", "0"), "finite", str(checkpoint))
+
+
+def test_a_checkpoint_whose_scores_are_not_finite_is_refused(folder: Path) -> None:
+    checkpoint = RunFolder(folder).checkpoint(1)
+    tensors = {name: tensor * 1e30 for name, tensor in load_file(checkpoint / WEIGHTS).items()}
+    save_file(tensors, checkpoint / WEIGHTS)
+    (checkpoint / "SHA256SUMS").unlink()
+    with pytest.raises(CheckpointError, match="trial translation"):
+        Models([folder], "cpu")
+
+
+def test_a_run_that_is_gone_is_warned_of_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = 0
+
+    def counted(path: Path) -> Path:
+        nonlocal looks
+        looks += 1
+        return resolve(path)
+
+    def more_than(number: int) -> bool:
+        return looks > number
+
+    models = Models([folder], "cpu")
+    before = only(models)
+    monkeypatch.setattr(loading, "resolve", counted)
+    with watched(models) as until:
+        for times in (1, 2):
+            away = folder.rename(folder.with_name("away"))
+            until(partial(more_than, looks + 10))
+            assert len(caplog.messages) == times
+            away.rename(folder)
+            until(partial(more_than, looks + 10))
+    assert only(models) is before
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Is set once a load of step 2 of the run `run` hangs, which it does until the end of the test."""
+    hangs, ended = threading.Event(), threading.Event()
+
+    def hang(path: Path) -> Any:
+        if path.parts[-3:] == ("run", "checkpoints", "step-000002"):
+            hangs.set()
+            ended.wait()
+        return load_checkpoint(path)
+
+    monkeypatch.setattr(loading, "load_checkpoint", hang)
+    yield hangs
+    ended.set()
+
+
+def test_a_load_that_hangs_stops_neither_the_others_nor_the_end(
+    folder: Path, tmp_path: Path, hanging: threading.Event
+) -> None:
+    other = make_run(tmp_path / "other", steps=1)
+    models = Models([folder, other], "cpu")
+    before = models.served
+    with watched(models) as until:
+        add_checkpoint(folder, 2, steps=1)
+        until(hanging.is_set)
+        add_checkpoint(other, 2, steps=1)
+        until(lambda: models.served[1] is not before[1])
+    assert models.served[0] is before[0]
+
+
+def test_a_load_that_hangs_is_given_up_and_what_mends_it_is_loaded(
+    folder: Path, hanging: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = Models([folder], "cpu")
+    before = only(models)
+    reloader = Reloader(models, "run", Limits(load=0.01))
+
+    async def looks() -> None:
+        add_checkpoint(folder, 2, steps=1)
+        for _ in range(100):  # it is not tried again: that would hang too
+            await reloader.look()
+        reloader.limits = Limits()
+        add_checkpoint(folder, 3, steps=1)
+        await reloader.look()
+        await reloader.look()
+
+    asyncio.run(looks())
+    assert hanging.is_set()
+    assert [message.rpartition(": ")[2] for message in caplog.messages] == [
+        "loading takes more than 0.01 seconds",
+        "a new checkpoint serves",
+    ]
+    assert only(models) is not before
+
+
+def test_what_fails_unexpectedly_does_not_end_the_watch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = Models([folder], "cpu")
+    before = only(models)
+    times = 0
+
+    def failing(path: Path) -> Path:
+        nonlocal times
+        times += 1
+        if times < 3:
+            raise KeyError("config")
+        return resolve(path)
+
+    monkeypatch.setattr(loading, "resolve", failing)
+    with watched(models) as until:
+        until(lambda: times > 3)
+        add_checkpoint(folder, 2, steps=1)
+        until(lambda: only(models) is not before)
+    assert "KeyError" in caplog.text
