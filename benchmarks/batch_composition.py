@@ -31,7 +31,9 @@ def main() -> None:
                 translator.model.double()
 
             def said(size: int, translator: Translator = translator) -> list[str]:
-                found = translator.translate(lines, beam_size=arguments.beam_size, batch_size=size)
+                found = translator.translate(
+                    lines, beam_size=arguments.beam_size, batch_size=size, split_sentences=False
+                )
                 return [best.text for best, *_ in found]
 
             together = said(64)

@@ -62,6 +62,7 @@ def regard_system(
 
     options: dict[str, Any] = {"beam_size": beam, "length_penalty": alpha, "length_norm": "average"}  # as the others
     options["shortlist"] = short
+    options["split_sentences"] = False
     if threads > 1 and batch > 1:
         load = partial(Translator.load, run, "cpu", precision)
         return lambda lines: [found[0].text for found in workers.stream(load, lines, threads, **options)]

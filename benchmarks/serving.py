@@ -33,7 +33,7 @@ from common import count, fail, read, told
 
 from regard.runfolder import resolve
 from regard.serving.models import Models
-from regard.text.documents.pieces import sentences
+from regard.text.segments import sentences
 
 HOST = "127.0.0.1"
 TIMEOUT = 120

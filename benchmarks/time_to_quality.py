@@ -86,7 +86,9 @@ def regard_run(data: Path, threads: int, options: Sequence[str]) -> Iterator[Jud
                 process.send_signal(signal.SIGSTOP)
                 stopped = time.monotonic()
                 seen = _last(run)
-                found = Translator.load(run / "checkpoints" / seen, device="cpu").translate(sources, beam_size=1)
+                found = Translator.load(run / "checkpoints" / seen, device="cpu").translate(
+                    sources, beam_size=1, split_sentences=False
+                )
                 score = bleu([translations[0].text for translations in found], references)
                 yield stopped - began - still, int(seen.rpartition("-")[2]), score
                 process.send_signal(signal.SIGCONT)

@@ -54,6 +54,7 @@ class Checkpoint:
 
     metrics: JSON values by name.
     data: the fingerprint of the pairs it was trained on.
+    several_sentences: the share of training sources that hold more than one sentence; None where it is not known.
     """
 
     config: RunConfig
@@ -62,6 +63,7 @@ class Checkpoint:
     step: int
     data: str
     metrics: Mapping[str, Any]
+    several_sentences: float | None = None
 
 
 def save_checkpoint(folder: Path, contents: Checkpoint, training: TrainingState | None = None) -> None:
@@ -98,6 +100,8 @@ def _write(folder: Path, contents: Checkpoint, training: TrainingState | None) -
         "data": contents.data,
         "step": contents.step,
     }
+    if contents.several_sentences is not None:
+        header["several_sentences"] = contents.several_sentences
     _write_json(folder / "config.json", header)
     _write_json(folder / "metrics.json", dict(contents.metrics))
     contents.tokenizers.save(folder)
@@ -171,7 +175,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     model = build_if_shapes_fit(config.model, vocabularies, folder / WEIGHTS)
     verify_sums(folder, files, wanted=lambda name: name == WEIGHTS)
     _load_weights(model, folder / WEIGHTS)
-    return Checkpoint(config, tokenizers, model.eval(), step, data, metrics)
+    return Checkpoint(config, tokenizers, model.eval(), step, data, metrics, _several_sentences(header))
 
 
 def _step(header: Mapping[str, Any]) -> int:
@@ -184,6 +188,16 @@ def _step(header: Mapping[str, Any]) -> int:
 def load_config(folder: Path) -> RunConfig:
     """The recipe of a checkpoint alone. Raises CheckpointError."""
     return _config(_read_header(folder), folder)
+
+
+def load_several_sentences(folder: Path) -> float | None:
+    """Return the share of training sources that hold more than one sentence; None: not recorded. See Checkpoint."""
+    return _several_sentences(_read_header(folder))
+
+
+def _several_sentences(header: Mapping[str, Any]) -> float | None:
+    share = header.get("several_sentences")
+    return float(share) if isinstance(share, (int, float)) else None
 
 
 def load_fingerprint(folder: Path) -> str:

@@ -103,6 +103,8 @@ class SearchConfig(Section):
     beam_size: int = Field(5, ge=1, le=10_000)
     length_penalty: float = Field(0.6, ge=0)  # alpha, of
     length_norm: Literal["gnmt", "average"] = "gnmt"  # ((5 + |Y|) / 6) ** alpha, or |Y| ** alpha
+    max_length_factor: float = Field(2.0, ge=0, le=100)  # a translation has at most factor * source tokens + addend
+    max_length_addend: int = Field(20, ge=1, le=10_000)  # tokens; Vaswani et al. 2017: factor 1 and addend 50
     allow_empty: bool = False  # whether a beam may find nothing at all the best translation; greedy search always may
     coverage_penalty: float = Field(0.0, ge=0)  # GNMT's beta; of beam search
     no_repeat: int = Field(0, ge=0, le=10_000)  # no so many tokens in a row twice; 0: off; of beam search

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -29,12 +30,15 @@ from regard.runfolder import PREPARED
 from regard.start import STARTED, take_up
 from regard.text.blocks import Blocks, Mixed, blocks_of
 from regard.text.corpus import Aside, Corpus, Pair
+from regard.text.segments import share_of_several
 from regard.text.together import Origins, Together
 from regard.text.tokenizer import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
 LEARNED_FROM = 200_000  # pairs, the first ones, of a corpus that is streamed
 LEARNED = "learned.json"  # of which text, and how, the tokenizers beside it were learned
+LOOKED_AT = 200_000  # pairs, the first ones, of which a sample is looked at for sentences
+SAMPLE = 2000  # pairs
 NEW_RUN = "start a new run"
 TOKENLESS = "the target has no token"
 
@@ -50,6 +54,7 @@ class Prepared:
     dev: tuple[tuple[str, str], ...]  # source and reference, as text
     starts: tuple[int, ...] = (0,)  # how many lines there are before each corpus of several, whose lines go on
     names: tuple[str, ...] = Origins.names  # of each
+    several_sentences: float | None = None  # share of sources with more than one; None where nobody looked
 
     @property
     def store(self) -> PairStore:
@@ -119,8 +124,9 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
         counted = _counted(train, say)
         stream = _stream(config, train, tokenizers, say)
         say(f"train: {train.name}, as it is read; vocabulary {_sizes(tokenizers)}")
-        _write_whole(folder / PREPARED, {"dev": texts, "train": stream.fingerprint, **counted})
-        return Prepared(tokenizers, stream, texts, tuple(counted.get("starts", [0])), _names(train))
+        several = _several(train, config.data)
+        _write_whole(folder / PREPARED, {"dev": texts, "train": stream.fingerprint, "several": several, **counted})
+        return Prepared(tokenizers, stream, texts, tuple(counted.get("starts", [0])), _names(train), several)
     store, too_long = _stored(config, train, folder)
     together = _together(train)
     starts = (0,) if together is None else tuple(together.starts)
@@ -133,8 +139,20 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     _tell("train", (train.aside, too_long), say)
     if taken_up is not None:
         say(taken_up.fit(store))
-    _write_whole(folder / PREPARED, {"dev": texts, "train": store.fingerprint, "starts": starts})
-    return Prepared(tokenizers, store, texts, starts, _names(train))
+    several = _several(train, config.data)
+    _write_whole(folder / PREPARED, {"dev": texts, "train": store.fingerprint, "starts": starts, "several": several})
+    return Prepared(tokenizers, store, texts, starts, _names(train), several)
+
+
+def _several(train: Corpus, data: DataConfig) -> float:
+    """Return the share of training sources that hold more than one sentence, of a sample of the first pairs."""
+    sample: list[str] = []
+    dice = random.Random(1)
+    for number, pair in enumerate(islice(train, LOOKED_AT)):  # Algorithm R of Vitter 1985
+        place = number if number < SAMPLE else dice.randrange(number + 1)
+        if place < SAMPLE:
+            sample[place : place + 1] = [pair.source]
+    return share_of_several(sample, data.source_language)
 
 
 def _sizes(tokenizers: Tokenizers) -> str:
@@ -245,6 +263,7 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
         fingerprint, dev = table["train"], tuple((source, target) for source, target in table["dev"])
         starts = tuple(int(start) for start in table.get("starts", [0]))
         sizes = [int(size) for size in table.get("sizes", [])]
+        several = None if table.get("several") is None else float(table["several"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the file cannot be read: {error!r}", where=folder / PREPARED, fix=NEW_RUN) from None
     tokenizers = Tokenizers.load(folder)
@@ -260,7 +279,8 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
         train = PairStore.open(folder, "train")
     if train.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
-    return Prepared(tokenizers, train, dev, starts, _names(open_corpora(config.data, config.train.seed)[0]))
+    names = _names(open_corpora(config.data, config.train.seed)[0])
+    return Prepared(tokenizers, train, dev, starts, names, several)
 
 
 def _write_whole(path: Path, table: object) -> None:

@@ -284,6 +284,7 @@ class _Keep:
             saved.step,
             self.prepared.train.fingerprint,
             dict(saved.scores),
+            self.prepared.several_sentences,
         )
         save_checkpoint(folder, contents, saved.training)
         if saved.best:  # before `last`: a kill between the two repeats this step, and this link
@@ -305,7 +306,7 @@ def validation(config: RunConfig, prepared: Prepared, here: Processes) -> Callab
 
     def validate(model: Seq2Seq) -> dict[str, float]:
         translator = Translator(model, prepared.tokenizers, config.search, target_language=language)
-        share = translator.stream(sources[here.rank :: here.size], beam_size=1, shortlist=False)
+        share = translator.stream(sources[here.rank :: here.size], beam_size=1, shortlist=False, split_sentences=False)
         shares = here.gather([found[0].text for found in share])
         hypotheses = [text for row in zip_longest(*shares) for text in row if text is not None]
         (loss,) = here.sum(_loss(model, batches[here.rank :: here.size]))

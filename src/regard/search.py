@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from regard.config import SearchConfig
 from regard.contract import Decoder, Memory, Seq2Seq
@@ -23,6 +24,8 @@ from regard.decoding.sampling import Drawing, sample
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
 from regard.errors import DecodingError
 from regard.symbols import EOS
+
+MOST_ROWS = 2048  # hypotheses of one sentence, each of which takes a row of the decoder's batch
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,54 @@ class Sentence:
     seed: int = 0
 
 
-def length_limit(source_length: int) -> int:
-    """How many tokens a translation may have: twice the source's and twenty more."""
-    return 2 * source_length + 20
+def length_limit(source_length: int, config: SearchConfig) -> int:
+    """Return how many tokens a translation may have, EOS included: `max_length_factor * S + max_length_addend`."""
+    return int(config.max_length_factor * source_length) + config.max_length_addend
+
+
+def rows_of(config: SearchConfig, top_beams: int = 1) -> int:
+    """Return how many hypotheses the search for one sentence keeps at a time, each in a row of the decoder's batch."""
+    if config.strategy == "lookahead":
+        rows: int = config.lookahead_width ** min(config.lookahead_depth - 1, 64)
+        return rows
+    if config.strategy == "sample":
+        return top_beams
+    return config.samples if config.strategy == "mbr" and config.candidates == "samples" else config.beam_size
+
+
+def changed(config: SearchConfig, changes: Mapping[str, Any], top_beams: int) -> SearchConfig:
+    """Return a [search] with other values for some keys; None changes nothing.
+
+    Raises DecodingError for a value that a key cannot have, for more hypotheses than MOST_ROWS, and where the search
+    does not find `top_beams` translations.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        config = SearchConfig.model_validate({**config.model_dump(), **given})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = ".".join(str(part) for part in first["loc"]) or "search"
+        raise DecodingError(f"{what}: {first['msg']}", fix="give a value that it can have") from None
+    _check_rows(config, top_beams)
+    most = {"lookahead": 1, "exact": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
+    if not 1 <= top_beams <= most:
+        raise DecodingError(
+            f"top_beams is {top_beams}, where {config.strategy} search finds {most}",
+            fix=f"let 1 <= top_beams <= {most}" + (", or make beam_size larger" if most > 1 else ""),
+        )
+    return config
+
+
+def _check_rows(config: SearchConfig, top_beams: int) -> None:
+    if (rows := rows_of(config, top_beams)) > MOST_ROWS:
+        number = f"{rows:,}" if rows < 10**12 else "more than 10^12"
+        keys = {"lookahead": "lookahead_width or lookahead_depth", "sample": "top_beams"}
+        key = keys.get(config.strategy, "beam_size" if rows == config.beam_size else "samples")
+        raise DecodingError(
+            f"{config.strategy} search would keep {number} hypotheses of a sentence at a time; "
+            f"the limit is {MOST_ROWS:,}",
+            fix=f"lower {key}",
+        )
 
 
 @torch.inference_mode()
@@ -100,7 +148,7 @@ def _search(
     top_beams: int,
     with_attention: bool,
 ) -> list[list[Hypothesis]]:
-    limits = [length_limit(len(one.source)) for one in sentences]
+    limits = [length_limit(len(one.source), config) for one in sentences]
     guide = _guide(config, [one.wish for one in sentences])
     listed = config.strategy == "mbr" and config.candidates == "beam"
     if config.strategy == "beam" or listed:

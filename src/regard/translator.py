@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor
 
 from regard.allocator import keep_freed_memory
@@ -27,59 +23,31 @@ from regard.decoding.scoring import forced_scores
 from regard.decoding.shortlist import Shortlist
 from regard.devices import choose_device
 from regard.errors import ConfigError, DataError, DecodingError
-from regard.evaluation.consensus import least_risk
 from regard.evaluation.marks import marks
+from regard.lines import Line, batches, numbered
 from regard.nn.fixed import fixed
 from regard.runfolder import resolve
-from regard.search import Sentence, Wish
+from regard.search import Sentence, Wish, changed, rows_of
 from regard.search import search as search_for
 from regard.shortlist import load_shortlist
 from regard.symbols import EOS
 from regard.text.emoji import Bare, bare_of
-from regard.text.tokenizer import Tokenizers
+from regard.text.segments import Division, Span, is_language, segments
+from regard.text.tokenizer import Tokenizer, Tokenizers
 from regard.text.words import Words
+from regard.training.memory import is_out_of_memory
+from regard.translation import Constraints as Constraints
+from regard.translation import Translation as Translation
+from regard.translation import agreed, join
 
 Precision = Literal["float32", "int8"]
 
 WINDOW = 2000  # lines sorted by length at a time
-BATCH_TOKENS = 8192  # of padded source in one batch at most, however many sentences were asked for
-
-
-@dataclass(frozen=True)
-class Translation:
-    """One hypothesis as text.
-
-    score: what it is ranked by: log_probability (in nats, EOS included) over the length penalty.
-    tokens, source_tokens: the written forms of the tokens; the source's end with its EOS. ids: those of `tokens`.
-    attention: (T, S) what each of T tokens (and the EOS behind them, where finished) looked at over S
-        source tokens; None where it was not asked for or the model does not attend.
-    alignment: pairs (source word, target word), counted from 0; empty without attention.
-    finished: False where the length limit cut it.
-    marks: what tells that it has gone wrong (see regard.evaluation.marks); mostly none.
-    proved: of exact search, whether the model scores no other translation higher; False where exact_steps were too
-        few to tell. None of any other search.
-    """
-
-    text: str
-    score: float
-    log_probability: float
-    tokens: tuple[str, ...] = ()
-    source_tokens: tuple[str, ...] = ()
-    attention: NDArray[np.floating[Any]] | None = None
-    alignment: tuple[tuple[int, int], ...] = ()
-    finished: bool = True
-    marks: tuple[str, ...] = ()
-    proved: bool | None = None
-    ids: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Constraints:
-    """What one line's translation must and must not have in it, and how it begins, as text."""
-
-    require: tuple[str, ...] = ()
-    forbid: tuple[str, ...] = ()
-    prefix: str = ""
+BATCH_ROWS = 8192  # hypotheses that a batch's searches keep, at most
+LONGEST = (
+    512  # tokens of a segment, unless the run was trained on longer ones: memory and time grow faster than they do
+)
+SEVERAL = 0.2  # share of training sources with more than one sentence above which lines are not split
 
 
 class SearchOptions(TypedDict, total=False):
@@ -89,6 +57,8 @@ class SearchOptions(TypedDict, total=False):
     beam_size: int
     length_penalty: float
     length_norm: str
+    max_length_factor: float
+    max_length_addend: int
     allow_empty: bool
     coverage_penalty: float
     no_repeat: int
@@ -113,13 +83,7 @@ class _Options:
     top_beams: int
     batch_size: int
     with_attention: bool
-
-
-@dataclass(frozen=True)
-class _Line:
-    number: int  # from 0
-    text: str
-    constraints: Constraints
+    division: Division
 
 
 class Translator:
@@ -134,13 +98,21 @@ class Translator:
         source_language: str = "",
         target_language: str = "",
         shortlist: Shortlist | None = None,
+        several_sentences: float | None = None,
+        longest: int = LONGEST,
     ) -> None:
+        """several_sentences: the share of training sources that hold more than one; None: unknown.
+
+        longest: how many source tokens a segment may have; longer ones are divided.
+        """
         self.model = model.eval()
         self.tokenizers = tokenizers
         self.search = search
         self.source_language = source_language
         self.target_language = target_language
         self.shortlist = shortlist
+        self.several_sentences = several_sentences
+        self.longest = longest
         self.device = next(model.parameters()).device
 
     @classmethod
@@ -161,6 +133,8 @@ class Translator:
             source_language=data.source_language,
             target_language=data.target_language,
             shortlist=load_shortlist(Path(folder), checkpoint),
+            several_sentences=checkpoint.several_sentences,
+            longest=max(LONGEST, data.max_length),
         )
 
     @classmethod
@@ -188,6 +162,8 @@ class Translator:
             source_language=first.source_language,
             target_language=first.target_language,
             shortlist=first.shortlist,
+            several_sentences=first.several_sentences,
+            longest=min(member.longest for member in members),
         )
 
     def with_tags(self, tags: Sequence[str]) -> Translator:
@@ -208,6 +184,31 @@ class Translator:
         other.model = interruptible(self.model, check)
         return other
 
+    def division(self, split_sentences: bool | None = None) -> Division:
+        """Return how a text is divided into segments: as asked, or as the run was trained.
+
+        Lines are split into sentences unless the source language is unknown, or the run is `trained_on_several`.
+        """
+        if split_sentences is not None:
+            return "sentences" if split_sentences else "whole"
+        return "sentences" if is_language(self.source_language) and not self.trained_on_several else "lines"
+
+    @property
+    def trained_on_several(self) -> bool:
+        """Return whether the run is known to have learned from segments of several sentences."""
+        return self.several_sentences is not None and self.several_sentences > SEVERAL
+
+    def segments(self, text: str, split_sentences: bool | None = None) -> list[Span]:
+        """Return the spans of a text that are translated one at a time, each of at most `longest` tokens."""
+        return segments(text, self.source_language, self.division(split_sentences), self.fits)
+
+    def fits(self, text: str, tokenizer: Tokenizer | None = None) -> bool:
+        """Return whether a text has at most `longest` tokens, of the source unless another tokenizer is given."""
+        if len(text) > 100 * self.longest:
+            return False
+        tokens = (tokenizer or self.tokenizers.source).encode
+        return len(text.encode()) < self.longest or len(tokens(text)) <= self.longest
+
     def translate(self, lines: Iterable[str], **options: Any) -> list[list[Translation]]:
         """All of `stream` at once: for each line its translations, best first."""
         return list(self.stream(lines, **options))
@@ -222,6 +223,7 @@ class Translator:
         constraints: Iterable[Constraints] | None = None,
         fallback: SearchOptions | None = None,
         first_line: int = 0,
+        split_sentences: bool | None = None,
         **search: Unpack[SearchOptions],
     ) -> Iterator[list[Translation]]:
         """For each line at most `top_beams` translations, best first, in the order of the lines.
@@ -231,76 +233,112 @@ class Translator:
         search: what is to be other than in the recipe's [search], as `beam_size` and `length_penalty`; a beam
         of 1 is greedy search. constraints: one for each line. fallback: how a line is searched again whose best
         translation has marks; what has fewer is kept. first_line: the number of the first, for draws.
+        split_sentences: whether a line is divided into its sentences, which are translated one by one and joined
+        with the white space between them; None: see `division`. Line breaks within a line stay unless it is False.
         Raises DecodingError, at once for options that do not go together.
         """
         config = self._settings(search, top_beams)
         if batch_size < 1:
             raise DecodingError("a batch holds at least one", fix="give a positive number")
         other = None if fallback is None else self._settings({**search, **fallback}, top_beams)
-        options = _Options(config, other, top_beams, batch_size, with_attention)
-        return self._stream(_numbered(lines, constraints, first_line), options)
+        division = self.division(split_sentences)
+        options = _Options(config, other, top_beams, batch_size, with_attention, division)
+        return self._stream(numbered(lines, constraints, first_line), options)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
-        given = {key: value for key, value in changes.items() if value is not None}
-        try:
-            config = SearchConfig.model_validate({**self.search.model_dump(), **given})
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            what = ".".join(str(part) for part in first["loc"]) or "search"
-            raise DecodingError(f"{what}: {first['msg']}", fix="give a value that it can have") from None
+        config = changed(self.search, changes, top_beams)
         if config.shortlist and self.shortlist is None:
             raise DecodingError(
                 "there is no shortlist in the folder that was loaded",
                 fix="make one by `regard shortlist RUN`, and give the run's folder, not a checkpoint's",
             )
-        most = {"lookahead": 1, "exact": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
-        if not 1 <= top_beams <= most:
-            raise DecodingError(
-                f"top_beams is {top_beams}, where {config.strategy} search finds {most}",
-                fix=f"let 1 <= top_beams <= {most}" + (", or make beam_size larger" if most > 1 else ""),
-            )
         return config
 
-    def _stream(self, numbered: Iterator[_Line], options: _Options) -> Iterator[list[Translation]]:
+    def _stream(self, numbered: Iterator[Line], options: _Options) -> Iterator[list[Translation]]:
         while window := list(islice(numbered, WINDOW)):
-            found = self._translate(window, options.search, options)
-            if options.fallback is not None:
-                again = [place for place, translations in enumerate(found) if translations[0].marks]
-                others = self._translate([window[place] for place in again], options.fallback, options)
-                for place, other in zip(again, others, strict=True):
-                    if len(other[0].marks) < len(found[place][0].marks):
-                        found[place] = other
-            yield from found
+            divided = [self._divided(line, options) for line in window]
+            parts = [part for _, some in divided for part in some]
+            chunks = (parts[first : first + WINDOW] for first in range(0, len(parts), WINDOW))
+            found = (one for chunk in chunks for one in self._searched(chunk, options))
+            drawn = options.search.strategy == "sample"
+            for line, (spans, some) in zip(window, divided, strict=True):
+                own = list(islice(found, len(some)))
+                yield own[0] if len(own) == 1 else join(line.text, spans, own, options.top_beams, drawn=drawn)
 
-    def _translate(self, window: Sequence[_Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
+    def _divided(self, line: Line, options: _Options) -> tuple[list[Span], list[Line]]:
+        spans = segments(line.text, self.source_language, options.division, self.fits)
+        parts = line.parts(spans)
+        if len(parts) == 1 and not self.fits(line.text):
+            raise DecodingError(
+                f"the line has more than {self.longest:,} tokens and cannot be divided, for its constraints",
+                where=line.place,
+                fix="divide the line, or leave its constraints out",
+            )
+        return spans, parts
+
+    def _searched(self, lines: Sequence[Line], options: _Options) -> list[list[Translation]]:
+        found = self._translate(lines, options.search, options)
+        if options.fallback is not None:
+            again = [place for place, translations in enumerate(found) if translations[0].marks]
+            others = self._translate([lines[place] for place in again], options.fallback, options)
+            for place, other in zip(again, others, strict=True):
+                if len(other[0].marks) < len(found[place][0].marks):
+                    found[place] = other
+        return found
+
+    def _translate(self, window: Sequence[Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
         phrases = [(*one.require, *one.forbid, one.prefix) for one in (line.constraints for line in window)]
         bare = [bare_of(line.text, self.tokenizers, some) for line, some in zip(window, phrases, strict=True)]
         found: list[list[Translation]] = [[Translation(line.text, 0.0, 0.0)] for line in window]  # emoji, or nothing
         lines = [replace(line, text=one.text) for line, one in zip(window, bare, strict=True)]
         sentences = {place: self._sentence(line, search.seed) for place, line in enumerate(lines) if line.text}
         encoded = {place: list(sentence.source) for place, sentence in sentences.items()}
-        for places in _batches(encoded, options.batch_size):
-            results = search_for(
+        size = min(options.batch_size, max(1, BATCH_ROWS // rows_of(search, options.top_beams)))
+        for places in batches(encoded, size):
+            results = self._search(
+                [sentences[place] for place in places], [lines[place] for place in places], search, options
+            )
+            for place, hypotheses in zip(places, results, strict=True):
+                texts = [self._as_text(bare[place], encoded[place], one) for one in hypotheses]
+                found[place] = [agreed(texts, search)] if search.strategy == "mbr" else texts
+        return found
+
+    def _search(
+        self, sentences: Sequence[Sentence], lines: Sequence[Line], search: SearchConfig, options: _Options
+    ) -> list[list[Hypothesis]]:
+        """Search a batch; one that does not fit in memory is searched in halves. Raises DecodingError."""
+        try:
+            return search_for(
                 self.model,
-                [sentences[place] for place in places],
+                sentences,
                 search,
                 top_beams=options.top_beams,
                 with_attention=options.with_attention,
                 shortlist=self.shortlist if search.shortlist else None,
             )
-            for place, hypotheses in zip(places, results, strict=True):
-                texts = [self._as_text(bare[place], encoded[place], one) for one in hypotheses]
-                found[place] = [_agreed(texts, search)] if search.strategy == "mbr" else texts
-        return found
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if len(sentences) == 1:
+            raise DecodingError(
+                f"out of memory during search: {len(sentences[0].source):,} source tokens, "
+                f"{rows_of(search, options.top_beams):,} hypotheses at a time",
+                where=lines[0].place,
+                fix="take a smaller beam_size (or samples, lookahead_width), or divide the line",
+            )
+        half = len(sentences) // 2
+        first = self._search(sentences[:half], lines[:half], search, options)
+        return first + self._search(sentences[half:], lines[half:], search, options)
 
-    def _sentence(self, line: _Line, seed: int) -> Sentence:
+    def _sentence(self, line: Line, seed: int) -> Sentence:
         target, wished = self.tokenizers.target, line.constraints
         require, forbid = (
             tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
             for phrases in (wished.require, wished.forbid)
         )
         wish = Wish(require, forbid, tuple(target.encode(wished.prefix)) if wished.prefix.strip() else ())
-        return Sentence(self.tokenizers.source.encode(line.text), wish, (seed * 1_000_003 + line.number) % 2**63)
+        drawn = seed * 1_000_003 + line.number + line.part * 2_147_483_647
+        return Sentence(self.tokenizers.source.encode(line.text), wish, drawn % 2**63)
 
     def _as_text(self, line: Bare, source: list[int], hypothesis: Hypothesis) -> Translation:
         attention = None if hypothesis.attention is None else hypothesis.attention.float().cpu().numpy()
@@ -308,6 +346,7 @@ class Translator:
         said = self.tokenizers.target.decode(hypothesis.tokens)
         text, alignment = line.put_back(said, links)
         tokens = tuple(self.tokenizers.target.pieces(hypothesis.tokens))
+        languages = self.source_language, self.target_language
         return Translation(
             text=text,
             score=hypothesis.score,
@@ -317,7 +356,7 @@ class Translator:
             attention=attention,
             alignment=alignment,
             finished=hypothesis.finished,
-            marks=marks(line.text, said, tokens, finished=hypothesis.finished),
+            marks=marks(line.text, said, tokens, finished=hypothesis.finished, languages=languages),
             proved=hypothesis.proved,
             ids=tuple(hypothesis.tokens),
         )
@@ -340,7 +379,7 @@ class Translator:
                 encoded[place] = (self.tokenizers.source.encode(source), self.tokenizers.target.encode(target))
             scores = [0.0] * len(window)
             longer = {place: max(sides, key=len) for place, sides in encoded.items()}
-            for places in _batches(longer, batch_size):
+            for places in batches(longer, batch_size):
                 for place, value in zip(places, self._score([encoded[place] for place in places]), strict=True):
                     scores[place] = value
             yield from scores
@@ -352,47 +391,5 @@ class Translator:
         return [float(value) for value in scores]
 
 
-def _agreed(candidates: Sequence[Translation], search: SearchConfig) -> Translation:
-    """The candidate of least risk: draws count alike, what a beam found by its probability.
-
-    What the length limit cut is no candidate of a beam, unless there is no other.
-    """
-    if search.candidates == "samples":
-        return candidates[least_risk([one.text for one in candidates])]
-    listed = [one for one in candidates if one.finished] or candidates
-    if len(listed) == 1:  # it may have no probability at all
-        return listed[0]
-    most = max(one.log_probability for one in listed)
-    weights = [math.exp(one.log_probability - most) for one in listed]
-    return listed[least_risk([one.text for one in listed], weights)]
-
-
 def _vocabularies(tokenizers: Tokenizers) -> list[tuple[str, list[str]]]:
     return [(side.kind, side.pieces(range(side.size))) for side in (tokenizers.source, tokenizers.target)]
-
-
-def _numbered(lines: Iterable[str], constraints: Iterable[Constraints] | None, first: int) -> Iterator[_Line]:
-    wishes = repeat(Constraints()) if constraints is None else iter(constraints)
-    for number, text in enumerate(lines, start=first):
-        wished = next(wishes, None)
-        if wished is None:
-            raise DecodingError(
-                f"there are constraints for {number:,} lines and more lines than that", fix="give them for every line"
-            )
-        yield _Line(number, text.strip(), wished)
-
-
-def _batches(encoded: dict[int, list[int]], batch_size: int) -> Iterator[list[int]]:
-    """Places of like lengths together, at most batch_size of them and BATCH_TOKENS padded tokens, longest first.
-
-    Their order is by what stands there, so that the same lines in another order make the same batches.
-    """
-    batch: list[int] = []
-    for place in sorted(encoded, key=lambda place: (-len(encoded[place]), encoded[place])):
-        longest = len(encoded[batch[0]]) + 1 if batch else 0
-        if len(batch) == batch_size or (len(batch) + 1) * longest > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

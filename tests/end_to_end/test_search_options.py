@@ -17,7 +17,8 @@ from regard.config import SearchConfig, override_config
 from regard.errors import DecodingError
 from regard.evaluation.consensus import least_risk
 from regard.models import ARCHITECTURES
-from regard.translator import Constraints, SearchOptions, Translation, Translator, _agreed
+from regard.translation import agreed
+from regard.translator import Constraints, SearchOptions, Translation, Translator
 
 
 def lines_of(out: bytes) -> list[str]:
@@ -113,9 +114,9 @@ def test_what_the_limit_cut_is_no_candidate_of_a_beam() -> None:
     cut = [Translation("la la la", -0.1, -0.1, finished=False), Translation("la la la la", -0.2, -0.2, finished=False)]
     ended = Translation("done", -9.0, -900.0)  # whose probability is 0 as a float
     search = SearchConfig(strategy="mbr", candidates="beam")
-    assert _agreed([ended, *cut], search) is ended
-    assert _agreed([ended, replace(ended, text="do"), *cut], search) is ended
-    assert _agreed(cut, search) in cut
+    assert agreed([ended, *cut], search) is ended
+    assert agreed([ended, replace(ended, text="do"), *cut], search) is ended
+    assert agreed(cut, search) in cut
 
 
 def test_exact_search_aligns_what_it_finds(translator: Translator, hard: list[str]) -> None:

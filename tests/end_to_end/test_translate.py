@@ -181,7 +181,7 @@ def test_windows_and_token_limits_change_nothing(
     texts = [[one.text for one in found] for found in translator.translate(lines, top_beams=2)]
     scores = list(translator.score(pairs))
     monkeypatch.setattr("regard.translator.WINDOW", 8)
-    monkeypatch.setattr("regard.translator.BATCH_TOKENS", 20)
+    monkeypatch.setattr("regard.lines.BATCH_TOKENS", 20)
     assert [[one.text for one in found] for found in translator.translate(lines, top_beams=2)] == texts
     assert list(translator.score(pairs)) == pytest.approx(scores, abs=1e-4)
 

@@ -19,7 +19,7 @@ from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.lookahead import lookahead
-from regard.decoding.penalties import gnmt, none
+from regard.decoding.penalties import gnmt, none, without_empty
 from regard.decoding.sampling import Drawing, sample
 from regard.decoding.scoring import forced_scores
 from regard.symbols import BOS, EOS, PAD
@@ -90,6 +90,23 @@ def test_exact_search_is_a_wide_beam_and_never_worse_than_a_narrow_one(
                 assert (one.tokens, one.finished) == (best.tokens, best.finished)
                 assert one.score == pytest.approx(best.score, rel=1e-9)
     assert all(one.proved for one in found)
+
+
+def test_with_a_limit_of_one_and_no_empty_answer_the_best_token_is_left_unfinished(
+    model: Seq2Seq, sources: Tensor
+) -> None:
+    memory, limits, penalty = model.encode(sources), [1] * len(sources), without_empty(gnmt(0.6))
+    first = beam_search(model.decoder, memory, limits, beam_size=3, penalty=penalty)
+    found = exact_search(
+        model.decoder, memory, limits, penalty=penalty, found=[best for (best,) in first], max_steps=1000
+    )
+    for source, (beam,), exact in zip(sources, first, found, strict=True):
+        own = source[source.ne(PAD)][None]
+        total, token = model(own, torch.tensor([[BOS]]))[0, -1].log_softmax(0)[EOS + 1 :].max(0)
+        for one in (beam, exact):
+            assert (one.tokens, one.finished) == ((int(token) + EOS + 1,), False)
+            assert one.score == pytest.approx(float(total))
+        assert exact.proved is False
 
 
 def test_looking_one_step_ahead_is_greedy_search_and_all_steps_a_wide_beam(build: Build, sources: Tensor) -> None:

@@ -59,7 +59,8 @@ def test_files_are_checked_once_and_each_pass_serves_all_it_can(
     monkeypatch.setattr(corpus, "read_lines", lambda path: read.append(path) or read_lines(path))  # type: ignore[func-returns-value]
     prepared = prepare(recipe(tmp_path, PAIRS, kind, held_out=20), tmp_path / "prepared", lambda _: None)
     assert (len(prepared.store), len(prepared.dev)) == (80, 20)
-    assert len(read) == 2 * 4  # checked, dev chosen, vocabulary learned or else dev read, encoded
+    # checked, dev chosen, vocabulary learned or else dev read, encoded, some sources looked at for sentences
+    assert len(read) == 2 * 5
 
 
 def test_dev_files_are_taken_as_they_are(tmp_path: Path) -> None:
@@ -368,3 +369,12 @@ def test_the_sources_of_a_corpus_begin_with_its_tags(tmp_path: Path) -> None:
     assert all(id < size - 3 for index in range(98) for id in prepared.store.target(index).tolist())
     tags = Counter(tuple(untagged(source)[0]) for source, _ in prepared.dev)
     assert tags == {("big", "all"): 89, ("small", "all"): 9}
+
+
+def test_the_share_of_sources_with_several_sentences_is_kept(tmp_path: Path) -> None:
+    pairs = [(f"Number {number}. And more." if number % 4 == 0 else f"Number {number}.", "x") for number in range(120)]
+    config = recipe(tmp_path, pairs, held_out=20)
+    first, again = (prepare(config, tmp_path / "prepared", lambda _: None) for _ in range(2))
+    train, _ = split(config)
+    assert first.several_sentences == again.several_sentences
+    assert first.several_sentences == sum("And" in pair.source for pair in train) / 100

@@ -46,3 +46,27 @@ def test_a_beam_says_nothing_at_all_only_where_it_may(config: SearchConfig, said
     ((best, *_),) = search(model, [Sentence((A, B))], config, top_beams=1, with_attention=False)
     assert best.tokens == said
     assert best.finished and best.score > -100
+
+
+@pytest.mark.parametrize(
+    ("changes", "most"),
+    [
+        ({}, 2 * 3 + 20),
+        ({"max_length_factor": 1.0, "max_length_addend": 50}, 3 + 50),
+        ({"max_length_factor": 0.5, "max_length_addend": 2}, 1 + 2),
+        ({"max_length_factor": 0.0, "max_length_addend": 1}, 1),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["beam", "diverse", "lookahead", "sample", "mbr"])
+def test_a_translation_has_at_most_as_many_tokens_as_the_recipe_allows(
+    strategy: str, changes: dict[str, float], most: int
+) -> None:
+    config = SearchConfig.model_validate({"strategy": strategy, "beam_size": 2, "groups": 2, **changes})
+
+    def script(sentence: int, prefix: tuple[int, ...]) -> list[float]:
+        return [-99.0, -99.0, -99.0, 1.0, 0.0]
+
+    model = Seq2Seq(Source(), ScriptedDecoder(script, V))
+    ((best, *_),) = search(model, [Sentence((A, B, A))], config, top_beams=1, with_attention=False)
+    assert len(best.tokens) == most
+    assert not best.finished

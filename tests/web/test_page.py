@@ -37,7 +37,7 @@ def section(page: Page, number: int = 0) -> Locator:
 
 def write(page: Page, text: str, answer: str | None = None) -> None:
     """Type, and wait for the answer."""
-    page.get_by_label("Your sentence").fill(text)
+    page.get_by_label("Your text").fill(text)
     expect(section(page).locator(".answer")).to_have_text(answer or asked(page, "translate", q=text)["translatedText"])
     expect(section(page).locator(".map")).to_be_visible()
 
@@ -58,7 +58,7 @@ def shares(buttons: Locator) -> list[float]:
 
 
 def test_a_sentence_is_translated_as_it_is_typed(page: Page) -> None:
-    text = page.get_by_label("Your sentence")
+    text = page.get_by_label("Your text")
     text.press_sequentially("one two")
     answer = section(page).locator(".answer")
     expect(answer).to_have_text(asked(page, "translate", q="one two")["translatedText"])
@@ -85,7 +85,7 @@ def test_the_last_answer_counts_and_the_one_before_is_given_up(page: Page) -> No
     page.on("requestfailed", lambda request: failed.append(str(request.failure)))
     page.route("**/attention", hold)
     with page.expect_request("**/attention"):
-        page.get_by_label("Your sentence").fill("nine")
+        page.get_by_label("Your text").fill("nine")
     write(page, "one two")
     assert len(held) == 1
     assert failed == ["net::ERR_ABORTED"]
@@ -216,27 +216,62 @@ def test_layer_head_and_tokens_are_kept_while_typing_and_in_the_address(page: Pa
     page.get_by_label("tokens").check()
     assert state(page)["view0"] == "encoder 2 1 1"
     with page.expect_response("**/attention"):
-        page.get_by_label("Your sentence").fill("five six")
+        page.get_by_label("Your text").fill("five six")
     expect(section(page).locator(".map tbody th")).to_have_text(["five", "six", "</s>"])
     expect(page.get_by_label("layer")).to_have_value("2")
     page.reload()
     expect(page.get_by_label("attention")).to_have_value("encoder")
     expect(page.get_by_label("head")).to_have_value("1")
-    expect(page.get_by_label("Your sentence")).to_have_value("five six")
+    expect(page.get_by_label("Your text")).to_have_value("five six")
 
 
-def test_a_text_that_is_too_long_is_told_and_kept(page: Page, watch: Watch) -> None:
-    watch.expected = ("400",)  # of what is too long to look at
+LINES = ["one two three", "", "four five", "six", "seven eight nine"]
+
+
+def test_no_sentence_is_lost_and_each_can_be_looked_at(page: Page, served: Served) -> None:
+    text, answer, turn = (
+        page.get_by_label("Your text"),
+        section(page).locator(".answer"),
+        section(page).locator(".turn"),
+    )
+    expected = asked(page, "translate", q="\n".join(LINES))["translatedText"]
+    assert len(expected.split("\n")) == len(LINES)
+    text.fill("\n".join(LINES))
+    expect(answer).to_have_text(expected)
+    assert answer.inner_text() == expected
+    expect(turn).to_contain_text("Sentence 4 of 4")  # that of the caret
+    expect(words(page, "source")).to_have_text(["seven", "eight", "nine", "</s>"])
+    text.press("Control+Home")
+    expect(turn).to_contain_text("Sentence 1 of 4")
+    expect(words(page, "source")).to_have_text(["one", "two", "three", "</s>"])
+    turn.get_by_role("button", name="Next sentence").press("Enter")
+    expect(words(page, "source")).to_have_text(["four", "five", "</s>"])
+    answer.locator(".sentence").nth(2).click()
+    expect(words(page, "source")).to_have_text(["six", "</s>"])
+    expect(answer.locator(".sentence.shown")).to_have_text(asked(page, "translate", q="six")["translatedText"])
+    section(page).locator(".tree button[aria-pressed=false]").first.click()
+    expect(section(page).locator(".note")).to_contain_text("Chosen by you")
+    chosen = answer.inner_text()
+    assert chosen.split("\n")[:3] == expected.split("\n")[:3]
+    assert chosen.split("\n")[3:] != expected.split("\n")[3:]
+    assert state(page)["at"] == str(len("one two three\n\nfour five\n"))
+    page.goto("about:blank")
+    page.go_back()
+    expect(section(page).locator(".answer")).to_have_text(chosen)
+    expect(words(page, "source")).to_have_text(["six", "</s>"])
+
+
+def test_a_text_that_is_too_long_is_told_and_kept(page: Page) -> None:
     long = "one " * (CHARACTERS // 4 + 1)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    page.get_by_label("Your sentence").fill(long)
+    page.get_by_label("Your text").fill(long)
     expect(page.get_by_role("alert")).to_contain_text(f"The text is too long: {len(long)} characters")
-    expect(page.get_by_label("Your sentence")).to_have_value(long)
+    expect(page.get_by_label("Your text")).to_have_value(long)
     assert requests == []
     middling = "one two " * 55  # more than can be looked at
-    page.get_by_label("Your sentence").fill(middling)
-    expect(section(page).locator(".note")).to_contain_text("Its attention is not shown: ")
+    page.get_by_label("Your text").fill(middling)
+    expect(section(page).locator(".note")).to_contain_text("Attention is shown for up to 100 tokens, and")
     expect(section(page).locator(".answer")).not_to_be_empty()
     expect(page.get_by_role("alert")).to_be_hidden()
 
@@ -252,7 +287,7 @@ def test_a_busy_server_is_asked_again(page: Page, watch: Watch) -> None:
             route.continue_()
 
     page.route("**/attention", answer)
-    page.get_by_label("Your sentence").fill(SENTENCE)
+    page.get_by_label("Your text").fill(SENTENCE)
     expect(page.get_by_role("alert")).to_contain_text(
         "The server is busy: too much is asked. It is tried again in 1 s."
     )
@@ -267,7 +302,7 @@ def test_a_key_that_is_wrong_and_then_a_server_that_is_gone(browser: Browser, gu
         page = context.new_page()
         watch.on(page)
         page.goto(guarded.address)
-        text, key, alert = page.get_by_label("Your sentence"), page.get_by_label("API key"), page.get_by_role("alert")
+        text, key, alert = page.get_by_label("Your text"), page.get_by_label("API key"), page.get_by_role("alert")
         expect(key).to_be_visible()
         expect(page.get_by_label("Compare with")).to_be_hidden()  # one model is served
         text.fill(SENTENCE)
@@ -309,7 +344,7 @@ def test_it_can_be_read_by_all(page: Page, scheme: str) -> None:
     expect(section(page).locator(".pair")).not_to_have_class(re.compile("columns"))
     write(page, "one two three four five six seven eight nine")
     expect(section(page).locator(".pair")).to_have_class(re.compile("columns"))
-    page.get_by_label("Your sentence").fill("one " * CHARACTERS)
+    page.get_by_label("Your text").fill("one " * CHARACTERS)
     expect(page.get_by_role("alert")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     assert page.evaluate(ACCESSIBLE) == []
@@ -331,6 +366,8 @@ def test_from_right_to_left_and_from_top_to_bottom(page: Page) -> None:
     arabic, japanese = ["قرأت", "الكتاب", "القديم"], ["古い", "本", "を"]
     answer = {
         "translatedText": " ".join(arabic),
+        "sentences": [{"start": 0, "end": 6, "target_start": 0, "target_end": len(" ".join(arabic))}],
+        "note": "",
         "score": -1.0,
         "alternatives": [{"text": " ".join(arabic), "score": -1.0, "tokens": arabic, "finished": True}],
         "looks": explorer.table(made_up(japanese, arabic)),
@@ -368,14 +405,14 @@ def test_the_explorer_works_alone(browser: Browser, tmp_path: Path, watch: Watch
 def test_it_is_small_and_takes_nothing_from_elsewhere() -> None:
     files = sorted(WEB.iterdir())
     assert {path.name for path in files} == {"index.html", "page.css", "page.js", "tree.js"}
-    assert sum(path.stat().st_size for path in files) + len((explorer.script() + explorer.style()).encode()) < 40_000
+    assert sum(path.stat().st_size for path in files) + len((explorer.script() + explorer.style()).encode()) < 48_000
     assert not any("http" in path.read_text(encoding="utf-8") for path in files if path.suffix != ".js")
 
 
 def test_a_server_of_another_kind_is_told(page: Page, watch: Watch) -> None:
     watch.expected = ("418",)
     page.route("**/attention", lambda route: route.fulfill(status=418, body="<h1>teapot</h1>"))
-    page.get_by_label("Your sentence").fill(SENTENCE)
+    page.get_by_label("Your text").fill(SENTENCE)
     expect(page.get_by_role("alert")).to_contain_text("The answer is not one of regard's server.")
     page.unroute("**/attention")
     page.get_by_role("button", name="Try again").click()

@@ -108,7 +108,10 @@ def _translated(subject: Subject, test: HeldOut, depth: Depth, watch: Watch) -> 
     def each() -> Iterable[Translation]:
         for first in range(0, len(test.sources), step):
             some = test.sources[first : first + step]
-            for best, *_ in subject.translator.stream(some, batch_size=depth.batch_size, first_line=first):
+            found = subject.translator.stream(
+                some, batch_size=depth.batch_size, first_line=first, split_sentences=False
+            )
+            for best, *_ in found:
                 yield best
 
     found = tuple(watch(f"translating by {subject.name}", each(), len(test.sources)))

@@ -86,9 +86,11 @@ def measure_run(name: str, run: Path, exam: Exam, *, device: str = "auto", watch
     architecture = checkpoint.config.model.architecture
     translator = Translator(checkpoint.model.to(choose_device(device)), checkpoint.tokenizers, exam.search)
     samples = [sample.source for sample in exam.samples()]
-    shown = [best for best, *_ in translator.translate(samples, with_attention=True)]  # warms up, too
+    shown = [
+        best for best, *_ in translator.translate(samples, with_attention=True, split_sentences=False)
+    ]  # warms up, too
     began = time.perf_counter()
-    hypotheses = tuple(best.text for best, *_ in watch(translator.stream(exam.sources)))
+    hypotheses = tuple(best.text for best, *_ in watch(translator.stream(exam.sources, split_sentences=False)))
     seconds = time.perf_counter() - began
     bins = by_length(
         exam.sources, hypotheses, exam.references, target_language=exam.target_language, tokenized=exam.tokenized

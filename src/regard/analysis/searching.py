@@ -97,5 +97,5 @@ def _above(one: Translation, other: Translation) -> bool:
 
 def _best(translator: Translator, source: str, strategy: str) -> Translation:
     options: SearchOptions = {**PLAIN, "strategy": strategy}
-    ((best, *_),) = translator.translate([source], **options)
+    ((best, *_),) = translator.translate([source], split_sentences=False, **options)
     return best

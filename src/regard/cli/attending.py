@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +17,9 @@ from regard.analysis.lineage import Attended
 from regard.analysis.looking import KINDS, Kind, Looks, Weights, look
 from regard.cli.commands import Job
 from regard.cli.files import input_lines, output, refuse_not_utf8, refuse_same, try_writing, write_errors
-from regard.errors import ConfigError, DataError
+from regard.errors import ConfigError, DataError, DecodingError
+from regard.text.segments import Piece, Span, put_together
+from regard.training.memory import is_out_of_memory
 from regard.translator import SearchOptions, Translator
 
 MOST = 100  # sentences
@@ -43,6 +45,9 @@ class Seen:
     source: str
     target: str
     looks: Looks
+    line: str  # that the source is a segment of
+    span: Span  # of the source in it
+    number: int  # of the line, from 0
 
 
 Writer = Callable[[Sequence[Seen], View, Path], None]
@@ -65,12 +70,12 @@ def attend(
     sources = [sentence] if sentence is not None else _lines()
     seen: list[Seen] = []
     with output(None) as write:
-        for source in sources:
-            one = _look(translator, source, target, search)
-            for line in _told(one, view, told):
+        for number, source in enumerate(sources):
+            own = _look(translator, number, source.strip(), target, search)
+            for line in _told(own, view, told):
                 write(line + "\n")
             if outputs:
-                seen.append(one)
+                seen += own
     for path in outputs:
         WRITERS[path.suffix.lower()](seen, view, path)
 
@@ -104,12 +109,39 @@ def _check(view: View, outputs: Sequence[Path], told: str) -> None:
         raise ConfigError("links are from target to source", where="--kind", fix="leave it out for Pharaoh's format")
 
 
-def _look(translator: Translator, source: str, target: str | None, search: SearchOptions) -> Seen:
-    if target is None:
-        best = translator.translate([source], **search)[0][0]
-        return Seen(source.strip(), best.text, look(translator, source, best.ids))
-    ids = translator.tokenizers.target.encode(target)
-    return Seen(source.strip(), target.strip(), look(translator, source, ids))
+def _look(translator: Translator, number: int, line: str, target: str | None, search: SearchOptions) -> list[Seen]:
+    """Return what is looked at in each segment of a line; with a target, the line is one segment."""
+    where = f"line {number + 1}"
+    if target is not None:
+        _refuse_too_long(translator, line, target, where)
+        ids = translator.tokenizers.target.encode(target)
+        return [Seen(line, target.strip(), _looks(translator, line, ids, where), line, (0, len(line)), number)]
+    spans = translator.segments(line) or [(0, len(line))]
+    texts = [line[start:end] for start, end in spans]
+    found = translator.translate(texts, split_sentences=False, **search)
+    return [
+        Seen(text, best.text, _looks(translator, text, best.ids, where), line, span, number)
+        for span, text, (best, *_) in zip(spans, texts, found, strict=True)
+    ]
+
+
+def _refuse_too_long(translator: Translator, source: str, target: str, where: str) -> None:
+    for text, tokenizer in ((source, translator.tokenizers.source), (target, translator.tokenizers.target)):
+        if not translator.fits(text, tokenizer):
+            raise DataError(
+                f"one side has more than {translator.longest:,} tokens", where=where, fix="give a part of the pair"
+            )
+
+
+def _looks(translator: Translator, source: str, target: Sequence[int], where: str) -> Looks:
+    try:
+        return look(translator, source, target)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    raise DecodingError(
+        f"out of memory while looking at {len(target):,} target tokens", where=where, fix="give a shorter sentence"
+    )
 
 
 def _shown(looks: Looks, view: View) -> tuple[Sequence[str], Sequence[str], Weights]:
@@ -125,19 +157,24 @@ def _kind(view: View) -> Kind:
     return next(kind for kind in KINDS if kind == view.kind)
 
 
-def _told(seen: Seen, view: View, told: str) -> Iterator[str]:
+def _told(seen: Sequence[Seen], view: View, told: str) -> Iterator[str]:
     if told == "json":
-        yield _json(seen)
+        yield from map(_json, seen)
     elif told == "pharaoh":
-        yield _pharaoh(seen, view)
+        yield from _pharaoh(seen, view)
     else:
-        yield seen.target
+        for number, one in enumerate(seen):
+            yield from ["", *_drawn(one, view)] if number else _drawn(one, view)
+
+
+def _drawn(seen: Seen, view: View) -> Iterator[str]:
+    yield seen.target
+    yield ""
+    if seen.looks.gradient:
+        yield "The model does not attend: this is how strongly each source word moves each target word (gradient)."
         yield ""
-        if seen.looks.gradient:
-            yield "The model does not attend: this is how strongly each source word moves each target word (gradient)."
-            yield ""
-        width = shutil.get_terminal_size((WIDE, 24)).columns if sys.stdout.isatty() else WIDE
-        yield from terminal.drawn(*_shown(seen.looks, view), width)
+    width = shutil.get_terminal_size((WIDE, 24)).columns if sys.stdout.isatty() else WIDE
+    yield from terminal.drawn(*_shown(seen.looks, view), width)
 
 
 def _json(seen: Seen) -> str:
@@ -146,9 +183,15 @@ def _json(seen: Seen) -> str:
     )
 
 
-def _pharaoh(seen: Seen, view: View) -> str:
-    links = seen.looks.alignment(seen.looks.weights("source", view.layer, view.head))
-    return " ".join(f"{source}-{target}" for source, target in links)
+def _pharaoh(seen: Sequence[Seen], view: View) -> Iterator[str]:
+    """For each line its links; those of a line of several segments are between the words of the whole line."""
+    for _, group in groupby(seen, key=lambda one: one.number):
+        own = list(group)
+        links = [one.looks.alignment(one.looks.weights("source", view.layer, view.head)) for one in own]
+        if len(own) > 1:
+            pieces = [Piece(*one.span, one.target, some) for one, some in zip(own, links, strict=True)]
+            links = [put_together(own[0].line, pieces).alignment]
+        yield " ".join(f"{source}-{target}" for source, target in links[0])
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
@@ -162,7 +205,7 @@ def _write_json(seen: Sequence[Seen], view: View, path: Path) -> None:
 
 
 def _write_pharaoh(seen: Sequence[Seen], view: View, path: Path) -> None:
-    _write_lines(path, [_pharaoh(one, view) for one in seen])
+    _write_lines(path, list(_pharaoh(seen, view)))
 
 
 def _write_page(seen: Sequence[Seen], view: View, path: Path) -> None:

@@ -73,6 +73,7 @@ def translate_document(job: Job, wanted: Wanted, written: Written, wishes: Wishe
         document,
         _Asking(translator, job, wanted, document),
         language=languages.source.replace("_", "-").split("-")[0],
+        split=not translator.trained_on_several if wanted.split_sentences is None else wanted.split_sentences,
         requires=wanted.search.get("strategy", translator.search.strategy) == "beam",
     )
     write_bytes(job.output, outcome.data)
@@ -93,6 +94,7 @@ class _Asking:
             "batch_size": job.batch_size,
             "fallback": wanted.fallback,
             "with_attention": marked,
+            "split_sentences": False,
             **wanted.search,
         }
 

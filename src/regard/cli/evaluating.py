@@ -60,7 +60,9 @@ class Known:
         return list(corpus), corpus.aside
 
 
-def evaluate(job: Job, known: Known, *, as_json: bool, tokenized: bool, search: SearchOptions) -> None:
+def evaluate(
+    job: Job, known: Known, *, as_json: bool, tokenized: bool, split_sentences: bool, search: SearchOptions
+) -> None:
     """See regard.evaluation.quality.measure."""
     translator = job.translator()
     pairs, aside = known.pairs(job.run)
@@ -70,7 +72,9 @@ def evaluate(job: Job, known: Known, *, as_json: bool, tokenized: bool, search: 
         )
     _tell(aside)
     began = time.monotonic()
-    found = translator.stream((pair.source for pair in pairs), batch_size=job.batch_size, **search)
+    found = translator.stream(
+        (pair.source for pair in pairs), batch_size=job.batch_size, split_sentences=split_sentences, **search
+    )
     bests = [translations[0] for translations in _with_bar(found, len(pairs))]
     seconds = time.monotonic() - began
     tell_proved(Counter(best.proved for best in bests))
@@ -93,6 +97,7 @@ def score(job: Job, known: Known) -> None:
     refuse_same(known.place.files(), [job.output])
     translator = job.translator()
     pairs, aside = known.pairs(job.run)
+    tokenizers = translator.tokenizers
     for pair in pairs:
         if not pair.source.strip():
             raise DataError(
@@ -100,6 +105,13 @@ def score(job: Job, known: Known) -> None:
                 where=f"{known.place.source}:{pair.line}",
                 fix="take the line out of both files",
             )
+        for text, tokenizer in ((pair.source, tokenizers.source), (pair.target, tokenizers.target)):
+            if not translator.fits(text.strip(), tokenizer):
+                raise DataError(
+                    f"one side has more than {translator.longest:,} tokens, and a pair cannot be divided",
+                    where=f"{known.place.source or known.place.data}:{pair.line}",
+                    fix="divide the pair, or take it out",
+                )
     _tell(aside)
     texts = ((pair.source, pair.target) for pair in pairs)
     with output(job.output, keep_partial=True) as write:

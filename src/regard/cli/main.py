@@ -27,6 +27,7 @@ from regard.cli.options import (
     Precision,
     RunOrCheckpoint,
     Search,
+    SplitSentences,
     Tags,
     TestColumn,
     TestData,
@@ -133,6 +134,7 @@ def translate(
     batch_size: BatchSize = 64,
     device: Device = "auto",
     precision: Precision = "float32",
+    split_sentences: SplitSentences = None,
     tag: Tags = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes, on a CPU; 0: as many as the work is worth.")] = 0,
     paragraphs: Annotated[bool, typer.Option(help="Plain paragraphs: sentences are found in them.")] = False,
@@ -160,6 +162,7 @@ def translate(
             fallback=translating.options(fallback, "--fallback") if fallback else None,
             top_beams=top_beams,
             constraints=constraints,
+            split_sentences=split_sentences,
         ),
         translating.Written(scores=scores, alignments=alignments, report=report),
     )
@@ -180,6 +183,9 @@ def evaluate(
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     search: Search = None,
+    split_sentences: Annotated[
+        bool, typer.Option("--split-sentences", help="Translate the sentences of a line one by one.")
+    ] = False,
     batch_size: BatchSize = 64,
     device: Device = "auto",
     precision: Precision = "float32",
@@ -199,6 +205,7 @@ def evaluate(
         ),
         as_json=json_,
         tokenized=tokenized,
+        split_sentences=split_sentences,
         search=translating.options(search or [], "--search", beam_size=beam_size, length_penalty=length_penalty),
     )
 

@@ -16,6 +16,14 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Sentences decoded together.
 BeamSize = Annotated[int | None, typer.Option(min=1, help="Beam; 1 is greedy. Default: the recipe's.")]
 Precision = Annotated[str, typer.Option(help="float32, or int8 on a CPU.")]
 Search = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Other than in the recipe: search.KEY.")]
+SplitSentences = Annotated[
+    bool | None,
+    typer.Option(
+        "--split-sentences/--no-split-sentences",
+        help="Translate the sentences of a line one by one. Default: unless the training data have several a line.",
+        show_default=False,
+    ),
+]
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Before each source, say a language.")]
 TestData = Annotated[
     Path | None, typer.Option("--data", metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}.")

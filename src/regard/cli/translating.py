@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import tomllib
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from regard.cli.commands import Job, tell_proved
+from regard.cli.divided import Divided
 from regard.cli.files import Write, input_lines, output, refuse_same
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.text.corpus import half_surrogate
@@ -36,6 +38,7 @@ class Wanted:
     fallback: SearchOptions | None
     top_beams: int
     constraints: Path | None
+    split_sentences: bool | None = None  # None: as the run was trained
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
     lines, sources = tee(input_lines(job.input))  # the second is never further behind than some chunks
     found = _found(job, wanted, lines, with_attention=written.alignments is not None)
     found = chain(list(islice(found, 1)), found)  # what is wrong from the start is told before a file is written over
+    found = _placed(found, job.input)
+    divided = Divided(job.run, job.input, wanted.split_sentences)
     marked: Counter[str] = Counter()
     proved: Counter[bool | None] = Counter()
     with ExitStack() as stack:
@@ -90,9 +95,11 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
             best = translations[0]
             marked.update([*best.marks, *(["lines"] if best.marks else [])])
             proved[best.proved] += 1
+            divided.count(number, source, best)
             if report is not None and (best.marks or best.proved is False):
                 _report(report, number, source, best)
     tell_proved(proved)
+    divided.tell()
     if written.report is not None or wanted.fallback is not None:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(marked.items()) if kind != "lines")
         told = f"{marked['lines']:,} lines look degenerate" + (f": {kinds}" if kinds else "")
@@ -106,6 +113,7 @@ def _found(job: Job, wanted: Wanted, lines: Iterator[str], *, with_attention: bo
         "batch_size": job.batch_size,
         "with_attention": with_attention,
         "fallback": wanted.fallback,
+        "split_sentences": wanted.split_sentences,
         **wanted.search,
     }
     constraints = None if wanted.constraints is None else _constraints(wanted.constraints)
@@ -116,12 +124,24 @@ def _found(job: Job, wanted: Wanted, lines: Iterator[str], *, with_attention: bo
         translator = job.translator()
         worth = len(first) == MUCH and translator.device.type == "cpu" and processors() > 1
         # A beam stands for the other strategies in the probe: some of them take minutes a line.
-        beam: dict[str, Any] = {**wanted.search, "strategy": "beam"}
+        beam: dict[str, Any] = {**wanted.search, "strategy": "beam", "split_sentences": wanted.split_sentences}
         workers = probe(partial(translator.translate, **beam), first, processors()) if worth else 1
     if workers == 1:
         translator = translator or job.translator()
         return translator.stream(lines, constraints=constraints, **options)
     return stream(job.loader(), lines, workers, constraints, **options)
+
+
+def _placed(found: Iterator[list[Translation]], path: Path | None) -> Iterator[list[Translation]]:
+    """The same; what goes wrong with a line is told by the name of its file and its number."""
+    try:
+        yield from found
+    except DecodingError as error:
+        number = re.fullmatch(r"line (\d+)", error.where or "")
+        if number is None:
+            raise
+        where = f"{path or 'standard input'}:{number[1]}"
+        raise DecodingError(error.what, where=where, fix=error.fix) from None
 
 
 def _report(write: Write, number: int, source: str, best: Translation) -> None:
@@ -161,7 +181,7 @@ def _line(translation: Translation | None, scores: bool) -> str:
 def _pharaoh(translation: Translation | None) -> str:
     if translation is None or not translation.tokens:
         return "\n"
-    if translation.attention is None:
+    if not translation.attends:
         raise DecodingError(
             "this model does not attend, so it aligns nothing", where="--alignments", fix="leave --alignments out"
         )

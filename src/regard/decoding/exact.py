@@ -41,9 +41,10 @@ def exact_search(
     max_lengths: for each sentence, how many decoder steps a hypothesis may have, the one that gives EOS among them.
     found: one hypothesis a sentence, such as a beam's best by the same penalty; only a better one takes its place,
     where any finished one is better than an unfinished. max_steps: how many prefixes of a sentence may be fed
-    to the decoder; where they do not suffice it is the best so far, with `proved` False. with_attention: of what is
-    found here; what was given keeps its own. Raises DecodingError for limits or steps below 1, for other than one
-    hypothesis a sentence, and for scores that are not numbers.
+    to the decoder; where they do not suffice it is the best so far, with `proved` False. An unfinished hypothesis is
+    never proved, since no two prefixes are compared. with_attention: of what is found here; what was given keeps its
+    own. Raises DecodingError for limits or steps below 1, for other than one hypothesis a sentence, and for scores that
+    are not numbers.
     """
     limits = checked_limits(max_lengths, memory)
     if len(found) != len(limits):
@@ -55,7 +56,7 @@ def exact_search(
         own = memory.select(torch.tensor([sentence], device=limits.device))
         divisors = penalty(torch.arange(1, limit + 1, dtype=torch.float64)).tolist()
         search = _Search(decoder, divisors, first)
-        proved = search.run(own, max_steps)
+        proved = search.run(own, max_steps) and search.best.finished
         best = search.best if search.best is first or not with_attention else _attended(decoder, own, search.best)
         answers.append(replace(best, proved=proved))
     return answers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -39,9 +40,22 @@ def gnmt(alpha: float) -> LengthPenalty:
     return lambda lengths: ((5 + lengths) / 6) ** alpha
 
 
+@dataclass(frozen=True)
+class _WithoutEmpty:
+    penalty: LengthPenalty
+
+    def __call__(self, lengths: Tensor) -> Tensor:
+        return self.penalty(lengths).masked_fill(lengths.le(1), 0)
+
+
 def without_empty(penalty: LengthPenalty) -> LengthPenalty:
-    """The same, and 0 for EOS alone."""
-    return lambda lengths: penalty(lengths).masked_fill(lengths.le(1), 0)
+    """Return the same penalty with divisor 0 for a hypothesis of length 1, which is EOS alone."""
+    return _WithoutEmpty(penalty)
+
+
+def for_unfinished(penalty: LengthPenalty) -> LengthPenalty:
+    """Return the penalty of prefixes that have no EOS: one of length 1 holds a token, so it is never empty."""
+    return penalty.penalty if isinstance(penalty, _WithoutEmpty) else penalty
 
 
 def _check(alpha: float) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.contract import State
-from regard.decoding.penalties import LengthPenalty
+from regard.decoding.penalties import LengthPenalty, for_unfinished
 from regard.decoding.tree import End
 from regard.symbols import BOS
 
@@ -99,12 +99,12 @@ def _done(search: Search, count: int, penalty: LengthPenalty, step: int) -> Tens
     """Which sentences (b,) are at their limit, or can find nothing better than the `count` best they keep."""
     best = search.live.total.amax(1)
     worst = search.kept.score[:, count - 1]  # -inf until so many are kept
-    done = search.limit.le(step) | worst.ge(best / penalty(search.limit.to(best.dtype)))
+    done = search.limit.le(step) | worst.ge(best / for_unfinished(penalty)(search.limit.to(best.dtype)))
     return done | worst.isfinite() if search.kept.score.shape[1] == 1 else done
 
 
 def _collect(found: list[list[End]], done: Search, count: int, penalty: LengthPenalty, step: int) -> None:
     """Read the hypotheses of sentences that are done; what lives still comes behind them, as unfinished."""
-    cut = as_ends(done.live, penalty, step)
+    cut = as_ends(done.live, for_unfinished(penalty), step)
     for place, sentence in enumerate(done.sentence.tolist()):
         found[sentence] = (done.kept.read(place) + cut.read(place))[:count]

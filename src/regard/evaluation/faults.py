@@ -15,12 +15,13 @@ EXPLAINED = {
     "copy": "the source as it is, of five words or more",
     "long": "more than three times the source's characters",
     "short": "less than a third of the source's characters",
+    "fewer": "fewer sentences than the source",
     "repeated": "a phrase of one to four words twice in a row, where the reference has no such repeat",
     "untranslated": "a word of the source, of four letters or more, that the reference does not have",
     "half": "less than half of the reference's characters",
     "double": "more than twice the reference's characters",
 }
-"""Every fault, and when it is one; the first six are regard.evaluation.marks'."""
+"""Every fault, and when it is one; the first seven are regard.evaluation.marks'."""
 
 
 def faults(marks: Collection[str], source: str, hypothesis: str, reference: str) -> tuple[str, ...]:

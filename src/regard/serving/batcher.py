@@ -243,6 +243,7 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         batch_size=len(batch),
         with_attention=order.with_attention,
         constraints=constraints,
+        split_sentences=False,
         **order.options,
     )
 

@@ -49,7 +49,13 @@ def router(service: Service) -> APIRouter:
         else:
             text = "\n".join(asked.text)
             source = (await service.work(request, lambda _: service.detector.detect(text)))[0].language
-        task = work.Task(models.pick(source, target), asked.text, asked.tag_handling == "html")
+        task = work.Task(
+            models.pick(source, target),
+            asked.text,
+            html=asked.tag_handling == "html",
+            split_sentences=None if asked.split_sentences is None else asked.split_sentences != "0",
+            flows=asked.split_sentences == "nonewlines",
+        )
         done = await service.work(request, lambda ticket: work.translate(service.batcher, service.limits, task, ticket))
         return DeepLAnswer(
             translations=[

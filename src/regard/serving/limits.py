@@ -12,7 +12,6 @@ class Limits:
     body: int = 1 << 20  # bytes of a request
     characters: int = 20_000  # of all texts of a request
     texts: int = 128  # in the list of a request
-    sentence: int = 512  # tokens; the time of a search grows faster than they do
     looks: int = 100  # tokens on either side of what /attention looks at: its answer grows with their product
     alternatives: int = 8
     beam: int = 10  # the most that a recipe's beam and the alternatives may make of it

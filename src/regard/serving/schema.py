@@ -118,6 +118,9 @@ class DeepLRequest(BaseModel):
     tag_handling: Literal["html"] | None = None
     formality: str | None = Field(None, description="default, prefer_more or prefer_less")
     glossary_id: str | None = Field(None, description="There are none")
+    split_sentences: Literal["0", "1", "nonewlines"] | None = Field(
+        None, description="0: each text is one segment; 1: at line breaks and sentences; nonewlines: at sentences alone"
+    )
 
 
 class DeepLTranslation(BaseModel):
@@ -164,11 +167,12 @@ class Model(BaseModel):
 class AttentionRequest(BaseModel):
     """POST /attention."""
 
-    q: Text = Field(description="A sentence")
+    q: Text = Field(description="A text; the attention is that of its first sentence")
     source: Text
     target: Text
     model: str | None = Field(None, description="Which, where several serve the pair")
-    target_text: str | None = Field(None, description="What the model is to write, in the place of its own translation")
+    target_text: str | None = Field(None, description="What the first sentence is to become, if not the model's own")
+    split_sentences: bool | None = Field(None, description="False: q is one sentence. Default: as the run was trained")
     alternatives: int = Field(0, ge=0)
     api_key: str | None = None
 
@@ -182,14 +186,26 @@ class Hypothesis(BaseModel):
     finished: bool
 
 
-class AttentionAnswer(BaseModel):
-    """score: what the translation is ranked by; of a target_text, its log-probability in nats.
+class Segment(BaseModel):
+    """Characters (code points) start to end of the text, and target_start to target_end of its translation."""
 
-    looks: what regard.analysis.explorer.table gives.
+    start: int
+    end: int
+    target_start: int
+    target_end: int
+
+
+class AttentionAnswer(BaseModel):
+    """translatedText and sentences are those of the whole text; the rest is about its first sentence.
+
+    score: what the translation is ranked by; of a target_text, its log-probability in nats.
+    looks: what regard.analysis.explorer.table gives; null where the sentence is too long, as `note` says then.
     """
 
     translatedText: str
+    sentences: list[Segment]
     score: float
     alternatives: list[Hypothesis]
     model: Model
-    looks: dict[str, Any]
+    looks: dict[str, Any] | None
+    note: str = ""

@@ -1,27 +1,29 @@
-"""From texts to their translations: sentences found, searched in company, and put together again.
+"""From texts to their translations: divided into segments, searched in company, and joined again.
 
-A sentence on a line of its own is translated as `regard translate` does a line. Longer text is divided as by
-`regard translate --paragraphs`, and HTML as a document: white space and markup stay, and what cannot be filled stays
-as it was and is told.
+Text is divided by `Translator.segments`, as everywhere. Text with placeholders goes through `regard.text.documents`,
+line by line, so that they come through, and HTML as a document: white space and markup stay, and what cannot be filled
+stays as it was and is reported.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from regard.errors import DataError
 from regard.serving.batcher import Batcher, Order, Sentence, Ticket
-from regard.serving.limits import Limits, invalid
+from regard.serving.limits import Limits
 from regard.serving.models import Served
 from regard.text.documents.document import Columns, Document, Languages, Marked, Segment, Skipped
 from regard.text.documents.filling import Request, Said, fill
 from regard.text.documents.html import Page
+from regard.text.documents.lined import Line, LinedDocument
 from regard.text.documents.paragraphs import Paragraphs
-from regard.text.documents.pieces import sentences
 from regard.text.placeholders import find_placeholders
-from regard.translator import Translation
+from regard.translation import Translation, join
 
 # Says UTF-8 before anything in the text can say otherwise, and is divided from it by a tag of a block.
 _UTF8 = "\ufeff<hr>"
@@ -38,12 +40,17 @@ class Left:
 
 @dataclass(frozen=True)
 class Task:
-    """Texts for one model, and how many alternatives of each are wanted (of HTML none is given)."""
+    """Texts for one model, and how many alternatives of each are wanted (of HTML none is given).
+
+    split_sentences: as Translator.stream has it. flows: a line break in a text is only white space.
+    """
 
     served: Served
     texts: Sequence[str]
     html: bool = False
     alternatives: int = 0
+    split_sentences: bool | None = None
+    flows: bool = False
 
 
 @dataclass
@@ -58,27 +65,29 @@ class Done:
 def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> Done:
     """Blocks until all is done. Raises Refused, RegardError."""
     wanted = 1 if task.html else task.alternatives + 1
+    translator = task.served.translator
     asking = _Asking(batcher, limits, task.served, wanted, ticket)
-    language = task.served.source.split("-")[0]
-    lines = {} if task.html else {place: text for place, text in enumerate(task.texts) if _is_line(text, language)}
-    begun = asking.begin([text.strip() for text in lines.values()])
-    rest = [place for place in range(len(task.texts)) if place not in lines]
-    document = _Together([_document(task.texts[place], task.html) for place in rest], rest)
+    plain = {} if task.html or task.flows else {place: text for place, text in enumerate(task.texts) if _is_plain(text)}
+    spans = {place: translator.segments(text, task.split_sentences) for place, text in plain.items()}
+    begun = asking.begin([plain[place][start:end] for place, some in spans.items() for start, end in some])
+    rest = [place for place in range(len(task.texts)) if place not in plain]
+    document = _Together([_document(task, task.texts[place]) for place in rest], rest)
     asking.attention = any(segment.marked.marks for segment in document.segments)
     kinds: list[list[str]] = [[] for _ in task.texts]  # of each text its translations
     left: list[Left] = []
+    split = not translator.trained_on_several if task.split_sentences is None else task.split_sentences
+    language = task.served.source.split("-")[0]
     for rank in range(wanted if rest else 0):
         asking.rank = rank
-        outcome = fill(document, asking, language=language, requires=asking.requires)
+        outcome = fill(document, asking, language=language, split=split, requires=asking.requires)
         for place, text in zip(rest, document.filled, strict=True):
             kinds[place].append(text)
         if not rank:
             left = [Left(report.line, report.source, report.why) for report in outcome.reports if report.why]
-    for place, found in zip(lines, asking.end(begun), strict=True):
-        text = task.texts[place]
-        core = text.strip()
-        before, behind = text[: text.index(core)], text[text.index(core) + len(core) :]
-        kinds[place] = [f"{before}{one.text}{behind}" for one in found]
+    found = iter(asking.end(begun))
+    for place, text in plain.items():
+        own = list(islice(found, len(spans[place])))
+        kinds[place] = [one.text for one in join(text, spans[place], own, wanted)]
     different = [list(dict.fromkeys(one)) for one in kinds]
     return Done([one[0] for one in different], [one[1:] for one in different], left)
 
@@ -92,31 +101,33 @@ def order(served: Served, limits: Limits, wanted: int, *, with_attention: bool) 
     return Order(served.translator, wanted, beam, with_attention)
 
 
-def sentence(served: Served, limits: Limits, text: str, require: tuple[str, ...] = ()) -> Sentence:
-    """Raises Refused where it is too long."""
-    tokens = len(served.translator.tokenizers.source.encode(text.strip()))
-    if tokens > limits.sentence:
-        raise invalid(
-            f"a sentence of {tokens:,} tokens, of {len(text):,} characters, where {limits.sentence:,} tokens are the "
-            "most: divide it"
-        )
-    return Sentence(text, tokens, require)
+def sentence(served: Served, text: str, require: tuple[str, ...] = ()) -> Sentence:
+    """Return what the batcher takes."""
+    return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require)
 
 
-def _is_line(text: str, language: str) -> bool:
-    """Whether it is one sentence at most, without anything that has to come through as it is but numbers."""
-    core = text.strip()
-    if "\n" in core or "\r" in core:
-        return False
-    if any(holder.kind != "number" for holder in find_placeholders(core)):
-        return False
-    return len(list(sentences(core, (0, len(core)), language, ()))) <= 1
+def _is_plain(text: str) -> bool:
+    """Return whether nothing in a text has to come through as it is but numbers."""
+    return all(holder.kind == "number" for holder in find_placeholders(text))
 
 
-def _document(text: str, html: bool) -> Document:
-    if html:
+def _document(task: Task, text: str) -> Document:
+    if task.html:
         return _Html(text)
-    return Paragraphs(text.encode(), "q", Languages(), Columns())
+    return Paragraphs(text.encode(), "q", Languages(), Columns()) if task.flows else _Lines(text)
+
+
+class _Lines(LinedDocument):
+    """Plain text in which each line is a segment, so that every line break stays where it is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text.encode(), "q")
+        for number, match in enumerate(re.finditer(r"[^\r\n]+", self._text), start=1):
+            own = match[0].strip()
+            if any(map(str.isalnum, own)):
+                start = match.start() + match[0].index(own)
+                self.segments.append(Segment(Marked(own), number, len(self._lines), flows=True))
+                self._lines.append([Line(start, start + len(own), match.end())])
 
 
 class _Html(Page):
@@ -183,9 +194,7 @@ class _Asking:
         """Let them wait for their turn. Raises Refused."""
         chosen = order(self._served, self._limits, self._wanted, with_attention=self.attention)
         required = requires or [()] * len(texts)
-        asked = [
-            sentence(self._served, self._limits, text, require) for text, require in zip(texts, required, strict=True)
-        ]
+        asked = [sentence(self._served, text, require) for text, require in zip(texts, required, strict=True)]
         return self._batcher.begin(chosen, asked, self._ticket)
 
     def end(self, begun: Sequence[Future[list[Translation]]]) -> list[list[Translation]]:

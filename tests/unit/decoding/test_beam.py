@@ -303,3 +303,15 @@ def test_no_row_is_spent_on_copies_of_bos_or_on_finished_sentences() -> None:
     assert decoder.rows[0] == 3  # BOS
     assert decoder.rows[1] == 2 * 3  # EOS, A and B behind it, EOS as a row without a prefix
     assert decoder.rows[2] <= 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_limit_of_one_gives_the_best_token_unfinished_where_nothing_at_all_is_no_answer(seed: int, size: int) -> None:
+    script = random_script(seed, V)
+    scores = log_softmax(script, 0, ())
+    ranked = sorted(((scores[token], token) for token in range(EOS + 1, V)), reverse=True)[:size]
+    found = decode(script, size, 1, top_beams=size, penalty=without_empty(gnmt(0.6)))
+    assert [(one.tokens, one.finished) for one in found] == [((token,), False) for _, token in ranked]
+    assert [one.log_probability for one in found] == pytest.approx([total for total, _ in ranked])
+    assert [one.score for one in found] == pytest.approx([total for total, _ in ranked])  # lp(1) is 1

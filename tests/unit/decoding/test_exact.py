@@ -176,7 +176,7 @@ def test_where_nothing_can_finish_what_was_given_stays() -> None:
     script = table_script({(): {A: 1.0}, (A,): {A: 0.5, B: 0.5}, (A, A): {A: 1.0}, (A, B): {A: 1.0}}, V)
     (given,) = greedy(ScriptedDecoder(script, V), scripted_memory([1]), [3], penalty=none)
     (exact,), _ = search(script, [3], [given])
-    assert exact == replace(given, proved=True)
+    assert exact == replace(given, proved=False)  # whether another prefix is better was not looked at
 
 
 def test_what_cannot_be_searched_is_refused() -> None:
@@ -213,3 +213,15 @@ def test_nothing_at_all_is_found_only_where_it_may_be(seed: int) -> None:
     assert other[2] == told.tokens
     assert told.score == pytest.approx(other[0])
     assert told.proved
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_limit_of_one_without_the_empty_answer_leaves_the_best_token_and_proves_nothing(seed: int) -> None:
+    script, penalty = random_script(seed, V), without_empty(gnmt(0.6))
+    (exact,), _ = search(script, [1], beams(script, [1], 2, penalty), penalty=penalty)
+    row = torch.tensor(script(0, ()), dtype=torch.float64).log_softmax(0)
+    total, token = row[EOS + 1 :].max(0)
+    assert exact.tokens == (int(token) + EOS + 1,)
+    assert exact.score == exact.log_probability == pytest.approx(float(total))
+    assert not exact.finished
+    assert exact.proved is False

@@ -72,7 +72,7 @@ def test_greedy_output_is_ours(exported: tuple[Checkpoint, Path, str]) -> None:
     contents, folder, _ = exported
     lines = cut(contents.tokenizers.source, LINES)
     for one, pieces, ours in zip(LINES, lines, said(contents), strict=True):
-        limit = length_limit(len(pieces))
+        limit = length_limit(len(pieces), contents.config.search)
         [found] = translator(folder).translate_batch(
             [pieces], beam_size=1, min_decoding_length=0, max_decoding_length=limit
         )
@@ -118,7 +118,7 @@ def test_with_a_shortlist_a_sentence_is_said_as_ours_is(tmp_path: Path) -> None:
             [pieces],
             beam_size=1,
             min_decoding_length=0,
-            max_decoding_length=length_limit(len(pieces)),
+            max_decoding_length=length_limit(len(pieces), contents.config.search),
             use_vmap=True,
         )
         assert tuple(one.hypotheses[0]) == expected, line

@@ -44,9 +44,32 @@ def test_attention_over_what_anyone_would_have_it_say(service: Service) -> None:
     assert answer["score"] == pytest.approx(expected, abs=1e-4)
 
 
+def test_attention_of_a_text_loses_no_sentence_and_is_that_of_the_first(service: Service) -> None:
+    text = "😀 One two.  Six ten.\n\nFour."
+    answer = ask(service, "POST", "/attention", json={**SENTENCE, "q": text, "alternatives": 1}).json()
+    translated = ask(service, "POST", "/translate", json={**SENTENCE, "q": text}).json()["translatedText"]
+    assert answer["translatedText"] == translated
+    assert translated.endswith("zwei.  Sechs zehn.\n\nVier.")
+    spans = [(text[one["start"] : one["end"]], one) for one in answer["sentences"]]
+    assert [source for source, _ in spans] == ["😀 One two.", "Six ten.", "Four."]
+    assert [translated[one["target_start"] : one["target_end"]] for _, one in spans][1:] == ["Sechs zehn.", "Vier."]
+    first = ask(service, "POST", "/attention", json={**SENTENCE, "q": "😀 One two.", "split_sentences": False}).json()
+    assert answer["looks"]["source"] == first["looks"]["source"]
+    assert len(first["sentences"]) == 1
+    other = ask(service, "POST", "/attention", json={**SENTENCE, "q": text, "target_text": "zehn"}).json()
+    assert other["translatedText"] == "zehn  Sechs zehn.\n\nVier."
+
+
+def test_a_sentence_that_is_too_long_to_look_at_is_translated_all_the_same(service: Service) -> None:
+    answer = ask(service, "POST", "/attention", json={**SENTENCE, "q": "one " * 101 + "\nSix."}).json()
+    assert answer["looks"] is None
+    assert "up to 100 tokens, and this sentence has" in answer["note"]
+    assert answer["translatedText"].endswith("\nSechs.")
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
-    [({"q": " "}, "missing q"), ({"q": "one " * 101}, "tokens"), ({"alternatives": 9}, "alternatives")],
+    [({"q": " "}, "missing q"), ({"alternatives": 9}, "alternatives")],
 )
 def test_attention_has_its_bounds(service: Service, fields: dict[str, Any], told: str) -> None:
     answer = ask(service, "POST", "/attention", json={**SENTENCE, **fields})

@@ -24,6 +24,29 @@ def test_texts_in_their_order(service: Service) -> None:
     assert one["translations"][0]["text"] == "eins"
 
 
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        (None, "Eins zwei. Sechs\nzehn. Vier."),
+        ("1", "Eins zwei. Sechs\nzehn. Vier."),
+        ("nonewlines", "Eins zwei. Sechs\nzehn. Vier."),
+    ],
+)
+def test_sentences_are_split_as_asked(service: Service, split: str | None, expected: str) -> None:
+    asked = {"text": "One two. Six\nten. Four.", "target_lang": "DE", "source_lang": "EN", "split_sentences": split}
+    answer = ask(service, "POST", "/v2/translate", json=asked).json()
+    assert answer["translations"][0]["text"] == expected
+
+
+def test_a_text_is_one_segment_where_that_is_asked(service: Service) -> None:
+    text = "One two. Six\nten. Four."
+    asked = {"text": text, "target_lang": "DE", "source_lang": "EN", "split_sentences": "0"}
+    answer = ask(service, "POST", "/v2/translate", json=asked).json()
+    translator = service.models.served[0].translator
+    assert answer["translations"][0]["text"] == translator.translate([text], split_sentences=False)[0][0].text
+    assert ask(service, "POST", "/v2/translate", json={**asked, "split_sentences": "2"}).status_code == 400
+
+
 def test_markup(service: Service) -> None:
     asked = {"text": "one <b>six</b>", "target_lang": "DE", "tag_handling": "html"}
     answer = ask(service, "POST", "/v2/translate", json=asked).json()

@@ -78,7 +78,6 @@ def test_markup_stays(service: Service) -> None:
         ({"q": "one", "source": "en", "target": "de", "model": "none"}, "no such model"),
         ({"q": "one " * 5001, "source": "en", "target": "de"}, "exceeds text limit"),
         ({"q": ["one"] * 129, "source": "en", "target": "de"}, "exceeds text limit"),
-        ({"q": "one " * 600, "source": "en", "target": "de"}, "divide it"),
     ],
 )
 def test_what_is_wrong_is_told(service: Service, fields: dict[str, Any], told: str) -> None:

@@ -4,7 +4,6 @@ import pytest
 from tests.unit.serving.runs import said, sentences
 
 from regard.serving.batcher import Ticket
-from regard.serving.limits import Refused
 from regard.serving.service import Service
 from regard.serving.work import Done, Task, translate
 
@@ -71,7 +70,38 @@ def test_what_cannot_be_filled_is_told_and_stays(service: Service) -> None:
     assert found.left[0].why
 
 
-def test_a_sentence_that_is_too_long_is_refused(service: Service) -> None:
-    with pytest.raises(Refused, match="divide it") as refused:
-        done(service, "one " * (service.limits.sentence + 1))
-    assert refused.value.status == 400
+def test_a_sentence_that_is_too_long_is_divided(service: Service) -> None:
+    words = service.models.served[0].translator.longest + 100
+    (translated,) = done(service, "one " * words).texts
+    assert len(translated.split()) > 10  # it was taught no more than six words in a row, so it loses many
+    (both,) = done(service, "one " * words + "http://example.org").texts
+    assert both.endswith("http://example.org")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", ["six", "six http://example.org"])
+def test_lines_stay_lines(service: Service, end: str, last: str) -> None:
+    lines = [
+        *(line for line in ("one two three", "Six.", "two two. Nine.", "  four five six") for _ in range(2)),
+        "",
+        last,
+    ]
+    (translated,) = done(service, end.join(lines)).texts
+    expected = [done(service, line).texts[0] for line in lines]
+    assert translated.split(end) == expected
+
+
+def test_sentences_of_a_run_that_learned_several_a_line_stay_together(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator = service.models.served[0].translator
+    monkeypatch.setattr(translator, "several_sentences", 0.5)
+    (translated,) = done(service, "One two.\nTwo six.").texts
+    assert translated == "Eins zwei.\nZwei sechs."
+    assert len(translator.segments("One two. Two six.")) == 1
+
+
+def test_best_alternatives_of_several_sentences(service: Service) -> None:
+    found = done(service, "One two. Six ten.", alternatives=2)
+    ((*expected,),) = service.models.served[0].translator.translate(["One two. Six ten."], top_beams=3)
+    assert [found.texts[0], *found.alternatives[0]] == [one.text for one in expected]

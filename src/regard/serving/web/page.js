@@ -9,6 +9,7 @@ const STALE = 400; // milliseconds after which an answer that is awaited is said
 const by = (id) => document.getElementById(id);
 const wait = { timer: 0, again: 0 };
 const served = { models: [], settings: {} };
+const caret = { at: 0 }; // the code point of the text whose sentence is looked at
 const panels = [];
 
 class Refusal extends Error {
@@ -64,24 +65,37 @@ function retry() {
   if (served.models.length) translate(); else begin();
 }
 
-// One model's answer: its name, the translation, what else the beam found, and what was looked at.
+// One model's answer: its name, the translation, and of one sentence what else the beam found and what was looked at.
 class Panel {
   constructor(number) {
     this.number = number;
     this.view = {};
-    this.say = null; // a target that was chosen instead of the best
+    this.say = new Map(); // of sentences, by number, a target that was chosen instead of the best
+    this.forget();
     this.heading = element("h2", { id: `name-${number}` });
     this.answer = element("p", { class: "answer", role: "status", dir: "auto" });
     this.note = element("p", { class: "quiet note" });
+    this.which = element("span", {});
+    this.steps = [["\u2039", "Previous sentence", -1], ["\u203a", "Next sentence", 1]].map(([text, label, step]) =>
+      element("button", { type: "button", "aria-label": label, onclick: () => this.go(this.shown + step) }, text));
+    this.turn = element("p", { class: "quiet turn", hidden: true }, this.steps[0], this.which, this.steps[1]);
     this.beam = element("div");
     this.place = element("div", { class: "explorer" });
     this.more = element("div", { class: "more", hidden: true },
       element("div", {}, element("h3", {}, "What else the search found"),
         element("p", { class: "quiet" }, "Scores are log-probabilities over a length penalty: the nearer to 0, the likelier. Choose one to see what it looks at."),
         this.beam),
-      element("div", {}, element("h3", {}, "What it looks at"), this.place));
+      this.looked = element("div", {}, element("h3", {}, "What it looks at"), this.place));
     new ResizeObserver(() => { if (this.beam.firstChild) fit(this.beam.firstChild); }).observe(this.beam);
-    this.section = element("section", { "aria-labelledby": `name-${number}` }, this.heading, this.answer, this.note, this.more);
+    this.section = element("section", { "aria-labelledby": `name-${number}` }, this.heading, this.answer, this.turn, this.note, this.more);
+  }
+
+  // Nothing is known of any text.
+  forget() {
+    this.asked = null; // what the sentences are of
+    this.sentences = []; // {start, end, source, target, found, say}; found: its own answer, said: the target asked for
+    this.gaps = []; // what stands before, between and after the sentences of the translation
+    this.shown = 0;
   }
 
   named(model) {
@@ -95,7 +109,8 @@ class Panel {
     if (this.explorer) this.explorer.end();
     this.explorer = null;
     this.answer.textContent = this.note.textContent = "";
-    this.more.hidden = true;
+    this.more.hidden = this.turn.hidden = true;
+    this.forget();
     this.busy(false);
   }
 
@@ -109,47 +124,92 @@ class Panel {
   async ask(model, text) {
     if (this.sent) this.sent.abort();
     const sent = this.sent = new AbortController();
-    const body = { q: text, source: model.source, target: model.target, model: model.name };
+    const body = { source: model.source, target: model.target, model: model.name, alternatives: ALTERNATIVES };
     if (by("key").value) body.api_key = by("key").value;
+    const key = JSON.stringify([body, text]);
     this.busy(true);
     try {
       this.named(model);
-      try {
-        this.show(await asked("attention", { ...body, alternatives: ALTERNATIVES, target_text: this.say }, sent.signal), model);
-      } catch (error) {
-        if (error.status !== 400) throw error;
-        const { translatedText } = await asked("translate", body, sent.signal); // what is too long to look at
-        this.clear();
-        this.tell(translatedText, model, `Its attention is not shown: ${error.message}.`);
+      if (this.asked !== key) {
+        const said = this.say.get(0) ?? null;
+        this.divide(await asked("attention", { ...body, q: text, target_text: said }, sent.signal), text, said);
+        this.asked = key;
       }
+      const wanted = this.under(caret.at);
+      for (const number of new Set([...this.say.keys(), wanted])) {
+        const sentence = this.sentences[number], said = this.say.get(number) ?? null;
+        if (!sentence || (sentence.found && sentence.said === said)) continue;
+        const found = await asked("attention", { ...body, q: sentence.source, split_sentences: false, target_text: said }, sent.signal);
+        Object.assign(sentence, { found, said, target: found.translatedText });
+      }
+      this.show(wanted, model);
     } finally {
       if (this.sent === sent) this.busy(false);
     }
   }
 
-  tell(text, model, note) {
-    this.answer.lang = model.target;
-    if (this.answer.textContent !== text) this.answer.textContent = text;
-    this.note.textContent = note;
+  // The sentences of an answer over a whole text; the first one comes with what was looked at.
+  divide(found, text, said) {
+    const from = [...text], to = [...found.translatedText];
+    this.gaps = [];
+    let at = 0;
+    this.sentences = found.sentences.map(({ start, end, target_start, target_end }) => {
+      this.gaps.push(to.slice(at, target_start).join(""));
+      at = target_end;
+      return { start, end, source: from.slice(start, end).join(""), target: to.slice(target_start, target_end).join("") };
+    });
+    this.gaps.push(to.slice(at).join(""));
+    Object.assign(this.sentences[0], { found, said });
   }
 
-  show(found, model) {
-    this.tell(found.translatedText, model, this.say === null ? "" : "Chosen by you among the alternatives below.");
-    const all = found.alternatives, best = all.length ? all[0].text : found.translatedText;
+  // The number of the sentence that a code point of the text is in, or comes after.
+  under(place) {
+    return Math.max(0, this.sentences.findLastIndex((sentence) => sentence.start <= place));
+  }
+
+  go(number) {
+    caret.at = this.sentences[number].start;
+    translate();
+  }
+
+  // The whole translation; its sentences can be clicked where there are several.
+  tell(model) {
+    this.answer.lang = model.target;
+    const text = this.sentences.map((sentence, number) => this.gaps[number] + sentence.target).join("") + this.gaps.at(-1);
+    if (this.answer.textContent !== text) {
+      this.answer.replaceChildren(...(this.sentences.length === 1 ? [text] : this.sentences.flatMap((sentence, number) =>
+        [this.gaps[number], element("span", { class: "sentence", onclick: () => this.go(number) }, sentence.target)]).concat(this.gaps.at(-1))));
+    }
+    this.answer.querySelectorAll(".sentence").forEach((one, number) => one.classList.toggle("shown", number === this.shown));
+    this.turn.hidden = this.sentences.length === 1;
+    this.which.textContent = `Sentence ${this.shown + 1} of ${this.sentences.length}`;
+    this.steps[0].disabled = this.shown === 0;
+    this.steps[1].disabled = this.shown === this.sentences.length - 1;
+  }
+
+  show(number, model) {
+    this.shown = number;
+    this.tell(model);
+    const { found, target, said } = this.sentences[number];
+    const all = found.alternatives, best = all.length ? all[0].text : target;
+    const note = found.note ? `${found.note[0].toUpperCase()}${found.note.slice(1)}.` : "";
+    this.note.textContent = said === null ? note : `Chosen by you among the alternatives below. ${note}`;
     const beam = JSON.stringify(all);
     if (this.drawn !== beam) {
       this.drawn = beam;
-      this.beam.replaceChildren(tree(all, found.translatedText, (one) => this.choose(one.text === best ? null : one.text)));
+      this.beam.replaceChildren(tree(all, target, (one) => this.choose(one.text === best ? null : one.text)));
     }
-    for (const one of this.beam.querySelectorAll("button")) one.setAttribute("aria-pressed", String(one.dataset.text === found.translatedText));
+    for (const one of this.beam.querySelectorAll("button")) one.setAttribute("aria-pressed", String(one.dataset.text === target));
     this.more.hidden = false;
     fit(this.beam.firstChild);
     if (this.explorer) this.explorer.end();
-    this.explorer = new Explorer(this.place, found.looks, this.view, () => { this.view = this.explorer.view(); keep(); });
+    this.looked.hidden = !found.looks;
+    this.explorer = found.looks && new Explorer(this.place, found.looks, this.view, () => { this.view = this.explorer.view(); keep(); });
   }
 
   choose(text) {
-    this.say = text;
+    if (text === null) this.say.delete(this.shown); else this.say.set(this.shown, text);
+    caret.at = this.sentences[this.shown].start;
     translate();
   }
 }
@@ -188,16 +248,32 @@ async function translate() {
   }
   const asking = [panels[0].ask(first, text), ...(second ? [panels[1].ask(second, text)] : [])];
   const ends = await Promise.allSettled(asking);
+  keep();
   const wrong = ends.filter((end) => end.status === "rejected").map((end) => end.reason);
   if (!wrong.length) tell("");
   else trouble(wrong.find((error) => error.name !== "AbortError") || wrong[0]);
 }
 
 function typed() {
-  panels.forEach((panel) => { panel.say = null; });
+  panels.forEach((panel) => panel.say.clear());
+  caret.at = where();
   clearTimeout(wait.timer);
   wait.timer = setTimeout(translate, served.settings.frontendTimeout || 300);
   count();
+}
+
+// The code point of the text, without the white space before it, that the caret is at.
+function where() {
+  const { value, selectionStart } = by("q");
+  return Math.max(0, [...value.slice(0, selectionStart)].length - [...value].length + [...value.trimStart()].length);
+}
+
+// The caret was moved, not by typing: perhaps into another sentence.
+function moved() {
+  const place = where();
+  if (place === caret.at || by("answers").hidden) return;
+  caret.at = place;
+  if (panels.some((panel) => panel.sentences.length && panel.under(place) !== panel.shown)) translate();
 }
 
 function count() {
@@ -209,10 +285,11 @@ function count() {
 function keep() {
   const state = new URLSearchParams({ q: by("q").value, from: by("from").value, to: by("to").value, model: by("model").value });
   if (by("against").value) state.set("with", by("against").value);
+  if (panels.some((panel) => panel.shown)) state.set("at", caret.at);
   panels.forEach((panel, number) => {
     const { kind, layer, head, byToken } = panel.view;
     if (kind) state.set(`view${number}`, [kind, layer, head, Number(byToken)].join(" "));
-    if (panel.say !== null) state.set(`say${number}`, panel.say);
+    for (const [sentence, text] of panel.say) state.set(`say${number}${sentence ? `.${sentence}` : ""}`, text);
   });
   const address = `#${state}`;
   if (address !== location.hash) history.replaceState(null, "", address);
@@ -228,8 +305,12 @@ function restore() {
   set("model", state.get("model"));
   set("against", state.get("with"));
   if (state.has("q")) by("q").value = state.get("q");
+  caret.at = Number(state.get("at")) || 0;
   panels.forEach((panel, number) => {
-    panel.say = state.get(`say${number}`);
+    panel.say = new Map([...state].flatMap(([name, text]) => {
+      const [key, sentence] = name.split(".");
+      return key === `say${number}` ? [[Number(sentence) || 0, text]] : [];
+    }));
     const [kind, layer, head, byToken] = (state.get(`view${number}`) || "").split(" ");
     panel.view = kind ? { kind, layer: Number(layer) || 0, head: Number(head) || 0, byToken: byToken === "1" } : {};
   });
@@ -281,10 +362,11 @@ function start() {
   by("answers").hidden = true;
   by("ask").addEventListener("submit", (event) => { event.preventDefault(); translate(); });
   by("q").addEventListener("input", typed);
+  for (const event of ["keyup", "pointerup"]) by("q").addEventListener(event, moved);
   for (const id of ["from", "to", "model", "against"]) {
     by(id).addEventListener("change", () => {
       offer(id === "from" ? "to" : "model");
-      panels.forEach((panel) => { panel.say = null; });
+      panels.forEach((panel) => panel.say.clear());
       translate();
     });
   }

@@ -9,22 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from regard.text.documents.document import Document, Marked, Segment
 from regard.text.documents.inline import project
 from regard.text.documents.pieces import (
-    Alignment,
-    Piece,
-    Span,
-    Whole,
     between,
     cells,
     flattened,
     lines_that_belong_together,
-    put_together,
-    sentences,
     wrapped,
 )
 from regard.text.placeholders import (
@@ -35,6 +29,7 @@ from regard.text.placeholders import (
     placed,
     without_accelerator,
 )
+from regard.text.segments import Alignment, Piece, Span, Whole, put_together, sentences, stripped
 
 LONGEST = 20_000  # characters of a segment, which nobody writes; time grows with their square
 MOST_MARKS = 500
@@ -122,13 +117,14 @@ class _Draft:
     why: str = ""  # it cannot be translated at all
 
 
-def fill(document: Document, ask: Ask, *, language: str = "", requires: bool = True) -> Outcome:
+def fill(document: Document, ask: Ask, *, language: str = "", split: bool = True, requires: bool = True) -> Outcome:
     """Translates what is untranslated. Raises what `ask` raises.
 
-    language: of the source, for its sentences. requires: whether `ask` heeds what a request requires.
+    language: of the source, for its sentences. split: whether sentences are translated one by one.
+    requires: whether `ask` heeds what a request requires.
     """
     known: dict[tuple[str, tuple[Span, ...]], _Sentence] = {}
-    drafts = [_draft(segment, language, known) for segment in document.segments]
+    drafts = [_draft(segment, language if split else None, known) for segment in document.segments]
     _translate(list(known.values()), ask, requires=requires)
     translations: list[Marked | None] = []
     whys: dict[int, Report] = {}
@@ -167,7 +163,7 @@ def _ways(known: Iterable[_Sentence]) -> Counter[str]:
     return Counter(one.way for one in known)
 
 
-def _draft(segment: Segment, language: str, known: dict[tuple[str, tuple[Span, ...]], _Sentence]) -> _Draft:
+def _draft(segment: Segment, language: str | None, known: dict[tuple[str, tuple[Span, ...]], _Sentence]) -> _Draft:
     marked, sign, letter = segment.marked, "", ""
     if len(marked.text) > LONGEST or len(marked.marks) + len(marked.atoms) > MOST_MARKS:
         why = f"it has more than {LONGEST:,} characters, or {MOST_MARKS} pieces of markup"
@@ -182,13 +178,17 @@ def _draft(segment: Segment, language: str, known: dict[tuple[str, tuple[Span, .
     for group in [(0, len(text))] if segment.flows else lines_that_belong_together(text):
         found = []
         columns = [group] if segment.flows else cells(text, *group)
-        for span in (span for column in columns for span in sentences(text, column, language, kept)):
+        for span in (span for column in columns for span in _spans(text, column, language, kept)):
             flat, literals = _flat(text, span, atoms)
             if (flat, literals) not in known:
                 known[flat, literals] = _Sentence(flat, find_placeholders(flat, literals))
             found.append((span, known[flat, literals]))
         groups.append((group, found))
     return _Draft(segment, marked, sign, letter, groups)
+
+
+def _spans(text: str, column: Span, language: str | None, kept: Sequence[Span]) -> Iterator[Span]:
+    return stripped(text, *column) if language is None else sentences(text, column, language, kept)
 
 
 def _flat(text: str, span: Span, atoms: Sequence[Span]) -> tuple[str, tuple[Span, ...]]:

@@ -24,8 +24,8 @@ from regard.text.documents.document import (
 )
 from regard.text.documents.html_attributes import LANGUAGES, READ, Attribute, attributes, quoted
 from regard.text.documents.inline import CODE
-from regard.text.documents.pieces import has_letters
 from regard.text.formats.sides import speaks
+from regard.text.segments import has_letters
 
 _BLOCKS = """
 address article aside base blockquote body br button canvas caption center col colgroup dd details dialog dir div dl dt

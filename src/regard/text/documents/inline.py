@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from regard.text.documents.document import Atom, Mark, Marked
-from regard.text.documents.pieces import Alignment, Span, diagonal
 from regard.text.placeholders import placed
+from regard.text.segments import Alignment, Span, diagonal
 
 _WORD = re.compile(r"\S+")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?/?)>")

@@ -26,7 +26,7 @@ from regard.text.documents.document import (
 )
 from regard.text.documents.lined import Line, own_text, refilled
 from regard.text.documents.markdown_inline import inline
-from regard.text.documents.pieces import has_letters
+from regard.text.segments import has_letters
 
 _FRONT = re.compile(r"(?:\ufeff)?(---|\+\+\+)[ \t]*\r?\n(?:.*\r?\n)*?\1[ \t]*(?:\r?\n|$)")
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n?|\n|$)")

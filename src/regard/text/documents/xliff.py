@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from regard.errors import DataError
 from regard.text.documents.document import Columns, Edit, Languages, Marked, Segment, Skipped, spliced, written
-from regard.text.documents.pieces import has_letters
 from regard.text.documents.xml import (
     XML_SPACE,
     Node,
@@ -19,6 +18,7 @@ from regard.text.documents.xml import (
     unwritable_xml,
 )
 from regard.text.documents.xml_inline import content
+from regard.text.segments import has_letters
 
 STATES = {
     "1.0": "",

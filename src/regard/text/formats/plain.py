@@ -1,5 +1,6 @@
 """Plain text: one segment a line, UTF-8, compressed where the name says so."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,8 +18,8 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
 
     Only `\n` ends a line: U+2028, U+0085 and form feeds stay inside one, so that line n here is
     line n for `wc` and for every other reader of parallel text. A byte order mark at the beginning
-    is dropped. Raises DataError where the file is missing, unreadable, broken or not in the encoding, which has to be
-    one that has ASCII in it.
+    is dropped. A file without any `\n` whose lines end in `\r` is read as those lines. Raises DataError where the file
+    is missing, unreadable, broken or not in the encoding, which has to be one that has ASCII in it.
     """
     with reading(path) as file:
         yield from lines_of(file, str(path), encoding)
@@ -26,10 +27,12 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
 
 def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str]:
     """The lines of an open file, as `read_lines` has them; `name` is what errors call it. Raises DataError."""
-    for number, raw in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), start=1):
+    for number, raw in enumerate(_raw_lines(file), start=1):
         if len(raw) > LONGEST:
             raise DataError(
-                f"the line is longer than {LONGEST:,} bytes", where=f"{name}:{number}", fix="check that it is text"
+                f"the line is longer than {LONGEST:,} bytes",
+                where=f"{name}:{number}",
+                fix="check that it is text, in lines",
             )
         if number == 1 and encoding == "utf-8":
             refuse_binary(raw, name)
@@ -38,6 +41,17 @@ def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str
             if not raw:
                 return
         yield _decode(raw, name, number, encoding)
+
+
+def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
+    r"""Lines with their ends. A file that is one line of several `\r`, as Macs once wrote it, is read as lines."""
+    first = file.readline(LONGEST + 1)
+    if len(first) <= LONGEST and not first.endswith(b"\n") and first.rstrip(b"\r").count(b"\r") > 1:
+        yield from re.findall(rb"[^\r]*\r|[^\r]+", first)
+        return
+    while first:
+        yield first
+        first = file.readline(LONGEST + 1)
 
 
 def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:

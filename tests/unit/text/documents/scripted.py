@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from regard.text.documents.document import Columns, Document, Languages
 from regard.text.documents.filling import Ask, Outcome, Request, Said, fill
 from regard.text.documents.opening import OPENERS
-from regard.text.documents.pieces import diagonal
+from regard.text.segments import diagonal
 
 
 def by(say: Callable[[str], str]) -> Ask:

@@ -8,7 +8,8 @@ import pytest
 from tests.unit.text.documents.scripted import by, filled, loud, opened
 
 from regard.text.documents.filling import Request, Said, fill
-from regard.text.documents.pieces import has_letters, sentences, wrapped
+from regard.text.documents.pieces import wrapped
+from regard.text.segments import has_letters, sentences
 
 
 def po(*texts: str) -> bytes:

@@ -27,6 +27,10 @@ def lines_of(path: Path, content: bytes) -> list[str]:
         (b"a\r\nb\r\r\n", ["a", "b\r"]),
         (b"a\rb\n", ["a\rb"]),
         (b"last\r", ["last"]),
+        (b"a\rb\r", ["a\rb"]),
+        (b"a\r\rb\rc", ["a", "", "b", "c"]),  # of an old Mac
+        (BOM + b"a\rb\rc\r", ["a", "b", "c"]),
+        (b"a\rb\rc\rd\n", ["a\rb\rc\rd"]),
         (BOM, []),
         (BOM + b"\n", [""]),
         (BOM + b"a\n" + BOM + b"b", ["a", "\ufeffb"]),
