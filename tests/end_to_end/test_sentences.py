@@ -97,8 +97,8 @@ def test_evaluation_splits_where_it_is_asked_to(sentences: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     "options",
     [
-        ("--beam-size", "100000"),
-        ("--search", "strategy=mbr", "--search", "samples=1000000"),
+        ("--beam-size", "5000"),
+        ("--search", "strategy=mbr", "--search", "samples=5000"),
         ("--search", "strategy=lookahead", "--search", "lookahead_depth=50", "--search", "lookahead_width=50"),
     ],
 )

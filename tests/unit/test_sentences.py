@@ -176,11 +176,11 @@ def test_fewer_sentences_than_the_source_are_told(translator: Translator) -> Non
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"beam_size": 100_000}, "lower beam_size"),
-        ({"strategy": "exact", "beam_size": 100_000}, "lower beam_size"),
-        ({"strategy": "mbr", "samples": 1_000_000}, "lower samples"),
+        ({"beam_size": 5_000}, "lower beam_size"),
+        ({"strategy": "exact", "beam_size": 5_000}, "lower beam_size"),
+        ({"strategy": "mbr", "samples": 5_000}, "lower samples"),
         ({"strategy": "lookahead", "lookahead_depth": 50, "lookahead_width": 50}, "lower lookahead_width"),
-        ({"strategy": "lookahead", "lookahead_depth": 10**9, "lookahead_width": 2}, "lower lookahead_width"),
+        ({"strategy": "lookahead", "lookahead_depth": 100, "lookahead_width": 2}, "lower lookahead_width"),
         ({"strategy": "sample", "top_beams": 5000}, "lower top_beams"),
     ],
 )
