@@ -18,7 +18,7 @@ class SSRU(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Positions x (N, T, W) behind a state c (N, W) to outputs h (N, T, W) and the last state (N, W)."""
-        forget, inputs = torch.sigmoid(self.forget(x)), self.input(x)
+        forget, inputs = torch.sigmoid(self.forget(x)).to(state.dtype), self.input(x).to(state.dtype)  # autocast
         states: list[Tensor] = []
         for keep, new in zip(forget.unbind(1), inputs.unbind(1), strict=True):
             state = torch.lerp(new, state, keep)
