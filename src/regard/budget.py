@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -114,11 +114,19 @@ def measure(config: RunConfig, sizes: Vocabularies, length: float, say: Callable
     if config.train.precision == "auto" and device.type == "cpu":
         tried.add("float32")
     say("measuring a training step, to fit the schedule to the time given")
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        timings = [
-            Timing(_seconds(config, sizes, round(length), precision, device), precision) for precision in sorted(tried)
-        ]
+    timings = step_times(config, sizes, length, tried, device)
     return min(timings, key=lambda timing: timing.seconds)
+
+
+def step_times(
+    config: RunConfig, sizes: Vocabularies, length: float, precisions: Collection[Precision], device: torch.device
+) -> list[Timing]:
+    """Time a training step of a recipe on made-up pairs of about `length` tokens, in each of the precisions."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        return [
+            Timing(_seconds(config, sizes, round(length), precision, device), precision)
+            for precision in sorted(precisions)
+        ]
 
 
 def _seconds(config: RunConfig, sizes: Vocabularies, length: int, precision: Precision, device: torch.device) -> float:

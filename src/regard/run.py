@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from regard.budget import step_times
 from regard.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from regard.config import RunConfig, to_toml, with_absolute_paths
 from regard.config import read_recipe as read_config
@@ -22,6 +23,7 @@ from regard.errors import RegardError
 from regard.evaluation.quality import bleu, chrf, exact
 from regard.models import ARCHITECTURES, build_model
 from regard.outlook import checkpoint_bytes, lacks_room, told, too_little_time
+from regard.plan import vocabularies
 from regard.prepare import Prepared, Say, prepare
 from regard.resuming import (
     find,
@@ -40,13 +42,14 @@ from regard.training.freeze import freeze
 from regard.training.log import BestEffort, JsonLines, Reporter
 from regard.training.loss import negative_log_likelihood
 from regard.training.memory import enough_memory
-from regard.training.precision import choose_precision
+from regard.training.precision import Precision, choose_precision
 from regard.training.processes import Processes, joined
 from regard.training.state import TrainingState
 from regard.training.tensorboard import TensorBoard
 from regard.training.trainer import End, Saved, Trainer
 from regard.translator import Translator
 
+TRIED_LENGTH = 16  # tokens of the pairs with which a step is timed
 PREPARING = "preparing the data: reading it, learning the vocabulary, encoding the pairs"
 
 
@@ -155,9 +158,19 @@ def say_on(console: Console) -> Say:
 
 
 def with_precision(config: RunConfig, device: torch.device, say: Say) -> RunConfig:
-    """The recipe with what `auto` means here, so that the run has the same wherever it is resumed."""
+    """Return the recipe with what `auto` means here, so that the run has the same wherever it is resumed.
+
+    On a CPU whose bfloat16 products are faster, a step of the recipe is timed in both precisions: its other parts may
+    take longer without the float32 kernels than the products gain.
+    """
     chosen, why = choose_precision(config.train.precision, device)
     if config.train.precision == "auto":
+        if chosen == "bfloat16" and device.type == "cpu":
+            say("measuring a training step in float32 and bfloat16")
+            both: tuple[Precision, ...] = ("bfloat16", "float32")
+            short, single = step_times(config, vocabularies(config.tokenizer), TRIED_LENGTH, both, device)
+            chosen = min(short, single, key=lambda timing: timing.seconds).precision
+            why = f"a step in bfloat16 takes {short.seconds / single.seconds:.1f} times as long here"
         say(f"precision: {chosen}, since {why}")
     return config.model_copy(update={"train": config.train.model_copy(update={"precision": chosen})})
 

@@ -11,6 +11,7 @@ import torch
 from tests.unit.test_auto import DATA, facts
 from tests.unit.training.toy import settings, trainer
 
+from regard import run
 from regard.auto import choose, recipe
 from regard.budget import Budget, Timing, fit, measure
 from regard.config import DataConfig, RunConfig, TrainConfig
@@ -158,3 +159,15 @@ def test_the_first_line_comes_before_pytorch_is_imported() -> None:
     )
     assert done.stderr.splitlines()[0] == "loading PyTorch"
     assert "torch" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("short", "expected"), [(0.5, "bfloat16"), (2.0, "float32")])
+def test_auto_takes_the_precision_with_the_faster_step_not_with_the_faster_product(
+    short: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, _ = chosen()
+    monkeypatch.setattr(run, "choose_precision", lambda *_: ("bfloat16", "its products are faster"))
+    monkeypatch.setattr(run, "step_times", lambda *_: [Timing(short, "bfloat16"), Timing(1.0, "float32")])
+    said: list[str] = []
+    assert run.with_precision(config, torch.device("cpu"), said.append).train.precision == expected
+    assert said[-1] == f"precision: {expected}, since a step in bfloat16 takes {short:.1f} times as long here"
