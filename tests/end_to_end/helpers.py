@@ -92,6 +92,7 @@ checkpoint_every = 60
 patience = 0
 metric = "exact"
 device = "cpu"
+precision = "float32"
 
 [search]
 beam_size = 4

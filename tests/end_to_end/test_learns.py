@@ -78,6 +78,7 @@ def test_reverses_strings_of_digits_that_it_has_not_seen(name: str, tmp_path: Pa
             patience=0,
             metric="exact",
             device="cpu",
+            precision="float32",
         ),
         search=SearchConfig(beam_size=1, length_penalty=0.0),
     )

@@ -73,9 +73,8 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
     """See regard.Translator.stream; every line of the input gives top_beams lines, blank where fewer were found."""
     refuse_same([job.input, wanted.constraints], [job.output, written.alignments, written.report])
     lines, sources = tee(input_lines(job.input))  # the second is never further behind than some chunks
-    found = _found(job, wanted, lines, with_attention=written.alignments is not None)
+    found = _placed(_found(job, wanted, lines, with_attention=written.alignments is not None), job.input)
     found = chain(list(islice(found, 1)), found)  # what is wrong from the start is told before a file is written over
-    found = _placed(found, job.input)
     divided = Divided(job.run, job.input, wanted.split_sentences)
     marked: Counter[str] = Counter()
     proved: Counter[bool | None] = Counter()

@@ -40,17 +40,9 @@ def router(service: Service) -> APIRouter:
         asked = parsed(DeepLRequest, said)
         service.count(asked.text, said, request)
         _supported(asked)
-        models = service.models
-        sources = models.sources
-        targets = dict.fromkeys(target for source in sources for target in models.targets(source))
-        target = _code(asked.target_lang, targets, "target_lang")
-        if asked.source_lang:
-            source = _code(asked.source_lang, sources, "source_lang")
-        else:
-            text = "\n".join(asked.text)
-            source = (await service.work(request, lambda _: service.detector.detect(text)))[0].language
+        source, target = await _languages(service, request, asked)
         task = work.Task(
-            models.pick(source, target),
+            service.models.pick(source, target),
             asked.text,
             html=asked.tag_handling == "html",
             split_sentences=None if asked.split_sentences is None else asked.split_sentences != "0",
@@ -92,6 +84,17 @@ def router(service: Service) -> APIRouter:
         return DeepLUsage(character_count=service.metrics.characters, character_limit=ENDLESS)
 
     return routes
+
+
+async def _languages(service: Service, request: Request, asked: DeepLRequest) -> tuple[str, str]:
+    """Return the codes of source and target; the source is detected where the request leaves it out."""
+    models = service.models
+    targets = dict.fromkeys(target for source in models.sources for target in models.targets(source))
+    target = _code(asked.target_lang, targets, "target_lang")
+    if asked.source_lang:
+        return _code(asked.source_lang, models.sources, "source_lang"), target
+    text = "\n".join(asked.text)
+    return (await service.work(request, lambda _: service.detector.detect(text)))[0].language, target
 
 
 def _supported(asked: DeepLRequest) -> None:

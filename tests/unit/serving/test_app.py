@@ -244,8 +244,8 @@ def test_only_texts_of_accepted_requests_are_counted(models: Models) -> None:
             ("/translate", SENTENCE),
             ("/translate", {**SENTENCE, "target": "xx"}),
             ("/translate", {**SENTENCE, "alternatives": 99}),
-            ("/translate", {**SENTENCE, "q": "one " * 600}),
-            ("/attention", {**SENTENCE, "q": "one " * 600}),
+            ("/translate", {**SENTENCE, "q": "one " * 6000}),  # more than Limits.characters
+            ("/attention", {**SENTENCE, "q": "one " * 6000}),
             ("/v2/translate", {"text": ["one"], "target_lang": "XX"}),
         ):
             wrong = {} if body is SENTENCE else right
