@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
+from _pytest.mark.structures import ParameterSet
+
 import regard
 from regard.cli.main import run as run_regard
 from regard.config import RunConfig
@@ -97,6 +100,11 @@ precision = "float32"
 [search]
 beam_size = 4
 """
+
+
+def slow(*values: Any) -> list[ParameterSet]:
+    """Return values of a parameter whose tests are left to `make slow`."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def recipe(files: Files, **train: Any) -> RunConfig:

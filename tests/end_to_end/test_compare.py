@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.end_to_end.helpers import Files, Finished, call, recipe, refused, signalled_in_step
+from tests.end_to_end.helpers import Files, Finished, call, recipe, refused, signalled_in_step, slow
 
 import regard
 from regard import compare as comparing
@@ -158,7 +158,7 @@ def test_on_another_test_set_it_is_measured_anew(done: tuple[Path, Finished], fi
     assert report(out).test == "dev.src | dev.tgt"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, *slow(signal.SIGTERM)])
 @pytest.mark.usefixtures("quick")
 def test_stopped_in_training_it_goes_on_from_there(files: Files, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "with space"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.end_to_end.helpers import digits, write_lines
+from tests.end_to_end.helpers import digits, slow, write_lines
 
 import regard
 from regard.config import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
@@ -48,7 +48,10 @@ PUPILS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+QUICK = ("bahdanau2014", "convs2s2017", "modern", "transformer2017")  # the others take half a minute each
+
+
+@pytest.mark.parametrize("name", [*QUICK, *slow(*sorted(ARCHITECTURES.keys() - QUICK))])
 def test_reverses_strings_of_digits_that_it_has_not_seen(name: str, tmp_path: Path) -> None:
     pupil = PUPILS[name]
     lines = digits(pupil.strings, 7, longest=pupil.longest)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, signalled_in_step, start
+from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, signalled_in_step, slow, start
 from tests.end_to_end.test_resume import assert_same_end
 
 from regard.checkpoint import load_checkpoint
@@ -40,7 +40,7 @@ def has_content(path: Path) -> Callable[[], bool]:
     return lambda: path.exists() and path.stat().st_size > 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGHUP, *slow(signal.SIGINT, signal.SIGTERM)])
 def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
     run: Path, files: Files, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -58,7 +58,7 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
     assert_same_end(run, folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGINT, *slow(signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)])
 def test_a_signal_before_training_stops_at_once_and_says_how_to_go_on(
     files: Files, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -121,7 +121,7 @@ def test_a_run_whose_terminal_is_lost_is_saved(files: Files, tmp_path: Path) -> 
     assert finished.code == 0, finished.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *slow(signal.SIGHUP, signal.SIGQUIT)])
 def test_a_signal_ends_a_translation_with_a_word(run: Path, number: signal.Signals) -> None:
     process = start("translate", run, "--workers", "1", stdin=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
