@@ -12,6 +12,9 @@ from regard.text.segments import count_sentences, is_language
 from regard.translation import Translation
 
 
+USUAL = 0.01  # of the training sources: such lines are then nothing that the model does not know
+
+
 class Divided:
     """Counts such lines. Raises CheckpointError where there is no run."""
 
@@ -19,7 +22,9 @@ class Divided:
         folder = resolve(run)
         self._split = split_sentences
         self._is_language = is_language(load_config(folder).data.source_language)
-        self._is_recorded = load_several_sentences(folder) is not None
+        share = load_several_sentences(folder)
+        self._is_recorded = share is not None
+        self._is_usual = share is not None and share >= USUAL
         self._name = path or "standard input"
         self._in_parts: list[int] = []  # numbers of lines, the first alone is kept
         self._as_one: list[int] = []
@@ -30,7 +35,7 @@ class Divided:
         if best.parts:
             self._counts["parts"] += 1
             self._in_parts = self._in_parts or [number]
-        elif self._split is None and not self._is_language and count_sentences(source, "") > 1:
+        elif self._split is None and not self._is_language and not self._is_usual and count_sentences(source, "") > 1:
             self._counts["one"] += 1
             self._as_one = self._as_one or [number]
 
