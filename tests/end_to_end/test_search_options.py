@@ -17,6 +17,7 @@ from regard.config import SearchConfig, override_config
 from regard.errors import DecodingError
 from regard.evaluation.consensus import least_risk
 from regard.models import ARCHITECTURES
+from regard.nn import int8
 from regard.translation import agreed
 from regard.translator import Constraints, SearchOptions, Translation, Translator
 
@@ -218,6 +219,7 @@ def test_what_looks_degenerate_is_reported_and_searched_again(run: Path, tmp_pat
     assert again[1] != plain[1]
 
 
+@pytest.mark.skipif(not int8.available(), reason="no exact 8-bit products on this CPU")
 def test_8_bits_say_nearly_the_same(run: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regard.nn.fixed.pays", lambda weight: True)
     exact, rounded = said(run, files.test), said(run, files.test, "--precision", "int8")

@@ -11,7 +11,6 @@ from regard.runfolder import resolve
 from regard.text.segments import count_sentences, is_language
 from regard.translation import Translation
 
-
 USUAL = 0.01  # of the training sources: such lines are then nothing that the model does not know
 
 

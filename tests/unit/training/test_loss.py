@@ -78,7 +78,7 @@ def test_chunks_give_every_parameter_the_gradient_of_the_whole(
     assert total.item() == pytest.approx(whole.item())
     (total * scale).backward()
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected[name], msg=name)
+        torch.testing.assert_close(parameter.grad, expected[name], rtol=2e-6, atol=2e-6)  # logits are float32
 
 
 def test_the_logits_of_a_whole_batch_never_exist(monkeypatch: pytest.MonkeyPatch) -> None:
