@@ -54,7 +54,7 @@ def test_a_line_that_is_too_long_is_reported_and_stops_nothing(sentences: Path, 
     first, long, last = done.out.decode().splitlines()
     assert (first, last) == ("eins", "sechs")
     assert len(long.split()) > 30  # of 8 parts or more, of which it was taught no such lengths
-    assert f"1 lines were translated in parts, the first of them {lines}:2: they have more tokens" in done.err
+    assert f"1 line was translated in parts, the first of them {lines}:2: they have more tokens" in done.err
     wished = write_lines(tmp_path / "wished", ["", '{"require": ["acht"]}', ""])
     refused = call("translate", sentences, "--input", lines, "--constraints", wished)
     assert refused.code == 1

@@ -46,11 +46,15 @@ class Divided:
                 why = "they hold several sentences, or more tokens than a segment may have"
                 why += "" if self._is_recorded else " (whether the training data do is not recorded)"
                 why += "; --no-split-sentences translates a line as one"
-            self._say(f"{self._counts['parts']:,} lines were translated in parts", self._in_parts[0], why)
+            self._say(f"{_lines(self._counts['parts'])} translated in parts", self._in_parts[0], why)
         if self._as_one:
             why = "they seem to hold several sentences, but the run names no source language; --split-sentences divides"
-            self._say(f"{self._counts['one']:,} lines were translated as one", self._as_one[0], f"{why} them")
+            self._say(f"{_lines(self._counts['one'])} translated as one segment", self._as_one[0], f"{why} them")
 
     def _say(self, what: str, first: int, why: str) -> None:
         text = f"{what}, the first of them {self._name}:{first}: {why}"
         Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _lines(count: int) -> str:
+    return "1 line was" if count == 1 else f"{count:,} lines were"

@@ -33,7 +33,8 @@ class BuildError(Exception):
 def load(name: str, files: Sequence[str], flags: Sequence[str], optional: Sequence[str] = ()) -> ctypes.CDLL:
     """Load the shared library `name`, which is built from `files` of kernels/ where the cache does not have it.
 
-    flags: what the compiler is given beside FLAGS. optional: flags that some compilers do not know. Raises BuildError.
+    flags: given to the compiler in addition to FLAGS. optional: flags that some compilers do not know.
+    Raises BuildError.
     """
     key = _key(name, files, (*flags, *optional))
     for folder in _cache_folders():
@@ -85,7 +86,7 @@ def _is_private(path: Path) -> bool:
 
 
 def _is_safe_parent(folder: Path) -> bool:
-    """Return whether no other user can put something else in the place of what lies in a folder."""
+    """Return whether no other user can replace what lies in a folder."""
     if not hasattr(os, "geteuid"):
         return True
     status = folder.stat()
