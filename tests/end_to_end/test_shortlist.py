@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from tests.end_to_end.helpers import Files, call, recipe, refused
 
 import regard
-from regard.config import override_config
+from regard.config.schema import override_config
+from regard.inference.translator import Translator
 from regard.models import ARCHITECTURES
-from regard.symbols import PAD
-from regard.text.tokenizer import Tokenizers
-from regard.translator import Translator
+from regard.special_tokens import PAD
+from regard.tokenizers.base import Tokenizers
 
 SHORT = ("--search", "shortlist=true")
 

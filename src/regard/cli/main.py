@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from regard.cli import analyzing, doctoring, exchange, serving
+from regard.cli import analyze_options, export_import, inspect_clean_options, serve
 from regard.cli.options import (
     BatchSize,
     BeamSize,
@@ -33,10 +33,9 @@ from regard.cli.options import (
     TestData,
     TestLanguage,
 )
+from regard.corpus.formats.suffixes import ENDINGS
 from regard.errors import ConfigError, RegardError, ToldElsewhere
-from regard.signals import interrupting
-from regard.text.formats.endings import ENDINGS
-from regard.threads import wait_briefly
+from regard.runtime import interrupting, wait_briefly
 from regard.version import __version__
 
 OUT_OF_MEMORY = str(
@@ -146,8 +145,9 @@ def translate(
 ) -> None:
     """Translate text, a line a segment; line i of the output is line i of the input. A document (.po, .xlf, .tmx, .tsv,
     .csv, .srt, .md, .html) is given back in its own format, with what was untranslated filled."""
-    from regard.cli import commands, documents, translating
-    from regard.text.documents.document import Columns, Languages
+    from regard.cli import commands, documents
+    from regard.cli import translate as translating
+    from regard.documents.document import Columns, Languages
 
     others, tags = tuple(ensemble or []), tuple(tag or [])
     job = commands.Job(run, input_, output, device, batch_size, precision, others, workers, tags)
@@ -193,9 +193,11 @@ def evaluate(
     tag: Tags = None,
 ) -> None:
     """BLEU, chrF and TER of a test set's translation, by sacreBLEU on detokenised text."""
-    from regard.cli import commands, evaluating, translating
-    from regard.opening import Place
-    from regard.text.formats.sides import Sides
+    from regard.cli import commands
+    from regard.cli import evaluate as evaluating
+    from regard.cli import translate as translating
+    from regard.corpus.formats.sides import Sides
+    from regard.corpus.paths import Place
 
     evaluating.evaluate(
         commands.Job(run, None, None, device, batch_size, precision, tuple(ensemble or []), tags=tuple(tag or [])),
@@ -227,9 +229,10 @@ def score(
 ) -> None:
     """The log-probability (nats, end of sentence included) of each target given its source, a line each; of --data
     behind the line of its pair and a tab."""
-    from regard.cli import commands, evaluating
-    from regard.opening import Place
-    from regard.text.formats.sides import Sides
+    from regard.cli import commands
+    from regard.cli import evaluate as evaluating
+    from regard.corpus.formats.sides import Sides
+    from regard.corpus.paths import Place
 
     job = commands.Job(run, None, output, device=device, batch_size=batch_size, tags=tuple(tag or []))
     sides = Sides(source_language, target_language, source_column, target_column)
@@ -257,7 +260,9 @@ def attend(
     tag: Tags = None,
 ) -> None:
     """What each word of a translation looks at: on the terminal, as a picture, as a page, as numbers."""
-    from regard.cli import attending, commands, translating
+    from regard.cli import attend as attending
+    from regard.cli import commands
+    from regard.cli import translate as translating
 
     if json_ and pharaoh:
         raise ConfigError("only one of them can be printed", where="--json, --pharaoh", fix="leave one out")
@@ -303,8 +308,8 @@ def compare(
 ) -> None:
     """Systems side by side: train each under one budget, or take finished runs, test all, and write a page."""
     from regard.cli import commands
-    from regard.compare import Request
-    from regard.opening import Place
+    from regard.corpus.paths import Place
+    from regard.reports.compare.run import Request
 
     request = Request(
         recipe=recipe,
@@ -331,12 +336,12 @@ def shortlist(
     commands.shortlist(run, candidates, frequent)
 
 
-app.command("analyze")(analyzing.analyze)
-app.command("inspect")(doctoring.inspect)
-app.command("clean")(doctoring.clean)
-app.command("export")(exchange.export)
-app.command("import")(exchange.import_)
-app.command("serve")(serving.serve)
+app.command("analyze")(analyze_options.analyze)
+app.command("inspect")(inspect_clean_options.inspect)
+app.command("clean")(inspect_clean_options.clean)
+app.command("export")(export_import.export)
+app.command("import")(export_import.import_)
+app.command("serve")(serve.serve)
 
 
 @app.command()
@@ -371,7 +376,7 @@ def _run_app() -> None:
     except MemoryError:
         _fail(OUT_OF_MEMORY)
     except RuntimeError as error:
-        from regard.training.memory import is_out_of_memory
+        from regard.training.microbatches import is_out_of_memory
 
         if not is_out_of_memory(error):
             raise

@@ -12,8 +12,8 @@ import pytest
 from tests.unit.serving.clients import ask, ask_all
 
 from regard.errors import ConfigError
-from regard.serving import page, work
-from regard.serving.keys import Keys, read_keys
+from regard.serving import translate, web_page
+from regard.serving.api_keys import Keys, read_keys
 from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
@@ -156,7 +156,7 @@ def test_what_fails_inside_is_told_without_its_insides(service: Service, monkeyp
     def broken(*args: Any) -> None:
         raise RuntimeError("a secret in /a/path")
 
-    monkeypatch.setattr(work, "translate", broken)
+    monkeypatch.setattr(translate, "translate", broken)
     answer = ask(service, "POST", "/translate", json=SENTENCE)
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -191,7 +191,7 @@ def test_keys_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_pages_files_are_read_once() -> None:
-    assert page.INDEX in page._files()
+    assert web_page.INDEX in web_page._files()
 
 
 def test_the_document_names_every_endpoint(service: Service) -> None:
