@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from regard.runs.time_budget import Budget, Timing, fit, measure
-from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig, TrainConfig, overridden, override_config
+from regard.config.schema import (
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    TokenizerConfig,
+    TrainConfig,
+    overridden,
+    override_config,
+)
+from regard.corpus.paths import open_corpora
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
-from regard.corpus.paths import open_corpora
 from regard.runs.plan import SUBWORDS, Plan, vocabularies
 from regard.runs.prepare import Say, held_out_size, split
+from regard.runs.time_budget import Budget, Timing, fit, measure
 from regard.special_tokens import SPECIAL
 from regard.tokenizers.base import train_tokenizers
 

@@ -12,18 +12,18 @@ from pathlib import Path
 from rich.console import Console
 
 from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from regard.checkpoints.run_folder import KEPT
 from regard.config.schema import RunConfig, with_absolute_paths
 from regard.contract import Seq2Seq
 from regard.data.streaming import Stream
 from regard.runs.preflight import free_bytes, in_bytes, in_time, lacks_room
 from regard.runs.prepare import Prepared, Say, prepare
 from regard.runs.train import PREPARING, begun, say_on, validation, with_precision
-from regard.checkpoints.run_folder import KEPT
 from regard.runs.warm_start import settled
-from regard.training.training_log import Progress
 from regard.training.microbatches import Tried, shape_of
 from regard.training.processes import ALONE
 from regard.training.trainer import Saved, Trainer
+from regard.training.training_log import Progress
 
 STEPS = 5  # the first is not timed
 SENTENCES = 32  # of dev that are judged

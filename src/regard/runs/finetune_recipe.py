@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from regard.runs.auto_recipe import Facts, batch_size, look, mean_length, steps_an_epoch
-from regard.runs.time_budget import Budget, Timing, fit, measure
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from regard.checkpoints.run_folder import resolve
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig, overridden, override_config
 from regard.contract import Vocabularies
 from regard.models import ARCHITECTURES
+from regard.runs.auto_recipe import Facts, batch_size, look, mean_length, steps_an_epoch
 from regard.runs.plan import Plan
-from regard.checkpoints.run_folder import resolve
+from regard.runs.time_budget import Budget, Timing, fit, measure
 
 LESS = 2  # times lower is the learning rate than that of the run that it begins from: recipes/RESULTS.md
 EPOCHS = ((10_000, 10), (100_000, 5), (1_000_000, 2))  # up to so many pairs, so many times over; once over more

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from regard.checkpoints.run_folder import KEPT
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.checkpoints.run_folder import KEPT
 from regard.training.microbatches import Tried, shape_of
 
 

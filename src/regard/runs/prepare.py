@@ -16,22 +16,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.checkpoints.run_folder import PREPARED
 from regard.config.schema import DATA_PATHS, DataConfig, RunConfig
+from regard.corpus.blocks import Blocks, Mixed, blocks_of
+from regard.corpus.concat import Origins, Together
+from regard.corpus.corpus import Aside, Corpus, Pair
+from regard.corpus.paths import open_corpora
 from regard.data.encoding import encode, encode_here
 from regard.data.loader import Batches, Loader, Position, Shares
-from regard.data.subword_sampling import Sampler
 from regard.data.store import PairStore, writing
-from regard.data.streaming import Stream, StreamLoader
 from regard.data.store_writer import TOGETHER, Chunk
+from regard.data.streaming import Stream, StreamLoader
+from regard.data.subword_sampling import Sampler
 from regard.errors import DataError
 from regard.files import write_whole
-from regard.corpus.paths import open_corpora
-from regard.checkpoints.run_folder import PREPARED
 from regard.runs.warm_start import STARTED, take_up
-from regard.corpus.blocks import Blocks, Mixed, blocks_of
-from regard.corpus.corpus import Aside, Corpus, Pair
 from regard.text.segments import share_of_several
-from regard.corpus.concat import Origins, Together
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open

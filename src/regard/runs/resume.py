@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from regard.checkpoints.checkpoint import load_config, load_fingerprint, load_training_state
+from regard.checkpoints.run_folder import PREPARED, RunFolder
 from regard.config.schema import RunConfig, TrainConfig, read_recipe, to_table, to_toml
 from regard.data.store import PairStore, verify
 from regard.data.streaming import Stream
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES
-from regard.checkpoints.run_folder import PREPARED, RunFolder
 from regard.tokenizers.base import Tokenizers
 from regard.training.state import TrainingState
 

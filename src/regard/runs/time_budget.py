@@ -12,10 +12,10 @@ import torch
 from regard.config.schema import RunConfig, TrainConfig
 from regard.contract import Vocabularies
 from regard.data.batch import Batch, batch_of
-from regard.runtime import choose_device
 from regard.models import build_model
-from regard.runs.preflight import in_time
 from regard.runs.plan import Plan
+from regard.runs.preflight import in_time
+from regard.runtime import choose_device
 from regard.special_tokens import SPECIAL
 from regard.training.precision import Precision, choose_precision
 from regard.training.step import Stepper

@@ -11,35 +11,43 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from regard.runs.time_budget import step_times
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from regard.checkpoints.run_folder import Finished, RunFolder
 from regard.config.schema import RunConfig, to_toml, with_absolute_paths
 from regard.config.schema import read_recipe as read_config
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Batches, Position
-from regard.runtime import denormals_flushed
 from regard.errors import RegardError
 from regard.evaluation.metrics import bleu, chrf, exact
+from regard.inference.translator import Translator
 from regard.models import ARCHITECTURES, build_model
-from regard.runs.preflight import checkpoint_bytes, lacks_room, told, too_little_time
 from regard.runs.plan import vocabularies
+from regard.runs.preflight import checkpoint_bytes, lacks_room, told, too_little_time
 from regard.runs.prepare import Prepared, Say, prepare
-from regard.runs.resume import find, how_to_extend, read_state, recipe_of, refuse_other_data, restore_recipe, verify_data
-from regard.checkpoints.run_folder import Finished, RunFolder
+from regard.runs.resume import (
+    find,
+    how_to_extend,
+    read_state,
+    recipe_of,
+    refuse_other_data,
+    restore_recipe,
+    verify_data,
+)
+from regard.runs.time_budget import step_times
 from regard.runs.warm_start import STARTED, complete, settled
+from regard.runtime import denormals_flushed
 from regard.special_tokens import PAD
-from regard.training.progress import ConsoleReporter
 from regard.training.freeze import freeze
-from regard.training.training_log import BestEffort, JsonLines, Reporter
 from regard.training.loss import negative_log_likelihood
 from regard.training.microbatches import enough_memory
 from regard.training.precision import Precision, choose_precision
 from regard.training.processes import Processes, joined
+from regard.training.progress import ConsoleReporter
 from regard.training.state import TrainingState
 from regard.training.tensorboard import TensorBoard
 from regard.training.trainer import End, Saved, Trainer
-from regard.inference.translator import Translator
+from regard.training.training_log import BestEffort, JsonLines, Reporter
 
 TRIED_LENGTH = 16  # tokens of the pairs with which a step is timed
 PREPARING = "preparing the data: reading it, learning the vocabulary, encoding the pairs"

@@ -18,18 +18,18 @@ import torch
 from numpy.typing import NDArray
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from regard.checkpoints.run_folder import resolve
 from regard.config.schema import RunConfig, StartConfig, TokenizerConfig, to_table
 from regard.contract import Vocabularies
+from regard.corpus.corpus import Corpus
 from regard.data.store import PairStore
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model
 from regard.nn.rows import copy_with_new_rows
-from regard.checkpoints.run_folder import resolve
 from regard.special_tokens import UNK
-from regard.corpus.corpus import Corpus
+from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.extend import Extended, extend_tokenizers
 from regard.tokenizers.subword import SPACE
-from regard.tokenizers.base import Tokenizer, Tokenizers
 
 STARTED = "start"  # in a run's data: a checkpoint of what it begins with
 FREE = ("model.dropout",)  # what training may have otherwise than the run it begins from

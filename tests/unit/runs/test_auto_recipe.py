@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from regard.runs import auto_recipe
-from regard.runs.auto_recipe import Facts, choose, look
 from regard.config.schema import DataConfig, parse_config, to_table
 from regard.contract import Vocabularies
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model
+from regard.runs import auto_recipe
+from regard.runs.auto_recipe import Facts, choose, look
 from regard.runs.plan import FROM_SET, count_parameters, vocabularies
 from regard.runs.prepare import prepare
 from regard.tokenizers.base import train_tokenizers

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from tests.unit.interop.models import checkpoint, tokenizers
 
-from regard.runs.auto_recipe import Facts
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig, parse_config, to_table
-from regard.runs.finetune_recipe import choose
 from regard.models import ARCHITECTURES, transformer2017
+from regard.runs.auto_recipe import Facts
+from regard.runs.finetune_recipe import choose
 
 START = StartConfig(checkpoint="runs/old", new_tokens=7)
 

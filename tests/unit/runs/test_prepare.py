@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from regard.checkpoints.run_folder import PREPARED
 from regard.config.schema import RunConfig, parse_config
+from regard.corpus import corpus
+from regard.corpus.corpus import Pair
+from regard.corpus.formats.plain import read_lines
+from regard.corpus.tagged import untagged
 from regard.data import encoding, store_writer
 from regard.data.loader import Position
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.runs.prepare import Prepared, held_out_size, prepare, split
-from regard.checkpoints.run_folder import PREPARED
-from regard.corpus import corpus
-from regard.corpus.corpus import Pair
-from regard.corpus.formats.plain import read_lines
-from regard.corpus.tagged import untagged
 
 
 def recipe(folder: Path, pairs: list[tuple[str, str]], kind: str = "character", **data: Any) -> RunConfig:

@@ -10,11 +10,11 @@ import torch
 from tests.unit.checkpoints.killed_while_saving import checkpoint
 
 from regard.checkpoints.checkpoint import save_checkpoint
+from regard.checkpoints.run_folder import RunFolder
 from regard.config.schema import DataConfig, RunConfig, TrainConfig, to_toml
 from regard.errors import CheckpointError, ConfigError
 from regard.models.transformer2017 import Config
 from regard.runs.resume import find, how_to_extend, read_state, recipe_of, restore_recipe
-from regard.checkpoints.run_folder import RunFolder
 from regard.training.state import TrainingState
 
 

@@ -11,13 +11,13 @@ import torch
 from tests.unit.runs.test_auto_recipe import DATA, facts
 from tests.unit.training.toy import settings, trainer
 
-from regard.runs import train as run
-from regard.runs.auto_recipe import choose, recipe
-from regard.runs.time_budget import Budget, Timing, fit, measure
 from regard.config.schema import DataConfig, RunConfig, TrainConfig
 from regard.contract import Vocabularies
 from regard.models import transformer2017
+from regard.runs import train as run
+from regard.runs.auto_recipe import choose, recipe
 from regard.runs.preflight import too_little_time
+from regard.runs.time_budget import Budget, Timing, fit, measure
 from regard.training.microbatches import Tried
 
 SLOW = Timing(2.0, "float32")

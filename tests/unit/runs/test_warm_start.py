@@ -12,9 +12,9 @@ from tests.unit.interop.models import pairs, taught, tokenizers
 
 from regard.checkpoints.checkpoint import save_checkpoint
 from regard.config.schema import StartConfig, TokenizerConfig
+from regard.corpus.corpus import Pair, PairList
 from regard.data.store import PairStore
 from regard.runs.warm_start import TakenUp, complete, take_up
-from regard.corpus.corpus import Pair, PairList
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 
