@@ -39,11 +39,11 @@ def test_all_that_is_heard_is_a_distribution_over_what_may_be_seen(
     real = sources.ne(PAD)
     for layer in encoder.self_attention:
         _is_distribution(layer, real[:, None, None, :].expand_as(layer))
-    for layer in decoder.source:
+    for layer in decoder.source_attention:
         _is_distribution(layer, real[:, None, None, :].expand_as(layer))
     for layer in decoder.self_attention:
         _is_distribution(layer, torch.ones_like(layer, dtype=torch.bool).tril())
-    assert not encoder.source
+    assert not encoder.source_attention
 
 
 def _is_distribution(weights: Tensor, seen: Tensor) -> None:
