@@ -37,7 +37,7 @@ from regard.checkpoints.untrusted_files import (
 )
 from regard.config.recipe import parse_config, to_table
 from regard.config.schema import RunConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError, RegardError
 from regard.files import read_regular_file, sync
 from regard.models import ARCHITECTURES
@@ -161,7 +161,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     config = _config(header, folder)
     where = folder / "config.json"
     try:
-        vocabularies = Vocabularies(**header["vocabularies"])
+        vocabularies = VocabularySizes(**header["vocabularies"])
         step, data = _step(header), str(header["data"])
         tokenizers = Tokenizers.load(folder)
         if _sizes(tokenizers) != vocabularies:
@@ -217,8 +217,8 @@ def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:
         ) from None
 
 
-def _sizes(tokenizers: Tokenizers) -> Vocabularies:
-    return Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+def _sizes(tokenizers: Tokenizers) -> VocabularySizes:
+    return VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
 
 
 def load_training_state(folder: Path) -> TrainingState:
