@@ -26,7 +26,7 @@ from regard.training.averaging import Weights, copy_weights, make_average, selec
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup
 from regard.training.divergence import DivergenceMonitor, refuse_non_finite
 from regard.training.microbatches import describe_lines, raise_on_oom
-from regard.training.rng import get_rng_state, get_rng_states, restore, seed_per_rank, set_rng_state
+from regard.training.rng import get_rng_state, get_rng_states, seed_per_rank, set_rng_state, set_rng_states
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
 from regard.training.step import StepResult, TrainStep
