@@ -172,7 +172,7 @@ class Trainer:
     def _note(self, done: StepResult, taken: Sequence[Batch], at: str) -> None:
         if done.is_finite:
             warm = self.progress.step >= self.config.warmup_steps
-            self.health.record_finite(done.loss, self.model.decoder.vocabulary, warm=warm, at=at)
+            self.health.record_finite(done.loss, self.model.decoder.vocabulary_size, warm=warm, at=at)
         else:
             lines = "; ".join(describe_lines(batch, self.train_step.origins) for batch in taken)
             if told := self.health.record_nonfinite(done.loss, done.norm, lines, at=at):
