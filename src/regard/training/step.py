@@ -14,7 +14,7 @@ from torch import Tensor
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.training.loss import Objective
 from regard.training.microbatches import Fitting, Tried, Waits, most_memory
@@ -55,7 +55,7 @@ class Stepper:
         config: TrainConfig,
         processes: Processes = ALONE,
         tell: Callable[[str], None] = lambda _: None,
-        origins: Origins = Origins(),
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self.model = model
         self.config = config

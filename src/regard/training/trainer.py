@@ -17,7 +17,7 @@ from typing import Literal
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.data.loader import Batches
 from regard.errors import TrainingError
@@ -83,7 +83,7 @@ class Trainer:
         save: Callable[[Saved], None],
         reporters: Iterable[Reporter] = (),
         processes: Processes = ALONE,
-        origins: Origins = Origins(),
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self.model = model
         self.loader = loader
