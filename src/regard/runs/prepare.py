@@ -119,8 +119,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
         stream = _stream(config, train, origins, tokenizers, say)
         say(f"train: {train.name}, as it is read; vocabulary {_sizes(tokenizers)}")
         several = _several(train, config.data)
-        counted = {"starts": origins.starts, "sizes": origins.sizes} if train.parts else {}
-        _write_whole(folder / PREPARED, {"dev": texts, "train": stream.fingerprint, "several": several, **counted})
+        _save(folder, texts, stream, origins, several)
         return Prepared(tokenizers, stream, texts, origins, several)
     store, too_long = _stored(config, train, folder)
     origins = train.origins
@@ -134,8 +133,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     if taken_up is not None:
         say(taken_up.fit(store))
     several = _several(train, config.data)
-    table = {"dev": texts, "train": store.fingerprint, "starts": origins.starts, "several": several}
-    _write_whole(folder / PREPARED, table)
+    _save(folder, texts, store, origins, several)
     return Prepared(tokenizers, store, texts, origins, several)
 
 
@@ -272,15 +270,19 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
         train = _stream(config, corpus, origins, tokenizers, say)
     else:
         names = open_corpora(config.data, config.train.seed)[0].origins.names
-        origins = LineOrigins(names, starts)
+        origins = LineOrigins(names, starts, sizes)
         train = PairStore.open(folder, "train")
     if train.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
     return Prepared(tokenizers, train, dev, origins, several)
 
 
-def _write_whole(path: Path, table: object) -> None:
-    write_whole(path, json.dumps(table, ensure_ascii=False))
+def _save(
+    folder: Path, dev: Sequence[tuple[str, str]], train: PairStore | Stream, origins: LineOrigins, several: float
+) -> None:
+    lines = {"starts": origins.starts, "sizes": origins.sizes}
+    table = {"dev": dev, "train": train.fingerprint, "several": several, **lines}
+    write_whole(folder / PREPARED, json.dumps(table, ensure_ascii=False))
 
 
 def _tell(name: str, asides: Iterable[SkipReport], say: Say) -> None:
