@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common import count, read, told
 
-from regard.translator import Translator
+from regard.inference.translator import Translator
 
 
 def main() -> None:

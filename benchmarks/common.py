@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
+from regard.corpus.formats.plain import read_lines
 from regard.errors import DataError, RegardError
-from regard.text.formats.plain import read_lines
 
 
 def read(path: Path, lines: int | None = None) -> list[str]:

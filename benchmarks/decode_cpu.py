@@ -57,8 +57,8 @@ class Task:
 def regard_system(
     run: Path, precision: str, beam: int, batch: int, threads: int, alpha: float, short: bool
 ) -> Translate:
-    from regard import workers
-    from regard.translator import Translator
+    from regard.inference import workers
+    from regard.inference.translator import Translator
 
     options: dict[str, Any] = {"beam_size": beam, "length_penalty": alpha, "length_norm": "average"}  # as the others
     options["shortlist"] = short

@@ -31,10 +31,10 @@ from pathlib import Path
 
 from common import count, fail, read, read_pair, told
 
-from regard.text.corpus import ParallelText
-from regard.text.doctor.findings import DROPPED, Kind
-from regard.text.doctor.inspection import Doctor, Judged
-from regard.text.formats.compressed import ending_of
+from regard.corpus.corpus import ParallelText
+from regard.corpus.formats.compressed import ending_of
+from regard.corpus_checks.findings import DROPPED, Kind
+from regard.corpus_checks.inspection import Doctor, Judged
 
 Pairs = list[tuple[str, str]]
 CYRILLIC = str.maketrans(

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from regard.decoding.candidates import best_tokens
-from regard.nn import native
 from regard.nn.dropout import Dropout
 from regard.nn.feedforward import relu_between, silu_times, trains
 from regard.nn.int8 import int8_linear
+from regard.nn.kernels import native
 from regard.nn.multihead import attend
 from regard.nn.norm import add_norm, add_then_norm
-from regard.nn.packed import Between, Packing
+from regard.nn.packing import Between, Packing
 from regard.training.loss import loss_in_chunks
 
 SECONDS = 0.05  # that a round takes at least

@@ -30,7 +30,7 @@ from typing import Any
 from common import count, fail, read_pair, told
 from decode_cpu import Task, export, measured
 
-from regard.runfolder import RunFolder, resolve
+from regard.checkpoints.run_folder import RunFolder, resolve
 
 MODES = ("greedy", "beam 5")
 OURS = ("regard float32", "regard int8")
@@ -85,7 +85,7 @@ def measure(runs: dict[str, Path], source: Path, lines: Sequence[str], reference
 
     runs: checkpoints by name. source: a file with the lines.
     """
-    from regard.evaluation.quality import bleu
+    from regard.evaluation.metrics import bleu
 
     words = sum(len(line.split()) for line in lines)
     with tempfile.TemporaryDirectory() as folder:

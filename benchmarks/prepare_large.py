@@ -57,11 +57,11 @@ def generate(source: Path, target: Path, pairs: int, folder: Path) -> None:
 
 def prepare(folder: Path, vocabulary: int) -> None:
     """In a process of its own."""
-    from regard.config import parse_config
+    from regard.config.schema import parse_config
     from regard.data.loader import Loader
     from regard.data.store import PairStore
     from regard.models import ARCHITECTURES
-    from regard.prepare import prepare
+    from regard.runs.prepare import prepare
 
     data = {"source": str(folder / "source"), "target": str(folder / "target")}
     table = {"data": data, "tokenizer": {"vocabulary_size": vocabulary}, "model": {"architecture": "modern"}}

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from common import count, fail, read, told
 
-from regard.runfolder import resolve
+from regard.checkpoints.run_folder import resolve
 from regard.serving.models import Models
 from regard.text.segments import sentences
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from common import count, read, told
 
-from regard.runfolder import resolve
+from regard.checkpoints.run_folder import resolve
 
 
 def family(process: int) -> list[int]:

@@ -57,14 +57,14 @@ Judged = tuple[float, int, float]  # seconds of training, steps, BLEU
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    from regard.evaluation.quality import bleu as measured
+    from regard.evaluation.metrics import bleu as measured
 
     return measured(list(hypotheses), list(references), target_language=TARGET)
 
 
 def regard_run(data: Path, threads: int, options: Sequence[str]) -> Iterator[Judged]:
     """Each checkpoint of `regard train`, tested while it stands still."""
-    from regard.translator import Translator
+    from regard.inference.translator import Translator
 
     sources, references = read_pair(data / f"{TEST}.{SOURCE}.gz", data / f"{TEST}.{TARGET}.gz")
     with tempfile.TemporaryDirectory() as scratch:

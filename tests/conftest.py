@@ -7,8 +7,8 @@ import os
 import pytest
 from hypothesis import settings
 
-from regard.nn import native
-from regard.nn.kernel_build import BuildError
+from regard.nn.kernels import native
+from regard.nn.kernels.build import BuildError
 
 # No example has a deadline: its time depends on the machine and its load. CI draws the same examples in each run.
 settings.register_profile("regard", deadline=None, derandomize="CI" in os.environ)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from regard.contract import Advance, Decoder, Encoder, Memory, PerSource, Seq2Seq, State, for_rows
-from regard.decoding.penalties import LengthPenalty
-from regard.symbols import BOS, EOS
+from regard.decoding.length_penalty import LengthPenalty
+from regard.special_tokens import BOS, EOS
 
 Prefix = tuple[int, ...]
 Script = Callable[[int, Prefix], Sequence[float]]

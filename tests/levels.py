@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from regard.nn import native
-from regard.nn.kernel_build import BuildError
+from regard.nn.kernels import native
+from regard.nn.kernels.build import BuildError
 
 LEVELS = tuple(native.LEVELS)
 

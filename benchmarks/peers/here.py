@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from peers.work import BETAS, CLIP, DROPOUT, HEADS, INNER, LAYERS, RATE, SMOOTHING, WARM_UP, WIDTH, Heard, System, Work
 
 if TYPE_CHECKING:
-    from regard.config import RunConfig
+    from regard.config.schema import RunConfig
     from regard.data.batch import Batch
     from regard.data.loader import Loader, Position
-    from regard.prepare import Prepared
-    from regard.text.tokenizer import Tokenizers
-    from regard.training.log import Progress
+    from regard.runs.prepare import Prepared
+    from regard.tokenizers.base import Tokenizers
     from regard.training.trainer import Saved
+    from regard.training.training_log import Progress
 
 SAID = "target tokens of an update: "
 LONGEST = 512  # positions
@@ -41,8 +41,8 @@ def open_work(
     import torch
 
     from regard.data.loader import Loader
-    from regard.prepare import prepare
-    from regard.run import read_recipe
+    from regard.runs.prepare import prepare
+    from regard.runs.train import read_recipe
 
     torch.set_num_threads(threads)
     torch.manual_seed(1)
@@ -85,7 +85,7 @@ class _Teller:
 
 def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
     """regard's Trainer, without end; in several processes where torchrun has started them."""
-    from regard.threads import wait_briefly
+    from regard.runtime import wait_briefly
 
     wait_briefly()  # as the command does
     from regard.contract import Seq2Seq, Vocabularies
@@ -121,7 +121,7 @@ def marian_model(vocabulary: int, spread: float = WIDTH**-0.5) -> Any:
     """Hugging Face's Marian of the work's size, with fresh weights of that standard deviation."""
     from transformers import MarianConfig, MarianMTModel
 
-    from regard.symbols import BOS, EOS, PAD
+    from regard.special_tokens import BOS, EOS, PAD
 
     config = MarianConfig(
         vocab_size=vocabulary,
@@ -150,7 +150,7 @@ def huggingface_updates(model: Any, loader: Loader, rate: float, warm_up: int) -
     """Train it in a plain loop: the target tokens of each update, when it is done."""
     import torch
 
-    from regard.symbols import PAD
+    from regard.special_tokens import PAD
 
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=BETAS, eps=1e-9, fused=True)
@@ -176,7 +176,7 @@ def huggingface_greedy(model: Any, tokenizers: Tokenizers, sources: Sequence[str
     import torch
 
     from regard.data.batch import pad
-    from regard.symbols import EOS, PAD
+    from regard.special_tokens import EOS, PAD
 
     model.eval()
     encoded = [tokenizers.source.encode(source) for source in sources]

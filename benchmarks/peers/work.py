@@ -111,9 +111,9 @@ def recipe(data: Path) -> dict[str, Any]:
 
 def make(data: Path, folder: Path) -> None:
     """Learn the vocabulary and encode the corpus. Raises DataError."""
-    from regard.config import parse_config, to_toml
+    from regard.config.schema import parse_config, to_toml
     from regard.models import ARCHITECTURES
-    from regard.prepare import prepare
+    from regard.runs.prepare import prepare
 
     config = parse_config(recipe(data), ARCHITECTURES, where="the benchmark's recipe")
     (folder / "recipe.toml").write_text(to_toml(config), encoding="utf-8")

@@ -7,18 +7,18 @@ from regard.version import __version__
 __all__ = ["Result", "Translation", "Translator", "__version__", "read_recipe", "resume", "train"]
 
 if TYPE_CHECKING:
-    from regard.run import Result, read_recipe, resume, train
-    from regard.translator import Translation, Translator
+    from regard.inference.translator import Translation, Translator
+    from regard.runs.train import Result, read_recipe, resume, train
 
 
 def __getattr__(name: str) -> Any:
     """Public names, imported when first asked for, so that `import regard` does not wait for PyTorch."""
     if name in ("Translation", "Translator"):
-        from regard import translator
+        from regard.inference import translator
 
         return getattr(translator, name)
     if name in ("Result", "read_recipe", "resume", "train"):
-        from regard import run
+        from regard.runs import train
 
-        return getattr(run, name)
+        return getattr(train, name)
     raise AttributeError(f"module 'regard' has no attribute {name!r}")

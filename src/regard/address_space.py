@@ -57,10 +57,10 @@ def address_space_limit() -> int | None:
 
 def _library_bytes() -> int:
     """Return the size of PyTorch's shared libraries, which are mapped whole."""
-    found = importlib.util.find_spec("torch")
-    if found is None or found.origin is None:
+    torch = importlib.util.find_spec("torch")
+    if torch is None or torch.origin is None:
         return 0
-    return sum(path.stat().st_size for path in Path(found.origin).with_name("lib").glob("*.so*"))
+    return sum(path.stat().st_size for path in Path(torch.origin).with_name("lib").glob("*.so*"))
 
 
 def _openmp_threads(cores: int) -> int:

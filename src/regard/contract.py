@@ -23,7 +23,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from regard.symbols import PAD
+from regard.special_tokens import PAD
 
 
 class PerSource:

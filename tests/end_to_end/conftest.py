@@ -8,7 +8,7 @@ import torch
 from tests.end_to_end.helpers import Files, call, recipe
 
 import regard
-from regard.translator import Translator
+from regard.inference.translator import Translator
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,7 +18,7 @@ from _pytest.mark.structures import ParameterSet
 
 import regard
 from regard.cli.main import run as run_regard
-from regard.config import RunConfig
+from regard.config.schema import RunConfig
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
 

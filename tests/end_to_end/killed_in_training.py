@@ -23,12 +23,17 @@ import torch.utils.tensorboard  # imported once, before the forks
 from rich.console import Console
 
 import regard
-import regard.prepare
-from regard import checkpoint
+import regard.runs.prepare
+from regard.checkpoints import checkpoint
 from regard.data import streaming
 
 QUIET = Console(quiet=True)
-WRITERS = ("regard/checkpoint.py", "regard/files.py", "regard/runfolder.py", "regard/training/log.py")
+WRITERS = (
+    "regard/checkpoints/checkpoint.py",
+    "regard/files.py",
+    "regard/checkpoints/run_folder.py",
+    "regard/training/training_log.py",
+)
 MOST_LINES = 1200  # of WRITERS, in a few checkpoints
 INTERRUPTED = 3  # a status
 
@@ -126,7 +131,7 @@ def main(folder: Path, recipe: Path, kills: int, seed: int) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for module in (streaming, regard.prepare):
+    for module in (streaming, regard.runs.prepare):
         setattr(module, "TOGETHER", 50)  # noqa: B010 - so that a streamed corpus has several pools
     setattr(streaming, "POOL", 250)  # noqa: B010
     main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

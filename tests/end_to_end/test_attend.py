@@ -1,4 +1,4 @@
-"""`regard attend` draws and writes what regard.analysis.looking finds."""
+"""`regard attend` draws and writes what regard.attention.maps finds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests.end_to_end.helpers import call
 
-from regard.analysis.looking import look
-from regard.translator import Translator
+from regard.attention.maps import look
+from regard.inference.translator import Translator
 
 SOURCE = "12345678"
 

@@ -15,14 +15,14 @@ from rich.console import Console
 from tests.end_to_end.helpers import Files, Finished, call, recipe, refused, signalled_in_step, slow
 
 import regard
-from regard import compare as comparing
-from regard.analysis import measure
-from regard.analysis.lineage import Lineage, System
-from regard.analysis.timing import step_times
-from regard.compare import Request, compare
+from regard.checkpoints.run_folder import RunFolder
+from regard.corpus.paths import Place
 from regard.errors import TrainingError
-from regard.opening import Place
-from regard.runfolder import RunFolder
+from regard.reports.compare import measure
+from regard.reports.compare import run as comparing
+from regard.reports.compare.results import Lineage, System
+from regard.reports.compare.run import Request, compare
+from regard.reports.compare.timing import step_times
 
 NAMES = ["bahdanau2014", "transformer2017"]
 

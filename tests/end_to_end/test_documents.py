@@ -11,7 +11,7 @@ import pytest
 from tests.end_to_end.helpers import call
 
 from regard.cli import documents
-from regard.text.documents.filling import Request, Said
+from regard.documents.translate import Request, Said
 
 CATALOGUE = b'msgid "Open %s"\nmsgstr ""\n\nmsgid "%s: %d"\nmsgstr ""\n\nmsgid "Close"\nmsgstr "Zu"\n'
 

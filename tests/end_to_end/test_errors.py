@@ -12,9 +12,9 @@ import pytest
 import torch
 from tests.end_to_end.helpers import Files, call, file_bytes, recipe, refused, start, write_lines
 
-from regard.cli.files import input_lines, output
+from regard.checkpoints.run_folder import RunFolder
+from regard.cli.streams import input_lines, output
 from regard.errors import DataError
-from regard.runfolder import RunFolder
 
 
 @pytest.fixture

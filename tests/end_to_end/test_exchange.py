@@ -1,4 +1,4 @@
-"""`regard export` and `regard import` on the command line; what they write is compared in tests/unit/exchange."""
+"""`regard export` and `regard import` on the command line; what they write is compared in tests/unit/interop."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from tests.end_to_end.helpers import call, refused
-from tests.unit.exchange.models import LINES, taught
+from tests.unit.interop.models import LINES, taught
 
-from regard.checkpoint import save_checkpoint
+from regard.checkpoints.checkpoint import save_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import torch
 from rich.console import Console
 from tests.end_to_end.helpers import Files, call, file_bytes, recipe, refused, write_lines
 from tests.laws.conftest import CASES
-from tests.unit.exchange.models import taught
+from tests.unit.interop.models import taught
 
 import regard
-from regard.checkpoint import load_checkpoint, save_checkpoint
-from regard.config import StartConfig
+from regard.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from regard.config.schema import StartConfig
 from regard.errors import CheckpointError, ConfigError
 from regard.models import ARCHITECTURES
-from regard.run import read_recipe
+from regard.runs.train import read_recipe
 
 QUIET = Console(quiet=True)
 

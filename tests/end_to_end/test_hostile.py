@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.helpers import call, refused
 
-from regard.translator import Translator
+from regard.inference.translator import Translator
 
 # Nothing that the model knows, which soon says that it is done; and what it may go on about up to the limit.
 FIVE_THOUSAND_WORDS = ["x\u3000" * 4999 + "y", pytest.param("1 " * 4999 + "2", marks=pytest.mark.slow)]

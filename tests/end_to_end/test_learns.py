@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.end_to_end.helpers import digits, slow, write_lines
 
 import regard
-from regard.config import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
+from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.models import ARCHITECTURES
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.end_to_end.helpers import Files, call
 
-from regard.run import read_recipe
+from regard.runs.train import read_recipe
 
 SIZES = ("d_model=16", "ff=16", "heads=2", "encoder_layers=1", "decoder_layers=1")
 

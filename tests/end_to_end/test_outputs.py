@@ -18,10 +18,10 @@ from typing import IO
 import pytest
 from tests.end_to_end.helpers import Files, call, refused, start, write_lines
 
-from regard.cli import files as cli_files
-from regard.cli import translating
+from regard.cli import streams as cli_files
+from regard.cli import translate
+from regard.corpus.formats.compressed import zstd
 from regard.errors import DataError
-from regard.text.formats.compressed import zstd
 
 PRECIOUS = b"PRECIOUS\n"
 LINES = 40
@@ -31,8 +31,8 @@ ONE = ("--beam-size", "1", "--workers", "1")
 @pytest.fixture
 def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small windows, so that a short file is translated in several."""
-    monkeypatch.setattr("regard.translator.WINDOW", 8)
-    monkeypatch.setattr(translating, "MUCH", 8)
+    monkeypatch.setattr("regard.inference.translator.WINDOW", 8)
+    monkeypatch.setattr(translate, "MUCH", 8)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_a_full_disk(run: Path, tmp_path: Path, out: Path, monkeypatch: pytest.M
     def full(descriptor: int, mode: str) -> io.BufferedWriter:
         return io.BufferedWriter(FullDisk(opened(descriptor, mode, buffering=0), room), 16)
 
-    monkeypatch.setattr("regard.atomic.os.fdopen", full)
+    monkeypatch.setattr("regard.files.os.fdopen", full)
     source = write_lines(tmp_path / "in", [str(number) for number in range(1000, 1040)])
     failed = call("translate", run, "--input", source, *ONE, "--output", out)
     refused(failed, f"{out}: it cannot be written: No space left")
@@ -237,7 +237,7 @@ def test_scores_that_fail_late_are_kept(run: Path, tmp_path: Path, out: Path, mo
         yield -1.0
         raise DataError("it breaks", fix="mend it")
 
-    monkeypatch.setattr("regard.translator.Translator.score", breaks)
+    monkeypatch.setattr("regard.inference.translator.Translator.score", breaks)
     two = write_lines(tmp_path / "two", ["1", "2"])
     refused(call("score", run, "--source", two, "--target", two, "--output", out), "it breaks")
     assert out.read_bytes() == PRECIOUS
@@ -268,7 +268,7 @@ def test_clean_that_fails_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         keep("one", "eins")  # type: ignore[operator]
         raise DataError("it breaks", fix="mend it")
 
-    monkeypatch.setattr("regard.cli.doctor.clean", breaks)
+    monkeypatch.setattr("regard.cli.inspect_clean.clean", breaks)
     options = ("--source", sides[0], "--target", sides[1], "--out-source", outs[0], "--out-target", outs[1])
     refused(call("clean", *options), "it breaks")
     assert [path.read_bytes() for path in outs] == [PRECIOUS, PRECIOUS]

@@ -17,8 +17,8 @@ import pytest
 from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe
 
 import regard
+from regard.checkpoints.run_folder import RunFolder
 from regard.errors import CheckpointError
-from regard.runfolder import RunFolder
 
 PATIENCE = 900  # seconds, less than the half hour after which torch.distributed gives up; only a hang takes so long
 ENDLESS = "train.max_steps=1000000"

@@ -15,14 +15,14 @@ from rich.console import Console
 from tests.end_to_end.helpers import ONE_THREAD, Files, call, file_bytes, recipe, refused, start, write_lines
 
 import regard
-from regard import prepare
-from regard.checkpoint import load_checkpoint
-from regard.config import ModelConfig, RunConfig, to_toml
-from regard.corpora import CorpusConfig
+from regard.checkpoints.checkpoint import load_checkpoint
+from regard.checkpoints.run_folder import RunFolder
+from regard.config.data import CorpusConfig
+from regard.config.schema import ModelConfig, RunConfig, to_toml
 from regard.data import streaming
 from regard.errors import TrainingError
 from regard.models import ARCHITECTURES
-from regard.runfolder import RunFolder
+from regard.runs import prepare
 from regard.training.step import Stepped, Stepper
 
 TENSORS = ("model.safetensors", "training/state.safetensors")

@@ -13,11 +13,11 @@ from rich.console import Console
 from tests.end_to_end.helpers import Files, call, file_bytes, recipe
 
 import regard
-from regard.config import to_table
+from regard.checkpoints.run_folder import RunFolder
+from regard.config.schema import to_table
 from regard.errors import DataError
-from regard.runfolder import RunFolder
-from regard.training.log import EVERY
 from regard.training.trainer import End, Trainer
+from regard.training.training_log import EVERY
 
 
 def test_a_run_leaves_recipe_log_curves_and_checkpoints(run: Path, files: Files) -> None:

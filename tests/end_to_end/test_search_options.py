@@ -12,14 +12,14 @@ import pytest
 from tests.end_to_end.helpers import Files, call, recipe, refused, write_lines
 
 import regard
-from regard import workers
-from regard.config import SearchConfig, override_config
+from regard.config.schema import SearchConfig, override_config
 from regard.errors import DecodingError
-from regard.evaluation.consensus import least_risk
+from regard.evaluation.mbr import least_risk
+from regard.inference import workers
+from regard.inference.translation import agreed
+from regard.inference.translator import Constraints, SearchOptions, Translation, Translator
 from regard.models import ARCHITECTURES
 from regard.nn import int8
-from regard.translation import agreed
-from regard.translator import Constraints, SearchOptions, Translation, Translator
 
 
 def lines_of(out: bytes) -> list[str]:
@@ -221,7 +221,7 @@ def test_what_looks_degenerate_is_reported_and_searched_again(run: Path, tmp_pat
 
 @pytest.mark.skipif(not int8.available(), reason="no exact 8-bit products on this CPU")
 def test_8_bits_say_nearly_the_same(run: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regard.nn.fixed.pays", lambda weight: True)
+    monkeypatch.setattr("regard.nn.inference.pays", lambda weight: True)
     exact, rounded = said(run, files.test), said(run, files.test, "--precision", "int8")
     same = sum(one == other for one, other in zip(exact, rounded, strict=True))
     assert same > 0.8 * len(exact)

@@ -9,9 +9,9 @@ import pytest
 from tests.end_to_end.helpers import call, write_lines
 from tests.unit.serving.runs import make_run
 
-from regard.checkpoint import load_several_sentences
-from regard.runfolder import resolve
-from regard.translator import Translator
+from regard.checkpoints.checkpoint import load_several_sentences
+from regard.checkpoints.run_folder import resolve
+from regard.inference.translator import Translator
 
 SEVERAL = "One two. Six ten.  Four five."
 JOINED = "Eins zwei. Sechs zehn.  Vier fünf."

@@ -15,8 +15,8 @@ import pytest
 from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, signalled_in_step, slow, start
 from tests.end_to_end.test_resume import assert_same_end
 
-from regard.checkpoint import load_checkpoint
-from regard.runfolder import RunFolder
+from regard.checkpoints.checkpoint import load_checkpoint
+from regard.checkpoints.run_folder import RunFolder
 
 PATIENCE = 300  # seconds; only what never happens takes so long
 ENDLESS = ("--set", "train.max_steps=1000000", "--set", "train.checkpoint_every=1000000")

@@ -15,7 +15,7 @@ from sacrebleu.metrics.ter import TER
 from tests.end_to_end.helpers import Files, call, start, write_lines
 
 from regard.errors import DataError, DecodingError
-from regard.translator import Constraints, Translator
+from regard.inference.translator import Constraints, Translator
 
 
 def as_input(lines: list[str]) -> bytes:
@@ -180,14 +180,14 @@ def test_windows_and_token_limits_change_nothing(
     pairs = [(line, line[::-1]) for line in files.test[:30]]
     texts = [[one.text for one in found] for found in translator.translate(lines, top_beams=2)]
     scores = list(translator.score(pairs))
-    monkeypatch.setattr("regard.translator.WINDOW", 8)
-    monkeypatch.setattr("regard.lines.BATCH_TOKENS", 20)
+    monkeypatch.setattr("regard.inference.translator.WINDOW", 8)
+    monkeypatch.setattr("regard.inference.lines.BATCH_TOKENS", 20)
     assert [[one.text for one in found] for found in translator.translate(lines, top_beams=2)] == texts
     assert list(translator.score(pairs)) == pytest.approx(scores, abs=1e-4)
 
 
 def test_lines_are_read_no_further_ahead_than_a_window(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regard.translator.WINDOW", 3)
+    monkeypatch.setattr("regard.inference.translator.WINDOW", 3)
     read: list[int] = []
 
     def lines() -> Iterator[str]:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from regard.checkpoint import FORMAT, Checkpoint, save_checkpoint
-from regard.config import DataConfig, RunConfig, SearchConfig, TokenizerConfig
+from regard.checkpoints.checkpoint import FORMAT, Checkpoint, save_checkpoint
+from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import batch_of
+from regard.inference.translator import Translator
 from regard.models import build_model, transformer2017
-from regard.symbols import PAD
-from regard.text.tokenizer import Tokenizers, train_tokenizers
+from regard.special_tokens import PAD
+from regard.tokenizers.base import Tokenizers, train_tokenizers
 from regard.training.state import TrainingState
-from regard.translator import Translator
 
 LINES = ["abc", "cab bac", ""]
 HERE = Path(__file__).parent

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from regard.checkpoint import FORMAT, load_checkpoint, load_training_state
-from regard.translator import Translator
+from regard.checkpoints.checkpoint import FORMAT, load_checkpoint, load_training_state
+from regard.inference.translator import Translator
 
 HERE = Path(__file__).parent
 

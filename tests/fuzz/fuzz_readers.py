@@ -16,9 +16,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["regard.text", "csv", "json"]):
+    from regard.corpus.bilingual_file import READERS, BilingualFile
+    from regard.corpus.formats.sides import Sides
     from regard.errors import DataError
-    from regard.text.bilingual import READERS, BilingualFile
-    from regard.text.formats.sides import Sides
 
 ASKED = (
     Sides(),

@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from regard.cli.main import app
-from regard.run import read_recipe
+from regard.runs.train import read_recipe
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))

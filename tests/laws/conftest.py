@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from regard.contract import Seq2Seq, Vocabularies
 from regard.models import ARCHITECTURES
-from regard.nn import native
+from regard.nn.kernels import native
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from regard.contract import Seq2Seq
 from regard.models import ARCHITECTURES
 from regard.nn.dropout import LEVELS, Dropout
-from regard.nn.native_training import Draws
+from regard.nn.kernels.autograd import Draws
 from regard.nn.tied import TiedLinear
 
 P = 0.5

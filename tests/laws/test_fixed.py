@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
-from regard.nn import fixed as making
-from regard.nn import int8, native
-from regard.nn.fixed import fixed
+from regard.nn import inference as making
+from regard.nn import int8
+from regard.nn.inference import fixed
 from regard.nn.int8 import NativeLinear, OneDnnLinear
+from regard.nn.kernels import native
 
 
 def test_it_is_the_same_model_and_shares_its_weights(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:

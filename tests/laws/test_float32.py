@@ -22,12 +22,12 @@ from torch import Tensor
 from regard.contract import Output, Seq2Seq
 from regard.data.batch import Batch, batch_of
 from regard.decoding.beam import beam_search
-from regard.decoding.penalties import gnmt
+from regard.decoding.length_penalty import gnmt
 from regard.decoding.scoring import forced_scores
 from regard.models import ARCHITECTURES
-from regard.nn import native
-from regard.nn.fixed import fixed
-from regard.symbols import BOS, EOS, PAD
+from regard.nn.inference import fixed
+from regard.nn.kernels import native
+from regard.special_tokens import BOS, EOS, PAD
 from regard.training.loss import Objective
 
 VOCABULARY = 23  # of the target

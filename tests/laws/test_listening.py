@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from regard.contract import Seq2Seq
-from regard.nn.listening import Heard, listening
-from regard.symbols import PAD
+from regard.nn.attention_recorder import Heard, listening
+from regard.special_tokens import PAD
 
 
 def test_listening_changes_nothing(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from regard.contract import Seq2Seq
 from regard.decoding.beam import beam_search
-from regard.decoding.penalties import gnmt
+from regard.decoding.length_penalty import gnmt
 from regard.models import ARCHITECTURES
 
 

@@ -7,9 +7,9 @@ import torch
 from tests.laws.conftest import Build
 from torch import Tensor
 
-from regard.nn import fixed as making
+from regard.nn import inference as making
 from regard.nn import int8
-from regard.nn.fixed import fixed
+from regard.nn.inference import fixed
 
 
 @pytest.mark.parametrize("eight_bits", [False, True])

@@ -18,11 +18,11 @@ from regard.decoding.ensemble import ensemble
 from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
+from regard.decoding.length_penalty import gnmt, none, without_empty
 from regard.decoding.lookahead import lookahead
-from regard.decoding.penalties import gnmt, none, without_empty
 from regard.decoding.sampling import Drawing, sample
 from regard.decoding.scoring import forced_scores
-from regard.symbols import BOS, EOS, PAD
+from regard.special_tokens import BOS, EOS, PAD
 
 LIMITS = [9, 4, 7, 12]
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from tests.laws.conftest import Build, tiny
 
-from regard.config import SearchConfig
+from regard.config.schema import SearchConfig
 from regard.contract import Seq2Seq
 from regard.decoding.ensemble import ensemble
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.shortlist import Shortlist
-from regard.search import Sentence, search
-from regard.symbols import BOS, EOS, PAD
+from regard.decoding.strategies import Sentence, search
+from regard.special_tokens import BOS, EOS, PAD
 
 VOCABULARY = 14
 SENTENCES = [

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
-from regard.symbols import PAD
+from regard.special_tokens import PAD
 
 
 def test_more_padding_changes_nothing(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:

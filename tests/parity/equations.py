@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tests.doubles import as_batch
 
 from regard.contract import Seq2Seq
-from regard.symbols import PAD
+from regard.special_tokens import PAD
 
 Array = NDArray[np.float64]
 Translate = Callable[[list[int], list[int]], tuple[Array, Array | None]]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from regard.contract import Seq2Seq, Vocabularies
 from regard.models import sutskever2014
-from regard.symbols import EOS, PAD
+from regard.special_tokens import EOS, PAD
 
 WORDS = [[4, 5], [8, 7, 3, 3, 6], [], [6, 4, 4, 5]]  # of each source, without its end marker
 TARGETS = [[4, 9, 5, 3], [7], [9, 9, 4], []]

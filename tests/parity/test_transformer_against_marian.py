@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
 from regard.decoding.greedy import greedy
-from regard.decoding.penalties import none
-from regard.symbols import BOS, EOS, PAD
+from regard.decoding.length_penalty import none
+from regard.special_tokens import BOS, EOS, PAD
 
 transformers = pytest.importorskip("transformers")
 

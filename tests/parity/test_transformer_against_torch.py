@@ -14,7 +14,7 @@ from tests.parity.weights import HEADS, HIDDEN, LAYERS, WIDTH, tiny_transformer
 from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
-from regard.symbols import PAD
+from regard.special_tokens import PAD
 
 SOURCE = as_batch([[4, 5, 2], [8, 7, 3, 12, 6, 2], [2]])
 TARGET_IN, TARGET_OUT = start_with_bos([[4, 11, 5, 3], [7], [9, 9, 4]])

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from tests.web.conftest import CHARACTERS, KEY, Served, Watch
 
 import regard
-from regard.analysis import explorer
-from regard.analysis.looking import Looks, Side
+from regard.attention import explorer
+from regard.attention.maps import Looks, Side
 
 ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8")
 WEB = Path(regard.__file__).parent / "serving" / "web"

@@ -16,21 +16,21 @@ from typing import cast, get_args
 import typer
 from rich.console import Console
 
-from regard import auto, finetune
-from regard import run as runs
-from regard.compare import Request
-from regard.compare import compare as compare_systems
-from regard.config import DATA_PATHS, DataConfig, RunConfig, StartConfig
-from regard.demo import run_demo
-from regard.devices import choose_device
-from regard.dryrun import dry_run
+from regard.checkpoints.run_folder import RunFolder
+from regard.config.schema import DATA_PATHS, DataConfig, RunConfig, StartConfig
+from regard.corpus.language_codes import languages_of
 from regard.errors import ConfigError
-from regard.run import Result
-from regard.runfolder import RunFolder
-from regard.shortlist import make_shortlist
-from regard.text.naming import languages_of
+from regard.inference.shortlist import make_shortlist
+from regard.inference.translator import Precision, Translator
+from regard.reports.compare.demo import run_demo
+from regard.reports.compare.run import Request
+from regard.reports.compare.run import compare as compare_systems
+from regard.runs import auto_recipe, finetune_recipe
+from regard.runs import train as runs
+from regard.runs.dry_run import dry_run
+from regard.runs.train import Result
+from regard.runtime import choose_device
 from regard.training.processes import joined
-from regard.translator import Precision, Translator
 
 PREFIXES = {("file", "hf"): "dataset", ("file", "mtdata"): "mtdata", ("dev_file", "mtdata"): "dev_mtdata"}
 
@@ -91,7 +91,7 @@ def start(run: Path | None, new_tokens: int | None) -> StartConfig | None:
 
 
 def resume(run: Path, overrides: Sequence[str], *, alone: bool) -> None:
-    """See regard.run.resume."""
+    """See regard.runs.train.resume."""
     if not alone:
         raise ConfigError("--resume goes on with a run as it is", fix="give no other argument beside it than --set")
     console = _console()
@@ -107,7 +107,7 @@ def train(
     overrides: Sequence[str],
     dry: bool,
 ) -> None:
-    """See regard.run.train; for a dry run, regard.dryrun."""
+    """See regard.runs.train.train; for a dry run, regard.runs.dry_run."""
     console = _console()
     files = _by_prefix(files)
     if dry:
@@ -204,7 +204,7 @@ def _own_files(
     languages = {name: files.get(name) or ("" if start else said) for name, said in zip(names, told, strict=True)}
     data = DataConfig.model_validate({**paths, **languages, **columns})
     gpu = choose_device("auto").type == "cuda"
-    choose = auto.recipe if start is None else partial(finetune.recipe, start)
+    choose = auto_recipe.recipe if start is None else partial(finetune_recipe.recipe, start)
     say = runs.say_on(console)
     config, reasons = choose(data, overrides, gpu=gpu, say=say)
     for reason in reasons:
@@ -243,7 +243,7 @@ def tell_proved(counts: Counter[bool | None]) -> None:
 
 
 def shortlist(run: Path, candidates: int, frequent: int) -> None:
-    """See regard.shortlist.make_shortlist."""
+    """See regard.inference.shortlist.make_shortlist."""
     console = _console()
 
     def say(text: str) -> None:
@@ -254,7 +254,7 @@ def shortlist(run: Path, candidates: int, frequent: int) -> None:
 
 
 def demo(out: Path) -> None:
-    """See regard.demo."""
+    """See regard.reports.compare.demo."""
     run_demo(out, Console())
 
 
@@ -264,7 +264,7 @@ def folders(given: Sequence[str]) -> list[Path]:
 
 
 def compare(request: Request, out: Path) -> None:
-    """See regard.compare."""
+    """See regard.reports.compare.run."""
     console = _console()
     try:
         page = compare_systems(request, out, console)

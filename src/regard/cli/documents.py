@@ -11,15 +11,15 @@ from typing import Any
 from rich.console import Console
 
 from regard.cli.commands import Job
-from regard.cli.files import output, refuse_same, write_bytes
-from regard.cli.translating import Wanted, Written
+from regard.cli.streams import output, refuse_same, write_bytes
+from regard.cli.translate import Wanted, Written
+from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.unsupported import MARKUP, format_by_name
+from regard.documents.document import Columns, Document, Languages
+from regard.documents.open import OPENERS, open_document
+from regard.documents.translate import Outcome, Report, Request, Said, fill
 from regard.errors import ConfigError, DataError
-from regard.text.documents.document import Columns, Document, Languages
-from regard.text.documents.filling import Outcome, Report, Request, Said, fill
-from regard.text.documents.opening import OPENERS, open_document
-from regard.text.formats.compressed import ending_of
-from regard.text.formats.unsupported import MARKUP, format_by_name
-from regard.translator import Constraints, Translator
+from regard.inference.translator import Constraints, Translator
 
 TOLD = 5  # entries that were left, by name; all of them are in the report
 
@@ -59,7 +59,7 @@ def is_document(path: Path | None, wishes: Wishes) -> bool:
 
 
 def translate_document(job: Job, wanted: Wanted, written: Written, wishes: Wishes) -> None:
-    """See regard.text.documents.filling.fill."""
+    """See regard.documents.translate.fill."""
     _refuse_lines_only(job, wanted, written)
     refuse_same([job.input], [job.output, written.report])
     if job.input is None:

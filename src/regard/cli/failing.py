@@ -64,7 +64,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, ImportError):
         return any(text in str(error) for text in NOT_MAPPED)
-    from regard.training.memory import is_out_of_memory
+    from regard.training.microbatches import is_out_of_memory
 
     return is_out_of_memory(error)
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from regard.cli import analyzing, doctoring, exchange, serving
+from regard.cli import analyze_options, export_import, inspect_clean_options, serve
 from regard.cli.failing import TorchCommand, tell_stopped, told_errors
 from regard.cli.options import (
     BatchSize,
@@ -31,10 +31,9 @@ from regard.cli.options import (
     TestData,
     TestLanguage,
 )
+from regard.corpus.formats.suffixes import ENDINGS
 from regard.errors import ConfigError
-from regard.signals import interrupting
-from regard.text.formats.endings import ENDINGS
-from regard.threads import wait_briefly
+from regard.runtime import interrupting, wait_briefly
 from regard.version import __version__
 
 app = typer.Typer(
@@ -136,8 +135,9 @@ def translate(
 ) -> None:
     """Translate text, a line a segment; line i of the output is line i of the input. A document (.po, .xlf, .tmx, .tsv,
     .csv, .srt, .md, .html) is given back in its own format, with what was untranslated filled."""
-    from regard.cli import commands, documents, translating
-    from regard.text.documents.document import Columns, Languages
+    from regard.cli import commands, documents
+    from regard.cli import translate as translating
+    from regard.documents.document import Columns, Languages
 
     others, tags = tuple(ensemble or []), tuple(tag or [])
     job = commands.Job(run, input_, output, device, batch_size, precision, others, workers, tags)
@@ -183,9 +183,11 @@ def evaluate(
     tag: Tags = None,
 ) -> None:
     """BLEU, chrF and TER of a test set's translation, by sacreBLEU on detokenised text."""
-    from regard.cli import commands, evaluating, translating
-    from regard.opening import Place
-    from regard.text.formats.sides import Sides
+    from regard.cli import commands
+    from regard.cli import evaluate as evaluating
+    from regard.cli import translate as translating
+    from regard.corpus.formats.sides import Sides
+    from regard.corpus.paths import Place
 
     evaluating.evaluate(
         commands.Job(run, None, None, device, batch_size, precision, tuple(ensemble or []), tags=tuple(tag or [])),
@@ -217,9 +219,10 @@ def score(
 ) -> None:
     """The log-probability (nats, end of sentence included) of each target given its source, a line each; of --data
     behind the line of its pair and a tab."""
-    from regard.cli import commands, evaluating
-    from regard.opening import Place
-    from regard.text.formats.sides import Sides
+    from regard.cli import commands
+    from regard.cli import evaluate as evaluating
+    from regard.corpus.formats.sides import Sides
+    from regard.corpus.paths import Place
 
     job = commands.Job(run, None, output, device=device, batch_size=batch_size, tags=tuple(tag or []))
     sides = Sides(source_language, target_language, source_column, target_column)
@@ -247,7 +250,9 @@ def attend(
     tag: Tags = None,
 ) -> None:
     """What each word of a translation looks at: on the terminal, as a picture, as a page, as numbers."""
-    from regard.cli import attending, commands, translating
+    from regard.cli import attend as attending
+    from regard.cli import commands
+    from regard.cli import translate as translating
 
     if json_ and pharaoh:
         raise ConfigError("only one of them can be printed", where="--json, --pharaoh", fix="leave one out")
@@ -293,8 +298,8 @@ def compare(
 ) -> None:
     """Systems side by side: train each under one budget, or take finished runs, test all, and write a page."""
     from regard.cli import commands
-    from regard.compare import Request
-    from regard.opening import Place
+    from regard.corpus.paths import Place
+    from regard.reports.compare.run import Request
 
     request = Request(
         recipe=recipe,
@@ -321,12 +326,12 @@ def shortlist(
     commands.shortlist(run, candidates, frequent)
 
 
-app.command("analyze", cls=TorchCommand)(analyzing.analyze)
-app.command("inspect")(doctoring.inspect)
-app.command("clean")(doctoring.clean)
-app.command("export", cls=TorchCommand)(exchange.export)
-app.command("import", cls=TorchCommand)(exchange.import_)
-app.command("serve", cls=TorchCommand)(serving.serve)
+app.command("analyze", cls=TorchCommand)(analyze_options.analyze)
+app.command("inspect")(inspect_clean_options.inspect)
+app.command("clean")(inspect_clean_options.clean)
+app.command("export", cls=TorchCommand)(export_import.export)
+app.command("import", cls=TorchCommand)(export_import.import_)
+app.command("serve", cls=TorchCommand)(serve.serve)
 
 
 @app.command()

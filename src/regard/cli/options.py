@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from regard.text.formats.endings import ENDINGS
+from regard.corpus.formats.suffixes import ENDINGS
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change the recipe.")]
 RunOrCheckpoint = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint's.")]

@@ -18,12 +18,13 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from regard.data.writing import TOGETHER, Chunk
+from regard.corpus.corpus import Pair
+from regard.corpus.tagged import untagged
+from regard.data.store_writer import TOGETHER, Chunk
 from regard.errors import DataError
-from regard.text.corpus import Pair
-from regard.text.subword import SubwordTokenizer
-from regard.text.tagged import TaggedTokenizer, untagged
-from regard.text.tokenizer import Tokenizer, Tokenizers
+from regard.tokenizers.base import Tokenizer, Tokenizers
+from regard.tokenizers.subword import SubwordTokenizer
+from regard.tokenizers.tagged import TaggedTokenizer
 
 FEW = 5 * TOGETHER  # pairs for which no other process is worth its start
 

@@ -101,7 +101,7 @@ class Loader:
     A batch of several rows takes at most `tokens_per_batch` tokens: its rows times its longest
     sequence, EOS included, on either side. A pair longer than that is a batch of its own. Process `rank` of `size`
     gets its share of each batch, so that a position means the same however many processes there are. `resample` may
-    change the ids of a batch's pairs (see regard.data.sampling); it then takes somewhat more or fewer tokens.
+    change the ids of a batch's pairs (see regard.data.subword_sampling); it then takes somewhat more or fewer tokens.
     """
 
     def __init__(

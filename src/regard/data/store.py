@@ -21,7 +21,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.writing import BLOCK, FORMAT, SUFFIXES, Ids, Stored, StoreWriter, chunks_of, fingerprint_of, kind_of
+from regard.data.store_writer import (
+    BLOCK,
+    FORMAT,
+    SUFFIXES,
+    Ids,
+    Stored,
+    StoreWriter,
+    chunks_of,
+    fingerprint_of,
+    kind_of,
+)
 from regard.errors import DataError
 
 REBUILD = "delete the store's files and prepare the corpus again"

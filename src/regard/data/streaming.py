@@ -11,7 +11,7 @@ from pathlib import Path
 from regard.data.batch import Batch
 from regard.data.loader import Loader, Position, Resample
 from regard.data.store import PairStore, writing
-from regard.data.writing import TOGETHER, Chunk
+from regard.data.store_writer import TOGETHER, Chunk
 from regard.errors import DataError
 
 POOL = 10 * TOGETHER  # pairs that are put in order together

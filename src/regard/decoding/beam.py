@@ -24,13 +24,13 @@ from torch import Tensor
 
 from regard.contract import Decoder, Memory, State
 from regard.decoding.candidates import best_tokens, checked_limits, guided_tokens, kept_sentences
-from regard.decoding.guide import Guide, Written
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty
+from regard.decoding.length_penalty import LengthPenalty
+from regard.decoding.logits_processors import Guide, Written
+from regard.decoding.prefix_tree import End, SearchTree
 from regard.decoding.prefixes import Prefixes, Search, as_ends, merge, settle, start
-from regard.decoding.tree import End, SearchTree
 from regard.errors import DecodingError
-from regard.symbols import EOS
+from regard.special_tokens import EOS
 
 
 @torch.inference_mode()

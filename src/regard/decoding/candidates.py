@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from regard.contract import Memory
-from regard.decoding.guide import Guide, Written
+from regard.decoding.logits_processors import Guide, Written
 from regard.errors import DecodingError
-from regard.nn import native
-from regard.symbols import EOS
+from regard.nn.kernels import native
+from regard.special_tokens import EOS
 
 DROP_SHARE = 8  # the finished are dropped, which moves all that is kept, once they are an eighth of a batch
 BLOCK = 64  # logits of which one maximum is taken

@@ -20,11 +20,11 @@ from torch import Tensor
 from regard.contract import Decoder, Memory
 from regard.decoding.candidates import best_tokens, checked_limits, kept_sentences
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty
+from regard.decoding.length_penalty import LengthPenalty
+from regard.decoding.prefix_tree import End, SearchTree
 from regard.decoding.prefixes import Prefixes, Search, as_ends, merge, settle, start
-from regard.decoding.tree import End, SearchTree
 from regard.errors import DecodingError
-from regard.symbols import EOS
+from regard.special_tokens import EOS
 
 
 @torch.inference_mode()

@@ -18,9 +18,9 @@ from torch import Tensor
 from regard.contract import Decoder, Memory
 from regard.decoding.candidates import checked_limits, log_probabilities
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty
+from regard.decoding.length_penalty import LengthPenalty
 from regard.errors import DecodingError
-from regard.symbols import BOS, EOS
+from regard.special_tokens import BOS, EOS
 
 ROWS = 16  # prefixes of one parent that are fed at once, though the first may show that the last need not be
 

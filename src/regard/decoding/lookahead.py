@@ -17,10 +17,10 @@ from torch import Tensor
 from regard.contract import Decoder, Memory
 from regard.decoding.candidates import best_tokens
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty
-from regard.decoding.walk import Rows, walk
+from regard.decoding.length_penalty import LengthPenalty
+from regard.decoding.token_loop import Rows, walk
 from regard.errors import DecodingError
-from regard.symbols import EOS
+from regard.special_tokens import EOS
 
 
 @torch.inference_mode()

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from regard.contract import State
-from regard.decoding.penalties import LengthPenalty, for_unfinished
-from regard.decoding.tree import End
-from regard.symbols import BOS
+from regard.decoding.length_penalty import LengthPenalty, for_unfinished
+from regard.decoding.prefix_tree import End
+from regard.special_tokens import BOS
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from torch import Tensor
 from regard.contract import Decoder, Memory
 from regard.decoding.candidates import checked_limits, largest, log_probabilities
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import none
-from regard.decoding.walk import Rows, walk
+from regard.decoding.length_penalty import none
+from regard.decoding.token_loop import Rows, walk
 from regard.errors import DecodingError
 
 

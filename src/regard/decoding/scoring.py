@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from regard.contract import Seq2Seq
-from regard.symbols import PAD
+from regard.special_tokens import PAD
 
 CHUNK = 2**24  # logits held at a time: 64 MiB of float32
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from regard.contract import Advance, Decoder, Memory, PerSource, State
-from regard.symbols import SPECIAL
+from regard.special_tokens import SPECIAL
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from regard.config import ModelConfig
+from regard.config.schema import ModelConfig
 from regard.contract import Seq2Seq, Vocabularies
 from regard.models import (
     bahdanau2014,

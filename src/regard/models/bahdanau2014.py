@@ -20,13 +20,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config import MOST_WIDTH, ModelConfig
+from regard.config.schema import MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
-from regard.nn.narrow import narrowed
+from regard.nn.output_subset import narrowed
 from regard.nn.recurrent import GatedUnit, orthogonal_, scan
-from regard.symbols import PAD
+from regard.special_tokens import PAD
 
 
 class Config(ModelConfig):

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from regard.config import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
 from regard.contract import (
     Advance,
     Decoder,
@@ -44,8 +44,8 @@ from regard.contract import (
 )
 from regard.nn.convolution import CausalConvolution, CentredConvolution
 from regard.nn.dropout import Dropout
-from regard.nn.narrow import narrowed
-from regard.symbols import PAD
+from regard.nn.output_subset import narrowed
+from regard.special_tokens import PAD
 
 
 class Config(ModelConfig):

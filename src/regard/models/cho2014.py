@@ -27,7 +27,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config import MOST_WIDTH, ModelConfig
+from regard.config.schema import MOST_WIDTH, ModelConfig
 from regard.contract import (
     Advance,
     Decoder,
@@ -42,9 +42,9 @@ from regard.contract import (
     for_rows,
 )
 from regard.nn.dropout import Dropout
-from regard.nn.narrow import narrowed
+from regard.nn.output_subset import narrowed
 from regard.nn.recurrent import GatedUnit, orthogonal_, scan
-from regard.symbols import BOS, PAD
+from regard.special_tokens import BOS, PAD
 
 
 class Config(ModelConfig):

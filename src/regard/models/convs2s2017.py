@@ -34,14 +34,14 @@ import torch.nn.functional as F
 from pydantic import BeforeValidator, Field, field_validator
 from torch import Tensor, nn
 
-from regard.config import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.attention import masked_softmax
+from regard.nn.attention_recorder import listener
 from regard.nn.convolution import CausalConvolution, CentredConvolution, WeightNormLinear
 from regard.nn.dropout import Dropout
-from regard.nn.listening import listener
-from regard.nn.narrow import narrowed
-from regard.symbols import PAD
+from regard.nn.output_subset import narrowed
+from regard.special_tokens import PAD
 
 
 def _layers(given: Any) -> Any:

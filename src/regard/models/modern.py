@@ -28,19 +28,19 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from regard.config import MOST_HEADS, MOST_LAYERS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MOST_HEADS, MOST_LAYERS, MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, Vocabularies
 from regard.nn.dropout import Dropout
 from regard.nn.feedforward import silu_times
+from regard.nn.kv_cache import AttentionState, Kept, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.multihead import attend, split
-from regard.nn.narrow import narrowed
 from regard.nn.norm import add_then_norm
-from regard.nn.packed import Between, packings, without_padding
-from regard.nn.past import AttentionState, Kept, KeysValues, Past, Source, SourceKeysValues
+from regard.nn.output_subset import narrowed
+from regard.nn.packing import Between, packings, without_padding
 from regard.nn.rotary import RotaryPositions
 from regard.nn.ssru import SSRU
 from regard.nn.tied import TiedLinear
-from regard.symbols import PAD
+from regard.special_tokens import PAD
 
 
 class Config(ModelConfig):

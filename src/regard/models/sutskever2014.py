@@ -26,12 +26,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config import MOST_LAYERS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MOST_LAYERS, MOST_WIDTH, ModelConfig
 from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, State, Vocabularies
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
-from regard.nn.narrow import narrowed
-from regard.symbols import PAD
+from regard.nn.output_subset import narrowed
+from regard.special_tokens import PAD
 
 
 class Config(ModelConfig):

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from regard.nn import native
-from regard.nn.native_training import NONE, Draws, dropout
+from regard.nn.kernels import native
+from regard.nn.kernels.autograd import NONE, Draws, dropout
 
 LEVELS = 1 << 16  # a keep decision compares 16 random bits
 

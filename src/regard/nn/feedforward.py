@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from regard.nn import native
-from regard.nn.native_training import bias_relu, bias_relu_gradient, gated, gated_gradient
+from regard.nn.kernels import native
+from regard.nn.kernels.autograd import bias_relu, bias_relu_gradient, gated, gated_gradient
 
 
 class _ReluBetween(torch.autograd.Function):

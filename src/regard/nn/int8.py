@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
-from regard.nn import native
+from regard.nn.kernels import native
 
 LEVELS = 127  # a row's largest value, in steps of its scale
 ZERO = 128  # where 0 lies in an unsigned byte

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from regard.nn import native
 from regard.nn.attention import masked_softmax
-from regard.nn.listening import listener
-from regard.nn.native_training import attention, attention_gradient
-from regard.nn.packed import Between
+from regard.nn.attention_recorder import listener
+from regard.nn.kernels import native
+from regard.nn.kernels.autograd import attention, attention_gradient
+from regard.nn.packing import Between
 
 
 class _Attention(torch.autograd.Function):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from regard.nn import native
 from regard.nn.dropout import Dropout
-from regard.nn.native_training import FEW, Draws, Normed, drop_add_norm, drop_add_norm_gradient
+from regard.nn.kernels import native
+from regard.nn.kernels.autograd import FEW, Draws, Normed, drop_add_norm, drop_add_norm_gradient
 
 
 class _Wanted(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.nn.convolution import WeightNormLinear
-from regard.symbols import SPECIAL
+from regard.special_tokens import SPECIAL
 
 
 @torch.no_grad()

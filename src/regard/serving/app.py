@@ -15,14 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from regard.serving import deepl, libretranslate, page
-from regard.serving.documented import answers, asks
-from regard.serving.fields import fields, parsed
-from regard.serving.guard import FAILED, Guard, refusal
+from regard.serving import deepl, libretranslate, web_page
+from regard.serving.allowed_hosts import Names
+from regard.serving.attention import attend
 from regard.serving.limits import Refused
-from regard.serving.looking import attend
 from regard.serving.metrics import CONTENT_TYPE
-from regard.serving.names import Names
+from regard.serving.middleware import FAILED, Guard, refusal
+from regard.serving.openapi import answers, asks
+from regard.serving.request_parsing import fields, parsed
 from regard.serving.schema import AttentionAnswer, AttentionRequest, Error, Model
 from regard.serving.service import Service
 from regard.serving.threads import start_thread
@@ -51,7 +51,7 @@ def create_app(service: Service, origins: Sequence[str] = (), names: Names | Non
     )
     app.include_router(libretranslate.router(service))
     app.include_router(deepl.router(service))
-    app.include_router(page.router())
+    app.include_router(web_page.router())
     _own(app, service)
     _refusals(app)
     if origins:

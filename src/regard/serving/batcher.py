@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from regard.inference.translator import Constraints, SearchOptions, Translation, Translator
 from regard.serving.limits import Limits, Refused, busy
-from regard.translator import Constraints, SearchOptions, Translation, Translator
 
 T = TypeVar("T")
 TOKENS = 8192  # of padded source in a batch

@@ -8,19 +8,12 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from regard.serving import work
-from regard.serving.documented import answers, asks
-from regard.serving.fields import fields, parsed
+from regard.serving import translate as work
 from regard.serving.limits import Refused, invalid
 from regard.serving.models import language_name
-from regard.serving.schema import (
-    DeepLAnswer,
-    DeepLLanguage,
-    DeepLRequest,
-    DeepLTranslation,
-    DeepLUsage,
-    Message,
-)
+from regard.serving.openapi import answers, asks
+from regard.serving.request_parsing import fields, parsed
+from regard.serving.schema import DeepLAnswer, DeepLLanguage, DeepLRequest, DeepLTranslation, DeepLUsage, Message
 from regard.serving.service import Service
 
 _TYPE = {"name": "type", "in": "query", "schema": {"enum": ["source", "target"], "default": "source"}}

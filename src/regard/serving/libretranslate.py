@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from regard.serving import work
-from regard.serving.documented import answers, asks
-from regard.serving.fields import fields, parsed
+from regard.serving import translate as work
 from regard.serving.models import language_name
+from regard.serving.openapi import answers, asks
+from regard.serving.request_parsing import fields, parsed
 from regard.serving.schema import (
     Detected,
     DetectRequest,

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from babel import Locale
 
-from regard.checkpoint import Checkpoint, load_checkpoint
-from regard.checkpoint_files import TRAINING
-from regard.config import DataConfig
+from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.untrusted_files import TRAINING
+from regard.config.schema import DataConfig
 from regard.errors import CheckpointError, ConfigError, DecodingError
-from regard.runfolder import resolve
+from regard.inference.translator import Precision, Translator
 from regard.serving.limits import Refused, invalid
-from regard.translator import Precision, Translator
 
 UNKNOWN = "und"  # ISO 639: the language of a text that nobody has told
 ATTEMPTS = 3  # to load a checkpoint of a run that is being trained

@@ -199,7 +199,7 @@ class AttentionAnswer(BaseModel):
     """translatedText and sentences are those of the whole text; the rest is about its first sentence.
 
     score: what the translation is ranked by; of a target_text, its log-probability in nats.
-    looks: what regard.analysis.explorer.table gives; null where the sentence is too long, as `note` says then.
+    looks: what regard.attention.explorer.table gives; null where the sentence is too long, as `note` says then.
     """
 
     translatedText: str

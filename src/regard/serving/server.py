@@ -14,9 +14,9 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from regard.serving.listening import listen
 from regard.serving.protocol import protocol
 from regard.serving.service import Service
+from regard.serving.sockets import listen
 
 HANGUPS = [signal.Signals[name] for name in ("SIGHUP", "SIGQUIT") if name in signal.Signals.__members__]
 

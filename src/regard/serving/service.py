@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from regard.errors import RegardError
+from regard.serving.api_keys import Keys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
-from regard.serving.detecting import Detector
-from regard.serving.keys import Keys
+from regard.serving.language_detection import Detector
 from regard.serving.limits import Limits, Refused, busy, invalid
 from regard.serving.metrics import Metrics
 from regard.serving.models import Models

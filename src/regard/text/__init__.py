@@ -1,1 +1,1 @@
-"""Corpora, tokenizers and vocabularies; no tensors here."""
+"""What a text consists of: segments, placeholders, emoji."""

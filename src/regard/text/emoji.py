@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from regard.symbols import UNK
-from regard.text.tokenizer import Tokenizer, Tokenizers
+from regard.special_tokens import UNK
+from regard.tokenizers.base import Tokenizer, Tokenizers
 
 Links = tuple[tuple[int, int], ...]
 """Pairs (source word, target word), words between white space and counted from 0."""

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from regard.contract import Seq2Seq
-from regard.nn import native
-from regard.nn.native_training import cross_entropy
-from regard.nn.packed import Packing
-from regard.symbols import PAD
+from regard.nn.kernels import native
+from regard.nn.kernels.autograd import cross_entropy
+from regard.nn.packing import Packing
+from regard.special_tokens import PAD
 
 ROWS = 2048  # target positions whose logits exist at one time; with fewer, adding up the gradients takes longer
 

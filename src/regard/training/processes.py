@@ -21,8 +21,8 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from regard.devices import choose_device
 from regard.errors import ConfigError, RegardError, ToldElsewhere, TrainingError
+from regard.runtime import choose_device
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Processes:
         return self.rank == 0
 
     def device(self, name: str) -> torch.device:
-        """As regard.devices.choose_device, with a GPU for each process. Raises ConfigError."""
+        """As regard.runtime.choose_device, with a GPU for each process. Raises ConfigError."""
         device = choose_device(name)
         if self.size == 1 or device.type == "cpu":
             return device

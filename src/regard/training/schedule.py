@@ -2,7 +2,7 @@
 
 import math
 
-from regard.config import TrainConfig
+from regard.config.schema import TrainConfig
 
 
 def rate_factor(config: TrainConfig, step: int, progress: float) -> float:

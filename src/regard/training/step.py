@@ -12,16 +12,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from regard.config import TrainConfig
+from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
+from regard.corpus.concat import Origins
 from regard.data.batch import Batch
-from regard.text.together import Origins
-from regard.training.chance import random_state, set_random_state
 from regard.training.loss import Objective
-from regard.training.memory import Fitting, Tried, Waits, most_memory
+from regard.training.microbatches import Fitting, Tried, Waits, most_memory
 from regard.training.optimizer import Optimizers
 from regard.training.parallel import spread, summing, whole
 from regard.training.processes import ALONE, Processes
+from regard.training.rng import random_state, set_random_state
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from regard.training.log import EVERY, Progress
+from regard.training.training_log import EVERY, Progress
 
 
 class TensorBoard:

@@ -15,24 +15,22 @@ from dataclasses import asdict, dataclass, fields
 from types import FrameType
 from typing import Literal
 
-from regard.allocator import keep_freed_memory
-from regard.config import TrainConfig
+from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
+from regard.corpus.concat import Origins
 from regard.data.batch import Batch
 from regard.data.loader import Batches
 from regard.errors import TrainingError
-from regard.signals import ending_signals, handled
-from regard.text.together import Origins
-from regard.training.average import Weights, average_of, set_weights, under, weights_of
-from regard.training.chance import random_state, set_random_state
-from regard.training.draws import draw_apart, restore, states
-from regard.training.health import Health, refuse_non_finite
-from regard.training.log import Progress, Reporter
-from regard.training.memory import enough_memory, name_lines
+from regard.runtime import ending_signals, handled, keep_freed_memory
+from regard.training.averaging import Weights, average_of, set_weights, under, weights_of
+from regard.training.divergence import Health, refuse_non_finite
+from regard.training.microbatches import enough_memory, name_lines
 from regard.training.processes import ALONE, Processes
+from regard.training.rng import draw_apart, random_state, restore, set_random_state, states
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
 from regard.training.step import Stepped, Stepper
+from regard.training.training_log import Progress, Reporter
 
 Scores = Mapping[str, float]
 End = Literal["steps", "minutes", "patience", "interrupted"]

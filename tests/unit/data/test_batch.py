@@ -4,7 +4,7 @@ import torch
 
 from regard.data.batch import Batch, batch_of, make_batch, pad
 from regard.data.store import PairStore
-from regard.symbols import BOS, EOS, PAD
+from regard.special_tokens import BOS, EOS, PAD
 
 PAIRS = [([10, 11], [20]), ([12], [21, 22, 23])]
 

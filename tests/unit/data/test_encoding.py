@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from regard.config import TokenizerConfig
+from regard.config.schema import TokenizerConfig
+from regard.corpus.corpus import Pair
 from regard.data import encoding
 from regard.data.encoding import encode
 from regard.errors import DataError
-from regard.text.corpus import Pair
-from regard.text.tokenizer import Tokenizers, train_tokenizers
+from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 PAIRS = [Pair(f"line {number} ▁ of it", f"Zeile {number}", 2 * number) for number in range(1, 48)]
 

@@ -14,7 +14,7 @@ from regard.data.batch import Batch
 from regard.data.loader import Loader, Position, Shares
 from regard.data.store import PairStore
 from regard.errors import DataError
-from regard.symbols import EOS, PAD
+from regard.special_tokens import EOS, PAD
 
 SHARED = Path(__file__).parents[3] / "../shared/data"
 

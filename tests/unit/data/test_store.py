@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.data import store as store_module
-from regard.data import writing
+from regard.data import store_writer
 from regard.data.store import PairStore, verify
 from regard.errors import DataError
 
@@ -35,7 +35,7 @@ def test_gives_back_what_was_stored(
 
 def test_pairs_larger_than_the_buffer_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = PairStore.write(tmp_path, "whole", PAIRS * 50)
-    monkeypatch.setattr(writing, "TOGETHER", 7)
+    monkeypatch.setattr(store_writer, "TOGETHER", 7)
     streamed = PairStore.write(tmp_path, "streamed", iter(PAIRS * 50))
     assert contents(streamed) == PAIRS * 50
     assert streamed.fingerprint == whole.fingerprint
@@ -105,7 +105,7 @@ def test_a_missing_store_is_told(tmp_path: Path) -> None:
         PairStore.open(tmp_path, "train")
 
 
-@pytest.mark.parametrize("suffix", writing.SUFFIXES)
+@pytest.mark.parametrize("suffix", store_writer.SUFFIXES)
 def test_any_truncation_is_told(tmp_path: Path, suffix: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     path = tmp_path / f"train.{suffix}"
@@ -181,7 +181,7 @@ def test_a_later_format_is_told(tmp_path: Path) -> None:
 SIZES = (100, 100)  # of vocabularies
 
 
-@pytest.mark.parametrize("suffix", writing.SUFFIXES[:-1])
+@pytest.mark.parametrize("suffix", store_writer.SUFFIXES[:-1])
 def test_any_number_that_changed_is_told_with_its_file(tmp_path: Path, suffix: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     verify(tmp_path, "train", SIZES)

@@ -11,8 +11,8 @@ import pytest
 
 from regard.data import streaming
 from regard.data.loader import Position
+from regard.data.store_writer import Chunk
 from regard.data.streaming import StreamLoader
-from regard.data.writing import Chunk
 from regard.errors import DataError
 
 FIRST = 4

@@ -17,9 +17,9 @@ from tests.doubles import (
 from regard.decoding.beam import beam_search
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty, gnmt, none, without_empty
+from regard.decoding.length_penalty import LengthPenalty, gnmt, none, without_empty
 from regard.errors import DecodingError
-from regard.symbols import BOS, EOS
+from regard.special_tokens import BOS, EOS
 
 A, B, V = 3, 4, 5
 

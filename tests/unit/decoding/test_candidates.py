@@ -8,8 +8,8 @@ from tests.levels import LEVELS, use_level
 
 from regard.decoding.candidates import best_tokens, largest
 from regard.errors import DecodingError
-from regard.nn import native
-from regard.symbols import BOS, EOS, PAD
+from regard.nn.kernels import native
+from regard.special_tokens import BOS, EOS, PAD
 
 
 @pytest.fixture(params=[*LEVELS, "PyTorch"], autouse=True)

@@ -12,9 +12,9 @@ from tests.doubles import Prefix, Script, ScriptedDecoder, random_script, script
 from regard.decoding.beam import beam_search
 from regard.decoding.diverse import diverse_beam_search
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty, gnmt, none
+from regard.decoding.length_penalty import LengthPenalty, gnmt, none
 from regard.errors import DecodingError
-from regard.symbols import BOS, EOS
+from regard.special_tokens import BOS, EOS
 
 A, B, V = 3, 4, 12
 LIMITS = [6, 1, 4, 7, 2, 5, 3, 6]

@@ -6,10 +6,10 @@ from tests.doubles import as_batch, start_with_bos, tiny_model
 
 from regard.decoding.beam import beam_search
 from regard.decoding.ensemble import Ensemble, ensemble
-from regard.decoding.penalties import gnmt
+from regard.decoding.length_penalty import gnmt
 from regard.decoding.scoring import forced_scores
 from regard.errors import DecodingError
-from regard.symbols import BOS
+from regard.special_tokens import BOS
 
 SOURCES = as_batch([[4, 5, 6, 2], [3, 2], [8, 7, 2]])
 

@@ -12,9 +12,9 @@ from regard.decoding.beam import beam_search
 from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import LengthPenalty, gnmt, none, without_empty
+from regard.decoding.length_penalty import LengthPenalty, gnmt, none, without_empty
 from regard.errors import DecodingError
-from regard.symbols import BOS, EOS
+from regard.special_tokens import BOS, EOS
 
 A, B, V = 3, 4, 5
 LIMITS = [5, 1, 3, 2, 4]

@@ -7,9 +7,9 @@ import torch
 from tests.doubles import Prefix, ScriptedDecoder, random_script, scripted_memory, table_script
 
 from regard.decoding.greedy import greedy
-from regard.decoding.penalties import gnmt, none
+from regard.decoding.length_penalty import gnmt, none
 from regard.errors import DecodingError
-from regard.symbols import BOS, EOS
+from regard.special_tokens import BOS, EOS
 
 A, B, V = 3, 4, 5
 

@@ -8,10 +8,10 @@ from tests.doubles import Prefix, Script, ScriptedDecoder, random_script, script
 
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
+from regard.decoding.length_penalty import gnmt, none
 from regard.decoding.lookahead import lookahead
-from regard.decoding.penalties import gnmt, none
 from regard.errors import DecodingError
-from regard.symbols import BOS, EOS
+from regard.special_tokens import BOS, EOS
 
 A, B, V = 3, 4, 6
 LIMITS = [6, 1, 4, 7, 2, 5, 3, 6]

@@ -10,10 +10,10 @@ from tests.doubles import Prefix, Script, ScriptedDecoder, random_script, script
 
 from regard.decoding.greedy import greedy
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.penalties import none
+from regard.decoding.length_penalty import none
 from regard.decoding.sampling import Drawing, sample
 from regard.errors import DecodingError
-from regard.symbols import BOS, EOS
+from regard.special_tokens import BOS, EOS
 
 V = 6
 LIMITS = [4, 1, 7, 3, 5, 6, 2, 8]

@@ -7,11 +7,11 @@ import torch
 from tests.doubles import tiny_model
 from torch import nn
 
-from regard.config import SearchConfig
+from regard.config.schema import SearchConfig
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
+from regard.decoding.strategies import Sentence, Wish, search
 from regard.errors import DecodingError
-from regard.nn.narrow import narrowed
-from regard.search import Sentence, Wish, search
+from regard.nn.output_subset import narrowed
 
 TABLE = Shortlist(
     torch.tensor([[0, 0]] * 4 + [[6, 0], [6, 9], [4, 10], [0, 0]], dtype=torch.int32),

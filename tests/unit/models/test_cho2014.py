@@ -6,7 +6,7 @@ from tests.doubles import as_batch
 
 from regard.contract import Vocabularies
 from regard.models import cho2014
-from regard.symbols import BOS, PAD
+from regard.special_tokens import BOS, PAD
 
 WORDS = Vocabularies(15_002, 15_002)  # section 4.1: 15,000 words, UNK and the end marker
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regard.config import RunConfig, parse_config, read_recipe, to_table, to_toml
+from regard.config.schema import RunConfig, parse_config, read_recipe, to_table, to_toml
 from regard.contract import Seq2Seq, Vocabularies
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES, convs2s2017

@@ -6,7 +6,7 @@ from tests.doubles import as_batch
 
 from regard.contract import Seq2Seq, Vocabularies
 from regard.models import sutskever2014
-from regard.symbols import EOS, PAD
+from regard.special_tokens import EOS, PAD
 
 WORDS = Vocabularies(160_000, 80_000)  # section 3.4
 

@@ -4,13 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regard.nn.attention import (
-    AdditiveScore,
-    ConcatScore,
-    DotScore,
-    GeneralScore,
-    masked_softmax,
-)
+from regard.nn.attention import AdditiveScore, ConcatScore, DotScore, GeneralScore, masked_softmax
 
 
 def values(*shape: int) -> Tensor:

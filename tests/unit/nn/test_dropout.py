@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from regard.nn import native
 from regard.nn.dropout import LEVELS, Dropout
+from regard.nn.kernels import native
 
 COUNT = 200_000
 

@@ -8,8 +8,9 @@ from tests.levels import LEVELS, use_level
 from torch import nn
 
 from regard.errors import ConfigError
-from regard.nn import int8, native
+from regard.nn import int8
 from regard.nn.int8 import NativeLinear, OneDnnLinear, int8_linear
+from regard.nn.kernels import native
 
 
 @pytest.fixture(params=[*LEVELS, "oneDNN"], autouse=True)

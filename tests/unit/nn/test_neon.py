@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from regard.nn import native
-from regard.nn.kernel_build import FLAGS, SOURCES
+from regard.nn.kernels import native
+from regard.nn.kernels.build import FLAGS, SOURCES
 
 DRIVER = Path(__file__).with_name("all_kernels.c")
 CROSS, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"

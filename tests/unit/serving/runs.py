@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from regard.checkpoint import Checkpoint, save_checkpoint
-from regard.config import DataConfig, RunConfig, SearchConfig, TokenizerConfig
+from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from regard.checkpoints.run_folder import RunFolder
+from regard.config.data import CorpusConfig
+from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig
 from regard.contract import Seq2Seq, Vocabularies
-from regard.corpora import CorpusConfig
 from regard.data.batch import batch_of
 from regard.models import build_model, transformer2017
-from regard.runfolder import RunFolder
-from regard.symbols import PAD
-from regard.text.tagged import TaggedTokenizer
-from regard.text.tokenizer import Tokenizers, train_tokenizers
+from regard.special_tokens import PAD
+from regard.tokenizers.base import Tokenizers, train_tokenizers
+from regard.tokenizers.tagged import TaggedTokenizer
 
 WORDS = dict(
     zip(

@@ -12,9 +12,9 @@ import pytest
 from tests.unit.serving.clients import ask, ask_all
 
 from regard.errors import ConfigError
-from regard.serving import looking, page, work
+from regard.serving import attention, translate, web_page
+from regard.serving.api_keys import Keys, read_keys
 from regard.serving.batcher import Ticket
-from regard.serving.keys import Keys, read_keys
 from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
@@ -73,8 +73,8 @@ PLACEHOLDERS = [
 @pytest.mark.parametrize("split", [None, False])
 @pytest.mark.parametrize("text", PLACEHOLDERS, ids=lambda text: text[:20])
 def test_placeholders_come_through_with_attention_as_without(service: Service, text: str, split: bool | None) -> None:
-    task = work.Task(service.models.pick("en", "de"), [text], split_sentences=split)
-    (expected,) = work.translate(service.batcher, service.limits, task, Ticket(60)).texts
+    task = translate.Task(service.models.pick("en", "de"), [text], split_sentences=split)
+    (expected,) = translate.translate(service.batcher, service.limits, task, Ticket(60)).texts
     fields = {**SENTENCE, "q": text, "split_sentences": split, "alternatives": 2}
     answer = ask(service, "POST", "/attention", json=fields).json()
     assert answer["translatedText"] == expected
@@ -93,11 +93,13 @@ def test_placeholders_come_through_with_attention_as_without(service: Service, t
 def test_a_text_that_its_sentences_do_not_make_up_is_one_segment(
     service: Service, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def otherwise(*arguments: Any) -> work.Done:
-        done = work.translate(*arguments)
-        return work.Done([f" {text} not as alone " if not place else text for place, text in enumerate(done.texts)], [])
+    def otherwise(*arguments: Any) -> translate.Done:
+        done = translate.translate(*arguments)
+        return translate.Done(
+            [f" {text} not as alone " if not place else text for place, text in enumerate(done.texts)], []
+        )
 
-    monkeypatch.setattr(looking, "translate", otherwise)
+    monkeypatch.setattr(attention, "translate", otherwise)
     text = " One %s. Six ten. " + "two " * count
     answer = ask(service, "POST", "/attention", json={**SENTENCE, "q": text}).json()
     assert answer["translatedText"].endswith("not as alone" + " " * (len(text) - len(text.rstrip())))
@@ -210,7 +212,7 @@ def test_what_fails_inside_is_told_without_its_insides(service: Service, monkeyp
     def broken(*args: Any) -> None:
         raise RuntimeError("a secret in /a/path")
 
-    monkeypatch.setattr(work, "translate", broken)
+    monkeypatch.setattr(translate, "translate", broken)
     answer = ask(service, "POST", "/translate", json=SENTENCE)
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -245,7 +247,7 @@ def test_keys_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_pages_files_are_read_once() -> None:
-    assert page.INDEX in page._files()
+    assert web_page.INDEX in web_page._files()
 
 
 def test_the_document_names_every_endpoint(service: Service) -> None:

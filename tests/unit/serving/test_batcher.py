@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from regard.config import SearchConfig
+from regard.config.schema import SearchConfig
 from regard.errors import DecodingError
+from regard.inference.translator import Translation, Translator
 from regard.serving.batcher import Batcher, Order, Sentence, Ticket
 from regard.serving.limits import Limits, Refused
 from regard.serving.models import Models
-from regard.translator import Translation, Translator
 
 
 class Stub:

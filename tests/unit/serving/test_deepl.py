@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.unit.serving.clients import ask
 
-from regard.serving.keys import Keys
+from regard.serving.api_keys import Keys
 from regard.serving.service import Service
 
 

@@ -8,8 +8,8 @@ import pytest
 from tests.unit.serving.clients import ask, ask_all
 from tests.unit.serving.runs import said, sentences
 
-from regard.serving import work
-from regard.serving.keys import Keys
+from regard.serving import translate as work
+from regard.serving.api_keys import Keys
 from regard.serving.service import Service
 
 PAIR = {"source": "en", "target": "de"}

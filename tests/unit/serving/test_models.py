@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from tests.unit.serving.runs import add_checkpoint
 
-from regard.config import DataConfig
-from regard.corpora import CorpusConfig
+from regard.checkpoints.run_folder import RunFolder
+from regard.config.data import CorpusConfig
+from regard.config.schema import DataConfig
 from regard.errors import CheckpointError, ConfigError
-from regard.runfolder import RunFolder
 from regard.serving.limits import Refused
 from regard.serving.models import Models, language_name, pairs
 

@@ -18,9 +18,9 @@ from tests.end_to_end.helpers import call, refused
 from tests.unit.serving.clients import ask
 from tests.unit.serving.runs import add_checkpoint, make_run
 
-from regard.checkpoint import load_checkpoint
+from regard.checkpoints.checkpoint import load_checkpoint
+from regard.checkpoints.run_folder import RunFolder, resolve
 from regard.errors import CheckpointError
-from regard.runfolder import RunFolder, resolve
 from regard.serving import models as loading
 from regard.serving.limits import Limits
 from regard.serving.models import Models, Served

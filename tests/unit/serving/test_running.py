@@ -30,7 +30,7 @@ from tests.end_to_end.helpers import call, refused
 from tests.unit.serving.running import ASKED, KEY, Running
 from tests.unit.serving.runs import add_checkpoint
 
-from regard.runfolder import RunFolder
+from regard.checkpoints.run_folder import RunFolder
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 

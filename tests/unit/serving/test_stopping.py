@@ -19,7 +19,7 @@ import httpx
 import pytest
 from tests.unit.serving.running import ASKED, Running
 
-from regard.serving import work
+from regard.serving import translate
 from regard.serving.app import create_app
 from regard.serving.limits import Limits
 from regard.serving.models import Models
@@ -29,7 +29,7 @@ from regard.serving.service import Service
 # Searches that end when the file GO is there, and never without it; there is time enough for them.
 HELD = """
 import os, time
-from regard.serving import limits, work
+from regard.serving import limits, translate as work
 class Patient(limits.Limits):
     def __init__(self, **given):
         super().__init__(**{"stop": 600.0, "work": 600.0, **given})
@@ -174,7 +174,7 @@ def test_what_does_not_end_in_time_is_refused_in_the_words_of_its_interface(
         raise RuntimeError
 
     if where == "before it":
-        monkeypatch.setattr(work, "translate", hang)
+        monkeypatch.setattr(translate, "translate", hang)
     else:
         monkeypatch.setattr(models.served[0].translator.model.decoder, "advance", hang)
     body: dict[str, Any] = ASKED if path == "/translate" else {"text": ["one two"], "target_lang": "DE"}

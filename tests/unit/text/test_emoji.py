@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.config import TokenizerConfig
+from regard.config.schema import TokenizerConfig
 from regard.text.emoji import PATTERN, bare_of, without_emoji
-from regard.text.tokenizer import train_tokenizers
+from regard.tokenizers.base import train_tokenizers
 
 WHOLE = [
     "😀", "🐶", "❤", "❤️", "☀️", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "👩🏾‍⚕️", "🧑‍🚀", "🇩🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "1️⃣", "#️⃣", "*️⃣", "™️", "↔️", "⌚",

@@ -4,15 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regard.text.segments import (
-    Division,
-    Piece,
-    count_sentences,
-    is_language,
-    put_together,
-    segments,
-    share_of_several,
-)
+from regard.text.segments import Division, Piece, count_sentences, is_language, put_together, segments, share_of_several
 
 FOUR = "A man is riding a bike. Two dogs play in the snow.\n\nA woman sings. Dr. Smith left."
 

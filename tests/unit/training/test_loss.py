@@ -8,9 +8,9 @@ from torch import Tensor
 
 from regard.contract import Seq2Seq, Vocabularies
 from regard.models import transformer2017
-from regard.nn import native
-from regard.nn.native_training import cross_entropy
-from regard.symbols import PAD
+from regard.nn.kernels import native
+from regard.nn.kernels.autograd import cross_entropy
+from regard.special_tokens import PAD
 from regard.training import loss as module
 from regard.training.loss import Objective, loss_in_chunks, negative_log_likelihood, smoothed_cross_entropy
 

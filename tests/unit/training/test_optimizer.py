@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regard.config import TrainConfig
+from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import batch_of
 from regard.models import bahdanau2014, transformer2017

@@ -7,7 +7,7 @@ import torch
 from tests.unit.training.toy import model, pairs, settings, trainer
 
 from regard.data.batch import make_batch
-from regard.nn import native
+from regard.nn.kernels import native
 from regard.training import precision as module
 from regard.training.precision import choose_precision
 from regard.training.step import Stepper

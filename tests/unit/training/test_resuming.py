@@ -20,7 +20,7 @@ from tests.unit.training.toy import (
     weights,
 )
 
-from regard.config import TrainConfig
+from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
 from regard.errors import TrainingError
 

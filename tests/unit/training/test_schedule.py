@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from regard.config import TrainConfig
+from regard.config.schema import TrainConfig
 from regard.training.schedule import rate_factor
 
 

@@ -18,7 +18,7 @@ from torch._C._distributed_c10d import HashStore
 from regard.errors import ConfigError, ToldElsewhere
 from regard.models import ARCHITECTURES
 from regard.training import processes
-from regard.training.health import BAD_STEPS
+from regard.training.divergence import BAD_STEPS
 from regard.training.processes import ALONE, Processes, place
 from regard.training.state import TrainingState
 

@@ -13,7 +13,7 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Position
 from regard.errors import TrainingError
-from regard.training.health import BAD_STEPS
+from regard.training.divergence import BAD_STEPS
 from regard.training.step import Stepped
 from regard.training.trainer import Trainer
 

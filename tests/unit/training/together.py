@@ -19,12 +19,12 @@ import torch
 from tests.unit.training.toy import Signaller, gone_on, settings, trainer
 from torch import Tensor
 
-from regard.config import TrainConfig
+from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import batch_of
 from regard.errors import ConfigError, RegardError
 from regard.models import ARCHITECTURES, build_model
-from regard.training.average import weights_of
+from regard.training.averaging import weights_of
 from regard.training.loss import Objective
 from regard.training.parallel import whole
 from regard.training.processes import Processes, joined

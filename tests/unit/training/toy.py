@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regard.config import TrainConfig
+from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq, Vocabularies
 from regard.data.loader import Loader, Position
 from regard.data.store import PairStore
 from regard.models import transformer2017
 from regard.training.freeze import freeze
-from regard.training.log import Progress, Reporter
 from regard.training.processes import ALONE, Processes
 from regard.training.state import TrainingState
 from regard.training.trainer import Saved, Trainer
+from regard.training.training_log import Progress, Reporter
 
 Weights = dict[str, Tensor]
 

@@ -1,1 +1,0 @@
-"""What a model attends to, as pictures."""

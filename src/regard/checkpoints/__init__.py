@@ -1,0 +1,1 @@
+"""Checkpoints and run folders: written whole or not at all, and read without trust."""

@@ -1,0 +1,1 @@
+"""Corpora: pairs of texts, and where each line comes from."""

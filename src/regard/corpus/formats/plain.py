@@ -1,0 +1,78 @@
+"""Plain text: one segment a line, UTF-8, compressed where the name says so."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from regard.corpus.formats.compressed import reading
+from regard.corpus.formats.unsupported import refuse_binary
+from regard.errors import DataError
+
+BOM = b"\xef\xbb\xbf"
+LONGEST = 1 << 24  # bytes of a line: no text has so long a one, and memory is bounded
+
+
+def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
+    r"""The lines of a file, streamed, without their `\n` or `\r\n`.
+
+    Only `\n` ends a line: U+2028, U+0085 and form feeds stay inside one, so that line n here is
+    line n for `wc` and for every other reader of parallel text. A byte order mark at the beginning
+    is dropped. A file without any `\n` whose lines end in `\r` is read as those lines. Raises DataError where the file
+    is missing, unreadable, broken or not in the encoding, which has to be one that has ASCII in it.
+    """
+    with reading(path) as file:
+        yield from lines_of(file, str(path), encoding)
+
+
+def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of an open file, as `read_lines` has them; `name` is what errors call it. Raises DataError."""
+    for number, raw in enumerate(_raw_lines(file), start=1):
+        if len(raw) > LONGEST:
+            raise DataError(
+                f"the line is longer than {LONGEST:,} bytes",
+                where=f"{name}:{number}",
+                fix="check that it is text, in lines",
+            )
+        if number == 1 and encoding == "utf-8":
+            refuse_binary(raw, name)
+        if number == 1 and raw.startswith(BOM):
+            raw = raw.removeprefix(BOM)
+            if not raw:
+                return
+        yield _decode(raw, name, number, encoding)
+
+
+def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
+    r"""Lines with their ends. A file that is one line of several `\r`, as Macs once wrote it, is read as lines."""
+    first = file.readline(LONGEST + 1)
+    if len(first) <= LONGEST and not first.endswith(b"\n") and first.rstrip(b"\r").count(b"\r") > 1:
+        yield from re.findall(rb"[^\r]*\r|[^\r]+", first)
+        return
+    while first:
+        yield first
+        first = file.readline(LONGEST + 1)
+
+
+def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:
+    try:
+        return raw.removesuffix(b"\n").removesuffix(b"\r").decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"the line is not {encoding.upper()} (byte {error.start + 1} is 0x{error.object[error.start]:02X})",
+            where=f"{name}:{number}",
+            fix=how_to_convert(raw, error.start),
+        ) from None
+
+
+def how_to_convert(data: bytes, at: int) -> str:
+    """Return what to do about text that is not UTF-8, with what it says around byte `at` if it is Windows-1252."""
+    start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+    around = data[max(start, at - 20) : at + 20 if end < 0 else min(end, at + 20)]
+    try:
+        says = around.decode("cp1252").strip()
+    except UnicodeDecodeError:
+        says = ""
+    if not data[at : at + 1].decode("cp1252", "replace").isalpha() or not says.isprintable():
+        return "convert the file to UTF-8, for example with iconv"
+    return f"if it should say {says!r}, convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW; else name its encoding"

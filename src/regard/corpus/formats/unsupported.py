@@ -1,0 +1,96 @@
+"""Formats that are not lines of text and are not read: told by the end of a file's name, or by its first bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from regard.corpus.formats.compressed import ending_of, reading
+from regard.errors import DataError
+
+MARKUP: Final[dict[str, str]] = {
+    ".json": "JSON",
+    ".jsonl": "JSON Lines",
+    ".arb": "ARB",
+    ".ipynb": "a Jupyter notebook",
+    ".yaml": "YAML",
+    ".yml": "YAML",
+    ".toml": "TOML",
+    ".properties": "Java properties",
+    ".strings": "Apple strings",
+    ".stringsdict": "Apple strings",
+    ".xcstrings": "an Apple string catalog",
+    ".ftl": "Fluent",
+    ".vtt": "WebVTT",
+    ".ass": "SubStation Alpha",
+    ".ssa": "SubStation Alpha",
+    ".xml": "XML",
+    ".xhtml": "XHTML",
+    ".resx": "a .NET resource",
+    ".rtf": "RTF",
+    ".tex": "LaTeX",
+    ".rst": "reStructuredText",
+    ".adoc": "AsciiDoc",
+}
+"""Text with keys, tags or commands in it, which would be translated too."""
+
+BINARY: Final[dict[str, str]] = {
+    ".doc": "a Word document",
+    ".docx": "a Word document",
+    ".ppt": "a PowerPoint presentation",
+    ".pptx": "a PowerPoint presentation",
+    ".xls": "an Excel workbook",
+    ".xlsx": "an Excel workbook",
+    ".odt": "an OpenDocument text",
+    ".odp": "an OpenDocument presentation",
+    ".ods": "an OpenDocument spreadsheet",
+    ".pdf": "a PDF",
+    ".epub": "an EPUB",
+    ".mo": "a compiled catalogue",
+    ".parquet": "Parquet",
+    ".zip": "a ZIP archive",
+}
+
+_MAGIC: Final[dict[bytes, tuple[str, str]]] = {
+    b"PK\x03\x04": ("a ZIP archive, as .docx, .pptx, .xlsx, .odt, .odp and .epub are", "export its text as UTF-8"),
+    b"%PDF-": ("a PDF", "export its text as UTF-8"),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an OLE document, as .doc, .ppt and .xls are", "export its text as UTF-8"),
+    b"PAR1\x15": ("a Parquet file", "name it .parquet, and give it as --data"),
+    b"\x1f\x8b": ("compressed by gzip", "let its name end in .gz"),
+    b"\xfd7zXZ\x00": ("compressed by xz", "let its name end in .xz"),
+    b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "let its name end in .zst"),
+    b"BZh91AY&SY": ("compressed by bzip2", "unpack it with bunzip2"),
+    b"\xff\xfe\x00\x00": ("UTF-32, not UTF-8", "convert it: iconv -f UTF-32 -t UTF-8 OLD > NEW"),
+    b"\x00\x00\xfe\xff": ("UTF-32, not UTF-8", "convert it: iconv -f UTF-32 -t UTF-8 OLD > NEW"),
+    b"\xff\xfe": ("UTF-16, not UTF-8", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
+    b"\xfe\xff": ("UTF-16, not UTF-8", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
+}
+"""Of files that cannot be read as text, by their first bytes: what they are, and what to do. The longer come first."""
+
+
+def format_by_name(path: Path) -> str:
+    """Return the name of the unsupported format that a file's name tells; empty if it tells none."""
+    ending = ending_of(path)
+    if ending == ".arb" and not _begins_like_json(path):
+        return ""  # a corpus in Standard Arabic, whose code it is
+    return MARKUP.get(ending) or BINARY.get(ending, "")
+
+
+def refuse_binary(start: bytes, name: str) -> None:
+    """Raise DataError if a file, by its first bytes, is no text that can be read. `name`: what to call it."""
+    for magic, (what, fix) in _MAGIC.items():
+        if start.startswith(magic):
+            raise DataError(f"the file is {what}", where=name, fix=fix)
+
+
+def refuse_as_lines(path: Path, fix: str) -> None:
+    """Raise DataError, with `fix`, if a file's name says that its lines are not segments of text."""
+    if what := format_by_name(path):
+        raise DataError(f"the file is {what} by its name, and not a segment a line", where=path, fix=fix)
+
+
+def _begins_like_json(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with reading(path) as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")

@@ -1,0 +1,51 @@
+"""Tags before a source, as a target language or a domain: one model then serves several (Johnson et al. 2017).
+
+A tag goes with the text that it is of, written in Unicode's tag characters behind U+E0001, which is what they were made
+for and what no text has: so whatever hands on text hands on its tags, and nothing that a user types becomes one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from regard.corpus.corpus import Aside, Corpus, Pair
+
+BEGIN, SHIFT, END = "\U000e0001", 0xE0000, "\U000e007f"
+_TAG = re.compile(f"{BEGIN}([\U000e0021-\U000e007e]+){END}")
+
+
+def tagged(text: str, tags: Sequence[str]) -> str:
+    """A text with tags before it."""
+    return "".join(f"{BEGIN}{''.join(chr(ord(one) + SHIFT) for one in tag)}{END}" for tag in tags) + text
+
+
+def untagged(text: str) -> tuple[list[str], str]:
+    """The tags before a text, and the text."""
+    tags = []
+    while found := _TAG.match(text):
+        tags.append("".join(chr(ord(one) - SHIFT) for one in found[1]))
+        text = text[found.end() :]
+    return tags, text
+
+
+class TaggedCorpus:
+    """A corpus with the same tags before all of its sources."""
+
+    def __init__(self, corpus: Corpus, tags: Sequence[str]) -> None:
+        self.corpus = corpus
+        self.tags = tags
+
+    @property
+    def name(self) -> str:
+        """That of the corpus."""
+        return self.corpus.name
+
+    @property
+    def aside(self) -> Aside:
+        """What the corpus left aside."""
+        return self.corpus.aside
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (replace(pair, source=tagged(pair.source, self.tags)) for pair in self.corpus)

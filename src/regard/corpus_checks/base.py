@@ -1,0 +1,33 @@
+"""What every check offers: it sees the whole corpus, makes up its mind, and then judges each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from regard.corpus_checks.findings import Fault
+from regard.corpus_checks.reading import Batch
+
+
+class Check(Protocol):
+    """The corpus goes by twice, in the same batches: `learn` is told all of it, then `settle`, then `judge`."""
+
+    def learn(self, batch: Batch) -> None:
+        """Some more of the corpus."""
+
+    def settle(self) -> None:
+        """All of it has been learned."""
+
+    def judge(self, batch: Batch) -> Iterable[Fault]:
+        """The faults of some pairs, at most one of a kind for a pair."""
+        ...
+
+
+class Unlearned:
+    """A check that needs to know nothing of the whole corpus."""
+
+    def learn(self, batch: Batch) -> None:
+        """Nothing to learn."""
+
+    def settle(self) -> None:
+        """Nothing to settle."""

@@ -1,0 +1,146 @@
+"""A run's shortlist: made of its training data, kept in its folder, read by what translates.
+
+shortlist.safetensors has `candidates` (source V, K) and `frequent` (F,) as int32, and in its metadata the fingerprint
+of the data that it was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from regard.checkpoints.checkpoint import Checkpoint
+from regard.checkpoints.run_folder import RunFolder
+from regard.corpus.ibm_model1 import NULL, Sentences, ibm_model_1, joined
+from regard.data.store import PairStore, verify
+from regard.decoding.shortlist import Shortlist
+from regard.errors import CheckpointError, DataError
+from regard.files import check_writable, remove_leftovers, replacing
+from regard.special_tokens import PAD
+from regard.tokenizers.base import Tokenizer, Tokenizers
+
+MOST_CELLS = 1 << 26  # links of a target token to a source token that are looked at: some 300,000 sentences
+
+FILE = "shortlist.safetensors"
+
+Table = NDArray[np.int32]
+
+
+def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[str], None]) -> Path:
+    """Learn a run's shortlist from its training data, and write it into its folder; `say` is told how it goes.
+
+    candidates: of each source token, as many as may come of it, at most; a token that the target writes alike is always
+    among them, so that what no training pair has can be copied. frequent: so many target tokens are always candidates.
+    Raises DataError where there is no training data, and CheckpointError where the folder cannot be written.
+    """
+    data = RunFolder(folder).data
+    if not (data / "train.json").is_file():
+        raise DataError(
+            "there is no training data, of which a shortlist is made",
+            where=data,
+            fix="give the folder of a run that was trained here, with its data/",
+        )
+    _check_writable(folder / FILE)
+    store, tokenizers = PairStore.open(data, "train"), Tokenizers.load(data)
+    sources, targets = tokenizers.source.size, tokenizers.target.size
+    verify(data, "train", (sources, targets))
+    sentences = sentences_of(store)
+    table = ibm_model_1(sentences, targets, say=say).best(sources, candidates)
+    counts = np.bincount(sentences.target, minlength=targets)
+    often = np.argsort(-counts, kind="stable")[:frequent]
+    found = Shortlist(
+        torch.from_numpy(_with_copies(table, tokenizers)),
+        torch.from_numpy(often[counts[often] > 0].astype(np.int32)),
+    )
+    return _save(found, folder / FILE, store.fingerprint)
+
+
+def _with_copies(table: Table, tokenizers: Tokenizers) -> Table:
+    """The table (source V, K) with, for each source token, the target token that is written like it, if there is one.
+
+    It takes the place of the last, where it is not there yet.
+    """
+    ids = {piece: id for id, piece in enumerate(_written(tokenizers.target))}
+    copies = np.array([ids.get(piece, PAD) for piece in _written(tokenizers.source)], dtype=np.int32)
+    lacking = ((table != copies[:, None]).all(1) & (copies != PAD)).nonzero()[0]
+    last = np.minimum((table != PAD).sum(1), table.shape[1] - 1)
+    table[lacking, last[lacking]] = copies[lacking]
+    return table
+
+
+def _written(tokenizer: Tokenizer) -> list[str]:
+    return tokenizer.pieces(range(tokenizer.size))
+
+
+def _save(shortlist: Shortlist, path: Path, fingerprint: str) -> Path:
+    tensors = {"candidates": shortlist.candidates, "frequent": shortlist.frequent}
+    with _write_errors(path), replacing(path) as file:
+        file.write(save(tensors, metadata={"data": fingerprint}))
+    return path
+
+
+def _check_writable(path: Path) -> None:
+    """Raise CheckpointError if the shortlist could not be written, before it is computed."""
+    with _write_errors(path):
+        remove_leftovers(path)
+        check_writable(path)
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"it cannot be written: {error.strerror}", where=path, fix="see that the folder can be written to"
+        ) from None
+
+
+def load_shortlist(folder: Path, checkpoint: Checkpoint) -> Shortlist | None:
+    """The one that lies in a run's folder; None where there is none.
+
+    Raises CheckpointError where it is damaged, or was made of other data than the run's checkpoint.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise _useless(folder, "it is not a regular file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            made_of = (file.metadata() or {}).get("data")
+            candidates, frequent = file.get_tensor("candidates"), file.get_tensor("frequent")
+    except (OSError, SafetensorError) as error:
+        raise _useless(folder, f"it cannot be read: {error}") from None
+    if made_of != checkpoint.data:
+        raise _useless(folder, "it was made of other training data than the run's")
+    sources, targets = checkpoint.tokenizers.source.size, checkpoint.tokenizers.target.size
+    shaped = candidates.dim() == 2 and len(candidates) == sources and frequent.dim() == 1
+    if not (shaped and _are_ids(candidates, targets) and _are_ids(frequent, targets)):
+        raise _useless(folder, "its tokens are not those of the run")
+    return Shortlist(candidates, frequent)
+
+
+def _are_ids(tokens: Tensor, vocabulary: int) -> bool:
+    return tokens.dtype == torch.int32 and bool(((tokens >= 0) & (tokens < vocabulary)).all())
+
+
+def _useless(folder: Path, what: str) -> CheckpointError:
+    return CheckpointError(what, where=folder / FILE, fix=f"make it again: regard shortlist {folder}")
+
+
+def sentences_of(store: PairStore, most_cells: int = MOST_CELLS) -> Sentences:
+    """All pairs of a store; or every second, third and so on, where all have more than so many cells."""
+    cells = int(((store.source_lengths.astype(np.int64) + 1) * store.target_lengths).sum())
+    chosen = range(0, len(store), max(1, -(-cells // most_cells)))
+    null = np.array([NULL])
+    source, source_offsets = joined([part for index in chosen for part in (null, store.source(index))], 2)
+    return Sentences(source, source_offsets, *joined([store.target(index) for index in chosen], 1))

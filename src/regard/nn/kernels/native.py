@@ -1,0 +1,299 @@
+"""The kernels of kernels/, in C, for float32 on a CPU; without them PyTorch does their work.
+
+Each is compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3 (AVX2 and FMA) and plain (portable C),
+on arm64 dotprod and neon, elsewhere plain. The best level that this CPU executes is chosen when the kernels are first
+asked for, built by the machine's C compiler if no earlier process has built it, and checked against known answers. The
+environment variable REGARD_KERNELS forces a level by its name, or does without kernels: REGARD_KERNELS=0.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regard.errors import ConfigError
+from regard.nn.kernels import build, check
+from regard.nn.kernels.build import BuildError
+
+FILES = ("attention.c", "int8.c", "search.c", "training.c")
+MOST_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
+UNIT = 16  # as in kernels/lanes.h
+ZERO = 128  # as in kernels/int8.c: where 0 lies in an unsigned byte
+MOST_COLUMNS = 256  # beyond them the weights of attention, which training keeps, take too much memory
+
+_POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
+_SIGNATURES = {
+    "best_tokens": [_POINTER, *[_NUMBER] * 4, *[_POINTER] * 2],
+    "attend": [*[_POINTER] * 5, *[_NUMBER] * 12],
+    "attention": [*[_POINTER] * 7, *[_NUMBER] * 6, ctypes.c_int],
+    "attention_gradient": [*[_POINTER] * 10, *[_NUMBER] * 7],
+    "add_norm": [*[_POINTER] * 4, ctypes.c_float, _POINTER, *[_NUMBER] * 2],
+    "drop_add_norm": [
+        *[_POINTER] * 4,
+        ctypes.c_float,
+        *[_POINTER] * 4,
+        *[_NUMBER] * 3,
+        ctypes.c_int32,
+        ctypes.c_float,
+        ctypes.c_uint64,
+    ],
+    "drop_add_norm_gradient": [*[_POINTER] * 9, *[_NUMBER] * 3, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
+    "bias_relu": [*[_POINTER] * 2, *[_NUMBER] * 3],
+    "bias_relu_gradient": [*[_POINTER] * 3, *[_NUMBER] * 3],
+    "gated": [*[_POINTER] * 3, *[_NUMBER] * 2],
+    "gated_gradient": [*[_POINTER] * 5, *[_NUMBER] * 2],
+    "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, ctypes.c_float],
+    "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
+    "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
+    "int8_panel": [],
+    "int8_depth": [],
+}
+_MAY_FAIL = ("best_tokens", "attend", "attention", "attention_gradient", "linear_int8")  # for lack of memory
+
+
+@dataclass(frozen=True)
+class Level:
+    """How the kernels are compiled for some CPUs.
+
+    needs: the bit of kernels/cpu.c's answer that says that a CPU executes it; 0, every one of its architecture does.
+    features: the same in words.
+    optional: flags that not all compilers know.
+    """
+
+    needs: int
+    features: str
+    flags: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+_X86 = {
+    "v4": Level(
+        2,
+        "AVX-512 with VNNI",
+        ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma"),
+        ("-mprefer-vector-width=512",),
+    ),
+    "v3": Level(1, "AVX2 and FMA", ("-mavx2", "-mfma")),
+    "plain": Level(0, "any x86-64"),
+}
+_ARM = {
+    "dotprod": Level(4, "NEON with dot products", ("-march=armv8.2-a+dotprod",)),
+    "neon": Level(0, "any arm64"),
+}
+_MACHINE = platform.machine().lower()
+_LEVELS = {"x86_64": _X86, "amd64": _X86, "aarch64": _ARM, "arm64": _ARM}
+LEVELS: dict[str, Level] = _LEVELS.get(_MACHINE, {"plain": Level(0, "any CPU")})  # the best first
+SLOW = ("plain",)  # levels that are slower than PyTorch: used only if REGARD_KERNELS names them
+
+
+class Kernels:
+    """The functions of one level's library, by their names in C without `regard_LEVEL_`."""
+
+    def __init__(self, library: ctypes.CDLL, level: str) -> None:
+        self.level = level
+        for name, arguments in _SIGNATURES.items():
+            function = getattr(library, f"regard_{level}_{name}")
+            function.argtypes = arguments
+            if name in _MAY_FAIL:
+                function.restype = _checked
+            else:
+                function.restype = {"cross_entropy": ctypes.c_double, "int8_panel": int, "int8_depth": int}.get(name)
+            setattr(self, name, function)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+@cache
+def library() -> Kernels | None:
+    """Return the kernels to use, or None where PyTorch does their work.
+
+    Where they are wanted and not to be had, the log says why, once. Raises ConfigError where REGARD_KERNELS names a
+    level that there is not, or that this CPU does not execute.
+    """
+    forced = os.environ.get("REGARD_KERNELS", "")
+    if forced == "0":
+        return None
+    if forced and forced not in LEVELS:
+        raise ConfigError(
+            f"there is no level {forced!r} of kernels", where="REGARD_KERNELS", fix=f"take 0 or {', '.join(LEVELS)}"
+        )
+    try:
+        runs = executable()
+        if forced and forced not in runs:
+            raise ConfigError(
+                f"this CPU does not execute level {forced}: it takes {LEVELS[forced].features}",
+                where="REGARD_KERNELS",
+                fix=f"take 0 or {', '.join(runs)}",
+            )
+        chosen = forced or next((level for level in runs if level not in SLOW), None)
+        if chosen is None:
+            raise BuildError("this CPU has no AVX2")
+        return load(chosen)
+    except (BuildError, MismatchError) as error:
+        build.warn(
+            "regard's own kernels are not used, so training and translation are slower: %s. "
+            "REGARD_KERNELS=0 turns this message off.",
+            error,
+        )
+        return None
+
+
+class MismatchError(Exception):
+    """A kernel's answer is not the known one."""
+
+
+@cache
+def executable() -> list[str]:
+    """Return the levels that this CPU executes, the best first. Raises BuildError."""
+    answer = build.load("cpu", ["cpu.c"], ()).regard_cpu_levels()
+    return [name for name, level in LEVELS.items() if level.needs & answer == level.needs]
+
+
+@cache
+def load(level: str) -> Kernels:
+    """Return the kernels of a level that this CPU executes. Raises BuildError, and MismatchError on a wrong answer."""
+    chosen = LEVELS[level]
+    flags = (f"-DLEVEL={level}", *chosen.flags)
+    built = Kernels(build.load(level, FILES, flags, chosen.optional), level)
+    wrong = check.failing(built)
+    if wrong is not None:
+        raise MismatchError(f"the kernel {wrong} of level {level} does not give the known answer on this machine")
+    return built
+
+
+def knows(tensor: Tensor) -> bool:
+    """Whether the kernels are for such a tensor: float32, on a CPU, and among others that are."""
+    plain = tensor.dtype == torch.float32 and tensor.is_cpu and not torch.is_autocast_enabled("cpu")
+    return plain and library() is not None
+
+
+def suits(tensor: Tensor) -> bool:
+    """Whether kernels that have no gradient may take the place of PyTorch's own for such a tensor, as in search."""
+    return not torch.is_grad_enabled() and knows(tensor)
+
+
+def attends(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> bool:
+    """Whether `attend` can do it: few rows of a sentence, and heads that lie densely and are multiples of 16 wide."""
+    width = queries.size(3)
+    return (
+        queries.size(1) <= MOST_ROWS
+        and width % UNIT == 0
+        and suits(queries)
+        and keys.stride()[2:] == (width, 1) == values.stride()[2:]
+        and keys.dtype == values.dtype == queries.dtype
+        and (mask is None or (mask.dtype == torch.bool and mask.stride(-1) == 1))
+    )
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """As regard.nn.multihead's, in one pass that skips what is masked: (N, T, H, W) over (N, S, K, W) to (N, T, H x W).
+
+    mask: (N, S) or (N, T, S). A row that sees nothing has no numbers.
+    """
+    sentences, rows, heads, width = queries.shape
+    queries = queries.contiguous()
+    means = torch.empty(sentences, rows, heads * width)
+    strides = (0, 0) if mask is None else (mask.stride(0), 0 if mask.dim() == 2 else mask.stride(1))
+    kernels().attend(
+        queries.data_ptr(),
+        keys.data_ptr(),
+        values.data_ptr(),
+        None if mask is None else mask.data_ptr(),
+        means.data_ptr(),
+        *(sentences, rows, keys.size(1), heads, keys.size(2), width),
+        *(keys.stride(0), keys.stride(1), values.stride(0), values.stride(1)),
+        *strides,
+    )
+    return means
+
+
+def best_tokens(logits: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` best columns of each row of logits (N, V) from `first` on: log-probabilities and ids, (N, count).
+
+    The best come first, and among equals the lower id. All columns have their share of the probability.
+    """
+    logits = logits.contiguous()
+    rows, width = logits.shape
+    values = torch.empty(rows, count)
+    ids = torch.empty(rows, count, dtype=torch.long)
+    kernels().best_tokens(logits.data_ptr(), rows, width, first, count, values.data_ptr(), ids.data_ptr())
+    return values, ids
+
+
+def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """norm(x + y) for x and y (..., D), D a multiple of 16, and a norm with gain and bias."""
+    x, y = x.contiguous(), y.contiguous()
+    out = torch.empty_like(x)
+    width = x.size(-1)
+    kernels().add_norm(
+        x.data_ptr(),
+        y.data_ptr(),
+        norm.weight.data_ptr(),
+        norm.bias.data_ptr(),
+        norm.eps,
+        out.data_ptr(),
+        *(x.numel() // width, width),
+    )
+    return out
+
+
+class LinearInt8:
+    """x W^T + b for W (O, I) in bytes, I a multiple of UNIT: see kernels/int8.c."""
+
+    def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
+        self.outputs, self.inputs = whole.shape
+        self.kernels = kernels()
+        panel, depth = self.kernels.int8_panel(), self.kernels.int8_depth()
+        fill = -self.outputs % panel
+        laid_out = (
+            F.pad(whole, (0, 0, 0, fill)).view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
+        )
+        shift = -ZERO * whole.sum(1, dtype=torch.int32)
+        self._tensors = (laid_out, *(F.pad(part, (0, fill)).contiguous() for part in (shift, scale, bias)))
+        self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
+        self.least = -math.inf  # what is below becomes it
+
+    def __deepcopy__(self, memo: object) -> LinearInt8:
+        return self  # nothing changes it
+
+    def narrowed(self, outputs: Tensor) -> LinearInt8:
+        """The same for some of its outputs (U,) alone."""
+        laid_out, _, *others = self._tensors  # (O / panel, I / depth, panel, depth)
+        panel = laid_out.size(2)
+        whole = laid_out[outputs // panel, :, outputs % panel].flatten(1)  # (U, I)
+        narrow = LinearInt8(whole, *(part.index_select(0, outputs) for part in others))
+        narrow.least = self.least
+        return narrow
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(..., I) to (..., O)."""
+        x = x.contiguous()
+        out = torch.empty(*x.shape[:-1], self.outputs)
+        self.kernels.linear_int8(
+            *(x.data_ptr(), *self._pointers, out.data_ptr()),
+            *(x.numel() // self.inputs, self.inputs, self.outputs, self.least),
+        )
+        return out
+
+
+def _checked(failed: int) -> None:
+    if failed:
+        raise MemoryError
+
+
+def kernels() -> Kernels:
+    """The library, where it is known to be there."""
+    built = library()
+    assert built is not None
+    return built

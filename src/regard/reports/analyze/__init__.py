@@ -1,0 +1,1 @@
+"""The report on one run, or on two against each other."""

@@ -1,0 +1,1 @@
+"""The report that compares systems trained under one budget, or finished runs."""

@@ -1,0 +1,59 @@
+"""How training went, from a run's log."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from regard.checkpoints.run_folder import RunFolder
+from regard.errors import CheckpointError
+from regard.reports.compare.results import DevPoint
+from regard.training.training_log import read_entries
+
+
+@dataclass(frozen=True)
+class History:
+    """Steps and minutes of training in all, median speed (0 where the log has no step), and the dev curve."""
+
+    steps: int
+    minutes: float
+    tokens_per_second: float
+    curve: tuple[DevPoint, ...]
+
+
+def read_history(run: RunFolder) -> History:
+    """A run's history; a checkpoint's minutes lie between those of the logged steps around it.
+
+    Raises CheckpointError where there is no log.
+    """
+    entries = _entries(run)
+    logged = [entry for entry in entries if entry["kind"] == "step"]
+    clock = [(0, 0.0), *((entry["step"], entry["seconds"]) for entry in logged)]
+    if run.finished is not None:
+        clock.append((run.finished.step, run.finished.seconds))
+    steps, seconds = zip(*clock, strict=True)
+    curve = []
+    for entry in entries:
+        scores = {name: entry.get(name, math.nan) for name in ("bleu", "chrf", "loss")}
+        if entry["kind"] == "checkpoint" and all(map(math.isfinite, scores.values())):
+            minutes = float(np.interp(entry["step"], steps, seconds)) / 60
+            curve.append(DevPoint(step=entry["step"], minutes=minutes, **scores))
+    return History(
+        steps=max([steps[-1], *(entry["step"] for entry in entries)]),
+        minutes=seconds[-1] / 60,
+        tokens_per_second=statistics.median([entry["tokens_per_second"] for entry in logged] or [0.0]),
+        curve=tuple(curve),
+    )
+
+
+def _entries(run: RunFolder) -> list[dict[str, Any]]:
+    try:
+        return read_entries(run.log)[0]
+    except OSError as error:
+        raise CheckpointError(
+            f"there is no log of training: {error.strerror}", where=run.log, fix="give a run's folder, with its log"
+        ) from None

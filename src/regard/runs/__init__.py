@@ -1,0 +1,1 @@
+"""The life of a run: recipe, preparation, training, resuming."""

@@ -1,0 +1,67 @@
+"""Tokens and their ids."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+from regard.errors import CheckpointError
+from regard.files import read_regular_file
+from regard.special_tokens import SPECIAL, UNK
+
+
+class Vocabulary:
+    """Maps tokens to ids and back; the ids of symbols.SPECIAL come first, then those of `tokens`.
+
+    Text never spells a special id: a token written `<s>` is a token like others, with an id behind
+    the special ones if it is in `tokens`, and UNK if not.
+    """
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._written = [*SPECIAL, *tokens]
+        self._ids = {token: id for id, token in enumerate(tokens, start=len(SPECIAL))}
+        if len(self._ids) < len(tokens):
+            twice = next(token for token, count in Counter(tokens).items() if count > 1)
+            raise ValueError(f"the token {twice!r} comes twice")
+
+    @classmethod
+    def count(cls, tokens: Iterable[str], size: int) -> Self:
+        """The most frequent tokens, as many as give at most `size` ids in all; ties by codepoint."""
+        counts = Counter(tokens)
+        ranked = sorted(counts, key=lambda token: (-counts[token], token))
+        return cls(ranked[: max(0, size - len(SPECIAL))])
+
+    def with_more(self, tokens: Sequence[str]) -> Self:
+        """This one with new tokens behind its own."""
+        return type(self)([*self._written[len(SPECIAL) :], *tokens])
+
+    def __len__(self) -> int:
+        return len(self._written)
+
+    def id(self, token: str) -> int:
+        """The id of a token; UNK where the vocabulary lacks it."""
+        return self._ids.get(token, UNK)
+
+    def token(self, id: int) -> str:
+        """The token of an id, or the written form of a special one."""
+        return self._written[id]
+
+    def save(self, path: Path) -> None:
+        """One JSON file: all written forms in the order of their ids."""
+        path.write_text(json.dumps(self._written, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """What `save` wrote. Raises CheckpointError."""
+        try:
+            written = json.loads(read_regular_file(path).decode())
+            if not (isinstance(written, list) and all(isinstance(token, str) for token in written)):
+                raise ValueError("it is not a list of strings")
+            if tuple(written[: len(SPECIAL)]) != SPECIAL:
+                raise ValueError(f"it does not begin with {', '.join(SPECIAL)}")
+            return cls(written[len(SPECIAL) :])
+        except (OSError, ValueError, RecursionError) as error:
+            raise CheckpointError(
+                f"the vocabulary cannot be read: {error}", where=path, fix="restore the file from the run it came from"
+            ) from None

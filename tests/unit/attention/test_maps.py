@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tests.doubles import tiny_model
+
+from regard.attention.maps import Side, look
+from regard.config.schema import SearchConfig, TokenizerConfig
+from regard.contract import Seq2Seq, Vocabularies
+from regard.errors import DecodingError
+from regard.inference.translator import Translator
+from regard.models import ARCHITECTURES
+from regard.special_tokens import EOS
+from regard.tokenizers.base import Tokenizers, train_tokenizers
+from regard.tokenizers.simple import CharacterTokenizer
+from regard.tokenizers.words import unit_of_each
+
+TEXT = ["one two three", "ein kleiner Satz", "three and a half"]
+SOURCE = "a half one"
+TARGET = "ein Satz"
+
+
+def tokenizers() -> Tokenizers:
+    return train_tokenizers(TokenizerConfig(kind="character"), zip(TEXT, reversed(TEXT), strict=True))
+
+
+def translator(model: Seq2Seq | None = None, name: str = "modern", **sizes: int) -> Translator:
+    own = tokenizers()
+    if model is None:
+        architecture = ARCHITECTURES[name]
+        config = architecture.presets["tiny" if name in ("modern", "transformer2017") else "small"]()
+        config = config.model_copy(update=sizes)
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            model = architecture.build(config, Vocabularies(own.source.size, own.target.size, joint=own.joint))
+    return Translator(model, own, SearchConfig())
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_every_system_tells_what_it_looks_at(name: str) -> None:
+    ours = translator(name=name)
+    looks = look(ours, SOURCE, ours.tokenizers.target.encode(TARGET))
+    assert looks.gradient == (not ours.model.decoder.attends)
+    assert looks.source.words == ("a", "half", "one", "</s>")
+    assert looks.target.words == ("ein", "Satz", "</s>")
+    assert looks.mean.shape == (len(TARGET) + 1, len(SOURCE) + 1)
+    np.testing.assert_allclose(looks.mean.sum(1), 1, atol=1e-5)
+    folded = looks.folded(looks.mean)
+    assert folded.shape == (3, 4)
+    np.testing.assert_allclose(folded.sum(1), 1, atol=1e-5)
+
+
+def test_every_layer_and_head_can_be_had() -> None:
+    ours = translator()
+    looks = look(ours, SOURCE, ours.tokenizers.target.encode(TARGET))
+    source, target = len(SOURCE) + 1, len(TARGET) + 1
+    shapes = {"source": (4, target, source), "encoder": (4, source, source), "decoder": (4, target, target)}
+    assert {kind: {layer.shape for layer in layers} for kind, layers in looks.layers.items()} == {
+        kind: {shape} for kind, shape in shapes.items()
+    }
+    np.testing.assert_allclose(looks.weights("source"), np.mean([one.mean(0) for one in looks.layers["source"]], 0))
+    assert (looks.weights("encoder", 2, 3) == looks.layers["encoder"][1][2]).all()
+    assert looks.columns("decoder").tokens == ("<s>", *TARGET.replace(" ", "▁"))
+    assert looks.columns("decoder").words == ("<s>", "ein", "Satz")
+    assert (np.triu(looks.weights("decoder"), 1) == 0).all()
+    assert looks.folded(looks.weights("decoder"), "decoder")[0, 2] == 0
+    for wrong in (("source", 5, None), ("source", 1, 5), ("decoder", 0, 1)):
+        with pytest.raises(DecodingError):
+            looks.weights(*wrong)
+
+
+def test_a_model_of_one_attention_has_that_and_no_other() -> None:
+    ours = translator(tiny_model(source=tokenizers().source.size, target=tokenizers().target.size).float())
+    looks = look(ours, SOURCE, [5, 6])
+    assert set(looks.layers) == {"source"}
+    assert (looks.weights("source", 1, 1) == looks.mean).all()
+    with pytest.raises(DecodingError, match="no attention of the kind `encoder`"):
+        looks.weights("encoder")
+
+
+def test_saliency_is_the_length_of_each_gradient() -> None:
+    ours = translator(name="cho2014", hidden=24, embedding=12, maxout=12)
+    target = ours.tokenizers.target.encode(TARGET)
+    looks = look(ours, SOURCE, target)
+    model, table = ours.model, ours.model.encoder.embedding
+    assert isinstance(table, torch.nn.Embedding)
+    source = torch.tensor([[*ours.tokenizers.source.encode(SOURCE), EOS]])
+    place, token, width = 2, target[2], 1e-2
+    lengths = []
+    for position in range(source.size(1)):
+        slopes = []
+        for change in torch.eye(table.embedding_dim):
+            said = []
+            for sign in (1, -1):
+                step = torch.zeros(1, source.size(1), len(change)).index_fill(1, torch.tensor([position]), sign * width)
+                hook = table.register_forward_hook(lambda _, given, out, step=step * change: out + step)
+                with torch.no_grad():
+                    logits = model(source, torch.tensor([[1, *target]])).double()
+                hook.remove()
+                said.append(float(logits[0, place].log_softmax(-1)[token]))
+            slopes.append((said[0] - said[1]) / (2 * width))
+        lengths.append(math.hypot(*slopes))
+    np.testing.assert_allclose(looks.mean[place], np.array(lengths) / sum(lengths), rtol=0.05, atol=2e-3)
+
+
+def test_an_alignment_is_of_words() -> None:
+    side = Side(("a", "b", "c", "</s>"), (0, 0, 1, 2), ("ab", "c", "</s>"))
+    assert side.sums().tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_where_words_have_no_space_each_token_is_one() -> None:
+    tokenizer = CharacterTokenizer.train(["猫が 好き a b", "cd ef"], 100)
+    assert unit_of_each(tokenizer, tokenizer.encode("猫が ef")) == [0, 1, 1, 2, 2]
+    assert unit_of_each(tokenizer, tokenizer.encode("cd")) == [0, 1]
+
+
+def test_without_a_source_there_is_nothing_to_see() -> None:
+    with pytest.raises(DecodingError, match="no source"):
+        look(translator(), " ", [5])

@@ -1,0 +1,28 @@
+"""What `translate` says of lines that hold several sentences where the language is unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from regard.cli import split_report
+from regard.inference.translator import Translation
+
+SEVERAL = "A dog runs. A cat sleeps."
+
+
+@pytest.mark.parametrize(("share", "said"), [(None, True), (0.0, True), (0.005, True), (0.2, False), (1.0, False)])
+def test_lines_of_several_sentences_are_reported_unless_training_had_such_lines(
+    share: float | None, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(split_report, "resolve", lambda run: run)
+    config = SimpleNamespace(data=SimpleNamespace(source_language=""))
+    monkeypatch.setattr(split_report, "load_config", lambda folder: config)
+    monkeypatch.setattr(split_report, "load_several_sentences", lambda folder: share)
+    lines = split_report.Divided(Path("run"), Path("in"), None)
+    lines.count(1, "one", Translation("eins", 0.0, 0.0))
+    lines.count(2, SEVERAL, Translation("eins", 0.0, 0.0))
+    lines.tell()
+    assert ("1 line was translated as one segment, the first of them in:2" in capsys.readouterr().err) == said

@@ -1,0 +1,84 @@
+"""Files that are no lines of text are refused by what they are, and not by a wrong byte."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from regard.corpus.formats.plain import read_lines
+from regard.corpus.formats.sides import Sides
+from regard.corpus.formats.unsupported import BINARY, MARKUP, format_by_name
+from regard.corpus.paths import Place
+from regard.documents.document import Columns, Languages
+from regard.documents.open import open_document
+from regard.errors import DataError
+
+
+def archive() -> bytes:
+    with io.BytesIO() as data:
+        with zipfile.ZipFile(data, "w") as file:
+            file.writestr("word/document.xml", "<w:document/>")
+        return data.getvalue()
+
+
+CONTENTS = [
+    (archive(), "a ZIP archive"),
+    (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "an OLE document"),
+    (gzip.compress(b"one\n"), "compressed by gzip"),
+    ("one\ntwo\n".encode("utf-16"), "UTF-16"),
+    ("\ufeffone\ntwo\n".encode("utf-16-be"), "UTF-16"),
+    ("one\ntwo\n".encode("utf-32"), "UTF-32"),
+]
+
+
+@pytest.mark.parametrize(("data", "what"), CONTENTS, ids=[what for _, what in CONTENTS])
+def test_a_file_under_another_name_is_told_by_its_first_bytes(tmp_path: Path, data: bytes, what: str) -> None:
+    for name in ("a.txt", "a.md", "a.srt", "a.html", "a.tsv"):
+        (path := tmp_path / name).write_bytes(data)
+        with pytest.raises(DataError) as told:
+            if name == "a.txt":
+                list(read_lines(path))
+            else:
+                open_document(path, Languages(), Columns("1", "2"))
+        assert what in str(told.value), name
+        assert ("iconv" in str(told.value)) == what.startswith("UTF"), name
+
+
+def test_text_that_only_begins_alike_is_text(tmp_path: Path) -> None:
+    for text in ("PK\n", "PAR1 is a name\n", "BZh\n", "%PDF\n", "\ufeffone\n", "яю\n"):
+        (path := tmp_path / "a").write_text(text, encoding="utf-8")
+        assert list(read_lines(path)) == [text.removeprefix("\ufeff").strip()]
+    (path := tmp_path / "a.ru").write_bytes("яю\n".encode("cp1251"))  # the bytes of a byte order mark
+    assert list(read_lines(path, "cp1251")) == ["яю"]
+
+
+def test_latin_1_is_told_with_its_line_and_what_it_would_say(tmp_path: Path) -> None:
+    (path := tmp_path / "a").write_bytes("one\ndie Männer gehen\n".encode("latin-1"))
+    with pytest.raises(DataError) as told:
+        list(read_lines(path))
+    assert f"{path}:2: " in str(told.value)
+    assert "'die Männer gehen'" in str(told.value)
+    assert "iconv -f WINDOWS-1252 -t UTF-8" in str(told.value)
+
+
+@pytest.mark.parametrize("ending", [*MARKUP, *BINARY])
+def test_a_corpus_is_refused_by_its_name(tmp_path: Path, ending: str) -> None:
+    (path := tmp_path / f"a{ending}").write_text('{"a": 1}')
+    (other := tmp_path / "b.txt").write_text("one\n")
+    for source, target in ((path, other), (other, path)):
+        with pytest.raises(DataError) as told:
+            Place(source, target).corpus(Sides())
+        assert (MARKUP | BINARY)[ending] in str(told.value)
+        assert "--data" in str(told.value)
+
+
+def test_standard_arabic_has_the_ending_of_a_format(tmp_path: Path) -> None:
+    (path := tmp_path / "train.arb").write_text("كلب يجري\n")
+    assert format_by_name(path) == ""
+    path.write_text('{\n  "hello": "Hello"\n}\n')
+    assert format_by_name(path) == "ARB"

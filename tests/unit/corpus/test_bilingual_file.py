@@ -1,0 +1,84 @@
+"""One file with both sides as a corpus."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+from pathlib import Path
+
+import pytest
+
+from regard.corpus.bilingual_file import READERS, BilingualFile
+from regard.corpus.corpus import Pair
+from regard.corpus.formats.compressed import zstd
+from regard.corpus.formats.sides import Sides, speaks
+from regard.corpus.formats.suffixes import ENDINGS
+from regard.errors import DataError
+
+TEXT = "a house\tein Haus\n \tnichts\na tree\t\nbroken\n\t\na dog\tein Hund\r\n"
+
+
+def corpus(path: Path, text: str = TEXT, **sides: str) -> BilingualFile:
+    path.write_text(text, encoding="utf-8", newline="")
+    return BilingualFile(path, Sides(**sides))
+
+
+def test_what_has_no_text_is_left_aside_with_its_lines(tmp_path: Path) -> None:
+    read = corpus(tmp_path / "x.tsv")
+    assert list(read) == [Pair("a house", "ein Haus", 1), Pair("a dog", "ein Hund", 6)]
+    assert read.aside.reasons() == {
+        "the source is blank": [2],
+        "the target is blank": [3],
+        "there is no column 2": [4],
+        "both sides are blank": [5],
+    }
+    assert len(list(read)) == 2  # and again
+
+
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstd.compress)])
+def test_it_may_be_compressed(tmp_path: Path, ending: str, pack: object) -> None:
+    path = tmp_path / f"X.TSV{ending}"
+    path.write_bytes(pack(TEXT.encode()))  # type: ignore[operator]
+    assert [pair.line for pair in BilingualFile(path, Sides())] == [1, 6]
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="is broken"):
+        list(BilingualFile(path, Sides()))
+
+
+def test_a_file_without_a_pair_says_why(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"no pair with text .*; 2 pairs left aside: the target is blank \(lines 1, 2\)"
+    ):
+        list(corpus(tmp_path / "x.tsv", "a\t\nb\t\n"))
+
+
+@pytest.mark.parametrize("name", ["x", "x.txt", "x.doc.gz"])
+def test_a_name_that_tells_no_format(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="which format"):
+        list(corpus(tmp_path / name))
+
+
+def test_help_names_what_can_be_read() -> None:
+    assert tuple(READERS) == ENDINGS
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "found"),
+    [("en", "en", True), ("en-US", "en", True), ("EN_gb", "en", True), ("enm", "en", False), ("en", "en-US", False)],
+)
+def test_languages_are_matched_leniently(said: str, wanted: str, found: bool) -> None:
+    assert speaks(said, wanted) is found
+
+
+def test_half_a_surrogate_pair_is_left_aside_with_its_line(tmp_path: Path) -> None:
+    lines = [
+        r'{"source": "A dog \ud83d runs", "target": "Ein Hund"}',
+        r'{"source": "A dog \ud83d\ude00 runs", "target": "Ein Hund"}',
+        r'{"source": "A cat", "target": "\udc00"}',
+    ]
+    (path := tmp_path / "a.jsonl").write_text("\n".join(lines))
+    corpus = BilingualFile(path, Sides())
+    assert [pair.line for pair in corpus] == [2]
+    assert corpus.aside.report() == [
+        "2 pairs left aside: a text has half a surrogate pair, which is no character (lines 1, 3)"
+    ]

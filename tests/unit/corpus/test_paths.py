@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regard.config.schema import DataConfig
+from regard.corpus.bilingual_file import BilingualFile
+from regard.corpus.corpus import ParallelText
+from regard.corpus.formats.sides import Sides
+from regard.corpus.paths import Place, sides_as_trained
+from regard.errors import ConfigError
+
+TABLE = {"file": "train.tsv.gz", "source_column": "1", "target_column": "3"}
+KEYS = {"file": "train.jsonl", "source_column": "text.en", "target_column": "text.de"}
+
+
+@pytest.mark.parametrize(
+    ("data", "file", "asked", "read"),
+    [
+        (TABLE, "test.tsv", {}, ("", "", "1", "3")),
+        (TABLE, "test.CSV.xz", {}, ("", "", "1", "3")),
+        (TABLE, "test.jsonl", {}, ("", "", "", "")),  # keys are no numbers of columns
+        (TABLE, "test.tmx", {}, ("", "", "", "")),
+        (TABLE, "test.tsv", {"source_column": "2"}, ("", "", "2", "3")),
+        (KEYS, "test.parquet", {}, ("", "", "text.en", "text.de")),
+        (KEYS, "test.tsv", {}, ("", "", "", "")),
+        ({**KEYS, "file": None, "dataset": "some/set"}, "test.jsonl", {}, ("", "", "text.en", "text.de")),
+        ({"file": "a.tmx", "source_language": "en", "target_language": "de"}, "x.de-en.tmx", {}, ("en", "de", "", "")),
+        ({"file": "a.tmx", "source_language": "en"}, "x.en-de.tmx", {"target_language": "fr"}, ("en", "fr", "", "")),
+        ({"file": "a.tmx"}, "x.de-en.tmx", {}, ("de", "en", "", "")),
+        ({"corpus": "dates"}, "x.tsv", {}, ("", "", "", "")),
+        (
+            {"source_language": "en", "corpora": [{**TABLE, "target_language": "de"}, {"source": "a", "target": "b"}]},
+            "x.tsv",
+            {},
+            ("", "", "1", "3"),  # the corpora are of different target languages, and no side is guessed
+        ),
+        (
+            {"source_language": "en", "corpora": [{**TABLE, "target_language": "de"}] * 2},
+            "x.tsv",
+            {},
+            ("en", "de", "1", "3"),
+        ),
+        ({"corpora": [TABLE, {**TABLE, "source_column": "2"}]}, "x.tsv", {}, ("", "", "", "")),
+    ],
+)
+def test_another_file_is_read_as_a_recipe_reads_its_own(
+    data: dict[str, Any], file: str, asked: dict[str, str], read: tuple[str, str, str, str]
+) -> None:
+    assert sides_as_trained(DataConfig.model_validate(data), Path(file), Sides(**asked)) == Sides(*read)
+
+
+def test_a_place_is_two_plain_files_or_one() -> None:
+    a, b, options = Path("a"), Path("b.tsv"), ("--x", "--y", "--z")
+    assert Place().corpus(Sides()) is None
+    assert isinstance(Place(a, b).corpus(Sides()), ParallelText)
+    assert isinstance(Place(data=b).corpus(Sides()), BilingualFile)
+    for place in (Place(a, options=options), Place(None, b, b, options), Place(a, b, b, options)):
+        with pytest.raises(ConfigError, match="give both --x and --y, or --z"):
+            place.corpus(Sides())

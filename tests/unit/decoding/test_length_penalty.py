@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from regard.decoding import length_penalty
+from regard.errors import DecodingError
+
+
+def test_gnmt_is_equation_14() -> None:
+    lengths = torch.tensor([1.0, 7.0, 13.0])
+    torch.testing.assert_close(length_penalty.gnmt(2.0)(lengths), torch.tensor([1.0, 4.0, 9.0]))
+    torch.testing.assert_close(length_penalty.gnmt(0.5)(torch.tensor([19.0])), torch.tensor([2.0]))
+
+
+def test_average_divides_by_the_length() -> None:
+    torch.testing.assert_close(length_penalty.average(1.0)(torch.tensor([1.0, 7.0])), torch.tensor([1.0, 7.0]))
+    torch.testing.assert_close(length_penalty.average(0.5)(torch.tensor([16.0])), torch.tensor([4.0]))
+
+
+def test_no_penalty_divides_by_one() -> None:
+    lengths = torch.arange(1.0, 30.0)
+    assert length_penalty.none(lengths).eq(1).all()
+    assert length_penalty.gnmt(0)(lengths).eq(1).all()
+
+
+@pytest.mark.parametrize("alpha", [-0.1, float("nan")])
+def test_a_penalty_that_would_fall_with_length_is_refused(alpha: float) -> None:
+    for penalty in (length_penalty.gnmt, length_penalty.average):
+        with pytest.raises(DecodingError, match="length penalty"):
+            penalty(alpha)

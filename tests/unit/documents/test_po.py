@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.unit.documents.scripted import filled, loud, opened
+
+from regard.errors import DataError
+
+FORMATS = Path(__file__).parents[5] / "shared" / "data" / "formats"
+
+HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=%s\\n"\n"Plural-Forms: nplurals=%d; plural=%s;\\n"\n\n'
+
+
+def head(charset: str = "UTF-8", forms: int = 2, rule: str = "n != 1") -> str:
+    return HEAD % (charset, forms, rule)
+
+
+def test_only_what_is_untranslated_is_filled_and_marked_fuzzy() -> None:
+    kept = '# note\n#: a.c:1\n#, fuzzy\nmsgid "one"\nmsgstr ""\n\nmsgid "two"\nmsgstr "zwei"\n\n'
+    kept += '#~ msgid "old"\n#~ msgstr ""\n\n'
+    text = head() + kept + '#: b.c:2\n#, c-format\n#| msgid "x"\nmsgctxt "c"\nmsgid "open %s"\nmsgstr ""\n# end\n'
+    outcome = filled(".po", text.encode())
+    wanted = text.replace("#, c-format", "#, fuzzy, c-format").replace('%s"\nmsgstr ""', '%s"\nmsgstr "OPEN %s"')
+    assert outcome.data.decode() == wanted
+    assert (outcome.entries, outcome.filled, outcome.done) == (3, 1, 2)
+
+
+def test_crlf_and_latin_1_stay_and_what_latin_1_has_not_is_left() -> None:
+    text = (head("ISO-8859-1") + '# Stöggl\nmsgid "open"\nmsgstr ""\n').replace("\n", "\r\n")
+    data = text.encode("latin-1")
+    assert filled(".po", data, lambda _: "größer").data == (
+        text.replace('msgid "open"\r\nmsgstr ""', '#, fuzzy\r\nmsgid "open"\r\nmsgstr "größer"').encode("latin-1")
+    )
+    outcome = filled(".po", data, lambda _: "„groß“")
+    assert outcome.data == data
+    assert "has no '„'" in outcome.reports[0].why
+
+
+def test_a_string_of_several_lines_gets_several() -> None:
+    text = head() + 'msgid ""\n"one \\"two\\"\\n"\n"' + "Word " * 30 + 'end"\nmsgstr ""\n'
+    lines = filled(".po", text.encode()).data.decode().split("msgstr")[-1].splitlines()
+    assert lines[:2] == [' ""', '"ONE \\"two\\"\\n"']
+    assert max(map(len, lines)) <= 80
+    assert "".join(line.strip('"') for line in lines[2:]) == "WORD " * 30 + "END"
+
+
+@pytest.mark.parametrize(
+    ("forms", "rule", "strings"),
+    [
+        (1, "0", ["%d FILES"]),
+        (2, "n != 1", ["ONE FILE", "%d FILES"]),
+        (2, "n>1", ["%d FILES", "%d FILES"]),  # the first form holds for 0 as well, which has to be said
+        (3, "n%10==1 ? 0 : 1", ["%d FILES", "%d FILES", "%d FILES"]),
+    ],
+)
+def test_plurals(forms: int, rule: str, strings: list[str]) -> None:
+    empty = "".join(f'msgstr[{place}] ""\n' for place in range(forms))
+    text = head(forms=forms, rule=rule) + f'#, c-format\nmsgid "one file"\nmsgid_plural "%d files"\n{empty}'
+    said = filled(".po", text.encode(), lambda one: one.upper()).data.decode()
+    assert [line.partition(" ")[2].strip('"') for line in said.splitlines() if line.startswith("msgstr[")] == strings
+
+
+def test_plurals_that_the_header_has_not() -> None:
+    outcome = filled(".po", b'msgid "a b"\nmsgid_plural "c d"\nmsgstr[0] ""\nmsgstr[1] ""\n')
+    assert [report.why for report in outcome.reports] == ["it has 2 plural forms, and the header says nothing"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ('msgid "a"\nmsgstr "b"\nnonsense\n', 3, "no line of a PO file"),
+        ('\nmsgid "a\nmsgstr ""\n', 2, "quotes"),
+        ('msgid "a"\n\nmsgid "b"\nmsgstr ""\n', 3, "twice"),
+        ('msgid "a"\n', 1, "no msgstr"),
+        ('msgid "a"\nmsgstr[0] ""\n', 1, "does not go with"),
+    ],
+)
+def test_a_bad_file_is_told_by_its_line(text: str, line: int, what: str) -> None:
+    with pytest.raises(DataError, match=what) as told:
+        opened(".po", text.encode())
+    assert told.value.where == f"a.po:{line}"
+
+
+CATALOGUES = {"cpio": 314, "gnome-photos": 220, "installation-guide-welcome": 76}
+
+
+@pytest.mark.skipif(not FORMATS.exists(), reason=f"{FORMATS} is not here")
+@pytest.mark.skipif(shutil.which("msgfmt") is None, reason="msgfmt is not installed")
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_real_catalogues_pass_msgfmt(name: str, tmp_path: Path) -> None:
+    data = (FORMATS / f"{name}.untranslated.po").read_bytes()
+    outcome = filled(".po", data, loud)
+    assert (outcome.entries, outcome.left, outcome.done) == (CATALOGUES[name], 0, 0)
+    (path := tmp_path / "a.po").write_bytes(outcome.data)
+    check = ["msgfmt", "--check", "--use-fuzzy", "-o", str(tmp_path / "a.mo"), str(path)]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not FORMATS.exists(), reason=f"{FORMATS} is not here")
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_published_catalogues_stay_as_they_are(name: str) -> None:
+    data = (FORMATS / f"{name}.de.po").read_bytes()
+    document = opened(".po", data)
+    assert document.fill([None] * len(document.segments)) == data
+    assert len(document.segments) <= 1 < document.done

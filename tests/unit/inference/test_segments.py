@@ -1,0 +1,232 @@
+"""Lines of several sentences, lines that are too long, and searches that need too much memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.unit.serving.runs import make_run, sentences
+
+import regard.inference.translator
+from regard.decoding.strategies import Sentence
+from regard.decoding.strategies import search as search_for
+from regard.errors import DecodingError
+from regard.inference.translation import Translation, join
+from regard.inference.translator import Constraints, Translator
+
+SEVERAL = "One two. Six ten.  Four five.\tNine."
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs") / "small")
+
+
+@pytest.fixture
+def translator(run: Path) -> Translator:
+    return Translator.load(run, "cpu")
+
+
+def best(translator: Translator, line: str, **options: Any) -> Translation:
+    ((first, *_),) = translator.translate([line], **options)
+    return first
+
+
+def test_no_sentence_of_a_line_is_lost(translator: Translator) -> None:
+    assert best(translator, SEVERAL).text == "Eins zwei. Sechs zehn.  Vier fünf.\tNeun."
+    assert best(translator, SEVERAL, split_sentences=False).text.count(".") < 4  # what it did before
+
+
+def test_line_breaks_stay(translator: Translator) -> None:
+    lines = [line for line in sentences(20, 4) for _ in range(2)]
+    text = "\n".join(lines)
+    assert best(translator, text).text.split("\n") == [best(translator, line).text for line in lines]
+    assert best(translator, "one\r\n\r\n two\rsix").text == "eins\r\n\r\n zwei\rsechs"
+
+
+def test_a_line_of_one_sentence_is_what_it_is_without_splitting(translator: Translator) -> None:
+    lines = sentences(60, 5)
+    assert translator.translate(lines) == translator.translate(lines, split_sentences=False)
+
+
+@pytest.mark.parametrize(
+    ("share", "languages", "expected"),
+    [
+        (None, ("en", "de"), "sentences"),
+        (0.01, ("en", "de"), "sentences"),
+        (0.4, ("en", "de"), "lines"),
+        (0.01, ("", "de"), "lines"),
+        (None, ("und", "und"), "lines"),
+    ],
+)
+def test_whether_lines_are_split_is_as_the_run_was_trained(
+    translator: Translator, share: float | None, languages: tuple[str, str], expected: str
+) -> None:
+    translator.several_sentences = share
+    translator.source_language, translator.target_language = languages
+    assert translator.division() == expected
+    assert (translator.division(True), translator.division(False)) == ("sentences", "whole")
+    whole = best(translator, SEVERAL, split_sentences=expected == "sentences")
+    assert best(translator, SEVERAL).text == whole.text
+
+
+def test_what_a_divided_line_says_of_itself(translator: Translator) -> None:
+    whole = best(translator, SEVERAL, with_attention=True)
+    apart = [best(translator, text, with_attention=True) for text in SEVERAL.replace(".", ".|").split("|")[:-1]]
+    assert [part.translation.text for part in whole.parts] == [one.text for one in apart]
+    assert [SEVERAL[slice(*part.source)] for part in whole.parts] == ["One two.", "Six ten.", "Four five.", "Nine."]
+    assert [whole.text[slice(*part.target)] for part in whole.parts] == [one.text for one in apart]
+    assert whole.score == pytest.approx(sum(one.score for one in apart), abs=1e-4)
+    assert whole.log_probability == pytest.approx(sum(one.log_probability for one in apart), abs=1e-4)
+    assert whole.tokens == tuple(token for one in apart for token in one.tokens)
+    starts = [0, 2, 4, 6]  # words before each sentence, in the source as in the target
+    assert whole.alignment == tuple(
+        (start + source, start + target)
+        for start, one in zip(starts, apart, strict=True)
+        for source, target in one.alignment
+    )
+    assert whole.attention is None
+    assert whole.attends
+    assert all(part.translation.attention is not None for part in whole.parts)
+    assert whole.finished
+
+
+def scripted(scores: Sequence[tuple[float, bool]]) -> list[Translation]:
+    return [Translation(f"{score}{finished}", score, score, finished=finished) for score, finished in scores]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_the_best_translations_of_a_line_are_the_best_combinations_of_its_sentences(count: int) -> None:
+    lists = [
+        scripted([(-1.0, True), (-1.5, True), (-0.2, False)]),
+        scripted([(-2.0, True), (-2.1, True)]),
+        scripted([(-0.5, True), (-3.0, True), (-4.0, True)]),
+    ]
+    found = join("A. B. C.", [(0, 2), (3, 5), (6, 8)], lists, count)
+    every = sorted(
+        product(*lists), key=lambda some: (sum(not one.finished for one in some), -sum(one.score for one in some))
+    )
+    assert [one.text for one in found] == [" ".join(part.text for part in some) for some in every[:count]]
+    assert [one.finished for one in found] == [all(part.finished for part in some) for some in every[:count]]
+    drawn = join("A. B. C.", [(0, 2), (3, 5), (6, 8)], lists, 2, drawn=True)
+    assert [[part.translation for part in one.parts] for one in drawn] == [
+        list(some) for some in zip(*lists, strict=False)
+    ][:2]
+
+
+def test_several_translations_of_a_line_of_several_sentences(translator: Translator) -> None:
+    ((*found,),) = translator.translate([SEVERAL], top_beams=3)
+    assert len(found) == 3
+    assert found[0].text == best(translator, SEVERAL).text
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert len({one.text for one in found}) == 3
+
+
+def test_constraints_go_with_their_sentences(translator: Translator) -> None:
+    wished = Constraints(prefix="zehn", forbid=("Sechs",))
+    text = best(translator, SEVERAL, constraints=[wished]).text
+    assert text.startswith("zehn")
+    assert "Sechs" not in text.split()
+    located = best(translator, "Six two. Ten.", constraints=[Constraints(require=("Ten",))])
+    assert len(located.parts) == 2
+    unlocated = best(translator, "Six two. Ten.", constraints=[Constraints(require=("acht",))])
+    assert not unlocated.parts
+    assert "acht" in unlocated.text
+
+
+def test_a_line_that_is_too_long_is_divided_and_none_is_lost(translator: Translator) -> None:
+    translator.longest = 8
+    long = " ".join(["one two three"] * 40)
+    for split in (True, False, None):
+        found = best(translator, long, split_sentences=split)
+        assert len(found.parts) > 14
+        assert all(len(part.translation.source_tokens) <= 8 + 1 for part in found.parts)
+        assert len(found.text.split()) > 90
+    with pytest.raises(DecodingError, match="line 2: the line has more than 8 tokens"):
+        translator.translate(["one", long], constraints=[Constraints(), Constraints(require=("acht",))])
+
+
+def test_draws_of_sentences_differ_and_repeat(translator: Translator) -> None:
+    options: dict[str, Any] = {"strategy": "sample", "temperature": 3.0}
+    text = "One two. One two. One two. One two."
+    one = best(translator, text, **options)
+    assert len({part.translation.text for part in one.parts}) > 1
+    assert one == best(translator, text, **options)
+    alone = best(translator, "One two.", **options)
+    assert one.parts[0].translation.tokens == alone.tokens
+
+
+def test_fewer_sentences_than_the_source_are_told(translator: Translator) -> None:
+    assert "fewer" in best(translator, SEVERAL, split_sentences=False).marks
+    assert "fewer" not in best(translator, SEVERAL).marks
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"beam_size": 5_000}, "lower beam_size"),
+        ({"strategy": "exact", "beam_size": 5_000}, "lower beam_size"),
+        ({"strategy": "mbr", "samples": 5_000}, "lower samples"),
+        ({"strategy": "lookahead", "lookahead_depth": 50, "lookahead_width": 50}, "lower lookahead_width"),
+        ({"strategy": "lookahead", "lookahead_depth": 100, "lookahead_width": 2}, "lower lookahead_width"),
+        ({"strategy": "sample", "top_beams": 5000}, "lower top_beams"),
+    ],
+)
+def test_a_search_that_would_keep_too_many_hypotheses_is_refused(
+    translator: Translator, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(DecodingError, match=told) as refused:
+        translator.stream(["one"], **options)
+    assert "the limit is 2,048" in str(refused.value)
+
+
+class OutOfMemory:
+    """A search that has room for so many sentences at a time."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.sizes: list[int] = []
+
+    def __call__(self, model: object, batch: Sequence[Sentence], *arguments: Any, **options: Any) -> Any:
+        self.sizes.append(len(batch))
+        if len(batch) > self.room:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:119] . DefaultCPUAllocator: can't allocate memory")
+        return search_for(model, batch, *arguments, **options)  # type: ignore[arg-type]
+
+
+def test_a_batch_that_does_not_fit_in_memory_is_searched_in_halves(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = sentences(20, 6)
+    expected = [one.text for one, *_ in translator.translate(lines)]
+    search = OutOfMemory(3)
+    monkeypatch.setattr(regard.inference.translator, "search_for", search)
+    assert [one.text for one, *_ in translator.translate(lines)] == expected
+    assert max(search.sizes) > 3 >= min(search.sizes)
+
+
+def test_a_sentence_that_does_not_fit_alone_is_told_with_its_line(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regard.inference.translator, "search_for", OutOfMemory(0))
+    with pytest.raises(DecodingError, match=r"line 2: out of memory during search: 3 source tokens, 3 hypotheses"):
+        translator.translate(["", "one two six"])
+
+
+def test_a_large_beam_makes_batches_small(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = OutOfMemory(10**9)
+    monkeypatch.setattr(regard.inference.translator, "search_for", search)
+    translator.translate(["one"] * 9, beam_size=2000)
+    assert search.sizes == [4, 4, 1]

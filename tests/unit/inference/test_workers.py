@@ -1,0 +1,63 @@
+"""How many processes are chosen to translate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+import torch
+
+from regard.inference import workers
+from regard.inference.workers import PROBE, probe
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def taking(seconds: Callable[[int], float], monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], object]:
+    """A translation that takes so long with so many threads, by a clock of its own."""
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    def translate(lines: Sequence[str]) -> None:
+        nonlocal now
+        now += seconds(torch.get_num_threads()) * len(lines)
+
+    return translate
+
+
+LINES = [str(number) for number in range(10 * PROBE)]
+
+
+def test_processes_are_chosen_where_threads_gain_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_room", lambda: 100)
+    assert probe(taking(lambda threads: 1.0 if threads == 1 else 0.7, monkeypatch), LINES, 4) == 4
+    assert torch.get_num_threads() == 4
+
+
+def test_threads_are_chosen_where_they_gain_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_room", lambda: 100)
+    assert probe(taking(lambda threads: 1 / threads, monkeypatch), LINES, 4) == 1
+
+
+def test_there_are_no_more_processes_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for room, expected in ((3, 3), (1, 1), (0, 1)):
+        monkeypatch.setattr(workers, "_room", lambda room=room: room)
+        assert probe(taking(lambda threads: 1.0, monkeypatch), LINES, 4) == expected
+
+
+def test_the_memory_of_this_machine_has_room_for_one_at_least() -> None:
+    assert workers._room() >= 1
+
+
+def test_the_probe_is_of_lines_from_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    probe(seen.extend, LINES, 4)
+    assert len(seen) == 4 * PROBE
+    assert seen[PROBE - 1] == LINES[10 * (PROBE - 1)]

@@ -1,0 +1,122 @@
+"""Tiny models that have learned something, with SentencePiece tokenizers, and text for them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regard.checkpoints.checkpoint import Checkpoint
+from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig
+from regard.contract import Seq2Seq, Vocabularies
+from regard.corpus.tagged import tagged as tagged_text
+from regard.data.batch import batch_of, pad
+from regard.inference.translator import Translation, Translator
+from regard.models import ARCHITECTURES, build_model
+from regard.special_tokens import EOS, PAD
+from regard.tokenizers.base import Tokenizers, train_tokenizers
+
+DATA = DataConfig(source="train.en", target="train.de", source_language="en", target_language="de")
+SIZES: dict[str, Any] = {"encoder_layers": 2, "decoder_layers": 1, "d_model": 32, "ff": 40, "heads": 4, "dropout": 0.0}
+WORDS = ("the", "small", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "sleeps", "ähnlich", "straße")
+
+LINES = [
+    "the small fox",
+    "  a lazy\u00a0dog \t sleeps ",
+    "straße and ähnlich",
+    "dog",
+    "over the lazy dog jumps the fox and the small dog sleeps",
+    "漢字 <pad> </s> and ꙮ",  # no piece has these characters: they are spelt in bytes
+]
+
+CASES: dict[str, tuple[str, dict[str, Any], bool]] = {  # architecture, options, and whether one vocabulary is for both
+    "transformer2017": ("transformer2017", {}, True),
+    "transformer2017/marian": ("transformer2017", {"activation": "silu", "output_bias": True}, False),
+    "modern": ("modern", {}, True),
+    "modern/grouped": ("modern", {"kv_heads": 2}, False),
+    "modern/one": ("modern", {"kv_heads": 1}, True),
+}
+
+
+def pairs(count: int, seed: int) -> list[tuple[str, str]]:
+    """A sentence, and its words the other way round in capitals."""
+    dice = random.Random(seed)
+    sentences = [dice.choices(WORDS, k=dice.randint(1, 6)) for _ in range(count)]
+    return [(" ".join(words), " ".join(words[::-1]).upper()) for words in sentences]
+
+
+def tokenizers(*, joint: bool = True, kind: str = "unigram") -> Tokenizers:
+    size = 330 if joint else 295
+    config = TokenizerConfig.model_validate({"kind": kind, "vocabulary_size": size, "joint": joint})
+    return train_tokenizers(config, pairs(200, 3))
+
+
+@cache
+def taught(case: str) -> Checkpoint:
+    """Taught a little: what it says differs by the source, and mostly ends; biases are far from zero."""
+    architecture, options, joint = CASES[case]
+    config = ARCHITECTURES[architecture].config(**{**SIZES, **options})
+    both = tokenizers(joint=joint)
+    return checkpoint(config, both, _taught(config, both))
+
+
+def tagged() -> Checkpoint:
+    """Taught a little: after one tag the words the other way round in capitals, and after another always the same."""
+    config = ARCHITECTURES["transformer2017"].config(**SIZES)
+    both = tokenizers().with_tags(["de", "fr"])
+    return checkpoint(config, both, _taught(config, both, steps=120, tags=("de", "fr")))
+
+
+def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequence[str] = ()) -> Seq2Seq:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = build_model(config, Vocabularies(both.source.size, both.target.size, both.joint))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+        for step in range(steps):
+            sides = [
+                (tagged_text(one, tags[number % 2 :][:1]), "THE DOG" if tags and number % 2 else other)
+                for number, (one, other) in enumerate(pairs(32, step))
+            ]
+            batch = batch_of([(both.source.encode(one), both.target.encode(other)) for one, other in sides])
+            logits = model(batch.source, batch.target_in)
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model.requires_grad_(False)
+
+
+def checkpoint(config: ModelConfig, both: Tokenizers, model: Seq2Seq | None = None) -> Checkpoint:
+    """Of a model, or of a fresh one."""
+    model = model or build_model(config, Vocabularies(both.source.size, both.target.size, both.joint))
+    recipe = RunConfig(data=DATA, model=config, search=SearchConfig(beam_size=1))
+    return Checkpoint(recipe, both, model.eval().requires_grad_(False), 0, "none", {})
+
+
+def sources(contents: Checkpoint) -> Tensor:
+    """LINES as (B, S)."""
+    return pad([contents.tokenizers.source.encode(line) for line in LINES], last=EOS)
+
+
+def targets(contents: Checkpoint) -> Tensor:
+    """Decoder input (B, T) by chance."""
+    dice = torch.Generator().manual_seed(5)
+    tokens = torch.randint(3, contents.tokenizers.target.size, (len(LINES), 9), generator=dice)
+    tokens[:, 0] = 1
+    return tokens
+
+
+def said(contents: Checkpoint) -> list[Translation]:
+    """What greedy search makes of LINES."""
+    translator = Translator(contents.model, contents.tokenizers, contents.config.search)
+    found = [translations[0] for translations in translator.translate(LINES)]
+    assert len({one.text for one in found}) > len(LINES) / 2, "it says the same of most sources: too little is compared"
+    assert any(one.finished for one in found)
+    return found

@@ -1,0 +1,181 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from tests.unit.reports.made_up import lineage, system, three
+
+from regard.errors import DataError
+from regard.reports.compare.page import write_page
+
+VOID = {"meta", "link", "img", "source"}
+FETCHING = {"src", "href", "srcset", "action", "data", "poster", "background"}
+
+
+class Reader(HTMLParser):
+    """Collects what a page holds; complains of elements that are not closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self.open:
+            return
+        self.text += data
+        if "td" in self.open or "th" in self.open:
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("report") / "new"
+    assert write_page(three(), folder) == folder / "index.html"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Reader:
+    read = Reader((folder / "index.html").read_text(encoding="utf-8"))
+    assert read.open == []
+    return read
+
+
+def test_the_head_names_the_run(page: Reader) -> None:
+    for said in (
+        "numbers, <en> to de",
+        "2026-11-22",
+        "2 cores & no GPU",
+        "10 minutes a system",
+        "test <2016>, 1,234 pairs",
+    ):
+        assert said in page.text
+
+
+def test_the_table_holds_the_numbers(page: Reader) -> None:
+    head, cho, bahdanau, transformer = page.rows[:4]
+    assert [len(row) for row in (head, cho, bahdanau, transformer)] == [11] * 4
+    assert cho[1:] == [
+        "no", "6.6 M", "4,321", "9.5", "2,004", "20.0",
+        "20.018.5 – 21.2 · p < 0.001 ▼", "40.039.0 – 41.0 · p < 0.001 ▼", "12.5%", "87.6",
+    ]  # fmt: skip
+    assert "Author of cho2014 2014, arXiv 1400.0001" in cho[0]
+    assert bahdanau[7] == "30.028.5 – 31.2 · p 0.210 ≈"
+    assert transformer[7] == "33.331.8 – 34.5"
+
+
+def test_the_best_alone_is_shaded(folder: Path) -> None:
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<td class="?best"?>([\d.]+)', text) == ["33.3", "53.3"]
+
+
+def test_theory_stands_beside_what_was_measured(page: Reader) -> None:
+    rows = {row[0]: row[1:] for row in page.rows if len(row) == 8}
+    assert rows["cho2014"] == ["recurrent", "O(n·d²)", "O(n)", "O(n)", "O(n)", "n1.00", "128 msat 64 tokens"]
+    assert rows["bahdanau2014"][4] == "O(1)"
+    assert rows["transformer2017"][:4] == ["self-attention", "O(n²·d)", "O(1)", "O(1)"]
+
+
+def test_what_is_seen_is_told(page: Reader) -> None:
+    assert "without attention cho2014 −15.0 (to 5.0); with attention bahdanau2014 −2.0 (to 28.0)" in page.text
+    assert "transformer2017 ends highest, at 33.3 dev BLEU" in page.text
+
+
+def test_the_method_gives_signatures_and_beam(page: Reader) -> None:
+    for said in ("nrefs:1|tok:13a", "nrefs:1|nc:6", "a beam of 5", "Koehn 2004"):
+        assert said in page.text
+
+
+def test_samples_stand_under_every_system_as_text(page: Reader) -> None:
+    said = [row[1:] for row in page.rows if len(row) == 3 and row[0].strip() in ("cho2014", "transformer2017")]
+    nasty = "<script>alert(\"1\")</script> & 'so' � 日本 $\\frac$"
+    assert said == [[nasty, ""], [nasty, ""], ["ein Test", "✓"], ["ein Test", "✓"]]
+
+
+def test_nothing_runs_and_nothing_is_fetched(page: Reader, folder: Path) -> None:
+    tags = {tag for tag, _ in page.elements}
+    assert tags.isdisjoint({"script", "iframe", "object", "embed", "base", "form", "en"})
+    assert "<script" not in (folder / "index.html").read_text(encoding="utf-8").lower()
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    fetched = [value for _, attributes in page.elements for name, value in attributes.items() if name in FETCHING]
+    assert len(fetched) > 10
+    assert [value[:40] for value in fetched if not value.startswith(("data:", "#"))] == []
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert "@import" not in text
+    assert "url(" not in text
+    assert "default-src 'none'" in text
+
+
+def test_links_lead_somewhere(page: Reader) -> None:
+    targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    links = {attributes["href"][1:] for tag, attributes in page.elements if tag == "a"}
+    assert links
+    assert links <= targets
+
+
+def test_pictures_are_there_for_light_and_dark_with_alternative_texts(page: Reader) -> None:
+    pictures = [attributes for tag, attributes in page.elements if tag == "img"]
+    sources = [attributes for tag, attributes in page.elements if tag == "source"]
+    assert len(pictures) == len(sources) == 5
+    assert all(len(picture["alt"]) > 60 for picture in pictures)
+    assert all(dark["srcset"] != light["src"] for dark, light in zip(sources, pictures, strict=True))
+    assert {source["media"] for source in sources} == {"(prefers-color-scheme: dark)"}
+
+
+def test_pngs_lie_beside_the_page(folder: Path) -> None:
+    names = {"quality-by-time", "quality-by-length", "step-time", "alignment-1", "alignment-2"}
+    assert {path.stem for path in folder.glob("*.png")} == names
+    for name in names:
+        picture = imread(folder / f"{name}.png")
+        assert picture.shape[1] > 500
+        assert np.asarray(picture).std() > 0.02
+
+
+def test_one_system_of_which_little_is_known(tmp_path: Path) -> None:
+    bare = system(
+        "<b>lstm</b>", attends=False, bleu=0.0, curve=(), lengths=(), step_times=(), translations=(), attended=()
+    )
+    text = write_page(lineage(bare, samples=(), minutes=None, signatures={}), tmp_path).read_text(encoding="utf-8")
+    read = Reader(text)
+    assert read.open == []
+    assert "finished runs" in read.text
+    assert read.text.count("Not measured.") == 3
+    assert "No system here attends" in read.text
+    assert "<b>" not in text
+    assert list(tmp_path.glob("*.png")) == []
+
+
+def test_two_that_score_the_same_are_not_both_the_best(tmp_path: Path) -> None:
+    bare: dict[str, Any] = {"curve": (), "lengths": (), "step_times": (), "attended": (None, None)}
+    twins = system("modern", **bare), system("gnmt2016", p=0.5, **bare)
+    text = write_page(lineage(*twins), tmp_path).read_text(encoding="utf-8")
+    assert len(re.findall(r'<td class="?best"?>30.0', text)) == 1
+
+
+def test_samples_must_be_of_every_system(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="modern has 1 translations and 2 alignments of 2 samples"):
+        write_page(lineage(system("modern", translations=("a",))), tmp_path)
+    assert not (tmp_path / "index.html").exists()
