@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from typer.core import TyperCommand
 
-from regard.address_space import address_space_limit, require_address_space
+from regard.cli.address_space import address_space_limit, require_address_space
 from regard.errors import RegardError, ToldElsewhere
 
 OUT_OF_MEMORY = str(
