@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from regard.cli import analyze_options, export_import, inspect_clean_options, serve
-from regard.cli.failing import TorchCommand, tell_stopped, told_errors
+from regard.cli.errors import TorchCommand, report_stop, errors_as_messages
 from regard.cli.options import (
     BatchSize,
     BeamSize,
@@ -33,7 +33,7 @@ from regard.cli.options import (
 )
 from regard.corpus.formats.suffixes import ENDINGS
 from regard.errors import ConfigError
-from regard.runtime import interrupting, wait_briefly
+from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
 
 app = typer.Typer(
@@ -342,14 +342,14 @@ def version() -> None:
 
 def run() -> None:
     """The entry point: errors of the input are told in a line or two, and end with status 1."""
-    wait_briefly()
-    with interrupting() as received:
+    shorten_idle_spins()
+    with raise_on_termination() as received:
         try:
-            with told_errors():
+            with errors_as_messages():
                 app()
         except SystemExit:
             if received:
-                tell_stopped(received[0])
+                report_stop(received[0])
             raise
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from regard.cli.address_space import address_space_limit, require_address_space
-from regard.errors import RegardError, ToldElsewhere
+from regard.errors import RegardError, PeerFailed
 
 OUT_OF_MEMORY = str(
     RegardError(
@@ -35,11 +35,11 @@ class TorchCommand(TyperCommand):
 
 
 @contextmanager
-def told_errors() -> Iterator[None]:
+def errors_as_messages() -> Iterator[None]:
     """Print an error of the input or of the machine as a message, and exit with status 1; 130 after Ctrl-C."""
     try:
         yield
-    except ToldElsewhere:
+    except PeerFailed:
         sys.exit(1)
     except RegardError as error:
         _fail(str(error))
@@ -53,7 +53,7 @@ def told_errors() -> Iterator[None]:
         _fail(_out_of_memory())
 
 
-def tell_stopped(number: Signals) -> None:
+def report_stop(number: Signals) -> None:
     """Print which signal ended the command."""
     with suppress(OSError):  # after SIGHUP the terminal is gone
         Console(stderr=True).print(f"stopped by {number.name}", highlight=False, markup=False)
