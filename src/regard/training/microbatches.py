@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.errors import TrainingError
 from regard.training.rng import get_rng_state, set_rng_state
@@ -47,14 +47,14 @@ def raise_on_oom(purpose: str, fix: str = GO_ON) -> Iterator[None]:
         raise TrainingError(f"there is not memory enough {purpose}", fix=fix) from None
 
 
-def describe_lines(batch: Batch, origins: Origins = Origins()) -> str:
+def describe_lines(batch: Batch, origins: LineOrigins = LineOrigins()) -> str:
     """`lines 3, 17 of a.en | a.de, line 4 of b.tmx`; for a corpus that was prepared without them, how many pairs."""
     if not batch.lines:
         return f"{len(batch.source):,} pairs of the training corpus"
     found: dict[str, list[int]] = {}
     for line in sorted(batch.lines):
-        name, own = origins.place(line)
-        found.setdefault(name, []).append(own)
+        origin = origins.locate(line)
+        found.setdefault(origin.name, []).append(origin.line)
     return ", ".join(_lines_of(name, lines) for name, lines in found.items())
 
 
@@ -81,7 +81,7 @@ class MicrobatchSplitter:
         device: torch.device,
         clear: Callable[[], None],
         tell: Callable[[str], None],
-        origins: Origins = Origins(),
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self._device = device
         self._origins = origins
