@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.core import TyperCommand
 
 from regard.cli.address_space import address_space_limit, require_address_space
-from regard.errors import RegardError, PeerFailed
+from regard.errors import PeerFailed, RegardError
 
 OUT_OF_MEMORY = str(
     RegardError(

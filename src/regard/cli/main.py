@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from regard.cli import analyze_options, export_import, inspect_clean_options, serve
-from regard.cli.errors import TorchCommand, report_stop, errors_as_messages
+from regard.cli.errors import TorchCommand, errors_as_messages, report_stop
 from regard.cli.options import (
     BatchSize,
     BeamSize,
