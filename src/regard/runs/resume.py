@@ -53,7 +53,7 @@ def find_run(path: Path) -> tuple[RunFolder, Path | None]:
     is_checkpoint = (path / "config.json").is_file() and resolved.parent.name == "checkpoints"
     run = RunFolder(resolved.parent.parent if is_checkpoint else path)
     if not run.recipe.is_file() and not run.steps:
-        raise CheckpointError("no run to resume: there is no recipe.toml", where=path, fix="give the folder of a run")
+        raise CheckpointError("no run to resume: recipe.toml is missing", where=path, fix="give the folder of a run")
     return run, resolved if is_checkpoint else None
 
 

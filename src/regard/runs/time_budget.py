@@ -25,7 +25,7 @@ class Budget:
         allowed: Steps that the limits of the run allow.
         needed: Steps that suit the corpus.
         minutes: The time limit, if it allows fewer steps than train.max_steps does.
-        timing: The step timing that the time limit was converted with.
+        timing: The timing of a step, if one was measured.
     """
 
     allowed: int
@@ -40,7 +40,7 @@ class Budget:
             return cls(train.max_steps, needed)
         by_time = max(1, int(STEP_SHARE * 60 * train.max_minutes / timing.seconds))
         if by_time >= train.max_steps:
-            return cls(train.max_steps, needed)
+            return cls(train.max_steps, needed, None, timing)
         return cls(by_time, needed, train.max_minutes, timing)
 
     @property
@@ -54,13 +54,14 @@ class Budget:
         return self.allowed < SCARCE * self.needed
 
     def describe(self, plan: Plan, pairs: int) -> list[str]:
-        """Return a line of the plan if fewer steps are allowed than needed, otherwise none."""
+        """Return the lines of the plan on the steps, if fewer are allowed than needed, and on a measured precision."""
         if not self.is_short:
-            return []
+            return self._describe_precision(plan)
         share = f"{_percent(self.allowed / self.needed)} of the {self.needed:,} that {pairs:,} pairs need"
         poor = "; expect poor translations" if self.allowed < POOR * self.needed else ""
         if self.timing is None or self.minutes is None:
-            return [f"steps: {self.allowed:,} steps are {share}; the schedule is fitted to them{poor}"]
+            steps = f"steps: {self.allowed:,} steps are {share}; the schedule is fitted to them{poor}"
+            return [steps, *self._describe_precision(plan)]
         minutes = plan.mark("train.max_minutes", _minutes(self.minutes))
         allow = "allows" if self.minutes == 1 else "allow"
         duration = format_duration(self.needed * self.timing.seconds / STEP_SHARE)
@@ -70,27 +71,33 @@ class Budget:
             f"{precision}, {share} (about {duration} on this machine); the schedule is fitted to the time{poor}"
         ]
 
+    def _describe_precision(self, plan: Plan) -> list[str]:
+        if self.timing is None:
+            return []
+        precision = plan.mark("train.precision", self.timing.precision)
+        return [f"precision: {precision}; a step takes {format_duration(self.timing.seconds)} here"]
+
 
 def fit_schedule(train: TrainConfig, budget: Budget, dev_tokens: float) -> TrainConfig:
-    """Return [train] with a warm-up and a validation interval that suit a short budget; otherwise unchanged.
+    """Return [train] with the measured precision and, for a short budget, a suitable warm-up and validation interval.
 
-    Values that depend on measured time become part of the recipe, so a resumed run does not measure again.
+    Values that depend on measured time become part of the recipe, so the run does not measure again.
 
     Args:
         train: The [train] section.
         budget: The allowed and the needed steps.
         dev_tokens: Tokens of the dev set, which is translated in each validation.
     """
+    if budget.timing is not None:
+        train = train.model_copy(update={"precision": budget.timing.precision})
     if not budget.is_short:
         return train
     validation_steps = VALIDATION_COST * dev_tokens / (train.tokens_per_batch * train.accumulate)
     interval = round(validation_steps * STEP_SHARE / (1 - STEP_SHARE))
-    changes: dict[str, object] = {
+    changes = {
         "warmup_steps": min(train.warmup_steps, max(1, budget.allowed // WARMUP_DIVISOR)),
         "checkpoint_every": min(train.checkpoint_every, max(1, budget.allowed // MAX_VALIDATIONS, interval)),
     }
-    if budget.timing is not None:
-        changes["precision"] = budget.timing.precision
     return train.model_copy(update=changes)
 
 

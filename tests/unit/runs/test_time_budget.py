@@ -20,6 +20,7 @@ from regard.runs.preflight import warmup_warning
 from regard.runs.step_timing import StepTiming, measure_step
 from regard.runs.time_budget import Budget, fit_schedule
 from regard.training.microbatches import BatchProbe
+from regard.training.precision import Precision
 
 SLOW = StepTiming(2.0, "float32")
 
@@ -60,7 +61,7 @@ def test_ample_or_unlimited_time_changes_nothing(minutes: int | None) -> None:
     plain, expected = chosen(timing=None)
     overrides = [] if minutes is None else [f"train.max_minutes={minutes}"]
     config, lines = chosen(*overrides)
-    assert config.train.model_copy(update={"max_minutes": None}) == plain.train
+    assert config.train.model_copy(update={"max_minutes": None, "precision": "auto"}) == plain.train
     assert lines[: len(expected)] == expected
     assert not [line for line in lines if line.startswith("time:")]
 
@@ -174,3 +175,16 @@ def test_auto_precision_is_that_of_the_faster_step_not_of_the_faster_product(
     messages: list[str] = []
     assert step_timing.resolve_precision(config, torch.device("cpu"), messages.append).train.precision == expected
     assert messages[-1] == f"precision: {expected}, since a step in bfloat16 takes {short:.1f} times as long here"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("limit", ["max_minutes=3", "max_minutes=6000"])
+def test_a_run_does_not_time_a_step_that_its_recipe_has_timed(
+    limit: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, lines = chosen(f"train.{limit}", timing=StepTiming(0.5, precision))
+    assert config.train.precision == precision
+    assert any(precision in line for line in lines)
+    monkeypatch.setattr("regard.training.precision._share", lambda: 0.1)
+    monkeypatch.setattr(step_timing, "time_steps", lambda *_: pytest.fail("it was measured twice"))
+    assert step_timing.resolve_precision(config, torch.device("cpu"), lambda _: None) == config
