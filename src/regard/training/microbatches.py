@@ -20,6 +20,8 @@ from regard.training.rng import get_rng_state, set_rng_state
 SIGNS = (  # of an allocation that failed, in what a RuntimeError says: the CPU, CUDA and MPS, cuBLAS and cuDNN, C++
     *("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc"),
 )
+ONEDNN = "could not create a primitive"  # all that oneDNN says where memory for its code cannot be mapped
+NO_THREAD = "can't start new thread"  # of Python: no memory for its stack
 GO_ON = "go on with `regard train --resume` where more memory is free, or begin a run with a smaller model"
 Waits = Literal["none", "last", "all"]
 WELL_SMALLER = 0.9
@@ -30,7 +32,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is of memory that could not be had."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+    said = str(error)
+    return isinstance(error, RuntimeError) and (said in (ONEDNN, NO_THREAD) or any(sign in said for sign in SIGNS))
 
 
 @contextmanager
