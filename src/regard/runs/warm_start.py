@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
-from regard.config.schema import RunConfig, StartConfig, TokenizerConfig, to_table
+from regard.config.recipe import to_table
+from regard.config.schema import RunConfig, StartConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.corpus.corpus import Corpus
 from regard.data.store import PairStore

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from regard.checkpoints.run_folder import PREPARED
-from regard.config.schema import RunConfig, parse_config
+from regard.config.recipe import parse_config
+from regard.config.schema import RunConfig
 from regard.corpus import parallel_text
 from regard.corpus.corpus import LineOrigin, Pair
 from regard.corpus.formats.plain import read_lines
