@@ -24,7 +24,7 @@ from regard.runs.length_filter import LengthFilter, print_skipped
 from regard.runs.prepared import IdPair, Prepared, TextPair, describe_inputs
 from regard.runs.stream import count_parts, open_stream
 from regard.runs.warm_start import STARTED, load_warm_start
-from regard.text.segments import share_of_several
+from regard.text.segments import share_with_several_sentences
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 STREAM_TOKENIZER_PAIRS = 200_000  # tokenizers of a streamed corpus are learned from this many first pairs
@@ -116,7 +116,7 @@ class SourceSample:
         if not self.is_complete:
             for _ in islice(self.observe(corpus), SAMPLED_PAIRS):
                 pass
-        return share_of_several(self.sources, language)
+        return share_with_several_sentences(self.sources, language)
 
 
 def _learn_tokenizers(config: RunConfig, train: Corpus, folder: Path, sample: SourceSample) -> Tokenizers:

@@ -30,7 +30,7 @@ from regard.models import ARCHITECTURES, build_model
 from regard.nn.rows import copy_with_new_rows
 from regard.special_tokens import UNK
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.extend import Extended, extend_tokenizers
+from regard.tokenizers.extend import ExtendedTokenizer, extend_tokenizers
 from regard.tokenizers.subword import SPACE
 
 STARTED = "start"  # folder in a run's data: a checkpoint with the initial weights
@@ -210,7 +210,7 @@ def _flatten(config: RunConfig) -> dict[str, Any]:
     return {f"{section}.{key}": value for section in ("model", "tokenizer") for key, value in table[section].items()}
 
 
-def _describe_new_tokens(extended: Extended) -> str:
+def _describe_new_tokens(extended: ExtendedTokenizer) -> str:
     """Return for example `500 tokens (▁Mann ▁Frau ...)`."""
     size, new = extended.tokenizer.size, len(extended.parts)
     pieces = extended.tokenizer.pieces(range(size - new, min(size, size - new + SHOWN_PIECES)))
