@@ -106,9 +106,7 @@ def test_an_unknown_name_is_an_error_that_names_the_nearest(tmp_path: Path, text
         ("[search]\nlength_penalty = [1]\n", "search.length_penalty"),
     ],
 )
-def test_a_value_of_the_wrong_type_or_out_of_range_is_an_error_that_names_its_key(
-    tmp_path: Path, table: str, key: str
-) -> None:
+def test_a_value_of_the_wrong_type_or_out_of_range_is_an_error(tmp_path: Path, table: str, key: str) -> None:
     assert refusal(tmp_path, DATES + MODEL + table).what.startswith(f"`{key}`: ")
 
 
