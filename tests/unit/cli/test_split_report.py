@@ -21,8 +21,8 @@ def test_lines_of_several_sentences_are_reported_unless_training_had_such_lines(
     config = SimpleNamespace(data=SimpleNamespace(source_language=""))
     monkeypatch.setattr(split_report, "load_config", lambda folder: config)
     monkeypatch.setattr(split_report, "load_several_sentences", lambda folder: share)
-    lines = split_report.Divided(Path("run"), Path("in"), None)
+    lines = split_report.SplitReport(Path("run"), Path("in"), None)
     lines.count(1, "one", Translation("eins", 0.0, 0.0))
     lines.count(2, SEVERAL, Translation("eins", 0.0, 0.0))
-    lines.tell()
+    lines.print()
     assert ("1 line was translated as one segment, the first of them in:2" in capsys.readouterr().err) == said
