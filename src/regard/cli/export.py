@@ -26,10 +26,10 @@ def export(
     ],
 ) -> None:
     """Write a run in the format of another toolkit, and print how to translate with it."""
-    from regard.checkpoints.run_folder import resolve
+    from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.console import say, status
 
-    checkpoint_folder = resolve(run)
+    checkpoint_folder = resolve_checkpoint(run)
     with status("loading the model"):
         from regard.checkpoints.checkpoint import load_checkpoint
         from regard.inference.shortlist import load_shortlist

@@ -41,8 +41,8 @@ from regard.cli.train import train
 from regard.cli.translate import EXAMPLES as TRANSLATE
 from regard.cli.translate import translate
 from regard.console import say
-from regard.errors import RegardError, ToldElsewhere
-from regard.runtime import interrupting, wait_briefly
+from regard.errors import PeerFailed, RegardError
+from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
 
 EXAMPLES = """
@@ -105,8 +105,8 @@ def regard(
 
 def run() -> None:
     """Run the command line. Errors of the input are printed as a line or two, and end with status 1."""
-    wait_briefly()
-    with interrupting() as received:
+    shorten_idle_spins()
+    with raise_on_termination() as received:
         try:
             _run_app()
         except SystemExit:
@@ -119,7 +119,7 @@ def run() -> None:
 def _run_app() -> None:
     try:
         app(prog_name="regard")
-    except ToldElsewhere:  # another process has printed the error
+    except PeerFailed:  # another process has printed the error
         sys.exit(1)
     except RegardError as error:
         _fail(error)

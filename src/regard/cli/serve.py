@@ -80,10 +80,10 @@ def serve(
 ) -> None:
     """Translate over HTTP, with the interfaces of LibreTranslate and DeepL, a web page, and metrics."""
     _require_packages()
-    from regard.checkpoints.run_folder import resolve
+    from regard.checkpoints.run_folder import resolve_checkpoint
 
     for run in runs:
-        resolve(run)  # report a wrong path before PyTorch is imported
+        resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
     limits = {"batch": batch_size, "characters": characters, "queue": queue}
     _serve(runs, (device, precision), (host, port), limits, (api_keys, allow_origin or [], allow_host or []))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regard.checkpoints.checkpoint import load_config, load_several_sentences
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.console import say
 from regard.inference.translation import Translation
 from regard.text.segments import count_sentences, is_language
@@ -27,7 +27,7 @@ class SplitReport:
         Raises:
             CheckpointError: The folder holds no run.
         """
-        folder = resolve(run)
+        folder = resolve_checkpoint(run)
         self._split_sentences = split_sentences
         share = load_several_sentences(folder)
         self._is_recorded = share is not None

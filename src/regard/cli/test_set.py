@@ -41,9 +41,9 @@ class TestSet:
             )
         if self.place.data is not None:
             from regard.checkpoints.checkpoint import load_config
-            from regard.checkpoints.run_folder import resolve
+            from regard.checkpoints.run_folder import resolve_checkpoint
 
-            sides = sides_as_trained(load_config(resolve(run)).data, self.place.data, sides)
+            sides = sides_as_trained(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
         corpus = self.place.corpus(sides)
         if corpus is None:
             source, target, data = self.place.options

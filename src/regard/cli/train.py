@@ -27,7 +27,7 @@ from regard.cli.options import (
     Settings,
 )
 from regard.console import say
-from regard.errors import ConfigError, ToldElsewhere
+from regard.errors import ConfigError, PeerFailed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -236,7 +236,7 @@ def train(
     except ConfigError as error:
         if _is_first_process():
             raise
-        raise ToldElsewhere(error.what) from None
+        raise PeerFailed(error.what) from None
     if resume is not None:
         _resume(resume, overrides)
     else:
@@ -344,11 +344,11 @@ def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]
         prepare: Returns the folder of the run, and a function that trains.
         console: Where messages go; silenced in all processes but the first.
     """
-    from regard.training.processes import joined
+    from regard.training.distributed import init_distributed
 
-    with joined() as process:
-        console.quiet = not process.first
-        folder, work = process.in_turn(prepare)
+    with init_distributed() as process:
+        console.quiet = not process.is_main
+        folder, work = process.main_process_first(prepare)
         try:
             result = work()
         except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.cli.options import Device, Precision
 from regard.console import status
 
@@ -43,7 +43,7 @@ class TranslatorOptions:
             DecodingError: The vocabularies of an ensemble differ.
         """
         for run in (self.run, *self.ensemble):
-            resolve(run)  # report a wrong path before PyTorch is imported
+            resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
         with status("loading the model"):
             return self.loader()()
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig, overridden, override_config
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.models import ARCHITECTURES
 from regard.runs.auto_recipe import Facts, batch_size, look, mean_length, steps_an_epoch
 from regard.runs.plan import Plan
@@ -30,14 +30,14 @@ def recipe(
 
     say: prints what takes a while. Raises CheckpointError if the start cannot be read, DataError and ConfigError.
     """
-    place = resolve(Path(start.checkpoint))
+    place = resolve_checkpoint(Path(start.checkpoint))
     theirs = load_checkpoint(place)
     say("reading the corpus")
     facts = look(data, gpu=gpu)
     config, reasons = choose(start, data, theirs, facts, overrides)
     if config.train.max_minutes is not None:
         both = theirs.tokenizers
-        sizes = Vocabularies(both.source.size, both.target.size, both.joint)
+        sizes = VocabularySizes(both.source.size, both.target.size, both.joint)
         timing = measure(config, sizes, mean_length(facts, config.tokenizer), say)
         config, reasons = choose(start, data, theirs, facts, overrides, timing)
     return config, reasons

@@ -17,7 +17,7 @@ SEVERAL = "A dog runs. A cat sleeps."
 def test_lines_of_several_sentences_are_reported_unless_training_had_such_lines(
     share: float | None, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(split_report, "resolve", lambda run: run)
+    monkeypatch.setattr(split_report, "resolve_checkpoint", lambda run: run)
     config = SimpleNamespace(data=SimpleNamespace(source_language=""))
     monkeypatch.setattr(split_report, "load_config", lambda folder: config)
     monkeypatch.setattr(split_report, "load_several_sentences", lambda folder: share)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from regard.checkpoints.checkpoint import Checkpoint
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.corpus.tagged import tagged as tagged_text
-from regard.data.batch import batch_of, pad
+from regard.data.batch import make_batch, pad
 from regard.inference.translator import Translation, Translator
 from regard.models import ARCHITECTURES, build_model
 from regard.special_tokens import EOS, PAD
@@ -74,7 +74,7 @@ def tagged() -> Checkpoint:
 def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequence[str] = ()) -> Seq2Seq:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        model = build_model(config, Vocabularies(both.source.size, both.target.size, both.joint))
+        model = build_model(config, VocabularySizes(both.source.size, both.target.size, both.joint))
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
@@ -84,7 +84,7 @@ def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequen
                 (tagged_text(one, tags[number % 2 :][:1]), "THE DOG" if tags and number % 2 else other)
                 for number, (one, other) in enumerate(pairs(32, step))
             ]
-            batch = batch_of([(both.source.encode(one), both.target.encode(other)) for one, other in sides])
+            batch = make_batch([(both.source.encode(one), both.target.encode(other)) for one, other in sides])
             logits = model(batch.source, batch.target_in)
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
             optimizer.zero_grad()
@@ -95,7 +95,7 @@ def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequen
 
 def checkpoint(config: ModelConfig, both: Tokenizers, model: Seq2Seq | None = None) -> Checkpoint:
     """Of a model, or of a fresh one."""
-    model = model or build_model(config, Vocabularies(both.source.size, both.target.size, both.joint))
+    model = model or build_model(config, VocabularySizes(both.source.size, both.target.size, both.joint))
     recipe = RunConfig(data=DATA, model=config, search=SearchConfig(beam_size=1))
     return Checkpoint(recipe, both, model.eval().requires_grad_(False), 0, "none", {})
 

@@ -12,13 +12,13 @@ from tests.unit.runs.test_auto_recipe import DATA, facts
 from tests.unit.training.toy import settings, trainer
 
 from regard.config.schema import DataConfig, RunConfig, TrainConfig
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.models import transformer2017
 from regard.runs import train as run
 from regard.runs.auto_recipe import choose, recipe
 from regard.runs.preflight import too_little_time
 from regard.runs.time_budget import Budget, Timing, fit, measure
-from regard.training.microbatches import Tried
+from regard.training.microbatches import BatchProbe
 
 SLOW = Timing(2.0, "float32")
 
@@ -103,12 +103,12 @@ def test_measuring_changes_no_random_number_and_takes_the_precision_asked_for() 
     config = RunConfig(data=DATA, model=model, train=TrainConfig(tokens_per_batch=64, device="cpu"))
     torch.manual_seed(5)
     before, said = torch.get_rng_state(), list[str]()
-    timing = measure(config, Vocabularies(30, 30, joint=True), 7.4, said.append)
+    timing = measure(config, VocabularySizes(30, 30, joint=True), 7.4, said.append)
     assert torch.equal(before, torch.get_rng_state())
     assert timing.seconds > 0
     assert said
     asked = config.model_copy(update={"train": config.train.model_copy(update={"precision": "bfloat16"})})
-    assert measure(asked, Vocabularies(30, 30, joint=True), 7.4, said.append).precision == "bfloat16"
+    assert measure(asked, VocabularySizes(30, 30, joint=True), 7.4, said.append).precision == "bfloat16"
 
 
 def test_a_step_is_measured_only_where_time_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,10 +127,10 @@ def test_a_large_dev_set_is_validated_less_often() -> None:
     assert fit(given, Budget(2_000, 2_000), 13_000) == given
 
 
-def tried(seconds: float) -> list[Tried]:
+def tried(seconds: float) -> list[BatchProbe]:
     run, _ = trainer(settings())
     (batch, *_) = run.loader.largest()
-    return [Tried(batch, 9 * seconds, 0), Tried(batch, seconds, 0)]
+    return [BatchProbe(batch, 9 * seconds, 0), BatchProbe(batch, seconds, 0)]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import torch
 from tests.laws.conftest import CASES
 from tests.unit.training.toy import model, pairs, resumed, same, settings, trainer, weights
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.loader import Loader
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
 from regard.training.freeze import freeze
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 
 TABLE = "encoder.embedding.table.weight"
 
@@ -24,7 +24,7 @@ def small(name: str) -> Seq2Seq:
     architecture = ARCHITECTURES[name.split("/")[0]]
     config = architecture.config(**{**architecture.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
     torch.manual_seed(1)
-    return architecture.build(config, Vocabularies(9, 9, joint=True))
+    return architecture.build(config, VocabularySizes(9, 9, joint=True))
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,17 @@ def test_every_system_with_a_part_frozen(name: str, names: tuple[str, ...], opti
     one = small(name)
     told = freeze(one, names)
     before = weights(one)
-    stepper = Stepper(one, settings(optimizer=optimizer, weight_decay=0.1, freeze=names))
+    train_step = TrainStep(one, settings(optimizer=optimizer, weight_decay=0.1, freeze=names))
     batches = iter(Loader(pairs(), 40, 1))
     for _ in range(3):
-        assert stepper.step([next(batches)], 1.0).sound
+        assert train_step.step([next(batches)], 1.0).is_finite
     after = weights(one)
     moved = {path for path in after if not torch.equal(after[path], before[path])}
     trained = {path for path, parameter in one.named_parameters() if parameter.requires_grad}
     assert moved <= trained
     assert len(moved) > len(trained) / 2
     assert all(parameter.grad is None for parameter in one.parameters() if not parameter.requires_grad)
-    groups = [group for part in stepper.optimizers.parts for group in part.param_groups]
+    groups = [group for part in train_step.optimizers.parts for group in part.param_groups]
     kept = {id(parameter) for group in groups for parameter in group["params"]}
     assert kept == {id(parameter) for parameter in one.parameters() if parameter.requires_grad}
     count = sum(parameter.numel() for path, parameter in one.named_parameters() if path in trained)
@@ -59,7 +59,7 @@ def test_all_but_the_output_layer() -> None:
     others = {f"decoder.{path.split('.')[0]}" for path, _ in one.decoder.named_parameters()} - {"decoder.output"}
     freeze(one, ["encoder", *others])
     before = weights(one)
-    Stepper(one, settings(optimizer="muon")).step([next(iter(Loader(pairs(), 40, 1)))], 1.0)
+    TrainStep(one, settings(optimizer="muon")).step([next(iter(Loader(pairs(), 40, 1)))], 1.0)
     after = weights(one)
     assert {path for path in after if not torch.equal(after[path], before[path])} == {
         "decoder.output.weight",

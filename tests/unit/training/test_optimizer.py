@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from regard.config.schema import TrainConfig
-from regard.contract import Seq2Seq, Vocabularies
-from regard.data.batch import batch_of
+from regard.contract import Seq2Seq, VocabularySizes
+from regard.data.batch import make_batch
 from regard.models import bahdanau2014, transformer2017
 from regard.training import optimizer
 from regard.training.optimizer import Muon, Optimizers, orthogonalise
 from regard.training.schedule import rate_factor
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 
 NAMES = ["adam", "adadelta", "muon"]
 SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
@@ -22,12 +22,12 @@ SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
 def transformer(*, joint: bool = True) -> Seq2Seq:
     torch.manual_seed(1)
     config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
-    return transformer2017.build(config, Vocabularies(9, 9, joint=joint))
+    return transformer2017.build(config, VocabularySizes(9, 9, joint=joint))
 
 
 def rnnsearch() -> Seq2Seq:
     torch.manual_seed(1)
-    return bahdanau2014.build(bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3), Vocabularies(9, 9))
+    return bahdanau2014.build(bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3), VocabularySizes(9, 9))
 
 
 def settings(name: str, **more: float) -> TrainConfig:
@@ -146,7 +146,7 @@ def coincident() -> Seq2Seq:
     """A Transformer whose feed-forward layers and embeddings are as wide as the vocabulary is large."""
     torch.manual_seed(1)
     config = transformer2017.Config(d_model=12, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
-    return transformer2017.build(config, Vocabularies(12, 12, joint=True))
+    return transformer2017.build(config, VocabularySizes(12, 12, joint=True))
 
 
 def test_muon_takes_matrices_with_as_many_rows_as_the_vocabulary() -> None:
@@ -188,13 +188,13 @@ def test_the_constants_are_the_papers() -> None:
 def test_rnnsearch_learns_by_adadeltas_defaults() -> None:
     torch.manual_seed(1)
     sizes = bahdanau2014.Config(hidden=24, embedding=16, alignment=16, maxout=16, dropout=0.0)
-    model = bahdanau2014.build(sizes, Vocabularies(14, 14))
+    model = bahdanau2014.build(sizes, VocabularySizes(14, 14))
     config = TrainConfig(optimizer="adadelta", label_smoothing=0.0)
-    stepper, dice, losses = Stepper(model, config), random.Random(1), []
+    train_step, dice, losses = TrainStep(model, config), random.Random(1), []
     for step in range(1, 251):
         sources = [dice.choices(range(4, 14), k=dice.randint(1, 5)) for _ in range(24)]
-        batch = batch_of([(source, source[::-1]) for source in sources])
-        losses.append(stepper.step([batch], rate_factor(config, step, 0.0)).loss)
+        batch = make_batch([(source, source[::-1]) for source in sources])
+        losses.append(train_step.step([batch], rate_factor(config, step, 0.0)).loss)
     assert losses[0] == pytest.approx(math.log(14), abs=0.01)
     assert sum(losses[-20:]) / 20 < losses[0] - 0.2
 
