@@ -112,7 +112,7 @@ def held_out_set(test_set: TestSet, run: Path, alignments: Path | None) -> HeldO
         references=tuple(pairs[index].target.strip() for index in with_text),
         read=len(pairs),
         gold=gold,
-        left=tuple(skipped.report()),
+        left=tuple(skipped.sentences()),
     )
 
 

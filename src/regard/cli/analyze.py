@@ -105,7 +105,7 @@ def analyze(
     from regard.cli.test_set import TestSet
     from regard.console import status
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
     from regard.errors import ConfigError
 
     overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty)
@@ -119,7 +119,7 @@ def analyze(
     if output.suffix not in (".html", ".htm"):
         raise ConfigError("the page is HTML", where=output, fix="name it FILE.html; the numbers go to FILE.json")
     numbers = output.with_suffix(".json")
-    place = Place(source, reference, data, ("--source", "--reference", "--data"))
+    place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     refuse_same([*place.files(), alignments], [output, numbers])
     if data is not None and alignments is not None:
         raise ConfigError(

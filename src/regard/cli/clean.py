@@ -151,8 +151,8 @@ def clean(
     """Write a corpus without the pairs that have faults, and say how many were removed, and why."""
     from regard.cli.corpus_inputs import CorpusInputs
     from regard.cli.streams import refuse_same
-    from regard.corpus.corpus import ParallelText
     from regard.corpus.formats.sides import Sides
+    from regard.corpus.parallel_text import ParallelText
 
     inputs = CorpusInputs.of(
         (source, target, data),
@@ -164,7 +164,7 @@ def clean(
     wish = chosen_faults(drop, also, keep, mend)
     refuse_same(inputs.files(), [*outputs.files(), removed, report])
     corpus = inputs.train.corpus(inputs.sides)
-    if isinstance(corpus, ParallelText) and (error := corpus.unequal()):
+    if isinstance(corpus, ParallelText) and (error := corpus.length_mismatch()):
         raise error
     summary = _summary(wish, *_write(inputs.read(), wish, outputs, removed))
     from regard.cli.streams import output as open_output

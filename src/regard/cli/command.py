@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from regard.cli.address_space import require_address_space
 from regard.cli.options import OLD_SPELLINGS
 
 WIDTH = 79
@@ -31,6 +32,15 @@ class Command(TyperCommand):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the examples as they are."""
         _write_examples(self.epilog, formatter)
+
+
+class TorchCommand(Command):
+    """A command that imports PyTorch. It first checks that there is enough address space to load it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raise RegardError if there is too little address space."""
+        require_address_space()
+        return super().invoke(ctx)
 
 
 class Group(TyperGroup):

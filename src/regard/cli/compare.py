@@ -88,7 +88,7 @@ def compare(
     from regard.console import say, status
 
     with status("loading PyTorch"):
-        from regard.corpus.paths import Place
+        from regard.corpus.paths import CorpusPaths
         from regard.reports.compare.run import Request
         from regard.reports.compare.run import compare as compare_systems
     from rich.console import Console
@@ -100,7 +100,7 @@ def compare(
         minutes=minutes,
         runs=_folders(runs or []),
         overrides=settings or [],
-        test=Place(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
+        test=CorpusPaths(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
         tokenized=tokenized,
     )
     try:

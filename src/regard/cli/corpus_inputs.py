@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from regard.console import status
 from regard.corpus.formats.sides import Sides
 from regard.corpus.language_codes import languages_of
-from regard.corpus.paths import Place
+from regard.corpus.paths import CorpusPaths
 from regard.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,18 +22,18 @@ Files = tuple[Path | None, Path | None, Path | None]  # source, target, or one f
 class CorpusInputs:
     """A training corpus, dev and test sets, and the languages and columns of all of them."""
 
-    train: Place
-    dev: Place
-    test: Place
+    train: CorpusPaths
+    dev: CorpusPaths
+    test: CorpusPaths
     sides: Sides
 
     @classmethod
     def of(cls, train: Files, dev: Files, test: Files, sides: Sides) -> CorpusInputs:
         """Return the inputs that the command line names."""
         return cls(
-            Place(*train),
-            Place(*dev, ("--dev-source", "--dev-target", "--dev-data")),
-            Place(*test, ("--test-source", "--test-target", "--test-data")),
+            CorpusPaths(*train),
+            CorpusPaths(*dev, ("--dev-source", "--dev-target", "--dev-data")),
+            CorpusPaths(*test, ("--test-source", "--test-target", "--test-data")),
             sides,
         )
 

@@ -21,7 +21,7 @@ def as_text(report: Report) -> Iterator[str]:
         ("source", "target"), report.lengths, report.scripts, report.languages, strict=True
     ):
         yield f"{name}: {language or 'unknown language'}, {' and '.join(script) or 'no letters'}; {_lengths(lengths)}"
-    yield from (*report.remarks, *report.aside.report())
+    yield from (*report.remarks, *report.skipped.sentences())
     if report.unrelated_share >= NOTABLE_SHARE:
         yield f"about {report.unrelated_share:.0%} of all pairs seem to be unrelated"
     for region in report.regions:
@@ -68,7 +68,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "corpus": report.name,
         "read": report.read,
         "pairs": report.pairs,
-        "left_aside": report.aside.report(),
+        "left_aside": report.skipped.sentences(),
         "sides": {
             name: {
                 "language": language,

@@ -74,16 +74,16 @@ def evaluate(
     from regard.cli.translator_options import TranslatorOptions
     from regard.console import say, track
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
     from regard.errors import DataError
 
     overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty)
-    place = Place(source, reference, data, ("--source", "--reference", "--data"))
+    place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     test_set = TestSet(place, Sides(source_language, target_language, source_column, target_column))
     pairs, skipped = test_set.pairs(run)
     if not pairs:
         raise DataError("the test set has no lines", where=source, fix="give a test set with at least one line")
-    for message in skipped.report():
+    for message in skipped.sentences():
         say(message)
     translator = TranslatorOptions(run, device, precision, ensemble or (), tag or ()).load()
     start = time.monotonic()
@@ -103,7 +103,7 @@ def evaluate(
     )
     with output(None) as write:
         if json_:
-            counts = {"lines": len(pairs), "left_aside": skipped.report(), "seconds": round(seconds, 2)}
+            counts = {"lines": len(pairs), "left_aside": skipped.sentences(), "seconds": round(seconds, 2)}
             write(json.dumps({**asdict(quality), **counts}, ensure_ascii=False) + "\n")
             return
         for name in ("bleu", "chrf", "ter"):

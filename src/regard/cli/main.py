@@ -5,9 +5,7 @@ PyTorch is imported by the bodies of the commands that need it, so that `--help`
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -17,11 +15,12 @@ from regard.cli.attend import EXAMPLES as ATTEND
 from regard.cli.attend import attend
 from regard.cli.clean import EXAMPLES as CLEAN
 from regard.cli.clean import clean
-from regard.cli.command import Command, Group
+from regard.cli.command import Command, Group, TorchCommand
 from regard.cli.compare import EXAMPLES as COMPARE
 from regard.cli.compare import compare
 from regard.cli.demo import EXAMPLES as DEMO
 from regard.cli.demo import demo
+from regard.cli.errors import errors_as_messages, report_stop
 from regard.cli.evaluate import EXAMPLES as EVALUATE
 from regard.cli.evaluate import evaluate
 from regard.cli.export import EXAMPLES as EXPORT
@@ -40,8 +39,6 @@ from regard.cli.train import EXAMPLES as TRAIN
 from regard.cli.train import train
 from regard.cli.translate import EXAMPLES as TRANSLATE
 from regard.cli.translate import translate
-from regard.console import say
-from regard.errors import PeerFailed, RegardError
 from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
 
@@ -50,12 +47,6 @@ regard train --source train.en --target train.de -o runs/en-de
 regard translate runs/en-de < input.txt > output.txt
 regard evaluate runs/en-de --source test.en --reference test.de
 """
-OUT_OF_MEMORY = RegardError(
-    "out of memory",
-    fix="free some memory, or lower --batch-size, --beam-size or --workers; "
-    "in training tokenizer.vocabulary_size, train.tokens_per_batch or the sizes in [model]",
-)
-
 app = typer.Typer(
     name="regard",
     cls=Group,
@@ -65,20 +56,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=EXAMPLES,
 )
-app.command("train", cls=Command, epilog=TRAIN, rich_help_panel="Train and translate")(train)
-app.command("translate", cls=Command, epilog=TRANSLATE, rich_help_panel="Train and translate")(translate)
-app.command("serve", cls=Command, epilog=SERVE, rich_help_panel="Train and translate")(serve)
-app.command("evaluate", cls=Command, epilog=EVALUATE, rich_help_panel="Evaluate")(evaluate)
-app.command("score", cls=Command, epilog=SCORE, rich_help_panel="Evaluate")(score)
-app.command("attend", cls=Command, epilog=ATTEND, rich_help_panel="Evaluate")(attend)
-app.command("analyze", cls=Command, epilog=ANALYZE, rich_help_panel="Evaluate")(analyze)
-app.command("compare", cls=Command, epilog=COMPARE, rich_help_panel="Evaluate")(compare)
+app.command("train", cls=TorchCommand, epilog=TRAIN, rich_help_panel="Train and translate")(train)
+app.command("translate", cls=TorchCommand, epilog=TRANSLATE, rich_help_panel="Train and translate")(translate)
+app.command("serve", cls=TorchCommand, epilog=SERVE, rich_help_panel="Train and translate")(serve)
+app.command("evaluate", cls=TorchCommand, epilog=EVALUATE, rich_help_panel="Evaluate")(evaluate)
+app.command("score", cls=TorchCommand, epilog=SCORE, rich_help_panel="Evaluate")(score)
+app.command("attend", cls=TorchCommand, epilog=ATTEND, rich_help_panel="Evaluate")(attend)
+app.command("analyze", cls=TorchCommand, epilog=ANALYZE, rich_help_panel="Evaluate")(analyze)
+app.command("compare", cls=TorchCommand, epilog=COMPARE, rich_help_panel="Evaluate")(compare)
 app.command("inspect", cls=Command, epilog=INSPECT, rich_help_panel="Corpora")(inspect)
 app.command("clean", cls=Command, epilog=CLEAN, rich_help_panel="Corpora")(clean)
-app.command("shortlist", cls=Command, epilog=SHORTLIST, rich_help_panel="Speed and exchange")(shortlist)
-app.command("export", cls=Command, epilog=EXPORT, rich_help_panel="Speed and exchange")(export)
-app.command("import", cls=Command, epilog=IMPORT, rich_help_panel="Speed and exchange")(import_)
-app.command("demo", cls=Command, epilog=DEMO, rich_help_panel="Get started")(demo)
+app.command("shortlist", cls=TorchCommand, epilog=SHORTLIST, rich_help_panel="Speed and exchange")(shortlist)
+app.command("export", cls=TorchCommand, epilog=EXPORT, rich_help_panel="Speed and exchange")(export)
+app.command("import", cls=TorchCommand, epilog=IMPORT, rich_help_panel="Speed and exchange")(import_)
+app.command("demo", cls=TorchCommand, epilog=DEMO, rich_help_panel="Get started")(demo)
 
 
 @app.command("version", hidden=True)
@@ -104,40 +95,13 @@ def regard(
 
 
 def run() -> None:
-    """Run the command line. Errors of the input are printed as a line or two, and end with status 1."""
+    """Run the command line. Errors are printed as a line or two, and end with status 1."""
     shorten_idle_spins()
     with raise_on_termination() as received:
         try:
-            _run_app()
+            with errors_as_messages():
+                app(prog_name="regard")
         except SystemExit:
             if received:
-                with suppress(OSError):  # after SIGHUP there is no terminal
-                    say(f"stopped by {received[0].name}")
+                report_stop(received[0])
             raise
-
-
-def _run_app() -> None:
-    try:
-        app(prog_name="regard")
-    except PeerFailed:  # another process has printed the error
-        sys.exit(1)
-    except RegardError as error:
-        _fail(error)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except OSError as error:  # such as a full disk, if no better message is known
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
-    except MemoryError:
-        _fail(OUT_OF_MEMORY)
-    except RuntimeError as error:
-        from regard.training.microbatches import is_out_of_memory
-
-        if not is_out_of_memory(error):
-            raise
-        _fail(OUT_OF_MEMORY)
-
-
-def _fail(error: RegardError | str) -> NoReturn:
-    with suppress(OSError):  # there may be no terminal
-        say(f"error: {error}", style="bold red")
-    sys.exit(1)

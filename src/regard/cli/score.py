@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from regard.corpus.corpus import Pair
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
     from regard.inference.translator import Translator
 
 EXAMPLES = """
@@ -69,15 +69,15 @@ def score(
     from regard.cli.translator_options import TranslatorOptions
     from regard.console import say
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
 
-    place = Place(source, target, data)
+    place = CorpusPaths(source, target, data)
     streams.refuse_same(place.files(), [output])
     test_set = TestSet(place, Sides(source_language, target_language, source_column, target_column))
     pairs, skipped = test_set.pairs(run)
     translator = TranslatorOptions(run, device, tags=tag or ()).load()
     _check_pairs(pairs, place, translator)
-    for message in skipped.report():
+    for message in skipped.sentences():
         say(message)
     texts = ((pair.source, pair.target) for pair in pairs)
     with streams.output(output, keep_partial=True) as write:
@@ -85,7 +85,7 @@ def score(
             write(f"{value:.6f}\n" if data is None else f"{pair.line}\t{value:.6f}\n")
 
 
-def _check_pairs(pairs: Sequence[Pair], place: Place, translator: Translator) -> None:
+def _check_pairs(pairs: Sequence[Pair], place: CorpusPaths, translator: Translator) -> None:
     """Raise DataError for a pair that has no source, or is too long."""
     from regard.errors import DataError
 

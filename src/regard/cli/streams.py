@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from regard.console import say
-from regard.corpus.corpus import half_surrogate
+from regard.corpus.corpus import surrogate_reason
 from regard.corpus.formats.compressed import compressing
 from regard.corpus.formats.plain import lines_of, read_lines
 from regard.errors import ConfigError, DataError
@@ -148,7 +148,7 @@ def refuse_same(reads: Iterable[Path | None], writes: Iterable[Path | None]) -> 
 
 def refuse_not_utf8(argument: str | None, where: str) -> None:
     """Raise ConfigError if an argument of the command line is not UTF-8."""
-    if argument is not None and half_surrogate(argument):
+    if argument is not None and surrogate_reason(argument):
         raise ConfigError(
             "it is not UTF-8", where=where, fix="set the terminal to UTF-8, or give the text on standard input"
         )

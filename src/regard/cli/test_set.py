@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.cli.streams import input_lines, pair_lines
-from regard.corpus.corpus import Aside, Pair, ParallelText
+from regard.corpus.corpus import Pair, SkipReport
 from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import Place, sides_as_trained
+from regard.corpus.parallel_text import ParallelText
+from regard.corpus.paths import CorpusPaths, sides_as_trained
 from regard.errors import ConfigError
 
 
@@ -18,10 +19,10 @@ class TestSet:
 
     __test__ = False  # not a test class of pytest
 
-    place: Place
+    place: CorpusPaths
     sides: Sides
 
-    def pairs(self, run: Path) -> tuple[list[Pair], Aside]:
+    def pairs(self, run: Path) -> tuple[list[Pair], SkipReport]:
         """Return all pairs in order, and what was skipped.
 
         Two plain files give a pair a line, even if a side is blank. A file with both sides gives the pairs that have
@@ -52,5 +53,5 @@ class TestSet:
         if isinstance(corpus, ParallelText):
             where = f"{corpus.source} | {corpus.target}"
             lines = pair_lines(input_lines(corpus.source), input_lines(corpus.target), where)
-            return [Pair(*texts, number) for number, texts in enumerate(lines, start=1)], Aside()
-        return list(corpus), corpus.aside
+            return [Pair(*texts, number) for number, texts in enumerate(lines, start=1)], SkipReport()
+        return list(corpus), corpus.skipped

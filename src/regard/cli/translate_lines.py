@@ -17,7 +17,7 @@ from regard.cli.streams import Write, input_lines, output, refuse_same
 from regard.cli.translate_options import OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
 from regard.console import say, track
-from regard.corpus.corpus import half_surrogate
+from regard.corpus.corpus import surrogate_reason
 from regard.errors import DataError, DecodingError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _parse_constraint(line: str, where: str) -> tuple[tuple[str, ...], tuple[str
     phrases = [*require, *forbid] if isinstance(require, list) and isinstance(forbid, list) else [None]
     if not all(isinstance(phrase, str) for phrase in (*phrases, prefix)):
         raise DataError("a phrase is not a string, or the phrases are not a list", where=where, fix=fix)
-    if why := half_surrogate("".join(map(str, (*phrases, prefix)))):
+    if why := surrogate_reason("".join(map(str, (*phrases, prefix)))):
         raise DataError(why, where=where, fix="write the whole character")
     return tuple(require), tuple(forbid), prefix
 
