@@ -18,7 +18,7 @@ from regard.console import say
 from regard.errors import DataError, DecodingError
 from regard.inference.translator import SearchOptions, Translator
 from regard.reports.compare.results import Attended
-from regard.text.segments import Piece, Span, put_together
+from regard.text.segments import Piece, Span, join_pieces
 from regard.training.microbatches import is_out_of_memory
 
 MAX_SENTENCES = 100
@@ -184,7 +184,7 @@ def _pharaoh(segments: Sequence[AttendedSegment], view: View) -> Iterator[str]:
                 Piece(*segment.span, segment.target, alignment)
                 for segment, alignment in zip(of_line, links, strict=True)
             ]
-            links = [put_together(of_line[0].line, pieces).alignment]
+            links = [join_pieces(of_line[0].line, pieces).alignment]
         yield " ".join(f"{source}-{target}" for source, target in links[0])
 
 

@@ -58,9 +58,9 @@ class CleanOutputs:
                 fix="give both --output-source and --output-target, or --output FILE.tsv",
             )
         if self.tsv is not None:
-            from regard.corpus.formats.compressed import ending_of
+            from regard.corpus.formats.compressed import format_suffix
 
-            if ending_of(self.tsv) != ".tsv":
+            if format_suffix(self.tsv) != ".tsv":
                 raise ConfigError("the only format is TSV", where=self.tsv, fix="name it FILE.tsv or FILE.tsv.gz")
         return [path for path in (self.source, self.target, self.tsv) if path is not None]
 
@@ -163,7 +163,7 @@ def clean(
     outputs = CleanOutputs(output_source, output_target, output)
     wish = chosen_faults(drop, also, keep, mend)
     refuse_same(inputs.files(), [*outputs.files(), removed, report])
-    corpus = inputs.train.corpus(inputs.sides)
+    corpus = inputs.train.open(inputs.sides)
     if isinstance(corpus, ParallelText) and (error := corpus.length_mismatch()):
         raise error
     summary = _summary(wish, *_write(inputs.read(), wish, outputs, removed))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from regard.console import status
 from regard.corpus.formats.sides import Sides
-from regard.corpus.language_codes import languages_of
+from regard.corpus.language_codes import languages_from_names
 from regard.corpus.paths import CorpusPaths
 from regard.errors import ConfigError
 
@@ -50,14 +50,14 @@ class CorpusInputs:
         """
         from regard.corpus_checks.inspection import Doctor
 
-        corpus = self.train.corpus(self.sides)
+        corpus = self.train.open(self.sides)
         if corpus is None:
             raise ConfigError("no corpus is given", fix="give --source and --target, or --data")
         held_out = {}
         for name, place in (("dev", self.dev), ("test", self.test)):
-            if (held_out_corpus := place.corpus(self.sides)) is not None:
+            if (held_out_corpus := place.open(self.sides)) is not None:
                 held_out[name] = held_out_corpus
-        source_language, target_language = languages_of(*self.train.files())
+        source_language, target_language = languages_from_names(*self.train.files())
         languages = (self.sides.source_language or source_language, self.sides.target_language or target_language)
         with status("reading ...") as update:
             return Doctor(corpus, held_out, languages, lambda text: update(f"{text} ..."))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 
 CORPUS = "Corpus"
 DEV_SET = "Dev set"
@@ -25,7 +25,7 @@ OLD_SPELLINGS = frozenset(["--out", "--out-source", "--out-target"])  # accepted
 ARCHITECTURES = (
     "cho2014, sutskever2014, bahdanau2014, luong2015, gnmt2016, bytenet2016, convs2s2017, transformer2017, modern"
 )
-BOTH_SIDES = f"one file with both sides ({', '.join(ENDINGS)})"
+BOTH_SIDES = f"one file with both sides ({', '.join(BILINGUAL_SUFFIXES)})"
 COLUMN = "a name, or a number counted from 1"
 
 

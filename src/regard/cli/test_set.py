@@ -9,7 +9,7 @@ from regard.cli.streams import input_lines, pair_lines
 from regard.corpus.corpus import Pair, SkipReport
 from regard.corpus.formats.sides import Sides
 from regard.corpus.parallel_text import ParallelText
-from regard.corpus.paths import CorpusPaths, sides_as_trained
+from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import ConfigError
 
 
@@ -44,10 +44,10 @@ class TestSet:
             from regard.checkpoints.checkpoint import load_config
             from regard.checkpoints.run_folder import resolve_checkpoint
 
-            sides = sides_as_trained(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
-        corpus = self.place.corpus(sides)
+            sides = infer_sides(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
+        corpus = self.place.open(sides)
         if corpus is None:
-            source, target, data = self.place.options
+            source, target, data = self.place.labels
             fix = f"give {source} and {target}, or {data}"
             raise ConfigError("no test set is given", where=f"{source}, {target}, {data}", fix=fix)
         if isinstance(corpus, ParallelText):

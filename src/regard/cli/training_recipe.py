@@ -12,7 +12,7 @@ from rich.console import Console
 
 from regard.config.schema import DATA_PATHS, DataConfig, RunConfig, StartConfig
 from regard.console import say
-from regard.corpus.language_codes import languages_of
+from regard.corpus.language_codes import languages_from_names
 from regard.runs import auto_recipe, finetune_recipe
 from regard.runs import train as runs
 from regard.runtime import choose_device
@@ -78,7 +78,7 @@ def _chosen_recipe(
     columns = {key: value for key, value in files.items() if key.endswith("_column")}
     origins = [files[key] for key in ("source", "target", "file", "dataset", "mtdata") if key in files]
     languages = {}
-    for key, from_name in zip(("source_language", "target_language"), languages_of(*origins), strict=True):
+    for key, from_name in zip(("source_language", "target_language"), languages_from_names(*origins), strict=True):
         languages[key] = files.get(key) or ("" if start else from_name)
     data = DataConfig.model_validate({**paths, **names, **languages, **columns})
     has_gpu = choose_device("auto").type == "cuda"

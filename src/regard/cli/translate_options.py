@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.unsupported import MARKUP, format_by_name
 from regard.errors import ConfigError, DataError
 
@@ -90,12 +90,12 @@ def _is_document_or_lines(path: Path) -> bool:
     """Return whether a file is a document. Raise DataError if it is neither a document nor lines of text."""
     from regard.documents.open import OPENERS
 
-    if ending_of(path) in OPENERS:
+    if format_suffix(path) in OPENERS:
         return True
     if name := format_by_name(path):
         known = ", ".join(OPENERS)
         fix = f"export it, or its text, in a supported format: {known}, or .txt in UTF-8"
-        if ending_of(path) in MARKUP:
+        if format_suffix(path) in MARKUP:
             fix = f"convert it to a supported format: {known}; or give --plain to translate every line, markup included"
         raise DataError(f"the file is {name}, which is not supported", where=path, fix=fix)
     return False
