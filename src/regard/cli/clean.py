@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 regard clean --data train.tmx -o clean.tsv --removed removed.jsonl
-regard clean --source a.en --target a.de --output-source b.en --output-target b.de
+regard clean --data train.tsv --output-source clean.en --output-target clean.de
 """
 FAULTS = "Faults"
 

@@ -14,7 +14,7 @@ from regard.cli.options import ARCHITECTURES, OUTPUT, TEST_SET, TRAINING, Settin
 
 EXAMPLES = """
 regard compare --corpus dates --minutes 1
-regard compare recipe.toml --architectures bahdanau2014,transformer2017 -o report
+regard compare recipe.toml --architectures bahdanau2014,modern -o report
 regard compare --runs runs/first,runs/second -o report
 """
 SYSTEMS = "Systems"

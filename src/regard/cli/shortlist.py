@@ -10,7 +10,7 @@ import typer
 
 EXAMPLES = """
 regard shortlist runs/en-de
-regard translate runs/en-de --set search.shortlist=true < input.txt > output.txt
+regard translate runs/en-de --set search.shortlist=true -i input.txt
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
@@ -15,7 +15,9 @@ from regard.documents.document import Columns, Document, Languages
 from regard.documents.open import open_document
 from regard.documents.translate import Outcome, Report, Request, Said, fill
 from regard.errors import ConfigError
-from regard.inference.translator import Constraints, Translator
+
+if TYPE_CHECKING:
+    from regard.inference.translator import Translator
 
 SHOWN_ENTRIES = 5  # untranslated entries that are printed; the report has all of them
 
@@ -76,6 +78,8 @@ class _SegmentTranslator:
         }
 
     def __call__(self, requests: Sequence[Request]) -> list[Said]:
+        from regard.inference.translator import Constraints
+
         constraints = None
         if any(request.require for request in requests):
             constraints = [Constraints(require=request.require) for request in requests]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from regard.cli.streams import Write, input_lines, output, refuse_same
 from regard.cli.translate_options import OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
-from regard.console import say, track
+from regard.console import say, status, track
 from regard.corpus.corpus import surrogate_reason
 from regard.errors import DataError, DecodingError
 
@@ -85,15 +85,16 @@ def _translate(
         "split_sentences": request.split_sentences,
         **request.search,
     }
+    model.check()
     constraint_lines = None if request.constraints is None else input_lines(request.constraints)
     first = list(islice(lines, PARALLEL_LINES))
     lines = chain(first, lines)
     translator = None
     workers = request.workers
-    if workers != 1:
-        from regard.inference.workers import probe, processors, stream
     if workers == 0:
         translator = model.load()
+        from regard.inference.workers import probe, processors
+
         is_worthwhile = len(first) == PARALLEL_LINES and translator.device.type == "cpu" and processors() > 1
         # Probe with beam search whatever the strategy: some strategies take minutes for a line.
         beam: dict[str, Any] = {
@@ -102,11 +103,12 @@ def _translate(
             "split_sentences": request.split_sentences,
         }
         workers = probe(partial(translator.translate, **beam), first, processors()) if is_worthwhile else 1
+    constraints = None if constraint_lines is None else _constraints(constraint_lines, request.constraints)
     if workers == 1:
         translator = translator or model.load()
-        constraints = None if constraint_lines is None else _constraints(constraint_lines, request.constraints)
         return translator.stream(lines, constraints=constraints, **options)
-    constraints = None if constraint_lines is None else _constraints(constraint_lines, request.constraints)
+    with status("loading PyTorch"):
+        from regard.inference.workers import stream
     return stream(model.loader(), lines, workers, constraints, **options)
 
 

@@ -34,6 +34,11 @@ class TranslatorOptions:
     ensemble: Sequence[Path] = ()
     tags: Sequence[str] = ()
 
+    def check(self) -> None:
+        """Raise CheckpointError if a folder holds no run. Does not import PyTorch."""
+        for run in (self.run, *self.ensemble):
+            resolve_checkpoint(run)
+
     def load(self) -> Translator:
         """Load the model or the ensemble, and show on a terminal that this takes a moment.
 
@@ -42,8 +47,7 @@ class TranslatorOptions:
             ConfigError: The device is missing, or does not support the precision.
             DecodingError: The vocabularies of an ensemble differ.
         """
-        for run in (self.run, *self.ensemble):
-            resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
+        self.check()
         with status("loading the model"):
             return self.loader()()
 
