@@ -276,9 +276,9 @@ def _check_resume(is_alone: bool) -> None:
 
 def _check_inputs(recipe: Path | None, files: Mapping[str, str], overrides: Sequence[str]) -> None:
     """Raise ConfigError for inputs that are unclear, before PyTorch is imported."""
-    from regard.config.schema import overridden
+    from regard.config.recipe import parse_overrides
 
-    overridden(overrides)
+    parse_overrides(overrides)
     if recipe is not None:
         return
     corpus = {"source", "target", "file"} & files.keys()

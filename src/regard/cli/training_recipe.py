@@ -82,7 +82,7 @@ def _chosen_recipe(
         languages[key] = files.get(key) or ("" if start else from_name)
     data = DataConfig.model_validate({**paths, **names, **languages, **columns})
     has_gpu = choose_device("auto").type == "cuda"
-    choose = auto_recipe.recipe if start is None else partial(finetune_recipe.recipe, start)
+    choose = auto_recipe.choose_recipe if start is None else partial(finetune_recipe.choose_recipe, start)
     config, reasons = choose(data, overrides, gpu=has_gpu, say=lambda text: say(text, console))
     for reason in reasons:
         say(reason, console)

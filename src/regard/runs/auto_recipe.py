@@ -281,4 +281,3 @@ def _choose_training(
     return config, needed, epoch_steps
 
 
-recipe = choose_recipe  # until the command line calls it by its new name

@@ -157,4 +157,3 @@ def _choose_training(
     return train, epoch_steps
 
 
-recipe = choose_recipe  # until the command line calls it by its new name
