@@ -279,5 +279,3 @@ def _choose_training(
         metric="chrf",
     )
     return config, needed, epoch_steps
-
-

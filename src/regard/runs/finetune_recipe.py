@@ -155,5 +155,3 @@ def _choose_training(
         metric=old.train.metric,
     )
     return train, epoch_steps
-
-
