@@ -51,8 +51,8 @@ def write_analysis(
     subjects = [Subject(name, run.folder, run.load(device)) for name, run in zip(names, runs, strict=True)]
     with progress_bar() as bar:
 
-        def watch(what: str, things: Iterable[T], total: int) -> Iterable[T]:
-            return track(things, what, total, bar=bar)
+        def watch(description: str, items: Iterable[T], total: int) -> Iterable[T]:
+            return track(items, description, total, bar=bar)
 
         report = assess(subjects, test, Depth(batch_size, exact), watch)
     with output(page) as write:
