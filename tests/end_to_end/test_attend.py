@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.end_to_end.helpers import call
 
-from regard.attention.maps import look
+from regard.attention.maps import compute_attention_maps
 from regard.inference.translator import Translator
 
 SOURCE = "12345678"
@@ -24,7 +24,7 @@ def test_the_terminal_shows_a_row_for_each_target_token(run: Path, translator: T
     assert lines[0] == best.text
     rows = lines[3 : 4 + len(best.text)]
     assert [row.split()[0] for row in rows] == [*best.text, "</s>"]
-    looks = look(translator, SOURCE, best.ids)
+    looks = compute_attention_maps(translator, SOURCE, best.ids)
     for row, shares in zip(rows, looks.mean, strict=True):
         most = int(shares.argmax())
         assert f"{looks.source.words[most]} {shares[most]:.0%}" in row
@@ -32,7 +32,7 @@ def test_the_terminal_shows_a_row_for_each_target_token(run: Path, translator: T
 
 def test_pharaoh_links_each_target_word_to_what_it_looks_at_most(run: Path, translator: Translator) -> None:
     finished = call("attend", run, SOURCE, "--target", SOURCE[::-1], "--pharaoh", "--head", "2")
-    looks = look(translator, SOURCE, translator.tokenizers.target.encode(SOURCE[::-1]))
+    looks = compute_attention_maps(translator, SOURCE, translator.tokenizers.target.encode(SOURCE[::-1]))
     most = looks.layers["source"][0][1][:-1, :-1].argmax(1)
     assert finished.out.decode().split() == [f"{source}-{target}" for target, source in enumerate(most)]
 
@@ -40,13 +40,13 @@ def test_pharaoh_links_each_target_word_to_what_it_looks_at_most(run: Path, tran
 def test_json_has_every_layer_and_head(run: Path, translator: Translator) -> None:
     finished = call("attend", run, "--target", "87", "--json", SOURCE)
     table = json.loads(finished.out)
-    looks = look(translator, SOURCE, translator.tokenizers.target.encode("87"))
+    looks = compute_attention_maps(translator, SOURCE, translator.tokenizers.target.encode("87"))
     assert table["source_text"] == SOURCE and table["target_text"] == "87"
     assert not table["gradient"]
     assert set(table["layers"]) == {"source", "encoder", "decoder"}
     np.testing.assert_allclose(table["layers"]["encoder"][0], looks.layers["encoder"][0], atol=1e-4)
     np.testing.assert_allclose(table["mean"], looks.mean, atol=1e-4)
-    assert table["alignment"] == [list(link) for link in looks.alignment()]
+    assert table["alignment"] == [list(link) for link in looks.word_alignment()]
 
 
 def test_files_are_written_as_their_names_say(run: Path, tmp_path: Path) -> None:

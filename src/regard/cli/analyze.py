@@ -15,8 +15,8 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from regard.cli.evaluate import Known
 from regard.cli.streams import input_lines, output, refuse_same, try_writing
 from regard.errors import ConfigError, DataError
-from regard.evaluation.alignment_error import read_gold
-from regard.evaluation.error_types import counted
+from regard.evaluation.alignment_error import read_gold_alignments
+from regard.evaluation.error_types import count_errors
 from regard.inference.translator import SearchOptions, Translator
 from regard.reports.analyze.page import document
 from regard.reports.analyze.results import METRICS, HeldOut, Report, as_table
@@ -130,7 +130,7 @@ def _test_set(files: Files, run: Path) -> HeldOut:
     gold = None
     if files.alignments is not None:
         words = [(len(pair.source.split()), len(pair.target.split())) for pair in pairs]
-        every = read_gold(input_lines(files.alignments), str(files.alignments), words)
+        every = read_gold_alignments(input_lines(files.alignments), str(files.alignments), words)
         gold = tuple(every[number] for number in kept)
     return HeldOut(
         name=name,
@@ -155,7 +155,7 @@ def summary(report: Report) -> Iterator[str]:
             worse = "" if sure.p is None else _worse(sure.p)
             yield f"{name:5} {one.name:{width}} {sure.value:6.2f}  [{sure.low:.2f}, {sure.high:.2f}]{worse}"
     for one in report.findings:
-        wrong = ", ".join(f"{count:,} {name}" for name, count in counted(one.faults).items() if count)
+        wrong = ", ".join(f"{count:,} {name}" for name, count in count_errors(one.faults).items() if count)
         yield f"faults of {one.name}: {wrong or 'none'}"
     for one in report.findings:
         if one.search is not None:

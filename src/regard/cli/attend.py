@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from regard.attention import explorer, terminal
-from regard.attention.maps import KINDS, Kind, Looks, Weights, look
+from regard.attention.maps import KINDS, AttentionKind, AttentionMaps, AttentionWeights, compute_attention_maps
 from regard.cli.commands import Job
 from regard.cli.streams import input_lines, output, refuse_not_utf8, refuse_same, try_writing, write_errors
 from regard.errors import ConfigError, DataError, DecodingError
@@ -45,7 +45,7 @@ class Seen:
 
     source: str
     target: str
-    looks: Looks
+    looks: AttentionMaps
     line: str  # that the source is a segment of
     span: Span  # of the source in it
     number: int  # of the line, from 0
@@ -134,9 +134,9 @@ def _refuse_too_long(translator: Translator, source: str, target: str, where: st
             )
 
 
-def _looks(translator: Translator, source: str, target: Sequence[int], where: str) -> Looks:
+def _looks(translator: Translator, source: str, target: Sequence[int], where: str) -> AttentionMaps:
     try:
-        return look(translator, source, target)
+        return compute_attention_maps(translator, source, target)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -145,16 +145,16 @@ def _looks(translator: Translator, source: str, target: Sequence[int], where: st
     )
 
 
-def _shown(looks: Looks, view: View) -> tuple[Sequence[str], Sequence[str], Weights]:
+def _shown(looks: AttentionMaps, view: View) -> tuple[Sequence[str], Sequence[str], AttentionWeights]:
     """Rows, columns and weights."""
     kind = _kind(view)
     weights, rows, columns = looks.weights(kind, view.layer, view.head), looks.rows(kind), looks.columns(kind)
     if view.tokens:
         return rows.tokens, columns.tokens, weights
-    return rows.words, columns.words, looks.folded(weights, kind)
+    return rows.words, columns.words, looks.fold_to_words(weights, kind)
 
 
-def _kind(view: View) -> Kind:
+def _kind(view: View) -> AttentionKind:
     return next(kind for kind in KINDS if kind == view.kind)
 
 
@@ -171,16 +171,16 @@ def _told(seen: Sequence[Seen], view: View, told: str) -> Iterator[str]:
 def _drawn(seen: Seen, view: View) -> Iterator[str]:
     yield seen.target
     yield ""
-    if seen.looks.gradient:
+    if seen.looks.is_saliency:
         yield "The model does not attend: this is how strongly each source word moves each target word (gradient)."
         yield ""
     width = shutil.get_terminal_size((WIDE, 24)).columns if sys.stdout.isatty() else WIDE
-    yield from terminal.drawn(*_shown(seen.looks, view), width)
+    yield from terminal.draw_map(*_shown(seen.looks, view), width)
 
 
 def _json(seen: Seen) -> str:
     return json.dumps(
-        {"source_text": seen.source, "target_text": seen.target, **explorer.table(seen.looks)}, ensure_ascii=False
+        {"source_text": seen.source, "target_text": seen.target, **explorer.to_json(seen.looks)}, ensure_ascii=False
     )
 
 
@@ -188,7 +188,7 @@ def _pharaoh(seen: Sequence[Seen], view: View) -> Iterator[str]:
     """For each line its links; those of a line of several segments are between the words of the whole line."""
     for _, group in groupby(seen, key=lambda one: one.number):
         own = list(group)
-        links = [one.looks.alignment(one.looks.weights("source", view.layer, view.head)) for one in own]
+        links = [one.looks.word_alignment(one.looks.weights("source", view.layer, view.head)) for one in own]
         if len(own) > 1:
             pieces = [Piece(*one.span, one.target, some) for one, some in zip(own, links, strict=True)]
             links = [put_together(own[0].line, pieces).alignment]
@@ -210,7 +210,10 @@ def _write_pharaoh(seen: Sequence[Seen], view: View, path: Path) -> None:
 
 
 def _write_page(seen: Sequence[Seen], view: View, path: Path) -> None:
-    _write_lines(path, [explorer.page("What it looks at", [(one.source, one.looks) for one in seen]).rstrip("\n")])
+    _write_lines(
+        path,
+        [explorer.render_explorer_page("What it looks at", [(one.source, one.looks) for one in seen]).rstrip("\n")],
+    )
 
 
 def _write_picture(seen: Sequence[Seen], view: View, path: Path) -> None:
@@ -221,7 +224,7 @@ def _write_picture(seen: Sequence[Seen], view: View, path: Path) -> None:
             where=path,
             fix=f"draw at most {MOST_MAPS} into one picture, or write .html",
         )
-    gradient = any(one.looks.gradient for one in seen)
+    gradient = any(one.looks.is_saliency for one in seen)
     across = 1 if not view.every else max(len(layer) for layer in seen[0].looks.layers.get(_kind(view), [[0]]))
     drawn = figures.maps(
         panels, figures.LIGHT, most_columns=across, of="share of the gradient" if gradient else "attention weight"
@@ -253,7 +256,7 @@ def _panels(one: Seen, view: View) -> Iterator[tuple[str, Attended]]:
             yield f"layer {layer}, head {head}", _attended(one.looks, chosen)
 
 
-def _attended(looks: Looks, view: View) -> Attended:
+def _attended(looks: AttentionMaps, view: View) -> Attended:
     rows, columns, weights = _shown(looks, view)
     return Attended(
         source_tokens=tuple(columns),

@@ -19,7 +19,7 @@ from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import Batch, batch_of
 from regard.data.loader import Batches, Position
 from regard.errors import RegardError
-from regard.evaluation.metrics import bleu, chrf, exact
+from regard.evaluation.metrics import bleu, chrf, exact_match
 from regard.inference.translator import Translator
 from regard.models import ARCHITECTURES, build_model
 from regard.runs.plan import vocabularies
@@ -329,7 +329,7 @@ def validation(config: RunConfig, prepared: Prepared, here: Processes) -> Callab
             "chrf": chrf(hypotheses, references),
         }
         if config.train.metric == "exact":
-            scores["exact"] = 100 * exact(hypotheses, references)
+            scores["exact"] = 100 * exact_match(hypotheses, references)
         return scores
 
     return validate

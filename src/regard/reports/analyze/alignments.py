@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regard.attention.maps import look
+from regard.attention.maps import compute_attention_maps
 from regard.inference.translator import Translator
 from regard.tokenizers.words import Link, Words
 
@@ -20,7 +20,7 @@ def alignments(translator: Translator, source: str, target: str) -> dict[str, fr
     asked = translator.tokenizers.source.encode(source.strip())
     if not ids or not asked or max(len(ids), len(asked)) > LONGEST:
         return None
-    looks = look(translator, source, ids)
+    looks = compute_attention_maps(translator, source, ids)
     words = Words.of(translator.tokenizers, asked, ids)
     found = {MEAN: looks.mean}
     layers = looks.layers.get("source", ())

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from regard.evaluation.by_frequency import FrequencyClass
-from regard.evaluation.by_length import Bin
+from regard.evaluation.by_length import LengthBin
 from regard.evaluation.calibration import Calibration
 from regard.reports.analyze.results import Findings, Report
 from regard.reports.compare.figures import DARK, Theme, new_axes, settings
@@ -25,8 +25,8 @@ def by_length(report: Report, theme: Theme) -> str:
     bins = report.findings[0].lengths
     with settings(theme):
         figure, axes = new_axes("words in the source (sentences in the test set)", "chrF, 0 to 100")
-        for one, look in _looks(report, theme):
-            axes.plot(range(len(bins)), [each.chrf for each in one.lengths], label=one.name, **look)
+        for one, compute_attention_maps in _looks(report, theme):
+            axes.plot(range(len(bins)), [each.chrf for each in one.lengths], label=one.name, **compute_attention_maps)
         axes.set_xticks(range(len(bins)), [f"{span(each)}\n({each.sentences:,})" for each in bins])
         highest = max(each.chrf for one in report.findings for each in one.lengths)
         return _done(figure, axes, report, 1.1 * highest or 1)
@@ -37,10 +37,15 @@ def by_frequency(report: Report, theme: Theme) -> str:
     classes = report.findings[0].frequency
     with settings(theme):
         figure, axes = new_axes("times seen in training (words in the references)", "F1 of words, %")
-        for one, look in _looks(report, theme):
-            shown = [(place, each) for place, each in enumerate(one.frequency) if each.meant]
-            axes.plot([place for place, _ in shown], [100 * each.f1 for _, each in shown], label=one.name, **look)
-        axes.set_xticks(range(len(classes)), [f"{often(each)}\n({each.meant:,})" for each in classes])
+        for one, compute_attention_maps in _looks(report, theme):
+            shown = [(place, each) for place, each in enumerate(one.frequency) if each.in_references]
+            axes.plot(
+                [place for place, _ in shown],
+                [100 * each.f1 for _, each in shown],
+                label=one.name,
+                **compute_attention_maps,
+            )
+        axes.set_xticks(range(len(classes)), [f"{often(each)}\n({each.in_references:,})" for each in classes])
         return _done(figure, axes, report, 100)
 
 
@@ -50,12 +55,12 @@ def reliability(report: Report, theme: Theme, chosen: Callable[[Findings], Calib
         figure, axes = new_axes("probability of the token, mean of a bin, %", f"{right}, %")
         figure.set_size_inches(5.6, 5.2)
         axes.plot((0, 100), (0, 100), color=theme.ink, alpha=0.55, linewidth=1, linestyle=":", label="as sure as right")
-        for one, look in _looks(report, theme):
+        for one, compute_attention_maps in _looks(report, theme):
             found = chosen(one)
             if found is None:
                 continue
             sure = [100 * each.confidence for each in found.bins]
-            axes.plot(sure, [100 * each.accuracy for each in found.bins], label=one.name, **look)
+            axes.plot(sure, [100 * each.accuracy for each in found.bins], label=one.name, **compute_attention_maps)
         axes.set_xlim(0, 102)
         axes.set_ylim(0, 102)
         axes.set_aspect("equal")
@@ -78,16 +83,16 @@ def _done(figure: Figure, axes: Any, report: Report, top: float) -> str:
     return svg(figure)
 
 
-def span(length: Bin) -> str:
+def span(length: LengthBin) -> str:
     """A bin's bounds, in words."""
     return _between(length.shortest, length.longest)
 
 
 def often(one: FrequencyClass) -> str:
     """A class' bounds, in times seen."""
-    if one.most == 0:
+    if one.max_count == 0:
         return "never"
-    return f"{one.least:,}+" if one.most is None else _between(one.least, one.most)
+    return f"{one.min_count:,}+" if one.max_count is None else _between(one.min_count, one.max_count)
 
 
 def _between(least: int, most: int) -> str:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import count
 
 from regard.attention import explorer
-from regard.attention.maps import Looks
-from regard.html.page import render_page, safe, sectioned
+from regard.attention.maps import AttentionMaps
+from regard.html.page import escape, render_page, render_sections
 from regard.reports.analyze import sections
 from regard.reports.analyze.results import Example, Report
 
@@ -24,10 +24,10 @@ def document(report: Report) -> str:
     ]
     return render_page(
         "Analysis: " + " and ".join(one.name for one in report.findings),
-        sectioned(parts),
+        render_sections(parts),
         facts=_facts(report),
-        style=explorer.style() + _STYLE,
-        script=explorer.script() + explorer.START,
+        style=explorer.read_style() + _STYLE,
+        script=explorer.read_script() + explorer.START_SCRIPT,
     )
 
 
@@ -53,8 +53,8 @@ def _facts(report: Report) -> str:
     facts = [("Date", report.date), ("Test set", test.name), ("Pairs", pairs)]
     for one in report.findings:
         facts += [(one.name, "; ".join(f"{name} {value}" for name, value in one.facts.items()))]
-    listed = "".join(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>" for name, value in facts)
-    return f"<dl>{listed}</dl>" + "".join(f'<p class="note">{safe(note)}</p>' for note in report.notes)
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return f"<dl>{listed}</dl>" + "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes)
 
 
 def _sentences(report: Report) -> str:
@@ -67,7 +67,7 @@ def _sentences(report: Report) -> str:
         for name, other, examples in zip(names, reversed(names), report.differing, strict=True):
             parts.append((f"{name} better than {other}", "By the difference in chrF.", examples))
     return "".join(
-        f"<h3>{safe(heading)}</h3><p>{how}</p>"
+        f"<h3>{escape(heading)}</h3><p>{how}</p>"
         + ("".join(_sentence(report, example, numbers) for example in examples) or "<p>There are none.</p>")
         for heading, how, examples in parts
     )
@@ -93,19 +93,19 @@ def _sentence(report: Report, example: Example, numbers: Iterator[int]) -> str:
 
 
 def _row(name: str, text: str, note: str) -> str:
-    small = f"<small>{safe(note)}</small>" if note else ""
-    shown = safe(text) if text.strip() else '<span class="quiet">(nothing)</span>'
-    return f'<tr><th scope="row">{safe(name)}{small}</th><td dir="auto">{shown}</td></tr>'
+    small = f"<small>{escape(note)}</small>" if note else ""
+    shown = escape(text) if text.strip() else '<span class="quiet">(nothing)</span>'
+    return f'<tr><th scope="row">{escape(name)}{small}</th><td dir="auto">{shown}</td></tr>'
 
 
-def _explorer(name: str, looks: Looks | None, number: int) -> str:
-    what = f"What {safe(name)} looked at"
+def _explorer(name: str, looks: AttentionMaps | None, number: int) -> str:
+    what = f"What {escape(name)} looked at"
     if looks is None:
         return f"<p>{what} is not shown: the sentence is too long.</p>"
-    return f"<details><summary>{what}</summary>{explorer.embedded(number, _bounded(looks))}</details>\n"
+    return f"<details><summary>{what}</summary>{explorer.render_explorer(number, _bounded(looks))}</details>\n"
 
 
-def _bounded(looks: Looks) -> Looks:
+def _bounded(looks: AttentionMaps) -> AttentionMaps:
     """With as many of its layers as a page can bear: all, those from target to source, or their mean alone."""
     layers = dict(looks.layers)
     for kind in ("encoder", "decoder", "source"):

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from regard.attention.maps import Looks
-from regard.evaluation.alignment_error import Agreement, Gold
-from regard.evaluation.bootstrap import Sure
+from regard.attention.maps import AttentionMaps
+from regard.evaluation.alignment_error import AlignmentScores, GoldAlignment
+from regard.evaluation.bootstrap import BootstrapInterval
 from regard.evaluation.by_frequency import FrequencyClass
-from regard.evaluation.by_length import Bin
+from regard.evaluation.by_length import LengthBin
 from regard.evaluation.calibration import Calibration
 from regard.reports.analyze.search_errors import SearchErrors
 
@@ -33,7 +33,7 @@ class HeldOut:
     sources: tuple[str, ...]
     references: tuple[str, ...]
     read: int
-    gold: tuple[Gold | None, ...] | None = None
+    gold: tuple[GoldAlignment | None, ...] | None = None
     left: tuple[str, ...] = ()
 
 
@@ -54,16 +54,16 @@ class Findings:
     name: str
     run: str
     facts: Mapping[str, str]
-    scores: Mapping[str, Sure]
+    scores: Mapping[str, BootstrapInterval]
     hypotheses: tuple[str, ...]
     chrf: tuple[float, ...]
     faults: tuple[tuple[str, ...], ...]
-    lengths: tuple[Bin, ...]
+    lengths: tuple[LengthBin, ...]
     frequency: tuple[FrequencyClass, ...]
     calibration: Calibration | None
     own: Calibration | None
     search: SearchErrors | None
-    alignment: Mapping[str, Agreement] | None
+    alignment: Mapping[str, AlignmentScores] | None
     gradient: bool
 
 
@@ -72,7 +72,7 @@ class Example:
     """A sentence to be shown, by its place in the test set, with what each run looked at; None: it is too long."""
 
     place: int
-    looks: tuple[Looks | None, ...]
+    looks: tuple[AttentionMaps | None, ...]
 
 
 @dataclass(frozen=True)
@@ -136,4 +136,14 @@ def _plain(value: Any) -> Any:
             return {name: _plain(each) for name, each in value.items()}
         case list() | tuple():
             return [_plain(each) for each in value]
-    return asdict(value)
+    return {_JSON_NAMES.get((type(value), name), name): _plain(each) for name, each in asdict(value).items()}
+
+
+# The names of some fields in the JSON, which are older than those in the code.
+_JSON_NAMES = {
+    (FrequencyClass, "min_count"): "least",
+    (FrequencyClass, "max_count"): "most",
+    (FrequencyClass, "in_references"): "meant",
+    (FrequencyClass, "in_hypotheses"): "said",
+    (AlignmentScores, "predicted"): "found",
+}

@@ -13,15 +13,15 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from regard.attention.maps import Looks, look
+from regard.attention.maps import AttentionMaps, compute_attention_maps
 from regard.errors import DataError
-from regard.evaluation.alignment_error import Agreement, agreement
-from regard.evaluation.bootstrap import Sure, paired_bootstrap
-from regard.evaluation.by_frequency import FrequencyClass, by_frequency, words
+from regard.evaluation.alignment_error import AlignmentScores, score_alignments
+from regard.evaluation.bootstrap import BootstrapInterval, paired_bootstrap
+from regard.evaluation.by_frequency import FrequencyClass, by_frequency, split_words
 from regard.evaluation.by_length import by_length
-from regard.evaluation.calibration import Calibration, calibration
-from regard.evaluation.common_subsequence import kept
-from regard.evaluation.error_types import faults
+from regard.evaluation.calibration import Calibration, compute_calibration
+from regard.evaluation.edit_alignment import find_matches
+from regard.evaluation.error_types import classify_errors
 from regard.evaluation.metrics import bleu_metric
 from regard.inference.translator import Translation, Translator
 from regard.reports.analyze.alignments import alignments
@@ -78,17 +78,17 @@ def assess(subjects: Sequence[Subject], test: HeldOut, depth: Depth, watch: Watc
     said = [_translated(subject, test, depth, watch) for subject in subjects]
     scores = {
         name: paired_bootstrap(
-            {one.subject.name: one.texts for one in said}, test.references, metric, lowest=name in LOWEST
+            {one.subject.name: one.texts for one in said}, test.references, metric, lower_is_better=name in LOWEST
         )
         for name, metric in watch("drawing samples", metrics.items(), len(metrics))
     }
     notes = list(test.left)
     seen = _seen(subjects, bleu, notes, watch)
-    meant = [words(text, bleu) for text in test.references]
+    meant = [split_words(text, bleu) for text in test.references]
     findings = []
     for one in said:
         own = {name: sure[one.subject.name] for name, sure in scores.items()}
-        classes = by_frequency([words(text, bleu) for text in one.texts], meant, seen[1].counts) if seen else []
+        classes = by_frequency([split_words(text, bleu) for text in one.texts], meant, seen[1].counts) if seen else []
         findings.append(_findings(one, test, own, classes, depth, watch, notes))
     return Report(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -138,7 +138,7 @@ def _seen(
 def _findings(
     said: _Said,
     test: HeldOut,
-    scores: Mapping[str, Sure],
+    scores: Mapping[str, BootstrapInterval],
     frequency: Sequence[FrequencyClass],
     depth: Depth,
     watch: Watch,
@@ -161,7 +161,7 @@ def _findings(
         scores=scores,
         hypotheses=tuple(said.texts),
         chrf=said.chrf,
-        faults=tuple(faults(one.marks, source, one.text, reference) for one, source, reference in each),
+        faults=tuple(classify_errors(one.marks, source, one.text, reference) for one, source, reference in each),
         lengths=tuple(by_length(test.sources, said.texts, test.references, target_language=translator.target_language)),
         frequency=tuple(frequency),
         calibration=references,
@@ -197,7 +197,7 @@ def _calibrations(said: _Said, test: HeldOut, watch: Watch) -> tuple[Calibration
     sure, right = [], []
     for place, one in watch("calibration on its own translations", told, len(short)):
         sure.append(one.said[:-1])  # without EOS, which would always be kept
-        right.append(np.array(kept(own[short[place]], meant[short[place]]), dtype=bool))
+        right.append(np.array(find_matches(own[short[place]], meant[short[place]]), dtype=bool))
     return (
         _calibration([one.most for one in found], [one.right for one in found]),
         _calibration(sure, right),
@@ -208,10 +208,10 @@ def _calibrations(said: _Said, test: HeldOut, watch: Watch) -> tuple[Calibration
 def _calibration(sure: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> Calibration | None:
     if not sum(map(len, sure)):
         return None
-    return calibration(np.concatenate(sure), np.concatenate(right))
+    return compute_calibration(np.concatenate(sure), np.concatenate(right))
 
 
-def _alignment(said: _Said, test: HeldOut, watch: Watch, notes: list[str]) -> dict[str, Agreement] | None:
+def _alignment(said: _Said, test: HeldOut, watch: Watch, notes: list[str]) -> dict[str, AlignmentScores] | None:
     """Of each way to align, over the pairs that have gold links and are short enough."""
     if test.gold is None:
         return None
@@ -230,7 +230,7 @@ def _alignment(said: _Said, test: HeldOut, watch: Watch, notes: list[str]) -> di
         notes.append(f"Left out of the alignments of {name}: {left:,} of {len(gold):,} pairs, too long to be aligned.")
     if not used:
         return None
-    return {way: agreement(links, used) for way, links in found.items()}
+    return {way: score_alignments(links, used) for way, links in found.items()}
 
 
 def _worst(said: Sequence[_Said]) -> list[list[int]]:
@@ -255,8 +255,8 @@ def _examples(said: Sequence[_Said], test: HeldOut, places: Sequence[int], watch
     )
 
 
-def _look(said: _Said, source: str, target: Sequence[int]) -> Looks | None:
+def _look(said: _Said, source: str, target: Sequence[int]) -> AttentionMaps | None:
     translator = said.subject.translator
     if max(len(target), len(translator.tokenizers.source.encode(source))) > DRAWN:
         return None
-    return look(translator, source, target)
+    return compute_attention_maps(translator, source, target)

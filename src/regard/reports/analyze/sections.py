@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from regard.evaluation.bootstrap import SAMPLES, SEED, Sure
+from regard.evaluation.bootstrap import SAMPLES, SEED, BootstrapInterval
 from regard.evaluation.calibration import Calibration
-from regard.evaluation.error_types import EXPLAINED, counted
-from regard.html.page import safe, svg_picture
+from regard.evaluation.error_types import ERROR_TYPES, count_errors
+from regard.html.page import escape, render_svg
 from regard.reports.analyze import figures
 from regard.reports.analyze.results import LOWEST, METRICS, Findings, Report
 from regard.reports.analyze.search_errors import SearchErrors
@@ -52,11 +52,11 @@ def _table(caption: str, heads: Iterable[str], rows: Iterable[Sequence[str]], le
 
 
 def _picture(draw: Callable[[Theme], str], alt: str, caption: str, kind: str = "chart") -> str:
-    return svg_picture(draw(LIGHT), draw(DARK), kind=kind, alt=alt, caption=caption)
+    return render_svg(draw(LIGHT), draw(DARK), kind=kind, alt=alt, caption=caption)
 
 
 def _names(report: Report) -> list[str]:
-    return [safe(one.name) for one in report.findings]
+    return [escape(one.name) for one in report.findings]
 
 
 def _scores(report: Report) -> str:
@@ -84,7 +84,7 @@ def p_of(report: Report, metric: str) -> float | None:
     return next((p for p in each if p is not None), None)
 
 
-def told_p(each: Sequence[Sure]) -> str:
+def told_p(each: Sequence[BootstrapInterval]) -> str:
     """The p of two, as it is written."""
     p = next((one.p for one in each if one.p is not None), None)
     return "–" if p is None else "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
@@ -118,12 +118,12 @@ def _frequency(report: Report) -> str:
         return "<p>Not measured: no training data is there in which words could be counted.</p>"
     rows = []
     for classes in zip(*(one.frequency for one in report.findings), strict=True):
-        cells = [f"{classes[0].meant:,}"]
+        cells = [f"{classes[0].in_references:,}"]
         for one in classes:
             cells += [
-                f"{100 * one.f1:.1f}" if one.meant else "–",
-                f"{100 * one.precision:.1f}" if one.said else "–",
-                f"{100 * one.recall:.1f}" if one.meant else "–",
+                f"{100 * one.f1:.1f}" if one.in_references else "–",
+                f"{100 * one.precision:.1f}" if one.in_hypotheses else "–",
+                f"{100 * one.recall:.1f}" if one.in_references else "–",
             ]
         rows.append([figures.often(classes[0]), *cells])
     heads = ["times seen", "in references"]
@@ -138,21 +138,21 @@ def _frequency(report: Report) -> str:
 
 
 def _faults(report: Report) -> str:
-    counts = [counted(one.faults) for one in report.findings]
+    counts = [count_errors(one.faults) for one in report.findings]
     total = len(report.test.sources)
     rows = []
-    for name, meaning in EXPLAINED.items():
+    for name, meaning in ERROR_TYPES.items():
         cells = []
         for one, each in zip(report.findings, counts, strict=True):
             cells.append(f"{each[name]:,}<small>{each[name] / total:.1%}</small>")
             cells.append(_lines(report, one, name))
-        rows.append([name, safe(meaning), *cells])
+        rows.append([name, escape(meaning), *cells])
     heads = ["fault", "when it is one"]
     for name in _names(report):
         heads += [name, "lines"]
     left = (0, 1, *range(3, 3 + 2 * len(report.findings), 2))
     clean = "; ".join(
-        f"{safe(one.name)}: {sum(not some for some in one.faults) / total:.1%}" for one in report.findings
+        f"{escape(one.name)}: {sum(not some for some in one.faults) / total:.1%}" for one in report.findings
     )
     return _table("Faults", heads, rows, left) + f"<p>Sentences without any of these: {clean}.</p>"
 
@@ -188,7 +188,7 @@ def _search(report: Report) -> str:
         "keep the output whole (Stahlberg and Byrne 2019)."
         "</p>"
     )
-    return text + _table("Search errors", ["", *(safe(one.name) for one, _ in found)], rows) + _misses(report)
+    return text + _table("Search errors", ["", *(escape(one.name) for one, _ in found)], rows) + _misses(report)
 
 
 def _percent(count: int, total: int) -> str:
@@ -199,9 +199,9 @@ def _misses(report: Report) -> str:
     rows = [
         [
             f"{report.test.lines[miss.place]:,}",
-            safe(one.name),
-            f"<span dir=auto>{safe(miss.beam).strip() or '(nothing)'}</span><small>{miss.beam_score:.2f}</small>",
-            f"<span dir=auto>{safe(miss.best) or '(nothing)'}</span><small>{miss.best_score:.2f}</small>",
+            escape(one.name),
+            f"<span dir=auto>{escape(miss.beam).strip() or '(nothing)'}</span><small>{miss.beam_score:.2f}</small>",
+            f"<span dir=auto>{escape(miss.best) or '(nothing)'}</span><small>{miss.best_score:.2f}</small>",
         ]
         for one in report.findings
         if one.search is not None
@@ -224,7 +224,7 @@ def _calibration(report: Report) -> str:
             found = chosen(one)
             if found is not None:
                 numbers = (f"{100 * value:.1f}" for value in (found.error, found.confidence, found.accuracy))
-                rows.append([f"{safe(one.name)}<small>{name}</small>", f"{found.tokens:,}", *numbers])
+                rows.append([f"{escape(one.name)}<small>{name}</small>", f"{found.tokens:,}", *numbers])
         if any(chosen(one) for one in report.findings):
             shown += _picture(
                 lambda theme, right=right, chosen=chosen: figures.reliability(report, theme, chosen, right),  # type: ignore[misc]
@@ -259,7 +259,7 @@ def _alignment(report: Report) -> str:
         *(f"{what}<small>{name}</small>" for name in _names(report) for what in ("AER", "precision", "recall")),
     ]
     first = next(iter(next(one.alignment for one in report.findings if one.alignment).values()))
-    saliency = [safe(one.name) for one in report.findings if one.gradient]
+    saliency = [escape(one.name) for one in report.findings if one.gradient]
     note = f" {' and '.join(saliency)} does not attend: gradients stand in for attention." if saliency else ""
     return (
         f"<p>While the reference is written, each of its words is linked to the source word looked at most; held "
@@ -271,7 +271,7 @@ def _alignment(report: Report) -> str:
 
 def method(report: Report) -> str:
     """How the numbers were taken."""
-    signatures = "; ".join(f"{METRICS[name]} <code>{safe(value)}</code>" for name, value in report.signatures.items())
+    signatures = "; ".join(f"{METRICS[name]} <code>{escape(value)}</code>" for name, value in report.signatures.items())
     return (
         f"<p>Scores are sacreBLEU's, on detokenised text: {signatures}. Intervals and p are of {SAMPLES:,} bootstrap "
         f"samples of the test set (Koehn 2004; seed {SEED}), drawn alike for both runs; a p is two-sided, and equals "

@@ -12,7 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 from regard.checkpoints.run_folder import RunFolder, resolve
 from regard.data.store import PairStore
 from regard.errors import DataError
-from regard.evaluation.by_frequency import words
+from regard.evaluation.by_frequency import split_words
 from regard.reports.analyze.progress import Watch, unwatched
 from regard.tokenizers.base import Tokenizers
 
@@ -41,7 +41,7 @@ def training_words(run: Path, metric: BLEU, watch: Watch = unwatched) -> Trainin
     chosen = np.unique(np.linspace(0, len(store) - 1, min(len(store), MOST_PAIRS)).astype(np.int64)).tolist()
     counts: Counter[str] = Counter()
     for index in watch("counting words of the training data", chosen, len(chosen)):
-        counts.update(words(target.decode(store.target(index).tolist()), metric))
+        counts.update(split_words(target.decode(store.target(index).tolist()), metric))
     return TrainingWords(counts, len(chosen), len(store))
 
 

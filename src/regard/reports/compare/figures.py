@@ -334,16 +334,16 @@ def _name_lines(figure: Figure, lineage: Lineage) -> None:
     )
 
 
-def _guides(axes: Any, lengths: Sequence[int], lowest: float, theme: Theme) -> None:
+def _guides(axes: Any, lengths: Sequence[int], lower_is_better: float, theme: Theme) -> None:
     """From below the lowest time, how n and n² would grow."""
-    first, last, lowest = lengths[0], lengths[-1], 0.7 * lowest
+    first, last, lower_is_better = lengths[0], lengths[-1], 0.7 * lower_is_better
     if first == last:
         return
     top = axes.get_ylim()[1]
     for power, name in ((1, "n"), (2, "n²")):
-        end = min(float(last), first * (top / lowest) ** (1 / power))
-        height = lowest * (end / first) ** power
-        axes.plot((first, end), (lowest, height), color=theme.ink, alpha=0.55, linewidth=1.0, linestyle=":")
+        end = min(float(last), first * (top / lower_is_better) ** (1 / power))
+        height = lower_is_better * (end / first) ** power
+        axes.plot((first, end), (lower_is_better, height), color=theme.ink, alpha=0.55, linewidth=1.0, linestyle=":")
         axes.annotate(name, (end, height), xytext=(4, 0), textcoords="offset points", va="center", fontsize=10)
 
 

@@ -14,7 +14,7 @@ from regard.checkpoints.checkpoint import load_checkpoint
 from regard.checkpoints.run_folder import RunFolder, resolve
 from regard.config.schema import SearchConfig
 from regard.evaluation.by_length import by_length
-from regard.evaluation.metrics import exact
+from regard.evaluation.metrics import exact_match
 from regard.inference.translator import Translation, Translator
 from regard.models import ARCHITECTURES
 from regard.reports.compare.history import read_history
@@ -104,7 +104,7 @@ def measure_run(name: str, run: Path, exam: Exam, *, device: str = "auto", watch
         minutes=history.minutes,
         tokens_per_second=history.tokens_per_second,
         curve=history.curve,
-        exact=exact(hypotheses, exam.references),
+        exact=exact_match(hypotheses, exam.references),
         sentences_per_second=len(hypotheses) / seconds,
         lengths=tuple(LengthBin.model_validate(found, from_attributes=True) for found in bins),
         step_times=tuple(step_times(translator.model, checkpoint.tokenizers.source.size)),

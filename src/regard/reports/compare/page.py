@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from regard.errors import DataError
 from regard.evaluation.bootstrap import SAMPLES as RESAMPLES
 from regard.files import write_whole
-from regard.html.page import render_page, safe, sectioned
+from regard.html.page import escape, render_page, render_sections
 from regard.reports.compare import captions, figures
 from regard.reports.compare.complexity import THEORY, architecture, growth
 from regard.reports.compare.figures import DARK, LIGHT, Style, Theme
@@ -71,7 +71,7 @@ def _document(lineage: Lineage, out: Path) -> str:
         ("samples", "Sample translations", _samples(lineage, looks, maps, first)),
         ("method", "How the numbers were taken", _method(lineage)),
     ]
-    return render_page(lineage.title, sectioned(sections), facts=_facts(lineage), style=_colours(looks))
+    return render_page(lineage.title, render_sections(sections), facts=_facts(lineage), style=_colours(looks))
 
 
 def _colours(looks: Sequence[Style]) -> str:
@@ -83,10 +83,10 @@ def _colours(looks: Sequence[Style]) -> str:
 def _facts(lineage: Lineage) -> str:
     budget = "finished runs, each as it was" if lineage.minutes is None else f"{lineage.minutes:g} minutes a system"
     facts = (
-        ("Date", f'<time datetime="{safe(lineage.date)}">{safe(lineage.date)}</time>'),
-        ("Machine", safe(lineage.machine)),
+        ("Date", f'<time datetime="{escape(lineage.date)}">{escape(lineage.date)}</time>'),
+        ("Machine", escape(lineage.machine)),
         ("Training budget", budget),
-        ("Test set", f"{safe(lineage.test)}{', ' if lineage.test else ''}{lineage.test_pairs:,} pairs"),
+        ("Test set", f"{escape(lineage.test)}{', ' if lineage.test else ''}{lineage.test_pairs:,} pairs"),
     )
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in facts)}</dl>"
 
@@ -113,7 +113,7 @@ def _name(system: System, number: int, look: Style) -> str:
     dash = ' stroke-dasharray="6 3"' if look.dashed else ""
     return (
         f'<svg class="s{number}" width="28" height="10" aria-hidden="true">'
-        f'<path d="M1 5H27" stroke="currentColor" stroke-width="3"{dash}/></svg> {safe(system.name)}'
+        f'<path d="M1 5H27" stroke="currentColor" stroke-width="3"{dash}/></svg> {escape(system.name)}'
     )
 
 
@@ -125,7 +125,7 @@ def _systems(lineage: Lineage, looks: Sequence[Style]) -> str:
     )  # fmt: skip
     rows = [
         _row(
-            f"{_name(system, number, look)}<small>{safe(system.paper)}</small>",
+            f"{_name(system, number, look)}<small>{escape(system.paper)}</small>",
             (
                 "yes" if system.attends else "no",
                 _count(system.parameters),
@@ -186,11 +186,11 @@ def _picture(draw: Callable[[Theme], Figure | None], file: Path, kind: str, alt:
         f"data:image/svg+xml;base64,{base64.b64encode(figures.to_svg(figure).encode()).decode()}"
         for figure in (light, dark)
     )
-    name = safe(file.stem.replace("-", " "))
+    name = escape(file.stem.replace("-", " "))
     return (
         f'<figure class="{kind}"><div class="wide" role="region" tabindex="0" aria-label="{name}">'
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{night}"><img src="{day}" alt="{safe(alt)}">'
-        f"</picture></div>\n<figcaption>{safe(caption)}</figcaption></figure>\n"
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{night}"><img src="{day}" alt="{escape(alt)}">'
+        f"</picture></div>\n<figcaption>{escape(caption)}</figcaption></figure>\n"
     )
 
 
@@ -199,7 +199,7 @@ def _lengths(lineage: Lineage) -> str:
     rows = []
     for system in lineage.systems:
         scores = {(a.shortest, a.longest): f"{a.bleu:.1f}<small>chrF {a.chrf:.1f}</small>" for a in system.lengths}
-        rows.append(_row(safe(system.name), [scores.get((a.shortest, a.longest), "–") for a in every]))
+        rows.append(_row(escape(system.name), [scores.get((a.shortest, a.longest), "–") for a in every]))
     heads = [f"{figures.span(a)} words<small>{a.sentences} sentences</small>" for a in every]
     table = _table("BLEU and chrF by source length", ["system", *heads], rows)
     return f"<details><summary>These numbers as a table</summary>{table}</details>"
@@ -210,7 +210,7 @@ def _steps(lineage: Lineage) -> str:
     rows = []
     for system in lineage.systems:
         times = {step.length: f"{step.milliseconds:,.1f}" for step in system.step_times}
-        rows.append(_row(safe(system.name), [times.get(length, "–") for length in lengths]))
+        rows.append(_row(escape(system.name), [times.get(length, "–") for length in lengths]))
     table = _table("Milliseconds a step by length", ["system", *(f"{length} tokens" for length in lengths)], rows)
     return f"<details><summary>These numbers as a table, in milliseconds</summary>{table}</details>"
 
@@ -282,7 +282,7 @@ def _first_maps(maps: Sequence[str], first: int | None) -> str:
 
 
 def _order(order: str) -> str:
-    return safe(order).replace("log_k ", "log<sub>k</sub> ")
+    return escape(order).replace("log_k ", "log<sub>k</sub> ")
 
 
 def _theory(lineage: Lineage) -> str:
@@ -299,7 +299,7 @@ def _theory(lineage: Lineage) -> str:
         longest = max(system.step_times, key=lambda step: step.length, default=None)
         measured = "–" if power is None else f"n<sup>{power:.2f}</sup>"
         time = "–" if longest is None else f"{longest.milliseconds:,.0f} ms<small>at {longest.length} tokens</small>"
-        rows.append(_row(safe(system.name), [*cells, measured, time]))
+        rows.append(_row(escape(system.name), [*cells, measured, time]))
     heads = (
         "system", "layer", "work of a layer", "sequential operations", "longest path, any two positions",
         "path, source to target", "measured growth of a step", "a step",
@@ -322,15 +322,15 @@ def _samples(lineage: Lineage, looks: Sequence[Style], maps: Sequence[str], firs
             _row(
                 _name(system, index, look),
                 [
-                    f'<td class="said" dir="auto">{safe(system.translations[number])}</td>',
+                    f'<td class="said" dir="auto">{escape(system.translations[number])}</td>',
                     "✓" if system.translations[number] == sample.reference else "",
                 ],
             )
             for index, (system, look) in enumerate(zip(lineage.systems, looks, strict=True))
         ]
         text += (
-            f"<h3>Sample {number + 1}</h3><dl><dt>Source</dt><dd dir=auto>{safe(sample.source)}</dd>"
-            f"<dt>Reference</dt><dd dir=auto>{safe(sample.reference)}</dd></dl>"
+            f"<h3>Sample {number + 1}</h3><dl><dt>Source</dt><dd dir=auto>{escape(sample.source)}</dd>"
+            f"<dt>Reference</dt><dd dir=auto>{escape(sample.reference)}</dd></dl>"
         ) + _table(
             f"Translations of sample {number + 1}", ("system", "translation", "equals the reference"), rows, left=2
         )
@@ -346,7 +346,8 @@ def _method(lineage: Lineage) -> str:
         else f"Each system was trained for {lineage.minutes:g} minutes on the machine named above, on the same pairs."
     )
     signatures = "".join(
-        f"<li>{safe(metric)}: <code>{safe(signature)}</code></li>" for metric, signature in lineage.signatures.items()
+        f"<li>{escape(metric)}: <code>{escape(signature)}</code></li>"
+        for metric, signature in lineage.signatures.items()
     )
     points = (
         f"{trained} Training speed counts target tokens, without padding, and is the median over the training log.",

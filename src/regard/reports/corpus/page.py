@@ -7,7 +7,7 @@ from collections.abc import Callable
 from regard.corpus_checks.findings import MEANING, Finding, spans
 from regard.corpus_checks.inspection import Report
 from regard.corpus_checks.lengths import QUANTILES
-from regard.html.page import render_page, safe, sectioned, svg_picture
+from regard.html.page import escape, render_page, render_sections, render_svg
 from regard.reports.compare.figures import DARK, LIGHT, Theme
 from regard.reports.corpus import figures
 
@@ -22,7 +22,7 @@ def document(report: Report) -> str:
         ("lengths", "Lengths", _lengths(report)),
         ("examples", "Lines and examples", "".join(_finding(finding, report.read) for finding in report.findings)),
     ]
-    return render_page(f"Corpus: {report.name}", sectioned(sections), facts=_facts(report))
+    return render_page(f"Corpus: {report.name}", render_sections(sections), facts=_facts(report))
 
 
 def _facts(report: Report) -> str:
@@ -35,7 +35,7 @@ def _facts(report: Report) -> str:
         *sides,
         *(("Remark", sentence) for sentence in (*report.remarks, *report.aside.report())),
     ]
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{safe(value)}</dd>' for name, value in facts)}</dl>"
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(value)}</dd>' for name, value in facts)}</dl>"
 
 
 def _overview(report: Report) -> str:
@@ -45,7 +45,7 @@ def _overview(report: Report) -> str:
     rows = "".join(
         f'<tr><th scope="row"><a href="#{finding.kind.value}">{finding.kind.value}</a></th>'
         f"<td>{finding.count:,}</td><td>{finding.count / report.read:.2%}</td>"
-        f'<td class="said">{safe(MEANING[finding.kind])}</td></tr>\n'
+        f'<td class="said">{escape(MEANING[finding.kind])}</td></tr>\n'
         for finding in findings
     )
     text = (
@@ -100,15 +100,15 @@ def _finding(finding: Finding, read: int) -> str:
     kept = finding.lines[:_SHOWN]
     more = f" and {finding.count - len(kept):,} more" if finding.count > len(kept) else ""
     rows = "".join(
-        f'<tr><th scope="row">{example.line:,}</th><td class="said">{safe(example.note)}</td>'
-        f'<td class="said" dir="auto">{safe(example.source)}</td>'
-        f'<td class="said" dir="auto">{safe(example.target)}</td>'
+        f'<tr><th scope="row">{example.line:,}</th><td class="said">{escape(example.note)}</td>'
+        f'<td class="said" dir="auto">{escape(example.source)}</td>'
+        f'<td class="said" dir="auto">{escape(example.target)}</td>'
         "</tr>\n"
         for example in finding.examples
     )
     return (
         f'<h3 id="{finding.kind.value}">{finding.kind.value}: {finding.count:,} ({finding.count / read:.2%})</h3>'
-        f"<p>{safe(MEANING[finding.kind])}. Lines {spans(kept)}{more}.</p>"
+        f"<p>{escape(MEANING[finding.kind])}. Lines {spans(kept)}{more}.</p>"
         f'<div class="wide" role="region" tabindex="0" aria-label="Examples of {finding.kind.value}"><table><thead><tr>'
         '<th scope="col">line</th><th scope="col" class="left">why</th><th scope="col" class="left">source</th>'
         f'<th scope="col" class="left">target</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n'
@@ -117,4 +117,4 @@ def _finding(finding: Finding, read: int) -> str:
 
 def _picture(draw: Callable[[Theme], str], alt: str, caption: str) -> str:
     """A figure element for light and dark pages."""
-    return svg_picture(draw(LIGHT), draw(DARK), kind="chart", alt=alt, caption=caption)
+    return render_svg(draw(LIGHT), draw(DARK), kind="chart", alt=alt, caption=caption)

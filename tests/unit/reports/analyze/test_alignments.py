@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from tests.unit.reports.small import translator
 
-from regard.attention.maps import Looks, Side, Weights
+from regard.attention.maps import AttentionMaps, AttentionWeights, TokenizedText
 from regard.reports.analyze import alignments as aligning
 from regard.reports.analyze.alignments import alignments
 
 
-def looks(weights: Weights, *layers: Weights) -> Looks:
-    side = Side((), (), ())
-    return Looks(side, side, weights, {"source": tuple(layer[None] for layer in layers)}, gradient=False)
+def looks(weights: AttentionWeights, *layers: AttentionWeights) -> AttentionMaps:
+    side = TokenizedText((), (), ())
+    return AttentionMaps(side, side, weights, {"source": tuple(layer[None] for layer in layers)}, is_saliency=False)
 
 
 def test_words_are_linked_to_what_their_tokens_look_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ def test_words_are_linked_to_what_their_tokens_look_at_together(monkeypatch: pyt
     weights[3] = [0.3, 0.0, 0.1, 0.6]  # ne: a 0.6, n 0.5
     weights[4] = [0.0, 0.0, 1.0, 0.0]  # EOS
     swapped = weights[:, [2, 1, 0, 3]]
-    monkeypatch.setattr(aligning, "look", lambda *_: looks(weights, weights, swapped))
+    monkeypatch.setattr(aligning, "compute_attention_maps", lambda *_: looks(weights, weights, swapped))
     ours = translator()
     found = alignments(ours, "a n", "o ne")
     assert found is not None

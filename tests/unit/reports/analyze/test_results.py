@@ -13,7 +13,7 @@ import pytest
 from tests.unit.reports.made_up import NASTY
 from tests.unit.reports.small import run_with_data, translator
 
-from regard.evaluation.alignment_error import Gold
+from regard.evaluation.alignment_error import GoldAlignment
 from regard.evaluation.metrics import chrf, measure
 from regard.reports.analyze import alignments
 from regard.reports.analyze import page as report_page
@@ -28,7 +28,7 @@ REFERENCES = ("ein kleiner Satz", "drei und <halb>", "日本 عربي", "Satz", 
 
 
 def of(folder: Path, *names: str) -> Report:
-    gold = (Gold(frozenset({(0, 0)}), frozenset({(0, 0), (1, 1)})), None, None, None, None, None)
+    gold = (GoldAlignment(frozenset({(0, 0)}), frozenset({(0, 0), (1, 1)})), None, None, None, None, None)
     test = HeldOut("source <a> | reference", (1, 2, 4, 5, 6, 9), SOURCES, REFERENCES, 9, gold)
     run = run_with_data(folder / "run", ["ein Satz", "ein Satz und ein"])
     subjects = [Subject(name, run, translator(seed)) for seed, name in enumerate(names, start=1)]
@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_translations(report: Report) -> None:
 def test_all_is_measured_of_every_run(report: Report) -> None:
     for one in report.findings:
         assert sum(each.sentences for each in one.lengths) == len(SOURCES)
-        assert one.frequency[0].least == 0 and one.frequency[0].meant > 0
+        assert one.frequency[0].min_count == 0 and one.frequency[0].in_references > 0
         assert one.calibration is not None and one.own is not None and one.search is not None
         characters = sum(len(text) + 1 for text in REFERENCES)
         assert one.calibration.tokens == characters  # each is a token, and EOS

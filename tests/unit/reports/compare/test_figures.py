@@ -53,7 +53,10 @@ def _lab(linear: Reals) -> Reals:
 
 def _colours(theme: Theme) -> list[str]:
     looks = styles([system(name) for name in THEORY])
-    return [look.dark if theme == DARK else look.light for look in looks]
+    return [
+        compute_attention_maps.dark if theme == DARK else compute_attention_maps.light
+        for compute_attention_maps in looks
+    ]
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
@@ -77,7 +80,7 @@ def test_a_system_keeps_its_colour_in_any_company() -> None:
 
 def test_a_second_of_a_kind_and_the_unknown_get_colours_of_their_own() -> None:
     looks = styles([system("mine"), system("luong2015"), system("luong2015/local"), system("theirs")])
-    assert len({look.light for look in looks}) == 4
+    assert len({compute_attention_maps.light for compute_attention_maps in looks}) == 4
     assert looks[1] == styles([system("luong2015")])[0]
     assert len(styles([system("modern") for _ in range(30)])) == 30
 
