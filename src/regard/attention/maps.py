@@ -20,7 +20,7 @@ from regard.contract import Seq2Seq
 from regard.data.batch import batch_of
 from regard.errors import DecodingError
 from regard.inference.translator import Translator
-from regard.nn.attention_recorder import Heard, listening
+from regard.nn.attention_recorder import AttentionRecorder, record_attention
 from regard.special_tokens import EOS
 from regard.text.emoji import bare_of
 from regard.tokenizers.base import Tokenizer
@@ -152,30 +152,30 @@ def compute_attention_maps(translator: Translator, source: str, target: Sequence
     model, device = translator.model, translator.device
     batch = batch_of([(tokens, list(target))]).to(device)
     with torch.inference_mode():
-        with listening() as heard:
+        with record_attention() as recorder:
             memory = model.encode(batch.source)
-        encoder = heard.itself
-        with listening() as heard:
-            output = model.decoder(batch.target_in, memory, with_attention=model.decoder.attends)
+        encoder = recorder.self_attention
+        with record_attention() as recorder:
+            output = model.decoder(batch.target_in, memory, with_attention=model.decoder.has_attention)
     if output.attention is None:
         mean = _compute_saliency(model, batch.source, batch.target_in, batch.target_out)
     else:
         mean = output.attention[0, :, : len(tokens) + 1]
-        heard.source = heard.source or [output.attention.unsqueeze(1)]
+        recorder.source_attention = recorder.source_attention or [output.attention.unsqueeze(1)]
     return AttentionMaps(
         source=_tokenized_text(translator.tokenizers.source, tokens),
         target=_tokenized_text(translator.tokenizers.target, list(target)),
         mean=_to_array(mean),
-        layers=_collect_layers(encoder, heard),
+        layers=_collect_layers(encoder, recorder),
         is_saliency=output.attention is None,
     )
 
 
-def _collect_layers(encoder: Sequence[Tensor], decoder: Heard) -> dict[AttentionKind, tuple[AttentionWeights, ...]]:
+def _collect_layers(encoder: Sequence[Tensor], decoder: AttentionRecorder) -> dict[AttentionKind, tuple[AttentionWeights, ...]]:
     recorded: dict[AttentionKind, Sequence[Tensor]] = {
-        "source": decoder.source,
+        "source": decoder.source_attention,
         "encoder": encoder,
-        "decoder": decoder.itself,
+        "decoder": decoder.self_attention,
     }
     return {kind: tuple(_to_array(weights[0]) for weights in layers) for kind, layers in recorded.items() if layers}
 

@@ -109,7 +109,7 @@ def _gradients(
     with torch.enable_grad():
         rows = rows.requires_grad_()
         logits = readout(rows).float()
-        if native.knows(logits):
+        if native.supports(logits):
             gradient = logits.detach()  # the same numbers: no layer needs what it gave for its own gradient
             total = torch.tensor(cross_entropy(gradient, targets, smoothing), dtype=torch.float64)
             return total, torch.autograd.grad(logits, (rows, *parameters), gradient, allow_unused=True)

@@ -145,5 +145,5 @@ class Optimizers:
         """
         saved = sum(key.endswith(".momentum") for key in tensors)
         if saved and saved != len(self._matrices):
-            self._matrices = [p for p in self._matrices if len(p) != self._model.decoder.vocabulary]
+            self._matrices = [p for p in self._matrices if len(p) != self._model.decoder.vocabulary_size]
             self.parts = self._make_parts()

@@ -172,7 +172,7 @@ class Trainer:
     def _note(self, done: Stepped, taken: Sequence[Batch], at: str) -> None:
         if done.sound:
             warm = self.past.step >= self.config.warmup_steps
-            self.health.note_sound(done.loss, self.model.decoder.vocabulary, warm=warm, at=at)
+            self.health.note_sound(done.loss, self.model.decoder.vocabulary_size, warm=warm, at=at)
         else:
             lines = "; ".join(name_lines(batch, self.stepper.origins) for batch in taken)
             if told := self.health.note_unsound(done.loss, done.norm, lines, at=at):
