@@ -171,7 +171,9 @@ def compute_attention_maps(translator: Translator, source: str, target: Sequence
     )
 
 
-def _collect_layers(encoder: Sequence[Tensor], decoder: AttentionRecorder) -> dict[AttentionKind, tuple[AttentionWeights, ...]]:
+def _collect_layers(
+    encoder: Sequence[Tensor], decoder: AttentionRecorder
+) -> dict[AttentionKind, tuple[AttentionWeights, ...]]:
     recorded: dict[AttentionKind, Sequence[Tensor]] = {
         "source": decoder.source_attention,
         "encoder": encoder,
