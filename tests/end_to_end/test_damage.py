@@ -21,7 +21,7 @@ from tests.end_to_end.test_resume import assert_same_end
 import regard
 from regard.cli import commands
 from regard.errors import CheckpointError
-from regard.training.step import Stepped, Stepper
+from regard.training.step import StepResult, TrainStep
 from regard.training.tensorboard import TensorBoard
 
 
@@ -87,16 +87,16 @@ def test_an_empty_recipe_comes_back(copied: Path, run: Path) -> None:
 
 
 def acting(at: int, act: Any) -> Any:
-    """Stepper.step that acts before one of its steps."""
-    step, steps = Stepper.step, list[None]()
+    """TrainStep.step that acts before one of its steps."""
+    step, steps = TrainStep.step, list[None]()
 
-    def acting_step(*arguments: Any) -> Stepped:
+    def acting_step(*arguments: Any) -> StepResult:
         steps.append(None)
         if len(steps) == at:
             act()
         return step(*arguments)
 
-    return mock.patch.object(Stepper, "step", acting_step)
+    return mock.patch.object(TrainStep, "step", acting_step)
 
 
 @pytest.mark.parametrize("every", [10, 1000], ids=["before a checkpoint", "before a line of the log"])

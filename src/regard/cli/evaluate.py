@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from regard.checkpoints.checkpoint import load_config
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.cli.commands import Job, tell_proved
 from regard.cli.streams import input_lines, output, refuse_same, same_length
 from regard.corpus.corpus import Aside, Pair, ParallelText
@@ -46,7 +46,7 @@ class Known:
                 fix="leave them out, or give --data",
             )
         if self.place.data is not None:
-            sides = sides_as_trained(load_config(resolve(run)).data, self.place.data, sides)
+            sides = sides_as_trained(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
         corpus = self.place.corpus(sides)
         if corpus is None:
             source, target, data = self.place.options

@@ -34,8 +34,8 @@ from regard.cli.options import (
     TestLanguage,
 )
 from regard.corpus.formats.suffixes import ENDINGS
-from regard.errors import ConfigError, RegardError, ToldElsewhere
-from regard.runtime import interrupting, wait_briefly
+from regard.errors import ConfigError, PeerFailed, RegardError
+from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
 
 OUT_OF_MEMORY = str(
@@ -352,8 +352,8 @@ def version() -> None:
 
 def run() -> None:
     """The entry point: errors of the input are told in a line or two, and end with status 1."""
-    wait_briefly()
-    with interrupting() as received:
+    shorten_idle_spins()
+    with raise_on_termination() as received:
         try:
             _run_app()
         except SystemExit:
@@ -365,7 +365,7 @@ def run() -> None:
 def _run_app() -> None:
     try:
         app()
-    except ToldElsewhere:
+    except PeerFailed:
         sys.exit(1)
     except RegardError as error:
         _fail(str(error))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig, overridden, override_config
 from regard.contract import VocabularySizes
 from regard.models import ARCHITECTURES
@@ -30,7 +30,7 @@ def recipe(
 
     say: prints what takes a while. Raises CheckpointError if the start cannot be read, DataError and ConfigError.
     """
-    place = resolve(Path(start.checkpoint))
+    place = resolve_checkpoint(Path(start.checkpoint))
     theirs = load_checkpoint(place)
     say("reading the corpus")
     facts = look(data, gpu=gpu)

@@ -22,14 +22,14 @@ from regard.corpus.blocks import Blocks, Mixed, blocks_of
 from regard.corpus.concat import Origins, Together
 from regard.corpus.corpus import Aside, Corpus, Pair
 from regard.corpus.paths import open_corpora
-from regard.data.encoding import encode, encode_here
-from regard.data.loader import Batches, Loader, Position, Shares
-from regard.data.store import PairStore, writing
-from regard.data.store_writer import TOGETHER, Chunk
+from regard.data.encoding import encode, encode_in_process
+from regard.data.loader import BatchSource, Loader, Position, SamplingWeights
+from regard.data.store import PairStore, open_writer
+from regard.data.store_writer import CHUNK_PAIRS, Chunk
 from regard.data.streaming import Stream, StreamLoader
-from regard.data.subword_sampling import Sampler
+from regard.data.subword_sampling import SubwordSampler
 from regard.errors import DataError
-from regard.files import write_whole
+from regard.files import write_atomic
 from regard.runs.warm_start import STARTED, take_up
 from regard.text.segments import share_of_several
 from regard.tokenizers.base import Tokenizers, train_tokenizers
@@ -69,20 +69,20 @@ class Prepared:
 
     def loader(
         self, config: RunConfig, position: Position = Position(0, 0), *, rank: int = 0, size: int = 1
-    ) -> Batches:
+    ) -> BatchSource:
         """Batches as a recipe wants them, from a position on, for a process of so many."""
         amount = config.train.subword_sampling
-        resample = None if amount is None else Sampler(self.tokenizers, amount, config.data.max_length)
+        resample = None if amount is None else SubwordSampler(self.tokenizers, amount, config.data.max_length)
         given = config.train.tokens_per_batch, config.train.seed, position
         if isinstance(self.train, Stream):
             return StreamLoader(self.train.read, *given, rank=rank, size=size, resample=resample)
         shares = self._shares(config.data, self.train)
         return Loader(self.train, *given, rank=rank, size=size, resample=resample, shares=shares)
 
-    def _shares(self, data: DataConfig, store: PairStore) -> Shares | None:
+    def _shares(self, data: DataConfig, store: PairStore) -> SamplingWeights | None:
         origins = np.searchsorted(np.array(self.starts), store.lines) - 1
         often = _often(data, np.bincount(origins, minlength=len(data.corpora)))
-        return None if all(one == 1 for one in often) else Shares(origins, often)
+        return None if all(one == 1 for one in often) else SamplingWeights(origins, often)
 
 
 def _often(data: DataConfig, sizes: NDArray[np.int64]) -> list[float]:
@@ -162,12 +162,12 @@ def _sizes(tokenizers: Tokenizers) -> str:
 def _stream(config: RunConfig, train: Corpus, tokenizers: Tokenizers, say: Say) -> Stream:
     """The corpus as it is read; what was left aside is told when it has been read from its beginning to its end."""
     together = _together(train)
-    blocks = blocks_of(train, TOGETHER) if together is None else _mixed(config, together)
+    blocks = blocks_of(train, CHUNK_PAIRS) if together is None else _mixed(config, together)
 
     def read(epoch: int, skipped: int) -> Iterator[Chunk]:
         aside = Aside()
         for block in blocks(epoch, skipped):
-            chunk = encode_here(block.pairs, tokenizers)
+            chunk = encode_in_process(block.pairs, tokenizers)
             yield _fitting(chunk, train, config.data.max_length, aside, new=block.new)
         if not skipped and not told:
             told.append(True)
@@ -179,7 +179,7 @@ def _stream(config: RunConfig, train: Corpus, tokenizers: Tokenizers, say: Say) 
 
 def _mixed(config: RunConfig, together: Together) -> Blocks:
     often = _often(config.data, np.array(together.sizes))
-    return Mixed(together, often, TOGETHER, config.train.seed).blocks
+    return Mixed(together, often, CHUNK_PAIRS, config.train.seed).blocks
 
 
 def _counted(train: Corpus, say: Say) -> dict[str, list[int]]:
@@ -239,7 +239,7 @@ def _stat(path: Path) -> os.stat_result | None:
 def _stored(config: RunConfig, train: Corpus, folder: Path) -> tuple[PairStore, Aside]:
     """The pairs of the corpus as ids, and what was left aside for its number of tokens."""
     most = config.data.max_length
-    with writing(folder, "train", _what(config)) as writer:
+    with open_writer(folder, "train", _what(config)) as writer:
         aside = Aside(writer.done.notes.get("aside"))
         read = writer.done.read
         for chunk in encode(islice(train, read, None), folder):
@@ -284,7 +284,7 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
 
 
 def _write_whole(path: Path, table: object) -> None:
-    write_whole(path, json.dumps(table, ensure_ascii=False))
+    write_atomic(path, json.dumps(table, ensure_ascii=False))
 
 
 def _tell(name: str, asides: Iterable[Aside], say: Say) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from regard.checkpoints.checkpoint import load_config, load_fingerprint, load_training_state
 from regard.checkpoints.run_folder import PREPARED, RunFolder
 from regard.config.schema import RunConfig, TrainConfig, read_recipe, to_table, to_toml
-from regard.data.store import PairStore, verify
+from regard.data.store import PairStore, verify_store
 from regard.data.streaming import Stream
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES
@@ -79,7 +79,7 @@ def verify_data(run: RunFolder, say: Callable[[str], None]) -> None:
         say(f"checking {size / 1e9:.1f} GB of training data")
     tokenizers = Tokenizers.load(run.data)
     try:
-        verify(run.data, "train", (tokenizers.source.size, tokenizers.target.size))
+        verify_store(run.data, "train", (tokenizers.source.size, tokenizers.target.size))
     except DataError as error:
         commands = f"rm {shlex.quote(str(run.data / PREPARED))}; regard train --resume {shlex.quote(str(run.path))}"
         raise DataError(error.what, where=error.where, fix=f"prepare the corpus again: {commands}") from None

@@ -11,14 +11,14 @@ import torch
 
 from regard.config.schema import RunConfig, TrainConfig
 from regard.contract import VocabularySizes
-from regard.data.batch import Batch, batch_of
+from regard.data.batch import Batch, make_batch
 from regard.models import build_model
 from regard.runs.plan import Plan
 from regard.runs.preflight import in_time
 from regard.runtime import choose_device
 from regard.special_tokens import SPECIAL
 from regard.training.precision import Precision, choose_precision
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 
 STEPS = 3  # timed, after a first one
 SECONDS = 5.0  # of timed steps, after which no other is begun
@@ -133,14 +133,14 @@ def _seconds(
     config: RunConfig, sizes: VocabularySizes, length: int, precision: Precision, device: torch.device
 ) -> float:
     train = config.train.model_copy(update={"precision": precision})
-    stepper = Stepper(build_model(config.model, sizes).to(device), train)
+    train_step = TrainStep(build_model(config.model, sizes).to(device), train)
     dice = random.Random(0)
     rows = max(1, train.tokens_per_batch // length)
     taken: list[float] = []
     for step in range(1 + STEPS):
         batches = [_made_up(dice, sizes, rows, max(1, length - 1)) for _ in range(train.accumulate)]
         began = time.monotonic()
-        stepper.step(batches, 0.1)  # `.item()` in it waits for a GPU
+        train_step.step(batches, 0.1)  # `.item()` in it waits for a GPU
         if step:
             taken.append(time.monotonic() - began)
         if sum(taken) > SECONDS:
@@ -152,7 +152,7 @@ def _made_up(dice: random.Random, sizes: VocabularySizes, rows: int, length: int
     def ids(size: int) -> list[int]:
         return dice.choices(range(min(len(SPECIAL), size - 1), size), k=length)
 
-    return batch_of([(ids(sizes.source), ids(sizes.target)) for _ in range(rows)])
+    return make_batch([(ids(sizes.source), ids(sizes.target)) for _ in range(rows)])
 
 
 def _percent(share: float) -> str:

@@ -18,7 +18,7 @@ from regard.runs import train as run
 from regard.runs.auto_recipe import choose, recipe
 from regard.runs.preflight import too_little_time
 from regard.runs.time_budget import Budget, Timing, fit, measure
-from regard.training.microbatches import Tried
+from regard.training.microbatches import BatchProbe
 
 SLOW = Timing(2.0, "float32")
 
@@ -127,10 +127,10 @@ def test_a_large_dev_set_is_validated_less_often() -> None:
     assert fit(given, Budget(2_000, 2_000), 13_000) == given
 
 
-def tried(seconds: float) -> list[Tried]:
+def tried(seconds: float) -> list[BatchProbe]:
     run, _ = trainer(settings())
     (batch, *_) = run.loader.largest()
-    return [Tried(batch, 9 * seconds, 0), Tried(batch, seconds, 0)]
+    return [BatchProbe(batch, 9 * seconds, 0), BatchProbe(batch, seconds, 0)]
 
 
 @pytest.mark.parametrize(

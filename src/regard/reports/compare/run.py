@@ -30,7 +30,7 @@ from regard.corpus.paths import Place
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
 from regard.evaluation.metrics import bleu_metric
-from regard.files import write_whole
+from regard.files import write_atomic
 from regard.inference.translator import Translation
 from regard.reports.compare import systems as contenders
 from regard.reports.compare.measure import Exam, Measured, kept, key_of, measure_run
@@ -86,7 +86,7 @@ def compare(request: Request, out: Path, console: Console) -> Path:
         console.rule("the report", align="left")
         lineage = _lineage(request, found, exam, measured)
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "report.json", lineage.model_dump_json() + "\n")
+        write_atomic(out / "report.json", lineage.model_dump_json() + "\n")
         page = write_page(lineage, out)
     if failed:
         raise failed[0]
@@ -186,7 +186,7 @@ def _measure(contender: Contender, exam: Exam, out: Path, console: Console) -> M
 
         found = measure_run(contender.name, contender.folder, exam, device=device, watch=watch)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, found.model_dump_json() + "\n")
+        write_atomic(file, found.model_dump_json() + "\n")
     facts = found.facts
     _say(
         console,
