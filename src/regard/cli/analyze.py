@@ -16,13 +16,14 @@ from regard.cli.evaluate import Known
 from regard.cli.streams import input_lines, output, refuse_same, try_writing
 from regard.errors import ConfigError, DataError
 from regard.evaluation.alignment_error import read_gold_alignments
+from regard.evaluation.bootstrap import SIGNIFICANCE_LEVEL
 from regard.evaluation.error_types import count_errors
+from regard.evaluation.test_set import TestSet
 from regard.inference.translator import SearchOptions, Translator
-from regard.reports.analyze.page import document
-from regard.reports.analyze.results import METRICS, HeldOut, Report, as_table
-from regard.reports.analyze.run import Depth, Subject, assess
+from regard.reports.analyze.page import render_report
+from regard.reports.analyze.results import METRICS, AnalysisReport, report_to_json
+from regard.reports.analyze.run import AnalysisOptions, AnalyzedRun, analyze_runs
 from regard.reports.analyze.search_errors import SearchErrors
-from regard.reports.analyze.sections import SIGNIFICANT
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ def analyze(runs: Sequence[Run], files: Files, *, batch_size: int, exact: int, d
     for path in (files.page, files.numbers):
         try_writing(path)
     names = _names([run.folder for run in runs])
-    subjects = [Subject(name, run.folder, _load(run, device)) for name, run in zip(names, runs, strict=True)]
+    subjects = [AnalyzedRun(name, run.folder, _load(run, device)) for name, run in zip(names, runs, strict=True)]
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
@@ -74,11 +75,11 @@ def analyze(runs: Sequence[Run], files: Files, *, batch_size: int, exact: int, d
             yield from bar.track(things, total=total, task_id=task)
             bar.remove_task(task)
 
-        report = assess(subjects, test, Depth(batch_size, exact), watch)
+        report = analyze_runs(subjects, test, AnalysisOptions(batch_size, exact), watch)
     with output(files.page) as write:
-        write(document(report))
+        write(render_report(report))
     with output(files.numbers) as write:
-        write(json.dumps(as_table(report), ensure_ascii=False, indent=1) + "\n")
+        write(json.dumps(report_to_json(report), ensure_ascii=False, indent=1) + "\n")
     with output(None) as write:
         for line in summary(report):
             write(line + "\n")
@@ -99,7 +100,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [names[0], f"{names[1]} (2)"]
 
 
-def _test_set(files: Files, run: Path) -> HeldOut:
+def _test_set(files: Files, run: Path) -> TestSet:
     """The pairs that have text, read as the run's recipe reads its own.
 
     Raises ConfigError, DataError, CheckpointError; DataError also where one side of a pair in two files has no text.
@@ -132,35 +133,35 @@ def _test_set(files: Files, run: Path) -> HeldOut:
         words = [(len(pair.source.split()), len(pair.target.split())) for pair in pairs]
         every = read_gold_alignments(input_lines(files.alignments), str(files.alignments), words)
         gold = tuple(every[number] for number in kept)
-    return HeldOut(
+    return TestSet(
         name=name,
         lines=tuple(pairs[number].line for number in kept),
         sources=tuple(pairs[number].source.strip() for number in kept),
         references=tuple(pairs[number].target.strip() for number in kept),
-        read=len(pairs),
+        pairs_read=len(pairs),
         gold=gold,
-        left=tuple(aside.sentences()),
+        notes=tuple(aside.sentences()),
     )
 
 
-def summary(report: Report) -> Iterator[str]:
+def summary(report: AnalysisReport) -> Iterator[str]:
     """The main findings as lines of text."""
     test = report.test
-    aside = test.read - len(test.sources)
-    yield f"{test.read:,} pairs" + (f", {aside:,} of them left aside: both sides are blank" if aside else "")
-    width = max(len(one.name) for one in report.findings)
+    aside = test.pairs_read - len(test.sources)
+    yield f"{test.pairs_read:,} pairs" + (f", {aside:,} of them left aside: both sides are blank" if aside else "")
+    width = max(len(one.name) for one in report.runs)
     for key, name in METRICS.items():
-        for one in report.findings:
+        for one in report.runs:
             sure = one.scores[key]
             worse = "" if sure.p is None else _worse(sure.p)
             yield f"{name:5} {one.name:{width}} {sure.value:6.2f}  [{sure.low:.2f}, {sure.high:.2f}]{worse}"
-    for one in report.findings:
-        wrong = ", ".join(f"{count:,} {name}" for name, count in count_errors(one.faults).items() if count)
+    for one in report.runs:
+        wrong = ", ".join(f"{count:,} {name}" for name, count in count_errors(one.errors).items() if count)
         yield f"faults of {one.name}: {wrong or 'none'}"
-    for one in report.findings:
+    for one in report.runs:
         if one.search is not None:
             yield f"search by {one.name}: {_search(one.search)}"
-        for found, kind in ((one.calibration, "given the reference"), (one.own, "of its own translations")):
+        for found, kind in ((one.calibration, "given the reference"), (one.own_calibration, "of its own translations")):
             if found is not None:
                 surer = "surer" if found.confidence > found.accuracy else "less sure"
                 yield (
@@ -175,13 +176,13 @@ def summary(report: Report) -> Iterator[str]:
 
 def _worse(p: float) -> str:
     told = "< 0.001" if p < 0.001 else f"{p:.3f}"
-    return f"  {'worse' if p < SIGNIFICANT else 'not told apart'}, p {told}"
+    return f"  {'worse' if p < SIGNIFICANCE_LEVEL else 'not told apart'}, p {told}"
 
 
 def _search(found: SearchErrors) -> str:
-    unknown = found.sentences - found.errors - found.right
+    unknown = found.sentences - found.errors - found.optimal
     return (
         f"of {found.sentences:,} sentences a beam missed the most probable in {found.errors:,}, found it in "
-        f"{found.right:,}" + (f", {unknown:,} not known" if unknown else "") + f"; it is empty in {found.empty:,} "
+        f"{found.optimal:,}" + (f", {unknown:,} not known" if unknown else "") + f"; it is empty in {found.empty:,} "
         f"of the {found.proved:,} in which it was proved"
     )

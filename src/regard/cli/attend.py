@@ -18,8 +18,8 @@ from regard.cli.commands import Job
 from regard.cli.streams import input_lines, output, refuse_not_utf8, refuse_same, try_writing, write_errors
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.translator import SearchOptions, Translator
-from regard.reports.compare import figures
-from regard.reports.compare.results import Attended
+from regard.reports.attention_plots import AttentionMatrix, draw_attention_maps
+from regard.reports.theme import LIGHT, find_missing_glyphs, save_png, to_svg
 from regard.text.segments import Piece, Span, put_together
 from regard.training.microbatches import is_out_of_memory
 
@@ -226,13 +226,13 @@ def _write_picture(seen: Sequence[Seen], view: View, path: Path) -> None:
         )
     gradient = any(one.looks.is_saliency for one in seen)
     across = 1 if not view.every else max(len(layer) for layer in seen[0].looks.layers.get(_kind(view), [[0]]))
-    drawn = figures.maps(
-        panels, figures.LIGHT, most_columns=across, of="share of the gradient" if gradient else "attention weight"
+    drawn = draw_attention_maps(
+        panels, LIGHT, max_columns=across, label="share of the gradient" if gradient else "attention weight"
     )
     if path.suffix.lower() == ".svg":
-        _write_lines(path, [figures.to_svg(drawn).rstrip("\n")])
+        _write_lines(path, [to_svg(drawn).rstrip("\n")])
         return
-    missing = figures.unwritable(
+    missing = find_missing_glyphs(
         "".join(token for _, one in panels for token in (*one.source_tokens, *one.target_tokens))
     )
     if missing:
@@ -240,10 +240,10 @@ def _write_picture(seen: Sequence[Seen], view: View, path: Path) -> None:
         fix = "install one (say Noto Sans CJK), or write .svg or .html"
         Console(stderr=True).print(f"{told}: {fix}", highlight=False, markup=False, soft_wrap=True)
     with write_errors(path):
-        figures.to_png(drawn, path)
+        save_png(drawn, path)
 
 
-def _panels(one: Seen, view: View) -> Iterator[tuple[str, Attended]]:
+def _panels(one: Seen, view: View) -> Iterator[tuple[str, AttentionMatrix]]:
     if not view.every:
         yield one.source, _attended(one.looks, view)
         return
@@ -256,9 +256,9 @@ def _panels(one: Seen, view: View) -> Iterator[tuple[str, Attended]]:
             yield f"layer {layer}, head {head}", _attended(one.looks, chosen)
 
 
-def _attended(looks: AttentionMaps, view: View) -> Attended:
+def _attended(looks: AttentionMaps, view: View) -> AttentionMatrix:
     rows, columns, weights = _shown(looks, view)
-    return Attended(
+    return AttentionMatrix(
         source_tokens=tuple(columns),
         target_tokens=tuple(rows),
         weights=tuple(tuple(map(float, row)) for row in weights),

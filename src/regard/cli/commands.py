@@ -23,7 +23,7 @@ from regard.errors import ConfigError
 from regard.inference.shortlist import make_shortlist
 from regard.inference.translator import Precision, Translator
 from regard.reports.compare.demo import run_demo
-from regard.reports.compare.run import Request
+from regard.reports.compare.run import ComparisonRequest
 from regard.reports.compare.run import compare as compare_systems
 from regard.runs import auto_recipe, finetune_recipe
 from regard.runs import train as runs
@@ -263,7 +263,7 @@ def folders(given: Sequence[str]) -> list[Path]:
     return [Path(one) for text in given for one in ([text] if Path(text).exists() else text.split(",")) if one]
 
 
-def compare(request: Request, out: Path) -> None:
+def compare(request: ComparisonRequest, out: Path) -> None:
     """See regard.reports.compare.run."""
     console = _console()
     try:

@@ -77,10 +77,10 @@ def inspect(patient: Patient, json_: Path | None, page: Path | None) -> None:
         with output(json_) as write:
             write(json.dumps(as_table(report), ensure_ascii=False, indent=1) + "\n")
     if page is not None:
-        from regard.reports.corpus.page import document
+        from regard.reports.corpus.page import render_report
 
         with output(page) as write:
-            write(document(report))
+            write(render_report(report))
 
 
 def told(report: Report) -> Iterator[str]:

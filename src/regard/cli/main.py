@@ -299,9 +299,9 @@ def compare(
     """Systems side by side: train each under one budget, or take finished runs, test all, and write a page."""
     from regard.cli import commands
     from regard.corpus.paths import CorpusPaths
-    from regard.reports.compare.run import Request
+    from regard.reports.compare.run import ComparisonRequest
 
-    request = Request(
+    request = ComparisonRequest(
         recipe=recipe,
         corpus=corpus,
         architectures=architectures,

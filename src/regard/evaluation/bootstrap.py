@@ -18,6 +18,7 @@ from regard.errors import DataError
 
 SAMPLES = 1000
 SEED = 12345  # sacreBLEU's
+SIGNIFICANCE_LEVEL = 0.05
 _CHUNK_SENTENCES = 1 << 22  # sentences of resamples in memory at a time
 
 Floats = NDArray[np.floating[Any]]

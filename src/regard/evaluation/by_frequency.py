@@ -38,6 +38,15 @@ class FrequencyClass:
     recall: float
     f1: float
 
+    @property
+    def label(self) -> str:
+        """The bounds as text: "never", "1", "2–4" or "1,000+"."""
+        if self.max_count == 0:
+            return "never"
+        if self.max_count is None:
+            return f"{self.min_count:,}+"
+        return f"{self.min_count:,}" if self.min_count == self.max_count else f"{self.min_count:,}–{self.max_count:,}"
+
 
 def split_words(text: str, metric: BLEU) -> list[str]:
     """Return the words of a text as this BLEU tokenizes them."""

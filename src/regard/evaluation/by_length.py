@@ -12,6 +12,7 @@ from regard.evaluation.metrics import bleu_metric
 
 WIDTHS = (1, 2, 5, 10, 20, 50, 100)  # candidate widths of a bin, in words
 MAX_BINS = 8
+VERY_LONG = 9999  # words: the upper bound of a bin above it is not written
 MIN_SENTENCES = 20  # in a bin: with fewer, BLEU is mostly chance
 
 
@@ -24,6 +25,13 @@ class LengthBin:
     sentences: int
     bleu: float
     chrf: float
+
+    @property
+    def label(self) -> str:
+        """The bounds as text: "3", "4–6", or "20+" if the last bin has very long sources."""
+        if self.longest > VERY_LONG:
+            return f"{self.shortest:,}+"
+        return f"{self.shortest:,}" if self.shortest == self.longest else f"{self.shortest:,}–{self.longest:,}"
 
 
 def by_length(

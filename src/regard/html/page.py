@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-GUARD = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no text can run a script or fetch anything
+CONTENT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no text can run a script or fetch anything
+)
 STYLE = Path(__file__).with_name("page.css")
 
 
@@ -21,9 +23,9 @@ def escape(text: str) -> str:
 def content_policy(script: str = "") -> str:
     """Return the Content-Security-Policy of a page that may run only this script."""
     if not script:
-        return GUARD
+        return CONTENT_POLICY
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"{GUARD}; script-src 'sha256-{digest}'"
+    return f"{CONTENT_POLICY}; script-src 'sha256-{digest}'"
 
 
 def render_page(title: str, body: str, *, facts: str = "", style: str = "", script: str = "") -> str:
@@ -76,8 +78,9 @@ def render_table(
         f'<th scope="col"{" class=left" if number in text_columns else ""}>{cell}</th>'
         for number, cell in enumerate(head)
     )
+    thead = f"<thead><tr>{columns}</tr></thead>" if columns else ""
     body = "".join(_render_row(row, text_columns) for row in rows)
-    return _scrolling(f"<table><thead><tr>{columns}</tr></thead>\n<tbody>\n{body}</tbody></table>", caption) + "\n"
+    return _scrolling(f"<table>{thead}\n<tbody>\n{body}</tbody></table>", caption) + "\n"
 
 
 def _render_row(row: Sequence[str], text_columns: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""Long work that can be watched."""
+"""Progress of long work."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
-class Watch(Protocol):
-    """What sees things pass, of which there are `total`, while `what` is done."""
+class ProgressHook(Protocol):
+    """Called with an iterable that takes long, to show its progress."""
 
-    def __call__(self, what: str, things: Iterable[T], total: int) -> Iterable[T]:
-        """The same things."""
+    def __call__(self, description: str, items: Iterable[T], total: int, /) -> Iterable[T]:
+        """Return the same items.
+
+        Args:
+            description: What is being done.
+            items: The items to pass through.
+            total: Their number.
+        """
         ...
 
 
-def unwatched(what: str, things: Iterable[T], total: int) -> Iterable[T]:
-    """Nobody looks."""
-    return things
+def no_progress(description: str, items: Iterable[T], total: int, /) -> Iterable[T]:
+    """Return the items without showing progress."""
+    return items
