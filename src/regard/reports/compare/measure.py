@@ -118,12 +118,7 @@ def measure_run(
     key, history = measurement_key(run, conditions), read_training_history(RunFolder(run))
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     translator = Translator(checkpoint.model.to(choose_device(device)), checkpoint.tokenizers, conditions.search)
-    sample_translations = [  # before the test set, which is timed: this warms up the model
-        best
-        for best, *_ in translator.translate(
-            [sample.source for sample in samples], with_attention=True, split_sentences=False
-        )
-    ]
+    sample_translations = _translate_samples(translator, samples)  # before the timed test set: warms up the model
     start = time.perf_counter()
     hypotheses = tuple(best.text for best, *_ in track(translator.stream(test_set.sources, split_sentences=False)))
     seconds = time.perf_counter() - start
@@ -151,3 +146,8 @@ def measure_run(
         attended=tuple(map(attention_matrix, sample_translations)),
     )
     return Measurement(key=key, facts=results, hypotheses=hypotheses)
+
+
+def _translate_samples(translator: Translator, samples: Sequence[Sample]) -> list[Translation]:
+    sources = [sample.source for sample in samples]
+    return [best for best, *_ in translator.translate(sources, with_attention=True, split_sentences=False)]
