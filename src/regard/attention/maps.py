@@ -22,9 +22,9 @@ from regard.errors import DecodingError
 from regard.inference.translator import Translator
 from regard.nn.attention_recorder import AttentionRecorder, record_attention
 from regard.special_tokens import EOS
-from regard.text.emoji import bare_of
+from regard.text.emoji import remove_unknown_emoji
 from regard.tokenizers.base import Tokenizer
-from regard.tokenizers.words import unit_of_each
+from regard.tokenizers.words import unit_indices
 
 AttentionWeights = NDArray[np.float32]
 AttentionKind = Literal["source", "encoder", "decoder"]
@@ -146,7 +146,7 @@ def compute_attention_maps(translator: Translator, source: str, target: Sequence
         DecodingError: The source has no tokens.
     """
     source = source.strip()
-    tokens = translator.tokenizers.source.encode(bare_of(source, translator.tokenizers).text or source)
+    tokens = translator.tokenizers.source.encode(remove_unknown_emoji(source, translator.tokenizers).text or source)
     if not tokens:
         raise DecodingError("there is no source to look at", fix="give a sentence")
     model, device = translator.model, translator.device
@@ -189,7 +189,7 @@ def _to_array(weights: Tensor) -> AttentionWeights:
 
 def _tokenized_text(tokenizer: Tokenizer, ids: Sequence[int]) -> TokenizedText:
     """Return the tokens and words of a text, EOS last of both."""
-    word_of_token = unit_of_each(tokenizer, ids)
+    word_of_token = unit_indices(tokenizer, ids)
     groups = groupby(zip(word_of_token, ids, strict=True), key=lambda pair: pair[0])
     words = []
     for _, group in groups:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regard.attention.maps import compute_attention_maps
 from regard.inference.translator import Translator
-from regard.tokenizers.words import Link, Words
+from regard.tokenizers.words import Link, WordMap
 
 MEAN = "mean"
 MAX_TOKENS = 400  # of a side: attention grows with the square of the length
@@ -22,9 +22,9 @@ def align_words(translator: Translator, source: str, target: str) -> dict[str, f
     if not target_ids or not source_ids or max(len(target_ids), len(source_ids)) > MAX_TOKENS:
         return None
     maps = compute_attention_maps(translator, source, target_ids)
-    words = Words.of(translator.tokenizers, source_ids, target_ids)
+    words = WordMap.from_ids(translator.tokenizers, source_ids, target_ids)
     weights = {MEAN: maps.mean}
     layers = maps.layers.get("source", ())
     if len(layers) > 1:
         weights |= {f"layer {number}": layer.mean(0) for number, layer in enumerate(layers, start=1)}
-    return {name: frozenset(words.links(matrix)) for name, matrix in weights.items()}
+    return {name: frozenset(words.link_words(matrix)) for name, matrix in weights.items()}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from regard.config.schema import to_table, to_toml
+from regard.config.recipe import to_table, to_toml
 from regard.contract import VocabularySizes
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.paths import CorpusPaths
