@@ -16,7 +16,7 @@ from regard.evaluation.by_frequency import split_words
 from regard.reports.analyze.progress import ProgressHook, no_progress
 from regard.tokenizers.base import Tokenizers
 
-MAX_PAIRS = 500_000  # counted at most; of more pairs, this many at equal distances
+MAX_TRAINING_PAIRS = 500_000  # counted at most; of more pairs, this many at equal distances
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def count_training_words(run: Path, metric: BLEU, track: ProgressHook = no_progr
     if not len(store):
         raise DataError("the stored training data is empty", where=folder, fix="prepare the corpus again")
     tokenizer = Tokenizers.load(folder).target
-    indices = np.unique(np.linspace(0, len(store) - 1, min(len(store), MAX_PAIRS)).astype(np.int64)).tolist()
+    indices = np.unique(np.linspace(0, len(store) - 1, min(len(store), MAX_TRAINING_PAIRS)).astype(np.int64)).tolist()
     counts: Counter[str] = Counter()
     for index in track("counting words in the training data", indices, len(indices)):
         counts.update(split_words(tokenizer.decode(store.target(index).tolist()), metric))

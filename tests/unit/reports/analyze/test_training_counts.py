@@ -23,7 +23,7 @@ def test_words_are_split_as_bleu_does(tmp_path: Path) -> None:
 
 
 def test_a_part_of_many_pairs_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_counts, "MAX_PAIRS", 2)
+    monkeypatch.setattr(training_counts, "MAX_TRAINING_PAIRS", 2)
     words = count_training_words(run_with_data(tmp_path, TARGETS), METRIC)
     assert (words.pairs_counted, words.pairs) == (2, 3)
     assert words.counts["ein"] == 1 and words.counts["half"] == 1
