@@ -48,10 +48,10 @@ def _render_head(report: AnalysisReport) -> str:
     test = report.test
     skipped = test.pairs_read - len(test)
     pairs = f"{test.pairs_read:,}" + (
-        f", of which {skipped:,} without text on both sides are skipped" if skipped else ""
+        f", of which {skipped:,} have no text on either side and are skipped" if skipped else ""
     )
     facts = [("Date", report.date), ("Test set", test.name), ("Pairs", pairs)]
-    facts += [(run.name, "; ".join(f"{name} {value}" for name, value in run.facts.items())) for run in report.runs]
+    facts += [(run.name, "; ".join(f"{name}: {value}" for name, value in run.facts.items())) for run in report.runs]
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes)
     return render_facts((name, escape(value)) for name, value in facts) + notes
 

@@ -106,7 +106,7 @@ def _render_lengths(report: Report) -> str:
 
 
 def _render_finding(finding: Finding, read: int) -> str:
-    kind = finding.kind.value
+    kind, meaning = finding.kind.value, escape(MEANING[finding.kind])
     lines = finding.lines[:_MAX_LINES]
     more = f" and {finding.count - len(lines):,} more" if finding.count > len(lines) else ""
     rows = [
@@ -116,5 +116,5 @@ def _render_finding(finding: Finding, read: int) -> str:
     table = render_table(f"Examples of {kind}", ("line", "reason", "source", "target"), rows, text_columns=(0, 1, 2, 3))
     return (
         f'<h3 id="{kind}">{kind}: {finding.count:,} ({finding.count / read:.2%})</h3>'
-        f"<p>{escape(MEANING[finding.kind])}. Lines {spans(lines)}{more}.</p>{table}"
+        f"<p>{meaning[0].upper()}{meaning[1:]}. Line{'s' if len(lines) > 1 else ''} {spans(lines)}{more}.</p>{table}"
     )
