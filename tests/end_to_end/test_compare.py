@@ -181,7 +181,7 @@ def test_an_interrupted_training_is_resumed(files: Files, tmp_path: Path, number
     assert run.last.name == "step-000030"
     finished = call(*command)
     assert finished.code == 0, finished.err
-    assert "going on from step 30" in finished.err
+    assert "resuming at step 30" in finished.err
     assert report(out).systems[0].steps == 200
 
 

@@ -86,21 +86,21 @@ ALLOWED = (
     "stands for",
     "stand for",
     "nobody:",  # the user of that name
+    '"judged"',  # a key of state.json
 )
 
 # Rooms that are not rewritten yet. A room that is leaves this list; nothing joins it.
 NOT_YET = (
     "src/regard/__init__.py", "src/regard/contract.py", "src/regard/errors.py", "src/regard/files.py",
     "src/regard/runtime.py", "src/regard/special_tokens.py",
-    "src/regard/checkpoints", "src/regard/cli", "src/regard/config", "src/regard/corpus",
+    "src/regard/checkpoints", "src/regard/cli", "src/regard/corpus",
     "src/regard/corpus_checks", "src/regard/data", "src/regard/decoding", "src/regard/documents",
     "src/regard/inference", "src/regard/interop", "src/regard/models",
-    "src/regard/nn", "src/regard/runs", "src/regard/serving", "src/regard/text",
+    "src/regard/nn", "src/regard/serving", "src/regard/text",
     "src/regard/tokenizers", "src/regard/training",
     "tests/end_to_end", "tests/format", "tests/fuzz", "tests/laws", "tests/parity", "tests/web",
     "tests/unit/checkpoints",
     "tests/unit/cli",
-    "tests/unit/config",
     "tests/unit/corpus",
     "tests/unit/corpus_checks",
     "tests/unit/data",
@@ -110,7 +110,6 @@ NOT_YET = (
     "tests/unit/interop",
     "tests/unit/models",
     "tests/unit/nn",
-    "tests/unit/runs",
     "tests/unit/serving",
     "tests/unit/text",
     "tests/unit/tokenizers",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.corpus_checks.surface import Codes, Numbers, association, score_alignments
+from regard.corpus_checks.surface import Codes, Numbers, agreement, association
 
 EDGES = np.array([-1.8, -1.0, 0.0, 1.0, 2.0])  # of a word's link score: the bounds of its states
 STATES = len(EDGES) + 1
@@ -68,7 +68,7 @@ class Evidence:
 
     def of(self, pairs: Observations) -> Numbers:
         """Return the evidence for each pair, in nats; below 0 it looks unrelated: (pairs,)."""
-        total = score_alignments(pairs.features, self._tables)
+        total = agreement(pairs.features, self._tables)
         for words, ratios in zip(pairs.words, self._ratios, strict=True):
             total += words.sums(ratios, len(pairs))
         return total

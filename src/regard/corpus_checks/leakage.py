@@ -26,14 +26,14 @@ class Held:
         self.lines: list[int] = []
         self.texts: list[tuple[Words, Words]] = []
         self.exact: tuple[dict[int, int], dict[int, int]] = ({}, {})  # hash of a side: line
-        self.fold_to_words: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.folded: tuple[dict[int, int], dict[int, int]] = ({}, {})
         for batch in batches(pairs):
             sides = (batch.source_words, batch.target_words)
             for side, (texts, words) in enumerate(zip((batch.sources, batch.targets), sides, strict=True)):
                 for line, text, each in zip(batch.lines, texts, words, strict=True):
                     self.exact[side].setdefault(digest(text), line)
                     if _telling(each):
-                        self.fold_to_words[side].setdefault(digest(fold(each)), line)
+                        self.folded[side].setdefault(digest(fold(each)), line)
             self.lines.extend(batch.lines)
             self.texts.extend((_set(one), _set(other)) for one, other in zip(*sides, strict=True))
         self._count = Counter(word for source, _ in self.texts for word in source)
@@ -92,7 +92,7 @@ def _exact(held: Held, pair: tuple[str, str], words: tuple[Sequence[str], Sequen
 
 def _near(held: Held, words: tuple[Sequence[str], Sequence[str]]) -> str:
     for side, name in enumerate(("source", "target")):
-        if _telling(words[side]) and (line := held.fold_to_words[side].get(digest(fold(words[side])))):
+        if _telling(words[side]) and (line := held.folded[side].get(digest(fold(words[side])))):
             return f"the {name} stands in {held.name}, line {line}, but for case, punctuation or digits"
     line = held.near(*words)
     return f"nearly as in {held.name}, line {line}" if line else ""

@@ -56,7 +56,7 @@ def association(source: Codes, target: Codes) -> Numbers:
     return table.clip(-CAP, CAP)
 
 
-def score_alignments(features: Sequence[tuple[Codes, Codes]], tables: Sequence[Numbers]) -> Numbers:
+def agreement(features: Sequence[tuple[Codes, Codes]], tables: Sequence[Numbers]) -> Numbers:
     """Return the sum of the associations of all features of each pair, in nats: (pairs,)."""
     total = np.zeros(len(features[0][0]))
     for (source, target), table in zip(features, tables, strict=True):

@@ -20,7 +20,7 @@ from regard.errors import CheckpointError, ConfigError, DataError
 from regard.evaluation.test_set import TestSet
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import TestConditions
-from regard.runs.prepare import split
+from regard.runs.holdout import split_corpus
 
 Report = Callable[[str], None]
 
@@ -253,7 +253,7 @@ def choose_test_conditions(
             name = f"test split of the built-in corpus {config.data.corpus}"
             corpus = BUILTIN[config.data.corpus](config.train.seed).test
         else:
-            _, corpus = split(config)
+            _, corpus = split_corpus(config)
             name = f"dev set ({corpus.name}), which also selected the checkpoints"
     pairs = list(corpus)
     for sentence in corpus.skipped.sentences() if test.files() else ():
