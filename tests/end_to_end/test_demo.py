@@ -12,13 +12,12 @@ from rich.console import Console
 from regard.evaluation.test_set import TestSet
 from regard.reports.compare import demo
 from regard.reports.compare.demo import MODEL_SIZES, PICTURE, TRAINING, run_demo
+from regard.reports.compare.systems import choose_test_conditions
 
 
 def test_both_systems_are_trained_tested_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    choose = demo.choose_test_conditions
-
     def choose_few(*arguments: object, **options: object) -> object:
-        conditions = choose(*arguments, **options)  # type: ignore[arg-type]
+        conditions = choose_test_conditions(*arguments, **options)  # type: ignore[arg-type]
         pairs = conditions.test_set
         return replace(conditions, test_set=TestSet(pairs.name, pairs.sources[:10], pairs.references[:10]))
 
