@@ -174,7 +174,7 @@ def test_an_interrupted_training_is_resumed(files: Files, tmp_path: Path, number
     stopped = signalled_in_step(30, number, *command)
     assert stopped.returncode == 130, stopped.stderr
     assert b"Traceback" not in stopped.stderr
-    assert b"go on:      regard compare" in stopped.stderr
+    assert b"continue:   regard compare" in stopped.stderr
     assert f"--out '{out}'".encode() in stopped.stderr
     run = RunFolder(out / "runs" / "transformer2017")
     assert run.last is not None and run.finished is None
@@ -201,7 +201,7 @@ def test_an_interrupted_measurement_does_not_train_again(
         patch.setattr(measure, "step_times", interrupted)
         stopped = call(*compare_command(files, out))
     assert stopped.code == 130, stopped.err
-    assert "go on:" in stopped.err
+    assert "continue:" in stopped.err
     assert not (out / "report.json").exists()
     monkeypatch.setattr(comparing, "train", None)
     assert call(*compare_command(files, out)).code == 0

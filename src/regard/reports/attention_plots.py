@@ -10,40 +10,15 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from pydantic import BaseModel, ConfigDict
 
-from regard.inference.translator import Translation
+from regard.attention.matrix import AttentionMatrix
 from regard.reports.theme import Theme, figure_settings, visible_token
-from regard.special_tokens import SPECIAL
 
-DIGITS = 4  # of a weight
 _CELL = 0.22  # inches, of one weight
 _LONGEST_SIDE = 14.0  # inches, of one map
 _TOTAL_WIDTH = 16.0  # inches, of the maps in one row
 _READABLE_CELL = 0.1  # inches: the tokens of smaller cells are not written
 _MAX_TOKEN = 20  # characters
-
-
-class AttentionMatrix(BaseModel):
-    """Attention weights (T, S) from target tokens to source tokens. Each row sums to 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source_tokens: tuple[str, ...]
-    target_tokens: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...]
-
-
-def attention_matrix(translation: Translation) -> AttentionMatrix | None:
-    """Return the attention of a translation, or None if it has none."""
-    if translation.attention is None:
-        return None
-    weights = np.round(translation.attention.astype(float), DIGITS).tolist()
-    return AttentionMatrix(
-        source_tokens=translation.source_tokens,
-        target_tokens=(*translation.tokens, SPECIAL[2])[: len(weights)],
-        weights=tuple(tuple(row) for row in weights),
-    )
 
 
 def draw_attention_maps(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from regard.attention.matrix import AttentionMatrix
 from regard.evaluation.bootstrap import BootstrapInterval
 from regard.evaluation.by_length import LengthBin
-from regard.reports.attention_plots import AttentionMatrix
 from regard.reports.compare.results import ComparisonReport, DevPoint, Sample, ScoredSystem, StepTime
 
 NASTY = "<script>alert(\"1\")</script> & 'so' \x07 日本 $\\frac$"

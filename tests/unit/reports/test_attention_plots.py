@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 import numpy as np
 from matplotlib.image import imread
 
+from regard.attention.matrix import AttentionMatrix, attention_matrix
 from regard.inference.translator import Translation
-from regard.reports.attention_plots import AttentionMatrix, attention_matrix, draw_attention_maps
+from regard.reports.attention_plots import draw_attention_maps
 from regard.reports.theme import LIGHT, save_png, to_svg
 
 

@@ -40,7 +40,7 @@ BATCHES_PER_CALL = 4  # batches that are translated between two updates of the p
 
 
 @dataclass(frozen=True)
-class AnalyzedRun:
+class LoadedRun:
     """A run to analyze: its name in the report, its folder, and its translator."""
 
     name: str
@@ -65,7 +65,7 @@ class AnalysisOptions:
 class _TranslatedRun:
     """A run with its translations of the test set, and the chrF of each."""
 
-    run: AnalyzedRun
+    run: LoadedRun
     translations: tuple[Translation, ...]
     chrf: tuple[float, ...]
 
@@ -83,7 +83,7 @@ class _TranslatedRun:
 
 
 def analyze_runs(
-    runs: Sequence[AnalyzedRun], test: TestSet, options: AnalysisOptions, track: ProgressHook
+    runs: Sequence[LoadedRun], test: TestSet, options: AnalysisOptions, track: ProgressHook
 ) -> AnalysisReport:
     """Analyze one run, or two runs with different names.
 
@@ -122,7 +122,7 @@ def analyze_runs(
     )
 
 
-def _translate(run: AnalyzedRun, test: TestSet, options: AnalysisOptions, track: ProgressHook) -> _TranslatedRun:
+def _translate(run: LoadedRun, test: TestSet, options: AnalysisOptions, track: ProgressHook) -> _TranslatedRun:
     step = BATCHES_PER_CALL * options.batch_size
 
     def translate() -> Iterable[Translation]:
@@ -144,7 +144,7 @@ def _translate(run: AnalyzedRun, test: TestSet, options: AnalysisOptions, track:
 
 
 def _count_words(
-    runs: Sequence[AnalyzedRun], metric: BLEU, notes: list[str], track: ProgressHook
+    runs: Sequence[LoadedRun], metric: BLEU, notes: list[str], track: ProgressHook
 ) -> tuple[str, TrainingCounts] | None:
     """Count words in the training data of the first run that has it. Return what was counted, and the counts."""
     for run in runs:
@@ -188,7 +188,7 @@ def _measure(
     )
 
 
-def _describe_run(run: AnalyzedRun) -> dict[str, str]:
+def _describe_run(run: LoadedRun) -> dict[str, str]:
     search, tokenizer = run.translator.search, run.translator.tokenizers.target
     parameters = sum(parameter.numel() for parameter in run.translator.model.parameters())
     strategy = f"beam of {search.beam_size}" if search.strategy == "beam" else search.strategy

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from regard.attention.matrix import AttentionMatrix
 from regard.evaluation.by_length import LengthBin
-from regard.reports.attention_plots import AttentionMatrix
 from regard.reports.compare.results import ComparisonReport
 
 UNCERTAIN_BELOW = 30  # sentences in a bin

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from regard.attention.matrix import attention_matrix
 from regard.checkpoints.checkpoint import load_checkpoint
 from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.config.schema import SearchConfig
@@ -16,7 +17,6 @@ from regard.evaluation.metrics import exact_match
 from regard.evaluation.test_set import TestSet
 from regard.inference.translator import Translation, Translator
 from regard.models import ARCHITECTURES
-from regard.reports.attention_plots import attention_matrix
 from regard.reports.compare.history import read_training_history
 from regard.reports.compare.results import Record, Sample, SystemResults
 from regard.reports.compare.timing import LENGTHS, step_times

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from regard.attention.matrix import AttentionMatrix
 from regard.evaluation.bootstrap import BootstrapInterval
 from regard.evaluation.by_length import LengthBin
-from regard.reports.attention_plots import AttentionMatrix
 
 
 class Record(BaseModel):

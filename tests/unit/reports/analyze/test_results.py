@@ -22,7 +22,7 @@ from regard.reports.analyze import run as run_module
 from regard.reports.analyze.page import render_report
 from regard.reports.analyze.progress import no_progress
 from regard.reports.analyze.results import AnalysisReport, report_to_json
-from regard.reports.analyze.run import AnalysisOptions, AnalyzedRun, analyze_runs
+from regard.reports.analyze.run import AnalysisOptions, LoadedRun, analyze_runs
 
 SOURCES = ("one two three", NASTY, "three and a half", "عربي 日本", "and a half one two", "two")
 REFERENCES = ("ein kleiner Satz", "drei und <halb>", "日本 عربي", "Satz", "ein Satz", "kleiner")
@@ -32,7 +32,7 @@ def analyze(folder: Path, *names: str) -> AnalysisReport:
     gold = (GoldAlignment(frozenset({(0, 0)}), frozenset({(0, 0), (1, 1)})), None, None, None, None, None)
     test = TestSet("source <a> | reference", SOURCES, REFERENCES, (1, 2, 4, 5, 6, 9), 9, gold)
     run = run_with_data(folder / "run", ["ein Satz", "ein Satz und ein"])
-    runs = [AnalyzedRun(name, run, translator(seed)) for seed, name in enumerate(names, start=1)]
+    runs = [LoadedRun(name, run, translator(seed)) for seed, name in enumerate(names, start=1)]
     return analyze_runs(runs, test, AnalysisOptions(batch_size=2, exact_sentences=2), no_progress)
 
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_measured_is_noted(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(run_module, "MAX_TOKENS", 12)
     test = TestSet("a | b", SOURCES[:1] + SOURCES[5:], REFERENCES[:1] + REFERENCES[5:], (1, 2), 2)
     report_ = analyze_runs(
-        [AnalyzedRun("bare", tmp_path, translator())], test, AnalysisOptions(exact_sentences=0), no_progress
+        [LoadedRun("bare", tmp_path, translator())], test, AnalysisOptions(exact_sentences=0), no_progress
     )
     notes = " ".join(report_.notes)
     assert "Words are not counted in the training data of bare: the run has no training data" in notes
