@@ -11,7 +11,7 @@ from regard.errors import DataError
 BOM = b"\xef\xbb\xbf"
 
 
-def lines_of(path: Path, content: bytes) -> list[str]:
+def write_and_read(path: Path, content: bytes) -> list[str]:
     path.write_bytes(content)
     return list(read_lines(path))
 
@@ -38,15 +38,15 @@ def lines_of(path: Path, content: bytes) -> list[str]:
     ],
 )
 def test_lines_end_only_at_newlines(tmp_path: Path, content: bytes, expected: list[str]) -> None:
-    assert lines_of(tmp_path / "text", content) == expected
+    assert write_and_read(tmp_path / "text", content) == expected
 
 
 def test_gzip_reads_as_plain(tmp_path: Path) -> None:
     content = BOM + "Zwei Männer\r\n\nEnde".encode()
-    assert lines_of(tmp_path / "text.gz", gzip.compress(content)) == ["Zwei Männer", "", "Ende"]
+    assert write_and_read(tmp_path / "text.gz", gzip.compress(content)) == ["Zwei Männer", "", "Ende"]
 
 
-def test_not_utf8_names_the_line_after_those_before_it(tmp_path: Path) -> None:
+def test_invalid_utf8_names_its_line_after_the_lines_before_it(tmp_path: Path) -> None:
     path = tmp_path / "latin1"
     path.write_bytes(b"eins\nzwei\nM\xe4nner\nvier\n")
     lines = read_lines(path)
@@ -65,12 +65,12 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         list(read_lines(tmp_path / ("long" * 100)))
 
 
-def test_broken_gzip(tmp_path: Path) -> None:
-    whole = gzip.compress(b"a line of text\n" * 1000)
-    flipped = whole[:20] + bytes([whole[20] ^ 0xFF]) + whole[21:]
-    for content in (b"plain text\n", whole[:-4], whole[:30], flipped, whole + b"junk"):
+def test_corrupt_gzip(tmp_path: Path) -> None:
+    data = gzip.compress(b"a line of text\n" * 1000)
+    flipped = data[:20] + bytes([data[20] ^ 0xFF]) + data[21:]
+    for content in (b"plain text\n", data[:-4], data[:30], flipped, data + b"junk"):
         with pytest.raises(DataError, match="gzip"):
-            lines_of(tmp_path / "broken.gz", content)
+            write_and_read(tmp_path / "broken.gz", content)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -78,8 +78,8 @@ def test_broken_gzip(tmp_path: Path) -> None:
 def test_any_bytes_give_lines_or_a_data_error(tmp_path: Path, content: bytes, name: str, packed: bool) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(content) if packed else content)
-    *whole, last = content.removeprefix(BOM).split(b"\n")
-    expected = [line.removesuffix(b"\r") for line in ([*whole, last] if last else whole)]
+    *lines_before, last = content.removeprefix(BOM).split(b"\n")
+    expected = [line.removesuffix(b"\r") for line in ([*lines_before, last] if last else lines_before)]
     try:
         lines = list(read_lines(path))
     except DataError as error:
@@ -102,4 +102,4 @@ def is_utf8(raw: bytes) -> bool:
 @given(lines=st.lists(st.text(st.characters(exclude_characters="\n\r\ufeff", exclude_categories=["Cs"]))))
 def test_written_lines_come_back(tmp_path: Path, lines: list[str]) -> None:
     for end in ("\n", "\r\n"):
-        assert lines_of(tmp_path / "text", "".join(line + end for line in lines).encode()) == lines
+        assert write_and_read(tmp_path / "text", "".join(line + end for line in lines).encode()) == lines
