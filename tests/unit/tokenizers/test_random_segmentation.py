@@ -15,7 +15,7 @@ from regard.tokenizers.random_segmentation import UNKNOWN_PENALTY, BpeSegmenter,
 from regard.tokenizers.subword import SPACE, SubwordKind, SubwordTokenizer
 
 WORDS = ["unbelievable", "believe", "able", "table", "stable", "unstable", "tables", "believer", "naïve", "▁odd▁"]
-TEXT = [f"{one} {two}" for one in WORDS for two in WORDS]
+TEXT = [f"{first} {second}" for first in WORDS for second in WORDS]
 ODD = ["", "stable", "unstable tables", "▁", "a▁b ▁▁", "ünstäble 漢字", "x\u2028y\0", "<0x41></s>", "tables " * 40]
 DRAWS = 20_000
 KINDS: tuple[SubwordKind, ...] = ("unigram", "bpe")

@@ -10,18 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import (
-    DataConfig,
-    ModelConfig,
-    RunConfig,
-    SearchConfig,
-    TokenizerConfig,
-    TrainConfig,
-    override_config,
-    to_table,
-    with_absolute_paths,
-)
-from regard.config.schema import read_recipe as read_config
+from regard.config.recipe import override_config, read_config, resolve_paths, to_table
+from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
@@ -29,7 +19,7 @@ from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import Exam
-from regard.runs.prepare import split
+from regard.runs.holdout import split_corpus
 
 Say = Callable[[str], None]
 
@@ -156,7 +146,7 @@ def _to_train(
     for name, config in zip(names, configs, strict=True):
         budget = minutes or config.train.max_minutes or default
         train = config.train.model_copy(update={"max_minutes": budget})
-        config = with_absolute_paths(config.model_copy(update={"train": train}))
+        config = resolve_paths(config.model_copy(update={"train": train}))
         found.append(Contender(name, out / "runs" / name, config, train=True))
     return found
 
@@ -217,7 +207,7 @@ def exam_of(
             name = f"the test split of the embedded corpus {config.data.corpus}"
             corpus = BUILTIN[config.data.corpus](config.train.seed).test
         else:
-            _, corpus = split(config)
+            _, corpus = split_corpus(config)
             name = f"the dev set ({corpus.name}), by which the checkpoints were chosen"
     pairs = list(corpus)
     for sentence in corpus.skipped.sentences() if test.files() else ():
