@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import Batch, batch_of
+from regard.data.batch import Batch, make_batch
 from regard.models import modern, transformer2017
 from regard.nn.kernels import native
 from regard.nn.packing import Packing, should_pack
 from regard.special_tokens import PAD
-from regard.training.loss import Objective
+from regard.training.loss import ModelWithLoss
 
 MASK = torch.tensor([[True, True, False], [True, True, True], [False, False, False], [True, False, False]])
 VOCABULARY_SIZE = 40
@@ -65,7 +65,7 @@ def batch() -> Batch:
         [torch.randint(4, VOCABULARY_SIZE, (length,), generator=generator).tolist() for length in pair]
         for pair in lengths
     ]
-    return batch_of([(source, target) for source, target in pairs])
+    return make_batch([(source, target) for source, target in pairs])
 
 
 @pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
@@ -75,7 +75,7 @@ def test_a_packed_batch_has_the_loss_and_gradients_of_the_padded_batch(
 ) -> None:
     def loss_and_gradients() -> tuple[Tensor, dict[str, Tensor]]:
         model = build(kind)
-        loss = Objective(model, 0.1)(batch.source, batch.target_in, batch.target_out)
+        loss = ModelWithLoss(model, 0.1)(batch.source, batch.target_in, batch.target_out)
         loss.backward()
         return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
