@@ -17,8 +17,6 @@ from regard.errors import ConfigError
 class TestSetFiles:
     """Where a test set is, and which languages or columns of it are meant."""
 
-    __test__ = False  # not a test class of pytest
-
     place: CorpusPaths
     sides: Sides
 

@@ -169,7 +169,7 @@ def test_without_test_files_the_dev_set_is_used_and_named(recipe: Path, tmp_path
     )
     assert (table.test_set.sources, table.test_set.references, table.test_set.name) == (("one",), ("uno",), "test.tsv")
     assert reported == ["1 pair skipped: the target is blank (line 2)"]
-    with pytest.raises(ConfigError, match="not clear where"):
+    with pytest.raises(ConfigError, match="not clear which files"):
         choose_test_conditions(systems, CorpusPaths(tmp_path / "train.a"), tokenized=False)
     with pytest.raises(DataError):
         choose_test_conditions(systems, CorpusPaths(tmp_path / "train.a", tmp_path / "no"), tokenized=False)
