@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from regard.cli import analyze_options, export_import, inspect_clean_options, serve
+from regard.cli import data as data_commands
 from regard.cli.errors import TorchCommand, errors_as_messages, report_stop
 from regard.cli.options import (
     BatchSize,
@@ -332,6 +333,7 @@ app.command("clean")(inspect_clean_options.clean)
 app.command("export", cls=TorchCommand)(export_import.export)
 app.command("import", cls=TorchCommand)(export_import.import_)
 app.command("serve", cls=TorchCommand)(serve.serve)
+app.add_typer(data_commands.app)
 
 
 @app.command()
