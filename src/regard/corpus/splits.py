@@ -27,7 +27,7 @@ def split_linked(pairs: Sequence[tuple[str, str]], held_out: int) -> dict[str, P
     chosen = sorted((group for group in groups if _is_long_enough(group[0])), key=_order)
     held_out = min(held_out, len(groups) // 10)
     splits: dict[str, Pairs] = {"dev": [], "test": [], "train": []}
-    excluded = set()
+    excluded: set[tuple[str, str]] = set()
     for name, part in (("dev", chosen[:held_out]), ("test", chosen[held_out : 2 * held_out])):
         splits[name] = [group[0] for group in part]
         excluded.update(pair for group in part for pair in group)
