@@ -12,7 +12,7 @@ import pytest
 from tests.unit.corpus_checks.made import sentences
 
 from regard.cli import inspect_clean, inspect_clean_options
-from regard.corpus_checks.findings import DROPPED, Kind
+from regard.corpus_checks.findings import DROPPED_BY_DEFAULT, FaultKind
 from regard.errors import ConfigError, DataError, RegardError
 
 Files = dict[str, Any]
@@ -154,11 +154,20 @@ def test_an_empty_corpus_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_taken_out_unless_told_otherwise() -> None:
-    kept = {Kind.CONTROL, Kind.NEAR_DUPLICATE, Kind.MANY_SOURCES, Kind.MANY_TARGETS, Kind.DOUBTFUL}
-    assert set(DROPPED) == set(Kind) - kept
+    kept = {
+        FaultKind.CONTROL,
+        FaultKind.NEAR_DUPLICATE,
+        FaultKind.MANY_SOURCES,
+        FaultKind.MANY_TARGETS,
+        FaultKind.DOUBTFUL,
+    }
+    assert set(DROPPED_BY_DEFAULT) == set(FaultKind) - kept
 
 
 def test_doubtful_pairs_are_removed_only_on_request() -> None:
-    assert Kind.DOUBTFUL not in inspect_clean.wanted(None, None, None, False).drop
-    assert inspect_clean.wanted(None, "perhaps-unrelated", None, False).drop == {*DROPPED, Kind.DOUBTFUL}
-    assert inspect_clean.wanted("copies", "perhaps-unrelated", "copies", False).drop == {Kind.DOUBTFUL}
+    assert FaultKind.DOUBTFUL not in inspect_clean.wanted(None, None, None, False).drop
+    assert inspect_clean.wanted(None, "perhaps-unrelated", None, False).drop == {
+        *DROPPED_BY_DEFAULT,
+        FaultKind.DOUBTFUL,
+    }
+    assert inspect_clean.wanted("copies", "perhaps-unrelated", "copies", False).drop == {FaultKind.DOUBTFUL}

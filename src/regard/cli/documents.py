@@ -15,9 +15,9 @@ from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate import Wanted, Written
 from regard.corpus.formats.compressed import ending_of
 from regard.corpus.formats.unsupported import MARKUP, format_by_name
-from regard.documents.document import Columns, Document, Languages
+from regard.documents.document import Columns, Document, LanguagePair
 from regard.documents.open import OPENERS, open_document
-from regard.documents.translate import Outcome, Report, Request, Said, fill
+from regard.documents.translate import DocumentResult, EntryReport, TranslatedText, TranslationRequest, fill_document
 from regard.errors import ConfigError, DataError
 from regard.inference.translator import Constraints, Translator
 
@@ -31,7 +31,7 @@ class Wishes:
     paragraphs: bool
     plain: bool  # the input is lines of text, whatever its name says
     columns: Columns
-    languages: Languages
+    languages: LanguagePair
 
 
 def is_document(path: Path | None, wishes: Wishes) -> bool:
@@ -49,7 +49,7 @@ def is_document(path: Path | None, wishes: Wishes) -> bool:
         if ending_of(path) in MARKUP:
             fix = f"give it in a format that is: {known}; --plain translates every line as it is, keys and tags too"
         raise DataError(f"the file is {what}, which is not supported", where=path, fix=fix)
-    if any((wishes.columns != Columns(), wishes.languages != Languages())):
+    if any((wishes.columns != Columns(), wishes.languages != LanguagePair())):
         raise ConfigError(
             "columns and languages are those of a document, and the input is lines of text",
             where="standard input" if path is None else path,
@@ -65,11 +65,11 @@ def translate_document(job: Job, wanted: Wanted, written: Written, wishes: Wishe
     if job.input is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name it by --input")
     translator = job.translator()
-    languages = Languages(
+    languages = LanguagePair(
         wishes.languages.source or translator.source_language, wishes.languages.target or translator.target_language
     )
     document = open_document(job.input, languages, wishes.columns, paragraphs=wishes.paragraphs)
-    outcome = fill(
+    outcome = fill_document(
         document,
         _Asking(translator, job, wanted, document),
         language=languages.source.replace("_", "-").split("-")[0],
@@ -89,7 +89,7 @@ class _Asking:
 
     def __init__(self, translator: Translator, job: Job, wanted: Wanted, document: Document) -> None:
         self.translator = translator
-        marked = any(segment.marked.marks for segment in document.segments)
+        marked = any(segment.content.tags for segment in document.segments)
         self.options: dict[str, Any] = {
             "batch_size": job.batch_size,
             "fallback": wanted.fallback,
@@ -98,13 +98,13 @@ class _Asking:
             **wanted.search,
         }
 
-    def __call__(self, requests: Sequence[Request]) -> list[Said]:
+    def __call__(self, requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
         constraints = None
         if any(request.require for request in requests):
             constraints = [Constraints(require=request.require) for request in requests]
         texts = [request.text for request in requests]
         found = self.translator.stream(texts, constraints=constraints, **self.options)
-        return [Said(best.text, best.alignment, best.marks) for best, *_ in found]
+        return [TranslatedText(best.text, best.alignment, best.marks) for best, *_ in found]
 
 
 def _refuse_lines_only(job: Job, wanted: Wanted, written: Written) -> None:
@@ -122,35 +122,35 @@ def _refuse_lines_only(job: Job, wanted: Wanted, written: Written) -> None:
             )
 
 
-def _line(document: Document, report: Report) -> str:
+def _line(document: Document, report: EntryReport) -> str:
     table: dict[str, Any] = {"file": document.name, "line": report.line}
-    table |= {"why": report.why} if report.why else {"marks": list(report.marks)}
+    table |= {"why": report.reason} if report.reason else {"marks": list(report.marks)}
     return json.dumps({**table, "source": report.source, "translation": report.translation}, ensure_ascii=False) + "\n"
 
 
-def _tell(document: Document, outcome: Outcome) -> None:
+def _tell(document: Document, outcome: DocumentResult) -> None:
     console = Console(stderr=True)
 
     def tell(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    left = [report for report in outcome.reports if report.why]
+    left = [report for report in outcome.reports if report.reason]
     for report in left[:TOLD]:
-        tell(f"left: {document.name}:{report.line}: {report.why}")
+        tell(f"left: {document.name}:{report.line}: {report.reason}")
     if len(left) > TOLD:
         tell(f"left: {len(left) - TOLD:,} more")
     tell(
         f"{outcome.entries:,} entries: {outcome.filled:,} filled, {len(left):,} left untranslated, "
-        f"{outcome.done:,} translated before"
+        f"{outcome.already_translated:,} translated before"
     )
-    ways = [f"{outcome.ways[way]:,} {said}" for way, said in _WAYS.items() if outcome.ways[way]]
-    if ways:
-        tell(f"sentences: {', '.join(ways)}")
+    methods = [f"{outcome.methods[way]:,} {said}" for way, said in _WAYS.items() if outcome.methods[way]]
+    if methods:
+        tell(f"sentences: {', '.join(methods)}")
 
 
 _WAYS = {
     "whole": "as they are",
     "required": "with what was lost required",
     "parts": "in parts between placeholders",
-    "left": "not",
+    "failed": "not",
 }

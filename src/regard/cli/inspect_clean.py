@@ -18,11 +18,18 @@ from regard.corpus.formats.compressed import ending_of
 from regard.corpus.formats.sides import Sides
 from regard.corpus.language_codes import languages_of
 from regard.corpus.paths import Place
-from regard.corpus_checks.cleaning import Wish, clean, field, kinds
-from regard.corpus_checks.findings import DROPPED, LOSSLESS, MEANING, Finding, Kind, spans
-from regard.corpus_checks.inspection import Doctor, Report
-from regard.corpus_checks.lengths import QUANTILES, Lengths
-from regard.corpus_checks.reading import one_line
+from regard.corpus_checks.cleaning import CleaningOptions, clean, parse_kinds, to_tsv_field
+from regard.corpus_checks.findings import (
+    DESCRIPTIONS,
+    DROPPED_BY_DEFAULT,
+    REPAIRABLE,
+    FaultKind,
+    Finding,
+    format_line_ranges,
+)
+from regard.corpus_checks.inspection import CorpusInspector, CorpusReport
+from regard.corpus_checks.lengths import QUANTILES, LengthQuantiles
+from regard.corpus_checks.reading import join_lines
 from regard.errors import ConfigError
 
 SHOWN_LINES = 12
@@ -42,7 +49,7 @@ class Patient:
         """All that are read."""
         return [path for place in (self.train, self.dev, self.test) for path in place.files()]
 
-    def doctor(self, console: Console) -> Doctor:
+    def doctor(self, console: Console) -> CorpusInspector:
         """Who has read it once. Raises ConfigError and DataError."""
         corpus = self.train.corpus(self.sides)
         if corpus is None:
@@ -53,7 +60,7 @@ class Patient:
             if (found := place.corpus(self.sides)) is not None
         }
         with console.status("reading ...") as status:
-            return Doctor(corpus, held, self._languages(), lambda text: status.update(f"{text} ..."))
+            return CorpusInspector(corpus, held, self._languages(), lambda text: status.update(f"{text} ..."))
 
     def _languages(self) -> tuple[str, str]:
         told = languages_of(*self.train.files())
@@ -69,7 +76,7 @@ def inspect(patient: Patient, json_: Path | None, page: Path | None) -> None:
     console = Console(stderr=True)
     doctor = patient.doctor(console)
     with console.status("judging ..."):
-        report = doctor.report()
+        report = doctor.inspect()
     with output(None) as write:
         for line in told(report):
             write(line + "\n")
@@ -83,7 +90,7 @@ def inspect(patient: Patient, json_: Path | None, page: Path | None) -> None:
             write(document(report))
 
 
-def told(report: Report) -> Iterator[str]:
+def told(report: CorpusReport) -> Iterator[str]:
     """The report as lines of text."""
     yield f"{report.name}: {report.read:,} pairs, {report.pairs:,} of them with text on both sides"
     for name, side, script, language in zip(
@@ -107,7 +114,7 @@ def _way(shift: int) -> str:
     return f"{abs(shift)} line{'s' if abs(shift) > 1 else ''} further {'down' if shift > 0 else 'up'}"
 
 
-def _lengths(side: Lengths) -> str:
+def _lengths(side: LengthQuantiles) -> str:
     def said(numbers: tuple[int, ...]) -> str:
         of = dict(zip(QUANTILES, numbers, strict=True))
         return f"{of[0.0]:,} to {of[1.0]:,}, median {of[0.5]:,}, 98% from {of[0.01]:,} to {of[0.99]:,}"
@@ -116,10 +123,10 @@ def _lengths(side: Lengths) -> str:
 
 
 def _finding(finding: Finding, read: int) -> Iterator[str]:
-    yield f"{finding.kind.value}: {finding.count:,} ({finding.count / read:.2%}), {MEANING[finding.kind]}"
+    yield f"{finding.kind.value}: {finding.count:,} ({finding.count / read:.2%}), {DESCRIPTIONS[finding.kind]}"
     shown = finding.lines[:SHOWN_LINES]
     more = f" and {finding.count - len(shown):,} more" if finding.count > len(shown) else ""
-    yield f"  line{'s' if finding.count > 1 else ''} {spans(shown)}{more}"
+    yield f"  line{'s' if finding.count > 1 else ''} {format_line_ranges(shown)}{more}"
     for example in finding.examples[:SHOWN_EXAMPLES]:
         yield f"  {example.line}: {example.note}"
         yield f"    {_visible(example.source)}"
@@ -133,7 +140,7 @@ def _visible(text: str) -> str:
     )
 
 
-def as_table(report: Report) -> dict[str, Any]:
+def as_table(report: CorpusReport) -> dict[str, Any]:
     """The report as JSON has it; of each kind the first lines, and examples."""
     sides = zip(("source", "target"), report.lengths, report.scripts, report.languages, strict=True)
     return {
@@ -156,7 +163,7 @@ def as_table(report: Report) -> dict[str, Any]:
         "out_of_step": [{"begin": r.begin, "end": r.end, "shift": r.shift} for r in report.regions],
         "findings": {
             finding.kind.value: {
-                "meaning": MEANING[finding.kind],
+                "meaning": DESCRIPTIONS[finding.kind],
                 "count": finding.count,
                 "lines": finding.lines,
                 "examples": [
@@ -195,23 +202,25 @@ class Outputs:
             raise ConfigError("only TSV is written", where=self.tsv, fix="name it FILE.tsv or FILE.tsv.gz")
 
 
-def wanted(drop: str | None, also: str | None, keep: str | None, mend: bool) -> Wish:
+def wanted(drop: str | None, also: str | None, keep: str | None, mend: bool) -> CleaningOptions:
     """Return what --drop, --also, --keep and --mend ask for. Raises ConfigError for an unknown kind."""
-    chosen = set(DROPPED if drop is None else _kinds(drop, "--drop")) | set(_kinds(also or "", "--also"))
-    return Wish(drop=frozenset(chosen - set(_kinds(keep or "", "--keep"))), mend=LOSSLESS if mend else ())
+    chosen = set(DROPPED_BY_DEFAULT if drop is None else _kinds(drop, "--drop")) | set(_kinds(also or "", "--also"))
+    return CleaningOptions(
+        drop=frozenset(chosen - set(_kinds(keep or "", "--keep"))), repair=REPAIRABLE if mend else ()
+    )
 
 
-def _kinds(names: str, option: str) -> list[Kind]:
+def _kinds(names: str, option: str) -> list[FaultKind]:
     try:
-        return list(kinds(names))
+        return list(parse_kinds(names))
     except ValueError:
-        wrong = next(name for name in map(str.strip, names.split(",")) if name and name not in list(Kind))
-        near = difflib.get_close_matches(wrong, list(Kind), n=1)
-        fix = f"did you mean {near[0]}?" if near else f"say some of {', '.join(Kind)}"
+        wrong = next(name for name in map(str.strip, names.split(",")) if name and name not in list(FaultKind))
+        near = difflib.get_close_matches(wrong, list(FaultKind), n=1)
+        fix = f"did you mean {near[0]}?" if near else f"say some of {', '.join(FaultKind)}"
         raise ConfigError(f"there is no kind of fault {wrong!r}", where=option, fix=fix) from None
 
 
-def tidy(patient: Patient, outputs: Outputs, wish: Wish) -> None:
+def tidy(patient: Patient, outputs: Outputs, wish: CleaningOptions) -> None:
     """Write the corpus without the pairs that have faults. Raises ConfigError and DataError."""
     outputs.check()
     refuse_same(patient.files(), outputs.files())
@@ -228,7 +237,7 @@ def tidy(patient: Patient, outputs: Outputs, wish: Wish) -> None:
 
         def keep(source: str, target: str) -> None:
             nonlocal joined
-            fit = field if outputs.tsv is not None else one_line
+            fit = to_tsv_field if outputs.tsv is not None else join_lines
             texts = fit(source), fit(target)
             joined += texts != (source, target)
             for write, text in zip(whole, ["\t".join(texts)] if outputs.tsv is not None else texts, strict=True):
@@ -236,8 +245,8 @@ def tidy(patient: Patient, outputs: Outputs, wish: Wish) -> None:
 
         account = clean(doctor, wish, keep, lambda line: None if removed is None else removed(line + "\n"))
     said = [
-        f"looked for: {', '.join(kind.value for kind in Kind if kind in wish.drop) or 'nothing'}",
-        *account.report(),
+        f"looked for: {', '.join(kind.value for kind in FaultKind if kind in wish.drop) or 'nothing'}",
+        *account.sentences(),
     ]
     if joined:
         said.append(f"{joined:,} of the kept had tabs or line breaks inside, which are spaces now")

@@ -147,11 +147,11 @@ def translate(
     .csv, .srt, .md, .html) is given back in its own format, with what was untranslated filled."""
     from regard.cli import commands, documents
     from regard.cli import translate as translating
-    from regard.documents.document import Columns, Languages
+    from regard.documents.document import Columns, LanguagePair
 
     others, tags = tuple(ensemble or []), tuple(tag or [])
     job = commands.Job(run, input_, output, device, batch_size, precision, others, workers, tags)
-    languages = Languages(source_language, target_language)
+    languages = LanguagePair(source_language, target_language)
     wishes = documents.Wishes(paragraphs, plain, Columns(source_column, target_column), languages)
     is_document = documents.is_document(input_, wishes)
     command = partial(documents.translate_document, wishes=wishes) if is_document else translating.translate

@@ -12,22 +12,22 @@ from regard.corpus_checks.reading import Batch
 class Check(Protocol):
     """The corpus goes by twice, in the same batches: `learn` is told all of it, then `settle`, then `judge`."""
 
-    def learn(self, batch: Batch) -> None:
+    def observe(self, batch: Batch) -> None:
         """Some more of the corpus."""
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """All of it has been learned."""
 
-    def judge(self, batch: Batch) -> Iterable[Fault]:
+    def find_faults(self, batch: Batch) -> Iterable[Fault]:
         """The faults of some pairs, at most one of a kind for a pair."""
         ...
 
 
-class Unlearned:
+class StatelessCheck:
     """A check that needs to know nothing of the whole corpus."""
 
-    def learn(self, batch: Batch) -> None:
+    def observe(self, batch: Batch) -> None:
         """Nothing to learn."""
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Nothing to settle."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from ftfy import fix_encoding
 from ftfy.badness import is_bad
 
-from regard.corpus_checks.base import Unlearned
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.base import StatelessCheck
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -25,48 +25,48 @@ _DIRECTIONS = frozenset("\u200e\u200f")  # direction marks, which right-to-left 
 _RIGHT_TO_LEFT = ("R", "AL")
 
 
-class Characters(Unlearned):
+class CharacterCheck(StatelessCheck):
     """Of each side: text that was decoded wrongly (by ftfy's signs of it), U+FFFD, and odd characters."""
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """See Kind.ENCODING and Kind.CONTROL."""
         for place, sides in enumerate(zip(batch.sources, batch.targets, strict=True)):
             damaged, odd = [], []
             for name, text in zip(("source", "target"), sides, strict=True):
                 if text.isascii() and text.isprintable():
                     continue
-                if said := damage(text):
+                if said := describe_encoding_damage(text):
                     damaged.append(f"{name}: {said}")
-                if said := oddity(text):
+                if said := describe_control_characters(text):
                     odd.append(f"{name}: {said}")
             if damaged:
-                yield Fault(place, Kind.ENCODING, "; ".join(damaged))
+                yield Fault(place, FaultKind.ENCODING, "; ".join(damaged))
             if odd:
-                yield Fault(place, Kind.CONTROL, "; ".join(odd))
+                yield Fault(place, FaultKind.CONTROL, "; ".join(odd))
 
 
-def damage(text: str) -> str:
+def describe_encoding_damage(text: str) -> str:
     """How the encoding of a text was damaged; nothing where it was not."""
     if "\ufffd" in text:
         return "U+FFFD, in the place of a letter"
     if not _NOT_ASCII.search(text) or not is_bad(text):
         return ""
-    mended = fix_encoding(text)
-    if mended == text:
+    repaired = fix_encoding(text)
+    if repaired == text:
         return ""
-    before, after = _difference(text, mended)
+    before, after = _difference(text, repaired)
     return f"{before!r}, perhaps {after!r}"
 
 
-def _difference(text: str, mended: str) -> tuple[str, str]:
+def _difference(text: str, repaired: str) -> tuple[str, str]:
     """The first word in which they differ, in both."""
-    for before, after in zip(text.split(" "), mended.split(" "), strict=False):
+    for before, after in zip(text.split(" "), repaired.split(" "), strict=False):
         if before != after:
             return before, after
-    return text, mended
+    return text, repaired
 
 
-def oddity(text: str) -> str:
+def describe_control_characters(text: str) -> str:
     """The first odd characters of a text, by their numbers and names; nothing where there are none."""
     found = {character for character in _ODD.findall(text) if not _wanted(character, text)}
     if not found:
@@ -86,7 +86,7 @@ def _called(character: str) -> str:
     return f"U+{ord(character):04X}" + (f" ({name.lower()})" if name else "")
 
 
-def mended(text: str) -> str:
+def remove_control_characters(text: str) -> str:
     """The text with a space for a line break of any kind, and without other odd characters."""
     if text.isascii() and text.isprintable():
         return text

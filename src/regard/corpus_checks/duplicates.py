@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.corpus_checks.findings import Fault, Kind
-from regard.corpus_checks.reading import Batch, fold
+from regard.corpus_checks.findings import Fault, FaultKind
+from regard.corpus_checks.reading import Batch, normalize_words
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # tells the hash of (a, b) from that of (b, a)
 
@@ -20,7 +20,7 @@ def digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-class Repeats:
+class DuplicateCheck:
     """Takes 28 bytes a pair, and some 40 more while it settles."""
 
     def __init__(self) -> None:
@@ -28,28 +28,30 @@ class Repeats:
         self._target = array("Q")
         self._folded = array("Q")
         self._lines = array("I")
-        self._first: dict[Kind, NDArray[np.int32]] = {}
+        self._first: dict[FaultKind, NDArray[np.int32]] = {}
 
-    def learn(self, batch: Batch) -> None:
+    def observe(self, batch: Batch) -> None:
         """Hashes of both sides, and of the pair with case, punctuation and digits folded."""
         self._source.extend(map(digest, batch.sources))
         self._target.extend(map(digest, batch.targets))
         folded = zip(batch.source_words, batch.target_words, strict=True)
-        self._folded.extend(digest(f"{fold(source)}\t{fold(target)}") for source, target in folded)
+        self._folded.extend(
+            digest(f"{normalize_words(source)}\t{normalize_words(target)}") for source, target in folded
+        )
         self._lines.extend(batch.lines)
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Where each pair, and each side, stood first."""
         source, target = (np.frombuffer(side, np.uint64) for side in (self._source, self._target))
         pair = source * _MIX ^ target
         self._first = {
-            Kind.DUPLICATE: _first(pair),
-            Kind.NEAR_DUPLICATE: _first(np.frombuffer(self._folded, np.uint64)),
-            Kind.MANY_TARGETS: _first(source),
-            Kind.MANY_SOURCES: _first(target),
+            FaultKind.DUPLICATE: _first(pair),
+            FaultKind.NEAR_DUPLICATE: _first(np.frombuffer(self._folded, np.uint64)),
+            FaultKind.MANY_TARGETS: _first(source),
+            FaultKind.MANY_SOURCES: _first(target),
         }
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """See Kind; a duplicate is nothing else."""
         end = batch.start + len(batch)
         here = np.arange(batch.start, end)
@@ -59,12 +61,12 @@ class Repeats:
             for place in np.flatnonzero(again).tolist():
                 before = self._lines[first[batch.start + place]]
                 yield Fault(place, kind, f"as on line {before}" if _same(kind) else f"also on line {before}")
-            if kind == Kind.DUPLICATE:
+            if kind == FaultKind.DUPLICATE:
                 repeated = again
 
 
-def _same(kind: Kind) -> bool:
-    return kind in (Kind.DUPLICATE, Kind.NEAR_DUPLICATE)
+def _same(kind: FaultKind) -> bool:
+    return kind in (FaultKind.DUPLICATE, FaultKind.NEAR_DUPLICATE)
 
 
 def _first(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What may be said of a pair; the value is its name on the command line."""
 
     BLANK = "blank"
@@ -31,30 +31,30 @@ class Kind(StrEnum):
     NEAR_LEAKAGE = "near-leakage"
 
 
-MEANING = {
-    Kind.BLANK: "a side has no text",
-    Kind.ENCODING: "a side has damaged letters: wrongly decoded, or U+FFFD",
-    Kind.CONTROL: "a side has control characters, line or paragraph separators, or invisible ones",
-    Kind.COPY: "the target is the source",
-    Kind.DUPLICATE: "the pair stood before",
-    Kind.NEAR_DUPLICATE: "the pair stood before, but for case, punctuation, digits or spaces",
-    Kind.MANY_TARGETS: "the source stood before with another target",
-    Kind.MANY_SOURCES: "the target stood before with another source",
-    Kind.RATIO: "one side is far too long for the other",
-    Kind.SCRIPT: "a side has letters of a script that its side of the corpus does not have",
-    Kind.LANGUAGE: "a side is in another language than its side of the corpus",
-    Kind.UNRELATED: "the sides do not translate each other",
-    Kind.DOUBTFUL: "the sides may not translate each other: unrelated, or a free translation",
-    Kind.DRIFT: "the sides are out of step: the target of this source stands some lines away",
-    Kind.LEAKAGE: "a side stands in the dev or test set too",
-    Kind.NEAR_LEAKAGE: "the pair is nearly one of the dev or test set",
+DESCRIPTIONS = {
+    FaultKind.BLANK: "a side has no text",
+    FaultKind.ENCODING: "a side has damaged letters: wrongly decoded, or U+FFFD",
+    FaultKind.CONTROL: "a side has control characters, line or paragraph separators, or invisible ones",
+    FaultKind.COPY: "the target is the source",
+    FaultKind.DUPLICATE: "the pair stood before",
+    FaultKind.NEAR_DUPLICATE: "the pair stood before, but for case, punctuation, digits or spaces",
+    FaultKind.MANY_TARGETS: "the source stood before with another target",
+    FaultKind.MANY_SOURCES: "the target stood before with another source",
+    FaultKind.RATIO: "one side is far too long for the other",
+    FaultKind.SCRIPT: "a side has letters of a script that its side of the corpus does not have",
+    FaultKind.LANGUAGE: "a side is in another language than its side of the corpus",
+    FaultKind.UNRELATED: "the sides do not translate each other",
+    FaultKind.DOUBTFUL: "the sides may not translate each other: unrelated, or a free translation",
+    FaultKind.DRIFT: "the sides are out of step: the target of this source stands some lines away",
+    FaultKind.LEAKAGE: "a side stands in the dev or test set too",
+    FaultKind.NEAR_LEAKAGE: "the pair is nearly one of the dev or test set",
 }
 
-LOSSLESS = (Kind.CONTROL,)  # mended without taking the pair out, where that is asked for
-TOLD_ONLY = (Kind.NEAR_DUPLICATE, Kind.MANY_TARGETS, Kind.MANY_SOURCES, Kind.DOUBTFUL)
+REPAIRABLE = (FaultKind.CONTROL,)  # mended without taking the pair out, where that is asked for
+REPORT_ONLY = (FaultKind.NEAR_DUPLICATE, FaultKind.MANY_TARGETS, FaultKind.MANY_SOURCES, FaultKind.DOUBTFUL)
 """Not certainly wrong: reported, and removed only where they are named."""
 
-DROPPED = tuple(kind for kind in Kind if kind not in (*TOLD_ONLY, *LOSSLESS))
+DROPPED_BY_DEFAULT = tuple(kind for kind in FaultKind if kind not in (*REPORT_ONLY, *REPAIRABLE))
 """What `clean` takes out unless it is told otherwise."""
 
 
@@ -63,7 +63,7 @@ class Fault:
     """Something about the pair at a place of a batch; `note` says more of this one."""
 
     place: int
-    kind: Kind
+    kind: FaultKind
     note: str
 
 
@@ -80,25 +80,25 @@ class Example:
 MOST_LINES = 1000  # of a kind that are kept
 MOST_EXAMPLES = 5
 LONGEST_EXAMPLE = 160  # characters
-BINS = 120  # parts of the file, in each of which faults are counted
+POSITION_BINS = 120  # parts of the file, in each of which faults are counted
 
 
 @dataclass
 class Finding:
     """All faults of one kind: how many, the first lines, examples, and how many in each part of the file."""
 
-    kind: Kind
+    kind: FaultKind
     count: int = 0
     lines: list[int] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
-    along: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    counts_by_position: NDArray[np.int64] = field(default_factory=lambda: np.zeros(POSITION_BINS, np.int64))
 
     def add(self, example: Example, share: float) -> None:
         """One more, which stands after this share of the file (0 to below 1)."""
         self.count += 1
         if len(self.lines) < MOST_LINES:
             self.lines.append(example.line)
-        self.along[int(share * BINS)] += 1
+        self.counts_by_position[int(share * POSITION_BINS)] += 1
         if len(self.examples) < MOST_EXAMPLES:
             self.examples.append(example)
 
@@ -107,16 +107,16 @@ class Findings:
     """One Finding for each kind that occurs, in the order of Kind."""
 
     def __init__(self) -> None:
-        self._found: dict[Kind, Finding] = {}
+        self._found: dict[FaultKind, Finding] = {}
 
-    def add(self, kind: Kind, example: Example, share: float) -> None:
+    def add(self, kind: FaultKind, example: Example, share: float) -> None:
         """One more fault."""
         self._found.setdefault(kind, Finding(kind)).add(example, share)
 
     def __iter__(self) -> Iterator[Finding]:
-        return (self._found[kind] for kind in Kind if kind in self._found)
+        return (self._found[kind] for kind in FaultKind if kind in self._found)
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: FaultKind) -> int:
         """How many of a kind."""
         return self._found[kind].count if kind in self._found else 0
 
@@ -126,7 +126,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - 1] + "…"
 
 
-def spans(lines: Iterable[int]) -> str:
+def format_line_ranges(lines: Iterable[int]) -> str:
     """Lines with runs drawn together: `3, 7-9, 20`. They are in rising order."""
     runs: list[list[int]] = []
     for line in lines:

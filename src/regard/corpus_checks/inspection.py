@@ -10,39 +10,39 @@ import numpy as np
 
 from regard.corpus.corpus import Aside, Corpus, Left, Pair, ParallelText, blank
 from regard.corpus_checks.base import Check
-from regard.corpus_checks.characters import Characters
-from regard.corpus_checks.duplicates import Repeats
-from regard.corpus_checks.findings import Example, Fault, Findings, Kind, shortened
-from regard.corpus_checks.languages import Languages
-from regard.corpus_checks.leakage import Leakage
-from regard.corpus_checks.lengths import Lengths, Ratios
-from regard.corpus_checks.misalignment import Region, Steps
-from regard.corpus_checks.reading import BATCH, Batch, batches, raw
-from regard.corpus_checks.scripts import Scripts, script_name
-from regard.corpus_checks.unrelated_pairs import Links
-from regard.corpus_checks.untranslated import Copies
+from regard.corpus_checks.characters import CharacterCheck
+from regard.corpus_checks.duplicates import DuplicateCheck
+from regard.corpus_checks.findings import Example, Fault, FaultKind, Findings, shortened
+from regard.corpus_checks.languages import LanguageCheck
+from regard.corpus_checks.leakage import LeakageCheck
+from regard.corpus_checks.lengths import LengthQuantiles, LengthRatioCheck
+from regard.corpus_checks.misalignment import MisalignmentCheck, Region
+from regard.corpus_checks.reading import BATCH, Batch, iter_batches, iter_raw
+from regard.corpus_checks.scripts import ScriptCheck, script_name
+from regard.corpus_checks.unrelated_pairs import UnrelatedPairCheck
+from regard.corpus_checks.untranslated import UntranslatedCheck
 from regard.errors import DataError
 
 Say = Callable[[str], None]
 
-GRID = 64  # cells a side of the picture of lengths
+HISTOGRAM_BINS = 64  # cells a side of the picture of lengths
 
 
 @dataclass(frozen=True)
-class Judged:
+class CheckedPair:
     """A pair as it lies in the file, and what is wrong with it."""
 
     pair: Pair
     faults: tuple[Fault, ...]
 
     @property
-    def kinds(self) -> frozenset[Kind]:
+    def kinds(self) -> frozenset[FaultKind]:
         """Of the faults."""
         return frozenset(fault.kind for fault in self.faults)
 
 
 @dataclass(frozen=True)
-class Grid:
+class LengthHistogram:
     """How many pairs have about so many characters: counts (GRID, GRID) by source and target, on log scales."""
 
     counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -50,7 +50,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Report:
+class CorpusReport:
     """What is told of a corpus."""
 
     name: str
@@ -58,16 +58,16 @@ class Report:
     read: int  # pairs of the file, blank ones too
     aside: Aside  # what the file has that is no pair
     findings: Findings
-    lengths: tuple[Lengths, Lengths]
+    lengths: tuple[LengthQuantiles, LengthQuantiles]
     scripts: tuple[tuple[str, ...], tuple[str, ...]]
     languages: tuple[str, str]  # empty: not clear, and not checked
     regions: tuple[Region, ...]
     unrelated_share: float  # of all pairs, that seem not to belong together, as the lexicon estimates it
     remarks: tuple[str, ...]
-    grid: Grid
+    length_histogram: LengthHistogram
 
 
-class Doctor:
+class CorpusInspector:
     """Learns a corpus on a first reading; then judges it, as often as is wanted.
 
     Memory: some 140 bytes a pair, and what Links takes; no text is kept but the words of the dev and test sets.
@@ -78,10 +78,17 @@ class Doctor:
     ) -> None:
         self.corpus = corpus
         self._say = say
-        self._ratios, self._scripts, self._languages = Ratios(), Scripts(), Languages(*languages)
-        self._links, self._steps = Links(), Steps()
-        checks: tuple[Check, ...] = (Characters(), Repeats(), Copies(), self._ratios, self._scripts, self._languages)
-        leakage = (Leakage(held),) if held else ()
+        self._ratios, self._scripts, self._languages = LengthRatioCheck(), ScriptCheck(), LanguageCheck(*languages)
+        self._links, self._steps = UnrelatedPairCheck(), MisalignmentCheck()
+        checks: tuple[Check, ...] = (
+            CharacterCheck(),
+            DuplicateCheck(),
+            UntranslatedCheck(),
+            self._ratios,
+            self._scripts,
+            self._languages,
+        )
+        leakage = (LeakageCheck(held),) if held else ()
         self._checks: tuple[Check, ...] = (*checks, self._links, self._steps, *leakage)
         self._all = self._learn()
 
@@ -91,31 +98,31 @@ class Doctor:
 
         def counted() -> Iterator[Pair]:
             nonlocal count
-            for item in raw(self.corpus):
+            for item in iter_raw(self.corpus):
                 if isinstance(item, Pair):
                     count += 1
                     yield item
 
         some = False
-        for batch in batches(counted()):
+        for batch in iter_batches(counted()):
             some = True
             for check in self._checks:
-                check.learn(batch)
+                check.observe(batch)
             if (batch.start // BATCH) % 50 == 49:
                 self._say(f"{batch.start + len(batch):,} pairs read")
         if not some:
             raise DataError("no pair has text on both sides", where=self.corpus.name, fix="check the files")
         self._say(f"{count:,} pairs read; they are judged now")
         for check in self._checks:
-            check.settle()
+            check.finish()
         return count
 
-    def judged(self) -> Iterator[Judged | Left]:
+    def check_pairs(self) -> Iterator[CheckedPair | Left]:
         """Everything of the corpus in its order, with the faults of each pair. Raises DataError."""
         waiting: list[Pair | Left] = []
         whole = 0
         start = 0
-        for item in raw(self.corpus):
+        for item in iter_raw(self.corpus):
             waiting.append(item)
             whole += isinstance(item, Pair) and bool(item.source.strip() and item.target.strip())
             if whole == BATCH:
@@ -124,29 +131,29 @@ class Doctor:
                 waiting, whole = [], 0
         yield from self._judge(waiting, start)
 
-    def _judge(self, items: list[Pair | Left], start: int) -> Iterator[Judged | Left]:
+    def _judge(self, items: list[Pair | Left], start: int) -> Iterator[CheckedPair | Left]:
         faults: dict[int, list[Fault]] = {}
         pairs = [item for item in items if isinstance(item, Pair)]
-        for batch in batches(pairs):
+        for batch in iter_batches(pairs):
             here = Batch(start, batch.lines, batch.sources, batch.targets)
             for check in self._checks:
-                for fault in check.judge(here):
+                for fault in check.find_faults(here):
                     faults.setdefault(fault.place, []).append(fault)
         place = 0
         for item in items:
             if isinstance(item, Left):
                 yield item
             elif why := blank(item.source.strip(), item.target.strip()):
-                yield Judged(item, (Fault(0, Kind.BLANK, why),))
+                yield CheckedPair(item, (Fault(0, FaultKind.BLANK, why),))
             else:
-                yield Judged(item, tuple(faults.get(place, ())))
+                yield CheckedPair(item, tuple(faults.get(place, ())))
                 place += 1
 
-    def report(self) -> Report:
+    def inspect(self) -> CorpusReport:
         """Judge all of it, and say what was found. Raises DataError."""
         findings, aside = Findings(), Aside()
         read = 0
-        for item in self.judged():
+        for item in self.check_pairs():
             if isinstance(item, Left):
                 aside.add(item.reason, item.line)
                 continue
@@ -155,9 +162,9 @@ class Doctor:
             read += 1
         return self.told(findings, aside, read)
 
-    def told(self, findings: Findings, aside: Aside, read: int) -> Report:
+    def told(self, findings: Findings, aside: Aside, read: int) -> CorpusReport:
         """A report with these findings."""
-        return Report(
+        return CorpusReport(
             name=self.corpus.name,
             pairs=len(self._ratios.characters()[0]),
             read=read,
@@ -169,7 +176,7 @@ class Doctor:
             regions=tuple(self._steps.regions),
             unrelated_share=self._links.share,
             remarks=tuple(self._remarks(aside)),
-            grid=self._grid,
+            length_histogram=self._length_histogram,
         )
 
     def _remarks(self, aside: Aside) -> Iterator[str]:
@@ -183,12 +190,12 @@ class Doctor:
             yield f"{wrong.what}; what is said of pairs behind that place may be wrong"
 
     @cached_property
-    def _grid(self) -> Grid:
+    def _length_histogram(self) -> LengthHistogram:
         source, target = self._ratios.characters()
         longest = int(max(source.max(), target.max()))
-        edges = np.linspace(0, np.log1p(longest) + 1e-9, GRID + 1)
+        edges = np.linspace(0, np.log1p(longest) + 1e-9, HISTOGRAM_BINS + 1)
         counts, _, _ = np.histogram2d(np.log1p(source), np.log1p(target), bins=(edges, edges))
-        return Grid(counts.astype(np.int64), longest)
+        return LengthHistogram(counts.astype(np.int64), longest)
 
 
 def _example(pair: Pair, note: str) -> Example:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
 FEWEST_LETTERS = 20  # of a text; in shorter ones too much is said of too little
@@ -56,7 +56,7 @@ def _kin(language: str) -> frozenset[str]:
     return frozenset({language}.union(*(group for group in _KIN if language in group)))
 
 
-class Languages:
+class LanguageCheck:
     """Learns the language of each side from its first long texts; or is told it, where the detector knows it."""
 
     def __init__(self, source: str = "", target: str = "") -> None:
@@ -67,7 +67,7 @@ class Languages:
         self.found = ["", ""]  # what each side seems to be written in; empty where that is not clear
         self.own = ["", ""]  # what its texts are held against; empty: they are not
 
-    def learn(self, batch: Batch) -> None:
+    def observe(self, batch: Batch) -> None:
         """Some texts of each batch, until there are enough."""
         sides = ((batch.sources, batch.source_words), (batch.targets, batch.target_words))
         for seen, counts, (texts, words) in zip(self._seen, self._words, sides, strict=True):
@@ -78,7 +78,7 @@ class Languages:
                 seen[language] += 1
                 counts.setdefault(language, Counter()).update(words[place])
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """The language of each side."""
         labels = _detector().labels
         for side, seen in enumerate(self._seen):
@@ -99,7 +99,7 @@ class Languages:
             if told and found and found not in _kin(told) and told in _detector().labels
         ]
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """See Kind.LANGUAGE."""
         sides = ((batch.sources, batch.source_words), (batch.targets, batch.target_words))
         strange = [self._strange(side, texts, words) for side, (texts, words) in enumerate(sides)]
@@ -109,7 +109,7 @@ class Languages:
                 for name, found in zip(("source", "target"), strange, strict=True)
                 if place in found
             ]
-            yield Fault(place, Kind.LANGUAGE, "; ".join(said))
+            yield Fault(place, FaultKind.LANGUAGE, "; ".join(said))
 
     def _strange(self, side: int, texts: Sequence[str], words: Sequence[Sequence[str]]) -> dict[int, str]:
         """What is said of the texts, by their places, that are in another language."""

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from regard.corpus.corpus import Corpus, Pair
-from regard.corpus_checks.base import Unlearned
+from regard.corpus_checks.base import StatelessCheck
 from regard.corpus_checks.duplicates import digest
-from regard.corpus_checks.findings import Fault, Kind
-from regard.corpus_checks.reading import Batch, batches, fold
+from regard.corpus_checks.findings import Fault, FaultKind
+from regard.corpus_checks.reading import Batch, iter_batches, normalize_words
 
 ALIKE = 0.7  # words of both sets by words of either, from which on two texts are nearly the same
 FEWEST_WORDS = 4  # of a text that may be nearly another, or be a leak by its one side
@@ -18,7 +18,7 @@ FEWEST_LETTERS = 12  # of such a text: phones are short words
 Words = frozenset[str]
 
 
-class Held:
+class HeldOutSet:
     """A dev or test set: every side's hash, and the words of its pairs, found by the rarest of them."""
 
     def __init__(self, name: str, pairs: Iterable[Pair]) -> None:
@@ -27,13 +27,13 @@ class Held:
         self.texts: list[tuple[Words, Words]] = []
         self.exact: tuple[dict[int, int], dict[int, int]] = ({}, {})  # hash of a side: line
         self.folded: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        for batch in batches(pairs):
+        for batch in iter_batches(pairs):
             sides = (batch.source_words, batch.target_words)
             for side, (texts, words) in enumerate(zip((batch.sources, batch.targets), sides, strict=True)):
                 for line, text, each in zip(batch.lines, texts, words, strict=True):
                     self.exact[side].setdefault(digest(text), line)
                     if _telling(each):
-                        self.folded[side].setdefault(digest(fold(each)), line)
+                        self.folded[side].setdefault(digest(normalize_words(each)), line)
             self.lines.extend(batch.lines)
             self.texts.extend((_set(one), _set(other)) for one, other in zip(*sides, strict=True))
         self._count = Counter(word for source, _ in self.texts for word in source)
@@ -60,26 +60,26 @@ class Held:
         return None
 
 
-class Leakage(Unlearned):
+class LeakageCheck(StatelessCheck):
     """A corpus against its dev and test sets, whose words are held in memory."""
 
     def __init__(self, held: Mapping[str, Corpus]) -> None:
-        self._held = [Held(name, corpus) for name, corpus in held.items()]
+        self._held = [HeldOutSet(name, corpus) for name, corpus in held.items()]
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """See Kind.LEAKAGE and Kind.NEAR_LEAKAGE; a pair has at most one of both."""
         for place, pair in enumerate(zip(batch.sources, batch.targets, strict=True)):
             words = batch.source_words[place], batch.target_words[place]
             exact = [told for held in self._held if (told := _exact(held, pair, words))]
             if exact:
-                yield Fault(place, Kind.LEAKAGE, "; ".join(exact))
+                yield Fault(place, FaultKind.LEAKAGE, "; ".join(exact))
                 continue
             near = [told for held in self._held if (told := _near(held, words))]
             if near:
-                yield Fault(place, Kind.NEAR_LEAKAGE, "; ".join(near))
+                yield Fault(place, FaultKind.NEAR_LEAKAGE, "; ".join(near))
 
 
-def _exact(held: Held, pair: tuple[str, str], words: tuple[Sequence[str], Sequence[str]]) -> str:
+def _exact(held: HeldOutSet, pair: tuple[str, str], words: tuple[Sequence[str], Sequence[str]]) -> str:
     """Which sides stand there; a side of few words counts only beside the other."""
     lines = [held.exact[side].get(digest(text)) for side, text in enumerate(pair)]
     if all(lines):
@@ -90,9 +90,9 @@ def _exact(held: Held, pair: tuple[str, str], words: tuple[Sequence[str], Sequen
     return ""
 
 
-def _near(held: Held, words: tuple[Sequence[str], Sequence[str]]) -> str:
+def _near(held: HeldOutSet, words: tuple[Sequence[str], Sequence[str]]) -> str:
     for side, name in enumerate(("source", "target")):
-        if _telling(words[side]) and (line := held.folded[side].get(digest(fold(words[side])))):
+        if _telling(words[side]) and (line := held.folded[side].get(digest(normalize_words(words[side])))):
             return f"the {name} stands in {held.name}, line {line}, but for case, punctuation or digits"
     line = held.near(*words)
     return f"nearly as in {held.name}, line {line}" if line else ""
@@ -104,7 +104,7 @@ def _telling(words: Sequence[str]) -> bool:
 
 
 def _set(words: Sequence[str]) -> Words:
-    return frozenset(fold(words).split())
+    return frozenset(normalize_words(words).split())
 
 
 def _rarest(words: Words, count: Mapping[str, int]) -> list[str]:

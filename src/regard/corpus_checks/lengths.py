@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
 Numbers = NDArray[np.float64]
@@ -28,14 +28,14 @@ _ENDS = frozenset(".!?…。！？।")
 
 
 @dataclass(frozen=True)
-class Lengths:
+class LengthQuantiles:
     """Quantiles, as QUANTILES has them, of one side: characters and words a text."""
 
     characters: tuple[int, ...]
     words: tuple[int, ...]
 
 
-class Ratios:
+class LengthRatioCheck:
     """The log of target characters by source characters, against the median and the spread of pairs as long.
 
     After Gale and Church (1993), but with a spread that is measured, by lengths: that of short texts is wider. Takes
@@ -48,7 +48,7 @@ class Ratios:
         self._words: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
         self._middle = self._spread = self._bounds = np.empty(0)
 
-    def learn(self, batch: Batch) -> None:
+    def observe(self, batch: Batch) -> None:
         """Lengths of both sides."""
         for side, texts in enumerate((batch.sources, batch.targets)):
             self._characters[side].extend(map(len, texts))
@@ -57,7 +57,7 @@ class Ratios:
         self._unfinished[0] += int((ends < 0).sum())
         self._unfinished[1] += int((ends > 0).sum())
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """What ratio is usual at each length."""
         source, target = self.characters()
         if len(source) < FEWEST:
@@ -74,7 +74,7 @@ class Ratios:
             spread.append(1.4826 * np.median(np.abs((inside if len(inside) >= FEWEST else ratio) - typical)))
         self._middle, self._spread = np.array(middle), np.maximum(spread, LEAST_SPREAD)
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """See Kind.RATIO."""
         if not len(self._middle):
             return
@@ -90,7 +90,7 @@ class Ratios:
             note = f"{source[place]} and {target[place]} characters; usual is 1 to {np.exp(usual[place]):.2f}"
             if cut[place]:
                 note += f"; the {'source' if ends[place] < 0 else 'target'} has no mark at its end"
-            yield Fault(place, Kind.RATIO, note)
+            yield Fault(place, FaultKind.RATIO, note)
 
     def away(self, source: NDArray[np.int64], target: NDArray[np.int64]) -> Numbers:
         """How many spreads the log ratios of some lengths lie from the usual: (n,); zeros where none is known."""
@@ -110,10 +110,10 @@ class Ratios:
         source, target = (np.frombuffer(side, np.uint32).astype(np.int64) for side in self._characters)
         return source, target
 
-    def sides(self) -> tuple[Lengths, Lengths]:
+    def sides(self) -> tuple[LengthQuantiles, LengthQuantiles]:
         """What is told of source and target."""
         source, target = (
-            Lengths(_quantiles(characters), _quantiles(np.fromiter(words.elements(), np.int64)))
+            LengthQuantiles(_quantiles(characters), _quantiles(np.fromiter(words.elements(), np.int64)))
             for characters, words in zip(self.characters(), self._words, strict=True)
         )
         return source, target

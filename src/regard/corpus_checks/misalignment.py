@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 from regard.corpus_checks.surface import CAP, Codes, Numbers, association, size_bounds, size_codes
 
@@ -38,7 +38,7 @@ class Region:
     shift: int
 
 
-class Steps:
+class MisalignmentCheck:
     """Finds regions that are out of step; takes 20 bytes a pair."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Steps:
         self._places: list[tuple[int, int, int]] = []
         self.regions: list[Region] = []
 
-    def learn(self, batch: Batch) -> None:
+    def observe(self, batch: Batch) -> None:
         """What is compared of each text."""
         sides = ((batch.sources, batch.source_surface), (batch.targets, batch.target_surface))
         for side, (texts, codes) in enumerate(sides):
@@ -56,7 +56,7 @@ class Steps:
             self._codes[side].extend(codes.tobytes())
         self._lines.extend(batch.lines)
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Find the regions; the tables are learned anew with those that were found set right."""
         count = len(self._lines)
         if count < FEWEST_PAIRS:
@@ -74,13 +74,13 @@ class Steps:
         self._places = found
         self.regions = [Region(self._lines[begin], self._lines[end - 1], shift) for begin, end, shift in found]
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """See Kind.DRIFT."""
         for begin, end, shift in self._places:
             way = "down" if shift > 0 else "up"
             for place in range(max(begin, batch.start), min(end, batch.start + len(batch))):
                 note = f"its target seems to stand {abs(shift)} line{'s' * (abs(shift) > 1)} further {way}"
-                yield Fault(place - batch.start, Kind.DRIFT, note)
+                yield Fault(place - batch.start, FaultKind.DRIFT, note)
 
     def _sizes(self) -> tuple[Codes, Codes]:
         sides = []

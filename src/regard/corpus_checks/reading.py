@@ -22,7 +22,7 @@ _BREAK = re.compile(r"\s*[\r\n]+\s*")
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
-def raw(corpus: Corpus) -> Iterator[Pair | Left]:
+def iter_raw(corpus: Corpus) -> Iterator[Pair | Left]:
     """Every pair with the texts as they are, blank ones too, and what has none. Raises DataError.
 
     Of two plain files the one with more lines has some that are left aside.
@@ -76,19 +76,19 @@ class Batch:
         return np.array([surface(text) for text in self.targets], np.uint8).reshape(-1, 3)
 
 
-def one_line(text: str) -> str:
+def join_lines(text: str) -> str:
     """The text with a space for line breaks, as a line of a plain file holds it."""
     return _BREAK.sub(" ", text) if "\n" in text else text
 
 
-def fold(words: Sequence[str]) -> str:
+def normalize_words(words: Sequence[str]) -> str:
     """A text of which only the words count, with a 0 for every digit."""
     return " ".join(words).translate(_DIGITS)
 
 
-def batches(pairs: Iterable[Pair]) -> Iterator[Batch]:
+def iter_batches(pairs: Iterable[Pair]) -> Iterator[Batch]:
     """All pairs that have text on both sides, stripped; line breaks, as some formats have in a text, made spaces."""
-    whole = ((pair.line, one_line(pair.source.strip()), one_line(pair.target.strip())) for pair in pairs)
+    whole = ((pair.line, join_lines(pair.source.strip()), join_lines(pair.target.strip())) for pair in pairs)
     both = (each for each in whole if each[1] and each[2])
     start = 0
     while some := list(islice(both, BATCH)):

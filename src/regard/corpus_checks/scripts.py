@@ -8,7 +8,7 @@ from functools import cache
 
 from fontTools import unicodedata as scripts
 
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
 OWN = 0.02  # of a side's letters, from which on a script is its own
@@ -18,14 +18,14 @@ _NEUTRAL = ("Zyyy", "Zinh", "Zzzz")  # common, inherited, unknown
 _TOGETHER = {"Hira": "Jpan", "Kana": "Jpan"}
 
 
-class Scripts:
+class ScriptCheck:
     """Learns which scripts each side is written in."""
 
     def __init__(self) -> None:
         self._letters: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         self.own: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
-    def learn(self, batch: Batch) -> None:
+    def observe(self, batch: Batch) -> None:
         """The letters of both sides."""
         for counts, texts in zip(self._letters, (batch.sources, batch.targets), strict=True):
             counts.update("".join(texts))
@@ -33,12 +33,12 @@ class Scripts:
                 for letter, _ in counts.most_common()[1 << 16 :]:
                     del counts[letter]
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """The scripts that have at least OWN of a side's letters."""
         source, target = (_main(counts) for counts in self._letters)
         self.own = source, target
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """See Kind.SCRIPT."""
         foreign = [self._foreign(side) for side in (0, 1)]
         for place, texts in enumerate(zip(batch.sources, batch.targets, strict=True)):
@@ -48,7 +48,7 @@ class Scripts:
                 if letters and (told := _strange(text, letters))
             ]
             if said:
-                yield Fault(place, Kind.SCRIPT, "; ".join(said))
+                yield Fault(place, FaultKind.SCRIPT, "; ".join(said))
 
     def _foreign(self, side: int) -> frozenset[str]:
         """Letters that occur on a side and are not of its own scripts."""

@@ -18,7 +18,7 @@ from regard.corpus.ibm_model1 import NULL, Sentences, ibm_model_1
 from regard.corpus_checks.duplicates import digest
 from regard.corpus_checks.evidence import Evidence, Observations
 from regard.corpus_checks.evidence import Words as ScoredWords
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 from regard.corpus_checks.surface import Codes, size_bounds, size_codes
 from regard.special_tokens import PAD
@@ -112,7 +112,7 @@ def _spaceless(side: Sequence[Sequence[str]]) -> bool:
     return words < 1.5 * len(side) or sum(len(word) for text in side for word in text) > 12 * words
 
 
-class Links:
+class UnrelatedPairCheck:
     """Weighs the evidence for each pair; see the module. Memory: some 12 bytes a cell of MOST_CELLS, and MOST_WORDS."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class Links:
         self._evidence: Evidence | None = None
         self.share = 0.0  # of pairs, that seem not to belong together
 
-    def learn(self, batch: Batch) -> None:
+    def observe(self, batch: Batch) -> None:
         """Keep some pairs: all, as long as they are few."""
         codes = np.hstack([batch.source_surface, batch.target_surface]).tolist()
         for place, (text, source, target) in enumerate(zip(batch.sources, *self._words.ids(batch), strict=True)):
@@ -138,7 +138,7 @@ class Links:
             self._kept = [each for each in self._kept if (each[0] >> 8) % self._every == 0]
             self._cells = sum((len(source) + 1) * len(target) for _, source, target, _ in self._kept)
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Learn the lexicons, and the evidence of links and surface features."""
         kept, self._kept = self._kept, []
         half = np.array([each[0] & 1 for each in kept], np.int64)
@@ -161,11 +161,11 @@ class Links:
         """Whether there were enough pairs."""
         return self._evidence is not None
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """See Kind.UNRELATED and Kind.DOUBTFUL."""
         for place, confidence in enumerate(self.confidence(batch).tolist()):
             if confidence >= DOUBTFUL:
-                kind = Kind.UNRELATED if confidence >= CERTAIN else Kind.DOUBTFUL
+                kind = FaultKind.UNRELATED if confidence >= CERTAIN else FaultKind.DOUBTFUL
                 yield Fault(place, kind, f"confidence {confidence:.2f}")
 
     def confidence(self, batch: Batch) -> Scores:

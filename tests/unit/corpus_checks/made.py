@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from regard.corpus.corpus import Pair
 from regard.corpus_checks.base import Check
 from regard.corpus_checks.findings import Fault
-from regard.corpus_checks.reading import batches
+from regard.corpus_checks.reading import iter_batches
 
 Texts = list[tuple[str, str]]
 
@@ -33,10 +33,12 @@ def pairs(texts: Sequence[tuple[str, str]]) -> list[Pair]:
 
 def faults(check: Check, texts: Sequence[tuple[str, str]]) -> list[tuple[int, Fault]]:
     """What a check says of a corpus that it has learned: line (from 1) and fault."""
-    for batch in batches(pairs(texts)):
-        check.learn(batch)
-    check.settle()
-    return [(batch.lines[fault.place], fault) for batch in batches(pairs(texts)) for fault in check.judge(batch)]
+    for batch in iter_batches(pairs(texts)):
+        check.observe(batch)
+    check.finish()
+    return [
+        (batch.lines[fault.place], fault) for batch in iter_batches(pairs(texts)) for fault in check.find_faults(batch)
+    ]
 
 
 def lines(check: Check, texts: Sequence[tuple[str, str]]) -> list[int]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.corpus_checks.made import Texts, lines, sentences
 
-from regard.corpus_checks.misalignment import Steps
+from regard.corpus_checks.misalignment import MisalignmentCheck
 
 
 def out_of_step(texts: Texts, begin: int, end: int, shift: int) -> Texts:
@@ -21,7 +21,7 @@ def test_a_region_is_found_with_its_shift(begin: int, end: int, shift: int) -> N
         moved = out_of_step(texts, begin, end, shift)
         if way < 0:  # the same on the other side
             moved = [(target, source) for source, target in out_of_step([t[::-1] for t in texts], begin, end, shift)]
-        check = Steps()
+        check = MisalignmentCheck()
         found = lines(check, moved)
         assert len(check.regions) == 1
         region = check.regions[0]
@@ -31,18 +31,18 @@ def test_a_region_is_found_with_its_shift(begin: int, end: int, shift: int) -> N
 
 
 def test_two_regions() -> None:
-    check = Steps()
+    check = MisalignmentCheck()
     lines(check, out_of_step(out_of_step(sentences(3000), 500, 650, 1), 2000, 2200, 2))
     assert [region.shift for region in check.regions] == [1, 2]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_in_step_is_let_be(seed: int) -> None:
-    check = Steps()
+    check = MisalignmentCheck()
     assert lines(check, sentences(3000, seed)) == []
     assert check.regions == []
 
 
 def test_few_lines_tell_nothing() -> None:
-    assert lines(Steps(), sentences(50)) == []
-    assert lines(Steps(), []) == []
+    assert lines(MisalignmentCheck(), sentences(50)) == []
+    assert lines(MisalignmentCheck(), []) == []

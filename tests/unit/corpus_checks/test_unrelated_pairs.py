@@ -9,8 +9,8 @@ from tests.shared_data import shared
 from tests.unit.corpus_checks.made import Texts, faults, lines, sentences
 
 from regard.corpus_checks import unrelated_pairs
-from regard.corpus_checks.findings import Kind
-from regard.corpus_checks.unrelated_pairs import FEWEST_PAIRS, Links
+from regard.corpus_checks.findings import FaultKind
+from regard.corpus_checks.unrelated_pairs import FEWEST_PAIRS, UnrelatedPairCheck
 
 
 def shuffled(texts: Texts, share: float) -> tuple[Texts, set[int]]:
@@ -25,7 +25,7 @@ def shuffled(texts: Texts, share: float) -> tuple[Texts, set[int]]:
 @pytest.mark.parametrize("share", [0.05, 0.2])
 def test_targets_of_other_pairs_are_found(share: float) -> None:
     texts, planted = shuffled(sentences(4000), share)
-    check = Links()
+    check = UnrelatedPairCheck()
     found = set(lines(check, texts))
     assert len(found & planted) >= 0.9 * len(planted)
     assert len(found - planted) <= 0.2 * len(planted)
@@ -33,13 +33,13 @@ def test_targets_of_other_pairs_are_found(share: float) -> None:
 
 
 def test_where_all_belongs_together_nothing_is_told() -> None:
-    check = Links()
+    check = UnrelatedPairCheck()
     assert len(lines(check, sentences(4000))) <= 4
     assert check.share < 0.002
 
 
 def test_few_pairs_teach_nothing() -> None:
-    check = Links()
+    check = UnrelatedPairCheck()
     assert lines(check, sentences(FEWEST_PAIRS // 2)) == []
     assert not check.learned
 
@@ -47,7 +47,7 @@ def test_few_pairs_teach_nothing() -> None:
 def test_of_many_pairs_some_are_learned_and_all_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     texts, planted = shuffled(sentences(9000), 0.1)
     monkeypatch.setattr(unrelated_pairs, "MOST_CELLS", 400_000)
-    found = set(lines(check := Links(), texts))
+    found = set(lines(check := UnrelatedPairCheck(), texts))
     assert check._every > 1
     assert len(found & planted) >= 0.8 * len(planted)
     assert len(found - planted) <= 0.2 * len(planted)
@@ -56,13 +56,13 @@ def test_of_many_pairs_some_are_learned_and_all_are_judged(monkeypatch: pytest.M
 def test_texts_without_spaces_are_taken_by_their_characters() -> None:
     texts = [(source.replace(" ", ""), target) for source, target in sentences(4000, words=60)]
     mixed, planted = shuffled(texts, 0.2)
-    found = set(lines(Links(), mixed))
+    found = set(lines(UnrelatedPairCheck(), mixed))
     assert len(found & planted) > 0.5 * len(planted)
     assert len(found - planted) <= 0.5 * len(planted)
 
 
 def certain(texts: Texts) -> set[int]:
-    return {line for line, fault in faults(Links(), texts) if fault.kind == Kind.UNRELATED}
+    return {line for line, fault in faults(UnrelatedPairCheck(), texts) if fault.kind == FaultKind.UNRELATED}
 
 
 def freely(texts: Texts) -> Texts:
@@ -90,11 +90,11 @@ def test_short_free_translations_are_not_called_unrelated() -> None:
 
 def test_a_note_gives_the_confidence_and_doubtful_pairs_are_apart() -> None:
     texts, _ = shuffled(sentences(4000, words=2000), 0.1)
-    found = [fault for _, fault in faults(Links(), texts)]
-    assert {fault.kind for fault in found} == {Kind.UNRELATED, Kind.DOUBTFUL}
+    found = [fault for _, fault in faults(UnrelatedPairCheck(), texts)]
+    assert {fault.kind for fault in found} == {FaultKind.UNRELATED, FaultKind.DOUBTFUL}
     for fault in found:
         confidence = float(fault.note.removeprefix("confidence "))
-        assert 0.9 <= confidence <= 1 if fault.kind == Kind.UNRELATED else 0.5 <= confidence <= 0.9
+        assert 0.9 <= confidence <= 1 if fault.kind == FaultKind.UNRELATED else 0.5 <= confidence <= 0.9
 
 
 def tatoeba(count: int) -> Texts:
@@ -108,7 +108,7 @@ def tatoeba(count: int) -> Texts:
 
 def test_translations_of_tatoeba_are_not_called_unrelated() -> None:
     texts = tatoeba(5000)
-    assert len(faults(Links(), texts)) <= 2  # one proverb, for which its translation has another
+    assert len(faults(UnrelatedPairCheck(), texts)) <= 2  # one proverb, for which its translation has another
     mixed, planted = shuffled(texts, 0.2)
     found = certain(mixed)
     assert len(found & planted) >= 0.65 * len(planted)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from regard.corpus_checks.findings import MEANING, Finding, spans
-from regard.corpus_checks.inspection import Report
+from regard.corpus_checks.findings import DESCRIPTIONS, Finding, format_line_ranges
+from regard.corpus_checks.inspection import CorpusReport
 from regard.corpus_checks.lengths import QUANTILES
 from regard.html.page import render_page, safe, sectioned, svg_picture
 from regard.reports.compare.figures import DARK, LIGHT, Theme
@@ -15,7 +15,7 @@ _SHOWN = 60  # lines of a kind
 _QUANTILES = ("least", "1%", "25%", "median", "75%", "99%", "most")
 
 
-def document(report: Report) -> str:
+def document(report: CorpusReport) -> str:
     """The whole page."""
     sections = [
         ("findings", "What was found", _overview(report)),
@@ -25,7 +25,7 @@ def document(report: Report) -> str:
     return render_page(f"Corpus: {report.name}", sectioned(sections), facts=_facts(report))
 
 
-def _facts(report: Report) -> str:
+def _facts(report: CorpusReport) -> str:
     sides = [
         (name.capitalize(), f"{language or 'language not clear'}, {' and '.join(scripts) or 'no letters'}")
         for name, language, scripts in zip(("source", "target"), report.languages, report.scripts, strict=True)
@@ -38,14 +38,14 @@ def _facts(report: Report) -> str:
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{safe(value)}</dd>' for name, value in facts)}</dl>"
 
 
-def _overview(report: Report) -> str:
+def _overview(report: CorpusReport) -> str:
     findings = list(report.findings)
     if not findings:
         return "<p>Nothing was found.</p>"
     rows = "".join(
         f'<tr><th scope="row"><a href="#{finding.kind.value}">{finding.kind.value}</a></th>'
         f"<td>{finding.count:,}</td><td>{finding.count / report.read:.2%}</td>"
-        f'<td class="said">{safe(MEANING[finding.kind])}</td></tr>\n'
+        f'<td class="said">{safe(DESCRIPTIONS[finding.kind])}</td></tr>\n'
         for finding in findings
     )
     text = (
@@ -73,7 +73,7 @@ def _overview(report: Report) -> str:
     )
 
 
-def _lengths(report: Report) -> str:
+def _lengths(report: CorpusReport) -> str:
     rows = "".join(
         f'<tr><th scope="row">{name}, {unit}</th>{"".join(f"<td>{number:,}</td>" for number in numbers)}</tr>\n'
         for name, side in zip(("source", "target"), report.lengths, strict=True)
@@ -108,7 +108,7 @@ def _finding(finding: Finding, read: int) -> str:
     )
     return (
         f'<h3 id="{finding.kind.value}">{finding.kind.value}: {finding.count:,} ({finding.count / read:.2%})</h3>'
-        f"<p>{safe(MEANING[finding.kind])}. Lines {spans(kept)}{more}.</p>"
+        f"<p>{safe(DESCRIPTIONS[finding.kind])}. Lines {format_line_ranges(kept)}{more}.</p>"
         f'<div class="wide" role="region" tabindex="0" aria-label="Examples of {finding.kind.value}"><table><thead><tr>'
         '<th scope="col">line</th><th scope="col" class="left">why</th><th scope="col" class="left">source</th>'
         f'<th scope="col" class="left">target</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n'

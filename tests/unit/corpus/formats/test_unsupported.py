@@ -13,7 +13,7 @@ from regard.corpus.formats.plain import read_lines
 from regard.corpus.formats.sides import Sides
 from regard.corpus.formats.unsupported import BINARY, MARKUP, format_by_name
 from regard.corpus.paths import Place
-from regard.documents.document import Columns, Languages
+from regard.documents.document import Columns, LanguagePair
 from regard.documents.open import open_document
 from regard.errors import DataError
 
@@ -44,7 +44,7 @@ def test_a_file_under_another_name_is_told_by_its_first_bytes(tmp_path: Path, da
             if name == "a.txt":
                 list(read_lines(path))
             else:
-                open_document(path, Languages(), Columns("1", "2"))
+                open_document(path, LanguagePair(), Columns("1", "2"))
         assert what in str(told.value), name
         assert ("iconv" in str(told.value)) == what.startswith("UTF"), name
 
