@@ -29,7 +29,7 @@ from regard.nn.kernels import native
 from regard.nn.multihead import attend
 from regard.nn.norm import add_norm, add_then_norm
 from regard.nn.packing import Between, Packing
-from regard.training.loss import loss_in_chunks
+from regard.training.loss import chunked_cross_entropy
 
 SECONDS = 0.05  # that a round takes at least
 
@@ -134,7 +134,7 @@ def training_cases() -> Iterator[tuple[str, Case]]:
         features, targets = torch.randn(2048, 256, requires_grad=True), torch.randint(vocabulary, (2048,))
 
         def loss(readout: nn.Linear = readout, features: Tensor = features, targets: Tensor = targets) -> None:
-            loss_in_chunks(readout, readout.parameters(), features, targets, smoothing=0.1).backward()
+            chunked_cross_entropy(readout, readout.parameters(), features, targets, smoothing=0.1).backward()
 
         yield f"output layer and loss, 2,048 x {vocabulary}", both_ways(loss)
 

@@ -30,7 +30,7 @@ from typing import Any
 from common import count, fail, read_pair, told
 from decode_cpu import Task, export, measured
 
-from regard.checkpoints.run_folder import RunFolder, resolve
+from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 
 MODES = ("greedy", "beam 5")
 OURS = ("regard float32", "regard int8")
@@ -129,7 +129,7 @@ def named(runs: Sequence[Path]) -> dict[str, Path]:
             name += " (unfinished)"
         if name in found:
             fail(f"{run}: another run is called {name} too")
-        found[name] = resolve(run).resolve()
+        found[name] = resolve_checkpoint(run).resolve()
     return found
 
 

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from common import count, fail, read, told
 
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.serving.models import Models
 from regard.text.segments import sentences
 
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--clients", type=count, default=16)
     parser.add_argument("--seconds", type=count, default=300, help="of each load, at most")
     arguments = parser.parse_args()
-    resolve(arguments.run)
+    resolve_checkpoint(arguments.run)
     lines = [line for line in (line.strip() for line in read(arguments.source)) if line]
     language = Models([arguments.run], "cpu").served[0].source
     lines = [line for line in lines if len(list(sentences(line, (0, len(line)), language, ()))) == 1]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from common import count, read, told
 
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 
 
 def family(process: int) -> list[int]:
@@ -53,7 +53,7 @@ def main() -> None:
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     arguments, options = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     with told():
-        resolve(arguments.run)
+        resolve_checkpoint(arguments.run)
         texts = [" ".join(line.split()[: arguments.words]) + "\n" for line in read(arguments.source)]
     command = [sys.executable, "-m", "regard", "translate", str(arguments.run), *options]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")

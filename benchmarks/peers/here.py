@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from regard.data.loader import Loader, Position
     from regard.runs.prepare import Prepared
     from regard.tokenizers.base import Tokenizers
-    from regard.training.trainer import Saved
-    from regard.training.training_log import Progress
+    from regard.training.trainer import CheckpointEvent
+    from regard.training.training_log import StepMetrics
 
 SAID = "target tokens of an update: "
 LONGEST = 512  # positions
-TOGETHER = 64  # sentences
+CHUNK_PAIRS = 64  # sentences
 
 
 def _say(tokens: int) -> None:
@@ -69,7 +69,7 @@ class _Teller:
             self._tokens += batch.together
             yield batch
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         _say(self._tokens)
         self._tokens = 0
 
@@ -85,26 +85,26 @@ class _Teller:
 
 def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
     """regard's Trainer, without end; in several processes where torchrun has started them."""
-    from regard.runtime import wait_briefly
+    from regard.runtime import shorten_idle_spins
 
-    wait_briefly()  # as the command does
+    shorten_idle_spins()  # as the command does
     from regard.contract import Seq2Seq, VocabularySizes
     from regard.models import build_model
-    from regard.training.processes import joined
+    from regard.training.distributed import init_distributed
     from regard.training.trainer import Trainer
 
     def validate(_: Seq2Seq) -> NoReturn:
         sys.exit("the run has come to a checkpoint")
 
-    def save(_: Saved) -> NoReturn:
+    def save(_: CheckpointEvent) -> NoReturn:
         sys.exit("the run has come to a checkpoint")
 
-    with joined() as here:
+    with init_distributed() as here:
         config, prepared, loader = open_work(folder, threads, rank=here.rank, size=here.size)
         size = prepared.tokenizers.source.size
         model = build_model(config.model, VocabularySizes(size, size, joint=True))
         teller: Any = _Teller(loader)
-        reporters = [teller] if here.first else []
+        reporters = [teller] if here.is_main else []
         train = config.train.model_copy(update={"parallel": parallel})
         Trainer(model, teller, train, validate=validate, save=save, reporters=reporters, processes=here).run()
 
@@ -182,8 +182,8 @@ def huggingface_greedy(model: Any, tokenizers: Tokenizers, sources: Sequence[str
     encoded = [tokenizers.source.encode(source) for source in sources]
     order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
     found: dict[int, str] = {}
-    for start in range(0, len(order), TOGETHER):
-        places = order[start : start + TOGETHER]
+    for start in range(0, len(order), CHUNK_PAIRS):
+        places = order[start : start + CHUNK_PAIRS]
         ids = pad([encoded[place] for place in places], last=EOS)
         with torch.no_grad():
             out = model.generate(

@@ -43,5 +43,5 @@ class TrainingError(RegardError):
     """Training cannot go on: a loss that is not a number."""
 
 
-class ToldElsewhere(RegardError):
+class PeerFailed(RegardError):
     """Another process of the same job cannot go on, and has said why: this one ends quietly."""

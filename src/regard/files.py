@@ -36,7 +36,7 @@ def read_regular_file(path: Path, most: int = MOST_BYTES) -> bytes:
     return path.read_bytes()
 
 
-def write_whole(path: Path, data: str | bytes) -> None:
+def write_atomic(path: Path, data: str | bytes) -> None:
     """Replace a file atomically: write a temporary file next to it, sync it to the disk, and rename it.
 
     Text is written as UTF-8. After an error the old file is unchanged and the temporary one is gone. Raises OSError.
@@ -71,7 +71,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-class Replacement:
+class AtomicFile:
     """A file that takes the place of `path` when it is committed.
 
     Until then its data are in `part`: `path` with `.part` behind its name, or `.part2` and so on where earlier ones
@@ -134,9 +134,9 @@ class Replacement:
 
 
 @contextmanager
-def replacing(path: Path, wrap: Wrap = lambda file: file) -> Iterator[BinaryIO]:
+def open_atomic(path: Path, wrap: Wrap = lambda file: file) -> Iterator[BinaryIO]:
     """Yield a file that replaces `path` if the block ends without an error; else it is deleted. Raises OSError."""
-    replacement = Replacement(path, wrap)
+    replacement = AtomicFile(path, wrap)
     try:
         yield replacement.file
         replacement.commit()
@@ -150,7 +150,7 @@ def check_writable(path: Path) -> None:
     if _is_special(path):
         path.open("ab").close()
     else:
-        Replacement(path).abandon()
+        AtomicFile(path).abandon()
 
 
 def remove_leftovers(path: Path) -> None:

@@ -37,7 +37,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def wait_briefly() -> None:
+def shorten_idle_spins() -> None:
     """Let idle threads of PyTorch sleep soon: the kernels of regard.nn have threads of their own, which want the cores.
 
     Of use before PyTorch is imported. What the environment says already stays.
@@ -60,7 +60,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def denormals_flushed() -> Iterator[None]:
+def flush_denormals() -> Iterator[None]:
     """Let numbers below 1.2e-38 be 0, on a CPU.
 
     A model that has become sure of itself has many in its gradients: a g2p run of two thousand steps then learns at
@@ -84,14 +84,16 @@ def _flushed() -> bool:
     return bool(torch.tensor(1e-30) * 1e-9 == 0)
 
 
-def ending_signals() -> list[signal.Signals]:
+def termination_signals() -> list[signal.Signals]:
     """Return SIGTERM, and those of SIGHUP and SIGQUIT that the system has and nobody ignores; nohup ignores SIGHUP."""
     others = [getattr(signal, name) for name in ("SIGHUP", "SIGQUIT") if hasattr(signal, name)]
     return [signal.SIGTERM, *(number for number in others if signal.getsignal(number) != signal.SIG_IGN)]
 
 
 @contextmanager
-def handled(numbers: Sequence[int], handler: Handler, *, restore: Callable[[], bool] = lambda: True) -> Iterator[None]:
+def handle_signals(
+    numbers: Sequence[int], handler: Handler, *, restore: Callable[[], bool] = lambda: True
+) -> Iterator[None]:
     """Call `handler` for these signals inside; afterwards put back the old handlers where `restore` says so.
 
     Outside the main thread, which alone receives signals, nothing changes.
@@ -112,7 +114,7 @@ def handled(numbers: Sequence[int], handler: Handler, *, restore: Callable[[], b
 
 
 @contextmanager
-def interrupting() -> Iterator[list[signal.Signals]]:
+def raise_on_termination() -> Iterator[list[signal.Signals]]:
     """Let `ending_signals` raise KeyboardInterrupt inside, as Ctrl-C does; yield a list of those that came."""
     received: list[signal.Signals] = []
 
@@ -120,5 +122,5 @@ def interrupting() -> Iterator[list[signal.Signals]]:
         received.append(signal.Signals(number))
         raise KeyboardInterrupt
 
-    with handled(ending_signals(), interrupt):
+    with handle_signals(termination_signals(), interrupt):
         yield received

@@ -154,10 +154,10 @@ def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
 
 SIGNALLED_IN_STEP = """
 import os, sys
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 
 at, number = int(sys.argv.pop()), int(sys.argv.pop())
-step, steps = Stepper.step, []
+step, steps = TrainStep.step, []
 
 def signalled(*arguments):
     steps.append(None)
@@ -165,7 +165,7 @@ def signalled(*arguments):
         os.kill(os.getpid(), number)
     return step(*arguments)
 
-Stepper.step = signalled
+TrainStep.step = signalled
 from regard.cli.main import run
 run()
 """

@@ -132,6 +132,6 @@ def main(folder: Path, recipe: Path, kills: int, seed: int) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for module in (streaming, regard.runs.prepare):
-        setattr(module, "TOGETHER", 50)  # noqa: B010 - so that a streamed corpus has several pools
+        setattr(module, "CHUNK_PAIRS", 50)  # noqa: B010 - so that a streamed corpus has several pools
     setattr(streaming, "POOL", 250)  # noqa: B010
     main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

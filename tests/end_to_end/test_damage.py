@@ -21,7 +21,7 @@ from tests.end_to_end.test_resume import assert_same_end
 import regard
 from regard.cli import commands
 from regard.errors import CheckpointError
-from regard.training.step import Stepped, Stepper
+from regard.training.step import StepResult, TrainStep
 from regard.training.tensorboard import TensorBoard
 
 
@@ -87,16 +87,16 @@ def test_an_empty_recipe_comes_back(copied: Path, run: Path) -> None:
 
 
 def acting(at: int, act: Any) -> Any:
-    """Stepper.step that acts before one of its steps."""
-    step, steps = Stepper.step, list[None]()
+    """TrainStep.step that acts before one of its steps."""
+    step, steps = TrainStep.step, list[None]()
 
-    def acting_step(*arguments: Any) -> Stepped:
+    def acting_step(*arguments: Any) -> StepResult:
         steps.append(None)
         if len(steps) == at:
             act()
         return step(*arguments)
 
-    return mock.patch.object(Stepper, "step", acting_step)
+    return mock.patch.object(TrainStep, "step", acting_step)
 
 
 @pytest.mark.parametrize("every", [10, 1000], ids=["before a checkpoint", "before a line of the log"])
@@ -136,7 +136,16 @@ def test_event_files_that_cannot_be_written_end_nothing(files: Files, tmp_path: 
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["step"] == 41
 
 
-@pytest.mark.parametrize("error", [MemoryError(), None])
+LACKING = [
+    MemoryError(),
+    ImportError("libXau-154567c4.so.6.0.0: failed to map segment from shared object"),
+    RuntimeError("could not create a primitive"),  # of oneDNN
+    RuntimeError("can't start new thread"),
+    None,
+]
+
+
+@pytest.mark.parametrize("error", LACKING, ids=repr)
 def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None) -> None:
     def fail(*_: object, **__: object) -> None:
         if error is not None:
@@ -145,6 +154,14 @@ def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None)
 
     with mock.patch.object(commands, "train", fail):
         refused(call("train", tmp_path / "any.toml"), "out of memory", "tokenizer.vocabulary_size")
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no module"), RuntimeError("could not create a primitive descriptor")], ids=repr
+)
+def test_another_error_is_not_taken_for_a_lack_of_memory(tmp_path: Path, error: Exception) -> None:
+    with mock.patch.object(commands, "train", side_effect=error), pytest.raises(type(error)):
+        call("train", tmp_path / "any.toml")
 
 
 LIMITED = """

@@ -98,7 +98,7 @@ def test_a_job_goes_on_after_a_kill_and_ends_after_the_next(files: Files, tmp_pa
         started.until(lambda: step_of(run) > before)
         started.kill(0)
         assert started.process.wait(PATIENCE) == 1
-        assert "the connection to another process of this job is lost" in started.said
+        assert "the connection to another process of this job was lost" in started.said
         assert "(SIGKILL)" in started.said
     end_alone(run)
 

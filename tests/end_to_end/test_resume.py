@@ -18,12 +18,13 @@ import regard
 from regard.checkpoints.checkpoint import load_checkpoint
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.data import CorpusConfig
-from regard.config.schema import ModelConfig, RunConfig, to_toml
+from regard.config.recipe import to_toml
+from regard.config.schema import ModelConfig, RunConfig
 from regard.data import streaming
 from regard.errors import TrainingError
 from regard.models import ARCHITECTURES
 from regard.runs import prepare
-from regard.training.step import Stepped, Stepper
+from regard.training.step import StepResult, TrainStep
 
 TENSORS = ("model.safetensors", "training/state.safetensors")
 
@@ -123,21 +124,21 @@ def test_a_streamed_run_goes_on_in_any_pool_and_epoch_as_if_never_stopped(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: bool
 ) -> None:
     for module in (streaming, prepare):
-        monkeypatch.setattr(module, "TOGETHER", 50)
+        monkeypatch.setattr(module, "CHUNK_PAIRS", 50)
     monkeypatch.setattr(streaming, "POOL", 250)
     config = streamed(astray(files, "transformer2017", max_steps=28), tmp_path, several)
     quiet = Console(quiet=True)
     regard.train(config, tmp_path / "straight", console=quiet)
-    step, positions = Stepper.step, set[tuple[int, int]]()
+    step, positions = TrainStep.step, set[tuple[int, int]]()
 
-    def killing(stepper: Stepper, *arguments: Any) -> Stepped:
+    def killing(train_step: TrainStep, *arguments: Any) -> StepResult:
         calls.append(None)
         if len(calls) % 11 == 0:  # behind the 8th, 16th and 24th step, after which there is a checkpoint
             raise Killed
-        return step(stepper, *arguments)
+        return step(train_step, *arguments)
 
     calls: list[None] = []
-    monkeypatch.setattr(Stepper, "step", killing)
+    monkeypatch.setattr(TrainStep, "step", killing)
     with pytest.raises(Killed):
         regard.train(config, tmp_path / "killed", console=quiet)
     while True:
@@ -240,18 +241,18 @@ def test_a_run_whose_weights_become_nan_keeps_its_checkpoints_and_goes_on_from_t
 ) -> None:
     config = astray(files, "transformer2017", max_steps=8, checkpoint_every=2, metric='"loss"')
     regard.train(config, tmp_path / "straight", console=Console(quiet=True))
-    step, calls = Stepper.step, list[None]()
+    step, calls = TrainStep.step, list[None]()
 
-    def breaking(stepper: Stepper, *arguments: Any) -> Stepped:
-        done = step(stepper, *arguments)
+    def breaking(train_step: TrainStep, *arguments: Any) -> StepResult:
+        done = step(train_step, *arguments)
         calls.append(None)
         if len(calls) == 6:
-            next(stepper.model.parameters()).data.fill_(float("nan"))
+            next(train_step.model.parameters()).data.fill_(float("nan"))
         return done
 
     run = tmp_path / "broken"
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match="NaN or infinite") as caught:
-        patch.setattr(Stepper, "step", breaking)
+        patch.setattr(TrainStep, "step", breaking)
         regard.train(config, run, console=Console(quiet=True))
     assert "learning_rate" in str(caught.value.fix)
     assert [path.name for path in RunFolder(run).steps][-1] == (run / "last").resolve().name == "step-000004"

@@ -10,7 +10,7 @@ from tests.end_to_end.helpers import call, write_lines
 from tests.unit.serving.runs import make_run
 
 from regard.checkpoints.checkpoint import load_several_sentences
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.inference.translator import Translator
 
 SEVERAL = "One two. Six ten.  Four five."
@@ -109,4 +109,4 @@ def test_a_search_without_bounds_is_refused(sentences: Path, options: tuple[str,
 
 
 def test_a_run_records_how_many_of_its_sources_hold_several_sentences(run: Path) -> None:
-    assert load_several_sentences(resolve(run)) == 0
+    assert load_several_sentences(resolve_checkpoint(run)) == 0

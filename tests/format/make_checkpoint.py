@@ -12,7 +12,7 @@ import torch
 from regard.checkpoints.checkpoint import FORMAT, Checkpoint, save_checkpoint
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import batch_of
+from regard.data.batch import make_batch
 from regard.inference.translator import Translator
 from regard.models import build_model, transformer2017
 from regard.special_tokens import PAD
@@ -30,7 +30,7 @@ def teach(model: Seq2Seq, tokenizers: Tokenizers) -> None:
     for _ in range(300):
         texts = ["".join(dice.choices("abc ", k=dice.randint(1, 6))) for _ in range(64)]
         encode = tokenizers.source.encode
-        batch = batch_of([(encode(text), encode(text[::-1])) for text in texts])
+        batch = make_batch([(encode(text), encode(text[::-1])) for text in texts])
         logits = model(batch.source, batch.target_in)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
         optimizer.zero_grad()

@@ -20,7 +20,7 @@ from tests.laws.conftest import Case, drawn
 from torch import Tensor
 
 from regard.contract import DecoderOutput, Seq2Seq
-from regard.data.batch import Batch, batch_of
+from regard.data.batch import Batch, make_batch
 from regard.decoding.beam import beam_search
 from regard.decoding.length_penalty import gnmt
 from regard.decoding.scoring import forced_scores
@@ -28,7 +28,7 @@ from regard.models import ARCHITECTURES
 from regard.nn.inference import freeze_for_inference
 from regard.nn.kernels import native
 from regard.special_tokens import BOS, EOS, PAD
-from regard.training.loss import Objective
+from regard.training.loss import ModelWithLoss
 
 VOCABULARY = 23  # of the target
 STEPS = 52  # more than ByteNet has columns for these sources
@@ -74,7 +74,7 @@ def random_tokens(lengths: Sequence[int], vocabulary: int, seed: int) -> list[li
 
 
 TARGETS = as_batch([[BOS, *target] for target in random_tokens([STEPS - 1] * 4, VOCABULARY, seed=6)])
-BATCH: Batch = batch_of(
+BATCH: Batch = make_batch(
     list(zip(random_tokens([18, 43, 0, 40], 9, seed=5), random_tokens([40, 3, 0, 29], VOCABULARY, seed=6), strict=True))
 )
 SOURCES = BATCH.source
@@ -220,7 +220,7 @@ def test_a_hypothesis_has_the_log_probability_that_float64_gives_it(models: Pair
 @pytest.mark.parametrize("padding", [0, 5])
 def test_training_has_the_loss_and_the_gradients_of_padded_float64(models: Pair, kernels: bool, padding: int) -> None:
     batch = (F.pad(tokens, (0, padding)) for tokens in (BATCH.source, BATCH.target_in, BATCH.target_out))
-    loss = Objective(models.single, 0.1)(*batch)
+    loss = ModelWithLoss(models.single, 0.1)(*batch)
     assert loss.item() == pytest.approx(models.loss.item(), rel=1e-6)
     gradients = torch.autograd.grad(loss, [*models.single.parameters()])
     largest = max(gradient.abs().max().item() for gradient in models.gradients)
@@ -259,7 +259,7 @@ def test_the_kernels_are_what_these_laws_run(name: str, monkeypatch: pytest.Monk
     model, (training, searching) = pair(name).single, KERNELS[name]
     calls = Calls(native.library())
     monkeypatch.setattr(native, "library", lambda: calls)
-    Objective(model, 0.1)(BATCH.source, BATCH.target_in, BATCH.target_out).backward()
+    ModelWithLoss(model, 0.1)(BATCH.source, BATCH.target_in, BATCH.target_out).backward()
     model.zero_grad()
     assert calls.names == training
     calls.names.clear()

@@ -6,7 +6,7 @@ import platform
 import pytest
 import torch
 
-from regard.runtime import SPINS, denormals_flushed, wait_briefly
+from regard.runtime import SPINS, flush_denormals, shorten_idle_spins
 
 SMALL = 1e-30
 
@@ -22,9 +22,9 @@ def product() -> float:
 @known
 def test_they_are_0_inside_and_come_back() -> None:
     assert product() > 0
-    with denormals_flushed():
+    with flush_denormals():
         assert product() == 0
-        with denormals_flushed():
+        with flush_denormals():
             assert product() == 0
         assert product() == 0
     assert product() > 0
@@ -32,15 +32,15 @@ def test_they_are_0_inside_and_come_back() -> None:
 
 @known
 def test_they_come_back_after_a_failure() -> None:
-    with pytest.raises(ValueError, match="fails"), denormals_flushed():
+    with pytest.raises(ValueError, match="fails"), flush_denormals():
         raise ValueError("fails")
     assert product() > 0
 
 
 def test_the_environment_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    wait_briefly()
+    shorten_idle_spins()
     assert os.environ["GOMP_SPINCOUNT"] == SPINS
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
-    wait_briefly()
+    shorten_idle_spins()
     assert os.environ["GOMP_SPINCOUNT"] == "7"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
-from regard.data.batch import batch_of
+from regard.data.batch import make_batch
 from regard.errors import DecodingError
 from regard.inference.translator import Translator
 from regard.nn.attention_recorder import AttentionRecorder, record_attention
@@ -127,7 +127,7 @@ def look(translator: Translator, source: str, target: Sequence[int]) -> Looks:
     if not tokens:
         raise DecodingError("there is no source to look at", fix="give a sentence")
     model, device = translator.model, translator.device
-    batch = batch_of([(tokens, list(target))]).to(device)
+    batch = make_batch([(tokens, list(target))]).to(device)
     with torch.inference_mode():
         with record_attention() as heard:
             memory = model.encode(batch.source)

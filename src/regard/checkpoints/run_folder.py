@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TextIO
 
 from regard.errors import CheckpointError
-from regard.files import is_in_place, read_regular_file, write_whole
+from regard.files import is_in_place, read_regular_file, write_atomic
 from regard.training.training_log import run_is_gone
 
 PREPARED = "prepared.json"  # written last into data/: without it the corpus is prepared again
-KEPT = 2  # checkpoints besides the best: the last, and one to go on from should the last be damaged
+CHECKPOINTS_KEPT = 2  # checkpoints besides the best: the last, and one to go on from should the last be damaged
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class RunFolder:
     def write_recipe(self, recipe: str) -> None:
         """Write the recipe in the place of the one before; under the lock. Raises CheckpointError."""
         try:
-            write_whole(self.recipe, recipe)
+            write_atomic(self.recipe, recipe)
         except OSError as error:
             raise CheckpointError(
                 f"the recipe cannot be written: {error.strerror}", where=self.path, fix="make room on the disk"
@@ -131,7 +131,7 @@ class RunFolder:
         if finished is None:
             self._finished.unlink(missing_ok=True)
             return
-        write_whole(self._finished, json.dumps(asdict(finished)) + "\n")
+        write_atomic(self._finished, json.dumps(asdict(finished)) + "\n")
 
     def _follow(self, name: str) -> Path | None:
         link = self.path / name
@@ -214,7 +214,7 @@ class RunFolder:
         last = -1 if self.last is None else _step_of(self.last)
         upto = [checkpoint for checkpoint in self.steps if _step_of(checkpoint) <= last]
         best = "" if self.best is None else self.best.name
-        given_up = {checkpoint.name for checkpoint in upto[:-KEPT]} - {best}
+        given_up = {checkpoint.name for checkpoint in upto[:-CHECKPOINTS_KEPT]} - {best}
         try:
             for entry in list(self.checkpoints.iterdir()):
                 if entry.name in given_up:
@@ -253,7 +253,7 @@ def _take(file: TextIO, run: Path, job: str) -> None:
     file.flush()
 
 
-def resolve(path: Path) -> Path:
+def resolve_checkpoint(path: Path) -> Path:
     """The checkpoint that a path means: a checkpoint itself, or a run's best one, else its last.
 
     Raises CheckpointError if it means none.

@@ -30,7 +30,7 @@ from regard.runs import train as runs
 from regard.runs.dry_run import dry_run
 from regard.runs.train import Result
 from regard.runtime import choose_device
-from regard.training.processes import joined
+from regard.training.distributed import init_distributed
 
 PREFIXES = {("file", "hf"): "dataset", ("file", "mtdata"): "mtdata", ("dev_file", "mtdata"): "dev_mtdata"}
 
@@ -151,9 +151,9 @@ def _wanted(
 
 def _together(asked: Callable[[], tuple[Path, Callable[[], Result]]], console: Console) -> None:
     """A run's folder and the work on it, in each of the processes that there are; the first one tells of it."""
-    with joined() as here:
-        console.quiet = not here.first
-        result = _until_done(*here.in_turn(asked), console)
+    with init_distributed() as here:
+        console.quiet = not here.is_main
+        result = _until_done(*here.main_process_first(asked), console)
     _finish(result, console)
 
 

@@ -31,12 +31,12 @@ def export(
 ) -> None:
     """Write a run in another format, and print how to translate with it."""
     from regard.checkpoints.checkpoint import load_checkpoint
-    from regard.checkpoints.run_folder import resolve
+    from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.inference.shortlist import load_shortlist
     from regard.interop.ctranslate2 import export_ctranslate2
     from regard.interop.marian import export_marian
 
-    checkpoint = load_checkpoint(resolve(run))
+    checkpoint = load_checkpoint(resolve_checkpoint(run))
     if to is Outward.marian:
         usage = export_marian(checkpoint, folder)
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from regard.checkpoints.checkpoint import load_config, load_several_sentences
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.inference.translation import Translation
 from regard.text.segments import count_sentences, is_language
 
@@ -18,7 +18,7 @@ class Divided:
     """Counts such lines. Raises CheckpointError where there is no run."""
 
     def __init__(self, run: Path, path: Path | None, split_sentences: bool | None) -> None:
-        folder = resolve(run)
+        folder = resolve_checkpoint(run)
         self._split = split_sentences
         self._is_language = is_language(load_config(folder).data.source_language)
         share = load_several_sentences(folder)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from regard.corpus.corpus import Aside, Left, Pair
+from regard.corpus.corpus import Pair, Skipped, SkipReport
 from regard.corpus_checks.characters import remove_control_characters
 from regard.corpus_checks.findings import DESCRIPTIONS, REPAIRABLE, FaultKind
 from regard.corpus_checks.inspection import CheckedPair, CorpusInspector
@@ -26,11 +26,13 @@ class CleaningSummary:
     removed: int = 0
     by_kind: Counter[FaultKind] = field(default_factory=Counter)  # a removed pair counts for each of its reasons
     alone: Counter[FaultKind] = field(default_factory=Counter)  # removed for this reason and no other
-    aside: Aside = field(default_factory=Aside)  # what the file has that is no pair
+    skipped: SkipReport = field(default_factory=SkipReport)  # what the file has that is no pair
 
     def sentences(self) -> list[str]:
         """A sentence for each thing that became of them."""
-        told = [f"{self.read:,} read = {self.kept:,} kept + {self.removed:,} removed + {self.aside.count:,} left aside"]
+        told = [
+            f"{self.read:,} read = {self.kept:,} kept + {self.removed:,} removed + {self.skipped.count:,} left aside"
+        ]
         for kind in FaultKind:
             if count := self.by_kind[kind]:
                 alone = f" ({self.alone[kind]:,} for nothing else)" if self.alone[kind] != count else ""
@@ -38,7 +40,7 @@ class CleaningSummary:
         if self.repaired:
             control = FaultKind.CONTROL
             told.append(f"{self.repaired:,} of the kept mended: {control.value}, {DESCRIPTIONS[control]}")
-        return [*told, *self.aside.report()]
+        return [*told, *self.skipped.sentences()]
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def clean(doctor: CorpusInspector, wish: CleaningOptions, keep: Keep, remove: Re
     account = CleaningSummary()
     for item in doctor.check_pairs():
         account.read += 1
-        if isinstance(item, Left):
-            account.aside.add(item.reason, item.line)
+        if isinstance(item, Skipped):
+            account.skipped.add(item.reason, item.line)
             remove(json.dumps({"line": item.line, "reasons": {"left aside": item.reason}}, ensure_ascii=False))
             continue
         reasons = {fault.kind: fault.note for fault in item.faults if fault.kind in wish.drop}

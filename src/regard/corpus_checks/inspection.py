@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from regard.corpus.corpus import Aside, Corpus, Left, Pair, ParallelText, blank
+from regard.corpus.corpus import Corpus, Pair, Skipped, SkipReport, blank_reason
+from regard.corpus.parallel_text import ParallelText
 from regard.corpus_checks.base import Check
 from regard.corpus_checks.characters import CharacterCheck
 from regard.corpus_checks.duplicates import DuplicateCheck
@@ -56,7 +57,7 @@ class CorpusReport:
     name: str
     pairs: int  # with text on both sides
     read: int  # pairs of the file, blank ones too
-    aside: Aside  # what the file has that is no pair
+    skipped: SkipReport  # what the file has that is no pair
     findings: Findings
     lengths: tuple[LengthQuantiles, LengthQuantiles]
     scripts: tuple[tuple[str, ...], tuple[str, ...]]
@@ -117,9 +118,9 @@ class CorpusInspector:
             check.finish()
         return count
 
-    def check_pairs(self) -> Iterator[CheckedPair | Left]:
+    def check_pairs(self) -> Iterator[CheckedPair | Skipped]:
         """Everything of the corpus in its order, with the faults of each pair. Raises DataError."""
-        waiting: list[Pair | Left] = []
+        waiting: list[Pair | Skipped] = []
         whole = 0
         start = 0
         for item in iter_raw(self.corpus):
@@ -131,7 +132,7 @@ class CorpusInspector:
                 waiting, whole = [], 0
         yield from self._judge(waiting, start)
 
-    def _judge(self, items: list[Pair | Left], start: int) -> Iterator[CheckedPair | Left]:
+    def _judge(self, items: list[Pair | Skipped], start: int) -> Iterator[CheckedPair | Skipped]:
         faults: dict[int, list[Fault]] = {}
         pairs = [item for item in items if isinstance(item, Pair)]
         for batch in iter_batches(pairs):
@@ -141,9 +142,9 @@ class CorpusInspector:
                     faults.setdefault(fault.place, []).append(fault)
         place = 0
         for item in items:
-            if isinstance(item, Left):
+            if isinstance(item, Skipped):
                 yield item
-            elif why := blank(item.source.strip(), item.target.strip()):
+            elif why := blank_reason(item.source.strip(), item.target.strip()):
                 yield CheckedPair(item, (Fault(0, FaultKind.BLANK, why),))
             else:
                 yield CheckedPair(item, tuple(faults.get(place, ())))
@@ -151,10 +152,10 @@ class CorpusInspector:
 
     def inspect(self) -> CorpusReport:
         """Judge all of it, and say what was found. Raises DataError."""
-        findings, aside = Findings(), Aside()
+        findings, aside = Findings(), SkipReport()
         read = 0
         for item in self.check_pairs():
-            if isinstance(item, Left):
+            if isinstance(item, Skipped):
                 aside.add(item.reason, item.line)
                 continue
             for fault in item.faults:
@@ -162,13 +163,13 @@ class CorpusInspector:
             read += 1
         return self.told(findings, aside, read)
 
-    def told(self, findings: Findings, aside: Aside, read: int) -> CorpusReport:
+    def told(self, findings: Findings, aside: SkipReport, read: int) -> CorpusReport:
         """A report with these findings."""
         return CorpusReport(
             name=self.corpus.name,
             pairs=len(self._ratios.characters()[0]),
             read=read,
-            aside=aside,
+            skipped=aside,
             findings=findings,
             lengths=self._ratios.sides(),
             scripts=(_names(self._scripts.own[0]), _names(self._scripts.own[1])),
@@ -179,14 +180,14 @@ class CorpusInspector:
             length_histogram=self._length_histogram,
         )
 
-    def _remarks(self, aside: Aside) -> Iterator[str]:
+    def _remarks(self, aside: SkipReport) -> Iterator[str]:
         yield from self._languages.contradictions()
         for name, own in zip(("source", "target"), self._languages.own, strict=True):
             if not own:
                 yield f"the language of the {name} side is not clear: no {name} is held against it"
         if not self._links.learned:
             yield "there are too few pairs to learn which words go together: none is called unrelated"
-        if aside.count and isinstance(self.corpus, ParallelText) and (wrong := self.corpus.unequal()):
+        if aside.count and isinstance(self.corpus, ParallelText) and (wrong := self.corpus.length_mismatch()):
             yield f"{wrong.what}; what is said of pairs behind that place may be wrong"
 
     @cached_property

@@ -34,7 +34,7 @@ class Batch:
     target_out: Tensor
     source_tokens: int
     target_tokens: int
-    together: int
+    global_target_tokens: int
     lines: tuple[int, ...] = ()
 
     def to(self, device: torch.device | str) -> Batch:
@@ -45,7 +45,7 @@ class Batch:
             self.target_out.to(device),
             self.source_tokens,
             self.target_tokens,
-            self.together,
+            self.global_target_tokens,
             self.lines,
         )
 
@@ -64,12 +64,12 @@ class Batch:
             target_out[:, :width],
             int(sources.sum()),
             int(targets.sum()),
-            self.together,
+            self.global_target_tokens,
             self.lines[rows],
         )
 
 
-def batch_of(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
+def make_batch(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
     """Pairs (source ids, target ids), without BOS and EOS, to a batch."""
     sources = [source for source, _ in pairs]
     targets = [target for _, target in pairs]
@@ -80,26 +80,26 @@ def batch_of(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
         target_out=pad(targets, last=EOS),
         source_tokens=sum(len(ids) + 1 for ids in sources),
         target_tokens=target_tokens,
-        together=target_tokens,
+        global_target_tokens=target_tokens,
     )
 
 
-def make_batch(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
+def batch_from_store(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
     """The pairs of a store with these indices, in that order."""
-    return _batch_at(store, indices, pairs_at(store, indices))
+    return _batch_at(store, indices, read_pairs(store, indices))
 
 
-def pairs_at(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> list[tuple[Ids, Ids]]:
+def read_pairs(store: PairStore, indices: Sequence[int] | NDArray[np.int64]) -> list[tuple[Ids, Ids]]:
     """The ids of these pairs."""
     return [(store.source(int(index)), store.target(int(index))) for index in indices]
 
 
 def _batch_at(store: PairStore, indices: Sequence[int] | NDArray[np.int64], pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
     lines = tuple(line for index in indices if (line := store.line(int(index))) is not None)
-    return replace(batch_of(pairs), lines=lines)
+    return replace(make_batch(pairs), lines=lines)
 
 
-def make_share(
+def make_rank_batch(
     store: PairStore,
     indices: NDArray[np.int64],
     rank: int,
@@ -113,13 +113,13 @@ def make_share(
     """
     mine = indices[rank::size] if rank < len(indices) else indices[:1]
     if change is None:
-        together = int(store.target_lengths[indices].sum()) + len(indices)
-        pairs: Sequence[tuple[Ids, Ids]] = pairs_at(store, mine)
+        global_target_tokens = int(store.target_lengths[indices].sum()) + len(indices)
+        pairs: Sequence[tuple[Ids, Ids]] = read_pairs(store, mine)
     else:
-        every = change(pairs_at(store, indices))
-        together = sum(len(target) + 1 for _, target in every)
+        every = change(read_pairs(store, indices))
+        global_target_tokens = sum(len(target) + 1 for _, target in every)
         pairs = every[rank::size] if rank < len(indices) else every[:1]
-    batch = replace(_batch_at(store, mine, pairs), together=together)
+    batch = replace(_batch_at(store, mine, pairs), global_target_tokens=global_target_tokens)
     if rank < len(indices):
         return batch
     return replace(batch, target_out=torch.full_like(batch.target_out, PAD), target_tokens=0)

@@ -20,31 +20,31 @@ from typing import BinaryIO, cast
 
 from regard.corpus.corpus import Pair
 from regard.corpus.tagged import untagged
-from regard.data.store_writer import TOGETHER, Chunk
+from regard.data.store_writer import CHUNK_PAIRS, Chunk
 from regard.errors import DataError
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 
-FEW = 5 * TOGETHER  # pairs for which no other process is worth its start
+FEW = 5 * CHUNK_PAIRS  # pairs for which no other process is worth its start
 
 Texts = tuple[list[str], list[str], list[int]]  # sources, targets, lines
 
 
-def encode_here(pairs: Sequence[Pair], tokenizers: Tokenizers) -> Chunk:
+def encode_in_process(pairs: Sequence[Pair], tokenizers: Tokenizers) -> Chunk:
     """A chunk of all these pairs."""
     return _encode(tokenizers, _text(pairs))
 
 
 def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
-    """Chunks of TOGETHER pairs, the last one smaller, by the tokenizers saved in `folder` and by all processors.
+    """Chunks of CHUNK_PAIRS pairs, the last one smaller, by the tokenizers saved in `folder` and by all processors.
 
     The ids are the same however many processors there are; memory does not grow with the pairs. Raises DataError where
     a worker is lost.
     """
     texts = _texts(iter(pairs))
     tokenizers = Tokenizers.load(folder)
-    yield from (_encode(tokenizers, some) for some in islice(texts, FEW // TOGETHER))
+    yield from (_encode(tokenizers, some) for some in islice(texts, FEW // CHUNK_PAIRS))
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers == 1:
         yield from (_encode(tokenizers, some) for some in texts)
@@ -53,7 +53,7 @@ def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
 
 
 def _texts(pairs: Iterator[Pair]) -> Iterator[Texts]:
-    while some := list(islice(pairs, TOGETHER)):
+    while some := list(islice(pairs, CHUNK_PAIRS)):
         yield _text(some)
 
 

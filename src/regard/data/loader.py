@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.batch import Batch, Ids, make_share
+from regard.data.batch import Batch, Ids, make_rank_batch
 from regard.data.store import PairStore
 from regard.errors import DataError
 
@@ -41,7 +41,7 @@ class Position:
     pool: int = 0
 
 
-class Batches(Protocol):
+class BatchSource(Protocol):
     """What training takes its batches from."""
 
     @property
@@ -64,7 +64,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class Shares:
+class SamplingWeights:
     """How often each pair comes in an epoch, by where it is from.
 
     origins: (P,) a number for each pair.
@@ -72,15 +72,15 @@ class Shares:
     """
 
     origins: NDArray[np.int64]
-    often: Sequence[float]
+    repeats: Sequence[float]
 
     def rows(self, random: np.random.Generator) -> NDArray[np.int64]:
         """The pairs of an epoch, those that come twice twice."""
         found = []
-        for origin, often in enumerate(self.often):
+        for origin, repeats in enumerate(self.repeats):
             pairs = np.flatnonzero(self.origins == origin)
-            found += [pairs] * int(often)
-            found.append(random.choice(pairs, round(len(pairs) * (often - int(often))), replace=False))
+            found += [pairs] * int(repeats)
+            found.append(random.choice(pairs, round(len(pairs) * (repeats - int(repeats))), replace=False))
         return np.concatenate(found)
 
 
@@ -114,7 +114,7 @@ class Loader:
         rank: int = 0,
         size: int = 1,
         resample: Resample | None = None,
-        shares: Shares | None = None,
+        shares: SamplingWeights | None = None,
     ) -> None:
         if not len(store):
             raise DataError("there is no pair to train on", fix="see what cleaning left of the corpus")
@@ -152,7 +152,7 @@ class Loader:
             for place in range(self._position.batch, len(plan.turns)):
                 seed = self._seed, epoch, place
                 change = None if self._resample is None else partial(self._resample, seed=seed)
-                batch = make_share(self._store, plan.rows(plan.turns[place]), *self._share, change)
+                batch = make_rank_batch(self._store, plan.rows(plan.turns[place]), *self._share, change)
                 over = place + 1 == len(plan.turns)
                 self._position = Position(epoch + 1, 0) if over else Position(epoch, place + 1)
                 yield batch
@@ -164,7 +164,7 @@ class Loader:
         widths = [np.maximum.reduceat(lengths[plan.order], begins) + 1 for lengths in self._lengths]
         places = np.diff(plan.cuts) * (widths[0] + widths[1])
         chosen = dict.fromkeys((int(places.argmax()), len(begins) - 1))
-        return [make_share(self._store, plan.rows(one), *self._share) for one in chosen]
+        return [make_rank_batch(self._store, plan.rows(one), *self._share) for one in chosen]
 
     def _plan(self, epoch: int) -> _Plan:
         if self._planned[0] != epoch:

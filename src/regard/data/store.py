@@ -26,11 +26,11 @@ from regard.data.store_writer import (
     FORMAT,
     SUFFIXES,
     Ids,
-    Stored,
+    PairIds,
     StoreWriter,
-    chunks_of,
-    fingerprint_of,
-    kind_of,
+    combine_digests,
+    digest_dtype,
+    make_chunks,
 )
 from regard.errors import DataError
 
@@ -75,14 +75,14 @@ class PairStore:
         return None if self._lines is None else int(self._lines[index])
 
     @classmethod
-    def write(cls, folder: Path, name: str, pairs: Iterable[Stored]) -> Self:
+    def write(cls, folder: Path, name: str, pairs: Iterable[PairIds]) -> Self:
         """Store pairs in `folder`, in bounded memory; a store of that name is replaced.
 
         A pair is source ids, target ids and its line, which without one is its place among them.
         Raises DataError if the disk does not take it.
         """
-        with writing(folder, name) as writer:
-            for chunk in chunks_of(pairs):
+        with open_writer(folder, name) as writer:
+            for chunk in make_chunks(pairs):
                 writer.add(chunk)
             writer.finish()
         return cls.open(folder, name)
@@ -143,7 +143,7 @@ def _map(path: Path, *dtypes: type[np.integer[Any]]) -> NDArray[Any]:
     return np.asarray(mapped)
 
 
-def verify(folder: Path, name: str, vocabularies: tuple[int, int]) -> None:
+def verify_store(folder: Path, name: str, vocabularies: tuple[int, int]) -> None:
     """Compare all numbers of a store with the digests in its header, and its ids with the vocabularies' sizes.
 
     Reads the whole store in bounded memory. Raises DataError, with the damaged file where the header has a digest of
@@ -158,9 +158,9 @@ def verify(folder: Path, name: str, vocabularies: tuple[int, int]) -> None:
     digests: dict[str, str] = {}
     for suffix in SUFFIXES[:-1]:
         if suffix in expected or suffix != "lines.npy":  # stores of earlier versions may lack it
-            digests[suffix] = _digest(folder / f"{name}.{suffix}", kind_of(suffix))
+            digests[suffix] = _digest(folder / f"{name}.{suffix}", digest_dtype(suffix))
     wrong = [suffix for suffix, digest in digests.items() if digest != expected.get(suffix, digest)]
-    if wrong or fingerprint_of(digests) != fingerprint:
+    if wrong or combine_digests(digests) != fingerprint:
         raise DataError(
             "the training data is damaged: it is not as it was written",
             where=folder / f"{name}.{wrong[0] if wrong else '*.npy'}",
@@ -188,7 +188,7 @@ def _digest(path: Path, kind: np.dtype[Any]) -> str:
 
 
 @contextmanager
-def writing(folder: Path, name: str, what: str = "") -> Iterator[StoreWriter]:
+def open_writer(folder: Path, name: str, what: str = "") -> Iterator[StoreWriter]:
     """What writes a store `name`; without `what`, which tells of which pairs, it begins anew and leaves nothing behind.
 
     Raises DataError if the disk does not take it.

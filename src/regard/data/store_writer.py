@@ -23,12 +23,12 @@ SUFFIXES = (  # the last one counts
     *("source.npy", "source.offsets.npy", "target.npy", "target.offsets.npy"),
     *("lines.npy", "json"),
 )
-TOGETHER = 10_000  # pairs of a chunk
+CHUNK_PAIRS = 10_000  # pairs of a chunk
 BLOCK = 1 << 22  # bytes read at a time from what has been written
 EVERY = 5.0  # seconds between two notes of how far it is
 
 Ids = NDArray[np.integer[Any]]
-Stored = tuple[Sequence[int], Sequence[int]] | tuple[Sequence[int], Sequence[int], int]
+PairIds = tuple[Sequence[int], Sequence[int]] | tuple[Sequence[int], Sequence[int], int]
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def _end_to_end(rows: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
     return np.frombuffer(array("i", chain.from_iterable(rows)), np.int32), lengths
 
 
-def chunks_of(pairs: Iterable[Stored]) -> Iterable[Chunk]:
+def make_chunks(pairs: Iterable[PairIds]) -> Iterable[Chunk]:
     """Pairs of source ids, target ids and a line, which without one is a pair's place among them, from 1."""
     numbered = ((*pair, number)[:3] for number, pair in enumerate(pairs, start=1))
-    while some := list(islice(numbered, TOGETHER)):
+    while some := list(islice(numbered, CHUNK_PAIRS)):
         yield Chunk.of(*zip(*some, strict=True))
 
 
@@ -80,12 +80,12 @@ class Done:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def kind_of(suffix: str) -> np.dtype[Any]:
+def digest_dtype(suffix: str) -> np.dtype[Any]:
     """Return the dtype of which an array's digest is, however it is stored."""
     return np.dtype(np.int64 if "offsets" in suffix else np.int32)
 
 
-def fingerprint_of(digests: Mapping[str, str]) -> str:
+def combine_digests(digests: Mapping[str, str]) -> str:
     """Return the SHA-256 of the digests of both sides' tokens and offsets."""
     return hashlib.sha256("".join(digests[suffix] for suffix in SUFFIXES[:4]).encode()).hexdigest()
 
@@ -107,7 +107,7 @@ class StoreWriter:
             self.scratch.mkdir(parents=True)
             sizes = dict.fromkeys(SUFFIXES[:-1], 0)
         self._streams = {
-            suffix: _Stream(self.scratch / suffix, kind_of(suffix), sizes[suffix]) for suffix in SUFFIXES[:-1]
+            suffix: _Stream(self.scratch / suffix, digest_dtype(suffix), sizes[suffix]) for suffix in SUFFIXES[:-1]
         }
         for side in ("source", "target"):
             if not self._streams[f"{side}.offsets.npy"].count:
@@ -143,7 +143,7 @@ class StoreWriter:
         header = {
             "format": FORMAT,
             "pairs": self._streams["lines.npy"].count,
-            "fingerprint": fingerprint_of(digests),
+            "fingerprint": combine_digests(digests),
             "digests": digests,  # which earlier versions did not write, and do not read
         }
         (self.scratch / "json").write_text(json.dumps(header), encoding="utf-8")

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from regard.data.batch import Batch
 from regard.data.loader import Loader, Position, Resample
-from regard.data.store import PairStore, writing
-from regard.data.store_writer import TOGETHER, Chunk
+from regard.data.store import PairStore, open_writer
+from regard.data.store_writer import CHUNK_PAIRS, Chunk
 from regard.errors import DataError
 
-POOL = 10 * TOGETHER  # pairs that are put in order together
+POOL = 10 * CHUNK_PAIRS  # pairs that are put in order together
 MOST_POOLS = 1 << 20  # of an epoch, so that each has a number of its own
 
 Read = Callable[[int, int], Iterator[Chunk]]
-"""Pairs of ids of an epoch, from its beginning without so many chunks, in chunks of about TOGETHER pairs."""
+"""Pairs of ids of an epoch, from its beginning without so many chunks, in chunks of about CHUNK_PAIRS pairs."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class StreamLoader:
 
     def _pools(self, begin: Position) -> Iterator[tuple[int, PairStore]]:
         """The pools of an epoch from one on, that have a pair."""
-        each = POOL // TOGETHER
+        each = POOL // CHUNK_PAIRS
         pool = begin.pool
         chunks: Iterator[Chunk] | None = None
         while True:
@@ -125,7 +125,7 @@ class StreamLoader:
 def _stored(chunks: list[Chunk]) -> PairStore:
     """A store that goes when it is let go of: what is mapped stays readable when its file is gone."""
     with tempfile.TemporaryDirectory(prefix="regard-pool-") as folder:
-        with writing(Path(folder), "pool") as writer:
+        with open_writer(Path(folder), "pool") as writer:
             for chunk in chunks:
                 writer.add(chunk)
             writer.finish()

@@ -16,7 +16,7 @@ from regard.tokenizers.tagged import TaggedTokenizer
 Pairs = Sequence[tuple[Ids, Ids]]
 
 
-class Sampler:
+class SubwordSampler:
     """Draws the segmentation of each text of a batch.
 
     amount: alpha of a unigram model (Kudo 2018), or the dropout of BPE (Provilkov et al. 2020); see

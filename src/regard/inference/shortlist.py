@@ -20,10 +20,10 @@ from torch import Tensor
 from regard.checkpoints.checkpoint import Checkpoint
 from regard.checkpoints.run_folder import RunFolder
 from regard.corpus.ibm_model1 import NULL, Sentences, ibm_model_1, joined
-from regard.data.store import PairStore, verify
+from regard.data.store import PairStore, verify_store
 from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, DataError
-from regard.files import check_writable, remove_leftovers, replacing
+from regard.files import check_writable, open_atomic, remove_leftovers
 from regard.special_tokens import PAD
 from regard.tokenizers.base import Tokenizer, Tokenizers
 
@@ -51,7 +51,7 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
     _check_writable(folder / FILE)
     store, tokenizers = PairStore.open(data, "train"), Tokenizers.load(data)
     sources, targets = tokenizers.source.size, tokenizers.target.size
-    verify(data, "train", (sources, targets))
+    verify_store(data, "train", (sources, targets))
     sentences = sentences_of(store)
     table = ibm_model_1(sentences, targets, say=say).best(sources, candidates)
     counts = np.bincount(sentences.target, minlength=targets)
@@ -82,7 +82,7 @@ def _written(tokenizer: Tokenizer) -> list[str]:
 
 def _save(shortlist: Shortlist, path: Path, fingerprint: str) -> Path:
     tensors = {"candidates": shortlist.candidates, "frequent": shortlist.frequent}
-    with _write_errors(path), replacing(path) as file:
+    with _write_errors(path), open_atomic(path) as file:
         file.write(save(tensors, metadata={"data": fingerprint}))
     return path
 

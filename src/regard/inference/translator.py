@@ -12,10 +12,10 @@ from typing import Any, Literal, TypedDict, Unpack
 from torch import Tensor
 
 from regard.checkpoints.checkpoint import load_checkpoint
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.schema import SearchConfig
 from regard.contract import Seq2Seq
-from regard.data.batch import batch_of
+from regard.data.batch import make_batch
 from regard.decoding.ensemble import ensemble
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.interruptible import interruptible
@@ -117,7 +117,7 @@ class Translator:
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Translator:
         """From a run (its best checkpoint) or a checkpoint; int8 is for a CPU. Raises CheckpointError, ConfigError."""
-        checkpoint = load_checkpoint(resolve(Path(folder)))
+        checkpoint = load_checkpoint(resolve_checkpoint(Path(folder)))
         chosen = choose_device(device)
         if precision == "int8" and chosen.type != "cpu":
             raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="give --device cpu as well")
@@ -385,7 +385,7 @@ class Translator:
             first += len(window)
 
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
-        batch = batch_of(pairs).to(self.device)
+        batch = make_batch(pairs).to(self.device)
         scores: Tensor = forced_scores(self.model, batch.source, batch.target_in, batch.target_out)
         return [float(value) for value in scores]
 

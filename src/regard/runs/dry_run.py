@@ -12,18 +12,19 @@ from pathlib import Path
 from rich.console import Console
 
 from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from regard.checkpoints.run_folder import KEPT
-from regard.config.schema import RunConfig, with_absolute_paths
+from regard.checkpoints.run_folder import CHECKPOINTS_KEPT
+from regard.config.recipe import resolve_paths
+from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq
 from regard.data.streaming import Stream
 from regard.runs.preflight import free_bytes, in_bytes, in_time, lacks_room
 from regard.runs.prepare import Prepared, Say, prepare
 from regard.runs.train import PREPARING, begun, say_on, validation, with_precision
 from regard.runs.warm_start import settled
-from regard.training.microbatches import Tried, shape_of
-from regard.training.processes import ALONE
-from regard.training.trainer import Saved, Trainer
-from regard.training.training_log import Progress
+from regard.training.distributed import SINGLE_PROCESS
+from regard.training.microbatches import BatchProbe, describe_shape
+from regard.training.trainer import CheckpointEvent, Trainer
+from regard.training.training_log import StepMetrics
 
 STEPS = 5  # the first is not timed
 SENTENCES = 32  # of dev that are judged
@@ -35,7 +36,7 @@ class Rehearsed:
 
     parameters: int
     batches: int | None  # in an epoch, where that is known
-    tried: Sequence[Tried]
+    tried: Sequence[BatchProbe]
     step: float
     judging: float
     writing: float
@@ -45,7 +46,7 @@ class Rehearsed:
 def dry_run(config: RunConfig, out: Path, console: Console) -> None:
     """Rehearse a recipe, and print what its run in `out` would take. Raises what training raises."""
     say = say_on(console)
-    config = with_precision(settled(with_absolute_paths(config)), ALONE.device(config.train.device), say)
+    config = with_precision(settled(resolve_paths(config)), SINGLE_PROCESS.device(config.train.device), say)
     with tempfile.TemporaryDirectory(prefix="regard-dry-run-") as folder:
         say(PREPARING)
         prepared = prepare(config, Path(folder) / "data", say)
@@ -53,7 +54,8 @@ def dry_run(config: RunConfig, out: Path, console: Console) -> None:
         found = _rehearse(config, prepared, Path(folder), say)
     for name, text in _rows(config, prepared, found):
         say(f"{name:14} {text}")
-    room = f"{KEPT + 1} are kept, {in_bytes((KEPT + 1) * found.checkpoint)}; {in_bytes(free_bytes(out))} are free"
+    count = CHECKPOINTS_KEPT + 1
+    room = f"{count} are kept, {in_bytes(count * found.checkpoint)}; {in_bytes(free_bytes(out))} are free"
     say(f"{'checkpoint':14} {in_bytes(found.checkpoint)}, written in {found.writing:.1f} s; {room}")
     if warning := lacks_room(out, found.checkpoint):
         say(warning)
@@ -61,7 +63,7 @@ def dry_run(config: RunConfig, out: Path, console: Console) -> None:
 
 
 def _rehearse(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> Rehearsed:
-    model = begun(config, folder / "data", prepared, ALONE, say)
+    model = begun(config, folder / "data", prepared, SINGLE_PROCESS, say)
     loader = prepared.loader(config)
     few = replace(prepared, dev=prepared.dev[:SENTENCES])
     stage = _Stage(config, few, folder / "checkpoint", say)
@@ -75,7 +77,7 @@ def _rehearse(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> 
         reporters=[stage],
         origins=prepared.origins,
     )
-    tried = trainer.stepper.try_out(loader.largest())
+    tried = trainer.train_step.probe(loader.largest())
     if trainer.run() == "interrupted":
         raise KeyboardInterrupt
     return Rehearsed(
@@ -98,7 +100,7 @@ class _Stage:
         self.judging = self.writing = 0.0
         self._config, self._prepared = config, prepared
         self._say = say
-        self._judge = validation(config, prepared, ALONE)
+        self._judge = validation(config, prepared, SINGLE_PROCESS)
 
     def validate(self, model: Seq2Seq) -> Mapping[str, float]:
         """As in training, of fewer sentences."""
@@ -107,7 +109,7 @@ class _Stage:
         self.judging = time.monotonic() - began
         return scores
 
-    def save(self, saved: Saved) -> None:
+    def save(self, saved: CheckpointEvent) -> None:
         """As in training."""
         prepared = self._prepared
         kept = Checkpoint(
@@ -117,7 +119,7 @@ class _Stage:
         save_checkpoint(self.folder, kept, saved.training)
         self.writing = time.monotonic() - began
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         """Take the time."""
         self.steps.append(time.monotonic())
 
@@ -146,7 +148,7 @@ def _rows(config: RunConfig, prepared: Prepared, found: Rehearsed) -> list[tuple
         ("vocabulary", vocabularies),
         ("model", f"{config.model.architecture}: {found.parameters:,} parameters"),
         *_epoch_rows(found, train.accumulate),
-        *(("a large batch", f"{shape_of(one.batch)}: {one.seconds:.2f} s") for one in found.tried),
+        *(("a large batch", f"{describe_shape(one.batch)}: {one.seconds:.2f} s") for one in found.tried),
         ("memory", f"{in_bytes(max(one.memory for one in found.tried))} at the most"),
         ("a step", f"{found.step:.3f} s"),
         ("validation", f"{in_time(found.judging)} every {train.checkpoint_every:,} steps, of a model as yet untrained"),

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from regard.checkpoints.run_folder import KEPT
+from regard.checkpoints.run_folder import CHECKPOINTS_KEPT
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.training.microbatches import Tried, shape_of
+from regard.training.microbatches import BatchProbe, describe_shape
 
 
 def checkpoint_bytes(model: Seq2Seq, train: TrainConfig) -> int:
@@ -30,23 +30,23 @@ def free_bytes(folder: Path) -> int:
 
 def lacks_room(folder: Path, checkpoint: int) -> str | None:
     """A warning where the disk has no room for the checkpoints that a run keeps; checkpoint: bytes of one."""
-    needed, free = (KEPT + 1) * checkpoint, free_bytes(folder)
+    needed, free = (CHECKPOINTS_KEPT + 1) * checkpoint, free_bytes(folder)
     if needed <= free:
         return None
     return (
-        f"the disk may not do: {KEPT + 1} checkpoints take about {in_bytes(needed)}, and {in_bytes(free)} are free "
-        f"at {folder}; make room, or choose another --out"
+        f"the disk may not do: {CHECKPOINTS_KEPT + 1} checkpoints take about {in_bytes(needed)}, "
+        f"and {in_bytes(free)} are free at {folder}; make room, or choose another --out"
     )
 
 
-def told(tried: Sequence[Tried]) -> str:
+def told(tried: Sequence[BatchProbe]) -> str:
     """A line on the batches that were tried."""
-    batches = "; ".join(f"{shape_of(each.batch)}, {each.seconds:.2f} s" for each in tried)
+    batches = "; ".join(f"{describe_shape(each.batch)}, {each.seconds:.2f} s" for each in tried)
     memory = max(each.memory for each in tried)
     return f"the largest batches go: {batches}" + (f"; at most {in_bytes(memory)} in use" if memory else "")
 
 
-def too_little_time(train: TrainConfig, tried: Sequence[Tried]) -> str | None:
+def too_little_time(train: TrainConfig, tried: Sequence[BatchProbe]) -> str | None:
     """Return a warning if warm-up takes more than half of the steps that the run's limits allow.
 
     tried: batches of about the size of a step's, with the seconds that they took.

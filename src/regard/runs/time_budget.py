@@ -11,14 +11,14 @@ import torch
 
 from regard.config.schema import RunConfig, TrainConfig
 from regard.contract import VocabularySizes
-from regard.data.batch import Batch, batch_of
+from regard.data.batch import Batch, make_batch
 from regard.models import build_model
 from regard.runs.plan import Plan
 from regard.runs.preflight import in_time
 from regard.runtime import choose_device
 from regard.special_tokens import SPECIAL
 from regard.training.precision import Precision, choose_precision
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 
 STEPS = 3  # timed, after a first one
 SECONDS = 5.0  # of timed steps, after which no other is begun
@@ -40,7 +40,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Budget:
-    """The steps that a run may take, those that its corpus needs, and the limits and the timing that say so."""
+    """The steps that a run may take, those that its corpus needs, and the limits and the timing that say so.
+
+    minutes: those that limit it, if any do; a step is also timed where the minutes given are enough.
+    """
 
     allowed: int
     needed: int
@@ -54,7 +57,7 @@ class Budget:
             return cls(train.max_steps, needed)
         by_time = max(1, int(FOR_STEPS * 60 * train.max_minutes / timing.seconds))
         if by_time >= train.max_steps:
-            return cls(train.max_steps, needed)
+            return cls(train.max_steps, needed, None, timing)
         return cls(by_time, needed, train.max_minutes, timing)
 
     @property
@@ -68,13 +71,14 @@ class Budget:
         return self.allowed < SCARCE * self.needed
 
     def lines(self, plan: Plan, pairs: int) -> list[str]:
-        """Return a line on what the limits allow, if that is less than the corpus needs."""
+        """Return a line on what the limits allow, if that is less than the corpus needs, or on the precision timed."""
         if not self.is_short:
-            return []
+            return self._precision_line(plan)
         share = f"{_percent(self.allowed / self.needed)} of the {self.needed:,} that {pairs:,} pairs need"
         poor = "; expect poor translations" if self.allowed < POOR * self.needed else ""
         if self.timing is None or self.minutes is None:
-            return [f"steps: {self.allowed:,} steps are {share}; the schedule is fitted to them{poor}"]
+            steps = f"steps: {self.allowed:,} steps are {share}; the schedule is fitted to them{poor}"
+            return [steps, *self._precision_line(plan)]
         minutes = plan.value("train.max_minutes", _minutes(self.minutes))
         whole = in_time(self.needed * self.timing.seconds / FOR_STEPS)
         precision = plan.value("train.precision", self.timing.precision)
@@ -83,23 +87,29 @@ class Budget:
             f"{share} (about {whole} on this machine); the schedule is fitted to the time{poor}"
         ]
 
+    def _precision_line(self, plan: Plan) -> list[str]:
+        if self.timing is None:
+            return []
+        precision = plan.value("train.precision", self.timing.precision)
+        return [f"precision: {precision}, in which a step takes {in_time(self.timing.seconds)} here"]
+
 
 def fit(train: TrainConfig, budget: Budget, dev_tokens: float) -> TrainConfig:
-    """Return [train] with a warm-up and validations that suit the steps allowed; the same if they are enough.
+    """Return [train] with a warm-up and validations that suit the steps allowed, and the precision that was timed.
 
     dev_tokens: of the dev set, which is translated at each validation. What depends on measured time is thereby part
-    of the recipe, so that a resumed run does not measure again.
+    of the recipe, so that the run, when it begins or is resumed, does not measure again.
     """
+    if budget.timing is not None:
+        train = train.model_copy(update={"precision": budget.timing.precision})
     if not budget.is_short:
         return train
     validation = AS_STEPS * dev_tokens / (train.tokens_per_batch * train.accumulate)  # in steps
     apart = round(validation * FOR_STEPS / (1 - FOR_STEPS))
-    fitted: dict[str, object] = {
+    fitted = {
         "warmup_steps": min(train.warmup_steps, max(1, budget.allowed // WARMUP)),
         "checkpoint_every": min(train.checkpoint_every, max(1, budget.allowed // VALIDATIONS, apart)),
     }
-    if budget.timing is not None:
-        fitted["precision"] = budget.timing.precision
     return train.model_copy(update=fitted)
 
 
@@ -133,14 +143,14 @@ def _seconds(
     config: RunConfig, sizes: VocabularySizes, length: int, precision: Precision, device: torch.device
 ) -> float:
     train = config.train.model_copy(update={"precision": precision})
-    stepper = Stepper(build_model(config.model, sizes).to(device), train)
+    train_step = TrainStep(build_model(config.model, sizes).to(device), train)
     dice = random.Random(0)
     rows = max(1, train.tokens_per_batch // length)
     taken: list[float] = []
     for step in range(1 + STEPS):
         batches = [_made_up(dice, sizes, rows, max(1, length - 1)) for _ in range(train.accumulate)]
         began = time.monotonic()
-        stepper.step(batches, 0.1)  # `.item()` in it waits for a GPU
+        train_step.step(batches, 0.1)  # `.item()` in it waits for a GPU
         if step:
             taken.append(time.monotonic() - began)
         if sum(taken) > SECONDS:
@@ -152,7 +162,7 @@ def _made_up(dice: random.Random, sizes: VocabularySizes, rows: int, length: int
     def ids(size: int) -> list[int]:
         return dice.choices(range(min(len(SPECIAL), size - 1), size), k=length)
 
-    return batch_of([(ids(sizes.source), ids(sizes.target)) for _ in range(rows)])
+    return make_batch([(ids(sizes.source), ids(sizes.target)) for _ in range(rows)])
 
 
 def _percent(share: float) -> str:

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import Finished, RunFolder
-from regard.config.schema import RunConfig, to_toml, with_absolute_paths
-from regard.config.schema import read_recipe as read_config
+from regard.config.recipe import read_config, resolve_paths, to_toml
+from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import Batch, batch_of
-from regard.data.loader import Batches, Position
+from regard.data.batch import Batch, make_batch
+from regard.data.loader import BatchSource, Position
 from regard.errors import RegardError
 from regard.evaluation.metrics import bleu, chrf, exact
 from regard.inference.translator import Translator
@@ -36,17 +36,17 @@ from regard.runs.resume import (
 )
 from regard.runs.time_budget import step_times
 from regard.runs.warm_start import STARTED, complete, settled
-from regard.runtime import denormals_flushed
+from regard.runtime import flush_denormals
 from regard.special_tokens import PAD
+from regard.training.distributed import ProcessGroup, init_distributed
 from regard.training.freeze import freeze
 from regard.training.loss import negative_log_likelihood
-from regard.training.microbatches import enough_memory
+from regard.training.microbatches import raise_on_oom
 from regard.training.precision import Precision, choose_precision
-from regard.training.processes import Processes, joined
 from regard.training.progress import ConsoleReporter
 from regard.training.state import TrainingState
 from regard.training.tensorboard import TensorBoard
-from regard.training.trainer import End, Saved, Trainer
+from regard.training.trainer import CheckpointEvent, End, Trainer
 from regard.training.training_log import BestEffort, JsonLines, Reporter
 
 TRIED_LENGTH = 16  # tokens of the pairs with which a step is timed
@@ -79,11 +79,11 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
     Raises ConfigError, DataError, CheckpointError, TrainingError.
     """
     path = Path(out) if out is not None else default_folder(config)
-    config = settled(with_absolute_paths(config))
-    with denormals_flushed(), joined() as here, ExitStack() as held:
+    config = settled(resolve_paths(config))
+    with flush_denormals(), init_distributed() as here, ExitStack() as held:
         console = _console(console, here)
         run = RunFolder(path)
-        if here.from_first(here.restarts > 0 and run.recipe.is_file() and run.job == here.job):
+        if here.broadcast(here.restarts > 0 and run.recipe.is_file() and run.job == here.job):
             return resume(path, console=console)
 
         def from_beginning(config: RunConfig) -> tuple[RunConfig, Prepared, Seq2Seq]:
@@ -93,7 +93,7 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
 
         def begin() -> tuple[RunConfig, Prepared, Seq2Seq]:
             device = here.device(config.train.device)
-            if not here.first:
+            if not here.is_main:
                 return from_beginning(read_config(run.recipe, ARCHITECTURES))
             RunFolder.create(path)
             held.enter_context(run.lock(here.job))
@@ -105,7 +105,7 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
                 run.abandon()  # so that the corrected recipe may have the folder
                 raise
 
-        begun_config, prepared, model = here.in_turn(begin)
+        begun_config, prepared, model = here.main_process_first(begin)
         return _Training(begun_config, run, prepared, model, console, here).run(None)
 
 
@@ -118,26 +118,26 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
     its schedule by the clock (train.max_minutes), or there are now more processes or fewer.
     The run's data are verified first. Raises ConfigError, DataError, CheckpointError, TrainingError.
     """
-    with denormals_flushed(), joined() as here, ExitStack() as held:
+    with flush_denormals(), init_distributed() as here, ExitStack() as held:
         console = _console(console, here)
 
         def begin() -> tuple[RunFolder, RunConfig, TrainingState | None, Prepared, Seq2Seq]:
             run, chosen = find(Path(folder))
-            if here.first:
+            if here.is_main:
                 held.enter_context(run.lock(here.job))
                 restore_recipe(run, say_on(console))
             config = recipe_of(run, overrides)
             here.device(config.train.device)
             state = read_state(run, chosen)
-            if here.first:
+            if here.is_main:
                 verify_data(run, say_on(console))
-            if overrides and here.first:
+            if overrides and here.is_main:
                 run.write_recipe(to_toml(config))
             prepared = prepare(config, run.data, say_on(console))
             refuse_other_data(run, prepared.train)
             return run, config, state, prepared, begun(config, run.data, prepared, here, say_on(console))
 
-        run, config, state, prepared, model = here.in_turn(begin)
+        run, config, state, prepared, model = here.main_process_first(begin)
         return _Training(config, run, prepared, model, console, here).run(state)
 
 
@@ -148,8 +148,8 @@ def default_folder(config: RunConfig) -> Path:
     return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture, *tuned]).strip("-")
 
 
-def _console(console: Console | None, here: Processes) -> Console:
-    return console or Console(stderr=True) if here.first else Console(quiet=True)
+def _console(console: Console | None, here: ProcessGroup) -> Console:
+    return console or Console(stderr=True) if here.is_main else Console(quiet=True)
 
 
 def say_on(console: Console) -> Say:
@@ -175,12 +175,12 @@ def with_precision(config: RunConfig, device: torch.device, say: Say) -> RunConf
     return config.model_copy(update={"train": config.train.model_copy(update={"precision": chosen})})
 
 
-def begun(config: RunConfig, data: Path, prepared: Prepared, here: Processes, say: Say) -> Seq2Seq:
+def begun(config: RunConfig, data: Path, prepared: Prepared, here: ProcessGroup, say: Say) -> Seq2Seq:
     """The model as training begins: with fresh weights or its start's, which is in `data`; what is to be frozen is."""
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
     sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
-    with enough_memory("for the model", fix="lower the sizes in [model], or tokenizer.vocabulary_size"):
+    with raise_on_oom("for the model", fix="lower the sizes in [model], or tokenizer.vocabulary_size"):
         model = build_model(config.model, sizes)
     if config.start is not None:
         model.load_state_dict(load_checkpoint(data / STARTED).model.state_dict())
@@ -198,7 +198,7 @@ class _Training:
     prepared: Prepared
     model: Seq2Seq
     console: Console
-    here: Processes
+    here: ProcessGroup
 
     def run(self, state: TrainingState | None) -> Result:
         config, folder, here, model = self.config, self.folder, self.here, self.model
@@ -223,15 +223,15 @@ class _Training:
             if state is not None:
                 trainer.load(state)
             _look_ahead(trainer, folder, say_on(self.console))
-            if here.first:
+            if here.is_main:
                 folder.mark_finished(None)
-            with enough_memory("for training; what was saved before is whole"):
+            with raise_on_oom("for training; what was saved before is whole"):
                 end = trainer.run()
-        if here.first and end != "interrupted":
-            folder.mark_finished(Finished(end, trainer.past.step, trainer.past.seconds))
-        return Result(folder.path, end, trainer.past.step, here.from_first(keep.scores))
+        if here.is_main and end != "interrupted":
+            folder.mark_finished(Finished(end, trainer.progress.step, trainer.progress.seconds))
+        return Result(folder.path, end, trainer.progress.step, here.broadcast(keep.scores))
 
-    def _tell(self, model: Seq2Seq, loader: Batches, at: int | None) -> None:
+    def _tell(self, model: Seq2Seq, loader: BatchSource, at: int | None) -> None:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         together = f" in {self.here.size} processes ({self.config.train.parallel})" if self.here.size > 1 else ""
         say_on(self.console)(
@@ -244,7 +244,7 @@ class _Training:
     def _reporters(self, at: int, judged: int) -> Iterator[list[Reporter]]:
         with ExitStack() as stack:
             reporters: list[Reporter] = []
-            if self.here.first:
+            if self.here.is_main:
                 say = say_on(self.console)
                 log = JsonLines(self.folder.log, at, judged)
                 if log.damaged:
@@ -272,9 +272,9 @@ def _look_ahead(trainer: Trainer, run: RunFolder, say: Say) -> None:
         say(f"the run has come to its end; to go on all the same:  {how_to_extend(trainer.config, end, run.path)}")
         return
     say("trying the largest batches")
-    tried = trainer.stepper.try_out(trainer.loader.largest())
+    tried = trainer.train_step.probe(trainer.loader.largest())
     say(told(tried))
-    if trainer.past.step == 0 and (warning := too_little_time(trainer.config, tried)):
+    if trainer.progress.step == 0 and (warning := too_little_time(trainer.config, tried)):
         say(warning)
     if warning := lacks_room(run.path, checkpoint_bytes(trainer.model, trainer.config)):
         say(warning)
@@ -287,7 +287,7 @@ class _Keep:
         self.config, self.run, self.prepared = config, run, prepared
         self.scores: Mapping[str, float] = {}  # of the best checkpoint written here
 
-    def __call__(self, saved: Saved) -> None:
+    def __call__(self, saved: CheckpointEvent) -> None:
         self.run.require_in_place()
         folder = self.run.checkpoint(saved.step)
         contents = Checkpoint(
@@ -307,7 +307,7 @@ class _Keep:
         self.run.prune()
 
 
-def validation(config: RunConfig, prepared: Prepared, here: Processes) -> Callable[[Seq2Seq], dict[str, float]]:
+def validation(config: RunConfig, prepared: Prepared, here: ProcessGroup) -> Callable[[Seq2Seq], dict[str, float]]:
     """Loss on the dev set, and the quality of its greedy translation by what `translate` uses.
 
     Each process translates a share of it, every so manieth sentence, and all come to the same scores.
@@ -343,10 +343,10 @@ def _dev_batches(prepared: Prepared, tokens: int) -> list[Batch]:
     group: list[tuple[list[int], list[int]]] = []
     for pair in encoded:
         if group and (len(group) + 1) * (max(map(len, pair)) + 1) > tokens:
-            batches.append(batch_of(group))
+            batches.append(make_batch(group))
             group = []
         group.append(pair)
-    return [*batches, batch_of(group)]
+    return [*batches, make_batch(group)]
 
 
 @torch.no_grad()

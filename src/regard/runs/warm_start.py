@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from regard.checkpoints.run_folder import resolve
-from regard.config.schema import RunConfig, StartConfig, TokenizerConfig, to_table
+from regard.checkpoints.run_folder import resolve_checkpoint
+from regard.config.recipe import to_table
+from regard.config.schema import RunConfig, StartConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.corpus.corpus import Corpus
 from regard.data.store import PairStore
@@ -57,7 +58,7 @@ def complete(table: dict[str, Any]) -> None:
     if not all(isinstance(section, dict) for section in sections) or _whole(*sections):
         return
     model, tokenizer, data = sections
-    theirs = to_table(load_checkpoint(resolve(Path(start["checkpoint"]))).config)
+    theirs = to_table(load_checkpoint(resolve_checkpoint(Path(start["checkpoint"]))).config)
     alike = model.get("architecture", theirs["model"]["architecture"]) == theirs["model"]["architecture"]
     if alike and "preset" not in model:
         table["model"] = {**theirs["model"], **model}
@@ -76,7 +77,7 @@ def settled(config: RunConfig) -> RunConfig:
     """The same recipe with the very checkpoint that its [start] means. Raises CheckpointError where it means none."""
     if config.start is None:
         return config
-    checkpoint = str(resolve(Path(config.start.checkpoint)).resolve())
+    checkpoint = str(resolve_checkpoint(Path(config.start.checkpoint)).resolve())
     return config.model_copy(update={"start": config.start.model_copy(update={"checkpoint": checkpoint})})
 
 
@@ -138,7 +139,7 @@ def take_up(config: RunConfig, start: StartConfig, corpus: Corpus, folder: Path,
 
     Raises ConfigError where the recipe wants another model or tokenizer than the checkpoint has.
     """
-    place = resolve(Path(start.checkpoint))
+    place = resolve_checkpoint(Path(start.checkpoint))
     old = load_checkpoint(place)
     _refuse_other(config, old.config, place)
     new, told = old, "its vocabulary is kept as it is"

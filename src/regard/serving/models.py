@@ -16,7 +16,7 @@ import torch
 from babel import Locale
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.checkpoints.untrusted_files import TRAINING
 from regard.config.schema import DataConfig
 from regard.errors import CheckpointError, ConfigError, DecodingError
@@ -170,7 +170,7 @@ def _names(runs: Sequence[Path]) -> Iterator[str]:
 
 
 def _stamp(run: Path) -> Stamp:
-    checkpoint = resolve(run)
+    checkpoint = resolve_checkpoint(run)
     files = set()
     with os.scandir(checkpoint) as entries:
         for entry in entries:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from regard.config.schema import TrainConfig
-from regard.training.parallel import parted, whole
+from regard.training.distributed import full_tensor, shard_like
 
 Weights = Mapping[str, Tensor]
 
 
-def weights_of(model: nn.Module) -> dict[str, Tensor]:
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
     """A copy of a model's parameters by name, whole; all processes have to ask for it."""
-    return {name: whole(parameter.detach()).clone() for name, parameter in model.named_parameters()}
+    return {name: full_tensor(parameter.detach()).clone() for name, parameter in model.named_parameters()}
 
 
 @torch.no_grad()
@@ -25,7 +25,7 @@ def set_weights(model: nn.Module, weights: Weights) -> None:
     """Copy weights into a model's parameters; those that are not among them stay."""
     for name, parameter in model.named_parameters():
         if name in weights:
-            parameter.copy_(parted(weights[name], parameter))
+            parameter.copy_(shard_like(weights[name], parameter))
 
 
 class Average(Protocol):
@@ -49,14 +49,14 @@ class Average(Protocol):
         """What tensors() gave, back, with the weights that it was given."""
 
 
-def average_of(model: nn.Module, config: TrainConfig) -> Average:
+def make_average(model: nn.Module, config: TrainConfig) -> Average:
     """The one that a recipe asks for."""
     if config.average_decay:
-        return Exponential(model, config.average_decay)
-    return Window(model, config.average_checkpoints)
+        return ExponentialMovingAverage(model, config.average_decay)
+    return CheckpointAverage(model, config.average_checkpoints)
 
 
-def mean_of(sets: Iterable[Weights]) -> dict[str, Tensor]:
+def average_weights(sets: Iterable[Weights]) -> dict[str, Tensor]:
     """The mean of several checkpoints' weights (Vaswani et al. 2017, section 6.1)."""
     all_sets = list(sets)
     if len(all_sets) == 1:
@@ -64,7 +64,7 @@ def mean_of(sets: Iterable[Weights]) -> dict[str, Tensor]:
     return {name: torch.stack([weights[name] for weights in all_sets]).mean(0) for name in all_sets[0]}
 
 
-class Window:
+class CheckpointAverage:
     """The weights of the last few checkpoints."""
 
     def __init__(self, model: nn.Module, size: int) -> None:
@@ -83,7 +83,7 @@ class Window:
         sets = deque(self._sets, maxlen=self._sets.maxlen)
         if newest is not None:
             sets.append(newest)
-        return mean_of([{name: held[name] for name in self._trained} for held in sets])
+        return average_weights([{name: held[name] for name in self._trained} for held in sets])
 
     def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What it holds besides `weights`, and how many sets that is and whether `weights` is the newest of it."""
@@ -95,12 +95,12 @@ class Window:
         """What tensors() gave, back, with the weights that it was given."""
         self._sets.clear()
         for number in range(values["earlier_in_window"]):
-            self._sets.append(under(f"{number}/", tensors))
+            self._sets.append(select_prefix(f"{number}/", tensors))
         if values["newest_in_window"]:
             self._sets.append(weights)
 
 
-class Exponential:
+class ExponentialMovingAverage:
     """A mean over the weights after every step, each counting d times as much as those after the next.
 
     d is `decay`, or (1 + t) / (10 + t) after t steps while that is less, as TensorFlow's ExponentialMovingAverage has
@@ -129,7 +129,7 @@ class Exponential:
 
     def mean(self, newest: Weights | None = None) -> Weights:
         """None before the first step."""
-        return {name: whole(mean) for name, mean in zip(self._names, self._means, strict=False)}
+        return {name: full_tensor(mean) for name, mean in zip(self._names, self._means, strict=False)}
 
     def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The mean, and over how many steps it is."""
@@ -139,9 +139,9 @@ class Exponential:
         """What tensors() gave, back."""
         self._steps = values["averaged_steps"]
         kept = zip(self._names, self._weights, strict=True) if self._steps else ()
-        self._means = [parted(tensors[name].to(weight.device, copy=True), weight) for name, weight in kept]
+        self._means = [shard_like(tensors[name].to(weight.device, copy=True), weight) for name, weight in kept]
 
 
-def under(prefix: str, tensors: Weights) -> dict[str, Tensor]:
+def select_prefix(prefix: str, tensors: Weights) -> dict[str, Tensor]:
     """Those whose names begin so, without that."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

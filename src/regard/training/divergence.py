@@ -19,7 +19,7 @@ FIX += "--resume RUN/best --set train.learning_rate=..."
 
 
 @dataclass
-class Health:
+class DivergenceMonitor:
     """What is remembered of the losses; all of it is saved.
 
     smooth: the running mean of the loss, in nats a target token.
@@ -31,7 +31,7 @@ class Health:
     smooth: float | None = None
     lowest: float | None = None
 
-    def note_sound(self, loss: float, vocabulary: int, *, warm: bool, at: str) -> None:
+    def record_finite(self, loss: float, vocabulary: int, *, warm: bool, at: str) -> None:
         """A step whose loss is a number. Raises TrainingError where it has long been far above what it was.
 
         Far is above `bound`. vocabulary: the size of the target's. warm: whether warm-up is over. at: the step.
@@ -50,7 +50,7 @@ class Health:
                 fix=FIX,
             )
 
-    def note_unsound(self, loss: float, norm: float, lines: str, *, at: str) -> str | None:
+    def record_nonfinite(self, loss: float, norm: float, lines: str, *, at: str) -> str | None:
         """A step that changed nothing; what to tell of the first in a row. Raises TrainingError after BAD_STEPS.
 
         lines: where its pairs stand, in words.

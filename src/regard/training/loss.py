@@ -83,7 +83,7 @@ class _ReadInChunks(torch.autograd.Function):
         return None, None, None, *(None if sum_ is None else sum_.mul_(gradient) for sum_ in ctx.saved_tensors)
 
 
-def loss_in_chunks(
+def chunked_cross_entropy(
     readout: Callable[[Tensor], Tensor],
     parameters: Iterable[Tensor],
     features: Tensor,
@@ -117,7 +117,7 @@ def _gradients(
         return loss.detach(), torch.autograd.grad(loss, (rows, *parameters), allow_unused=True)
 
 
-class Objective(nn.Module):
+class ModelWithLoss(nn.Module):
     """A model with its loss: all that a process computes of a batch, in one forward and one backward."""
 
     def __init__(self, model: Seq2Seq, smoothing: float) -> None:
@@ -130,7 +130,7 @@ class Objective(nn.Module):
         real, decoder = Packing.of(target_out.ne(PAD)), self.model.decoder
         features = real.pack(self.model.features(source, target_in).features).squeeze(0)  # (R, F)
         targets = target_out.flatten()[real.places]
-        return loss_in_chunks(decoder.readout, decoder.parameters(), features, targets, smoothing=self.smoothing)
+        return chunked_cross_entropy(decoder.readout, decoder.parameters(), features, targets, smoothing=self.smoothing)
 
 
 @torch.no_grad()

@@ -12,14 +12,16 @@ from typing import Literal
 
 import torch
 
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.errors import TrainingError
-from regard.training.rng import random_state, set_random_state
+from regard.training.rng import get_rng_state, set_rng_state
 
 SIGNS = (  # of an allocation that failed, in what a RuntimeError says: the CPU, CUDA and MPS, cuBLAS and cuDNN, C++
     *("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc"),
 )
+ONEDNN = "could not create a primitive"  # all that oneDNN says where memory for its code cannot be mapped
+NO_THREAD = "can't start new thread"  # of Python: no memory for its stack
 GO_ON = "go on with `regard train --resume` where more memory is free, or begin a run with a smaller model"
 Waits = Literal["none", "last", "all"]
 WELL_SMALLER = 0.9
@@ -30,11 +32,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is of memory that could not be had."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+    said = str(error)
+    return isinstance(error, RuntimeError) and (said in (ONEDNN, NO_THREAD) or any(sign in said for sign in SIGNS))
 
 
 @contextmanager
-def enough_memory(purpose: str, fix: str = GO_ON) -> Iterator[None]:
+def raise_on_oom(purpose: str, fix: str = GO_ON) -> Iterator[None]:
     """Turn an allocation that fails inside, where nothing can be divided, into a TrainingError."""
     try:
         yield
@@ -44,14 +47,14 @@ def enough_memory(purpose: str, fix: str = GO_ON) -> Iterator[None]:
         raise TrainingError(f"there is not memory enough {purpose}", fix=fix) from None
 
 
-def name_lines(batch: Batch, origins: Origins = Origins()) -> str:
+def describe_lines(batch: Batch, origins: LineOrigins = LineOrigins()) -> str:
     """`lines 3, 17 of a.en | a.de, line 4 of b.tmx`; for a corpus that was prepared without them, how many pairs."""
     if not batch.lines:
         return f"{len(batch.source):,} pairs of the training corpus"
     found: dict[str, list[int]] = {}
     for line in sorted(batch.lines):
-        name, own = origins.place(line)
-        found.setdefault(name, []).append(own)
+        origin = origins.locate(line)
+        found.setdefault(origin.name, []).append(origin.line)
     return ", ".join(_lines_of(name, lines) for name, lines in found.items())
 
 
@@ -60,13 +63,13 @@ def _lines_of(name: str, lines: Sequence[int]) -> str:
     return f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines[:NAMED]))}{more} of {name}"
 
 
-def shape_of(batch: Batch) -> str:
+def describe_shape(batch: Batch) -> str:
     """`32 pairs of at most 18 and 17 tokens`."""
     rows, source, target = len(batch.source), batch.source.shape[1], batch.target_out.shape[1]
     return f"{rows:,} {'pair' if rows == 1 else 'pairs'} of at most {source} and {target} tokens"
 
 
-class Fitting:
+class MicrobatchSplitter:
     """The gradient of a step's batches, of which those that do not fit are divided in halves, and these again.
 
     What is not well smaller than one that did not fit, by its places with padding, is divided without a try.
@@ -78,7 +81,7 @@ class Fitting:
         device: torch.device,
         clear: Callable[[], None],
         tell: Callable[[str], None],
-        origins: Origins = Origins(),
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self._device = device
         self._origins = origins
@@ -94,7 +97,7 @@ class Fitting:
         which other processes take part, so that it cannot be tried again by this one alone. Raises TrainingError for
         such a one, and for a pair that does not fit alone.
         """
-        state = random_state(self._device)
+        state = get_rng_state(self._device)
         parts = [part for batch in batches for part in self._divided(batch)]
         while True:
             self._clear()
@@ -103,11 +106,11 @@ class Fitting:
                 return total
             self._clear()
             _give_back(self._device)
-            set_random_state(state, self._device)
+            set_rng_state(state, self._device)
             if waits == "all" or (waits == "last" and failed == len(parts) - 1):
                 raise TrainingError(
-                    f"out of memory: {shape_of(parts[failed])} do not fit, and other processes wait for them",
-                    where=name_lines(parts[failed], self._origins),
+                    f"out of memory: {describe_shape(parts[failed])} do not fit, and other processes wait for them",
+                    where=describe_lines(parts[failed], self._origins),
                     fix="begin a new run with a lower train.tokens_per_batch, or give it to more processes",
                 )
             self._refuse(parts[failed])
@@ -133,12 +136,12 @@ class Fitting:
             raise TrainingError(
                 f"one pair alone, of {batch.source.shape[1]} and {batch.target_out.shape[1]} tokens, "
                 "does not fit in memory",
-                where=name_lines(batch, self._origins),
+                where=describe_lines(batch, self._origins),
                 fix="begin a new run with a lower data.max_length, or with a smaller model",
             )
         self._most = WELL_SMALLER * _places(batch)
         self._tell(
-            f"out of memory: {shape_of(batch)} are taken in two parts ({name_lines(batch, self._origins)}); "
+            f"out of memory: {describe_shape(batch)} are taken in two parts ({describe_lines(batch, self._origins)}); "
             "a lower train.tokens_per_batch would spare the try"
         )
 
@@ -163,7 +166,7 @@ def _give_back(device: torch.device) -> None:
 
 
 @dataclass(frozen=True)
-class Tried:
+class BatchProbe:
     """A batch, how long its forward and backward took, and the most memory (bytes) that was in use by then."""
 
     batch: Batch
@@ -171,7 +174,7 @@ class Tried:
     memory: int
 
 
-def most_memory(device: torch.device) -> int:
+def peak_memory(device: torch.device) -> int:
     """Bytes in use at the peak: of the GPU by PyTorch, on a CPU of the whole process; 0 where it is not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.training.parallel import parted, whole
+from regard.training.distributed import full_tensor, shard_like
 
 
 class Muon(Optimizer):
@@ -47,10 +47,10 @@ class Muon(Optimizer):
 
     def _apply(self, pairs: list[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
         scale = group["lr"] * 0.2 * math.sqrt(max(pairs[0][0].shape))
-        changes = orthogonalise(torch.stack([whole(moving) for _, moving in pairs]))
+        changes = orthogonalise(torch.stack([full_tensor(moving) for _, moving in pairs]))
         for (parameter, _), change in zip(pairs, changes, strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(parted(change, parameter), alpha=-scale)
+            parameter.add_(shard_like(change, parameter), alpha=-scale)
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ class Optimizers:
     def tensors(self) -> dict[str, Tensor]:
         """Everything to be kept, as `part.parameter.name` -> tensor, whole; all processes have to ask for it."""
         return {
-            f"{number}.{index}.{name}": whole(torch.as_tensor(value))
+            f"{number}.{index}.{name}": full_tensor(torch.as_tensor(value))
             for number, part in enumerate(self.parts)
             for index, values in part.state_dict()["state"].items()
             for name, value in values.items()
@@ -134,7 +134,7 @@ class Optimizers:
             number, index, name = key.split(".", 2)
             parameter = parameters[int(number)][int(index)]
             kept = tensor.clone()
-            states[int(number)][int(index)][name] = parted(kept, parameter) if kept.ndim else kept
+            states[int(number)][int(index)][name] = shard_like(kept, parameter) if kept.ndim else kept
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict({**part.state_dict(), "state": dict(state)})
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
-from regard.training.training_log import Progress
+from regard.training.training_log import StepMetrics
 
 PLAIN_EVERY = 30.0  # seconds between two lines where there is no terminal
 
@@ -29,7 +29,7 @@ class ConsoleReporter:
             self._task = self._bar.add_task("", total=1.0)
             self._bar.start()
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         """Redraw, or now and then print a line."""
         if self._bar is not None:
             share = progress.seconds / max(progress.seconds + progress.seconds_left, 1e-9)
@@ -38,7 +38,7 @@ class ConsoleReporter:
             self._last_line = time.monotonic()
             self._console.print(self._line(progress), highlight=False, soft_wrap=True)
 
-    def _line(self, progress: Progress) -> str:
+    def _line(self, progress: StepMetrics) -> str:
         best = "" if self._best is None else f"  {self._metric} {self._best:.2f}"
         return (
             f"step {progress.step:,}  loss {progress.loss:.3f}  {progress.tokens_per_second:,.0f} tokens/s"

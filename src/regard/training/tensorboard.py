@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from regard.training.training_log import EVERY, Progress
+from regard.training.training_log import EVERY, StepMetrics
 
 
 class TensorBoard:
@@ -36,7 +36,7 @@ class TensorBoard:
         self._records.write(self._event(wall_time=time.time(), **values).SerializeToString())
         self._records.flush()
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         """Every EVERY steps."""
         if progress.step % EVERY == 0:
             names = ("loss", "tokens_per_second", "learning_rate")

@@ -17,20 +17,20 @@ from typing import Literal
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
-from regard.data.loader import Batches
+from regard.data.loader import BatchSource
 from regard.errors import TrainingError
-from regard.runtime import ending_signals, handled, keep_freed_memory
-from regard.training.averaging import Weights, average_of, set_weights, under, weights_of
-from regard.training.divergence import Health, refuse_non_finite
-from regard.training.microbatches import enough_memory, name_lines
-from regard.training.processes import ALONE, Processes
-from regard.training.rng import draw_apart, random_state, restore, set_random_state, states
+from regard.runtime import handle_signals, keep_freed_memory, termination_signals
+from regard.training.averaging import Weights, copy_weights, make_average, select_prefix, set_weights
+from regard.training.distributed import SINGLE_PROCESS, ProcessGroup
+from regard.training.divergence import DivergenceMonitor, refuse_non_finite
+from regard.training.microbatches import describe_lines, raise_on_oom
+from regard.training.rng import get_rng_state, get_rng_states, seed_per_rank, set_rng_state, set_rng_states
 from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
-from regard.training.step import Stepped, Stepper
-from regard.training.training_log import Progress, Reporter
+from regard.training.step import StepResult, TrainStep
+from regard.training.training_log import Reporter, StepMetrics
 
 Scores = Mapping[str, float]
 End = Literal["steps", "minutes", "patience", "interrupted"]
@@ -39,7 +39,7 @@ SMOOTHING = 0.95  # of the loss and the speed that are shown
 
 
 @dataclass(frozen=True)
-class Saved:
+class CheckpointEvent:
     """What a checkpoint is made of; `model` holds the weights to be kept while it is saved."""
 
     model: Seq2Seq
@@ -50,7 +50,7 @@ class Saved:
 
 
 @dataclass
-class _Past:
+class Progress:
     """What the loop has been through; all of it is saved."""
 
     step: int = 0
@@ -76,14 +76,14 @@ class Trainer:
     def __init__(
         self,
         model: Seq2Seq,
-        loader: Batches,
+        loader: BatchSource,
         config: TrainConfig,
         *,
         validate: Callable[[Seq2Seq], Scores],
-        save: Callable[[Saved], None],
+        save: Callable[[CheckpointEvent], None],
         reporters: Iterable[Reporter] = (),
-        processes: Processes = ALONE,
-        origins: Origins = Origins(),
+        processes: ProcessGroup = SINGLE_PROCESS,
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self.model = model
         self.loader = loader
@@ -93,14 +93,14 @@ class Trainer:
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
         self.processes = processes
-        self.stepper = Stepper(model, config, processes, self._tell, origins)
-        self.average = average_of(model, config)
-        self.past = _Past()
-        self.health = Health()
+        self.train_step = TrainStep(model, config, processes, self._tell, origins)
+        self.average = make_average(model, config)
+        self.progress = Progress()
+        self.health = DivergenceMonitor()
         self._asked_to_stop = False
         self._judging = False
         if processes.size > 1:
-            draw_apart(config.seed, 0, processes)
+            seed_per_rank(config.seed, 0, processes)
         self._shown = _Shown()
 
     def run(self) -> End:
@@ -112,31 +112,31 @@ class Trainer:
         """
         keep_freed_memory()
         batches = iter(self.loader)
-        resumed_seconds, began = self.past.seconds, time.monotonic()
+        resumed_seconds, began = self.progress.seconds, time.monotonic()
         with self._signals():
             while (end := self.end()) is None:
                 if not self._due():
                     self._step(batches)
-                    self.past.seconds = resumed_seconds + time.monotonic() - began
+                    self.progress.seconds = resumed_seconds + time.monotonic() - began
                     self._report()
                 if self._due():
                     self._checkpoint()
-                    self.past.seconds = resumed_seconds + time.monotonic() - began
-            if end != "interrupted" and self.past.step != self.past.judged and not self._checkpoint():
+                    self.progress.seconds = resumed_seconds + time.monotonic() - began
+            if end != "interrupted" and self.progress.step != self.progress.judged and not self._checkpoint():
                 end = "interrupted"
-            if end == "interrupted" and self.past.step != self.past.judged:
+            if end == "interrupted" and self.progress.step != self.progress.judged:
                 self._save_as_is()
         return end
 
     def _due(self) -> bool:
         """Whether a checkpoint is."""
-        past = self.past
+        past = self.progress
         return past.step > 0 and past.step % self.config.checkpoint_every == 0 and past.step != past.judged
 
     def end(self) -> End | None:
         """Why training is over, where it is."""
-        config, past = self.config, self.past
-        stop, past.seconds = self.processes.sum(self._asked_to_stop, past.seconds if self.processes.first else 0.0)
+        config, past = self.config, self.progress
+        stop, past.seconds = self.processes.sum(self._asked_to_stop, past.seconds if self.processes.is_main else 0.0)
         if stop:
             self._asked_to_stop = True
             return "interrupted"
@@ -149,45 +149,45 @@ class Trainer:
         return None
 
     def _progress(self) -> float:
-        by_steps = self.past.step / self.config.max_steps
-        by_time = 0.0 if self.config.max_minutes is None else self.past.seconds / (60 * self.config.max_minutes)
+        by_steps = self.progress.step / self.config.max_steps
+        by_time = 0.0 if self.config.max_minutes is None else self.progress.seconds / (60 * self.config.max_minutes)
         return max(by_steps, by_time)
 
     def _step(self, batches: Iterator[Batch]) -> None:
         began = time.monotonic()
-        rate = rate_factor(self.config, self.past.step + 1, self._progress())
+        rate = rate_factor(self.config, self.progress.step + 1, self._progress())
         taken = [next(batches) for _ in range(self.config.accumulate)]
-        done = self.stepper.step(taken, rate)
-        if done.sound:
+        done = self.train_step.step(taken, rate)
+        if done.is_finite:
             self.average.after_step()
-        at = f"step {self.past.step + 1:,}, at a learning rate of {rate * self.config.learning_rate:.3g}"
+        at = f"step {self.progress.step + 1:,}, at a learning rate of {rate * self.config.learning_rate:.3g}"
         try:
             self._note(done, taken, at)
         except TrainingError as error:
-            raise self.processes.told_once(error) from None
-        self.past.step += 1
+            raise self.processes.report_once(error) from None
+        self.progress.step += 1
         speed = done.tokens / (time.monotonic() - began)
         self._shown.add(done.loss, speed, rate * self.config.learning_rate)
 
-    def _note(self, done: Stepped, taken: Sequence[Batch], at: str) -> None:
-        if done.sound:
-            warm = self.past.step >= self.config.warmup_steps
-            self.health.note_sound(done.loss, self.model.decoder.vocabulary_size, warm=warm, at=at)
+    def _note(self, done: StepResult, taken: Sequence[Batch], at: str) -> None:
+        if done.is_finite:
+            warm = self.progress.step >= self.config.warmup_steps
+            self.health.record_finite(done.loss, self.model.decoder.vocabulary_size, warm=warm, at=at)
         else:
-            lines = "; ".join(name_lines(batch, self.stepper.origins) for batch in taken)
-            if told := self.health.note_unsound(done.loss, done.norm, lines, at=at):
+            lines = "; ".join(describe_lines(batch, self.train_step.origins) for batch in taken)
+            if told := self.health.record_nonfinite(done.loss, done.norm, lines, at=at):
                 self._tell(told)
 
     def _tell(self, text: str) -> None:
         for reporter in self.reporters:
-            reporter.on_notice(self.past.step, text)
+            reporter.on_notice(self.progress.step, text)
 
     def _checkpoint(self) -> bool:
         """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then.
 
         Raises TrainingError where a weight is NaN or infinite: nothing is done then either.
         """
-        raw = weights_of(self.model)
+        raw = copy_weights(self.model)
         judged = self._judged(self._finite_mean(raw))
         try:
             scores = self._judge(judged)
@@ -199,18 +199,18 @@ class Trainer:
         if scores is None:
             set_weights(judged, raw)
             return False
-        scores = self.processes.from_first(scores)
+        scores = self.processes.broadcast(scores)
         self.average.add(raw)
-        self.past.judged = self.past.step
+        self.progress.judged = self.progress.step
         value = scores[self.config.metric]
         ordered = -value if self.config.metric == "loss" else value
-        best = not math.isnan(ordered) and (self.past.best is None or ordered > self.past.best)
+        best = not math.isnan(ordered) and (self.progress.best is None or ordered > self.progress.best)
         if best:
-            self.past.best, self.past.since_best = ordered, 0
+            self.progress.best, self.progress.since_best = ordered, 0
         else:
-            self.past.since_best += 1
+            self.progress.since_best += 1
         for reporter in self.reporters:  # first: what is logged too early is taken back at a resume
-            reporter.on_checkpoint(self.past.step, scores, best)
+            reporter.on_checkpoint(self.progress.step, scores, best)
         self._keep(scores, best, raw)
         return True
 
@@ -219,22 +219,22 @@ class Trainer:
 
         Raises TrainingError where it does not fit in memory.
         """
-        random = random_state(self.device)
+        random = get_rng_state(self.device)
         try:
             self._judging = True
             try:
-                with enough_memory(f"for the validation at step {self.past.step:,}, before which all was saved"):
+                with raise_on_oom(f"for the validation at step {self.progress.step:,}, before which all was saved"):
                     return self.validate(model)
             finally:
                 self._judging = False
         except _Stop:
             return None
         finally:
-            set_random_state(random, self.device)
+            set_rng_state(random, self.device)
 
     def _save_as_is(self) -> None:
         """Keep what there is between two checkpoints, changing nothing of how training goes on."""
-        raw = weights_of(self.model)
+        raw = copy_weights(self.model)
         self._judged(self._finite_mean(raw))
         self._keep({}, False, raw)
 
@@ -243,31 +243,31 @@ class Trainer:
         mean = self.average.mean(raw)
         try:
             for weights in (raw, mean):
-                refuse_non_finite(weights, at=f"step {self.past.step:,}")
+                refuse_non_finite(weights, at=f"step {self.progress.step:,}")
         except TrainingError as error:
-            raise self.processes.told_once(error) from None
+            raise self.processes.report_once(error) from None
         return mean
 
     def _judged(self, weights: Weights) -> Seq2Seq:
         """The model with other weights, in eval mode."""
-        set_weights(self.stepper.judged, weights)
-        return self.stepper.judged.eval()
+        set_weights(self.train_step.judged, weights)
+        return self.train_step.judged.eval()
 
     def _keep(self, scores: Scores, best: bool, raw: Weights) -> None:
         """Save what is in the judged model, and give training its own weights back."""
-        saved = Saved(self.stepper.judged, self.past.step, scores, best, self._state(raw))
-        if self.processes.first:
+        saved = CheckpointEvent(self.train_step.judged, self.progress.step, scores, best, self._state(raw))
+        if self.processes.is_main:
             self.save(saved)
         self.processes.wait()  # whoever ends has a whole checkpoint behind it
-        set_weights(self.stepper.judged, raw)
+        set_weights(self.train_step.judged, raw)
 
     def _state(self, raw: Weights) -> TrainingState:
-        past, position = self.past, self.loader.position
+        past, position = self.progress, self.loader.position
         tensors = {f"weights/{name}": tensor for name, tensor in raw.items()}
-        tensors |= {f"optimizer/{name}": tensor for name, tensor in self.stepper.optimizers.tensors().items()}
+        tensors |= {f"optimizer/{name}": tensor for name, tensor in self.train_step.optimizers.tensors().items()}
         held, average = self.average.tensors(raw)
         tensors |= {f"window/{name}": tensor for name, tensor in held.items()}
-        draws, drawers = states(self.device, self.processes)
+        draws, drawers = get_rng_states(self.device, self.processes)
         tensors |= {f"random/{name}": state for name, state in draws.items()}
         values = {
             "step": past.step,
@@ -287,19 +287,23 @@ class Trainer:
     def load(self, state: TrainingState) -> None:
         """Go on from a saved state; the loader must have been made at its position."""
         values = state.values
-        set_weights(self.model, under("weights/", state.tensors))
-        self.stepper.optimizers.load(under("optimizer/", state.tensors))
-        self.average.load(under("window/", state.tensors), values, weights_of(self.model))
-        self.past.step, self.past.judged, self.past.seconds = values["step"], values["judged"], values["seconds"]
-        self.past.best, self.past.since_best = values["best"], values["since_best"]
-        remembered = {field.name: values[field.name] for field in fields(Health) if field.name in values}
-        self.health = Health(**remembered)  # earlier versions saved less of it
-        restore(under("random/", state.tensors), values, self.config.seed, self.device, self.processes)
+        set_weights(self.model, select_prefix("weights/", state.tensors))
+        self.train_step.optimizers.load(select_prefix("optimizer/", state.tensors))
+        self.average.load(select_prefix("window/", state.tensors), values, copy_weights(self.model))
+        self.progress.step, self.progress.judged, self.progress.seconds = (
+            values["step"],
+            values["judged"],
+            values["seconds"],
+        )
+        self.progress.best, self.progress.since_best = values["best"], values["since_best"]
+        remembered = {field.name: values[field.name] for field in fields(DivergenceMonitor) if field.name in values}
+        self.health = DivergenceMonitor(**remembered)  # earlier versions saved less of it
+        set_rng_states(select_prefix("random/", state.tensors), values, self.config.seed, self.device, self.processes)
 
     def _report(self) -> None:
-        past, config, shown = self.past, self.config, self._shown
+        past, config, shown = self.progress, self.config, self._shown
         share = max(self._progress(), 1e-9)
-        progress = Progress(
+        progress = StepMetrics(
             step=past.step,
             max_steps=config.max_steps,
             epoch=self.loader.position.epoch,
@@ -331,7 +335,7 @@ class Trainer:
         def has_ended_alone() -> bool:
             return not (self._asked_to_stop and self.processes.job)
 
-        with handled([signal.SIGINT, *ending_signals()], ask, restore=has_ended_alone):
+        with handle_signals([signal.SIGINT, *termination_signals()], ask, restore=has_ended_alone):
             yield
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from regard.errors import CheckpointError
-from regard.files import is_in_place, read_regular_file, write_whole
+from regard.files import is_in_place, read_regular_file, write_atomic
 
 EVERY = 20  # steps between two lines of a log
 MAKE_ROOM = "the last checkpoint is whole: make room on the disk, then go on with `regard train --resume`"
 
 
 @dataclass(frozen=True)
-class Progress:
+class StepMetrics:
     """How far training is: loss in nats a target token, speed in target tokens a second, padding left out."""
 
     step: int
@@ -33,7 +33,7 @@ class Progress:
 class Reporter(Protocol):
     """Told after every step and every checkpoint."""
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         """After a step."""
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
@@ -72,7 +72,7 @@ class JsonLines:
         except OSError as error:
             raise CheckpointError(f"the log cannot be written: {error.strerror}", where=path, fix=MAKE_ROOM) from None
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         """Every so many steps."""
         if progress.step % EVERY == 0:
             self._write({"kind": "step", **asdict(progress)})
@@ -131,7 +131,7 @@ def _keep_up_to(path: Path, step: int, judged: int) -> list[int]:
     damaged lines, whose numbers are returned."""
     entries, damaged = read_entries(path)
     kept = [entry for entry in entries if entry["step"] <= (judged if entry["kind"] == "checkpoint" else step)]
-    write_whole(path, "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in kept))
+    write_atomic(path, "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in kept))
     return damaged
 
 
@@ -158,7 +158,7 @@ class BestEffort:
             with suppress(OSError):  # where it was the terminal that failed
                 self._notify(f"{self._name} cannot be written any more ({error.strerror or error}); training goes on")
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         """After a step."""
         with self._tolerant():
             if self._reporter is not None:

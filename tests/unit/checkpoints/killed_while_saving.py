@@ -18,7 +18,7 @@ from unittest import mock
 import torch
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
-from regard.checkpoints.run_folder import RunFolder, resolve
+from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.config.schema import DataConfig, RunConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.models import build_model
@@ -98,7 +98,7 @@ def main(folder: Path) -> None:
         with run.lock():
             last = run.last
         assert last is not None, line
-        assert resolve(run.path).name in ("step-000001", "step-000002"), line
+        assert resolve_checkpoint(run.path).name in ("step-000001", "step-000002"), line
         assert load_training_state(last).values["step"] in (1, 2), line
         for place in run.checkpoints.iterdir():
             if ".tmp-" not in place.name:

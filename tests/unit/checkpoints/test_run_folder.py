@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regard.checkpoints.run_folder import Finished, RunFolder, resolve
+from regard.checkpoints.run_folder import Finished, RunFolder, resolve_checkpoint
 from regard.errors import CheckpointError
 
 
@@ -199,32 +199,32 @@ def test_a_run_that_cannot_be_locked_is_told(tmp_path: Path) -> None:
 
 def test_a_path_leads_to_a_checkpoint(run: RunFolder) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint yet"):
-        resolve(run.path)
+        resolve_checkpoint(run.path)
     first, second = step(run, 1), step(run, 2)
     run.set_last(second)
-    assert resolve(run.path) == second
+    assert resolve_checkpoint(run.path) == second
     run.set_best(first)
-    assert resolve(run.path) == first
-    assert resolve(first) == first
-    assert resolve(run.path / "last").samefile(second)
+    assert resolve_checkpoint(run.path) == first
+    assert resolve_checkpoint(first) == first
+    assert resolve_checkpoint(run.path / "last").samefile(second)
     for file in first.iterdir():
         file.unlink()
     first.rmdir()
-    assert resolve(run.path) == second  # best leads nowhere
+    assert resolve_checkpoint(run.path) == second  # best leads nowhere
 
 
 def test_a_path_that_leads_nowhere_is_told_with_its_neighbours(run: RunFolder) -> None:
     step(run, 500)
     with pytest.raises(CheckpointError, match=r"did you mean run\?"):
-        resolve(run.path.with_name("rum"))
+        resolve_checkpoint(run.path.with_name("rum"))
     with pytest.raises(CheckpointError, match=r"did you mean step-000500\?"):
-        resolve(run.checkpoints / "step-00500")
+        resolve_checkpoint(run.checkpoints / "step-00500")
     with pytest.raises(CheckpointError, match="no such folder"):
-        resolve(run.path / "none" / "at" / "all")
+        resolve_checkpoint(run.path / "none" / "at" / "all")
     with pytest.raises(CheckpointError, match=r"one of the checkpoints in it: step-000500"):
-        resolve(run.checkpoints)
+        resolve_checkpoint(run.checkpoints)
     with pytest.raises(CheckpointError, match="neither a run"):
-        resolve(run.path.parent)
+        resolve_checkpoint(run.path.parent)
 
 
 def test_the_mark_of_an_end_comes_and_goes(run: RunFolder) -> None:

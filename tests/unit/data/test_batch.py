@@ -2,7 +2,7 @@ from pathlib import Path
 
 import torch
 
-from regard.data.batch import Batch, batch_of, make_batch, pad
+from regard.data.batch import Batch, batch_from_store, make_batch, pad
 from regard.data.store import PairStore
 from regard.special_tokens import BOS, EOS, PAD
 
@@ -18,22 +18,22 @@ def check(batch: Batch) -> None:
 
 
 def test_a_batch_of_pairs() -> None:
-    check(batch_of(PAIRS))
+    check(make_batch(PAIRS))
 
 
 def test_a_batch_from_a_store_in_the_order_asked_for(tmp_path: Path) -> None:
     store = PairStore.write(tmp_path, "train", [([99], [99]), PAIRS[1], PAIRS[0]])
-    check(make_batch(store, [2, 1]))
+    check(batch_from_store(store, [2, 1]))
 
 
 def test_a_batch_moves_whole() -> None:
-    moved = batch_of(PAIRS).to("meta")
+    moved = make_batch(PAIRS).to("meta")
     assert {moved.source.device.type, moved.target_in.device.type, moved.target_out.device.type} == {"meta"}
     assert (moved.source_tokens, moved.target_tokens) == (5, 6)
 
 
 def test_empty_sides_keep_their_marks() -> None:
-    batch = batch_of([([], [])])
+    batch = make_batch([([], [])])
     assert (batch.source.tolist(), batch.target_in.tolist(), batch.target_out.tolist()) == ([[EOS]], [[BOS]], [[EOS]])
 
 
@@ -46,9 +46,9 @@ def test_pad_adds_only_what_it_is_told_to() -> None:
 
 def test_halves_are_the_batch_and_no_wider_than_they_have_to_be() -> None:
     pairs = [([10], [20, 21]), ([11, 12, 13], [22]), ([14], [23])]
-    first, second = batch_of(pairs).halves()
+    first, second = make_batch(pairs).halves()
     for half, part in ((first, pairs[:1]), (second, pairs[1:])):
-        expected = batch_of(part)
+        expected = make_batch(part)
         for name in ("source", "target_in", "target_out"):
             assert getattr(half, name).tolist() == getattr(expected, name).tolist()
         assert (half.source_tokens, half.target_tokens) == (expected.source_tokens, expected.target_tokens)
@@ -56,8 +56,8 @@ def test_halves_are_the_batch_and_no_wider_than_they_have_to_be() -> None:
 
 def test_a_batch_knows_its_lines(tmp_path: Path) -> None:
     store = PairStore.write(tmp_path, "train", [(*pair, line) for pair, line in zip(PAIRS, (7, 3), strict=True)])
-    batch = make_batch(store, [1, 0, 1])
+    batch = batch_from_store(store, [1, 0, 1])
     assert batch.lines == batch.to("cpu").lines == (3, 7, 3)
     assert [half.lines for half in batch.halves()] == [(3,), (7, 3)]
     (tmp_path / "train.lines.npy").unlink()
-    assert make_batch(PairStore.open(tmp_path, "train"), [1]).lines == ()
+    assert batch_from_store(PairStore.open(tmp_path, "train"), [1]).lines == ()

@@ -30,7 +30,7 @@ def tokenizers(request: pytest.FixtureRequest, tmp_path: Path) -> Tokenizers:
 def test_pairs_come_back_in_their_order(
     tokenizers: Tokenizers, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "TOGETHER", 5)
+    monkeypatch.setattr(encoding, "CHUNK_PAIRS", 5)
     monkeypatch.setattr(encoding, "FEW", 10)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(workers))
     chunks = list(encode(PAIRS, tmp_path))
@@ -46,7 +46,7 @@ def test_pairs_come_back_in_their_order(
 def test_a_worker_that_is_killed_is_told(
     tokenizers: Tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "TOGETHER", 5)
+    monkeypatch.setattr(encoding, "CHUNK_PAIRS", 5)
     monkeypatch.setattr(encoding, "FEW", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
 

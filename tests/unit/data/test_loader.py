@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regard.data.batch import Batch
-from regard.data.loader import Loader, Position, Shares
+from regard.data.loader import Loader, Position, SamplingWeights
 from regard.data.store import PairStore
 from regard.errors import DataError
 from regard.special_tokens import EOS, PAD
@@ -66,7 +66,7 @@ def test_processes_share_each_batch_and_no_pair_is_missed(sizes: list[tuple[int,
         counted = [rows(part) if part.target_tokens else [] for part in parts]
         assert sorted(row for part in counted for row in part) == sorted(rows(batch))
         assert sum(part.target_tokens for part in parts) == batch.target_tokens
-        assert {part.together for part in parts} == {batch.together} == {batch.target_tokens}
+        assert {part.global_target_tokens for part in parts} == {batch.global_target_tokens} == {batch.target_tokens}
         for part in parts:
             assert len(part.source) >= 1
             assert int(part.target_out.ne(PAD).sum()) == part.target_tokens
@@ -164,7 +164,7 @@ def test_the_largest_batches_are_those_with_most_places_and_with_the_longest_row
 def test_pairs_come_as_often_as_their_corpus_says() -> None:
     store = store_of([(n % 23 + 1, n % 19 + 1) for n in range(151)])
     origins = np.arange(len(store)) % 3
-    loader = Loader(store, 100, seed=1, shares=Shares(origins, [1.0, 2.5, 0.25]))
+    loader = Loader(store, 100, seed=1, shares=SamplingWeights(origins, [1.0, 2.5, 0.25]))
     epochs = []
     for _ in range(3):
         batches = stream(loader, loader.batches_per_epoch)
@@ -176,14 +176,14 @@ def test_pairs_come_as_often_as_their_corpus_says() -> None:
         assert seen[origins == 2].sum() == 12
         epochs.append(seen.tolist())
     assert epochs[0] != epochs[1] != epochs[2]
-    resumed = Loader(store, 100, seed=1, position=loader.position, shares=Shares(origins, [1.0, 2.5, 0.25]))
+    resumed = Loader(store, 100, seed=1, position=loader.position, shares=SamplingWeights(origins, [1.0, 2.5, 0.25]))
     assert stream(resumed, 30) == stream(loader, 30)
 
 
 @pytest.mark.parametrize(("often", "times"), [(0.5, 1), (2.5, 5), (40.0, 80)])
 def test_a_corpus_of_fewer_pairs_than_a_batch_comes_as_often_as_is_wanted(often: float, times: int) -> None:
     store = store_of([(5, 5)] * 52)
-    loader = Loader(store, 120, seed=1, shares=Shares(np.array([0] * 50 + [1] * 2), [1.0, often]))
+    loader = Loader(store, 120, seed=1, shares=SamplingWeights(np.array([0] * 50 + [1] * 2), [1.0, often]))
     for _ in range(2):
         batches = stream(loader, loader.batches_per_epoch)
         seen = np.bincount([source[0] - FIRST for batch in batches for source, _ in batch], minlength=52)

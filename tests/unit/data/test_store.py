@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from regard.data import store as store_module
 from regard.data import store_writer
-from regard.data.store import PairStore, verify
+from regard.data.store import PairStore, verify_store
 from regard.errors import DataError
 
 PAIRS = [([4, 5, 6], [7]), ([], [8, 9]), ([10], [])]
@@ -35,7 +35,7 @@ def test_gives_back_what_was_stored(
 
 def test_pairs_larger_than_the_buffer_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = PairStore.write(tmp_path, "whole", PAIRS * 50)
-    monkeypatch.setattr(store_writer, "TOGETHER", 7)
+    monkeypatch.setattr(store_writer, "CHUNK_PAIRS", 7)
     streamed = PairStore.write(tmp_path, "streamed", iter(PAIRS * 50))
     assert contents(streamed) == PAIRS * 50
     assert streamed.fingerprint == whole.fingerprint
@@ -184,13 +184,13 @@ SIZES = (100, 100)  # of vocabularies
 @pytest.mark.parametrize("suffix", store_writer.SUFFIXES[:-1])
 def test_any_number_that_changed_is_told_with_its_file(tmp_path: Path, suffix: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
-    verify(tmp_path, "train", SIZES)
+    verify_store(tmp_path, "train", SIZES)
     path = tmp_path / f"train.{suffix}"
     whole = path.read_bytes()
     for place in range(128, len(whole)):  # behind the header of the .npy
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(DataError, match="not as it was written") as caught:
-            verify(tmp_path, "train", SIZES)
+            verify_store(tmp_path, "train", SIZES)
         assert caught.value.where == str(path)
 
 
@@ -200,25 +200,25 @@ def test_stores_of_earlier_versions_are_verified_as_a_whole(tmp_path: Path) -> N
     del header["digests"]
     (tmp_path / "train.json").write_text(json.dumps(header))
     (tmp_path / "train.lines.npy").unlink()
-    verify(tmp_path, "train", SIZES)
+    verify_store(tmp_path, "train", SIZES)
     path = tmp_path / "train.target.npy"
     whole = path.read_bytes()
     path.write_bytes(whole[:-2] + b"\1\0")
     with pytest.raises(DataError, match=r"train\.\*\.npy: .* not as it was written"):
-        verify(tmp_path, "train", SIZES)
+        verify_store(tmp_path, "train", SIZES)
 
 
 @pytest.mark.parametrize(("sizes", "side"), [((10, 100), "source"), ((100, 9), "target")])
 def test_ids_that_the_vocabulary_lacks_are_told(tmp_path: Path, sizes: tuple[int, int], side: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
-    verify(tmp_path, "train", (11, 10))
+    verify_store(tmp_path, "train", (11, 10))
     with pytest.raises(DataError, match=rf"{side}\.npy: there is a token"):
-        verify(tmp_path, "train", sizes)
+        verify_store(tmp_path, "train", sizes)
 
 
 def test_a_store_is_verified_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     PairStore.write(tmp_path, "train", PAIRS * 50)
     PairStore.write(tmp_path, "empty", [])
     monkeypatch.setattr(store_module, "BLOCK", 7)
-    verify(tmp_path, "train", SIZES)
-    verify(tmp_path, "empty", SIZES)
+    verify_store(tmp_path, "train", SIZES)
+    verify_store(tmp_path, "empty", SIZES)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from regard.data import store_writer as module
-from regard.data.store import PairStore, writing
-from regard.data.store_writer import Chunk, StoreWriter, chunks_of
+from regard.data.store import PairStore, open_writer
+from regard.data.store_writer import Chunk, StoreWriter, make_chunks
 
 PAIRS = [([4, 5, 6], [7]), ([], [8, 9]), ([10], [70_000, 1]), ([3], [4])]
 
@@ -19,7 +19,7 @@ def contents(store: PairStore) -> list[tuple[list[int], list[int], int | None]]:
 
 
 def test_a_chunk_without_some_of_its_pairs() -> None:
-    (chunk,) = chunks_of(PAIRS)
+    (chunk,) = make_chunks(PAIRS)
     kept = chunk.where(np.array([True, False, False, True]))
     assert (kept.source.tolist(), kept.source_lengths.tolist()) == ([4, 5, 6, 3], [3, 1])
     assert (kept.target.tolist(), kept.target_lengths.tolist(), kept.lines.tolist()) == ([7, 4], [1, 1], [1, 4])
@@ -40,7 +40,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_writing_goes_on_behind_what_was_noted(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with writing(begun, "train", "these") as writer:
+    with open_writer(begun, "train", "these") as writer:
         assert (writer.done.read, writer.done.notes) == (2, {"left": ["one"]})
         writer.add(Chunk.of([PAIRS[2][0], PAIRS[3][0]], [PAIRS[2][1], PAIRS[3][1]], [3, 4]))
         writer.finish()
@@ -58,7 +58,7 @@ def test_what_is_not_a_beginning_of_these_pairs_is_begun_anew(begun: Path, damag
         (parts / "target.npy.raw").write_bytes(b"")
     elif damage == "unreadable":
         (parts / "progress.json").write_text("{")
-    with writing(begun, "train", "others" if damage == "other" else "these") as writer:
+    with open_writer(begun, "train", "others" if damage == "other" else "these") as writer:
         assert writer.done.read == 0
         writer.add(Chunk.of([[1]], [[2]], [9]))
         writer.finish()

@@ -36,7 +36,7 @@ class Corpus:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "TOGETHER", 10)
+    monkeypatch.setattr(streaming, "CHUNK_PAIRS", 10)
     monkeypatch.setattr(streaming, "POOL", 30)
 
 

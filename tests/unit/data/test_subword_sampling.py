@@ -17,7 +17,7 @@ from regard.corpus.tagged import tagged
 from regard.data.batch import Batch
 from regard.data.loader import Loader, Position
 from regard.data.store import PairStore
-from regard.data.subword_sampling import Sampler
+from regard.data.subword_sampling import SubwordSampler
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +36,7 @@ def learned(kind: Literal["unigram", "bpe"]) -> Tokenizers:
 @pytest.mark.parametrize(("kind", "amount"), [("unigram", 0.1), ("bpe", 0.3)])
 def test_the_text_stays_and_its_pieces_change(kind: Literal["unigram", "bpe"], amount: float) -> None:
     tokenizers = learned(kind)
-    sampler = Sampler(tokenizers, amount, longest=100)
+    sampler = SubwordSampler(tokenizers, amount, longest=100)
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
     first, again, other = sampler(pairs, (1, 2, 3)), sampler(pairs, (1, 2, 3)), sampler(pairs, (1, 2, 4))
     assert first == again
@@ -51,7 +51,7 @@ def test_what_would_be_too_long_stays_as_it_is() -> None:
     tokenizers = learned("unigram")
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
     longest = max(len(ids) for pair in pairs for ids in pair)
-    sampler = Sampler(tokenizers, 0.01, longest)
+    sampler = SubwordSampler(tokenizers, 0.01, longest)
     assert max(len(ids) for pair in sampler(pairs, (1,)) for ids in pair) == longest
 
 
@@ -62,7 +62,7 @@ def same(one: Batch, other: Batch) -> bool:
 def test_batches_are_cut_anew_each_epoch_and_the_same_after_a_resume(tmp_path: Path) -> None:
     tokenizers = learned("unigram")
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
-    store, sampler = PairStore.write(tmp_path, "train", pairs), Sampler(tokenizers, 0.2, 100)
+    store, sampler = PairStore.write(tmp_path, "train", pairs), SubwordSampler(tokenizers, 0.2, 100)
     loader = Loader(store, 200, seed=1, resample=sampler)
     count = loader.batches_per_epoch
     batches = list(islice(loader, 2 * count))
@@ -73,16 +73,23 @@ def test_batches_are_cut_anew_each_epoch_and_the_same_after_a_resume(tmp_path: P
         for part in (batches[:count], batches[count:])
     ]
     assert epochs[0] != epochs[1]
-    assert all(batch.together == batch.target_tokens == int(batch.target_out.ne(0).sum()) for batch in batches)
+    assert all(
+        batch.global_target_tokens == batch.target_tokens == int(batch.target_out.ne(0).sum()) for batch in batches
+    )
 
 
 def test_processes_share_one_and_the_same_batch(tmp_path: Path) -> None:
     tokenizers = learned("unigram")
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
-    store, sampler = PairStore.write(tmp_path, "train", pairs), Sampler(tokenizers, 0.2, 100)
+    store, sampler = PairStore.write(tmp_path, "train", pairs), SubwordSampler(tokenizers, 0.2, 100)
     parts = [next(iter(Loader(store, 200, seed=1, rank=rank, size=2, resample=sampler))) for rank in (0, 1)]
     whole = next(iter(Loader(store, 200, seed=1, resample=sampler)))
-    assert sum(part.target_tokens for part in parts) == whole.target_tokens == parts[0].together == parts[1].together
+    assert (
+        sum(part.target_tokens for part in parts)
+        == whole.target_tokens
+        == parts[0].global_target_tokens
+        == parts[1].global_target_tokens
+    )
     rows = sorted(int(row.sum()) for part in parts for row in part.source)
     assert rows == sorted(int(row.sum()) for row in whole.source)
 
@@ -93,7 +100,7 @@ def test_tags_stay_before_what_is_cut_anew() -> None:
         (tokenizers.source.encode(tagged(source, ["y", "x"])), tokenizers.target.encode(target))
         for source, target in PAIRS
     ]
-    found = Sampler(tokenizers, 0.1, 100)(pairs, (1,))
+    found = SubwordSampler(tokenizers, 0.1, 100)(pairs, (1,))
     size = tokenizers.source.size
     assert all(list(source[:2]) == [size - 1, size - 2] for source, _ in found)
     assert [tokenizers.source.decode(list(source)) for source, _ in found] == [source for source, _ in PAIRS]
@@ -115,9 +122,12 @@ def batches_of(folder: Path, rank: int, size: int) -> Found:
     """Twelve batches of each kind: their sources, their targets, and the target tokens of all ranks together."""
     found = []
     for kind, amount in AMOUNTS.items():
-        sampler = Sampler(Tokenizers.load(folder / kind), amount, 100)
+        sampler = SubwordSampler(Tokenizers.load(folder / kind), amount, 100)
         loader = Loader(PairStore.open(folder / kind, "train"), 200, seed=1, rank=rank, size=size, resample=sampler)
-        found += [(batch.source.tolist(), batch.target_out.tolist(), batch.together) for batch in islice(loader, 12)]
+        found += [
+            (batch.source.tolist(), batch.target_out.tolist(), batch.global_target_tokens)
+            for batch in islice(loader, 12)
+        ]
     return found
 
 

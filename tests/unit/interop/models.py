@@ -14,7 +14,7 @@ from regard.checkpoints.checkpoint import Checkpoint
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.corpus.tagged import tagged as tagged_text
-from regard.data.batch import batch_of, pad
+from regard.data.batch import make_batch, pad
 from regard.inference.translator import Translation, Translator
 from regard.models import ARCHITECTURES, build_model
 from regard.special_tokens import EOS, PAD
@@ -84,7 +84,7 @@ def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequen
                 (tagged_text(one, tags[number % 2 :][:1]), "THE DOG" if tags and number % 2 else other)
                 for number, (one, other) in enumerate(pairs(32, step))
             ]
-            batch = batch_of([(both.source.encode(one), both.target.encode(other)) for one, other in sides])
+            batch = make_batch([(both.source.encode(one), both.target.encode(other)) for one, other in sides])
             logits = model(batch.source, batch.target_in)
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
             optimizer.zero_grad()

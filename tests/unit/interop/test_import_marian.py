@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.unit.interop import opus
 
 from regard.checkpoints.checkpoint import load_checkpoint
-from regard.checkpoints.run_folder import resolve
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.errors import CheckpointError, ConfigError
 from regard.inference.translator import Translator
 from regard.interop.marian import export_marian
@@ -54,7 +54,7 @@ def their_ids(tokenizer: Tokenizer, vocabulary: dict[str, int]) -> torch.Tensor:
 @torch.no_grad()
 def test_logits_are_theirs(model: tuple[Path, Any], run: Path) -> None:
     folder, theirs = model
-    checkpoint = load_checkpoint(resolve(run))
+    checkpoint = load_checkpoint(resolve_checkpoint(run))
     vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     separate = folder / "target_vocab.json"
     targets = json.loads(separate.read_text(encoding="utf-8")) if separate.exists() else vocabulary
@@ -89,7 +89,7 @@ def test_greedy_output_from_raw_text_is_theirs(model: tuple[Path, Any], run: Pat
 
 def test_it_is_a_run_with_a_recipe(run: Path) -> None:
     recipe = read_recipe(run / "recipe.toml")
-    checkpoint = load_checkpoint(resolve(run))
+    checkpoint = load_checkpoint(resolve_checkpoint(run))
     assert recipe.model == checkpoint.config.model
     assert (recipe.data.source_language, recipe.data.target_language) == ("eng", "deu")
     assert (recipe.search.beam_size, recipe.tokenizer.kind) == (3, "marian")
@@ -99,7 +99,7 @@ def test_it_is_a_run_with_a_recipe(run: Path) -> None:
 
 
 def test_it_can_be_trained(run: Path) -> None:
-    both = load_checkpoint(resolve(run))
+    both = load_checkpoint(resolve_checkpoint(run))
     model = both.model.train()
     loss = model(torch.tensor([[4, 5, EOS]]), torch.tensor([[BOS, 6]])).logsumexp(-1).sum()
     loss.backward()
@@ -107,7 +107,7 @@ def test_it_can_be_trained(run: Path) -> None:
 
 
 def test_out_and_in_again_it_is_the_same(run: Path, tmp_path: Path) -> None:
-    before = load_checkpoint(resolve(run))
+    before = load_checkpoint(resolve_checkpoint(run))
     export_marian(before, tmp_path / "out")
     after = import_marian(tmp_path / "out", tmp_path / "run")
     assert after.config.model == before.config.model
@@ -123,8 +123,8 @@ def test_a_pickle_of_weights_is_read_like_the_safe_format(model: tuple[Path, Any
     (folder / "model.safetensors").unlink()
     torch.save(model[1].state_dict(), folder / "pytorch_model.bin")  # with tied tables and positions once more
     import_marian(folder, tmp_path / "run")
-    expected = load_checkpoint(resolve(run)).model.state_dict()
-    for name, weight in load_checkpoint(resolve(tmp_path / "run")).model.state_dict().items():
+    expected = load_checkpoint(resolve_checkpoint(run)).model.state_dict()
+    for name, weight in load_checkpoint(resolve_checkpoint(tmp_path / "run")).model.state_dict().items():
         torch.testing.assert_close(weight, expected[name], rtol=0, atol=0)
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import Batch, batch_of
+from regard.data.batch import Batch, make_batch
 from regard.models import modern, transformer2017
 from regard.nn.kernels import native
 from regard.nn.packing import Packing, packings
 from regard.special_tokens import PAD
-from regard.training.loss import Objective
+from regard.training.loss import ModelWithLoss
 
 MASK = torch.tensor([[True, True, False], [True, True, True], [False, False, False], [True, False, False]])
 VOCABULARY = 40
@@ -62,7 +62,7 @@ def batch() -> Batch:
     draw = torch.Generator().manual_seed(3)
     sizes = torch.randint(1, 40, (9, 2), generator=draw).tolist()
     ids = [[torch.randint(4, VOCABULARY, (size,), generator=draw).tolist() for size in both] for both in sizes]
-    return batch_of([(source, target) for source, target in ids])
+    return make_batch([(source, target) for source, target in ids])
 
 
 @pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
@@ -72,7 +72,7 @@ def test_loss_and_gradients_are_those_of_the_padded_batch(
 ) -> None:
     def gradients() -> tuple[Tensor, dict[str, Tensor]]:
         model = model_of(kind)
-        loss = Objective(model, 0.1)(batch.source, batch.target_in, batch.target_out)
+        loss = ModelWithLoss(model, 0.1)(batch.source, batch.target_in, batch.target_out)
         loss.backward()
         return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 

@@ -37,7 +37,7 @@ def test_a_lack_of_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_was_tried_is_one_line() -> None:
     run, _ = trainer(settings())
-    line = told(run.stepper.try_out(run.loader.largest()))
+    line = told(run.train_step.probe(run.loader.largest()))
     assert "pair of at most 7 and 7 tokens" in line
     assert "in use" in line
 

@@ -12,7 +12,7 @@ from regard.checkpoints.run_folder import RunFolder
 from regard.config.data import CorpusConfig
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import batch_of
+from regard.data.batch import make_batch
 from regard.models import build_model, transformer2017
 from regard.special_tokens import PAD
 from regard.tokenizers.base import Tokenizers, train_tokenizers
@@ -57,7 +57,7 @@ def _teach(model: Seq2Seq, tokenizers: Tokenizers, steps: int) -> None:
         for group in optimizer.param_groups:
             group["lr"] = 0.005 * min(1, (step + 1) / 20) * (1 - 0.9 * step / steps)
         texts = [sentence(dice) for _ in range(32)]
-        batch = batch_of([(tokenizers.source.encode(text), tokenizers.target.encode(said(text))) for text in texts])
+        batch = make_batch([(tokenizers.source.encode(text), tokenizers.target.encode(said(text))) for text in texts])
         logits = model(batch.source, batch.target_in)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
         optimizer.zero_grad()

@@ -19,7 +19,7 @@ from tests.unit.serving.clients import ask
 from tests.unit.serving.runs import add_checkpoint, make_run
 
 from regard.checkpoints.checkpoint import load_checkpoint
-from regard.checkpoints.run_folder import RunFolder, resolve
+from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.errors import CheckpointError
 from regard.serving import models as loading
 from regard.serving.limits import Limits
@@ -210,7 +210,7 @@ def test_a_run_that_is_gone_is_warned_of_once(
     def counted(path: Path) -> Path:
         nonlocal looks
         looks += 1
-        return resolve(path)
+        return resolve_checkpoint(path)
 
     def more_than(number: int) -> bool:
         return looks > number
@@ -295,7 +295,7 @@ def test_what_fails_unexpectedly_does_not_end_the_watch(
         times += 1
         if times < 3:
             raise KeyError("config")
-        return resolve(path)
+        return resolve_checkpoint(path)
 
     monkeypatch.setattr(loading, "resolve", failing)
     with watched(models) as until:

@@ -6,16 +6,16 @@ import pytest
 import torch
 from tests.unit.training.toy import model, resumed, same, settings, trainer, weights
 
-from regard.config.schema import override_config, parse_config
+from regard.config.recipe import override_config, parse_config
 from regard.errors import ConfigError, TrainingError
 from regard.models import ARCHITECTURES
-from regard.training.averaging import Exponential
+from regard.training.averaging import ExponentialMovingAverage
 
 
 def test_it_is_the_weighted_mean_over_all_steps() -> None:
     one = model()
     name, parameter = next(iter(one.named_parameters()))
-    mean, expected = Exponential(one, 0.9), 0.0
+    mean, expected = ExponentialMovingAverage(one, 0.9), 0.0
     assert not mean.mean()
     for step in range(1, 120):
         with torch.no_grad():

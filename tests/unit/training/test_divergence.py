@@ -3,14 +3,14 @@ import math
 import pytest
 
 from regard.errors import TrainingError
-from regard.training.divergence import LOST_STEPS, MARGIN, Health, bound
+from regard.training.divergence import LOST_STEPS, MARGIN, DivergenceMonitor, bound
 
 V = 8000
 
 
-def feed(health: Health, loss: float, steps: int, *, warm: bool = True) -> None:
+def feed(health: DivergenceMonitor, loss: float, steps: int, *, warm: bool = True) -> None:
     for step in range(steps):
-        health.note_sound(loss, V, warm=warm, at=f"step {step + 1}")
+        health.record_finite(loss, V, warm=warm, at=f"step {step + 1}")
 
 
 def test_the_bound_is_half_of_what_was_learned() -> None:
@@ -21,7 +21,7 @@ def test_the_bound_is_half_of_what_was_learned() -> None:
 
 
 def test_a_loss_that_has_run_away_for_long_is_told() -> None:
-    health = Health()
+    health = DivergenceMonitor()
     feed(health, 1.5, 300)
     feed(health, 6.5, LOST_STEPS)  # about what the words' frequencies alone give
     with pytest.raises(TrainingError, match=r"run away") as caught:
@@ -32,7 +32,7 @@ def test_a_loss_that_has_run_away_for_long_is_told() -> None:
 
 
 def test_one_that_never_came_below_a_guess_is_told_after_warm_up() -> None:
-    health = Health()
+    health = DivergenceMonitor()
     feed(health, 12.0, 5 * LOST_STEPS, warm=False)
     feed(health, 12.0, LOST_STEPS - 1)
     with pytest.raises(TrainingError, match=r"a guess among all tokens alike has 8\.99"):
@@ -40,11 +40,11 @@ def test_one_that_never_came_below_a_guess_is_told_after_warm_up() -> None:
 
 
 def test_healthy_losses_are_not() -> None:
-    falling, slow, jagged, twice = Health(), Health(), Health(), Health()
+    falling, slow, jagged, twice = DivergenceMonitor(), DivergenceMonitor(), DivergenceMonitor(), DivergenceMonitor()
     for step in range(6 * LOST_STEPS):
-        falling.note_sound(2 + 20 * math.exp(-step / 300), V, warm=True, at="")
-        slow.note_sound(math.log(V) + 0.3 * math.sin(step), V, warm=True, at="")
-        jagged.note_sound(2 + (4 if step % 3 == 0 else 0), V, warm=True, at="")
+        falling.record_finite(2 + 20 * math.exp(-step / 300), V, warm=True, at="")
+        slow.record_finite(math.log(V) + 0.3 * math.sin(step), V, warm=True, at="")
+        jagged.record_finite(2 + (4 if step % 3 == 0 else 0), V, warm=True, at="")
     for _ in range(5):  # gone for a while, and back
         feed(twice, 2.0, 200)
         feed(twice, 8.0, LOST_STEPS - 100)
@@ -53,10 +53,10 @@ def test_healthy_losses_are_not() -> None:
 def test_it_goes_on_from_what_was_saved() -> None:
     from dataclasses import asdict
 
-    health = Health()
+    health = DivergenceMonitor()
     feed(health, 1.0, 50)
     feed(health, 9.0, LOST_STEPS - 10)
     assert health.lost_steps > 0
-    again = Health(**asdict(health))
+    again = DivergenceMonitor(**asdict(health))
     with pytest.raises(TrainingError):
         feed(again, 9.0, LOST_STEPS - health.lost_steps)

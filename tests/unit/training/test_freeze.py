@@ -14,7 +14,7 @@ from regard.data.loader import Loader
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
 from regard.training.freeze import freeze
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 
 TABLE = "encoder.embedding.table.weight"
 
@@ -37,17 +37,17 @@ def test_every_system_with_a_part_frozen(name: str, names: tuple[str, ...], opti
     one = small(name)
     told = freeze(one, names)
     before = weights(one)
-    stepper = Stepper(one, settings(optimizer=optimizer, weight_decay=0.1, freeze=names))
+    train_step = TrainStep(one, settings(optimizer=optimizer, weight_decay=0.1, freeze=names))
     batches = iter(Loader(pairs(), 40, 1))
     for _ in range(3):
-        assert stepper.step([next(batches)], 1.0).sound
+        assert train_step.step([next(batches)], 1.0).is_finite
     after = weights(one)
     moved = {path for path in after if not torch.equal(after[path], before[path])}
     trained = {path for path, parameter in one.named_parameters() if parameter.requires_grad}
     assert moved <= trained
     assert len(moved) > len(trained) / 2
     assert all(parameter.grad is None for parameter in one.parameters() if not parameter.requires_grad)
-    groups = [group for part in stepper.optimizers.parts for group in part.param_groups]
+    groups = [group for part in train_step.optimizers.parts for group in part.param_groups]
     kept = {id(parameter) for group in groups for parameter in group["params"]}
     assert kept == {id(parameter) for parameter in one.parameters() if parameter.requires_grad}
     count = sum(parameter.numel() for path, parameter in one.named_parameters() if path in trained)
@@ -59,7 +59,7 @@ def test_all_but_the_output_layer() -> None:
     others = {f"decoder.{path.split('.')[0]}" for path, _ in one.decoder.named_parameters()} - {"decoder.output"}
     freeze(one, ["encoder", *others])
     before = weights(one)
-    Stepper(one, settings(optimizer="muon")).step([next(iter(Loader(pairs(), 40, 1)))], 1.0)
+    TrainStep(one, settings(optimizer="muon")).step([next(iter(Loader(pairs(), 40, 1)))], 1.0)
     after = weights(one)
     assert {path for path in after if not torch.equal(after[path], before[path])} == {
         "decoder.output.weight",

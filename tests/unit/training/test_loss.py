@@ -12,7 +12,7 @@ from regard.nn.kernels import native
 from regard.nn.kernels.autograd import cross_entropy
 from regard.special_tokens import PAD
 from regard.training import loss as module
-from regard.training.loss import Objective, loss_in_chunks, negative_log_likelihood, smoothed_cross_entropy
+from regard.training.loss import ModelWithLoss, chunked_cross_entropy, negative_log_likelihood, smoothed_cross_entropy
 
 SOURCE = as_batch([[4, 5, 2], [8, 7, 3, 3, 6, 2], [2], [6, 4, 4, 5, 2]])
 TARGET_IN, TARGET_OUT = start_with_bos([[4, 5, 3, 7, 4], [3], [7, 4], [6, 6, 3]])
@@ -33,7 +33,7 @@ def tied_model() -> Seq2Seq:
 
 
 def in_chunks(model: Seq2Seq, features: Tensor, goal: Tensor, smoothing: float) -> Tensor:
-    return loss_in_chunks(model.decoder.readout, model.decoder.parameters(), features, goal, smoothing=smoothing)
+    return chunked_cross_entropy(model.decoder.readout, model.decoder.parameters(), features, goal, smoothing=smoothing)
 
 
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
@@ -90,7 +90,7 @@ def test_the_logits_of_a_whole_batch_never_exist(monkeypatch: pytest.MonkeyPatch
         return model.decoder.readout(features)
 
     features = model.features(SOURCE, TARGET_IN).features[REAL]
-    loss_in_chunks(readout, model.parameters(), features, TARGET_OUT[REAL], smoothing=0.1).backward()
+    chunked_cross_entropy(readout, model.parameters(), features, TARGET_OUT[REAL], smoothing=0.1).backward()
     negative_log_likelihood(readout, features, TARGET_OUT[REAL])
     assert seen == 2 * [4, 4, 4, 3]
 
@@ -139,7 +139,7 @@ def test_in_float32_every_parameter_has_the_gradient_of_the_whole(monkeypatch: p
 def test_a_loss_that_is_no_number_is_told_as_such() -> None:
     features = torch.full((3, 8), float("nan"), requires_grad=True)
     readout = torch.nn.Linear(8, 20)
-    loss = loss_in_chunks(readout, readout.parameters(), features, torch.tensor([3, 4, 5]), smoothing=0.1)
+    loss = chunked_cross_entropy(readout, readout.parameters(), features, torch.tensor([3, 4, 5]), smoothing=0.1)
     assert math.isnan(loss.item())
 
 
@@ -150,7 +150,7 @@ def test_a_batch_of_which_nothing_counts_has_a_gradient_of_zeros(
     if not kernels:
         monkeypatch.setattr(native, "library", lambda: None)
     model = tied_model().float()
-    loss = Objective(model, 0.1)(SOURCE, TARGET_IN, torch.full_like(TARGET_OUT, PAD))
+    loss = ModelWithLoss(model, 0.1)(SOURCE, TARGET_IN, torch.full_like(TARGET_OUT, PAD))
     assert loss.item() == 0
     loss.backward()
     for name, parameter in model.named_parameters():
@@ -161,7 +161,7 @@ def test_a_batch_of_which_nothing_counts_has_a_gradient_of_zeros(
 def test_what_does_not_learn_has_no_gradient() -> None:
     model = tied_model()
     model.decoder.requires_grad_(False)
-    Objective(model, 0.1)(SOURCE, TARGET_IN, TARGET_OUT).backward()
+    ModelWithLoss(model, 0.1)(SOURCE, TARGET_IN, TARGET_OUT).backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert learning == {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning

@@ -10,11 +10,11 @@ from tests.unit.training.toy import model, pairs, same, settings, trainer, weigh
 from torch import Tensor
 
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
-from regard.data.batch import Batch, make_batch
+from regard.corpus.corpus import LineOrigins
+from regard.data.batch import Batch, batch_from_store
 from regard.errors import TrainingError
-from regard.training.microbatches import is_out_of_memory, name_lines
-from regard.training.step import Stepper
+from regard.training.microbatches import describe_lines, is_out_of_memory
+from regard.training.step import TrainStep
 
 CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 
@@ -38,25 +38,27 @@ class Small:
 
 
 def batch(*indices: int) -> Batch:
-    return make_batch(pairs(), indices)
+    return batch_from_store(pairs(), indices)
 
 
-def stepper(most: int | None = None, told: list[str] | None = None, **changes: Any) -> tuple[Stepper, Small | None]:
+def train_step(
+    most: int | None = None, told: list[str] | None = None, **changes: Any
+) -> tuple[TrainStep, Small | None]:
     trained = model(dropout=0.0)
     small = None if most is None else Small(trained, most)
-    return Stepper(trained, settings(clip_norm=0.0, **changes), tell=(told if told is not None else []).append), small
+    return TrainStep(trained, settings(clip_norm=0.0, **changes), tell=(told if told is not None else []).append), small
 
 
-def gradients(of: Stepper) -> dict[str, Tensor]:
+def gradients(of: TrainStep) -> dict[str, Tensor]:
     return {name: weight.grad.clone() for name, weight in of.model.named_parameters() if weight.grad is not None}
 
 
 @pytest.mark.parametrize("most", [30, 20, 8])
 def test_the_gradient_of_the_parts_is_that_of_the_whole(most: int) -> None:
     taken = [batch(5, 11, 4, 10, 3), batch(1, 2), batch(17, 23, 29)]
-    whole, _ = stepper()
+    whole, _ = train_step()
     expected = whole.step(taken, 1.0)
-    parts, small = stepper(most)
+    parts, small = train_step(most)
     found = parts.step(taken, 1.0)
     assert small is not None
     assert any(rows * width > most for rows, width in small.asked)
@@ -70,7 +72,7 @@ def test_the_gradient_of_the_parts_is_that_of_the_whole(most: int) -> None:
 
 def test_what_did_not_fit_is_told_with_its_lines_and_not_tried_again() -> None:
     told: list[str] = []
-    parts, small = stepper(22, told)
+    parts, small = train_step(22, told)
     assert small is not None
     parts.step([batch(5, 11, 4)], 1.0)  # 3 x 7 source tokens fit
     assert told == []
@@ -85,7 +87,7 @@ def test_what_did_not_fit_is_told_with_its_lines_and_not_tried_again() -> None:
 
 
 def test_a_pair_that_does_not_fit_alone_is_named() -> None:
-    parts, _ = stepper(6)
+    parts, _ = train_step(6)
     with pytest.raises(TrainingError) as caught:
         parts.step([batch(1, 2, 3), batch(4, 35)], 1.0)
     assert caught.value.where == "line 36 of the training corpus"
@@ -94,17 +96,17 @@ def test_a_pair_that_does_not_fit_alone_is_named() -> None:
 
 
 def test_lines_are_named_shortly() -> None:
-    assert name_lines(batch(*range(12))) == "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more of the training corpus"
+    assert describe_lines(batch(*range(12))) == "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more of the training corpus"
 
 
 def test_lines_of_several_corpora_are_those_of_their_files() -> None:
-    origins = Origins(("a.en | a.de", "b.tmx"), (0, 4))  # pair n stands on line n + 1
-    assert name_lines(batch(3, 0, 4, 6), origins) == "lines 1, 4 of a.en | a.de, lines 1, 3 of b.tmx"
-    assert name_lines(batch(5), origins) == "line 2 of b.tmx"
-    assert name_lines(batch(*range(4, 16)), origins).endswith("9, 10 and 2 more of b.tmx")
+    origins = LineOrigins(("a.en | a.de", "b.tmx"), (0, 4))  # pair n stands on line n + 1
+    assert describe_lines(batch(3, 0, 4, 6), origins) == "lines 1, 4 of a.en | a.de, lines 1, 3 of b.tmx"
+    assert describe_lines(batch(5), origins) == "line 2 of b.tmx"
+    assert describe_lines(batch(*range(4, 16)), origins).endswith("9, 10 and 2 more of b.tmx")
     trained, told = model(dropout=0.0), list[str]()
     Small(trained, 12)
-    Stepper(trained, settings(clip_norm=0.0), tell=told.append, origins=origins).step([batch(3, 4, 5)], 1.0)
+    TrainStep(trained, settings(clip_norm=0.0), tell=told.append, origins=origins).step([batch(3, 4, 5)], 1.0)
     assert "(line 4 of a.en | a.de, lines 1, 2 of b.tmx)" in told[0]
 
 
@@ -126,14 +128,14 @@ def test_errors_of_memory_are_known(error: BaseException, expected: bool) -> Non
 
 @pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
 def test_every_kind_of_them_divides(error: type[BaseException]) -> None:
-    parts, _ = stepper()
+    parts, _ = train_step()
     small = Small(parts.model, 10, error=error)
     parts.step([batch(5, 11)], 1.0)
     assert small.asked == [(2, 7), (1, 7), (1, 7)]
 
 
 def test_another_error_is_not_taken_for_one_of_memory() -> None:
-    parts, _ = stepper()
+    parts, _ = train_step()
     Small(parts.model, 1, error=ValueError)
     with pytest.raises(ValueError):
         parts.step([batch(5, 11)], 1.0)
@@ -146,9 +148,9 @@ def test_trying_the_largest_changes_nothing(most: int | None) -> None:
     if most is not None:
         Small(plain.model, most)
         Small(tried.model, most)
-        plain.stepper.try_out(plain.loader.largest())  # what is known of the memory is known in both
+        plain.train_step.probe(plain.loader.largest())  # what is known of the memory is known in both
     before, random = weights(tried.model), torch.get_rng_state()
-    found = tried.stepper.try_out(tried.loader.largest())
+    found = tried.train_step.probe(tried.loader.largest())
     assert same(before, weights(tried.model))
     assert torch.equal(random, torch.get_rng_state())
     assert all(weight.grad is None for weight in tried.model.parameters())
@@ -163,8 +165,8 @@ def test_trying_the_largest_changes_nothing(most: int | None) -> None:
 
 
 def test_a_step_begins_with_no_gradient_of_the_one_before() -> None:
-    parts, _ = stepper(20)
-    alone, _ = stepper()
+    parts, _ = train_step(20)
+    alone, _ = train_step()
     parts.step([batch(5, 11, 17), batch(1, 2)], 0.0)
     parts.step([batch(4, 10)], 0.0)
     alone.step([batch(4, 10)], 0.0)
@@ -177,7 +179,7 @@ def test_a_step_that_began_again_draws_as_one_that_knew() -> None:
     for knows in (False, True):
         trained = model(dropout=0.3)
         Small(trained, 20)
-        parts = Stepper(trained, settings())
+        parts = TrainStep(trained, settings())
         if knows:
             parts.step([batch(5, 11, 17, 23)], 0.0)
         torch.manual_seed(3)

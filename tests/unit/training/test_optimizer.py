@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import batch_of
+from regard.data.batch import make_batch
 from regard.models import bahdanau2014, transformer2017
 from regard.training import optimizer
 from regard.training.optimizer import Muon, Optimizers, orthogonalise
 from regard.training.schedule import rate_factor
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 
 NAMES = ["adam", "adadelta", "muon"]
 SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
@@ -190,11 +190,11 @@ def test_rnnsearch_learns_by_adadeltas_defaults() -> None:
     sizes = bahdanau2014.Config(hidden=24, embedding=16, alignment=16, maxout=16, dropout=0.0)
     model = bahdanau2014.build(sizes, VocabularySizes(14, 14))
     config = TrainConfig(optimizer="adadelta", label_smoothing=0.0)
-    stepper, dice, losses = Stepper(model, config), random.Random(1), []
+    train_step, dice, losses = TrainStep(model, config), random.Random(1), []
     for step in range(1, 251):
         sources = [dice.choices(range(4, 14), k=dice.randint(1, 5)) for _ in range(24)]
-        batch = batch_of([(source, source[::-1]) for source in sources])
-        losses.append(stepper.step([batch], rate_factor(config, step, 0.0)).loss)
+        batch = make_batch([(source, source[::-1]) for source in sources])
+        losses.append(train_step.step([batch], rate_factor(config, step, 0.0)).loss)
     assert losses[0] == pytest.approx(math.log(14), abs=0.01)
     assert sum(losses[-20:]) / 20 < losses[0] - 0.2
 

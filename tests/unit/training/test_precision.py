@@ -6,11 +6,11 @@ import pytest
 import torch
 from tests.unit.training.toy import model, pairs, settings, trainer
 
-from regard.data.batch import make_batch
+from regard.data.batch import batch_from_store
 from regard.nn.kernels import native
 from regard.training import precision as module
 from regard.training.precision import choose_precision
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 
 CPU = torch.device("cpu")
 
@@ -34,12 +34,12 @@ def test_a_name_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_step_in_bfloat16_is_near_one_in_float32() -> None:
-    taken = [make_batch(pairs(), (5, 11, 4, 10, 3))]
+    taken = [batch_from_store(pairs(), (5, 11, 4, 10, 3))]
     found = {}
     for precision in ("float32", "bfloat16"):
-        stepper = Stepper(model(dropout=0.0), settings(clip_norm=0.0, precision=precision))
-        done = stepper.step(taken, 0.0)
-        gradients = [weight.grad.flatten() for weight in stepper.model.parameters() if weight.grad is not None]
+        train_step = TrainStep(model(dropout=0.0), settings(clip_norm=0.0, precision=precision))
+        done = train_step.step(taken, 0.0)
+        gradients = [weight.grad.flatten() for weight in train_step.model.parameters() if weight.grad is not None]
         assert all(gradient.dtype == torch.float32 for gradient in gradients)
         found[precision] = done.loss, torch.cat(gradients)
     (loss, gradient), (short_loss, short) = found["float32"], found["bfloat16"]

@@ -97,7 +97,7 @@ def test_time_spent_is_remembered() -> None:
     values["seconds"] = 3600.0
     again, _ = resumed(settings(max_steps=100, max_minutes=60.0), seen.saved[-1])
     assert again.run() == "minutes"
-    assert again.past.step == 3
+    assert again.progress.step == 3
 
 
 def test_a_finished_run_has_nothing_left_to_do() -> None:

@@ -15,11 +15,11 @@ from tests.unit.training.together import KINDS, RECIPES, Found
 from tests.unit.training.toy import gone_on, same, settings
 from torch._C._distributed_c10d import HashStore
 
-from regard.errors import ConfigError, ToldElsewhere
+from regard.errors import ConfigError, PeerFailed
 from regard.models import ARCHITECTURES
-from regard.training import processes
+from regard.training import distributed
+from regard.training.distributed import SINGLE_PROCESS, ProcessGroup, from_environment
 from regard.training.divergence import BAD_STEPS
-from regard.training.processes import ALONE, Processes, place
 from regard.training.state import TrainingState
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +30,7 @@ Finder = Callable[..., list[Found]]
 @pytest.fixture(scope="module")
 def alone() -> Found:
     """A run of one process."""
-    return together.run_of(settings(), ALONE)
+    return together.run_of(settings(), SINGLE_PROCESS)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def assert_close(first: Found, second: Found, *, rtol: float = 1e-4) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_two_make_the_steps_of_one(found: Finder, recipe: str, kind: str) -> None:
-    expected = together.steps(recipe, ALONE, kind)
+    expected = together.steps(recipe, SINGLE_PROCESS, kind)
     both = found(recipe, kind)
     assert len(expected["losses"]) == 9
     for each in both:
@@ -76,7 +76,7 @@ def test_two_make_the_steps_of_one(found: Finder, recipe: str, kind: str) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_gradient_of_each_architecture(found: Finder, name: str, kind: str) -> None:
-    expected = together.gradient(name, ALONE, kind)
+    expected = together.gradient(name, SINGLE_PROCESS, kind)
     for each in found(f"gradient {name}", kind):
         assert each.keys() == expected.keys() == dict(together.narrow(name).named_parameters()).keys()
         for key, gradient in each.items():
@@ -120,7 +120,7 @@ def test_no_process_skips_a_step_alone(found: Finder, kind: str) -> None:
 
 def test_both_give_up_and_one_says_why(found: Finder) -> None:
     first, second = found("never a number")
-    assert (first["kind"], second["kind"]) == ("TrainingError", "ToldElsewhere")
+    assert (first["kind"], second["kind"]) == ("TrainingError", "PeerFailed")
     assert first["what"].partition(" (")[0] == second["what"].partition(" (")[0]  # each names its own lines
     assert f"in {BAD_STEPS} steps on end" in first["what"]
 
@@ -146,7 +146,7 @@ def test_the_first_ones_scores_count(found: Finder) -> None:
 def test_what_the_first_cannot_do_the_others_do_not_try(found: Finder) -> None:
     first, second = found("in turn")
     assert first == {"kind": "ConfigError", "what": "it is wrong", "then": 0}
-    assert second == {"kind": "ToldElsewhere", "what": "it is wrong", "then": 1}
+    assert second == {"kind": "PeerFailed", "what": "it is wrong", "then": 1}
 
 
 def test_they_may_part_and_meet_again(found: Finder) -> None:
@@ -158,34 +158,34 @@ TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "l
 
 @pytest.mark.parametrize("missing", TORCHRUN)
 def test_without_torchrun_there_is_one_process(missing: str) -> None:
-    assert place({key: value for key, value in TORCHRUN.items() if key != missing}) == ALONE
+    assert from_environment({key: value for key, value in TORCHRUN.items() if key != missing}) == SINGLE_PROCESS
 
 
 def test_who_is_who_by_torchruns_variables() -> None:
     job = {"TORCHELASTIC_RUN_ID": "mine", "TORCHELASTIC_RESTART_COUNT": "2"}
-    assert place({**TORCHRUN, **job}) == Processes(3, 4, 1, "mine", 2)
-    unnamed = place({**TORCHRUN, "TORCHELASTIC_RUN_ID": "none"})
+    assert from_environment({**TORCHRUN, **job}) == ProcessGroup(3, 4, 1, "mine", 2)
+    unnamed = from_environment({**TORCHRUN, "TORCHELASTIC_RUN_ID": "none"})
     assert unnamed.restarts == 0
     assert unnamed.job.endswith(f":{os.getppid()}")
 
 
 def test_one_process_agrees_with_itself() -> None:
-    assert ALONE.sum(1.5, 2) == [1.5, 2]
-    assert ALONE.gather("x") == ["x"]
-    assert ALONE.from_first("x") == ALONE.in_turn(lambda: "x") == "x"
-    error: Any = ToldElsewhere("x")
-    assert ALONE.told_once(error) is error
+    assert SINGLE_PROCESS.sum(1.5, 2) == [1.5, 2]
+    assert SINGLE_PROCESS.gather("x") == ["x"]
+    assert SINGLE_PROCESS.broadcast("x") == SINGLE_PROCESS.main_process_first(lambda: "x") == "x"
+    error: Any = PeerFailed("x")
+    assert SINGLE_PROCESS.report_once(error) is error
 
 
 @pytest.mark.parametrize("second", ["later", "anew"])
 def test_no_meeting_reads_the_addresses_of_another(second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, stores = HashStore(), []
-    monkeypatch.setattr(processes, "rendezvous", lambda _: iter([(kept, 0, 2)]))
+    monkeypatch.setattr(distributed, "rendezvous", lambda _: iter([(kept, 0, 2)]))
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, store, **__: stores.append(store))
     for restarts in (0, int(second == "anew")):
         if second == "anew":
-            monkeypatch.setattr(processes, "_meetings", count())  # as in a process that has just begun
-        processes._meet(Processes(0, 2, restarts=restarts))
+            monkeypatch.setattr(distributed, "_connections", count())  # as in a process that has just begun
+        distributed._connect(ProcessGroup(0, 2, restarts=restarts))
         assert not stores[-1].check(["address"])
         stores[-1].set("address", "here")
 
@@ -195,10 +195,10 @@ def test_each_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    second, third = (Processes(rank, 3, rank) for rank in (1, 2))
+    second, third = (ProcessGroup(rank, 3, rank) for rank in (1, 2))
     assert second.device("auto") == torch.device("cuda", 1)
     assert second.device("cpu") == torch.device("cpu")
     assert chosen == [1]
     with pytest.raises(ConfigError, match="no cuda device for process 2"):
         third.device("cuda")
-    assert ALONE.device("cuda") == torch.device("cuda")
+    assert SINGLE_PROCESS.device("cuda") == torch.device("cuda")

@@ -10,11 +10,11 @@ from tests.unit.training.toy import Signaller, same, scores_in_turn, settings, t
 from torch import Tensor
 
 from regard.contract import Seq2Seq
-from regard.data.batch import Batch, batch_of
+from regard.data.batch import Batch, make_batch
 from regard.data.loader import Position
 from regard.errors import TrainingError
 from regard.training.divergence import BAD_STEPS
-from regard.training.step import Stepped
+from regard.training.step import StepResult
 from regard.training.trainer import Trainer
 
 
@@ -85,8 +85,8 @@ def test_two_batches_a_step_are_one_batch_of_both() -> None:
     long = [([4, 5, 6, 7, 7], [7, 5, 4]), ([8, 8, 4], [4, 7, 6, 5, 5, 5])]
     apart, together = tiny_model(), tiny_model()
     changes = {"max_steps": 1, "clip_norm": 0.0}
-    over(apart, [batch_of(short), batch_of(long)], accumulate=2, **changes).run()
-    over(together, [batch_of(short + long)], **changes).run()
+    over(apart, [make_batch(short), make_batch(long)], accumulate=2, **changes).run()
+    over(together, [make_batch(short + long)], **changes).run()
     expected = gradients(together)
     assert expected.keys() == dict(together.named_parameters()).keys()
     for name, gradient in gradients(apart).items():
@@ -94,7 +94,7 @@ def test_two_batches_a_step_are_one_batch_of_both() -> None:
 
 
 def test_the_gradient_is_of_the_mean_over_target_tokens_and_clipped_as_a_whole() -> None:
-    batch = batch_of([([4, 5], [5, 4, 4]), ([6], [6])])
+    batch = make_batch([([4, 5], [5, 4, 4]), ([6], [6])])
     free, clipped = tiny_model(), tiny_model()
     over(free, [batch], max_steps=1, clip_norm=0.0, label_smoothing=0.1).run()
     over(clipped, [batch], max_steps=1, clip_norm=1e-3, label_smoothing=0.1).run()
@@ -175,7 +175,7 @@ def poison(run: Trainer, monkeypatch: pytest.MonkeyPatch, bad: range) -> list[bo
     readout, step = run.model.decoder.readout, run._step
 
     def poisoned(features: Tensor) -> Tensor:
-        return readout(features) * (math.nan if run.past.step + 1 in bad else 1.0)
+        return readout(features) * (math.nan if run.progress.step + 1 in bad else 1.0)
 
     def watched(batches: Iterator[Batch]) -> None:
         before = weights(run.model)
@@ -215,22 +215,22 @@ def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 def break_weights(run: Trainer, step: int, value: float) -> None:
     """Let a step leave one weight NaN or infinite."""
-    plain = run.stepper.step
+    plain = run.train_step.step
 
-    def stepped(batches: Sequence[Batch], rate: float) -> Stepped:
+    def stepped(batches: Sequence[Batch], rate: float) -> StepResult:
         done = plain(batches, rate)
-        if run.past.step + 1 == step:
+        if run.progress.step + 1 == step:
             with torch.no_grad():
                 next(run.model.parameters()).view(-1)[-1] = value
         return done
 
-    run.stepper.step = stepped  # type: ignore[method-assign]
+    run.train_step.step = stepped  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("kind", [{}, {"average_checkpoints": 3}, {"average_decay": 0.8}], ids=str)
 def test_weights_that_are_not_finite_are_never_saved(kind: dict[str, Any], value: float) -> None:
-    run, seen = trainer(settings(metric="chrf", **kind), validate=lambda _: {"chrf": float(run.past.step)})
+    run, seen = trainer(settings(metric="chrf", **kind), validate=lambda _: {"chrf": float(run.progress.step)})
     break_weights(run, 6, value)
     with pytest.raises(TrainingError, match="NaN or infinite") as caught:
         run.run()

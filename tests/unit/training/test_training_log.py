@@ -10,11 +10,11 @@ import pytest
 
 from regard.errors import CheckpointError
 from regard.training.tensorboard import TensorBoard
-from regard.training.training_log import EVERY, BestEffort, JsonLines, Progress
+from regard.training.training_log import EVERY, BestEffort, JsonLines, StepMetrics
 
 
-def progress(step: int) -> Progress:
-    return Progress(
+def progress(step: int) -> StepMetrics:
+    return StepMetrics(
         step=step,
         max_steps=1000,
         epoch=0,

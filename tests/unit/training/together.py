@@ -21,15 +21,14 @@ from torch import Tensor
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import batch_of
+from regard.data.batch import make_batch
 from regard.errors import ConfigError, RegardError
 from regard.models import ARCHITECTURES, build_model
-from regard.training.averaging import weights_of
-from regard.training.loss import Objective
-from regard.training.parallel import whole
-from regard.training.processes import Processes, joined
+from regard.training.averaging import copy_weights
+from regard.training.distributed import ProcessGroup, full_tensor, init_distributed
+from regard.training.loss import ModelWithLoss
 from regard.training.state import TrainingState
-from regard.training.step import Stepper
+from regard.training.step import TrainStep
 from regard.training.trainer import Trainer
 
 Found = dict[str, Any]
@@ -52,29 +51,29 @@ def narrow(name: str) -> Seq2Seq:
     return build_model(config.model_copy(update=sizes), VocabularySizes(9, 9, joint=True))
 
 
-def gradient(name: str, here: Processes, kind: str) -> dict[str, Tensor]:
+def gradient(name: str, here: ProcessGroup, kind: str) -> dict[str, Tensor]:
     """Of one step of an architecture over PAIRS, by name."""
     model = narrow(name)
     config = settings(parallel=kind, clip_norm=0.0, label_smoothing=0.1, optimizer="muon")
-    stepper = Stepper(model, config, here)
-    share = replace(batch_of(PAIRS[here.rank :: here.size]), together=batch_of(PAIRS).target_tokens)
-    stepper.step([share], 1.0)
-    return {key: whole(p.grad).clone() for key, p in model.named_parameters() if p.grad is not None}
+    train_step = TrainStep(model, config, here)
+    share = replace(make_batch(PAIRS[here.rank :: here.size]), global_target_tokens=make_batch(PAIRS).target_tokens)
+    train_step.step([share], 1.0)
+    return {key: full_tensor(p.grad).clone() for key, p in model.named_parameters() if p.grad is not None}
 
 
 def of_model(model: Seq2Seq) -> dict[str, float]:
     """Its loss on PAIRS."""
-    batch = batch_of(PAIRS)
+    batch = make_batch(PAIRS)
     with torch.no_grad():
-        return {"loss": Objective(model, 0.0)(batch.source, batch.target_in, batch.target_out).item()}
+        return {"loss": ModelWithLoss(model, 0.0)(batch.source, batch.target_in, batch.target_out).item()}
 
 
-def steps(recipe: str, here: Processes, kind: str) -> Found:
+def steps(recipe: str, here: ProcessGroup, kind: str) -> Found:
     """Those of a whole run by one of RECIPES."""
     return run_of(settings(parallel=kind, **RECIPES[recipe]), here)
 
 
-def run_of(config: TrainConfig, here: Processes, **more: Any) -> Found:
+def run_of(config: TrainConfig, here: ProcessGroup, **more: Any) -> Found:
     """A run without dropout to its end."""
     run, seen = trainer(config, here=here, validate=of_model, **{"dropout": 0.0, **more})
     return told(run, seen)
@@ -84,51 +83,51 @@ def told(run: Trainer, seen: Any) -> Found:
     end = run.run()
     return {
         "end": end,
-        "step": run.past.step,
+        "step": run.progress.step,
         "losses": [progress.loss for progress in seen.progress],
         "scores": [scores["loss"] for _, scores, _ in seen.checkpoints],
         "best": [best for _, _, best in seen.checkpoints],
-        "weights": weights_of(run.model),
+        "weights": copy_weights(run.model),
         "states": [{"tensors": saved.training.tensors, "values": saved.training.values} for saved in seen.saved],
     }
 
 
-def resume(state: Found, here: Processes, kind: str) -> Found:
+def resume(state: Found, here: ProcessGroup, kind: str) -> Found:
     """On from a state to the end, without dropout."""
     run, seen = gone_on(settings(parallel=kind), TrainingState(**state), here=here, validate=of_model, dropout=0.0)
     return told(run, seen)
 
 
-def exactly(here: Processes, kind: str) -> Found:
+def exactly(here: ProcessGroup, kind: str) -> Found:
     """With dropout: a whole run, and one taken up from its first checkpoint."""
     config = settings(parallel=kind, optimizer="muon", average_checkpoints=2)
     whole_run = run_of(config, here, dropout=0.2)
-    state: Found = here.from_first(whole_run["states"][0] if here.first else {})
+    state: Found = here.broadcast(whole_run["states"][0] if here.is_main else {})
     again, seen = gone_on(config, TrainingState(**state), here=here, validate=of_model)
     return {"whole": whole_run, "parts": told(again, seen)}
 
 
-def no_number(here: Processes, kind: str) -> Found:
+def no_number(here: ProcessGroup, kind: str) -> Found:
     """Logits that are no numbers in the last process alone, in steps 3 to 5."""
     run, seen = trainer(settings(parallel=kind), here=here, validate=of_model)
     readout, step = run.model.decoder.readout, run._step
     moved: list[bool] = []
 
     def poisoned(features: Tensor) -> Tensor:
-        bad = here.rank == here.size - 1 and run.past.step + 1 in range(3, 6)
+        bad = here.rank == here.size - 1 and run.progress.step + 1 in range(3, 6)
         return readout(features) * (math.nan if bad else 1.0)
 
     def watched(batches: Iterator[Any]) -> None:
-        before = weights_of(run.model)
+        before = copy_weights(run.model)
         step(batches)
-        moved.append(any(not torch.equal(before[name], weight) for name, weight in weights_of(run.model).items()))
+        moved.append(any(not torch.equal(before[name], weight) for name, weight in copy_weights(run.model).items()))
 
     run.model.decoder.readout = poisoned  # type: ignore[method-assign]
     run._step = watched  # type: ignore[method-assign]
     return {**told(run, seen), "moved": moved}
 
 
-def never_a_number(here: Processes, _: str) -> Found:
+def never_a_number(here: ProcessGroup, _: str) -> Found:
     """In every step, until it gives up."""
     run, _seen = trainer(settings(max_steps=100, checkpoint_every=100), here=here)
     readout = run.model.decoder.readout
@@ -140,7 +139,7 @@ def never_a_number(here: Processes, _: str) -> Found:
     return {}
 
 
-def signalled(here: Processes, kind: str) -> Found:
+def signalled(here: ProcessGroup, kind: str) -> Found:
     """A SIGTERM after step 5 to the last process alone, and, as torchrun may do it, to the other when all is over."""
     last = here.rank == here.size - 1
     found = run_of(settings(parallel=kind), here, signaller=Signaller(signal.SIGTERM, [5] if last else []))
@@ -149,37 +148,37 @@ def signalled(here: Processes, kind: str) -> Found:
     return found
 
 
-def clocks(here: Processes, _: str) -> Found:
+def clocks(here: ProcessGroup, _: str) -> Found:
     """The last process believes that its hours are long over."""
     run, seen = trainer(settings(max_minutes=60.0, schedule="cosine"), here=here, validate=of_model)
-    run.past.seconds = 0.0 if here.first else 1e6
+    run.progress.seconds = 0.0 if here.is_main else 1e6
     return told(run, seen)
 
 
-def opinions(here: Processes, _: str) -> Found:
+def opinions(here: ProcessGroup, _: str) -> Found:
     """Scores that fall in the first process and rise in the others, where one checkpoint's patience is all there is."""
     scores = iter(range(100))
-    sign = -1 if here.first else 1
+    sign = -1 if here.is_main else 1
     run, seen = trainer(settings(patience=1), here=here, validate=lambda _: {"loss": float(sign * next(scores))})
     return told(run, seen)
 
 
-def in_turn(here: Processes, _: str) -> Found:
+def in_turn(here: ProcessGroup, _: str) -> Found:
     """What the first process cannot do."""
 
     def work() -> None:
-        raise ConfigError("it is wrong" if here.first else "nobody comes here")
+        raise ConfigError("it is wrong" if here.is_main else "nobody comes here")
 
     try:
-        here.in_turn(work)
+        here.main_process_first(work)
     except RegardError as error:
-        return {"kind": type(error).__name__, "what": error.what, "then": here.in_turn(lambda: here.rank)}
+        return {"kind": type(error).__name__, "what": error.what, "then": here.main_process_first(lambda: here.rank)}
     return {}
 
 
 def main(folder: Path) -> None:
     alone = torch.load(folder / "alone.pt")
-    checks: dict[str, Callable[[Processes, str], Found]] = {
+    checks: dict[str, Callable[[ProcessGroup, str], Found]] = {
         **{recipe: partial(steps, recipe) for recipe in RECIPES},
         **{f"gradient {name}": partial(gradient, name) for name in ARCHITECTURES},
         "resume": partial(resume, alone),
@@ -188,14 +187,14 @@ def main(folder: Path) -> None:
         "signalled": signalled,
     }
     once = {"never a number": never_a_number, "clocks": clocks, "opinions": opinions, "in turn": in_turn}
-    with joined() as here, joined() as again:
+    with init_distributed() as here, init_distributed() as again:
         assert again is here
         for name, check in checks.items():
             for kind in KINDS:
                 torch.save(check(here, kind), folder / f"{name}-{kind}-{here.rank}.pt")
         for name, check in once.items():
             torch.save(check(here, "ddp"), folder / f"{name}-{here.rank}.pt")
-    with joined() as here:
+    with init_distributed() as here:
         torch.save({"all": here.gather(here.rank)}, folder / f"later-{here.rank}.pt")
 
 

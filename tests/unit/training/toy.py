@@ -17,11 +17,11 @@ from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.loader import Loader, Position
 from regard.data.store import PairStore
 from regard.models import transformer2017
+from regard.training.distributed import SINGLE_PROCESS, ProcessGroup
 from regard.training.freeze import freeze
-from regard.training.processes import ALONE, Processes
 from regard.training.state import TrainingState
-from regard.training.trainer import Saved, Trainer
-from regard.training.training_log import Progress, Reporter
+from regard.training.trainer import CheckpointEvent, Trainer
+from regard.training.training_log import Reporter, StepMetrics
 
 Weights = dict[str, Tensor]
 
@@ -67,8 +67,8 @@ class Seen:
     """What a run told its callbacks."""
 
     kept: list[Weights] = field(default_factory=list)  # the model's weights at each save
-    saved: list[Saved] = field(default_factory=list)
-    progress: list[Progress] = field(default_factory=list)
+    saved: list[CheckpointEvent] = field(default_factory=list)
+    progress: list[StepMetrics] = field(default_factory=list)
     checkpoints: list[tuple[int, Mapping[str, float], bool]] = field(default_factory=list)
     notices: list[tuple[int, str]] = field(default_factory=list)
 
@@ -77,7 +77,7 @@ class Seen:
         tensors = self.saved[index].training.tensors
         return {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name[:8] == "weights/"}
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         self.progress.append(progress)
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
@@ -97,7 +97,7 @@ class Signaller:
     signal: int
     steps: Iterable[int]
 
-    def on_step(self, progress: Progress) -> None:
+    def on_step(self, progress: StepMetrics) -> None:
         if progress.step in self.steps:
             os.kill(os.getpid(), self.signal)
 
@@ -130,14 +130,14 @@ def trainer(
     validate: Callable[[Seq2Seq], Mapping[str, float]] = weight_sum,
     signaller: Signaller | None = None,
     dropout: float = 0.2,
-    here: Processes = ALONE,
+    here: ProcessGroup = SINGLE_PROCESS,
 ) -> tuple[Trainer, Seen]:
     """A trainer of a fresh model, and what will be seen of it; states are kept as a file would keep them."""
     seen = Seen()
     trained = model(seed, dropout)
     freeze(trained, config.freeze)
 
-    def save(saved: Saved) -> None:
+    def save(saved: CheckpointEvent) -> None:
         tensors = {name: tensor.clone() for name, tensor in saved.training.tensors.items()}
         seen.saved.append(replace(saved, training=replace(saved.training, tensors=tensors)))
         seen.kept.append(weights(saved.model))
@@ -148,7 +148,7 @@ def trainer(
     return Trainer(trained, loader, config, validate=validate, save=save, reporters=reporters, processes=here), seen
 
 
-def resumed(config: TrainConfig, saved: Saved, **more: Any) -> tuple[Trainer, Seen]:
+def resumed(config: TrainConfig, saved: CheckpointEvent, **more: Any) -> tuple[Trainer, Seen]:
     """Another model and random state, brought to where a run was saved."""
     return gone_on(config, saved.training, **more)
 

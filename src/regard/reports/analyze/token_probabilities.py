@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regard.data.batch import batch_of
+from regard.data.batch import make_batch
 from regard.decoding.scoring import CHUNK
 from regard.inference.translator import Translator
 from regard.special_tokens import PAD
@@ -61,7 +61,7 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 def _forced(translator: Translator, pairs: Sequence[Pair]) -> NDArray[Any]:
     """(3, R) over the R target tokens of all pairs, one pair after another: `said`, `most`, and `right` as 0 or 1."""
     model = translator.model
-    batch = batch_of(pairs).to(translator.device)
+    batch = make_batch(pairs).to(translator.device)
     real = batch.target_out.ne(PAD)
     features, wanted = model.features(batch.source, batch.target_in).features[real], batch.target_out[real]
     rows = max(1, CHUNK // model.decoder.vocabulary_size)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
-from regard.checkpoints.run_folder import RunFolder, resolve
+from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.data.store import PairStore
 from regard.errors import DataError
 from regard.evaluation.by_frequency import words
@@ -46,7 +46,7 @@ def training_words(run: Path, metric: BLEU, watch: Watch = unwatched) -> Trainin
 
 
 def _data(run: Path) -> Path:
-    folders = [run, resolve(run).resolve().parent.parent] if (run / "config.json").is_file() else [run]
+    folders = [run, resolve_checkpoint(run).resolve().parent.parent] if (run / "config.json").is_file() else [run]
     for folder in folders:
         data = RunFolder(folder).data
         if (data / "train.json").is_file():

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from regard.files import replacing
+from regard.files import open_atomic
 from regard.reports.compare.complexity import architecture
 from regard.reports.compare.results import Attended, LengthBin, Lineage, System
 
@@ -227,7 +227,7 @@ def maps(
 
 def to_png(figure: Figure, path: Path) -> None:
     """Write a picture 1,000 pixels wide or more; an existing file is replaced whole. Raises OSError."""
-    with settings(LIGHT), replacing(path) as file:
+    with settings(LIGHT), open_atomic(path) as file:
         figure.savefig(file, format="png", dpi=max(60, min(160, 12_000 / max(figure.get_size_inches()))))
 
 

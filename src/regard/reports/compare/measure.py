@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from regard.checkpoints.checkpoint import load_checkpoint
-from regard.checkpoints.run_folder import RunFolder, resolve
+from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.config.schema import SearchConfig
 from regard.evaluation.by_length import by_length
 from regard.evaluation.metrics import exact
@@ -62,7 +62,7 @@ class Measured(Record):
 
 def key_of(run: Path, exam: Exam) -> str:
     """Of a run's best checkpoint, its log and the exam. Raises CheckpointError where there is no checkpoint."""
-    checkpoint = resolve(run)
+    checkpoint = resolve_checkpoint(run)
     digest = hashlib.blake2b(repr((exam, __version__)).encode(), digest_size=16)
     for path in (checkpoint / "config.json", checkpoint / "model.safetensors", RunFolder(run).log):
         if path.is_file():
@@ -82,7 +82,7 @@ def kept(path: Path, key: str) -> Measured | None:
 def measure_run(name: str, run: Path, exam: Exam, *, device: str = "auto", watch: Watch = iter) -> Measured:
     """Test a run's best checkpoint. `watch` sees each translation of the test set pass. Raises CheckpointError."""
     key, history = key_of(run, exam), read_history(RunFolder(run))
-    checkpoint = load_checkpoint(resolve(run))
+    checkpoint = load_checkpoint(resolve_checkpoint(run))
     architecture = checkpoint.config.model.architecture
     translator = Translator(checkpoint.model.to(choose_device(device)), checkpoint.tokenizers, exam.search)
     samples = [sample.source for sample in exam.samples()]

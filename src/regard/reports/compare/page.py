@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from regard.errors import DataError
 from regard.evaluation.bootstrap import SAMPLES as RESAMPLES
-from regard.files import write_whole
+from regard.files import write_atomic
 from regard.html.page import render_page, safe, sectioned
 from regard.reports.compare import captions, figures
 from regard.reports.compare.complexity import THEORY, architecture, growth
@@ -56,7 +56,7 @@ def write_page(lineage: Lineage, out: Path) -> Path:
             )
     out.mkdir(parents=True, exist_ok=True)
     page = out / "index.html"
-    write_whole(page, _document(lineage, out))
+    write_atomic(page, _document(lineage, out))
     return page
 
 

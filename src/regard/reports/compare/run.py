@@ -25,12 +25,13 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.chrf import CHRF
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import RunConfig, to_table
-from regard.corpus.paths import Place
+from regard.config.recipe import to_table
+from regard.config.schema import RunConfig
+from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
 from regard.evaluation.metrics import bleu_metric
-from regard.files import write_whole
+from regard.files import write_atomic
 from regard.inference.translator import Translation
 from regard.reports.compare import systems as contenders
 from regard.reports.compare.measure import Exam, Measured, kept, key_of, measure_run
@@ -55,7 +56,7 @@ class Request:
     minutes: float | None = None
     runs: Sequence[Path] = ()
     overrides: Sequence[str] = ()
-    test: Place = field(default_factory=Place)
+    test: CorpusPaths = field(default_factory=CorpusPaths)
     tokenized: bool = False
 
 
@@ -86,7 +87,7 @@ def compare(request: Request, out: Path, console: Console) -> Path:
         console.rule("the report", align="left")
         lineage = _lineage(request, found, exam, measured)
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "report.json", lineage.model_dump_json() + "\n")
+        write_atomic(out / "report.json", lineage.model_dump_json() + "\n")
         page = write_page(lineage, out)
     if failed:
         raise failed[0]
@@ -186,7 +187,7 @@ def _measure(contender: Contender, exam: Exam, out: Path, console: Console) -> M
 
         found = measure_run(contender.name, contender.folder, exam, device=device, watch=watch)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, found.model_dump_json() + "\n")
+        write_atomic(file, found.model_dump_json() + "\n")
     facts = found.facts
     _say(
         console,

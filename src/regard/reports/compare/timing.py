@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch
 
 from regard.contract import Seq2Seq
-from regard.data.batch import Batch, batch_of
+from regard.data.batch import Batch, make_batch
 from regard.reports.compare.results import StepTime
 from regard.special_tokens import SPECIAL
-from regard.training.loss import Objective
+from regard.training.loss import ModelWithLoss
 
 LENGTHS = (8, 16, 32, 64, 128, 256)  # tokens, on both sides
 SENTENCES = 8
@@ -53,7 +53,7 @@ def _batch(length: int, source_vocabulary: int, target_vocabulary: int) -> Batch
         ).tolist()
         return drawn
 
-    return batch_of(list(zip(side(source_vocabulary), side(target_vocabulary), strict=True)))
+    return make_batch(list(zip(side(source_vocabulary), side(target_vocabulary), strict=True)))
 
 
 def _time(model: Seq2Seq, batch: Batch, longest_step: float) -> float:
@@ -71,7 +71,7 @@ def _step(model: Seq2Seq, batch: Batch) -> float:
     _wait(batch)
     began = time.perf_counter()
     model.zero_grad()
-    loss = Objective(model, smoothing=0.0)(batch.source, batch.target_in, batch.target_out)
+    loss = ModelWithLoss(model, smoothing=0.0)(batch.source, batch.target_in, batch.target_out)
     (loss / batch.target_tokens).backward()
     _wait(batch)
     return time.perf_counter() - began

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from regard.config.schema import SearchConfig
-from regard.files import write_whole
+from regard.files import write_atomic
 from regard.inference.translator import Translation
 from regard.reports.compare.measure import Exam, Measured, attended, kept, key_of
 from regard.reports.compare.results import Facts
@@ -78,7 +78,7 @@ def test_what_was_measured_is_kept_under_its_key(tmp_path: Path) -> None:
     measured = Measured(key="k", facts=facts, hypotheses=("a",))
     assert kept(file, "k") is None
     file.parent.mkdir()
-    write_whole(file, measured.model_dump_json())
+    write_atomic(file, measured.model_dump_json())
     assert kept(file, "k") == measured
     assert kept(file, "other") is None
     file.write_text(file.read_text()[:-5])
