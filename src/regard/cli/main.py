@@ -31,7 +31,7 @@ from regard.cli.options import (
     TestData,
     TestLanguage,
 )
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.errors import ConfigError
 from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
@@ -53,7 +53,8 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}; or hf:NAME, mtdata:NAME."
+            metavar="FILE",
+            help=f"Both sides in one file instead: {', '.join(BILINGUAL_SUFFIXES)}; or hf:NAME, mtdata:NAME.",
         ),
     ] = None,
     dev_source: Annotated[Path | None, typer.Option(help="Dev set; without one, pairs are held out.")] = None,

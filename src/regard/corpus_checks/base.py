@@ -1,4 +1,4 @@
-"""What every check offers: it sees the whole corpus, makes up its mind, and then judges each pair."""
+"""The interface of a check: observe the whole corpus, finish learning from it, then find the faults of each pair."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from regard.corpus_checks.reading import Batch
 
 
 class Check(Protocol):
-    """The corpus goes by twice, in the same batches: `learn` is told all of it, then `settle`, then `judge`."""
+    """Finds one or more kinds of fault.
+
+    The corpus is read twice, in the same batches: `observe` receives every batch, `finish` is called once, and then
+    `find_faults` receives every batch again.
+    """
 
     def observe(self, batch: Batch) -> None:
-        """Some more of the corpus."""
+        """Learn from a batch of the corpus."""
 
     def finish(self) -> None:
-        """All of it has been learned."""
+        """Finish learning; the whole corpus has been observed."""
 
     def find_faults(self, batch: Batch) -> Iterable[Fault]:
-        """The faults of some pairs, at most one of a kind for a pair."""
+        """Yield the faults of the pairs of a batch, at most one of each kind per pair."""
         ...
 
 
 class StatelessCheck:
-    """A check that needs to know nothing of the whole corpus."""
+    """Base class of checks that need no knowledge of the whole corpus."""
 
     def observe(self, batch: Batch) -> None:
-        """Nothing to learn."""
+        """Do nothing."""
 
     def finish(self) -> None:
-        """Nothing to settle."""
+        """Do nothing."""

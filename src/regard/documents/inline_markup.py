@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from regard.documents.document import InlineTag, MarkedText, ProtectedSpan
-from regard.text.placeholders import placed
-from regard.text.segments import Alignment, Span, diagonal
+from regard.text.placeholders import locate_literals
+from regard.text.segments import Alignment, Span, diagonal_alignment
 
 _WORD = re.compile(r"\S+")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?/?)>")
@@ -47,7 +47,7 @@ def project_markup(source: MarkedText, text: str, alignment: Alignment) -> Marke
 
     alignment: pairs (word of the source, word of the translation), from 0; empty: words as far from the beginning.
     """
-    spans = placed(source.text, [(atom.start, atom.end) for atom in source.protected], text)
+    spans = locate_literals(source.text, [(atom.start, atom.end) for atom in source.protected], text)
     if spans is None:
         return None
     of_text: dict[str, list[ProtectedSpan]] = {}
@@ -69,7 +69,7 @@ class _Projection:
         self.source_words = [match.span() for match in _WORD.finditer(source.text)]
         self.words = [match.span() for match in _WORD.finditer(text)]
         self.of_source = [0] * len(self.words)  # the source's word of each
-        for one, other in [*diagonal(len(self.source_words), len(self.words)), *alignment]:
+        for one, other in [*diagonal_alignment(len(self.source_words), len(self.words)), *alignment]:
             if one < len(self.source_words) and other < len(self.words):
                 self.of_source[other] = one
         self.taken = taken
@@ -111,7 +111,7 @@ class _Projection:
                 yield replace(child.closes, position=ends)
 
     def _claim(self, child: _Node, first: int, last: int, free: Sequence[bool]) -> tuple[int, int, int]:
-        """The free run of words that speaks most for a pair: its strength, and where it begins and ends."""
+        """The free run of words that matches_language most for a pair: its strength, and where it begins and ends."""
         best = (0, first, first)
         strength, begins = 0, first
         for word in range(first, last):

@@ -13,7 +13,7 @@ from regard.documents.translate import (
     TranslationRequest,
     fill_document,
 )
-from regard.text.segments import diagonal
+from regard.text.segments import diagonal_alignment
 
 
 def by(say: Callable[[str], str]) -> TranslateFunction:
@@ -22,7 +22,7 @@ def by(say: Callable[[str], str]) -> TranslateFunction:
     def ask(requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
         said = [say(request.text) for request in requests]
         return [
-            TranslatedText(text, diagonal(len(request.text.split()), len(text.split())))
+            TranslatedText(text, diagonal_alignment(len(request.text.split()), len(text.split())))
             for request, text in zip(requests, said, strict=True)
         ]
 

@@ -29,7 +29,7 @@ def svg(figure: Figure) -> str:
 
 def _edges(grid: LengthHistogram) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Of the grid's cells, in characters."""
-    return np.expm1(np.linspace(0, np.log1p(grid.longest), HISTOGRAM_BINS + 1))
+    return np.expm1(np.linspace(0, np.log1p(grid.max_length), HISTOGRAM_BINS + 1))
 
 
 def lengths(report: CorpusReport, theme: Theme) -> str:
