@@ -115,7 +115,11 @@ def test_two_go_on_with_a_run_of_one_and_stop_when_asked_to(files: Files, tmp_pa
         assert "resuming at step 10" in started.said
         started.process.terminate()
         started.process.wait(PATIENCE)
-        assert started.said.count("stopped, and saved") == started.said.count(f"regard train --resume {run}") == 1
+        assert (
+            started.said.count("stopped, and saved a checkpoint")
+            == started.said.count(f"regard train --resume {run}")
+            == 1
+        )
     assert json.loads((run / "last/training/state.json").read_text())["processes"] == 2
     end_alone(run)
 

@@ -93,7 +93,7 @@ ALLOWED = (
 NOT_YET = (
     "src/regard/__init__.py", "src/regard/contract.py", "src/regard/errors.py", "src/regard/files.py",
     "src/regard/runtime.py", "src/regard/special_tokens.py",
-    "src/regard/attention", "src/regard/checkpoints", "src/regard/cli", "src/regard/corpus",
+    "src/regard/attention", "src/regard/checkpoints", "src/regard/corpus",
     "src/regard/data", "src/regard/decoding", "src/regard/documents",
     "src/regard/evaluation", "src/regard/html", "src/regard/inference", "src/regard/interop", "src/regard/models",
     "src/regard/nn", "src/regard/reports", "src/regard/serving", "src/regard/text",
