@@ -89,7 +89,7 @@ class Dataset:
 
     @property
     def size(self) -> int | None:
-        """Bytes of text in all files; None if nobody knows before the download."""
+        """Bytes of text in all files; None for an archive, whose size is known after the download."""
         return None if self.archive else sum(file.size for file in self.files)
 
 
