@@ -87,8 +87,8 @@ def test_an_empty_recipe_comes_back(copied: Path, run: Path) -> None:
 
 
 def acting(at: int, act: Any) -> Any:
-    """TrainStep.step that acts before one of its steps."""
-    step, steps = TrainStep.step, list[None]()
+    """TrainStep.run that acts before one of its steps."""
+    step, steps = TrainStep.run, list[None]()
 
     def acting_step(*arguments: Any) -> StepResult:
         steps.append(None)
@@ -96,7 +96,7 @@ def acting(at: int, act: Any) -> Any:
             act()
         return step(*arguments)
 
-    return mock.patch.object(TrainStep, "step", acting_step)
+    return mock.patch.object(TrainStep, "run", acting_step)
 
 
 @pytest.mark.parametrize("every", [10, 1000], ids=["before a checkpoint", "before a line of the log"])
@@ -131,7 +131,7 @@ def test_event_files_that_cannot_be_written_end_nothing(files: Files, tmp_path: 
     ):
         finished = call("train", files / "tiny.toml", *options)
     assert finished.code == 0, finished.err
-    told = "tensorboard cannot be written any more (No space left on device); training goes on"
+    told = "tensorboard cannot be written any more (No space left on device); training continues"
     assert " ".join(finished.err.split()).count(told) == 1
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["step"] == 41
 

@@ -128,7 +128,7 @@ def test_a_streamed_run_goes_on_in_any_pool_and_epoch_as_if_never_stopped(
     config = streamed(astray(files, "transformer2017", max_steps=28), tmp_path, several)
     quiet = Console(quiet=True)
     regard.train(config, tmp_path / "straight", console=quiet)
-    step, positions = TrainStep.step, set[tuple[int, int]]()
+    step, positions = TrainStep.run, set[tuple[int, int]]()
 
     def killing(train_step: TrainStep, *arguments: Any) -> StepResult:
         calls.append(None)
@@ -137,7 +137,7 @@ def test_a_streamed_run_goes_on_in_any_pool_and_epoch_as_if_never_stopped(
         return step(train_step, *arguments)
 
     calls: list[None] = []
-    monkeypatch.setattr(TrainStep, "step", killing)
+    monkeypatch.setattr(TrainStep, "run", killing)
     with pytest.raises(Killed):
         regard.train(config, tmp_path / "killed", console=quiet)
     while True:
@@ -240,7 +240,7 @@ def test_a_run_whose_weights_become_nan_keeps_its_checkpoints_and_goes_on_from_t
 ) -> None:
     config = astray(files, "transformer2017", max_steps=8, checkpoint_every=2, metric='"loss"')
     regard.train(config, tmp_path / "straight", console=Console(quiet=True))
-    step, calls = TrainStep.step, list[None]()
+    step, calls = TrainStep.run, list[None]()
 
     def breaking(train_step: TrainStep, *arguments: Any) -> StepResult:
         done = step(train_step, *arguments)
@@ -251,7 +251,7 @@ def test_a_run_whose_weights_become_nan_keeps_its_checkpoints_and_goes_on_from_t
 
     run = tmp_path / "broken"
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match="NaN or infinite") as caught:
-        patch.setattr(TrainStep, "step", breaking)
+        patch.setattr(TrainStep, "run", breaking)
         regard.train(config, run, console=Console(quiet=True))
     assert "learning_rate" in str(caught.value.fix)
     assert [path.name for path in RunFolder(run).steps][-1] == (run / "last").resolve().name == "step-000004"

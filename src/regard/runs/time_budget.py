@@ -138,7 +138,7 @@ def _seconds(config: RunConfig, sizes: Vocabularies, length: int, precision: Pre
     for step in range(1 + STEPS):
         batches = [_made_up(dice, sizes, rows, max(1, length - 1)) for _ in range(train.accumulate)]
         began = time.monotonic()
-        train_step.step(batches, 0.1)  # `.item()` in it waits for a GPU
+        train_step.run(batches, 0.1)  # `.item()` in it waits for a GPU
         if step:
             taken.append(time.monotonic() - began)
         if sum(taken) > SECONDS:

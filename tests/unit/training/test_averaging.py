@@ -49,7 +49,7 @@ def test_a_step_that_changed_nothing_is_not_counted() -> None:
         next(run.model.parameters())[5] = float("nan")
     with pytest.raises(TrainingError, match="NaN or infinite"):
         run.run()
-    assert run.average.tensors({}) == ({}, {"averaged_steps": 0})
+    assert run.average.state({}) == ({}, {"averaged_steps": 0})
 
 
 def test_going_on_leaves_what_was_saved_as_it_is() -> None:

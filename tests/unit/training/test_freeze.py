@@ -40,7 +40,7 @@ def test_every_system_with_a_part_frozen(name: str, names: tuple[str, ...], opti
     train_step = TrainStep(one, settings(optimizer=optimizer, weight_decay=0.1, freeze=names))
     batches = iter(Loader(pairs(), 40, 1))
     for _ in range(3):
-        assert train_step.step([next(batches)], 1.0).is_finite
+        assert train_step.run([next(batches)], 1.0).is_finite
     after = weights(one)
     moved = {path for path in after if not torch.equal(after[path], before[path])}
     trained = {path for path, parameter in one.named_parameters() if parameter.requires_grad}
@@ -59,7 +59,7 @@ def test_all_but_the_output_layer() -> None:
     others = {f"decoder.{path.split('.')[0]}" for path, _ in one.decoder.named_parameters()} - {"decoder.output"}
     freeze(one, ["encoder", *others])
     before = weights(one)
-    TrainStep(one, settings(optimizer="muon")).step([next(iter(Loader(pairs(), 40, 1)))], 1.0)
+    TrainStep(one, settings(optimizer="muon")).run([next(iter(Loader(pairs(), 40, 1)))], 1.0)
     after = weights(one)
     assert {path for path in after if not torch.equal(after[path], before[path])} == {
         "decoder.output.weight",

@@ -63,7 +63,7 @@ def test_large_logits_do_not_overflow() -> None:
 def test_chunks_give_every_parameter_the_gradient_of_the_whole(
     model: Seq2Seq, smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROWS", rows)
+    monkeypatch.setattr(module, "CHUNK_ROWS", rows)
     goal, scale = TARGET_OUT[REAL], 1 / 7
     assert 4 < len(goal) < 100
     assert len(goal) % 4
@@ -82,7 +82,7 @@ def test_chunks_give_every_parameter_the_gradient_of_the_whole(
 
 
 def test_the_logits_of_a_whole_batch_never_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS", 4)
+    monkeypatch.setattr(module, "CHUNK_ROWS", 4)
     model, seen = tied_model(), []
 
     def readout(features: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def test_the_logits_of_a_whole_batch_never_exist(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("rows", [1, 4, 100])
 def test_the_negative_log_likelihood_has_no_smoothing(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS", rows)
+    monkeypatch.setattr(module, "CHUNK_ROWS", rows)
     logits, targets = draw(11, 7)
     expected = -logits.log_softmax(-1)[torch.arange(11), targets].sum().item()
     assert negative_log_likelihood(lambda features: features, logits, targets) == pytest.approx(expected)
@@ -119,7 +119,7 @@ def test_the_kernel_gives_the_loss_and_its_gradient(vocabulary: int, smoothing: 
 
 def test_in_float32_every_parameter_has_the_gradient_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     model, goal = tied_model().float(), TARGET_OUT[REAL]
-    monkeypatch.setattr(module, "ROWS", 4)
+    monkeypatch.setattr(module, "CHUNK_ROWS", 4)
     found = []
     for kernels in (native.library(), None):
         monkeypatch.setattr(native, "library", lambda kernels=kernels: kernels)

@@ -46,7 +46,7 @@ def train_step(
 ) -> tuple[TrainStep, Small | None]:
     trained = model(dropout=0.0)
     small = None if most is None else Small(trained, most)
-    return TrainStep(trained, settings(clip_norm=0.0, **changes), tell=(told if told is not None else []).append), small
+    return TrainStep(trained, settings(clip_norm=0.0, **changes), notify=(told if told is not None else []).append), small
 
 
 def gradients(of: TrainStep) -> dict[str, Tensor]:
@@ -57,9 +57,9 @@ def gradients(of: TrainStep) -> dict[str, Tensor]:
 def test_the_gradient_of_the_parts_is_that_of_the_whole(most: int) -> None:
     taken = [batch(5, 11, 4, 10, 3), batch(1, 2), batch(17, 23, 29)]
     whole, _ = train_step()
-    expected = whole.step(taken, 1.0)
+    expected = whole.run(taken, 1.0)
     parts, small = train_step(most)
-    found = parts.step(taken, 1.0)
+    found = parts.run(taken, 1.0)
     assert small is not None
     assert any(rows * width > most for rows, width in small.asked)
     assert gradients(parts).keys() == dict(parts.model.named_parameters()).keys()
@@ -74,14 +74,14 @@ def test_what_did_not_fit_is_told_with_its_lines_and_not_tried_again() -> None:
     told: list[str] = []
     parts, small = train_step(22, told)
     assert small is not None
-    parts.step([batch(5, 11, 4)], 1.0)  # 3 x 7 source tokens fit
+    parts.run([batch(5, 11, 4)], 1.0)  # 3 x 7 source tokens fit
     assert told == []
-    parts.step([batch(5, 11, 17, 23)], 1.0)
+    parts.run([batch(5, 11, 17, 23)], 1.0)
     assert len(told) == 1
     assert "4 pairs of at most 7 and 7 tokens" in told[0]
     assert "lines 6, 12, 18, 24 of the training corpus" in told[0]
     small.asked.clear()
-    parts.step([batch(29, 35, 5, 11)], 1.0)
+    parts.run([batch(29, 35, 5, 11)], 1.0)
     assert small.asked == [(2, 7), (2, 7)]
     assert len(told) == 1
 
@@ -89,7 +89,7 @@ def test_what_did_not_fit_is_told_with_its_lines_and_not_tried_again() -> None:
 def test_a_pair_that_does_not_fit_alone_is_named() -> None:
     parts, _ = train_step(6)
     with pytest.raises(TrainingError) as caught:
-        parts.step([batch(1, 2, 3), batch(4, 35)], 1.0)
+        parts.run([batch(1, 2, 3), batch(4, 35)], 1.0)
     assert caught.value.where == "line 36 of the training corpus"
     assert "of 7 and 7 tokens" in caught.value.what
     assert "data.max_length" in (caught.value.fix or "")
@@ -106,7 +106,7 @@ def test_lines_of_several_corpora_are_those_of_their_files() -> None:
     assert describe_lines(batch(*range(4, 16)), origins).endswith("9, 10 and 2 more of b.tmx")
     trained, told = model(dropout=0.0), list[str]()
     Small(trained, 12)
-    TrainStep(trained, settings(clip_norm=0.0), tell=told.append, origins=origins).step([batch(3, 4, 5)], 1.0)
+    TrainStep(trained, settings(clip_norm=0.0), notify=told.append, origins=origins).run([batch(3, 4, 5)], 1.0)
     assert "(line 4 of a.en | a.de, lines 1, 2 of b.tmx)" in told[0]
 
 
@@ -130,7 +130,7 @@ def test_errors_of_memory_are_known(error: BaseException, expected: bool) -> Non
 def test_every_kind_of_them_divides(error: type[BaseException]) -> None:
     parts, _ = train_step()
     small = Small(parts.model, 10, error=error)
-    parts.step([batch(5, 11)], 1.0)
+    parts.run([batch(5, 11)], 1.0)
     assert small.asked == [(2, 7), (1, 7), (1, 7)]
 
 
@@ -138,7 +138,7 @@ def test_another_error_is_not_taken_for_one_of_memory() -> None:
     parts, _ = train_step()
     Small(parts.model, 1, error=ValueError)
     with pytest.raises(ValueError):
-        parts.step([batch(5, 11)], 1.0)
+        parts.run([batch(5, 11)], 1.0)
 
 
 @pytest.mark.parametrize("most", [None, 12])
@@ -167,9 +167,9 @@ def test_trying_the_largest_changes_nothing(most: int | None) -> None:
 def test_a_step_begins_with_no_gradient_of_the_one_before() -> None:
     parts, _ = train_step(20)
     alone, _ = train_step()
-    parts.step([batch(5, 11, 17), batch(1, 2)], 0.0)
-    parts.step([batch(4, 10)], 0.0)
-    alone.step([batch(4, 10)], 0.0)
+    parts.run([batch(5, 11, 17), batch(1, 2)], 0.0)
+    parts.run([batch(4, 10)], 0.0)
+    alone.run([batch(4, 10)], 0.0)
     for name, gradient in gradients(alone).items():
         torch.testing.assert_close(gradients(parts)[name], gradient, msg=name)
 
@@ -181,9 +181,9 @@ def test_a_step_that_began_again_draws_as_one_that_knew() -> None:
         Small(trained, 20)
         parts = TrainStep(trained, settings())
         if knows:
-            parts.step([batch(5, 11, 17, 23)], 0.0)
+            parts.run([batch(5, 11, 17, 23)], 0.0)
         torch.manual_seed(3)
-        parts.step([batch(5, 11, 17, 23)], 0.0)
+        parts.run([batch(5, 11, 17, 23)], 0.0)
         found.append((gradients(parts), torch.get_rng_state()))
     assert same(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])

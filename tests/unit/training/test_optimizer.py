@@ -11,7 +11,7 @@ from regard.contract import Seq2Seq, Vocabularies
 from regard.data.batch import make_batch
 from regard.models import bahdanau2014, transformer2017
 from regard.training import optimizer
-from regard.training.optimizer import Muon, Optimizers, orthogonalise
+from regard.training.optimizer import Muon, Optimizers, orthogonalize
 from regard.training.schedule import rate_factor
 from regard.training.step import TrainStep
 
@@ -110,7 +110,7 @@ def test_muon_leaves_what_has_no_gradient() -> None:
 @pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5)])
 def test_orthogonalising_keeps_singular_vectors_and_evens_out_the_values(shape: tuple[int, int]) -> None:
     matrix = spectrum(*shape, smallest=0.05)
-    out = orthogonalise(matrix[None])[0]
+    out = orthogonalize(matrix[None])[0]
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     turned = left.t() @ out @ right.t()
     values = turned.diagonal()
@@ -121,11 +121,11 @@ def test_orthogonalising_keeps_singular_vectors_and_evens_out_the_values(shape: 
 
 def test_orthogonalising_a_batch_is_orthogonalising_each() -> None:
     batch = torch.stack([spectrum(4, 6, 0.1), 1e-4 * spectrum(4, 6, 0.5)])
-    torch.testing.assert_close(orthogonalise(batch)[1], orthogonalise(batch[1:])[0])
+    torch.testing.assert_close(orthogonalize(batch)[1], orthogonalize(batch[1:])[0])
 
 
 def test_a_gradient_of_zeros_stays_zero() -> None:
-    assert orthogonalise(torch.zeros(1, 3, 4)).eq(0).all()
+    assert orthogonalize(torch.zeros(1, 3, 4)).eq(0).all()
 
 
 @pytest.mark.parametrize("model", [transformer(), transformer(joint=False), rnnsearch()], ids=["joint", "apart", "rnn"])
@@ -164,16 +164,16 @@ def test_a_state_from_before_such_matrices_were_muons_goes_on_as_it_began(monkey
         old = Optimizers(model, settings("muon"))
     give_gradients(model, 1)
     old.step(1.0)
-    kept = {key: tensor.clone() for key, tensor in old.tensors().items()}
+    kept = {key: tensor.clone() for key, tensor in old.state_dict().items()}
     copied.load_state_dict(model.state_dict())
     resumed = Optimizers(copied, settings("muon"))
-    resumed.load(kept)
+    resumed.load_state_dict(kept)
     for each, stepped in ((model, old), (copied, resumed)):
         give_gradients(each, 2)
         stepped.step(1.0)
     for (key, ours), theirs in zip(model.named_parameters(), copied.parameters(), strict=True):
         assert torch.equal(ours, theirs), key
-    assert old.tensors().keys() == resumed.tensors().keys()
+    assert old.state_dict().keys() == resumed.state_dict().keys()
 
 
 def test_the_constants_are_the_papers() -> None:
@@ -194,7 +194,7 @@ def test_rnnsearch_learns_by_adadeltas_defaults() -> None:
     for step in range(1, 251):
         sources = [dice.choices(range(4, 14), k=dice.randint(1, 5)) for _ in range(24)]
         batch = make_batch([(source, source[::-1]) for source in sources])
-        losses.append(train_step.step([batch], rate_factor(config, step, 0.0)).loss)
+        losses.append(train_step.run([batch], rate_factor(config, step, 0.0)).loss)
     assert losses[0] == pytest.approx(math.log(14), abs=0.01)
     assert sum(losses[-20:]) / 20 < losses[0] - 0.2
 
@@ -220,18 +220,18 @@ def test_kept_and_loaded_it_goes_on_bit_for_bit(name: str) -> None:
     for step in range(3):
         give_gradients(model, step)
         optimizers.step(1.0)
-    kept = {key: tensor.clone() for key, tensor in optimizers.tensors().items()}
+    kept = {key: tensor.clone() for key, tensor in optimizers.state_dict().items()}
     copied = transformer()
     copied.load_state_dict(model.state_dict())
     resumed = Optimizers(copied, settings(name))
-    resumed.load(kept)
+    resumed.load_state_dict(kept)
     for step in range(3, 6):
         for each, stepped in ((model, optimizers), (copied, resumed)):
             give_gradients(each, step)
             stepped.step(0.7)
     for (key, ours), theirs in zip(model.named_parameters(), copied.parameters(), strict=True):
         assert torch.equal(ours, theirs), key
-    assert optimizers.tensors().keys() == resumed.tensors().keys() == kept.keys()
+    assert optimizers.state_dict().keys() == resumed.state_dict().keys() == kept.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -240,13 +240,13 @@ def test_what_is_kept_matters_and_loading_copies_it(name: str) -> None:
     optimizers = Optimizers(model, settings(name))
     give_gradients(model, 1)
     optimizers.step(1.0)
-    kept = {key: tensor.clone() for key, tensor in optimizers.tensors().items()}
+    kept = {key: tensor.clone() for key, tensor in optimizers.state_dict().items()}
     untouched = {key: tensor.clone() for key, tensor in kept.items()}
     ends = []
     for state in (kept, {}):
         other = transformer()
         resumed = Optimizers(other, settings(name))
-        resumed.load(state)
+        resumed.load_state_dict(state)
         give_gradients(other, 2)
         resumed.step(1.0)
         ends.append(torch.cat([parameter.detach().flatten() for parameter in other.parameters()]))

@@ -17,18 +17,18 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize(("share", "expected"), [(0.3, "bfloat16"), (0.9, "float32"), (2.0, "float32")])
 def test_auto_takes_what_is_faster_here(share: float, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_share", lambda: share)
+    monkeypatch.setattr(module, "_time_ratio", lambda: share)
     chosen, why = choose_precision("auto", CPU)
     assert chosen == expected
     assert f"{share:.1f} times" in why
 
 
 def test_the_try_gives_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 0 < module._share() < 100
+    assert 0 < module._time_ratio() < 100
 
 
 def test_a_name_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_share", lambda: pytest.fail("nothing is to be tried"))
+    monkeypatch.setattr(module, "_time_ratio", lambda: pytest.fail("nothing is to be tried"))
     assert choose_precision("float32", CPU)[0] == "float32"
     assert choose_precision("bfloat16", CPU)[0] == "bfloat16"
 
@@ -38,7 +38,7 @@ def test_a_step_in_bfloat16_is_near_one_in_float32() -> None:
     found = {}
     for precision in ("float32", "bfloat16"):
         train_step = TrainStep(model(dropout=0.0), settings(clip_norm=0.0, precision=precision))
-        done = train_step.step(taken, 0.0)
+        done = train_step.run(taken, 0.0)
         gradients = [weight.grad.flatten() for weight in train_step.model.parameters() if weight.grad is not None]
         assert all(gradient.dtype == torch.float32 for gradient in gradients)
         found[precision] = done.loss, torch.cat(gradients)

@@ -19,7 +19,7 @@ from regard.errors import ConfigError, PeerFailed
 from regard.models import ARCHITECTURES
 from regard.training import distributed
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup, from_environment
-from regard.training.divergence import BAD_STEPS
+from regard.training.divergence import MAX_NONFINITE_STEPS
 from regard.training.state import TrainingState
 
 ROOT = Path(__file__).parents[3]
@@ -122,7 +122,7 @@ def test_both_give_up_and_one_says_why(found: Finder) -> None:
     first, second = found("never a number")
     assert (first["kind"], second["kind"]) == ("TrainingError", "PeerFailed")
     assert first["what"].partition(" (")[0] == second["what"].partition(" (")[0]  # each names its own lines
-    assert f"in {BAD_STEPS} steps on end" in first["what"]
+    assert f"in {MAX_NONFINITE_STEPS} steps on end" in first["what"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

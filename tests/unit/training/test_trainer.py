@@ -13,7 +13,7 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch, make_batch
 from regard.data.loader import Position
 from regard.errors import TrainingError
-from regard.training.divergence import BAD_STEPS
+from regard.training.divergence import MAX_NONFINITE_STEPS
 from regard.training.step import StepResult
 from regard.training.trainer import Trainer
 
@@ -192,7 +192,7 @@ def test_a_gradient_that_is_no_number_is_not_applied(monkeypatch: pytest.MonkeyP
     moved = poison(run, monkeypatch, range(3, 6))
     assert run.run() == "steps"
     assert moved == [True, True, False, False, False, True, True, True, True]
-    assert run.health.bad_steps == 0
+    assert run.divergence.nonfinite_steps == 0
     assert all(parameter.isfinite().all() for parameter in run.model.parameters())
     ((step, told),) = seen.notices
     assert step == 2
@@ -201,13 +201,13 @@ def test_a_gradient_that_is_no_number_is_not_applied(monkeypatch: pytest.MonkeyP
 
 
 def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = settings(max_steps=2 * BAD_STEPS, checkpoint_every=100)
+    config = settings(max_steps=2 * MAX_NONFINITE_STEPS, checkpoint_every=100)
     run, _ = trainer(config)
-    poison(run, monkeypatch, range(2, BAD_STEPS + 1))
+    poison(run, monkeypatch, range(2, MAX_NONFINITE_STEPS + 1))
     assert run.run() == "steps", "one less than too many is endured"
     run, _ = trainer(config)
-    poison(run, monkeypatch, range(2, BAD_STEPS + 2))
-    with pytest.raises(TrainingError, match=rf"step {BAD_STEPS + 1}(.|\n)*loss is nan") as caught:
+    poison(run, monkeypatch, range(2, MAX_NONFINITE_STEPS + 2))
+    with pytest.raises(TrainingError, match=rf"step {MAX_NONFINITE_STEPS + 1}(.|\n)*loss is nan") as caught:
         run.run()
     assert caught.value.fix is not None
     assert "learning_rate" in caught.value.fix
@@ -215,7 +215,7 @@ def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 def break_weights(run: Trainer, step: int, value: float) -> None:
     """Let a step leave one weight NaN or infinite."""
-    plain = run.train_step.step
+    plain = run.train_step.run
 
     def stepped(batches: Sequence[Batch], rate: float) -> StepResult:
         done = plain(batches, rate)
@@ -224,7 +224,7 @@ def break_weights(run: Trainer, step: int, value: float) -> None:
                 next(run.model.parameters()).view(-1)[-1] = value
         return done
 
-    run.train_step.step = stepped  # type: ignore[method-assign]
+    run.train_step.run = stepped  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

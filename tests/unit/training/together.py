@@ -57,7 +57,7 @@ def gradient(name: str, here: ProcessGroup, kind: str) -> dict[str, Tensor]:
     config = settings(parallel=kind, clip_norm=0.0, label_smoothing=0.1, optimizer="muon")
     train_step = TrainStep(model, config, here)
     share = replace(make_batch(PAIRS[here.rank :: here.size]), global_target_tokens=make_batch(PAIRS).target_tokens)
-    train_step.step([share], 1.0)
+    train_step.run([share], 1.0)
     return {key: full_tensor(p.grad).clone() for key, p in model.named_parameters() if p.grad is not None}
 
 
