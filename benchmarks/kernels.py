@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from regard.decoding.candidates import best_tokens
 from regard.nn.dropout import Dropout
-from regard.nn.feedforward import relu_between, silu_times, trains
+from regard.nn.feedforward import can_fuse, relu_between, silu_times
 from regard.nn.int8 import int8_linear
 from regard.nn.kernels import native
 from regard.nn.multihead import attend
@@ -125,7 +125,7 @@ def training_cases() -> Iterator[tuple[str, Case]]:
         layers = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
 
         def feed_forward(x: Tensor = x, layers: nn.Sequential = layers) -> None:
-            backward(relu_between(x, layers) if trains(x, layers) else layers(x))
+            backward(relu_between(x, layers) if can_fuse(x, layers) else layers(x))
 
         yield f"feed-forward, 4,096 x {width}", both_ways(feed_forward)
         yield f"silu(x) * y, 4,096 x {width}", both_ways(lambda x=x: backward(silu_times(x, x)))

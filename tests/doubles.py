@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regard.contract import Advance, Decoder, Encoder, Memory, PerSource, Seq2Seq, State, for_rows
+from regard.contract import Decoder, Encoder, Memory, PerSource, Seq2Seq, State, StepFeatures, expand_to_rows
 from regard.decoding.length_penalty import LengthPenalty
 from regard.special_tokens import BOS, EOS
 
@@ -36,24 +36,26 @@ class ScriptedDecoder(Decoder[ScriptedState]):
     def __init__(self, script: Script, vocabulary: int) -> None:
         super().__init__()
         self.script = script
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         self.rows: list[int] = []  # how many rows each step had
 
     def init_state(self, memory: Memory) -> ScriptedState:
         source = ScriptedSource(memory.keys[:, 0, 0].long(), memory.mask)
         return ScriptedState(source, source.number.new_zeros(len(source.number), 0))
 
-    def advance(self, tokens: Tensor, state: ScriptedState, *, with_attention: bool = False) -> Advance[ScriptedState]:
+    def advance(
+        self, tokens: Tensor, state: ScriptedState, *, with_attention: bool = False
+    ) -> StepFeatures[ScriptedState]:
         fed = torch.cat((state.fed, tokens[:, None]), 1)
         self.rows.append(len(tokens))
         logits = [
             self.script(number, tuple(prefix[1:]))
-            for number, prefix in zip(for_rows(state.source.number, len(fed)).tolist(), fed.tolist(), strict=True)
+            for number, prefix in zip(expand_to_rows(state.source.number, len(fed)).tolist(), fed.tolist(), strict=True)
         ]
         attention = None
         if with_attention:
             attention = nn.functional.one_hot(tokens, state.source.mask.shape[1]).double()
-        return Advance(torch.tensor(logits, dtype=torch.float64), ScriptedState(state.source, fed), attention)
+        return StepFeatures(torch.tensor(logits, dtype=torch.float64), ScriptedState(state.source, fed), attention)
 
     def readout(self, features: Tensor) -> Tensor:
         return features
@@ -135,7 +137,7 @@ class TinyState(State):
 class TinyDecoder(Decoder[TinyState]):
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         self.embedding = nn.Embedding(vocabulary, width)
         self.cell = nn.GRUCell(2 * width, width)
         self.output = nn.Linear(2 * width, vocabulary)
@@ -143,16 +145,16 @@ class TinyDecoder(Decoder[TinyState]):
     def init_state(self, memory: Memory) -> TinyState:
         return TinyState(memory, memory.final[0])
 
-    def advance(self, tokens: Tensor, state: TinyState, *, with_attention: bool = False) -> Advance[TinyState]:
+    def advance(self, tokens: Tensor, state: TinyState, *, with_attention: bool = False) -> StepFeatures[TinyState]:
         keys, values, mask = (
-            for_rows(part, len(tokens)) for part in (state.memory.keys, state.memory.values, state.memory.mask)
+            expand_to_rows(part, len(tokens)) for part in (state.memory.keys, state.memory.values, state.memory.mask)
         )
         scores = (keys @ state.hidden[:, :, None]).squeeze(2)
         weights = scores.masked_fill(~mask, -math.inf).softmax(1)
         context = (weights[:, None] @ values).squeeze(1)
         hidden = self.cell(torch.cat((self.embedding(tokens), context), 1), state.hidden)
         features = torch.cat((hidden, context), 1)
-        return Advance(features, TinyState(state.memory, hidden), weights if with_attention else None)
+        return StepFeatures(features, TinyState(state.memory, hidden), weights if with_attention else None)
 
     def readout(self, features: Tensor) -> Tensor:
         logits: Tensor = self.output(features)

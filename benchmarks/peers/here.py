@@ -88,7 +88,7 @@ def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
     from regard.runtime import shorten_idle_spins
 
     shorten_idle_spins()  # as the command does
-    from regard.contract import Seq2Seq, Vocabularies
+    from regard.contract import Seq2Seq, VocabularySizes
     from regard.models import build_model
     from regard.training.distributed import init_distributed
     from regard.training.trainer import Trainer
@@ -102,7 +102,7 @@ def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
     with init_distributed() as here:
         config, prepared, loader = open_work(folder, threads, rank=here.rank, size=here.size)
         size = prepared.tokenizers.source.size
-        model = build_model(config.model, Vocabularies(size, size, joint=True))
+        model = build_model(config.model, VocabularySizes(size, size, joint=True))
         teller: Any = _Teller(loader)
         reporters = [teller] if here.is_main else []
         train = config.train.model_copy(update={"parallel": parallel})

@@ -72,7 +72,7 @@ def _map_tensors(
     return replace(value, **{field.name: part(getattr(value, field.name)) for field in fields(value)})
 
 
-def for_rows(value: Tensor, rows: int) -> Tensor:
+def expand_to_rows(value: Tensor, rows: int) -> Tensor:
     """What belongs to sentences, (B, ...), for each of N rows of theirs: (N, ...)."""
     each = rows // len(value)
     return value if each == 1 else value.repeat_interleave(each, 0)
@@ -98,7 +98,7 @@ S = TypeVar("S", bound=State)
 
 
 @dataclass(frozen=True)
-class Advance(Generic[S]):
+class StepFeatures(Generic[S]):
     """One token further: features (N, F), the state after it, and attention (N, S) if asked for, if any."""
 
     features: Tensor
@@ -107,7 +107,7 @@ class Advance(Generic[S]):
 
 
 @dataclass(frozen=True)
-class Step(Generic[S]):
+class StepLogits(Generic[S]):
     """As Advance, with logits (N, V) in the place of features."""
 
     logits: Tensor
@@ -116,7 +116,7 @@ class Step(Generic[S]):
 
 
 @dataclass(frozen=True)
-class Output:
+class DecoderOutput:
     """A whole target under teacher forcing: features (B, T, F) and attention (B, T, S) if asked for, if any."""
 
     features: Tensor
@@ -138,8 +138,8 @@ class Encoder(nn.Module, ABC):
 class Decoder(nn.Module, ABC, Generic[S]):
     """Writes a target, a token at a time or all positions at once."""
 
-    attends: bool = True  # False: attention is None even when asked for
-    vocabulary: int  # V, the size of its logits' last axis
+    has_attention: bool = True  # False: attention is None even when asked for
+    vocabulary_size: int  # V, the size of its logits' last axis
     output: Any  # the last layer, a module that gives the logits
 
     @abstractmethod
@@ -147,26 +147,26 @@ class Decoder(nn.Module, ABC, Generic[S]):
         """The state before the first token, with one row a sentence."""
 
     @abstractmethod
-    def advance(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> Advance[S]:
+    def advance(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> StepFeatures[S]:
         """Feed tokens (N,), one a row; the first one fed is BOS."""
 
     @abstractmethod
     def readout(self, features: Tensor) -> Tensor:
         """Features (..., F) to logits (..., V)."""
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """What gives the logits of some tokens (U,) alone: features (..., F) to (..., U). Made once, used often.
 
         This default works them all out and keeps those; a decoder whose last layer can be narrowed overrides it.
         """
         return lambda features: self.readout(features).index_select(-1, tokens)
 
-    def step(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> Step[S]:
+    def step(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> StepLogits[S]:
         """Feed tokens (N,) and give the logits (N, V) of what follows them, which whoever asked may overwrite."""
         advanced = self.advance(tokens, state, with_attention=with_attention)
-        return Step(self.readout(advanced.features), advanced.state, advanced.attention)
+        return StepLogits(self.readout(advanced.features), advanced.state, advanced.attention)
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """Teacher forcing: tokens (B, T), beginning with BOS, to the features behind each of them.
 
         This default advances token by token; a decoder that can go over all positions at once
@@ -181,7 +181,7 @@ class Decoder(nn.Module, ABC, Generic[S]):
             features.append(advanced.features)
             if advanced.attention is not None:
                 attention.append(advanced.attention)
-        return Output(torch.stack(features, 1), torch.stack(attention, 1) if attention else None)
+        return DecoderOutput(torch.stack(features, 1), torch.stack(attention, 1) if attention else None)
 
 
 class Seq2Seq(nn.Module):
@@ -196,9 +196,9 @@ class Seq2Seq(nn.Module):
         """Source tokens (B, S), padded with PAD, to a Memory."""
         return cast(Memory, self.encoder(source, source.ne(PAD)))
 
-    def features(self, source: Tensor, target: Tensor, *, with_attention: bool = False) -> Output:
+    def features(self, source: Tensor, target: Tensor, *, with_attention: bool = False) -> DecoderOutput:
         """Source (B, S) and decoder input (B, T), which begins with BOS, to features (B, T, F)."""
-        return cast(Output, self.decoder(target, self.encode(source), with_attention=with_attention))
+        return cast(DecoderOutput, self.decoder(target, self.encode(source), with_attention=with_attention))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Source (B, S) and decoder input (B, T), which begins with BOS, to logits (B, T, V)."""
@@ -206,7 +206,7 @@ class Seq2Seq(nn.Module):
 
 
 @dataclass(frozen=True)
-class Vocabularies:
+class VocabularySizes:
     """How many tokens either side has, and whether both use one and the same vocabulary."""
 
     source: int

@@ -221,7 +221,7 @@ def test_what_looks_degenerate_is_reported_and_searched_again(run: Path, tmp_pat
 
 @pytest.mark.skipif(not int8.available(), reason="no exact 8-bit products on this CPU")
 def test_8_bits_say_nearly_the_same(run: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regard.nn.inference.pays", lambda weight: True)
+    monkeypatch.setattr("regard.nn.inference.is_worthwhile", lambda weight: True)
     exact, rounded = said(run, files.test), said(run, files.test, "--precision", "int8")
     same = sum(one == other for one, other in zip(exact, rounded, strict=True))
     assert same > 0.8 * len(exact)

@@ -11,7 +11,7 @@ import torch
 
 from regard.checkpoints.checkpoint import FORMAT, Checkpoint, save_checkpoint
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import make_batch
 from regard.inference.translator import Translator
 from regard.models import build_model, transformer2017
@@ -47,7 +47,7 @@ def main() -> None:
     tokenizers = train_tokenizers(tokenizer, [("abc abc", "cba cba")])
     size = tokenizers.source.size
     torch.manual_seed(1)
-    model = build_model(model_config, Vocabularies(size, size, joint=True))
+    model = build_model(model_config, VocabularySizes(size, size, joint=True))
     teach(model, tokenizers)
     folder = HERE / f"checkpoint-{FORMAT}"
     state = TrainingState({"weights/x": torch.arange(3.0)}, {"step": 7})

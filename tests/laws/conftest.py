@@ -11,7 +11,7 @@ import torch
 from tests.doubles import as_batch
 from torch import Tensor, nn
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import ARCHITECTURES
 from regard.nn.kernels import native
 
@@ -73,7 +73,7 @@ def drawn(architecture: str, case: Case, target: int) -> Seq2Seq:
     config = made.config(**{**made.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(case.seed)
-        model = made.build(config, Vocabularies(source=9, target=target)).double().eval()
+        model = made.build(config, VocabularySizes(source=9, target=target)).double().eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 scale = 0.2 if parameter.dim() == 1 else case.noise * parameter.shape[-1] ** -0.5

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from regard.contract import Seq2Seq
 from regard.nn import inference as making
 from regard.nn import int8
-from regard.nn.inference import fixed
+from regard.nn.inference import freeze_for_inference
 from regard.nn.int8 import NativeLinear, OneDnnLinear
 from regard.nn.kernels import native
 
 
 def test_it_is_the_same_model_and_shares_its_weights(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
-    ready = fixed(model)
+    ready = freeze_for_inference(model)
     torch.testing.assert_close(ready(sources, targets), model(sources, targets))
     shared = {id(parameter) for parameter in model.parameters()}
     assert any(id(parameter) in shared for parameter in ready.parameters())
@@ -27,11 +27,11 @@ def test_it_is_the_same_model_and_shares_its_weights(model: Seq2Seq, sources: Te
 def test_in_8_bits_it_is_near_and_the_model_stays(
     model: Seq2Seq, sources: Tensor, targets: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "pays", lambda weight: True)
+    monkeypatch.setattr(making, "is_worthwhile", lambda weight: True)
     model = model.float()
     before = copy.deepcopy(model.state_dict())
     exact = model(sources, targets)
-    ready = fixed(model, int8=True)
+    ready = freeze_for_inference(model, int8=True)
     assert any(isinstance(module, (NativeLinear, OneDnnLinear)) for module in ready.decoder.modules())
     found = ready(sources, targets)
     assert (found - exact).square().mean().sqrt() < 0.3 * exact.std()
@@ -42,14 +42,14 @@ def test_in_8_bits_it_is_near_and_the_model_stays(
 
 @pytest.mark.skipif(not int8.available(), reason="there are no 8-bit products")
 def test_a_small_matrix_is_left_as_it_is() -> None:
-    ready = fixed(nn.Sequential(nn.Linear(16, 64), nn.Linear(64, 4096)), int8=True)
+    ready = freeze_for_inference(nn.Sequential(nn.Linear(16, 64), nn.Linear(64, 4096)), int8=True)
     assert [isinstance(layer, nn.Linear) for layer in ready] == [True, False]
 
 
 @pytest.mark.skipif(native.library() is None, reason="there are no kernels of our own")
 def test_a_relu_goes_into_the_product_before_it() -> None:
     plain = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU()).requires_grad_(False)
-    ready = fixed(plain, int8=True)
+    ready = freeze_for_inference(plain, int8=True)
     assert len(ready) == 2
     assert len(plain) == 4
     x = torch.randn(9, 64)

@@ -19,13 +19,13 @@ from tests.doubles import as_batch
 from tests.laws.conftest import Case, drawn
 from torch import Tensor
 
-from regard.contract import Output, Seq2Seq
+from regard.contract import DecoderOutput, Seq2Seq
 from regard.data.batch import Batch, make_batch
 from regard.decoding.beam import beam_search
 from regard.decoding.length_penalty import gnmt
 from regard.decoding.scoring import forced_scores
 from regard.models import ARCHITECTURES
-from regard.nn.inference import fixed
+from regard.nn.inference import freeze_for_inference
 from regard.nn.kernels import native
 from regard.special_tokens import BOS, EOS, PAD
 from regard.training.loss import ModelWithLoss
@@ -86,7 +86,7 @@ class Pair:
 
     single: Seq2Seq
     double: Seq2Seq
-    expected: Output
+    expected: DecoderOutput
     loss: Tensor
     gradients: tuple[Tensor, ...]
 
@@ -145,7 +145,7 @@ def test_a_sentence_in_a_batch_or_alone_gives_what_float64_gives(models: Pair, k
 
 
 def assert_distribution(attention: Tensor | None, models: Pair) -> None:
-    assert (attention is not None) == models.single.decoder.attends
+    assert (attention is not None) == models.single.decoder.has_attention
     if attention is None:
         return
     assert models.expected.attention is not None
@@ -202,7 +202,7 @@ def test_rows_of_a_beam_are_teacher_forcing_of_their_own_tokens(models: Pair, ke
 
 @torch.inference_mode()
 def test_a_hypothesis_has_the_log_probability_that_float64_gives_it(models: Pair, kernels: bool) -> None:
-    model = fixed(models.single)
+    model = freeze_for_inference(models.single)
     found = beam_search(
         model.decoder, model.encode(SOURCES), [33, 9, 20, 26], beam_size=5, top_beams=5, penalty=gnmt(0.6)
     )

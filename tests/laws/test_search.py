@@ -55,7 +55,7 @@ def test_greedy_search_is_a_beam_of_one(model: Seq2Seq, sources: Tensor) -> None
 
 def next_log_probabilities(model: Seq2Seq, source: Tensor, length: int) -> dict[Prefix, list[float]]:
     """Return those behind every string of at most `length` ordinary tokens, by teacher forcing of the longest."""
-    longest = list(product(range(EOS + 1, model.decoder.vocabulary), repeat=length))
+    longest = list(product(range(EOS + 1, model.decoder.vocabulary_size), repeat=length))
     inputs = torch.tensor([[BOS, *prefix] for prefix in longest])
     scores = model(source.expand(len(longest), -1), inputs).log_softmax(-1).tolist()  # (strings, length + 1, V)
     return {prefix[:end]: row for prefix, rows in zip(longest, scores, strict=True) for end, row in enumerate(rows)}

@@ -14,7 +14,7 @@ def test_more_padding_changes_nothing(model: Seq2Seq, sources: Tensor, targets: 
     plain = model.features(sources, targets, with_attention=True)
     padded = model.features(nn.functional.pad(sources, (0, 3), value=PAD), targets, with_attention=True)
     torch.testing.assert_close(padded.features, plain.features)
-    if not model.decoder.attends:
+    if not model.decoder.has_attention:
         return
     assert plain.attention is not None and padded.attention is not None
     torch.testing.assert_close(padded.attention[..., :width], plain.attention)
@@ -41,7 +41,7 @@ def test_every_source_token_counts(model: Seq2Seq, sources: Tensor, targets: Ten
 
 def test_attention_is_a_distribution_over_real_positions(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     attention = model.features(sources, targets, with_attention=True).attention
-    assert (attention is not None) == model.decoder.attends
+    assert (attention is not None) == model.decoder.has_attention
     if attention is None:
         return
     assert attention.shape == (*targets.shape, sources.shape[1])

@@ -38,7 +38,7 @@ def test_forward_is_the_scan_of_advance(model: Seq2Seq, sources: Tensor, targets
         advanced = model.decoder.advance(column, state, with_attention=True)
         state = advanced.state
         torch.testing.assert_close(advanced.features, whole.features[:, position])
-        assert (advanced.attention is not None) == (whole.attention is not None) == model.decoder.attends
+        assert (advanced.attention is not None) == (whole.attention is not None) == model.decoder.has_attention
         if whole.attention is not None:
             torch.testing.assert_close(advanced.attention, whole.attention[:, position])
 
@@ -64,7 +64,7 @@ def test_select_commutes_with_step(model: Seq2Seq, sources: Tensor, targets: Ten
             step = model.decoder.step(targets[:, position], state, with_attention=True)
             same = model.decoder.step(targets[rows, position], chosen, with_attention=True)
             torch.testing.assert_close(same.logits, step.logits[rows])
-            if model.decoder.attends:
+            if model.decoder.has_attention:
                 assert step.attention is not None
                 torch.testing.assert_close(same.attention, step.attention[rows])
             state, chosen = step.state, same.state

@@ -99,7 +99,7 @@ def assert_same(
     assert PAD in source and PAD in target
     output = model.features(source, target, with_attention=True)
     logits = model.decoder.readout(output.features).numpy()
-    assert (output.attention is not None) == model.decoder.attends
+    assert (output.attention is not None) == model.decoder.has_attention
     for row, (words, given) in enumerate(zip(sources, targets, strict=True)):
         expected_logits, expected_attention = translate(words, given)
         np.testing.assert_allclose(logits[row, : len(given)], expected_logits, rtol=0, atol=1e-10)

@@ -22,7 +22,7 @@ from tests.parity.equations import (
     softmax,
 )
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import bahdanau2014
 
 
@@ -145,7 +145,7 @@ def paper(model: Seq2Seq) -> Paper:
 
 def far_from_zero() -> Seq2Seq:
     config = bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3)
-    return drawn_wide(bahdanau2014.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+    return drawn_wide(bahdanau2014.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 
 def test_logits_and_attention_are_those_of_the_papers_equations() -> None:

@@ -24,7 +24,7 @@ from tests.parity.equations import (
     elements,
 )
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import bytenet2016
 
 
@@ -146,7 +146,7 @@ def paper(model: Seq2Seq) -> Paper:
 def far_from_zero() -> Seq2Seq:
     """Dilations 1, 2, 4, and 1 and 2 again."""
     config = bytenet2016.Config(encoder_blocks=4, decoder_blocks=5, d=4, dilations=3)
-    return drawn_wide(bytenet2016.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+    return drawn_wide(bytenet2016.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 
 def test_logits_are_those_of_the_papers_blocks() -> None:

@@ -22,7 +22,7 @@ from tests.parity.equations import (
     sigma,
 )
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import cho2014
 
 
@@ -138,7 +138,7 @@ def paper(model: Seq2Seq) -> Paper:
 
 def far_from_zero() -> Seq2Seq:
     config = cho2014.Config(hidden=6, embedding=5, maxout=3)
-    return drawn_wide(cho2014.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+    return drawn_wide(cho2014.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 
 def test_logits_are_those_of_the_papers_equations() -> None:

@@ -24,7 +24,7 @@ from tests.parity.equations import (
     softmax,
 )
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import convs2s2017
 
 
@@ -151,7 +151,7 @@ def far_from_zero() -> Seq2Seq:
     config = convs2s2017.Config(
         embedding=5, encoder=((6, 3), (6, 5), (4, 1)), decoder=((6, 3), (4, 2), (4, 3)), positions=5
     )
-    return drawn_wide(convs2s2017.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+    return drawn_wide(convs2s2017.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 
 def test_logits_and_attention_are_those_of_the_papers_equations() -> None:

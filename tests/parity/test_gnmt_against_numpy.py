@@ -25,7 +25,7 @@ from tests.parity.equations import (
     softmax,
 )
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import gnmt2016
 
 
@@ -109,7 +109,7 @@ def paper(model: Seq2Seq) -> Paper:
 
 def far_from_zero() -> Seq2Seq:
     config = gnmt2016.Config(encoder_layers=4, decoder_layers=5, hidden=6, embedding=5, alignment=4)
-    return drawn_wide(gnmt2016.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+    return drawn_wide(gnmt2016.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 
 def test_logits_and_attention_are_those_of_the_papers_equations() -> None:

@@ -27,7 +27,7 @@ from tests.parity.equations import (
     softmax,
 )
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import luong2015
 
 Score = Literal["dot", "general", "concat", "scaled_dot"]
@@ -159,7 +159,7 @@ def far_from_zero(score: Score, kind: Kind, feeding: bool, reverse: bool) -> tup
         input_feeding=feeding,
         reverse_source=reverse,
     )
-    model = drawn_wide(luong2015.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+    model = drawn_wide(luong2015.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
     return model, paper(model, config)
 
 

@@ -25,7 +25,7 @@ from tests.parity.equations import (
     softmax,
 )
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import modern
 
 D, HEADS, LAYERS, FF = 16, 4, 2, 10
@@ -222,7 +222,7 @@ def tiny(config: modern.Config) -> Seq2Seq:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        model = modern.build(config, Vocabularies(SOURCE_VOCABULARY, TARGET_VOCABULARY)).eval().requires_grad_(False)
+        model = modern.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)).eval().requires_grad_(False)
     finally:
         torch.set_default_dtype(before)
     generator = torch.Generator().manual_seed(3)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from tests.doubles import as_batch, start_with_bos
 from torch import Tensor, nn
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import sutskever2014
 from regard.special_tokens import EOS, PAD
 
@@ -53,7 +53,7 @@ class Reference:
 def far_from_zero() -> Seq2Seq:
     """In float64, every weight and bias drawn wide, so that no gate is half open."""
     config = sutskever2014.Config(layers=LAYERS, hidden=6, embedding=5)
-    model = sutskever2014.build(config, Vocabularies(9, 11)).double()
+    model = sutskever2014.build(config, VocabularySizes(9, 11)).double()
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in model.parameters():

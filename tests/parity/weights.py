@@ -2,7 +2,7 @@
 
 import torch
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import transformer2017
 
 WIDTH, HIDDEN, HEADS, LAYERS, VOCABULARY = 16, 24, 4, 2, 13
@@ -21,7 +21,7 @@ def tiny_transformer(*, joint: bool, seed: int = 113) -> Seq2Seq:
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model = transformer2017.build(config, Vocabularies(VOCABULARY, VOCABULARY, joint=joint))
+            model = transformer2017.build(config, VocabularySizes(VOCABULARY, VOCABULARY, joint=joint))
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter.add_(0.3 * torch.randn_like(parameter))

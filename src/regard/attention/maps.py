@@ -20,7 +20,7 @@ from regard.contract import Seq2Seq
 from regard.data.batch import make_batch
 from regard.errors import DecodingError
 from regard.inference.translator import Translator
-from regard.nn.attention_recorder import Heard, listening
+from regard.nn.attention_recorder import AttentionRecorder, record_attention
 from regard.special_tokens import EOS
 from regard.text.emoji import bare_of
 from regard.tokenizers.base import Tokenizer
@@ -129,16 +129,16 @@ def look(translator: Translator, source: str, target: Sequence[int]) -> Looks:
     model, device = translator.model, translator.device
     batch = make_batch([(tokens, list(target))]).to(device)
     with torch.inference_mode():
-        with listening() as heard:
+        with record_attention() as heard:
             memory = model.encode(batch.source)
-        encoder = heard.itself
-        with listening() as heard:
-            output = model.decoder(batch.target_in, memory, with_attention=model.decoder.attends)
+        encoder = heard.self_attention
+        with record_attention() as heard:
+            output = model.decoder(batch.target_in, memory, with_attention=model.decoder.has_attention)
     if output.attention is None:
         mean = _saliency(model, batch.source, batch.target_in, batch.target_out)
     else:
         mean = output.attention[0, :, : len(tokens) + 1]
-        heard.source = heard.source or [output.attention.unsqueeze(1)]
+        heard.source_attention = heard.source_attention or [output.attention.unsqueeze(1)]
     return Looks(
         source=_side(translator.tokenizers.source, tokens),
         target=_side(translator.tokenizers.target, list(target)),
@@ -148,8 +148,12 @@ def look(translator: Translator, source: str, target: Sequence[int]) -> Looks:
     )
 
 
-def _layers(encoder: Sequence[Tensor], decoder: Heard) -> dict[Kind, tuple[Weights, ...]]:
-    found: dict[Kind, Sequence[Tensor]] = {"source": decoder.source, "encoder": encoder, "decoder": decoder.itself}
+def _layers(encoder: Sequence[Tensor], decoder: AttentionRecorder) -> dict[Kind, tuple[Weights, ...]]:
+    found: dict[Kind, Sequence[Tensor]] = {
+        "source": decoder.source_attention,
+        "encoder": encoder,
+        "decoder": decoder.self_attention,
+    }
     return {kind: tuple(_array(one[0]) for one in layers) for kind, layers in found.items() if layers}
 
 

@@ -36,7 +36,7 @@ from regard.checkpoints.untrusted_files import (
     verify_sums,
 )
 from regard.config.schema import RunConfig, parse_config, to_table
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError, RegardError
 from regard.files import read_regular_file, sync
 from regard.models import ARCHITECTURES
@@ -160,7 +160,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     config = _config(header, folder)
     where = folder / "config.json"
     try:
-        vocabularies = Vocabularies(**header["vocabularies"])
+        vocabularies = VocabularySizes(**header["vocabularies"])
         step, data = _step(header), str(header["data"])
         tokenizers = Tokenizers.load(folder)
         if _sizes(tokenizers) != vocabularies:
@@ -216,8 +216,8 @@ def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:
         ) from None
 
 
-def _sizes(tokenizers: Tokenizers) -> Vocabularies:
-    return Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+def _sizes(tokenizers: Tokenizers) -> VocabularySizes:
+    return VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
 
 
 def load_training_state(folder: Path) -> TrainingState:

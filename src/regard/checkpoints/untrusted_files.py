@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from regard.config.schema import ModelConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError
 from regard.files import MOST_BYTES
 from regard.models import build_model
@@ -132,7 +132,7 @@ def named_weights(model: torch.nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-def build_if_shapes_fit(config: ModelConfig, vocabularies: Vocabularies, path: Path) -> Seq2Seq:
+def build_if_shapes_fit(config: ModelConfig, vocabularies: VocabularySizes, path: Path) -> Seq2Seq:
     """Build the model of `config` if the header of the weights at `path` has just its names and shapes.
 
     The model gets fresh weights. The caller's random numbers stay as they are. Raises CheckpointError otherwise,

@@ -46,7 +46,9 @@ def best_tokens(logits: Tensor, count: int, step: int) -> tuple[Tensor, Tensor]:
     """
     count = min(count, logits.shape[1] - EOS)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    values, ids = native.best_tokens(logits, EOS, count) if native.suits(logits) else _best_tokens(logits, count)
+    values, ids = (
+        native.best_tokens(logits, EOS, count) if native.supports_inference(logits) else _best_tokens(logits, count)
+    )
     if not math.isfinite(values[:, 0].sum()):  # which it is if all are
         raise _not_numbers(step)
     return values, ids

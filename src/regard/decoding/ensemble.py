@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Seq2Seq, State
+from regard.contract import Decoder, DecoderOutput, Encoder, Memory, Seq2Seq, State, StepFeatures
 from regard.errors import DecodingError
 
 
@@ -55,28 +55,30 @@ class Ensemble(Decoder[EnsembleState]):
 
     def __init__(self, members: Sequence[Decoder[Any]]) -> None:
         super().__init__()
-        sizes = {member.vocabulary for member in members}
+        sizes = {member.vocabulary_size for member in members}
         if len(sizes) != 1:
             raise DecodingError(
                 f"an ensemble's members must share one target vocabulary; theirs have the sizes {sorted(sizes)}",
                 fix="choose models that were trained with the same tokenizer",
             )
         self.members = nn.ModuleList(members)
-        self.vocabulary = sizes.pop()
-        self.attends = any(member.attends for member in members)
+        self.vocabulary_size = sizes.pop()
+        self.has_attention = any(member.has_attention for member in members)
 
     def init_state(self, memory: Memory) -> EnsembleState:
         """Each member's state before the first token."""
         return EnsembleState(tuple(member.init_state(part) for member, part in self._pair(memory)))
 
-    def advance(self, tokens: Tensor, state: EnsembleState, *, with_attention: bool = False) -> Advance[EnsembleState]:
+    def advance(
+        self, tokens: Tensor, state: EnsembleState, *, with_attention: bool = False
+    ) -> StepFeatures[EnsembleState]:
         """Feed tokens (N,) to every member."""
         steps = [
             member.step(tokens, part, with_attention=with_attention)
             for member, part in zip(self._decoders(), state.members, strict=True)
         ]
         features = _mean_probability([step.logits for step in steps])
-        return Advance(
+        return StepFeatures(
             features, EnsembleState(tuple(step.state for step in steps)), _mean([step.attention for step in steps])
         )
 
@@ -84,7 +86,7 @@ class Ensemble(Decoder[EnsembleState]):
         """The features as they are."""
         return features
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """Teacher forcing in every member: tokens (B, T) to log-probabilities (B, T, V)."""
         logits: list[Tensor] = []
         attention: list[Tensor | None] = []
@@ -92,7 +94,7 @@ class Ensemble(Decoder[EnsembleState]):
             output = member.forward(tokens, part, with_attention=with_attention)
             logits.append(member.readout(output.features))
             attention.append(output.attention)
-        return Output(_mean_probability(logits), _mean(attention))
+        return DecoderOutput(_mean_probability(logits), _mean(attention))
 
     def _decoders(self) -> list[Decoder[Any]]:
         return [member for member in self.members if isinstance(member, Decoder)]

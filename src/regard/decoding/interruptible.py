@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from regard.contract import Advance, Decoder, Memory, Seq2Seq, State
+from regard.contract import Decoder, Memory, Seq2Seq, State, StepFeatures
 
 
 class InterruptibleDecoder(Decoder[Any]):
@@ -17,15 +17,15 @@ class InterruptibleDecoder(Decoder[Any]):
         super().__init__()
         self.decoder = decoder
         self.check = check
-        self.vocabulary = decoder.vocabulary
-        self.attends = decoder.attends
+        self.vocabulary_size = decoder.vocabulary_size
+        self.has_attention = decoder.has_attention
 
     def init_state(self, memory: Memory) -> State:
         """The decoder's own."""
         state: State = self.decoder.init_state(memory)
         return state
 
-    def advance(self, tokens: Tensor, state: State, *, with_attention: bool = False) -> Advance[Any]:
+    def advance(self, tokens: Tensor, state: State, *, with_attention: bool = False) -> StepFeatures[Any]:
         """Feed tokens (N,). Raises what `check` does."""
         self.check()
         return self.decoder.advance(tokens, state, with_attention=with_attention)

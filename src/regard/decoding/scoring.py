@@ -22,7 +22,7 @@ def forced_scores(model: Seq2Seq, source: Tensor, target_in: Tensor, target_out:
     features = model.features(source, target_in).features[real]  # (R, F), one row a token
     tokens = target_out[real]
     sentences = real.nonzero()[:, 0]
-    rows = max(1, CHUNK // model.decoder.vocabulary)
+    rows = max(1, CHUNK // model.decoder.vocabulary_size)
     scores: list[Tensor] = []
     for some, wanted in zip(torch.split(features, rows), torch.split(tokens, rows), strict=True):
         logits = model.decoder.readout(some)

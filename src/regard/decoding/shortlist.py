@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from regard.contract import Advance, Decoder, Memory, PerSource, State
+from regard.contract import Decoder, Memory, PerSource, State, StepFeatures
 from regard.special_tokens import SPECIAL
 
 
@@ -85,9 +85,9 @@ class ShortlistDecoder(Decoder[ShortlistState]):
         super().__init__()
         self.decoder = decoder
         self.tokens = tokens
-        self.vocabulary = len(tokens)
-        self.attends = decoder.attends
-        self._inner_readout = decoder.narrowed_readout(tokens)
+        self.vocabulary_size = len(tokens)
+        self.has_attention = decoder.has_attention
+        self._inner_readout = decoder.readout_subset(tokens)
 
     def init_state(self, memory: Memory) -> ShortlistState:
         """The decoder's own."""
@@ -98,14 +98,14 @@ class ShortlistDecoder(Decoder[ShortlistState]):
 
     def advance(
         self, tokens: Tensor, state: ShortlistState, *, with_attention: bool = False
-    ) -> Advance[ShortlistState]:
+    ) -> StepFeatures[ShortlistState]:
         """Feed the tokens that have these places (N,)."""
         advanced = self.decoder.advance(self.tokens[tokens], state.inner, with_attention=with_attention)
         logits = self._inner_readout(advanced.features)
         if state.bar is not None:
             rows = logits.unflatten(0, (len(state.bar.added), -1))  # (B, rows of a sentence, U)
             logits = rows.add_(state.bar.added[:, None]).flatten(0, 1)
-        return Advance(logits, ShortlistState(advanced.state, state.bar), advanced.attention)
+        return StepFeatures(logits, ShortlistState(advanced.state, state.bar), advanced.attention)
 
     def readout(self, features: Tensor) -> Tensor:
         """The features as they are."""

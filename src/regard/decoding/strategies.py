@@ -116,7 +116,7 @@ def search(
     if shortlist is None:
         return _search(model.decoder, memory, sentences, config, top_beams=top_beams, with_attention=with_attention)
     wished = [[token for phrase in (*one.wish.require, one.wish.prefix) for token in phrase] for one in sentences]
-    choice = shortlist.choose([one.source for one in sentences], wished, model.decoder.vocabulary)
+    choice = shortlist.choose([one.source for one in sentences], wished, model.decoder.vocabulary_size)
     tokens = choice.tokens.tolist()
     places = {token: place for place, token in enumerate(tokens)}
     found = _search(

@@ -30,7 +30,7 @@ from regard.inference.shortlist import load_shortlist
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
 from regard.inference.translation import agreed, join
-from regard.nn.inference import fixed
+from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
 from regard.special_tokens import EOS
 from regard.text.emoji import Bare, bare_of
@@ -123,7 +123,7 @@ class Translator:
             raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="give --device cpu as well")
         if chosen.type == "cpu":
             keep_freed_memory()
-        model = fixed(checkpoint.model.to(chosen), int8=precision == "int8")
+        model = freeze_for_inference(checkpoint.model.to(chosen), int8=precision == "int8")
         data = checkpoint.config.data
         return cls(
             model,

@@ -18,7 +18,7 @@ from torch import Tensor
 from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, to_toml
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError, RegardError
 from regard.interop import marian_files as files
 from regard.interop.weights import Tie, from_marian, ties
@@ -192,7 +192,7 @@ def _misfit(path: Path, wrong: Sequence[str]) -> CheckpointError:
 
 
 def _model(config: Config, tokenizers: Tokenizers, state: dict[str, Tensor]) -> Seq2Seq:
-    sizes = Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+    sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
     with torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away: draw nothing for them
         model = build(config, sizes)
     model.load_state_dict(state)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regard.config.schema import ModelConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import (
     bahdanau2014,
     bytenet2016,
@@ -26,7 +26,7 @@ class Architecture:
     """What is needed to name, configure and build a system."""
 
     config: type[ModelConfig]
-    build: Callable[[Any, Vocabularies], Seq2Seq]  # takes a value of `config`
+    build: Callable[[Any, VocabularySizes], Seq2Seq]  # takes a value of `config`
     presets: Mapping[str, Callable[[], ModelConfig]]
     paper: str
 
@@ -59,6 +59,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 
-def build_model(config: ModelConfig, vocabularies: Vocabularies) -> Seq2Seq:
+def build_model(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model of fresh weights as the config says, drawn from torch's default generator."""
     return ARCHITECTURES[config.architecture].build(config, vocabularies)

@@ -21,7 +21,18 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config.schema import MOST_WIDTH, ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
+from regard.contract import (
+    Decoder,
+    DecoderOutput,
+    Encoder,
+    Memory,
+    PerSource,
+    Readout,
+    Seq2Seq,
+    State,
+    StepFeatures,
+    VocabularySizes,
+)
 from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
 from regard.nn.output_subset import narrowed
@@ -107,7 +118,7 @@ class RNNsearchDecoder(Decoder[RNNsearchState]):
 
     def __init__(self, config: Config, vocabulary: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         annotation = 2 * config.hidden
         self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
         self.dropout = Dropout(config.dropout)
@@ -139,15 +150,15 @@ class RNNsearchDecoder(Decoder[RNNsearchState]):
 
     def advance(
         self, tokens: Tensor, state: RNNsearchState, *, with_attention: bool = False
-    ) -> Advance[RNNsearchState]:
+    ) -> StepFeatures[RNNsearchState]:
         """One word: attention is by the state before it."""
         word = self.dropout(self.embedding(tokens))
         weights, context = self._attend(state.hidden, state.source)
         hidden = self.unit(self.word_input(word) + self.context_input(context), state.hidden)
         features = self._maxout(state.hidden, word, context)
-        return Advance(features, RNNsearchState(hidden, state.source), weights if with_attention else None)
+        return StepFeatures(features, RNNsearchState(hidden, state.source), weights if with_attention else None)
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """As advance, step by step, with the products that do not wait for a state taken over all steps at once."""
         state = self.init_state(memory)
         hidden, source = state.hidden, state.source
@@ -162,19 +173,19 @@ class RNNsearchDecoder(Decoder[RNNsearchState]):
             attention.append(weights)
             hidden = self.unit(x + self.context_input(context), hidden)
         features = self._maxout(torch.stack(before, 1), words, torch.stack(contexts, 1))
-        return Output(features, torch.stack(attention, 1) if with_attention else None)
+        return DecoderOutput(features, torch.stack(attention, 1) if with_attention else None)
 
     def readout(self, features: Tensor) -> Tensor:
         """t_i (..., l) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W_o that are asked for."""
         return narrowed(self.output, tokens)
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights as appendix B.1 has them.
 
     Recurrent matrices are orthogonal, the alignment model's matrices N(0, (deviation / 10)^2), its v

@@ -30,17 +30,17 @@ from torch import Tensor, nn
 
 from regard.config.schema import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
 from regard.contract import (
-    Advance,
     Decoder,
+    DecoderOutput,
     Encoder,
     Memory,
-    Output,
     PerSource,
     Readout,
     Seq2Seq,
     State,
-    Vocabularies,
-    for_rows,
+    StepFeatures,
+    VocabularySizes,
+    expand_to_rows,
 )
 from regard.nn.convolution import CausalConvolution, CentredConvolution
 from regard.nn.dropout import Dropout
@@ -192,11 +192,11 @@ class ByteNetState(State):
 class ByteNetDecoder(Decoder[ByteNetState]):
     """Masked blocks on top of the encoder's columns."""
 
-    attends = False
+    has_attention = False
 
     def __init__(self, config: Config, vocabulary: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         self.embedding = nn.Embedding(vocabulary, 2 * config.d, padding_idx=PAD)
         self.dropout = Dropout(config.dropout)
         dilations = (2 ** (number % config.dilations) for number in range(config.decoder_blocks))
@@ -216,37 +216,39 @@ class ByteNetDecoder(Decoder[ByteNetState]):
         past = tuple(block.convolution.start(memory.values) for block in self._decoder_blocks())
         return ByteNetState(Columns(memory.values), past, length=0)
 
-    def advance(self, tokens: Tensor, state: ByteNetState, *, with_attention: bool = False) -> Advance[ByteNetState]:
+    def advance(
+        self, tokens: Tensor, state: ByteNetState, *, with_attention: bool = False
+    ) -> StepFeatures[ByteNetState]:
         """One token and the column of its position."""
         x = self.dropout(self.embedding(tokens))  # (N, 2d)
         if state.length < state.source.values.size(1):
-            x = x + for_rows(state.source.values[:, state.length], len(x))
+            x = x + expand_to_rows(state.source.values[:, state.length], len(x))
         kept: list[Tensor] = []
         for block, past in zip(self._decoder_blocks(), state.past, strict=True):
             x, now = block.step(x, past)
             kept.append(now)
-        return Advance(self._features(x), ByteNetState(state.source, tuple(kept), state.length + 1))
+        return StepFeatures(self._features(x), ByteNetState(state.source, tuple(kept), state.length + 1))
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """All positions at once: (B, T) to features (B, T, d)."""
         x = self.dropout(self.embedding(tokens))
         columns = memory.values[:, : x.size(1)]
         x = x + F.pad(columns, (0, 0, 0, x.size(1) - columns.size(1)))
         for block in self.blocks:
             x = block(x)
-        return Output(self._features(x))
+        return DecoderOutput(self._features(x))
 
     def readout(self, features: Tensor) -> Tensor:
         """(..., d) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of the last 1x1 that are asked for."""
         return narrowed(self.output, tokens)
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights, of which the paper says nothing.
 
     Embeddings are N(0, 1), matrices behind a ReLU N(0, 2 / inputs), and what the blocks of one side add

@@ -29,17 +29,17 @@ from torch import Tensor, nn
 
 from regard.config.schema import MOST_WIDTH, ModelConfig
 from regard.contract import (
-    Advance,
     Decoder,
+    DecoderOutput,
     Encoder,
     Memory,
-    Output,
     PerSource,
     Readout,
     Seq2Seq,
     State,
-    Vocabularies,
-    for_rows,
+    StepFeatures,
+    VocabularySizes,
+    expand_to_rows,
 )
 from regard.nn.dropout import Dropout
 from regard.nn.output_subset import narrowed
@@ -140,11 +140,11 @@ class SummaryState(State):
 class SummaryDecoder(Decoder[SummaryState]):
     """Writes from the summary, which it sees at every step."""
 
-    attends = False
+    has_attention = False
 
     def __init__(self, config: Config, vocabulary: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
         self.dropout = Dropout(config.dropout)
         self.start = nn.Linear(config.hidden, config.hidden)  # V'
@@ -172,14 +172,16 @@ class SummaryDecoder(Decoder[SummaryState]):
         features: Tensor = self.out_rank(self.dropout(linear.unflatten(-1, (-1, 2)).amax(-1)))  # (..., embedding)
         return features
 
-    def advance(self, tokens: Tensor, state: SummaryState, *, with_attention: bool = False) -> Advance[SummaryState]:
+    def advance(
+        self, tokens: Tensor, state: SummaryState, *, with_attention: bool = False
+    ) -> StepFeatures[SummaryState]:
         """One word; there is no attention to give."""
         word, source = self._embed(tokens), state.source
-        hidden = self.unit(self.word_input(word), for_rows(source.to_unit, len(tokens)), state.hidden)
-        features = self._features(hidden, word, for_rows(source.to_output, len(tokens)))
-        return Advance(features, SummaryState(hidden, source))
+        hidden = self.unit(self.word_input(word), expand_to_rows(source.to_unit, len(tokens)), state.hidden)
+        features = self._features(hidden, word, expand_to_rows(source.to_output, len(tokens)))
+        return StepFeatures(features, SummaryState(hidden, source))
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """As advance, with all that does not wait for a state taken over all steps at once."""
         state = self.init_state(memory)
         hidden, source = state.hidden, state.source
@@ -188,19 +190,19 @@ class SummaryDecoder(Decoder[SummaryState]):
         for x in self.word_input(words).unbind(1):
             hidden = self.unit(x, source.to_unit, hidden)
             states.append(hidden)
-        return Output(self._features(torch.stack(states, 1), words, source.to_output.unsqueeze(1)))
+        return DecoderOutput(self._features(torch.stack(states, 1), words, source.to_output.unsqueeze(1)))
 
     def readout(self, features: Tensor) -> Tensor:
         """G_r of the maxout units (..., embedding) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of G_l that are asked for."""
         return narrowed(self.output, tokens)
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights as section 4.1.1 has them.
 
     Recurrent matrices are orthogonal, the other weights N(0, deviation^2), and biases zero; the

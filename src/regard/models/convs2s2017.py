@@ -35,9 +35,20 @@ from pydantic import BeforeValidator, Field, field_validator
 from torch import Tensor, nn
 
 from regard.config.schema import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
+from regard.contract import (
+    Decoder,
+    DecoderOutput,
+    Encoder,
+    Memory,
+    PerSource,
+    Readout,
+    Seq2Seq,
+    State,
+    StepFeatures,
+    VocabularySizes,
+)
 from regard.nn.attention import masked_softmax
-from regard.nn.attention_recorder import listener
+from regard.nn.attention_recorder import active_recorder
 from regard.nn.convolution import CausalConvolution, CentredConvolution, WeightNormLinear
 from regard.nn.dropout import Dropout
 from regard.nn.output_subset import narrowed
@@ -205,8 +216,8 @@ class Attention(nn.Module):
         """States h (B, T, width) and target embeddings g (B, T, f) to h + c (B, T, width) and weights (B, T, S)."""
         scores = (self.query(h) + g) @ source.keys.mT
         weights = masked_softmax(scores, source.mask.unsqueeze(1))
-        if (heard := listener()) is not None:
-            heard.source.append(weights.unsqueeze(1))
+        if (recorder := active_recorder()) is not None:
+            recorder.source_attention.append(weights.unsqueeze(1))
         attended: Tensor = h + self.spread(weights @ source.values)
         return attended, weights
 
@@ -251,7 +262,7 @@ class ConvS2SDecoder(Decoder[ConvS2SState]):
 
     def __init__(self, config: Config, vocabulary: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         self.embedding = Embedding(config, vocabulary)
         widths = [config.decoder[0][0], *(width for width, _ in config.decoder)]
         self.enter = WeightNormLinear(config.embedding, widths[0])
@@ -279,7 +290,9 @@ class ConvS2SDecoder(Decoder[ConvS2SState]):
         past = tuple(block.convolution.start(memory.values) for block in self._decoder_blocks())
         return ConvS2SState(self._source(memory), past, length=0)
 
-    def advance(self, tokens: Tensor, state: ConvS2SState, *, with_attention: bool = False) -> Advance[ConvS2SState]:
+    def advance(
+        self, tokens: Tensor, state: ConvS2SState, *, with_attention: bool = False
+    ) -> StepFeatures[ConvS2SState]:
         """Attention is the mean over the layers."""
         g = self.embedding(tokens.unsqueeze(1), start=state.length)  # (N, 1, f)
         g = g.view(len(state.source.mask), -1, g.size(-1))  # (B, rows of a sentence, f)
@@ -292,9 +305,9 @@ class ConvS2SDecoder(Decoder[ConvS2SState]):
             looked.append(weights.flatten(0, 1))
         attention = torch.stack(looked).mean(0) if with_attention else None
         after = ConvS2SState(state.source, tuple(kept), state.length + 1)
-        return Advance(self._features(x).flatten(0, 1), after, attention)
+        return StepFeatures(self._features(x).flatten(0, 1), after, attention)
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """All positions at once: (B, T) to features (B, T, f)."""
         source = self._source(memory)
         g = self.embedding(tokens)
@@ -303,19 +316,19 @@ class ConvS2SDecoder(Decoder[ConvS2SState]):
         for block in self.blocks:
             x, weights = block(x, g, source)
             looked.append(weights)
-        return Output(self._features(x), torch.stack(looked).mean(0) if with_attention else None)
+        return DecoderOutput(self._features(x), torch.stack(looked).mean(0) if with_attention else None)
 
     def readout(self, features: Tensor) -> Tensor:
         """(..., f) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W_o that are asked for."""
         return narrowed(self.output, tokens)
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights as section 3.5 has them.
 
     Embeddings are N(0, 0.1^2) and biases zero. A matrix of n inputs is N(0, 1 / n), before a gate

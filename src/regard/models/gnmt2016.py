@@ -31,11 +31,22 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config.schema import MOST_LAYERS, MOST_WIDTH, ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
+from regard.contract import (
+    Decoder,
+    DecoderOutput,
+    Encoder,
+    Memory,
+    PerSource,
+    Readout,
+    Seq2Seq,
+    State,
+    StepFeatures,
+    VocabularySizes,
+)
 from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMState, reverse, run, uniform_
-from regard.nn.lstm_steps import Stepper
+from regard.nn.lstm_steps import LSTMCellStep
 from regard.nn.output_subset import narrowed
 from regard.special_tokens import PAD
 
@@ -129,7 +140,7 @@ class GnmtDecoder(Decoder[GnmtState]):
 
     def __init__(self, config: Config, vocabulary: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         annotation = config.hidden if config.encoder_layers > 1 else 2 * config.hidden
         self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
         self.dropout = Dropout(config.dropout)
@@ -164,20 +175,20 @@ class GnmtDecoder(Decoder[GnmtState]):
             after.append(state)
         return self.dropout(x), tuple(after)
 
-    def advance(self, tokens: Tensor, state: GnmtState, *, with_attention: bool = False) -> Advance[GnmtState]:
+    def advance(self, tokens: Tensor, state: GnmtState, *, with_attention: bool = False) -> StepFeatures[GnmtState]:
         """One word: attention is by the bottom layer's output before it."""
         weights, context = self._attend(state.layers[0][0], state.source)
         x = self.dropout(torch.cat((self.embedding(tokens), context), dim=-1)).unsqueeze(1)
         x, bottom = run(self.bottom, x, state=state.layers[0])
         x, others = self._upward(x, context.unsqueeze(1), state.layers[1:])
         after = GnmtState((bottom, *others), state.source)
-        return Advance(x.squeeze(1), after, weights if with_attention else None)
+        return StepFeatures(x.squeeze(1), after, weights if with_attention else None)
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """The bottom layer step by step, the products of its words and all the layers above it at once."""
         state = self.init_state(memory)
         words = self.dropout(self.embedding(tokens))  # (B, T, embedding)
-        step = Stepper(self.bottom, words.size(-1))
+        step = LSTMCellStep(self.bottom, words.size(-1))
         bottom = state.layers[0]
         outputs: list[Tensor] = []
         contexts: list[Tensor] = []
@@ -189,14 +200,14 @@ class GnmtDecoder(Decoder[GnmtState]):
             contexts.append(context)
             attention.append(weights)
         features, _ = self._upward(torch.stack(outputs, 1), torch.stack(contexts, 1), state.layers[1:])
-        return Output(features, torch.stack(attention, 1) if with_attention else None)
+        return DecoderOutput(features, torch.stack(attention, 1) if with_attention else None)
 
     def readout(self, features: Tensor) -> Tensor:
         """y_i (..., hidden) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W_s that are asked for."""
         return narrowed(self.output, tokens)
 
@@ -205,7 +216,7 @@ def _lstms(layers: nn.ModuleList) -> list[nn.LSTM]:
     return [layer for layer in layers if isinstance(layer, nn.LSTM)]
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights: all of them uniform (section 8.3)."""
     encoder = GnmtEncoder(config, vocabularies.source)
     decoder = GnmtDecoder(config, vocabularies.target)

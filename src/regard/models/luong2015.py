@@ -39,11 +39,22 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config.schema import MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, PerSource, Readout, Seq2Seq, State, Vocabularies
+from regard.contract import (
+    Decoder,
+    DecoderOutput,
+    Encoder,
+    Memory,
+    PerSource,
+    Readout,
+    Seq2Seq,
+    State,
+    StepFeatures,
+    VocabularySizes,
+)
 from regard.nn.attention import ConcatScore, DotScore, GeneralScore, masked_softmax
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
-from regard.nn.lstm_steps import Stepper
+from regard.nn.lstm_steps import LSTMCellStep
 from regard.nn.output_subset import narrowed
 from regard.special_tokens import PAD
 
@@ -183,7 +194,7 @@ class LuongDecoder(Decoder[LuongState]):
 
     def __init__(self, config: Config, vocabulary: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         self.feeds = config.input_feeding
         self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
         self.dropout = Dropout(config.dropout)
@@ -211,7 +222,7 @@ class LuongDecoder(Decoder[LuongState]):
         attentional, weights = self._attend(rows, source, torch.tensor([before + 1], device=top.device))
         return attentional.flatten(0, 1), weights.flatten(0, 1)
 
-    def advance(self, tokens: Tensor, state: LuongState, *, with_attention: bool = False) -> Advance[LuongState]:
+    def advance(self, tokens: Tensor, state: LuongState, *, with_attention: bool = False) -> StepFeatures[LuongState]:
         """One word: attention is by the state behind it."""
         x = self.dropout(self.embedding(tokens))
         if state.fed is not None:
@@ -219,9 +230,9 @@ class LuongDecoder(Decoder[LuongState]):
         top, layers = self.stack(x.unsqueeze(1), states=state.layers)
         features, weights = self._attend_once(top.squeeze(1), state.source, state.steps)
         after = LuongState(layers, features if self.feeds else None, state.steps + 1, state.source)
-        return Advance(features, after, weights if with_attention else None)
+        return StepFeatures(features, after, weights if with_attention else None)
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """All positions at once; with input feeding step by step, with all that does not wait taken at once."""
         state = self.init_state(memory)
         words = self.dropout(self.embedding(tokens))  # (B, T, embedding)
@@ -230,11 +241,11 @@ class LuongDecoder(Decoder[LuongState]):
         top, _ = self.stack(words, states=state.layers)
         steps = torch.arange(1, top.size(1) + 1, device=top.device)
         features, weights = self._attend(top, state.source, steps)
-        return Output(features, weights if with_attention else None)
+        return DecoderOutput(features, weights if with_attention else None)
 
-    def _fed(self, words: Tensor, state: LuongState, fed: Tensor, with_attention: bool) -> Output:
+    def _fed(self, words: Tensor, state: LuongState, fed: Tensor, with_attention: bool) -> DecoderOutput:
         cells = [layer for layer in self.stack.layers if isinstance(layer, nn.LSTM)]
-        bottom, *others = (Stepper(cell, 0 if index else words.size(-1)) for index, cell in enumerate(cells))
+        bottom, *others = (LSTMCellStep(cell, 0 if index else words.size(-1)) for index, cell in enumerate(cells))
         layers = list(state.layers)
         features: list[Tensor] = []
         attention: list[Tensor] = []
@@ -245,19 +256,19 @@ class LuongDecoder(Decoder[LuongState]):
             fed, weights = self._attend_once(layers[-1][0], state.source, position)
             features.append(fed)
             attention.append(weights)
-        return Output(torch.stack(features, 1), torch.stack(attention, 1) if with_attention else None)
+        return DecoderOutput(torch.stack(features, 1), torch.stack(attention, 1) if with_attention else None)
 
     def readout(self, features: Tensor) -> Tensor:
         """h~ (..., hidden) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W_s that are asked for."""
         return narrowed(self.output, tokens)
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights: all of them uniform (section 4.1)."""
     encoder = LuongEncoder(config, vocabularies.source)
     decoder = LuongDecoder(config, vocabularies.target)

@@ -29,7 +29,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config.schema import MOST_HEADS, MOST_LAYERS, MOST_WIDTH, ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, Vocabularies
+from regard.contract import Decoder, DecoderOutput, Encoder, Memory, Readout, Seq2Seq, StepFeatures, VocabularySizes
 from regard.nn.dropout import Dropout
 from regard.nn.feedforward import silu_times
 from regard.nn.kv_cache import AttentionState, Kept, KeysValues, Past, Source, SourceKeysValues
@@ -302,7 +302,7 @@ class ModernDecoder(Decoder[AttentionState]):
 
     def __init__(self, config: Config, table: nn.Embedding) -> None:
         super().__init__()
-        self.vocabulary = table.num_embeddings
+        self.vocabulary_size = table.num_embeddings
         self.width = config.d_model // config.heads
         self.embedding = Embedding(table, config.dropout)
         self.output = TiedLinear(table)
@@ -323,7 +323,7 @@ class ModernDecoder(Decoder[AttentionState]):
 
     def advance(
         self, tokens: Tensor, state: AttentionState, *, with_attention: bool = False
-    ) -> Advance[AttentionState]:
+    ) -> StepFeatures[AttentionState]:
         """Attention is the mean over the layers and heads of attention to the source."""
         after, pasts = state.pasts()
         source, x = state.source, self.embedding(tokens.view(len(state.source.mask), -1))
@@ -331,20 +331,20 @@ class ModernDecoder(Decoder[AttentionState]):
             x, source.layers, source.mask, pasts, state.length, with_attention=with_attention
         )
         after = replace(after, past=past)
-        return Advance(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
+        return StepFeatures(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """All positions at once: (B, T) to features (B, T, D), in training perhaps of the real ones alone."""
         x = self.embedding(tokens)
         packed = None if with_attention else packings(x, self.width, tokens.ne(PAD), memory.mask)
         if packed is None:
             source = self._project(memory.values)
             x, _, attention = self._run(x, source, memory.mask, None, None, with_attention=with_attention)
-            return Output(x, attention)
+            return DecoderOutput(x, attention)
         targets, sources = packed
         source, itself = self._project(sources.pack(memory.values)), Between(targets, targets)
         x, _, _ = self._run(targets.pack(x), source, Between(targets, sources), [itself] * len(self.layers), None)
-        return Output(targets.unpack(x))
+        return DecoderOutput(targets.unpack(x))
 
     def _run(
         self,
@@ -371,12 +371,12 @@ class ModernDecoder(Decoder[AttentionState]):
         logits: Tensor = self.output(features)
         return logits
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of the embedding matrix that are asked for."""
         return narrowed(self.output, tokens)
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights: see the module's docstring; N(0, 1/d) for embeddings."""
     target = nn.Embedding(vocabularies.target, config.d_model, padding_idx=PAD)
     source = target if vocabularies.joint else nn.Embedding(vocabularies.source, config.d_model, padding_idx=PAD)

@@ -27,7 +27,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config.schema import MOST_LAYERS, MOST_WIDTH, ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, State, Vocabularies
+from regard.contract import (
+    Decoder,
+    DecoderOutput,
+    Encoder,
+    Memory,
+    Readout,
+    Seq2Seq,
+    State,
+    StepFeatures,
+    VocabularySizes,
+)
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
 from regard.nn.output_subset import narrowed
@@ -97,11 +107,11 @@ class StackState(State):
 class StackDecoder(Decoder[StackState]):
     """Goes on from where the encoder's layers ended."""
 
-    attends = False
+    has_attention = False
 
     def __init__(self, config: Config, vocabulary: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary
+        self.vocabulary_size = vocabulary
         self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
         self.dropout = Dropout(config.dropout)
         self.stack = LSTMStack(config.embedding, config.hidden, config.layers, config.dropout)
@@ -115,27 +125,27 @@ class StackDecoder(Decoder[StackState]):
         outputs, layers = self.stack(self.dropout(self.embedding(tokens)), states=state.layers)
         return self.dropout(outputs), StackState(layers)
 
-    def advance(self, tokens: Tensor, state: StackState, *, with_attention: bool = False) -> Advance[StackState]:
+    def advance(self, tokens: Tensor, state: StackState, *, with_attention: bool = False) -> StepFeatures[StackState]:
         """One word; there is no attention to give."""
         features, after = self._run(tokens.unsqueeze(1), state)
-        return Advance(features.squeeze(1), after)
+        return StepFeatures(features.squeeze(1), after)
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """All positions in one run of each layer: (B, T) to features (B, T, hidden)."""
         features, _ = self._run(tokens, self.init_state(memory))
-        return Output(features)
+        return DecoderOutput(features)
 
     def readout(self, features: Tensor) -> Tensor:
         """(..., hidden) to logits (..., V)."""
         logits: Tensor = self.output(features)
         return logits
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W that are asked for."""
         return narrowed(self.output, tokens)
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights, all uniform as section 3.4 has them."""
     encoder = ReversedEncoder(config, vocabularies.source)
     decoder = StackDecoder(config, vocabularies.target)

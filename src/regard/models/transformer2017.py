@@ -26,9 +26,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config.schema import MOST_HEADS, MOST_LAYERS, MOST_WIDTH, ModelConfig
-from regard.contract import Advance, Decoder, Encoder, Memory, Output, Readout, Seq2Seq, Vocabularies
+from regard.contract import Decoder, DecoderOutput, Encoder, Memory, Readout, Seq2Seq, StepFeatures, VocabularySizes
 from regard.nn.dropout import Dropout
-from regard.nn.feedforward import relu_between, trains
+from regard.nn.feedforward import can_fuse, relu_between
 from regard.nn.kv_cache import AttentionState, KeysValues, Past, Source, SourceKeysValues
 from regard.nn.multihead import MultiHeadAttention
 from regard.nn.norm import add_norm
@@ -91,7 +91,7 @@ class FeedForward(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """By one step where training on a CPU gains by it."""
-        if trains(x, self):
+        if can_fuse(x, self):
             return relu_between(x, self)
         out: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         return out
@@ -196,12 +196,12 @@ class TransformerDecoder(Decoder[AttentionState]):
 
     def __init__(self, config: Config, table: nn.Embedding) -> None:
         super().__init__()
-        self.vocabulary = table.num_embeddings
+        self.vocabulary_size = table.num_embeddings
         self.width = config.d_model // config.heads
         self.embedding = Embedding(table, config.dropout)
         self.output = TiedLinear(table)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
-        self.bias = nn.Parameter(torch.zeros(self.vocabulary)) if config.output_bias else None
+        self.bias = nn.Parameter(torch.zeros(self.vocabulary_size)) if config.output_bias else None
 
     def _project(self, memory: Tensor) -> tuple[SourceKeysValues, ...]:
         projected = (layer.source_attention.project(memory) for layer in self._decoder_layers())
@@ -218,26 +218,26 @@ class TransformerDecoder(Decoder[AttentionState]):
 
     def advance(
         self, tokens: Tensor, state: AttentionState, *, with_attention: bool = False
-    ) -> Advance[AttentionState]:
+    ) -> StepFeatures[AttentionState]:
         """Attention is the mean over the layers and heads of attention to the source."""
         x = self.embedding(tokens.unsqueeze(1), start=state.length)
         x = x.view(len(state.source.mask), -1, x.size(-1))  # (B, rows of a sentence, D)
         after, pasts = state.pasts()
         x, past, attention = self._run(x, state.source.layers, state.source.mask, pasts, with_attention)
         after = replace(after, past=past)
-        return Advance(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
+        return StepFeatures(x.flatten(0, 1), after, None if attention is None else attention.flatten(0, 1))
 
-    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> Output:
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """All positions at once: (B, T) to features (B, T, D), in training perhaps of the real ones alone."""
         x = self.embedding(tokens)
         packed = None if with_attention else packings(x, self.width, tokens.ne(PAD), memory.mask)
         if packed is None:
             x, _, attention = self._run(x, self._project(memory.values), memory.mask, None, with_attention)
-            return Output(x, attention)
+            return DecoderOutput(x, attention)
         targets, sources = packed
         source, itself = self._project(sources.pack(memory.values)), Between(targets, targets)
         x, _, _ = self._run(targets.pack(x), source, Between(targets, sources), [itself] * len(self.layers), False)
-        return Output(targets.unpack(x))
+        return DecoderOutput(targets.unpack(x))
 
     def _run(
         self,
@@ -263,7 +263,7 @@ class TransformerDecoder(Decoder[AttentionState]):
         logits: Tensor = self.output(features)
         return logits if self.bias is None else logits + self.bias
 
-    def narrowed_readout(self, tokens: Tensor) -> Readout:
+    def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of the embedding matrix that are asked for, and their biases."""
         product = narrowed(self.output, tokens)
         if self.bias is None:
@@ -272,7 +272,7 @@ class TransformerDecoder(Decoder[AttentionState]):
         return lambda features: product(features) + bias
 
 
-def build(config: Config, vocabularies: Vocabularies) -> Seq2Seq:
+def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model with fresh weights: Xavier for matrices, N(0, 1/d) for embeddings."""
     target = nn.Embedding(vocabularies.target, config.d_model, padding_idx=PAD)
     source = target if vocabularies.joint else nn.Embedding(vocabularies.source, config.d_model, padding_idx=PAD)

@@ -1,4 +1,4 @@
-"""Hearing what a model attends to while it works: each layer and head, whatever of it the model hands back."""
+"""Record the attention weights of every layer and head while a model runs."""
 
 from __future__ import annotations
 
@@ -11,31 +11,35 @@ from torch import Tensor
 
 
 @dataclass
-class Heard:
-    """Weights of attention, a layer's heads behind another's in the order in which they were worked out.
+class AttentionRecorder:
+    """Attention weights, one tensor per layer in the order of computation.
 
-    itself: (N, H, T, T) of positions of a sequence to those of the same.
-    source: (N, H, T, S) of target positions to the source.
+    Attributes:
+        self_attention: (N, H, T, T) between the positions of one sequence.
+        source_attention: (N, H, T, S) from target positions to source positions.
     """
 
-    itself: list[Tensor] = field(default_factory=list)
-    source: list[Tensor] = field(default_factory=list)
+    self_attention: list[Tensor] = field(default_factory=list)
+    source_attention: list[Tensor] = field(default_factory=list)
 
 
-_LISTENER: ContextVar[Heard | None] = ContextVar("listener", default=None)
+_ACTIVE: ContextVar[AttentionRecorder | None] = ContextVar("active_recorder", default=None)
 
 
 @contextmanager
-def listening() -> Iterator[Heard]:
-    """Until it ends, all attention that this thread works out is heard. Not for training, which packs its batches."""
-    heard = Heard()
-    before = _LISTENER.set(heard)
+def record_attention() -> Iterator[AttentionRecorder]:
+    """Record all attention that this thread computes inside the context.
+
+    Training steps are not recorded: they pack their batches.
+    """
+    recorder = AttentionRecorder()
+    token = _ACTIVE.set(recorder)
     try:
-        yield heard
+        yield recorder
     finally:
-        _LISTENER.reset(before)
+        _ACTIVE.reset(token)
 
 
-def listener() -> Heard | None:
-    """Who listens in this thread."""
-    return _LISTENER.get()
+def active_recorder() -> AttentionRecorder | None:
+    """Return the recorder of this thread, or None outside `record_attention`."""
+    return _ACTIVE.get()

@@ -46,7 +46,7 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.p)
-        if native.knows(x):
+        if native.supports(x):
             out: Tensor = _Dropout.apply(x, self.draws())  # type: ignore[no-untyped-call]
             return out
         dropped = self._dropped

@@ -38,10 +38,10 @@ class _ReluBetween(torch.autograd.Function):
         )
 
 
-def trains(x: Tensor, layers: nn.Sequential) -> bool:
+def can_fuse(x: Tensor, layers: nn.Sequential) -> bool:
     """Whether `relu_between` is for them: Linear, ReLU and Linear, in float32, on a CPU that there are kernels for."""
     kinds = [type(layer) for layer in layers]
-    return kinds == [nn.Linear, nn.ReLU, nn.Linear] and torch.is_grad_enabled() and native.knows(x)
+    return kinds == [nn.Linear, nn.ReLU, nn.Linear] and torch.is_grad_enabled() and native.supports(x)
 
 
 def relu_between(x: Tensor, layers: nn.Sequential) -> Tensor:
@@ -67,7 +67,7 @@ class _Gated(torch.autograd.Function):
 
 def silu_times(gate: Tensor, x: Tensor) -> Tensor:
     """silu(gate) * x, (..., D) each (Shazeer 2020, equation 6)."""
-    if torch.is_grad_enabled() and native.knows(gate) and gate.numel() % native.UNIT == 0:
+    if torch.is_grad_enabled() and native.supports(gate) and gate.numel() % native.UNIT == 0:
         out: Tensor = _Gated.apply(gate.contiguous(), x.contiguous())  # type: ignore[no-untyped-call]
         return out
     return F.silu(gate) * x

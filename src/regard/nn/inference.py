@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from regard.nn.convolution import WeightNormLinear
-from regard.nn.int8 import NativeLinear, int8_linear, pays
+from regard.nn.int8 import NativeLinear, int8_linear, is_worthwhile
 from regard.nn.output_subset import weight_and_bias
 from regard.nn.tied import TiedLinear
 
@@ -17,7 +17,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 @torch.no_grad()
-def fixed(model: M, *, int8: bool = False) -> M:
+def freeze_for_inference(model: M, *, int8: bool = False) -> M:
     """The same model with the same weights, to be used and not to be trained; with int8, its large matrices in 8 bits.
 
     Other weights are shared with the model that was given, which stays as it is. Embeddings, norms and the inside
@@ -45,7 +45,7 @@ def _join(layers: nn.Sequential) -> None:
 
 def _fixed(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.Module:
     weight, bias = weight_and_bias(layer)
-    if int8 and pays(weight):
+    if int8 and is_worthwhile(weight):
         return int8_linear(weight, bias)
     if not isinstance(layer, WeightNormLinear):
         return layer

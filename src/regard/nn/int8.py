@@ -42,7 +42,7 @@ def onednn_is_exact() -> bool:
     return True
 
 
-def pays(weight: Tensor) -> bool:
+def is_worthwhile(weight: Tensor) -> bool:
     """Return whether a product with a weight (O, I) takes less time in 8 bits.
 
     A small one takes less than rounding the activations does, and portable C is slower than PyTorch in float32.

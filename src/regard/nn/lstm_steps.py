@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from regard.nn.lstm import LSTMState
 
 
-class Stepper:
+class LSTMCellStep:
     """A one-layer torch.nn.LSTM whose input is [known; fed], of which only the first `known` columns are known ahead.
 
     Made anew for every pass: it lays the layer's weights out so that a step is one product.

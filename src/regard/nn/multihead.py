@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from regard.nn.attention import masked_softmax
-from regard.nn.attention_recorder import listener
+from regard.nn.attention_recorder import active_recorder
 from regard.nn.kernels import native
 from regard.nn.kernels.autograd import attention, attention_gradient
 from regard.nn.packing import Between
@@ -63,10 +63,10 @@ def attend(
         means: Tensor = _Attention.apply(*packed, mask, causal)  # type: ignore[no-untyped-call]
         return means.unsqueeze(0), None
     assert not (causal and (with_weights or mask is not None))
-    if (heard := listener()) is not None:
+    if (recorder := active_recorder()) is not None:
         weights = attention_weights(queries, keys, mask, causal=causal)
-        (heard.source if with_weights else heard.itself).append(weights)
-    if not causal and not with_weights and native.attends(queries, keys, values, mask):
+        (recorder.source_attention if with_weights else recorder.self_attention).append(weights)
+    if not causal and not with_weights and native.can_attend(queries, keys, values, mask):
         return native.attend(queries, keys, values, mask), None
     if with_weights:
         weights = attention_weights(queries, keys, mask)

@@ -43,9 +43,9 @@ class _DropAddNorm(torch.autograd.Function):
 def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) -> Tensor:
     """norm(x + dropout(y)), (..., D) each (Vaswani et al. 2017, section 3.1: "LayerNorm(x + Sublayer(x))", and 5.4)."""
     width = x.size(-1)
-    if width % native.UNIT == 0 and native.suits(x) and not dropout.training:
+    if width % native.UNIT == 0 and native.supports_inference(x) and not dropout.training:
         return native.add_norm(x, y, norm)
-    if width % FEW == 0 and native.knows(x):
+    if width % FEW == 0 and native.supports(x):
         wanted = _Wanted(norm, dropout.draws(), with_both=False)
         found = _DropAddNorm.apply(x, y, norm.weight, norm.bias, wanted)  # type: ignore[no-untyped-call]
         out: Tensor = found[0]
@@ -56,7 +56,7 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) -> Tens
 
 def add_then_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) -> tuple[Tensor, Tensor]:
     """both = x + dropout(y) and norm(both), (..., D) each (Xiong et al. 2020, where the norm is before a sub-layer)."""
-    if x.size(-1) % FEW == 0 and torch.is_grad_enabled() and native.knows(x):
+    if x.size(-1) % FEW == 0 and torch.is_grad_enabled() and native.supports(x):
         wanted = _Wanted(norm, dropout.draws(), with_both=True)
         out, both = _DropAddNorm.apply(x, y, norm.weight, norm.bias, wanted)  # type: ignore[no-untyped-call]
         return both, out

@@ -92,7 +92,7 @@ class Between:
 
 def packings(like: Tensor, width: int, *masks: Tensor) -> list[Packing] | None:
     """Of masks (B, T), where training with heads of that width, on tensors like that one, gains by it; else None."""
-    suited = torch.is_grad_enabled() and native.knows(like) and width % native.UNIT == 0
+    suited = torch.is_grad_enabled() and native.supports(like) and width % native.UNIT == 0
     if not suited or any(mask.size(1) > native.MOST_COLUMNS for mask in masks):
         return None
     return [Packing.of(mask) for mask in masks]

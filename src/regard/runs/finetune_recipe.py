@@ -8,7 +8,7 @@ from pathlib import Path
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig, overridden, override_config
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.models import ARCHITECTURES
 from regard.runs.auto_recipe import Facts, batch_size, look, mean_length, steps_an_epoch
 from regard.runs.plan import Plan
@@ -37,7 +37,7 @@ def recipe(
     config, reasons = choose(start, data, theirs, facts, overrides)
     if config.train.max_minutes is not None:
         both = theirs.tokenizers
-        sizes = Vocabularies(both.source.size, both.target.size, both.joint)
+        sizes = VocabularySizes(both.source.size, both.target.size, both.joint)
         timing = measure(config, sizes, mean_length(facts, config.tokenizer), say)
         config, reasons = choose(start, data, theirs, facts, overrides, timing)
     return config, reasons

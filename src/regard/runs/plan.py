@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from regard.config.schema import ModelConfig, RunConfig, TokenizerConfig, to_table
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.models import build_model
 from regard.tokenizers.simple import ByteTokenizer
 
@@ -142,11 +142,11 @@ def _size(tokenizer: TokenizerConfig) -> str:
     return ("" if tokenizer.kind in SUBWORDS else "at most ") + f"{tokenizer.vocabulary_size:,}"
 
 
-def vocabularies(tokenizer: TokenizerConfig) -> Vocabularies:
+def vocabularies(tokenizer: TokenizerConfig) -> VocabularySizes:
     """Return the sizes that a recipe's tokenizers will have: exact for subwords and bytes, else the most."""
     both = tokenizer.kind, tokenizer.target_kind or tokenizer.kind
     source, target = (ByteTokenizer().size if kind == "byte" else tokenizer.vocabulary_size for kind in both)
-    return Vocabularies(source, target, tokenizer.joint)
+    return VocabularySizes(source, target, tokenizer.joint)
 
 
 def _parameters(config: RunConfig) -> str:
@@ -154,7 +154,7 @@ def _parameters(config: RunConfig) -> str:
     return ("" if exact else "at most ") + f"{count_parameters(config.model, vocabularies(config.tokenizer)):,}"
 
 
-def count_parameters(model: ModelConfig, sizes: Vocabularies) -> int:
+def count_parameters(model: ModelConfig, sizes: VocabularySizes) -> int:
     """Return the number of parameters of a model, without allocating it."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in build_model(model, sizes).parameters())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from regard.config.schema import RunConfig, TrainConfig
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.data.batch import Batch, make_batch
 from regard.models import build_model
 from regard.runs.plan import Plan
@@ -103,7 +103,7 @@ def fit(train: TrainConfig, budget: Budget, dev_tokens: float) -> TrainConfig:
     return train.model_copy(update=fitted)
 
 
-def measure(config: RunConfig, sizes: Vocabularies, length: float, say: Callable[[str], None]) -> Timing:
+def measure(config: RunConfig, sizes: VocabularySizes, length: float, say: Callable[[str], None]) -> Timing:
     """Time a training step of a recipe on made-up pairs of about `length` tokens, in the faster precision.
 
     It builds a model for that and throws it away. Random numbers of training stay as they are.
@@ -119,7 +119,7 @@ def measure(config: RunConfig, sizes: Vocabularies, length: float, say: Callable
 
 
 def step_times(
-    config: RunConfig, sizes: Vocabularies, length: float, precisions: Collection[Precision], device: torch.device
+    config: RunConfig, sizes: VocabularySizes, length: float, precisions: Collection[Precision], device: torch.device
 ) -> list[Timing]:
     """Time a training step of a recipe on made-up pairs of about `length` tokens, in each of the precisions."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -129,7 +129,9 @@ def step_times(
         ]
 
 
-def _seconds(config: RunConfig, sizes: Vocabularies, length: int, precision: Precision, device: torch.device) -> float:
+def _seconds(
+    config: RunConfig, sizes: VocabularySizes, length: int, precision: Precision, device: torch.device
+) -> float:
     train = config.train.model_copy(update={"precision": precision})
     train_step = TrainStep(build_model(config.model, sizes).to(device), train)
     dice = random.Random(0)
@@ -146,7 +148,7 @@ def _seconds(config: RunConfig, sizes: Vocabularies, length: int, precision: Pre
     return min(taken)
 
 
-def _made_up(dice: random.Random, sizes: Vocabularies, rows: int, length: int) -> Batch:
+def _made_up(dice: random.Random, sizes: VocabularySizes, rows: int, length: int) -> Batch:
     def ids(size: int) -> list[int]:
         return dice.choices(range(min(len(SPECIAL), size - 1), size), k=length)
 

@@ -15,7 +15,7 @@ from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_chec
 from regard.checkpoints.run_folder import Finished, RunFolder
 from regard.config.schema import RunConfig, to_toml, with_absolute_paths
 from regard.config.schema import read_recipe as read_config
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import Batch, make_batch
 from regard.data.loader import BatchSource, Position
 from regard.errors import RegardError
@@ -179,7 +179,7 @@ def begun(config: RunConfig, data: Path, prepared: Prepared, here: ProcessGroup,
     """The model as training begins: with fresh weights or its start's, which is in `data`; what is to be frozen is."""
     torch.manual_seed(config.train.seed)
     tokenizers = prepared.tokenizers
-    sizes = Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+    sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
     with raise_on_oom("for the model", fix="lower the sizes in [model], or tokenizer.vocabulary_size"):
         model = build_model(config.model, sizes)
     if config.start is not None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.schema import RunConfig, StartConfig, TokenizerConfig, to_table
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.corpus.corpus import Corpus
 from regard.data.store import PairStore
 from regard.errors import ConfigError, DataError
@@ -155,7 +155,7 @@ def _extended(old: Checkpoint, corpus: Corpus, most: int) -> tuple[Checkpoint, s
     tokenizers = Tokenizers(source.tokenizer, target.tokenizer, old.tokenizers.joint)
     with torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away: draw nothing for them
         model = build_model(
-            old.config.model, Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+            old.config.model, VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
         )
     copy_with_new_rows(old.model, model, {"encoder": source.parts, "decoder": target.parts})
     told = _some(source) if tokenizers.joint else f"{_some(source)} of the source, {_some(target)} of the target"

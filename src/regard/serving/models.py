@@ -47,7 +47,7 @@ class Served:
     @property
     def attends(self) -> bool:
         """Whether it has attention to look at."""
-        return bool(self.translator.model.decoder.attends)
+        return bool(self.translator.model.decoder.has_attention)
 
     def told(self) -> dict[str, Any]:
         """As GET /models has it."""

@@ -125,7 +125,7 @@ def _loss_and_gradients(
     with torch.enable_grad():
         rows = rows.requires_grad_()
         logits = readout(rows).float()  # (r, V)
-        if native.knows(logits):
+        if native.supports(logits):
             gradient = logits.detach()  # overwrites the logits: no layer needs its own output for its gradient
             total = torch.tensor(cross_entropy(gradient, targets, smoothing), dtype=torch.float64)
             return total, torch.autograd.grad(logits, (rows, *parameters), gradient, allow_unused=True)

@@ -150,5 +150,5 @@ class Optimizers:
         """
         count = sum(key.endswith(".momentum") for key in tensors)
         if count and count != len(self._matrices):
-            self._matrices = [p for p in self._matrices if len(p) != self._model.decoder.vocabulary]
+            self._matrices = [p for p in self._matrices if len(p) != self._model.decoder.vocabulary_size]
             self.parts = self._make_parts()

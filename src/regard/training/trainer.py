@@ -164,7 +164,7 @@ class Trainer:
     def _check_divergence(self, result: StepResult, batches: Sequence[Batch], where: str) -> None:
         if result.is_finite:
             is_warm = self.progress.step >= self.config.warmup_steps
-            self.divergence.record_finite(result.loss, self.model.decoder.vocabulary, is_warm=is_warm, where=where)
+            self.divergence.record_finite(result.loss, self.model.decoder.vocabulary_size, is_warm=is_warm, where=where)
         else:
             lines = "; ".join(describe_lines(batch, self.train_step.origins) for batch in batches)
             notice = self.divergence.record_nonfinite(result.loss, result.norm, lines, where=where)

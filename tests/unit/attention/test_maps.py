@@ -9,7 +9,7 @@ from tests.doubles import tiny_model
 
 from regard.attention.maps import Side, look
 from regard.config.schema import SearchConfig, TokenizerConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import DecodingError
 from regard.inference.translator import Translator
 from regard.models import ARCHITECTURES
@@ -35,7 +35,7 @@ def translator(model: Seq2Seq | None = None, name: str = "modern", **sizes: int)
         config = config.model_copy(update=sizes)
         with torch.random.fork_rng():
             torch.manual_seed(3)
-            model = architecture.build(config, Vocabularies(own.source.size, own.target.size, joint=own.joint))
+            model = architecture.build(config, VocabularySizes(own.source.size, own.target.size, joint=own.joint))
     return Translator(model, own, SearchConfig())
 
 
@@ -43,7 +43,7 @@ def translator(model: Seq2Seq | None = None, name: str = "modern", **sizes: int)
 def test_every_system_tells_what_it_looks_at(name: str) -> None:
     ours = translator(name=name)
     looks = look(ours, SOURCE, ours.tokenizers.target.encode(TARGET))
-    assert looks.gradient == (not ours.model.decoder.attends)
+    assert looks.gradient == (not ours.model.decoder.has_attention)
     assert looks.source.words == ("a", "half", "one", "</s>")
     assert looks.target.words == ("ein", "Satz", "</s>")
     assert looks.mean.shape == (len(TARGET) + 1, len(SOURCE) + 1)

@@ -20,7 +20,7 @@ import torch
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
 from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.config.schema import DataConfig, RunConfig, TokenizerConfig
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.models import build_model
 from regard.models.transformer2017 import Config
 from regard.tokenizers.base import train_tokenizers
@@ -37,7 +37,7 @@ def checkpoint(step: int) -> Checkpoint:
     return Checkpoint(
         config=RunConfig(data=DataConfig(corpus="dates"), tokenizer=tokenizer, model=model),
         tokenizers=tokenizers,
-        model=build_model(model, Vocabularies(size, size, joint=True)),
+        model=build_model(model, VocabularySizes(size, size, joint=True)),
         step=step,
         data="",
         metrics={},

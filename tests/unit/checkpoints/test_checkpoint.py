@@ -21,7 +21,7 @@ from regard import __version__
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
 from regard.checkpoints.untrusted_files import SUMS
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.errors import CheckpointError
 from regard.models import bahdanau2014, build_model, transformer2017
 from regard.tokenizers.base import train_tokenizers
@@ -37,7 +37,7 @@ SOURCE, TARGET = torch.tensor([[5, 6, 7, 2], [6, 2, 0, 0]]), torch.tensor([[1, 5
 def checkpoint(model: ModelConfig = TRANSFORMER, *, joint: bool = True, step: int = 500) -> Checkpoint:
     tokenizer = TokenizerConfig(kind="character", joint=joint)
     tokenizers = train_tokenizers(tokenizer, PAIRS)
-    vocabularies = Vocabularies(tokenizers.source.size, tokenizers.target.size, joint)
+    vocabularies = VocabularySizes(tokenizers.source.size, tokenizers.target.size, joint)
     return Checkpoint(
         config=RunConfig(data=DataConfig(corpus="dates"), tokenizer=tokenizer, model=model),
         tokenizers=tokenizers,

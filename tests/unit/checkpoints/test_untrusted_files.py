@@ -18,7 +18,7 @@ from tests.unit.checkpoints.test_checkpoint import RNNSEARCH, TRANSFORMER, check
 from regard.checkpoints.checkpoint import load_checkpoint, load_training_state, save_checkpoint
 from regard.checkpoints.untrusted_files import MOST_SUMS, SUMS, build_if_shapes_fit
 from regard.config.schema import ModelConfig
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.errors import CheckpointError
 from regard.models import ARCHITECTURES
 
@@ -201,7 +201,7 @@ def test_the_shapes_of_every_architecture_fit_its_own_config(tmp_path: Path, nam
     config: ModelConfig = small.get(name) or architecture.presets["small"]()
     contents = checkpoint(config, joint=joint)
     save_checkpoint(tmp_path / "a", contents)
-    sizes = Vocabularies(contents.tokenizers.source.size, contents.tokenizers.target.size, joint)
+    sizes = VocabularySizes(contents.tokenizers.source.size, contents.tokenizers.target.size, joint)
     built = build_if_shapes_fit(config, sizes, tmp_path / "a" / "model.safetensors")
     assert not any(parameter.is_meta for parameter in built.parameters())
     assert json.loads((tmp_path / "a" / "config.json").read_text())["recipe"]["model"]["architecture"] == name

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from regard.checkpoints.checkpoint import Checkpoint
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.corpus.tagged import tagged as tagged_text
 from regard.data.batch import make_batch, pad
 from regard.inference.translator import Translation, Translator
@@ -74,7 +74,7 @@ def tagged() -> Checkpoint:
 def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequence[str] = ()) -> Seq2Seq:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        model = build_model(config, Vocabularies(both.source.size, both.target.size, both.joint))
+        model = build_model(config, VocabularySizes(both.source.size, both.target.size, both.joint))
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
@@ -95,7 +95,7 @@ def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequen
 
 def checkpoint(config: ModelConfig, both: Tokenizers, model: Seq2Seq | None = None) -> Checkpoint:
     """Of a model, or of a fresh one."""
-    model = model or build_model(config, Vocabularies(both.source.size, both.target.size, both.joint))
+    model = model or build_model(config, VocabularySizes(both.source.size, both.target.size, both.joint))
     recipe = RunConfig(data=DATA, model=config, search=SearchConfig(beam_size=1))
     return Checkpoint(recipe, both, model.eval().requires_grad_(False), 0, "none", {})
 

@@ -8,11 +8,11 @@ import torch
 from tests.doubles import as_batch
 from torch import nn
 
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.models import bytenet2016
 from regard.models.bytenet2016 import ByteNetDecoder, ByteNetEncoder
 
-CHARACTERS = Vocabularies(300, 320)
+CHARACTERS = VocabularySizes(300, 320)
 TINY = bytenet2016.Config(encoder_blocks=3, decoder_blocks=2, d=6, dilations=2)
 
 
@@ -43,7 +43,7 @@ def test_a_kernel_has_a_centre() -> None:
 def test_weights_begin_as_build_says() -> None:
     torch.manual_seed(1)
     config = bytenet2016.Config(encoder_blocks=2, decoder_blocks=3, d=64)
-    model = bytenet2016.build(config, Vocabularies(500, 600))
+    model = bytenet2016.build(config, VocabularySizes(500, 600))
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             blocks = {"encoder": 2, "decoder": 3}[name.split(".")[0]] if name.endswith("widen") else 1

@@ -4,11 +4,11 @@ import pytest
 import torch
 from tests.doubles import as_batch
 
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.models import cho2014
 from regard.special_tokens import BOS, PAD
 
-WORDS = Vocabularies(15_002, 15_002)  # section 4.1: 15,000 words, UNK and the end marker
+WORDS = VocabularySizes(15_002, 15_002)  # section 4.1: 15,000 words, UNK and the end marker
 
 
 def parameters_by_hand(vocabulary: int, n: int, m: int, maxout: int) -> int:
@@ -32,7 +32,7 @@ def test_it_begins_as_section_411_says() -> None:
     torch.manual_seed(1)
     config = cho2014.Config(hidden=128, embedding=96, maxout=80)
     recurrent = {"encoder.unit.gates.weight": 2, "encoder.unit.candidate.weight": 1, "decoder.unit.recurrent.weight": 3}
-    for name, weight in cho2014.build(config, Vocabularies(50, 60)).named_parameters():
+    for name, weight in cho2014.build(config, VocabularySizes(50, 60)).named_parameters():
         if name.endswith("bias"):
             assert not weight.any(), name
         elif name in recurrent:
@@ -46,7 +46,7 @@ def test_it_begins_as_section_411_says() -> None:
 
 
 def test_the_embeddings_of_padding_begin_at_zero() -> None:
-    model = cho2014.build(cho2014.Config(hidden=4, embedding=3, maxout=2), Vocabularies(9, 8))
+    model = cho2014.build(cho2014.Config(hidden=4, embedding=3, maxout=2), VocabularySizes(9, 8))
     for side in (model.encoder, model.decoder):
         assert isinstance(side, cho2014.SummaryEncoder | cho2014.SummaryDecoder)
         assert not side.embedding.weight[PAD].any()
@@ -54,7 +54,7 @@ def test_the_embeddings_of_padding_begin_at_zero() -> None:
 
 def test_the_word_before_the_first_is_zero() -> None:
     torch.manual_seed(2)
-    model = cho2014.build(cho2014.Config(hidden=4, embedding=3, maxout=2, weight_deviation=0.5), Vocabularies(9, 8))
+    model = cho2014.build(cho2014.Config(hidden=4, embedding=3, maxout=2, weight_deviation=0.5), VocabularySizes(9, 8))
     assert isinstance(model.decoder, cho2014.SummaryDecoder)
     source, target = as_batch([[4, 5, 2], [6, 2]]), torch.tensor([[BOS, 4], [BOS, 5]])
     before = model(source, target)

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from regard.config.schema import RunConfig, parse_config, read_recipe, to_table, to_toml
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES, convs2s2017
 from regard.models.convs2s2017 import ConvS2SEncoder
 from regard.nn.convolution import WeightNormLinear
 
-BPE = Vocabularies(40_000, 41_000)
+BPE = VocabularySizes(40_000, 41_000)
 TINY = convs2s2017.Config(embedding=6, encoder=((8, 3), (4, 1)), decoder=((8, 2), (10, 3), (10, 1)), dropout=0.0)
 
 
@@ -34,7 +34,7 @@ def stack(layers: list[tuple[int, int]], f: int, *, attention: bool) -> int:
     return total
 
 
-def parameters(vocabularies: Vocabularies, layers: list[tuple[int, int]], f: int, positions: int) -> int:
+def parameters(vocabularies: VocabularySizes, layers: list[tuple[int, int]], f: int, positions: int) -> int:
     embeddings = (vocabularies.source + vocabularies.target + 2 * positions) * f
     network = stack(layers, f, attention=False) + stack(layers, f, attention=True)
     return embeddings + network + normalised(f, vocabularies.target)
@@ -55,7 +55,7 @@ def test_the_preset_is_the_papers() -> None:
 def test_weights_begin_as_section_35_says() -> None:
     torch.manual_seed(1)
     config = convs2s2017.Config(embedding=128, encoder=((96, 3), (160, 1)), decoder=((96, 3), (160, 2)), dropout=0.3)
-    model = convs2s2017.build(config, Vocabularies(500, 600))
+    model = convs2s2017.build(config, VocabularySizes(500, 600))
     found = 0
     for name, module in model.named_modules():
         if isinstance(module, WeightNormLinear):
@@ -81,7 +81,7 @@ def gradients(model: Seq2Seq, scale: float) -> dict[str, Tensor]:
 
 def test_the_encoders_gradient_is_divided_by_twice_the_attentions_but_not_the_embeddings_own() -> None:
     torch.manual_seed(1)
-    model = convs2s2017.build(TINY, Vocabularies(9, 8)).double()
+    model = convs2s2017.build(TINY, VocabularySizes(9, 8)).double()
     assert isinstance(model.encoder, ConvS2SEncoder)
     assert model.encoder.gradient_scale == 1 / 6  # three layers attend
     none, whole, scaled = gradients(model, 0.0), gradients(model, 1.0), gradients(model, 1 / 6)

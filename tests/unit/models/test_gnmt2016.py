@@ -9,11 +9,11 @@ import torch
 from tests.doubles import as_batch
 from torch import Tensor, nn
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import gnmt2016
 from regard.models.gnmt2016 import Config, GnmtDecoder, GnmtEncoder
 
-PIECES = Vocabularies(32_000, 32_000, joint=True)  # section 4.1: 8,000 to 32,000 shared wordpieces
+PIECES = VocabularySizes(32_000, 32_000, joint=True)  # section 4.1: 8,000 to 32,000 shared wordpieces
 SOURCES = [[4, 5, 6, 7, 8, 2], [8, 7, 3, 2]]
 TARGETS = torch.tensor([[1, 4, 5, 3, 7], [1, 3, 3, 6, 4]])
 HIDDEN, EMBEDDING, ALIGNMENT = 5, 3, 4
@@ -30,7 +30,7 @@ def tiny(encoder_layers: int, decoder_layers: int) -> tuple[Seq2Seq, GnmtEncoder
         weight_bound=1.5,
         dropout=0.0,
     )
-    model = gnmt2016.build(config, Vocabularies(9, 8)).double().requires_grad_(False)
+    model = gnmt2016.build(config, VocabularySizes(9, 8)).double().requires_grad_(False)
     assert isinstance(model.encoder, GnmtEncoder)
     assert isinstance(model.decoder, GnmtDecoder)
     return model, model.encoder, model.decoder
@@ -58,7 +58,7 @@ def test_the_paper_preset_is_its_constants() -> None:
 def test_all_weights_begin_uniform() -> None:
     torch.manual_seed(1)
     config = Config(encoder_layers=3, decoder_layers=3, hidden=64, embedding=48, alignment=32)
-    model = gnmt2016.build(config, Vocabularies(50, 60))
+    model = gnmt2016.build(config, VocabularySizes(50, 60))
     weights = torch.cat([weight.flatten() for weight in model.parameters()])
     count = weights.numel()
     weights = weights[weights.ne(0)]  # PAD's two embeddings are zero

@@ -10,11 +10,11 @@ import torch
 from tests.doubles import as_batch
 from torch import Tensor, nn
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import luong2015
 from regard.models.luong2015 import Annotations, Attention, Config, LuongDecoder, LuongEncoder
 
-WORDS = Vocabularies(50_003, 50_003)  # section 4.1: 50,000 words, and PAD, BOS and EOS beside unk
+WORDS = VocabularySizes(50_003, 50_003)  # section 4.1: 50,000 words, and PAD, BOS and EOS beside unk
 SOURCES = [[4, 5, 6, 7, 8, 2], [8, 7, 3, 2]]
 TARGETS = torch.tensor([[1, 4, 5, 3, 7], [1, 3, 3, 6, 4]])
 HIDDEN, EMBEDDING = 5, 3
@@ -23,7 +23,7 @@ HIDDEN, EMBEDDING = 5, 3
 def tiny(**sizes: Any) -> Seq2Seq:
     torch.manual_seed(1)
     plain = {"layers": 2, "hidden": HIDDEN, "embedding": EMBEDDING, "window": 2, "weight_bound": 1.5, "dropout": 0.0}
-    model = luong2015.build(Config(**{**plain, **sizes}), Vocabularies(9, 8))
+    model = luong2015.build(Config(**{**plain, **sizes}), VocabularySizes(9, 8))
     return model.double().requires_grad_(False)
 
 
@@ -57,9 +57,9 @@ def test_the_paper_preset_is_section_41s() -> None:
 def test_all_weights_begin_uniform() -> None:
     torch.manual_seed(1)
     config = Config(layers=2, hidden=64, embedding=48)
-    weights = torch.cat([weight.flatten() for weight in luong2015.build(config, Vocabularies(50, 60)).parameters()])
+    weights = torch.cat([weight.flatten() for weight in luong2015.build(config, VocabularySizes(50, 60)).parameters()])
     weights = weights[weights.ne(0)]  # PAD's two embeddings are zero
-    assert weights.numel() == sum(w.numel() for w in luong2015.build(config, Vocabularies(50, 60)).parameters()) - 96
+    assert weights.numel() == sum(w.numel() for w in luong2015.build(config, VocabularySizes(50, 60)).parameters()) - 96
     assert weights.abs().max().item() == pytest.approx(0.1, rel=1e-3)
     assert weights.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=0.02)
     assert abs(weights.mean().item()) < 1e-3

@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import build_model, modern, transformer2017
 from regard.nn.ssru import SSRU
 
-JOINT = Vocabularies(5000, 5000, joint=True)
+JOINT = VocabularySizes(5000, 5000, joint=True)
 
 
-def count(config: modern.Config | transformer2017.Config, vocabularies: Vocabularies = JOINT) -> int:
+def count(config: modern.Config | transformer2017.Config, vocabularies: VocabularySizes = JOINT) -> int:
     with torch.device("meta"):
         model: Seq2Seq = build_model(config, vocabularies)
     assert all(parameter.is_meta for parameter in model.parameters())
@@ -57,7 +57,7 @@ def test_fast_is_as_large_as_tiny_with_a_deep_encoder_and_a_shallow_recurrent_de
 
 def test_embeddings_are_shared_as_far_as_vocabularies_are() -> None:
     config = modern.tiny()
-    assert count(config, Vocabularies(3000, 5000)) == count(config) + 3000 * config.d_model
+    assert count(config, VocabularySizes(3000, 5000)) == count(config) + 3000 * config.d_model
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_sizes_that_do_not_divide_are_refused(sizes: dict[str, int], names: str)
 
 def test_a_decoder_of_ssrus_has_no_self_attention_and_a_state_that_does_not_grow() -> None:
     config = modern.Config(d_model=16, ff=8, heads=2, encoder_layers=1, decoder_layers=2, decoder="ssru")
-    decoder = modern.build(config, Vocabularies(9, 9)).eval().decoder
+    decoder = modern.build(config, VocabularySizes(9, 9)).eval().decoder
     assert sum(isinstance(module, SSRU) for module in decoder.modules()) == 2
     assert not any(isinstance(module, modern.SelfAttention) for module in decoder.modules())
-    memory = modern.build(config, Vocabularies(9, 9)).eval().encode(torch.tensor([[4, 5, 2], [6, 2, 0]]))
+    memory = modern.build(config, VocabularySizes(9, 9)).eval().encode(torch.tensor([[4, 5, 2], [6, 2, 0]]))
     state = decoder.init_state(memory)
     for token in ([1, 1], [4, 7], [5, 5]):
         state = decoder.advance(torch.tensor(token), state).state
@@ -84,7 +84,7 @@ def test_a_decoder_of_ssrus_has_no_self_attention_and_a_state_that_does_not_grow
 
 def test_keys_and_values_have_the_heads_that_they_are_given() -> None:
     config = modern.Config(d_model=16, ff=8, heads=4, kv_heads=2, encoder_layers=1, decoder_layers=1)
-    model = modern.build(config, Vocabularies(9, 9)).eval()
+    model = modern.build(config, VocabularySizes(9, 9)).eval()
     state = model.decoder.init_state(model.encode(torch.tensor([[4, 5, 2]])))
     state = model.decoder.advance(torch.tensor([1]), state).state
     (past,), (source,) = state.past, state.source.layers
@@ -95,7 +95,7 @@ def test_keys_and_values_have_the_heads_that_they_are_given() -> None:
 def test_weights_begin_by_their_inputs_and_those_back_into_the_residual_stream_by_the_depth() -> None:
     torch.manual_seed(1)
     config = modern.Config(d_model=128, ff=96, heads=4, encoder_layers=3, decoder_layers=2, decoder="ssru")
-    weights = dict(modern.build(config, Vocabularies(500, 600)).named_parameters())
+    weights = dict(modern.build(config, VocabularySizes(500, 600)).named_parameters())
     for name, weight in weights.items():
         if weight.ndim == 1:
             assert weight.eq(0 if name.endswith("forget.bias") else 1).all(), name

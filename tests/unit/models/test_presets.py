@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import ARCHITECTURES, bahdanau2014, build_model, transformer2017
 
-JOINT = Vocabularies(37_000, 37_000, joint=True)  # Vaswani et al. 2017, section 5.1: about 37,000 shared tokens
-WORDS = Vocabularies(30_002, 30_002)  # Bahdanau et al. 2014, section 4.1: 30,000 words, UNK and EOS
+JOINT = VocabularySizes(37_000, 37_000, joint=True)  # Vaswani et al. 2017, section 5.1: about 37,000 shared tokens
+WORDS = VocabularySizes(30_002, 30_002)  # Bahdanau et al. 2014, section 4.1: 30,000 words, UNK and EOS
 
 
-def shapes_only(config: transformer2017.Config | bahdanau2014.Config, vocabularies: Vocabularies) -> Seq2Seq:
+def shapes_only(config: transformer2017.Config | bahdanau2014.Config, vocabularies: VocabularySizes) -> Seq2Seq:
     with torch.device("meta"):
         return build_model(config, vocabularies)
 
@@ -58,7 +58,7 @@ def test_transformer_big_is_table_3s() -> None:
 
 
 def test_two_vocabularies_take_a_second_embedding_and_no_output_layer() -> None:
-    apart = count(shapes_only(transformer2017.base(), Vocabularies(30_000, 37_000)))
+    apart = count(shapes_only(transformer2017.base(), VocabularySizes(30_000, 37_000)))
     assert apart == transformer_parameters(37_000, 512, 2048, 6) + 30_000 * 512
 
 
@@ -72,7 +72,7 @@ def test_rnnsearch_is_appendix_a23s() -> None:
 def test_rnnsearch_begins_as_appendix_b1_says() -> None:
     torch.manual_seed(1)
     config = bahdanau2014.Config(hidden=128, embedding=96, alignment=100, maxout=80)
-    weights = dict(bahdanau2014.build(config, Vocabularies(50, 60)).named_parameters())
+    weights = dict(bahdanau2014.build(config, VocabularySizes(50, 60)).named_parameters())
     alignment = {"decoder.score.query.weight", "decoder.score.key.weight"}
     for name, weight in weights.items():
         if name.endswith("bias") or name == "decoder.score.score.weight":
@@ -90,6 +90,6 @@ def test_rnnsearch_begins_as_appendix_b1_says() -> None:
 def test_each_architecture_has_a_small_preset_of_a_few_million_weights(name: str) -> None:
     architecture = ARCHITECTURES[name]
     with torch.device("meta"):
-        model = architecture.build(architecture.presets["small"](), Vocabularies(8000, 8000, joint=True))
+        model = architecture.build(architecture.presets["small"](), VocabularySizes(8000, 8000, joint=True))
     assert 1e6 < count(model) < 2e7
     assert all(preset().architecture == name for preset in architecture.presets.values())

@@ -4,17 +4,17 @@ import pytest
 import torch
 from tests.doubles import as_batch
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import sutskever2014
 from regard.special_tokens import EOS, PAD
 
-WORDS = Vocabularies(160_000, 80_000)  # section 3.4
+WORDS = VocabularySizes(160_000, 80_000)  # section 3.4
 
 
 def tiny(weight_bound: float = 0.5) -> Seq2Seq:
     torch.manual_seed(2)
     config = sutskever2014.Config(layers=2, hidden=4, embedding=3, weight_bound=weight_bound)
-    return sutskever2014.build(config, Vocabularies(9, 8)).double()
+    return sutskever2014.build(config, VocabularySizes(9, 8)).double()
 
 
 def test_the_paper_preset_is_section_34s() -> None:
@@ -34,7 +34,7 @@ def test_the_paper_preset_is_section_34s() -> None:
 def test_every_weight_begins_uniform() -> None:
     torch.manual_seed(1)
     config = sutskever2014.Config(layers=2, hidden=50, embedding=40)
-    model = sutskever2014.build(config, Vocabularies(300, 200))
+    model = sutskever2014.build(config, VocabularySizes(300, 200))
     for name, weight in model.named_parameters():
         real = weight[PAD + 1 :] if "embedding" in name else weight
         assert real.abs().max().item() <= 0.08, name

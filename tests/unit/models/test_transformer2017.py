@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import transformer2017
 
 CONFIG = transformer2017.Config(encoder_layers=2, decoder_layers=3, d_model=64, ff=160, heads=4)
@@ -14,7 +14,7 @@ CONFIG = transformer2017.Config(encoder_layers=2, decoder_layers=3, d_model=64, 
 
 def built(*, joint: bool) -> Seq2Seq:
     torch.manual_seed(1)
-    return transformer2017.build(CONFIG, Vocabularies(600, 600 if joint else 700, joint=joint))
+    return transformer2017.build(CONFIG, VocabularySizes(600, 600 if joint else 700, joint=joint))
 
 
 def test_matrices_are_xavier_uniform_and_biases_zero() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import Batch, make_batch
 from regard.models import modern, transformer2017
 from regard.nn.kernels import native
@@ -47,7 +47,7 @@ def test_only_training_in_float32_by_kernels_goes_without_padding() -> None:
 
 def model_of(kind: str) -> Seq2Seq:
     torch.manual_seed(1)
-    vocabularies = Vocabularies(VOCABULARY, VOCABULARY, joint=True)
+    vocabularies = VocabularySizes(VOCABULARY, VOCABULARY, joint=True)
     if kind == "transformer2017":
         paper = transformer2017.Config(heads=4, encoder_layers=2, decoder_layers=2, d_model=64, ff=96, dropout=0)
         return transformer2017.build(paper, vocabularies)

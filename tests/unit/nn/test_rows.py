@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.laws.conftest import CASES
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import ARCHITECTURES
 from regard.nn.rows import copy_with_new_rows
 
@@ -24,7 +24,7 @@ def built(name: str, *, joint: bool) -> tuple[Seq2Seq, Seq2Seq]:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         old, new = (
-            architecture.build(config, Vocabularies(*sizes, joint)).eval().requires_grad_(False)
+            architecture.build(config, VocabularySizes(*sizes, joint)).eval().requires_grad_(False)
             for sizes in ((OLD, OLD if joint else OLD + 2), (NEW, NEW if joint else OLD + 3))
         )
         for model in (old, new):
@@ -44,7 +44,7 @@ every = pytest.mark.parametrize("name", sorted(CASES))
 def test_old_tokens_have_the_same_logits_and_a_new_one_of_one_part_is_its_twin(name: str, joint: bool) -> None:
     old, new = built(name, joint=joint)
     source, target = torch.tensor([[4, 7, 5, 2], [8, 2, 0, 0]]), torch.tensor([[1, 4, 7], [1, 5, 6]])
-    known = old.decoder.vocabulary
+    known = old.decoder.vocabulary_size
     logits, expected = new(source, target), old(source, target)
     assert logits.shape[-1] == known + (3 if joint else 1)
     torch.testing.assert_close(logits[..., :known], expected)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regard.config.schema import DataConfig, parse_config, to_table
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model
 from regard.runs import auto_recipe
@@ -158,7 +158,7 @@ BUILT = {
 def test_the_plan_describes_the_model_that_is_built(name: str, tmp_path: Path) -> None:
     config, lines = auto_recipe.recipe(files(tmp_path, many_words(2200)), BUILT[name], gpu=False)
     tokenizers = prepare(config, tmp_path / "prepared", lambda _: None).tokenizers
-    sizes = Vocabularies(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+    sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
     built = sum(parameter.numel() for parameter in build_model(config.model, sizes).parameters())
     tokens, model = lines[0], lines[1]
     found = re.match(r"model: (\w+)(?: \(from --set\))?, (at most )?([\d,]+) parameters: ", model)

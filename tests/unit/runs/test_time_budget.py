@@ -12,7 +12,7 @@ from tests.unit.runs.test_auto_recipe import DATA, facts
 from tests.unit.training.toy import settings, trainer
 
 from regard.config.schema import DataConfig, RunConfig, TrainConfig
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.models import transformer2017
 from regard.runs import train as run
 from regard.runs.auto_recipe import choose, recipe
@@ -103,12 +103,12 @@ def test_measuring_changes_no_random_number_and_takes_the_precision_asked_for() 
     config = RunConfig(data=DATA, model=model, train=TrainConfig(tokens_per_batch=64, device="cpu"))
     torch.manual_seed(5)
     before, said = torch.get_rng_state(), list[str]()
-    timing = measure(config, Vocabularies(30, 30, joint=True), 7.4, said.append)
+    timing = measure(config, VocabularySizes(30, 30, joint=True), 7.4, said.append)
     assert torch.equal(before, torch.get_rng_state())
     assert timing.seconds > 0
     assert said
     asked = config.model_copy(update={"train": config.train.model_copy(update={"precision": "bfloat16"})})
-    assert measure(asked, Vocabularies(30, 30, joint=True), 7.4, said.append).precision == "bfloat16"
+    assert measure(asked, VocabularySizes(30, 30, joint=True), 7.4, said.append).precision == "bfloat16"
 
 
 def test_a_step_is_measured_only_where_time_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

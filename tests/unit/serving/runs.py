@@ -11,7 +11,7 @@ from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.data import CorpusConfig
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import make_batch
 from regard.models import build_model, transformer2017
 from regard.special_tokens import PAD
@@ -96,7 +96,7 @@ def add_checkpoint(
         tokenizers = Tokenizers(TaggedTokenizer(tokenizers.source, tags), tokenizers.target, joint=False)
     with torch.random.fork_rng():
         torch.manual_seed(number)
-        vocabularies = Vocabularies(tokenizers.source.size, tokenizers.target.size, joint=tokenizers.joint)
+        vocabularies = VocabularySizes(tokenizers.source.size, tokenizers.target.size, joint=tokenizers.joint)
         model = build_model(sizes, vocabularies)
         _teach(model, tokenizers, steps)
     run = RunFolder(folder)

@@ -9,7 +9,7 @@ import torch
 from tests.laws.conftest import CASES
 from tests.unit.training.toy import model, pairs, resumed, same, settings, trainer, weights
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.loader import Loader
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
@@ -24,7 +24,7 @@ def small(name: str) -> Seq2Seq:
     architecture = ARCHITECTURES[name.split("/")[0]]
     config = architecture.config(**{**architecture.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
     torch.manual_seed(1)
-    return architecture.build(config, Vocabularies(9, 9, joint=True))
+    return architecture.build(config, VocabularySizes(9, 9, joint=True))
 
 
 @pytest.mark.parametrize(

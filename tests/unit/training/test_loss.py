@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from tests.doubles import as_batch, start_with_bos, tiny_model
 from torch import Tensor
 
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import transformer2017
 from regard.nn.kernels import native
 from regard.nn.kernels.autograd import cross_entropy
@@ -29,7 +29,7 @@ def draw(rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
 def tied_model() -> Seq2Seq:
     torch.manual_seed(1)
     config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1, dropout=0.0)
-    return transformer2017.build(config, Vocabularies(9, 9, joint=True)).double()
+    return transformer2017.build(config, VocabularySizes(9, 9, joint=True)).double()
 
 
 def in_chunks(model: Seq2Seq, features: Tensor, goal: Tensor, smoothing: float) -> Tensor:

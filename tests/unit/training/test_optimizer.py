@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.config.schema import TrainConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import make_batch
 from regard.models import bahdanau2014, transformer2017
 from regard.training import optimizer
@@ -22,12 +22,12 @@ SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
 def transformer(*, joint: bool = True) -> Seq2Seq:
     torch.manual_seed(1)
     config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
-    return transformer2017.build(config, Vocabularies(9, 9, joint=joint))
+    return transformer2017.build(config, VocabularySizes(9, 9, joint=joint))
 
 
 def rnnsearch() -> Seq2Seq:
     torch.manual_seed(1)
-    return bahdanau2014.build(bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3), Vocabularies(9, 9))
+    return bahdanau2014.build(bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3), VocabularySizes(9, 9))
 
 
 def settings(name: str, **more: float) -> TrainConfig:
@@ -146,7 +146,7 @@ def coincident() -> Seq2Seq:
     """A Transformer whose feed-forward layers and embeddings are as wide as the vocabulary is large."""
     torch.manual_seed(1)
     config = transformer2017.Config(d_model=12, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
-    return transformer2017.build(config, Vocabularies(12, 12, joint=True))
+    return transformer2017.build(config, VocabularySizes(12, 12, joint=True))
 
 
 def test_muon_takes_matrices_with_as_many_rows_as_the_vocabulary() -> None:
@@ -188,7 +188,7 @@ def test_the_constants_are_the_papers() -> None:
 def test_rnnsearch_learns_by_adadeltas_defaults() -> None:
     torch.manual_seed(1)
     sizes = bahdanau2014.Config(hidden=24, embedding=16, alignment=16, maxout=16, dropout=0.0)
-    model = bahdanau2014.build(sizes, Vocabularies(14, 14))
+    model = bahdanau2014.build(sizes, VocabularySizes(14, 14))
     config = TrainConfig(optimizer="adadelta", label_smoothing=0.0)
     train_step, dice, losses = TrainStep(model, config), random.Random(1), []
     for step in range(1, 251):

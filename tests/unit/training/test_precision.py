@@ -51,7 +51,7 @@ def test_a_step_in_bfloat16_is_near_one_in_float32() -> None:
 def test_kernels_for_float32_keep_away_from_bfloat16() -> None:
     x = torch.ones(4, 32)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not native.knows(x)
+        assert not native.supports(x)
 
 
 def test_it_learns_in_bfloat16_and_goes_on_the_same() -> None:

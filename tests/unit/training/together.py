@@ -20,7 +20,7 @@ from tests.unit.training.toy import Signaller, gone_on, settings, trainer
 from torch import Tensor
 
 from regard.config.schema import TrainConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import make_batch
 from regard.errors import ConfigError, RegardError
 from regard.models import ARCHITECTURES, build_model
@@ -48,7 +48,7 @@ def narrow(name: str) -> Seq2Seq:
     config = ARCHITECTURES[name].presets["small"]()
     sizes = {key: value for key, value in NARROW.items() if key in type(config).model_fields}
     torch.manual_seed(1)
-    return build_model(config.model_copy(update=sizes), Vocabularies(9, 9, joint=True))
+    return build_model(config.model_copy(update=sizes), VocabularySizes(9, 9, joint=True))
 
 
 def gradient(name: str, here: ProcessGroup, kind: str) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from regard.config.schema import TrainConfig
-from regard.contract import Seq2Seq, Vocabularies
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.loader import Loader, Position
 from regard.data.store import PairStore
 from regard.models import transformer2017
@@ -50,7 +50,7 @@ def pairs() -> PairStore:
 def model(seed: int = 1, dropout: float = 0.2) -> Seq2Seq:
     config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1, dropout=dropout)
     torch.manual_seed(seed)
-    return transformer2017.build(config, Vocabularies(9, 9, joint=True))
+    return transformer2017.build(config, VocabularySizes(9, 9, joint=True))
 
 
 def weights(of: Seq2Seq) -> Weights:

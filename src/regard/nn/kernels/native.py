@@ -177,24 +177,24 @@ def load(level: str) -> Kernels:
     return built
 
 
-def knows(tensor: Tensor) -> bool:
+def supports(tensor: Tensor) -> bool:
     """Whether the kernels are for such a tensor: float32, on a CPU, and among others that are."""
     plain = tensor.dtype == torch.float32 and tensor.is_cpu and not torch.is_autocast_enabled("cpu")
     return plain and library() is not None
 
 
-def suits(tensor: Tensor) -> bool:
+def supports_inference(tensor: Tensor) -> bool:
     """Whether kernels that have no gradient may take the place of PyTorch's own for such a tensor, as in search."""
-    return not torch.is_grad_enabled() and knows(tensor)
+    return not torch.is_grad_enabled() and supports(tensor)
 
 
-def attends(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> bool:
+def can_attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> bool:
     """Whether `attend` can do it: few rows of a sentence, and heads that lie densely and are multiples of 16 wide."""
     width = queries.size(3)
     return (
         queries.size(1) <= MOST_ROWS
         and width % UNIT == 0
-        and suits(queries)
+        and supports_inference(queries)
         and keys.stride()[2:] == (width, 1) == values.stride()[2:]
         and keys.dtype == values.dtype == queries.dtype
         and (mask is None or (mask.dtype == torch.bool and mask.stride(-1) == 1))

@@ -168,7 +168,7 @@ def _findings(
         own=own,
         search=search,
         alignment=_alignment(said, test, watch, notes),
-        gradient=not translator.model.decoder.attends,
+        gradient=not translator.model.decoder.has_attention,
     )
 
 

@@ -64,7 +64,7 @@ def _forced(translator: Translator, pairs: Sequence[Pair]) -> NDArray[Any]:
     batch = make_batch(pairs).to(translator.device)
     real = batch.target_out.ne(PAD)
     features, wanted = model.features(batch.source, batch.target_in).features[real], batch.target_out[real]
-    rows = max(1, CHUNK // model.decoder.vocabulary)
+    rows = max(1, CHUNK // model.decoder.vocabulary_size)
     found = []
     for some, tokens in zip(torch.split(features, rows), torch.split(wanted, rows), strict=True):
         logits = model.decoder.readout(some)

@@ -33,7 +33,7 @@ def step_times(
     try:
         model.train()
         for length in sorted(lengths):
-            batch = _batch(length, source_vocabulary, model.decoder.vocabulary)
+            batch = _batch(length, source_vocabulary, model.decoder.vocabulary_size)
             seconds = _time(model, batch.to(next(model.parameters()).device), longest_step)
             found.append(StepTime(length=length, milliseconds=1000 * seconds))
             if seconds > longest_step:

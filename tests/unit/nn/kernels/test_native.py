@@ -39,7 +39,7 @@ def test_attention_is_as_pytorchs(kv_heads: int, slots: int, seen: str) -> None:
         mask[..., 0] = True
     expected, _ = attend(*(part.double() for part in (queries, keys, own)), mask=mask)
     with torch.inference_mode():
-        assert native.attends(queries, keys, own, mask)
+        assert native.can_attend(queries, keys, own, mask)
         found, _ = attend(queries, keys, own, mask=mask)
     torch.testing.assert_close(found, expected.float(), rtol=0, atol=2e-6)
 
@@ -54,10 +54,10 @@ def test_large_scores_are_no_trouble() -> None:
 
 def test_training_and_other_precisions_are_left_to_pytorch() -> None:
     single, double = values(2, 2), values(2, 2).double()
-    assert not native.suits(single)
+    assert not native.supports_inference(single)
     with torch.no_grad():
-        assert native.suits(single)
-        assert not native.suits(double)
+        assert native.supports_inference(single)
+        assert not native.supports_inference(double)
 
 
 def test_a_row_that_sees_nothing_is_nan() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from regard.config.schema import to_table, to_toml
-from regard.contract import Vocabularies
+from regard.contract import VocabularySizes
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.paths import Place
 from regard.errors import CheckpointError, ConfigError, DataError
@@ -88,7 +88,7 @@ def test_an_architecture_is_not_set(recipe: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
 def test_quick_sizes_are_small(name: str) -> None:
     config = quick("numbers", name)
-    parameters = sum(parameter.numel() for parameter in build_model(config.model, Vocabularies(40, 40)).parameters())
+    parameters = sum(parameter.numel() for parameter in build_model(config.model, VocabularySizes(40, 40)).parameters())
     assert 50_000 < parameters < 1_500_000
     small = ARCHITECTURES[name].presets["small"]()
     assert to_table(config)["model"] != small.model_dump(mode="json")

@@ -6,7 +6,7 @@ import torch
 from tests.doubles import tiny_model
 from torch import Tensor
 
-from regard.contract import Output, Seq2Seq
+from regard.contract import DecoderOutput, Seq2Seq
 from regard.reports.compare import timing
 from regard.reports.compare.timing import LENGTHS, SENTENCES, step_times
 
@@ -21,7 +21,7 @@ class Clocked(Seq2Seq):
         self.seen: list[tuple[tuple[int, ...], tuple[int, ...], bool]] = []
         monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
-    def features(self, source: Tensor, target: Tensor, **options: Any) -> Output:
+    def features(self, source: Tensor, target: Tensor, **options: Any) -> DecoderOutput:
         cold = not self.seen or self.seen[-1][0] != tuple(source.shape)
         self.seen.append((tuple(source.shape), tuple(target.shape), self.training))
         self.now += source.shape[1] * (2 if cold else 1)
