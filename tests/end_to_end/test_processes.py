@@ -141,6 +141,6 @@ def test_a_job_that_is_started_anew_goes_on_with_its_own_run_alone(
 
     assert start("ours", 0) == 4
     for job_and_restarts in (("ours", 0), ("another", 1)):
-        with pytest.raises(CheckpointError, match="a run is already there"):
+        with pytest.raises(CheckpointError, match="already contains a run"):
             start(*job_and_restarts)
     assert start("ours", 1) == 4

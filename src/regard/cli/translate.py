@@ -140,7 +140,7 @@ def _placed(found: Iterator[list[Translation]], path: Path | None) -> Iterator[l
         if number is None:
             raise
         where = f"{path or 'standard input'}:{number[1]}"
-        raise DecodingError(error.what, where=where, fix=error.fix) from None
+        raise DecodingError(error.message, where=where, fix=error.fix) from None
 
 
 def _report(write: Write, number: int, source: str, best: Translation) -> None:

@@ -76,10 +76,10 @@ class Prepared:
         given = config.train.tokens_per_batch, config.train.seed, position
         if isinstance(self.train, Stream):
             return StreamLoader(self.train.read, *given, rank=rank, size=size, resample=resample)
-        shares = self._shares(config.data, self.train)
-        return Loader(self.train, *given, rank=rank, size=size, resample=resample, shares=shares)
+        weights = self._sampling_weights(config.data, self.train)
+        return Loader(self.train, *given, rank=rank, size=size, resample=resample, weights=weights)
 
-    def _shares(self, data: DataConfig, store: PairStore) -> SamplingWeights | None:
+    def _sampling_weights(self, data: DataConfig, store: PairStore) -> SamplingWeights | None:
         origins = np.searchsorted(np.array(self.starts), store.lines) - 1
         often = _often(data, np.bincount(origins, minlength=len(data.corpora)))
         return None if all(one == 1 for one in often) else SamplingWeights(origins, often)
@@ -240,12 +240,12 @@ def _stored(config: RunConfig, train: Corpus, folder: Path) -> tuple[PairStore, 
     """The pairs of the corpus as ids, and what was left aside for its number of tokens."""
     most = config.data.max_length
     with open_writer(folder, "train", _what(config)) as writer:
-        aside = Aside(writer.done.notes.get("aside"))
-        read = writer.done.read
+        aside = Aside(writer.progress.notes.get("aside"))
+        read = writer.progress.read
         for chunk in encode(islice(train, read, None), folder):
             writer.add(_fitting(chunk, train, most, aside))
             read += len(chunk)
-            writer.note(read=read, aside=aside.table())
+            writer.update_progress(read=read, aside=aside.table())
         writer.finish()
     return PairStore.open(folder, "train"), aside
 

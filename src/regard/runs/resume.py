@@ -82,7 +82,7 @@ def verify_data(run: RunFolder, say: Callable[[str], None]) -> None:
         verify_store(run.data, "train", (tokenizers.source.size, tokenizers.target.size))
     except DataError as error:
         commands = f"rm {shlex.quote(str(run.data / PREPARED))}; regard train --resume {shlex.quote(str(run.path))}"
-        raise DataError(error.what, where=error.where, fix=f"prepare the corpus again: {commands}") from None
+        raise DataError(error.message, where=error.where, fix=f"prepare the corpus again: {commands}") from None
 
 
 def refuse_other_data(run: RunFolder, train: PairStore | Stream) -> None:
@@ -120,7 +120,9 @@ def read_state(run: RunFolder, chosen: Path | None) -> TrainingState | None:
             raise
         commands = [f"`regard train --resume {shlex.quote(str(step))}`" for step in others]
         raise CheckpointError(
-            error.what, where=error.where, fix=f"go on from another checkpoint, which is whole: {' or '.join(commands)}"
+            error.message,
+            where=error.where,
+            fix=f"go on from another checkpoint, which is whole: {' or '.join(commands)}",
         ) from None
     if chosen is not None:
         run.set_last(chosen)
@@ -141,7 +143,7 @@ def recipe_of(run: RunFolder, overrides: Sequence[str]) -> RunConfig:
         written = read_recipe(run.recipe, ARCHITECTURES)
     except ConfigError as error:
         restored = "; or delete the file: `regard train --resume` restores it from the last checkpoint"
-        raise ConfigError(error.what, where=error.where, fix=f"{error.fix}{restored if run.steps else ''}") from None
+        raise ConfigError(error.message, where=error.where, fix=f"{error.fix}{restored if run.steps else ''}") from None
     config = read_recipe(run.recipe, ARCHITECTURES, overrides)
     old, new = to_table(written), to_table(config)
     for section in sorted({*old, *new}):

@@ -16,7 +16,7 @@ from regard.checkpoints.run_folder import Finished, RunFolder
 from regard.config.schema import RunConfig, to_toml, with_absolute_paths
 from regard.config.schema import read_recipe as read_config
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import Batch, make_batch
+from regard.data.batch import Batch, length_batches, make_batch
 from regard.data.loader import BatchSource, Position
 from regard.errors import RegardError
 from regard.evaluation.metrics import bleu, chrf, exact
@@ -339,14 +339,8 @@ def _dev_batches(prepared: Prepared, tokens: int) -> list[Batch]:
     tokenizers = prepared.tokenizers
     encoded = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in prepared.dev]
     encoded.sort(key=lambda pair: max(map(len, pair)))
-    batches: list[Batch] = []
-    group: list[tuple[list[int], list[int]]] = []
-    for pair in encoded:
-        if group and (len(group) + 1) * (max(map(len, pair)) + 1) > tokens:
-            batches.append(make_batch(group))
-            group = []
-        group.append(pair)
-    return [*batches, make_batch(group)]
+    batches = length_batches(encoded, lambda pair: max(map(len, pair)) + 1, max_tokens=tokens)
+    return [make_batch(pairs) for pairs in batches]
 
 
 @torch.no_grad()

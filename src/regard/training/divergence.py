@@ -99,9 +99,7 @@ class DivergenceMonitor:
     @classmethod
     def from_state_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the monitor that `state_dict` was called on; earlier versions saved fewer of the values."""
-        return cls(
-            values.get("bad_steps", 0), values.get("lost_steps", 0), values.get("smooth"), values.get("lowest")
-        )
+        return cls(values.get("bad_steps", 0), values.get("lost_steps", 0), values.get("smooth"), values.get("lowest"))
 
 
 def check_finite(weights: Mapping[str, Tensor], *, where: str) -> None:

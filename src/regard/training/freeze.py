@@ -34,7 +34,9 @@ def freeze(model: nn.Module, names: Sequence[str]) -> list[str]:
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     frozen = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
     if not trained:
-        raise ConfigError("all parameters are frozen: nothing is left to train", where=WHERE, fix="freeze fewer of them")
+        raise ConfigError(
+            "all parameters are frozen: nothing is left to train", where=WHERE, fix="freeze fewer of them"
+        )
     messages = [f"frozen: {frozen:,} of {trained + frozen:,} parameters; {trained:,} are trained"]
     for alias, parameter in _all_names(model):
         if alias not in matches and not parameter.requires_grad:

@@ -87,8 +87,9 @@ class Attempt:
     def __iter__(self) -> Iterator[tuple[Batch, bool]]:
         """Yield each microbatch, and whether gradients are exchanged between processes with it."""
         last = len(self.microbatches) - 1
-        for self._current, microbatch in enumerate(self.microbatches):
-            yield microbatch, self._sync != "none" and self._current == last
+        for number, microbatch in enumerate(self.microbatches):
+            self._current = number
+            yield microbatch, self._sync != "none" and number == last
 
     def __enter__(self) -> None:
         pass

@@ -70,8 +70,10 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 def _hidden_matrices(model: Seq2Seq) -> list[nn.Parameter]:
     """Return the parameters that Muon trains: matrices except embeddings, the output layer, and single rows."""
-    others = [module for module in model.modules() if isinstance(module, nn.Embedding)] + [model.decoder.output]
-    excluded = {id(parameter) for module in others for parameter in module.parameters()}
+    excluded_modules = [module for module in model.modules() if isinstance(module, nn.Embedding)] + [
+        model.decoder.output
+    ]
+    excluded = {id(parameter) for module in excluded_modules for parameter in module.parameters()}
     return [
         parameter
         for parameter in model.parameters()

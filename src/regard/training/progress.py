@@ -32,8 +32,8 @@ class ConsoleReporter:
     def on_step(self, metrics: StepMetrics) -> None:
         """Redraw the live line; outside a terminal, print a line every PLAIN_INTERVAL seconds."""
         if self._bar is not None:
-            done = metrics.seconds / max(metrics.seconds + metrics.seconds_left, 1e-9)
-            self._bar.update(self._task, completed=done, description=self._line(metrics))
+            fraction = metrics.seconds / max(metrics.seconds + metrics.seconds_left, 1e-9)
+            self._bar.update(self._task, completed=fraction, description=self._line(metrics))
         elif time.monotonic() - self._last_line >= PLAIN_INTERVAL:
             self._last_line = time.monotonic()
             self._console.print(self._line(metrics), highlight=False, soft_wrap=True)

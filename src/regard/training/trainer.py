@@ -177,7 +177,7 @@ class Trainer:
 
     def _report_step(self) -> None:
         progress, means = self.progress, self._means
-        done = max(self._fraction_done(), 1e-9)
+        fraction = max(self._fraction_done(), 1e-9)
         metrics = StepMetrics(
             step=progress.step,
             max_steps=self.config.max_steps,
@@ -186,7 +186,7 @@ class Trainer:
             tokens_per_second=means.speed,
             learning_rate=means.rate,
             seconds=progress.seconds,
-            seconds_left=progress.seconds * max(0.0, 1 - done) / done,
+            seconds_left=progress.seconds * max(0.0, 1 - fraction) / fraction,
         )
         for reporter in self.reporters:
             reporter.on_step(metrics)

@@ -188,9 +188,7 @@ class BestEffort:
                 if failed is not None:
                     failed.close()
             with suppress(OSError):  # if it was the terminal that failed
-                self._notify(
-                    f"{self._name} cannot be written any more ({error.strerror or error}); training continues"
-                )
+                self._notify(f"{self._name} cannot be written any more ({error.strerror or error}); training continues")
 
     def on_step(self, metrics: StepMetrics) -> None:
         """Report a step."""

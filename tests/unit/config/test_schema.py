@@ -91,7 +91,7 @@ def test_a_preset_fills_the_model_and_what_stands_beside_it_wins(tmp_path: Path)
 )
 def test_an_unknown_name_is_refused_with_the_nearest(tmp_path: Path, text: str, key: str, nearest: str) -> None:
     error = refusal(tmp_path, text)
-    assert key in error.what
+    assert key in error.message
     assert error.fix is not None
     assert error.fix.startswith(f"did you mean {nearest}? valid: ")
     assert error.where is not None
@@ -119,7 +119,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(tmp_path: Path, text: str, 
     ],
 )
 def test_a_value_of_another_kind_or_out_of_range_is_refused_by_its_key(tmp_path: Path, table: str, key: str) -> None:
-    assert refusal(tmp_path, DATES + MODEL + table).what.startswith(f"`{key}`: ")
+    assert refusal(tmp_path, DATES + MODEL + table).message.startswith(f"`{key}`: ")
 
 
 SECTIONS = {name: field.annotation for name, field in RunConfig.model_fields.items() if name != "model"}
@@ -146,21 +146,21 @@ def test_every_whole_number_has_an_upper_bound_that_the_error_names(section: str
 def test_layers_of_convolutions_are_bounded_too(tmp_path: Path) -> None:
     text = DATES + '[model]\narchitecture = "convs2s2017"\n'
     for layers in ("[[1000000000000, 3]]", "[[8, 1000000001]]", str([[8, 3]] * 1001)):
-        assert "model.encoder" in refusal(tmp_path, f"{text}encoder = {layers}\n").what
+        assert "model.encoder" in refusal(tmp_path, f"{text}encoder = {layers}\n").message
 
 
 @pytest.mark.parametrize("line", ["d_model = 7", "ff = 0", "dropout = 1.0", 'heads = "8"'])
 def test_a_size_that_cannot_be_is_refused_by_its_key(tmp_path: Path, line: str) -> None:
-    assert refusal(tmp_path, DATES + MODEL + line).what.startswith(f"`model.{line.split()[0]}`: ")
+    assert refusal(tmp_path, DATES + MODEL + line).message.startswith(f"`model.{line.split()[0]}`: ")
 
 
 def test_sizes_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path, DATES + MODEL + "heads = 3\n").what == "`model`: heads (3) must divide d_model (512)"
+    assert refusal(tmp_path, DATES + MODEL + "heads = 3\n").message == "`model`: heads (3) must divide d_model (512)"
 
 
 @pytest.mark.parametrize("preset", ['["small"]', "{}", "5", "false"])
 def test_a_preset_is_a_name(tmp_path: Path, preset: str) -> None:
-    assert "has no preset" in refusal(tmp_path, DATES + MODEL + f"preset = {preset}\n").what
+    assert "has no preset" in refusal(tmp_path, DATES + MODEL + f"preset = {preset}\n").message
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_preset_is_a_name(tmp_path: Path, preset: str) -> None:
     ],
 )
 def test_a_missing_table_is_named(tmp_path: Path, text: str, what: str) -> None:
-    assert refusal(tmp_path, text).what == what
+    assert refusal(tmp_path, text).message == what
 
 
 @pytest.mark.parametrize(
@@ -195,11 +195,11 @@ def test_a_missing_table_is_named(tmp_path: Path, text: str, what: str) -> None:
 )
 def test_pairs_come_from_files_or_from_an_embedded_corpus(tmp_path: Path, data: str) -> None:
     error = refusal(tmp_path, f"[data]\n{data}\n{MODEL}")
-    assert error.what.startswith("`data`: ")
+    assert error.message.startswith("`data`: ")
 
 
 def test_a_dev_set_has_two_sides(tmp_path: Path) -> None:
-    assert "go together" in refusal(tmp_path, f'[data]\nsource = "a"\ntarget = "b"\ndev_source = "c"\n{MODEL}').what
+    assert "go together" in refusal(tmp_path, f'[data]\nsource = "a"\ntarget = "b"\ndev_source = "c"\n{MODEL}').message
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_dev_set_has_two_sides(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str | bytes, what: str) -> None:
-    assert what in refusal(tmp_path, text).what
+    assert what in refusal(tmp_path, text).message
 
 
 def test_a_recipe_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_overrides_are_toml_or_bare_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("override", ["", "train.seed", "seed=7", "a.b.c=1", "=3", ".=5", "train.=7", ".seed=7"])
 def test_an_override_of_another_form_is_refused(tmp_path: Path, override: str) -> None:
     error = refusal(tmp_path, DATES + MODEL, override)
-    assert f"`{override}` is not of the form section.key=value" == error.what
+    assert f"`{override}` is not of the form section.key=value" == error.message
     assert error.where == "--set"
 
 
@@ -286,7 +286,7 @@ def test_an_override_is_read_as_strictly_as_a_recipe(tmp_path: Path, override: s
 
 def test_an_override_of_what_is_no_path_or_no_table_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, DATES + MODEL, "data.source=a\0b").where == "--set data.source"
-    assert refusal(tmp_path, "train = 3\n" + DATES + MODEL, "train.seed=1").what == "`train` is not a table"
+    assert refusal(tmp_path, "train = 3\n" + DATES + MODEL, "train.seed=1").message == "`train` is not a table"
 
 
 @pytest.mark.parametrize(("name", "preset"), NAMED)
@@ -370,11 +370,11 @@ def test_no_table_raises_anything_but_a_config_error(table: dict[str, Any], righ
 
 def test_several_corpora_are_checked_each(tmp_path: Path) -> None:
     two = '[[data.corpora]]\nfile = "a.tsv"\n[[data.corpora]]\nfile = "b.tsv"\n'
-    assert "no key `data.corpora.1.wieght`" in refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").what
+    assert "no key `data.corpora.1.wieght`" in refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").message
     assert "did you mean `weight`?" in str(refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").fix)
-    assert "a tag is written in ASCII" in refusal(tmp_path, f'{two}tags = ["f r"]\n{MODEL}').what
-    assert "needs a dev set" in refusal(tmp_path, f'[data]\nfile = "a"\nstreaming = true\n{MODEL}').what
-    assert "`weight` is said in each" in refusal(tmp_path, f'[data]\nfile = "a"\nweight = 2.0\n{MODEL}').what
-    assert "`temperature` of several" in refusal(tmp_path, f'[data]\nfile = "a"\ntemperature = 2.0\n{MODEL}').what
+    assert "a tag is written in ASCII" in refusal(tmp_path, f'{two}tags = ["f r"]\n{MODEL}').message
+    assert "needs a dev set" in refusal(tmp_path, f'[data]\nfile = "a"\nstreaming = true\n{MODEL}').message
+    assert "`weight` is said in each" in refusal(tmp_path, f'[data]\nfile = "a"\nweight = 2.0\n{MODEL}').message
+    assert "`temperature` of several" in refusal(tmp_path, f'[data]\nfile = "a"\ntemperature = 2.0\n{MODEL}').message
     sampled = f'[data]\nfile = "a"\n[tokenizer]\nkind = "word"\n[train]\nsubword_sampling = 0.1\n{MODEL}'
-    assert refusal(tmp_path, sampled).what.startswith("train.subword_sampling needs subwords")
+    assert refusal(tmp_path, sampled).message.startswith("train.subword_sampling needs subwords")

@@ -153,7 +153,10 @@ def test_a_reporter_that_cannot_be_opened_is_left_out() -> None:
 def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    for resumed_at, steps in ((0, range(1, 4 * LOG_EVERY + 1)), (2 * LOG_EVERY, range(2 * LOG_EVERY + 1, 3 * LOG_EVERY + 1))):
+    for resumed_at, steps in (
+        (0, range(1, 4 * LOG_EVERY + 1)),
+        (2 * LOG_EVERY, range(2 * LOG_EVERY + 1, 3 * LOG_EVERY + 1)),
+    ):
         board = TensorBoard(tmp_path / "tensorboard", resumed_at)
         for step in steps:
             board.on_step(progress(step))

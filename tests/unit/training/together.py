@@ -135,7 +135,7 @@ def never_a_number(here: ProcessGroup, _: str) -> Found:
     try:
         run.run()
     except RegardError as error:
-        return {"kind": type(error).__name__, "what": error.what}
+        return {"kind": type(error).__name__, "what": error.message}
     return {}
 
 
@@ -172,7 +172,7 @@ def in_turn(here: ProcessGroup, _: str) -> Found:
     try:
         here.main_process_first(work)
     except RegardError as error:
-        return {"kind": type(error).__name__, "what": error.what, "then": here.main_process_first(lambda: here.rank)}
+        return {"kind": type(error).__name__, "what": error.message, "then": here.main_process_first(lambda: here.rank)}
     return {}
 
 

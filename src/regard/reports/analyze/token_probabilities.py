@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regard.data.batch import make_batch
+from regard.data.batch import length_batches, make_batch
 from regard.decoding.scoring import CHUNK
 from regard.inference.translator import Translator
 from regard.special_tokens import PAD
@@ -37,24 +37,15 @@ def sureness(translator: Translator, pairs: Sequence[Pair]) -> Iterator[tuple[in
 
     In an order of their own: those of like length go together.
     """
-    for places in _batches([max(len(source), len(target)) + 1 for source, target in pairs]):
+    lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
+    longest_first = sorted(range(len(pairs)), key=lambda place: -lengths[place])
+    for places in length_batches(longest_first, lengths.__getitem__, max_tokens=BATCH_TOKENS):
         table = _forced(translator, [pairs[place] for place in places])
         begin = 0
         for place in places:
             end = begin + len(pairs[place][1]) + 1
             yield place, Sureness(table[0, begin:end], table[1, begin:end], table[2, begin:end] > 0)
             begin = end
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
 
 
 @torch.inference_mode()
