@@ -31,8 +31,8 @@ from pathlib import Path
 
 from common import count, fail, read, read_pair, told
 
-from regard.corpus.corpus import ParallelText
 from regard.corpus.formats.compressed import ending_of
+from regard.corpus.parallel_text import ParallelText
 from regard.corpus_checks.findings import DROPPED, Kind
 from regard.corpus_checks.inspection import Doctor, Judged
 

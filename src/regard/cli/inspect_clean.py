@@ -13,11 +13,11 @@ from typing import Any
 from rich.console import Console
 
 from regard.cli.streams import output, refuse_same
-from regard.corpus.corpus import ParallelText
 from regard.corpus.formats.compressed import ending_of
 from regard.corpus.formats.sides import Sides
 from regard.corpus.language_codes import languages_of
-from regard.corpus.paths import Place
+from regard.corpus.parallel_text import ParallelText
+from regard.corpus.paths import CorpusPaths
 from regard.corpus_checks.cleaning import Wish, clean, field, kinds
 from regard.corpus_checks.findings import DROPPED, LOSSLESS, MEANING, Finding, Kind, spans
 from regard.corpus_checks.inspection import Doctor, Report
@@ -33,9 +33,9 @@ SHOWN_EXAMPLES = 3
 class Patient:
     """What is looked over: a corpus, the sets that it must share nothing with, and what is known of its sides."""
 
-    train: Place
-    dev: Place
-    test: Place
+    train: CorpusPaths
+    dev: CorpusPaths
+    test: CorpusPaths
     sides: Sides
 
     def files(self) -> list[Path]:
@@ -91,7 +91,7 @@ def told(report: Report) -> Iterator[str]:
     ):
         written = " and ".join(script) or "no letters"
         yield f"{name}: {language or 'language not clear'}, {written}; {_lengths(side)}"
-    yield from (*report.remarks, *report.aside.report())
+    yield from (*report.remarks, *report.skipped.sentences())
     if report.unrelated_share >= 0.01:
         yield f"about {report.unrelated_share:.0%} of all pairs do not seem to belong together"
     for region in report.regions:
@@ -140,7 +140,7 @@ def as_table(report: Report) -> dict[str, Any]:
         "corpus": report.name,
         "read": report.read,
         "pairs": report.pairs,
-        "left_aside": report.aside.report(),
+        "left_aside": report.skipped.sentences(),
         "sides": {
             name: {
                 "language": language,
@@ -217,7 +217,7 @@ def tidy(patient: Patient, outputs: Outputs, wish: Wish) -> None:
     refuse_same(patient.files(), outputs.files())
     console = Console(stderr=True)
     corpus = patient.train.corpus(patient.sides)
-    if isinstance(corpus, ParallelText) and (wrong := corpus.unequal()):
+    if isinstance(corpus, ParallelText) and (wrong := corpus.length_mismatch()):
         raise wrong
     doctor = patient.doctor(console)
     with ExitStack() as stack, console.status("cleaning ..."):

@@ -197,12 +197,12 @@ def evaluate(
     from regard.cli import evaluate as evaluating
     from regard.cli import translate as translating
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
 
     evaluating.evaluate(
         commands.Job(run, None, None, device, batch_size, precision, tuple(ensemble or []), tags=tuple(tag or [])),
         evaluating.Known(
-            Place(source, reference, data, ("--source", "--reference", "--data")),
+            CorpusPaths(source, reference, data, ("--source", "--reference", "--data")),
             Sides(source_language, target_language, source_column, target_column),
         ),
         as_json=json_,
@@ -232,11 +232,11 @@ def score(
     from regard.cli import commands
     from regard.cli import evaluate as evaluating
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
 
     job = commands.Job(run, None, output, device=device, batch_size=batch_size, tags=tuple(tag or []))
     sides = Sides(source_language, target_language, source_column, target_column)
-    evaluating.score(job, evaluating.Known(Place(source, target, data), sides))
+    evaluating.score(job, evaluating.Known(CorpusPaths(source, target, data), sides))
 
 
 @app.command()
@@ -308,7 +308,7 @@ def compare(
 ) -> None:
     """Systems side by side: train each under one budget, or take finished runs, test all, and write a page."""
     from regard.cli import commands
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
     from regard.reports.compare.run import Request
 
     request = Request(
@@ -318,7 +318,7 @@ def compare(
         minutes=minutes,
         runs=commands.folders(runs or []),
         overrides=overrides or [],
-        test=Place(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
+        test=CorpusPaths(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
         tokenized=tokenized,
     )
     commands.compare(request, out)

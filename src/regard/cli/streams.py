@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from regard.corpus.corpus import half_surrogate
+from regard.corpus.corpus import surrogate_reason
 from regard.corpus.formats.compressed import compressing
 from regard.corpus.formats.plain import lines_of, read_lines
 from regard.errors import ConfigError, DataError
@@ -143,7 +143,7 @@ def refuse_same(reads: Iterable[Path | None], writes: Iterable[Path | None]) -> 
 
 def refuse_not_utf8(argument: str | None, where: str) -> None:
     """Raises ConfigError for an argument of the command line that is not UTF-8."""
-    if argument is not None and half_surrogate(argument):
+    if argument is not None and surrogate_reason(argument):
         raise ConfigError(
             "it is not UTF-8", where=where, fix="set the terminal to UTF-8, or give text on standard input"
         )

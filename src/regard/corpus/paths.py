@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from regard.config.data import CorpusConfig, DataConfig
-from regard.corpus.bilingual_file import Bilingual, BilingualFile, reader_of
+from regard.corpus.bilingual_file import BilingualFile, ReaderCorpus, reader_of
 from regard.corpus.builtin import BUILTIN
-from regard.corpus.concat import Together
-from regard.corpus.corpus import Corpus, ParallelText
+from regard.corpus.concat import ConcatCorpus
+from regard.corpus.corpus import Corpus
 from regard.corpus.formats.compressed import ending_of
 from regard.corpus.formats.huggingface import read_dataset
 from regard.corpus.formats.mtdata import read_mtdata
@@ -19,6 +19,7 @@ from regard.corpus.formats.sides import Sides
 from regard.corpus.formats.suffixes import ENDINGS
 from regard.corpus.formats.unsupported import refuse_as_lines
 from regard.corpus.language_codes import languages_of
+from regard.corpus.parallel_text import ParallelText
 from regard.corpus.tagged import TaggedCorpus
 from regard.errors import ConfigError
 
@@ -27,7 +28,7 @@ KEYS = (".jsonl", ".parquet")  # or keys
 
 
 @dataclass(frozen=True)
-class Place:
+class CorpusPaths:
     """Where one corpus lies: two plain files, or one with both sides. `options` are what they were named by."""
 
     source: Path | None = None
@@ -102,11 +103,11 @@ def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
     if not data.corpora:
         return _train(data, data), _dev(data, data)
     dev = [_dev(data, each) for each in (data, *data.corpora)]
-    return Together([_train(data, each) for each in data.corpora]), _joined([corpus for corpus in dev if corpus])
+    return ConcatCorpus([_train(data, each) for each in data.corpora]), _joined([corpus for corpus in dev if corpus])
 
 
 def _joined(corpora: Sequence[Corpus]) -> Corpus | None:
-    return Together(corpora) if len(corpora) > 1 else corpora[0] if corpora else None
+    return ConcatCorpus(corpora) if len(corpora) > 1 else corpora[0] if corpora else None
 
 
 def _train(data: DataConfig, one: CorpusConfig) -> Corpus:
@@ -140,11 +141,11 @@ def _files(file: str | None, source: str | None, target: str | None, sides: Side
 def _dataset(one: CorpusConfig, split: str, sides: Sides) -> Corpus:
     name = one.dataset or ""
     read = partial(read_dataset, name, one.dataset_config, split, sides)
-    return Bilingual(f"{Path(name).name} ({split})", f"{name} ({split})", read)
+    return ReaderCorpus(f"{Path(name).name} ({split})", f"{name} ({split})", read)
 
 
 def _mtdata(name: str, sides: Sides) -> Corpus:
-    return Bilingual(name, f"mtdata:{name}", partial(read_mtdata, name, sides))
+    return ReaderCorpus(name, f"mtdata:{name}", partial(read_mtdata, name, sides))
 
 
 def _sides(data: DataConfig, one: CorpusConfig) -> Sides:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from regard.corpus.corpus import Aside, Corpus, Pair
+from regard.corpus.corpus import Corpus, Pair, SingleCorpus, SkipReport
 
 BEGIN, SHIFT, END = "\U000e0001", 0xE0000, "\U000e007f"
 _TAG = re.compile(f"{BEGIN}([\U000e0021-\U000e007e]+){END}")
@@ -30,22 +30,22 @@ def untagged(text: str) -> tuple[list[str], str]:
     return tags, text
 
 
-class TaggedCorpus:
-    """A corpus with the same tags before all of its sources."""
+class TaggedCorpus(SingleCorpus):
+    """A single corpus with the same tags before each source."""
 
     def __init__(self, corpus: Corpus, tags: Sequence[str]) -> None:
+        self.name = corpus.name
         self.corpus = corpus
         self.tags = tags
 
     @property
-    def name(self) -> str:
-        """That of the corpus."""
-        return self.corpus.name
+    def skipped(self) -> SkipReport:
+        """What the last iteration skipped."""
+        return self.corpus.skipped
 
-    @property
-    def aside(self) -> Aside:
-        """What the corpus left aside."""
-        return self.corpus.aside
+    def check(self) -> None:
+        """Check the corpus."""
+        self.corpus.check()
 
     def __iter__(self) -> Iterator[Pair]:
         return (replace(pair, source=tagged(pair.source, self.tags)) for pair in self.corpus)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from regard.corpus.corpus import LineOrigins
 from regard.data.store import PairStore
 from regard.special_tokens import BOS, EOS, PAD
 
@@ -30,7 +31,8 @@ class Batch:
         target_tokens: The number of target tokens, with EOS and without padding.
         global_target_tokens: The number of target tokens of the full batch, before it was divided between processes or
             into microbatches.
-        lines: The line of the corpus that each pair is from; empty if not known.
+        lines: The line that each pair is from; empty if not known.
+        origins: The corpora that the lines are from.
     """
 
     source: Tensor
@@ -40,6 +42,7 @@ class Batch:
     target_tokens: int
     global_target_tokens: int
     lines: tuple[int, ...] = ()
+    origins: LineOrigins = field(default_factory=LineOrigins)
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on another device."""
@@ -114,7 +117,7 @@ def batch_from_store(
         tokens = sum(len(target) + 1 for _, target in all_pairs)
         pairs = all_pairs[share]
     lines = tuple(line for index in indices[share] if (line := store.line(int(index))) is not None)
-    batch = replace(make_batch(pairs), global_target_tokens=tokens, lines=lines)
+    batch = replace(make_batch(pairs), global_target_tokens=tokens, lines=lines, origins=store.origins)
     if has_rows:
         return batch
     return replace(batch, target_out=torch.full_like(batch.target_out, PAD), target_tokens=0)

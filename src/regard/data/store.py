@@ -24,6 +24,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.corpus.corpus import LineOrigins
 from regard.data.store_writer import (
     BLOCK,
     FORMAT,
@@ -49,15 +50,17 @@ class PairStore:
         source_lengths: The number of source tokens of each pair (P,), int32, in memory.
         target_lengths: The number of target tokens of each pair (P,), int32, in memory.
         fingerprint: The SHA-256 of the contents; the same pairs always have the same fingerprint.
+        origins: The corpora that the lines of the pairs are from.
     """
 
-    def __init__(self, source: _Side, target: _Side, lines: Ids | None, fingerprint: str) -> None:
+    def __init__(self, source: _Side, target: _Side, lines: Ids | None, fingerprint: str, origins: LineOrigins) -> None:
         self._source = source
         self._target = target
         self._lines = lines
         self.source_lengths: Lengths = np.diff(source.offsets).astype(np.int32)
         self.target_lengths: Lengths = np.diff(target.offsets).astype(np.int32)
         self.fingerprint = fingerprint
+        self.origins = origins
 
     def __len__(self) -> int:
         return len(self.source_lengths)
@@ -98,7 +101,7 @@ class PairStore:
         return cls.open(folder, name)
 
     @classmethod
-    def open(cls, folder: Path, name: str) -> Self:
+    def open(cls, folder: Path, name: str, origins: LineOrigins = LineOrigins()) -> Self:
         """Open a store. Raises DataError if it is missing or damaged."""
         path = folder / f"{name}.json"
         try:
@@ -111,7 +114,7 @@ class PairStore:
         if version != FORMAT:
             raise DataError(f"the store has format {version}, not {FORMAT}", where=path, fix=REBUILD)
         source, target = _Side.open(folder, f"{name}.source", pairs), _Side.open(folder, f"{name}.target", pairs)
-        return cls(source, target, _open_lines(folder / f"{name}.lines.npy", pairs), fingerprint)
+        return cls(source, target, _open_lines(folder / f"{name}.lines.npy", pairs), fingerprint, origins)
 
 
 @dataclass(frozen=True)

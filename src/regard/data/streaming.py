@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.data.loader import NO_PAIRS, Loader, Position, Resample
 from regard.data.store import PairStore, open_writer
@@ -39,7 +40,8 @@ class StreamLoader:
     """A Loader for a streamed corpus, which is read again in each epoch; only one pool is in memory.
 
     A pool is shuffled like the store of a Loader, but pairs in different pools are never mixed: shuffle a sorted
-    corpus before training. The order is a function of the seed and the position. See Loader for the arguments.
+    corpus before training. The order is a function of the seed and the position. Arguments are those of Loader;
+    `read` reads the corpus, and `origins` gives the corpora that its lines are from.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class StreamLoader:
         rank: int = 0,
         size: int = 1,
         resample: Resample | None = None,
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self._read = read
         self._tokens_per_batch, self._seed = tokens_per_batch, seed
         self._rank_and_size = rank, size
         self._resample = resample
+        self._origins = origins
         self._position = position
         self._read_ahead: tuple[Position, PairStore] | None = None  # the next pool, if it has been read already
 
@@ -111,7 +115,7 @@ class StreamLoader:
                 pool_chunks = list(islice(chunks, chunks_per_pool))
                 if not pool_chunks:
                     return
-                store = _store(pool_chunks)
+                store = _store(pool_chunks, self._origins)
             if len(store):
                 yield pool, store
             pool += 1
@@ -119,14 +123,22 @@ class StreamLoader:
     def _loader(self, store: PairStore, position: Position) -> Loader:
         rank, size = self._rank_and_size
         unique = Position(position.epoch * MAX_POOLS + position.pool, position.batch)
-        return Loader(store, self._tokens_per_batch, self._seed, unique, rank=rank, size=size, resample=self._resample)
+        return Loader(
+            store,
+            self._tokens_per_batch,
+            self._seed,
+            unique,
+            rank=rank,
+            size=size,
+            resample=self._resample,
+        )
 
 
-def _store(chunks: list[Chunk]) -> PairStore:
+def _store(chunks: list[Chunk], origins: LineOrigins) -> PairStore:
     """Return a temporary store; its deleted files stay readable while they are mapped."""
     with tempfile.TemporaryDirectory(prefix="regard-pool-") as folder:
         with open_writer(Path(folder), "pool") as writer:
             for chunk in chunks:
                 writer.add(chunk)
             writer.finish()
-        return PairStore.open(Path(folder), "pool")
+        return PairStore.open(Path(folder), "pool", origins)

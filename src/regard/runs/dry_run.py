@@ -74,7 +74,6 @@ def _rehearse(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> 
         validate=stage.validate,
         save=stage.save,
         reporters=[stage],
-        origins=prepared.origins,
     )
     tried = trainer.train_step.probe(loader.largest())
     if trainer.run() == "interrupted":

@@ -218,7 +218,6 @@ class _Training:
                 save=keep,
                 reporters=reporters,
                 processes=here,
-                origins=self.prepared.origins,
             )
             if state is not None:
                 trainer.load(state)
@@ -267,7 +266,7 @@ def position_of(state: TrainingState) -> Position:
 
 def _look_ahead(trainer: Trainer, run: RunFolder, say: Say) -> None:
     """What is better known now than after a night: that the largest batch goes, and that the disk has room."""
-    end = trainer.end()
+    end = trainer.check_end()
     if end is not None:
         say(f"the run has come to its end; to go on all the same:  {how_to_extend(trainer.config, end, run.path)}")
         return

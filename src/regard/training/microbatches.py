@@ -13,7 +13,6 @@ from typing import Literal
 
 import torch
 
-from regard.corpus.concat import Origins
 from regard.data.batch import Batch
 from regard.errors import TrainingError
 from regard.training.rng import get_rng_state, set_rng_state
@@ -46,14 +45,14 @@ def raise_on_oom(purpose: str, fix: str = RESUME) -> Iterator[None]:
         raise TrainingError(f"out of memory {purpose}", fix=fix) from None
 
 
-def describe_lines(batch: Batch, origins: Origins = Origins()) -> str:
+def describe_lines(batch: Batch) -> str:
     """Return, for example, `lines 3, 17 of a.en | a.de, line 4 of b.tmx`; without line numbers, the number of pairs."""
     if not batch.lines:
         return f"{len(batch.source):,} pairs of the training corpus"
     lines: dict[str, list[int]] = {}
     for line in sorted(batch.lines):
-        corpus, number = origins.place(line)
-        lines.setdefault(corpus, []).append(number)
+        origin = batch.origins.locate(line)
+        lines.setdefault(origin.name, []).append(origin.line)
     return ", ".join(_describe_numbers(corpus, numbers) for corpus, numbers in lines.items())
 
 
@@ -117,7 +116,6 @@ class MicrobatchSplitter:
         device: The device that the model is on.
         zero_grad: Clears the gradients of the model.
         notify: Called with a sentence for each batch that did not fit.
-        origins: The corpora that the line numbers of batches refer to.
     """
 
     def __init__(
@@ -125,12 +123,10 @@ class MicrobatchSplitter:
         device: torch.device,
         zero_grad: Callable[[], None],
         notify: Callable[[str], None],
-        origins: Origins = Origins(),
     ) -> None:
         self._device = device
         self._zero_grad = zero_grad
         self._notify = notify
-        self._origins = origins
         self._max_positions = math.inf
 
     def attempts(self, batches: Sequence[Batch], sync: GradSync = "none") -> Iterator[Attempt]:
@@ -157,7 +153,7 @@ class MicrobatchSplitter:
             if not attempt.can_retry():
                 raise TrainingError(
                     f"out of memory: a batch of {describe_shape(failed)} does not fit, and other processes wait for it",
-                    where=describe_lines(failed, self._origins),
+                    where=describe_lines(failed),
                     fix="start a new run with a lower train.tokens_per_batch or with more processes",
                 )
             self._lower_limit(failed)
@@ -169,13 +165,13 @@ class MicrobatchSplitter:
             raise TrainingError(
                 f"out of memory: a single pair of {batch.source.shape[1]} and {batch.target_out.shape[1]} tokens "
                 "does not fit",
-                where=describe_lines(batch, self._origins),
+                where=describe_lines(batch),
                 fix="start a new run with a lower data.max_length, or with a smaller model",
             )
         self._max_positions = SAFETY_FACTOR * _positions(batch)
         self._notify(
             f"out of memory: a batch of {describe_shape(batch)} is split in two "
-            f"({describe_lines(batch, self._origins)}); a lower train.tokens_per_batch avoids this"
+            f"({describe_lines(batch)}); a lower train.tokens_per_batch avoids this"
         )
 
     def _split(self, batches: Sequence[Batch]) -> Iterator[Batch]:

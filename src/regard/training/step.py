@@ -13,7 +13,6 @@ from torch import Tensor
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
 from regard.data.batch import Batch
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor, grad_sync, wrap_parallel
 from regard.training.loss import ModelWithLoss
@@ -47,7 +46,6 @@ class TrainStep:
         config: The [train] section of the recipe.
         processes: The processes that train it together.
         notify: Called with a sentence for each batch that had to be split.
-        origins: The corpora that the line numbers of batches refer to.
 
     Attributes:
         eval_model: Holds the weights to validate and to save: a copy if `model` is sharded, otherwise `model` itself.
@@ -59,18 +57,16 @@ class TrainStep:
         config: TrainConfig,
         processes: ProcessGroup = SINGLE_PROCESS,
         notify: Callable[[str], None] = lambda _: None,
-        origins: Origins = Origins(),
     ) -> None:
         self.model = model
         self.config = config
         self.processes = processes
-        self.origins = origins
         self.device = next(model.parameters()).device
         is_sharded = processes.size > 1 and config.parallel == "fsdp"
         self.eval_model = copy.deepcopy(model) if is_sharded else model
         self.model_with_loss = wrap_parallel(ModelWithLoss(model, config.label_smoothing), config.parallel, processes)
         self.optimizers = Optimizers(model, config)
-        self._splitter = MicrobatchSplitter(self.device, model.zero_grad, notify, origins)
+        self._splitter = MicrobatchSplitter(self.device, model.zero_grad, notify)
         self._sync: GradSync = "none" if processes.size == 1 else "all" if is_sharded else "last"
 
     def run(self, batches: Sequence[Batch], rate: float) -> StepResult:

@@ -17,7 +17,6 @@ from typing import Literal
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
 from regard.data.batch import Batch
 from regard.data.loader import BatchSource
 from regard.errors import TrainingError
@@ -84,7 +83,6 @@ class Trainer:
         save: Writes a checkpoint. Called in the main process, while the model holds the averaged weights.
         reporters: Notified after each step and each checkpoint.
         processes: The processes that train the model together, each with its own trainer.
-        origins: The corpora that the line numbers of batches refer to.
     """
 
     def __init__(
@@ -97,7 +95,6 @@ class Trainer:
         save: Callable[[CheckpointEvent], None],
         reporters: Iterable[Reporter] = (),
         processes: ProcessGroup = SINGLE_PROCESS,
-        origins: Origins = Origins(),
     ) -> None:
         self.model = model
         self.loader = loader
@@ -107,7 +104,7 @@ class Trainer:
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
         self.processes = processes
-        self.train_step = TrainStep(model, config, processes, self._notify, origins)
+        self.train_step = TrainStep(model, config, processes, self._notify)
         self.average = make_average(model, config)
         self.progress = Progress()
         self.divergence = DivergenceMonitor()
@@ -166,7 +163,7 @@ class Trainer:
             is_warm = self.progress.step >= self.config.warmup_steps
             self.divergence.record_finite(result.loss, self.model.decoder.vocabulary_size, is_warm=is_warm, where=where)
         else:
-            lines = "; ".join(describe_lines(batch, self.train_step.origins) for batch in batches)
+            lines = "; ".join(describe_lines(batch) for batch in batches)
             notice = self.divergence.record_nonfinite(result.loss, result.norm, lines, where=where)
             if notice is not None:
                 self._notify(notice)

@@ -90,11 +90,11 @@ def test_checksums_of_files_outside_the_folder_are_refused(saved: Path, name: st
     os.mkfifo(saved.parent / "fifo")
     (saved / SUMS).write_text(f"{'0' * 64}  {name}\n")
     if not name.startswith("training/"):
-        with pytest.raises(CheckpointError, match=f"cannot be read: {SUMS} names it"):
+        with pytest.raises(CheckpointError, match=f"cannot be read: it is listed in {SUMS}"):
             load_checkpoint(saved)
     with_state(saved)
     (saved / SUMS).write_text(f"{'0' * 64}  {name}\n")
-    with pytest.raises(CheckpointError, match=f"cannot be read: {SUMS} names it"):
+    with pytest.raises(CheckpointError, match=f"cannot be read: it is listed in {SUMS}"):
         load_training_state(saved)
 
 
@@ -170,7 +170,7 @@ def test_weights_of_another_dtype_are_refused(saved: Path, dtype: torch.dtype) -
     name = min(weights)
     (saved / SUMS).unlink()
     save_file({**weights, name: weights[name].to(dtype)}, path)
-    with pytest.raises(CheckpointError, match=f"{name} has the dtype"):
+    with pytest.raises(CheckpointError, match=f"{name} has dtype"):
         load_checkpoint(saved)
 
 

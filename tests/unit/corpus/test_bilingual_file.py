@@ -26,7 +26,7 @@ def corpus(path: Path, text: str = TEXT, **sides: str) -> BilingualFile:
 def test_what_has_no_text_is_left_aside_with_its_lines(tmp_path: Path) -> None:
     read = corpus(tmp_path / "x.tsv")
     assert list(read) == [Pair("a house", "ein Haus", 1), Pair("a dog", "ein Hund", 6)]
-    assert read.aside.reasons() == {
+    assert read.skipped.reasons() == {
         "the source is blank": [2],
         "the target is blank": [3],
         "there is no column 2": [4],
@@ -46,9 +46,7 @@ def test_it_may_be_compressed(tmp_path: Path, ending: str, pack: object) -> None
 
 
 def test_a_file_without_a_pair_says_why(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"no pair with text .*; 2 pairs left aside: the target is blank \(lines 1, 2\)"
-    ):
+    with pytest.raises(DataError, match=r"no pair with text .*; 2 pairs skipped: the target is blank \(lines 1, 2\)"):
         list(corpus(tmp_path / "x.tsv", "a\t\nb\t\n"))
 
 
@@ -79,6 +77,6 @@ def test_half_a_surrogate_pair_is_left_aside_with_its_line(tmp_path: Path) -> No
     (path := tmp_path / "a.jsonl").write_text("\n".join(lines))
     corpus = BilingualFile(path, Sides())
     assert [pair.line for pair in corpus] == [2]
-    assert corpus.aside.report() == [
-        "2 pairs left aside: a text has half a surrogate pair, which is no character (lines 1, 3)"
+    assert corpus.skipped.sentences() == [
+        "2 pairs skipped: a text has half a surrogate pair, which is no character (lines 1, 3)"
     ]

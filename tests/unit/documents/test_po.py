@@ -9,7 +9,7 @@ from tests.unit.documents.scripted import filled, loud, opened
 
 from regard.errors import DataError
 
-FORMATS = Path(__file__).parents[5] / "shared" / "data" / "formats"
+FORMATS = Path(__file__).parents[4] / "shared" / "data" / "formats"
 
 HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=%s\\n"\n"Plural-Forms: nplurals=%d; plural=%s;\\n"\n\n'
 

@@ -18,7 +18,7 @@ from regard.documents.paragraphs import Paragraphs
 from regard.documents.translate import fill
 from regard.errors import DataError
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(

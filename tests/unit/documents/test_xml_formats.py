@@ -10,7 +10,7 @@ from tests.unit.documents.scripted import filled, loud, opened
 from regard.documents.document import Languages
 from regard.errors import DataError
 
-FORMATS = Path(__file__).parents[5] / "shared" / "data" / "formats"
+FORMATS = Path(__file__).parents[4] / "shared" / "data" / "formats"
 
 
 def xliff(units: str, version: str = "1.2", file: str = 'source-language="en" target-language="de"') -> bytes:

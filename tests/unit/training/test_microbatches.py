@@ -10,7 +10,7 @@ from tests.unit.training.toy import model, pairs, same, settings, trainer, weigh
 from torch import Tensor
 
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch, batch_from_store
 from regard.errors import TrainingError
 from regard.training.microbatches import describe_lines, is_out_of_memory
@@ -37,8 +37,10 @@ class LimitedMemory:
         return output
 
 
-def batch(*indices: int) -> Batch:
-    return batch_from_store(pairs(), indices)
+def batch(*indices: int, origins: LineOrigins = LineOrigins()) -> Batch:
+    store = pairs()
+    store.origins = origins
+    return batch_from_store(store, indices)
 
 
 def limited_step(
@@ -99,14 +101,14 @@ def test_only_the_first_lines_are_listed() -> None:
 
 
 def test_lines_of_several_corpora_are_numbered_as_in_their_files() -> None:
-    origins = Origins(("a.en | a.de", "b.tmx"), (0, 4))  # pair n is on line n + 1
-    assert describe_lines(batch(3, 0, 4, 6), origins) == "lines 1, 4 of a.en | a.de, lines 1, 3 of b.tmx"
-    assert describe_lines(batch(5), origins) == "line 2 of b.tmx"
-    assert describe_lines(batch(*range(4, 16)), origins).endswith("9, 10 and 2 more of b.tmx")
+    origins = LineOrigins(("a.en | a.de", "b.tmx"), (0, 4))  # pair n is on line n + 1
+    assert describe_lines(batch(3, 0, 4, 6, origins=origins)) == "lines 1, 4 of a.en | a.de, lines 1, 3 of b.tmx"
+    assert describe_lines(batch(5, origins=origins)) == "line 2 of b.tmx"
+    assert describe_lines(batch(*range(4, 16), origins=origins)).endswith("9, 10 and 2 more of b.tmx")
     trained, notices = model(dropout=0.0), list[str]()
     LimitedMemory(trained, 12)
-    step = TrainStep(trained, settings(clip_norm=0.0), notify=notices.append, origins=origins)
-    step.run([batch(3, 4, 5)], 1.0)
+    step = TrainStep(trained, settings(clip_norm=0.0), notify=notices.append)
+    step.run([batch(3, 4, 5, origins=origins)], 1.0)
     assert "(line 4 of a.en | a.de, lines 1, 2 of b.tmx)" in notices[0]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.plain import LONGEST, read_lines
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
@@ -25,17 +25,17 @@ _FIX = (
 )
 
 
-def read_tsv(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_tsv(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a TSV file. Raises DataError."""
     return _pairs(path, sides, "\t")
 
 
-def read_csv(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_csv(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a CSV file. Raises DataError."""
     return _pairs(path, sides, ",")
 
 
-def _pairs(path: Path, sides: Sides, separator: str) -> Iterator[Pair | Left]:
+def _pairs(path: Path, sides: Sides, separator: str) -> Iterator[Pair | Skipped]:
     rows = rows_of(read_lines(path), separator, str(path))
     first = next(rows, None)
     if first is None:
@@ -45,7 +45,7 @@ def _pairs(path: Path, sides: Sides, separator: str) -> Iterator[Pair | Left]:
     last = max(source, target)
     for line, fields in rows if is_header else chain([first], rows):
         if last >= len(fields):
-            yield Left(f"there is no column {last + 1}", line)
+            yield Skipped(f"there is no column {last + 1}", line)
         else:
             yield Pair(value(fields[source], separator), value(fields[target], separator), line)
 

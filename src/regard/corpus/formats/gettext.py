@@ -20,7 +20,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Literal
 
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.compressed import reading
 from regard.corpus.formats.plain import read_lines
 from regard.corpus.formats.sides import Sides, direction
@@ -44,7 +44,7 @@ _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 
-def read_po(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_po(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a PO file; the line is that of `msgctxt` or `msgid`. Raises DataError."""
     with reading(path) as file:
         head = file.read(HEAD)
@@ -58,7 +58,7 @@ def read_po(path: Path, sides: Sides) -> Iterator[Pair | Left]:
         yield from catalogue.pairs(entry)
 
 
-def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of an MO file; the line is the place in its table, from 1. Raises DataError."""
     with reading(path) as file:
         data = file.read(LARGEST_MO + 1)
@@ -77,7 +77,7 @@ def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Left]:
         plural = texts[1] if len(texts) > 1 else None
         yield from catalogue.pairs(_Entry(place, singular, plural, dict(enumerate(forms)), has_context=bool(context)))
     for _ in range(_machine_dependent(data)):
-        yield Left("it has a format that depends on the machine (such as PRIuMAX)", place + 1)
+        yield Skipped("it has a format that depends on the machine (such as PRIuMAX)", place + 1)
 
 
 @dataclass(frozen=True)
@@ -102,22 +102,22 @@ class _Catalogue:
         self._way: Literal["forward", "backward", ""] = "forward"
         self._one = 0  # the form that goes with the number 1
 
-    def pairs(self, entry: _Entry) -> Iterator[Pair | Left]:
+    def pairs(self, entry: _Entry) -> Iterator[Pair | Skipped]:
         """Those of an entry; the header sets what is said of those after it. Raises DataError."""
         translated = {form: text for form, text in sorted(entry.forms.items()) if text.strip()}
         if not entry.singular and not entry.has_context and not entry.obsolete:
             self._read_header(entry)
-            yield Left("it is the header", entry.line)
+            yield Skipped("it is the header", entry.line)
         elif entry.obsolete or entry.fuzzy:
-            yield Left("it is obsolete" if entry.obsolete else "it is fuzzy", entry.line)
+            yield Skipped("it is obsolete" if entry.obsolete else "it is fuzzy", entry.line)
         elif not translated:
-            yield Left("it is not translated", entry.line)
+            yield Skipped("it is not translated", entry.line)
         else:
             for form in entry.forms:
                 if form in translated:
                     yield self._pair(self._original(entry, form), translated[form], entry.line)
                 else:
-                    yield Left("it is not translated", entry.line)
+                    yield Skipped("it is not translated", entry.line)
 
     def _original(self, entry: _Entry, form: int) -> str:
         if entry.plural is None or (form == self._one and len(entry.forms) > 1):

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.records import Way, find_sides, pair_of
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
 
-def read_dataset(name: str, config: str | None, split: str, sides: Sides) -> Iterator[Pair | Left]:
+def read_dataset(name: str, config: str | None, split: str, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a split; the line is the row, from 1. Raises DataError."""
     where = f"{name} ({split})"
     try:

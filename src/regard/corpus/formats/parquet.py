@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.compressed import ENDINGS, reading
 from regard.corpus.formats.records import Way, find_sides, pair_of
 from regard.corpus.formats.sides import Sides
@@ -25,7 +25,7 @@ ROWS = 1024  # in memory at once
 BUFFER = 1 << 20  # bytes of a column read at once
 
 
-def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a Parquet file; the line is the row, from 1. Raises DataError."""
     try:
         import pyarrow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from regard.corpus.corpus import Left, Pair, half_surrogate
+from regard.corpus.corpus import Pair, Skipped, surrogate_reason
 from regard.corpus.formats.sides import Sides, speaks
 from regard.errors import DataError
 
@@ -38,19 +38,19 @@ def find_sides(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[Way
     )
 
 
-def pair_of(record: object, source: Way, target: Way, line: int) -> Pair | Left:
+def pair_of(record: object, source: Way, target: Way, line: int) -> Pair | Skipped:
     """The pair of a record, or why it has none."""
     texts = []
     for name, way in (("source", source), ("target", target)):
         value = record
         for key in way:
             if not isinstance(value, Mapping) or key not in value:
-                return Left(f"there is no key {'.'.join(way)!r}", line)
+                return Skipped(f"there is no key {'.'.join(way)!r}", line)
             value = value[key]
         if not isinstance(value, str):
-            return Left(f"the {name} is {'missing' if value is None else 'no text'}", line)
-        if why := half_surrogate(value):
-            return Left(why, line)
+            return Skipped(f"the {name} is {'missing' if value is None else 'no text'}", line)
+        if why := surrogate_reason(value):
+            return Skipped(why, line)
         texts.append(value)
     return Pair(texts[0], texts[1], line)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.sides import Sides, speaks
 from regard.corpus.formats.xml import XML_LANG, Document
 
@@ -22,7 +22,7 @@ _LISTED = 30  # languages that an error names
 _CHOOSE = "give --source-language and --target-language (in a recipe data.source_language, data.target_language)"
 
 
-def read_tmx(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_tmx(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a TMX file; the line is that of `<tu>`. Raises DataError."""
     return _Memory(path, sides).read()
 
@@ -87,19 +87,19 @@ class _Memory(Document):
             if wanted and not spoken and 0 < len(self._languages) < _LISTED:
                 self.fail(f"no unit has a text in {wanted}; it has {self._found()}", _CHOOSE)
 
-    def _pairs(self, unit: _Unit) -> Iterator[Pair | Left]:
+    def _pairs(self, unit: _Unit) -> Iterator[Pair | Skipped]:
         if not self._settled(unit):
-            yield Left("it has only one language", unit.line)
+            yield Skipped("it has only one language", unit.line)
             return
         rest = list(unit.variants)
         source, target = _take(rest, self._source), _take(rest, self._target)
         if source is None or target is None:
-            yield Left(f"there is no text in {self._target if source else self._source}", unit.line)
+            yield Skipped(f"there is no text in {self._target if source else self._source}", unit.line)
         else:
             yield Pair(source.text, target.text, unit.line)
         for other in rest:
             if _rank(other.language, self._source) or _rank(other.language, self._target):
-                yield Left("it is a further text in a language of its unit", unit.line)
+                yield Skipped("it is a further text in a language of its unit", unit.line)
 
     def _settled(self, unit: _Unit) -> bool:
         """Whether it is known which languages are meant: asked for, or told by this unit or an earlier one."""

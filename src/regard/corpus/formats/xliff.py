@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.sides import Sides, direction, speaks
 from regard.corpus.formats.xml import Document
 
@@ -29,7 +29,7 @@ _CHOOSE = "change --source-language and --target-language (in a recipe data.sour
 _LISTED = 30  # pairs of languages that an error names
 
 
-def read_xliff(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_xliff(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of an XLIFF file; the line is that of `<trans-unit>` or `<segment>`. Raises DataError."""
     return _Exchange(path, sides).read()
 
@@ -122,17 +122,17 @@ class _Exchange(Document):
             if not wanted and here and there and not speaks(here, there) and not speaks(there, here):
                 self.fail(f"which languages are meant is not clear; it has {self._found()}", _CHOOSE)
 
-    def _pair(self, unit: _Unit) -> Pair | Left:
+    def _pair(self, unit: _Unit) -> Pair | Skipped:
         if unit.is_header:
-            return Left("it is the header of a catalogue", unit.line)
+            return Skipped("it is the header of a catalogue", unit.line)
         if not self._direction:
-            return Left("its file is in other languages", unit.line)
+            return Skipped("its file is in other languages", unit.line)
         if not unit.translate:
-            return Left("it is not to be translated", unit.line)
+            return Skipped("it is not to be translated", unit.line)
         if not unit.target.strip():
-            return Left("it is not translated", unit.line)
+            return Skipped("it is not translated", unit.line)
         if unit.state in _NOT_DONE:
-            return Left("its translation is not done, by its state", unit.line)
+            return Skipped("its translation is not done, by its state", unit.line)
         swapped = self._direction == "backward"
         source, target = (unit.target, unit.source) if swapped else (unit.source, unit.target)
         return Pair(source, target, unit.line)

@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.compressed import reading
 from regard.corpus.formats.expat import Parser
 from regard.corpus.formats.plain import LONGEST
@@ -37,7 +37,7 @@ class Document(ABC):
     def __init__(self, path: Path, sides: Sides) -> None:
         self.path = path
         self.sides = sides
-        self.found: list[Pair | Left] = []
+        self.found: list[Pair | Skipped] = []
         self._parser = Parser(str(path), namespaces=True)
         self._namespace = ""
         self._depth = 0
@@ -80,7 +80,7 @@ class Document(ABC):
         """Raises DataError, at the line where the parser is."""
         self._parser.fail(what, fix)
 
-    def read(self) -> Iterator[Pair | Left]:
+    def read(self) -> Iterator[Pair | Skipped]:
         """All pairs of the file. Raises DataError where it is not well-formed or goes beyond a bound."""
         parser = self._parser.expat
         parser.buffer_text = True

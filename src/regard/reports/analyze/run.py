@@ -128,7 +128,7 @@ def _seen(
         try:
             seen = training_words(subject.run, metric, watch)
         except DataError as error:
-            notes.append(f"Words by frequency are not those of {subject.name}: {error.what} ({error.where}).")
+            notes.append(f"Words by frequency are not those of {subject.name}: {error.message} ({error.where}).")
             continue
         part = "" if seen.pairs == seen.of else f", counted on {seen.pairs:,} of them"
         return f"the training data of {subject.name}, {seen.of:,} pairs{part}", seen

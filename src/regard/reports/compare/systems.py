@@ -25,7 +25,7 @@ from regard.config.schema import read_recipe as read_config
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import Place, sides_as_trained
+from regard.corpus.paths import CorpusPaths, sides_as_trained
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import Exam
@@ -199,7 +199,9 @@ def _names(architectures: Mapping[Path, str]) -> dict[Path, str]:
     return names
 
 
-def exam_of(contenders: Sequence[Contender], test: Place, *, tokenized: bool, say: Say = lambda text: None) -> Exam:
+def exam_of(
+    contenders: Sequence[Contender], test: CorpusPaths, *, tokenized: bool, say: Say = lambda text: None
+) -> Exam:
     """The test set: files, else the test split of an embedded corpus, else the dev set.
 
     Of files it is told what was left aside; one with both sides is read as the first one's recipe reads its own.
@@ -218,7 +220,7 @@ def exam_of(contenders: Sequence[Contender], test: Place, *, tokenized: bool, sa
             _, corpus = split(config)
             name = f"the dev set ({corpus.name}), by which the checkpoints were chosen"
     pairs = list(corpus)
-    for sentence in corpus.aside.report() if test.files() else ():
+    for sentence in corpus.skipped.sentences() if test.files() else ():
         say(sentence)
     if not pairs:
         raise DataError("there is no pair to test on", where=corpus.name, fix="name a test set with text")

@@ -62,7 +62,7 @@ def test_columns_and_rows_without_text(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"q": "a", "b": {"c": "x"}}, {"q": None, "b": {"c": "y"}}, {"q": "b", "b": {"c": ""}}]
     train, dev = opened(folder(tmp_path, "jsonl", rows), source_column="q", target_column="b.c")
     assert [(pair.source, pair.target) for pair in train] == [("a", "x")]
-    assert train.aside.reasons() == {"the source is missing": [2], "the target is blank": [3]}
+    assert train.skipped.reasons() == {"the source is missing": [2], "the target is blank": [3]}
     assert dev is None
 
 
