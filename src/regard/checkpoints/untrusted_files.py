@@ -1,6 +1,6 @@
 """Check the files of a checkpoint before they are used: a checkpoint may come from an untrusted source.
 
-Only regular files inside the folder are read. The shapes in the header of model.safetensors are compared with the
+Only regular files inside the folder are read, or in `blobs/` if the folder is a snapshot in the Hugging Face cache. The shapes in the header of model.safetensors are compared with the
 sizes in config.json before memory is allocated for the model.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -40,8 +41,9 @@ def list_files(folder: Path, *, training: bool) -> dict[str, Path]:
         training: Whether to include the files in training/.
 
     Raises:
-        CheckpointError: If there is a FIFO, a device or a socket, a symbolic link that leads out of the folder, or a
-            file larger than MAX_BYTES that is not a .safetensors file.
+        CheckpointError: If there is a FIFO, a device or a socket, a file larger than MAX_BYTES that is not a
+            .safetensors file, or a symbolic link that leads out of the folder and not to a blob of the same repository
+            in the Hugging Face cache.
     """
     try:
         root = Path(os.path.realpath(folder, strict=True))
@@ -62,11 +64,12 @@ def _is_file(path: Path, root: Path) -> bool:
         raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=DAMAGED) from None
     if stat.S_ISDIR(status.st_mode):
         return False
-    if not target.is_relative_to(root):
+    if not target.is_relative_to(root) and not _is_blob(target, status, root):
         raise CheckpointError(
             "this symbolic link leads out of the checkpoint's folder",
             where=path,
-            fix="if you trust the file, copy it into the folder",
+            fix="if you trust the file, copy the folder with the files that its links lead to: "
+            f"`{shlex.join(['cp', '-rL', str(path.parent), 'COPY'])}`",
         )
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(
@@ -78,6 +81,21 @@ def _is_file(path: Path, root: Path) -> bool:
             f"the file has {status.st_size:,} bytes; the limit for such a file is {limit:,}", where=path, fix=DAMAGED
         )
     return True
+
+
+def _is_blob(target: Path, status: os.stat_result, root: Path) -> bool:
+    """Return whether a file is a blob of the repository in the Hugging Face cache that `root` is a snapshot of.
+
+    The cache has `blobs/HASH` next to `snapshots/REVISION/`, and `root` may also be a folder in a snapshot. The file
+    must belong to the owner of `root` or to this user.
+    """
+    snapshots = next((parent for parent in root.parents if parent.name == "snapshots"), None)
+    if snapshots is None or target.parent != snapshots.with_name("blobs") or not stat.S_ISREG(status.st_mode):
+        return False
+    owners = {root.stat().st_uid}
+    if hasattr(os, "geteuid"):
+        owners.add(os.geteuid())
+    return status.st_uid in owners
 
 
 def compute_sum(path: Path) -> str:

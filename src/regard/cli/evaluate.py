@@ -20,7 +20,7 @@ from regard.cli.streams import input_lines, output, refuse_same, same_length
 from regard.corpus.corpus import Pair, SkipReport
 from regard.corpus.formats.sides import Sides
 from regard.corpus.parallel_text import ParallelText
-from regard.corpus.paths import CorpusPaths, sides_as_trained
+from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import ConfigError, DataError
 from regard.evaluation.metrics import measure
 from regard.inference.translator import SearchOptions, Translation
@@ -47,10 +47,10 @@ class Known:
                 fix="leave them out, or give --data",
             )
         if self.place.data is not None:
-            sides = sides_as_trained(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
-        corpus = self.place.corpus(sides)
+            sides = infer_sides(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
+        corpus = self.place.open(sides)
         if corpus is None:
-            source, target, data = self.place.options
+            source, target, data = self.place.labels
             raise ConfigError(
                 "no pairs are named", where=f"{source}, {target}, {data}", fix=f"give {source} and {target}, or {data}"
             )

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 
 Source = Annotated[Path | None, typer.Option(help="Source side, one segment a line; .gz, .xz, .zst too.")]
 Target = Annotated[Path | None, typer.Option(help="Target side, line n belonging to line n.")]
 Data = Annotated[
-    Path | None, typer.Option(metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}.")
+    Path | None, typer.Option(metavar="FILE", help=f"Both sides in one file instead: {', '.join(BILINGUAL_SUFFIXES)}.")
 ]
 DevSource = Annotated[Path | None, typer.Option(help="A dev set, of which nothing must be in the corpus.")]
 DevTarget = Annotated[Path | None, typer.Option(help="Its target side.")]

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, SingleCorpus, Skipped, SkipReport, blank_reason
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.delimited import read_csv, read_tsv
 from regard.corpus.formats.gettext import read_mo, read_po
 from regard.corpus.formats.jsonl import read_jsonl
@@ -78,12 +78,12 @@ class BilingualFile(ReaderCorpus):
 
 
 def _read(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
-    return reader_of(path)(path, sides)
+    return find_reader(path)(path, sides)
 
 
-def reader_of(path: Path) -> Reader:
+def find_reader(path: Path) -> Reader:
     """By the end of the file's name. Raises DataError for one that tells nothing."""
-    ending = ending_of(path)
+    ending = format_suffix(path)
     if ending not in READERS:
         raise DataError(
             f"a name that ends in {ending or 'nothing'} does not tell which format the file has",

@@ -16,12 +16,12 @@ BEGIN, SHIFT, END = "\U000e0001", 0xE0000, "\U000e007f"
 _TAG = re.compile(f"{BEGIN}([\U000e0021-\U000e007e]+){END}")
 
 
-def tagged(text: str, tags: Sequence[str]) -> str:
+def add_tags(text: str, tags: Sequence[str]) -> str:
     """A text with tags before it."""
     return "".join(f"{BEGIN}{''.join(chr(ord(one) + SHIFT) for one in tag)}{END}" for tag in tags) + text
 
 
-def untagged(text: str) -> tuple[list[str], str]:
+def split_tags(text: str) -> tuple[list[str], str]:
     """The tags before a text, and the text."""
     tags = []
     while found := _TAG.match(text):
@@ -48,4 +48,4 @@ class TaggedCorpus(SingleCorpus):
         self.corpus.check()
 
     def __iter__(self) -> Iterator[Pair]:
-        return (replace(pair, source=tagged(pair.source, self.tags)) for pair in self.corpus)
+        return (replace(pair, source=add_tags(pair.source, self.tags)) for pair in self.corpus)

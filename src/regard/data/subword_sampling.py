@@ -9,7 +9,7 @@ import numpy as np
 
 from regard.data.batch import Ids
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.random_segmentation import Uniform, segmenter
+from regard.tokenizers.random_segmentation import Uniform, make_segmenter
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 
@@ -31,8 +31,8 @@ class SubwordSampler:
         assert isinstance(source, SubwordTokenizer) and isinstance(target, SubwordTokenizer)  # RunConfig checks it
         self._sizes = source.size, target.size
         self._is_tagged = source is not tokenizers.source, target is not tokenizers.target
-        source_segmenter = segmenter(source, amount)
-        target_segmenter = source_segmenter if target is source else segmenter(target, amount)
+        source_segmenter = make_segmenter(source, amount)
+        target_segmenter = source_segmenter if target is source else make_segmenter(target, amount)
         self._segmenters = source_segmenter, target_segmenter
         self._max_length = max_length
 

@@ -30,7 +30,7 @@ from regard.data.subword_sampling import SubwordSampler
 from regard.errors import DataError
 from regard.files import write_atomic
 from regard.runs.warm_start import STARTED, take_up
-from regard.text.segments import share_of_several
+from regard.text.segments import share_with_several_sentences
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
@@ -147,7 +147,7 @@ def _several(train: Corpus, data: DataConfig) -> float:
         place = number if number < SAMPLE else dice.randrange(number + 1)
         if place < SAMPLE:
             sample[place : place + 1] = [pair.source]
-    return share_of_several(sample, data.source_language)
+    return share_with_several_sentences(sample, data.source_language)
 
 
 def _sizes(tokenizers: Tokenizers) -> str:

@@ -19,6 +19,8 @@ from regard.training.rng import get_rng_state, set_rng_state
 
 # Found in the messages of allocations that failed: on the CPU, CUDA and MPS, in cuBLAS and cuDNN, and in C++.
 ALLOCATION_ERRORS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
+# Complete messages of failed allocations: of oneDNN for the memory of its code, of Python for the stack of a thread.
+EXACT_ALLOCATION_ERRORS = ("could not create a primitive", "can't start new thread")
 RESUME = "resume with `regard train --resume` when more memory is free, or start a run with a smaller model"
 SAFETY_FACTOR = 0.9  # after a batch has failed, only batches smaller than this share of its size are tried whole
 MOST_LINES = 10  # named of each corpus in a message
@@ -31,7 +33,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory could not be allocated."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in ALLOCATION_ERRORS)
+    message = str(error)
+    is_known = message in EXACT_ALLOCATION_ERRORS or any(words in message for words in ALLOCATION_ERRORS)
+    return isinstance(error, RuntimeError) and is_known
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import pytest
 from regard.corpus.bilingual_file import READERS, BilingualFile
 from regard.corpus.corpus import Pair
 from regard.corpus.formats.compressed import zstd
-from regard.corpus.formats.sides import Sides, speaks
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.sides import Sides, matches_language
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.errors import DataError
 
 TEXT = "a house\tein Haus\n \tnichts\na tree\t\nbroken\n\t\na dog\tein Hund\r\n"
@@ -57,7 +57,7 @@ def test_a_name_that_tells_no_format(tmp_path: Path, name: str) -> None:
 
 
 def test_help_names_what_can_be_read() -> None:
-    assert tuple(READERS) == ENDINGS
+    assert tuple(READERS) == BILINGUAL_SUFFIXES
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_help_names_what_can_be_read() -> None:
     [("en", "en", True), ("en-US", "en", True), ("EN_gb", "en", True), ("enm", "en", False), ("en", "en-US", False)],
 )
 def test_languages_are_matched_leniently(said: str, wanted: str, found: bool) -> None:
-    assert speaks(said, wanted) is found
+    assert matches_language(said, wanted) is found
 
 
 def test_half_a_surrogate_pair_is_left_aside_with_its_line(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from regard.checkpoints.run_folder import PREPARED
-from regard.config.schema import RunConfig, parse_config
+from regard.config.recipe import parse_config
+from regard.config.schema import RunConfig
 from regard.corpus import parallel_text
 from regard.corpus.corpus import LineOrigin, Pair
 from regard.corpus.formats.plain import read_lines
-from regard.corpus.tagged import untagged
+from regard.corpus.tagged import split_tags
 from regard.data import encoding, store_writer
 from regard.data.loader import Position
 from regard.errors import ConfigError, DataError
@@ -365,7 +366,7 @@ def test_the_sources_of_a_corpus_begin_with_its_tags(tmp_path: Path) -> None:
         first, second, *_ = prepared.store.source(index).tolist()
         assert (first, second) == (size - 3 if line <= 90 else size - 1, size - 2)
     assert all(id < size - 3 for index in range(98) for id in prepared.store.target(index).tolist())
-    tags = Counter(tuple(untagged(source)[0]) for source, _ in prepared.dev)
+    tags = Counter(tuple(split_tags(source)[0]) for source, _ in prepared.dev)
     assert tags == {("big", "all"): 89, ("small", "all"): 9}
 
 

@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import Literal
 
 from regard.corpus.corpus import Pair, Skipped
-from regard.corpus.formats.compressed import reading
+from regard.corpus.formats.compressed import open_decompressed
 from regard.corpus.formats.plain import read_lines
 from regard.corpus.formats.sides import Sides, direction
 from regard.errors import DataError
 
-LARGEST_MO = 1 << 28  # bytes: an MO file is read whole
-HEAD = 1 << 20  # bytes of a PO file in which its charset stands
-MOST_FORMS = 100  # of a plural
-LONGEST_ENTRY = 1 << 20  # characters
+MAX_MO_BYTES = 1 << 28  # bytes: an MO file is read whole
+HEAD_BYTES = 1 << 20  # bytes of a PO file in which its charset stands
+MAX_PLURAL_FORMS = 100  # of a plural
+MAX_ENTRY_CHARACTERS = 1 << 20  # characters
 
 _SUPPORTED = re.compile(
     r"utf-8|ascii|iso8859-\d+|cp\d+|koi8-[rut]|gb\d+|gbk|euc_\w+|big5\w*|shift_jis\w*|johab|tis-620|mac\w*"
@@ -46,8 +46,8 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v
 
 def read_po(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a PO file; the line is that of `msgctxt` or `msgid`. Raises DataError."""
-    with reading(path) as file:
-        head = file.read(HEAD)
+    with open_decompressed(path) as file:
+        head = file.read(HEAD_BYTES)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError("a PO file in UTF-16 is not read", where=f"{path}:1", fix="convert it to UTF-8, by iconv")
     found = _CONTENT_TYPE.search(head)
@@ -60,8 +60,8 @@ def read_po(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
 
 def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of an MO file; the line is the place in its table, from 1. Raises DataError."""
-    with reading(path) as file:
-        data = file.read(LARGEST_MO + 1)
+    with open_decompressed(path) as file:
+        data = file.read(MAX_MO_BYTES + 1)
     catalogue = _Catalogue(str(path), sides)
     charset, place = "utf-8", 0
     for place, (key, value) in enumerate(_messages(data, path), start=1):
@@ -171,11 +171,11 @@ class _Draft:
     obsolete: bool
     texts: dict[str, StringIO] = field(default_factory=dict)
     current: StringIO = field(default_factory=StringIO)  # what a line without a keyword goes on with
-    room: int = LONGEST_ENTRY
+    room: int = MAX_ENTRY_CHARACTERS
 
     def add(self, keyword: str, text: str, where: str) -> None:
         """The text of a line, with a keyword or without. Raises DataError."""
-        if keyword in self.texts or len(self.texts) > MOST_FORMS:
+        if keyword in self.texts or len(self.texts) > MAX_PLURAL_FORMS:
             raise DataError(
                 f"the entry has {keyword} twice, or too many forms", where=where, fix="begin each entry by msgid"
             )
@@ -183,7 +183,7 @@ class _Draft:
             self.current = self.texts[keyword] = StringIO()
         self.room -= len(text)
         if self.room < 0:
-            raise DataError(f"an entry has more than {LONGEST_ENTRY:,} characters", where=where, fix="divide it")
+            raise DataError(f"an entry has more than {MAX_ENTRY_CHARACTERS:,} characters", where=where, fix="divide it")
         self.current.write(text)
 
     def entry(self, path: Path) -> _Entry:
@@ -265,8 +265,8 @@ def _messages(data: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
     order = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}.get(data[:4])
     if order is None or len(data) < 20:
         raise broken
-    if len(data) > LARGEST_MO:
-        raise DataError(f"it is larger than {LARGEST_MO:,} bytes", where=path, fix="give the PO file")
+    if len(data) > MAX_MO_BYTES:
+        raise DataError(f"it is larger than {MAX_MO_BYTES:,} bytes", where=path, fix="give the PO file")
     count, keys, values = struct.unpack_from(f"{order}3I", data, 8)
     if max(keys, values) + 8 * count > len(data):
         raise broken

@@ -17,7 +17,7 @@ from typing import IO, BinaryIO, cast
 from babel.core import get_global
 
 from regard.corpus.corpus import Pair, Skipped
-from regard.corpus.formats.plain import lines_of
+from regard.corpus.formats.plain import decode_lines
 from regard.corpus.formats.sides import Sides, direction
 from regard.errors import DataError
 
@@ -40,7 +40,7 @@ def read_mtdata(name: str, sides: Sides) -> Iterator[Pair | Skipped]:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as told:
         process = subprocess.Popen([_command(where), "echo", name], stdout=subprocess.PIPE, stderr=told, cwd=folder)
         try:
-            for number, line in enumerate(lines_of(cast(BinaryIO, process.stdout), where), start=1):
+            for number, line in enumerate(decode_lines(cast(BinaryIO, process.stdout), where), start=1):
                 first, tab, second = line.partition("\t")
                 if not tab:
                     yield Skipped("there is no column 2", number)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from regard.corpus.corpus import Pair, Skipped, surrogate_reason
-from regard.corpus.formats.sides import Sides, speaks
+from regard.corpus.formats.sides import Sides, matches_language
 from regard.errors import DataError
 
-Way = tuple[str, ...]  # a key, and the keys in it
+KeyPath = tuple[str, ...]  # a key, and the keys in it
 
 _LISTED = 30  # keys that an error names
 
 
-def find_sides(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[Way, Way]:
+def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[KeyPath, KeyPath]:
     """The ways to source and target in records of this kind; the values of `record` count only where they are objects.
 
     By the columns that are asked for; else `source` and `target`; else keys that are the languages asked for, on top or
@@ -38,7 +38,7 @@ def find_sides(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[Way
     )
 
 
-def pair_of(record: object, source: Way, target: Way, line: int) -> Pair | Skipped:
+def extract_pair(record: object, source: KeyPath, target: KeyPath, line: int) -> Pair | Skipped:
     """The pair of a record, or why it has none."""
     texts = []
     for name, way in (("source", source), ("target", target)):
@@ -55,7 +55,7 @@ def pair_of(record: object, source: Way, target: Way, line: int) -> Pair | Skipp
     return Pair(texts[0], texts[1], line)
 
 
-def _asked(record: Mapping[str, Any], column: str, where: str) -> Way:
+def _asked(record: Mapping[str, Any], column: str, where: str) -> KeyPath:
     """The way that `a` or `a.b` means; a key with a point in its name comes first."""
     ways = [(column,), tuple(column.split("."))]
     for way in ways:
@@ -75,8 +75,8 @@ _NOTHING = object()
 
 
 def _spoken(keys: Mapping[str, Any], wanted: str) -> str:
-    speaking = [key for key in keys if speaks(key, wanted)]
-    return next((key for key in speaking if speaks(wanted, key)), speaking[0] if speaking else "")
+    speaking = [key for key in keys if matches_language(key, wanted)]
+    return next((key for key in speaking if matches_language(wanted, key)), speaking[0] if speaking else "")
 
 
 def _listed(record: Mapping[str, Any]) -> str:

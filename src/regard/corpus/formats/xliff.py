@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
-from regard.corpus.formats.sides import Sides, direction, speaks
-from regard.corpus.formats.xml import Document
+from regard.corpus.formats.sides import Sides, direction, matches_language
+from regard.corpus.formats.xml import XmlReader
 
 _NOT_DONE = frozenset(
     (
@@ -44,7 +44,7 @@ class _Unit:
     target: str = ""
 
 
-class _Exchange(Document):
+class _Exchange(XmlReader):
     root = "xliff"
 
     def __init__(self, path: Path, sides: Sides) -> None:
@@ -57,9 +57,9 @@ class _Exchange(Document):
         self._translate: list[bool] = []  # of the elements around
         self._unit: _Unit | None = None
 
-    def opened(self, name: str, attributes: Mapping[str, str]) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str]) -> None:
         if name in _PASSED_OVER:
-            self.pass_over()
+            self.skip_element()
             return
         if name in _INHERITS:
             inherited = self._translate[-1] if self._translate else True
@@ -79,9 +79,9 @@ class _Exchange(Document):
         elif name in ("source", "target") and self._unit is not None:
             if name == "target":
                 self._unit.state = attributes.get("state", self._unit.state)
-            self.listen()
+            self.collect_text()
 
-    def closed(self, name: str, text: str) -> None:
+    def end_element(self, name: str, text: str) -> None:
         if name in _INHERITS:
             self._translate.pop()
         unit = self._unit
@@ -95,7 +95,7 @@ class _Exchange(Document):
             self.found.append(self._pair(unit))
             self._unit = None
 
-    def finished(self) -> None:
+    def end_document(self) -> None:
         if self._languages and not self._any_fits:
             wanted = f"{self.sides.source_language or '?'} to {self.sides.target_language or '?'}"
             self.fail(f"it has no {wanted}; it has {self._found()}", _CHOOSE)
@@ -119,7 +119,13 @@ class _Exchange(Document):
         first = self._first = self._first or (source, target)
         asked = (self.sides.source_language, self.sides.target_language)
         for here, there, wanted in zip((source, target), first, asked, strict=True):
-            if not wanted and here and there and not speaks(here, there) and not speaks(there, here):
+            if (
+                not wanted
+                and here
+                and there
+                and not matches_language(here, there)
+                and not matches_language(there, here)
+            ):
                 self.fail(f"which languages are meant is not clear; it has {self._found()}", _CHOOSE)
 
     def _pair(self, unit: _Unit) -> Pair | Skipped:

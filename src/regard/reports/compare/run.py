@@ -25,7 +25,8 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.chrf import CHRF
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import RunConfig, to_table
+from regard.config.recipe import to_table
+from regard.config.schema import RunConfig
 from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap

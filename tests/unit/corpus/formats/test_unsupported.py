@@ -72,7 +72,7 @@ def test_a_corpus_is_refused_by_its_name(tmp_path: Path, ending: str) -> None:
     (other := tmp_path / "b.txt").write_text("one\n")
     for source, target in ((path, other), (other, path)):
         with pytest.raises(DataError) as told:
-            CorpusPaths(source, target).corpus(Sides())
+            CorpusPaths(source, target).open(Sides())
         assert (MARKUP | BINARY)[ending] in str(told.value)
         assert "--data" in str(told.value)
 

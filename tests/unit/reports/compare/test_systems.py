@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from regard.config.schema import to_table, to_toml
+from regard.config.recipe import to_table, to_toml
 from regard.contract import VocabularySizes
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.paths import CorpusPaths
@@ -81,7 +81,7 @@ def test_the_budget_is_the_commands_then_the_recipes(
 def test_an_architecture_is_not_set(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--architectures"):
         from_recipe(recipe, ["cho2014"], ["model.architecture=modern"], None, tmp_path)
-    with pytest.raises(ConfigError, match=r"no key `model\.ff`"):
+    with pytest.raises(ConfigError, match=r"unknown key `model\.ff`"):
         from_recipe(recipe, ["bahdanau2014"], ["model.ff=9"], None, tmp_path)
 
 
