@@ -1,7 +1,8 @@
 """Check the files of a checkpoint before they are used: a checkpoint may come from an untrusted source.
 
-Only regular files inside the folder are read, or in `blobs/` if the folder is a snapshot in the Hugging Face cache. The shapes in the header of model.safetensors are compared with the
-sizes in config.json before memory is allocated for the model.
+Only regular files inside the folder are read, or in `blobs/` if the folder is a snapshot in the Hugging Face cache.
+The shapes in the header of model.safetensors are compared with the sizes in config.json before memory is allocated for
+the model.
 """
 
 from __future__ import annotations
