@@ -178,7 +178,7 @@ def test_stopped_in_training_it_goes_on_from_there(files: Files, tmp_path: Path,
     assert run.last.name == "step-000030"
     finished = call(*command)
     assert finished.code == 0, finished.err
-    assert "going on from step 30" in finished.err
+    assert "resuming at step 30" in finished.err
     assert report(out).systems[0].steps == 200
 
 

@@ -93,7 +93,7 @@ def test_a_job_restarts_after_a_kill_and_ends_after_the_next(files: Files, tmp_p
         started.until(lambda: step_of(run) >= 5)
         assert "in 2 processes (ddp)" in started.text
         started.kill(1)
-        started.until(lambda: "going on from step" in started.text)
+        started.until(lambda: "resuming at step" in started.text)
         before = step_of(run)
         started.until(lambda: step_of(run) > before)
         started.kill(0)
@@ -112,7 +112,7 @@ def test_two_processes_resume_a_run_of_one_and_stop_on_a_signal(files: Files, tm
     with job(tmp_path, "train", "--resume", run) as started:
         started.until(lambda: step_of(run) > 10)
         assert "in 2 processes (fsdp)" in started.text
-        assert "going on from step 10" in started.text
+        assert "resuming at step 10" in started.text
         started.process.terminate()
         started.process.wait(PATIENCE)
         assert started.text.count("stopped, and saved") == started.text.count(f"regard train --resume {run}") == 1
