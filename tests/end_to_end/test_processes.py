@@ -115,7 +115,11 @@ def test_two_processes_resume_a_run_of_one_and_stop_on_a_signal(files: Files, tm
         assert "resuming at step 10" in started.text
         started.process.terminate()
         started.process.wait(PATIENCE)
-        assert started.text.count("stopped, and saved") == started.text.count(f"regard train --resume {run}") == 1
+        assert (
+            started.text.count("stopped, and saved a checkpoint")
+            == started.text.count(f"regard train --resume {run}")
+            == 1
+        )
     assert json.loads((run / "last/training/state.json").read_text())["processes"] == 2
     end_alone(run)
 

@@ -155,6 +155,3 @@ def _choose_training(
         metric=old.train.metric,
     )
     return train, epoch_steps
-
-
-recipe = choose_recipe  # until the command line calls it by its new name

@@ -153,7 +153,7 @@ class ModelWithLoss(nn.Module):
         features = self.model.features(source, target_in).features  # (B, T, F)
         packing = Packing.of(target_out.ne(PAD))
         features = packing.pack(features).squeeze(0)  # (R, F)
-        targets = target_out.flatten()[packing.places]  # (R,)
+        targets = target_out.flatten()[packing.indices]  # (R,)
         return chunked_cross_entropy(decoder.readout, decoder.parameters(), features, targets, smoothing=self.smoothing)
 
 

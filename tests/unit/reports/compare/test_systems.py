@@ -148,7 +148,7 @@ def test_else_it_is_the_dev_set_and_says_so(recipe: Path, tmp_path: Path) -> Non
     table = exam_of(found, CorpusPaths(data=tmp_path / "test.tsv"), tokenized=False, say=said.append)
     assert (table.sources, table.references, table.name) == (("one",), ("uno",), "test.tsv")
     assert said == ["1 pair skipped: the target is blank (line 2)"]
-    with pytest.raises(ConfigError, match="not clear where"):
+    with pytest.raises(ConfigError, match="not clear which files"):
         exam_of(found, CorpusPaths(tmp_path / "train.a"), tokenized=False)
     with pytest.raises(DataError):
         exam_of(found, CorpusPaths(tmp_path / "train.a", tmp_path / "no"), tokenized=False)
