@@ -34,7 +34,7 @@ class CorpusPaths:
     source: Path | None = None
     target: Path | None = None
     data: Path | None = None
-    labels: tuple[str, str, str] = ("--source", "--target", "--data")
+    labels: tuple[str, str, str] = ("source", "target", "data")
 
     def files(self) -> list[Path]:
         """Return the paths that are set."""
@@ -61,7 +61,7 @@ def _lines(source: Path, target: Path) -> ParallelText:
     for path in (source, target):
         refuse_as_lines(
             path,
-            "give its text, one segment per line; or give both sides in one file with --data: "
+            "give its text, one segment per line; or give both sides in one file of the formats "
             f"{', '.join(BILINGUAL_SUFFIXES)}",
         )
     return ParallelText(source, target)
