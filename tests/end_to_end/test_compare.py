@@ -85,7 +85,7 @@ def test_a_system_is_told_whole(done: tuple[Path, Finished], files: Files, place
     assert [one.length for one in system.step_times] == [8, 16, 32]
     for score in (system.bleu, system.chrf):
         assert score.low <= score.value <= score.high
-    said = [found[0].text for found in model.translate(files.test, beam_size=4)]
+    said = [best.text for best in model.translate(files.test, beam_size=4)]
     assert system.exact == sum(map(str.__eq__, said, [line[::-1] for line in files.test])) / 100
     assert system.translations == tuple(said[files.test.index(sample.source)] for sample in report(out).samples)
     for sample, shown in zip(report(out).samples, system.attended, strict=True):
@@ -144,7 +144,7 @@ def test_finished_runs_give_the_same_scores(done: tuple[Path, Finished], files: 
     assert ([system.name for system in lineage.systems], lineage.minutes, lineage.beam_size) == (NAMES, None, 1)
     for system in lineage.systems:
         model = regard.Translator.load(out / "runs" / system.name, "cpu")
-        said = [found[0].text for found in model.translate(files.test, beam_size=1)]
+        said = [best.text for best in model.translate(files.test, beam_size=1)]
         assert system.exact == sum(map(str.__eq__, said, [line[::-1] for line in files.test])) / 100
     assert not (tmp_path / "runs").exists()
 

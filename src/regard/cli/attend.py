@@ -122,7 +122,7 @@ def _look(translator: Translator, number: int, line: str, target: str | None, se
     found = translator.translate(texts, split_sentences=False, **search)
     return [
         Seen(text, best.text, _looks(translator, text, best.ids, where), line, span, number)
-        for span, text, (best, *_) in zip(spans, texts, found, strict=True)
+        for span, text, best in zip(spans, texts, found, strict=True)
     ]
 
 

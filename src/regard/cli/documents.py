@@ -89,22 +89,25 @@ class _Asking:
 
     def __init__(self, translator: Translator, job: Job, wanted: Wanted, document: Document) -> None:
         self.translator = translator
-        marked = any(segment.marked.marks for segment in document.segments)
-        self.options: dict[str, Any] = {
-            "batch_size": job.batch_size,
-            "fallback": wanted.fallback,
-            "with_attention": marked,
-            "split_sentences": False,
-            **wanted.search,
-        }
+        self.job = job
+        self.wanted = wanted
+        self.with_attention = any(segment.marked.marks for segment in document.segments)
 
     def __call__(self, requests: Sequence[Request]) -> list[Said]:
         constraints = None
         if any(request.require for request in requests):
             constraints = [Constraints(require=request.require) for request in requests]
         texts = [request.text for request in requests]
-        found = self.translator.stream(texts, constraints=constraints, **self.options)
-        return [Said(best.text, best.alignment, best.marks) for best, *_ in found]
+        found = self.translator.stream(
+            texts,
+            constraints=constraints,
+            batch_size=self.job.batch_size,
+            fallback=self.wanted.fallback,
+            with_attention=self.with_attention,
+            split_sentences=False,
+            **self.wanted.search,
+        )
+        return [Said(best.text, best.alignment, best.marks) for best in found]
 
 
 def _refuse_lines_only(job: Job, wanted: Wanted, written: Written) -> None:

@@ -75,7 +75,7 @@ def evaluate(
     found = translator.stream(
         (pair.source for pair in pairs), batch_size=job.batch_size, split_sentences=split_sentences, **search
     )
-    bests = [translations[0] for translations in _with_bar(found, len(pairs))]
+    bests = list(_with_bar(found, len(pairs)))
     seconds = time.monotonic() - began
     tell_proved(Counter(best.proved for best in bests))
     hypotheses = [best.text for best in bests]
@@ -124,7 +124,7 @@ def _tell(aside: Aside) -> None:
         Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def _with_bar(found: Iterable[list[Translation]], total: int) -> Iterator[list[Translation]]:
+def _with_bar(found: Iterable[Translation], total: int) -> Iterator[Translation]:
     columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("lines"))
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:

@@ -24,7 +24,7 @@ from regard.cli.split_report import Divided
 from regard.cli.streams import Write, input_lines, output, refuse_same
 from regard.corpus.corpus import half_surrogate
 from regard.errors import ConfigError, DataError, DecodingError
-from regard.inference.translator import Constraints, SearchOptions, Translation
+from regard.inference.translator import Constraints, SearchOptions, TranslateOptions, Translation
 from regard.inference.workers import probe, processors, stream
 
 MUCH = 2000  # lines, for which it pays to start other processes
@@ -85,13 +85,12 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
             for path in (written.alignments, written.report)
         )
         shown = _counted(found, shown=job.output is not None or not sys.stdout.isatty())
-        for number, (source, translations) in enumerate(zip(sources, shown, strict=False), start=1):
+        for number, (source, best) in enumerate(zip(sources, shown, strict=False), start=1):
             for place in range(wanted.top_beams):
-                translation = translations[place] if place < len(translations) else None
+                translation = best.n_best[place] if place < len(best.n_best) else None
                 write(_line(translation, written.scores))
                 if align is not None:
                     align(_pharaoh(translation))
-            best = translations[0]
             marked.update([*best.marks, *(["lines"] if best.marks else [])])
             proved[best.proved] += 1
             divided.count(number, source, best)
@@ -105,33 +104,35 @@ def translate(job: Job, wanted: Wanted, written: Written) -> None:
         Console(stderr=True).print(told, highlight=False, soft_wrap=True)
 
 
-def _found(job: Job, wanted: Wanted, lines: Iterator[str], *, with_attention: bool) -> Iterator[list[Translation]]:
+def _found(job: Job, wanted: Wanted, lines: Iterator[str], *, with_attention: bool) -> Iterator[Translation]:
     """In this process, or by several where there is much to do and the device is the CPU."""
-    options: dict[str, Any] = {
+    options: TranslateOptions = {
+        **wanted.search,
         "top_beams": wanted.top_beams,
         "batch_size": job.batch_size,
         "with_attention": with_attention,
         "fallback": wanted.fallback,
         "split_sentences": wanted.split_sentences,
-        **wanted.search,
+        "constraints": None if wanted.constraints is None else _constraints(wanted.constraints),
+        "first_line": 0,
     }
-    constraints = None if wanted.constraints is None else _constraints(wanted.constraints)
     first = list(islice(lines, MUCH))
     lines = chain(first, lines)
     workers, translator = job.workers, None
     if not workers:
         translator = job.translator()
         worth = len(first) == MUCH and translator.device.type == "cpu" and processors() > 1
-        # A beam stands for the other strategies in the probe: some of them take minutes a line.
-        beam: dict[str, Any] = {**wanted.search, "strategy": "beam", "split_sentences": wanted.split_sentences}
-        workers = probe(partial(translator.translate, **beam), first, processors()) if worth else 1
+        # The probe uses beam search, whatever the strategy: some strategies take minutes a line.
+        beam: SearchOptions = {**wanted.search, "strategy": "beam"}
+        probed = partial(translator.translate, split_sentences=wanted.split_sentences, **beam)
+        workers = probe(probed, first, processors()) if worth else 1
     if workers == 1:
         translator = translator or job.translator()
-        return translator.stream(lines, constraints=constraints, **options)
-    return stream(job.loader(), lines, workers, constraints, **options)
+        return translator.stream(lines, **options)
+    return stream(job.loader(), lines, workers, **options)
 
 
-def _placed(found: Iterator[list[Translation]], path: Path | None) -> Iterator[list[Translation]]:
+def _placed(found: Iterator[Translation], path: Path | None) -> Iterator[Translation]:
     """The same; what goes wrong with a line is told by the name of its file and its number."""
     try:
         yield from found
@@ -187,7 +188,7 @@ def _pharaoh(translation: Translation | None) -> str:
     return " ".join(f"{source}-{target}" for source, target in translation.alignment) + "\n"
 
 
-def _counted(found: Iterable[list[Translation]], *, shown: bool) -> Iterator[list[Translation]]:
+def _counted(found: Iterable[Translation], *, shown: bool) -> Iterator[Translation]:
     """The same; on a terminal with how many lines there are so far, and how many words a second."""
     if not (shown and sys.stderr.isatty()):
         yield from found
@@ -196,7 +197,7 @@ def _counted(found: Iterable[list[Translation]], *, shown: bool) -> Iterator[lis
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("lines", total=None, rate="")
         began, words = time.monotonic(), 0
-        for number, translations in enumerate(found, start=1):
-            words += len(translations[0].text.split())
+        for number, translation in enumerate(found, start=1):
+            words += len(translation.text.split())
             bar.update(task, completed=number, rate=f"{words / (time.monotonic() - began + 1e-9):,.0f} words/s")
-            yield translations
+            yield translation

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack, overload
 
 from torch import Tensor
 
@@ -73,6 +73,29 @@ class SearchOptions(TypedDict, total=False):
     top_p: float
     seed: int
     shortlist: bool
+
+
+class TranslateOptions(SearchOptions, total=False):
+    """All options of `Translator.translate` and `Translator.stream`: those of the search, and these.
+
+    Attributes:
+        top_beams: How many translations to return for each line. The best one holds the others as `alternatives`.
+        batch_size: The most lines in one batch; more does not change a translation, only the speed.
+        with_attention: Whether to return attention weights and word alignments.
+        constraints: For each line, what its translation must and must not contain.
+        fallback: Search options for a second try at lines whose best translation looks degenerate. The translation
+            with fewer marks is kept.
+        first_line: The number of the first line, from 0. The random numbers of sampling depend on it.
+        split_sentences: Whether to translate a line sentence by sentence; None: see `Translator.division`.
+    """
+
+    top_beams: int
+    batch_size: int
+    with_attention: bool
+    constraints: Iterable[Constraints] | None
+    fallback: SearchOptions | None
+    first_line: int
+    split_sentences: bool | None
 
 
 @dataclass(frozen=True)
@@ -208,9 +231,39 @@ class Translator:
         tokens = (tokenizer or self.tokenizers.source).encode
         return len(text.encode()) < self.longest or len(tokens(text)) <= self.longest
 
-    def translate(self, lines: Iterable[str], **options: Any) -> list[list[Translation]]:
-        """All of `stream` at once: for each line its translations, best first."""
-        return list(self.stream(lines, **options))
+    @overload
+    def translate(self, text: str, **options: Unpack[TranslateOptions]) -> Translation: ...  # type: ignore[overload-overlap]
+    @overload
+    def translate(self, text: Iterable[str], **options: Unpack[TranslateOptions]) -> list[Translation]: ...
+    def translate(
+        self, text: str | Iterable[str], **options: Unpack[TranslateOptions]
+    ) -> Translation | list[Translation]:
+        """Translate one text, or each text of an iterable.
+
+        Example:
+            >>> translator = Translator.load("runs/de-en")
+            >>> translator.translate("Ein Hund rennt.").text
+            'A dog runs.'
+            >>> [translation.text for translation in translator.translate(["Ein Hund.", "Zwei Hunde."], beam_size=8)]
+            ['A dog.', 'Two dogs.']
+            >>> best = translator.translate("Ein Hund rennt.", top_beams=3)
+            >>> [(other.text, other.score) for other in best.alternatives]
+            [('A dog is running.', -0.61), ('The dog runs.', -0.94)]
+
+        Args:
+            text: A string gives one `Translation`; an iterable of strings gives a list, in the same order.
+            options: See `TranslateOptions` and `SearchOptions`.
+
+        Returns:
+            The best translation of each text. With `top_beams` above 1, its `alternatives` are the next best.
+
+        Raises:
+            DecodingError: If the options contradict each other, or if the search fails.
+        """
+        if isinstance(text, str):
+            (translation,) = self.stream([text], **options)
+            return translation
+        return list(self.stream(text, **options))
 
     def stream(
         self,
@@ -224,8 +277,8 @@ class Translator:
         first_line: int = 0,
         split_sentences: bool | None = None,
         **search: Unpack[SearchOptions],
-    ) -> Iterator[list[Translation]]:
-        """For each line at most `top_beams` translations, best first, in the order of the lines.
+    ) -> Iterator[Translation]:
+        """Yield the translation of each line, in the order of the lines; its `alternatives` are the next best.
 
         Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space
         at their ends counts for nothing; a line without text has one translation without text.
@@ -253,7 +306,7 @@ class Translator:
             )
         return config
 
-    def _stream(self, numbered: Iterator[Line], options: _Options) -> Iterator[list[Translation]]:
+    def _stream(self, numbered: Iterator[Line], options: _Options) -> Iterator[Translation]:
         while window := list(islice(numbered, WINDOW)):
             divided = [self._divided(line, options) for line in window]
             parts = [part for _, some in divided for part in some]
@@ -262,7 +315,8 @@ class Translator:
             drawn = options.search.strategy == "sample"
             for line, (spans, some) in zip(window, divided, strict=True):
                 own = list(islice(found, len(some)))
-                yield own[0] if len(own) == 1 else join(line.text, spans, own, options.top_beams, drawn=drawn)
+                best, *others = own[0] if len(own) == 1 else join(line.text, spans, own, options.top_beams, drawn=drawn)
+                yield replace(best, alternatives=tuple(others)) if others else best
 
     def _divided(self, line: Line, options: _Options) -> tuple[list[Span], list[Line]]:
         spans = segments(line.text, self.source_language, options.division, self.fits)

@@ -320,7 +320,7 @@ def validation(config: RunConfig, prepared: Prepared, here: ProcessGroup) -> Cal
     def validate(model: Seq2Seq) -> dict[str, float]:
         translator = Translator(model, prepared.tokenizers, config.search, target_language=language)
         share = translator.stream(sources[here.rank :: here.size], beam_size=1, shortlist=False, split_sentences=False)
-        shares = here.gather([found[0].text for found in share])
+        shares = here.gather([translation.text for translation in share])
         hypotheses = [text for row in zip_longest(*shares) for text in row if text is not None]
         (loss,) = here.sum(_loss(model, batches[here.rank :: here.size]))
         scores = {

@@ -108,11 +108,9 @@ def _translated(subject: Subject, test: HeldOut, depth: Depth, watch: Watch) -> 
     def each() -> Iterable[Translation]:
         for first in range(0, len(test.sources), step):
             some = test.sources[first : first + step]
-            found = subject.translator.stream(
+            yield from subject.translator.stream(
                 some, batch_size=depth.batch_size, first_line=first, split_sentences=False
             )
-            for best, *_ in found:
-                yield best
 
     found = tuple(watch(f"translating by {subject.name}", each(), len(test.sources)))
     metric = CHRF()

@@ -97,5 +97,4 @@ def _above(one: Translation, other: Translation) -> bool:
 
 def _best(translator: Translator, source: str, strategy: str) -> Translation:
     options: SearchOptions = {**PLAIN, "strategy": strategy}
-    ((best, *_),) = translator.translate([source], split_sentences=False, **options)
-    return best
+    return translator.translate(source, split_sentences=False, **options)

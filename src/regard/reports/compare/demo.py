@@ -89,7 +89,7 @@ def run_demo(out: Path, console: Console) -> dict[str, float]:
         train(recipe(system), out / name, console=console)
         translators[name] = Translator.load(out / name)
         found = translators[name].translate([pair.source for pair in test.pairs], split_sentences=False)
-        right = sum(best.text == pair.target for (best, *_), pair in zip(found, test.pairs, strict=True))
+        right = sum(best.text == pair.target for best, pair in zip(found, test.pairs, strict=True))
         exact[name] = right / len(test)
         console.print(
             f"{name}: {right:,} of {len(test):,} test dates right ({100 * exact[name]:.1f}%)\n", highlight=False
@@ -125,12 +125,7 @@ def _make_room(out: Path) -> None:
 def _show(pairs: Sequence[Pair], translators: dict[str, Translator], out: Path, console: Console) -> None:
     table = Table("in words", *translators, "truth")
     found: dict[str, list[Translation]] = {
-        name: [
-            best
-            for best, *_ in translator.translate(
-                [pair.source for pair in pairs], with_attention=True, split_sentences=False
-            )
-        ]
+        name: translator.translate([pair.source for pair in pairs], with_attention=True, split_sentences=False)
         for name, translator in translators.items()
     }
     for place, pair in enumerate(pairs):

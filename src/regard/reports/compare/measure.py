@@ -27,7 +27,7 @@ from regard.version import __version__
 SAMPLED = (0.35, 0.5, 0.65)  # of the test sentences ordered by length, what is shown under every system
 DIGITS = 4  # of a weight of attention in the report
 
-Watch = Callable[[Iterable[list[Translation]]], Iterator[list[Translation]]]
+Watch = Callable[[Iterable[Translation]], Iterator[Translation]]
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,9 @@ def measure_run(name: str, run: Path, exam: Exam, *, device: str = "auto", watch
     architecture = checkpoint.config.model.architecture
     translator = Translator(checkpoint.model.to(choose_device(device)), checkpoint.tokenizers, exam.search)
     samples = [sample.source for sample in exam.samples()]
-    shown = [
-        best for best, *_ in translator.translate(samples, with_attention=True, split_sentences=False)
-    ]  # warms up, too
+    shown = translator.translate(samples, with_attention=True, split_sentences=False)  # warms up, too
     began = time.perf_counter()
-    hypotheses = tuple(best.text for best, *_ in watch(translator.stream(exam.sources, split_sentences=False)))
+    hypotheses = tuple(best.text for best in watch(translator.stream(exam.sources, split_sentences=False)))
     seconds = time.perf_counter() - began
     bins = by_length(
         exam.sources, hypotheses, exam.references, target_language=exam.target_language, tokenized=exam.tokenized

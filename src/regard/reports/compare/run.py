@@ -179,7 +179,7 @@ def _measure(contender: Contender, exam: Exam, out: Path, console: Console) -> M
     if found is None:
         device = contender.config.train.device if contender.train else "auto"
 
-        def watch(translations: Iterable[list[Translation]]) -> Iterator[list[Translation]]:
+        def watch(translations: Iterable[Translation]) -> Iterator[Translation]:
             columns = (SpinnerColumn(), TextColumn("testing"), MofNCompleteColumn(), TimeRemainingColumn())
             with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
                 yield from bar.track(translations, total=len(exam.sources))
