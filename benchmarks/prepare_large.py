@@ -57,7 +57,7 @@ def generate(source: Path, target: Path, pairs: int, folder: Path) -> None:
 
 def prepare(folder: Path, vocabulary: int) -> None:
     """In a process of its own."""
-    from regard.config.schema import parse_config
+    from regard.config.recipe import parse_config
     from regard.data.loader import Loader
     from regard.data.store import PairStore
     from regard.models import ARCHITECTURES

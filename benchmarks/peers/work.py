@@ -111,7 +111,7 @@ def recipe(data: Path) -> dict[str, Any]:
 
 def make(data: Path, folder: Path) -> None:
     """Learn the vocabulary and encode the corpus. Raises DataError."""
-    from regard.config.schema import parse_config, to_toml
+    from regard.config.recipe import parse_config, to_toml
     from regard.models import ARCHITECTURES
     from regard.runs.prepare import prepare
 

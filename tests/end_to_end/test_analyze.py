@@ -101,7 +101,7 @@ def test_a_file_with_both_sides(run: Path, files: Files, tmp_path: Path) -> None
     page = tmp_path / "page.html"
     done = call("analyze", run, "--data", table, "--output", page, "--exact", "0")
     assert done.code == 0, done.err
-    told = "1 pair left aside: the target is blank (line 3)"
+    told = "1 pair skipped: the target is blank (line 3)"
     assert told in done.out.decode()
     found = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert found["notes"] == [told]

@@ -16,7 +16,7 @@ from tests.end_to_end.helpers import Files, Finished, call, recipe, refused, sig
 
 import regard
 from regard.checkpoints.run_folder import RunFolder
-from regard.corpus.paths import Place
+from regard.corpus.paths import CorpusPaths
 from regard.errors import TrainingError
 from regard.reports.compare import measure
 from regard.reports.compare import run as comparing
@@ -224,7 +224,7 @@ def test_a_system_that_fails_is_left_out_and_told_of(
         architectures=",".join(NAMES),
         minutes=5.0,
         overrides=settings,
-        test=Place(files / "test.src", files / "test.tgt"),
+        test=CorpusPaths(files / "test.src", files / "test.tgt"),
     )
     with pytest.raises(TrainingError):
         compare(request, out, Console(quiet=True))

@@ -136,7 +136,16 @@ def test_event_files_that_cannot_be_written_end_nothing(files: Files, tmp_path: 
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["step"] == 41
 
 
-@pytest.mark.parametrize("error", [MemoryError(), None])
+LACKING = [
+    MemoryError(),
+    ImportError("libXau-154567c4.so.6.0.0: failed to map segment from shared object"),
+    RuntimeError("could not create a primitive"),  # of oneDNN
+    RuntimeError("can't start new thread"),
+    None,
+]
+
+
+@pytest.mark.parametrize("error", LACKING, ids=repr)
 def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None) -> None:
     def fail(*_: object, **__: object) -> None:
         if error is not None:
@@ -145,6 +154,14 @@ def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None)
 
     with mock.patch.object(commands, "train", fail):
         refused(call("train", tmp_path / "any.toml"), "out of memory", "tokenizer.vocabulary_size")
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no module"), RuntimeError("could not create a primitive descriptor")], ids=repr
+)
+def test_another_error_is_not_taken_for_a_lack_of_memory(tmp_path: Path, error: Exception) -> None:
+    with mock.patch.object(commands, "train", side_effect=error), pytest.raises(type(error)):
+        call("train", tmp_path / "any.toml")
 
 
 LIMITED = """

@@ -82,7 +82,7 @@ def test_a_table_with_rows_that_are_no_pairs(tmp_path: Path) -> None:
     (tmp_path / "text.tsv").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     inspect_clean_options.inspect(data=tmp_path / "text.tsv", json_=tmp_path / "found.json")
     found = table(tmp_path / "found.json")
-    assert (found["read"], found["left_aside"]) == (61, ["1 pair left aside: there is no column 2 (line 61)"])
+    assert (found["read"], found["left_aside"]) == (61, ["1 pair skipped: there is no column 2 (line 61)"])
     inspect_clean_options.clean(
         data=tmp_path / "text.tsv", out=tmp_path / "out.tsv", drop="", report=tmp_path / "report"
     )
@@ -114,7 +114,7 @@ def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -
     found = table(tmp_path / "found.json")
     told = f"400 in {tmp_path / 'a'}, 399 in {tmp_path / 'b'}; they seem to drift apart near line 201; what is said"
     assert any(told in remark for remark in found["remarks"])
-    assert found["left_aside"] == ["1 pair left aside: b has no such line (line 400)"]
+    assert found["left_aside"] == ["1 pair skipped: b has no such line (line 400)"]
     with pytest.raises(DataError, match=r"unequal numbers of lines.*\n.*compare the files around that line"):
         inspect_clean_options.clean(**files, out=tmp_path / "c.tsv")
     assert not (tmp_path / "c.tsv").exists()

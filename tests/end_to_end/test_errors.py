@@ -175,8 +175,8 @@ def test_a_recipe_that_is_wrong(files: Files, tmp_path: Path) -> None:
         (files / "wrong.toml").write_text(changed)
         refused(call("train", files / "wrong.toml", "--out", tmp_path / "run", *options), *said)
 
-    refuse("there is no key `train.max_stepz`", "max_steps", changed=text.replace("max_steps", "max_stepz"))
-    refuse("there is no key `tran`", "train", changed=text.replace("[train]", "[tran]"))
+    refuse("unknown key `train.max_stepz`", "max_steps", changed=text.replace("max_steps", "max_stepz"))
+    refuse("unknown key `tran`", "train", changed=text.replace("[train]", "[tran]"))
     refuse("cannot be read", "TOML", changed=text.replace("[train]", "[train"))
     refuse("model", "transformer2017", changed=text.replace("transformer2017", "transformer2018"))
     refuse("train.nonsense", options=("--set", "train.nonsense=1"))
@@ -221,15 +221,15 @@ def test_blank_and_long_lines_are_left_aside_and_counted(files: Files, tmp_path:
     finished = call("train", files / "tiny.toml", *sides, *options)
     assert finished.code == 0, finished.err
     assert "train: 3 pairs" in finished.err
-    assert "train: 1 pair left aside: the source is blank (line 2)" in finished.err
-    assert "train: 1 pair left aside: the target is blank (line 3)" in finished.err
-    assert "train: 1 pair left aside: longer than data.max_length, 8 tokens, (line 4)" in finished.err
+    assert "train: 1 pair skipped: the source is blank (line 2)" in finished.err
+    assert "train: 1 pair skipped: the target is blank (line 3)" in finished.err
+    assert "train: 1 pair skipped: longer than data.max_length, 8 tokens, (line 4)" in finished.err
     assert call("translate", tmp_path / "run", stdin=b"12345678901234567890\n").out.count(b"\n") == 1
     sides = ("--dev-source", source, "--dev-target", target)
     options = ("--set", "data.max_length=8", "--set", "train.max_steps=1", "--out", tmp_path / "dev")
     finished = call("train", files / "tiny.toml", *sides, *options)
     assert "dev: 3 pairs" in finished.err
-    assert "dev: 1 pair left aside: longer than data.max_length, 8 tokens, (line 4)" in finished.err
+    assert "dev: 1 pair skipped: longer than data.max_length, 8 tokens, (line 4)" in finished.err
 
 
 def test_a_vocabulary_that_the_corpus_does_not_allow(files: Files, tmp_path: Path) -> None:

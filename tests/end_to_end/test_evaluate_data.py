@@ -23,8 +23,8 @@ def table(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 ASIDE = [
-    "1 pair left aside: the target is blank (line 4)",
-    "1 pair left aside: there is no column 2 (line 6)",
+    "1 pair skipped: the target is blank (line 4)",
+    "1 pair skipped: there is no column 2 (line 6)",
 ]
 
 
@@ -64,7 +64,7 @@ def test_real_catalogues(run: Path) -> None:
         finished = call("score", run, "--data", formats / name)
         assert finished.code == 0, finished.err
         assert finished.out.count(b"\n") == pairs, name
-        left = [line for line in finished.err.splitlines() if "left aside" in line]
+        left = [line for line in finished.err.splitlines() if "skipped" in line]
         assert bool(left) == (not name.endswith(".tmx"))
 
 

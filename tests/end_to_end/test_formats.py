@@ -19,9 +19,9 @@ def test_a_memory_to_train_on_and_a_catalogue_for_dev(tmp_path: Path) -> None:
     done = call("train", "--data", tmp_path / "x.en-de.tmx", "--dev-data", tmp_path / "dev.po", "--dry-run")
     assert done.code == 0, done.err
     assert "train: 60 pairs from x.en-de.tmx" in done.err
-    assert "train: 1 pair left aside: the target is blank (line 62)" in done.err
+    assert "train: 1 pair skipped: the target is blank (line 62)" in done.err
     assert "dev: 1 pairs from dev.po" in done.err
-    assert "dev: 1 pair left aside: it is obsolete (line 4)" in done.err
+    assert "dev: 1 pair skipped: it is obsolete (line 4)" in done.err
 
 
 @pytest.mark.parametrize("data", ["hf:pairs", "mtdata:a-b-c-deu-eng"])

@@ -18,7 +18,8 @@ import regard
 from regard.checkpoints.checkpoint import load_checkpoint
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.data import CorpusConfig
-from regard.config.schema import ModelConfig, RunConfig, to_toml
+from regard.config.recipe import to_toml
+from regard.config.schema import ModelConfig, RunConfig
 from regard.data import streaming
 from regard.errors import TrainingError
 from regard.models import ARCHITECTURES

@@ -14,7 +14,7 @@ from tests.end_to_end.helpers import Files, call, file_bytes, recipe
 
 import regard
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import to_table
+from regard.config.recipe import to_table
 from regard.errors import DataError
 from regard.training.trainer import End, Trainer
 from regard.training.training_log import EVERY

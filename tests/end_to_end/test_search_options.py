@@ -13,7 +13,8 @@ import pytest
 from tests.end_to_end.helpers import Files, call, recipe, refused, write_lines
 
 import regard
-from regard.config.schema import SearchConfig, override_config
+from regard.config.recipe import override_config
+from regard.config.schema import SearchConfig
 from regard.errors import DecodingError
 from regard.evaluation.mbr import least_risk
 from regard.inference import workers

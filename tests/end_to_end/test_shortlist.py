@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from tests.end_to_end.helpers import Files, call, recipe, refused
 
 import regard
-from regard.config.schema import override_config
+from regard.config.recipe import override_config
 from regard.inference.translator import Translator
 from regard.models import ARCHITECTURES
 from regard.special_tokens import PAD

@@ -35,7 +35,8 @@ from regard.checkpoints.untrusted_files import (
     named_weights,
     verify_sums,
 )
-from regard.config.schema import RunConfig, parse_config, to_table
+from regard.config.recipe import parse_config, to_table
+from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError, RegardError
 from regard.files import read_regular_file, sync

@@ -1,7 +1,8 @@
 """Check the files of a checkpoint before anything is built from them: a checkpoint may come from a stranger.
 
-Only regular files inside the folder are read. The shapes in the header of model.safetensors are compared with the
-sizes in config.json before memory is allocated for the model.
+Only regular files inside the folder are read, or in `blobs/` of Hugging Face's cache where the folder is a snapshot
+there. The shapes in the header of model.safetensors are compared with the sizes in config.json before memory is
+allocated for the model.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -35,8 +37,9 @@ FLOATS = ("F64", "F32", "F16", "BF16")  # dtypes of weights, as safetensors name
 def list_files(folder: Path, *, training: bool) -> dict[str, Path]:
     """Return the files of a checkpoint by their names relative to `folder`; those of training/ only where asked.
 
-    Raises CheckpointError for a FIFO, a device or a socket, for a symbolic link that leads out of the folder, and
-    for a file other than a .safetensors that is larger than MOST_BYTES.
+    Raises CheckpointError for a FIFO, a device or a socket, for a symbolic link that leads out of the folder (unless
+    to a blob of the same repository in Hugging Face's cache), and for a file other than a .safetensors that is larger
+    than MOST_BYTES.
     """
     try:
         root = Path(os.path.realpath(folder, strict=True))
@@ -57,11 +60,12 @@ def _is_file(path: Path, root: Path) -> bool:
         raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=DAMAGED) from None
     if stat.S_ISDIR(found.st_mode):
         return False
-    if not target.is_relative_to(root):
+    if not target.is_relative_to(root) and not _is_blob(target, found, root):
         raise CheckpointError(
             "this is a symbolic link that leads out of the checkpoint's folder",
             where=path,
-            fix="copy the file itself into the folder, if you trust it",
+            fix=f"if you trust it, copy the folder with the files themselves: "
+            f"`{shlex.join(['cp', '-rL', str(path.parent), 'COPY'])}`",
         )
     if not stat.S_ISREG(found.st_mode):
         raise CheckpointError(
@@ -73,6 +77,21 @@ def _is_file(path: Path, root: Path) -> bool:
             f"the file has {found.st_size:,} bytes, and {most:,} are the most for such a file", where=path, fix=DAMAGED
         )
     return True
+
+
+def _is_blob(target: Path, found: os.stat_result, root: Path) -> bool:
+    """Return whether it is a blob of the repository in Hugging Face's cache that `root` is a snapshot of, or lies in.
+
+    The cache has `blobs/HASH` next to `snapshots/REVISION/`. The file must belong to the owner of `root` or to this
+    user.
+    """
+    snapshots = next((parent for parent in root.parents if parent.name == "snapshots"), None)
+    if snapshots is None or target.parent != snapshots.with_name("blobs") or not stat.S_ISREG(found.st_mode):
+        return False
+    owners = {root.stat().st_uid}
+    if hasattr(os, "geteuid"):
+        owners.add(os.geteuid())
+    return found.st_uid in owners
 
 
 def compute_sum(path: Path) -> str:

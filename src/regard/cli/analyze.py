@@ -139,7 +139,7 @@ def _test_set(files: Files, run: Path) -> HeldOut:
         references=tuple(pairs[number].target.strip() for number in kept),
         read=len(pairs),
         gold=gold,
-        left=tuple(aside.report()),
+        left=tuple(aside.sentences()),
     )
 
 

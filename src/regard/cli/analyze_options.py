@@ -54,7 +54,7 @@ def analyze(
     from regard.cli import translate
     from regard.cli.evaluate import Known
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
 
     both = translate.options(search or [], "--search", beam_size=beam_size, length_penalty=length_penalty)
     runs = [analysis.Run(run, tuple(tag or []), both)]
@@ -63,7 +63,7 @@ def analyze(
         runs.append(analysis.Run(against, tuple(against_tag or []), {**both, **own}))
     elif against_tag or against_search:
         analysis.refuse_against("--against-tag" if against_tag else "--against-search")
-    place = Place(source, reference, data, ("--source", "--reference", "--data"))
+    place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     known = Known(place, Sides(source_language, target_language, source_column, target_column))
     analysis.analyze(
         runs,

@@ -20,7 +20,7 @@ from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.translator import SearchOptions, Translator
 from regard.reports.compare import figures
 from regard.reports.compare.results import Attended
-from regard.text.segments import Piece, Span, put_together
+from regard.text.segments import Piece, Span, join_pieces
 from regard.training.microbatches import is_out_of_memory
 
 MOST = 100  # sentences
@@ -191,7 +191,7 @@ def _pharaoh(seen: Sequence[Seen], view: View) -> Iterator[str]:
         links = [one.looks.alignment(one.looks.weights("source", view.layer, view.head)) for one in own]
         if len(own) > 1:
             pieces = [Piece(*one.span, one.target, some) for one, some in zip(own, links, strict=True)]
-            links = [put_together(own[0].line, pieces).alignment]
+            links = [join_pieces(own[0].line, pieces).alignment]
         yield " ".join(f"{source}-{target}" for source, target in links[0])
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.schema import DATA_PATHS, DataConfig, RunConfig, StartConfig
-from regard.corpus.language_codes import languages_of
+from regard.corpus.language_codes import languages_from_names
 from regard.errors import ConfigError
 from regard.inference.shortlist import make_shortlist
 from regard.inference.translator import Precision, Translator
@@ -199,7 +199,9 @@ def _own_files(
         raise ConfigError(
             "a pair has two columns", where="regard train", fix="give both --source-column and --target-column"
         )
-    told = languages_of(*(files[name] for name in ("source", "target", "file", "dataset", "mtdata") if name in files))
+    told = languages_from_names(
+        *(files[name] for name in ("source", "target", "file", "dataset", "mtdata") if name in files)
+    )
     names = ("source_language", "target_language")
     languages = {name: files.get(name) or ("" if start else said) for name, said in zip(names, told, strict=True)}
     data = DataConfig.model_validate({**paths, **languages, **columns})

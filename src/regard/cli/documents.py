@@ -13,7 +13,7 @@ from rich.console import Console
 from regard.cli.commands import Job
 from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate import Wanted, Written
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.unsupported import MARKUP, format_by_name
 from regard.documents.document import Columns, Document, Languages
 from regard.documents.open import OPENERS, open_document
@@ -41,12 +41,12 @@ def is_document(path: Path | None, wishes: Wishes) -> bool:
     """
     if wishes.plain and wishes.paragraphs:
         raise ConfigError("text is either lines or paragraphs", where="--plain, --paragraphs", fix="leave one out")
-    if wishes.paragraphs or (path is not None and ending_of(path) in OPENERS and not wishes.plain):
+    if wishes.paragraphs or (path is not None and format_suffix(path) in OPENERS and not wishes.plain):
         return True
     if path is not None and not wishes.plain and (what := format_by_name(path)):
         known = ", ".join(OPENERS)
         fix = f"export it, or its text, in a format that is: {known}, or .txt in UTF-8"
-        if ending_of(path) in MARKUP:
+        if format_suffix(path) in MARKUP:
             fix = f"give it in a format that is: {known}; --plain translates every line as it is, keys and tags too"
         raise DataError(f"the file is {what}, which is not supported", where=path, fix=fix)
     if any((wishes.columns != Columns(), wishes.languages != Languages())):

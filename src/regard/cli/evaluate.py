@@ -17,9 +17,10 @@ from regard.checkpoints.checkpoint import load_config
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.cli.commands import Job, tell_proved
 from regard.cli.streams import input_lines, output, refuse_same, same_length
-from regard.corpus.corpus import Aside, Pair, ParallelText
+from regard.corpus.corpus import Pair, SkipReport
 from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import Place, sides_as_trained
+from regard.corpus.parallel_text import ParallelText
+from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import ConfigError, DataError
 from regard.evaluation.metrics import measure
 from regard.inference.translator import SearchOptions, Translation
@@ -29,10 +30,10 @@ from regard.inference.translator import SearchOptions, Translation
 class Known:
     """The pairs that are asked about: where they lie, and which sides are meant."""
 
-    place: Place
+    place: CorpusPaths
     sides: Sides
 
-    def pairs(self, run: Path) -> tuple[list[Pair], Aside]:
+    def pairs(self, run: Path) -> tuple[list[Pair], SkipReport]:
         """All of them in order, and what was left aside.
 
         Two plain files give a pair a line, blank sides too. A file with both sides gives those with text on both, read
@@ -46,18 +47,18 @@ class Known:
                 fix="leave them out, or give --data",
             )
         if self.place.data is not None:
-            sides = sides_as_trained(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
-        corpus = self.place.corpus(sides)
+            sides = infer_sides(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
+        corpus = self.place.open(sides)
         if corpus is None:
-            source, target, data = self.place.options
+            source, target, data = self.place.labels
             raise ConfigError(
                 "no pairs are named", where=f"{source}, {target}, {data}", fix=f"give {source} and {target}, or {data}"
             )
         if isinstance(corpus, ParallelText):
             where = f"{corpus.source} | {corpus.target}"
             both = same_length(input_lines(corpus.source), input_lines(corpus.target), where)
-            return [Pair(*texts, number) for number, texts in enumerate(both, start=1)], Aside()
-        return list(corpus), corpus.aside
+            return [Pair(*texts, number) for number, texts in enumerate(both, start=1)], SkipReport()
+        return list(corpus), corpus.skipped
 
 
 def evaluate(
@@ -83,7 +84,7 @@ def evaluate(
     quality = measure(hypotheses, [pair.target for pair in pairs], target_language=language, tokenized=tokenized)
     with output(None) as write:
         if as_json:
-            counts = {"lines": len(pairs), "left_aside": aside.report(), "seconds": round(seconds, 2)}
+            counts = {"lines": len(pairs), "left_aside": aside.sentences(), "seconds": round(seconds, 2)}
             write(json.dumps({**asdict(quality), **counts}, ensure_ascii=False) + "\n")
             return
         for name in ("bleu", "chrf", "ter"):
@@ -119,8 +120,8 @@ def score(job: Job, known: Known) -> None:
             write(f"{value:.6f}\n" if known.place.data is None else f"{pair.line}\t{value:.6f}\n")
 
 
-def _tell(aside: Aside) -> None:
-    for sentence in aside.report():
+def _tell(aside: SkipReport) -> None:
+    for sentence in aside.sentences():
         Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from rich.console import Console
 
 from regard.cli.streams import output, refuse_same
-from regard.corpus.corpus import ParallelText
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.sides import Sides
-from regard.corpus.language_codes import languages_of
-from regard.corpus.paths import Place
+from regard.corpus.language_codes import languages_from_names
+from regard.corpus.parallel_text import ParallelText
+from regard.corpus.paths import CorpusPaths
 from regard.corpus_checks.cleaning import Wish, clean, field, kinds
 from regard.corpus_checks.findings import DROPPED, LOSSLESS, MEANING, Finding, Kind, spans
 from regard.corpus_checks.inspection import Doctor, Report
@@ -33,9 +33,9 @@ SHOWN_EXAMPLES = 3
 class Patient:
     """What is looked over: a corpus, the sets that it must share nothing with, and what is known of its sides."""
 
-    train: Place
-    dev: Place
-    test: Place
+    train: CorpusPaths
+    dev: CorpusPaths
+    test: CorpusPaths
     sides: Sides
 
     def files(self) -> list[Path]:
@@ -44,19 +44,19 @@ class Patient:
 
     def doctor(self, console: Console) -> Doctor:
         """Who has read it once. Raises ConfigError and DataError."""
-        corpus = self.train.corpus(self.sides)
+        corpus = self.train.open(self.sides)
         if corpus is None:
             raise ConfigError("no corpus is named", fix="give --source and --target, or --data")
         held = {
             name: found
             for name, place in (("dev", self.dev), ("test", self.test))
-            if (found := place.corpus(self.sides)) is not None
+            if (found := place.open(self.sides)) is not None
         }
         with console.status("reading ...") as status:
             return Doctor(corpus, held, self._languages(), lambda text: status.update(f"{text} ..."))
 
     def _languages(self) -> tuple[str, str]:
-        told = languages_of(*self.train.files())
+        told = languages_from_names(*self.train.files())
         return (
             self.sides.source_language or told[0],
             self.sides.target_language or told[1],
@@ -91,7 +91,7 @@ def told(report: Report) -> Iterator[str]:
     ):
         written = " and ".join(script) or "no letters"
         yield f"{name}: {language or 'language not clear'}, {written}; {_lengths(side)}"
-    yield from (*report.remarks, *report.aside.report())
+    yield from (*report.remarks, *report.skipped.sentences())
     if report.unrelated_share >= 0.01:
         yield f"about {report.unrelated_share:.0%} of all pairs do not seem to belong together"
     for region in report.regions:
@@ -140,7 +140,7 @@ def as_table(report: Report) -> dict[str, Any]:
         "corpus": report.name,
         "read": report.read,
         "pairs": report.pairs,
-        "left_aside": report.aside.report(),
+        "left_aside": report.skipped.sentences(),
         "sides": {
             name: {
                 "language": language,
@@ -191,7 +191,7 @@ class Outputs:
                 where="--out-source, --out-target, --out",
                 fix="give both --out-source and --out-target, or --out FILE.tsv",
             )
-        if self.tsv is not None and ending_of(self.tsv) != ".tsv":
+        if self.tsv is not None and format_suffix(self.tsv) != ".tsv":
             raise ConfigError("only TSV is written", where=self.tsv, fix="name it FILE.tsv or FILE.tsv.gz")
 
 
@@ -216,8 +216,8 @@ def tidy(patient: Patient, outputs: Outputs, wish: Wish) -> None:
     outputs.check()
     refuse_same(patient.files(), outputs.files())
     console = Console(stderr=True)
-    corpus = patient.train.corpus(patient.sides)
-    if isinstance(corpus, ParallelText) and (wrong := corpus.unequal()):
+    corpus = patient.train.open(patient.sides)
+    if isinstance(corpus, ParallelText) and (wrong := corpus.length_mismatch()):
         raise wrong
     doctor = patient.doctor(console)
     with ExitStack() as stack, console.status("cleaning ..."):

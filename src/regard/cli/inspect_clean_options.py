@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 
 Source = Annotated[Path | None, typer.Option(help="Source side, one segment a line; .gz, .xz, .zst too.")]
 Target = Annotated[Path | None, typer.Option(help="Target side, line n belonging to line n.")]
 Data = Annotated[
-    Path | None, typer.Option(metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}.")
+    Path | None, typer.Option(metavar="FILE", help=f"Both sides in one file instead: {', '.join(BILINGUAL_SUFFIXES)}.")
 ]
 DevSource = Annotated[Path | None, typer.Option(help="A dev set, of which nothing must be in the corpus.")]
 DevTarget = Annotated[Path | None, typer.Option(help="Its target side.")]
@@ -50,12 +50,12 @@ def inspect(
     """Say what is wrong with a corpus, with lines and examples, before anyone trains on it."""
     from regard.cli import inspect_clean
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
 
     patient = inspect_clean.Patient(
-        Place(source, target, data),
-        Place(dev_source, dev_target, dev_data, _named("dev")),
-        Place(test_source, test_target, test_data, _named("test")),
+        CorpusPaths(source, target, data),
+        CorpusPaths(dev_source, dev_target, dev_data, _named("dev")),
+        CorpusPaths(test_source, test_target, test_data, _named("test")),
         Sides(source_language or "", target_language or "", source_column or "", target_column or ""),
     )
     inspect_clean.inspect(patient, json_, html)
@@ -96,12 +96,12 @@ def clean(
     """Write a corpus without the pairs that have faults; what was removed is counted, and kept with the reasons."""
     from regard.cli import inspect_clean
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
 
     patient = inspect_clean.Patient(
-        Place(source, target, data),
-        Place(dev_source, dev_target, dev_data, _named("dev")),
-        Place(test_source, test_target, test_data, _named("test")),
+        CorpusPaths(source, target, data),
+        CorpusPaths(dev_source, dev_target, dev_data, _named("dev")),
+        CorpusPaths(test_source, test_target, test_data, _named("test")),
         Sides(source_language or "", target_language or "", source_column or "", target_column or ""),
     )
     outputs = inspect_clean.Outputs(out_source, out_target, out, removed, report)

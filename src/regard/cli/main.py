@@ -6,17 +6,15 @@ PyTorch is imported by the commands that need it, so that `--help` and a mistype
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from signal import Signals
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from regard.cli import analyze_options, export_import, inspect_clean_options, serve
+from regard.cli.errors import TorchCommand, errors_as_messages, report_stop
 from regard.cli.options import (
     BatchSize,
     BeamSize,
@@ -33,18 +31,10 @@ from regard.cli.options import (
     TestData,
     TestLanguage,
 )
-from regard.corpus.formats.suffixes import ENDINGS
-from regard.errors import ConfigError, PeerFailed, RegardError
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
+from regard.errors import ConfigError
 from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
-
-OUT_OF_MEMORY = str(
-    RegardError(
-        "out of memory",
-        fix="free some, or lower --batch-size, --beam-size or --workers; "
-        "in training tokenizer.vocabulary_size, train.tokens_per_batch or the sizes in [model]",
-    )
-)
 
 app = typer.Typer(
     name="regard",
@@ -55,7 +45,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=TorchCommand)
 def train(
     recipe: Annotated[Path | None, typer.Argument(help="A recipe (TOML); without one it is chosen for you.")] = None,
     source: Annotated[Path | None, typer.Option(help="Source side, one segment a line; .gz, .xz, .zst too.")] = None,
@@ -63,7 +53,8 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}; or hf:NAME, mtdata:NAME."
+            metavar="FILE",
+            help=f"Both sides in one file instead: {', '.join(BILINGUAL_SUFFIXES)}; or hf:NAME, mtdata:NAME.",
         ),
     ] = None,
     dev_source: Annotated[Path | None, typer.Option(help="Dev set; without one, pairs are held out.")] = None,
@@ -111,7 +102,7 @@ def train(
         commands.train(recipe, given, out=out, start=start, overrides=overrides or [], dry=dry_run)
 
 
-@app.command()
+@app.command(cls=TorchCommand)
 def translate(
     run: RunOrCheckpoint,
     input_: Annotated[Path | None, typer.Option("--input", help="Default: standard input. .gz, .xz, .zst too.")] = None,
@@ -168,7 +159,7 @@ def translate(
     )
 
 
-@app.command()
+@app.command(cls=TorchCommand)
 def evaluate(
     run: RunOrCheckpoint,
     source: Annotated[Path | None, typer.Option(help="What to translate, one segment a line.")] = None,
@@ -197,12 +188,12 @@ def evaluate(
     from regard.cli import evaluate as evaluating
     from regard.cli import translate as translating
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
 
     evaluating.evaluate(
         commands.Job(run, None, None, device, batch_size, precision, tuple(ensemble or []), tags=tuple(tag or [])),
         evaluating.Known(
-            Place(source, reference, data, ("--source", "--reference", "--data")),
+            CorpusPaths(source, reference, data, ("--source", "--reference", "--data")),
             Sides(source_language, target_language, source_column, target_column),
         ),
         as_json=json_,
@@ -212,7 +203,7 @@ def evaluate(
     )
 
 
-@app.command()
+@app.command(cls=TorchCommand)
 def score(
     run: RunOrCheckpoint,
     source: Annotated[Path | None, typer.Option(help="Sources, one a line.")] = None,
@@ -232,14 +223,14 @@ def score(
     from regard.cli import commands
     from regard.cli import evaluate as evaluating
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
 
     job = commands.Job(run, None, output, device=device, batch_size=batch_size, tags=tuple(tag or []))
     sides = Sides(source_language, target_language, source_column, target_column)
-    evaluating.score(job, evaluating.Known(Place(source, target, data), sides))
+    evaluating.score(job, evaluating.Known(CorpusPaths(source, target, data), sides))
 
 
-@app.command()
+@app.command(cls=TorchCommand)
 def attend(
     run: RunOrCheckpoint,
     sentence: Annotated[str | None, typer.Argument(help="In quotes. Default: each line of standard input.")] = None,
@@ -277,7 +268,7 @@ def attend(
     )
 
 
-@app.command()
+@app.command(cls=TorchCommand)
 def demo(
     out: Annotated[Path, typer.Option(help="Where the two runs and the pictures go.")] = Path("runs/demo"),
 ) -> None:
@@ -288,7 +279,7 @@ def demo(
     commands.demo(out)
 
 
-@app.command()
+@app.command(cls=TorchCommand)
 def compare(
     recipe: Annotated[Path | None, typer.Argument(help="What all are trained by (TOML).")] = None,
     corpus: Annotated[str | None, typer.Option(help="numbers or dates, embedded, in the place of a recipe.")] = None,
@@ -308,7 +299,7 @@ def compare(
 ) -> None:
     """Systems side by side: train each under one budget, or take finished runs, test all, and write a page."""
     from regard.cli import commands
-    from regard.corpus.paths import Place
+    from regard.corpus.paths import CorpusPaths
     from regard.reports.compare.run import Request
 
     request = Request(
@@ -318,13 +309,13 @@ def compare(
         minutes=minutes,
         runs=commands.folders(runs or []),
         overrides=overrides or [],
-        test=Place(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
+        test=CorpusPaths(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
         tokenized=tokenized,
     )
     commands.compare(request, out)
 
 
-@app.command()
+@app.command(cls=TorchCommand)
 def shortlist(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, with its data/.")],
     candidates: Annotated[int, typer.Option(min=1, help="Target tokens for each source token, at most.")] = 30,
@@ -336,12 +327,12 @@ def shortlist(
     commands.shortlist(run, candidates, frequent)
 
 
-app.command("analyze")(analyze_options.analyze)
+app.command("analyze", cls=TorchCommand)(analyze_options.analyze)
 app.command("inspect")(inspect_clean_options.inspect)
 app.command("clean")(inspect_clean_options.clean)
-app.command("export")(export_import.export)
-app.command("import")(export_import.import_)
-app.command("serve")(serve.serve)
+app.command("export", cls=TorchCommand)(export_import.export)
+app.command("import", cls=TorchCommand)(export_import.import_)
+app.command("serve", cls=TorchCommand)(serve.serve)
 
 
 @app.command()
@@ -355,46 +346,15 @@ def run() -> None:
     shorten_idle_spins()
     with raise_on_termination() as received:
         try:
-            _run_app()
+            with errors_as_messages():
+                app()
         except SystemExit:
             if received:
-                _tell_stopped(received[0])
+                report_stop(received[0])
             raise
-
-
-def _run_app() -> None:
-    try:
-        app()
-    except PeerFailed:
-        sys.exit(1)
-    except RegardError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except OSError as error:  # of a full disk or a folder that cannot be written to, where nothing better is known
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
-    except MemoryError:
-        _fail(OUT_OF_MEMORY)
-    except RuntimeError as error:
-        from regard.training.microbatches import is_out_of_memory
-
-        if not is_out_of_memory(error):
-            raise
-        _fail(OUT_OF_MEMORY)
-
-
-def _tell_stopped(number: Signals) -> None:
-    with suppress(OSError):  # after SIGHUP the terminal is gone
-        Console(stderr=True).print(f"stopped by {number.name}", highlight=False, markup=False)
 
 
 def _announce(text: str) -> None:
     """Print on stderr what takes the next few seconds; of torchrun's processes, only in the first."""
     if os.environ.get("RANK", "0") == "0":
         Console(stderr=True).print(text, style="dim", highlight=False)
-
-
-def _fail(message: str) -> NoReturn:
-    with suppress(OSError):  # the terminal may be gone
-        Console(stderr=True).print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
-    sys.exit(1)

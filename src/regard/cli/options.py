@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change the recipe.")]
 RunOrCheckpoint = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint's.")]
@@ -26,7 +26,8 @@ SplitSentences = Annotated[
 ]
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Before each source, say a language.")]
 TestData = Annotated[
-    Path | None, typer.Option("--data", metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}.")
+    Path | None,
+    typer.Option("--data", metavar="FILE", help=f"Both sides in one file instead: {', '.join(BILINGUAL_SUFFIXES)}."),
 ]
 TestLanguage = Annotated[str, typer.Option(help="Of that file. Default: the run's, or from the file's name.")]
 TestColumn = Annotated[str, typer.Option(help="Of a table: its name, or number from 1. Default: the run's.")]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from regard.corpus.corpus import half_surrogate
-from regard.corpus.formats.compressed import compressing
-from regard.corpus.formats.plain import lines_of, read_lines
+from regard.corpus.corpus import surrogate_reason
+from regard.corpus.formats.compressed import open_compressed
+from regard.corpus.formats.plain import decode_lines, read_lines
 from regard.errors import ConfigError, DataError
 from regard.files import AtomicFile, check_writable, open_atomic
 
@@ -29,7 +29,7 @@ def input_lines(path: Path | None) -> Iterator[str]:
     if path is None:
         if sys.stdin is None:
             raise DataError("it is closed", where="standard input", fix="name a file to read")
-        return lines_of(sys.stdin.buffer, "standard input")
+        return decode_lines(sys.stdin.buffer, "standard input")
     lines = read_lines(path)
     first = next(lines, None)
     return lines if first is None else chain([first], lines)
@@ -48,7 +48,7 @@ def output(path: Path | None, *, keep_partial: bool = False) -> Iterator[Write]:
             yield to_standard_output
         return
     with write_errors(path):
-        replacement = AtomicFile(path, partial(compressing, ending=path.suffix))
+        replacement = AtomicFile(path, partial(open_compressed, ending=path.suffix))
     lines = 0
 
     def write(text: str) -> None:
@@ -102,7 +102,7 @@ def write_bytes(path: Path | None, data: bytes) -> None:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         return
-    with write_errors(path), open_atomic(path, partial(compressing, ending=path.suffix)) as file:
+    with write_errors(path), open_atomic(path, partial(open_compressed, ending=path.suffix)) as file:
         file.write(data)
 
 
@@ -143,7 +143,7 @@ def refuse_same(reads: Iterable[Path | None], writes: Iterable[Path | None]) -> 
 
 def refuse_not_utf8(argument: str | None, where: str) -> None:
     """Raises ConfigError for an argument of the command line that is not UTF-8."""
-    if argument is not None and half_surrogate(argument):
+    if argument is not None and surrogate_reason(argument):
         raise ConfigError(
             "it is not UTF-8", where=where, fix="set the terminal to UTF-8, or give text on standard input"
         )

@@ -22,7 +22,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from regard.cli.commands import Job, tell_proved
 from regard.cli.split_report import Divided
 from regard.cli.streams import Write, input_lines, output, refuse_same
-from regard.corpus.corpus import half_surrogate
+from regard.corpus.corpus import surrogate_reason
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.translator import Constraints, SearchOptions, TranslateOptions, Translation
 from regard.inference.workers import probe, processors, stream
@@ -167,7 +167,7 @@ def _constraint(line: str, where: str) -> Constraints:
     phrases = [*require, *forbid] if isinstance(require, list) and isinstance(forbid, list) else [None]
     if not all(isinstance(one, str) for one in (*phrases, prefix)):
         raise DataError("a phrase is not text, or phrases are no list", where=where, fix=fix)
-    if why := half_surrogate("".join(map(str, (*phrases, prefix)))):
+    if why := surrogate_reason("".join(map(str, (*phrases, prefix)))):
         raise DataError(why, where=where, fix="write the whole character")
     return Constraints(tuple(require), tuple(forbid), prefix)
 

@@ -1,1 +1,1 @@
-"""Recipes: their schema, how they are read, and where their corpora are."""
+"""Recipes: their schema, their reader, and the reference of all keys."""

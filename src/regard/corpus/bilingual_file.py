@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from regard.corpus.corpus import Aside, Left, Pair, blank
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.corpus import Pair, SingleCorpus, Skipped, SkipReport, blank_reason
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.delimited import read_csv, read_tsv
 from regard.corpus.formats.gettext import read_mo, read_po
 from regard.corpus.formats.jsonl import read_jsonl
@@ -18,7 +18,7 @@ from regard.corpus.formats.tmx import read_tmx
 from regard.corpus.formats.xliff import read_xliff
 from regard.errors import DataError
 
-Reader = Callable[[Path, Sides], Iterator[Pair | Left]]
+Reader = Callable[[Path, Sides], Iterator[Pair | Skipped]]
 """Reads a file, streaming: every pair that it has, or why not. Raises DataError with file and line."""
 
 READERS: dict[str, Reader] = {
@@ -36,54 +36,54 @@ READERS: dict[str, Reader] = {
 _BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
-class Bilingual:
-    """The pairs that a reader gives; `where` is what errors call their origin."""
+class ReaderCorpus(SingleCorpus):
+    """The pairs of a reader. `where` names their source in errors."""
 
-    def __init__(self, name: str, where: str, read: Callable[[], Iterator[Pair | Left]]) -> None:
+    def __init__(self, name: str, where: str, read: Callable[[], Iterator[Pair | Skipped]]) -> None:
         self.name = name
         self.where = where
         self.read = read
-        self.aside = Aside()
+        self.skipped = SkipReport()
 
     def __iter__(self) -> Iterator[Pair]:
-        """Every pair with text on both sides, stripped, its line breaks made spaces; the others are in `aside`.
+        """Yield every pair with text on both sides, stripped, with line breaks replaced by spaces; count the others.
 
-        Raises DataError where it cannot be read, has another format, or holds no pair with text.
+        Raises DataError if the source cannot be read, has another format, or has no pair with text on both sides.
         """
-        self.aside = aside = Aside()
-        any_text = False
+        self.skipped = skipped = SkipReport()
+        has_text = False
         for item in self.read():
-            if isinstance(item, Left):
-                aside.add(item.reason, item.line)
+            if isinstance(item, Skipped):
+                skipped.add(item.reason, item.line)
                 continue
             source, target = (_BREAK.sub(" ", text.strip()) for text in (item.source, item.target))
-            if why := blank(source, target):
-                aside.add(why, item.line)
+            if reason := blank_reason(source, target):
+                skipped.add(reason, item.line)
             else:
-                any_text = True
+                has_text = True
                 yield Pair(source, target, item.line)
-        if not any_text:
+        if not has_text:
             raise DataError(
-                "it has no pair with text on both sides" + "".join(f"; {told}" for told in aside.report()),
+                "it has no pair with text on both sides" + "".join(f"; {sentence}" for sentence in skipped.sentences()),
                 where=self.where,
                 fix="check it, and which languages or columns are asked for",
             )
 
 
-class BilingualFile(Bilingual):
+class BilingualFile(ReaderCorpus):
     """The pairs of a file in one of the formats of READERS."""
 
     def __init__(self, path: Path, sides: Sides) -> None:
         super().__init__(path.name, str(path), partial(_read, path, sides))
 
 
-def _read(path: Path, sides: Sides) -> Iterator[Pair | Left]:
-    return reader_of(path)(path, sides)
+def _read(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
+    return find_reader(path)(path, sides)
 
 
-def reader_of(path: Path) -> Reader:
+def find_reader(path: Path) -> Reader:
     """By the end of the file's name. Raises DataError for one that tells nothing."""
-    ending = ending_of(path)
+    ending = format_suffix(path)
     if ending not in READERS:
         raise DataError(
             f"a name that ends in {ending or 'nothing'} does not tell which format the file has",

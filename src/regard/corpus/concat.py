@@ -2,72 +2,56 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from regard.corpus.corpus import Aside, Corpus, Pair
-
-
-@dataclass(frozen=True)
-class Origins:
-    """What lines that go on from one corpus to the next are of: names, and how many lines there are before each."""
-
-    names: tuple[str, ...] = ("the training corpus",)
-    starts: tuple[int, ...] = (0,)
-
-    def place(self, line: int) -> tuple[str, int]:
-        """The name of the corpus that a line is of, and its number there."""
-        number = bisect_left(self.starts, line) - 1
-        return self.names[number], line - self.starts[number]
+from regard.corpus.corpus import Corpus, LineOrigins, Pair, SkipReport
 
 
-class Together:
-    """Corpora one behind another, whose line numbers go on from one to the next.
+class ConcatCorpus:
+    """Corpora one after another; line numbers continue from one to the next."""
 
-    starts: how many lines there are before each one, as far as the last iteration has come.
-    sizes: how many pairs each one has, of those that it has come to the end of.
-    """
-
-    def __init__(self, corpora: Sequence[Corpus]) -> None:
-        self.corpora = corpora
-        self.starts: list[int] = []
-        self.sizes: list[int] = []
+    def __init__(self, parts: Sequence[Corpus]) -> None:
+        self.parts = parts
+        self._starts: list[int] = []
+        self._sizes: list[int] = []
 
     @property
     def name(self) -> str:
-        """Those of all."""
-        return " + ".join(corpus.name for corpus in self.corpora)
+        """The names of all parts."""
+        return " + ".join(part.name for part in self.parts)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """What each is called in messages: its name, and which of the corpora it is where others have the same."""
-        names = [corpus.name for corpus in self.corpora]
-        common = Counter(names)
-        return tuple(
-            f"{name} (corpus {number})" if common[name] > 1 else name for number, name in enumerate(names, start=1)
+    def origins(self) -> LineOrigins:
+        """The parts that the last iteration has reached; parts of the same name are numbered."""
+        names = [part.name for part in self.parts]
+        counts = Counter(names)
+        unique = (
+            f"{name} (corpus {number})" if counts[name] > 1 else name for number, name in enumerate(names, start=1)
         )
+        return LineOrigins(tuple(unique), tuple(self._starts), tuple(self._sizes))
 
     @property
-    def aside(self) -> Aside:
-        """What the last iteration left aside of each."""
-        begun = zip(self.names, self.corpora[: len(self.starts)], strict=False)
-        tables = ((name, corpus.aside.table()) for name, corpus in begun)
-        return Aside({f"{name}: {reason}": kept for name, table in tables for reason, kept in table.items()})
+    def skipped(self) -> SkipReport:
+        """What the last iteration skipped, each reason with the name of its part."""
+        reached = zip(self.origins.names, self.parts[: len(self._starts)], strict=False)
+        tables = ((name, part.skipped.table()) for name, part in reached)
+        return SkipReport({f"{name}: {reason}": entry for name, table in tables for reason, entry in table.items()})
+
+    def check(self) -> None:
+        """Check every part."""
+        for part in self.parts:
+            part.check()
 
     def __iter__(self) -> Iterator[Pair]:
-        self.starts, self.sizes = [], []
-        before = 0
-        for corpus in self.corpora:
-            self.starts.append(before)
-            last = size = 0
-            for pair in corpus:
-                last, size = pair.line, size + 1
-                yield replace(pair, line=before + last)
-            self.sizes.append(size)
-            before += last
-
-    def place(self, line: int) -> tuple[str, int]:
-        """The name of the corpus that a line is of, and its number there."""
-        return Origins(self.names, tuple(self.starts)).place(line)
+        self._starts, self._sizes = [], []
+        start = 0
+        for part in self.parts:
+            self._starts.append(start)
+            last_line = size = 0
+            for pair in part:
+                last_line, size = pair.line, size + 1
+                yield replace(pair, line=start + last_line)
+            self._sizes.append(size)
+            start += last_line

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MOST_SHIFT = 50  # lines that one side has more; beyond it no single place explains them
-FEWEST_LINES = 20  # of the shorter side; fewer tell nothing
+MAX_SHIFT = 50  # lines that one side has more; beyond it no single place explains them
+MIN_LINES = 20  # of the shorter side; fewer tell nothing
 CLEAR_GAIN = 0.8  # the best split's cost, as a share of what lines that do not belong together cost
 CLEAR_MARGIN = 3.0  # a split is as good as the best if it costs at most so many average lines more
-MOST_SPREAD = 30  # lines over which the splits lie that are as good as the best
+MAX_SPREAD = 30  # lines over which the splits lie that are as good as the best
 
 
 def find_drift(source_lengths: Sequence[int], target_lengths: Sequence[int]) -> int | None:
@@ -22,7 +22,7 @@ def find_drift(source_lengths: Sequence[int], target_lengths: Sequence[int]) -> 
     """
     short, long = sorted((np.log1p(np.asarray(lengths)) for lengths in (source_lengths, target_lengths)), key=len)
     fewer, shift = len(short), len(long) - len(short)
-    if not 0 < shift <= MOST_SHIFT or fewer < FEWEST_LINES:
+    if not 0 < shift <= MAX_SHIFT or fewer < MIN_LINES:
         return None
     typical = np.median(long) - np.median(short)
     before = np.abs(long[:fewer] - short - typical)
@@ -33,6 +33,6 @@ def find_drift(source_lengths: Sequence[int], target_lengths: Sequence[int]) -> 
     if split[best] >= CLEAR_GAIN * unrelated.sum():
         return None
     near = np.flatnonzero(split <= split[best] + CLEAR_MARGIN * split[best] / fewer)
-    if near[-1] - near[0] > min(MOST_SPREAD, fewer // 2):
+    if near[-1] - near[0] > min(MAX_SPREAD, fewer // 2):
         return None
     return fewer + 1 if near[-1] == fewer else best + 1

@@ -18,7 +18,7 @@ from regard.special_tokens import PAD
 
 NULL = PAD
 ITERATIONS = 5
-CHUNK = 1 << 21  # of them at a time
+CHUNK_CELLS = 1 << 21  # of them at a time
 
 Numbers = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
@@ -32,7 +32,7 @@ class Lexicon:
     target: Numbers
     probability: Probabilities
 
-    def best(self, sources: int, count: int) -> NDArray[np.int32]:
+    def most_probable(self, sources: int, count: int) -> NDArray[np.int32]:
         """The `count` most probable targets of each of so many source ids, best first: (sources, count).
 
         Of equals the lower id comes first. Where there are fewer, and for NULL, PAD fills the row.
@@ -59,7 +59,7 @@ class Sentences:
     target_offsets: Numbers
 
 
-def joined(parts: list[NDArray[Any]], each: int) -> tuple[Numbers, Numbers]:
+def concatenate(parts: list[NDArray[Any]], each: int) -> tuple[Numbers, Numbers]:
     """Sentences of so many parts each, end to end, and their offsets."""
     lengths = np.array([len(part) for part in parts], dtype=np.int64).reshape(-1, each).sum(1)
     return np.concatenate([np.empty(0, np.int64), *parts]), np.concatenate([[0], lengths.cumsum()])
@@ -110,7 +110,7 @@ def ibm_model_1(
 def _chunks(sentences: Sentences) -> list[tuple[int, int]]:
     """Where to part the pairs, so that CHUNK cells lie together, or one pair that has more."""
     cells = (np.diff(sentences.source_offsets) * np.diff(sentences.target_offsets)).cumsum()
-    ends = np.searchsorted(cells, np.arange(CHUNK, cells[-1] + CHUNK, CHUNK)) + 1
+    ends = np.searchsorted(cells, np.arange(CHUNK_CELLS, cells[-1] + CHUNK_CELLS, CHUNK_CELLS)) + 1
     bounds = [0, *np.unique(ends.clip(max=len(cells))).tolist()]
     return list(pairwise(bounds))
 

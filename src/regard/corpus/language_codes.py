@@ -12,10 +12,10 @@ _NO_LANGUAGE = (  # though written like one
 )
 
 
-def languages_of(*paths: str | Path) -> tuple[str, str]:
+def languages_from_names(*paths: str | Path) -> tuple[str, str]:
     """Those that the names of both files end in, or that of the one with both sides: `memory.en-de.tmx`."""
     if len(paths) == 2:
-        return language_of(paths[0]), language_of(paths[1])
+        return language_from_name(paths[0]), language_from_name(paths[1])
     for part in reversed(Path(paths[0]).name.split(".")[1:]):
         languages = part.split("-")
         if len(languages) == 2 and all(map(_LANGUAGE.fullmatch, languages)):
@@ -23,7 +23,7 @@ def languages_of(*paths: str | Path) -> tuple[str, str]:
     return "", ""
 
 
-def language_of(path: str | Path) -> str:
+def language_from_name(path: str | Path) -> str:
     """The language that a file's name ends in: `train.en`, `train.de.gz`, `news.pt-BR.txt`; else nothing."""
     parts = Path(path).name.split(".")[1:]
     named = [part for part in parts if part not in _NO_LANGUAGE and _LANGUAGE.fullmatch(part)]

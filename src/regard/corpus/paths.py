@@ -8,17 +8,18 @@ from functools import partial
 from pathlib import Path
 
 from regard.config.data import CorpusConfig, DataConfig
-from regard.corpus.bilingual_file import Bilingual, BilingualFile, reader_of
+from regard.corpus.bilingual_file import BilingualFile, ReaderCorpus, find_reader
 from regard.corpus.builtin import BUILTIN
-from regard.corpus.concat import Together
-from regard.corpus.corpus import Corpus, ParallelText
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.concat import ConcatCorpus
+from regard.corpus.corpus import Corpus
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.huggingface import read_dataset
 from regard.corpus.formats.mtdata import read_mtdata
 from regard.corpus.formats.sides import Sides
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.corpus.formats.unsupported import refuse_as_lines
-from regard.corpus.language_codes import languages_of
+from regard.corpus.language_codes import languages_from_names
+from regard.corpus.parallel_text import ParallelText
 from regard.corpus.tagged import TaggedCorpus
 from regard.errors import ConfigError
 
@@ -27,31 +28,31 @@ KEYS = (".jsonl", ".parquet")  # or keys
 
 
 @dataclass(frozen=True)
-class Place:
+class CorpusPaths:
     """Where one corpus lies: two plain files, or one with both sides. `options` are what they were named by."""
 
     source: Path | None = None
     target: Path | None = None
     data: Path | None = None
-    options: tuple[str, str, str] = ("--source", "--target", "--data")
+    labels: tuple[str, str, str] = ("--source", "--target", "--data")
 
     def files(self) -> list[Path]:
         """Those that were named."""
         return [path for path in (self.source, self.target, self.data) if path is not None]
 
-    def corpus(self, sides: Sides) -> ParallelText | BilingualFile | None:
+    def open(self, sides: Sides) -> ParallelText | BilingualFile | None:
         """The corpus; None where nothing was named. Raises ConfigError where that is not clear, and DataError."""
         if not self.files():
             return None
         if self.data is not None and len(self.files()) == 1:
-            reader_of(self.data)
+            find_reader(self.data)
             return BilingualFile(self.data, sides)
         if self.data is None and self.source is not None and self.target is not None:
             return _lines(self.source, self.target)
         raise ConfigError(
             "it is not clear where the corpus lies",
-            where=", ".join(self.options),
-            fix="give both {} and {}, or {}".format(*self.options),
+            where=", ".join(self.labels),
+            fix="give both {} and {}, or {}".format(*self.labels),
         )
 
 
@@ -59,12 +60,13 @@ def _lines(source: Path, target: Path) -> ParallelText:
     """Two plain files as a corpus. Raises DataError for a file whose name says that it is none."""
     for path in (source, target):
         refuse_as_lines(
-            path, f"give its text, a segment a line; or both sides in one file by --data: {', '.join(ENDINGS)}"
+            path,
+            f"give its text, a segment a line; or both sides in one file by --data: {', '.join(BILINGUAL_SUFFIXES)}",
         )
     return ParallelText(source, target)
 
 
-def sides_as_trained(data: DataConfig, file: Path, asked: Sides = Sides()) -> Sides:
+def infer_sides(data: DataConfig, file: Path, asked: Sides = Sides()) -> Sides:
     """How to read another file than those of a recipe: as is asked, else as the recipe reads files of such a format.
 
     Languages that neither tells are those of the file's name.
@@ -76,7 +78,7 @@ def sides_as_trained(data: DataConfig, file: Path, asked: Sides = Sides()) -> Si
         (one.source_language or data.source_language, one.target_language or data.target_language)
         for one in data.corpora or [data]
     }
-    told = _only(languages) if any(_only(languages)) else languages_of(file)
+    told = _only(languages) if any(_only(languages)) else languages_from_names(file)
     known = Sides(*told, *_only(columns))
     given = {name: value for name, value in vars(asked).items() if value}
     return replace(known, **given)
@@ -84,10 +86,10 @@ def sides_as_trained(data: DataConfig, file: Path, asked: Sides = Sides()) -> Si
 
 def _alike(one: CorpusConfig, file: Path) -> bool:
     """Whether what a recipe calls columns of its own file can be those of another."""
-    kinds = [kind for kind in (COLUMNS, KEYS) if ending_of(file) in kind]
+    kinds = [kind for kind in (COLUMNS, KEYS) if format_suffix(file) in kind]
     if one.file is None:
         return one.dataset is not None and kinds == [KEYS]
-    return any(ending_of(Path(one.file)) in kind for kind in kinds)
+    return any(format_suffix(Path(one.file)) in kind for kind in kinds)
 
 
 def _only(found: set[tuple[str, str]]) -> tuple[str, str]:
@@ -102,11 +104,11 @@ def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
     if not data.corpora:
         return _train(data, data), _dev(data, data)
     dev = [_dev(data, each) for each in (data, *data.corpora)]
-    return Together([_train(data, each) for each in data.corpora]), _joined([corpus for corpus in dev if corpus])
+    return ConcatCorpus([_train(data, each) for each in data.corpora]), _joined([corpus for corpus in dev if corpus])
 
 
 def _joined(corpora: Sequence[Corpus]) -> Corpus | None:
-    return Together(corpora) if len(corpora) > 1 else corpora[0] if corpora else None
+    return ConcatCorpus(corpora) if len(corpora) > 1 else corpora[0] if corpora else None
 
 
 def _train(data: DataConfig, one: CorpusConfig) -> Corpus:
@@ -140,11 +142,11 @@ def _files(file: str | None, source: str | None, target: str | None, sides: Side
 def _dataset(one: CorpusConfig, split: str, sides: Sides) -> Corpus:
     name = one.dataset or ""
     read = partial(read_dataset, name, one.dataset_config, split, sides)
-    return Bilingual(f"{Path(name).name} ({split})", f"{name} ({split})", read)
+    return ReaderCorpus(f"{Path(name).name} ({split})", f"{name} ({split})", read)
 
 
 def _mtdata(name: str, sides: Sides) -> Corpus:
-    return Bilingual(name, f"mtdata:{name}", partial(read_mtdata, name, sides))
+    return ReaderCorpus(name, f"mtdata:{name}", partial(read_mtdata, name, sides))
 
 
 def _sides(data: DataConfig, one: CorpusConfig) -> Sides:

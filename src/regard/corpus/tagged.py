@@ -10,18 +10,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from regard.corpus.corpus import Aside, Corpus, Pair
+from regard.corpus.corpus import Corpus, Pair, SingleCorpus, SkipReport
 
 BEGIN, SHIFT, END = "\U000e0001", 0xE0000, "\U000e007f"
 _TAG = re.compile(f"{BEGIN}([\U000e0021-\U000e007e]+){END}")
 
 
-def tagged(text: str, tags: Sequence[str]) -> str:
+def add_tags(text: str, tags: Sequence[str]) -> str:
     """A text with tags before it."""
     return "".join(f"{BEGIN}{''.join(chr(ord(one) + SHIFT) for one in tag)}{END}" for tag in tags) + text
 
 
-def untagged(text: str) -> tuple[list[str], str]:
+def split_tags(text: str) -> tuple[list[str], str]:
     """The tags before a text, and the text."""
     tags = []
     while found := _TAG.match(text):
@@ -30,22 +30,22 @@ def untagged(text: str) -> tuple[list[str], str]:
     return tags, text
 
 
-class TaggedCorpus:
-    """A corpus with the same tags before all of its sources."""
+class TaggedCorpus(SingleCorpus):
+    """A single corpus with the same tags before each source."""
 
     def __init__(self, corpus: Corpus, tags: Sequence[str]) -> None:
+        self.name = corpus.name
         self.corpus = corpus
         self.tags = tags
 
     @property
-    def name(self) -> str:
-        """That of the corpus."""
-        return self.corpus.name
+    def skipped(self) -> SkipReport:
+        """What the last iteration skipped."""
+        return self.corpus.skipped
 
-    @property
-    def aside(self) -> Aside:
-        """What the corpus left aside."""
-        return self.corpus.aside
+    def check(self) -> None:
+        """Check the corpus."""
+        self.corpus.check()
 
     def __iter__(self) -> Iterator[Pair]:
-        return (replace(pair, source=tagged(pair.source, self.tags)) for pair in self.corpus)
+        return (replace(pair, source=add_tags(pair.source, self.tags)) for pair in self.corpus)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from dataclasses import field as made
 
-from regard.corpus.corpus import Aside, Left, Pair
+from regard.corpus.corpus import Pair, Skipped, SkipReport
 from regard.corpus_checks.characters import mended
 from regard.corpus_checks.findings import LOSSLESS, MEANING, Kind
 from regard.corpus_checks.inspection import Doctor, Judged
@@ -19,7 +19,7 @@ _TABS = re.compile(r"\s*[\t\r\n]+\s*")
 
 @dataclass
 class Account:
-    """What became of the pairs: read = kept + removed + aside.count."""
+    """What became of the pairs: read = kept + removed + skipped.count."""
 
     read: int = 0
     kept: int = 0
@@ -27,18 +27,20 @@ class Account:
     removed: int = 0
     by_kind: Counter[Kind] = made(default_factory=Counter)  # a removed pair counts for each of its reasons
     alone: Counter[Kind] = made(default_factory=Counter)  # removed for this reason and no other
-    aside: Aside = made(default_factory=Aside)  # what the file has that is no pair
+    skipped: SkipReport = made(default_factory=SkipReport)  # what the file has that is no pair
 
     def report(self) -> list[str]:
         """A sentence for each thing that became of them."""
-        told = [f"{self.read:,} read = {self.kept:,} kept + {self.removed:,} removed + {self.aside.count:,} left aside"]
+        told = [
+            f"{self.read:,} read = {self.kept:,} kept + {self.removed:,} removed + {self.skipped.count:,} left aside"
+        ]
         for kind in Kind:
             if count := self.by_kind[kind]:
                 alone = f" ({self.alone[kind]:,} for nothing else)" if self.alone[kind] != count else ""
                 told.append(f"{count:,} removed: {kind.value}, {MEANING[kind]}{alone}")
         if self.mended:
             told.append(f"{self.mended:,} of the kept mended: {Kind.CONTROL.value}, {MEANING[Kind.CONTROL]}")
-        return [*told, *self.aside.report()]
+        return [*told, *self.skipped.sentences()]
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def clean(doctor: Doctor, wish: Wish, keep: Keep, remove: Remove) -> Account:
     account = Account()
     for item in doctor.judged():
         account.read += 1
-        if isinstance(item, Left):
-            account.aside.add(item.reason, item.line)
+        if isinstance(item, Skipped):
+            account.skipped.add(item.reason, item.line)
             remove(json.dumps({"line": item.line, "reasons": {"left aside": item.reason}}, ensure_ascii=False))
             continue
         reasons = {fault.kind: fault.note for fault in item.faults if fault.kind in wish.drop}

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from regard.corpus.corpus import Aside, Corpus, Left, Pair, ParallelText, blank
+from regard.corpus.corpus import Corpus, Pair, Skipped, SkipReport, blank_reason
+from regard.corpus.parallel_text import ParallelText
 from regard.corpus_checks.base import Check
 from regard.corpus_checks.characters import Characters
 from regard.corpus_checks.duplicates import Repeats
@@ -56,7 +57,7 @@ class Report:
     name: str
     pairs: int  # with text on both sides
     read: int  # pairs of the file, blank ones too
-    aside: Aside  # what the file has that is no pair
+    skipped: SkipReport  # what the file has that is no pair
     findings: Findings
     lengths: tuple[Lengths, Lengths]
     scripts: tuple[tuple[str, ...], tuple[str, ...]]
@@ -110,9 +111,9 @@ class Doctor:
             check.settle()
         return count
 
-    def judged(self) -> Iterator[Judged | Left]:
+    def judged(self) -> Iterator[Judged | Skipped]:
         """Everything of the corpus in its order, with the faults of each pair. Raises DataError."""
-        waiting: list[Pair | Left] = []
+        waiting: list[Pair | Skipped] = []
         whole = 0
         start = 0
         for item in raw(self.corpus):
@@ -124,7 +125,7 @@ class Doctor:
                 waiting, whole = [], 0
         yield from self._judge(waiting, start)
 
-    def _judge(self, items: list[Pair | Left], start: int) -> Iterator[Judged | Left]:
+    def _judge(self, items: list[Pair | Skipped], start: int) -> Iterator[Judged | Skipped]:
         faults: dict[int, list[Fault]] = {}
         pairs = [item for item in items if isinstance(item, Pair)]
         for batch in batches(pairs):
@@ -134,9 +135,9 @@ class Doctor:
                     faults.setdefault(fault.place, []).append(fault)
         place = 0
         for item in items:
-            if isinstance(item, Left):
+            if isinstance(item, Skipped):
                 yield item
-            elif why := blank(item.source.strip(), item.target.strip()):
+            elif why := blank_reason(item.source.strip(), item.target.strip()):
                 yield Judged(item, (Fault(0, Kind.BLANK, why),))
             else:
                 yield Judged(item, tuple(faults.get(place, ())))
@@ -144,10 +145,10 @@ class Doctor:
 
     def report(self) -> Report:
         """Judge all of it, and say what was found. Raises DataError."""
-        findings, aside = Findings(), Aside()
+        findings, aside = Findings(), SkipReport()
         read = 0
         for item in self.judged():
-            if isinstance(item, Left):
+            if isinstance(item, Skipped):
                 aside.add(item.reason, item.line)
                 continue
             for fault in item.faults:
@@ -155,13 +156,13 @@ class Doctor:
             read += 1
         return self.told(findings, aside, read)
 
-    def told(self, findings: Findings, aside: Aside, read: int) -> Report:
+    def told(self, findings: Findings, aside: SkipReport, read: int) -> Report:
         """A report with these findings."""
         return Report(
             name=self.corpus.name,
             pairs=len(self._ratios.characters()[0]),
             read=read,
-            aside=aside,
+            skipped=aside,
             findings=findings,
             lengths=self._ratios.sides(),
             scripts=(_names(self._scripts.own[0]), _names(self._scripts.own[1])),
@@ -172,14 +173,14 @@ class Doctor:
             grid=self._grid,
         )
 
-    def _remarks(self, aside: Aside) -> Iterator[str]:
+    def _remarks(self, aside: SkipReport) -> Iterator[str]:
         yield from self._languages.contradictions()
         for name, own in zip(("source", "target"), self._languages.own, strict=True):
             if not own:
                 yield f"the language of the {name} side is not clear: no {name} is held against it"
         if not self._links.learned:
             yield "there are too few pairs to learn which words go together: none is called unrelated"
-        if aside.count and isinstance(self.corpus, ParallelText) and (wrong := self.corpus.unequal()):
+        if aside.count and isinstance(self.corpus, ParallelText) and (wrong := self.corpus.length_mismatch()):
             yield f"{wrong.what}; what is said of pairs behind that place may be wrong"
 
     @cached_property

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, zip_longest
+from itertools import islice
 
 import numpy as np
 
-from regard.corpus.bilingual_file import Bilingual
-from regard.corpus.corpus import Corpus, Left, Pair, ParallelText
-from regard.corpus.formats.plain import read_lines
+from regard.corpus.bilingual_file import ReaderCorpus
+from regard.corpus.corpus import Corpus, Pair, Skipped
+from regard.corpus.parallel_text import ParallelText
 from regard.corpus_checks.surface import Codes, surface
 
 BATCH = 4096  # pairs that are looked at together
@@ -22,25 +22,12 @@ _BREAK = re.compile(r"\s*[\r\n]+\s*")
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
-def raw(corpus: Corpus) -> Iterator[Pair | Left]:
+def raw(corpus: Corpus) -> Iterator[Pair | Skipped]:
     """Every pair with the texts as they are, blank ones too, and what has none. Raises DataError.
 
     Of two plain files the one with more lines has some that are left aside.
     """
-    if isinstance(corpus, ParallelText):
-        return _side_by_side(corpus)
-    if isinstance(corpus, Bilingual):
-        return corpus.read()
-    return iter(corpus)
-
-
-def _side_by_side(text: ParallelText) -> Iterator[Pair | Left]:
-    lines = zip_longest(read_lines(text.source), read_lines(text.target))
-    for number, (source, target) in enumerate(lines, start=1):
-        if source is None or target is None:
-            yield Left(f"{text.source.name if source is None else text.target.name} has no such line", number)
-        else:
-            yield Pair(source, target, number)
+    return corpus.read() if isinstance(corpus, ParallelText | ReaderCorpus) else iter(corpus)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from regard.config.schema import MOST_HEADS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
+from regard.config.schema import MAX_HEADS, MAX_LAYERS, MAX_VOCABULARY, MAX_WIDTH
 from regard.errors import CheckpointError
 from regard.files import read_regular_file
 
@@ -27,15 +27,15 @@ class MarianConfig(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
     model_type: Literal["marian"]
-    vocab_size: int = Field(ge=4, le=MOST_VOCABULARY)
-    decoder_vocab_size: int | None = Field(None, ge=4, le=MOST_VOCABULARY)
-    d_model: int = Field(ge=2, multiple_of=2, le=MOST_WIDTH)
-    encoder_layers: int = Field(ge=1, le=MOST_LAYERS)
-    decoder_layers: int = Field(ge=1, le=MOST_LAYERS)
-    encoder_attention_heads: int = Field(ge=1, le=MOST_HEADS)
-    decoder_attention_heads: int = Field(ge=1, le=MOST_HEADS)
-    encoder_ffn_dim: int = Field(ge=1, le=MOST_WIDTH)
-    decoder_ffn_dim: int = Field(ge=1, le=MOST_WIDTH)
+    vocab_size: int = Field(ge=4, le=MAX_VOCABULARY)
+    decoder_vocab_size: int | None = Field(None, ge=4, le=MAX_VOCABULARY)
+    d_model: int = Field(ge=2, multiple_of=2, le=MAX_WIDTH)
+    encoder_layers: int = Field(ge=1, le=MAX_LAYERS)
+    decoder_layers: int = Field(ge=1, le=MAX_LAYERS)
+    encoder_attention_heads: int = Field(ge=1, le=MAX_HEADS)
+    decoder_attention_heads: int = Field(ge=1, le=MAX_HEADS)
+    encoder_ffn_dim: int = Field(ge=1, le=MAX_WIDTH)
+    decoder_ffn_dim: int = Field(ge=1, le=MAX_WIDTH)
     activation_function: Literal["relu", "swish", "silu"]
     scale_embedding: Literal[True]
     tie_word_embeddings: Literal[True] = True

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, to_toml
+from regard.config.recipe import to_toml
+from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError, RegardError
 from regard.interop import marian_files as files

@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_WIDTH, ModelConfig
 from regard.contract import (
     Decoder,
     DecoderOutput,
@@ -44,10 +44,10 @@ class Config(ModelConfig):
     """Sizes; the defaults are the paper's (appendix A.2.3 and B.1)."""
 
     architecture: Literal["bahdanau2014"] = "bahdanau2014"
-    hidden: int = Field(1000, ge=1, le=MOST_WIDTH)  # n, of either direction and of the decoder
-    embedding: int = Field(620, ge=1, le=MOST_WIDTH)  # m
-    alignment: int = Field(1000, ge=1, le=MOST_WIDTH)  # n', the alignment model's hidden units
-    maxout: int = Field(500, ge=1, le=MOST_WIDTH)  # l, each over two units
+    hidden: int = Field(1000, ge=1, le=MAX_WIDTH)  # n, of either direction and of the decoder
+    embedding: int = Field(620, ge=1, le=MAX_WIDTH)  # m
+    alignment: int = Field(1000, ge=1, le=MAX_WIDTH)  # n', the alignment model's hidden units
+    maxout: int = Field(500, ge=1, le=MAX_WIDTH)  # l, each over two units
     weight_deviation: float = Field(0.01, gt=0)  # of the initial weights that are not recurrent
     dropout: float = Field(0.0, ge=0, lt=1)
 

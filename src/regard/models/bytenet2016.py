@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_KERNEL, MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
 from regard.contract import (
     Decoder,
     DecoderOutput,
@@ -52,13 +52,13 @@ class Config(ModelConfig):
     """Sizes; the defaults are those of the paper's translation model, English to German."""
 
     architecture: Literal["bytenet2016"] = "bytenet2016"
-    encoder_blocks: int = Field(30, ge=1, le=MOST_LAYERS)
-    decoder_blocks: int = Field(30, ge=1, le=MOST_LAYERS)
-    d: int = Field(800, ge=1, le=MOST_WIDTH)  # inside a block; between blocks it is twice that
-    kernel: int = Field(3, ge=1, le=MOST_KERNEL)
+    encoder_blocks: int = Field(30, ge=1, le=MAX_LAYERS)
+    decoder_blocks: int = Field(30, ge=1, le=MAX_LAYERS)
+    d: int = Field(800, ge=1, le=MAX_WIDTH)  # inside a block; between blocks it is twice that
+    kernel: int = Field(3, ge=1, le=MAX_KERNEL)
     dilations: int = Field(5, ge=1, le=16)  # how often dilation doubles before it begins again at 1
     unfold_factor: float = Field(1.2, ge=1, le=100)  # a
-    unfold_extra: int = Field(0, ge=0, le=MOST_POSITIONS)  # b
+    unfold_extra: int = Field(0, ge=0, le=MAX_POSITIONS)  # b
     dropout: float = Field(0.0, ge=0, lt=1)
 
     @field_validator("kernel")

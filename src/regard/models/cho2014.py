@@ -27,7 +27,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_WIDTH, ModelConfig
 from regard.contract import (
     Decoder,
     DecoderOutput,
@@ -51,9 +51,9 @@ class Config(ModelConfig):
     """Sizes; the defaults are the paper's (section 4.1.1)."""
 
     architecture: Literal["cho2014"] = "cho2014"
-    hidden: int = Field(1000, ge=1, le=MOST_WIDTH)  # of the encoder, of the decoder and of the summary
-    embedding: int = Field(100, ge=1, le=MOST_WIDTH)  # the rank of what takes words in, and of what gives them out
-    maxout: int = Field(500, ge=1, le=MOST_WIDTH)  # each over two units
+    hidden: int = Field(1000, ge=1, le=MAX_WIDTH)  # of the encoder, of the decoder and of the summary
+    embedding: int = Field(100, ge=1, le=MAX_WIDTH)  # the rank of what takes words in, and of what gives them out
+    maxout: int = Field(500, ge=1, le=MAX_WIDTH)  # each over two units
     weight_deviation: float = Field(0.01, gt=0)  # of the initial weights that are not recurrent
     dropout: float = Field(0.0, ge=0, lt=1)
 

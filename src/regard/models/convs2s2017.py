@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from pydantic import BeforeValidator, Field, field_validator
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_KERNEL, MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_KERNEL, MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
 from regard.contract import (
     Decoder,
     DecoderOutput,
@@ -59,7 +59,7 @@ def _layers(given: Any) -> Any:
     """Pairs in lists, as TOML has them, to pairs in tuples."""
     if not isinstance(given, (list, tuple)) or not all(_is_layer(pair) for pair in given):
         raise ValueError(
-            f"each layer is [width, kernel], whole numbers from 1 to {MOST_WIDTH:,} and {MOST_KERNEL:,}: "
+            f"each layer is [width, kernel], whole numbers from 1 to {MAX_WIDTH:,} and {MAX_KERNEL:,}: "
             "for example [[256, 3], [256, 3]]"
         )
     return tuple(tuple(pair) for pair in given)
@@ -69,10 +69,10 @@ def _is_layer(pair: Any) -> bool:
     if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(type(size) is int for size in pair):
         return False
     width, kernel = pair
-    return bool(0 < width <= MOST_WIDTH and 0 < kernel <= MOST_KERNEL)
+    return bool(0 < width <= MAX_WIDTH and 0 < kernel <= MAX_KERNEL)
 
 
-Layers = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_layers), Field(min_length=1, max_length=MOST_LAYERS)]
+Layers = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_layers), Field(min_length=1, max_length=MAX_LAYERS)]
 """Each layer's width and kernel, from the bottom up."""
 
 PAPER_LAYERS = ((512, 3),) * 10 + ((768, 3),) * 3 + ((2048, 1),) * 2
@@ -85,10 +85,10 @@ class Config(ModelConfig):
     """
 
     architecture: Literal["convs2s2017"] = "convs2s2017"
-    embedding: int = Field(512, ge=1, le=MOST_WIDTH)  # f
+    embedding: int = Field(512, ge=1, le=MAX_WIDTH)  # f
     encoder: Layers = PAPER_LAYERS
     decoder: Layers = PAPER_LAYERS
-    positions: int = Field(1024, ge=1, le=MOST_POSITIONS)
+    positions: int = Field(1024, ge=1, le=MAX_POSITIONS)
     dropout: float = Field(0.2, ge=0, lt=1)
 
     @field_validator("encoder")

@@ -30,7 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_LAYERS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_LAYERS, MAX_WIDTH, ModelConfig
 from regard.contract import (
     Decoder,
     DecoderOutput,
@@ -57,11 +57,11 @@ class Config(ModelConfig):
     """Sizes; the defaults are the paper's (figure 1 and section 8.3)."""
 
     architecture: Literal["gnmt2016"] = "gnmt2016"
-    encoder_layers: int = Field(8, ge=1, le=MOST_LAYERS)  # the bottom one counted once
-    decoder_layers: int = Field(8, ge=1, le=MOST_LAYERS)
-    hidden: int = Field(1024, ge=1, le=MOST_WIDTH)  # of either direction of the bottom layer, and of every other
-    embedding: int = Field(1024, ge=1, le=MOST_WIDTH)
-    alignment: int = Field(1024, ge=1, le=MOST_WIDTH)  # hidden units of attention
+    encoder_layers: int = Field(8, ge=1, le=MAX_LAYERS)  # the bottom one counted once
+    decoder_layers: int = Field(8, ge=1, le=MAX_LAYERS)
+    hidden: int = Field(1024, ge=1, le=MAX_WIDTH)  # of either direction of the bottom layer, and of every other
+    embedding: int = Field(1024, ge=1, le=MAX_WIDTH)
+    alignment: int = Field(1024, ge=1, le=MAX_WIDTH)  # hidden units of attention
     weight_bound: float = Field(0.04, gt=0)  # initial weights are uniform in [-bound, bound]
     dropout: float = Field(0.2, ge=0, lt=1)
 

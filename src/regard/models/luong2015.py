@@ -38,7 +38,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_LAYERS, MOST_POSITIONS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
 from regard.contract import (
     Decoder,
     DecoderOutput,
@@ -63,12 +63,12 @@ class Config(ModelConfig):
     """Sizes; the defaults are those of the paper's best single system (section 4.1 and table 4)."""
 
     architecture: Literal["luong2015"] = "luong2015"
-    layers: int = Field(4, ge=1, le=MOST_LAYERS)  # of the encoder, and of the decoder
-    hidden: int = Field(1000, ge=1, le=MOST_WIDTH)
-    embedding: int = Field(1000, ge=1, le=MOST_WIDTH)
+    layers: int = Field(4, ge=1, le=MAX_LAYERS)  # of the encoder, and of the decoder
+    hidden: int = Field(1000, ge=1, le=MAX_WIDTH)
+    embedding: int = Field(1000, ge=1, le=MAX_WIDTH)
     score: Literal["dot", "general", "concat", "scaled_dot"] = "general"
     attention: Literal["global", "local_m", "local_p"] = "local_p"
-    window: int = Field(10, ge=1, le=MOST_POSITIONS)  # D, of local attention
+    window: int = Field(10, ge=1, le=MAX_POSITIONS)  # D, of local attention
     input_feeding: bool = True  # False: training goes over all positions at once
     reverse_source: bool = True
     weight_bound: float = Field(0.1, gt=0)  # initial weights are uniform in [-bound, bound]

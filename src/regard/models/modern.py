@@ -28,7 +28,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_HEADS, MOST_LAYERS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_HEADS, MAX_LAYERS, MAX_WIDTH, ModelConfig
 from regard.contract import Decoder, DecoderOutput, Encoder, Memory, Readout, Seq2Seq, StepFeatures, VocabularySizes
 from regard.nn.dropout import Dropout
 from regard.nn.feedforward import silu_times
@@ -47,12 +47,12 @@ class Config(ModelConfig):
     """Sizes; the defaults are those of transformer2017's base model."""
 
     architecture: Literal["modern"] = "modern"
-    encoder_layers: int = Field(6, ge=1, le=MOST_LAYERS)
-    decoder_layers: int = Field(6, ge=1, le=MOST_LAYERS)
-    d_model: int = Field(512, ge=2, le=MOST_WIDTH)
-    ff: int = Field(1344, ge=1, le=MOST_WIDTH)  # width inside the gated feed-forward, which has three matrices
-    heads: int = Field(8, ge=1, le=MOST_HEADS)
-    kv_heads: int = Field(0, ge=0, le=MOST_HEADS)  # heads of keys and values; 0: as many as of queries
+    encoder_layers: int = Field(6, ge=1, le=MAX_LAYERS)
+    decoder_layers: int = Field(6, ge=1, le=MAX_LAYERS)
+    d_model: int = Field(512, ge=2, le=MAX_WIDTH)
+    ff: int = Field(1344, ge=1, le=MAX_WIDTH)  # width inside the gated feed-forward, which has three matrices
+    heads: int = Field(8, ge=1, le=MAX_HEADS)
+    kv_heads: int = Field(0, ge=0, le=MAX_HEADS)  # heads of keys and values; 0: as many as of queries
     decoder: Literal["attention", "ssru"] = "attention"  # what a target position knows those before it by
     dropout: float = Field(0.1, ge=0, lt=1)
 

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_LAYERS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_LAYERS, MAX_WIDTH, ModelConfig
 from regard.contract import (
     Decoder,
     DecoderOutput,
@@ -48,9 +48,9 @@ class Config(ModelConfig):
     """Sizes; the defaults are the paper's (section 3.4)."""
 
     architecture: Literal["sutskever2014"] = "sutskever2014"
-    layers: int = Field(4, ge=1, le=MOST_LAYERS)  # of the encoder, and of the decoder
-    hidden: int = Field(1000, ge=1, le=MOST_WIDTH)
-    embedding: int = Field(1000, ge=1, le=MOST_WIDTH)
+    layers: int = Field(4, ge=1, le=MAX_LAYERS)  # of the encoder, and of the decoder
+    hidden: int = Field(1000, ge=1, le=MAX_WIDTH)
+    embedding: int = Field(1000, ge=1, le=MAX_WIDTH)
     weight_bound: float = Field(0.08, gt=0)  # initial weights are uniform in [-bound, bound]
     dropout: float = Field(0.0, ge=0, lt=1)
 

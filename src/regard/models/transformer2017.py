@@ -25,7 +25,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from regard.config.schema import MOST_HEADS, MOST_LAYERS, MOST_WIDTH, ModelConfig
+from regard.config.schema import MAX_HEADS, MAX_LAYERS, MAX_WIDTH, ModelConfig
 from regard.contract import Decoder, DecoderOutput, Encoder, Memory, Readout, Seq2Seq, StepFeatures, VocabularySizes
 from regard.nn.dropout import Dropout
 from regard.nn.feedforward import can_fuse, relu_between
@@ -43,11 +43,11 @@ class Config(ModelConfig):
     """Sizes; the defaults are the paper's base model (table 3)."""
 
     architecture: Literal["transformer2017"] = "transformer2017"
-    encoder_layers: int = Field(6, ge=1, le=MOST_LAYERS)
-    decoder_layers: int = Field(6, ge=1, le=MOST_LAYERS)
-    d_model: int = Field(512, ge=2, multiple_of=2, le=MOST_WIDTH)
-    ff: int = Field(2048, ge=1, le=MOST_WIDTH)
-    heads: int = Field(8, ge=1, le=MOST_HEADS)
+    encoder_layers: int = Field(6, ge=1, le=MAX_LAYERS)
+    decoder_layers: int = Field(6, ge=1, le=MAX_LAYERS)
+    d_model: int = Field(512, ge=2, multiple_of=2, le=MAX_WIDTH)
+    ff: int = Field(2048, ge=1, le=MAX_WIDTH)
+    heads: int = Field(8, ge=1, le=MAX_HEADS)
     dropout: float = Field(0.1, ge=0, lt=1)
     activation: Literal["relu", "silu"] = "relu"  # inside the feed-forward
     output_bias: bool = False  # a bias for each token of the target

@@ -6,15 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from regard.config.schema import (
-    DataConfig,
-    ModelConfig,
-    RunConfig,
-    TokenizerConfig,
-    TrainConfig,
-    overridden,
-    override_config,
-)
+from regard.config.recipe import override_config, parse_overrides
+from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig, TrainConfig
 from regard.corpus.paths import open_corpora
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
@@ -57,7 +50,7 @@ def recipe(
     a vocabulary that the corpus allows, a schedule for the time that they give. say: prints what takes a while.
     Raises DataError and ConfigError.
     """
-    given = overridden(overrides)
+    given = parse_overrides(overrides)
     say("reading the corpus")
     facts = look(data, gpu=gpu)
     config, reasons = choose(data, facts, overrides)
@@ -130,7 +123,7 @@ def choose(
 
     tokens: a tokenizer known to suit the corpus. timing: of a training step. Raises ConfigError.
     """
-    given = overridden(overrides)
+    given = parse_overrides(overrides)
     tokenizer, why_tokens = tokens or _tokenizer(facts, given)
     if tokenizer.kind == "character" and "max_length" not in data.model_fields_set:
         data = data.model_copy(update={"max_length": BY_CHARACTER})

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import CHECKPOINTS_KEPT
-from regard.config.schema import RunConfig, with_absolute_paths
+from regard.config.recipe import resolve_paths
+from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq
 from regard.data.streaming import Stream
 from regard.runs.preflight import free_bytes, in_bytes, in_time, lacks_room
@@ -45,7 +46,7 @@ class Rehearsed:
 def dry_run(config: RunConfig, out: Path, console: Console) -> None:
     """Rehearse a recipe, and print what its run in `out` would take. Raises what training raises."""
     say = say_on(console)
-    config = with_precision(settled(with_absolute_paths(config)), SINGLE_PROCESS.device(config.train.device), say)
+    config = with_precision(settled(resolve_paths(config)), SINGLE_PROCESS.device(config.train.device), say)
     with tempfile.TemporaryDirectory(prefix="regard-dry-run-") as folder:
         say(PREPARING)
         prepared = prepare(config, Path(folder) / "data", say)

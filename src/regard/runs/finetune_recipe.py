@@ -7,7 +7,8 @@ from pathlib import Path
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
-from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig, overridden, override_config
+from regard.config.recipe import override_config, parse_overrides
+from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig
 from regard.contract import VocabularySizes
 from regard.models import ARCHITECTURES
 from regard.runs.auto_recipe import Facts, batch_size, look, mean_length, steps_an_epoch
@@ -55,7 +56,7 @@ def choose(
 
     timing: of a training step. Raises ConfigError.
     """
-    old, given = theirs.config, overridden(overrides)
+    old, given = theirs.config, parse_overrides(overrides)
     taken = {name: getattr(data, name) or getattr(old.data, name) for name in ("source_language", "target_language")}
     if "max_length" not in data.model_fields_set:
         taken["max_length"] = old.data.max_length

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from regard.config.schema import ModelConfig, RunConfig, TokenizerConfig, to_table
+from regard.config.recipe import to_table
+from regard.config.schema import ModelConfig, RunConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.models import build_model
 from regard.tokenizers.simple import ByteTokenizer

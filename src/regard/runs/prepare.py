@@ -7,9 +7,9 @@ import json
 import os
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from regard.checkpoints.run_folder import PREPARED
 from regard.config.schema import DATA_PATHS, DataConfig, RunConfig
-from regard.corpus.blocks import Blocks, Mixed, blocks_of
-from regard.corpus.concat import Origins, Together
-from regard.corpus.corpus import Aside, Corpus, Pair
+from regard.corpus.blocks import Blocks, WeightedBlocks, sequential_blocks
+from regard.corpus.corpus import Corpus, LineOrigins, Pair, SingleCorpus, SkipReport
 from regard.corpus.paths import open_corpora
 from regard.data.encoding import encode, encode_in_process
 from regard.data.loader import BatchSource, Loader, Position, SamplingWeights
@@ -31,7 +30,7 @@ from regard.data.subword_sampling import SubwordSampler
 from regard.errors import DataError
 from regard.files import write_atomic
 from regard.runs.warm_start import STARTED, take_up
-from regard.text.segments import share_of_several
+from regard.text.segments import share_with_several_sentences
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 MOST_HELD_OUT = 1000  # pairs, where the recipe leaves it open
@@ -52,8 +51,7 @@ class Prepared:
     tokenizers: Tokenizers
     train: PairStore | Stream  # the pairs as ids, or the corpus as it is read
     dev: tuple[tuple[str, str], ...]  # source and reference, as text
-    starts: tuple[int, ...] = (0,)  # how many lines there are before each corpus of several, whose lines go on
-    names: tuple[str, ...] = Origins.names  # of each
+    origins: LineOrigins = field(default_factory=LineOrigins)  # the corpus of each line
     several_sentences: float | None = None  # share of sources with more than one; None where nobody looked
 
     @property
@@ -61,11 +59,6 @@ class Prepared:
         """The pairs as ids, of a corpus that is not streamed."""
         assert isinstance(self.train, PairStore)
         return self.train
-
-    @property
-    def origins(self) -> Origins:
-        """Which corpus a line is of."""
-        return Origins(self.names, self.starts)
 
     def loader(
         self, config: RunConfig, position: Position = Position(0, 0), *, rank: int = 0, size: int = 1
@@ -80,7 +73,7 @@ class Prepared:
         return Loader(self.train, *given, rank=rank, size=size, resample=resample, shares=shares)
 
     def _shares(self, data: DataConfig, store: PairStore) -> SamplingWeights | None:
-        origins = np.searchsorted(np.array(self.starts), store.lines) - 1
+        origins = np.searchsorted(np.array(self.origins.starts), store.lines) - 1
         often = _often(data, np.bincount(origins, minlength=len(data.corpora)))
         return None if all(one == 1 for one in often) else SamplingWeights(origins, often)
 
@@ -115,33 +108,33 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     tokenizers = _learned(config, train, folder) if taken_up is None else taken_up.tokenizers
     if taken_up is not None:
         tokenizers.save(folder)
-    too_long = Aside()
+    too_long = SkipReport()
     texts = tuple((pair.source, pair.target) for pair in _short(dev, tokenizers, config.data.max_length, too_long))
     _refuse_none(len(texts), dev, config.data.max_length)
     say(f"dev: {len(texts):,} pairs from {dev.name}")
-    _tell("dev", (dev.aside, too_long), say)
+    _tell("dev", (dev.skipped, too_long), say)
     if config.data.streaming:
-        counted = _counted(train, say)
-        stream = _stream(config, train, tokenizers, say)
+        train.check()
+        origins = _counted(train, say)
+        stream = _stream(config, train, origins, tokenizers, say)
         say(f"train: {train.name}, as it is read; vocabulary {_sizes(tokenizers)}")
         several = _several(train, config.data)
-        _write_whole(folder / PREPARED, {"dev": texts, "train": stream.fingerprint, "several": several, **counted})
-        return Prepared(tokenizers, stream, texts, tuple(counted.get("starts", [0])), _names(train), several)
+        _save(folder, texts, stream, origins, several)
+        return Prepared(tokenizers, stream, texts, origins, several)
     store, too_long = _stored(config, train, folder)
-    together = _together(train)
-    starts = (0,) if together is None else tuple(together.starts)
+    origins = train.origins
     _refuse_none(len(store), train, config.data.max_length)
     say(
         f"train: {len(store):,} pairs from {train.name}; "
         f"{int(store.source_lengths.sum()):,} source and {int(store.target_lengths.sum()):,} target tokens, "
         f"vocabulary {_sizes(tokenizers)}"
     )
-    _tell("train", (train.aside, too_long), say)
+    _tell("train", (train.skipped, too_long), say)
     if taken_up is not None:
         say(taken_up.fit(store))
     several = _several(train, config.data)
-    _write_whole(folder / PREPARED, {"dev": texts, "train": store.fingerprint, "starts": starts, "several": several})
-    return Prepared(tokenizers, store, texts, starts, _names(train), several)
+    _save(folder, texts, store, origins, several)
+    return Prepared(tokenizers, store, texts, origins, several)
 
 
 def _several(train: Corpus, data: DataConfig) -> float:
@@ -152,56 +145,57 @@ def _several(train: Corpus, data: DataConfig) -> float:
         place = number if number < SAMPLE else dice.randrange(number + 1)
         if place < SAMPLE:
             sample[place : place + 1] = [pair.source]
-    return share_of_several(sample, data.source_language)
+    return share_with_several_sentences(sample, data.source_language)
 
 
 def _sizes(tokenizers: Tokenizers) -> str:
     return f"{tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
 
 
-def _stream(config: RunConfig, train: Corpus, tokenizers: Tokenizers, say: Say) -> Stream:
+def _stream(config: RunConfig, train: Corpus, origins: LineOrigins, tokenizers: Tokenizers, say: Say) -> Stream:
     """The corpus as it is read; what was left aside is told when it has been read from its beginning to its end."""
-    together = _together(train)
-    blocks = blocks_of(train, CHUNK_PAIRS) if together is None else _mixed(config, together)
+    blocks = _mixed(config, train, origins) if train.parts else sequential_blocks(train, CHUNK_PAIRS)
+    named = bool(train.parts)
 
     def read(epoch: int, skipped: int) -> Iterator[Chunk]:
-        aside = Aside()
+        aside = SkipReport()
         for block in blocks(epoch, skipped):
             chunk = encode_in_process(block.pairs, tokenizers)
-            yield _fitting(chunk, train, config.data.max_length, aside, new=block.new)
+            yield _fitting(chunk, origins, config.data.max_length, aside, named=named, new=block.new)
         if not skipped and not told:
             told.append(True)
-            _tell("train", (aside,) if together else (train.aside, aside), say)
+            _tell("train", (aside,) if named else (train.skipped, aside), say)
 
     told: list[bool] = []
     return Stream(read, hashlib.sha256(_what(config).encode()).hexdigest())
 
 
-def _mixed(config: RunConfig, together: Together) -> Blocks:
-    often = _often(config.data, np.array(together.sizes))
-    return Mixed(together, often, CHUNK_PAIRS, config.train.seed).blocks
+def _mixed(config: RunConfig, train: Corpus, origins: LineOrigins) -> Blocks:
+    often = _often(config.data, np.array(origins.sizes))
+    return WeightedBlocks(train.parts, origins, often, CHUNK_PAIRS, config.train.seed).blocks
 
 
-def _counted(train: Corpus, say: Say) -> dict[str, list[int]]:
+def _counted(train: Corpus, say: Say) -> LineOrigins:
     """What streaming several corpora has to know of them beforehand, told by going through them where nobody has."""
-    together = _together(train)
-    if together is None:
-        return {}
-    if len(together.sizes) < len(together.corpora):
-        deque(together, maxlen=0)
-    found = zip(together.names, together.sizes, strict=True)
+    if not train.parts:
+        return train.origins
+    if len(train.origins.sizes) < len(train.parts):
+        deque(train, maxlen=0)
+    found = zip(train.origins.names, train.origins.sizes, strict=True)
     say("train: " + ", ".join(f"{size:,} pairs from {name}" for name, size in found))
-    _tell("train", (together.aside,), say)
-    return {"starts": together.starts, "sizes": together.sizes}
+    _tell("train", (train.skipped,), say)
+    return train.origins
 
 
-def _fitting(chunk: Chunk, corpus: Corpus, most: int, aside: Aside, *, new: int | None = None) -> Chunk:
+def _fitting(
+    chunk: Chunk, origins: LineOrigins, most: int, aside: SkipReport, *, named: bool, new: int | None = None
+) -> Chunk:
     """The pairs that are not too long and have a target; the others are left aside, the `new` first ones counted."""
     long = np.maximum(chunk.source_lengths, chunk.target_lengths) > most
     empty = ~long & (chunk.target_lengths == 0)
     for reason, left in ((_too_long(most), long), (TOKENLESS, empty)):
         for line in chunk.lines[:new][left[:new]].tolist():
-            _leave(aside, corpus, reason, line)
+            _leave(aside, origins, reason, line, named=named)
     return chunk.where(~long & ~empty)
 
 
@@ -211,7 +205,7 @@ def _learned(config: RunConfig, train: Corpus, folder: Path) -> Tokenizers:
     what = _what(config)
     if learned.is_file() and learned.read_text(encoding="utf-8") == what:
         return Tokenizers.load(folder)
-    few = config.data.streaming and _together(train) is None  # several are gone through anyway, to be counted
+    few = config.data.streaming and not train.parts  # several are gone through anyway, to be counted
     some = islice(train, LEARNED_FROM if few else None)
     tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in some))
     if tags := config.data.all_tags:
@@ -236,14 +230,14 @@ def _stat(path: Path) -> os.stat_result | None:
     return None  # whoever reads it says why
 
 
-def _stored(config: RunConfig, train: Corpus, folder: Path) -> tuple[PairStore, Aside]:
+def _stored(config: RunConfig, train: Corpus, folder: Path) -> tuple[PairStore, SkipReport]:
     """The pairs of the corpus as ids, and what was left aside for its number of tokens."""
     most = config.data.max_length
     with open_writer(folder, "train", _what(config)) as writer:
-        aside = Aside(writer.done.notes.get("aside"))
+        aside = SkipReport(writer.done.notes.get("aside"))
         read = writer.done.read
         for chunk in encode(islice(train, read, None), folder):
-            writer.add(_fitting(chunk, train, most, aside))
+            writer.add(_fitting(chunk, train.origins, most, aside, named=bool(train.parts)))
             read += len(chunk)
             writer.note(read=read, aside=aside.table())
         writer.finish()
@@ -262,7 +256,7 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
         table = json.loads((folder / PREPARED).read_text(encoding="utf-8"))
         fingerprint, dev = table["train"], tuple((source, target) for source, target in table["dev"])
         starts = tuple(int(start) for start in table.get("starts", [0]))
-        sizes = [int(size) for size in table.get("sizes", [])]
+        sizes = tuple(int(size) for size in table.get("sizes", []))
         several = None if table.get("several") is None else float(table["several"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the file cannot be read: {error!r}", where=folder / PREPARED, fix=NEW_RUN) from None
@@ -270,58 +264,50 @@ def _open(config: RunConfig, folder: Path, say: Say) -> Prepared:
     train: PairStore | Stream
     if config.data.streaming:
         corpus, _ = split(config)
-        if (together := _together(corpus)) is not None:
-            if len(sizes) != len(together.corpora):
-                raise DataError("it does not say how large the corpora are", where=folder / PREPARED, fix=NEW_RUN)
-            together.starts, together.sizes = list(starts), sizes
-        train = _stream(config, corpus, tokenizers, say)
+        if len(sizes) != len(corpus.parts):
+            raise DataError("it does not say how large the corpora are", where=folder / PREPARED, fix=NEW_RUN)
+        origins = LineOrigins(corpus.origins.names, starts, sizes)
+        train = _stream(config, corpus, origins, tokenizers, say)
     else:
+        names = open_corpora(config.data, config.train.seed)[0].origins.names
+        origins = LineOrigins(names, starts, sizes)
         train = PairStore.open(folder, "train")
     if train.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
-    names = _names(open_corpora(config.data, config.train.seed)[0])
-    return Prepared(tokenizers, train, dev, starts, names, several)
+    return Prepared(tokenizers, train, dev, origins, several)
 
 
-def _write_whole(path: Path, table: object) -> None:
-    write_atomic(path, json.dumps(table, ensure_ascii=False))
+def _save(
+    folder: Path, dev: Sequence[tuple[str, str]], train: PairStore | Stream, origins: LineOrigins, several: float
+) -> None:
+    lines = {"starts": origins.starts, "sizes": origins.sizes}
+    table = {"dev": dev, "train": train.fingerprint, "several": several, **lines}
+    write_atomic(folder / PREPARED, json.dumps(table, ensure_ascii=False))
 
 
-def _tell(name: str, asides: Iterable[Aside], say: Say) -> None:
+def _tell(name: str, asides: Iterable[SkipReport], say: Say) -> None:
     for aside in asides:
-        for sentence in aside.report():
+        for sentence in aside.sentences():
             say(f"{name}: {sentence}")
 
 
-def _leave(aside: Aside, corpus: Corpus, reason: str, line: int) -> None:
-    """One more pair left aside, by the name and the line of the very corpus that it is of."""
-    if (together := _together(corpus)) is not None:
-        name, line = together.place(line)
-        reason = f"{name}: {reason}"
-    aside.add(reason, line)
-
-
-def _together(corpus: Corpus) -> Together | None:
-    inner = corpus.corpus if isinstance(corpus, _Without) else corpus
-    return inner if isinstance(inner, Together) else None
-
-
-def _names(corpus: Corpus) -> tuple[str, ...]:
-    together = _together(corpus)
-    return Origins.names if together is None else together.names
+def _leave(aside: SkipReport, origins: LineOrigins, reason: str, line: int, *, named: bool) -> None:
+    """One more pair left aside, by the line of the very corpus that it is of, and its name where there are several."""
+    origin = origins.locate(line)
+    aside.add(f"{origin.name}: {reason}" if named else reason, origin.line)
 
 
 def _too_long(most: int) -> str:
     return f"longer than data.max_length, {most} tokens,"
 
 
-def _short(pairs: Corpus, tokenizers: Tokenizers, most: int, aside: Aside) -> Iterator[Pair]:
+def _short(pairs: Corpus, tokenizers: Tokenizers, most: int, aside: SkipReport) -> Iterator[Pair]:
     for pair in pairs:
         source, target = tokenizers.source.encode(pair.source), tokenizers.target.encode(pair.target)
         if max(len(source), len(target)) > most:
-            _leave(aside, pairs, _too_long(most), pair.line)
+            _leave(aside, pairs.origins, _too_long(most), pair.line, named=bool(pairs.parts))
         elif not target:
-            _leave(aside, pairs, TOKENLESS, pair.line)
+            _leave(aside, pairs.origins, TOKENLESS, pair.line, named=bool(pairs.parts))
         else:
             yield pair
 
@@ -339,9 +325,23 @@ class _Without:
         return self.corpus.name
 
     @property
-    def aside(self) -> Aside:
+    def skipped(self) -> SkipReport:
         """What the whole corpus left aside."""
-        return self.corpus.aside
+        return self.corpus.skipped
+
+    @property
+    def parts(self) -> Sequence[Corpus]:
+        """Those of the whole corpus."""
+        return self.corpus.parts
+
+    @property
+    def origins(self) -> LineOrigins:
+        """Those of the whole corpus."""
+        return self.corpus.origins
+
+    def check(self) -> None:
+        """Check the whole corpus."""
+        self.corpus.check()
 
     def __iter__(self) -> Iterator[Pair]:
         held = []
@@ -353,11 +353,11 @@ class _Without:
         self.held = held
 
 
-class _HeldOut:
+class _HeldOut(SingleCorpus):
     """What a corpus is without: taken from it as it is gone through for something else, or else for this."""
 
     def __init__(self, without: _Without) -> None:
-        self.name, self.aside = f"{without.name}, held out of training", Aside()
+        self.name, self.skipped = f"{without.name}, held out of training", SkipReport()
         self._without = without
 
     def __iter__(self) -> Iterator[Pair]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from regard.checkpoints.checkpoint import load_config, load_fingerprint, load_training_state
 from regard.checkpoints.run_folder import PREPARED, RunFolder
-from regard.config.schema import RunConfig, TrainConfig, read_recipe, to_table, to_toml
+from regard.config.recipe import read_config, to_table, to_toml
+from regard.config.schema import RunConfig, TrainConfig
 from regard.data.store import PairStore, verify_store
 from regard.data.streaming import Stream
 from regard.errors import CheckpointError, ConfigError, DataError
@@ -138,11 +139,11 @@ def _whole(checkpoint: Path) -> bool:
 def recipe_of(run: RunFolder, overrides: Sequence[str]) -> RunConfig:
     """The run's recipe with overrides. Raises ConfigError for one that may not change any more."""
     try:
-        written = read_recipe(run.recipe, ARCHITECTURES)
+        written = read_config(run.recipe, ARCHITECTURES)
     except ConfigError as error:
         restored = "; or delete the file: `regard train --resume` restores it from the last checkpoint"
         raise ConfigError(error.what, where=error.where, fix=f"{error.fix}{restored if run.steps else ''}") from None
-    config = read_recipe(run.recipe, ARCHITECTURES, overrides)
+    config = read_config(run.recipe, ARCHITECTURES, overrides)
     old, new = to_table(written), to_table(config)
     for section in sorted({*old, *new}):
         before, after = old.get(section, {}), new.get(section, {})

@@ -40,7 +40,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Budget:
-    """The steps that a run may take, those that its corpus needs, and the limits and the timing that say so."""
+    """The steps that a run may take, those that its corpus needs, and the limits and the timing that say so.
+
+    minutes: those that limit it, if any do; a step is also timed where the minutes given are enough.
+    """
 
     allowed: int
     needed: int
@@ -54,7 +57,7 @@ class Budget:
             return cls(train.max_steps, needed)
         by_time = max(1, int(FOR_STEPS * 60 * train.max_minutes / timing.seconds))
         if by_time >= train.max_steps:
-            return cls(train.max_steps, needed)
+            return cls(train.max_steps, needed, None, timing)
         return cls(by_time, needed, train.max_minutes, timing)
 
     @property
@@ -68,13 +71,14 @@ class Budget:
         return self.allowed < SCARCE * self.needed
 
     def lines(self, plan: Plan, pairs: int) -> list[str]:
-        """Return a line on what the limits allow, if that is less than the corpus needs."""
+        """Return a line on what the limits allow, if that is less than the corpus needs, or on the precision timed."""
         if not self.is_short:
-            return []
+            return self._precision_line(plan)
         share = f"{_percent(self.allowed / self.needed)} of the {self.needed:,} that {pairs:,} pairs need"
         poor = "; expect poor translations" if self.allowed < POOR * self.needed else ""
         if self.timing is None or self.minutes is None:
-            return [f"steps: {self.allowed:,} steps are {share}; the schedule is fitted to them{poor}"]
+            steps = f"steps: {self.allowed:,} steps are {share}; the schedule is fitted to them{poor}"
+            return [steps, *self._precision_line(plan)]
         minutes = plan.value("train.max_minutes", _minutes(self.minutes))
         whole = in_time(self.needed * self.timing.seconds / FOR_STEPS)
         precision = plan.value("train.precision", self.timing.precision)
@@ -83,23 +87,29 @@ class Budget:
             f"{share} (about {whole} on this machine); the schedule is fitted to the time{poor}"
         ]
 
+    def _precision_line(self, plan: Plan) -> list[str]:
+        if self.timing is None:
+            return []
+        precision = plan.value("train.precision", self.timing.precision)
+        return [f"precision: {precision}, in which a step takes {in_time(self.timing.seconds)} here"]
+
 
 def fit(train: TrainConfig, budget: Budget, dev_tokens: float) -> TrainConfig:
-    """Return [train] with a warm-up and validations that suit the steps allowed; the same if they are enough.
+    """Return [train] with a warm-up and validations that suit the steps allowed, and the precision that was timed.
 
     dev_tokens: of the dev set, which is translated at each validation. What depends on measured time is thereby part
-    of the recipe, so that a resumed run does not measure again.
+    of the recipe, so that the run, when it begins or is resumed, does not measure again.
     """
+    if budget.timing is not None:
+        train = train.model_copy(update={"precision": budget.timing.precision})
     if not budget.is_short:
         return train
     validation = AS_STEPS * dev_tokens / (train.tokens_per_batch * train.accumulate)  # in steps
     apart = round(validation * FOR_STEPS / (1 - FOR_STEPS))
-    fitted: dict[str, object] = {
+    fitted = {
         "warmup_steps": min(train.warmup_steps, max(1, budget.allowed // WARMUP)),
         "checkpoint_every": min(train.checkpoint_every, max(1, budget.allowed // VALIDATIONS, apart)),
     }
-    if budget.timing is not None:
-        fitted["precision"] = budget.timing.precision
     return train.model_copy(update=fitted)
 
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import Finished, RunFolder
-from regard.config.schema import RunConfig, to_toml, with_absolute_paths
-from regard.config.schema import read_recipe as read_config
+from regard.config.recipe import read_config, resolve_paths, to_toml
+from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import Batch, make_batch
 from regard.data.loader import BatchSource, Position
@@ -79,7 +79,7 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
     Raises ConfigError, DataError, CheckpointError, TrainingError.
     """
     path = Path(out) if out is not None else default_folder(config)
-    config = settled(with_absolute_paths(config))
+    config = settled(resolve_paths(config))
     with flush_denormals(), init_distributed() as here, ExitStack() as held:
         console = _console(console, here)
         run = RunFolder(path)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
-from regard.config.schema import RunConfig, StartConfig, TokenizerConfig, to_table
+from regard.config.recipe import to_table
+from regard.config.schema import RunConfig, StartConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.corpus.corpus import Corpus
 from regard.data.store import PairStore
@@ -28,7 +29,7 @@ from regard.models import ARCHITECTURES, build_model
 from regard.nn.rows import copy_with_new_rows
 from regard.special_tokens import UNK
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.extend import Extended, extend_tokenizers
+from regard.tokenizers.extend import ExtendedTokenizer, extend_tokenizers
 from regard.tokenizers.subword import SPACE
 
 STARTED = "start"  # in a run's data: a checkpoint of what it begins with
@@ -182,7 +183,7 @@ def _flat(config: RunConfig) -> dict[str, Any]:
     return {f"{section}.{key}": value for section in ("model", "tokenizer") for key, value in table[section].items()}
 
 
-def _some(extended: Extended, most: int = 8) -> str:
+def _some(extended: ExtendedTokenizer, most: int = 8) -> str:
     """`500 tokens (▁Mann, ...)`."""
     size, new = extended.tokenizer.size, len(extended.parts)
     pieces = extended.tokenizer.pieces(range(size - new, min(size, size - new + most)))

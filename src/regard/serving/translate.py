@@ -67,7 +67,7 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> D
     wanted = 1 if task.html else task.alternatives + 1
     translator = task.served.translator
     asking = _Asking(batcher, limits, task.served, wanted, ticket)
-    plain = {} if task.html or task.flows else {place: text for place, text in enumerate(task.texts) if _is_plain(text)}
+    plain = {} if task.html or task.flows else {place: text for place, text in enumerate(task.texts) if is_plain(text)}
     spans = {place: translator.segments(text, task.split_sentences) for place, text in plain.items()}
     begun = asking.begin([plain[place][start:end] for place, some in spans.items() for start, end in some])
     rest = [place for place in range(len(task.texts)) if place not in plain]
@@ -106,7 +106,7 @@ def sentence(served: Served, text: str, require: tuple[str, ...] = ()) -> Senten
     return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require)
 
 
-def _is_plain(text: str) -> bool:
+def is_plain(text: str) -> bool:
     """Return whether nothing in a text has to come through as it is but numbers."""
     return all(holder.kind == "number" for holder in find_placeholders(text))
 

@@ -56,7 +56,7 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class Bare:
+class EmojiFreeText:
     """A sentence without its emoji, and what is needed to put them back.
 
     Attributes:
@@ -69,7 +69,7 @@ class Bare:
     runs: tuple[_Run, ...] = ()
     places: tuple[int, ...] = ()  # of each character of `text`, in `source`
 
-    def put_back(self, translation: str, alignment: Links = ()) -> tuple[str, Links]:
+    def restore(self, translation: str, alignment: Links = ()) -> tuple[str, Links]:
         """Return a translation of `text` with the emoji, and its alignment with the words of `source`.
 
         Emoji go behind the word that is aligned with the word they stood behind. Without an alignment they go as far
@@ -140,11 +140,11 @@ class Bare:
         return tuple(sorted(links, key=lambda link: (link[1], link[0])))
 
 
-def without_emoji(source: str, known: Callable[[str], bool] = lambda _: False) -> Bare:
+def remove_emoji(source: str, known: Callable[[str], bool] = lambda _: False) -> EmojiFreeText:
     """Take the emoji out of a sentence; those that are `known` stay, in all the sentence if each of them is."""
     runs = list(_RUN.finditer(source))
     if not runs or all(known(emoji) for match in runs for emoji in _ONE.findall(match[0])):
-        return Bare(source, source)
+        return EmojiFreeText(source, source)
     parts: list[str] = []
     places: list[int] = []
     found: list[_Run] = []
@@ -167,18 +167,18 @@ def without_emoji(source: str, known: Callable[[str], bool] = lambda _: False) -
     parts.append(source[at:])
     places.extend(range(at, len(source)))
     text = "".join(parts)
-    return Bare(text if text.strip() else "", source, tuple(found), tuple(places))
+    return EmojiFreeText(text if text.strip() else "", source, tuple(found), tuple(places))
 
 
-def bare_of(text: str, tokenizers: Tokenizers, phrases: Iterable[str] = ()) -> Bare:
+def remove_unknown_emoji(text: str, tokenizers: Tokenizers, phrases: Iterable[str] = ()) -> EmojiFreeText:
     """Take out of a sentence the emoji that a model's vocabularies do not know.
 
     phrases: what its translation must or must not have in it; if any of it has emoji, all stay in the sentence.
     """
     if any(_ONE.search(phrase) for phrase in phrases):
-        return Bare(text, text)
+        return EmojiFreeText(text, text)
     sides = (tokenizers.source, tokenizers.target)
-    return without_emoji(text, lambda emoji: all(_knows(tokenizer, emoji) for tokenizer in sides))
+    return remove_emoji(text, lambda emoji: all(_knows(tokenizer, emoji) for tokenizer in sides))
 
 
 def _knows(tokenizer: Tokenizer, emoji: str) -> bool:

@@ -69,7 +69,7 @@ def find_placeholders(text: str, literal: Sequence[tuple[int, int]] = ()) -> lis
     return found
 
 
-def placed(source: str, spans: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]] | None:
+def locate_literals(source: str, spans: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]] | None:
     """Where in a text each of the source's spans stands again, in the order of the text.
 
     None unless the text has each as often as the source has, in its spans and elsewhere; where it stands elsewhere
@@ -105,7 +105,7 @@ def _alone(literal: str, source: str, spans: Sequence[tuple[int, int]]) -> str:
     return re.escape(literal)
 
 
-def broken(source: Sequence[Placeholder], target: Sequence[Placeholder]) -> str:
+def placeholder_error(source: Sequence[Placeholder], target: Sequence[Placeholder]) -> str:
     """Why the placeholders of a translation are not its source's; nothing where they are."""
     before, after = (Counter(one.key for one in side if one.kind != "literal") for side in (source, target))
     if lost := before - after:
@@ -123,7 +123,7 @@ _WITHIN = re.compile(r"(?<=[^\W\d_])([_&])(?=[a-zß-ÿ])")
 MENU_WORDS = 8  # what has more is no label of a menu or a button
 
 
-def without_accelerator(text: str) -> tuple[str, str, str]:
+def split_accelerator(text: str) -> tuple[str, str, str]:
     """A label without its accelerator's mark, the mark (`_`, `&` or nothing), and the letter behind it."""
     for sign in "_&":
         if text.count(sign) != 1 or len(text.split()) > MENU_WORDS:
@@ -140,7 +140,7 @@ def without_accelerator(text: str) -> tuple[str, str, str]:
     return text, "", ""
 
 
-def accelerator_place(text: str, letter: str, taken: Sequence[tuple[int, int]] = ()) -> int | None:
+def place_accelerator(text: str, letter: str, taken: Sequence[tuple[int, int]] = ()) -> int | None:
     """Before which character a mark is put: before the same letter, if there is one, at a word's beginning rather.
 
     None where no letter is free of what is `taken`.

@@ -24,7 +24,9 @@ Division = Literal["whole", "lines", "sentences"]
 Fits = Callable[[str], bool]
 """Whether a text is short enough to be one segment."""
 
-REACH = 1000  # characters on either side of the middle in which a text without sentences is cut at a clause or a space
+CUT_REACH = (
+    1000  # characters on either side of the middle in which a text without sentences is cut at a clause or a space
+)
 
 _WORD = re.compile(r"\S+")
 _LINE = re.compile(r"[^\r\n]+")
@@ -49,7 +51,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Whole:
+class JoinedTranslation:
     """A translation, put together of pieces: its text, the alignment of its words, and the span of each piece."""
 
     text: str
@@ -62,7 +64,7 @@ def is_language(code: str) -> bool:
     return re.split("[-_]", code.lower())[0] not in _UNKNOWN
 
 
-def segments(text: str, language: str, division: Division, fits: Fits) -> list[Span]:
+def split_segments(text: str, language: str, division: Division, fits: Fits) -> list[Span]:
     """Return the spans of a text to translate one at a time, in order, without white space at their ends.
 
     A line that holds at most one sentence is one segment, whatever is in it. Of a line that holds several, what has no
@@ -88,11 +90,11 @@ def _bare(text: str, start: int, end: int) -> Span:
 
 
 def _sentences_or_all(text: str, span: Span, language: str) -> list[Span]:
-    if sum(1 for _ in sentences(text, span, language, ())) < 2:
+    if sum(1 for _ in split_sentences(text, span, language, ())) < 2:
         return [span]
     start, end = span
     kept = [(start + one.start, start + one.end) for one in find_placeholders(text[start:end]) if one.kind != "number"]
-    found = list(sentences(text, span, language, kept))
+    found = list(split_sentences(text, span, language, kept))
     return found if len(found) > 1 else [span]
 
 
@@ -120,7 +122,7 @@ def _halved(text: str, start: int, end: int, fits: Fits) -> Iterator[Span]:
 def _cut(text: str, start: int, end: int) -> int:
     """Return the best place near the middle of a span to cut it at, strictly inside it where it can be cut at all."""
     middle = (start + end) // 2
-    reach = min(REACH, (end - start) // 4)
+    reach = min(CUT_REACH, (end - start) // 4)
     for pattern in (_CLAUSE, _SPACE):
         places = [
             match.end() for match in pattern.finditer(text, middle - reach, middle + reach) if match.end() > start
@@ -136,10 +138,10 @@ def _cut(text: str, start: int, end: int) -> int:
 
 def count_sentences(text: str, language: str) -> int:
     """Return how many sentences with letters in them a text holds."""
-    return sum(1 for _ in sentences(text, (0, len(text)), language, ()))
+    return sum(1 for _ in split_sentences(text, (0, len(text)), language, ()))
 
 
-def share_of_several(texts: Iterable[str], language: str) -> float:
+def share_with_several_sentences(texts: Iterable[str], language: str) -> float:
     """Return the share of the texts that hold more than one sentence; 0 where there are no texts."""
     several = [count_sentences(text, language) > 1 for text in texts]
     return sum(several) / max(1, len(several))
@@ -150,7 +152,7 @@ def has_letters(text: str) -> bool:
     return _LETTER.search(text) is not None
 
 
-def sentences(text: str, span: Span, language: str, kept: Sequence[Span]) -> Iterator[Span]:
+def split_sentences(text: str, span: Span, language: str, kept: Sequence[Span]) -> Iterator[Span]:
     """The sentences of a span of the text, without the white space around them; none ends within a `kept` span."""
     start, end = span
     flat = text[start:end].translate({10: " ", 13: " "})
@@ -165,9 +167,9 @@ def sentences(text: str, span: Span, language: str, kept: Sequence[Span]) -> Ite
         place = bisect_left(kept, (last, last))
         if place and kept[place - 1][1] > last:
             continue
-        yield from stripped(text, begins, last)
+        yield from strip_span(text, begins, last)
         begins = last
-    yield from stripped(text, begins, end)
+    yield from strip_span(text, begins, end)
 
 
 def _ends(text: str, begins: int, last: int, code: str) -> bool:
@@ -178,14 +180,14 @@ def _ends(text: str, begins: int, last: int, code: str) -> bool:
     return not (_ORDINALS_WITH_A_POINT.fullmatch(code) and _ORDINAL.search(tail))
 
 
-def stripped(text: str, start: int, end: int) -> Iterator[Span]:
+def strip_span(text: str, start: int, end: int) -> Iterator[Span]:
     """The span without white space at its ends; nothing, where it has no letters."""
     part = text[start:end]
     if has_letters(part):
         yield start + len(part) - len(part.lstrip()), end - (len(part) - len(part.rstrip()))
 
 
-def put_together(source: str, pieces: Sequence[Piece]) -> Whole:
+def join_pieces(source: str, pieces: Sequence[Piece]) -> JoinedTranslation:
     """The source with its pieces translated, in order; what is between them stays.
 
     Where nothing is between two pieces, as after a Chinese full stop, a space is put unless the translation needs none.
@@ -210,7 +212,7 @@ def put_together(source: str, pieces: Sequence[Piece]) -> Whole:
         at = piece.end
     add(source[at:], at, len(source), None)
     target = "".join(parts)
-    return Whole(target, _aligned(source, target, spans), tuple(placed))
+    return JoinedTranslation(target, _aligned(source, target, spans), tuple(placed))
 
 
 def _needs_space(before: str, after: str) -> bool:
@@ -230,13 +232,13 @@ def _aligned(source: str, target: str, spans: Sequence[tuple[Span, Span, Alignme
         of_source = [match.start() + first for match in _WORD.finditer(source[first:last])]
         of_target = [match.start() + begins for match in _WORD.finditer(target[begins:ends])]
         if alignment is None or not alignment:  # a copy, or nothing is known: along the diagonal
-            alignment = diagonal(len(of_source), len(of_target))
+            alignment = diagonal_alignment(len(of_source), len(of_target))
         for one, other in alignment:
             if one < len(of_source) and other < len(of_target):
                 pairs.add((word(0, of_source[one]), word(1, of_target[other])))
     return tuple(sorted(pairs, key=lambda pair: (pair[1], pair[0])))
 
 
-def diagonal(source: int, target: int) -> Alignment:
+def diagonal_alignment(source: int, target: int) -> Alignment:
     """Each of `target` words with the one as far from the beginning among `source`."""
     return tuple((place * source // target, place) for place in range(target)) if source else ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from regard.config.schema import TokenizerConfig
-from regard.corpus.tagged import untagged
+from regard.corpus.tagged import split_tags
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.files import read_regular_file
 from regard.tokenizers.marian import MarianTokenizer
@@ -17,7 +17,7 @@ from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordToke
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 
-MOST_PAIRS = 300_000  # that a tokenizer learns from; of more, a random sample; SentencePiece takes 5 kB for each
+MAX_TRAINING_PAIRS = 300_000  # a random sample of a larger corpus; SentencePiece takes 5 kB for each
 FILE = "tokenizer.json"
 NAME = re.compile(r"\w[\w.-]*")  # of files next to it: never a path to another folder
 
@@ -69,7 +69,7 @@ class Tokenizers:
     target: Tokenizer
     joint: bool
 
-    def before(self, tags: Sequence[str]) -> Self:
+    def prepend_tags(self, tags: Sequence[str]) -> Self:
         """The same with these tags before every source. Raises ConfigError where there are no such tags."""
         if not isinstance(self.source, TaggedTokenizer):
             raise ConfigError("the model was trained without tags", where="tags", fix="leave them out")
@@ -158,7 +158,7 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
     kept = _sample(pairs)
     if not kept:
         raise DataError("there are no pairs to learn a tokenizer from", fix="check the corpus")
-    sources, targets = [untagged(source)[1] for source, _ in kept], [target for _, target in kept]
+    sources, targets = [split_tags(source)[1] for source, _ in kept], [target for _, target in kept]
     if config.joint:
         both = _train(kind, size, [*sources, *targets], "the text of both sides")
         return Tokenizers(both, both, joint=True)
@@ -183,8 +183,8 @@ def _sample(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     kept: list[tuple[str, str]] = []
     dice = random.Random(0)
     for number, pair in enumerate(pairs):
-        if number < MOST_PAIRS:
+        if number < MAX_TRAINING_PAIRS:
             kept.append(pair)
-        elif (place := dice.randrange(number + 1)) < MOST_PAIRS:
+        elif (place := dice.randrange(number + 1)) < MAX_TRAINING_PAIRS:
             kept[place] = pair
     return kept

@@ -24,42 +24,42 @@ from regard.tokenizers.subword import SPACE, SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 from regard.tokenizers.whitespace import fold_spaces
 
-LEAST = 3  # times that a token comes in the new text: a row that is hardly ever read or written learns nothing
-LONGEST = 16  # characters of a piece, as where SentencePiece learns them
-BETTER = 0.01  # by so much a merged piece's log-probability is above its parts' together: unigram search takes it
+MIN_COUNT = 3  # times that a token comes in the new text: a row that is hardly ever read or written learns nothing
+MAX_PIECE_LENGTH = 16  # characters of a piece, as where SentencePiece learns them
+MERGE_BONUS = 0.01  # by so much a merged piece's log-probability is above its parts' together: unigram search takes it
 
 
 @dataclass(frozen=True)
-class Extended:
+class ExtendedTokenizer:
     """A larger tokenizer, and for each new id the old ones in whose place it stands: none where it was unknown."""
 
     tokenizer: Tokenizer
     parts: list[list[int]]
 
 
-def extend_tokenizers(old: Tokenizers, pairs: Corpus, most: int) -> tuple[Extended, Extended]:
+def extend_tokenizers(old: Tokenizers, pairs: Corpus, most: int) -> tuple[ExtendedTokenizer, ExtendedTokenizer]:
     """Either side's, with at most so many new tokens from its text, or one and the same for both.
 
     Raises ConfigError where the tokenizer's kind cannot be extended.
     """
     if old.joint:
-        both = extend(old.source, (text for pair in pairs for text in (pair.source, pair.target)), most)
+        both = extend_tokenizer(old.source, (text for pair in pairs for text in (pair.source, pair.target)), most)
         return both, both
-    source = extend(old.source, (pair.source for pair in pairs), most)
-    return source, extend(old.target, (pair.target for pair in pairs), most)
+    source = extend_tokenizer(old.source, (pair.source for pair in pairs), most)
+    return source, extend_tokenizer(old.target, (pair.target for pair in pairs), most)
 
 
-def extend(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> Extended:
+def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> ExtendedTokenizer:
     """A tokenizer with at most `most` tokens more, by what comes often in `texts`. Raises ConfigError."""
     match tokenizer:
         case SubwordTokenizer():
             return _extend_subwords(tokenizer, texts, most)
         case CharacterTokenizer():
             new = _unknown(tokenizer, (character for text in texts for character in text), most)
-            return Extended(CharacterTokenizer(tokenizer.vocabulary.with_more(new)), [[] for _ in new])
+            return ExtendedTokenizer(CharacterTokenizer(tokenizer.vocabulary.with_new_tokens(new)), [[] for _ in new])
         case WordTokenizer():
             new = _unknown(tokenizer, (word for text in texts for word in text.split()), most)
-            return Extended(WordTokenizer(tokenizer.vocabulary.with_more(new)), [[] for _ in new])
+            return ExtendedTokenizer(WordTokenizer(tokenizer.vocabulary.with_new_tokens(new)), [[] for _ in new])
         case TaggedTokenizer():
             reason = "the ids behind its own are those of its tags"
         case ByteTokenizer():
@@ -75,7 +75,7 @@ def extend(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> Extended:
 
 def _unknown(tokenizer: CharacterTokenizer | WordTokenizer, tokens: Iterable[str], most: int) -> list[str]:
     counts = Counter(tokens)
-    lacking = [token for token, count in counts.items() if count >= LEAST and tokenizer.vocabulary.id(token) == UNK]
+    lacking = [token for token, count in counts.items() if count >= MIN_COUNT and tokenizer.vocabulary.id(token) == UNK]
     return sorted(lacking, key=lambda token: (-counts[token], token))[:most]
 
 
@@ -83,7 +83,7 @@ Symbols = tuple[str, ...]  # a word as it is cut
 Pair = tuple[str, str]
 
 
-def _extend_subwords(old: SubwordTokenizer, texts: Iterable[str], most: int) -> Extended:
+def _extend_subwords(old: SubwordTokenizer, texts: Iterable[str], most: int) -> ExtendedTokenizer:
     cut = _cut(old, Counter(word for text in texts for word in fold_spaces(text).split()))
     known = {piece: id for id, piece in enumerate(old.pieces(range(old.size)))}
     counts: Counter[str] = Counter()
@@ -91,7 +91,7 @@ def _extend_subwords(old: SubwordTokenizer, texts: Iterable[str], most: int) -> 
         for symbol in symbols:
             counts[symbol] += number
     spelt = [one for one in sorted(counts, key=lambda one: (-counts[one], one)) if one not in known]
-    characters = [one for one in spelt if counts[one] >= LEAST][:most]
+    characters = [one for one in spelt if counts[one] >= MIN_COUNT][:most]
     parts = {one: [known[f"<0x{byte:02X}>"] for byte in one.encode()] for one in characters}
     lowest = min(old.score(id) for id in range(len(SPECIAL), old.size))
     scores = dict.fromkeys(characters, lowest)
@@ -100,8 +100,8 @@ def _extend_subwords(old: SubwordTokenizer, texts: Iterable[str], most: int) -> 
             (parts.get(one) or [known[one]], scores.get(one, old.score(known.get(one, 0)))) for one in (first, second)
         ]
         parts[first + second] = pair[0][0] + pair[1][0]
-        scores[first + second] = pair[0][1] + pair[1][1] + BETTER if old.kind == "unigram" else lowest - rank
-    return Extended(old.with_more(scores), list(parts.values()))
+        scores[first + second] = pair[0][1] + pair[1][1] + MERGE_BONUS if old.kind == "unigram" else lowest - rank
+    return ExtendedTokenizer(old.with_new_pieces(scores), list(parts.values()))
 
 
 def _cut(old: SubwordTokenizer, words: Counter[str]) -> dict[Symbols, int]:
@@ -162,9 +162,9 @@ def _merges(cut: dict[Symbols, int], known: Container[str], closed: Container[st
 
     def worth(pair: Pair) -> bool:
         whole = "".join(pair)
-        return not (whole in known or pair[0] in closed or pair[1] in closed or len(whole) > LONGEST)
+        return not (whole in known or pair[0] in closed or pair[1] in closed or len(whole) > MAX_PIECE_LENGTH)
 
-    queue = [(-number, pair) for pair, number in text.counts.items() if number >= LEAST and worth(pair)]
+    queue = [(-number, pair) for pair, number in text.counts.items() if number >= MIN_COUNT and worth(pair)]
     heapify(queue)
     done: set[str] = set()
     while queue and len(done) < most:
@@ -174,7 +174,7 @@ def _merges(cut: dict[Symbols, int], known: Container[str], closed: Container[st
         yield pair
         done.add("".join(pair))
         for other in text.merge(pair):
-            if text.counts[other] >= LEAST and worth(other):
+            if text.counts[other] >= MIN_COUNT and worth(other):
                 heappush(queue, (-text.counts[other], other))
 
 

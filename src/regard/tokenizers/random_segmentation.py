@@ -68,7 +68,7 @@ class Segmenter(ABC):
         return tuple(self._byte_ids[byte] for byte in characters.replace(UNMATCHED, SPACE).encode())
 
 
-def segmenter(tokenizer: SubwordTokenizer, amount: float) -> Segmenter:
+def make_segmenter(tokenizer: SubwordTokenizer, amount: float) -> Segmenter:
     """Return what draws segmentations for a tokenizer; `amount` is alpha (unigram) or the dropout (bpe)."""
     return UnigramSegmenter(tokenizer, amount) if tokenizer.kind == "unigram" else BpeSegmenter(tokenizer, amount)
 

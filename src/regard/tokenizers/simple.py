@@ -11,7 +11,7 @@ from regard.special_tokens import EOS, SPECIAL
 from regard.tokenizers.vocabulary import Vocabulary
 from regard.tokenizers.whitespace import fold_spaces, one_line
 
-SPACE_SHOWN = "▁"  # how a space is displayed
+VISIBLE_SPACE = "▁"  # how a space is displayed
 
 
 class CharacterTokenizer:
@@ -42,7 +42,7 @@ class CharacterTokenizer:
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The written form of each id, a space as `▁`."""
-        return [self.vocabulary.token(id).replace(" ", SPACE_SHOWN) for id in ids]
+        return [self.vocabulary.token(id).replace(" ", VISIBLE_SPACE) for id in ids]
 
     def save(self, folder: Path, name: str) -> None:
         """Writes one file that `load` reads."""
@@ -123,5 +123,5 @@ class ByteTokenizer:
 
 def _byte_shown(byte: int) -> str:
     if byte == ord(" "):
-        return SPACE_SHOWN
+        return VISIBLE_SPACE
     return chr(byte) if 0x20 < byte < 0x7F else f"<0x{byte:02X}>"

@@ -22,7 +22,7 @@ SubwordKind = Literal["unigram", "bpe"]
 SPACE = "▁"  # SentencePiece's way to write a space: a text that holds the character itself needs care
 _RESERVED = str.maketrans(dict.fromkeys("▁▅\0", " "))  # its trainer drops or misreads a sentence with one of these
 
-WHOLE_ALPHABET = 256  # characters; up to so many, each has a piece of its own
+MAX_FULL_ALPHABET = 256  # characters; up to so many, each has a piece of its own
 COVERAGE = 0.9995  # of running characters in a larger alphabet; rarer ones are spelt in bytes
 THREADS = 4  # a constant, as the sums of unigram training depend on it
 
@@ -66,7 +66,7 @@ class SubwordTokenizer:
                 sentence_iterator=iter(spaced),
                 model_writer=model,
                 vocab_size=size,
-                character_coverage=1.0 if alphabet <= WHOLE_ALPHABET else COVERAGE,
+                character_coverage=1.0 if alphabet <= MAX_FULL_ALPHABET else COVERAGE,
                 **_settings(kind),
             )
         except RuntimeError as error:
@@ -130,7 +130,7 @@ class SubwordTokenizer:
         """What its search goes by: a log-probability (unigram), or the earlier merged, the higher (bpe)."""
         return float(self._processor.get_score(id))
 
-    def with_more(self, pieces: Mapping[str, float]) -> Self:
+    def with_new_pieces(self, pieces: Mapping[str, float]) -> Self:
         """This one with new pieces, by their scores, behind its own."""
         # a protobuf message behind another is one message, with what the second repeats behind the first's
         return type(self)(self.model + b"".join(map(_piece_message, pieces, pieces.values())), self.kind)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.corpus.tagged import untagged
+from regard.corpus.tagged import split_tags
 from regard.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class TaggedTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of the tags before a text, and of the text. Raises ConfigError for a tag that there is not."""
-        return [*self.tag_ids(text), *self.inner.encode(untagged(text)[1])]
+        return [*self.tag_ids(text), *self.inner.encode(split_tags(text)[1])]
 
     def tag_ids(self, text: str) -> list[int]:
         """Those of the tags before a text alone."""
-        return [*self._before, *(self._id(tag) for tag in untagged(text)[0])]
+        return [*self._before, *(self._id(tag) for tag in split_tags(text)[0])]
 
     def _id(self, tag: str) -> int:
         if tag not in self.tags:

@@ -32,7 +32,7 @@ class Vocabulary:
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
         return cls(ranked[: max(0, size - len(SPECIAL))])
 
-    def with_more(self, tokens: Sequence[str]) -> Self:
+    def with_new_tokens(self, tokens: Sequence[str]) -> Self:
         """This one with new tokens behind its own."""
         return type(self)([*self._written[len(SPECIAL) :], *tokens])
 

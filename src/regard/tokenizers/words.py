@@ -19,7 +19,7 @@ Link = tuple[int, int]  # source word, target word, both between white space and
 _UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
 
 
-def word_of_each(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+def word_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     """For each id the white-space separated word, counted from 0, that it ends in or belongs to.
 
     A token that spells only white space belongs to the word before it (the first one, if there is none).
@@ -27,13 +27,13 @@ def word_of_each(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     return [max(0, len(tokenizer.decode(ids[: end + 1]).split()) - 1) for end in range(len(ids))]
 
 
-def tags_before(tokenizer: Tokenizer, ids: Sequence[int]) -> int:
+def count_tags(tokenizer: Tokenizer, ids: Sequence[int]) -> int:
     """How many of the first ids are tags, which are no words of the text."""
     return sum(one >= tokenizer.inner.size for one in ids) if isinstance(tokenizer, TaggedTokenizer) else 0
 
 
 @dataclass(frozen=True)
-class Words:
+class WordMap:
     """The words that a pair's tokens belong to: what an attention between tokens is folded by.
 
     tags: how many tokens before the source are no words of it. source: (S - tags,) the word of each other token of
@@ -45,13 +45,13 @@ class Words:
     target: NDArray[np.int64]
 
     @classmethod
-    def of(cls, tokenizers: Tokenizers, source: Sequence[int], target: Sequence[int]) -> Words:
+    def from_ids(cls, tokenizers: Tokenizers, source: Sequence[int], target: Sequence[int]) -> WordMap:
         """Those of a pair's ids, without EOS."""
-        tags = tags_before(tokenizers.source, source)
-        theirs = word_of_each(tokenizers.source, source)[tags:]
-        return cls(tags, np.array(theirs, int), np.array(word_of_each(tokenizers.target, target), int))
+        tags = count_tags(tokenizers.source, source)
+        theirs = word_indices(tokenizers.source, source)[tags:]
+        return cls(tags, np.array(theirs, int), np.array(word_indices(tokenizers.target, target), int))
 
-    def links(self, weights: NDArray[np.floating[Any]]) -> tuple[Link, ...]:
+    def link_words(self, weights: NDArray[np.floating[Any]]) -> tuple[Link, ...]:
         """Each target word with the source word that its tokens together look at most, in the target's order.
 
         weights: (T, tags + S) or with EOS behind either.
@@ -64,15 +64,15 @@ class Words:
         return tuple((int(table[word].argmax()), int(word)) for word in np.unique(self.target))
 
 
-def unit_of_each(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+def unit_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     """As word_of_each, for a reader: where words have no space between them, each token is one of its own.
 
     So is each token of a text that is one word in all, and tags before a source.
     """
-    words = word_of_each(tokenizer, ids)
+    words = word_indices(tokenizer, ids)
     if len(set(words)) <= 1:
         return list(range(len(ids)))
-    tags = tags_before(tokenizer, ids)
+    tags = count_tags(tokenizer, ids)
     units: list[int] = []
     for place, (word, piece) in enumerate(zip(words, tokenizer.pieces(ids), strict=True)):
         apart = 0 < place <= tags or (place > 0 and word != words[place - 1]) or any(map(_unspaced, piece))

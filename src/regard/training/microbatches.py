@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.errors import TrainingError
 from regard.training.rng import get_rng_state, set_rng_state
@@ -20,6 +20,8 @@ from regard.training.rng import get_rng_state, set_rng_state
 SIGNS = (  # of an allocation that failed, in what a RuntimeError says: the CPU, CUDA and MPS, cuBLAS and cuDNN, C++
     *("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc"),
 )
+ONEDNN = "could not create a primitive"  # all that oneDNN says where memory for its code cannot be mapped
+NO_THREAD = "can't start new thread"  # of Python: no memory for its stack
 GO_ON = "go on with `regard train --resume` where more memory is free, or begin a run with a smaller model"
 Waits = Literal["none", "last", "all"]
 WELL_SMALLER = 0.9
@@ -30,7 +32,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is of memory that could not be had."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+    said = str(error)
+    return isinstance(error, RuntimeError) and (said in (ONEDNN, NO_THREAD) or any(sign in said for sign in SIGNS))
 
 
 @contextmanager
@@ -44,14 +47,14 @@ def raise_on_oom(purpose: str, fix: str = GO_ON) -> Iterator[None]:
         raise TrainingError(f"there is not memory enough {purpose}", fix=fix) from None
 
 
-def describe_lines(batch: Batch, origins: Origins = Origins()) -> str:
+def describe_lines(batch: Batch, origins: LineOrigins = LineOrigins()) -> str:
     """`lines 3, 17 of a.en | a.de, line 4 of b.tmx`; for a corpus that was prepared without them, how many pairs."""
     if not batch.lines:
         return f"{len(batch.source):,} pairs of the training corpus"
     found: dict[str, list[int]] = {}
     for line in sorted(batch.lines):
-        name, own = origins.place(line)
-        found.setdefault(name, []).append(own)
+        origin = origins.locate(line)
+        found.setdefault(origin.name, []).append(origin.line)
     return ", ".join(_lines_of(name, lines) for name, lines in found.items())
 
 
@@ -78,7 +81,7 @@ class MicrobatchSplitter:
         device: torch.device,
         clear: Callable[[], None],
         tell: Callable[[str], None],
-        origins: Origins = Origins(),
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self._device = device
         self._origins = origins

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor, grad_sync, wrap_parallel
 from regard.training.loss import ModelWithLoss
@@ -54,7 +54,7 @@ class TrainStep:
         config: TrainConfig,
         processes: ProcessGroup = SINGLE_PROCESS,
         tell: Callable[[str], None] = lambda _: None,
-        origins: Origins = Origins(),
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self.model = model
         self.config = config

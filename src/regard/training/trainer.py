@@ -17,7 +17,7 @@ from typing import Literal
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.data.loader import BatchSource
 from regard.errors import TrainingError
@@ -83,7 +83,7 @@ class Trainer:
         save: Callable[[CheckpointEvent], None],
         reporters: Iterable[Reporter] = (),
         processes: ProcessGroup = SINGLE_PROCESS,
-        origins: Origins = Origins(),
+        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self.model = model
         self.loader = loader

@@ -105,6 +105,91 @@ def test_a_link_inside_the_folder_is_as_good_as_a_file(saved: Path) -> None:
     assert load_checkpoint(saved).step == 500
 
 
+@pytest.fixture(params=["", "checkpoints/step-000500"])
+def snapshot(saved: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The checkpoint as Hugging Face's cache has it, as a repository or in a folder of one."""
+    with_state(saved)
+    repository = tmp_path / "hub" / "models--who--what"
+    inside: str = request.param
+    folder = repository / "snapshots" / "1f2e" / inside
+    folder.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    for number, path in enumerate(sorted(path for path in saved.rglob("*") if path.is_file())):
+        blob = repository / "blobs" / f"{number:040x}"
+        path.rename(blob)
+        link = folder / path.relative_to(saved)
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    return folder
+
+
+def blobs_of(snapshot: Path) -> Path:
+    return Path(os.path.realpath(snapshot / "config.json")).parent
+
+
+def test_a_snapshot_in_the_cache_of_hugging_face_is_read(snapshot: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(snapshot)
+    for folder in (snapshot, tmp_path / "link"):
+        assert load_checkpoint(folder).step == 500
+        load_training_state(folder)
+
+
+def test_a_damaged_blob_is_refused(snapshot: Path) -> None:
+    path = snapshot / "metrics.json"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(CheckpointError, match="is not as it was written"):
+        load_checkpoint(snapshot)
+
+
+def test_a_snapshot_whose_blobs_lie_elsewhere_is_refused(snapshot: Path, tmp_path: Path) -> None:
+    blobs = blobs_of(snapshot)
+    blobs.rename(tmp_path / "blobs")
+    blobs.symlink_to(tmp_path / "blobs")
+    refused(snapshot, "a symbolic link that leads out")
+    blobs.unlink()
+    (tmp_path / "blobs").rename(blobs)
+    assert load_checkpoint(snapshot).step == 500
+    blobs.parent.joinpath("snapshots").rename(blobs.parent / "others")
+    moved = blobs.parent / "others" / snapshot.relative_to(blobs.parent / "snapshots")
+    refused(moved, "a symbolic link that leads out")
+
+
+@pytest.mark.parametrize("target", ["../../../../outside", "../../../other/blobs/1", "../../refs", "/dev/zero"])
+def test_a_snapshot_has_no_other_links_out_of_it(snapshot: Path, target: str) -> None:
+    repository = blobs_of(snapshot).parent
+    for path in (
+        repository.parent.parent / "outside",
+        repository.parent / "other" / "blobs" / "1",
+        repository / "refs",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (snapshot / "more").symlink_to(os.path.normpath(repository / "snapshots" / "1f2e" / target))
+    refused(snapshot, "more: this is a symbolic link that leads out")
+
+
+def test_a_fifo_among_the_blobs_is_refused(snapshot: Path) -> None:
+    os.mkfifo(blobs_of(snapshot) / "fifo")
+    (snapshot / "more").symlink_to(blobs_of(snapshot) / "fifo")
+    refused(snapshot, "more: this is (not a regular file|a symbolic link that leads out)")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_blob_of_another_user_is_refused(snapshot: Path) -> None:
+    os.chown(os.path.realpath(snapshot / "metrics.json"), 65534, 65534)
+    refused(snapshot, "metrics.json: this is a symbolic link that leads out")
+    os.chown(snapshot, 65534, 65534)
+    assert load_checkpoint(snapshot).step == 500
+
+
+def test_a_refused_link_comes_with_the_command_that_copies_the_file(saved: Path) -> None:
+    (saved / "metrics.json").rename(saved.parent / "metrics.json")
+    (saved / "metrics.json").symlink_to("../metrics.json")
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(saved)
+    assert caught.value.fix is not None and f"cp -rL {saved} COPY" in caught.value.fix
+
+
 def test_a_file_that_is_far_too_large_is_not_read(saved: Path) -> None:
     for name, size in (("config.json", 1 << 40), ("tokenizer.json", 1 << 40), ("model.safetensors", 1 << 40)):
         path = saved / name

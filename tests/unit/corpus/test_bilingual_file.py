@@ -11,8 +11,8 @@ import pytest
 from regard.corpus.bilingual_file import READERS, BilingualFile
 from regard.corpus.corpus import Pair
 from regard.corpus.formats.compressed import zstd
-from regard.corpus.formats.sides import Sides, speaks
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.sides import Sides, matches_language
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.errors import DataError
 
 TEXT = "a house\tein Haus\n \tnichts\na tree\t\nbroken\n\t\na dog\tein Hund\r\n"
@@ -26,7 +26,7 @@ def corpus(path: Path, text: str = TEXT, **sides: str) -> BilingualFile:
 def test_what_has_no_text_is_left_aside_with_its_lines(tmp_path: Path) -> None:
     read = corpus(tmp_path / "x.tsv")
     assert list(read) == [Pair("a house", "ein Haus", 1), Pair("a dog", "ein Hund", 6)]
-    assert read.aside.reasons() == {
+    assert read.skipped.reasons() == {
         "the source is blank": [2],
         "the target is blank": [3],
         "there is no column 2": [4],
@@ -46,9 +46,7 @@ def test_it_may_be_compressed(tmp_path: Path, ending: str, pack: object) -> None
 
 
 def test_a_file_without_a_pair_says_why(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"no pair with text .*; 2 pairs left aside: the target is blank \(lines 1, 2\)"
-    ):
+    with pytest.raises(DataError, match=r"no pair with text .*; 2 pairs skipped: the target is blank \(lines 1, 2\)"):
         list(corpus(tmp_path / "x.tsv", "a\t\nb\t\n"))
 
 
@@ -59,7 +57,7 @@ def test_a_name_that_tells_no_format(tmp_path: Path, name: str) -> None:
 
 
 def test_help_names_what_can_be_read() -> None:
-    assert tuple(READERS) == ENDINGS
+    assert tuple(READERS) == BILINGUAL_SUFFIXES
 
 
 @pytest.mark.parametrize(
@@ -67,7 +65,7 @@ def test_help_names_what_can_be_read() -> None:
     [("en", "en", True), ("en-US", "en", True), ("EN_gb", "en", True), ("enm", "en", False), ("en", "en-US", False)],
 )
 def test_languages_are_matched_leniently(said: str, wanted: str, found: bool) -> None:
-    assert speaks(said, wanted) is found
+    assert matches_language(said, wanted) is found
 
 
 def test_half_a_surrogate_pair_is_left_aside_with_its_line(tmp_path: Path) -> None:
@@ -79,6 +77,6 @@ def test_half_a_surrogate_pair_is_left_aside_with_its_line(tmp_path: Path) -> No
     (path := tmp_path / "a.jsonl").write_text("\n".join(lines))
     corpus = BilingualFile(path, Sides())
     assert [pair.line for pair in corpus] == [2]
-    assert corpus.aside.report() == [
-        "2 pairs left aside: a text has half a surrogate pair, which is no character (lines 1, 3)"
+    assert corpus.skipped.sentences() == [
+        "2 pairs skipped: a text has half a surrogate pair, which is no character (lines 1, 3)"
     ]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.corpus.blocks import Block, Mixed, blocks_of
-from regard.corpus.concat import Together
-from regard.corpus.corpus import Aside, Pair, PairList
+from regard.corpus.blocks import Block, WeightedBlocks, sequential_blocks
+from regard.corpus.concat import ConcatCorpus
+from regard.corpus.corpus import Pair, PairList, SingleCorpus, SkipReport
 from regard.errors import DataError
 
 
@@ -20,11 +20,11 @@ def corpus(name: str, size: int) -> PairList:
     return PairList(name, [Pair(f"{name}{number}", "x", 2 * number) for number in range(1, size + 1)])
 
 
-def mixed(sizes: Sequence[int], often: Sequence[float], most: int, seed: int = 1) -> Mixed:
-    together = Together([corpus(chr(ord("a") + number), size) for number, size in enumerate(sizes)])
-    assert len(list(together)) == sum(sizes)
-    assert together.sizes == list(sizes)
-    return Mixed(together, often, most, seed)
+def mixed(sizes: Sequence[int], weights: Sequence[float], block_size: int, seed: int = 1) -> WeightedBlocks:
+    concat = ConcatCorpus([corpus(chr(ord("a") + number), size) for number, size in enumerate(sizes)])
+    assert len(list(concat)) == sum(sizes)
+    assert concat.origins.sizes == tuple(sizes)
+    return WeightedBlocks(concat.parts, concat.origins, weights, block_size, seed)
 
 
 def counted(blocks: Iterator[Block]) -> Counter[str]:
@@ -78,12 +78,12 @@ def test_lines_go_on_from_one_corpus_to_the_next() -> None:
 
 
 @dataclass
-class Shrinking:
+class Shrinking(SingleCorpus):
     """A corpus that has one pair fewer each time."""
 
     size: int
     name: str = "shrinking"
-    aside: Aside = field(default_factory=Aside)
+    skipped: SkipReport = field(default_factory=SkipReport)
 
     def __iter__(self) -> Iterator[Pair]:
         self.size -= 1
@@ -91,14 +91,14 @@ class Shrinking:
 
 
 def test_a_corpus_that_has_become_smaller_is_told() -> None:
-    together = Together([Shrinking(8), corpus("b", 4)])
-    list(together)
+    concat = ConcatCorpus([Shrinking(8), corpus("b", 4)])
+    list(concat)
     with pytest.raises(DataError, match=r"^shrinking: the corpus has fewer pairs than when it was counted"):
-        list(Mixed(together, [1, 1], 5, 1).blocks(0, 0))
+        list(WeightedBlocks(concat.parts, concat.origins, [1, 1], 5, 1).blocks(0, 0))
 
 
 @pytest.mark.parametrize("begin", [0, 1, 4, 5])
 def test_one_corpus_comes_in_its_order(begin: int) -> None:
-    found = list(blocks_of(corpus("a", 42), 10)(0, begin))
+    found = list(sequential_blocks(corpus("a", 42), 10)(0, begin))
     assert [pair.line for block in found for pair in block.pairs] == list(range(2, 85, 2))[10 * begin :]
     assert all(block.new == len(block.pairs) for block in found)

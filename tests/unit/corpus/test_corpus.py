@@ -1,9 +1,12 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from regard.corpus.corpus import Aside, Corpus, Pair, PairList, ParallelText
+from regard.corpus import parallel_text
+from regard.corpus.corpus import Corpus, Pair, PairList, SkipReport
 from regard.corpus.formats.plain import read_lines
+from regard.corpus.parallel_text import ParallelText
 from regard.errors import DataError
 
 MULTI30K = Path(__file__).parents[3] / "../shared/data/multi30k"
@@ -15,29 +18,29 @@ def parallel(folder: Path, source: str | bytes, target: str | bytes) -> Parallel
     return ParallelText(folder / "text.de", folder / "text.en")
 
 
-def test_aside_keeps_the_whole_count_and_the_first_lines() -> None:
-    aside = Aside()
-    assert (aside.count, aside.reasons(), aside.report()) == (0, {}, [])
+def test_a_skip_report_keeps_the_count_and_the_first_lines() -> None:
+    skipped = SkipReport()
+    assert (skipped.count, skipped.reasons(), skipped.sentences()) == (0, {}, [])
     for line in (4, 9, 12):
-        aside.add("the source is blank", line)
-    aside.add("the target is blank", 5)
+        skipped.add("the source is blank", line)
+    skipped.add("the target is blank", 5)
     for line in range(20, 28):
-        aside.add("too long", line)
-    assert aside.count == 12
-    assert aside.reasons()["too long"] == [20, 21, 22, 23, 24]
-    assert aside.report() == [
-        "3 pairs left aside: the source is blank (lines 4, 9, 12)",
-        "1 pair left aside: the target is blank (line 5)",
-        "8 pairs left aside: too long (lines 20, 21, 22, 23, 24 and 3 more)",
+        skipped.add("too long", line)
+    assert skipped.count == 12
+    assert skipped.reasons()["too long"] == [20, 21, 22, 23, 24]
+    assert skipped.sentences() == [
+        "3 pairs skipped: the source is blank (lines 4, 9, 12)",
+        "1 pair skipped: the target is blank (line 5)",
+        "8 pairs skipped: too long (lines 20, 21, 22, 23, 24 and 3 more)",
     ]
 
 
-def test_blank_lines_leave_their_pair_aside_and_the_rest_aligned(tmp_path: Path) -> None:
+def test_pairs_with_a_blank_side_are_skipped_and_the_rest_stays_aligned(tmp_path: Path) -> None:
     text = parallel(tmp_path, "eins\n\ndrei\n  \nfünf\n\t\n", "one\ntwo\n\u3000\n\nfive\nsix\n")
     expected = [Pair("eins", "one", 1), Pair("fünf", "five", 5)]
-    for _ in range(2):  # the account begins anew with each iteration
+    for _ in range(2):  # the report starts over with each iteration
         assert list(text) == expected
-        assert text.aside.reasons() == {
+        assert text.skipped.reasons() == {
             "the source is blank": [2, 6],
             "the target is blank": [3],
             "both sides are blank": [4],
@@ -57,16 +60,31 @@ def test_empty_files_and_files_without_a_pair_are_refused(tmp_path: Path) -> Non
         list(parallel(tmp_path, "eins\n\n", "\ntwo\n"))
 
 
-def test_unequal_counts_are_named_before_the_first_pair(tmp_path: Path) -> None:
-    pairs = iter(parallel(tmp_path, "eins\nzwei\ndrei\n", "one\ntwo\n"))
-    with pytest.raises(DataError, match=r"unequal numbers of lines: 3 in .*text\.de, 2 in .*text\.en"):
-        next(pairs)
+def test_unequal_numbers_of_lines_are_reported_by_a_check_and_by_reading(tmp_path: Path) -> None:
+    text = parallel(tmp_path, "eins\nzwei\ndrei\n", "one\ntwo\n")
+    for read in (text.check, lambda: list(text)):
+        with pytest.raises(DataError, match=r"unequal numbers of lines: 3 in .*text\.de, 2 in .*text\.en"):
+            read()
 
 
-def test_a_fault_late_in_a_file_is_told_before_the_first_pair(tmp_path: Path) -> None:
-    pairs = iter(parallel(tmp_path, b"eins\nzwei\nM\xe4nner\n", "one\ntwo\nmen\n"))
-    with pytest.raises(DataError, match=r"text\.de:3"):
-        next(pairs)
+def test_a_wrong_encoding_late_in_a_file_is_found_by_a_check_and_by_reading(tmp_path: Path) -> None:
+    text = parallel(tmp_path, b"eins\nzwei\nM\xe4nner\n", "one\ntwo\nmen\n")
+    for read in (text.check, lambda: list(text)):
+        with pytest.raises(DataError, match=r"text\.de:3"):
+            read()
+
+
+def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def counted(path: Path) -> Iterator[str]:
+        opened.append(path)
+        return read_lines(path)
+
+    monkeypatch.setattr(parallel_text, "read_lines", counted)
+    text = parallel(tmp_path, "eins\nzwei\n", "one\ntwo\n")
+    assert len(list(text)) == 2
+    assert opened == [text.source, text.target]
 
 
 def sentences(count: int) -> tuple[list[str], list[str]]:
@@ -101,13 +119,13 @@ def test_every_reader_is_a_corpus(tmp_path: Path) -> None:
     corpora: list[Corpus] = [listed, parallel(tmp_path, "eins\n", "one\n")]
     assert [list(corpus) for corpus in corpora] == [list(listed.pairs)] * 2
     assert [corpus.name for corpus in corpora] == ["listed", "text.de | text.en"]
-    assert [corpus.aside.count for corpus in corpora] == [0, 0]
+    assert [corpus.skipped.count for corpus in corpora] == [0, 0]
 
 
-def test_files_that_have_changed_are_read_through_again(tmp_path: Path) -> None:
+def test_a_line_added_between_two_iterations_is_noticed(tmp_path: Path) -> None:
     text = parallel(tmp_path, "eins\nzwei\n", "one\ntwo\n")
     assert [len(list(text)) for _ in range(2)] == [2, 2]
     with (tmp_path / "text.en").open("a") as file:
         file.write("three\n")
     with pytest.raises(DataError, match="unequal numbers of lines"):
-        next(iter(text))
+        list(text)

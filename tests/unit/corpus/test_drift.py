@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from regard.corpus.drift import MOST_SHIFT, find_drift
+from regard.corpus.drift import MAX_SHIFT, find_drift
 from regard.corpus.formats.plain import read_lines
 
 DATA = Path(__file__).parents[3] / "../shared/data"
@@ -69,7 +69,7 @@ def test_nothing_is_said_where_nothing_is_clear() -> None:
     source, target = made(400)
     assert find_drift([40] * 100, [40] * 99) is None
     assert find_drift(source, target) is None
-    assert find_drift(source, target[: -MOST_SHIFT - 1]) is None
+    assert find_drift(source, target[: -MAX_SHIFT - 1]) is None
     assert find_drift(source[:10], target[:9]) is None
     assert find_drift(source, []) is None
 

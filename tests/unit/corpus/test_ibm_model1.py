@@ -45,7 +45,7 @@ def by_hand(pairs: list[tuple[list[int], list[int]]], iterations: int) -> dict[t
 
 def test_a_book_is_ein_buch(tmp_path: Path) -> None:
     lexicon = ibm_model_1(sentences(tmp_path, TOY), vocabulary=8, iterations=30)
-    found = lexicon.best(sources=9, count=1)[:, 0].tolist()
+    found = lexicon.most_probable(sources=9, count=1)[:, 0].tolist()
     assert (found[DAS], found[HAUS], found[BUCH], found[EIN]) == (THE, HOUSE, BOOK, A)
     assert found[NULL] == found[NEVER] == 0
     sure = table(lexicon)
@@ -65,7 +65,7 @@ def test_it_is_what_loops_find(tmp_path: Path, pairs: list[tuple[list[int], list
 def test_how_the_pairs_are_parted_changes_nothing(tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = sentences(tmp_path, [*ODD, *TOY])
     expected = table(ibm_model_1(whole, 8))
-    monkeypatch.setattr(ibm_model1, "CHUNK", chunk)
+    monkeypatch.setattr(ibm_model1, "CHUNK_CELLS", chunk)
     assert len(ibm_model1._chunks(whole)) > 2
     assert table(ibm_model_1(whole, 8)) == pytest.approx(expected)
 
@@ -82,5 +82,5 @@ def test_of_too_many_pairs_every_nth_is_taken(tmp_path: Path) -> None:
 def test_the_best_come_first_and_of_equals_the_lower_id() -> None:
     source, target = np.array([0, 4, 4, 4, 4, 6]), np.array([9, 4, 5, 6, 7, 4])
     lexicon = Lexicon(source, target, np.array([1.0, 0.2, 0.3, 0.3, 0.0, 1.0]))
-    assert lexicon.best(7, 2).tolist() == [[0, 0]] * 4 + [[5, 6], [0, 0], [4, 0]]
-    assert lexicon.best(7, 5)[4].tolist() == [5, 6, 4, 0, 0]
+    assert lexicon.most_probable(7, 2).tolist() == [[0, 0]] * 4 + [[5, 6], [0, 0], [4, 0]]
+    assert lexicon.most_probable(7, 5)[4].tolist() == [5, 6, 4, 0, 0]

@@ -7,9 +7,9 @@ import pytest
 
 from regard.config.schema import DataConfig
 from regard.corpus.bilingual_file import BilingualFile
-from regard.corpus.corpus import ParallelText
 from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import Place, sides_as_trained
+from regard.corpus.parallel_text import ParallelText
+from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import ConfigError
 
 TABLE = {"file": "train.tsv.gz", "source_column": "1", "target_column": "3"}
@@ -49,14 +49,14 @@ KEYS = {"file": "train.jsonl", "source_column": "text.en", "target_column": "tex
 def test_another_file_is_read_as_a_recipe_reads_its_own(
     data: dict[str, Any], file: str, asked: dict[str, str], read: tuple[str, str, str, str]
 ) -> None:
-    assert sides_as_trained(DataConfig.model_validate(data), Path(file), Sides(**asked)) == Sides(*read)
+    assert infer_sides(DataConfig.model_validate(data), Path(file), Sides(**asked)) == Sides(*read)
 
 
 def test_a_place_is_two_plain_files_or_one() -> None:
     a, b, options = Path("a"), Path("b.tsv"), ("--x", "--y", "--z")
-    assert Place().corpus(Sides()) is None
-    assert isinstance(Place(a, b).corpus(Sides()), ParallelText)
-    assert isinstance(Place(data=b).corpus(Sides()), BilingualFile)
-    for place in (Place(a, options=options), Place(None, b, b, options), Place(a, b, b, options)):
+    assert CorpusPaths().open(Sides()) is None
+    assert isinstance(CorpusPaths(a, b).open(Sides()), ParallelText)
+    assert isinstance(CorpusPaths(data=b).open(Sides()), BilingualFile)
+    for place in (CorpusPaths(a, labels=options), CorpusPaths(None, b, b, options), CorpusPaths(a, b, b, options)):
         with pytest.raises(ConfigError, match="give both --x and --y, or --z"):
-            place.corpus(Sides())
+            place.open(Sides())

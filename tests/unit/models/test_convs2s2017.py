@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regard.config.schema import RunConfig, parse_config, read_recipe, to_table, to_toml
+from regard.config.recipe import parse_config, read_config, to_table, to_toml
+from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES, convs2s2017
@@ -107,7 +108,7 @@ def recipe(tmp_path: Path, *lines: str) -> RunConfig:
     path = tmp_path / "some.toml"
     table = ['[data]\ncorpus = "dates"', '[model]\narchitecture = "convs2s2017"', *lines]
     path.write_text("\n".join(table), encoding="utf-8")
-    return read_recipe(path, ARCHITECTURES)
+    return read_config(path, ARCHITECTURES)
 
 
 def test_layers_are_lists_in_a_recipe_and_come_back_from_it(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_layers_are_lists_in_a_recipe_and_come_back_from_it(tmp_path: Path) -> N
     assert parse_config(to_table(config), ARCHITECTURES, where="here") == config
     again = tmp_path / "again.toml"
     again.write_text(to_toml(config), encoding="utf-8")
-    assert read_recipe(again, ARCHITECTURES) == config
+    assert read_config(again, ARCHITECTURES) == config
 
 
 @pytest.mark.parametrize(

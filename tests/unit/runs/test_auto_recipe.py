@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from regard.config.schema import DataConfig, parse_config, to_table
+from regard.config.recipe import parse_config, to_table
+from regard.config.schema import DataConfig
 from regard.contract import VocabularySizes
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model

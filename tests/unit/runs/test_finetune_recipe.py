@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.unit.interop.models import checkpoint, tokenizers
 
-from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig, parse_config, to_table
+from regard.config.recipe import parse_config, to_table
+from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig
 from regard.models import ARCHITECTURES, transformer2017
 from regard.runs.auto_recipe import Facts
 from regard.runs.finetune_recipe import choose

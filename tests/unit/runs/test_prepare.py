@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from regard.checkpoints.run_folder import PREPARED
-from regard.config.schema import RunConfig, parse_config
-from regard.corpus import corpus
-from regard.corpus.corpus import Pair
+from regard.config.recipe import parse_config
+from regard.config.schema import RunConfig
+from regard.corpus import parallel_text
+from regard.corpus.corpus import LineOrigin, Pair
 from regard.corpus.formats.plain import read_lines
-from regard.corpus.tagged import untagged
+from regard.corpus.tagged import split_tags
 from regard.data import encoding, store_writer
 from regard.data.loader import Position
 from regard.errors import ConfigError, DataError
@@ -52,15 +53,13 @@ def test_held_out_pairs_are_not_trained_on_whatever_their_place(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["character", "byte"])
-def test_files_are_checked_once_and_each_pass_serves_all_it_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_each_pass_over_the_files_serves_all_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(corpus, "read_lines", lambda path: read.append(path) or read_lines(path))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(parallel_text, "read_lines", lambda path: read.append(path) or read_lines(path))  # type: ignore[func-returns-value]
     prepared = prepare(recipe(tmp_path, PAIRS, kind, held_out=20), tmp_path / "prepared", lambda _: None)
     assert (len(prepared.store), len(prepared.dev)) == (80, 20)
-    # checked, dev chosen, vocabulary learned or else dev read, encoded, some sources looked at for sentences
-    assert len(read) == 2 * 5
+    # dev chosen, vocabulary learned or else dev read, encoded, some sources looked at for sentences
+    assert len(read) == 2 * 4
 
 
 def test_dev_files_are_taken_as_they_are(tmp_path: Path) -> None:
@@ -94,12 +93,12 @@ def test_all_that_is_left_aside_is_told(tmp_path: Path, kind: str) -> None:
     prepared = prepare(recipe(tmp_path, pairs, kind, **dev_files), tmp_path / "prepared", said.append)
     assert prepared.dev == (("1", "x1"),)
     assert len(prepared.store) == 100
-    assert [line for line in said if "left aside" in line] == [
-        "dev: 1 pair left aside: the source is blank (line 3)",
-        "dev: 1 pair left aside: longer than data.max_length, 256 tokens, (line 2)",
-        "train: 1 pair left aside: the source is blank (line 101)",
-        "train: 1 pair left aside: the target is blank (line 102)",
-        "train: 2 pairs left aside: longer than data.max_length, 256 tokens, (lines 103, 104)",
+    assert [line for line in said if "skipped" in line] == [
+        "dev: 1 pair skipped: the source is blank (line 3)",
+        "dev: 1 pair skipped: longer than data.max_length, 256 tokens, (line 2)",
+        "train: 1 pair skipped: the source is blank (line 101)",
+        "train: 1 pair skipped: the target is blank (line 102)",
+        "train: 2 pairs skipped: longer than data.max_length, 256 tokens, (lines 103, 104)",
     ]
 
 
@@ -222,14 +221,14 @@ def test_several_corpora_come_as_often_as_their_weights_say(tmp_path: Path) -> N
     prepared = prepare(config, tmp_path / "data", said.append)
     assert seen(config, prepared) == {"big": 89, "small": 27}
     again = prepare(config, tmp_path / "data", said.append)
-    assert again.starts == prepared.starts == (0, 90)
+    assert again.origins.starts == prepared.origins.starts == (0, 90)
     assert again.origins == prepared.origins
-    assert [again.origins.place(line) for line in (90, 91)] == [("big.tsv", 90), ("small.tsv", 1)]
-    told = [sentence for sentence in said if "left aside" in sentence]
+    assert [again.origins.locate(line) for line in (90, 91)] == [LineOrigin("big.tsv", 90), LineOrigin("small.tsv", 1)]
+    told = [sentence for sentence in said if "skipped" in sentence]
     assert told == [
-        "dev: 1 pair left aside: longer than data.max_length, 20 tokens, (line 4)",
-        "train: 1 pair left aside: big.tsv: longer than data.max_length, 20 tokens, (line 4)",
-        "train: 1 pair left aside: small.tsv: longer than data.max_length, 20 tokens, (line 4)",
+        "dev: 1 pair skipped: longer than data.max_length, 20 tokens, (line 4)",
+        "train: 1 pair skipped: big.tsv: longer than data.max_length, 20 tokens, (line 4)",
+        "train: 1 pair skipped: small.tsv: longer than data.max_length, 20 tokens, (line 4)",
     ]
 
 
@@ -265,8 +264,8 @@ def test_a_streamed_corpus_is_read_as_it_comes_and_told_of_at_its_end(tmp_path: 
         assert prepared.loader(config).batches_per_epoch is None
         assert streamed(config, prepared) == Counter(source for source, _ in PAIRS)
         assert said == [
-            "train: 1 pair left aside: the source is blank (line 102)",
-            "train: 1 pair left aside: longer than data.max_length, 20 tokens, (line 101)",
+            "train: 1 pair skipped: the source is blank (line 102)",
+            "train: 1 pair skipped: longer than data.max_length, 20 tokens, (line 101)",
         ]
     (tmp_path / "a").write_text("other\n" * 102)
     with pytest.raises(DataError, match="not what was prepared"):
@@ -294,10 +293,10 @@ def of_which(found: Counter[str]) -> Counter[str]:
 
 def test_several_corpora_are_streamed_as_often_as_their_weights_say(tmp_path: Path) -> None:
     config, said = several(tmp_path, streaming=True), list[str]()
-    dev = ["dev: 9 pairs from small.tsv", "dev: 1 pair left aside: longer than data.max_length, 20 tokens, (line 4)"]
+    dev = ["dev: 9 pairs from small.tsv", "dev: 1 pair skipped: longer than data.max_length, 20 tokens, (line 4)"]
     for taken_up in (False, True):
         prepared = prepare(config, tmp_path / "data", said.append)
-        assert prepared.origins.place(94) == ("small.tsv", 4)
+        assert prepared.origins.locate(94) == LineOrigin("small.tsv", 4)
         counted = "train: 90 pairs from big.tsv, 10 pairs from small.tsv"
         told = "train: big.tsv + small.tsv, as it is read; vocabulary 22"
         assert said == ([] if taken_up else [*dev, counted, told])
@@ -306,8 +305,8 @@ def test_several_corpora_are_streamed_as_often_as_their_weights_say(tmp_path: Pa
         assert of_which(found) == {"big": 89, "small": 27}
         assert set(found.values()) == {1, 3}
         assert said == [
-            "train: 1 pair left aside: big.tsv: longer than data.max_length, 20 tokens, (line 4)",
-            "train: 1 pair left aside: small.tsv: longer than data.max_length, 20 tokens, (line 4)",
+            "train: 1 pair skipped: big.tsv: longer than data.max_length, 20 tokens, (line 4)",
+            "train: 1 pair skipped: small.tsv: longer than data.max_length, 20 tokens, (line 4)",
         ]
         said.clear()
 
@@ -367,7 +366,7 @@ def test_the_sources_of_a_corpus_begin_with_its_tags(tmp_path: Path) -> None:
         first, second, *_ = prepared.store.source(index).tolist()
         assert (first, second) == (size - 3 if line <= 90 else size - 1, size - 2)
     assert all(id < size - 3 for index in range(98) for id in prepared.store.target(index).tolist())
-    tags = Counter(tuple(untagged(source)[0]) for source, _ in prepared.dev)
+    tags = Counter(tuple(split_tags(source)[0]) for source, _ in prepared.dev)
     assert tags == {("big", "all"): 89, ("small", "all"): 9}
 
 

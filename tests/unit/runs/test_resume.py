@@ -11,7 +11,8 @@ from tests.unit.checkpoints.killed_while_saving import checkpoint
 
 from regard.checkpoints.checkpoint import save_checkpoint
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import DataConfig, RunConfig, TrainConfig, to_toml
+from regard.config.recipe import to_toml
+from regard.config.schema import DataConfig, RunConfig, TrainConfig
 from regard.errors import CheckpointError, ConfigError
 from regard.models.transformer2017 import Config
 from regard.runs.resume import find, how_to_extend, read_state, recipe_of, restore_recipe

@@ -19,6 +19,7 @@ from regard.runs.auto_recipe import choose, recipe
 from regard.runs.preflight import too_little_time
 from regard.runs.time_budget import Budget, Timing, fit, measure
 from regard.training.microbatches import BatchProbe
+from regard.training.precision import Precision
 
 SLOW = Timing(2.0, "float32")
 
@@ -59,7 +60,7 @@ def test_nothing_changes_where_time_is_ample_or_not_limited(minutes: int | None)
     plain, expected = chosen(timing=None)
     given = [] if minutes is None else [f"train.max_minutes={minutes}"]
     config, lines = chosen(*given)
-    assert config.train.model_copy(update={"max_minutes": None}) == plain.train
+    assert config.train.model_copy(update={"max_minutes": None, "precision": "auto"}) == plain.train
     assert lines[: len(expected)] == expected
     assert not [line for line in lines if line.startswith("time:")]
 
@@ -171,3 +172,16 @@ def test_auto_takes_the_precision_with_the_faster_step_not_with_the_faster_produ
     said: list[str] = []
     assert run.with_precision(config, torch.device("cpu"), said.append).train.precision == expected
     assert said[-1] == f"precision: {expected}, since a step in bfloat16 takes {short:.1f} times as long here"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("given", ["max_minutes=3", "max_minutes=6000"])
+def test_a_step_that_was_timed_is_not_timed_again_when_the_run_begins(
+    given: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, lines = chosen(f"train.{given}", timing=Timing(0.5, precision))
+    assert config.train.precision == precision
+    assert any(precision in line for line in lines)
+    monkeypatch.setattr("regard.training.precision._share", lambda: 0.1)
+    monkeypatch.setattr(run, "step_times", lambda *_: pytest.fail("it was measured twice"))
+    assert run.with_precision(config, torch.device("cpu"), lambda _: None) == config

@@ -12,8 +12,9 @@ import pytest
 from tests.unit.serving.clients import ask, ask_all
 
 from regard.errors import ConfigError
-from regard.serving import translate, web_page
+from regard.serving import attention, translate, web_page
 from regard.serving.api_keys import Keys, read_keys
+from regard.serving.batcher import Ticket
 from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
@@ -58,6 +59,61 @@ def test_attention_of_a_text_loses_no_sentence_and_is_that_of_the_first(service:
     assert len(first["sentences"]) == 1
     other = ask(service, "POST", "/attention", json={**SENTENCE, "q": text, "target_text": "zehn"}).json()
     assert other["translatedText"] == "zehn  Sechs zehn.\n\nVier."
+
+
+PLACEHOLDERS = [
+    "One http://example.org/a?b=1 six.",
+    "😀 One two. Six http://example.org/a ten.\n\n  Four %s five. {name} nine.\r\nwww.example.org\n",
+    "one two three %(count)d",
+    "One %s %s.\n12 {x}",
+    "One --two.",
+]
+
+
+@pytest.mark.parametrize("split", [None, False])
+@pytest.mark.parametrize("text", PLACEHOLDERS, ids=lambda text: text[:20])
+def test_placeholders_come_through_with_attention_as_without(service: Service, text: str, split: bool | None) -> None:
+    task = translate.Task(service.models.pick("en", "de"), [text], split_sentences=split)
+    (expected,) = translate.translate(service.batcher, service.limits, task, Ticket(60)).texts
+    fields = {**SENTENCE, "q": text, "split_sentences": split, "alternatives": 2}
+    answer = ask(service, "POST", "/attention", json=fields).json()
+    assert answer["translatedText"] == expected
+    first, *_ = answer["sentences"]
+    own = expected[first["target_start"] : first["target_end"]]
+    assert answer["alternatives"][0]["text"] == own
+    assert answer["alternatives"][0]["score"] == answer["score"]
+    assert len({one["text"] for one in answer["alternatives"]}) == len(answer["alternatives"])
+    for span in answer["sentences"]:
+        source = text[span["start"] : span["end"]]
+        alone = ask(service, "POST", "/attention", json={**SENTENCE, "q": source, "split_sentences": False}).json()
+        assert alone["translatedText"] == expected[span["target_start"] : span["target_end"]]
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_a_text_that_its_sentences_do_not_make_up_is_one_segment(
+    service: Service, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def otherwise(*arguments: Any) -> translate.Done:
+        done = translate.translate(*arguments)
+        return translate.Done(
+            [f" {text} not as alone " if not place else text for place, text in enumerate(done.texts)], []
+        )
+
+    monkeypatch.setattr(attention, "translate", otherwise)
+    text = " One %s. Six ten. " + "two " * count
+    answer = ask(service, "POST", "/attention", json={**SENTENCE, "q": text}).json()
+    assert answer["translatedText"].endswith("not as alone" + " " * (len(text) - len(text.rstrip())))
+    (segment,) = answer["sentences"]
+    assert text[segment["start"] : segment["end"]] == text.strip()
+    assert (answer["looks"] is None) == (count > 1)
+
+
+def test_attention_of_a_text_with_placeholders_over_what_anyone_would_have_it_say(service: Service) -> None:
+    fields = {**SENTENCE, "q": "One %s.\nSix http://example.org", "target_text": "zehn %s"}
+    answer = ask(service, "POST", "/attention", json=fields).json()
+    assert answer["translatedText"].startswith("zehn %s\n")
+    assert answer["translatedText"].endswith("http://example.org")
+    assert answer["looks"]["target"]["words"][0] == "zehn"
 
 
 def test_a_sentence_that_is_too_long_to_look_at_is_translated_all_the_same(service: Service) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.config.schema import TokenizerConfig
-from regard.text.emoji import PATTERN, bare_of, without_emoji
+from regard.text.emoji import PATTERN, remove_emoji, remove_unknown_emoji
 from regard.tokenizers.base import train_tokenizers
 
 WHOLE = [
@@ -22,15 +22,15 @@ WHOLE = [
 def test_an_emoji_is_one_whole(emoji: str) -> None:
     assert re.fullmatch(PATTERN, emoji)
     assert re.findall(PATTERN, f"a{emoji}b {emoji}.") == [emoji, emoji]
-    bare = without_emoji(f"a dog {emoji} runs")
+    bare = remove_emoji(f"a dog {emoji} runs")
     assert bare.text == "a dog runs"
-    assert bare.put_back("ein Hund rennt")[0] == f"ein Hund {emoji} rennt"
+    assert bare.restore("ein Hund rennt")[0] == f"ein Hund {emoji} rennt"
 
 
 def test_text_is_no_emoji() -> None:
     for text in ("1", "#1", "*", "™", "©", "→", "é", "中", "が", "a\u200db", "x\ufe0f", "- – —", "«“„»", "ﷺ", "½"):
         assert not re.search(PATTERN, text), text
-        assert without_emoji(text).text == text
+        assert remove_emoji(text).text == text
 
 
 @pytest.mark.parametrize(
@@ -54,25 +54,25 @@ def test_text_is_no_emoji() -> None:
     ],
 )
 def test_places(source: str, bare: str, translation: str, wanted: str) -> None:
-    taken = without_emoji(source)
+    taken = remove_emoji(source)
     assert taken.text == bare
-    assert taken.put_back(translation)[0] == wanted
+    assert taken.restore(translation)[0] == wanted
 
 
 def test_they_go_with_the_word_before_them() -> None:
-    taken = without_emoji("I saw a dog 🐶 there")
+    taken = remove_emoji("I saw a dog 🐶 there")
     links = ((0, 0), (4, 2), (2, 3), (3, 4), (1, 5))
-    text, alignment = taken.put_back("Ich habe dort einen Hund gesehen", links)
+    text, alignment = taken.restore("Ich habe dort einen Hund gesehen", links)
     assert text == "Ich habe dort einen Hund 🐶 gesehen"
     assert alignment == ((0, 0), (5, 2), (2, 3), (3, 4), (4, 5), (1, 6))
-    text, alignment = without_emoji("A dog🐶 runs 😀 😀").put_back("Ein Hund rennt", ((0, 0), (1, 1), (2, 2)))
+    text, alignment = remove_emoji("A dog🐶 runs 😀 😀").restore("Ein Hund rennt", ((0, 0), (1, 1), (2, 2)))
     assert text == "Ein Hund🐶 rennt 😀 😀"
     assert alignment == ((0, 0), (1, 1), (2, 2), (3, 3), (4, 4))
 
 
 def test_what_the_vocabulary_knows_stays() -> None:
-    assert without_emoji("a 😀 b", lambda emoji: emoji == "😀").text == "a 😀 b"
-    assert without_emoji("a 😀 🐶 b", lambda emoji: emoji == "😀").text == "a b"
+    assert remove_emoji("a 😀 b", lambda emoji: emoji == "😀").text == "a 😀 b"
+    assert remove_emoji("a 😀 🐶 b", lambda emoji: emoji == "😀").text == "a b"
 
 
 SENTENCES = st.lists(
@@ -84,9 +84,9 @@ WORDS = st.lists(st.sampled_from(["ein", "Hund.", "(ja)", "rennt,", "!"])).map("
 @given(SENTENCES, WORDS, st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9))))
 def test_none_is_lost_and_nothing_else_changes(parts: list[str], text: str, links: list[tuple[int, int]]) -> None:
     source = "".join(parts).strip()
-    bare = without_emoji(source)
+    bare = remove_emoji(source)
     assert not re.search(PATTERN, bare.text)
-    result, alignment = bare.put_back(text, tuple(links))
+    result, alignment = bare.restore(text, tuple(links))
     assert sorted(re.findall(PATTERN, result)) == sorted(re.findall(PATTERN, source))
     assert re.sub(r"\s|[()\[\]]", "", re.sub(PATTERN, "", result)) == re.sub(r"\s|[()\[\]]", "", text)
     assert not bare.runs or all(
@@ -102,6 +102,6 @@ def test_a_vocabulary_knows_those_that_it_learned(kind: str, known: bool) -> Non
     size = {"character": 40, "word": 40, "byte": 300, "bpe": 290}.get(kind, 272)
     config = TokenizerConfig.model_validate({"kind": kind, "vocabulary_size": size, "joint": True})
     tokenizers = train_tokenizers(config, [(line, line) for line in text])
-    assert bare_of("a 😀 dog", tokenizers).text == ("a 😀 dog" if known else "a dog")
-    assert bare_of("a 🐶 dog", tokenizers).text == "a dog"
-    assert bare_of("a 🐶 dog", tokenizers, ["x", "🐶"]).text == "a 🐶 dog"
+    assert remove_unknown_emoji("a 😀 dog", tokenizers).text == ("a 😀 dog" if known else "a dog")
+    assert remove_unknown_emoji("a 🐶 dog", tokenizers).text == "a dog"
+    assert remove_unknown_emoji("a 🐶 dog", tokenizers, ["x", "🐶"]).text == "a 🐶 dog"

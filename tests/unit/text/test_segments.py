@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regard.text.segments import Division, Piece, count_sentences, is_language, put_together, segments, share_of_several
+from regard.text.segments import (
+    Division,
+    Piece,
+    count_sentences,
+    is_language,
+    join_pieces,
+    share_with_several_sentences,
+    split_segments,
+)
 
 FOUR = "A man is riding a bike. Two dogs play in the snow.\n\nA woman sings. Dr. Smith left."
 
@@ -14,7 +22,7 @@ def all_fit(text: str) -> bool:
 
 
 def found(text: str, language: str = "en", division: Division = "sentences", most: int = 10**9) -> list[str]:
-    return [text[start:end] for start, end in segments(text, language, division, lambda part: len(part) <= most)]
+    return [text[start:end] for start, end in split_segments(text, language, division, lambda part: len(part) <= most)]
 
 
 def test_sentences_and_lines() -> None:
@@ -58,8 +66,8 @@ def test_what_is_between_segments_stays_between_their_translations(
     text: str, texts: tuple[str, ...], joined: str
 ) -> None:
     language = "zh" if text[0] > "\u4e00" else "en"
-    spans = segments(text, language, "sentences", all_fit)
-    whole = put_together(text, [Piece(*span, said) for span, said in zip(spans[: len(texts)], texts, strict=True)])
+    spans = split_segments(text, language, "sentences", all_fit)
+    whole = join_pieces(text, [Piece(*span, said) for span, said in zip(spans[: len(texts)], texts, strict=True)])
     assert whole.text == joined
     assert [whole.text[start:end] for start, end in whole.spans] == list(texts)
 
@@ -77,7 +85,7 @@ def test_what_does_not_fit_is_divided_at_sentences_then_clauses_then_spaces_then
     st.text(st.sampled_from("aB .,;\n\r1。你\u0301?!"), max_size=200), st.sampled_from(["whole", "lines", "sentences"])
 )
 def test_nothing_with_letters_is_left_out_and_nothing_overlaps(text: str, division: Division) -> None:
-    spans = segments(text, "en", division, lambda part: len(part) <= 9)
+    spans = split_segments(text, "en", division, lambda part: len(part) <= 9)
     assert all(0 < end - start <= 9 and text[start:end].strip() == text[start:end] for start, end in spans)
     ends = [0, *(end for _, end in spans)]
     starts = [*(start for start, _ in spans), len(text)]
@@ -85,7 +93,7 @@ def test_nothing_with_letters_is_left_out_and_nothing_overlaps(text: str, divisi
     assert not any(character.isalpha() for gap in gaps for character in gap)
     if division != "whole":
         assert not any("\n" in text[start:end] for start, end in spans)
-    assert put_together(text, [Piece(start, end, text[start:end]) for start, end in spans]).text.replace(" ", "") == (
+    assert join_pieces(text, [Piece(start, end, text[start:end]) for start, end in spans]).text.replace(" ", "") == (
         text.replace(" ", "")
     )
 
@@ -104,8 +112,8 @@ def test_a_line_of_two_hundred_thousand_characters_is_divided() -> None:
 
 def test_how_many_texts_hold_several_sentences() -> None:
     assert count_sentences(FOUR, "en") == 4
-    assert share_of_several(["One.", "One. Two.", "", "1. 2."], "en") == 0.25
-    assert share_of_several([], "en") == 0
+    assert share_with_several_sentences(["One.", "One. Two.", "", "1. 2."], "en") == 0.25
+    assert share_with_several_sentences([], "en") == 0
 
 
 @pytest.mark.parametrize(

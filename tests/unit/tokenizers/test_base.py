@@ -125,7 +125,7 @@ def all_samples(monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[tuple[l
 
 
 def test_every_pair_is_as_likely_as_another_in_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PAIRS", 2)
+    monkeypatch.setattr(module, "MAX_TRAINING_PAIRS", 2)
     shares: Counter[frozenset[str]] = Counter()
     for sample, share in all_samples(monkeypatch, 5):
         shares[frozenset(source for source, _ in sample)] += share  # type: ignore[assignment]
@@ -134,7 +134,7 @@ def test_every_pair_is_as_likely_as_another_in_the_sample(monkeypatch: pytest.Mo
 
 
 def test_of_a_large_corpus_a_sample_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PAIRS", 50)
+    monkeypatch.setattr(module, "MAX_TRAINING_PAIRS", 50)
 
     def numbered() -> Iterator[tuple[str, str]]:
         return ((str(number), str(number)) for number in range(1000))

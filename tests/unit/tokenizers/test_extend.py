@@ -10,7 +10,7 @@ from regard.corpus.corpus import Pair, PairList
 from regard.errors import ConfigError
 from regard.special_tokens import UNK
 from regard.tokenizers.base import Tokenizers
-from regard.tokenizers.extend import LEAST, Extended, extend, extend_tokenizers
+from regard.tokenizers.extend import MIN_COUNT, ExtendedTokenizer, extend_tokenizer, extend_tokenizers
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordKind, SubwordTokenizer
 
@@ -32,11 +32,11 @@ def old(kind: SubwordKind) -> SubwordTokenizer:
 
 
 @cache
-def extended(kind: SubwordKind, most: int = 30) -> Extended:
-    return extend(old(kind), text(NEW, 200, 2), most)
+def extended(kind: SubwordKind, most: int = 30) -> ExtendedTokenizer:
+    return extend_tokenizer(old(kind), text(NEW, 200, 2), most)
 
 
-def undone(found: Extended, ids: list[int]) -> list[int]:
+def undone(found: ExtendedTokenizer, ids: list[int]) -> list[int]:
     """With the old tokens in the place of new ones."""
     first = found.tokenizer.size - len(found.parts)
     return [part for id in ids for part in ([id] if id < first else found.parts[id - first])]
@@ -81,7 +81,7 @@ def test_new_merges_come_after_all_old_ones() -> None:
     assert learned.pieces(learned.encode("abc")) == ["▁", "a", "bc"]
     dice = random.Random(1)
     others = ["".join(dice.choices("qtuvwxyz", k=8)) for _ in range(40)] * 5
-    found = extend(learned, [*others, *["qab tab"] * 2], 1000)
+    found = extend_tokenizer(learned, [*others, *["qab tab"] * 2], 1000)
     pieces = found.tokenizer.pieces(range(learned.size, found.tokenizer.size))
     assert pieces.index("ab") > 20
     assert found.tokenizer.encode("abc") == learned.encode("abc")
@@ -91,20 +91,20 @@ def test_new_merges_come_after_all_old_ones() -> None:
 @both_kinds
 def test_what_comes_often_comes_first_and_what_is_rare_never(kind: SubwordKind) -> None:
     often = ["foxglove smaller"] * 50 + ["smaller"] * 50
-    rare = ["sleepless 漢"] * (LEAST - 1)
-    found = extend(old(kind), [*often, *rare], 1000)
+    rare = ["sleepless 漢"] * (MIN_COUNT - 1)
+    found = extend_tokenizer(old(kind), [*often, *rare], 1000)
     pieces = found.tokenizer.pieces(range(old(kind).size, found.tokenizer.size))
     assert "▁smaller" in pieces
     assert pieces.index("▁smaller") < pieces.index("▁foxglove")
     assert all(piece in "▁foxglove▁smaller" for piece in pieces)
-    assert len(extend(old(kind), often, 2).parts) == 2
-    assert extend(old(kind), text(OLD, 50, 9), 0).parts == []
+    assert len(extend_tokenizer(old(kind), often, 2).parts) == 2
+    assert extend_tokenizer(old(kind), text(OLD, 50, 9), 0).parts == []
 
 
 @both_kinds
 def test_extended_twice_and_saved(kind: SubwordKind, tmp_path: Path) -> None:
     first = extended(kind, 5)
-    again = extend(first.tokenizer, text(NEW, 200, 2), 10)
+    again = extend_tokenizer(first.tokenizer, text(NEW, 200, 2), 10)
     assert again.tokenizer.size == old(kind).size + 15
     assert all(id < first.tokenizer.size for ids in again.parts for id in ids)
     again.tokenizer.save(tmp_path, "tokenizer")
@@ -119,8 +119,8 @@ def test_characters_and_words_are_appended(
     learner: type[CharacterTokenizer] | type[WordTokenizer], new: list[str]
 ) -> None:
     tokenizer = learner.train(["ab ba"], 100)
-    lines = ["ab 漢!"] * 9 + ["漢! cd"] * LEAST + ["漢 once"]
-    found = extend(tokenizer, lines, 2)
+    lines = ["ab 漢!"] * 9 + ["漢! cd"] * MIN_COUNT + ["漢 once"]
+    found = extend_tokenizer(tokenizer, lines, 2)
     assert found.tokenizer.pieces(range(tokenizer.size, found.tokenizer.size)) == sorted(new, key=new.index)
     assert found.parts == [[], []]
     assert found.tokenizer.encode("ab ba") == tokenizer.encode("ab ba")
@@ -142,4 +142,4 @@ def test_one_vocabulary_for_both_sides_or_two() -> None:
 
 def test_what_cannot_be_extended_says_why() -> None:
     with pytest.raises(ConfigError, match="bytes spell every text"):
-        extend(ByteTokenizer(), ["a"], 5)
+        extend_tokenizer(ByteTokenizer(), ["a"], 5)

@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 
-from regard.tokenizers.random_segmentation import UNKNOWN_PENALTY, BpeSegmenter, UnigramSegmenter, segmenter
+from regard.tokenizers.random_segmentation import UNKNOWN_PENALTY, BpeSegmenter, UnigramSegmenter, make_segmenter
 from regard.tokenizers.subword import SPACE, SubwordKind, SubwordTokenizer
 
 WORDS = ["unbelievable", "believe", "able", "table", "stable", "unstable", "tables", "believer", "naïve", "▁odd▁"]
@@ -27,11 +27,13 @@ MORE = {"ab": -4.0, "le": -3.5, "tab": -5.5, "les": -6.0, "st": -3.0, "aï": -4.
 @cache
 def learned(kind: SubwordKind) -> SubwordTokenizer:
     tokenizer = SubwordTokenizer.train(TEXT, 284, kind)
-    return tokenizer.with_more(MORE) if kind == "unigram" else tokenizer  # else there would be few ways to cut a word
+    return (
+        tokenizer.with_new_pieces(MORE) if kind == "unigram" else tokenizer
+    )  # else there would be few ways to cut a word
 
 
 def drawn(kind: SubwordKind, amount: float, text: str, seed: int = 1) -> list[int]:
-    return segmenter(learned(kind), amount).draw(learned(kind).encode(text), random.Random(seed).random)
+    return make_segmenter(learned(kind), amount).draw(learned(kind).encode(text), random.Random(seed).random)
 
 
 @pytest.mark.parametrize("text", [*TEXT[:40], *ODD])
@@ -51,7 +53,7 @@ def test_the_text_stays(kind: SubwordKind, amount: float, text: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_ids_that_end_inside_a_character_stay(kind: SubwordKind) -> None:
     cut = learned(kind).encode("stable 漢")[:-1]
-    assert segmenter(learned(kind), 0.5).draw(cut, random.Random(1).random)[-2:] == cut[-2:]
+    assert make_segmenter(learned(kind), 0.5).draw(cut, random.Random(1).random)[-2:] == cut[-2:]
 
 
 def test_at_a_dropout_of_one_there_are_characters() -> None:
@@ -101,7 +103,7 @@ def bpe_shares(tokenizer: SubwordTokenizer, text: str, dropout: float) -> dict[t
 
 def assert_agrees(tokenizer: SubwordTokenizer, amount: float, text: str, shares: dict[tuple[int, ...], float]) -> None:
     """Each frequency in many draws is within four standard deviations of its exact probability."""
-    draw, uniform, ids = segmenter(tokenizer, amount), random.Random(7).random, tokenizer.encode(text)
+    draw, uniform, ids = make_segmenter(tokenizer, amount), random.Random(7).random, tokenizer.encode(text)
     counts = Counter(tuple(draw.draw(ids, uniform)) for _ in range(DRAWS))
     assert sum(shares.values()) == pytest.approx(1)
     assert counts.keys() <= shares.keys()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.unit.training.toy import model, resumed, same, settings, trainer, weights
 
-from regard.config.schema import override_config, parse_config
+from regard.config.recipe import override_config, parse_config
 from regard.errors import ConfigError, TrainingError
 from regard.models import ARCHITECTURES
 from regard.training.averaging import ExponentialMovingAverage

@@ -10,7 +10,7 @@ from tests.unit.training.toy import model, pairs, same, settings, trainer, weigh
 from torch import Tensor
 
 from regard.contract import Seq2Seq
-from regard.corpus.concat import Origins
+from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch, batch_from_store
 from regard.errors import TrainingError
 from regard.training.microbatches import describe_lines, is_out_of_memory
@@ -100,7 +100,7 @@ def test_lines_are_named_shortly() -> None:
 
 
 def test_lines_of_several_corpora_are_those_of_their_files() -> None:
-    origins = Origins(("a.en | a.de", "b.tmx"), (0, 4))  # pair n stands on line n + 1
+    origins = LineOrigins(("a.en | a.de", "b.tmx"), (0, 4))  # pair n stands on line n + 1
     assert describe_lines(batch(3, 0, 4, 6), origins) == "lines 1, 4 of a.en | a.de, lines 1, 3 of b.tmx"
     assert describe_lines(batch(5), origins) == "line 2 of b.tmx"
     assert describe_lines(batch(*range(4, 16)), origins).endswith("9, 10 and 2 more of b.tmx")

@@ -18,13 +18,13 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd as zstd
 
-ENDINGS = (".gz", ".xz", ".zst")
+COMPRESSED_SUFFIXES = (".gz", ".xz", ".zst")
 
 _BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zstd.ZstdError)
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
+def open_decompressed(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked on the way.
 
     Raises DataError where it is missing, unreadable or broken, when it is opened or while it is read.
@@ -44,7 +44,7 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"the file cannot be read ({reason})", where=path, fix="check its permissions") from None
 
 
-def compressing(file: BinaryIO, ending: str) -> BinaryIO:
+def open_compressed(file: BinaryIO, ending: str) -> BinaryIO:
     """Return what writes to an open file what it is given, compressed if `ending` is one of ENDINGS.
 
     Closing it leaves `file` open, unless they are the same.
@@ -70,6 +70,6 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def ending_of(path: Path) -> str:
+def format_suffix(path: Path) -> str:
     """What a file's name ends in when it is unpacked, in small letters: `.tmx` of `memory.TMX.gz`."""
-    return Path(path.name.removesuffix(path.suffix) if path.suffix in ENDINGS else path.name).suffix.lower()
+    return Path(path.name.removesuffix(path.suffix) if path.suffix in COMPRESSED_SUFFIXES else path.name).suffix.lower()

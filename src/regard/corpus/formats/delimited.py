@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
-from regard.corpus.formats.plain import LONGEST, read_lines
+from regard.corpus.corpus import Pair, Skipped
+from regard.corpus.formats.plain import MAX_LINE_BYTES, read_lines
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
@@ -25,32 +25,32 @@ _FIX = (
 )
 
 
-def read_tsv(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_tsv(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a TSV file. Raises DataError."""
     return _pairs(path, sides, "\t")
 
 
-def read_csv(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_csv(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a CSV file. Raises DataError."""
     return _pairs(path, sides, ",")
 
 
-def _pairs(path: Path, sides: Sides, separator: str) -> Iterator[Pair | Left]:
-    rows = rows_of(read_lines(path), separator, str(path))
+def _pairs(path: Path, sides: Sides, separator: str) -> Iterator[Pair | Skipped]:
+    rows = parse_rows(read_lines(path), separator, str(path))
     first = next(rows, None)
     if first is None:
         raise DataError("the file is empty", where=path, fix="name a file with text")
-    names = [value(field, separator) for field in first[1]]
-    source, target, is_header = columns_of(names, sides, str(path))
+    names = [unquote(field, separator) for field in first[1]]
+    source, target, is_header = find_columns(names, sides, str(path))
     last = max(source, target)
     for line, fields in rows if is_header else chain([first], rows):
         if last >= len(fields):
-            yield Left(f"there is no column {last + 1}", line)
+            yield Skipped(f"there is no column {last + 1}", line)
         else:
-            yield Pair(value(fields[source], separator), value(fields[target], separator), line)
+            yield Pair(unquote(fields[source], separator), unquote(fields[target], separator), line)
 
 
-def rows_of(lines: Iterable[str], separator: str, name: str) -> Iterator[Row]:
+def parse_rows(lines: Iterable[str], separator: str, name: str) -> Iterator[Row]:
     """The rows of a table, of its lines without their `\\n`; a row takes as many as it needs.
 
     In the text a row is its fields with the separator between them, of lines with `\\n` between them; a `\\r` may stand
@@ -69,7 +69,7 @@ def _record(line: str, following: Iterator[tuple[int, str]], where: str) -> list
     """The fields of a CSV record that begins with a line; each character is looked at once."""
     fields: list[str] = []
     at = 0
-    room = LONGEST
+    room = MAX_LINE_BYTES
     while True:
         parts: list[str] = []  # whole lines of a field
         if line.startswith('"', at):
@@ -81,7 +81,7 @@ def _record(line: str, following: Iterator[tuple[int, str]], where: str) -> list
                 if not number:
                     raise _no_csv("a quote is never closed", where)
                 if room < 0:
-                    raise _no_csv(f"it has more than {LONGEST:,} characters", where)
+                    raise _no_csv(f"it has more than {MAX_LINE_BYTES:,} characters", where)
                 at, end = 0, _end_of_quoted(line, 0)
             end += 1
         else:
@@ -108,14 +108,14 @@ def _no_csv(why: str, where: str) -> DataError:
     return DataError(f"this is no CSV: {why}", where=where, fix="mend the quotes of the record that begins here")
 
 
-def value(field: str, separator: str) -> str:
+def unquote(field: str, separator: str) -> str:
     """What a field says, without the quotes of CSV."""
     if separator == "," and field.startswith('"'):
         return field[1:-1].replace('""', '"')
     return field
 
 
-def columns_of(first: Sequence[str], sides: Sides, name: str, *, may_add: bool = False) -> tuple[int, int, bool]:
+def find_columns(first: Sequence[str], sides: Sides, name: str, *, may_add: bool = False) -> tuple[int, int, bool]:
     """The places of source and target, and whether the first row, of which these are the values, names columns.
 
     By the columns that are asked for; else `source` and `target`; else the languages asked for; else the two that there

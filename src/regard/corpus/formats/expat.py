@@ -7,10 +7,10 @@ from xml.parsers import expat
 
 from regard.errors import DataError
 
-DEEPEST = 256  # elements in one another
+MAX_DEPTH = 256  # elements in one another
 
 
-class Parser:
+class XmlParser:
     """An expat parser; whoever uses it sets its other handlers on `expat`. `name` is what errors call the text."""
 
     def __init__(self, name: str, encoding: str | None = None, *, namespaces: bool = False) -> None:
@@ -31,8 +31,8 @@ class Parser:
 
     def check_depth(self, depth: int) -> None:
         """Raises DataError where so many elements stand in one another that memory or the stack might not do."""
-        if depth > DEEPEST:
-            self.fail(f"more than {DEEPEST} elements stand in one another", "check that each one ends")
+        if depth > MAX_DEPTH:
+            self.fail(f"more than {MAX_DEPTH} elements stand in one another", "check that each one ends")
 
     def feed(self, data: bytes, *, last: bool = False) -> None:
         """Parse some more, or the last. Raises DataError where it is not well-formed."""

@@ -20,16 +20,16 @@ from io import StringIO
 from pathlib import Path
 from typing import Literal
 
-from regard.corpus.corpus import Left, Pair
-from regard.corpus.formats.compressed import reading
+from regard.corpus.corpus import Pair, Skipped
+from regard.corpus.formats.compressed import open_decompressed
 from regard.corpus.formats.plain import read_lines
 from regard.corpus.formats.sides import Sides, direction
 from regard.errors import DataError
 
-LARGEST_MO = 1 << 28  # bytes: an MO file is read whole
-HEAD = 1 << 20  # bytes of a PO file in which its charset stands
-MOST_FORMS = 100  # of a plural
-LONGEST_ENTRY = 1 << 20  # characters
+MAX_MO_BYTES = 1 << 28  # bytes: an MO file is read whole
+HEAD_BYTES = 1 << 20  # bytes of a PO file in which its charset stands
+MAX_PLURAL_FORMS = 100  # of a plural
+MAX_ENTRY_CHARACTERS = 1 << 20  # characters
 
 _SUPPORTED = re.compile(
     r"utf-8|ascii|iso8859-\d+|cp\d+|koi8-[rut]|gb\d+|gbk|euc_\w+|big5\w*|shift_jis\w*|johab|tis-620|mac\w*"
@@ -44,10 +44,10 @@ _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 
-def read_po(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_po(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a PO file; the line is that of `msgctxt` or `msgid`. Raises DataError."""
-    with reading(path) as file:
-        head = file.read(HEAD)
+    with open_decompressed(path) as file:
+        head = file.read(HEAD_BYTES)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError("a PO file in UTF-16 is not read", where=f"{path}:1", fix="convert it to UTF-8, by iconv")
     found = _CONTENT_TYPE.search(head)
@@ -58,10 +58,10 @@ def read_po(path: Path, sides: Sides) -> Iterator[Pair | Left]:
         yield from catalogue.pairs(entry)
 
 
-def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of an MO file; the line is the place in its table, from 1. Raises DataError."""
-    with reading(path) as file:
-        data = file.read(LARGEST_MO + 1)
+    with open_decompressed(path) as file:
+        data = file.read(MAX_MO_BYTES + 1)
     catalogue = _Catalogue(str(path), sides)
     charset, place = "utf-8", 0
     for place, (key, value) in enumerate(_messages(data, path), start=1):
@@ -77,7 +77,7 @@ def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Left]:
         plural = texts[1] if len(texts) > 1 else None
         yield from catalogue.pairs(_Entry(place, singular, plural, dict(enumerate(forms)), has_context=bool(context)))
     for _ in range(_machine_dependent(data)):
-        yield Left("it has a format that depends on the machine (such as PRIuMAX)", place + 1)
+        yield Skipped("it has a format that depends on the machine (such as PRIuMAX)", place + 1)
 
 
 @dataclass(frozen=True)
@@ -102,22 +102,22 @@ class _Catalogue:
         self._way: Literal["forward", "backward", ""] = "forward"
         self._one = 0  # the form that goes with the number 1
 
-    def pairs(self, entry: _Entry) -> Iterator[Pair | Left]:
+    def pairs(self, entry: _Entry) -> Iterator[Pair | Skipped]:
         """Those of an entry; the header sets what is said of those after it. Raises DataError."""
         translated = {form: text for form, text in sorted(entry.forms.items()) if text.strip()}
         if not entry.singular and not entry.has_context and not entry.obsolete:
             self._read_header(entry)
-            yield Left("it is the header", entry.line)
+            yield Skipped("it is the header", entry.line)
         elif entry.obsolete or entry.fuzzy:
-            yield Left("it is obsolete" if entry.obsolete else "it is fuzzy", entry.line)
+            yield Skipped("it is obsolete" if entry.obsolete else "it is fuzzy", entry.line)
         elif not translated:
-            yield Left("it is not translated", entry.line)
+            yield Skipped("it is not translated", entry.line)
         else:
             for form in entry.forms:
                 if form in translated:
                     yield self._pair(self._original(entry, form), translated[form], entry.line)
                 else:
-                    yield Left("it is not translated", entry.line)
+                    yield Skipped("it is not translated", entry.line)
 
     def _original(self, entry: _Entry, form: int) -> str:
         if entry.plural is None or (form == self._one and len(entry.forms) > 1):
@@ -171,11 +171,11 @@ class _Draft:
     obsolete: bool
     texts: dict[str, StringIO] = field(default_factory=dict)
     current: StringIO = field(default_factory=StringIO)  # what a line without a keyword goes on with
-    room: int = LONGEST_ENTRY
+    room: int = MAX_ENTRY_CHARACTERS
 
     def add(self, keyword: str, text: str, where: str) -> None:
         """The text of a line, with a keyword or without. Raises DataError."""
-        if keyword in self.texts or len(self.texts) > MOST_FORMS:
+        if keyword in self.texts or len(self.texts) > MAX_PLURAL_FORMS:
             raise DataError(
                 f"the entry has {keyword} twice, or too many forms", where=where, fix="begin each entry by msgid"
             )
@@ -183,7 +183,7 @@ class _Draft:
             self.current = self.texts[keyword] = StringIO()
         self.room -= len(text)
         if self.room < 0:
-            raise DataError(f"an entry has more than {LONGEST_ENTRY:,} characters", where=where, fix="divide it")
+            raise DataError(f"an entry has more than {MAX_ENTRY_CHARACTERS:,} characters", where=where, fix="divide it")
         self.current.write(text)
 
     def entry(self, path: Path) -> _Entry:
@@ -265,8 +265,8 @@ def _messages(data: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
     order = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}.get(data[:4])
     if order is None or len(data) < 20:
         raise broken
-    if len(data) > LARGEST_MO:
-        raise DataError(f"it is larger than {LARGEST_MO:,} bytes", where=path, fix="give the PO file")
+    if len(data) > MAX_MO_BYTES:
+        raise DataError(f"it is larger than {MAX_MO_BYTES:,} bytes", where=path, fix="give the PO file")
     count, keys, values = struct.unpack_from(f"{order}3I", data, 8)
     if max(keys, values) + 8 * count > len(data):
         raise broken

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
-from regard.corpus.formats.records import Way, find_sides, pair_of
+from regard.corpus.corpus import Pair, Skipped
+from regard.corpus.formats.records import KeyPath, extract_pair, find_key_paths
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
 
-def read_dataset(name: str, config: str | None, split: str, sides: Sides) -> Iterator[Pair | Left]:
+def read_dataset(name: str, config: str | None, split: str, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a split; the line is the row, from 1. Raises DataError."""
     where = f"{name} ({split})"
     try:
@@ -26,12 +26,12 @@ def read_dataset(name: str, config: str | None, split: str, sides: Sides) -> Ite
         ) from None
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
         raise DataError("there is no such folder", where=where, fix="check the path in data.dataset")
-    ways: tuple[Way, Way] | None = None
+    ways: tuple[KeyPath, KeyPath] | None = None
     try:
         rows = datasets.load_dataset(name, config, split=split, streaming=True)
         for number, row in enumerate(rows, start=1):
-            ways = ways or find_sides(row, sides, where)
-            yield pair_of(row, *ways, number)
+            ways = ways or find_key_paths(row, sides, where)
+            yield extract_pair(row, *ways, number)
     except DataError:
         raise
     except ConnectionError:

@@ -6,23 +6,23 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.plain import read_lines
-from regard.corpus.formats.records import Way, find_sides, pair_of
+from regard.corpus.formats.records import KeyPath, extract_pair, find_key_paths
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
 
-def read_jsonl(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_jsonl(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a JSONL file; empty lines are left aside. Raises DataError where a line is no object."""
-    ways: tuple[Way, Way] | None = None
+    ways: tuple[KeyPath, KeyPath] | None = None
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
-            yield Left("the line is empty", number)
+            yield Skipped("the line is empty", number)
             continue
         record = _record(line, f"{path}:{number}")
-        ways = ways or find_sides(record, sides, f"{path}:{number}")
-        yield pair_of(record, *ways, number)
+        ways = ways or find_key_paths(record, sides, f"{path}:{number}")
+        yield extract_pair(record, *ways, number)
 
 
 def _record(line: str, where: str) -> dict[str, object]:

@@ -16,15 +16,15 @@ from typing import IO, BinaryIO, cast
 
 from babel.core import get_global
 
-from regard.corpus.corpus import Left, Pair
-from regard.corpus.formats.plain import lines_of
+from regard.corpus.corpus import Pair, Skipped
+from regard.corpus.formats.plain import decode_lines
 from regard.corpus.formats.sides import Sides, direction
 from regard.errors import DataError
 
 _FIX = "mtdata list -id -l eng-deu | grep NAME shows what there is"
 
 
-def read_mtdata(name: str, sides: Sides) -> Iterator[Pair | Left]:
+def read_mtdata(name: str, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a corpus such as Statmt-news_commentary-16-deu-eng, by `mtdata echo`. Raises DataError."""
     where = f"mtdata:{name}"
     parts = name.split("-")
@@ -40,10 +40,10 @@ def read_mtdata(name: str, sides: Sides) -> Iterator[Pair | Left]:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as told:
         process = subprocess.Popen([_command(where), "echo", name], stdout=subprocess.PIPE, stderr=told, cwd=folder)
         try:
-            for number, line in enumerate(lines_of(cast(BinaryIO, process.stdout), where), start=1):
+            for number, line in enumerate(decode_lines(cast(BinaryIO, process.stdout), where), start=1):
                 first, tab, second = line.partition("\t")
                 if not tab:
-                    yield Left("there is no column 2", number)
+                    yield Skipped("there is no column 2", number)
                     continue
                 second = second.partition("\t")[0]
                 yield Pair(second, first, number) if way == "backward" else Pair(first, second, number)

@@ -12,20 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from regard.corpus.corpus import Left, Pair
-from regard.corpus.formats.compressed import ENDINGS, reading
-from regard.corpus.formats.records import Way, find_sides, pair_of
+from regard.corpus.corpus import Pair, Skipped
+from regard.corpus.formats.compressed import COMPRESSED_SUFFIXES, open_decompressed
+from regard.corpus.formats.records import KeyPath, extract_pair, find_key_paths
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
 
-ROWS = 1024  # in memory at once
-BUFFER = 1 << 20  # bytes of a column read at once
+BATCH_ROWS = 1024  # in memory at once
+BUFFER_BYTES = 1 << 20  # bytes of a column read at once
 
 
-def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a Parquet file; the line is the row, from 1. Raises DataError."""
     try:
         import pyarrow
@@ -36,16 +36,16 @@ def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Left]:
         ) from None
     with _seekable(path) as file:
         try:
-            table = parquet.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)
+            table = parquet.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
             record = {field.name: _shape(field.type) for field in table.schema_arrow}
-            ways = find_sides(record, sides, str(path))
+            ways = find_key_paths(record, sides, str(path))
             for way in ways:
                 _refuse_no_text(record, way, path)
             row = 0
-            for batch in table.iter_batches(ROWS, columns=[".".join(way) for way in ways], use_threads=False):
+            for batch in table.iter_batches(BATCH_ROWS, columns=[".".join(way) for way in ways], use_threads=False):
                 for values in batch.to_pylist():
                     row += 1
-                    yield pair_of(values, *ways, row)
+                    yield extract_pair(values, *ways, row)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(f"the Parquet file cannot be read: {reason}", where=path, fix="write it again") from None
@@ -54,12 +54,12 @@ def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Left]:
 @contextmanager
 def _seekable(path: Path) -> Iterator[BinaryIO]:
     """The file, or a copy of it on disk, unpacked: Parquet is read from its end."""
-    with reading(path) as file:
-        if path.suffix not in ENDINGS:
+    with open_decompressed(path) as file:
+        if path.suffix not in COMPRESSED_SUFFIXES:
             yield file
             return
         with tempfile.TemporaryFile() as unpacked:
-            shutil.copyfileobj(file, unpacked, BUFFER)
+            shutil.copyfileobj(file, unpacked, BUFFER_BYTES)
             unpacked.seek(0)
             yield cast(BinaryIO, unpacked)
 
@@ -75,7 +75,7 @@ def _shape(kind: pyarrow.DataType) -> Any:
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
-def _refuse_no_text(record: dict[str, Any], way: Way, path: Path) -> None:
+def _refuse_no_text(record: dict[str, Any], way: KeyPath, path: Path) -> None:
     value: Any = record
     for key in way:
         value = value[key]

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from regard.corpus.formats.compressed import reading
+from regard.corpus.formats.compressed import open_decompressed
 from regard.corpus.formats.unsupported import refuse_binary
 from regard.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
-LONGEST = 1 << 24  # bytes of a line: no text has so long a one, and memory is bounded
+MAX_LINE_BYTES = 1 << 24  # bytes of a line: no text has so long a one, and memory is bounded
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
@@ -21,16 +21,16 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     is dropped. A file without any `\n` whose lines end in `\r` is read as those lines. Raises DataError where the file
     is missing, unreadable, broken or not in the encoding, which has to be one that has ASCII in it.
     """
-    with reading(path) as file:
-        yield from lines_of(file, str(path), encoding)
+    with open_decompressed(path) as file:
+        yield from decode_lines(file, str(path), encoding)
 
 
-def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str]:
+def decode_lines(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str]:
     """The lines of an open file, as `read_lines` has them; `name` is what errors call it. Raises DataError."""
     for number, raw in enumerate(_raw_lines(file), start=1):
-        if len(raw) > LONGEST:
+        if len(raw) > MAX_LINE_BYTES:
             raise DataError(
-                f"the line is longer than {LONGEST:,} bytes",
+                f"the line is longer than {MAX_LINE_BYTES:,} bytes",
                 where=f"{name}:{number}",
                 fix="check that it is text, in lines",
             )
@@ -45,13 +45,13 @@ def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str
 
 def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
     r"""Lines with their ends. A file that is one line of several `\r`, as Macs once wrote it, is read as lines."""
-    first = file.readline(LONGEST + 1)
-    if len(first) <= LONGEST and not first.endswith(b"\n") and first.rstrip(b"\r").count(b"\r") > 1:
+    first = file.readline(MAX_LINE_BYTES + 1)
+    if len(first) <= MAX_LINE_BYTES and not first.endswith(b"\n") and first.rstrip(b"\r").count(b"\r") > 1:
         yield from re.findall(rb"[^\r]*\r|[^\r]+", first)
         return
     while first:
         yield first
-        first = file.readline(LONGEST + 1)
+        first = file.readline(MAX_LINE_BYTES + 1)
 
 
 def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:
@@ -61,11 +61,11 @@ def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:
         raise DataError(
             f"the line is not {encoding.upper()} (byte {error.start + 1} is 0x{error.object[error.start]:02X})",
             where=f"{name}:{number}",
-            fix=how_to_convert(raw, error.start),
+            fix=suggest_conversion(raw, error.start),
         ) from None
 
 
-def how_to_convert(data: bytes, at: int) -> str:
+def suggest_conversion(data: bytes, at: int) -> str:
     """Return what to do about text that is not UTF-8, with what it says around byte `at` if it is Windows-1252."""
     start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
     around = data[max(start, at - 20) : at + 20 if end < 0 else min(end, at + 20)]

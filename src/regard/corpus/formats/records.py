@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from regard.corpus.corpus import Left, Pair, half_surrogate
-from regard.corpus.formats.sides import Sides, speaks
+from regard.corpus.corpus import Pair, Skipped, surrogate_reason
+from regard.corpus.formats.sides import Sides, matches_language
 from regard.errors import DataError
 
-Way = tuple[str, ...]  # a key, and the keys in it
+KeyPath = tuple[str, ...]  # a key, and the keys in it
 
 _LISTED = 30  # keys that an error names
 
 
-def find_sides(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[Way, Way]:
+def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[KeyPath, KeyPath]:
     """The ways to source and target in records of this kind; the values of `record` count only where they are objects.
 
     By the columns that are asked for; else `source` and `target`; else keys that are the languages asked for, on top or
@@ -38,24 +38,24 @@ def find_sides(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[Way
     )
 
 
-def pair_of(record: object, source: Way, target: Way, line: int) -> Pair | Left:
+def extract_pair(record: object, source: KeyPath, target: KeyPath, line: int) -> Pair | Skipped:
     """The pair of a record, or why it has none."""
     texts = []
     for name, way in (("source", source), ("target", target)):
         value = record
         for key in way:
             if not isinstance(value, Mapping) or key not in value:
-                return Left(f"there is no key {'.'.join(way)!r}", line)
+                return Skipped(f"there is no key {'.'.join(way)!r}", line)
             value = value[key]
         if not isinstance(value, str):
-            return Left(f"the {name} is {'missing' if value is None else 'no text'}", line)
-        if why := half_surrogate(value):
-            return Left(why, line)
+            return Skipped(f"the {name} is {'missing' if value is None else 'no text'}", line)
+        if why := surrogate_reason(value):
+            return Skipped(why, line)
         texts.append(value)
     return Pair(texts[0], texts[1], line)
 
 
-def _asked(record: Mapping[str, Any], column: str, where: str) -> Way:
+def _asked(record: Mapping[str, Any], column: str, where: str) -> KeyPath:
     """The way that `a` or `a.b` means; a key with a point in its name comes first."""
     ways = [(column,), tuple(column.split("."))]
     for way in ways:
@@ -75,8 +75,8 @@ _NOTHING = object()
 
 
 def _spoken(keys: Mapping[str, Any], wanted: str) -> str:
-    speaking = [key for key in keys if speaks(key, wanted)]
-    return next((key for key in speaking if speaks(wanted, key)), speaking[0] if speaking else "")
+    speaking = [key for key in keys if matches_language(key, wanted)]
+    return next((key for key in speaking if matches_language(wanted, key)), speaking[0] if speaking else "")
 
 
 def _listed(record: Mapping[str, Any]) -> str:

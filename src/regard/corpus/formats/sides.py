@@ -20,7 +20,7 @@ class Sides:
     target_column: str = ""
 
 
-def speaks(said: str, wanted: str) -> bool:
+def matches_language(said: str, wanted: str) -> bool:
     """Whether a language code is the wanted one, or one of its kind: `en-US`, `en_GB` and `EN` are `en`."""
     one, other = (code.strip().replace("_", "-").lower() for code in (said, wanted))
     return one == other or one.startswith(f"{other}-")
@@ -37,5 +37,5 @@ def direction(sides: Sides, source: str, target: str) -> Literal["forward", "bac
 
 def _agreed(said: tuple[str, str], wanted: tuple[str, str]) -> int:
     """How many of two languages are known to be those wanted; -1 where one is known to be another."""
-    known = [speaks(one, other) for one, other in zip(said, wanted, strict=True) if one and other]
+    known = [matches_language(one, other) for one, other in zip(said, wanted, strict=True) if one and other]
     return sum(known) if all(known) else -1

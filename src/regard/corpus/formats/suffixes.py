@@ -2,4 +2,4 @@
 
 from typing import Final
 
-ENDINGS: Final = (".tsv", ".csv", ".tmx", ".po", ".mo", ".xlf", ".xliff", ".jsonl", ".parquet")
+BILINGUAL_SUFFIXES: Final = (".tsv", ".csv", ".tmx", ".po", ".mo", ".xlf", ".xliff", ".jsonl", ".parquet")

@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
-from regard.corpus.formats.sides import Sides, speaks
-from regard.corpus.formats.xml import XML_LANG, Document
+from regard.corpus.corpus import Pair, Skipped
+from regard.corpus.formats.sides import Sides, matches_language
+from regard.corpus.formats.xml import XML_LANG, XmlReader
 
-MOST_VARIANTS = 1000  # of a unit
-LONGEST_CODE = 100  # characters of a language's that are looked at
+MAX_VARIANTS = 1000  # of a unit
+MAX_CODE_CHARACTERS = 100  # characters of a language's that are looked at
 _LISTED = 30  # languages that an error names
 _CHOOSE = "give --source-language and --target-language (in a recipe data.source_language, data.target_language)"
 
 
-def read_tmx(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_tmx(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of a TMX file; the line is that of `<tu>`. Raises DataError."""
     return _Memory(path, sides).read()
 
@@ -40,7 +40,7 @@ class _Unit:
     variants: list[_Variant] = field(default_factory=list)
 
 
-class _Memory(Document):
+class _Memory(XmlReader):
     root = "tmx"
 
     def __init__(self, path: Path, sides: Sides) -> None:
@@ -53,7 +53,7 @@ class _Memory(Document):
         self._in_variant = False
         self._languages: dict[str, None] = {}
 
-    def opened(self, name: str, attributes: Mapping[str, str]) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str]) -> None:
         if name == "header":
             self._header_language = attributes.get("srclang", "")
         elif name == "tu":
@@ -62,17 +62,17 @@ class _Memory(Document):
             self._unit = _Unit(self.line, attributes.get("srclang", ""))
             self.begin_unit()
         elif name == "tuv" and self._unit is not None:
-            if len(self._unit.variants) == MOST_VARIANTS:
-                self.fail(f"a <tu> has more than {MOST_VARIANTS:,} <tuv>", "check that it ends")
-            language = (attributes.get(XML_LANG) or attributes.get("lang", "")).strip()[:LONGEST_CODE]
+            if len(self._unit.variants) == MAX_VARIANTS:
+                self.fail(f"a <tu> has more than {MAX_VARIANTS:,} <tuv>", "check that it ends")
+            language = (attributes.get(XML_LANG) or attributes.get("lang", "")).strip()[:MAX_CODE_CHARACTERS]
             self._unit.variants.append(_Variant(language))
             self._in_variant = True
             if len(self._languages) < _LISTED:
                 self._languages[language or "none"] = None
         elif name == "seg" and self._in_variant:
-            self.listen()
+            self.collect_text()
 
-    def closed(self, name: str, text: str) -> None:
+    def end_element(self, name: str, text: str) -> None:
         if name == "seg" and self._unit is not None and self._in_variant:
             self._unit.variants[-1].text += f" {text}" if self._unit.variants[-1].text else text
         elif name == "tuv":
@@ -81,25 +81,25 @@ class _Memory(Document):
             self.found.extend(self._pairs(self._unit))
             self._unit = None
 
-    def finished(self) -> None:
+    def end_document(self) -> None:
         for wanted in (self._source, self._target):
-            spoken = any(speaks(said, wanted) for said in self._languages)
+            spoken = any(matches_language(said, wanted) for said in self._languages)
             if wanted and not spoken and 0 < len(self._languages) < _LISTED:
                 self.fail(f"no unit has a text in {wanted}; it has {self._found()}", _CHOOSE)
 
-    def _pairs(self, unit: _Unit) -> Iterator[Pair | Left]:
+    def _pairs(self, unit: _Unit) -> Iterator[Pair | Skipped]:
         if not self._settled(unit):
-            yield Left("it has only one language", unit.line)
+            yield Skipped("it has only one language", unit.line)
             return
         rest = list(unit.variants)
         source, target = _take(rest, self._source), _take(rest, self._target)
         if source is None or target is None:
-            yield Left(f"there is no text in {self._target if source else self._source}", unit.line)
+            yield Skipped(f"there is no text in {self._target if source else self._source}", unit.line)
         else:
             yield Pair(source.text, target.text, unit.line)
         for other in rest:
             if _rank(other.language, self._source) or _rank(other.language, self._target):
-                yield Left("it is a further text in a language of its unit", unit.line)
+                yield Skipped("it is a further text in a language of its unit", unit.line)
 
     def _settled(self, unit: _Unit) -> bool:
         """Whether it is known which languages are meant: asked for, or told by this unit or an earlier one."""
@@ -116,15 +116,15 @@ class _Memory(Document):
 
     def _told(self, languages: Sequence[str], said: str) -> str:
         """The source language by `srclang`, or that which is not the target's."""
-        if not said or said == "*all*" or (self._target and speaks(said, self._target)):
+        if not said or said == "*all*" or (self._target and matches_language(said, self._target)):
             if self._target:
                 return self._only(languages, self._target)
             self.fail(f"it does not say which language is the source; it has {self._found()}", _CHOOSE)
-        return said if any(speaks(language, said) for language in languages) else _kind(said)
+        return said if any(matches_language(language, said) for language in languages) else _kind(said)
 
     def _only(self, languages: Sequence[str], known: str) -> str:
         """The only language beside the known one, or nothing where there is none."""
-        others = [language for language in languages if not speaks(language, known)]
+        others = [language for language in languages if not matches_language(language, known)]
         if len(others) > 1:
             self.fail(f"which two languages are meant is not clear: it has {self._found()}", _CHOOSE)
         self._guessed = True
@@ -148,7 +148,9 @@ def _take(variants: list[_Variant], wanted: str) -> _Variant | None:
 @lru_cache(256)
 def _rank(language: str, wanted: str) -> int:
     """2 for the very code, 1 for one that speaks the language, else 0."""
-    return speaks(language, wanted) + (speaks(language, wanted) and speaks(wanted, language))
+    return matches_language(language, wanted) + (
+        matches_language(language, wanted) and matches_language(wanted, language)
+    )
 
 
 @lru_cache(256)

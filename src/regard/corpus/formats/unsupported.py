@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from regard.corpus.formats.compressed import ending_of, reading
+from regard.corpus.formats.compressed import format_suffix, open_decompressed
 from regard.errors import DataError
 
 MARKUP: Final[dict[str, str]] = {
@@ -70,7 +70,7 @@ _MAGIC: Final[dict[bytes, tuple[str, str]]] = {
 
 def format_by_name(path: Path) -> str:
     """Return the name of the unsupported format that a file's name tells; empty if it tells none."""
-    ending = ending_of(path)
+    ending = format_suffix(path)
     if ending == ".arb" and not _begins_like_json(path):
         return ""  # a corpus in Standard Arabic, whose code it is
     return MARKUP.get(ending) or BINARY.get(ending, "")
@@ -92,5 +92,5 @@ def refuse_as_lines(path: Path, fix: str) -> None:
 def _begins_like_json(path: Path) -> bool:
     if not path.is_file():
         return False
-    with reading(path) as file:
+    with open_decompressed(path) as file:
         return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from regard.corpus.corpus import Left, Pair
-from regard.corpus.formats.sides import Sides, direction, speaks
-from regard.corpus.formats.xml import Document
+from regard.corpus.corpus import Pair, Skipped
+from regard.corpus.formats.sides import Sides, direction, matches_language
+from regard.corpus.formats.xml import XmlReader
 
 _NOT_DONE = frozenset(
     (
@@ -29,7 +29,7 @@ _CHOOSE = "change --source-language and --target-language (in a recipe data.sour
 _LISTED = 30  # pairs of languages that an error names
 
 
-def read_xliff(path: Path, sides: Sides) -> Iterator[Pair | Left]:
+def read_xliff(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """The pairs of an XLIFF file; the line is that of `<trans-unit>` or `<segment>`. Raises DataError."""
     return _Exchange(path, sides).read()
 
@@ -44,7 +44,7 @@ class _Unit:
     target: str = ""
 
 
-class _Exchange(Document):
+class _Exchange(XmlReader):
     root = "xliff"
 
     def __init__(self, path: Path, sides: Sides) -> None:
@@ -57,9 +57,9 @@ class _Exchange(Document):
         self._translate: list[bool] = []  # of the elements around
         self._unit: _Unit | None = None
 
-    def opened(self, name: str, attributes: Mapping[str, str]) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str]) -> None:
         if name in _PASSED_OVER:
-            self.pass_over()
+            self.skip_element()
             return
         if name in _INHERITS:
             inherited = self._translate[-1] if self._translate else True
@@ -79,9 +79,9 @@ class _Exchange(Document):
         elif name in ("source", "target") and self._unit is not None:
             if name == "target":
                 self._unit.state = attributes.get("state", self._unit.state)
-            self.listen()
+            self.collect_text()
 
-    def closed(self, name: str, text: str) -> None:
+    def end_element(self, name: str, text: str) -> None:
         if name in _INHERITS:
             self._translate.pop()
         unit = self._unit
@@ -95,7 +95,7 @@ class _Exchange(Document):
             self.found.append(self._pair(unit))
             self._unit = None
 
-    def finished(self) -> None:
+    def end_document(self) -> None:
         if self._languages and not self._any_fits:
             wanted = f"{self.sides.source_language or '?'} to {self.sides.target_language or '?'}"
             self.fail(f"it has no {wanted}; it has {self._found()}", _CHOOSE)
@@ -119,20 +119,26 @@ class _Exchange(Document):
         first = self._first = self._first or (source, target)
         asked = (self.sides.source_language, self.sides.target_language)
         for here, there, wanted in zip((source, target), first, asked, strict=True):
-            if not wanted and here and there and not speaks(here, there) and not speaks(there, here):
+            if (
+                not wanted
+                and here
+                and there
+                and not matches_language(here, there)
+                and not matches_language(there, here)
+            ):
                 self.fail(f"which languages are meant is not clear; it has {self._found()}", _CHOOSE)
 
-    def _pair(self, unit: _Unit) -> Pair | Left:
+    def _pair(self, unit: _Unit) -> Pair | Skipped:
         if unit.is_header:
-            return Left("it is the header of a catalogue", unit.line)
+            return Skipped("it is the header of a catalogue", unit.line)
         if not self._direction:
-            return Left("its file is in other languages", unit.line)
+            return Skipped("its file is in other languages", unit.line)
         if not unit.translate:
-            return Left("it is not to be translated", unit.line)
+            return Skipped("it is not to be translated", unit.line)
         if not unit.target.strip():
-            return Left("it is not translated", unit.line)
+            return Skipped("it is not translated", unit.line)
         if unit.state in _NOT_DONE:
-            return Left("its translation is not done, by its state", unit.line)
+            return Skipped("its translation is not done, by its state", unit.line)
         swapped = self._direction == "backward"
         source, target = (unit.target, unit.source) if swapped else (unit.source, unit.target)
         return Pair(source, target, unit.line)

@@ -12,21 +12,21 @@ from io import StringIO
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
-from regard.corpus.corpus import Left, Pair
-from regard.corpus.formats.compressed import reading
-from regard.corpus.formats.expat import Parser
-from regard.corpus.formats.plain import LONGEST
+from regard.corpus.corpus import Pair, Skipped
+from regard.corpus.formats.compressed import open_decompressed
+from regard.corpus.formats.expat import XmlParser
+from regard.corpus.formats.plain import MAX_LINE_BYTES
 from regard.corpus.formats.sides import Sides
 
 XML_LANG = "http://www.w3.org/XML/1998/namespace lang"
 
-CHUNK = 1 << 16  # bytes
-LONGEST_MARKUP = 1 << 20  # bytes of a tag, comment or document type: expat begins such a one again at each chunk
-MOST_NAMES = 1 << 20  # characters of all names of elements and attributes, which expat keeps
+CHUNK_BYTES = 1 << 16  # bytes
+MAX_MARKUP_BYTES = 1 << 20  # bytes of a tag, comment or document type: expat begins such a one again at each chunk
+MAX_NAME_CHARACTERS = 1 << 20  # characters of all names of elements and attributes, which expat keeps
 _CODE = frozenset(("bpt", "ept", "ph", "it", "ut"))  # inline elements whose content is code of another format
 
 
-class Document(ABC):
+class XmlReader(ABC):
     """One file on its way through the parser: what a format makes of its elements, and the pairs found so far.
 
     Elements of another namespace than the root's are passed over, with all that is in them.
@@ -37,39 +37,39 @@ class Document(ABC):
     def __init__(self, path: Path, sides: Sides) -> None:
         self.path = path
         self.sides = sides
-        self.found: list[Pair | Left] = []
-        self._parser = Parser(str(path), namespaces=True)
+        self.found: list[Pair | Skipped] = []
+        self._parser = XmlParser(str(path), namespaces=True)
         self._namespace = ""
         self._depth = 0
         self._passed_over = 0  # open elements that are
         self._text: StringIO | None = None  # of the element that is listened to
         self._listens_at = 0  # its depth
         self._code = 0  # open inline elements of code, and those in them
-        self._room = LONGEST
+        self._room = MAX_LINE_BYTES
         self._type_began: int | None = None
 
     @abstractmethod
-    def opened(self, name: str, attributes: Mapping[str, str]) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str]) -> None:
         """An element begins; not told of those inside one that is listened to."""
 
     @abstractmethod
-    def closed(self, name: str, text: str) -> None:
+    def end_element(self, name: str, text: str) -> None:
         """An element ends; its text where it was listened to."""
 
-    def finished(self) -> None:  # noqa: B027 (most formats have nothing to do)
+    def end_document(self) -> None:  # noqa: B027 (most formats have nothing to do)
         """The document has ended, well-formed."""
 
-    def listen(self) -> None:
+    def collect_text(self) -> None:
         """Have the text of the element that begins now, without codes, when it ends."""
         self._text, self._listens_at, self._code = StringIO(), self._depth, 0
 
-    def pass_over(self) -> None:
+    def skip_element(self) -> None:
         """Hear nothing of the element that begins now, nor of what is in it."""
         self._passed_over = 1
 
     def begin_unit(self) -> None:
         """A unit begins: all texts in it may have LONGEST characters together."""
-        self._room = LONGEST
+        self._room = MAX_LINE_BYTES
 
     @property
     def line(self) -> int:
@@ -80,7 +80,7 @@ class Document(ABC):
         """Raises DataError, at the line where the parser is."""
         self._parser.fail(what, fix)
 
-    def read(self) -> Iterator[Pair | Left]:
+    def read(self) -> Iterator[Pair | Skipped]:
         """All pairs of the file. Raises DataError where it is not well-formed or goes beyond a bound."""
         parser = self._parser.expat
         parser.buffer_text = True
@@ -91,25 +91,25 @@ class Document(ABC):
         parser.EndDoctypeDeclHandler = self._type_ends
         parser.SkippedEntityHandler = self._refuse_entity
         fed = 0
-        with reading(self.path) as file:
-            while chunk := file.read(CHUNK):
+        with open_decompressed(self.path) as file:
+            while chunk := file.read(CHUNK_BYTES):
                 fed += len(chunk)
                 self._parser.feed(chunk)
                 self._check(fed)
                 found, self.found = self.found, []
                 yield from found
         self._parser.feed(b"", last=True)
-        self.finished()
+        self.end_document()
         yield from self.found
 
     def _check(self, fed: int) -> None:
         """The bounds that no single event shows."""
         parser, began = self._parser.expat, self._type_began
-        if fed - parser.CurrentByteIndex > LONGEST_MARKUP:
-            self.fail(f"a tag or comment is longer than {LONGEST_MARKUP:,} bytes", "check that it ends")
-        if began is not None and parser.CurrentByteIndex - began > LONGEST_MARKUP:
-            self.fail(f"the document type is longer than {LONGEST_MARKUP:,} bytes", "take its declarations out")
-        if sum(map(len, filter(None, parser.intern))) > MOST_NAMES:
+        if fed - parser.CurrentByteIndex > MAX_MARKUP_BYTES:
+            self.fail(f"a tag or comment is longer than {MAX_MARKUP_BYTES:,} bytes", "check that it ends")
+        if began is not None and parser.CurrentByteIndex - began > MAX_MARKUP_BYTES:
+            self.fail(f"the document type is longer than {MAX_MARKUP_BYTES:,} bytes", "take its declarations out")
+        if sum(map(len, filter(None, parser.intern))) > MAX_NAME_CHARACTERS:
             self.fail("there are too many names of elements and attributes", "check that it has the format")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
@@ -129,7 +129,7 @@ class Document(ABC):
             self._passed_over = 1
             return
         if self._text is None:
-            self.opened(name, attributes)
+            self.start_element(name, attributes)
         elif self._code or name in _CODE:
             self._code += 1
 
@@ -138,10 +138,10 @@ class Document(ABC):
         if self._passed_over:
             self._passed_over -= 1
         elif self._text is None:
-            self.closed(name.rpartition(" ")[2], "")
+            self.end_element(name.rpartition(" ")[2], "")
         elif self._depth < self._listens_at:
             text, self._text = self._text.getvalue(), None
-            self.closed(name.rpartition(" ")[2], text)
+            self.end_element(name.rpartition(" ")[2], text)
         elif self._code:
             self._code -= 1
 
@@ -150,7 +150,7 @@ class Document(ABC):
             return
         self._room -= len(data)
         if self._room < 0:
-            self.fail(f"a unit has more than {LONGEST:,} characters", "check that it ends, or take it out")
+            self.fail(f"a unit has more than {MAX_LINE_BYTES:,} characters", "check that it ends, or take it out")
         self._text.write(data)
 
     def _type_begins(self, *_: object) -> None:

@@ -6,9 +6,9 @@ to this user (or root) and are not writable by others, and the file's SHA-256 is
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shlex
@@ -17,9 +17,12 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
+
+log = logging.getLogger("regard.kernels")
 
 SOURCES = Path(__file__).parent
 FLAGS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-fvisibility=hidden")
@@ -37,15 +40,36 @@ def load(name: str, files: Sequence[str], flags: Sequence[str], optional: Sequen
     Raises BuildError.
     """
     key = _key(name, files, (*flags, *optional))
-    for folder in _cache_folders():
-        with contextlib.suppress(OSError):
+    folders, refusals = _cache_folders()
+    reasons = [*refusals]
+    for folder in folders:
+        try:
             built = _cached(folder, f"{name}-{key}") or _built(folder, f"{name}-{key}", files, flags, optional)
             return ctypes.CDLL(str(built))
-    try:  # no folder can be trusted, written to or loaded from
+        except OSError as error:
+            reasons.append(f"{folder}: {error.strerror or error}")
+    try:
         with tempfile.TemporaryDirectory() as scratch:
-            return ctypes.CDLL(str(_built(Path(scratch), name, files, flags, optional)))
+            loaded = ctypes.CDLL(str(_built(Path(scratch), name, files, flags, optional)))
     except OSError as error:
         raise BuildError(f"the kernels that were built cannot be loaded: {error}") from None
+    _warn_uncached("; ".join(reasons))
+    return loaded
+
+
+def warn(message: str, *arguments: object) -> None:
+    """Log a warning, but only in the first process of a run of many."""
+    if parent_process() is None and os.environ.get("LOCAL_RANK", "0") == "0":
+        log.warning(message, *arguments)
+
+
+@cache
+def _warn_uncached(reasons: str) -> None:
+    warn(
+        "regard compiles its kernels at every start, which takes a few seconds, since no folder can keep them (%s). "
+        "Set XDG_CACHE_HOME to a folder that only you can write to.",
+        reasons,
+    )
 
 
 def _key(name: str, files: Sequence[str], flags: Sequence[str]) -> str:
@@ -61,20 +85,44 @@ def _compiler_name() -> str:
 
 
 @cache
-def _cache_folders() -> tuple[Path, ...]:
-    """Return the folders for cached libraries that nobody else can write to, the preferred one first."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    temporary = Path(tempfile.gettempdir(), f"regard-{os.geteuid()}" if hasattr(os, "geteuid") else "regard")
-    return tuple(_trusted((Path(home) if home else Path.home() / ".cache") / "regard", temporary))
-
-
-def _trusted(*folders: Path) -> Iterator[Path]:
-    for path in folders:
-        with contextlib.suppress(OSError, RuntimeError):  # it cannot be made, or has no home
+def _cache_folders() -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the folders for cached libraries that nobody else can write to, and why others are not used."""
+    trusted: list[Path] = []
+    refusals: list[str] = []
+    for find in (_folder_of_user, _temporary_folder):
+        try:
+            path = find()
+        except RuntimeError as error:  # of Path.home
+            refusals.append(str(error))
+            continue
+        try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = path.resolve(strict=True)
-            if _is_private(folder) and all(_is_safe_parent(parent) for parent in folder.parents):
-                yield folder
+            refusal = _refusal(folder)
+        except (OSError, RuntimeError) as error:
+            refusal = f"{path}: {getattr(error, 'strerror', None) or error}"
+        if refusal is None:
+            trusted.append(folder)
+        else:
+            refusals.append(refusal)
+    return tuple(trusted), tuple(refusals)
+
+
+def _folder_of_user() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "regard"
+
+
+def _temporary_folder() -> Path:
+    return Path(tempfile.gettempdir(), f"regard-{os.geteuid()}" if hasattr(os, "geteuid") else "regard")
+
+
+def _refusal(folder: Path) -> str | None:
+    """Return why a folder cannot be trusted, or None."""
+    if not _is_private(folder):
+        return f"{folder}: another user owns it or can write to it"
+    unsafe = next((parent for parent in folder.parents if not _is_safe_parent(parent)), None)
+    return None if unsafe is None else f"{folder}: another user owns {unsafe} or can write to it"
 
 
 def _is_private(path: Path) -> bool:

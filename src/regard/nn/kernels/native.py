@@ -9,13 +9,11 @@ environment variable REGARD_KERNELS forces a level by its name, or does without 
 from __future__ import annotations
 
 import ctypes
-import logging
 import math
 import os
 import platform
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,8 +23,6 @@ from torch import Tensor, nn
 from regard.errors import ConfigError
 from regard.nn.kernels import build, check
 from regard.nn.kernels.build import BuildError
-
-log = logging.getLogger("regard.kernels")
 
 FILES = ("attention.c", "int8.c", "search.c", "training.c")
 MOST_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
@@ -145,12 +141,11 @@ def library() -> Kernels | None:
             raise BuildError("this CPU has no AVX2")
         return load(chosen)
     except (BuildError, MismatchError) as error:
-        if parent_process() is None and os.environ.get("LOCAL_RANK", "0") == "0":  # once for a run of many processes
-            log.warning(
-                "regard's own kernels are not used, so training and translation are slower: %s. "
-                "REGARD_KERNELS=0 turns this message off.",
-                error,
-            )
+        build.warn(
+            "regard's own kernels are not used, so training and translation are slower: %s. "
+            "REGARD_KERNELS=0 turns this message off.",
+            error,
+        )
         return None
 
 

@@ -25,8 +25,9 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.chrf import CHRF
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import RunConfig, to_table
-from regard.corpus.paths import Place
+from regard.config.recipe import to_table
+from regard.config.schema import RunConfig
+from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
 from regard.evaluation.metrics import bleu_metric
@@ -55,7 +56,7 @@ class Request:
     minutes: float | None = None
     runs: Sequence[Path] = ()
     overrides: Sequence[str] = ()
-    test: Place = field(default_factory=Place)
+    test: CorpusPaths = field(default_factory=CorpusPaths)
     tokenized: bool = False
 
 

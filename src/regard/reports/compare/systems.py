@@ -10,22 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import (
-    DataConfig,
-    ModelConfig,
-    RunConfig,
-    SearchConfig,
-    TokenizerConfig,
-    TrainConfig,
-    override_config,
-    to_table,
-    with_absolute_paths,
-)
-from regard.config.schema import read_recipe as read_config
+from regard.config.recipe import override_config, read_config, resolve_paths, to_table
+from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import Place, sides_as_trained
+from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import Exam
@@ -156,7 +146,7 @@ def _to_train(
     for name, config in zip(names, configs, strict=True):
         budget = minutes or config.train.max_minutes or default
         train = config.train.model_copy(update={"max_minutes": budget})
-        config = with_absolute_paths(config.model_copy(update={"train": train}))
+        config = resolve_paths(config.model_copy(update={"train": train}))
         found.append(Contender(name, out / "runs" / name, config, train=True))
     return found
 
@@ -199,14 +189,16 @@ def _names(architectures: Mapping[Path, str]) -> dict[Path, str]:
     return names
 
 
-def exam_of(contenders: Sequence[Contender], test: Place, *, tokenized: bool, say: Say = lambda text: None) -> Exam:
+def exam_of(
+    contenders: Sequence[Contender], test: CorpusPaths, *, tokenized: bool, say: Say = lambda text: None
+) -> Exam:
     """The test set: files, else the test split of an embedded corpus, else the dev set.
 
     Of files it is told what was left aside; one with both sides is read as the first one's recipe reads its own.
     Raises ConfigError where that is not one and the same for all, DataError where it cannot be read.
     """
     config = contenders[0].config
-    corpus: Corpus | None = test.corpus(Sides() if test.data is None else sides_as_trained(config.data, test.data))
+    corpus: Corpus | None = test.open(Sides() if test.data is None else infer_sides(config.data, test.data))
     if corpus is not None:
         name = corpus.name
     else:
@@ -218,7 +210,7 @@ def exam_of(contenders: Sequence[Contender], test: Place, *, tokenized: bool, sa
             _, corpus = split(config)
             name = f"the dev set ({corpus.name}), by which the checkpoints were chosen"
     pairs = list(corpus)
-    for sentence in corpus.aside.report() if test.files() else ():
+    for sentence in corpus.skipped.sentences() if test.files() else ():
         say(sentence)
     if not pairs:
         raise DataError("there is no pair to test on", where=corpus.name, fix="name a test set with text")

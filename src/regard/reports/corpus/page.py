@@ -33,7 +33,7 @@ def _facts(report: Report) -> str:
     facts = [
         ("Pairs", f"{report.read:,}, of them with text on both sides {report.pairs:,}"),
         *sides,
-        *(("Remark", sentence) for sentence in (*report.remarks, *report.aside.report())),
+        *(("Remark", sentence) for sentence in (*report.remarks, *report.skipped.sentences())),
     ]
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{safe(value)}</dd>' for name, value in facts)}</dl>"
 

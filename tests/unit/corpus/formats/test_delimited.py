@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from regard.corpus.bilingual_file import BilingualFile
 from regard.corpus.formats import delimited
-from regard.corpus.formats.delimited import rows_of, value
+from regard.corpus.formats.delimited import parse_rows, unquote
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
@@ -81,8 +81,8 @@ def test_rows_are_those_that_were_written_and_their_fields_stand_one_behind_anot
     out = io.StringIO()
     csv.writer(out, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerows(table)
     lines = out.getvalue().split("\n")[:-1]
-    rows = list(rows_of(lines, ",", "x"))
-    assert [[value(field, ",") for field in fields] for _, fields in rows] == table
+    rows = list(parse_rows(lines, ",", "x"))
+    assert [[unquote(field, ",") for field in fields] for _, fields in rows] == table
     starts = [sum(len(line) + 1 for line in lines[: number - 1]) for number, _ in rows]
     assert all(
         out.getvalue().startswith(",".join(fields), start) for start, (_, fields) in zip(starts, rows, strict=True)
@@ -90,7 +90,7 @@ def test_rows_are_those_that_were_written_and_their_fields_stand_one_behind_anot
 
 
 def test_a_record_of_too_many_lines_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "LONGEST", 10_000)
+    monkeypatch.setattr(delimited, "MAX_LINE_BYTES", 10_000)
     path = tmp_path / "x.csv"
     path.write_text('a,b\n"' + '","\n' * 4_000)  # a field begins and ends on each line
     with pytest.raises(DataError, match=r"x\.csv:2: this is no CSV: it has more than 10,000 characters"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.shared_data import shared
 
 from regard.corpus.bilingual_file import BilingualFile
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.gettext import read_mo, read_po
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
@@ -52,7 +52,7 @@ def test_what_is_left_aside(tmp_path: Path) -> None:
     )
     corpus = catalogue(tmp_path / "x.po", body, HEADER.format("UTF-8", "de", "n != 1"))
     assert read(corpus) == [("h", "i", 22)]
-    assert corpus.aside.reasons() == {
+    assert corpus.skipped.reasons() == {
         "it is the header": [1],
         "it is fuzzy": [8],
         "it is not translated": [11],
@@ -83,7 +83,7 @@ def test_each_form_of_a_plural_goes_with_the_singular_or_the_plural(
 def test_a_plural_of_which_a_form_lacks(tmp_path: Path) -> None:
     corpus = catalogue(tmp_path / "x.po", 'msgid "a"\nmsgid_plural "b"\nmsgstr[0] "c"\nmsgstr[1] ""\n')
     assert read(corpus) == [("a", "c", 1)]
-    assert corpus.aside.reasons() == {"it is not translated": [1]}
+    assert corpus.skipped.reasons() == {"it is not translated": [1]}
 
 
 def test_the_charset_of_the_header(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_what_polib_writes_is_read_back(
         for pair in [(text, translation), *([(plural, translation + "s")] if plural else [])]
     ]
     assert sorted((item.source, item.target) for item in items if isinstance(item, Pair)) == sorted(expected)
-    assert sum(isinstance(item, Left) for item in items) == 1 + sum(
+    assert sum(isinstance(item, Skipped) for item in items) == 1 + sum(
         fuzzy or obsolete for *_, fuzzy, obsolete in entries
     )
 
@@ -198,9 +198,9 @@ def test_a_compiled_catalogue(tmp_path: Path) -> None:
     (tmp_path / "x.po").write_bytes((tmp_path / "x.po").read_text(encoding="utf-8").encode("latin-1"))
     corpus = BilingualFile(compiled(tmp_path / "x.po"), Sides("en", "de"))
     assert sorted(read(corpus)) == [("a", "ä", 2), ("many", "viele", 3), ("one", "eins", 3)]
-    assert sorted(corpus.aside.report()) == [
-        "1 pair left aside: it has a format that depends on the machine (such as PRIuMAX) (line 4)",
-        "1 pair left aside: it is the header (line 1)",
+    assert sorted(corpus.skipped.sentences()) == [
+        "1 pair skipped: it has a format that depends on the machine (such as PRIuMAX) (line 4)",
+        "1 pair skipped: it is the header (line 1)",
     ]
     whole = compiled(tmp_path / "x.po").read_bytes()
     for broken in (b"", whole[:19], whole[:60], whole[:-20], b"\0" + whole, whole[:8] + b"\xff" * 4 + whole[12:]):
@@ -220,7 +220,7 @@ def test_real_catalogues_give_what_polib_and_msgfmt_count(tmp_path: Path, name: 
     ]
     items = list(read_po(path, Sides("en", "de")))
     assert sorted((item.source, item.target) for item in items if isinstance(item, Pair)) == sorted(plain + forms)
-    left = [item.reason for item in items if isinstance(item, Left)]
+    left = [item.reason for item in items if isinstance(item, Skipped)]
     assert left.count("it is fuzzy") == len([one for one in theirs.fuzzy_entries() if not one.obsolete])
     assert left.count("it is obsolete") == len(theirs.obsolete_entries())
     assert left.count("it is not translated") == len(theirs.untranslated_entries())
@@ -229,7 +229,7 @@ def test_real_catalogues_give_what_polib_and_msgfmt_count(tmp_path: Path, name: 
     )
     shutil.copy(path, tmp_path / "x.po")
     compiled_items = list(read_mo(compiled(tmp_path / "x.po"), Sides("en", "de")))
-    machine = [item for item in compiled_items if isinstance(item, Left) and "machine" in item.reason]
+    machine = [item for item in compiled_items if isinstance(item, Skipped) and "machine" in item.reason]
     assert len(set(plain + forms)) == len(
         {(item.source, item.target) for item in compiled_items if isinstance(item, Pair)}
     ) + 2 * len(machine)  # the one such message of cpio is a plural

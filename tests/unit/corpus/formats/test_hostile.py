@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regard.corpus.bilingual_file import READERS, BilingualFile
-from regard.corpus.corpus import Left, Pair
+from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats import compressed
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
@@ -188,14 +188,14 @@ def seen(path: Path, sides: Sides) -> None:
     except DataError as error:
         assert str(path) in str(error)
         return
-    assert all(isinstance(item, Pair | Left) and item.line >= 1 for item in items)
+    assert all(isinstance(item, Pair | Skipped) and item.line >= 1 for item in items)
     corpus = BilingualFile(path, sides)
     try:
         pairs = list(corpus)
     except DataError as error:
         assert "no pair with text" in str(error)
         pairs = []
-    assert len(pairs) + corpus.aside.count == len(items)
+    assert len(pairs) + corpus.skipped.count == len(items)
 
 
 ENDING = st.sampled_from(sorted(READERS))
@@ -242,4 +242,4 @@ def test_as_many_come_out_as_are_in(tmp_path: Path, count: int, missing: set[int
     corpus = BilingualFile(tmp_path / "x.tmx", Sides())
     gone = sum(number < count for number in missing)
     assert len(list(corpus)) == 1 + count - gone
-    assert corpus.aside.count == gone
+    assert corpus.skipped.count == gone

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 import regard
 from regard.config.data import DataConfig
-from regard.config.schema import with_absolute_paths
+from regard.config.recipe import resolve_paths
 from regard.corpus.corpus import Corpus
 from regard.corpus.paths import open_corpora
 from regard.errors import DataError
@@ -62,7 +62,7 @@ def test_columns_and_rows_without_text(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"q": "a", "b": {"c": "x"}}, {"q": None, "b": {"c": "y"}}, {"q": "b", "b": {"c": ""}}]
     train, dev = opened(folder(tmp_path, "jsonl", rows), source_column="q", target_column="b.c")
     assert [(pair.source, pair.target) for pair in train] == [("a", "x")]
-    assert train.aside.reasons() == {"the source is missing": [2], "the target is blank": [3]}
+    assert train.skipped.reasons() == {"the source is missing": [2], "the target is blank": [3]}
     assert dev is None
 
 
@@ -122,7 +122,7 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_a_dataset_goes_with_nothing_else(table: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"give either|go with"):
+    with pytest.raises(ValueError, match=r"give only one|require `dataset`"):
         DataConfig.model_validate(table)
 
 
@@ -133,4 +133,4 @@ def test_a_folder_beside_a_recipe_and_a_name_that_is_none(tmp_path: Path) -> Non
         (tmp_path / "x.toml").write_text(text, encoding="utf-8")
         config = regard.read_recipe(tmp_path / "x.toml")
         assert config.data.dataset == meant
-        assert with_absolute_paths(config) == config
+        assert resolve_paths(config) == config

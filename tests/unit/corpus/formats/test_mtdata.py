@@ -38,7 +38,7 @@ def test_its_lines_are_pairs(mtdata: Path) -> None:
     write(mtdata, r'[ "$1 $2" = "echo ' + NAME + r'" ] && printf "Haus\thouse\talso\nallein\n\tleer\nHund\tdog\n"')
     corpus = opened()
     assert [(pair.source, pair.target, pair.line) for pair in corpus] == [("Haus", "house", 1), ("Hund", "dog", 4)]
-    assert corpus.aside.reasons() == {"there is no column 2": [2], "the source is blank": [3]}
+    assert corpus.skipped.reasons() == {"there is no column 2": [2], "the source is blank": [3]}
 
 
 def test_the_other_direction(mtdata: Path) -> None:

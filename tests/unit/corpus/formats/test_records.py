@@ -82,7 +82,7 @@ def test_records_without_text_are_left_aside(tmp_path: Path, ending: str) -> Non
     ]
     found = corpus(tmp_path / f"x.{ending}", records)
     assert read(found) == [("a", "b", 1)]
-    assert found.aside.reasons() == {
+    assert found.skipped.reasons() == {
         "the source is missing": [2],
         "the target is missing": [3],
         "the target is blank": [4],
@@ -96,7 +96,7 @@ def test_lines_that_lack_a_key_or_have_no_text(tmp_path: Path) -> None:
     )
     found = BilingualFile(path, Sides())
     assert read(found) == [("a", "b", 1)]
-    assert found.aside.reasons() == {
+    assert found.skipped.reasons() == {
         "the line is empty": [2],
         "there is no key 'target'": [3],
         "the source is no text": [4],

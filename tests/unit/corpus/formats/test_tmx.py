@@ -64,14 +64,14 @@ def test_the_old_attribute_for_languages(tmp_path: Path) -> None:
 def test_the_very_code_is_preferred_and_further_texts_are_left_aside(tmp_path: Path) -> None:
     corpus = memory(tmp_path / "x.tmx", unit(en_GB="no", en="yes", de_AT="first", de_CH="second"), "en", "en", "de")
     assert read(corpus) == [("yes", "first", 4)]
-    assert corpus.aside.reasons() == {"it is a further text in a language of its unit": [4, 4]}
+    assert corpus.skipped.reasons() == {"it is a further text in a language of its unit": [4, 4]}
 
 
 def test_what_lacks_a_side_is_left_aside(tmp_path: Path) -> None:
     body = unit(en="a", de="b") + unit(en="a") + unit(fr="x", de="b") + unit(en="a", de=" ") + "<tu></tu>"
     corpus = memory(tmp_path / "x.tmx", body, "en", "en", "de")
     assert len(read(corpus)) == 1
-    assert corpus.aside.reasons() == {
+    assert corpus.skipped.reasons() == {
         "there is no text in de": [5],
         "there is no text in en": [6, 8],
         "the target is blank": [7],
@@ -81,7 +81,7 @@ def test_what_lacks_a_side_is_left_aside(tmp_path: Path) -> None:
 def test_a_unit_with_one_language_before_it_is_known_which_are_meant(tmp_path: Path) -> None:
     corpus = memory(tmp_path / "x.tmx", unit(en="a") + unit(en="a", de="b"))
     assert read(corpus) == [("a", "b", 5)]
-    assert corpus.aside.reasons() == {"it has only one language": [4]}
+    assert corpus.skipped.reasons() == {"it has only one language": [4]}
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ def test_real_memories(name: str, units: int) -> None:
     assert path.read_text(encoding="utf-8").count("<tu ") == units
     for sides in (Sides(), Sides("en", "de")):
         corpus = BilingualFile(path, sides)
-        assert (len(list(corpus)), corpus.aside.count) == (units, 0)
+        assert (len(list(corpus)), corpus.skipped.count) == (units, 0)

@@ -12,7 +12,7 @@ import pytest
 from regard.corpus.formats.plain import read_lines
 from regard.corpus.formats.sides import Sides
 from regard.corpus.formats.unsupported import BINARY, MARKUP, format_by_name
-from regard.corpus.paths import Place
+from regard.corpus.paths import CorpusPaths
 from regard.documents.document import Columns, Languages
 from regard.documents.open import open_document
 from regard.errors import DataError
@@ -72,7 +72,7 @@ def test_a_corpus_is_refused_by_its_name(tmp_path: Path, ending: str) -> None:
     (other := tmp_path / "b.txt").write_text("one\n")
     for source, target in ((path, other), (other, path)):
         with pytest.raises(DataError) as told:
-            Place(source, target).corpus(Sides())
+            CorpusPaths(source, target).open(Sides())
         assert (MARKUP | BINARY)[ending] in str(told.value)
         assert "--data" in str(told.value)
 

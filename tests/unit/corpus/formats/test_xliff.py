@@ -70,7 +70,7 @@ def test_what_is_left_aside_of_1(tmp_path: Path) -> None:
     )
     corpus = exchange(tmp_path / "x.xlf", f"{ONE}{file(units)}</xliff>")
     assert [line for _, _, line in read(corpus)] == [3, 10, 11]
-    assert corpus.aside.reasons() == {
+    assert corpus.skipped.reasons() == {
         "it is the header of a catalogue": [4],
         "it is not to be translated": [5],
         "it is not translated": [6, 7],
@@ -117,7 +117,7 @@ def test_segments_of_2(tmp_path: Path) -> None:
     )
     corpus = exchange(tmp_path / "x.xlf", TWO + body, "en", "de")
     assert read(corpus) == [("a", "b", 3), ("c d", "e", 5), ("f", "g", 9)]
-    assert corpus.aside.reasons() == {
+    assert corpus.skipped.reasons() == {
         "it is not to be translated": [6],
         "its translation is not done, by its state": [8],
         "it is not translated": [10],
@@ -144,7 +144,7 @@ def test_files_in_other_languages_are_left_aside_or_asked_about(tmp_path: Path) 
     text = f"{ONE}{file(unit('a', 'b'))}{file(unit('c', 'd'), target='fr')}</xliff>"
     corpus = exchange(tmp_path / "x.xlf", text, "en", "fr")
     assert read(corpus) == [("c", "d", 5)]
-    assert corpus.aside.reasons() == {"its file is in other languages": [3]}
+    assert corpus.skipped.reasons() == {"its file is in other languages": [3]}
     with pytest.raises(DataError, match=r"x\.xlf:4: which languages .* en-US to de, en-US to fr"):
         read(exchange(tmp_path / "x.xlf", text))
     with pytest.raises(DataError, match="it has no en to it; it has en-US to de, en-US to fr"):
@@ -181,6 +181,6 @@ def test_real_files(name: str, pairs: int, aside: dict[str, int]) -> None:
     path = shared("formats") / f"{name}.en-de.xlf"
     assert path.read_text(encoding="utf-8").count("<trans-unit ") == pairs + sum(aside.values())
     corpus = BilingualFile(path, Sides("en", "de"))
-    assert (len(list(corpus)), corpus.aside.count) == (pairs, sum(aside.values()))
+    assert (len(list(corpus)), corpus.skipped.count) == (pairs, sum(aside.values()))
     for reason, count in aside.items():
-        assert any(told.startswith(f"{count} ") and reason in told for told in corpus.aside.report())
+        assert any(told.startswith(f"{count} ") and reason in told for told in corpus.skipped.sentences())

@@ -6,7 +6,7 @@ import ctypes
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from regard.nn.kernels import build, check, native
 
 
 def _forget() -> None:
-    for function in (native.library, native.executable, native.load, build._cache_folders):
+    cached = (build._cache_folders, build._warn_uncached)
+    for function in (native.library, native.executable, native.load, *cached):
         function.cache_clear()
 
 
@@ -122,6 +123,65 @@ def test_a_folder_that_cannot_be_made_is_no_trouble(fresh: Path, monkeypatch: py
     (fresh / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "file"))
     assert cpu().regard_cpu_levels() >= 0
+
+
+def _make_read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path, stem: str, *rest: Any) -> Path:
+        if folder.name == "regard":
+            raise OSError(30, "Read-only file system", str(folder))
+        return real(folder, stem, *rest)
+
+    real = build._built
+    monkeypatch.setattr(build, "_built", refuse)
+
+
+def _open_to_others(folder: Path, _: pytest.MonkeyPatch) -> None:
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o777)
+
+
+def _open_parent(folder: Path, _: pytest.MonkeyPatch) -> None:
+    folder.parent.chmod(0o777)
+
+
+def _put_a_file_there(folder: Path, _: pytest.MonkeyPatch) -> None:
+    folder.touch()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_make_read_only, "cache/regard: Read-only file system"),
+        (_open_to_others, "cache/regard: another user owns it or can write to it"),
+        (_open_parent, "cache or can write to it"),
+        (_put_a_file_there, "cache/regard: File exists"),
+    ],
+)
+def test_where_nothing_can_be_cached_one_message_says_why(
+    fresh: Path,
+    spoil: Callable[[Path, pytest.MonkeyPatch], None],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    temporary = Path(tempfile.gettempdir())
+    temporary.mkdir(parents=True)
+    (temporary / f"regard-{os.geteuid()}").touch()
+    spoil(fresh / "regard", monkeypatch)
+    for name in ("cpu", "again"):
+        build.load(name, ["cpu.c"], ())
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert "compiles its kernels at every start" in message
+    assert reason in message
+    assert f"regard-{os.geteuid()}: File exists" in message
+    assert "Set XDG_CACHE_HOME" in message
+
+
+def test_where_one_folder_can_be_used_there_is_no_message(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (fresh.parent / "none").touch()
+    cpu()
+    assert not caplog.records
 
 
 def test_the_compiler_may_have_options(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:

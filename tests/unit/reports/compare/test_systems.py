@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from regard.config.schema import to_table, to_toml
+from regard.config.recipe import to_table, to_toml
 from regard.contract import VocabularySizes
 from regard.corpus.builtin import BUILTIN
-from regard.corpus.paths import Place
+from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES, bahdanau2014, build_model, transformer2017
 from regard.reports.compare.complexity import THEORY
@@ -81,7 +81,7 @@ def test_the_budget_is_the_commands_then_the_recipes(
 def test_an_architecture_is_not_set(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--architectures"):
         from_recipe(recipe, ["cho2014"], ["model.architecture=modern"], None, tmp_path)
-    with pytest.raises(ConfigError, match=r"no key `model\.ff`"):
+    with pytest.raises(ConfigError, match=r"unknown key `model\.ff`"):
         from_recipe(recipe, ["bahdanau2014"], ["model.ff=9"], None, tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_run_or_would_be_changed_is_refused(tmp_path: Path) -> None:
 
 def test_the_test_set_is_that_of_the_corpus(tmp_path: Path) -> None:
     found = from_corpus("numbers", ["cho2014"], ["train.seed=5"], None, tmp_path)
-    exam = exam_of(found, Place(), tokenized=False)
+    exam = exam_of(found, CorpusPaths(), tokenized=False)
     assert list(exam.sources) == [pair.source for pair in BUILTIN["numbers"](5).test]
     assert exam.name == "the test split of the embedded corpus numbers"
     assert (exam.target_language, exam.search) == ("de", found[0].config.search)
@@ -137,33 +137,33 @@ def test_else_it_is_the_dev_set_and_says_so(recipe: Path, tmp_path: Path) -> Non
     sides = {"source": "train.a", "target": "train.b", "dev_source": "dev.a", "dev_target": "dev.b"}
     recipe.write_text(RECIPE.replace('corpus = "dates"', "\n".join(f'{key} = "{name}"' for key, name in sides.items())))
     found = from_recipe(recipe, ["cho2014"], [], None, tmp_path)
-    exam = exam_of(found, Place(), tokenized=False)
+    exam = exam_of(found, CorpusPaths(), tokenized=False)
     assert exam.sources == ("dev one a", "dev two a")
     assert exam.references == ("dev one b", "dev two b")
     assert "dev set (dev.a | dev.b)" in exam.name
-    files = exam_of(found, Place(tmp_path / "train.a", tmp_path / "train.b"), tokenized=True)
+    files = exam_of(found, CorpusPaths(tmp_path / "train.a", tmp_path / "train.b"), tokenized=True)
     assert (files.sources, files.name, files.tokenized) == (("train one a", "train two a"), "train.a | train.b", True)
     (tmp_path / "test.tsv").write_text("one\tuno\ntwo\t\n")
     said: list[str] = []
-    table = exam_of(found, Place(data=tmp_path / "test.tsv"), tokenized=False, say=said.append)
+    table = exam_of(found, CorpusPaths(data=tmp_path / "test.tsv"), tokenized=False, say=said.append)
     assert (table.sources, table.references, table.name) == (("one",), ("uno",), "test.tsv")
-    assert said == ["1 pair left aside: the target is blank (line 2)"]
+    assert said == ["1 pair skipped: the target is blank (line 2)"]
     with pytest.raises(ConfigError, match="not clear where"):
-        exam_of(found, Place(tmp_path / "train.a"), tokenized=False)
+        exam_of(found, CorpusPaths(tmp_path / "train.a"), tokenized=False)
     with pytest.raises(DataError):
-        exam_of(found, Place(tmp_path / "train.a", tmp_path / "no"), tokenized=False)
+        exam_of(found, CorpusPaths(tmp_path / "train.a", tmp_path / "no"), tokenized=False)
 
 
 def test_runs_that_held_out_other_pairs_need_a_test_set(tmp_path: Path) -> None:
     one, same = run_folder(tmp_path / "one", "cho2014"), run_folder(tmp_path / "same", "luong2015")
     other = run_folder(tmp_path / "other", "modern", train={"seed": 2})
-    exam_of(from_runs([one, same], []), Place(), tokenized=False)
+    exam_of(from_runs([one, same], []), CorpusPaths(), tokenized=False)
     with pytest.raises(ConfigError, match="do not hold out the same pairs"):
-        exam_of(from_runs([one, other], []), Place(), tokenized=False)
+        exam_of(from_runs([one, other], []), CorpusPaths(), tokenized=False)
 
 
 def test_samples_are_of_middling_length(tmp_path: Path) -> None:
-    exam = exam_of(from_corpus("numbers", ["cho2014"], [], None, tmp_path), Place(), tokenized=False)
+    exam = exam_of(from_corpus("numbers", ["cho2014"], [], None, tmp_path), CorpusPaths(), tokenized=False)
     lengths = sorted(map(len, exam.sources))
     samples = exam.samples()
     assert len(samples) == 3

@@ -1,0 +1,282 @@
+"""Read and write recipes: TOML with `section.key=value` overrides to a `RunConfig`, and back.
+
+A recipe is read strictly. An unknown key, a value of the wrong type and a value out of range are each a ConfigError
+that names the file, the key, and the nearest valid name or the valid range.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, get_args
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from regard.config.schema import DATA_PATHS, CorpusConfig, ModelConfig, RunConfig
+from regard.errors import ConfigError
+
+DATASET = "dataset"  # a path if there is such a folder, otherwise a name on the Hugging Face hub
+PATHS = {"data": (*DATA_PATHS, DATASET), "start": ("checkpoint",)}  # keys of each section that hold paths
+OVERRIDES = "overrides"  # what errors name as the place of an override
+
+
+class ArchitectureSchema(Protocol):
+    """What the reader of recipes needs to know about an architecture."""
+
+    @property
+    def config(self) -> type[ModelConfig]:
+        """The class of its [model] section."""
+        ...
+
+    @property
+    def presets(self) -> Mapping[str, Callable[[], ModelConfig]]:
+        """Its named sizes."""
+        ...
+
+
+Architectures = Mapping[str, ArchitectureSchema]
+
+FillDefaults = Callable[[dict[str, Any]], None]
+"""Add the values that a recipe leaves out to its table, in place."""
+
+
+def read_config(
+    path: Path,
+    architectures: Architectures,
+    overrides: Sequence[str] = (),
+    fill_defaults: FillDefaults = lambda table: None,
+) -> RunConfig:
+    """Read a TOML recipe and apply `section.key=value` overrides.
+
+    Relative paths in the file are resolved against its folder, those in overrides against the working directory.
+
+    Args:
+        path: The recipe.
+        architectures: The known architectures by name.
+        overrides: `section.key=value`, each value written as in TOML; bare words are strings.
+        fill_defaults: Called with the table after overrides are applied, before it is validated.
+
+    Raises:
+        ConfigError: The file cannot be read, or a key or a value is not valid.
+    """
+    parsed_overrides = [_parse_override(text) for text in overrides]
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError("there is no such recipe", where=path, fix="check the path") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the recipe is not UTF-8 ({error})", where=path, fix="save it as UTF-8") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"the recipe cannot be read: {error}", where=path, fix="correct the file: a recipe is TOML"
+        ) from None
+    for name, keys in PATHS.items():
+        for part in _corpus_tables(table.get(name)):
+            for key in keys:
+                if isinstance(part.get(key), str):
+                    part[key] = _resolve(key, part[key], path.parent, f"{path}: {name}.{key}")
+    _apply(parsed_overrides, table)
+    fill_defaults(table)
+    return parse_config(table, architectures, where=f"{path} with overrides" if overrides else str(path))
+
+
+def _corpus_tables(section: object) -> list[dict[str, Any]]:
+    """Return the table of a section and the tables of the corpora in it."""
+    if not isinstance(section, dict):
+        return []
+    corpora = section.get("corpora")
+    return [section, *(part for part in corpora if isinstance(part, dict))] if isinstance(corpora, list) else [section]
+
+
+def _resolve(key: str, path: str, folder: Path, where: str) -> str:
+    """Return the absolute form of a path; the name of a dataset on the hub is returned as it is."""
+    try:
+        if key == DATASET and not (folder / path).is_dir():
+            return path
+        return str((folder / path).resolve())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"{path!r} is not a valid path: {error}", where=where, fix="give the path of a file"
+        ) from None
+
+
+Override = tuple[str, str, Any]  # section, key, value
+
+
+def _parse_override(text: str) -> Override:
+    name, equals, value = text.partition("=")
+    section, _, key = name.strip().partition(".")
+    if not (equals and section and key) or "." in key:
+        raise ConfigError(
+            f"`{text}` is not of the form section.key=value", where=OVERRIDES, fix="write for example train.seed=7"
+        )
+    try:
+        table = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):
+        table = {}
+    parsed = table["value"] if len(table) == 1 else value.strip()  # a bare word or a path is a string
+    if key in PATHS.get(section, ()) and isinstance(parsed, str):
+        parsed = _resolve(key, parsed, Path(), f"{OVERRIDES}: {section}.{key}")
+    return section, key, parsed
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the value of each `section.key` that overrides set. Raises ConfigError."""
+    return {f"{section}.{key}": value for section, key, value in map(_parse_override, overrides)}
+
+
+def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
+    for name, key, value in overrides:
+        section = table.setdefault(name, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"`{name}` is not a table", where=OVERRIDES, fix=f"write it as [{name}] in the recipe")
+        section[key] = value
+
+
+AnyCorpus = TypeVar("AnyCorpus", bound=CorpusConfig)
+
+
+def resolve_paths(config: RunConfig) -> RunConfig:
+    """Return the recipe with absolute paths, so that it means the same from any folder."""
+    corpora = tuple(_resolve_corpus_paths(corpus) for corpus in config.data.corpora)
+    return config.model_copy(
+        update={"data": _resolve_corpus_paths(config.data).model_copy(update={"corpora": corpora})}
+    )
+
+
+def _resolve_corpus_paths(corpus: AnyCorpus) -> AnyCorpus:
+    values = ((key, getattr(corpus, key)) for key in PATHS["data"])
+    paths = {key: _resolve(key, value, Path(), f"data.{key}") for key, value in values if value is not None}
+    return corpus.model_copy(update=paths)
+
+
+def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:
+    """Return a config with `section.key=value` overrides applied.
+
+    An override of the architecture starts from that architecture's `small` preset, an override of the preset from
+    that preset, and an override of the optimizer from that optimizer's default learning rate. Raises ConfigError.
+    """
+    parsed = [_parse_override(text) for text in overrides]
+    model = {key: value for section, key, value in parsed if section == "model"}
+    table = to_table(config)
+    if "preset" in model or model.get("architecture", config.model.architecture) != config.model.architecture:
+        table["model"] = {"preset": "small", "architecture": config.model.architecture}
+    optimizers = [value for section, key, value in parsed if (section, key) == ("train", "optimizer")]
+    if optimizers and optimizers[-1] != config.train.optimizer:
+        del table["train"]["learning_rate"]
+    _apply(parsed, table)
+    return parse_config(table, architectures, where=OVERRIDES)
+
+
+def parse_config(table: Mapping[str, Any], architectures: Architectures, *, where: str) -> RunConfig:
+    """Validate a nested table and return it as a RunConfig.
+
+    Args:
+        table: Section to key to value, as tomllib or json reads it.
+        architectures: The known architectures by name.
+        where: The origin of the table, for error messages.
+
+    Raises:
+        ConfigError: A key or a value is not valid.
+    """
+    sections = dict(table)
+    model = sections.pop("model", None)
+    if not isinstance(model, Mapping):
+        raise ConfigError(
+            "there is no [model] table",
+            where=where,
+            fix=f"add it, with one of {', '.join(architectures)} as model.architecture",
+        )
+    try:
+        return RunConfig(model=_parse_model(model, architectures, where), **sections)
+    except ValidationError as error:
+        raise _as_config_error(error, RunConfig, where, prefix="") from None
+
+
+def _parse_model(table: Mapping[str, Any], architectures: Architectures, where: str) -> ModelConfig:
+    values = dict(table)
+    name = values.get("architecture")
+    if not isinstance(name, str) or name not in architectures:
+        raise ConfigError(
+            f"unknown architecture {name!r}" if name else "model.architecture is missing",
+            where=f"{where}: model.architecture",
+            fix=_did_you_mean(str(name), list(architectures)),
+        )
+    architecture = architectures[name]
+    preset = values.pop("preset", None)
+    if preset is not None:
+        if not isinstance(preset, str) or preset not in architecture.presets:
+            raise ConfigError(
+                f"{name} has no preset {preset!r}",
+                where=f"{where}: model.preset",
+                fix=_did_you_mean(str(preset), list(architecture.presets)),
+            )
+        values = {**architecture.presets[preset]().model_dump(), **values}
+    try:
+        return architecture.config(**values)
+    except ValidationError as error:
+        raise _as_config_error(error, architecture.config, where, prefix="model.") from None
+
+
+def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, prefix: str) -> ConfigError:
+    """Return the first problem that pydantic found as a ConfigError."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    key = prefix + ".".join(path)
+    owner = _owner(root, path)
+    value = first["input"]
+    if first["type"] == "extra_forbidden":
+        names = [*(["preset"] if prefix else []), *owner.model_fields]
+        what, fix = f"unknown key `{key}`", _did_you_mean(path[-1], names)
+    elif first["type"] == "missing":
+        section = key.rpartition(".")[0]
+        what, fix = f"`{key}` is missing", f"add it to [{section}]" if section else f"add a [{key}] table"
+    elif first["type"] == "model_type":
+        what, fix = f"`{key}` is not a table (it is {value!r})", f"write it as [{key}]"
+    elif first["type"] == "value_error":
+        message = first["msg"].removeprefix("Value error, ")
+        what = f"`{key.rstrip('.')}`: {message}" if key else message
+        fix = "correct that table" if key else "correct the recipe"
+    else:
+        shown = value if len(repr(value)) <= 40 else f"{repr(value)[:40]}..."
+        what, fix = f"`{key}`: {first['msg']} (it is {shown!r})", "give a value of that type"
+        if first["type"] in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+            fix = f"give a value {describe_range(owner, path[-1])}"
+    return ConfigError(what, where=where, fix=fix)
+
+
+def _owner(root: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
+    """Return the model that the last key of a path belongs to."""
+    owner = root
+    for part in path[:-1]:
+        field = owner.model_fields.get(part)
+        types = () if field is None else (field.annotation, *get_args(field.annotation))
+        owner = next((kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseModel)), owner)
+    return owner
+
+
+def describe_range(section: type[BaseModel], key: str) -> str:
+    """Return the range of a numeric key in words, e.g. `of at least 1 and at most 10`."""
+    words = {"ge": "of at least", "gt": "of more than", "le": "at most", "lt": "less than"}
+    field = section.model_fields.get(key)
+    limits = [] if field is None else field.metadata
+    bounds = ((name, getattr(limit, name, None)) for limit in limits for name in words)
+    return " and ".join(f"{words[name]} {value:,}" for name, value in bounds if value is not None) or "of that type"
+
+
+def _did_you_mean(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return (f"did you mean `{near[0]}`? " if near else "") + f"valid: {', '.join(names)}"
+
+
+def to_table(config: RunConfig) -> dict[str, Any]:
+    """Return the nested table of a config. `parse_config` reads it back to an equal config."""
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def to_toml(config: RunConfig) -> str:
+    """Return a config as TOML with every key written out."""
+    return tomli_w.dumps(to_table(config))
