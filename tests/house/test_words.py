@@ -86,16 +86,17 @@ ALLOWED = (
     "stands for",
     "stand for",
     "nobody:",  # the user of that name
+    '"judged"',  # a key of state.json
 )
 
 # Rooms that are not rewritten yet. A room that is leaves this list; nothing joins it.
 NOT_YET = (
     "src/regard/__init__.py", "src/regard/contract.py", "src/regard/errors.py", "src/regard/files.py",
     "src/regard/runtime.py", "src/regard/special_tokens.py",
-    "src/regard/attention", "src/regard/checkpoints", "src/regard/cli", "src/regard/config", "src/regard/corpus",
+    "src/regard/attention", "src/regard/checkpoints", "src/regard/corpus",
     "src/regard/corpus_checks", "src/regard/data", "src/regard/decoding", "src/regard/documents",
     "src/regard/evaluation", "src/regard/html", "src/regard/inference", "src/regard/interop", "src/regard/models",
-    "src/regard/nn", "src/regard/reports", "src/regard/runs", "src/regard/serving", "src/regard/text",
+    "src/regard/nn", "src/regard/reports", "src/regard/serving", "src/regard/text",
     "src/regard/tokenizers", "src/regard/training",
     "tests/end_to_end", "tests/format", "tests/fuzz", "tests/laws", "tests/parity", "tests/unit", "tests/web",
     "tests/house", "tests/recipes", "tests/conftest.py", "tests/doubles.py", "tests/levels.py", "tests/shared_data.py",

@@ -19,7 +19,7 @@ from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import Exam
-from regard.runs.prepare import split
+from regard.runs.holdout import split_corpus
 
 Say = Callable[[str], None]
 
@@ -207,7 +207,7 @@ def exam_of(
             name = f"the test split of the embedded corpus {config.data.corpus}"
             corpus = BUILTIN[config.data.corpus](config.train.seed).test
         else:
-            _, corpus = split(config)
+            _, corpus = split_corpus(config)
             name = f"the dev set ({corpus.name}), by which the checkpoints were chosen"
     pairs = list(corpus)
     for sentence in corpus.skipped.sentences() if test.files() else ():
