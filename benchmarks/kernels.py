@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from regard.decoding.candidates import best_tokens
 from regard.nn.dropout import Dropout
-from regard.nn.feedforward import can_fuse, relu_between, silu_times
+from regard.nn.feedforward import feed_forward, silu_times
 from regard.nn.int8 import int8_linear
 from regard.nn.kernels import native
-from regard.nn.multihead import attend
 from regard.nn.norm import add_norm, add_then_norm
-from regard.nn.packing import Between, Packing
+from regard.nn.packing import Packing
+from regard.nn.scaled_dot_product import attend, attend_packed
 from regard.training.loss import chunked_cross_entropy
 
 SECONDS = 0.05  # that a round takes at least
@@ -97,16 +97,16 @@ def training_cases() -> Iterator[tuple[str, Case]]:
         mask = torch.arange(int(lengths.max())) < lengths[:, None]
         packing = Packing.of(mask)
         size = heads * width
-        rows = torch.randn(1, len(packing.places), size, requires_grad=True)
+        rows = torch.randn(1, len(packing.indices), size, requires_grad=True)
         padded = torch.randn(*mask.shape, size, requires_grad=True)
 
         def packed_step(rows: Tensor = rows, packing: Packing = packing, width: int = width) -> None:
             parts = rows.unflatten(-1, (-1, width))
-            backward(attend(parts, parts, parts, mask=Between(packing, packing))[0])
+            backward(attend_packed(parts, parts, parts, packing.starts, packing.starts, causal=False))
 
         def padded_step(padded: Tensor = padded, mask: Tensor = mask, width: int = width) -> None:
             parts = padded.unflatten(-1, (-1, width))
-            backward(attend(parts, parts, parts, mask=mask)[0])
+            backward(attend(parts, parts, parts, mask=mask))
 
         name = f"training attention, 256 sequences of 5 to 24, {heads} x {width}"
         yield name, (packed_step, both_ways(padded_step)[1])
@@ -124,10 +124,10 @@ def training_cases() -> Iterator[tuple[str, Case]]:
         yield f"dropout, 4,096 x {width}", both_ways(lambda x=x, d=dropout: backward(d(x)))
         layers = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
 
-        def feed_forward(x: Tensor = x, layers: nn.Sequential = layers) -> None:
-            backward(relu_between(x, layers) if can_fuse(x, layers) else layers(x))
-
-        yield f"feed-forward, 4,096 x {width}", both_ways(feed_forward)
+        yield (
+            f"feed-forward, 4,096 x {width}",
+            both_ways(lambda x=x, layers=layers: backward(feed_forward(x, layers))),
+        )
         yield f"silu(x) * y, 4,096 x {width}", both_ways(lambda x=x: backward(silu_times(x, x)))
     for vocabulary in (500, 8000):
         readout = nn.Linear(256, vocabulary)

@@ -37,7 +37,7 @@ CHECKPOINTS = [
 BAD_FILES = [
     ("missing", ("missing", "there is no such file")),
     ("latin", ("latin:3", "not UTF-8")),
-    ("broken.gz", ("broken.gz", "gzip file is broken")),
+    ("broken.gz", ("broken.gz", "gzip file is corrupt")),
     (".", ("this is a folder",)),
 ]
 

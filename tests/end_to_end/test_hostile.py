@@ -70,7 +70,7 @@ def test_half_surrogates_in_pairs(run: Path, tmp_path: Path) -> None:
     pairs = ['{"source": "12", "target": "21"}'] * 3
     pairs[1] = '{"source": "1\\ud8002", "target": "21"}'
     (path := tmp_path / "a.jsonl").write_text("\n".join(pairs) + "\n")
-    told = "1 pair skipped: a text has half a surrogate pair, which is no character (line 2)"
+    told = "1 pair skipped: a text has half a surrogate pair, which is not a character (line 2)"
     for command in ("evaluate", "score"):
         done = call(command, run, "--data", path)
         assert done.code == 0, done.err

@@ -123,9 +123,9 @@ def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -
     "call, said",
     [
         (lambda f, p: inspect(), "no corpus is given"),
-        (lambda f, p: inspect(source=f["source"]), "not clear where the corpus lies"),
+        (lambda f, p: inspect(source=f["source"]), "not clear which files"),
         (lambda f, p: inspect(**f, dev_source=f["source"]), "--dev-source"),
-        (lambda f, p: inspect(data=p / "x.foo"), "does not tell which format"),
+        (lambda f, p: inspect(data=p / "x.foo"), "not that of a known format"),
         (lambda f, p: inspect(source=p / "no", target=p / "no"), "no such file"),
         (lambda f, p: inspect(**f, json_=f["source"]), "would be overwritten"),
         (lambda f, p: clean(**f), "not clear where to write the clean corpus"),

@@ -88,7 +88,7 @@ def test_a_gzip_input_that_is_cut_short(run: Path, tmp_path: Path, out: Path) ->
     lines = ["12"] * 8 + ["".join(spaces[at : at + 500]) for at in range(0, len(spaces), 500)]
     whole = gzip.compress("\n".join(lines).encode())
     (source := tmp_path / "in.gz").write_bytes(whole[: len(whole) * 9 // 10])
-    refused(call("translate", run, "--input", source, *ONE, "--output", out), "gzip file is broken")
+    refused(call("translate", run, "--input", source, *ONE, "--output", out), "gzip file is corrupt")
     assert out.read_bytes() == PRECIOUS
     assert (tmp_path / "out.part").read_bytes().count(b"\n") >= 8
 

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from regard.contract import Seq2Seq
 from regard.models import ARCHITECTURES
 from regard.nn.dropout import LEVELS, Dropout
-from regard.nn.kernels.autograd import Draws
-from regard.nn.tied import TiedLinear
+from regard.nn.kernels.autograd import DropoutDraw
+from regard.nn.output_layer import TiedLinear
 
 P = 0.5
 STEPS = 3
@@ -184,15 +184,15 @@ class Recorder:
     def forward(self, module: Dropout, x: Tensor) -> Tensor:
         return x * (0 if self.drops(module) else 1)
 
-    def draws(self, module: Dropout) -> Draws:
-        return Draws(LEVELS if self.drops(module) else 0, 1.0, 0)
+    def draw(self, module: Dropout) -> DropoutDraw:
+        return DropoutDraw(LEVELS if self.drops(module) else 0, 1.0, 0)
 
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     made = Recorder()
     monkeypatch.setattr(Dropout, "forward", lambda module, x: made.forward(module, x))
-    monkeypatch.setattr(Dropout, "draws", lambda module: made.draws(module))
+    monkeypatch.setattr(Dropout, "draw", lambda module: made.draw(module))
     return made
 
 

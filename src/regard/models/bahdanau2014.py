@@ -35,7 +35,7 @@ from regard.contract import (
 )
 from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
-from regard.nn.output_subset import narrowed
+from regard.nn.output_layer import select_outputs
 from regard.nn.recurrent import GatedUnit, orthogonal_, scan
 from regard.special_tokens import PAD
 
@@ -182,7 +182,7 @@ class RNNsearchDecoder(Decoder[RNNsearchState]):
 
     def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W_o that are asked for."""
-        return narrowed(self.output, tokens)
+        return select_outputs(self.output, tokens)
 
 
 def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:

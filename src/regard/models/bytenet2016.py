@@ -44,7 +44,7 @@ from regard.contract import (
 )
 from regard.nn.convolution import CausalConvolution, CentredConvolution
 from regard.nn.dropout import Dropout
-from regard.nn.output_subset import narrowed
+from regard.nn.output_layer import select_outputs
 from regard.special_tokens import PAD
 
 
@@ -245,7 +245,7 @@ class ByteNetDecoder(Decoder[ByteNetState]):
 
     def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of the last 1x1 that are asked for."""
-        return narrowed(self.output, tokens)
+        return select_outputs(self.output, tokens)
 
 
 def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:

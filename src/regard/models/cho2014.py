@@ -42,7 +42,7 @@ from regard.contract import (
     expand_to_rows,
 )
 from regard.nn.dropout import Dropout
-from regard.nn.output_subset import narrowed
+from regard.nn.output_layer import select_outputs
 from regard.nn.recurrent import GatedUnit, orthogonal_, scan
 from regard.special_tokens import BOS, PAD
 
@@ -199,7 +199,7 @@ class SummaryDecoder(Decoder[SummaryState]):
 
     def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of G_l that are asked for."""
-        return narrowed(self.output, tokens)
+        return select_outputs(self.output, tokens)
 
 
 def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:

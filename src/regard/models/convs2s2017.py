@@ -51,7 +51,7 @@ from regard.nn.attention import masked_softmax
 from regard.nn.attention_recorder import active_recorder
 from regard.nn.convolution import CausalConvolution, CentredConvolution, WeightNormLinear
 from regard.nn.dropout import Dropout
-from regard.nn.output_subset import narrowed
+from regard.nn.output_layer import select_outputs
 from regard.special_tokens import PAD
 
 
@@ -325,7 +325,7 @@ class ConvS2SDecoder(Decoder[ConvS2SState]):
 
     def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W_o that are asked for."""
-        return narrowed(self.output, tokens)
+        return select_outputs(self.output, tokens)
 
 
 def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:

@@ -47,7 +47,7 @@ from regard.nn.attention import AdditiveScore, masked_softmax
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMState, reverse, run, uniform_
 from regard.nn.lstm_steps import LSTMCellStep
-from regard.nn.output_subset import narrowed
+from regard.nn.output_layer import select_outputs
 from regard.special_tokens import PAD
 
 RESIDUAL_FROM = 2  # the third layer, counted from 0
@@ -209,7 +209,7 @@ class GnmtDecoder(Decoder[GnmtState]):
 
     def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W_s that are asked for."""
-        return narrowed(self.output, tokens)
+        return select_outputs(self.output, tokens)
 
 
 def _lstms(layers: nn.ModuleList) -> list[nn.LSTM]:

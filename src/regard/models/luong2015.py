@@ -55,7 +55,7 @@ from regard.nn.attention import ConcatScore, DotScore, GeneralScore, masked_soft
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
 from regard.nn.lstm_steps import LSTMCellStep
-from regard.nn.output_subset import narrowed
+from regard.nn.output_layer import select_outputs
 from regard.special_tokens import PAD
 
 
@@ -265,7 +265,7 @@ class LuongDecoder(Decoder[LuongState]):
 
     def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W_s that are asked for."""
-        return narrowed(self.output, tokens)
+        return select_outputs(self.output, tokens)
 
 
 def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:

@@ -40,7 +40,7 @@ from regard.contract import (
 )
 from regard.nn.dropout import Dropout
 from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
-from regard.nn.output_subset import narrowed
+from regard.nn.output_layer import select_outputs
 from regard.special_tokens import PAD
 
 
@@ -142,7 +142,7 @@ class StackDecoder(Decoder[StackState]):
 
     def readout_subset(self, tokens: Tensor) -> Readout:
         """By the rows of W that are asked for."""
-        return narrowed(self.output, tokens)
+        return select_outputs(self.output, tokens)
 
 
 def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:

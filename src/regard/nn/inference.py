@@ -10,8 +10,7 @@ from torch import nn
 
 from regard.nn.convolution import WeightNormLinear
 from regard.nn.int8 import NativeLinear, int8_linear, is_worthwhile
-from regard.nn.output_subset import weight_and_bias
-from regard.nn.tied import TiedLinear
+from regard.nn.output_layer import TiedLinear, weight_and_bias
 
 M = TypeVar("M", bound=nn.Module)
 

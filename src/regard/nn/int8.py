@@ -83,10 +83,10 @@ class NativeLinear(nn.Module):
         self.fill = -whole.size(1) % native.UNIT  # the kernel wants whole multiples
         self.kernel = native.LinearInt8(F.pad(whole, (0, self.fill)), scale, bias)
 
-    def narrowed(self, outputs: Tensor) -> NativeLinear:
+    def select_outputs(self, outputs: Tensor) -> NativeLinear:
         """The same for some of its outputs (U,) alone."""
         narrow = copy.copy(self)
-        narrow.kernel = self.kernel.narrowed(outputs)
+        narrow.kernel = self.kernel.select_outputs(outputs)
         return narrow
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class OneDnnLinear(nn.Module):
         self.zeros = torch.zeros(len(whole), dtype=torch.long)
         self.scale, self.bias = scale, bias
 
-    def narrowed(self, outputs: Tensor) -> OneDnnLinear:
+    def select_outputs(self, outputs: Tensor) -> OneDnnLinear:
         """The same for some of its outputs (U,) alone."""
         return OneDnnLinear(self.whole[outputs], self.scale[outputs], self.bias[outputs])
 

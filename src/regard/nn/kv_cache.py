@@ -1,158 +1,265 @@
-"""What a decoder with attention keeps between steps: keys and values of the source, and of the target so far.
+"""The KV cache of a Transformer decoder, shared by all rows of a beam.
 
-The past of a target lies in slots. A slot is one row's one step; all the rows of a sentence share its slots, and a
-state tells beside them which of them each row has behind it. So nothing of it moves when the rows of a beam change
-places. Where slots must move all the same, for there is no more room or sentences are dropped, those that no row has
-behind it stay behind.
+The cache of a layer has slots: a slot holds the key and the value of one row at one step. All rows of a sentence share
+its slots, and `TransformerState.visible` has a mask over them for each row. Reordering a beam therefore reorders masks
+and moves no keys or values. When a buffer is full, or sentences are dropped, the slots are copied to a new buffer,
+without the slots that no row sees any more (`compact`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from regard.contract import PerSource, State
+from regard.nn.attention_memory import KeysValues, PaddedSource, Positions, Recurrence, SequenceMemory
+from regard.nn.attention_recorder import active_recorder
+from regard.nn.scaled_dot_product import attend, attention_weights
 
-SPARE = 8  # steps for which there is room, at least, when slots have been moved
-
-
-@dataclass(frozen=True)
-class SourceKeysValues(PerSource):
-    """One layer's keys and values over the source: each (B, S, K, W); computed once a source."""
-
-    keys: Tensor
-    values: Tensor
+SPARE_STEPS = 8  # a new buffer has space for at least this many steps
 
 
-@dataclass(frozen=True)
-class Source(PerSource):
-    """What every step needs of the source: its mask (B, S) and each layer's keys and values."""
+class StepMemory(SequenceMemory):
+    """The target up to the current step, for one layer. `state` is the layer's state after the step."""
 
-    mask: Tensor
-    layers: tuple[SourceKeysValues, ...]
+    state: LayerState
 
 
-class _Room:
-    """Two tensors (C, B, K, W) of which the first slots are written."""
+class LayerState(Protocol):
+    """What a layer keeps of the target between steps."""
+
+    def has_space(self, slots: int) -> bool:
+        """Return whether this many slots can be added without copying."""
+        ...
+
+    def compact(self, sentences: Tensor, slots: Tensor, spare: int) -> LayerState:
+        """Return the `slots` (M, L') of the `sentences` (M,), with space for `spare` more."""
+        ...
+
+    def memory(self, visible: Tensor | None, position: int) -> StepMemory:
+        """Return the memory for a step at `position`, in which each row sees the `visible` slots, or all if None."""
+        ...
+
+
+class CacheBuffer:
+    """Keys and values (C, B, K, W) for C slots, of which the first are written."""
 
     def __init__(self, keys: Tensor, values: Tensor, written: int) -> None:
-        self.parts = (keys, values)
+        self.keys_values = (keys, values)
         self.written = written
 
-    def write(self, keys: Tensor, values: Tensor) -> None:
+    @property
+    def capacity(self) -> int:
+        """C."""
+        return len(self.keys_values[0])
+
+    def append(self, keys: Tensor, values: Tensor) -> None:
+        """Write further slots (B, L, K, W)."""
         end = self.written + keys.size(1)
-        for part, new in zip(self.parts, (keys, values), strict=True):
-            part[self.written : end] = new.transpose(0, 1)
+        for buffer, new in zip(self.keys_values, (keys, values), strict=True):
+            buffer[self.written : end] = new.transpose(0, 1)
         self.written = end
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """Return views of the keys and values written so far, (B, L, K, W)."""
+        keys, values = (buffer[: self.written].transpose(0, 1) for buffer in self.keys_values)
+        return keys, values
 
 
 @dataclass(frozen=True)
-class KeysValues(PerSource):
-    """One layer's keys and values of the targets so far: each (B, L, K, W)."""
+class LayerCache(PerSource):
+    """The keys and values (B, L, K, W) of one layer's self-attention over the targets so far."""
 
     keys: Tensor
     values: Tensor
-    room: _Room | None = None
+    buffer: CacheBuffer | None = None  # of which they are views
 
     @classmethod
-    def of(cls, room: _Room) -> KeysValues:
-        """What is written in a room."""
-        keys, values = (part[: room.written].transpose(0, 1) for part in room.parts)
-        return cls(keys, values, room)
+    def empty(cls, like: Tensor) -> LayerCache:
+        """Return a cache without slots for keys and values like (B, S, K, W)."""
+        return cls(like[:, :0], like[:, :0])
 
-    def has_room(self, slots: int) -> bool:
-        """Whether so many more can be written behind these: there is room, and nobody else has written there."""
-        length, room = self.keys.size(1), self.room
-        return room is not None and room.written == length and length + slots <= len(room.parts[0])
+    @classmethod
+    def of(cls, buffer: CacheBuffer) -> LayerCache:
+        """Return a cache of all that is written in a buffer."""
+        return cls(*buffer.read(), buffer)
 
-    def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
-        """Those of further slots behind these, in the room that there must be for them."""
-        assert self.room is not None and self.has_room(keys.size(1))
-        self.room.write(keys, values)
-        return KeysValues.of(self.room)
+    def has_space(self, slots: int) -> bool:
+        """Return whether this many slots can be added without copying.
 
-    def move(self, sentences: Tensor, slots: Tensor, spare: int) -> KeysValues:
-        """Of the sentences (M,) the slots (M, L'), with room for `spare` more."""
-        old = self.keys.size(0)
-        length = slots.size(1)
-        index = (slots.T * old + sentences).flatten()  # into slots and sentences as one axis
-        parts = []
-        for part in (self.keys, self.values):
-            new = part.new_empty(length + spare, len(sentences), *part.shape[2:])
+        The buffer must have the space, and no other state may have written to it after this one.
+        """
+        length, buffer = self.keys.size(1), self.buffer
+        return buffer is not None and buffer.written == length and length + slots <= buffer.capacity
+
+    def append(self, keys: Tensor, values: Tensor) -> LayerCache:
+        """Return the cache with further slots (B, L', K, W), for which there must be space."""
+        assert self.buffer is not None and self.has_space(keys.size(1))
+        self.buffer.append(keys, values)
+        return LayerCache.of(self.buffer)
+
+    def compact(self, sentences: Tensor, slots: Tensor, spare: int) -> LayerCache:
+        """Copy the `slots` (M, L') of the `sentences` (M,) to a new buffer with space for `spare` more."""
+        old_sentences, length = self.keys.size(0), slots.size(1)
+        index = (slots.T * old_sentences + sentences).flatten()  # into slots and sentences as one axis
+        buffers = []
+        for old in (self.keys, self.values):
+            new = old.new_empty(length + spare, len(sentences), *old.shape[2:])
             if len(index):
-                torch.index_select(part.transpose(0, 1).flatten(0, 1), 0, index, out=new[:length].flatten(0, 1))
-            parts.append(new)
-        return KeysValues.of(_Room(parts[0], parts[1], length))
+                torch.index_select(old.transpose(0, 1).flatten(0, 1), 0, index, out=new[:length].flatten(0, 1))
+            buffers.append(new)
+        return LayerCache.of(CacheBuffer(buffers[0], buffers[1], length))
+
+    def memory(self, visible: Tensor | None, position: int) -> CacheView:
+        """Return the memory for a step at `position`."""
+        return CacheView(self, visible, position)
 
 
-@dataclass(frozen=True)
-class Past:
-    """What a layer's self-attention has behind a step: the slots, and which each row sees; None: every one."""
+class CacheView(StepMemory):
+    """The cache of a layer during one step, in which each row of a sentence sees its own visible slots.
 
-    layer: KeysValues
-    seen: Tensor | None  # (B, rows of a sentence, L and the step's own)
-
-
-Kept = KeysValues | Tensor
-"""What a layer keeps of the target so far: that of its self-attention, or a recurrent layer's state (N, ...)."""
-
-
-@dataclass(frozen=True)
-class AttentionState(State):
-    """The source, and the target so far, `length` tokens of it, as what each layer keeps of it.
-
-    seen: (N, L) which of its sentence's slots each row has behind it.
+    Args:
+        state: The cache before the step; `attend` appends the slots of the step.
+        visible: (B, N / B, L), L with the slots of the step; None if every row sees all of them.
+        position: The position of the step in its target.
     """
 
-    source: Source
-    past: tuple[Kept, ...]
-    seen: Tensor
+    state: LayerCache
+
+    def __init__(self, state: LayerCache, visible: Tensor | None, position: int) -> None:
+        self.state, self.visible, self.position = state, visible, position
+
+    @property
+    def positions(self) -> Positions:
+        """The position of the step, for all rows."""
+        return Positions(slice(self.position, self.position + 1), self.position + 1)
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Append the step's keys and values to the cache, and attend to the visible slots."""
+        cache = self.state = self.state.append(keys, values)
+        if (recorder := active_recorder()) is not None:
+            recorder.self_attention.append(attention_weights(queries, cache.keys, self.visible))
+        return attend(queries, cache.keys, cache.values, mask=self.visible)
+
+
+@dataclass(frozen=True)
+class RecurrentState(State):
+    """The state (N, D) of a recurrent layer. It does not grow, and needs no space."""
+
+    hidden: Tensor
+
+    def has_space(self, slots: int) -> bool:
+        """Return True."""
+        return True
+
+    def compact(self, sentences: Tensor, slots: Tensor, spare: int) -> RecurrentState:
+        """Return the state itself."""
+        return self
+
+    def memory(self, visible: Tensor | None, position: int) -> RecurrentView:
+        """Return the memory for one step."""
+        return RecurrentView(self)
+
+
+class RecurrentView(StepMemory):
+    """The state of a recurrent layer during one step; `scan` advances it."""
+
+    state: RecurrentState
+
+    def __init__(self, state: RecurrentState) -> None:
+        self.state = state
+
+    def scan(self, recurrence: Recurrence, x: Tensor) -> Tensor:
+        """Advance each row by one step from its own state."""
+        rows = x.flatten(0, 1).unsqueeze(1)  # (N, 1, D)
+        outputs, hidden = recurrence(rows, self.state.hidden)
+        self.state = RecurrentState(hidden)
+        return outputs.view_as(x)
+
+
+@dataclass(frozen=True)
+class ProjectedSource(PerSource):
+    """The source's mask (B, S), and its keys and values for each layer."""
+
+    mask: Tensor
+    layers: tuple[KeysValues, ...]
+
+    def memories(self, *, with_weights: bool) -> list[PaddedSource]:
+        """Return a memory for each layer."""
+        return [PaddedSource(projected, self.mask, with_weights=with_weights) for projected in self.layers]
+
+
+@dataclass(frozen=True)
+class TransformerState(State):
+    """The state of a Transformer decoder.
+
+    Attributes:
+        source: The projected source.
+        layers: What each layer keeps of the target.
+        visible: (N, L) the slots of its sentence that each row sees.
+        length: The number of target tokens so far.
+    """
+
+    source: ProjectedSource
+    layers: tuple[LayerState, ...]
+    visible: Tensor
     length: int
 
     @classmethod
-    def start(cls, source: Source, past: tuple[Kept, ...]) -> AttentionState:
-        """No target yet."""
-        return cls(source, past, source.mask[:, :0], length=0)
+    def start(cls, source: ProjectedSource, layers: tuple[LayerState, ...]) -> TransformerState:
+        """Return the state before the first token."""
+        return cls(source, layers, source.mask[:, :0], length=0)
 
     def select(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
-        """As State's."""
-        chosen = super().select(rows)
-        return chosen if sentences is None else chosen._moved(sentences)
+        """Select rows, and sentences as in `State.select`."""
+        selected = super().select(rows)
+        return selected if sentences is None else selected._compact(sentences)
 
-    def pasts(self) -> tuple[Self, list[Past | Tensor]]:
-        """What each layer has behind the next step, with room for that step's own, and the state of which it is."""
-        each = len(self.seen) // len(self.source.mask)
-        crowded = any(isinstance(kept, KeysValues) and not kept.has_room(each) for kept in self.past)
-        state = self._moved(None) if crowded else self
-        state = replace(state, seen=see_own(state.seen, len(self.source.mask)), length=self.length + 1)
-        every = state.seen.size(1) == state.length  # all that there are
-        seen = None if every else state.seen.view(len(self.source.mask), each, -1)
-        return state, [Past(kept, seen) if isinstance(kept, KeysValues) else kept for kept in state.past]
+    def begin_step(self) -> tuple[Self, list[StepMemory]]:
+        """Return the state with a slot more for each row, and each layer's memory of it; `end_step` comes after."""
+        sentences = len(self.source.mask)
+        rows = len(self.visible) // sentences
+        has_space = all(layer.has_space(rows) for layer in self.layers)
+        state = self if has_space else self._compact()
+        visible = add_own_slots(state.visible, sentences)
+        next_ = replace(state, visible=visible, length=self.length + 1)
+        sees_all = visible.size(1) == next_.length  # a single row per sentence, never reordered
+        mask = None if sees_all else visible.view(sentences, rows, -1)
+        return next_, [layer.memory(mask, self.length) for layer in next_.layers]
 
-    def _moved(self, sentences: Tensor | None) -> Self:
-        """With these sentences (M,) alone, to which the rows belong already, and room for some steps."""
+    def end_step(self, memories: Sequence[StepMemory]) -> Self:
+        """Return the state with what the layers wrote into their memories."""
+        return replace(self, layers=tuple(memory.state for memory in memories))
+
+    def _compact(self, sentences: Tensor | None = None) -> Self:
+        """Drop invisible slots and make space for further steps.
+
+        Args:
+            sentences: (M,) keep only these, to which the rows already belong; None: all.
+        """
         source = self.source if sentences is None else self.source.select(sentences)
         if sentences is None:
-            sentences = torch.arange(len(source.mask), device=self.seen.device)
-        each = len(self.seen) // max(1, len(sentences))
-        rows = self.seen.view(len(sentences), each, self.seen.size(1))
-        alive = rows.any(1)  # (M, L)
-        most = int(alive.sum(1).amax()) if alive.numel() else 0
-        slots = alive.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :most]
-        spare = max(SPARE * each, most // 4)
-        past = tuple(kept.move(sentences, slots, spare) if isinstance(kept, KeysValues) else kept for kept in self.past)
-        seen = rows.gather(2, slots[:, None].expand(-1, each, -1)).flatten(0, 1)
-        return replace(self, source=source, past=past, seen=seen)
+            sentences = torch.arange(len(source.mask), device=self.visible.device)
+        rows = len(self.visible) // max(1, len(sentences))
+        visible = self.visible.view(len(sentences), rows, self.visible.size(1))  # (M, N / M, L)
+        is_used = visible.any(1)  # (M, L)
+        length = int(is_used.sum(1).amax()) if is_used.numel() else 0
+        slots = is_used.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :length]  # (M, L')
+        spare = max(SPARE_STEPS * rows, length // 4)
+        layers = tuple(layer.compact(sentences, slots, spare) for layer in self.layers)
+        visible = visible.gather(2, slots[:, None].expand(-1, rows, -1)).flatten(0, 1)  # (N, L')
+        return replace(self, source=source, layers=layers, visible=visible)
 
 
-def see_own(seen: Tensor, sentences: int) -> Tensor:
-    """Which slots each row has behind it, (N, L), when every row has written one more: (N, L + N / sentences)."""
-    each = len(seen) // sentences
-    return torch.cat((seen, _identity(each, seen.device).repeat(sentences, 1)), 1)
+def add_own_slots(visible: Tensor, sentences: int) -> Tensor:
+    """Extend the mask (N, L) to (N, L + N / sentences): of the new slots, each row sees only its own."""
+    rows = len(visible) // sentences
+    return torch.cat((visible, _identity(rows, visible.device).repeat(sentences, 1)), 1)
 
 
 @cache

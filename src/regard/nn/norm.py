@@ -1,6 +1,8 @@
-"""A residual connection with dropout and the normalisation behind it."""
+"""A residual connection with dropout, followed by layer normalization."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,57 +10,60 @@ from torch.autograd.function import once_differentiable
 
 from regard.nn.dropout import Dropout
 from regard.nn.kernels import native
-from regard.nn.kernels.autograd import FEW, Draws, Normed, drop_add_norm, drop_add_norm_gradient
-
-
-class _Wanted(NamedTuple):
-    norm: nn.LayerNorm
-    draws: Draws
-    with_both: bool
-
-
-class _DropAddNorm(torch.autograd.Function):
-    """native_training.drop_add_norm with its gradient; norm's parameters are given apart, so that they get theirs."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, y: Tensor, gain: Tensor, bias: Tensor | None, wanted: _Wanted
-    ) -> tuple[Tensor, Tensor | None]:
-        found = drop_add_norm(x.contiguous(), y.contiguous(), wanted.norm, wanted.draws, with_both=wanted.with_both)
-        ctx.save_for_backward(found.normal, found.scales, gain)
-        ctx.draws, ctx.biased = wanted.draws, bias is not None
-        ctx.set_materialize_grads(False)
-        return found.out, found.both
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, change: Tensor | None, both_change: Tensor | None) -> tuple[Tensor | None, ...]:
-        normal, scales, gain = ctx.saved_tensors
-        change = torch.zeros_like(normal) if change is None else change
-        normed = Normed(change, None, normal, scales)
-        of_x, of_y, of_gain, of_bias = drop_add_norm_gradient(change, both_change, normed, gain, ctx.draws)
-        return of_x, of_y, of_gain, of_bias if ctx.biased else None, None
+from regard.nn.kernels.autograd import VALUES_PER_DRAW, DropoutDraw, Normed, drop_add_norm, drop_add_norm_gradient
 
 
 def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) -> Tensor:
-    """norm(x + dropout(y)), (..., D) each (Vaswani et al. 2017, section 3.1: "LayerNorm(x + Sublayer(x))", and 5.4)."""
-    width = x.size(-1)
-    if width % native.UNIT == 0 and native.supports_inference(x) and not dropout.training:
+    """Return norm(x + dropout(y)), all (..., D) (Vaswani et al. 2017, sections 3.1 and 5.4)."""
+    size = x.size(-1)
+    if size % native.UNIT == 0 and native.supports_inference(x) and not dropout.training:
         return native.add_norm(x, y, norm)
-    if width % FEW == 0 and native.supports(x):
-        wanted = _Wanted(norm, dropout.draws(), with_both=False)
-        found = _DropAddNorm.apply(x, y, norm.weight, norm.bias, wanted)  # type: ignore[no-untyped-call]
-        out: Tensor = found[0]
-        return out
-    normal: Tensor = norm(x + dropout(y))
-    return normal
+    if size % VALUES_PER_DRAW == 0 and native.supports(x):
+        normed, _ = _fused(x, y, norm, dropout, with_sum=False)
+        return normed
+    out: Tensor = norm(x + dropout(y))
+    return out
 
 
 def add_then_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) -> tuple[Tensor, Tensor]:
-    """both = x + dropout(y) and norm(both), (..., D) each (Xiong et al. 2020, where the norm is before a sub-layer)."""
-    if x.size(-1) % FEW == 0 and torch.is_grad_enabled() and native.supports(x):
-        wanted = _Wanted(norm, dropout.draws(), with_both=True)
-        out, both = _DropAddNorm.apply(x, y, norm.weight, norm.bias, wanted)  # type: ignore[no-untyped-call]
-        return both, out
-    both = x + dropout(y)
-    return both, norm(both)
+    """Return x + dropout(y) and its norm, both (..., D), for a norm before the next sub-layer (Xiong et al. 2020)."""
+    if x.size(-1) % VALUES_PER_DRAW == 0 and torch.is_grad_enabled() and native.supports(x):
+        normed, total = _fused(x, y, norm, dropout, with_sum=True)
+        return total, normed
+    total = x + dropout(y)
+    return total, norm(total)
+
+
+def _fused(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout, *, with_sum: bool) -> tuple[Tensor, Tensor]:
+    out: tuple[Tensor, Tensor] = _DropAddNorm.apply(x, y, norm.weight, norm.bias, norm, dropout.draw(), with_sum)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _DropAddNorm(torch.autograd.Function):
+    """`drop_add_norm` with its gradient. The norm's parameters are passed separately, so that they get gradients."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        y: Tensor,
+        gain: Tensor,
+        bias: Tensor | None,
+        norm: nn.LayerNorm,
+        draw: DropoutDraw,
+        with_sum: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        result = drop_add_norm(x.contiguous(), y.contiguous(), norm, draw, with_sum=with_sum)
+        ctx.save_for_backward(result.standardized, result.scales, gain)
+        ctx.draw, ctx.has_bias = draw, bias is not None
+        ctx.set_materialize_grads(False)
+        return result.out, result.sum
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor | None, sum_gradient: Tensor | None) -> tuple[Tensor | None, ...]:
+        standardized, scales, gain = ctx.saved_tensors
+        gradient = torch.zeros_like(standardized) if gradient is None else gradient
+        normed = Normed(gradient, None, standardized, scales)
+        of_x, of_y, of_gain, of_bias = drop_add_norm_gradient(gradient, sum_gradient, normed, gain, ctx.draw)
+        return of_x, of_y, of_gain, of_bias if ctx.has_bias else None, None, None, None

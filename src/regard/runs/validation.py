@@ -10,7 +10,7 @@ import torch
 from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch, make_batch
-from regard.evaluation.metrics import bleu, chrf, exact
+from regard.evaluation.metrics import bleu, chrf, exact_match
 from regard.inference.translator import Translator
 from regard.runs.prepared import IdPair, Prepared
 from regard.special_tokens import PAD
@@ -45,7 +45,7 @@ def make_validator(config: RunConfig, prepared: Prepared, processes: ProcessGrou
             "chrf": chrf(translations, references),
         }
         if config.train.metric == "exact":
-            scores["exact"] = 100 * exact(translations, references)
+            scores["exact"] = 100 * exact_match(translations, references)
         return scores
 
     return validate

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from regard.errors import ConfigError
-from regard.nn.tied import TiedLinear
+from regard.nn.output_layer import TiedLinear
 
 WHERE = "train.freeze"
 

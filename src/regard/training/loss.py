@@ -129,7 +129,7 @@ class ModelWithLoss(nn.Module):
         """Source (B, S), target_in and target_out (B, T) of a batch to the summed loss of its real targets, ()."""
         real, decoder = Packing.of(target_out.ne(PAD)), self.model.decoder
         features = real.pack(self.model.features(source, target_in).features).squeeze(0)  # (R, F)
-        targets = target_out.flatten()[real.places]
+        targets = target_out.flatten()[real.indices]
         return chunked_cross_entropy(decoder.readout, decoder.parameters(), features, targets, smoothing=self.smoothing)
 
 

@@ -11,7 +11,7 @@ from regard.config.schema import SearchConfig
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
 from regard.decoding.strategies import Sentence, Wish, search
 from regard.errors import DecodingError
-from regard.nn.output_subset import narrowed
+from regard.nn.output_layer import select_outputs
 
 TABLE = Shortlist(
     torch.tensor([[0, 0]] * 4 + [[6, 0], [6, 9], [4, 10], [0, 0]], dtype=torch.int32),
@@ -73,4 +73,4 @@ def test_other_strategies_still_know_no_constraints() -> None:
 
 def test_only_a_linear_layer_is_narrowed() -> None:
     with pytest.raises(TypeError, match="ReLU is no linear layer"):
-        narrowed(nn.ReLU(), torch.tensor([0]))
+        select_outputs(nn.ReLU(), torch.tensor([0]))

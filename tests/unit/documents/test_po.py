@@ -71,7 +71,7 @@ def test_plurals_that_the_header_has_not() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "what"),
     [
-        ('msgid "a"\nmsgstr "b"\nnonsense\n', 3, "no line of a PO file"),
+        ('msgid "a"\nmsgstr "b"\nnonsense\n', 3, "not a line of a PO file"),
         ('\nmsgid "a\nmsgstr ""\n', 2, "quotes"),
         ('msgid "a"\n\nmsgid "b"\nmsgstr ""\n', 3, "twice"),
         ('msgid "a"\n', 1, "no msgstr"),

@@ -78,7 +78,7 @@ def test_a_decoder_of_ssrus_has_no_self_attention_and_a_state_that_does_not_grow
     state = decoder.init_state(memory)
     for token in ([1, 1], [4, 7], [5, 5]):
         state = decoder.advance(torch.tensor(token), state).state
-        assert [tuple(past.shape) for past in state.past] == [(2, 16), (2, 16)]
+        assert [tuple(layer.hidden.shape) for layer in state.layers] == [(2, 16), (2, 16)]
     assert state.length == 3
 
 
@@ -87,8 +87,8 @@ def test_keys_and_values_have_the_heads_that_they_are_given() -> None:
     model = modern.build(config, VocabularySizes(9, 9)).eval()
     state = model.decoder.init_state(model.encode(torch.tensor([[4, 5, 2]])))
     state = model.decoder.advance(torch.tensor([1]), state).state
-    (past,), (source,) = state.past, state.source.layers
-    assert past.keys.shape == past.values.shape == (1, 1, 2, 4)
+    (cache,), (source,) = state.layers, state.source.layers
+    assert cache.keys.shape == cache.values.shape == (1, 1, 2, 4)
     assert source.keys.shape == source.values.shape == (1, 3, 2, 4)
 
 

@@ -67,7 +67,7 @@ def test_narrowed_it_is_the_same_for_those_outputs(outputs: list[int]) -> None:
     torch.manual_seed(1)
     layer, x, some = int8_linear(torch.randn(70, 48), torch.randn(70)), torch.randn(5, 48), torch.tensor(outputs)
     assert isinstance(layer, (NativeLinear, OneDnnLinear))
-    assert torch.equal(layer.narrowed(some)(x), layer(x)[:, some])
+    assert torch.equal(layer.select_outputs(some)(x), layer(x)[:, some])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -1,112 +1,113 @@
-"""What a decoder with attention keeps between steps: shared slots, told apart by what each row sees."""
+"""The KV cache: slots shared by the rows of a sentence, and masks of the slots that each row sees."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from regard.nn.kv_cache import SPARE, AttentionState, KeysValues, Past, Source, SourceKeysValues, see_own
+from regard.nn.attention_memory import KeysValues
+from regard.nn.kv_cache import (
+    SPARE_STEPS,
+    CacheView,
+    LayerCache,
+    ProjectedSource,
+    TransformerState,
+    add_own_slots,
+)
 
 
-def slots(number: int, sentences: int = 2, first: float = 0.0) -> Tensor:
-    """(sentences, number, 1, 1), each slot with a value of its own."""
-    return (first + torch.arange(sentences * number, dtype=torch.float64)).view(sentences, number, 1, 1)
+def slots(number: int, sentences: int = 2, start: float = 0.0) -> Tensor:
+    """(sentences, number, 1, 1), each slot with its own value."""
+    return (start + torch.arange(sentences * number, dtype=torch.float64)).view(sentences, number, 1, 1)
 
 
-def all_of(past: KeysValues, spare: int) -> KeysValues:
-    length = past.keys.size(1)
-    return past.move(torch.arange(2), torch.arange(length).expand(2, -1), spare)
-
-
-def state_of(sentences: int = 2, rows: int = 1) -> AttentionState:
+def initial_state(sentences: int = 2, rows: int = 1) -> TransformerState:
     mask = torch.ones(sentences, 3, dtype=torch.bool)
-    source = Source(mask, (SourceKeysValues(slots(3, sentences), slots(3, sentences, first=100)),))
-    state = AttentionState.start(source, (KeysValues(slots(0, sentences), slots(0, sentences)),))
+    source = ProjectedSource(mask, (KeysValues(slots(3, sentences), slots(3, sentences, start=100)),))
+    state = TransformerState.start(source, (LayerCache.empty(slots(3, sentences)),))
     return state.select(torch.arange(sentences).repeat_interleave(rows))
 
 
-def step(state: AttentionState, first: float) -> AttentionState:
-    """Each row writes one slot: `first`, `first` + 1 and so on, and its double as a value."""
-    after, (past,) = state.pasts()
-    assert isinstance(past, Past)
+def step(state: TransformerState, start: float) -> TransformerState:
+    """Let each row write a slot: the keys are `start`, `start` + 1, ..., and the values their doubles."""
+    state, (memory,) = state.begin_step()
     sentences = len(state.source.mask)
-    own = slots(len(state.seen) // sentences, sentences, first)
-    return replace(after, past=(past.layer.extend(own, 2 * own),))
+    keys = slots(len(state.visible) // sentences, sentences, start)
+    memory.attend(keys, keys, 2 * keys)
+    return state.end_step([memory])
 
 
-def read(state: AttentionState, row: int) -> list[float]:
-    """What a row has behind it."""
-    (past,) = state.past
-    assert isinstance(past, KeysValues)
-    sentence = row // (len(state.seen) // len(state.source.mask))
-    keys, values = (part[sentence, state.seen[row], 0, 0] for part in (past.keys, past.values))
+def read(state: TransformerState, row: int) -> list[float]:
+    """Return the keys that a row sees."""
+    (cache,) = state.layers
+    assert isinstance(cache, LayerCache)
+    sentence = row // (len(state.visible) // len(state.source.mask))
+    keys, values = (part[sentence, state.visible[row], 0, 0] for part in (cache.keys, cache.values))
     assert torch.equal(values, 2 * keys)
-    found: list[float] = keys.tolist()
-    return found
+    visible_keys: list[float] = keys.tolist()
+    return visible_keys
 
 
-def test_what_is_written_behind_an_older_state_leaves_the_newer_one_alone() -> None:
-    older = step(state_of(), 1)
-    newer = step(older, 10)
-    other = step(older, 20)
-    again = step(other, 30)
-    assert [read(newer, row) for row in range(2)] == [[1, 10], [2, 11]]
-    assert [read(again, row) for row in range(2)] == [[1, 20, 30], [2, 21, 31]]
+def test_two_continuations_of_one_state_do_not_see_each_other() -> None:
+    older = step(initial_state(), 1)
+    first = step(older, 10)
+    second = step(step(older, 20), 30)
+    assert [read(first, row) for row in range(2)] == [[1, 10], [2, 11]]
+    assert [read(second, row) for row in range(2)] == [[1, 20, 30], [2, 21, 31]]
     assert [read(older, row) for row in range(2)] == [[1], [2]]
 
 
-def test_a_line_of_steps_is_written_in_place_until_its_room_is_full() -> None:
-    state, places = state_of(), set()
-    for number in range(6 * SPARE):
+def test_steps_are_written_in_place_until_the_buffer_is_full() -> None:
+    state, addresses = initial_state(), set()
+    for number in range(6 * SPARE_STEPS):
         state = step(state, 2 * number)
-        (past,) = state.past
-        assert isinstance(past, KeysValues)
-        places.add(past.keys.data_ptr())
-    assert read(state, 0) == [2 * number for number in range(6 * SPARE)]
-    assert 1 < len(places) <= 6
+        (cache,) = state.layers
+        assert isinstance(cache, LayerCache)
+        addresses.add(cache.keys.data_ptr())
+    assert read(state, 0) == [2 * number for number in range(6 * SPARE_STEPS)]
+    assert 1 < len(addresses) <= 6
 
 
-def test_each_row_sees_its_own_slot() -> None:
-    seen = torch.tensor([[True], [True], [True], [False]])
-    now = see_own(seen, sentences=2)
-    assert now.tolist() == [[True, True, False], [True, False, True], [True, True, False], [False, False, True]]
+def test_each_row_sees_its_own_new_slot() -> None:
+    visible = torch.tensor([[True], [True], [True], [False]])
+    extended = add_own_slots(visible, sentences=2)
+    assert extended.tolist() == [[True, True, False], [True, False, True], [True, True, False], [False, False, True]]
 
 
-def test_a_mask_is_told_only_where_a_row_does_not_see_everything() -> None:
-    for rows, masked in ((1, False), (2, True)):
-        _, (past,) = step(state_of(rows=rows), 1).pasts()
-        assert isinstance(past, Past)
-        assert (past.seen is not None) == masked
+def test_there_is_a_mask_only_if_some_row_does_not_see_every_slot() -> None:
+    for rows, has_mask in ((1, False), (2, True)):
+        _, (memory,) = step(initial_state(rows=rows), 1).begin_step()
+        assert isinstance(memory, CacheView)
+        assert (memory.visible is not None) == has_mask
 
 
-def test_the_rows_of_a_beam_change_places_and_their_past_stays_right() -> None:
+def test_reordering_the_rows_of_a_beam_keeps_their_histories() -> None:
     generator = torch.Generator().manual_seed(1)
-    state = state_of(rows=3)
+    state = initial_state(rows=3)
     expected: list[list[float]] = [[] for _ in range(6)]
-    for number in range(8 * SPARE):
+    for number in range(8 * SPARE_STEPS):
         state = step(state, 10 * number)
-        expected = [[*line, 10.0 * number + row] for row, line in enumerate(expected)]
+        expected = [[*history, 10.0 * number + row] for row, history in enumerate(expected)]
         rows = torch.cat(
             (torch.randint(0, 3, (3,), generator=generator), torch.randint(3, 6, (3,), generator=generator))
         )
         state, expected = state.select(rows), [expected[row] for row in rows.tolist()]
         assert [read(state, row) for row in range(6)] == expected
-    assert state.seen.size(1) < 2 * state.length + SPARE * 3  # what no row has behind it has been left behind
+    assert state.visible.size(1) < 2 * state.length + SPARE_STEPS * 3  # slots that no row sees were dropped
 
 
-def test_sentences_are_dropped_with_their_slots() -> None:
-    state = step(step(state_of(sentences=3, rows=2), 0), 10)
-    kept = state.select(torch.tensor([5, 5, 0, 1]), torch.tensor([2, 0]))
-    assert [read(kept, row) for row in range(4)] == [[5, 15], [5, 15], [0, 10], [1, 11]]
-    assert kept.source.layers[0].keys[:, 0, 0, 0].tolist() == [6, 0]
-    assert [read(step(kept, 20), row) for row in range(4)] == [[5, 15, 20], [5, 15, 21], [0, 10, 22], [1, 11, 23]]
+def test_dropping_sentences_drops_their_slots() -> None:
+    state = step(step(initial_state(sentences=3, rows=2), 0), 10)
+    selected = state.select(torch.tensor([5, 5, 0, 1]), torch.tensor([2, 0]))
+    assert [read(selected, row) for row in range(4)] == [[5, 15], [5, 15], [0, 10], [1, 11]]
+    assert selected.source.layers[0].keys[:, 0, 0, 0].tolist() == [6, 0]
+    continued = step(selected, 20)
+    assert [read(continued, row) for row in range(4)] == [[5, 15, 20], [5, 15, 21], [0, 10, 22], [1, 11, 23]]
 
 
-def test_moved_slots_are_those_that_were_asked_for() -> None:
-    past = all_of(KeysValues(slots(4), slots(4, first=50)), spare=3)
-    assert past.has_room(3) and not past.has_room(4)
-    moved = past.move(torch.tensor([1, 0, 1]), torch.tensor([[3, 0], [1, 2], [0, 0]]), spare=0)
-    assert moved.keys[:, :, 0, 0].tolist() == [[7, 4], [1, 2], [4, 4]]
-    assert moved.values[:, :, 0, 0].tolist() == [[57, 54], [51, 52], [54, 54]]
+def test_compact_copies_the_slots_that_it_is_given() -> None:
+    cache = LayerCache(slots(4), slots(4, start=50)).compact(torch.arange(2), torch.arange(4).expand(2, -1), spare=3)
+    assert cache.has_space(3) and not cache.has_space(4)
+    compacted = cache.compact(torch.tensor([1, 0, 1]), torch.tensor([[3, 0], [1, 2], [0, 0]]), spare=0)
+    assert compacted.keys[:, :, 0, 0].tolist() == [[7, 4], [1, 2], [4, 4]]
+    assert compacted.values[:, :, 0, 0].tolist() == [[57, 54], [51, 52], [54, 54]]

@@ -1,4 +1,4 @@
-"""Sequences without their padding, and models that train on them beside the same ones with padding."""
+"""Packed sequences, and models trained on packed and on padded batches."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import Batch, make_batch
 from regard.models import modern, transformer2017
 from regard.nn.kernels import native
-from regard.nn.packing import Packing, packings
+from regard.nn.packing import Packing, should_pack
 from regard.special_tokens import PAD
 from regard.training.loss import ModelWithLoss
 
 MASK = torch.tensor([[True, True, False], [True, True, True], [False, False, False], [True, False, False]])
-VOCABULARY = 40
+VOCABULARY_SIZE = 40
 
 
-def test_rows_are_those_of_the_mask_one_sequence_behind_another() -> None:
+def test_rows_are_the_real_positions_sequence_by_sequence() -> None:
     packing = Packing.of(MASK)
     x = torch.arange(24.0).view(4, 3, 2)
     assert packing.pack(x).tolist() == [x[MASK].tolist()]
@@ -27,7 +27,7 @@ def test_rows_are_those_of_the_mask_one_sequence_behind_another() -> None:
     assert torch.equal(packing.unpack(packing.pack(x)), x * MASK.unsqueeze(2))
 
 
-def test_packing_and_unpacking_have_the_gradients_of_each_other() -> None:
+def test_pack_and_unpack_pass_gradcheck() -> None:
     packing = Packing.of(MASK)
     x, rows = (torch.randn(*shape, dtype=torch.double, requires_grad=True) for shape in ((4, 3, 2), (1, 6, 2)))
     assert torch.autograd.gradcheck(packing.pack, x)
@@ -35,63 +35,67 @@ def test_packing_and_unpacking_have_the_gradients_of_each_other() -> None:
 
 
 @pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
-def test_only_training_in_float32_by_kernels_goes_without_padding() -> None:
-    x, long = torch.zeros(1), torch.ones(1, native.MOST_COLUMNS + 1, dtype=torch.bool)
-    assert packings(x, 32, MASK, MASK) is not None
-    assert packings(x, 24, MASK) is None
-    assert packings(x.double(), 32, MASK) is None
-    assert packings(x, 32, MASK, long) is None
+def test_batches_are_packed_only_for_training_in_float32_with_kernels() -> None:
+    x, long_mask = torch.zeros(1), torch.ones(1, native.MAX_COLUMNS + 1, dtype=torch.bool)
+    assert should_pack(x, 32, MASK, MASK)
+    assert not should_pack(x, 24, MASK)
+    assert not should_pack(x.double(), 32, MASK)
+    assert not should_pack(x, 32, MASK, long_mask)
     with torch.no_grad():
-        assert packings(x, 32, MASK) is None
+        assert not should_pack(x, 32, MASK)
 
 
-def model_of(kind: str) -> Seq2Seq:
+def build(kind: str) -> Seq2Seq:
     torch.manual_seed(1)
-    vocabularies = VocabularySizes(VOCABULARY, VOCABULARY, joint=True)
+    sizes = VocabularySizes(VOCABULARY_SIZE, VOCABULARY_SIZE, joint=True)
     if kind == "transformer2017":
         paper = transformer2017.Config(heads=4, encoder_layers=2, decoder_layers=2, d_model=64, ff=96, dropout=0)
-        return transformer2017.build(paper, vocabularies)
-    ours = modern.Config(heads=4, encoder_layers=2, decoder_layers=2, d_model=64, ff=96, dropout=0)
-    changes: dict[str, dict[str, object]] = {"shared keys": {"kv_heads": 2}, "ssru": {"decoder": "ssru"}}
-    return modern.build(ours.model_copy(update=changes.get(kind)), vocabularies)
+        return transformer2017.build(paper, sizes)
+    config = modern.Config(heads=4, encoder_layers=2, decoder_layers=2, d_model=64, ff=96, dropout=0)
+    changes: dict[str, dict[str, object]] = {"grouped queries": {"kv_heads": 2}, "ssru": {"decoder": "ssru"}}
+    return modern.build(config.model_copy(update=changes.get(kind)), sizes)
 
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:
     """Pairs of very unequal lengths."""
-    draw = torch.Generator().manual_seed(3)
-    sizes = torch.randint(1, 40, (9, 2), generator=draw).tolist()
-    ids = [[torch.randint(4, VOCABULARY, (size,), generator=draw).tolist() for size in both] for both in sizes]
-    return make_batch([(source, target) for source, target in ids])
+    generator = torch.Generator().manual_seed(3)
+    lengths = torch.randint(1, 40, (9, 2), generator=generator).tolist()
+    pairs = [
+        [torch.randint(4, VOCABULARY_SIZE, (length,), generator=generator).tolist() for length in pair]
+        for pair in lengths
+    ]
+    return make_batch([(source, target) for source, target in pairs])
 
 
 @pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
-@pytest.mark.parametrize("kind", ["transformer2017", "modern", "shared keys", "ssru"])
-def test_loss_and_gradients_are_those_of_the_padded_batch(
+@pytest.mark.parametrize("kind", ["transformer2017", "modern", "grouped queries", "ssru"])
+def test_a_packed_batch_has_the_loss_and_gradients_of_the_padded_batch(
     kind: str, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gradients() -> tuple[Tensor, dict[str, Tensor]]:
-        model = model_of(kind)
+    def loss_and_gradients() -> tuple[Tensor, dict[str, Tensor]]:
+        model = build(kind)
         loss = ModelWithLoss(model, 0.1)(batch.source, batch.target_in, batch.target_out)
         loss.backward()
         return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
-    loss, found = gradients()
+    loss, gradients = loss_and_gradients()
     monkeypatch.setattr(native, "library", lambda: None)
-    expected_loss, expected = gradients()
+    expected_loss, expected = loss_and_gradients()
     assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-6)
-    assert found.keys() == expected.keys()
+    assert gradients.keys() == expected.keys()
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5 * gradient.abs().max().item(), msg=name)
+        tolerance = 1e-5 * gradient.abs().max().item()
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=tolerance, msg=name)
 
 
 @pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
-@pytest.mark.parametrize("kind", ["transformer2017", "modern", "shared keys", "ssru"])
-def test_a_sentence_in_training_does_not_depend_on_its_batch(kind: str, batch: Batch) -> None:
-    model = model_of(kind)
-    together = model.features(batch.source, batch.target_in).features
+@pytest.mark.parametrize("kind", ["transformer2017", "modern", "grouped queries", "ssru"])
+def test_the_features_of_a_pair_do_not_depend_on_its_packed_batch(kind: str, batch: Batch) -> None:
+    model = build(kind)
+    in_batch = model.features(batch.source, batch.target_in).features
     for number in range(len(batch.source)):
         source, target = batch.source[number : number + 1], batch.target_in[number : number + 1]
         source, target = source[:, : int(source.ne(PAD).sum())], target[:, : int(target.ne(PAD).sum())]
         alone = model.features(source, target).features
-        torch.testing.assert_close(alone, together[number : number + 1, : target.size(1)], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(alone, in_batch[number : number + 1, : target.size(1)], rtol=1e-4, atol=1e-5)

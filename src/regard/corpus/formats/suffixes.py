@@ -1,4 +1,4 @@
-"""What names of files with both sides end in, apart from the readers, so that `--help` need not load them."""
+"""The suffixes of files with both sides; separate from the readers, so that `--help` does not load them."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What the kernels do in training, with its gradient; each works on parts at the same time, one for each thread."""
+"""The kernels of training with their gradients. Each divides its work among PyTorch's threads."""
 
 from __future__ import annotations
 
@@ -15,206 +15,223 @@ from torch import Tensor, nn
 
 from regard.nn.kernels.native import UNIT, kernels
 
-BLOCK, FEW = 32, 32  # as in kernels/training.c
+ROWS_PER_SEED, VALUES_PER_DRAW = 32, 32  # as in training.c
 
 T = TypeVar("T")
 
 
 def attention(
-    queries: Tensor, keys: Tensor, values: Tensor, rows: Tensor, columns: Tensor, *, causal: bool
+    queries: Tensor, keys: Tensor, values: Tensor, query_starts: Tensor, key_starts: Tensor, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """Queries (R, H, W), dense, over keys and values (S, H, W), dense but for the first axis, to (R, H x W).
+    """Attend within each of B packed sequences. A query without keys gives NaN.
 
-    rows, columns: (B + 1,) where each sequence begins among queries and among keys, and the end of all. A row sees the
-    columns of its own sequence, and where causal none behind its own. W is a multiple of 16. Gives the weights too, for
-    the gradient. A row that sees nothing has no numbers.
+    Args:
+        queries: (R, H, W), contiguous. W is a multiple of 16.
+        keys: (S, H, W), contiguous but for the first axis.
+        values: (S, H, W), contiguous but for the first axis.
+        query_starts: (B + 1,) the first row of each sequence among the queries, and R.
+        key_starts: (B + 1,) the first row of each sequence among the keys, and S.
+        causal: A query sees only keys up to its own position.
+
+    Returns:
+        The output (R, H x W), and the attention weights in the layout that `attention_gradient` needs.
     """
     assert queries.is_contiguous() and keys.stride()[1:] == values.stride()[1:] == (queries.size(2), 1)
-    all_rows, heads, width = queries.shape
-    lengths = columns.diff()
-    weights = torch.empty(heads * int((rows.diff() * (lengths + -lengths % UNIT)).sum()))
-    means = torch.empty(all_rows, heads * width)
+    rows, heads, head_size = queries.shape
+    lengths = key_starts.diff()
+    weights = torch.empty(heads * int((query_starts.diff() * (lengths + -lengths % UNIT)).sum()))
+    out = torch.empty(rows, heads * head_size)
 
-    def some(first: int, end: int) -> None:
+    def run(first: int, end: int) -> None:
         kernels().attention(
-            *(queries.data_ptr(), keys.data_ptr(), values.data_ptr(), weights.data_ptr(), means.data_ptr()),
-            *(rows.data_ptr(), columns.data_ptr(), first, end),
-            *(heads, width, keys.stride(0), values.stride(0), causal),
+            *(queries.data_ptr(), keys.data_ptr(), values.data_ptr(), weights.data_ptr(), out.data_ptr()),
+            *(query_starts.data_ptr(), key_starts.data_ptr(), first, end),
+            *(heads, head_size, keys.stride(0), values.stride(0), causal),
         )
 
-    _in_parts(len(lengths), some)
-    return means, weights
+    _in_parallel(len(lengths), run)
+    return out, weights
 
 
 def attention_gradient(
-    change: Tensor, queries: Tensor, keys: Tensor, values: Tensor, weights: Tensor, rows: Tensor, columns: Tensor
+    gradient: Tensor,
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    weights: Tensor,
+    query_starts: Tensor,
+    key_starts: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """From the gradient (R, H x W) of `attention`'s results, those of queries, keys and values, in their shapes.
+    """Return the gradients of queries, keys and values from that of the output of `attention`, (R, H x W).
 
     The gradients of keys and values are halves of one tensor (S, 2 x H x W).
     """
-    _, heads, width = queries.shape
-    change = change.contiguous()
+    _, heads, head_size = queries.shape
+    gradient = gradient.contiguous()
     of_queries = torch.empty_like(queries)
-    of_keys, of_values = torch.empty(len(keys), 2, heads, width).unbind(1)
+    of_keys, of_values = torch.empty(len(keys), 2, heads, head_size).unbind(1)
 
-    def some(first: int, end: int) -> None:
+    def run(first: int, end: int) -> None:
         kernels().attention_gradient(
-            *(change.data_ptr(), queries.data_ptr(), keys.data_ptr(), values.data_ptr(), weights.data_ptr()),
+            *(gradient.data_ptr(), queries.data_ptr(), keys.data_ptr(), values.data_ptr(), weights.data_ptr()),
             *(of_queries.data_ptr(), of_keys.data_ptr(), of_values.data_ptr()),
-            *(rows.data_ptr(), columns.data_ptr(), first, end),
-            *(heads, width, keys.stride(0), values.stride(0), of_keys.stride(0)),
+            *(query_starts.data_ptr(), key_starts.data_ptr(), first, end),
+            *(heads, head_size, keys.stride(0), values.stride(0), of_keys.stride(0)),
         )
 
-    _in_parts(len(rows) - 1, some)
+    _in_parallel(len(query_starts) - 1, run)
     return of_queries, of_keys, of_values
 
 
 @dataclass(frozen=True)
-class Draws:
-    """What dropout draws by a seed: each value is 0 with probability dropped / 65,536, else times `factor`."""
+class DropoutDraw:
+    """Dropout as drawn from a seed: a value is 0 with probability dropped / 65,536, else multiplied by `scale`."""
 
     dropped: int
-    factor: float
+    scale: float
     seed: int
 
 
-NONE = Draws(0, 1.0, 0)
+NO_DROPOUT = DropoutDraw(0, 1.0, 0)
 
 
 @dataclass(frozen=True)
 class Normed:
-    """What drop_add_norm found.
+    """The result of `drop_add_norm`.
 
-    out: norm(x + dropout(y)). both: x + dropout(y), if it was asked for. normal, scales: for the gradient.
+    Attributes:
+        out: norm(x + dropout(y)).
+        sum: x + dropout(y), if it was asked for.
+        standardized: The sum with mean 0 and variance 1 in each row, for the gradient.
+        scales: 1 / standard deviation of each row, for the gradient.
     """
 
     out: Tensor
-    both: Tensor | None
-    normal: Tensor
+    sum: Tensor | None
+    standardized: Tensor
     scales: Tensor
 
 
-def drop_add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, draws: Draws, *, with_both: bool) -> Normed:
-    """For x and y (..., D), dense, D a multiple of 32, and a norm with a gain and perhaps a bias."""
-    width = x.size(-1)
-    rows = x.numel() // width
-    both = torch.empty_like(x) if with_both else None
-    out, normal, scales = torch.empty_like(x), torch.empty_like(x), torch.empty(rows)
+def drop_add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, draw: DropoutDraw, *, with_sum: bool) -> Normed:
+    """Return norm(x + dropout(y)) for contiguous x and y (..., D), D a multiple of 32. The norm may have no bias."""
+    size = x.size(-1)
+    rows = x.numel() // size
+    sum_ = torch.empty_like(x) if with_sum else None
+    out, standardized, scales = torch.empty_like(x), torch.empty_like(x), torch.empty(rows)
 
-    def some(first: int, end: int) -> None:
+    def run(first: int, end: int) -> None:
         kernels().drop_add_norm(
-            *(x.data_ptr(), y.data_ptr(), norm.weight.data_ptr(), _place(norm.bias), norm.eps),
-            *(_place(both), out.data_ptr(), normal.data_ptr(), scales.data_ptr()),
-            *(first * BLOCK, min(end * BLOCK, rows), width, draws.dropped, draws.factor, draws.seed),
+            *(x.data_ptr(), y.data_ptr(), norm.weight.data_ptr(), _pointer(norm.bias), norm.eps),
+            *(_pointer(sum_), out.data_ptr(), standardized.data_ptr(), scales.data_ptr()),
+            *(first * ROWS_PER_SEED, min(end * ROWS_PER_SEED, rows), size, draw.dropped, draw.scale, draw.seed),
         )
 
-    _in_parts(-(-rows // BLOCK), some)
-    return Normed(out, both, normal, scales)
+    _in_parallel(-(-rows // ROWS_PER_SEED), run)
+    return Normed(out, sum_, standardized, scales)
 
 
 def drop_add_norm_gradient(
-    change: Tensor, both_change: Tensor | None, normed: Normed, gain: Tensor, draws: Draws
+    gradient: Tensor, sum_gradient: Tensor | None, normed: Normed, gain: Tensor, draw: DropoutDraw
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """From the gradients of `out` and of `both`, if there is one, those of x, y, gain and bias."""
-    normal = normed.normal
-    width = normal.size(-1)
-    rows = normal.numel() // width
-    change = change.contiguous()
-    both_change = None if both_change is None else both_change.contiguous()
-    of_x = torch.empty_like(normal)
-    of_y = torch.empty_like(normal) if draws.dropped else of_x
+    """Return the gradients of x, y, gain and bias from those of `out` and, if there is one, of `sum`."""
+    standardized = normed.standardized
+    size = standardized.size(-1)
+    rows = standardized.numel() // size
+    gradient = gradient.contiguous()
+    sum_gradient = None if sum_gradient is None else sum_gradient.contiguous()
+    of_x = torch.empty_like(standardized)
+    of_y = torch.empty_like(standardized) if draw.dropped else of_x
 
-    def some(first: int, end: int) -> Tensor:
-        of_norm = torch.zeros(2, width)
+    def run(first: int, end: int) -> Tensor:
+        of_norm = torch.zeros(2, size)
         kernels().drop_add_norm_gradient(
-            *(change.data_ptr(), _place(both_change), normal.data_ptr(), normed.scales.data_ptr(), gain.data_ptr()),
-            *(of_x.data_ptr(), of_y.data_ptr(), of_norm[0].data_ptr(), of_norm[1].data_ptr()),
-            *(first * BLOCK, min(end * BLOCK, rows), width, draws.dropped, draws.factor, draws.seed),
+            *(gradient.data_ptr(), _pointer(sum_gradient), standardized.data_ptr(), normed.scales.data_ptr()),
+            *(gain.data_ptr(), of_x.data_ptr(), of_y.data_ptr(), of_norm[0].data_ptr(), of_norm[1].data_ptr()),
+            *(first * ROWS_PER_SEED, min(end * ROWS_PER_SEED, rows), size, draw.dropped, draw.scale, draw.seed),
         )
         return of_norm
 
-    of_norm = _sum(_in_parts(-(-rows // BLOCK), some))
+    of_norm = _sum(_in_parallel(-(-rows // ROWS_PER_SEED), run))
     return of_x, of_y, of_norm[0], of_norm[1]
 
 
-def _place(tensor: Tensor | None) -> int | None:
+def _pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
 def gated(gate: Tensor, x: Tensor) -> Tensor:
-    """silu(gate) * x, both dense and with a multiple of 16 values."""
+    """Return silu(gate) * x for contiguous tensors with a multiple of 16 values."""
     out = torch.empty_like(gate)
 
-    def some(first: int, end: int) -> None:
+    def run(first: int, end: int) -> None:
         kernels().gated(gate.data_ptr(), x.data_ptr(), out.data_ptr(), first * UNIT, end * UNIT)
 
-    _in_parts(gate.numel() // UNIT, some)
+    _in_parallel(gate.numel() // UNIT, run)
     return out
 
 
-def gated_gradient(change: Tensor, gate: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """From the gradient of gated's results, those of gate and x."""
-    change = change.contiguous()
+def gated_gradient(gradient: Tensor, gate: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of gate and x from that of the result of `gated`."""
+    gradient = gradient.contiguous()
     of_gate, of_x = torch.empty_like(gate), torch.empty_like(gate)
 
-    def some(first: int, end: int) -> None:
+    def run(first: int, end: int) -> None:
         kernels().gated_gradient(
-            *(change.data_ptr(), gate.data_ptr(), x.data_ptr(), of_gate.data_ptr(), of_x.data_ptr()),
+            *(gradient.data_ptr(), gate.data_ptr(), x.data_ptr(), of_gate.data_ptr(), of_x.data_ptr()),
             *(first * UNIT, end * UNIT),
         )
 
-    _in_parts(gate.numel() // UNIT, some)
+    _in_parallel(gate.numel() // UNIT, run)
     return of_gate, of_x
 
 
 def bias_relu(x: Tensor, bias: Tensor) -> None:
-    """x (R, D), dense, becomes max(0, x + bias)."""
-    rows, width = x.shape
-    _in_parts(rows, lambda first, end: kernels().bias_relu(x.data_ptr(), bias.data_ptr(), first, end, width))
+    """Replace a contiguous x (R, D) by max(0, x + bias)."""
+    rows, size = x.shape
+    _in_parallel(rows, lambda first, end: kernels().bias_relu(x.data_ptr(), bias.data_ptr(), first, end, size))
 
 
-def bias_relu_gradient(change: Tensor, out: Tensor) -> Tensor:
-    """The gradient of bias_relu's results (R, D), dense, becomes that of its x; that of the bias (D,)."""
-    rows, width = out.shape
+def bias_relu_gradient(gradient: Tensor, out: Tensor) -> Tensor:
+    """Replace the gradient (R, D) of the result of `bias_relu`, contiguous, by that of x. Return that of the bias."""
+    rows, size = out.shape
 
-    def some(first: int, end: int) -> Tensor:
-        of_bias = torch.zeros(width)
-        kernels().bias_relu_gradient(change.data_ptr(), out.data_ptr(), of_bias.data_ptr(), first, end, width)
+    def run(first: int, end: int) -> Tensor:
+        of_bias = torch.zeros(size)
+        kernels().bias_relu_gradient(gradient.data_ptr(), out.data_ptr(), of_bias.data_ptr(), first, end, size)
         return of_bias
 
-    return _sum(_in_parts(rows, some))
+    return _sum(_in_parallel(rows, run))
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> float:
-    """The summed loss of logits (R, V) for targets (R,); the logits become its gradient."""
+    """Return the summed loss of logits (R, V) for targets (R,), and replace the logits by their gradient."""
     assert logits.is_contiguous() and targets.is_contiguous()
-    rows, width = logits.shape
+    rows, size = logits.shape
 
-    def some(first: int, end: int) -> float:
-        places = logits[first:end].data_ptr(), targets[first:end].data_ptr()
-        loss: float = kernels().cross_entropy(*places, end - first, width, smoothing)
+    def run(first: int, end: int) -> float:
+        pointers = logits[first:end].data_ptr(), targets[first:end].data_ptr()
+        loss: float = kernels().cross_entropy(*pointers, end - first, size, smoothing)
         return loss
 
-    return sum(_in_parts(rows, some))
+    return sum(_in_parallel(rows, run))
 
 
-def dropout(x: Tensor, draws: Draws) -> Tensor:
-    """x with what is drawn; on one thread."""
+def dropout(x: Tensor, draw: DropoutDraw) -> Tensor:
+    """Return x with dropout. This kernel uses one thread."""
     x = x.contiguous()
     out = torch.empty_like(x)
-    kernels().dropout(x.data_ptr(), out.data_ptr(), x.numel(), draws.dropped, draws.factor, draws.seed)
+    kernels().dropout(x.data_ptr(), out.data_ptr(), x.numel(), draw.dropped, draw.scale, draw.seed)
     return out
 
 
-def _in_parts(count: int, work: Callable[[int, int], T]) -> list[T]:
-    """work(first, end) for parts of so many, one for each of PyTorch's threads, at the same time; what each gives."""
+def _in_parallel(count: int, work: Callable[[int, int], T]) -> list[T]:
+    """Divide `count` items among PyTorch's threads, call work(first, end) for each part, and return the results."""
     threads = min(torch.get_num_threads(), count)
     if threads < 2:
         return [work(0, count)]
-    cuts = [count * number // threads for number in range(threads + 1)]
-    others = [_helpers().submit(work, *cut) for cut in pairwise(cuts[1:])]
-    return [work(0, cuts[1]), *(other.result() for other in others)]
+    bounds = [count * number // threads for number in range(threads + 1)]
+    futures = [_thread_pool().submit(work, *part) for part in pairwise(bounds[1:])]
+    return [work(0, bounds[1]), *(future.result() for future in futures)]
 
 
 def _sum(parts: list[Tensor]) -> Tensor:
@@ -222,5 +239,5 @@ def _sum(parts: list[Tensor]) -> Tensor:
 
 
 @cache
-def _helpers() -> ThreadPoolExecutor:
+def _thread_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="kernels")

@@ -25,10 +25,10 @@ from regard.nn.kernels import build, check
 from regard.nn.kernels.build import BuildError
 
 FILES = ("attention.c", "int8.c", "search.c", "training.c")
-MOST_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
+MAX_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
 UNIT = 16  # as in kernels/lanes.h
 ZERO = 128  # as in kernels/int8.c: where 0 lies in an unsigned byte
-MOST_COLUMNS = 256  # beyond them the weights of attention, which training keeps, take too much memory
+MAX_COLUMNS = 256  # beyond them the weights of attention, which training keeps, take too much memory
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
@@ -187,7 +187,7 @@ def can_attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | Non
     """Whether `attend` can do it: few rows of a sentence, and heads that lie densely and are multiples of 16 wide."""
     width = queries.size(3)
     return (
-        queries.size(1) <= MOST_ROWS
+        queries.size(1) <= MAX_ROWS
         and width % UNIT == 0
         and supports_inference(queries)
         and keys.stride()[2:] == (width, 1) == values.stride()[2:]
@@ -267,7 +267,7 @@ class LinearInt8:
     def __deepcopy__(self, memo: object) -> LinearInt8:
         return self  # nothing changes it
 
-    def narrowed(self, outputs: Tensor) -> LinearInt8:
+    def select_outputs(self, outputs: Tensor) -> LinearInt8:
         """The same for some of its outputs (U,) alone."""
         laid_out, _, *others = self._tensors  # (O / panel, I / depth, panel, depth)
         panel = laid_out.size(2)

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from regard.models import transformer2017
 from regard.nn import feedforward
 from regard.nn.dropout import Dropout
-from regard.nn.feedforward import relu_between, silu_times
+from regard.nn.feedforward import fused_feed_forward, silu_times
 from regard.nn.kernels import autograd
 from regard.nn.kernels.autograd import cross_entropy
-from regard.nn.multihead import attend
 from regard.nn.norm import add_norm, add_then_norm
-from regard.nn.packing import Between, Packing
+from regard.nn.packing import Packing
+from regard.nn.scaled_dot_product import attend_packed
 
 
 @pytest.fixture(params=LEVELS, autouse=True)
@@ -62,7 +62,7 @@ def lengths(*count: int, most: int) -> Packing:
 def test_attention_and_its_gradient(width: int, causal: bool) -> None:
     rows = lengths(1, 17, 40, 5, 16, most=40)
     columns = rows if causal else lengths(70, 1, 16, 33, 5, most=70)
-    one, many = len(rows.places), len(columns.places)
+    one, many = len(rows.indices), len(columns.indices)
     queries = values(1, one, 3 * width).requires_grad_()
     both = values(1, many, 2 * 3 * width, seed=3).requires_grad_()
 
@@ -70,7 +70,7 @@ def test_attention_and_its_gradient(width: int, causal: bool) -> None:
         first, second, third = (x.to(dtype).unflatten(-1, (3, width)) for x in (queries, *both.chunk(2, -1)))
         return first, second, third
 
-    found, _ = attend(*parts(torch.float32), mask=Between(rows, columns), causal=causal)
+    found = attend_packed(*parts(torch.float32), rows.starts, columns.starts, causal=causal)
     expected = []
     for (row, end), (column, last) in zip(*(pairwise(each.starts.tolist()) for each in (rows, columns)), strict=True):
         turned, keys, own = (x.transpose(1, 2) for x in parts(torch.float64))
@@ -86,9 +86,9 @@ def test_attention_and_its_gradient(width: int, causal: bool) -> None:
 def test_heads_that_share_keys_have_the_gradient_of_all_their_queries() -> None:
     rows = lengths(3, 5, most=5)
     queries, keys = values(1, 8, 4, 16).requires_grad_(), values(1, 8, 2, 16, seed=3).requires_grad_()
-    found, _ = attend(queries, keys, keys, mask=Between(rows, rows))
+    found = attend_packed(queries, keys, keys, rows.starts, rows.starts, causal=False)
     each = keys.repeat_interleave(2, 2)
-    expected, _ = attend(queries, each, each, mask=Between(rows, rows))
+    expected = attend_packed(queries, each, each, rows.starts, rows.starts, causal=False)
     torch.testing.assert_close(found, expected)
     for one, other in zip(gradients(found, queries, keys), gradients(expected, queries, keys), strict=True):
         torch.testing.assert_close(one, other)
@@ -97,7 +97,8 @@ def test_heads_that_share_keys_have_the_gradient_of_all_their_queries() -> None:
 def test_what_is_no_number_is_not_hidden_by_attention() -> None:
     queries, keys = values(1, 6, 1, 16).requires_grad_(), values(1, 8, 1, 16, seed=3)
     keys[0, 6, 0, 5] = torch.nan  # of the second of two
-    means, _ = attend(queries, keys, keys, mask=Between(lengths(3, 3, most=3), lengths(4, 4, most=4)))
+    rows, columns = lengths(3, 3, most=3), lengths(4, 4, most=4)
+    means = attend_packed(queries, keys, keys, rows.starts, columns.starts, causal=False)
     assert means[0, :3].isfinite().all()
     assert means[0, 3:].isnan().any(-1).all()
 
@@ -121,9 +122,9 @@ def test_norm_of_a_sum_with_dropout_and_its_gradient(shape: tuple[int, ...], p: 
     torch.manual_seed(4)
     zero = nn.LayerNorm(shape[-1], elementwise_affine=True)
     with torch.no_grad():  # what is dropped shows where nothing else is added
-        ones, draws = torch.ones(shape), dropout.draws()
-        alone = autograd.drop_add_norm(torch.zeros(shape), ones, zero, draws, with_both=True)
-        kept = alone.both
+        ones, draws = torch.ones(shape), dropout.draw()
+        alone = autograd.drop_add_norm(torch.zeros(shape), ones, zero, draws, with_sum=True)
+        kept = alone.sum
     assert kept is not None
     assert kept.gt(0).double().mean().item() == pytest.approx(1 - p, abs=5 * (p / kept.numel()) ** 0.5)
     factor = kept.gt(0).double() * (1 / (1 - round(p * 65536) / 65536))
@@ -166,10 +167,10 @@ def test_a_gate_and_its_gradient(shape: tuple[int, ...]) -> None:
 
 def test_the_draws_do_not_depend_on_the_threads() -> None:
     norm, x = nn.LayerNorm(64), values(7, 50, 64)
-    draws = autograd.Draws(20_000, 1.4, 77)
-    found = autograd.drop_add_norm(x, x, norm, draws, with_both=False).out
+    draws = autograd.DropoutDraw(20_000, 1.4, 77)
+    found = autograd.drop_add_norm(x, x, norm, draws, with_sum=False).out
     torch.set_num_threads(2)
-    assert torch.equal(found, autograd.drop_add_norm(x, x, norm, draws, with_both=False).out)
+    assert torch.equal(found, autograd.drop_add_norm(x, x, norm, draws, with_sum=False).out)
 
 
 @pytest.mark.parametrize(("inner", "outer"), [(7, 5), (64, 32)])
@@ -180,7 +181,7 @@ def test_feed_forward_and_its_gradient(inner: int, outer: int) -> None:
     layers = nn.Sequential(first, nn.ReLU(), second)
     assert feedforward.can_fuse(x, layers)
     assert not feedforward.can_fuse(x, nn.Sequential(first, nn.SiLU(), second))
-    found = relu_between(x, layers)
+    found = fused_feed_forward(x, layers)
     inside = F.linear(x.double(), first.weight.double(), first.bias.double()).relu()
     expected = F.linear(inside, second.weight.double(), second.bias.double())
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
@@ -242,7 +243,7 @@ def test_dropout_draws_by_xorshift128plus_seeded_by_splitmix64() -> None:
             expected += [2.0 if (total >> 16 * part & 0xFFFF) >= dropped else 0.0 for part in range(4)]
             first ^= first << 23 & mask
             states[lane] = [second, first ^ second ^ first >> 18 ^ second >> 5]
-    draws = autograd.Draws(dropped, 2.0, seed)
+    draws = autograd.DropoutDraw(dropped, 2.0, seed)
     assert autograd.dropout(torch.ones(90), draws).tolist() == expected[:90]
 
 

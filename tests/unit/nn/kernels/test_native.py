@@ -11,8 +11,8 @@ from torch import Tensor
 
 from regard.nn.dropout import Dropout
 from regard.nn.kernels import native
-from regard.nn.multihead import attend
 from regard.nn.norm import add_norm
+from regard.nn.scaled_dot_product import attend
 
 
 @pytest.fixture(params=LEVELS, autouse=True)
@@ -37,18 +37,18 @@ def test_attention_is_as_pytorchs(kv_heads: int, slots: int, seen: str) -> None:
     mask = None if seen == "all" else values(*shape, seed=4).gt(0.3)
     if mask is not None:
         mask[..., 0] = True
-    expected, _ = attend(*(part.double() for part in (queries, keys, own)), mask=mask)
+    expected = attend(*(part.double() for part in (queries, keys, own)), mask=mask)
     with torch.inference_mode():
         assert native.can_attend(queries, keys, own, mask)
-        found, _ = attend(queries, keys, own, mask=mask)
+        found = attend(queries, keys, own, mask=mask)
     torch.testing.assert_close(found, expected.float(), rtol=0, atol=2e-6)
 
 
 def test_large_scores_are_no_trouble() -> None:
     queries, keys = values(1, 1, 2, 16) * 100, values(1, 20, 2, 16, seed=3) * 100
-    expected, _ = attend(queries.double(), keys.double(), keys.double())
+    expected = attend(queries.double(), keys.double(), keys.double())
     with torch.inference_mode():
-        found, _ = attend(queries, keys, keys)
+        found = attend(queries, keys, keys)
     torch.testing.assert_close(found, expected.float())
 
 
@@ -65,7 +65,7 @@ def test_a_row_that_sees_nothing_is_nan() -> None:
     mask = torch.ones(2, 3, 20, dtype=torch.bool)
     mask[1, 2] = False
     with torch.inference_mode():
-        found, _ = attend(queries, keys, keys, mask=mask)
+        found = attend(queries, keys, keys, mask=mask)
     assert found[1, 2].isnan().all()
     assert found.isfinite().all(-1).sum() == 5
 
@@ -76,7 +76,7 @@ def test_a_masked_slot_has_no_part_in_the_mean() -> None:
     mask[0, 7] = False
     keys[0, 7] = math.nan
     with torch.inference_mode():
-        found, _ = attend(queries, keys, keys, mask=mask)
+        found = attend(queries, keys, keys, mask=mask)
     assert found.isfinite().all()
 
 

@@ -1,0 +1,201 @@
+"""The encoder and decoder of a Transformer around their layers: packing, KV cache and output layer.
+
+The files in regard.models define layers. This module runs them: over whole batches in training, padded or packed, and
+step by step with a cache in search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from regard.contract import DecoderOutput, Encoder, Memory, Readout, StepFeatures
+from regard.nn.attention_memory import (
+    KeysValues,
+    PackedSequence,
+    PackedSource,
+    PaddedSequence,
+    SequenceMemory,
+    SourceMemory,
+)
+from regard.nn.embedding import ScaledEmbedding
+from regard.nn.kv_cache import LayerCache, LayerState, ProjectedSource, RecurrentState, TransformerState
+from regard.nn.modules import ModuleList
+from regard.nn.output_layer import OutputLayerDecoder, TiedLinear
+from regard.nn.packing import Packing, should_pack
+from regard.special_tokens import PAD
+
+
+class TransformerEncoderLayer(nn.Module):
+    """Base class of encoder layers."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor, source: SequenceMemory) -> Tensor:
+            """Map positions x (N, S, D) of `source` to (N, S, D)."""
+
+
+class SourceAttention(Protocol):
+    """A layer's attention to the source."""
+
+    def project(self, memory: Tensor) -> KeysValues:
+        """Project the encoder's output (N, S, D) to keys and values (N, S, K, W)."""
+        ...
+
+    def __call__(self, x: Tensor, source: SourceMemory) -> Tensor:
+        """Attend from target positions x (N, T, D) to what `project` returned: (N, T, D)."""
+        ...
+
+
+class TransformerDecoderLayer(nn.Module):
+    """Base class of decoder layers."""
+
+    source_attention: SourceAttention
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor, target: SequenceMemory, source: SourceMemory) -> Tensor:
+            """Map positions x (N, T, D) of `target` to (N, T, D)."""
+
+
+class TransformerEncoder(Encoder):
+    """Layers over the embedded source, and a norm after the last one if `norm` is given.
+
+    Args:
+        embedding: Tokens to vectors.
+        layers: The layers, from the bottom up.
+        norm: What follows the last layer.
+        head_size: The size of an attention head, on which it depends whether batches can be packed.
+    """
+
+    def __init__(
+        self,
+        embedding: ScaledEmbedding,
+        layers: Iterable[TransformerEncoderLayer],
+        norm: nn.Module | None = None,
+        *,
+        head_size: int,
+    ) -> None:
+        super().__init__()
+        self.head_size = head_size
+        self.embedding = embedding
+        self.layers: ModuleList[TransformerEncoderLayer] = ModuleList(layers)
+        self.norm = norm or nn.Identity()
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
+        """Encode (B, S) as the output of the top layer, (B, S, D)."""
+        x = self.embedding(tokens)
+        if should_pack(x, self.head_size, mask):
+            packing = Packing.of(mask)
+            x = packing.unpack(self._run(packing.pack(x), PackedSequence(packing)))
+        else:
+            x = self._run(x, PaddedSequence(mask.size(1), mask))
+        return Memory(keys=x, values=x, mask=mask)
+
+    def _run(self, x: Tensor, source: SequenceMemory) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, source)
+        normed: Tensor = self.norm(x)
+        return normed
+
+
+class TransformerDecoder(OutputLayerDecoder[TransformerState]):
+    """Layers over the target, a norm if given, and an output layer tied to the embedding.
+
+    Args:
+        embedding: Tokens to vectors; its table is the output layer's too.
+        layers: The layers, from the bottom up.
+        norm: What follows the last layer.
+        head_size: The size of an attention head, on which it depends whether batches can be packed.
+        is_recurrent: The layers have a recurrence instead of self-attention.
+        output_bias: Add a bias to the logits.
+    """
+
+    def __init__(
+        self,
+        embedding: ScaledEmbedding,
+        layers: Iterable[TransformerDecoderLayer],
+        norm: nn.Module | None = None,
+        *,
+        head_size: int,
+        is_recurrent: bool = False,
+        output_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.vocabulary_size = embedding.table.num_embeddings
+        self.head_size = head_size
+        self.is_recurrent = is_recurrent
+        self.embedding = embedding
+        self.output = TiedLinear(embedding.table)
+        self.layers: ModuleList[TransformerDecoderLayer] = ModuleList(layers)
+        self.norm = norm or nn.Identity()
+        self.bias = nn.Parameter(torch.zeros(self.vocabulary_size)) if output_bias else None
+
+    def init_state(self, memory: Memory) -> TransformerState:
+        """Project the source for every layer; there is no target yet."""
+        source = ProjectedSource(memory.mask, self._project(memory.values))
+        layers: Iterable[LayerState]
+        if self.is_recurrent:
+            hidden = memory.values.new_zeros(len(memory.values), memory.values.size(2))  # (B, D)
+            layers = (RecurrentState(hidden) for _ in self.layers)
+        else:
+            layers = (LayerCache.empty(like=projected.keys) for projected in source.layers)
+        return TransformerState.start(source, tuple(layers))
+
+    def advance(
+        self, tokens: Tensor, state: TransformerState, *, with_attention: bool = False
+    ) -> StepFeatures[TransformerState]:
+        """Feed tokens (N,). Attention is the mean over layers and heads of the attention to the source."""
+        x = self.embedding(tokens.unsqueeze(1), start=state.length)  # (N, 1, D)
+        x = x.view(len(state.source.mask), -1, x.size(-1))  # (B, N / B, D)
+        state, targets = state.begin_step()
+        sources = state.source.memories(with_weights=with_attention)
+        features = self._run(x, targets, sources).flatten(0, 1)  # (N, D)
+        attention = _mean_weights(sources)  # (B, N / B, S)
+        return StepFeatures(features, state.end_step(targets), None if attention is None else attention.flatten(0, 1))
+
+    def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
+        """Decode all positions at once: (B, T) to features (B, T, D), which may be 0 in the padding."""
+        x = self.embedding(tokens)
+        target_mask = tokens.ne(PAD)
+        if not with_attention and should_pack(x, self.head_size, target_mask, memory.mask):
+            target, source = Packing.of(target_mask), Packing.of(memory.mask)
+            packed = [
+                PackedSource(projected, target, source) for projected in self._project(source.pack(memory.values))
+            ]
+            x = self._run(target.pack(x), [PackedSequence(target, causal=True)] * len(self.layers), packed)
+            return DecoderOutput(target.unpack(x))
+        sources = ProjectedSource(memory.mask, self._project(memory.values)).memories(with_weights=with_attention)
+        x = self._run(x, [PaddedSequence(x.size(1), causal=True)] * len(self.layers), sources)
+        return DecoderOutput(x, _mean_weights(sources))
+
+    def readout(self, features: Tensor) -> Tensor:
+        """Return the logits (..., V) of features (..., D)."""
+        logits = super().readout(features)
+        return logits if self.bias is None else logits + self.bias
+
+    def readout_subset(self, tokens: Tensor) -> Readout:
+        """Return a function that computes only the logits of `tokens` (U,): features (..., D) to (..., U)."""
+        readout = super().readout_subset(tokens)
+        if self.bias is None:
+            return readout
+        bias = self.bias.index_select(0, tokens)
+        return lambda features: readout(features) + bias
+
+    def _project(self, memory: Tensor) -> tuple[KeysValues, ...]:
+        return tuple(layer.source_attention.project(memory) for layer in self.layers)
+
+    def _run(self, x: Tensor, targets: Sequence[SequenceMemory], sources: Sequence[SourceMemory]) -> Tensor:
+        for layer, target, source in zip(self.layers, targets, sources, strict=True):
+            x = layer(x, target, source)
+        normed: Tensor = self.norm(x)
+        return normed
+
+
+def _mean_weights(sources: Sequence[SourceMemory]) -> Tensor | None:
+    """Return the mean (N, T, S) over layers and heads of the attention weights, if they were asked for."""
+    weights = [source.weights.mean(1) for source in sources if source.weights is not None]  # (N, T, S) each
+    return torch.stack(weights).mean(0) if weights else None
