@@ -100,21 +100,24 @@ NOT_YET = (
     "src/regard/training",
     "tests/end_to_end", "tests/format", "tests/laws", "tests/parity", "tests/web",
     "tests/house", "tests/recipes", "tests/conftest.py", "tests/doubles.py", "tests/levels.py",
-    "tests/unit/checkpoints", "tests/unit/cli", "tests/unit/config",
+    "tests/unit/checkpoints", "tests/unit/cli",
     "tests/unit/corpus_checks", "tests/unit/data", "tests/unit/decoding", "tests/unit/documents",
     "tests/unit/inference", "tests/unit/interop", "tests/unit/models", "tests/unit/nn",
-    "tests/unit/runs", "tests/unit/serving", "tests/unit/test_files.py",
+    "tests/unit/serving", "tests/unit/test_files.py",
     "tests/unit/test_runtime.py", "tests/unit/training",
-    "benchmarks", "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "recipes", "Makefile", "Dockerfile",
-    "pyproject.toml",
+    "benchmarks", "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "recipes/RESULTS.md", "Makefile",
+    "Dockerfile", "pyproject.toml",
 )  # fmt: skip
+
+# Files of those rooms that are rewritten already.
+REWRITTEN = tuple(f"tests/end_to_end/test_{name}.py" for name in ("dry_run", "finetune", "little_time", "run"))
 
 SUFFIXES = {".py", ".md", ".c", ".h", ".js", ".html", ".css", ".toml"}
 
 
 def _is_rewritten(path: Path) -> bool:
     name = path.relative_to(ROOT).as_posix()
-    return not any(name == room or name.startswith(f"{room}/") for room in NOT_YET)
+    return name in REWRITTEN or not any(name == room or name.startswith(f"{room}/") for room in NOT_YET)
 
 
 def _files() -> list[Path]:
