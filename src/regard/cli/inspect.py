@@ -69,7 +69,7 @@ def inspect(
     refuse_same(inputs.files(), [json_, html])
     corpus = inputs.read()
     with status("checking ..."):
-        report = corpus.report()
+        report = corpus.inspect()
     with output(None) as write:
         for line in as_text(report):
             write(line + "\n")

@@ -10,17 +10,17 @@ from regard.corpus.formats.po_lexer import FIX, escape, is_fuzzy, parse_line
 from regard.documents.document import (
     Columns,
     Edit,
-    Languages,
-    Marked,
+    LanguagePair,
+    MarkedText,
     Segment,
-    Skipped,
-    declared_encoding,
-    decoded,
-    spliced,
-    unwritable,
-    written,
+    SkippedEntry,
+    apply_edits,
+    decode_document,
+    describe_unencodable,
+    render,
+    resolve_encoding,
 )
-from regard.documents.inline_markup import with_tags
+from regard.documents.inline_markup import parse_tags
 from regard.errors import DataError
 
 WIDTH = 77  # characters of a string in a line of its own, as gettext wraps
@@ -57,21 +57,21 @@ class _Entry:
         return not any(self.fields[name].text for name in self.strings())
 
 
-class Catalogue:
+class PoDocument:
     """A PO file."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Raises DataError where it is no PO file, with the line."""
         self.name = name
         found = _CHARSET.search(data)
         encoding = found[1].decode() if found else "utf-8"
         undeclared = encoding.upper() in ("CHARSET", "ASCII", "US-ASCII")
-        self.encoding = "utf-8" if undeclared else declared_encoding(encoding, name)
-        self._text = decoded(data, name, self.encoding)
+        self.encoding = "utf-8" if undeclared else resolve_encoding(encoding, name)
+        self._text = decode_document(data, name, self.encoding)
         self._newline = "\r\n" if "\r\n" in self._text[:4096] else "\n"
         self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
         self._entries: list[_Entry] = []
         self._forms, self._rule = 0, ""
         for entry in _entries(self._text, name):
@@ -84,34 +84,34 @@ class Catalogue:
                 self._forms, self._rule = int(header[1]), re.sub(r"[\s()]", "", header[2])
             return
         if entry.fuzzy or not entry.untranslated():
-            self.done += 1
+            self.already_translated += 1
             return
         if not source.text.strip():
-            self.skipped.append(Skipped(entry.line, "there is nothing to translate"))
+            self.skipped.append(SkippedEntry(entry.line, "there is nothing to translate"))
             return
         sources = [source]
         if "msgid_plural" in entry.fields:
             if len(entry.strings()) != self._forms:
                 why = f"it has {len(entry.strings())} plural forms, and the header says {self._forms or 'nothing'}"
-                self.skipped.append(Skipped(entry.line, why))
+                self.skipped.append(SkippedEntry(entry.line, why))
                 return
             sources.append(entry.fields["msgid_plural"])
         number = len(self._entries)
         self._entries.append(entry)
         for one in sources:
-            self.segments.append(Segment(with_tags(one.text), one.line, number, menus=True))
+            self.segments.append(Segment(parse_tags(one.text), one.line, number, can_have_accelerator=True))
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
-        return unwritable(written(translation), self.encoding)
+        return describe_unencodable(render(translation), self.encoding)
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         edits: list[Edit] = []
         filled: dict[int, list[str]] = {}
         for segment, translation in zip(self.segments, translations, strict=True):
             if translation is not None:
-                filled.setdefault(segment.entry, []).append(written(translation))
+                filled.setdefault(segment.entry, []).append(render(translation))
         for number, texts in filled.items():
             entry = self._entries[number]
             edits.append(self._flagged(entry))
@@ -120,7 +120,7 @@ class Catalogue:
                 alike = len(texts) == 1 or singular_holds or _same_arguments(*texts)
                 text = texts[0] if place == 0 and alike and (len(texts) == 1 or self._forms > 1) else texts[-1]
                 edits.append(self._string(name, text, entry))
-        return spliced(self._text, edits).encode(self.encoding)
+        return apply_edits(self._text, edits).encode(self.encoding)
 
     def _flagged(self, entry: _Entry) -> Edit:
         if entry.flags is None:

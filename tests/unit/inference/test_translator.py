@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.reports.small import translator
+from tests.unit.reports.untrained import translator
 
 SOURCES = ["one", "two three", "a half"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from regard.corpus_checks.findings import MEANING, Finding, spans
-from regard.corpus_checks.inspection import Report
+from regard.corpus_checks.findings import DESCRIPTIONS, Finding, format_line_ranges
+from regard.corpus_checks.inspection import CorpusReport
 from regard.corpus_checks.lengths import QUANTILES
 from regard.html.page import escape, render_facts, render_page, render_sections, render_table
 from regard.reports.corpus import figures
@@ -24,7 +24,7 @@ LENGTH_PAIRS_CAPTION = (
 )
 
 
-def render_report(report: Report) -> str:
+def render_report(report: CorpusReport) -> str:
     """Return the complete page."""
     sections = [
         ("findings", "Findings", _render_overview(report)),
@@ -38,7 +38,7 @@ def render_report(report: Report) -> str:
     return render_page(f"Corpus: {report.name}", render_sections(sections), facts=_render_head(report))
 
 
-def _render_head(report: Report) -> str:
+def _render_head(report: CorpusReport) -> str:
     facts = [("Pairs", f"{report.read:,}, of which {report.pairs:,} have text on both sides")]
     for name, language, scripts in zip(_SIDES, report.languages, report.scripts, strict=True):
         facts.append((name.capitalize(), f"{language or 'unknown language'}, {' and '.join(scripts) or 'no letters'}"))
@@ -46,7 +46,7 @@ def _render_head(report: Report) -> str:
     return render_facts((name, escape(value)) for name, value in facts)
 
 
-def _render_overview(report: Report) -> str:
+def _render_overview(report: CorpusReport) -> str:
     findings = list(report.findings)
     if not findings:
         return "<p>No problems were found.</p>"
@@ -55,7 +55,7 @@ def _render_overview(report: Report) -> str:
             f'<a href="#{finding.kind.value}">{finding.kind.value}</a>',
             f"{finding.count:,}",
             f"{finding.count / report.read:.2%}",
-            escape(MEANING[finding.kind]),
+            escape(DESCRIPTIONS[finding.kind]),
         )
         for finding in findings
     ]
@@ -65,7 +65,7 @@ def _render_overview(report: Report) -> str:
     return html + _render_shifts(report) + _render_positions(report)
 
 
-def _render_shifts(report: Report) -> str:
+def _render_shifts(report: CorpusReport) -> str:
     if not report.regions:
         return ""
     items = ""
@@ -76,7 +76,7 @@ def _render_shifts(report: Report) -> str:
     return f"<h3>Misaligned lines</h3><ul>{items}</ul>"
 
 
-def _render_positions(report: Report) -> str:
+def _render_positions(report: CorpusReport) -> str:
     return "<h3>Position in the file</h3>" + render_figure(
         partial(figures.draw_positions, report),
         alt="Heat map of the pairs with each kind of problem, by their position in the file.",
@@ -84,7 +84,7 @@ def _render_positions(report: Report) -> str:
     )
 
 
-def _render_lengths(report: Report) -> str:
+def _render_lengths(report: CorpusReport) -> str:
     rows = [
         (f"{name}, {unit}", *(f"{number:,}" for number in numbers))
         for name, side in zip(_SIDES, report.lengths, strict=True)
@@ -106,7 +106,7 @@ def _render_lengths(report: Report) -> str:
 
 
 def _render_finding(finding: Finding, read: int) -> str:
-    kind, meaning = finding.kind.value, escape(MEANING[finding.kind])
+    kind, meaning = finding.kind.value, escape(DESCRIPTIONS[finding.kind])
     lines = finding.lines[:_MAX_LINES]
     more = f" and {finding.count - len(lines):,} more" if finding.count > len(lines) else ""
     rows = [
@@ -116,5 +116,6 @@ def _render_finding(finding: Finding, read: int) -> str:
     table = render_table(f"Examples of {kind}", ("line", "reason", "source", "target"), rows, text_columns=(0, 1, 2, 3))
     return (
         f'<h3 id="{kind}">{kind}: {finding.count:,} ({finding.count / read:.2%})</h3>'
-        f"<p>{meaning[0].upper()}{meaning[1:]}. Line{'s' if len(lines) > 1 else ''} {spans(lines)}{more}.</p>{table}"
+        f"<p>{meaning[0].upper()}{meaning[1:]}. "
+        f"Line{'s' if len(lines) > 1 else ''} {format_line_ranges(lines)}{more}.</p>{table}"
     )
