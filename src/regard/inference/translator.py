@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack, overload
+from typing import Literal, Unpack, overload
 
 from torch import Tensor
 
@@ -26,6 +26,8 @@ from regard.decoding.strategies import search as search_for
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.lines import Line, batches, numbered
+from regard.inference.options import SearchOptions as SearchOptions
+from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
@@ -47,55 +49,6 @@ LONGEST = (
     512  # tokens of a segment, unless the run was trained on longer ones: memory and time grow faster than they do
 )
 SEVERAL = 0.2  # share of training sources with more than one sentence above which lines are not split
-
-
-class SearchOptions(TypedDict, total=False):
-    """Keys of a recipe's [search], to be other than they are there."""
-
-    strategy: str
-    beam_size: int
-    length_penalty: float
-    length_norm: str
-    max_length_factor: float
-    max_length_addend: int
-    allow_empty: bool
-    coverage_penalty: float
-    no_repeat: int
-    groups: int
-    diversity: float
-    lookahead_depth: int
-    lookahead_width: int
-    exact_steps: int
-    candidates: str
-    samples: int
-    temperature: float
-    top_k: int
-    top_p: float
-    seed: int
-    shortlist: bool
-
-
-class TranslateOptions(SearchOptions, total=False):
-    """All options of `Translator.translate` and `Translator.stream`: those of the search, and these.
-
-    Attributes:
-        top_beams: How many translations to return for each line. The best one holds the others as `alternatives`.
-        batch_size: The most lines in one batch; more does not change a translation, only the speed.
-        with_attention: Whether to return attention weights and word alignments.
-        constraints: For each line, what its translation must and must not contain.
-        fallback: Search options for a second try at lines whose best translation looks degenerate. The translation
-            with fewer marks is kept.
-        first_line: The number of the first line, from 0. The random numbers of sampling depend on it.
-        split_sentences: Whether to translate a line sentence by sentence; None: see `Translator.division`.
-    """
-
-    top_beams: int
-    batch_size: int
-    with_attention: bool
-    constraints: Iterable[Constraints] | None
-    fallback: SearchOptions | None
-    first_line: int
-    split_sentences: bool | None
 
 
 @dataclass(frozen=True)
