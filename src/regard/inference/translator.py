@@ -233,14 +233,9 @@ class Translator:
     ) -> Iterator[Translation]:
         """Yield the translation of each line, in the order of the lines; its `alternatives` are the next best.
 
-        Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space
-        at their ends counts for nothing; a line without text has one translation without text.
-        search: what is to be other than in the recipe's [search], as `beam_size` and `length_penalty`; a beam
-        of 1 is greedy search. constraints: one for each line. fallback: how a line is searched again whose best
-        translation has marks; what has fewer is kept. first_line: the number of the first, for draws.
-        split_sentences: whether a line is divided into its sentences, which are translated one by one and joined
-        with the white space between them; None: see `division`. Line breaks within a line stay unless it is False.
-        Raises DecodingError, at once for options that do not go together.
+        Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space at the ends
+        of a line is ignored; an empty line has one empty translation. The options are those of `TranslateOptions`;
+        a beam of size 1 is greedy search. Raises DecodingError at the call for options that contradict each other.
         """
         config = self._settings(search, top_beams)
         if batch_size < 1:
