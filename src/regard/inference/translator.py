@@ -45,9 +45,7 @@ Precision = Literal["float32", "int8"]
 
 WINDOW = 2000  # lines sorted by length at a time
 BATCH_ROWS = 8192  # hypotheses that a batch's searches keep, at most
-LONGEST = (
-    512  # tokens of a segment, unless the run was trained on longer ones: memory and time grow faster than they do
-)
+LONGEST = 512  # tokens in a segment, unless the run was trained on longer ones
 SEVERAL = 0.2  # share of training sources with more than one sentence above which lines are not split
 
 
@@ -197,8 +195,6 @@ class Translator:
             >>> translator = Translator.load("runs/de-en")
             >>> translator.translate("Ein Hund rennt.").text
             'A dog runs.'
-            >>> [translation.text for translation in translator.translate(["Ein Hund.", "Zwei Hunde."], beam_size=8)]
-            ['A dog.', 'Two dogs.']
             >>> best = translator.translate("Ein Hund rennt.", top_beams=3)
             >>> [(other.text, other.score) for other in best.alternatives]
             [('A dog is running.', -0.61), ('The dog runs.', -0.94)]
