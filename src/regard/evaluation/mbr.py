@@ -6,10 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
-
-from sacrebleu.metrics.chrf import CHRF
+from typing import TYPE_CHECKING
 
 from regard.errors import DataError
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.chrf import CHRF
 
 ROUNDING = 1e-9  # of a sum's, in which equally good ones may differ
 
@@ -23,6 +25,8 @@ def least_risk(candidates: Sequence[str], weights: Sequence[float] | None = None
     Raises DataError for no candidates, for other than one weight each, and for weights that are negative, not
     finite, or all 0.
     """
+    from sacrebleu.metrics.chrf import CHRF
+
     shares: dict[str, float] = {}
     for text, weight in zip(candidates, _checked(candidates, weights), strict=True):
         shares[text] = shares.get(text, 0.0) + weight
