@@ -18,7 +18,7 @@ from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
 
 GROUP: Any = typer.main.get_command(app)
-COMMANDS = [name for name, command in GROUP.commands.items() if not command.hidden]
+COMMANDS = [name for name, command in GROUP.commands.items() if not command.hidden and not hasattr(command, "commands")]
 
 
 def parsed(*arguments: str) -> dict[str, Any]:
