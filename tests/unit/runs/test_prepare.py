@@ -417,5 +417,5 @@ def test_unequal_files_are_reported_before_anything_is_streamed(
     config = recipe(tmp_path, PAIRS, streaming=True, dev_source=str(tmp_path / "dev"), dev_target=str(tmp_path / "dev"))
     with (tmp_path / "a").open("a") as file:
         file.write("one more\n")
-    with pytest.raises(DataError, match="unequal numbers of lines: 101 in .*, 100 in"):
+    with pytest.raises(DataError, match=r"unequal numbers of lines: 101 in .*, 100 in"):
         prepare(config, tmp_path / "prepared", lambda _: None)
