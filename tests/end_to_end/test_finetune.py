@@ -140,8 +140,10 @@ def test_a_recipe_that_wants_another_system_is_refused_with_what_differs(
     recipe(files)
     tiny = files / "tiny.toml"
     out = ("--out", tmp_path / "new", *few())
-    wider = call("train", tiny, "--from", run, *out, "--set", "model.d_model=64", "--set", "tokenizer.kind=byte")
-    refused(wider, "model.d_model is 64 in the recipe and 32 there", "tokenizer.kind is 'byte'", "leave these keys out")
+    wider = call("train", tiny, "--from", run, *out, "--set", "model.hidden_size=64", "--set", "tokenizer.kind=byte")
+    refused(
+        wider, "model.hidden_size is 64 in the recipe and 32 there", "tokenizer.kind is 'byte'", "leave these keys out"
+    )
     done = call("train", tiny, "--from", run, *out, "--set", "model.dropout=0.3")
     assert done.code == 0, done.err
     assert read_recipe(tmp_path / "new" / "recipe.toml").model.model_dump()["dropout"] == 0.3

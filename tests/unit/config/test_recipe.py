@@ -137,13 +137,16 @@ def test_layers_of_convolutions_are_bounded_too(tmp_path: Path) -> None:
         assert "model.encoder" in refusal(tmp_path, f"{text}encoder = {layers}\n").what
 
 
-@pytest.mark.parametrize("line", ["d_model = 7", "ff = 0", "dropout = 1.0", 'heads = "8"'])
+@pytest.mark.parametrize("line", ["hidden_size = 7", "ffn_size = 0", "dropout = 1.0", 'num_heads = "8"'])
 def test_a_size_that_cannot_be_is_refused_by_its_key(tmp_path: Path, line: str) -> None:
     assert refusal(tmp_path, DATES + MODEL + line).what.startswith(f"`model.{line.split()[0]}`: ")
 
 
 def test_sizes_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path, DATES + MODEL + "heads = 3\n").what == "`model`: heads (3) must divide d_model (512)"
+    assert (
+        refusal(tmp_path, DATES + MODEL + "num_heads = 3\n").what
+        == "`model`: num_heads (3) must divide hidden_size (512)"
+    )
 
 
 @pytest.mark.parametrize("preset", ['["small"]', "{}", "5", "false"])
@@ -300,27 +303,29 @@ def test_a_written_config_says_every_key_that_has_a_value(tmp_path: Path) -> Non
 
 def test_overriding_a_config_changes_what_it_names_alone(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + 'preset = "small"\ndropout = 0.35\n')
-    changed = override_config(config, ["model.ff=512", "train.seed=9"], ARCHITECTURES)
-    assert changed.model == transformer2017.small().model_copy(update={"dropout": 0.35, "ff": 512})
+    changed = override_config(config, ["model.ffn_size=512", "train.seed=9"], ARCHITECTURES)
+    assert changed.model == transformer2017.small().model_copy(update={"dropout": 0.35, "ffn_size": 512})
     assert changed.train == config.train.model_copy(update={"seed": 9})
     assert (changed.data, changed.search) == (config.data, config.search)
 
 
 def test_overriding_the_architecture_begins_from_its_small_preset(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL)
-    changed = override_config(config, ["model.hidden=32", "model.architecture=bahdanau2014"], ARCHITECTURES)
-    assert changed.model == bahdanau2014.small().model_copy(update={"hidden": 32})
+    changed = override_config(config, ["model.hidden_size=32", "model.architecture=bahdanau2014"], ARCHITECTURES)
+    assert changed.model == bahdanau2014.small().model_copy(update={"hidden_size": 32})
     paper = override_config(config, ["model.architecture=bahdanau2014", "model.preset=paper"], ARCHITECTURES)
     assert paper.model == bahdanau2014.paper()
 
 
 def test_overriding_the_preset_begins_from_it(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + 'preset = "small"\n')
-    changed = override_config(config, ["model.preset=big", "model.heads=8"], ARCHITECTURES)
-    assert changed.model == transformer2017.big().model_copy(update={"heads": 8})
+    changed = override_config(config, ["model.preset=big", "model.num_heads=8"], ARCHITECTURES)
+    assert changed.model == transformer2017.big().model_copy(update={"num_heads": 8})
 
 
-@pytest.mark.parametrize("override", ["model.architecture=elman1990", "model.architecture=[1]", "model.hidden=3", "x"])
+@pytest.mark.parametrize(
+    "override", ["model.architecture=elman1990", "model.architecture=[1]", "model.hidden_size=3", "x"]
+)
 def test_a_config_is_overridden_as_strictly(tmp_path: Path, override: str) -> None:
     config = read(tmp_path, DATES + MODEL)
     with pytest.raises(ConfigError):
@@ -333,7 +338,7 @@ values = st.recursive(
     max_leaves=4,
 )
 keys = st.sampled_from(
-    [*DATA_PATHS, "corpus", "architecture", "preset", "d_model", "seed", "kind", "beam_size", "", "x"]
+    [*DATA_PATHS, "corpus", "architecture", "preset", "hidden_size", "seed", "kind", "beam_size", "", "x"]
 )
 sections = st.sampled_from([*RunConfig.model_fields, "", "x"])
 

@@ -44,11 +44,11 @@ def test_more_pairs_mean_more_of_everything() -> None:
     assert [config.tokenizer.kind for config in chosen] == ["character", *["unigram"] * 4]
     sizes = [config.tokenizer.vocabulary_size for config in chosen]
     assert sizes == sorted(sizes)
-    widths = [to_table(config)["model"]["d_model"] for config in chosen]
+    widths = [to_table(config)["model"]["hidden_size"] for config in chosen]
     assert widths == sorted(widths)
     assert widths[0] < widths[-1]
     small = choose(DATA, facts(3_000_000, gpu=False))[0]
-    assert to_table(small)["model"]["d_model"] < widths[-1]
+    assert to_table(small)["model"]["hidden_size"] < widths[-1]
 
 
 def test_characters_may_be_many_in_a_line() -> None:
@@ -129,8 +129,8 @@ def test_a_vocabulary_that_had_to_shrink_says_so_and_one_that_was_given_does_not
 
 def test_overrides_are_kept(tmp_path: Path) -> None:
     data = files(tmp_path, few_words(2500))
-    config, _ = auto_recipe.recipe(data, ["tokenizer.kind=bpe", "train.seed=9", "model.d_model=64"], gpu=False)
-    assert (config.tokenizer.kind, config.train.seed, to_table(config)["model"]["d_model"]) == ("bpe", 9, 64)
+    config, _ = auto_recipe.recipe(data, ["tokenizer.kind=bpe", "train.seed=9", "model.hidden_size=64"], gpu=False)
+    assert (config.tokenizer.kind, config.train.seed, to_table(config)["model"]["hidden_size"]) == ("bpe", 9, 64)
     prepare(config, tmp_path / "prepared", lambda _: None)
     with pytest.raises(ConfigError, match=r"train\.sed"):
         auto_recipe.recipe(data, ["train.sed=9"], gpu=False)
@@ -144,7 +144,7 @@ def many_words(pairs: int) -> list[tuple[str, str]]:
 BUILT = {
     "nothing": [],
     "architecture": ["model.architecture=transformer2017"],
-    "architecture and size": ["model.architecture=bahdanau2014", "model.hidden=48"],
+    "architecture and size": ["model.architecture=bahdanau2014", "model.hidden_size=48"],
     "layers": ["model.architecture=convs2s2017", "model.encoder=[[64, 3], [32, 1]]"],
     "preset": ["model.preset=fast", "model.dropout=0.25"],
     "vocabulary": ["tokenizer.vocabulary_size=500"],

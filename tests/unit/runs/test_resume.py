@@ -148,7 +148,7 @@ def test_what_may_change_changes(run: RunFolder) -> None:
         ("train.average_checkpoints=3", "the mean that was saved is of that kind"),
         ("data.max_length=9", "corpus was read"),
         ("tokenizer.kind=bpe", "divided into tokens"),
-        ("model.d_model=64", "weights are of that model"),
+        ("model.hidden_size=64", "weights are of that model"),
     ],
 )
 def test_what_may_not_is_refused_with_the_reason(run: RunFolder, override: str, said: str) -> None:

@@ -262,7 +262,7 @@ class LinearInt8:
         shift = -ZERO * whole.sum(1, dtype=torch.int32)
         self._tensors = (laid_out, *(F.pad(part, (0, fill)).contiguous() for part in (shift, scale, bias)))
         self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
-        self.least = -math.inf  # what is below becomes it
+        self.minimum = -math.inf  # smaller outputs are raised to it
 
     def __deepcopy__(self, memo: object) -> LinearInt8:
         return self  # nothing changes it
@@ -273,7 +273,7 @@ class LinearInt8:
         panel = laid_out.size(2)
         whole = laid_out[outputs // panel, :, outputs % panel].flatten(1)  # (U, I)
         narrow = LinearInt8(whole, *(part.index_select(0, outputs) for part in others))
-        narrow.least = self.least
+        narrow.minimum = self.minimum
         return narrow
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -282,7 +282,7 @@ class LinearInt8:
         out = torch.empty(*x.shape[:-1], self.outputs)
         self.kernels.linear_int8(
             *(x.data_ptr(), *self._pointers, out.data_ptr()),
-            *(x.numel() // self.inputs, self.inputs, self.outputs, self.least),
+            *(x.numel() // self.inputs, self.inputs, self.outputs, self.minimum),
         )
         return out
 

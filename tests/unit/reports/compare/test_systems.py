@@ -22,7 +22,7 @@ target_language = "iso"
 [model]
 architecture = "transformer2017"
 preset = "tiny"
-ff = 96
+ffn_size = 96
 
 [train]
 seed = 3
@@ -61,7 +61,7 @@ def test_all_have_the_recipe_but_for_the_model(recipe: Path, tmp_path: Path) -> 
     names = ["bahdanau2014", "transformer2017"]
     other, own = from_recipe(recipe, names, ["model.dropout=0.25", "train.learning_rate=0.002"], None, tmp_path / "out")
     assert [one.name for one in (other, own)] == names
-    assert own.config.model == transformer2017.tiny().model_copy(update={"ff": 96, "dropout": 0.25})
+    assert own.config.model == transformer2017.tiny().model_copy(update={"ffn_size": 96, "dropout": 0.25})
     assert other.config.model == bahdanau2014.small().model_copy(update={"dropout": 0.25})
     assert other.config.model_copy(update={"model": own.config.model}) == own.config
     assert (own.config.train.max_minutes, own.config.train.seed, own.config.train.learning_rate) == (2, 3, 0.002)
@@ -82,7 +82,7 @@ def test_an_architecture_is_not_set(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--architectures"):
         from_recipe(recipe, ["cho2014"], ["model.architecture=modern"], None, tmp_path)
     with pytest.raises(ConfigError, match=r"unknown key `model\.ff`"):
-        from_recipe(recipe, ["bahdanau2014"], ["model.ff=9"], None, tmp_path)
+        from_recipe(recipe, ["bahdanau2014"], ["model.ffn_size=9"], None, tmp_path)
 
 
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
