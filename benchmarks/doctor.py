@@ -31,7 +31,7 @@ from pathlib import Path
 
 from common import count, fail, read, read_pair, told
 
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.parallel_text import ParallelText
 from regard.corpus_checks.findings import DROPPED, Kind
 from regard.corpus_checks.inspection import Doctor, Judged
@@ -267,7 +267,7 @@ def main() -> None:
     with told(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         pairs = list(zip(*read_pair(arguments.source, arguments.target), strict=True))
-        languages = (ending_of(arguments.source)[1:], ending_of(arguments.target)[1:])
+        languages = (format_suffix(arguments.source)[1:], format_suffix(arguments.target)[1:])
         if arguments.only_shuffled is not None:
             only_shuffled(pairs[: arguments.pairs], arguments.only_shuffled, languages, folder, arguments.seed)
             return

@@ -33,7 +33,7 @@ from common import count, fail, read, told
 
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.serving.models import Models
-from regard.text.segments import sentences
+from regard.text.segments import split_sentences
 
 HOST = "127.0.0.1"
 TIMEOUT = 120
@@ -215,7 +215,7 @@ def main() -> None:
     resolve_checkpoint(arguments.run)
     lines = [line for line in (line.strip() for line in read(arguments.source)) if line]
     language = Models([arguments.run], "cpu").served[0].source
-    lines = [line for line in lines if len(list(sentences(line, (0, len(line)), language, ()))) == 1]
+    lines = [line for line in lines if len(list(split_sentences(line, (0, len(line)), language, ()))) == 1]
     texts = random.Random(1).choices(lines, k=arguments.requests)
     words = sum(len(text.split()) for text in texts)
     print(f"{len(texts):,} sentences, {words:,} words, {arguments.clients} clients, {os.cpu_count()} cores\n")

@@ -1,4 +1,4 @@
-"""Corpora beside the project, which are only referred to."""
+"""Corpora next to the repository, which are not part of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def shared(folder: str) -> Path:
-    """A folder of ../shared/data; the test is skipped where that is not there."""
+    """Return a folder of ../shared/data; skip the test if it does not exist."""
     if not (SHARED / folder).is_dir():
         pytest.skip(f"needs ../shared/data/{folder}")
     return SHARED / folder

@@ -23,7 +23,7 @@ import torch.utils.tensorboard  # imported once, before the forks
 from rich.console import Console
 
 import regard
-import regard.runs.prepare
+import regard.runs.stream
 from regard.checkpoints import checkpoint
 from regard.data import streaming
 
@@ -131,7 +131,7 @@ def main(folder: Path, recipe: Path, kills: int, seed: int) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for module in (streaming, regard.runs.prepare):
+    for module in (streaming, regard.runs.stream):
         setattr(module, "CHUNK_PAIRS", 50)  # noqa: B010 - so that a streamed corpus has several pools
     setattr(streaming, "POOL", 250)  # noqa: B010
     main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -171,14 +171,14 @@ def test_stopped_in_training_it_goes_on_from_there(files: Files, tmp_path: Path,
     done = signalled_in_step(30, number, *command)
     assert done.returncode == 130, done.stderr
     assert b"Traceback" not in done.stderr
-    assert b"go on:      regard compare" in done.stderr
+    assert b"continue:   regard compare" in done.stderr
     assert f"--out '{out}'".encode() in done.stderr
     run = RunFolder(out / "runs" / "transformer2017")
     assert run.last is not None and run.finished is None
     assert run.last.name == "step-000030"
     finished = call(*command)
     assert finished.code == 0, finished.err
-    assert "going on from step 30" in finished.err
+    assert "resuming at step 30" in finished.err
     assert report(out).systems[0].steps == 200
 
 
@@ -198,7 +198,7 @@ def test_stopped_in_measuring_it_does_not_train_again(
         patch.setattr(measure, "step_times", interrupted)
         stopped = call(*asked(files, out))
     assert stopped.code == 130, stopped.err
-    assert "go on:" in stopped.err
+    assert "continue:" in stopped.err
     assert not (out / "report.json").exists()
     monkeypatch.setattr(comparing, "train", None)
     assert call(*asked(files, out)).code == 0

@@ -19,7 +19,6 @@ from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, refused
 from tests.end_to_end.test_resume import assert_same_end
 
 import regard
-from regard.cli import commands
 from regard.errors import CheckpointError
 from regard.training.step import StepResult, TrainStep
 from regard.training.tensorboard import TensorBoard
@@ -152,7 +151,7 @@ def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None)
             raise error
         torch.empty(1 << 50, dtype=torch.uint8)
 
-    with mock.patch.object(commands, "train", fail):
+    with mock.patch("regard.cli.training_recipe.choose_recipe", fail):
         refused(call("train", tmp_path / "any.toml"), "out of memory", "tokenizer.vocabulary_size")
 
 
@@ -160,7 +159,7 @@ def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None)
     "error", [ImportError("no module"), RuntimeError("could not create a primitive descriptor")], ids=repr
 )
 def test_another_error_is_not_taken_for_a_lack_of_memory(tmp_path: Path, error: Exception) -> None:
-    with mock.patch.object(commands, "train", side_effect=error), pytest.raises(type(error)):
+    with mock.patch("regard.cli.training_recipe.choose_recipe", side_effect=error), pytest.raises(type(error)):
         call("train", tmp_path / "any.toml")
 
 

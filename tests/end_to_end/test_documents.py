@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.helpers import call
 
-from regard.cli import documents
+from regard.cli import translate_document
 from regard.documents.translate import Request, Said
 
 CATALOGUE = b'msgid "Open %s"\nmsgstr ""\n\nmsgid "%s: %d"\nmsgstr ""\n\nmsgid "Close"\nmsgstr "Zu"\n'
@@ -29,7 +29,7 @@ def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
     def shout(_self: object, requests: Sequence[Request]) -> list[Said]:
         return [Said(" ".join(w.upper() if w.isalpha() else w for w in one.text.split())) for one in requests]
 
-    monkeypatch.setattr(documents._Asking, "__call__", shout)
+    monkeypatch.setattr(translate_document._SegmentTranslator, "__call__", shout)
 
 
 def test_a_model_that_breaks_placeholders_leaves_the_entry(run: Path, catalogue: Path, tmp_path: Path) -> None:
@@ -39,11 +39,11 @@ def test_a_model_that_breaks_placeholders_leaves_the_entry(run: Path, catalogue:
     assert "3 entries: " in done.err
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     left = [line for line in lines if "why" in line]
-    assert f"{2 - len(left)} filled, {len(left)} left untranslated, 1 translated before" in done.err
+    assert f"{2 - len(left)} filled, {len(left)} not translated, 1 already translated" in done.err
     wanted = CATALOGUE.replace(b'msgid "%s: %d"\nmsgstr ""', b'#, fuzzy\nmsgid "%s: %d"\nmsgstr "%s: %d"')
     assert out.read_bytes() == wanted
     assert [(line["file"], line["line"], line["source"]) for line in left] == [(str(catalogue), 1, "Open %s")]
-    assert f"left: {catalogue}:1: " in done.err
+    assert f"not translated: {catalogue}:1: " in done.err
 
 
 @pytest.mark.usefixtures("shouting")
@@ -85,7 +85,7 @@ def test_lines_stay_lines(run: Path, tmp_path: Path) -> None:
 def test_what_goes_with_lines_alone_is_refused(run: Path, catalogue: Path, options: list[str]) -> None:
     done = call("translate", run, "--input", catalogue, *options)
     assert done.code == 1
-    assert options[0] in done.err and "leave the option out" in done.err
+    assert options[0] in done.err and "remove the option" in done.err
 
 
 def test_what_is_wrong_is_told_and_nothing_is_written(run: Path, catalogue: Path, tmp_path: Path) -> None:

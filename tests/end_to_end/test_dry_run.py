@@ -32,7 +32,7 @@ def test_it_says_what_a_run_takes_and_leaves_nothing(files: Files, tmp_path: Pat
     assert batches is not None
     assert batches[1] == batches[2]
     assert re.search(r"pairs of at most \d and \d tokens: \d\.\d+ s", told["a large batch"])
-    assert re.fullmatch(r"[\d.]+ [MG]B at the most", told["memory"])
+    assert re.fullmatch(r"at most [\d.]+ [MG]B", told["memory"])
     assert "for all 240 steps" in told["training"]
     assert "every 60 steps" in told["validation"]
     assert re.search(r"^[\d.]+ kB, written in .*3 are kept, [\d.]+ [kM]B; [\d.]+ [GT]B are free", told["checkpoint"])
@@ -52,4 +52,4 @@ def test_what_is_wrong_is_told_and_nothing_left_either(files: Files, tmp_path: P
 def test_a_run_begins_with_what_it_will_take(files: Files, tmp_path: Path) -> None:
     recipe(files)
     done = call("train", files / "tiny.toml", "--out", tmp_path / "run", "--set", "train.max_steps=1")
-    assert re.search(r"the largest batches go: \d+ pairs of at most", done.err)
+    assert re.search(r"the largest batches fit: \d+ pairs of at most", done.err)

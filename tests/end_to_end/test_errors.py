@@ -37,7 +37,7 @@ CHECKPOINTS = [
 BAD_FILES = [
     ("missing", ("missing", "there is no such file")),
     ("latin", ("latin:3", "not UTF-8")),
-    ("broken.gz", ("broken.gz", "gzip file is broken")),
+    ("broken.gz", ("broken.gz", "gzip file is corrupt")),
     (".", ("this is a folder",)),
 ]
 
@@ -84,7 +84,7 @@ def test_empty_files(run: Path, bad: Path) -> None:
     empty = bad / "empty"
     assert call("translate", run, "--input", empty).out == b""
     assert call("score", run, "--source", empty, "--target", empty).out == b""
-    refused(call("evaluate", run, "--source", empty, "--reference", empty), "nothing to evaluate", str(empty))
+    refused(call("evaluate", run, "--source", empty, "--reference", empty), "no lines", str(empty))
 
 
 def test_sides_of_unequal_length(run: Path, bad: Path) -> None:
@@ -134,7 +134,7 @@ def test_values_that_do_not_go_together(run: Path) -> None:
         refused(call("translate", run, *options, stdin=b"1\n"), options[0], code=2)
     refused(call("translate"), "RUN", code=2)
     refused(call("nonsense"), "nonsense", code=2)
-    refused(call("evaluate", run), "no pairs are named", "--reference")
+    refused(call("evaluate", run), "no test set is given", "--reference")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -142,7 +142,7 @@ def test_a_device_that_is_not_there(run: Path, bad: Path, files: Files, tmp_path
     two = bad / "two"
     refused(call("translate", run, "--device", "cuda", stdin=b"1\n"), "'cuda'")
     refused(call("evaluate", run, "--source", two, "--reference", two, "--device", "cuda"), "'cuda'")
-    refused(call("score", run, "--source", two, "--target", two, "--device", "no"), "'no'")
+    refused(call("score", run, "--source", two, "--target", two, "--device", "no"), "'no'", code=2)
     recipe(files)
     refused(
         call("train", files / "tiny.toml", "--set", "train.device=cuda", "--out", tmp_path / "run"),

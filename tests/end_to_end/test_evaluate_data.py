@@ -76,7 +76,7 @@ def test_what_is_not_clear_is_refused(run: Path, table: Path, tmp_path: Path) ->
     refused(call("score", run, "--target", plain), "give both --source and --target, or --data")
     columns = ("--source-column", "2")
     refused(call("score", run, "--source", plain, "--target", plain, *columns), "plain files have no columns")
-    refused(call("evaluate", run, "--data", plain), "does not tell which format", str(plain))
+    refused(call("evaluate", run, "--data", plain), "not that of a known format", str(plain))
     refused(call("evaluate", run, "--data", tmp_path / "no.tmx"), "there is no such file", "no.tmx")
     blank = write_lines(tmp_path / "blank.tsv", ["1\t", "\t2"])
     refused(call("evaluate", run, "--data", blank), "no pair with text on both sides", "(line 1)", "(line 2)")

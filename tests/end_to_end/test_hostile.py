@@ -62,7 +62,7 @@ def test_half_surrogates_on_the_command_line_and_in_constraints(
     refused(failed, f"{constraints}:2", "half a surrogate pair")
     for option in ("--tag", "--search", "--source-column", "--source-language", "--alignments", "--input", "--device"):
         failed = call("translate", run, option, half, stdin=b"12\n")
-        assert failed.code in (0, 1), option
+        assert failed.code in (0, 1, 2), option
         assert "Traceback" not in failed.err, option
 
 
@@ -70,7 +70,7 @@ def test_half_surrogates_in_pairs(run: Path, tmp_path: Path) -> None:
     pairs = ['{"source": "12", "target": "21"}'] * 3
     pairs[1] = '{"source": "1\\ud8002", "target": "21"}'
     (path := tmp_path / "a.jsonl").write_text("\n".join(pairs) + "\n")
-    told = "1 pair skipped: a text has half a surrogate pair, which is no character (line 2)"
+    told = "1 pair skipped: a text has half a surrogate pair, which is not a character (line 2)"
     for command in ("evaluate", "score"):
         done = call(command, run, "--data", path)
         assert done.code == 0, done.err

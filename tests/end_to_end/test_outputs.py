@@ -18,8 +18,7 @@ from typing import IO
 import pytest
 from tests.end_to_end.helpers import Files, call, refused, start, write_lines
 
-from regard.cli import streams as cli_files
-from regard.cli import translate
+from regard.cli import streams, translate_lines
 from regard.corpus.formats.compressed import zstd
 from regard.errors import DataError
 
@@ -32,7 +31,7 @@ ONE = ("--beam-size", "1", "--workers", "1")
 def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small windows, so that a short file is translated in several."""
     monkeypatch.setattr("regard.inference.translator.WINDOW", 8)
-    monkeypatch.setattr(translate, "MUCH", 8)
+    monkeypatch.setattr(translate_lines, "PARALLEL_LINES", 8)
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def test_a_late_bad_byte_leaves_the_output_and_keeps_what_is_done(run: Path, tmp
     finished = part.read_bytes().count(b"\n")
     assert 8 <= finished <= LINES
     assert (tmp_path / "align.part").read_bytes().count(b"\n") == finished
-    assert f"the first {finished} lines of it are in {part}" in " ".join(failed.err.split())
+    assert f"its first {finished} lines are in {part}" in " ".join(failed.err.split())
     head = write_lines(tmp_path / "head", source.read_bytes().decode("latin-1").split("\n")[:finished])
     assert call("translate", run, "--input", head, "--beam-size", "1").out == part.read_bytes()
     again = call("translate", run, "--input", source, *ONE, "--output", out)
@@ -89,7 +88,7 @@ def test_a_gzip_input_that_is_cut_short(run: Path, tmp_path: Path, out: Path) ->
     lines = ["12"] * 8 + ["".join(spaces[at : at + 500]) for at in range(0, len(spaces), 500)]
     whole = gzip.compress("\n".join(lines).encode())
     (source := tmp_path / "in.gz").write_bytes(whole[: len(whole) * 9 // 10])
-    refused(call("translate", run, "--input", source, *ONE, "--output", out), "gzip file is broken")
+    refused(call("translate", run, "--input", source, *ONE, "--output", out), "gzip file is corrupt")
     assert out.read_bytes() == PRECIOUS
     assert (tmp_path / "out.part").read_bytes().count(b"\n") >= 8
 
@@ -115,7 +114,7 @@ def test_a_worker_that_is_killed(run: Path, tmp_path: Path, out: Path) -> None:
     assert out.read_bytes() == PRECIOUS
     finished = part.read_bytes().count(b"\n")
     assert finished % 512 == 0
-    assert f"the first {finished:,} lines of it are in {part}" in told
+    assert f"its first {finished:,} lines are in {part}" in told
 
 
 def _workers(parent: int) -> list[int]:
@@ -176,7 +175,7 @@ def test_a_full_disk(run: Path, tmp_path: Path, out: Path, monkeypatch: pytest.M
 
 
 def test_what_is_written_at_once_leaves_nothing_half(tmp_path: Path, out: Path) -> None:
-    with pytest.raises(ZeroDivisionError), cli_files.output(out) as write:
+    with pytest.raises(ZeroDivisionError), streams.output(out) as write:
         write("half a report")
         raise ZeroDivisionError
     assert out.read_bytes() == PRECIOUS
@@ -268,16 +267,16 @@ def test_clean_that_fails_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         keep("one", "eins")  # type: ignore[operator]
         raise DataError("it breaks", fix="mend it")
 
-    monkeypatch.setattr("regard.cli.inspect_clean.clean", breaks)
+    monkeypatch.setattr("regard.corpus_checks.cleaning.clean", breaks)
     options = ("--source", sides[0], "--target", sides[1], "--out-source", outs[0], "--out-target", outs[1])
     refused(call("clean", *options), "it breaks")
     assert [path.read_bytes() for path in outs] == [PRECIOUS, PRECIOUS]
 
 
 def test_what_ctrl_c_stops_is_kept(tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), cli_files.output(out, keep_partial=True) as write:
+    with pytest.raises(KeyboardInterrupt), streams.output(out, keep_partial=True) as write:
         write("one\ntwo\n")
         raise KeyboardInterrupt
     assert out.read_bytes() == PRECIOUS
     assert (tmp_path / "out.part").read_bytes() == b"one\ntwo\n"
-    assert f"the first 2 lines of it are in {tmp_path / 'out.part'}" in " ".join(capsys.readouterr().err.split())
+    assert f"its first 2 lines are in {tmp_path / 'out.part'}" in " ".join(capsys.readouterr().err.split())

@@ -93,7 +93,7 @@ def test_a_job_goes_on_after_a_kill_and_ends_after_the_next(files: Files, tmp_pa
         started.until(lambda: step_of(run) >= 5)
         assert "in 2 processes (ddp)" in started.said
         started.kill(1)
-        started.until(lambda: "going on from step" in started.said)
+        started.until(lambda: "resuming at step" in started.said)
         before = step_of(run)
         started.until(lambda: step_of(run) > before)
         started.kill(0)
@@ -112,10 +112,14 @@ def test_two_go_on_with_a_run_of_one_and_stop_when_asked_to(files: Files, tmp_pa
     with job(tmp_path, "train", "--resume", run) as started:
         started.until(lambda: step_of(run) > 10)
         assert "in 2 processes (fsdp)" in started.said
-        assert "going on from step 10" in started.said
+        assert "resuming at step 10" in started.said
         started.process.terminate()
         started.process.wait(PATIENCE)
-        assert started.said.count("stopped, and saved") == started.said.count(f"regard train --resume {run}") == 1
+        assert (
+            started.said.count("stopped, and saved a checkpoint")
+            == started.said.count(f"regard train --resume {run}")
+            == 1
+        )
     assert json.loads((run / "last/training/state.json").read_text())["processes"] == 2
     end_alone(run)
 

@@ -23,7 +23,7 @@ from regard.config.schema import ModelConfig, RunConfig
 from regard.data import streaming
 from regard.errors import TrainingError
 from regard.models import ARCHITECTURES
-from regard.runs import prepare
+from regard.runs import stream
 from regard.training.step import StepResult, TrainStep
 
 TENSORS = ("model.safetensors", "training/state.safetensors")
@@ -129,7 +129,7 @@ class Killed(BaseException):
 def test_a_streamed_run_goes_on_in_any_pool_and_epoch_as_if_never_stopped(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: bool
 ) -> None:
-    for module in (streaming, prepare):
+    for module in (streaming, stream):
         monkeypatch.setattr(module, "CHUNK_PAIRS", 50)
     monkeypatch.setattr(streaming, "POOL", 250)
     config = streamed(astray(files, "transformer2017", max_steps=28), tmp_path, several)

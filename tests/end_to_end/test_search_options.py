@@ -87,7 +87,7 @@ def test_exact_search_tells_what_the_beam_has_missed(
     assert unproved
     proved = 30 - len(unproved)
     told = " ".join(finished.err.split())
-    assert f"exact search proved {proved} of 30 lines" in told
+    assert f"proved the best translation of {proved} of 30 lines" in told
     assert f"; {len(unproved)} not, within exact_steps" in told
 
 
@@ -165,10 +165,10 @@ def test_constraints_hold_line_by_line(run: Path, tmp_path: Path) -> None:
     ("content", "what"),
     [
         ("{\n", ":1: this is not JSON"),
-        ("\n[]\n", ":2: this is no object"),
-        ('{"needs": ["a"]}\n', ":1: this is no object with these keys"),
-        ('{"require": "a"}\n', ":1: a phrase is not text"),
-        ('{"prefix": 3}\n', ":1: a phrase is not text"),
+        ("\n[]\n", ":2: this is not an object"),
+        ('{"needs": ["a"]}\n', ":1: this is not an object with these keys"),
+        ('{"require": "a"}\n', ":1: a phrase is not a string"),
+        ('{"prefix": 3}\n', ":1: a phrase is not a string"),
         ("\n", "constraints for 1 lines"),
     ],
 )
@@ -182,7 +182,7 @@ def test_constraints_that_cannot_be_read(run: Path, tmp_path: Path, content: str
     ("options", "what"),
     [
         (["--search", "beam=3"], "there is no key `beam`"),
-        (["--search", "no_repeat"], "is not KEY=VALUE"),
+        (["--search", "no_repeat"], "is not of the form search.KEY=VALUE"),
         (["--search", "no_repeat=many"], "no_repeat"),
         (["--search", "strategy=astar"], "strategy"),
         (["--search", "strategy=diverse", "--search", "groups=3", "--beam-size", "4"], "must divide"),
@@ -194,11 +194,14 @@ def test_constraints_that_cannot_be_read(run: Path, tmp_path: Path, content: str
         (["--search", "strategy=mbr", "--search", "candidates=draws"], "candidates"),
         (["--search", "strategy=mbr", "--search", "no_repeat=2"], "or candidates=beam"),
         (["--fallback", "beamsize=9"], "there is no key"),
-        (["--precision", "int4"], "there is no precision"),
     ],
 )
 def test_options_that_do_not_go(run: Path, options: list[str], what: str) -> None:
     refused(call("translate", run, *options, stdin=b"12\n"), what)
+
+
+def test_a_precision_that_does_not_exist_is_refused(run: Path) -> None:
+    refused(call("translate", run, "--precision", "int4", stdin=b"12\n"), "--precision", "int8", code=2)
 
 
 def test_what_looks_degenerate_is_reported_and_searched_again(run: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_signal_before_training_stops_at_once_and_says_how_to_go_on(
     os.close(held[0])
     assert process.returncode == 130, err
     assert b"Traceback" not in err
-    assert b"stopped at once" in err
+    assert b"stopped before training began" in err
     assert number == signal.SIGINT or f"stopped by {number.name}".encode() in err
     assert f"regard train --resume {tmp_path / 'run'}".encode() in err
 

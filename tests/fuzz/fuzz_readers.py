@@ -1,6 +1,6 @@
-"""Any bytes to a reader of corpora: it gives pairs, leaves aside, or raises DataError, and does nothing else.
+"""Feed random bytes to the readers of corpora: they must yield pairs, skip them, or raise DataError.
 
-Run by hand, a format at a time; see CONTRIBUTING.md:
+Run by hand, one format at a time; see CONTRIBUTING.md:
 
     python tests/fuzz/fuzz_readers.py tmx -max_total_time=60
 """
@@ -15,12 +15,12 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["regard.text", "csv", "json"]):
+with atheris.instrument_imports(include=["regard.corpus", "csv", "json"]):
     from regard.corpus.bilingual_file import READERS, BilingualFile
     from regard.corpus.formats.sides import Sides
     from regard.errors import DataError
 
-ASKED = (
+SIDES = (
     Sides(),
     Sides("en", "de"),
     Sides("de", "en-US"),
@@ -70,7 +70,7 @@ def _parquet() -> bytes:
 
 
 def seeds(name: str) -> list[bytes]:
-    """Small files of the format."""
+    """Return small valid files of a format."""
     if name in ("mo", "parquet"):
         return [_mo() if name == "mo" else _parquet()]
     texts = {"tmx": [TMX], "xlf": [XLIFF_1, XLIFF_2], "po": [PO], "jsonl": JSONL.splitlines(), "tsv": [TABLE]}
@@ -78,30 +78,30 @@ def seeds(name: str) -> list[bytes]:
 
 
 def main(name: str) -> None:
-    """Feed the reader of the files that end in the name."""
+    """Fuzz the reader of a format, named by its suffix."""
     folder = Path(tempfile.mkdtemp())
     path = folder / f"fuzz.{name}"
     if f".{name}" not in READERS:
-        sys.exit(f"no reader of .{name}; there are {', '.join(READERS)}")
+        sys.exit(f"there is no reader of .{name}; choose one of {', '.join(READERS)}")
     (folder / "seeds").mkdir()
     for number, seed in enumerate(seeds(name)):
-        for asked in range(len(ASKED)):
-            (folder / "seeds" / f"{number}-{asked}").write_bytes(bytes([asked]) + seed)
+        for index in range(len(SIDES)):
+            (folder / "seeds" / f"{number}-{index}").write_bytes(bytes([index]) + seed)
 
-    def one(data: bytes) -> None:
+    def read_corpus(data: bytes) -> None:
         path.write_bytes(data[1:])
-        corpus = BilingualFile(path, ASKED[(data[0] if data else 0) % len(ASKED)])
+        corpus = BilingualFile(path, SIDES[(data[0] if data else 0) % len(SIDES)])
         try:
             for pair in corpus:
                 assert pair.source.strip() and pair.target.strip() and pair.line >= 1
         except DataError as error:
             assert str(path) in str(error)
 
-    atheris.Setup([sys.argv[0], *sys.argv[2:], str(folder / "seeds")], one)
+    atheris.Setup([sys.argv[0], *sys.argv[2:], str(folder / "seeds")], read_corpus)
     atheris.Fuzz()
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
-        sys.exit("name a format by what its files end in: tmx, xlf, po, mo, jsonl, parquet, tsv or csv")
+        sys.exit("give the suffix of a format: tmx, xlf, po, mo, jsonl, parquet, tsv or csv")
     main(sys.argv[1])

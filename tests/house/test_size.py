@@ -22,7 +22,8 @@ def _functions(path: Path) -> Iterator[ast.FunctionDef]:
 def test_no_file_and_no_function_is_too_long(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
     for function in _functions(path):
-        assert (function.end_lineno or 0) - function.lineno < MOST_FUNCTION_LINES, function.name
+        # Without the signature: that of a command has several lines for each option.
+        assert (function.end_lineno or 0) - function.body[0].lineno < MOST_FUNCTION_LINES, function.name
 
 
 def test_there_is_something_to_measure() -> None:

@@ -86,19 +86,25 @@ ALLOWED = (
     "stands for",
     "stand for",
     "nobody:",  # the user of that name
+    '"judged"',  # a key of state.json
 )
 
 # Rooms that are not rewritten yet. A room that is leaves this list; nothing joins it.
 NOT_YET = (
     "src/regard/__init__.py", "src/regard/contract.py", "src/regard/errors.py", "src/regard/files.py",
     "src/regard/runtime.py", "src/regard/special_tokens.py",
-    "src/regard/attention", "src/regard/checkpoints", "src/regard/cli", "src/regard/config", "src/regard/corpus",
+    "src/regard/attention", "src/regard/checkpoints",
     "src/regard/corpus_checks", "src/regard/data", "src/regard/decoding", "src/regard/documents",
     "src/regard/evaluation", "src/regard/html", "src/regard/inference", "src/regard/interop", "src/regard/models",
-    "src/regard/nn", "src/regard/reports", "src/regard/runs", "src/regard/serving", "src/regard/text",
-    "src/regard/tokenizers", "src/regard/training",
-    "tests/end_to_end", "tests/format", "tests/fuzz", "tests/laws", "tests/parity", "tests/unit", "tests/web",
-    "tests/house", "tests/recipes", "tests/conftest.py", "tests/doubles.py", "tests/levels.py", "tests/shared_data.py",
+    "src/regard/nn", "src/regard/reports", "src/regard/serving",
+    "src/regard/training",
+    "tests/end_to_end", "tests/format", "tests/laws", "tests/parity", "tests/web",
+    "tests/house", "tests/recipes", "tests/conftest.py", "tests/doubles.py", "tests/levels.py",
+    "tests/unit/attention", "tests/unit/checkpoints", "tests/unit/cli", "tests/unit/config",
+    "tests/unit/corpus_checks", "tests/unit/data", "tests/unit/decoding", "tests/unit/documents",
+    "tests/unit/evaluation", "tests/unit/inference", "tests/unit/interop", "tests/unit/models", "tests/unit/nn",
+    "tests/unit/reports", "tests/unit/runs", "tests/unit/serving", "tests/unit/test_files.py",
+    "tests/unit/test_runtime.py", "tests/unit/training",
     "benchmarks", "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "recipes", "Makefile", "Dockerfile",
     "pyproject.toml",
 )  # fmt: skip

@@ -123,7 +123,7 @@ def affine(linear: Any) -> Affine:
 def block(weights: Any) -> Block:
     projection = weights.residual.projection
     narrowed = affine(projection) if list(projection.parameters()) else None
-    return Block(weights.convolution.kernel, affine(weights.convolution.linear), narrowed)
+    return Block(weights.convolution.kernel_size, affine(weights.convolution.linear), narrowed)
 
 
 def paper(model: Seq2Seq) -> Paper:

@@ -22,9 +22,9 @@ from regard.errors import DecodingError
 from regard.inference.translator import Translator
 from regard.nn.attention_recorder import AttentionRecorder, record_attention
 from regard.special_tokens import EOS
-from regard.text.emoji import bare_of
+from regard.text.emoji import remove_unknown_emoji
 from regard.tokenizers.base import Tokenizer
-from regard.tokenizers.words import unit_of_each
+from regard.tokenizers.words import unit_indices
 
 Weights = NDArray[np.float32]
 Kind = Literal["source", "encoder", "decoder"]
@@ -123,7 +123,7 @@ def look(translator: Translator, source: str, target: Sequence[int]) -> Looks:
     Raises DecodingError where there is no source.
     """
     source = source.strip()
-    tokens = translator.tokenizers.source.encode(bare_of(source, translator.tokenizers).text or source)
+    tokens = translator.tokenizers.source.encode(remove_unknown_emoji(source, translator.tokenizers).text or source)
     if not tokens:
         raise DecodingError("there is no source to look at", fix="give a sentence")
     model, device = translator.model, translator.device
@@ -164,7 +164,7 @@ def _array(weights: Tensor) -> Weights:
 
 def _side(tokenizer: Tokenizer, ids: Sequence[int]) -> Side:
     """A text's tokens and words; EOS is the last of both."""
-    units = unit_of_each(tokenizer, ids)
+    units = unit_indices(tokenizer, ids)
     words = [
         tokenizer.decode([token for _, token in some]).strip()
         or " ".join(tokenizer.pieces([token for _, token in some]))

@@ -1,1 +1,1 @@
-"""The command line: thin over the functions of the same names."""
+"""The command line: a file for each command, over the functions of the library."""

@@ -1,187 +1,140 @@
-"""`regard analyze`: a run, or two against each other, looked into on a test set."""
+"""`regard analyze`: the strengths and weaknesses of a run on a test set."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Annotated
 
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+import typer
 
-from regard.cli.evaluate import Known
-from regard.cli.streams import input_lines, output, refuse_same, try_writing
-from regard.errors import ConfigError, DataError
-from regard.evaluation.alignment_error import read_gold
-from regard.evaluation.error_types import counted
-from regard.inference.translator import SearchOptions, Translator
-from regard.reports.analyze.page import document
-from regard.reports.analyze.results import METRICS, HeldOut, Report, as_table
-from regard.reports.analyze.run import Depth, Subject, assess
-from regard.reports.analyze.search_errors import SearchErrors
-from regard.reports.analyze.sections import SIGNIFICANT
+from regard.cli.options import (
+    OUTPUT,
+    SEARCH,
+    TEST_SET,
+    BatchSize,
+    BeamSize,
+    Data,
+    DeviceOption,
+    LengthPenalty,
+    OldSearch,
+    Reference,
+    Run,
+    SearchSettings,
+    Source,
+    SourceColumn,
+    SourceLanguage,
+    Tags,
+    TargetColumn,
+    TargetLanguage,
+)
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run, the tags before each of its sources, and how it searches other than by its recipe."""
-
-    folder: Path
-    tags: tuple[str, ...]
-    search: SearchOptions
-
-
-@dataclass(frozen=True)
-class Files:
-    """What is read, and the page that is written."""
-
-    known: Known
-    alignments: Path | None
-    page: Path
-
-    @property
-    def numbers(self) -> Path:
-        """Beside the page."""
-        return self.page.with_suffix(".json")
+EXAMPLES = """
+regard analyze runs/new --source test.en --reference test.de
+regard analyze runs/new --against runs/old --data test.tsv -o report.html
+"""
+COMPARISON = "Comparison"
 
 
-def refuse_against(option: str) -> NoReturn:
-    """Raises ConfigError: there is no run that the option is for."""
-    raise ConfigError("there is no other run", where=option, fix="name it by --against RUN")
+def analyze(
+    run: Run,
+    source: Source = None,
+    reference: Reference = None,
+    data: Data = None,
+    source_language: SourceLanguage = "",
+    target_language: TargetLanguage = "",
+    source_column: SourceColumn = "",
+    target_column: TargetColumn = "",
+    alignments: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Gold word alignments of the test set in Pharaoh format: 3-4 is sure, 3p4 is possible.",
+            rich_help_panel=TEST_SET,
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Another run, to compare RUN with.", rich_help_panel=COMPARISON),
+    ] = None,
+    against_tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="--tag for the other run. Can be repeated.", rich_help_panel=COMPARISON),
+    ] = None,
+    against_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against-set",
+            metavar="search.KEY=VALUE",
+            help="--set for the other run, after the options for both. Can be repeated.",
+            rich_help_panel=COMPARISON,
+        ),
+    ] = None,
+    against_search: Annotated[
+        list[str] | None, typer.Option("--against-search", metavar="KEY=VALUE", hidden=True)
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The page, in HTML. Its numbers are written next to it, with the suffix .json.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = Path("report.html"),
+    exact: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Number of random sentences that exact search translates, to count search errors.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = 20,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    settings: SearchSettings = None,
+    search: OldSearch = None,
+    tag: Tags = None,
+    device: DeviceOption = "auto",
+    batch_size: BatchSize = 64,
+) -> None:
+    """Analyze the translations of one run, or compare two, on a test set: a page, and its numbers as JSON."""
+    from regard.cli.search_settings import search_settings
+    from regard.cli.streams import refuse_same, try_writing
+    from regard.cli.test_set import TestSet
+    from regard.console import status
+    from regard.corpus.formats.sides import Sides
+    from regard.corpus.paths import CorpusPaths
+    from regard.errors import ConfigError
 
-
-def analyze(runs: Sequence[Run], files: Files, *, batch_size: int, exact: int, device: str) -> None:
-    """Write the page and the JSON, and say the main of it. Raises ConfigError, DataError, CheckpointError."""
-    if files.page.suffix not in (".html", ".htm"):
-        raise ConfigError("the page is HTML", where=files.page, fix="name it FILE.html; the numbers go to FILE.json")
-    refuse_same([*files.known.place.files(), files.alignments], [files.page, files.numbers])
-    test = _test_set(files, runs[0].folder)
-    for path in (files.page, files.numbers):
-        try_writing(path)
-    names = _names([run.folder for run in runs])
-    subjects = [Subject(name, run.folder, _load(run, device)) for name, run in zip(names, runs, strict=True)]
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-
-        def watch(what: str, things: Iterable[T], total: int) -> Iterable[T]:
-            task = bar.add_task(what, total=total)
-            yield from bar.track(things, total=total, task_id=task)
-            bar.remove_task(task)
-
-        report = assess(subjects, test, Depth(batch_size, exact), watch)
-    with output(files.page) as write:
-        write(document(report))
-    with output(files.numbers) as write:
-        write(json.dumps(as_table(report), ensure_ascii=False, indent=1) + "\n")
-    with output(None) as write:
-        for line in summary(report):
-            write(line + "\n")
-    for path in (files.page, files.numbers):
-        console.print(f"written to {path}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _load(run: Run, device: str) -> Translator:
-    translator = Translator.load(run.folder, device).with_search(**run.search)
-    return translator.with_tags(run.tags) if run.tags else translator
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """What to call each: the last of its path, or all of it where that is the same of both; never one name twice."""
-    names = [folder.resolve().name if folder.name in ("", "..") else folder.name for folder in folders]
-    if len(set(names)) < len(names):
-        names = [str(folder) for folder in folders]
-    return names if len(set(names)) == len(names) else [names[0], f"{names[1]} (2)"]
-
-
-def _test_set(files: Files, run: Path) -> HeldOut:
-    """The pairs that have text, read as the run's recipe reads its own.
-
-    Raises ConfigError, DataError, CheckpointError; DataError also where one side of a pair in two files has no text.
-    """
-    place = files.known.place
-    if place.data is not None and files.alignments is not None:
+    overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty)
+    against_overrides = search_settings(against_settings, against_search, option="--against-set")
+    if against is None and (against_tag or against_overrides):
         raise ConfigError(
-            "gold alignments are of the lines of two files",
-            where="--alignments",
-            fix="give --source and --reference in the place of --data",
+            "no run to compare with is given",
+            where="--against-tag" if against_tag else "--against-set",
+            fix="name it by --against RUN",
         )
-    pairs, aside = files.known.pairs(run)
-    name = str(place.data) if place.data is not None else f"{place.source} | {place.target}"
-    kept = []
-    for number, pair in enumerate(pairs):
-        blank = (not pair.source.strip(), not pair.target.strip())
-        if any(blank) and not all(blank):
-            which, other, path = ("source", "reference", place.source) if blank[0] else ("reference", "source", None)
-            raise DataError(
-                f"the {which} is blank, and its {other} is not",
-                where=f"{path or place.target}:{pair.line}",
-                fix="take the line out of both files",
-            )
-        if not any(blank):
-            kept.append(number)
-    if not kept:
-        raise DataError("no pair has text", where=name, fix="give a test set with lines")
-    gold = None
-    if files.alignments is not None:
-        words = [(len(pair.source.split()), len(pair.target.split())) for pair in pairs]
-        every = read_gold(input_lines(files.alignments), str(files.alignments), words)
-        gold = tuple(every[number] for number in kept)
-    return HeldOut(
-        name=name,
-        lines=tuple(pairs[number].line for number in kept),
-        sources=tuple(pairs[number].source.strip() for number in kept),
-        references=tuple(pairs[number].target.strip() for number in kept),
-        read=len(pairs),
-        gold=gold,
-        left=tuple(aside.sentences()),
-    )
+    if output.suffix not in (".html", ".htm"):
+        raise ConfigError("the page is HTML", where=output, fix="name it FILE.html; the numbers go to FILE.json")
+    numbers = output.with_suffix(".json")
+    place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
+    refuse_same([*place.files(), alignments], [output, numbers])
+    if data is not None and alignments is not None:
+        raise ConfigError(
+            "gold alignments belong to the lines of two files",
+            where="--alignments",
+            fix="give --source and --reference instead of --data",
+        )
+    with status("loading PyTorch"):
+        from regard.cli.analysis_output import AnalyzedRun, held_out_set, write_analysis
 
-
-def summary(report: Report) -> Iterator[str]:
-    """The main findings as lines of text."""
-    test = report.test
-    aside = test.read - len(test.sources)
-    yield f"{test.read:,} pairs" + (f", {aside:,} of them left aside: both sides are blank" if aside else "")
-    width = max(len(one.name) for one in report.findings)
-    for key, name in METRICS.items():
-        for one in report.findings:
-            sure = one.scores[key]
-            worse = "" if sure.p is None else _worse(sure.p)
-            yield f"{name:5} {one.name:{width}} {sure.value:6.2f}  [{sure.low:.2f}, {sure.high:.2f}]{worse}"
-    for one in report.findings:
-        wrong = ", ".join(f"{count:,} {name}" for name, count in counted(one.faults).items() if count)
-        yield f"faults of {one.name}: {wrong or 'none'}"
-    for one in report.findings:
-        if one.search is not None:
-            yield f"search by {one.name}: {_search(one.search)}"
-        for found, kind in ((one.calibration, "given the reference"), (one.own, "of its own translations")):
-            if found is not None:
-                surer = "surer" if found.confidence > found.accuracy else "less sure"
-                yield (
-                    f"calibration error of {one.name}, {kind}: {100 * found.error:.1f} %; it is {surer} "
-                    f"({100 * found.confidence:.1f} %) than right ({100 * found.accuracy:.1f} %)"
-                )
-        if one.alignment:
-            way, best = min(one.alignment.items(), key=lambda item: item[1].aer)
-            yield f"alignment error rate of {one.name}: {100 * best.aer:.1f} % by {way}, in {best.pairs:,} pairs"
-    yield from report.notes
-
-
-def _worse(p: float) -> str:
-    told = "< 0.001" if p < 0.001 else f"{p:.3f}"
-    return f"  {'worse' if p < SIGNIFICANT else 'not told apart'}, p {told}"
-
-
-def _search(found: SearchErrors) -> str:
-    unknown = found.sentences - found.errors - found.right
-    return (
-        f"of {found.sentences:,} sentences a beam missed the most probable in {found.errors:,}, found it in "
-        f"{found.right:,}" + (f", {unknown:,} not known" if unknown else "") + f"; it is empty in {found.empty:,} "
-        f"of the {found.proved:,} in which it was proved"
-    )
+    test_set = TestSet(place, Sides(source_language, target_language, source_column, target_column))
+    held_out = held_out_set(test_set, run, alignments)
+    for path in (output, numbers):
+        try_writing(path)
+    runs = [AnalyzedRun(run, tuple(tag or ()), overrides)]
+    if against is not None:
+        runs.append(AnalyzedRun(against, tuple(against_tag or ()), {**overrides, **against_overrides}))
+    write_analysis(runs, held_out, output, batch_size=batch_size, exact=exact, device=device)

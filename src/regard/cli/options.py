@@ -1,34 +1,267 @@
-"""Options that several commands have."""
+"""Options that several commands share: their spelling, their group in `--help`, and what they set."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change the recipe.")]
-RunOrCheckpoint = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint's.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Sentences decoded together.")]
-BeamSize = Annotated[int | None, typer.Option(min=1, help="Beam; 1 is greedy. Default: the recipe's.")]
-Precision = Annotated[str, typer.Option(help="float32, or int8 on a CPU.")]
-Search = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Other than in the recipe: search.KEY.")]
+CORPUS = "Corpus"
+DEV_SET = "Dev set"
+TEST_SET = "Test set"
+LANGUAGES = "Languages and columns"
+MODEL = "Model"
+TRAINING = "Training"
+SEARCH = "Search"
+INPUT = "Input"
+OUTPUT = "Output"
+HARDWARE = "Hardware"
+
+OLD_SPELLINGS = frozenset(["--out", "--out-source", "--out-target"])  # accepted, but not shown in --help
+
+ARCHITECTURES = (
+    "cho2014, sutskever2014, bahdanau2014, luong2015, gnmt2016, bytenet2016, convs2s2017, transformer2017, modern"
+)
+BOTH_SIDES = f"one file with both sides ({', '.join(BILINGUAL_SUFFIXES)})"
+COLUMN = "a name, or a number counted from 1"
+
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "int8"]  # of the weights during search
+
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run, whose best checkpoint is used, or of a checkpoint.")
+]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Override a value of the recipe, e.g. --set train.seed=7. Can be repeated.",
+        rich_help_panel=TRAINING,
+    ),
+]
+
+# Search
+
+SearchSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="search.KEY=VALUE",
+        help="Override a search setting of the recipe, e.g. --set search.strategy=exact. Can be repeated.",
+        rich_help_panel=SEARCH,
+    ),
+]
+OldSearch = Annotated[list[str] | None, typer.Option("--search", metavar="KEY=VALUE", hidden=True)]
+BeamSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Number of hypotheses in the beam; 1 is greedy search.",
+        show_default="the recipe's",
+        rich_help_panel=SEARCH,
+    ),
+]
+LengthPenalty = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        metavar="ALPHA",
+        help="Strength of the length normalisation: 0 prefers short translations, higher values longer ones.",
+        show_default="the recipe's",
+        rich_help_panel=SEARCH,
+    ),
+]
 SplitSentences = Annotated[
     bool | None,
     typer.Option(
         "--split-sentences/--no-split-sentences",
-        help="Translate the sentences of a line one by one. Default: unless the training data have several a line.",
-        show_default=False,
+        help="Translate each sentence of a line separately.",
+        show_default="yes, unless the run was trained on lines of several sentences",
+        rich_help_panel=SEARCH,
     ),
 ]
-Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Before each source, say a language.")]
-TestData = Annotated[
-    Path | None, typer.Option("--data", metavar="FILE", help=f"Both sides in one file instead: {', '.join(ENDINGS)}.")
+
+# Model and hardware
+
+Ensemble = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="RUN",
+        help="Another run with the same vocabulary, whose probabilities are averaged with RUN's. Can be repeated.",
+        rich_help_panel=MODEL,
+    ),
 ]
-TestLanguage = Annotated[str, typer.Option(help="Of that file. Default: the run's, or from the file's name.")]
-TestColumn = Annotated[str, typer.Option(help="Of a table: its name, or number from 1. Default: the run's.")]
-Ensemble = Annotated[list[Path] | None, typer.Option(metavar="RUN", help="Decode together with this one.")]
-LengthPenalty = Annotated[float | None, typer.Option(min=0.0, help="GNMT's alpha. Default: the recipe's.")]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="TAG",
+        help="Tag put before each source, such as the target language of a multilingual model. Can be repeated.",
+        rich_help_panel=MODEL,
+    ),
+]
+DeviceOption = Annotated[
+    Device,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Device: auto, cpu, cuda or mps. auto uses the GPU if there is one.",
+        rich_help_panel=HARDWARE,
+    ),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="Weights: float32, or int8, which is faster on a CPU.",
+        rich_help_panel=HARDWARE,
+    ),
+]
+BatchSize = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Sentences decoded at a time.", rich_help_panel=HARDWARE)
+]
+
+# Test set
+
+Source = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Source side: text, one segment a line.", rich_help_panel=TEST_SET)
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Reference translations, line by line.", rich_help_panel=TEST_SET),
+]
+Target = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Target side, line by line.", rich_help_panel=TEST_SET),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FILE", help=f"Instead, {BOTH_SIDES}.", rich_help_panel=TEST_SET),
+]
+SourceLanguage = Annotated[
+    str,
+    typer.Option(
+        metavar="LANG",
+        help="Language code of the source in --data.",
+        show_default="the run's, or from the file's name",
+        rich_help_panel=TEST_SET,
+    ),
+]
+TargetLanguage = Annotated[
+    str,
+    typer.Option(
+        metavar="LANG",
+        help="Language code of the target in --data.",
+        show_default="the run's, or from the file's name",
+        rich_help_panel=TEST_SET,
+    ),
+]
+SourceColumn = Annotated[
+    str,
+    typer.Option(
+        metavar="COLUMN",
+        help=f"Source column of a table: {COLUMN}.",
+        show_default="the run's",
+        rich_help_panel=TEST_SET,
+    ),
+]
+TargetColumn = Annotated[
+    str,
+    typer.Option(
+        metavar="COLUMN",
+        help=f"Target column of a table: {COLUMN}.",
+        show_default="the run's",
+        rich_help_panel=TEST_SET,
+    ),
+]
+Tokenized = Annotated[
+    bool,
+    typer.Option("--tokenized", help="The text is tokenized already: BLEU counts its tokens.", rich_help_panel=OUTPUT),
+]
+
+# Training corpus
+
+CorpusSource = Annotated[
+    Path | None,
+    typer.Option(
+        "--source",
+        metavar="FILE",
+        help="Source side: text, one segment a line; .gz, .xz and .zst are unpacked.",
+        rich_help_panel=CORPUS,
+    ),
+]
+CorpusTarget = Annotated[
+    Path | None, typer.Option("--target", metavar="FILE", help="Target side, line by line.", rich_help_panel=CORPUS)
+]
+CorpusData = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FILE", help=f"Instead, {BOTH_SIDES}.", rich_help_panel=CORPUS),
+]
+CorpusSourceLanguage = Annotated[
+    str,
+    typer.Option(
+        "--source-language",
+        metavar="LANG",
+        help="Language code of the source, such as en.",
+        show_default="from the file's name",
+        rich_help_panel=LANGUAGES,
+    ),
+]
+CorpusTargetLanguage = Annotated[
+    str,
+    typer.Option(
+        "--target-language",
+        metavar="LANG",
+        help="Language code of the target, such as de.",
+        show_default="from the file's name",
+        rich_help_panel=LANGUAGES,
+    ),
+]
+CorpusSourceColumn = Annotated[
+    str,
+    typer.Option(
+        "--source-column",
+        metavar="COLUMN",
+        help=f"Source column of a table: {COLUMN}.",
+        show_default="1",
+        rich_help_panel=LANGUAGES,
+    ),
+]
+CorpusTargetColumn = Annotated[
+    str,
+    typer.Option(
+        "--target-column",
+        metavar="COLUMN",
+        help=f"Target column of a table: {COLUMN}.",
+        show_default="2",
+        rich_help_panel=LANGUAGES,
+    ),
+]
+DevSource = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Source side of a dev set, which the corpus must not contain.", rich_help_panel=DEV_SET
+    ),
+]
+DevTarget = Annotated[Path | None, typer.Option(metavar="FILE", help="Its target side.", rich_help_panel=DEV_SET)]
+DevData = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Instead, one file with both sides.", rich_help_panel=DEV_SET)
+]
+TestSource = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Source side of a test set, which the corpus must not contain.", rich_help_panel=TEST_SET
+    ),
+]
+TestTarget = Annotated[Path | None, typer.Option(metavar="FILE", help="Its target side.", rich_help_panel=TEST_SET)]
+TestData = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Instead, one file with both sides.", rich_help_panel=TEST_SET)
+]

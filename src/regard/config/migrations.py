@@ -67,7 +67,7 @@ def migrate(recipe: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list
     """
     warnings: list[str] = []
     migrated: dict[str, Any] = {}
-    for section, table in recipe.items():
+    for section, table in dict(recipe).items():
         if not isinstance(table, Mapping):
             migrated[section] = table
             continue

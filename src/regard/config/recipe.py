@@ -18,7 +18,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from regard.config.migrations import current_key, migrate
-from regard.config.schema import DATA_PATHS, CorpusConfig, ModelConfig, RunConfig
+from regard.config.schema import DATA_PATHS, CorpusConfig, DataConfig, ModelConfig, RunConfig
 from regard.errors import ConfigError
 
 log = logging.getLogger("regard.config")
@@ -159,10 +159,13 @@ AnyCorpus = TypeVar("AnyCorpus", bound=CorpusConfig)
 
 def resolve_paths(config: RunConfig) -> RunConfig:
     """Return the recipe with absolute paths, so that it means the same from any folder."""
-    corpora = tuple(_resolve_corpus_paths(corpus) for corpus in config.data.corpora)
-    return config.model_copy(
-        update={"data": _resolve_corpus_paths(config.data).model_copy(update={"corpora": corpora})}
-    )
+    return config.model_copy(update={"data": resolve_data_paths(config.data)})
+
+
+def resolve_data_paths(data: DataConfig) -> DataConfig:
+    """Return [data] with absolute paths."""
+    corpora = tuple(_resolve_corpus_paths(corpus) for corpus in data.corpora)
+    return _resolve_corpus_paths(data).model_copy(update={"corpora": corpora})
 
 
 def _resolve_corpus_paths(corpus: AnyCorpus) -> AnyCorpus:
@@ -248,22 +251,22 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
     value = first["input"]
     if first["type"] == "extra_forbidden":
         names = [*(["preset"] if prefix else []), *owner.model_fields]
-        what, fix = f"unknown key `{key}`", _did_you_mean(path[-1], names)
+        problem, fix = f"unknown key `{key}`", _did_you_mean(path[-1], names)
     elif first["type"] == "missing":
         section = key.rpartition(".")[0]
-        what, fix = f"`{key}` is missing", f"add it to [{section}]" if section else f"add a [{key}] table"
+        problem, fix = f"`{key}` is missing", f"add it to [{section}]" if section else f"add a [{key}] table"
     elif first["type"] == "model_type":
-        what, fix = f"`{key}` is not a table (it is {value!r})", f"write it as [{key}]"
+        problem, fix = f"`{key}` is not a table (it is {value!r})", f"write it as [{key}]"
     elif first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
-        what = f"`{key.rstrip('.')}`: {message}" if key else message
+        problem = f"`{key.rstrip('.')}`: {message}" if key else message
         fix = "correct that table" if key else "correct the recipe"
     else:
         shown = value if len(repr(value)) <= 40 else f"{repr(value)[:40]}..."
-        what, fix = f"`{key}`: {first['msg']} (it is {shown!r})", "give a value of that type"
+        problem, fix = f"`{key}`: {first['msg']} (it is {shown!r})", "give a value of that type"
         if first["type"] in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
             fix = f"give a value {describe_range(owner, path[-1])}"
-    return ConfigError(what, where=where, fix=fix)
+    return ConfigError(problem, where=where, fix=fix)
 
 
 def _owner(root: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:

@@ -1,4 +1,4 @@
-"""Both sides in one place: which format a file has, and its pairs as a corpus."""
+"""Corpora that keep both sides in one file: the reader of each format, and the pairs of a reader as a corpus."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, SingleCorpus, Skipped, SkipReport, blank_reason
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.delimited import read_csv, read_tsv
 from regard.corpus.formats.gettext import read_mo, read_po
 from regard.corpus.formats.jsonl import read_jsonl
@@ -19,7 +19,7 @@ from regard.corpus.formats.xliff import read_xliff
 from regard.errors import DataError
 
 Reader = Callable[[Path, Sides], Iterator[Pair | Skipped]]
-"""Reads a file, streaming: every pair that it has, or why not. Raises DataError with file and line."""
+"""Reads a file as a stream. Yields each pair, or Skipped with the reason. Raises DataError with file and line."""
 
 READERS: dict[str, Reader] = {
     ".tsv": read_tsv,
@@ -64,9 +64,10 @@ class ReaderCorpus(SingleCorpus):
                 yield Pair(source, target, item.line)
         if not has_text:
             raise DataError(
-                "it has no pair with text on both sides" + "".join(f"; {sentence}" for sentence in skipped.sentences()),
+                "there is no pair with text on both sides"
+                + "".join(f"; {sentence}" for sentence in skipped.sentences()),
                 where=self.where,
-                fix="check it, and which languages or columns are asked for",
+                fix="check the file, and the languages or columns that you asked for",
             )
 
 
@@ -78,16 +79,16 @@ class BilingualFile(ReaderCorpus):
 
 
 def _read(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
-    return reader_of(path)(path, sides)
+    return find_reader(path)(path, sides)
 
 
-def reader_of(path: Path) -> Reader:
-    """By the end of the file's name. Raises DataError for one that tells nothing."""
-    ending = ending_of(path)
-    if ending not in READERS:
+def find_reader(path: Path) -> Reader:
+    """Return the reader for a file by its suffix. Raise DataError for an unknown suffix."""
+    suffix = format_suffix(path)
+    if suffix not in READERS:
         raise DataError(
-            f"a name that ends in {ending or 'nothing'} does not tell which format the file has",
+            f"the suffix {suffix or '(none)'} is not that of a known format",
             where=path,
-            fix=f"name it by its format ({', '.join(READERS)}), or give two plain files",
+            fix=f"rename it to the suffix of its format ({', '.join(READERS)}), or give two plain files",
         )
-    return READERS[ending]
+    return READERS[suffix]

@@ -183,5 +183,5 @@ def surrogate_reason(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "a text has half a surrogate pair, which is no character"
+        return "a text has half a surrogate pair, which is not a character"
     return ""

@@ -1,4 +1,4 @@
-"""The embedded corpus `numbers`: number words, English to German, where tens and units change places."""
+"""The built-in corpus `numbers`: number words, English to German, where tens and units change places."""
 
 import random
 from collections.abc import Sequence
@@ -8,24 +8,24 @@ from num2words import num2words
 
 from regard.corpus.corpus import BuiltinCorpora, Pair, PairList
 
-# By how many digits they have, for as many of each as there are: lengths vary, and few numbers are short.
+# Numbers by length: each split takes the same number of each, so lengths vary although few numbers are short.
 MAGNITUDES = (range(100), range(100, 1_000), range(1_000, 10_000), range(10_000, 100_000), range(100_000, 1_000_000))
-TESTED = 4  # at most one in so many of a magnitude is in test, and of the rest in dev
+TEST_SHARE = 4  # at most 1 in 4 numbers of a magnitude is in test, and of the rest in dev
 
 
 def numbers(seed: int, *, train: int = 20_000, dev: int = 500, test: int = 1_000) -> BuiltinCorpora:
-    """Numbers up to 999,999 in words (by num2words), English to German.
+    """Return pairs of numbers up to 999,999 in words (from num2words), English to German.
 
-    `three hundred and forty-two` to `dreihundertzweiundvierzig`. No number comes twice, in a split or in
-    two; each split has as many of every magnitude, as far as there are so many. The same seed and sizes
-    give the same corpora. Raises ValueError where the sizes ask for more than there is.
+    `three hundred and forty-two` becomes `dreihundertzweiundvierzig`. No number appears twice, neither in a split nor
+    in two. Each split has the same number of each magnitude, as far as there are enough. The same seed and sizes give
+    the same corpora. Raises ValueError if there are fewer numbers than the sizes require.
     """
-    dice = random.Random(seed)
-    enough = TESTED * (train + dev + test)
-    pools = [dice.sample(magnitude, min(enough, len(magnitude))) for magnitude in MAGNITUDES]
-    for_test = _deal(pools, test, dice, TESTED)
-    for_dev = _deal(pools, dev, dice, TESTED)
-    for_train = _deal(pools, train, dice)
+    rng = random.Random(seed)
+    enough = TEST_SHARE * (train + dev + test)
+    pools = [rng.sample(magnitude, min(enough, len(magnitude))) for magnitude in MAGNITUDES]
+    for_test = _deal(pools, test, rng, TEST_SHARE)
+    for_dev = _deal(pools, dev, rng, TEST_SHARE)
+    for_train = _deal(pools, train, rng)
     return BuiltinCorpora(
         train=_word(for_train, "numbers: train"),
         dev=_word(for_dev, "numbers: dev"),
@@ -33,24 +33,24 @@ def numbers(seed: int, *, train: int = 20_000, dev: int = 500, test: int = 1_000
     )
 
 
-def _deal(pools: Sequence[list[int]], count: int, dice: random.Random, one_in: int = 1) -> list[int]:
-    """Take numbers out of the pools, evenly as far as each gives one in so many of its own; in any order."""
+def _deal(pools: Sequence[list[int]], count: int, rng: random.Random, one_in: int = 1) -> list[int]:
+    """Take numbers out of the pools evenly, at most 1 in `one_in` of each pool; shuffle them."""
     dealt: list[int] = []
-    for place, pool in enumerate(pools):  # from the smallest: what it lacks, the larger ones share
-        share = min(len(pool) // one_in, round((count - len(dealt)) / (len(pools) - place)))
+    for index, pool in enumerate(pools):  # from the smallest: the larger ones make up for what it lacks
+        share = min(len(pool) // one_in, round((count - len(dealt)) / (len(pools) - index)))
         dealt += [pool.pop() for _ in range(share)]
     if len(dealt) < count:
-        raise ValueError(f"there are {MAGNITUDES[-1].stop} numbers, fewer than was asked for")
-    dice.shuffle(dealt)
+        raise ValueError(f"there are only {MAGNITUDES[-1].stop} numbers")
+    rng.shuffle(dealt)
     return dealt
 
 
 def _word(chosen: Sequence[int], name: str) -> PairList:
-    return PairList(name, [Pair(english(number), german(number), place + 1) for place, number in enumerate(chosen)])
+    return PairList(name, [Pair(english(number), german(number), line) for line, number in enumerate(chosen, start=1)])
 
 
 def english(number: int) -> str:
-    """342 as `three hundred and forty-two`."""
+    """Return 342 as `three hundred and forty-two`."""
     thousands, rest = number - number % 1000, number % 1000
     if not thousands or not rest:
         return _words(number, "en")
@@ -58,12 +58,15 @@ def english(number: int) -> str:
 
 
 def german(number: int) -> str:
-    """342 as `dreihundertzweiundvierzig`; 101,000 as `einhunderteintausend`, where num2words has `...einstausend`."""
+    """Return 342 as `dreihundertzweiundvierzig`.
+
+    101,000 is `einhunderteintausend`; num2words writes `...einstausend`.
+    """
     thousands, rest = number - number % 1000, number % 1000
     first = _words(thousands, "de").replace("einstausend", "eintausend") if thousands else ""
     return first + (_words(rest, "de") if rest or not thousands else "")
 
 
-@cache  # num2words takes a tenth of a millisecond or two, and a thousand words make all numbers
+@cache  # num2words takes 0.1 to 0.2 ms, and all numbers are made of a thousand words
 def _words(number: int, language: str) -> str:
     return str(num2words(number, lang=language))

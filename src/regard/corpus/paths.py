@@ -1,4 +1,4 @@
-"""The corpora that a recipe's [data] or options name, opened: they are read when they are gone through."""
+"""Open the corpora named in a recipe's [data] or by options; they are read when they are iterated over."""
 
 from __future__ import annotations
 
@@ -8,128 +8,137 @@ from functools import partial
 from pathlib import Path
 
 from regard.config.data import CorpusConfig, DataConfig
-from regard.corpus.bilingual_file import BilingualFile, ReaderCorpus, reader_of
+from regard.corpus.bilingual_file import BilingualFile, ReaderCorpus, find_reader
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.concat import ConcatCorpus
 from regard.corpus.corpus import Corpus
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.huggingface import read_dataset
 from regard.corpus.formats.mtdata import read_mtdata
 from regard.corpus.formats.sides import Sides
-from regard.corpus.formats.suffixes import ENDINGS
+from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.corpus.formats.unsupported import refuse_as_lines
-from regard.corpus.language_codes import languages_of
+from regard.corpus.language_codes import languages_from_names
 from regard.corpus.parallel_text import ParallelText
 from regard.corpus.tagged import TaggedCorpus
 from regard.errors import ConfigError
 
-COLUMNS = (".tsv", ".csv")  # formats whose sides are columns,
-KEYS = (".jsonl", ".parquet")  # or keys
+COLUMNS = (".tsv", ".csv")  # formats whose sides are columns
+KEYS = (".jsonl", ".parquet")  # formats whose sides are keys
 
 
 @dataclass(frozen=True)
 class CorpusPaths:
-    """Where one corpus lies: two plain files, or one with both sides. `options` are what they were named by."""
+    """The paths of one corpus: two plain files, or one with both sides. `labels` name the three paths in errors."""
 
     source: Path | None = None
     target: Path | None = None
     data: Path | None = None
-    options: tuple[str, str, str] = ("--source", "--target", "--data")
+    labels: tuple[str, str, str] = ("--source", "--target", "--data")
 
     def files(self) -> list[Path]:
-        """Those that were named."""
+        """Return the paths that are set."""
         return [path for path in (self.source, self.target, self.data) if path is not None]
 
-    def corpus(self, sides: Sides) -> ParallelText | BilingualFile | None:
-        """The corpus; None where nothing was named. Raises ConfigError where that is not clear, and DataError."""
+    def open(self, sides: Sides) -> ParallelText | BilingualFile | None:
+        """Return the corpus, or None if no path is set. Raises ConfigError for any other combination, and DataError."""
         if not self.files():
             return None
         if self.data is not None and len(self.files()) == 1:
-            reader_of(self.data)
+            find_reader(self.data)
             return BilingualFile(self.data, sides)
         if self.data is None and self.source is not None and self.target is not None:
             return _lines(self.source, self.target)
         raise ConfigError(
-            "it is not clear where the corpus lies",
-            where=", ".join(self.options),
-            fix="give both {} and {}, or {}".format(*self.options),
+            "it is not clear which files the corpus consists of",
+            where=", ".join(self.labels),
+            fix="give both {} and {}, or {}".format(*self.labels),
         )
 
 
 def _lines(source: Path, target: Path) -> ParallelText:
-    """Two plain files as a corpus. Raises DataError for a file whose name says that it is none."""
+    """Return two plain files as a corpus. Raise DataError for a file whose suffix is that of another format."""
     for path in (source, target):
         refuse_as_lines(
-            path, f"give its text, a segment a line; or both sides in one file by --data: {', '.join(ENDINGS)}"
+            path,
+            "give its text, one segment per line; or give both sides in one file with --data: "
+            f"{', '.join(BILINGUAL_SUFFIXES)}",
         )
     return ParallelText(source, target)
 
 
-def sides_as_trained(data: DataConfig, file: Path, asked: Sides = Sides()) -> Sides:
-    """How to read another file than those of a recipe: as is asked, else as the recipe reads files of such a format.
+def infer_sides(data: DataConfig, file: Path, requested: Sides = Sides()) -> Sides:
+    """Return how to read a file that is not in the recipe.
 
-    Languages that neither tells are those of the file's name.
+    What is not requested is read as the recipe reads files of the same format. Languages that are still unknown are
+    those in the name of the file.
     """
     columns = {
-        (one.source_column, one.target_column) for one in (data, *data.corpora) if one.has_files and _alike(one, file)
+        (corpus.source_column, corpus.target_column)
+        for corpus in (data, *data.corpora)
+        if corpus.has_files and _has_same_format(corpus, file)
     }
     languages = {
-        (one.source_language or data.source_language, one.target_language or data.target_language)
-        for one in data.corpora or [data]
+        (corpus.source_language or data.source_language, corpus.target_language or data.target_language)
+        for corpus in data.corpora or [data]
     }
-    told = _only(languages) if any(_only(languages)) else languages_of(file)
-    known = Sides(*told, *_only(columns))
-    given = {name: value for name, value in vars(asked).items() if value}
-    return replace(known, **given)
+    pair = _unique(languages) if any(_unique(languages)) else languages_from_names(file)
+    inferred = Sides(*pair, *_unique(columns))
+    return replace(inferred, **{name: value for name, value in vars(requested).items() if value})
 
 
-def _alike(one: CorpusConfig, file: Path) -> bool:
-    """Whether what a recipe calls columns of its own file can be those of another."""
-    kinds = [kind for kind in (COLUMNS, KEYS) if ending_of(file) in kind]
-    if one.file is None:
-        return one.dataset is not None and kinds == [KEYS]
-    return any(ending_of(Path(one.file)) in kind for kind in kinds)
+def _has_same_format(corpus: CorpusConfig, file: Path) -> bool:
+    """Return whether the columns of a recipe's corpus can be those of another file."""
+    formats = [suffixes for suffixes in (COLUMNS, KEYS) if format_suffix(file) in suffixes]
+    if corpus.file is None:
+        return corpus.dataset is not None and formats == [KEYS]
+    return any(format_suffix(Path(corpus.file)) in suffixes for suffixes in formats)
 
 
-def _only(found: set[tuple[str, str]]) -> tuple[str, str]:
-    return next(iter(found)) if len(found) == 1 else ("", "")
+def _unique(pairs: set[tuple[str, str]]) -> tuple[str, str]:
+    return next(iter(pairs)) if len(pairs) == 1 else ("", "")
 
 
 def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
-    """The training corpus and the dev corpus, if the recipe names one. Raises DataError when they are read."""
+    """Return the training corpus, and the dev corpus if the recipe names one. Reading them raises DataError."""
     if data.corpus is not None:
         corpora = BUILTIN[data.corpus](seed)
         return corpora.train, corpora.dev
     if not data.corpora:
         return _train(data, data), _dev(data, data)
-    dev = [_dev(data, each) for each in (data, *data.corpora)]
-    return ConcatCorpus([_train(data, each) for each in data.corpora]), _joined([corpus for corpus in dev if corpus])
+    dev = [_dev(data, config) for config in (data, *data.corpora)]
+    train = ConcatCorpus([_train(data, config) for config in data.corpora])
+    return train, _concat([corpus for corpus in dev if corpus])
 
 
-def _joined(corpora: Sequence[Corpus]) -> Corpus | None:
+def _concat(corpora: Sequence[Corpus]) -> Corpus | None:
     return ConcatCorpus(corpora) if len(corpora) > 1 else corpora[0] if corpora else None
 
 
-def _train(data: DataConfig, one: CorpusConfig) -> Corpus:
-    sides = _sides(data, one)
-    if one.dataset is not None:
-        return _tagged(_dataset(one, one.dataset_split or "train", sides), one)
-    if one.mtdata is not None:
-        return _tagged(_mtdata(one.mtdata, sides), one)
-    return _tagged(_files(one.file, one.source, one.target, sides), one)
+def _train(data: DataConfig, config: CorpusConfig) -> Corpus:
+    sides = _sides(data, config)
+    if config.dataset is not None:
+        return _tagged(_dataset(config, config.dataset_split or "train", sides), config)
+    if config.mtdata is not None:
+        return _tagged(_mtdata(config.mtdata, sides), config)
+    return _tagged(_files(config.file, config.source, config.target, sides), config)
 
 
-def _dev(data: DataConfig, one: CorpusConfig) -> Corpus | None:
-    sides = _sides(data, one)
-    if one.dev_split is not None:
-        return _tagged(_dataset(one, one.dev_split, sides), one)
-    if one.dev_mtdata is not None:
-        return _tagged(_mtdata(one.dev_mtdata, sides), one)
-    return _tagged(_files(one.dev_file, one.dev_source, one.dev_target, sides), one) if one.has_dev else None
+def _dev(data: DataConfig, config: CorpusConfig) -> Corpus | None:
+    sides = _sides(data, config)
+    if config.dev_split is not None:
+        return _tagged(_dataset(config, config.dev_split, sides), config)
+    if config.dev_mtdata is not None:
+        return _tagged(_mtdata(config.dev_mtdata, sides), config)
+    return (
+        _tagged(_files(config.dev_file, config.dev_source, config.dev_target, sides), config)
+        if config.has_dev
+        else None
+    )
 
 
-def _tagged(corpus: Corpus, one: CorpusConfig) -> Corpus:
-    return TaggedCorpus(corpus, one.tags) if one.tags else corpus
+def _tagged(corpus: Corpus, config: CorpusConfig) -> Corpus:
+    return TaggedCorpus(corpus, config.tags) if config.tags else corpus
 
 
 def _files(file: str | None, source: str | None, target: str | None, sides: Sides) -> Corpus:
@@ -138,9 +147,9 @@ def _files(file: str | None, source: str | None, target: str | None, sides: Side
     return BilingualFile(Path(file), sides)
 
 
-def _dataset(one: CorpusConfig, split: str, sides: Sides) -> Corpus:
-    name = one.dataset or ""
-    read = partial(read_dataset, name, one.dataset_config, split, sides)
+def _dataset(config: CorpusConfig, split: str, sides: Sides) -> Corpus:
+    name = config.dataset or ""
+    read = partial(read_dataset, name, config.dataset_config, split, sides)
     return ReaderCorpus(f"{Path(name).name} ({split})", f"{name} ({split})", read)
 
 
@@ -148,6 +157,6 @@ def _mtdata(name: str, sides: Sides) -> Corpus:
     return ReaderCorpus(name, f"mtdata:{name}", partial(read_mtdata, name, sides))
 
 
-def _sides(data: DataConfig, one: CorpusConfig) -> Sides:
-    languages = one.source_language or data.source_language, one.target_language or data.target_language
-    return Sides(*languages, one.source_column, one.target_column)
+def _sides(data: DataConfig, config: CorpusConfig) -> Sides:
+    languages = config.source_language or data.source_language, config.target_language or data.target_language
+    return Sides(*languages, config.source_column, config.target_column)

@@ -1,7 +1,7 @@
-"""Tags before a source, as a target language or a domain: one model then serves several (Johnson et al. 2017).
+"""Tags before a source, such as a target language or a domain: one model serves several (Johnson et al. 2017).
 
-A tag goes with the text that it is of, written in Unicode's tag characters behind U+E0001, which is what they were made
-for and what no text has: so whatever hands on text hands on its tags, and nothing that a user types becomes one.
+A tag is part of the text, written in Unicode tag characters after U+E0001. No ordinary text contains these, so tags
+travel with the text through all code, and nothing that a user types becomes a tag.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ BEGIN, SHIFT, END = "\U000e0001", 0xE0000, "\U000e007f"
 _TAG = re.compile(f"{BEGIN}([\U000e0021-\U000e007e]+){END}")
 
 
-def tagged(text: str, tags: Sequence[str]) -> str:
-    """A text with tags before it."""
-    return "".join(f"{BEGIN}{''.join(chr(ord(one) + SHIFT) for one in tag)}{END}" for tag in tags) + text
+def add_tags(text: str, tags: Sequence[str]) -> str:
+    """Return a text with tags before it."""
+    return "".join(f"{BEGIN}{_shift(tag, SHIFT)}{END}" for tag in tags) + text
 
 
-def untagged(text: str) -> tuple[list[str], str]:
-    """The tags before a text, and the text."""
+def split_tags(text: str) -> tuple[list[str], str]:
+    """Return the tags before a text, and the text without them."""
     tags = []
-    while found := _TAG.match(text):
-        tags.append("".join(chr(ord(one) - SHIFT) for one in found[1]))
-        text = text[found.end() :]
+    while match := _TAG.match(text):
+        tags.append(_shift(match[1], -SHIFT))
+        text = text[match.end() :]
     return tags, text
+
+
+def _shift(text: str, offset: int) -> str:
+    return "".join(chr(ord(character) + offset) for character in text)
 
 
 class TaggedCorpus(SingleCorpus):
@@ -48,4 +52,4 @@ class TaggedCorpus(SingleCorpus):
         self.corpus.check()
 
     def __iter__(self) -> Iterator[Pair]:
-        return (replace(pair, source=tagged(pair.source, self.tags)) for pair in self.corpus)
+        return (replace(pair, source=add_tags(pair.source, self.tags)) for pair in self.corpus)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from regard.corpus.corpus import Pair
-from regard.corpus.tagged import untagged
+from regard.corpus.tagged import split_tags
 from regard.data.store_writer import CHUNK_PAIRS, Chunk
 from regard.errors import DataError
 from regard.tokenizers.base import Tokenizer, Tokenizers
@@ -68,7 +68,7 @@ def _encode(tokenizers: Tokenizers, texts: Texts) -> Chunk:
 
 def _all(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequence[Sequence[int]]:
     if isinstance(tokenizer, TaggedTokenizer):
-        found = _all(tokenizer.inner, [untagged(text)[1] for text in texts])
+        found = _all(tokenizer.inner, [split_tags(text)[1] for text in texts])
         return [[*tokenizer.tag_ids(text), *ids] for text, ids in zip(texts, found, strict=True)]
     if isinstance(tokenizer, SubwordTokenizer):
         return tokenizer.encode_all(texts)

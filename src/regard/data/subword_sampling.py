@@ -9,7 +9,7 @@ import numpy as np
 
 from regard.data.batch import Ids
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.random_segmentation import Uniform, segmenter
+from regard.tokenizers.random_segmentation import Uniform, make_segmenter
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 
@@ -28,8 +28,8 @@ class SubwordSampler:
         assert isinstance(source, SubwordTokenizer) and isinstance(target, SubwordTokenizer)  # see RunConfig
         self._sizes = source.size, target.size
         self._tagged = source is not tokenizers.source, target is not tokenizers.target
-        first = segmenter(source, amount)
-        self._segmenters = first, first if target is source else segmenter(target, amount)
+        first = make_segmenter(source, amount)
+        self._segmenters = first, first if target is source else make_segmenter(target, amount)
         self._longest = longest
 
     def __call__(self, pairs: Pairs, seed: Sequence[int]) -> Pairs:

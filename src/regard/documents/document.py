@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from regard.corpus.formats.compressed import reading
-from regard.corpus.formats.plain import how_to_convert
+from regard.corpus.formats.compressed import open_decompressed
+from regard.corpus.formats.plain import suggest_conversion
 from regard.corpus.formats.unsupported import refuse_binary
 from regard.errors import DataError
 
@@ -158,7 +158,7 @@ def written(marked: Marked, escape: Callable[[str], str] = str) -> str:
 
 def read_bytes(path: Path) -> bytes:
     """A document, unpacked where its name says so. Raises DataError where it cannot be read or is too large."""
-    with reading(path) as file:
+    with open_decompressed(path) as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise DataError(
@@ -199,7 +199,7 @@ def decoded(data: bytes, name: str, encoding: str = "utf-8") -> str:
         raise DataError(
             f"it is not {encoding.upper()} (byte 0x{data[error.start]:02X})",
             where=f"{name}:{data.count(bytes([10]), 0, error.start) + 1}",
-            fix=how_to_convert(data, error.start) if encoding == "utf-8" else "convert it to UTF-8",
+            fix=suggest_conversion(data, error.start) if encoding == "utf-8" else "convert it to UTF-8",
         ) from None
     if text.encode(encoding, "replace") != data:
         raise DataError(

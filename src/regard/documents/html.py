@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from regard.corpus.formats.sides import speaks
+from regard.corpus.formats.sides import matches_language
 from regard.documents.document import (
     Atom,
     Columns,
@@ -99,7 +99,9 @@ class Page:
         found = list(attributes(self._text, token.start, token.end))
         self._attributes += [(token, one) for one in found if one.name in READ and has_letters(one.value)]
         source, target = self._languages.source, self._languages.target
-        own = [one for one in found if one.name in LANGUAGES and source and target and speaks(one.value, source)]
+        own = [
+            one for one in found if one.name in LANGUAGES and source and target and matches_language(one.value, source)
+        ]
         if token.name == "html" and self._language is None and own:
             self._language = token, own
 

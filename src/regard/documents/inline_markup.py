@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from regard.documents.document import Atom, Mark, Marked
-from regard.text.placeholders import placed
-from regard.text.segments import Alignment, Span, diagonal
+from regard.text.placeholders import locate_literals
+from regard.text.segments import Alignment, Span, diagonal_alignment
 
 _WORD = re.compile(r"\S+")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?/?)>")
@@ -47,7 +47,7 @@ def project(source: Marked, text: str, alignment: Alignment) -> Marked | None:
 
     alignment: pairs (word of the source, word of the translation), from 0; empty: words as far from the beginning.
     """
-    spans = placed(source.text, [(atom.start, atom.end) for atom in source.atoms], text)
+    spans = locate_literals(source.text, [(atom.start, atom.end) for atom in source.atoms], text)
     if spans is None:
         return None
     of_text: dict[str, list[Atom]] = {}
@@ -69,7 +69,7 @@ class _Projection:
         self.source_words = [match.span() for match in _WORD.finditer(source.text)]
         self.words = [match.span() for match in _WORD.finditer(text)]
         self.of_source = [0] * len(self.words)  # the source's word of each
-        for one, other in [*diagonal(len(self.source_words), len(self.words)), *alignment]:
+        for one, other in [*diagonal_alignment(len(self.source_words), len(self.words)), *alignment]:
             if one < len(self.source_words) and other < len(self.words):
                 self.of_source[other] = one
         self.taken = taken

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from regard.corpus.formats.compressed import ending_of
+from regard.corpus.formats.compressed import format_suffix
 from regard.documents.document import Columns, Document, Languages, read_bytes
 from regard.documents.html import Page
 from regard.documents.markdown import Markdown
@@ -37,5 +37,5 @@ OPENERS: Final[dict[str, Opener]] = {
 
 def open_document(path: Path, languages: Languages, columns: Columns, *, paragraphs: bool = False) -> Document:
     """A file as a document; as plain paragraphs where they are asked for. Raises DataError."""
-    opener = Paragraphs if paragraphs else OPENERS[ending_of(path)]
+    opener = Paragraphs if paragraphs else OPENERS[format_suffix(path)]
     return opener(read_bytes(path), str(path), languages, columns)

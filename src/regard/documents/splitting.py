@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from regard.text.segments import Span, stripped
+from regard.text.segments import Span, strip_span
 
 _COLUMN_ENDS = re.compile(r"(?<=[^\s])(?: {2,}|[ ]*\t\s*)(?=[^\s])")
 
@@ -41,9 +41,9 @@ def cells(text: str, start: int, end: int) -> Iterator[Span]:
 def between(text: str, start: int, end: int, kept: Sequence[Span]) -> Iterator[Span]:
     """What of characters start to end is in none of the `kept` spans, and has letters."""
     for first, last in kept:
-        yield from stripped(text, start, first)
+        yield from strip_span(text, start, first)
         start = last
-    yield from stripped(text, start, end)
+    yield from strip_span(text, start, end)
 
 
 def flattened(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import accumulate
 
-from regard.corpus.formats.delimited import Row, columns_of, rows_of, value
+from regard.corpus.formats.delimited import Row, find_columns, parse_rows, unquote
 from regard.corpus.formats.sides import Sides
 from regard.documents.document import Columns, Edit, Languages, Marked, Segment, Skipped, decoded, spliced, written
 from regard.documents.inline_markup import with_tags
@@ -24,12 +24,12 @@ class Table:
         begins = self._text.startswith("\ufeff")  # with a byte order mark, which is no text
         lines = self._text[begins:].split("\n")
         self._starts = list(accumulate((len(line) + 1 for line in lines), initial=int(begins)))
-        rows = list(rows_of(lines if lines[-1] else lines[:-1], separator, name))
+        rows = list(parse_rows(lines if lines[-1] else lines[:-1], separator, name))
         if not rows:
             raise DataError("the file is empty", where=name, fix="name a file with text")
         sides = Sides(languages.source, languages.target, columns.source, columns.target)
         names = self._values(rows[0][1])
-        self._source, self._target, header = columns_of(names, sides, name, may_add=True)
+        self._source, self._target, header = find_columns(names, sides, name, may_add=True)
         self._new = header and self._target == len(names)  # a column that the first line does not name yet
         self._title = columns.target or languages.target or "target"
         self._rows = rows
@@ -41,7 +41,7 @@ class Table:
             self._take(line, fields)
 
     def _values(self, fields: list[str]) -> list[str]:
-        return [value(field, self._separator) for field in fields]
+        return [unquote(field, self._separator) for field in fields]
 
     def _take(self, line: int, fields: list[str]) -> None:
         if self._separator == "," and any('"' in field and not field.startswith('"') for field in fields):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regard.corpus.formats.sides import speaks
+from regard.corpus.formats.sides import matches_language
 from regard.documents.document import Columns, Edit, Languages, Marked, Segment, Skipped, spliced, written
 from regard.documents.xml import XML_SPACE, Node, decode_xml, encode_xml, escape, read_elements, unwritable_xml
 from regard.documents.xml_inline import content
@@ -74,7 +74,7 @@ class Tmx:
         for language in wanted:
             for variant in variants:
                 said = variant.attributes.get("xml:lang", variant.attributes.get("lang", ""))
-                if language and (speaks(said, language) or speaks(language, said)):
+                if language and (matches_language(said, language) or matches_language(language, said)):
                     return variant
         return None
 

@@ -17,13 +17,13 @@ from regard.documents.inline_markup import project
 from regard.documents.splitting import between, cells, flattened, lines_that_belong_together, wrapped
 from regard.text.placeholders import (
     Placeholder,
-    accelerator_place,
-    broken,
     find_placeholders,
-    placed,
-    without_accelerator,
+    locate_literals,
+    place_accelerator,
+    placeholder_error,
+    split_accelerator,
 )
-from regard.text.segments import Alignment, Piece, Span, Whole, put_together, sentences, stripped
+from regard.text.segments import Alignment, JoinedTranslation, Piece, Span, join_pieces, split_sentences, strip_span
 
 LONGEST = 20_000  # characters of a segment, which nobody writes; time grows with their square
 MOST_MARKS = 500
@@ -91,7 +91,7 @@ class _Sentence:
 
     text: str
     holders: list[Placeholder]
-    whole: Whole | None = None
+    whole: JoinedTranslation | None = None
     way: str = "left"
     why: str = ""
     tried: str = ""
@@ -163,7 +163,7 @@ def _draft(segment: Segment, language: str | None, known: dict[tuple[str, tuple[
         why = f"it has more than {LONGEST:,} characters, or {MOST_MARKS} pieces of markup"
         return _Draft(segment, marked, sign, letter, [], why)
     if segment.menus and not marked.marks and not marked.atoms:
-        text, sign, letter = without_accelerator(marked.text)
+        text, sign, letter = split_accelerator(marked.text)
         marked = Marked(text) if sign else marked
     text = marked.text
     atoms = [(atom.start, atom.end) for atom in marked.atoms]
@@ -182,7 +182,7 @@ def _draft(segment: Segment, language: str | None, known: dict[tuple[str, tuple[
 
 
 def _spans(text: str, column: Span, language: str | None, kept: Sequence[Span]) -> Iterator[Span]:
-    return stripped(text, *column) if language is None else sentences(text, column, language, kept)
+    return strip_span(text, *column) if language is None else split_sentences(text, column, language, kept)
 
 
 def _flat(text: str, span: Span, atoms: Sequence[Span]) -> tuple[str, tuple[Span, ...]]:
@@ -204,7 +204,7 @@ def _translate(sentences_: Sequence[_Sentence], ask: Ask, *, requires: bool) -> 
         if _parts(one):
             asked.append(one)
         else:  # nothing but what is to stay
-            one.whole, one.way = Whole(one.text, ()), "whole"
+            one.whole, one.way = JoinedTranslation(one.text, ()), "whole"
     _try(asked, ask, [Request(one.text) for one in asked], "whole")
     again = [one for one in asked if one.whole is None and one.lost]
     if requires and again:
@@ -220,7 +220,7 @@ def _translate(sentences_: Sequence[_Sentence], ask: Ask, *, requires: bool) -> 
             answer = next(said)
             pieces.append(Piece(start, end, _as_part(one.text[start:end], answer.text.strip()), answer.alignment))
             marks += answer.marks
-        whole = put_together(one.text, pieces)
+        whole = join_pieces(one.text, pieces)
         if all(piece.text for piece in pieces) and not _wrong(one, whole.text)[0]:
             one.whole, one.way, one.why, one.marks = whole, "parts", "", tuple(marks)
 
@@ -231,7 +231,7 @@ def _try(asked: Sequence[_Sentence], ask: Ask, requests: Sequence[Request], way:
         one.why, one.lost = _wrong(one, text)
         one.tried = text
         if not one.why:
-            one.whole, one.way, one.marks = Whole(text, said.alignment), way, said.marks
+            one.whole, one.way, one.marks = JoinedTranslation(text, said.alignment), way, said.marks
 
 
 def _parts(one: _Sentence) -> list[Span]:
@@ -250,7 +250,7 @@ def _wrong(one: _Sentence, text: str) -> tuple[str, tuple[str, ...]]:
     if not text:
         return "the translation is empty", ()
     literals = [holder for holder in one.holders if holder.kind == "literal"]
-    spans = placed(one.text, [(holder.start, holder.end) for holder in literals], text)
+    spans = locate_literals(one.text, [(holder.start, holder.end) for holder in literals], text)
     if spans is None:
         names = tuple(holder.text for holder in literals)
         return "it has not as often " + ", ".join(names), names
@@ -258,7 +258,7 @@ def _wrong(one: _Sentence, text: str) -> tuple[str, tuple[str, ...]]:
     if not any(between(text, 0, len(text), [(holder.start, holder.end) for holder in found])):
         return "the translation has no word", ()
     lost = Counter(holder.key for holder in one.holders) - Counter(holder.key for holder in found)
-    return broken(one.holders, found), tuple(holder.text for holder in one.holders if holder.key in lost)
+    return placeholder_error(one.holders, found), tuple(holder.text for holder in one.holders if holder.key in lost)
 
 
 def _finished(draft: _Draft) -> tuple[Marked | None, str]:
@@ -273,18 +273,18 @@ def _finished(draft: _Draft) -> tuple[Marked | None, str]:
             if sentence.whole is None:
                 return None, sentence.why
             pieces.append(Piece(first - start, last - start, sentence.whole.text, sentence.whole.alignment))
-        whole = put_together(text[start:end], pieces)
+        whole = join_pieces(text[start:end], pieces)
         atoms = [(one.start - start, one.end - start) for one in draft.marked.atoms if start <= one.start < end]
         said = _wrapped(text[start:end], whole.text, atoms) if found else whole.text
         groups.append(Piece(start, end, said, whole.alignment))
-    whole = put_together(text, groups)
+    whole = join_pieces(text, groups)
     if not draft.segment.flows and whole.text.count("\n") != text.count("\n"):
         return None, "it has too few words for its lines"
     marked = project(draft.marked, whole.text, whole.alignment)
     if marked is None:
         return None, "it has not what is not to be translated as often as the source"
     atoms, before = [(atom.start, atom.end) for atom in marked.atoms], draft.marked.atoms
-    wrong = broken(
+    wrong = placeholder_error(
         find_placeholders(text, [(atom.start, atom.end) for atom in before]), find_placeholders(marked.text, atoms)
     )
     if wrong:
@@ -294,13 +294,13 @@ def _finished(draft: _Draft) -> tuple[Marked | None, str]:
 
 def _wrapped(source: str, text: str, atoms: Sequence[Span]) -> str:
     flat = flattened(text)
-    kept = [(one.start, one.end) for one in find_placeholders(flat, placed(source, atoms, flat) or ())]
+    kept = [(one.start, one.end) for one in find_placeholders(flat, locate_literals(source, atoms, flat) or ())]
     return wrapped(flat, source.count("\n") + 1, kept)
 
 
 def _with_accelerator(marked: Marked, draft: _Draft) -> tuple[Marked | None, str]:
     taken = [(one.start, one.end) for one in find_placeholders(marked.text)]
-    place = accelerator_place(marked.text, draft.letter, taken)
+    place = place_accelerator(marked.text, draft.letter, taken)
     if place is None or draft.sign in marked.text:
         return None, f"there is no place for its accelerator's {draft.sign}"
     return Marked(marked.text[:place] + draft.sign + marked.text[place:]), ""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape as _escape
 
-from regard.corpus.formats.expat import Parser
+from regard.corpus.formats.expat import XmlParser
 from regard.documents.document import declared_encoding, decoded
 from regard.errors import DataError
 
@@ -104,7 +104,7 @@ class _Reader:
         self.open: list[Node] = []  # of the wanted element, and those in it
         self.last: Node | None = None  # a node whose end is where the next one begins
         self._bytes = self._characters = 0
-        self.parser = Parser(name, "UTF-8")
+        self.parser = XmlParser(name, "UTF-8")
         parser = self.parser.expat
         parser.buffer_text = False
         parser.StartElementHandler = self._start

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from regard.checkpoints.checkpoint import Checkpoint
 from regard.checkpoints.run_folder import RunFolder
-from regard.corpus.ibm_model1 import NULL, Sentences, ibm_model_1, joined
+from regard.corpus.ibm_model1 import NULL, Sentences, concatenate, ibm_model_1
 from regard.data.store import PairStore, verify_store
 from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, DataError
@@ -53,7 +53,7 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
     sources, targets = tokenizers.source.size, tokenizers.target.size
     verify_store(data, "train", (sources, targets))
     sentences = sentences_of(store)
-    table = ibm_model_1(sentences, targets, say=say).best(sources, candidates)
+    table = ibm_model_1(sentences, targets, say=say).most_probable(sources, candidates)
     counts = np.bincount(sentences.target, minlength=targets)
     often = np.argsort(-counts, kind="stable")[:frequent]
     found = Shortlist(
@@ -142,5 +142,5 @@ def sentences_of(store: PairStore, most_cells: int = MOST_CELLS) -> Sentences:
     cells = int(((store.source_lengths.astype(np.int64) + 1) * store.target_lengths).sum())
     chosen = range(0, len(store), max(1, -(-cells // most_cells)))
     null = np.array([NULL])
-    source, source_offsets = joined([part for index in chosen for part in (null, store.source(index))], 2)
-    return Sentences(source, source_offsets, *joined([store.target(index) for index in chosen], 1))
+    source, source_offsets = concatenate([part for index in chosen for part in (null, store.source(index))], 2)
+    return Sentences(source, source_offsets, *concatenate([store.target(index) for index in chosen], 1))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regard.config.schema import SearchConfig
 from regard.evaluation.mbr import least_risk
-from regard.text.segments import Piece, Span, put_together
+from regard.text.segments import Piece, Span, join_pieces
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _best(found: Sequence[Sequence[Translation]], count: int) -> list[tuple[Tran
 
 def _joined(source: str, spans: Sequence[Span], found: Sequence[Translation]) -> Translation:
     pieces = [Piece(*span, one.text, one.alignment) for span, one in zip(spans, found, strict=True)]
-    whole = put_together(source, pieces)
+    whole = join_pieces(source, pieces)
     aligned = any(one.alignment for one in found)
     proved = {one.proved for one in found}
     return Translation(

@@ -33,10 +33,10 @@ from regard.inference.translation import agreed, join
 from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
 from regard.special_tokens import EOS
-from regard.text.emoji import Bare, bare_of
-from regard.text.segments import Division, Span, is_language, segments
+from regard.text.emoji import EmojiFreeText, remove_unknown_emoji
+from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.words import Words
+from regard.tokenizers.words import WordMap
 from regard.training.microbatches import is_out_of_memory
 
 Precision = Literal["float32", "int8"]
@@ -168,7 +168,7 @@ class Translator:
     def with_tags(self, tags: Sequence[str]) -> Translator:
         """The same model with these tags, say of a language, before each source. Raises ConfigError for others."""
         other = copy.copy(self)
-        other.tokenizers = self.tokenizers.before(tags)
+        other.tokenizers = self.tokenizers.prepend_tags(tags)
         return other
 
     def with_search(self, **changes: Unpack[SearchOptions]) -> Translator:
@@ -199,7 +199,7 @@ class Translator:
 
     def segments(self, text: str, split_sentences: bool | None = None) -> list[Span]:
         """Return the spans of a text that are translated one at a time, each of at most `longest` tokens."""
-        return segments(text, self.source_language, self.division(split_sentences), self.fits)
+        return split_segments(text, self.source_language, self.division(split_sentences), self.fits)
 
     def fits(self, text: str, tokenizer: Tokenizer | None = None) -> bool:
         """Return whether a text has at most `longest` tokens, of the source unless another tokenizer is given."""
@@ -265,7 +265,7 @@ class Translator:
                 yield own[0] if len(own) == 1 else join(line.text, spans, own, options.top_beams, drawn=drawn)
 
     def _divided(self, line: Line, options: _Options) -> tuple[list[Span], list[Line]]:
-        spans = segments(line.text, self.source_language, options.division, self.fits)
+        spans = split_segments(line.text, self.source_language, options.division, self.fits)
         parts = line.parts(spans)
         if len(parts) == 1 and not self.fits(line.text):
             raise DecodingError(
@@ -287,7 +287,9 @@ class Translator:
 
     def _translate(self, window: Sequence[Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
         phrases = [(*one.require, *one.forbid, one.prefix) for one in (line.constraints for line in window)]
-        bare = [bare_of(line.text, self.tokenizers, some) for line, some in zip(window, phrases, strict=True)]
+        bare = [
+            remove_unknown_emoji(line.text, self.tokenizers, some) for line, some in zip(window, phrases, strict=True)
+        ]
         found: list[list[Translation]] = [[Translation(line.text, 0.0, 0.0)] for line in window]  # emoji, or nothing
         lines = [replace(line, text=one.text) for line, one in zip(window, bare, strict=True)]
         sentences = {place: self._sentence(line, search.seed) for place, line in enumerate(lines) if line.text}
@@ -339,11 +341,15 @@ class Translator:
         drawn = seed * 1_000_003 + line.number + line.part * 2_147_483_647
         return Sentence(self.tokenizers.source.encode(line.text), wish, drawn % 2**63)
 
-    def _as_text(self, line: Bare, source: list[int], hypothesis: Hypothesis) -> Translation:
+    def _as_text(self, line: EmojiFreeText, source: list[int], hypothesis: Hypothesis) -> Translation:
         attention = None if hypothesis.attention is None else hypothesis.attention.float().cpu().numpy()
-        links = () if attention is None else Words.of(self.tokenizers, source, hypothesis.tokens).links(attention)
+        links = (
+            ()
+            if attention is None
+            else WordMap.from_ids(self.tokenizers, source, hypothesis.tokens).link_words(attention)
+        )
         said = self.tokenizers.target.decode(hypothesis.tokens)
-        text, alignment = line.put_back(said, links)
+        text, alignment = line.restore(said, links)
         tokens = tuple(self.tokenizers.target.pieces(hypothesis.tokens))
         languages = self.source_language, self.target_language
         return Translation(

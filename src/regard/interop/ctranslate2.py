@@ -243,4 +243,4 @@ def _first_tag(source: Tokenizer) -> str:
     if not isinstance(source, TaggedTokenizer):
         return ""
     others = f"  # tags: {', '.join(source.tags)}" if len(source.tags) > 1 else ""
-    return f".before([{source.tags[0]!r}]){others}"
+    return f".prepend_tags([{source.tags[0]!r}]){others}"

@@ -1,4 +1,4 @@
-"""The systems, one file a paper; ARCHITECTURES names them all, in the order of their papers."""
+"""The architectures, one file per paper. ARCHITECTURES has them in the order of publication."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ from regard.models import (
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is needed to name, configure and build a system."""
+    """An architecture that recipes can name.
+
+    Attributes:
+        config: The class of its settings.
+        build: Builds a model with new weights from a value of `config`.
+        presets: Functions that return settings, by name.
+        paper: The reference.
+    """
 
     config: type[ModelConfig]
-    build: Callable[[Any, VocabularySizes], Seq2Seq]  # takes a value of `config`
+    build: Callable[[Any, VocabularySizes], Seq2Seq]
     presets: Mapping[str, Callable[[], ModelConfig]]
     paper: str
 
@@ -59,6 +66,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 
-def build_model(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
-    """A model of fresh weights as the config says, drawn from torch's default generator."""
-    return ARCHITECTURES[config.architecture].build(config, vocabularies)
+def build_model(config: ModelConfig, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
+    """Return a model with new weights, drawn from torch's default generator."""
+    return ARCHITECTURES[config.architecture].build(config, vocabulary_sizes)

@@ -1,249 +1,281 @@
-"""A recipe for your own files, chosen from the corpus and the machine, each choice with its reason."""
+"""Choose a recipe for your own files from the corpus and the machine, and explain each choice."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from regard.config.recipe import override_config, parse_overrides
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig, TrainConfig
+from regard.console import Say
 from regard.corpus.paths import open_corpora
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
-from regard.runs.plan import SUBWORDS, Plan, vocabularies
-from regard.runs.prepare import Say, held_out_size, split
-from regard.runs.time_budget import Budget, Timing, fit, measure
+from regard.runs.corpus_scan import scan_corpus
+from regard.runs.holdout import held_out_size, split_corpus
+from regard.runs.plan import SUBWORDS, Plan, expected_vocabulary_sizes
+from regard.runs.step_timing import StepTiming, measure_step
+from regard.runs.time_budget import Budget, fit_schedule
 from regard.special_tokens import SPECIAL
 from regard.tokenizers.base import train_tokenizers
 
-LOOKED_AT = 200_000  # pairs at most whose text is looked at; all are counted
-BY_CHARACTER = 1000  # data.max_length, where tokens are characters
-PLENTY = 4  # distinct words for each token of a vocabulary: with so many, SentencePiece never lacks pieces
+CHARACTER_MAX_LENGTH = 1000  # data.max_length if tokens are characters
+WORDS_PER_TOKEN = 4  # with this many distinct words per token of a vocabulary, SentencePiece always finds enough pieces
 
-LOW_DROPOUT = 0.1  # at most, if steps are scarce
-FAST = 0.01  # Muon's learning rate, if steps are scarce
-DEFAULT = "modern"  # architecture
+SCARCE_DROPOUT = 0.1  # maximum dropout if steps are scarce
+SCARCE_RATE = 0.01  # Muon's learning rate if steps are scarce
+DEFAULT_ARCHITECTURE = "modern"
 
-_BYTES = 256 + len(SPECIAL)
+BYTES_AND_SPECIAL = 256 + len(SPECIAL)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a recipe is chosen by."""
+class RecipeInputs:
+    """What a recipe is chosen by.
 
-    pairs: int  # for training
-    words: float  # mean white-space separated words of the longer side
-    characters: float  # mean characters of the longer side
-    alphabet: int  # distinct characters
-    distinct: int  # white-space separated words
-    gpu: bool
-    dev: int = 0  # pairs
+    Attributes:
+        pairs: Pairs for training.
+        mean_words: Mean whitespace-separated words of the longer side of a pair.
+        mean_characters: Mean characters of the longer side.
+        alphabet_size: Distinct characters.
+        distinct_words: Distinct whitespace-separated words.
+        has_gpu: Whether training runs on a GPU.
+        dev_pairs: Pairs of the dev set.
+    """
+
+    pairs: int
+    mean_words: float
+    mean_characters: float
+    alphabet_size: int
+    distinct_words: int
+    has_gpu: bool
+    dev_pairs: int = 0
 
 
-def recipe(
+TokenizerChoice = tuple[TokenizerConfig, str]  # with the reason
+
+
+def choose_recipe(
     data: DataConfig, overrides: Sequence[str] = (), *, gpu: bool, say: Say = lambda text: None
 ) -> tuple[RunConfig, list[str]]:
-    """Choose a whole recipe for a corpus, and describe it in a few lines.
+    """Choose a recipe for a corpus, and describe it line by line.
 
-    overrides: `section.key=value`. Everything else is chosen to suit them: sizes for the architecture that they name,
-    a vocabulary that the corpus allows, a schedule for the time that they give. say: prints what takes a while.
-    Raises DataError and ConfigError.
+    Args:
+        data: The corpus.
+        overrides: `section.key=value`. All other values are chosen to go with them: sizes of the architecture that
+            they name, a vocabulary that the corpus allows, a schedule for the time that they give.
+        gpu: Whether training runs on a GPU.
+        say: Prints what takes a while.
+
+    Raises:
+        DataError: The corpus cannot be read.
+        ConfigError: An override is not valid.
     """
-    given = parse_overrides(overrides)
+    override_values = parse_overrides(overrides)
     say("reading the corpus")
-    facts = look(data, gpu=gpu)
-    config, reasons = choose(data, facts, overrides)
-    tokens = None
+    inputs = inspect_corpus(data, gpu=gpu)
+    config, plan = build_recipe(data, inputs, overrides)
+    tokenizer = None
     size = config.tokenizer.vocabulary_size
     if (
         config.tokenizer.kind in SUBWORDS
-        and "tokenizer.vocabulary_size" not in given
-        and facts.distinct < PLENTY * size
+        and "tokenizer.vocabulary_size" not in override_values
+        and inputs.distinct_words < WORDS_PER_TOKEN * size
     ):
-        say(f"learning {size:,} tokens, to see whether the text has enough words for them")
-        tokens = _fit_vocabulary(config, facts, fixed="tokenizer.kind" in given)
-        config, reasons = choose(data, facts, overrides, tokens)
+        say(f"learning {size:,} tokens, to check whether the text has enough words for them")
+        tokenizer = _fit_vocabulary(config, inputs, fixed_kind="tokenizer.kind" in override_values)
+        config, plan = build_recipe(data, inputs, overrides, tokenizer)
     if config.train.max_minutes is not None:
-        timing = measure(config, vocabularies(config.tokenizer), mean_length(facts, config.tokenizer), say)
-        config, reasons = choose(data, facts, overrides, tokens, timing)
-    return config, reasons
+        sizes = expected_vocabulary_sizes(config.tokenizer)
+        timing = measure_step(config, sizes, mean_length(inputs, config.tokenizer), say)
+        config, plan = build_recipe(data, inputs, overrides, tokenizer, timing)
+    return config, plan
 
 
-Tokens = tuple[TokenizerConfig, str]  # with the reason
+def _fit_vocabulary(config: RunConfig, inputs: RecipeInputs, *, fixed_kind: bool) -> TokenizerChoice | None:
+    """Return the largest vocabulary that the corpus allows; None if that is the recipe's.
 
-
-def _fit_vocabulary(config: RunConfig, facts: Facts, *, fixed: bool) -> Tokens | None:
-    """Return the largest vocabulary, in steps of a quarter, that can be learned, or characters; None to keep it.
-
-    fixed: never characters instead.
+    The size is lowered in steps of a quarter. If no size is small enough, tokens become characters, unless the kind is
+    fixed.
     """
-    corpus, _ = split(config)
-    wanted = size = config.tokenizer.vocabulary_size
-    least = facts.alphabet + _BYTES
-    while size > least:
+    corpus, _ = split_corpus(config)
+    first_size = size = config.tokenizer.vocabulary_size
+    smallest = inputs.alphabet_size + BYTES_AND_SPECIAL
+    reason = f"the text does not give {first_size:,} subwords"
+    while size > smallest:
         tokenizer = config.tokenizer.model_copy(update={"vocabulary_size": size})
         try:
             train_tokenizers(tokenizer, ((pair.source, pair.target) for pair in corpus))
         except ConfigError:
             size = size * 3 // 4
         else:
-            return None if size == wanted else (tokenizer, f"the text does not give {wanted:,} subwords")
-    return None if fixed else (_characters(facts), f"the text does not give {wanted:,} subwords")
+            return None if size == first_size else (tokenizer, reason)
+    return None if fixed_kind else (_character_tokenizer(inputs), reason)
 
 
-def look(data: DataConfig, *, gpu: bool) -> Facts:
-    """Go over a corpus once. Raises DataError."""
-    corpus, dev = open_corpora(data, seed=1)
-    pairs = iter(corpus)
-    words = characters = seen = 0
-    alphabet: set[str] = set()
-    distinct: set[str] = set()
-    for pair in islice(pairs, LOOKED_AT):
-        seen += 1
-        source, target = pair.source.split(), pair.target.split()
-        distinct.update(source, target)
-        words += max(len(source), len(target))
-        characters += max(len(pair.source), len(pair.target))
-        alphabet.update(pair.source, pair.target)
-    count = seen + sum(1 for _ in pairs)
-    held_out = 0 if dev is not None else data.held_out or held_out_size(count)
-    judged = held_out if dev is None else sum(1 for _ in dev)
-    return Facts(max(1, count - held_out), words / seen, characters / seen, len(alphabet), len(distinct), gpu, judged)
+def inspect_corpus(data: DataConfig, *, gpu: bool) -> RecipeInputs:
+    """Read a corpus once and return what its recipe depends on. Raise DataError if it cannot be read."""
+    scan = scan_corpus(data, seed=1)
+    _, dev = open_corpora(data, seed=1)
+    held_out = 0 if dev is not None else data.held_out or held_out_size(scan.pairs)
+    return RecipeInputs(
+        pairs=max(1, scan.pairs - held_out),
+        mean_words=scan.mean_words,
+        mean_characters=scan.mean_characters,
+        alphabet_size=scan.alphabet_size,
+        distinct_words=scan.distinct_words,
+        has_gpu=gpu,
+        dev_pairs=held_out if dev is None else sum(1 for _ in dev),
+    )
 
 
-def choose(
+def build_recipe(
     data: DataConfig,
-    facts: Facts,
+    inputs: RecipeInputs,
     overrides: Sequence[str] = (),
-    tokens: Tokens | None = None,
-    timing: Timing | None = None,
+    tokenizer_choice: TokenizerChoice | None = None,
+    timing: StepTiming | None = None,
 ) -> tuple[RunConfig, list[str]]:
-    """Choose a whole recipe and describe it, as `recipe` does, from what is known of the corpus and the machine.
+    """Choose a recipe as `choose_recipe` does, from what is known about the corpus and the machine.
 
-    tokens: a tokenizer known to suit the corpus. timing: of a training step. Raises ConfigError.
+    Args:
+        data: The corpus.
+        inputs: What is known about it.
+        overrides: `section.key=value`.
+        tokenizer_choice: A tokenizer that is known to suit the corpus.
+        timing: Of a training step; without it, max_minutes does not change the schedule.
+
+    Raises:
+        ConfigError: An override is not valid.
     """
-    given = parse_overrides(overrides)
-    tokenizer, why_tokens = tokens or _tokenizer(facts, given)
+    override_values = parse_overrides(overrides)
+    tokenizer, tokenizer_reason = tokenizer_choice or _choose_tokenizer(inputs, override_values)
     if tokenizer.kind == "character" and "max_length" not in data.model_fields_set:
-        data = data.model_copy(update={"max_length": BY_CHARACTER})
-    model, why_model = _model(facts, given)
-    asked = override_config(RunConfig(data=data, tokenizer=tokenizer, model=model), overrides, ARCHITECTURES)
-    train, needed, an_epoch = _train(facts, asked, given)
-    budget = Budget.of(override_config(_with(asked, train), overrides, ARCHITECTURES).train, needed, timing)
+        data = data.model_copy(update={"max_length": CHARACTER_MAX_LENGTH})
+    model, model_reason = _choose_model(inputs, override_values)
+    draft = override_config(RunConfig(data=data, tokenizer=tokenizer, model=model), overrides, ARCHITECTURES)
+    train, needed, epoch_steps = _choose_training(inputs, draft, override_values)
+    limits = override_config(draft.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
+    budget = Budget.from_limits(limits, needed, timing)
     if budget.is_scarce:
-        model, why_model = _model(facts, given, scarce=True)
+        model, model_reason = _choose_model(inputs, override_values, scarce=True)
         if train.optimizer == "muon":
-            train = train.model_copy(update={"learning_rate": FAST})
-    dev_tokens = facts.dev * mean_length(facts, asked.tokenizer)
-    chosen = asked.model_copy(update={"model": model, "train": fit(train, budget, dev_tokens)})
-    config = override_config(chosen, overrides, ARCHITECTURES)
-    plan = Plan(config, given)
+            train = train.model_copy(update={"learning_rate": SCARCE_RATE})
+    dev_tokens = inputs.dev_pairs * mean_length(inputs, draft.tokenizer)
+    fitted = draft.model_copy(update={"model": model, "train": fit_schedule(train, budget, dev_tokens)})
+    config = override_config(fitted, overrides, ARCHITECTURES)
+    plan = Plan(config, override_values)
     return config, [
-        plan.tokens(why_tokens),
-        plan.model(why_model),
-        plan.batch(an_epoch),
-        plan.schedule(an_epoch, f"{_epochs(facts)} epochs suit {facts.pairs:,} pairs"),
+        plan.tokens(tokenizer_reason),
+        plan.model(model_reason),
+        plan.batch(epoch_steps),
+        plan.schedule(epoch_steps, f"{_epochs(inputs)} epochs suit {inputs.pairs:,} pairs"),
         plan.patience(),
-        *budget.lines(plan, facts.pairs),
-        *plan.others(),
+        *budget.describe(plan, inputs.pairs),
+        *plan.other_overrides(),
     ]
 
 
-def _with(config: RunConfig, train: TrainConfig) -> RunConfig:
-    return config.model_copy(update={"train": train})
-
-
-def _tokenizer(facts: Facts, given: Mapping[str, object]) -> Tokens:
-    """Choose the tokenizer; a kind that was set by hand decides what its size is chosen for."""
-    kind = given.get("tokenizer.kind")
-    if kind is None and facts.words < 1.5 and facts.characters < 60:
-        return _characters(facts), f"a line has {facts.words:.1f} words and {facts.characters:.0f} characters"
-    if kind is None and facts.pairs < 2_000:
-        return _characters(facts), f"{facts.pairs:,} pairs are too few to learn subwords from"
+def _choose_tokenizer(inputs: RecipeInputs, overrides: Mapping[str, object]) -> TokenizerChoice:
+    """Choose kind and size of the tokenizer. If an override sets the kind, the size is chosen for it."""
+    kind = overrides.get("tokenizer.kind")
+    if kind is None and inputs.mean_words < 1.5 and inputs.mean_characters < 60:
+        reason = f"a line has {inputs.mean_words:.1f} words and {inputs.mean_characters:.0f} characters"
+        return _character_tokenizer(inputs), reason
+    if kind is None and inputs.pairs < 2_000:
+        return _character_tokenizer(inputs), f"{inputs.pairs:,} pairs are too few to learn subwords from"
     if kind == "character":
-        return _characters(facts), "the alphabet of the text"
+        return _character_tokenizer(inputs), "the alphabet of the text"
     steps = ((5_000, 2_000), (20_000, 4_000), (100_000, 6_000), (500_000, 12_000), (2_000_000, 16_000))
-    size = next((size for pairs, size in steps if facts.pairs <= pairs), 32_000)
-    size = max(size, facts.alphabet + _BYTES + 1_000)  # every character and byte, and room for pieces
-    why = f"chosen for {facts.pairs:,} pairs; unknown characters become bytes"
-    return TokenizerConfig(kind="unigram", vocabulary_size=size), why
+    size = next((size for pairs, size in steps if inputs.pairs <= pairs), 32_000)
+    size = max(size, inputs.alphabet_size + BYTES_AND_SPECIAL + 1_000)  # all characters and bytes, and room for pieces
+    reason = f"chosen for {inputs.pairs:,} pairs; unknown characters become bytes"
+    return TokenizerConfig(kind="unigram", vocabulary_size=size), reason
 
 
-def _characters(facts: Facts) -> TokenizerConfig:
-    return TokenizerConfig(kind="character", vocabulary_size=max(8, min(facts.alphabet + len(SPECIAL), 8000)))
+def _character_tokenizer(inputs: RecipeInputs) -> TokenizerConfig:
+    size = max(8, min(inputs.alphabet_size + len(SPECIAL), 8000))
+    return TokenizerConfig(kind="character", vocabulary_size=size)
 
 
-def _model(facts: Facts, given: Mapping[str, object], *, scarce: bool = False) -> tuple[ModelConfig, str]:
-    """Choose a preset: a step costs about the same with the presets of one name, whatever the architecture.
+def _choose_model(
+    inputs: RecipeInputs, overrides: Mapping[str, object], *, scarce: bool = False
+) -> tuple[ModelConfig, str]:
+    """Choose a preset. Presets of the same name cost about the same per step in every architecture.
 
-    scarce: steps are too few to overfit, so that dropout stays low.
+    Args:
+        inputs: What is known about the corpus.
+        overrides: `section.key` to value.
+        scarce: There are too few steps to overfit, so dropout stays low.
     """
-    if facts.pairs < 10_000:
-        preset, dropout, why = "tiny", 0.3, "for fewer than 10,000 pairs"
-    elif facts.pairs < 100_000 and not facts.gpu:
-        preset, dropout, why = "tiny", None, "for tens of thousands of pairs and no GPU"
-    elif facts.pairs < 100_000:
-        preset, dropout, why = "small", 0.3, "for tens of thousands of pairs"
-    elif facts.pairs < 300_000 or not facts.gpu:
-        preset, dropout, why = "small", 0.1, "for many pairs" + ("" if facts.gpu else " and no GPU")
+    if inputs.pairs < 10_000:
+        preset, dropout, reason = "tiny", 0.3, "for fewer than 10,000 pairs"
+    elif inputs.pairs < 100_000 and not inputs.has_gpu:
+        preset, dropout, reason = "tiny", None, "for tens of thousands of pairs and no GPU"
+    elif inputs.pairs < 100_000:
+        preset, dropout, reason = "small", 0.3, "for tens of thousands of pairs"
+    elif inputs.pairs < 300_000 or not inputs.has_gpu:
+        preset, dropout, reason = "small", 0.1, "for many pairs" + ("" if inputs.has_gpu else " and no GPU")
     else:
-        preset, dropout, why = "base", None, "for many pairs and a GPU"
-    architecture = given.get("model.architecture")
-    chosen = ARCHITECTURES.get(str(architecture), ARCHITECTURES[DEFAULT])  # one that is unknown is refused later
-    preset = preset if preset in chosen.presets else "small"
-    config = chosen.presets[preset]()
+        preset, dropout, reason = "base", None, "for many pairs and a GPU"
+    name = str(overrides.get("model.architecture"))
+    architecture = ARCHITECTURES.get(name, ARCHITECTURES[DEFAULT_ARCHITECTURE])  # an unknown name is an error later
+    preset = preset if preset in architecture.presets else "small"
+    config = architecture.presets[preset]()
     if scarce and dropout is not None:
-        dropout, why = min(dropout, LOW_DROPOUT), f"{why} and little time"
-    if dropout is None or "model.dropout" in given:
-        return config, f"the {preset} preset {why}"
+        dropout, reason = min(dropout, SCARCE_DROPOUT), f"{reason} and little time"
+    if dropout is None or "model.dropout" in overrides:
+        return config, f"the {preset} preset {reason}"
     changed = config.model_copy(update={"dropout": dropout})
-    return changed, f"the {preset} preset with a dropout of {dropout} {why}"
+    return changed, f"the {preset} preset with a dropout of {dropout} {reason}"
 
 
-def mean_length(facts: Facts, tokenizer: TokenizerConfig) -> float:
-    """Estimate the mean number of tokens of the longer side, end marker included."""
-    return (facts.characters if tokenizer.kind in ("character", "byte") else 1.4 * facts.words) + 1
+def mean_length(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> float:
+    """Estimate the mean number of tokens of the longer side, EOS included."""
+    is_short = tokenizer.kind in ("character", "byte")
+    return (inputs.mean_characters if is_short else 1.4 * inputs.mean_words) + 1
 
 
-def batch_size(facts: Facts, tokenizer: TokenizerConfig) -> int:
-    """Choose the tokens of a batch."""
-    tokens_in_all = facts.pairs * mean_length(facts, tokenizer)
-    many = facts.pairs >= 100_000
-    batch = (16_384 if facts.gpu else 4_096) if many else 2_048
-    while batch > 1_024 and tokens_in_all / batch < 60:  # an epoch of too few steps learns little
+def batch_size(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> int:
+    """Choose the number of tokens per batch."""
+    corpus_tokens = inputs.pairs * mean_length(inputs, tokenizer)
+    is_large = inputs.pairs >= 100_000
+    batch = (16_384 if inputs.has_gpu else 4_096) if is_large else 2_048
+    while batch > 1_024 and corpus_tokens / batch < 60:  # an epoch of too few steps learns little
         batch //= 2
     return batch
 
 
-def steps_an_epoch(facts: Facts, tokenizer: TokenizerConfig, tokens_per_step: int) -> int:
-    """Estimate the steps of an epoch, with a tenth of padding."""
-    return max(1, round(1.1 * facts.pairs * mean_length(facts, tokenizer) / tokens_per_step))
+def steps_per_epoch(inputs: RecipeInputs, tokenizer: TokenizerConfig, tokens_per_step: int) -> int:
+    """Estimate the number of steps per epoch, assuming that a tenth of a batch is padding."""
+    return max(1, round(1.1 * inputs.pairs * mean_length(inputs, tokenizer) / tokens_per_step))
 
 
-def _epochs(facts: Facts) -> int:
+def _epochs(inputs: RecipeInputs) -> int:
     steps = ((10_000, 40), (50_000, 25), (300_000, 15), (2_000_000, 8))
-    return next((epochs for pairs, epochs in steps if facts.pairs <= pairs), 4)
+    return next((epochs for pairs, epochs in steps if inputs.pairs <= pairs), 4)
 
 
-def _train(facts: Facts, asked: RunConfig, given: Mapping[str, object]) -> tuple[TrainConfig, int, int]:
-    """Choose [train] to go with what was set by hand; also the steps that the corpus needs, and those of an epoch."""
-    batch = batch_size(facts, asked.tokenizer)
-    if "train.tokens_per_batch" in given:
-        batch = asked.train.tokens_per_batch
-    an_epoch = steps_an_epoch(facts, asked.tokenizer, batch * asked.train.accumulate)
-    needed = max(1_500, _epochs(facts) * an_epoch)
-    optimizer = asked.train.optimizer if "train.optimizer" in given else "muon"
+def _choose_training(
+    inputs: RecipeInputs, draft: RunConfig, overrides: Mapping[str, object]
+) -> tuple[TrainConfig, int, int]:
+    """Return a [train] section that goes with the overrides, the steps that the corpus needs, and steps per epoch."""
+    batch = batch_size(inputs, draft.tokenizer)
+    if "train.tokens_per_batch" in overrides:
+        batch = draft.train.tokens_per_batch
+    epoch_steps = steps_per_epoch(inputs, draft.tokenizer, batch * draft.train.accumulate)
+    needed = max(1_500, _epochs(inputs) * epoch_steps)
+    optimizer = draft.train.optimizer if "train.optimizer" in overrides else "muon"
     config = TrainConfig(
         max_steps=needed,
         tokens_per_batch=batch,
         optimizer=optimizer,
-        learning_rate=0.005 if optimizer == "muon" else asked.train.learning_rate,
+        learning_rate=0.005 if optimizer == "muon" else draft.train.learning_rate,
         schedule="inverse_sqrt",
         warmup_steps=min(200, needed // 10),
-        average_decay=0.0 if "train.average_checkpoints" in given else 0.99,
+        average_decay=0.0 if "train.average_checkpoints" in overrides else 0.99,
         checkpoint_every=max(50, min(2_000, needed // 40)),
         patience=10,
         metric="chrf",
     )
-    return config, needed, an_epoch
+    return config, needed, epoch_steps

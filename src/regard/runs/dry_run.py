@@ -1,4 +1,4 @@
-"""A rehearsal: all that training does, once, in a folder that is thrown away; and from it what the run will take."""
+"""Dry run: do everything that training does once, in a temporary folder, and estimate what the run will take."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -15,157 +17,186 @@ from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import CHECKPOINTS_KEPT
 from regard.config.recipe import resolve_paths
 from regard.config.schema import RunConfig
+from regard.console import Say, say
 from regard.contract import Seq2Seq
 from regard.data.streaming import Stream
-from regard.runs.preflight import free_bytes, in_bytes, in_time, lacks_room
-from regard.runs.prepare import Prepared, Say, prepare
-from regard.runs.train import PREPARING, begun, say_on, validation, with_precision
-from regard.runs.warm_start import settled
+from regard.runs.model_init import init_model
+from regard.runs.preflight import disk_space_warning, format_bytes, format_duration, free_bytes
+from regard.runs.prepare import prepare
+from regard.runs.prepared import Prepared
+from regard.runs.step_timing import resolve_precision
+from regard.runs.train import PREPARING
+from regard.runs.validation import make_validator
+from regard.runs.warm_start import resolve_start
 from regard.training.distributed import SINGLE_PROCESS
 from regard.training.microbatches import BatchProbe, describe_shape
 from regard.training.trainer import CheckpointEvent, Trainer
 from regard.training.training_log import StepMetrics
 
 STEPS = 5  # the first is not timed
-SENTENCES = 32  # of dev that are judged
+DEV_SENTENCES = 32  # validated; the time for the whole dev set is extrapolated
 
 
 @dataclass(frozen=True)
-class Rehearsed:
-    """What was found. Seconds are those of a step, of judging all of dev, and of writing a checkpoint."""
+class Measurements:
+    """What a dry run has measured.
+
+    Attributes:
+        parameters: Parameters of the model.
+        batches_per_epoch: None if it is not known, because the corpus is streamed.
+        probes: The largest batches.
+        step_seconds: Seconds of a training step.
+        validation_seconds: Seconds of a validation on the whole dev set.
+        writing_seconds: Seconds to write a checkpoint.
+        checkpoint_bytes: Size of a checkpoint.
+    """
 
     parameters: int
-    batches: int | None  # in an epoch, where that is known
-    tried: Sequence[BatchProbe]
-    step: float
-    judging: float
-    writing: float
-    checkpoint: int  # bytes
+    batches_per_epoch: int | None
+    probes: Sequence[BatchProbe]
+    step_seconds: float
+    validation_seconds: float
+    writing_seconds: float
+    checkpoint_bytes: int
 
 
 def dry_run(config: RunConfig, out: Path, console: Console) -> None:
-    """Rehearse a recipe, and print what its run in `out` would take. Raises what training raises."""
-    say = say_on(console)
-    config = with_precision(settled(resolve_paths(config)), SINGLE_PROCESS.device(config.train.device), say)
+    """Rehearse a recipe, and print what its run in the folder `out` would take. Raise what `train` raises."""
+    print_line = partial(say, console=console)
+    device = SINGLE_PROCESS.device(config.train.device)
+    config = resolve_precision(resolve_start(resolve_paths(config)), device, print_line)
     with tempfile.TemporaryDirectory(prefix="regard-dry-run-") as folder:
-        say(PREPARING)
-        prepared = prepare(config, Path(folder) / "data", say)
-        say("rehearsing a few steps, a validation and a checkpoint")
-        found = _rehearse(config, prepared, Path(folder), say)
-    for name, text in _rows(config, prepared, found):
-        say(f"{name:14} {text}")
-    count = CHECKPOINTS_KEPT + 1
-    room = f"{count} are kept, {in_bytes(count * found.checkpoint)}; {in_bytes(free_bytes(out))} are free"
-    say(f"{'checkpoint':14} {in_bytes(found.checkpoint)}, written in {found.writing:.1f} s; {room}")
-    if warning := lacks_room(out, found.checkpoint):
-        say(warning)
-    say("this was a dry run: nothing of it is left")
+        print_line(PREPARING)
+        prepared = prepare(config, Path(folder) / "data", print_line)
+        print_line("trying a few steps, a validation and a checkpoint")
+        measurements = _measure(config, prepared, Path(folder), print_line)
+    for name, text in _rows(config, prepared, measurements, out):
+        print_line(f"{name:14} {text}")
+    if warning := disk_space_warning(out, measurements.checkpoint_bytes):
+        print_line(warning)
+    print_line("this was a dry run: nothing was written")
 
 
-def _rehearse(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> Rehearsed:
-    model = begun(config, folder / "data", prepared, SINGLE_PROCESS, say)
+def _measure(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> Measurements:
+    model = init_model(config, folder / "data", prepared, SINGLE_PROCESS, say)
     loader = prepared.loader(config)
-    few = replace(prepared, dev=prepared.dev[:SENTENCES])
-    stage = _Stage(config, few, folder / "checkpoint", say)
-    short = config.train.model_copy(update={"max_steps": STEPS, "checkpoint_every": STEPS, "max_minutes": None})
+    dev = prepared.limit_dev(DEV_SENTENCES)
+    stopwatch = _Stopwatch(config, dev, folder / "checkpoint", say)
+    changes = {"max_steps": STEPS, "checkpoint_every": STEPS, "max_minutes": None}
     trainer = Trainer(
         model,
         loader,
-        short,
-        validate=stage.validate,
-        save=stage.save,
-        reporters=[stage],
+        config.train.model_copy(update=changes),
+        validate=stopwatch.validate,
+        save=stopwatch.save,
+        reporters=[stopwatch],
         origins=prepared.origins,
     )
-    tried = trainer.train_step.probe(loader.largest())
+    probes = trainer.train_step.probe(loader.largest())
     if trainer.run() == "interrupted":
         raise KeyboardInterrupt
-    return Rehearsed(
+    ends = stopwatch.step_ends
+    return Measurements(
         parameters=sum(weight.numel() for weight in model.parameters()),
-        batches=loader.batches_per_epoch,
-        tried=tried,
-        step=statistics.median(after - before for before, after in zip(stage.steps, stage.steps[1:], strict=False)),
-        judging=stage.judging * len(prepared.dev) / len(few.dev),
-        writing=stage.writing,
-        checkpoint=sum(path.stat().st_size for path in stage.folder.rglob("*") if path.is_file()),
+        batches_per_epoch=loader.batches_per_epoch,
+        probes=probes,
+        step_seconds=statistics.median(after - before for before, after in pairwise(ends)),
+        validation_seconds=stopwatch.validation_seconds * len(prepared.dev) / len(dev.dev),
+        writing_seconds=stopwatch.writing_seconds,
+        checkpoint_bytes=sum(path.stat().st_size for path in stopwatch.folder.rglob("*") if path.is_file()),
     )
 
 
-class _Stage:
-    """What training calls, with a clock."""
+class _Stopwatch:
+    """Validates, saves and reports as a run does, and measures the time."""
 
     def __init__(self, config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> None:
         self.folder = folder
-        self.steps: list[float] = []  # when each ended
-        self.judging = self.writing = 0.0
+        self.step_ends: list[float] = []  # clock times
+        self.validation_seconds = self.writing_seconds = 0.0
         self._config, self._prepared = config, prepared
         self._say = say
-        self._judge = validation(config, prepared, SINGLE_PROCESS)
+        self._validate = make_validator(config, prepared, SINGLE_PROCESS)
 
     def validate(self, model: Seq2Seq) -> Mapping[str, float]:
-        """As in training, of fewer sentences."""
-        began = time.monotonic()
-        scores = self._judge(model)
-        self.judging = time.monotonic() - began
+        """Score a model on the dev set."""
+        start = time.monotonic()
+        scores = self._validate(model)
+        self.validation_seconds = time.monotonic() - start
         return scores
 
-    def save(self, saved: CheckpointEvent) -> None:
-        """As in training."""
+    def save(self, event: CheckpointEvent) -> None:
+        """Write a checkpoint."""
         prepared = self._prepared
-        kept = Checkpoint(
-            self._config, prepared.tokenizers, saved.model, saved.step, prepared.train.fingerprint, saved.scores
+        contents = Checkpoint(
+            self._config, prepared.tokenizers, event.model, event.step, prepared.train.fingerprint, event.scores
         )
-        began = time.monotonic()
-        save_checkpoint(self.folder, kept, saved.training)
-        self.writing = time.monotonic() - began
+        start = time.monotonic()
+        save_checkpoint(self.folder, contents, event.training)
+        self.writing_seconds = time.monotonic() - start
 
-    def on_step(self, progress: StepMetrics) -> None:
-        """Take the time."""
-        self.steps.append(time.monotonic())
+    def on_step(self, metrics: StepMetrics) -> None:
+        """Record the time."""
+        self.step_ends.append(time.monotonic())
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def on_notice(self, step: int, text: str) -> None:
-        """Tell it."""
+        """Print the notice."""
         self._say(text)
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
-def _rows(config: RunConfig, prepared: Prepared, found: Rehearsed) -> list[tuple[str, str]]:
+def _rows(config: RunConfig, prepared: Prepared, measured: Measurements, out: Path) -> list[tuple[str, str]]:
     train, tokenizers = config.train, prepared.tokenizers
-    vocabularies = f"{tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
-    whole = train.max_steps * found.step + train.max_steps // train.checkpoint_every * found.judging
-    end = f"{in_time(whole)} for all {train.max_steps:,} steps with their checkpoints"
-    if train.max_minutes is not None:
-        end += f", or {in_time(60 * train.max_minutes)} (train.max_minutes)"
-    if train.patience:
-        end += ", unless patience ends it earlier"
+    vocabulary = f"{tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
+    memory = format_bytes(max(probe.memory for probe in measured.probes))
+    validation = format_duration(measured.validation_seconds)
+    count = CHECKPOINTS_KEPT + 1
+    disk = (
+        f"{format_bytes(measured.checkpoint_bytes)}, written in {measured.writing_seconds:.1f} s; {count} are kept, "
+        f"{format_bytes(count * measured.checkpoint_bytes)}; {format_bytes(free_bytes(out))} are free"
+    )
     return [
         *_corpus_rows(prepared),
-        ("vocabulary", vocabularies),
-        ("model", f"{config.model.architecture}: {found.parameters:,} parameters"),
-        *_epoch_rows(found, train.accumulate),
-        *(("a large batch", f"{describe_shape(one.batch)}: {one.seconds:.2f} s") for one in found.tried),
-        ("memory", f"{in_bytes(max(one.memory for one in found.tried))} at the most"),
-        ("a step", f"{found.step:.3f} s"),
-        ("validation", f"{in_time(found.judging)} every {train.checkpoint_every:,} steps, of a model as yet untrained"),
-        ("training", end),
+        ("vocabulary", vocabulary),
+        ("model", f"{config.model.architecture}: {measured.parameters:,} parameters"),
+        *_epoch_rows(measured, train.accumulate),
+        *(("a large batch", f"{describe_shape(probe.batch)}: {probe.seconds:.2f} s") for probe in measured.probes),
+        ("memory", f"at most {memory}"),
+        ("a step", f"{measured.step_seconds:.3f} s"),
+        ("validation", f"{validation} every {train.checkpoint_every:,} steps, measured with an untrained model"),
+        ("training", _describe_end(config, measured)),
+        ("checkpoint", disk),
     ]
+
+
+def _describe_end(config: RunConfig, measured: Measurements) -> str:
+    train = config.train
+    validations = train.max_steps // train.checkpoint_every
+    seconds = train.max_steps * measured.step_seconds + validations * measured.validation_seconds
+    end = f"{format_duration(seconds)} for all {train.max_steps:,} steps with their checkpoints"
+    if train.max_minutes is not None:
+        end += f", or {format_duration(60 * train.max_minutes)} (train.max_minutes)"
+    if train.patience:
+        end += ", unless patience stops it earlier"
+    return end
 
 
 def _corpus_rows(prepared: Prepared) -> list[tuple[str, str]]:
     train, dev = prepared.train, f"{len(prepared.dev):,} for dev"
     if isinstance(train, Stream):
-        return [("pairs", f"read as they come, {dev}")]
+        return [("pairs", f"streamed, {dev}")]
     tokens = f"{int(train.source_lengths.sum()):,} source, {int(train.target_lengths.sum()):,} target"
     return [("pairs", f"{len(train):,} for training, {dev}"), ("tokens", tokens)]
 
 
-def _epoch_rows(found: Rehearsed, accumulate: int) -> list[tuple[str, str]]:
-    if found.batches is None:
+def _epoch_rows(measured: Measurements, accumulate: int) -> list[tuple[str, str]]:
+    if measured.batches_per_epoch is None:
         return []
-    steps = max(1, found.batches // accumulate)
-    return [("an epoch", f"{found.batches:,} batches, {steps:,} steps, {in_time(steps * found.step)}")]
+    steps = max(1, measured.batches_per_epoch // accumulate)
+    duration = format_duration(steps * measured.step_seconds)
+    return [("an epoch", f"{measured.batches_per_epoch:,} batches, {steps:,} steps, {duration}")]

@@ -1,120 +1,150 @@
-"""A recipe for training another run's model further on your own files, each choice with its reason."""
+"""Choose a recipe for fine-tuning another run's model on your own files, and explain each choice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.recipe import override_config, parse_overrides
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig
+from regard.console import Say
 from regard.contract import VocabularySizes
 from regard.models import ARCHITECTURES
-from regard.runs.auto_recipe import Facts, batch_size, look, mean_length, steps_an_epoch
+from regard.runs.auto_recipe import RecipeInputs, batch_size, inspect_corpus, mean_length, steps_per_epoch
 from regard.runs.plan import Plan
-from regard.runs.time_budget import Budget, Timing, fit, measure
+from regard.runs.step_timing import StepTiming, measure_step
+from regard.runs.time_budget import Budget, fit_schedule
 
-LESS = 2  # times lower is the learning rate than that of the run that it begins from: recipes/RESULTS.md
-EPOCHS = ((10_000, 10), (100_000, 5), (1_000_000, 2))  # up to so many pairs, so many times over; once over more
+RATE_DIVISOR = 2  # the learning rate is that of the first run divided by this: recipes/RESULTS.md
+EPOCHS = ((10_000, 10), (100_000, 5), (1_000_000, 2))  # up to this many pairs, this many epochs; 1 for more pairs
 
 
-def recipe(
+def choose_recipe(
     start: StartConfig,
     data: DataConfig,
     overrides: Sequence[str] = (),
     *,
     gpu: bool,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> tuple[RunConfig, list[str]]:
-    """Choose a whole recipe for a corpus, to go with `section.key=value` overrides, and describe it in a few lines.
+    """Choose a recipe for fine-tuning, and describe it line by line.
 
-    say: prints what takes a while. Raises CheckpointError if the start cannot be read, DataError and ConfigError.
+    Args:
+        start: The checkpoint to start from.
+        data: The new corpus.
+        overrides: `section.key=value`. All other values are chosen to go with them.
+        gpu: Whether training runs on a GPU.
+        say: Prints what takes a while.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+        DataError: The corpus cannot be read.
+        ConfigError: An override is not valid.
     """
-    place = resolve_checkpoint(Path(start.checkpoint))
-    theirs = load_checkpoint(place)
+    checkpoint = load_checkpoint(resolve_checkpoint(Path(start.checkpoint)))
     say("reading the corpus")
-    facts = look(data, gpu=gpu)
-    config, reasons = choose(start, data, theirs, facts, overrides)
+    inputs = inspect_corpus(data, gpu=gpu)
+    config, plan = build_recipe(start, data, checkpoint, inputs, overrides)
     if config.train.max_minutes is not None:
-        both = theirs.tokenizers
-        sizes = VocabularySizes(both.source.size, both.target.size, both.joint)
-        timing = measure(config, sizes, mean_length(facts, config.tokenizer), say)
-        config, reasons = choose(start, data, theirs, facts, overrides, timing)
-    return config, reasons
+        tokenizers = checkpoint.tokenizers
+        sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+        timing = measure_step(config, sizes, mean_length(inputs, config.tokenizer), say)
+        config, plan = build_recipe(start, data, checkpoint, inputs, overrides, timing)
+    return config, plan
 
 
-def choose(
+def build_recipe(
     start: StartConfig,
     data: DataConfig,
-    theirs: Checkpoint,
-    facts: Facts,
+    checkpoint: Checkpoint,
+    inputs: RecipeInputs,
     overrides: Sequence[str] = (),
-    timing: Timing | None = None,
+    timing: StepTiming | None = None,
 ) -> tuple[RunConfig, list[str]]:
-    """Choose a whole recipe and describe it; model, tokenizer, languages and search are those of the other run.
+    """Choose a recipe as `choose_recipe` does, from what is known about the corpus and the machine.
 
-    timing: of a training step. Raises ConfigError.
+    Model, tokenizer, languages and search are those of the checkpoint.
+
+    Args:
+        start: The [start] section.
+        data: The new corpus.
+        checkpoint: The checkpoint that [start] means.
+        inputs: What is known about the corpus.
+        overrides: `section.key=value`.
+        timing: Of a training step; without it, max_minutes does not change the schedule.
+
+    Raises:
+        ConfigError: An override is not valid.
     """
-    old, given = theirs.config, parse_overrides(overrides)
-    taken = {name: getattr(data, name) or getattr(old.data, name) for name in ("source_language", "target_language")}
+    old, override_values = checkpoint.config, parse_overrides(overrides)
+    inherited = {
+        name: getattr(data, name) or getattr(old.data, name) for name in ("source_language", "target_language")
+    }
     if "max_length" not in data.model_fields_set:
-        taken["max_length"] = old.data.max_length
-    asked = RunConfig(
-        data=data.model_copy(update=taken),
+        inherited["max_length"] = old.data.max_length
+    draft = RunConfig(
+        data=data.model_copy(update=inherited),
         tokenizer=old.tokenizer,
         model=old.model,
         search=old.search,
         start=start,
     )
-    train, an_epoch = _train(old, facts, override_config(asked, overrides, ARCHITECTURES).train, given)
+    limits = override_config(draft, overrides, ARCHITECTURES).train
+    train, epoch_steps = _choose_training(old, inputs, limits, override_values)
     needed = train.max_steps
-    limits = override_config(asked.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
-    budget = Budget.of(limits, needed, timing)
-    dev_tokens = facts.dev * mean_length(facts, old.tokenizer)
-    chosen = asked.model_copy(update={"train": fit(train, budget, dev_tokens)})
-    config = override_config(chosen, overrides, ARCHITECTURES)
-    plan = Plan(config, given)
+    limits = override_config(draft.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
+    budget = Budget.from_limits(limits, needed, timing)
+    dev_tokens = inputs.dev_pairs * mean_length(inputs, old.tokenizer)
+    fitted = draft.model_copy(update={"train": fit_schedule(train, budget, dev_tokens)})
+    config = override_config(fitted, overrides, ARCHITECTURES)
+    plan = Plan(config, override_values)
     return config, [
-        _kept(plan, old),
-        plan.batch(an_epoch),
-        plan.schedule(an_epoch, "fewer epochs than from the beginning"),
-        _rate(plan, old),
+        _describe_model(plan, old),
+        plan.batch(epoch_steps),
+        plan.schedule(epoch_steps, "fewer epochs than from scratch"),
+        _describe_rate(plan, old),
         plan.patience(),
-        *budget.lines(plan, facts.pairs),
-        *plan.others(),
+        *budget.describe(plan, inputs.pairs),
+        *plan.other_overrides(),
     ]
 
 
-def _kept(plan: Plan, old: RunConfig) -> str:
+def _describe_model(plan: Plan, old: RunConfig) -> str:
     data = plan.config.data
     languages = "-".join(name for name in (data.source_language, data.target_language) if name)
-    named = f", {languages}" if languages else ""
-    dropout = plan.value("model.dropout", f"dropout={plan.config.model.model_dump().get('dropout')}")
-    return f"model: {old.model.architecture} and its {old.tokenizer.kind} tokens{named}, as they are there; {dropout}"
-
-
-def _rate(plan: Plan, old: RunConfig) -> str:
-    rate = plan.value("train.learning_rate", f"{plan.config.train.learning_rate:g}")
-    if plan.is_given("train.learning_rate"):
-        return f"rate: {rate}, after {old.train.learning_rate:g} in the run that it starts from"
+    pair = f", {languages}" if languages else ""
+    dropout = plan.mark("model.dropout", f"dropout={plan.config.model.model_dump().get('dropout')}")
     return (
-        f"rate: {rate}, {old.train.learning_rate:g} / {LESS}: with a lower one it forgets less of what it was trained "
-        "on before, and learns less"
+        f"model: {old.model.architecture} with {old.tokenizer.kind} tokens{pair}, as in the run that it starts from; "
+        f"{dropout}"
     )
 
 
-def _train(old: RunConfig, facts: Facts, asked: TrainConfig, given: Mapping[str, object]) -> tuple[TrainConfig, int]:
-    """Choose [train] to go with what was set by hand; also the steps of an epoch."""
-    batch = asked.tokens_per_batch if "train.tokens_per_batch" in given else batch_size(facts, old.tokenizer)
-    an_epoch = steps_an_epoch(facts, old.tokenizer, batch * asked.accumulate)
-    epochs = next((n for pairs, n in EPOCHS if facts.pairs <= pairs), 1)
-    steps = max(200, epochs * an_epoch)
-    return TrainConfig(
+def _describe_rate(plan: Plan, old: RunConfig) -> str:
+    rate = plan.mark("train.learning_rate", f"{plan.config.train.learning_rate:g}")
+    if plan.is_overridden("train.learning_rate"):
+        return f"rate: {rate}, after {old.train.learning_rate:g} in the run that it starts from"
+    return (
+        f"rate: {rate}, {old.train.learning_rate:g} / {RATE_DIVISOR}: with a lower rate the model forgets less of what "
+        "it was trained on before, and learns less"
+    )
+
+
+def _choose_training(
+    old: RunConfig, inputs: RecipeInputs, limits: TrainConfig, overrides: Mapping[str, object]
+) -> tuple[TrainConfig, int]:
+    """Return a [train] section that goes with the overrides, and the steps per epoch."""
+    batch = limits.tokens_per_batch if "train.tokens_per_batch" in overrides else batch_size(inputs, old.tokenizer)
+    epoch_steps = steps_per_epoch(inputs, old.tokenizer, batch * limits.accumulate)
+    epochs = next((epochs for pairs, epochs in EPOCHS if inputs.pairs <= pairs), 1)
+    steps = max(200, epochs * epoch_steps)
+    train = TrainConfig(
         max_steps=steps,
         tokens_per_batch=batch,
         optimizer=old.train.optimizer,
-        learning_rate=old.train.learning_rate / LESS,
+        learning_rate=old.train.learning_rate / RATE_DIVISOR,
         schedule="cosine",
         warmup_steps=min(100, steps // 10),
         clip_norm=old.train.clip_norm,
@@ -123,4 +153,5 @@ def _train(old: RunConfig, facts: Facts, asked: TrainConfig, given: Mapping[str,
         checkpoint_every=max(20, min(1_000, steps // 20)),
         patience=5,
         metric=old.train.metric,
-    ), an_epoch
+    )
+    return train, epoch_steps

@@ -1,4 +1,4 @@
-"""The plan that `regard train` prints for your own files: each value of the recipe, and where it comes from."""
+"""The plan that `regard train` prints for your own files: each value of the recipe, and the reason for it."""
 
 from __future__ import annotations
 
@@ -34,91 +34,91 @@ DECAYS = {
 
 
 class Plan:
-    """A recipe and the keys that were set by hand, as sentences.
+    """Describes a recipe line by line, and marks the values that overrides set.
 
-    given: each override, `section.key` to its value. Each method returns one line; `why` is the reason for what was
-    chosen automatically, and is left out if nothing was.
+    Each method returns one line. Its argument `reason` explains a value that was chosen automatically; it is left out
+    if an override set the value.
     """
 
-    def __init__(self, config: RunConfig, given: Mapping[str, object]) -> None:
+    def __init__(self, config: RunConfig, overrides: Mapping[str, object]) -> None:
+        """`overrides`: `section.key` to value."""
         self.config = config
-        self._given = given
+        self._overrides = overrides
         self._shown: set[str] = set()
 
-    def value(self, key: str, text: object) -> str:
-        """Return the text of a key's value, marked if the value was set by hand."""
+    def mark(self, key: str, text: object) -> str:
+        """Return the text for a key, marked if an override set the key."""
         self._shown.add(key)
-        return f"{text} {FROM_SET}" if key in self._given else str(text)
+        return f"{text} {FROM_SET}" if key in self._overrides else str(text)
 
-    def is_given(self, key: str) -> bool:
-        """Return whether a key was set by hand."""
-        return key in self._given
+    def is_overridden(self, key: str) -> bool:
+        """Return whether an override set a key."""
+        return key in self._overrides
 
-    def tokens(self, why: str) -> str:
+    def tokens(self, reason: str) -> str:
         """Describe [tokenizer]."""
         tokenizer = self.config.tokenizer
-        kind = self.value("tokenizer.kind", KINDS[tokenizer.kind])
+        kind = self.mark("tokenizer.kind", KINDS[tokenizer.kind])
         if tokenizer.target_kind not in (None, tokenizer.kind):
-            kind += f" and {self.value('tokenizer.target_kind', KINDS[str(tokenizer.target_kind)])}"
-        size = "" if tokenizer.kind == "byte" else self.value("tokenizer.vocabulary_size", _size(tokenizer)) + " "
-        sides = self.value("tokenizer.joint", "for both sides" if tokenizer.joint else "for each side")
-        return f"tokens: {size}{kind} {sides}" + ("" if self.is_given("tokenizer.vocabulary_size") else f"; {why}")
+            kind += f" and {self.mark('tokenizer.target_kind', KINDS[str(tokenizer.target_kind)])}"
+        size = "" if tokenizer.kind == "byte" else self.mark("tokenizer.vocabulary_size", _size(tokenizer)) + " "
+        sides = self.mark("tokenizer.joint", "for both sides" if tokenizer.joint else "for each side")
+        because = "" if self.is_overridden("tokenizer.vocabulary_size") else f"; {reason}"
+        return f"tokens: {size}{kind} {sides}{because}"
 
-    def model(self, why: str) -> str:
-        """Describe [model], with the number of parameters that it is built with."""
-        model = self.config.model
-        sizes = model.model_dump()
-        name = self.value("model.architecture", sizes.pop("architecture"))
-        shown = ", ".join(self.value(f"model.{key}", f"{key}={_short(value)}") for key, value in sizes.items())
-        if "model.preset" in self._given:
-            why = self.value("model.preset", f"the {self._given['model.preset']} preset")
-        return f"model: {name}, {_parameters(self.config)} parameters: {shown}; {why}"
+    def model(self, reason: str) -> str:
+        """Describe [model], with its number of parameters."""
+        sizes = self.config.model.model_dump()
+        name = self.mark("model.architecture", sizes.pop("architecture"))
+        shown = ", ".join(self.mark(f"model.{key}", f"{key}={_short(value)}") for key, value in sizes.items())
+        if "model.preset" in self._overrides:
+            reason = self.mark("model.preset", f"the {self._overrides['model.preset']} preset")
+        return f"model: {name}, {_parameters(self.config)} parameters: {shown}; {reason}"
 
-    def batch(self, steps_an_epoch: int) -> str:
-        """Describe the size of a step."""
+    def batch(self, steps_per_epoch: int) -> str:
+        """Describe the batches of a step."""
         train = self.config.train
-        size = self.value("train.tokens_per_batch", f"{train.tokens_per_batch:,} tokens")
+        size = self.mark("train.tokens_per_batch", f"{train.tokens_per_batch:,} tokens")
         if train.accumulate > 1:
-            size += f", {self.value('train.accumulate', f'{train.accumulate} batches a step')}"
-        return f"batch: {size}, about {steps_an_epoch:,} steps an epoch"
+            size += f", {self.mark('train.accumulate', f'{train.accumulate} batches per step')}"
+        return f"batch: {size}, about {steps_per_epoch:,} steps per epoch"
 
-    def schedule(self, steps_an_epoch: int, why: str) -> str:
-        """Describe how long training lasts, and its learning rates."""
+    def schedule(self, steps_per_epoch: int, reason: str) -> str:
+        """Describe how long training lasts, its learning rates, and the averaging of weights."""
         train = self.config.train
-        epochs = train.max_steps / steps_an_epoch
-        steps = self.value("train.max_steps", f"at most {train.max_steps:,} steps ({_epochs(epochs)})")
-        rate = f"{self.value('train.optimizer', OPTIMIZERS[train.optimizer])} at "
-        rate += self.value("train.learning_rate", f"a learning rate of {train.learning_rate:g}")
-        warmup = self.value("train.warmup_steps", f"{train.warmup_steps:,} steps of warm-up")
-        decay = self.value("train.schedule", DECAYS[train.schedule])
-        kept = f"; {self._average()}" if train.average_decay or train.average_checkpoints > 1 else ""
-        reason = "" if self.is_given("train.max_steps") else f"; {why}"
-        return f"schedule: {steps}, {rate}, {warmup}, {decay}{kept}{reason}"
+        epochs = train.max_steps / steps_per_epoch
+        steps = self.mark("train.max_steps", f"at most {train.max_steps:,} steps ({_epochs(epochs)})")
+        rate = f"{self.mark('train.optimizer', OPTIMIZERS[train.optimizer])} at "
+        rate += self.mark("train.learning_rate", f"a learning rate of {train.learning_rate:g}")
+        warmup = self.mark("train.warmup_steps", f"{train.warmup_steps:,} steps of warm-up")
+        decay = self.mark("train.schedule", DECAYS[train.schedule])
+        average = f"; {self._average()}" if train.average_decay or train.average_checkpoints > 1 else ""
+        because = "" if self.is_overridden("train.max_steps") else f"; {reason}"
+        return f"schedule: {steps}, {rate}, {warmup}, {decay}{average}{because}"
 
     def _average(self) -> str:
         train = self.config.train
         if train.average_decay:
-            return self.value("train.average_decay", f"weights are averaged over steps (decay {train.average_decay:g})")
+            return self.mark("train.average_decay", f"weights are averaged over steps (decay {train.average_decay:g})")
         count = train.average_checkpoints
-        return self.value("train.average_checkpoints", f"weights are averaged over {count} checkpoints")
+        return self.mark("train.average_checkpoints", f"weights are averaged over {count} checkpoints")
 
     def patience(self) -> str:
         """Describe validation and early stopping."""
         train = self.config.train
-        every = self.value("train.checkpoint_every", f"every {train.checkpoint_every:,} steps")
-        metric = self.value("train.metric", f"{METRICS[train.metric]} on dev")
+        every = self.mark("train.checkpoint_every", f"every {train.checkpoint_every:,} steps")
+        metric = self.mark("train.metric", f"{METRICS[train.metric]} on dev")
         if train.patience:
-            end = self.value("train.patience", f"training stops after {train.patience} without a better {metric}")
+            end = self.mark("train.patience", f"training stops after {train.patience} without a better {metric}")
         else:
-            end = self.value("train.patience", f"no early stop; the best {metric} is kept")
-        return f"patience: a validation {every}; {end}"
+            end = self.mark("train.patience", f"no early stopping; the checkpoint with the best {metric} is kept")
+        return f"patience: validation {every}; {end}"
 
-    def others(self) -> list[str]:
-        """Return a line with all that was set by hand and that no other line has shown, if there is any."""
+    def other_overrides(self) -> list[str]:
+        """Return a line with the overrides that no other line has shown, if there are any."""
         table = to_table(self.config)
-        rest = sorted(self._given.keys() - self._shown)
-        named = [f"{key}={_short(_value(table, key))}" for key in rest]
-        return [f"also {FROM_SET[1:-1]}: {', '.join(named)}"] if named else []
+        values = [f"{key}={_short(_value(table, key))}" for key in sorted(self._overrides.keys() - self._shown)]
+        return [f"also {FROM_SET[1:-1]}: {', '.join(values)}"] if values else []
 
 
 def _value(table: Mapping[str, Mapping[str, object]], key: str) -> object:
@@ -131,7 +131,7 @@ def _epochs(epochs: float) -> str:
 
 
 def _short(value: object) -> str:
-    """`4 x [160, 3]` for a list of the same, otherwise JSON; text is bare."""
+    """Return a string as it is, a list of equal items as `4 x [160, 3]`, and any other value as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, Sequence) and len(value) > 1 and all(item == value[0] for item in value):
@@ -143,16 +143,17 @@ def _size(tokenizer: TokenizerConfig) -> str:
     return ("" if tokenizer.kind in SUBWORDS else "at most ") + f"{tokenizer.vocabulary_size:,}"
 
 
-def vocabularies(tokenizer: TokenizerConfig) -> VocabularySizes:
-    """Return the sizes that a recipe's tokenizers will have: exact for subwords and bytes, else the most."""
-    both = tokenizer.kind, tokenizer.target_kind or tokenizer.kind
-    source, target = (ByteTokenizer().size if kind == "byte" else tokenizer.vocabulary_size for kind in both)
+def expected_vocabulary_sizes(tokenizer: TokenizerConfig) -> VocabularySizes:
+    """Return the vocabulary sizes of a recipe: exact for subwords and bytes, otherwise the maximum."""
+    kinds = tokenizer.kind, tokenizer.target_kind or tokenizer.kind
+    source, target = (ByteTokenizer().size if kind == "byte" else tokenizer.vocabulary_size for kind in kinds)
     return VocabularySizes(source, target, tokenizer.joint)
 
 
 def _parameters(config: RunConfig) -> str:
-    exact = {config.tokenizer.kind, config.tokenizer.target_kind or config.tokenizer.kind} <= {*SUBWORDS, "byte"}
-    return ("" if exact else "at most ") + f"{count_parameters(config.model, vocabularies(config.tokenizer)):,}"
+    kinds = {config.tokenizer.kind, config.tokenizer.target_kind or config.tokenizer.kind}
+    count = count_parameters(config.model, expected_vocabulary_sizes(config.tokenizer))
+    return ("" if kinds <= {*SUBWORDS, "byte"} else "at most ") + f"{count:,}"
 
 
 def count_parameters(model: ModelConfig, sizes: VocabularySizes) -> int:

@@ -1,4 +1,4 @@
-"""What a run will take of the machine, as far as that can be known before its first step."""
+"""Checks before the first step of a run: disk space, memory, and time."""
 
 from __future__ import annotations
 
@@ -14,62 +14,65 @@ from regard.contract import Seq2Seq
 from regard.training.microbatches import BatchProbe, describe_shape
 
 
-def checkpoint_bytes(model: Seq2Seq, train: TrainConfig) -> int:
-    """About how many bytes a checkpoint has: weights kept and going on, two moments of each, what a mean is made of."""
+def estimate_checkpoint_bytes(model: Seq2Seq, train: TrainConfig) -> int:
+    """Estimate the size of a checkpoint: saved and raw weights, two optimizer moments, and weights to average."""
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     return weights * (4 + train.average_checkpoints - 1 + (train.average_decay > 0))
 
 
 def free_bytes(folder: Path) -> int:
-    """What the disk of a folder, which need not be there yet, has room for."""
+    """Return the free space of the disk that a folder is on, or will be on once it is created."""
     folder = Path(os.path.realpath(folder))
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
-def lacks_room(folder: Path, checkpoint: int) -> str | None:
-    """A warning where the disk has no room for the checkpoints that a run keeps; checkpoint: bytes of one."""
-    needed, free = (CHECKPOINTS_KEPT + 1) * checkpoint, free_bytes(folder)
+def disk_space_warning(folder: Path, checkpoint_bytes: int) -> str | None:
+    """Return a warning if the disk has no space for the checkpoints that a run keeps."""
+    count = CHECKPOINTS_KEPT + 1  # and the best one
+    needed, free = count * checkpoint_bytes, free_bytes(folder)
     if needed <= free:
         return None
     return (
-        f"the disk may not do: {CHECKPOINTS_KEPT + 1} checkpoints take about {in_bytes(needed)}, "
-        f"and {in_bytes(free)} are free at {folder}; make room, or choose another --out"
+        f"not enough disk space: {count} checkpoints need about {format_bytes(needed)}, but only {format_bytes(free)} "
+        f"are free at {folder}; free some space, or write the run to another disk"
     )
 
 
-def told(tried: Sequence[BatchProbe]) -> str:
-    """A line on the batches that were tried."""
-    batches = "; ".join(f"{describe_shape(each.batch)}, {each.seconds:.2f} s" for each in tried)
-    memory = max(each.memory for each in tried)
-    return f"the largest batches go: {batches}" + (f"; at most {in_bytes(memory)} in use" if memory else "")
+def format_probes(probes: Sequence[BatchProbe]) -> str:
+    """Return a line on the time and the memory that the largest batches take."""
+    batches = "; ".join(f"{describe_shape(probe.batch)}, {probe.seconds:.2f} s" for probe in probes)
+    memory = max(probe.memory for probe in probes)
+    return f"the largest batches fit: {batches}" + (f"; at most {format_bytes(memory)} in use" if memory else "")
 
 
-def too_little_time(train: TrainConfig, tried: Sequence[BatchProbe]) -> str | None:
-    """Return a warning if warm-up takes more than half of the steps that the run's limits allow.
+def warmup_warning(train: TrainConfig, probes: Sequence[BatchProbe]) -> str | None:
+    """Return a warning if warm-up takes more than half of the steps that the limits of a run allow.
 
-    tried: batches of about the size of a step's, with the seconds that they took.
+    Args:
+        train: The [train] section.
+        probes: Batches about as large as that of a step, with the seconds that they took.
     """
-    seconds = train.accumulate * min(each.seconds for each in tried)
+    seconds = train.accumulate * min(probe.seconds for probe in probes)
     by_time = math.inf if train.max_minutes is None else 60 * train.max_minutes / max(seconds, 1e-9)
     allowed = int(min(train.max_steps, by_time))
     if 2 * train.warmup_steps <= allowed:
         return None
     limit = f"train.max_steps={train.max_steps}"
-    whole = ""
+    all_steps = ""
     if allowed < train.max_steps:
         limit = f"train.max_minutes={train.max_minutes:g}"
-        whole = f"; all {train.max_steps:,} steps take about {in_time(train.max_steps * seconds)} here"
+        all_steps = f"; all {train.max_steps:,} steps take about {format_duration(train.max_steps * seconds)} here"
     return (
         f"too little time to learn: {limit} allows about {allowed:,} steps, and warm-up alone takes "
-        f"{train.warmup_steps:,}{whole}; raise the limit, or lower train.warmup_steps to about "
+        f"{train.warmup_steps:,}{all_steps}; raise the limit, or lower train.warmup_steps to about "
         f"{max(1, allowed // 10):,}"
     )
 
 
-def in_bytes(count: float) -> str:
-    """`1.2 GB`."""
+def format_bytes(count: float) -> str:
+    """Return for example `1.2 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"
@@ -77,8 +80,8 @@ def in_bytes(count: float) -> str:
     return f"{count:.3g} TB"
 
 
-def in_time(seconds: float) -> str:
-    """`12 s`, `5 min`, `3 h 20 min`."""
+def format_duration(seconds: float) -> str:
+    """Return for example `12 s`, `5 min` or `3 h 20 min`."""
     if seconds < 90:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

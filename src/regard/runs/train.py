@@ -1,61 +1,63 @@
-"""A run: from a recipe to a folder of checkpoints, and on from where it stopped."""
+"""Train a recipe into a run folder, and resume a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import partial
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
-from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import Finished, RunFolder
 from regard.config.recipe import read_config, resolve_paths, to_toml
 from regard.config.schema import RunConfig
-from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.batch import Batch, make_batch
+from regard.console import Say, say
+from regard.contract import Seq2Seq
 from regard.data.loader import BatchSource, Position
 from regard.errors import RegardError
-from regard.evaluation.metrics import bleu, chrf, exact
-from regard.inference.translator import Translator
-from regard.models import ARCHITECTURES, build_model
-from regard.runs.plan import vocabularies
-from regard.runs.preflight import checkpoint_bytes, lacks_room, told, too_little_time
-from regard.runs.prepare import Prepared, Say, prepare
+from regard.models import ARCHITECTURES
+from regard.runs.model_init import init_model
+from regard.runs.preflight import disk_space_warning, estimate_checkpoint_bytes, format_probes, warmup_warning
+from regard.runs.prepare import prepare
+from regard.runs.prepared import Prepared
 from regard.runs.resume import (
-    find,
-    how_to_extend,
-    read_state,
-    recipe_of,
-    refuse_other_data,
+    check_same_data,
+    extend_command,
+    find_run,
+    load_recipe,
+    load_state,
+    position_of,
     restore_recipe,
     verify_data,
 )
-from regard.runs.time_budget import step_times
-from regard.runs.warm_start import STARTED, complete, settled
+from regard.runs.step_timing import resolve_precision
+from regard.runs.validation import make_validator
+from regard.runs.warm_start import fill_from_start, resolve_start
 from regard.runtime import flush_denormals
-from regard.special_tokens import PAD
 from regard.training.distributed import ProcessGroup, init_distributed
-from regard.training.freeze import freeze
-from regard.training.loss import negative_log_likelihood
 from regard.training.microbatches import raise_on_oom
-from regard.training.precision import Precision, choose_precision
 from regard.training.progress import ConsoleReporter
 from regard.training.state import TrainingState
 from regard.training.tensorboard import TensorBoard
 from regard.training.trainer import CheckpointEvent, End, Trainer
 from regard.training.training_log import BestEffort, JsonLines, Reporter
 
-TRIED_LENGTH = 16  # tokens of the pairs with which a step is timed
-PREPARING = "preparing the data: reading it, learning the vocabulary, encoding the pairs"
+PREPARING = "preparing the data: reading the corpus, learning the vocabulary, encoding the pairs"
 
 
 @dataclass(frozen=True)
 class Result:
-    """Where a run lies, why it ended, and the best checkpoint's dev scores."""
+    """The result of training.
+
+    Attributes:
+        folder: The folder of the run.
+        end: Why training has ended.
+        step: The number of steps taken.
+        scores: Dev scores of the best checkpoint.
+    """
 
     folder: Path
     end: End
@@ -63,300 +65,244 @@ class Result:
     scores: Mapping[str, float]
 
 
-def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """A TOML recipe with `section.key=value` overrides; what it leaves out is that of its [start], if it has one.
+@dataclass(frozen=True)
+class _Run:
+    """A run that is ready to train: `state` is the one to continue from, None at the beginning."""
 
-    Raises ConfigError, and CheckpointError where the start cannot be read.
+    folder: RunFolder
+    config: RunConfig
+    prepared: Prepared
+    model: Seq2Seq
+    state: TrainingState | None
+
+
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a TOML recipe, with `section.key=value` overrides.
+
+    If it has a [start], the model, the tokenizer and the languages that it leaves out are those of that checkpoint.
+
+    Raises:
+        ConfigError: The recipe or an override is not valid.
+        CheckpointError: The checkpoint of [start] cannot be read.
     """
-    return read_config(Path(path), ARCHITECTURES, overrides, complete)
+    return read_config(Path(path), ARCHITECTURES, overrides, fill_from_start)
 
 
 def train(config: RunConfig, out: str | Path | None = None, *, console: Console | None = None) -> Result:
-    """Train a recipe from the beginning into the folder `out`, which must not hold a run yet.
+    """Train a recipe from the beginning.
 
-    Without `out` it is `runs/` and the architecture, with the languages where they are known. Where torchrun has
-    started several processes they train it together, and a job that it starts anew goes on with its own run.
-    Raises ConfigError, DataError, CheckpointError, TrainingError.
+    Under torchrun, all processes train the run together; a job that torchrun restarts resumes its own run.
+
+    Args:
+        config: The recipe.
+        out: The folder of the run, which must not contain one yet. Default: see `default_folder`.
+        console: Where to print messages and progress; standard error by default.
+
+    Raises:
+        ConfigError: The recipe does not suit the corpus or the machine.
+        DataError: The corpus cannot be read.
+        CheckpointError: A checkpoint cannot be read or written.
+        TrainingError: Training diverges or runs out of memory.
     """
-    path = Path(out) if out is not None else default_folder(config)
-    config = settled(resolve_paths(config))
-    with flush_denormals(), init_distributed() as here, ExitStack() as held:
-        console = _console(console, here)
-        run = RunFolder(path)
-        if here.broadcast(here.restarts > 0 and run.recipe.is_file() and run.job == here.job):
-            return resume(path, console=console)
-
-        def from_beginning(config: RunConfig) -> tuple[RunConfig, Prepared, Seq2Seq]:
-            say_on(console)(PREPARING)
-            prepared = prepare(config, run.data, say_on(console))
-            return config, prepared, begun(config, run.data, prepared, here, say_on(console))
-
-        def begin() -> tuple[RunConfig, Prepared, Seq2Seq]:
-            device = here.device(config.train.device)
-            if not here.is_main:
-                return from_beginning(read_config(run.recipe, ARCHITECTURES))
-            RunFolder.create(path)
-            held.enter_context(run.lock(here.job))
-            settled_config = with_precision(config, device, say_on(console))
-            run.begin(to_toml(settled_config))
-            try:
-                return from_beginning(settled_config)
-            except RegardError:
-                run.abandon()  # so that the corrected recipe may have the folder
-                raise
-
-        begun_config, prepared, model = here.main_process_first(begin)
-        return _Training(begun_config, run, prepared, model, console, here).run(None)
+    folder = RunFolder(Path(out) if out is not None else default_folder(config))
+    config = resolve_start(resolve_paths(config))
+    with flush_denormals(), init_distributed() as processes, ExitStack() as lock:
+        console = _main_console(console, processes)
+        is_restarted = processes.restarts > 0 and folder.recipe.is_file() and folder.job == processes.job
+        if processes.broadcast(is_restarted):
+            return resume(folder.path, console=console)
+        start = partial(_start_run, folder, config, processes, lock, partial(say, console=console))
+        return _train_run(processes.main_process_first(start), processes, console)
 
 
 def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Console | None = None) -> Result:
-    """Go on with a run from its last checkpoint, or from the beginning where it has none yet.
+    """Continue a run from its last checkpoint, or from the beginning if it has none yet.
 
-    `folder` may be one of the run's checkpoints as well: that one then is the last. Overrides (`section.key=value`)
-    of what may change once a run has begun (see regard.runs.resume) are written into its recipe. Without them, on a
-    CPU, the result is the same, bit for bit, as if the run had never stopped, unless the recipe ends training or
-    its schedule by the clock (train.max_minutes), or there are now more processes or fewer.
-    The run's data are verified first. Raises ConfigError, DataError, CheckpointError, TrainingError.
+    On a CPU and without overrides, the result is bit for bit that of a run that was never interrupted, unless the
+    recipe limits or schedules training by time (train.max_minutes), or the number of processes changes.
+
+    Args:
+        folder: The folder of the run, or of one of its checkpoints, which then becomes the last one.
+        overrides: `section.key=value` for keys that may change after a run has started (see regard.runs.resume). They
+            are written into the recipe of the run.
+        console: Where to print messages and progress; standard error by default.
+
+    Raises:
+        ConfigError: An override is not valid.
+        DataError: The prepared data is damaged.
+        CheckpointError: A checkpoint cannot be read or written.
+        TrainingError: Training diverges or runs out of memory.
     """
-    with flush_denormals(), init_distributed() as here, ExitStack() as held:
-        console = _console(console, here)
+    with flush_denormals(), init_distributed() as processes, ExitStack() as lock:
+        console = _main_console(console, processes)
+        load = partial(_load_run, Path(folder), overrides, processes, lock, partial(say, console=console))
+        return _train_run(processes.main_process_first(load), processes, console)
 
-        def begin() -> tuple[RunFolder, RunConfig, TrainingState | None, Prepared, Seq2Seq]:
-            run, chosen = find(Path(folder))
-            if here.is_main:
-                held.enter_context(run.lock(here.job))
-                restore_recipe(run, say_on(console))
-            config = recipe_of(run, overrides)
-            here.device(config.train.device)
-            state = read_state(run, chosen)
-            if here.is_main:
-                verify_data(run, say_on(console))
-            if overrides and here.is_main:
-                run.write_recipe(to_toml(config))
-            prepared = prepare(config, run.data, say_on(console))
-            refuse_other_data(run, prepared.train)
-            return run, config, state, prepared, begun(config, run.data, prepared, here, say_on(console))
 
-        run, config, state, prepared, model = here.main_process_first(begin)
-        return _Training(config, run, prepared, model, console, here).run(state)
+def say_on(console: Console) -> Say:
+    """Return a function that prints a line on a console."""
+    return partial(say, console=console)
 
 
 def default_folder(config: RunConfig) -> Path:
-    """runs/en-de-transformer2017, say."""
+    """Return for example runs/en-de-transformer2017: the languages, if they are known, and the architecture."""
     languages = [language for language in (config.data.source_language, config.data.target_language) if language]
     tuned = [] if config.start is None else ["tuned"]
     return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture, *tuned]).strip("-")
 
 
-def _console(console: Console | None, here: ProcessGroup) -> Console:
-    return console or Console(stderr=True) if here.is_main else Console(quiet=True)
+def _main_console(console: Console | None, processes: ProcessGroup) -> Console:
+    """Return the console to print on, which prints nothing unless this is the main process."""
+    return console or Console(stderr=True) if processes.is_main else Console(quiet=True)
 
 
-def say_on(console: Console) -> Say:
-    """What prints a line on a console as it is."""
-    return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
+def _start_run(folder: RunFolder, config: RunConfig, processes: ProcessGroup, lock: ExitStack, say: Say) -> _Run:
+    """Create the folder of a run in the main process, lock it until `lock` closes, and prepare the data."""
+    device = processes.device(config.train.device)
+    if not processes.is_main:
+        return _prepare_run(folder, read_config(folder.recipe, ARCHITECTURES), processes, say)
+    RunFolder.create(folder.path)
+    lock.enter_context(folder.lock(processes.job))
+    config = resolve_precision(config, device, say)
+    folder.begin(to_toml(config))
+    try:
+        return _prepare_run(folder, config, processes, say)
+    except RegardError:
+        folder.abandon()  # so that the corrected recipe can use the folder
+        raise
 
 
-def with_precision(config: RunConfig, device: torch.device, say: Say) -> RunConfig:
-    """Return the recipe with what `auto` means here, so that the run has the same wherever it is resumed.
-
-    On a CPU whose bfloat16 products are faster, a step of the recipe is timed in both precisions: its other parts may
-    take longer without the float32 kernels than the products gain.
-    """
-    chosen, why = choose_precision(config.train.precision, device)
-    if config.train.precision == "auto":
-        if chosen == "bfloat16" and device.type == "cpu":
-            say("measuring a training step in float32 and bfloat16")
-            both: tuple[Precision, ...] = ("bfloat16", "float32")
-            short, single = step_times(config, vocabularies(config.tokenizer), TRIED_LENGTH, both, device)
-            chosen = min(short, single, key=lambda timing: timing.seconds).precision
-            why = f"a step in bfloat16 takes {short.seconds / single.seconds:.1f} times as long here"
-        say(f"precision: {chosen}, since {why}")
-    return config.model_copy(update={"train": config.train.model_copy(update={"precision": chosen})})
+def _prepare_run(folder: RunFolder, config: RunConfig, processes: ProcessGroup, say: Say) -> _Run:
+    say(PREPARING)
+    prepared = prepare(config, folder.data, say)
+    return _Run(folder, config, prepared, init_model(config, folder.data, prepared, processes, say), None)
 
 
-def begun(config: RunConfig, data: Path, prepared: Prepared, here: ProcessGroup, say: Say) -> Seq2Seq:
-    """The model as training begins: with fresh weights or its start's, which is in `data`; what is to be frozen is."""
-    torch.manual_seed(config.train.seed)
-    tokenizers = prepared.tokenizers
-    sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
-    with raise_on_oom("for the model", fix="lower the sizes in [model], or tokenizer.vocabulary_size"):
-        model = build_model(config.model, sizes)
-    if config.start is not None:
-        model.load_state_dict(load_checkpoint(data / STARTED).model.state_dict())
-    for sentence in freeze(model, config.train.freeze):
-        say(sentence)
-    return model.to(here.device(config.train.device))
+def _load_run(path: Path, overrides: Sequence[str], processes: ProcessGroup, lock: ExitStack, say: Say) -> _Run:
+    """Load a run to resume; the main process locks its folder until `lock` closes, and verifies its data."""
+    folder, checkpoint = find_run(path)
+    if processes.is_main:
+        lock.enter_context(folder.lock(processes.job))
+        restore_recipe(folder, say)
+    config = load_recipe(folder, overrides)
+    processes.device(config.train.device)  # raises an error before anything is written
+    state = load_state(folder, checkpoint)
+    if processes.is_main:
+        verify_data(folder, say)
+        if overrides:
+            folder.write_recipe(to_toml(config))
+    prepared = prepare(config, folder.data, say)
+    check_same_data(folder, prepared.train)
+    return _Run(folder, config, prepared, init_model(config, folder.data, prepared, processes, say), state)
 
 
-@dataclass(frozen=True)
-class _Training:
-    """What a run is trained with; `run` does it, from the beginning or from a state."""
-
-    config: RunConfig
-    folder: RunFolder
-    prepared: Prepared
-    model: Seq2Seq
-    console: Console
-    here: ProcessGroup
-
-    def run(self, state: TrainingState | None) -> Result:
-        config, folder, here, model = self.config, self.folder, self.here, self.model
-        position = Position(0, 0) if state is None else position_of(state)
-        loader = self.prepared.loader(config, position, rank=here.rank, size=here.size)
-        at = 0 if state is None else int(state.values["step"])
-        self._tell(model, loader, None if state is None else at)
-        keep = _Keep(config, folder, self.prepared)
-        validate = validation(config, self.prepared, here)
-        judged = 0 if state is None else int(state.values["judged"])
-        with self._reporters(at, judged) as reporters:
-            trainer = Trainer(
-                model,
-                loader,
-                config.train,
-                validate=validate,
-                save=keep,
-                reporters=reporters,
-                processes=here,
-                origins=self.prepared.origins,
-            )
-            if state is not None:
-                trainer.load(state)
-            _look_ahead(trainer, folder, say_on(self.console))
-            if here.is_main:
-                folder.mark_finished(None)
-            with raise_on_oom("for training; what was saved before is whole"):
-                end = trainer.run()
-        if here.is_main and end != "interrupted":
-            folder.mark_finished(Finished(end, trainer.progress.step, trainer.progress.seconds))
-        return Result(folder.path, end, trainer.progress.step, here.broadcast(keep.scores))
-
-    def _tell(self, model: Seq2Seq, loader: BatchSource, at: int | None) -> None:
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        together = f" in {self.here.size} processes ({self.config.train.parallel})" if self.here.size > 1 else ""
-        say_on(self.console)(
-            f"{self.config.model.architecture}: {parameters:,} parameters{together}; "
-            + ("" if (batches := loader.batches_per_epoch) is None else f"{batches:,} batches an epoch; ")
-            + ("from the beginning" if at is None else f"going on from step {at:,}")
+def _train_run(run: _Run, processes: ProcessGroup, console: Console) -> Result:
+    """Train a run to its end."""
+    config, folder, prepared, state = run.config, run.folder, run.prepared, run.state
+    position = Position(0, 0) if state is None else position_of(state)
+    loader = prepared.loader(config, position, rank=processes.rank, size=processes.size)
+    say(_describe_start(run, loader, processes), console)
+    writer = CheckpointWriter(config, folder, prepared)
+    with _reporters(run, processes, console) as reporters:
+        trainer = Trainer(
+            run.model,
+            loader,
+            config.train,
+            validate=make_validator(config, prepared, processes),
+            save=writer.write,
+            reporters=reporters,
+            processes=processes,
+            origins=prepared.origins,
         )
-
-    @contextmanager
-    def _reporters(self, at: int, judged: int) -> Iterator[list[Reporter]]:
-        with ExitStack() as stack:
-            reporters: list[Reporter] = []
-            if self.here.is_main:
-                say = say_on(self.console)
-                log = JsonLines(self.folder.log, at, judged)
-                if log.damaged:
-                    lines = ", ".join(map(str, log.damaged))
-                    say(f"{self.folder.log}: removed damaged lines, which only reports and plots read: {lines}")
-                reporters = [
-                    log,
-                    BestEffort("tensorboard", lambda: TensorBoard(self.folder.path / "tensorboard", at), say),
-                    BestEffort("the terminal", lambda: ConsoleReporter(self.console, self.config.train.metric), say),
-                ]
-            for reporter in reporters:
-                stack.callback(reporter.close)
-            yield reporters
+        if state is not None:
+            trainer.load(state)
+        _preflight(trainer, folder, partial(say, console=console))
+        if processes.is_main:
+            folder.mark_finished(None)
+        with raise_on_oom("in training; the checkpoints are saved"):
+            end = trainer.run()
+    if processes.is_main and end != "interrupted":
+        folder.mark_finished(Finished(end, trainer.progress.step, trainer.progress.seconds))
+    return Result(folder.path, end, trainer.progress.step, processes.broadcast(writer.best_scores))
 
 
-def position_of(state: TrainingState) -> Position:
-    """Where its batches go on; states of earlier versions know no pools."""
-    return Position(state.values["epoch"], state.values["batch"], state.values.get("pool", 0))
+def _describe_start(run: _Run, loader: BatchSource, processes: ProcessGroup) -> str:
+    """Return a line on the size of the model and of an epoch, and on where training starts."""
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    parallel = f" in {processes.size} processes ({run.config.train.parallel})" if processes.size > 1 else ""
+    batches = "" if loader.batches_per_epoch is None else f"{loader.batches_per_epoch:,} batches per epoch; "
+    start = "from the beginning" if run.state is None else f"resuming at step {int(run.state.values['step']):,}"
+    return f"{run.config.model.architecture}: {parameters:,} parameters{parallel}; {batches}{start}"
 
 
-def _look_ahead(trainer: Trainer, run: RunFolder, say: Say) -> None:
-    """What is better known now than after a night: that the largest batch goes, and that the disk has room."""
+@contextmanager
+def _reporters(run: _Run, processes: ProcessGroup, console: Console) -> Iterator[list[Reporter]]:
+    """Yield what reports on training in the main process: the log, TensorBoard and the console."""
+    if not processes.is_main:
+        yield []
+        return
+    print_line = partial(say, console=console)
+    step = 0 if run.state is None else int(run.state.values["step"])
+    last_validated_step = 0 if run.state is None else int(run.state.values["judged"])
+    log = JsonLines(run.folder.log, step, last_validated_step)
+    if log.damaged:
+        numbers = ", ".join(map(str, log.damaged))
+        print_line(f"{run.folder.log}: removed damaged lines, which only reports and plots read: {numbers}")
+    tensorboard = run.folder.path / "tensorboard"
+    metric = run.config.train.metric
+    reporters: list[Reporter] = [
+        log,
+        BestEffort("tensorboard", lambda: TensorBoard(tensorboard, step), print_line),
+        BestEffort("the terminal", lambda: ConsoleReporter(console, metric), print_line),
+    ]
+    with ExitStack() as stack:
+        for reporter in reporters:
+            stack.callback(reporter.close)
+        yield reporters
+
+
+def _preflight(trainer: Trainer, run: RunFolder, say: Say) -> None:
+    """Check before the first step that the largest batches fit, and that time and disk space suffice."""
     end = trainer.end()
     if end is not None:
-        say(f"the run has come to its end; to go on all the same:  {how_to_extend(trainer.config, end, run.path)}")
+        say(f"the run has reached its end; to continue it:  {extend_command(trainer.config, end, run.path)}")
         return
     say("trying the largest batches")
-    tried = trainer.train_step.probe(trainer.loader.largest())
-    say(told(tried))
-    if trainer.progress.step == 0 and (warning := too_little_time(trainer.config, tried)):
+    probes = trainer.train_step.probe(trainer.loader.largest())
+    say(format_probes(probes))
+    if trainer.progress.step == 0 and (warning := warmup_warning(trainer.config, probes)):
         say(warning)
-    if warning := lacks_room(run.path, checkpoint_bytes(trainer.model, trainer.config)):
+    if warning := disk_space_warning(run.path, estimate_checkpoint_bytes(trainer.model, trainer.config)):
         say(warning)
 
 
-class _Keep:
-    """Writes checkpoints, and sees that `last` and `best` lead to the right ones."""
+class CheckpointWriter:
+    """Writes the checkpoints of a run, and updates its links `last` and `best`.
 
-    def __init__(self, config: RunConfig, run: RunFolder, prepared: Prepared) -> None:
-        self.config, self.run, self.prepared = config, run, prepared
-        self.scores: Mapping[str, float] = {}  # of the best checkpoint written here
-
-    def __call__(self, saved: CheckpointEvent) -> None:
-        self.run.require_in_place()
-        folder = self.run.checkpoint(saved.step)
-        contents = Checkpoint(
-            self.config,
-            self.prepared.tokenizers,
-            saved.model,
-            saved.step,
-            self.prepared.train.fingerprint,
-            dict(saved.scores),
-            self.prepared.several_sentences,
-        )
-        save_checkpoint(folder, contents, saved.training)
-        if saved.best:  # before `last`: a kill between the two repeats this step, and this link
-            self.run.set_best(folder)
-            self.scores = saved.scores
-        self.run.set_last(folder)
-        self.run.prune()
-
-
-def validation(config: RunConfig, prepared: Prepared, here: ProcessGroup) -> Callable[[Seq2Seq], dict[str, float]]:
-    """Loss on the dev set, and the quality of its greedy translation by what `translate` uses.
-
-    Each process translates a share of it, every so manieth sentence, and all come to the same scores.
+    Attributes:
+        best_scores: Scores of the best checkpoint written so far; empty before that.
     """
-    sources = [source for source, _ in prepared.dev]
-    references = [reference for _, reference in prepared.dev]
-    language = config.data.target_language
-    batches = _dev_batches(prepared, config.train.tokens_per_batch)
 
-    def validate(model: Seq2Seq) -> dict[str, float]:
-        translator = Translator(model, prepared.tokenizers, config.search, target_language=language)
-        share = translator.stream(sources[here.rank :: here.size], beam_size=1, shortlist=False, split_sentences=False)
-        shares = here.gather([found[0].text for found in share])
-        hypotheses = [text for row in zip_longest(*shares) for text in row if text is not None]
-        (loss,) = here.sum(_loss(model, batches[here.rank :: here.size]))
-        scores = {
-            "loss": loss / sum(batch.target_tokens for batch in batches),
-            "bleu": bleu(hypotheses, references, target_language=language),
-            "chrf": chrf(hypotheses, references),
-        }
-        if config.train.metric == "exact":
-            scores["exact"] = 100 * exact(hypotheses, references)
-        return scores
+    def __init__(self, config: RunConfig, folder: RunFolder, prepared: Prepared) -> None:
+        self.best_scores: Mapping[str, float] = {}
+        self._config, self._folder, self._prepared = config, folder, prepared
 
-    return validate
-
-
-def _dev_batches(prepared: Prepared, tokens: int) -> list[Batch]:
-    tokenizers = prepared.tokenizers
-    encoded = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in prepared.dev]
-    encoded.sort(key=lambda pair: max(map(len, pair)))
-    batches: list[Batch] = []
-    group: list[tuple[list[int], list[int]]] = []
-    for pair in encoded:
-        if group and (len(group) + 1) * (max(map(len, pair)) + 1) > tokens:
-            batches.append(make_batch(group))
-            group = []
-        group.append(pair)
-    return [*batches, make_batch(group)]
-
-
-@torch.no_grad()
-def _loss(model: Seq2Seq, batches: list[Batch]) -> float:
-    """The summed negative log-probability of dev target tokens, in nats."""
-    device = next(model.parameters()).device
-    total = 0.0
-    for cpu_batch in batches:
-        batch = cpu_batch.to(device)
-        real = batch.target_out.ne(PAD)
-        features = model.features(batch.source, batch.target_in).features[real]
-        total += negative_log_likelihood(model.decoder.readout, features, batch.target_out[real])
-    return total
+    def write(self, event: CheckpointEvent) -> None:
+        """Write a checkpoint, and remove those that are no longer needed."""
+        self._folder.require_in_place()
+        path = self._folder.checkpoint(event.step)
+        contents = Checkpoint(
+            self._config,
+            self._prepared.tokenizers,
+            event.model,
+            event.step,
+            self._prepared.train.fingerprint,
+            dict(event.scores),
+            self._prepared.multi_sentence_share,
+        )
+        save_checkpoint(path, contents, event.training)
+        if event.best:  # before `last`: if the process is killed in between, this step and the link are repeated
+            self._folder.set_best(path)
+            self.best_scores = event.scores
+        self._folder.set_last(path)
+        self._folder.prune()

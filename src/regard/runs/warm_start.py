@@ -1,14 +1,14 @@
-"""What training begins from where a recipe has a [start]: another run's weights and its vocabulary, kept or extended.
+"""Fine-tuning: start from the weights and the vocabulary of another run, kept as it is or extended.
 
-A vocabulary is never learned anew here: the rows of the embeddings would belong to other tokens. All that training
-needs of the other run is copied into the new one's data, which can then be resumed without it.
+The vocabulary is never learned again, because each row of an embedding belongs to one token. Everything that training
+needs of the other run is copied into the `data` folder of the new one, so it can be resumed without the other run.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_chec
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.recipe import to_table
 from regard.config.schema import RunConfig, StartConfig, TokenizerConfig
+from regard.console import Say
 from regard.contract import VocabularySizes
 from regard.corpus.corpus import Corpus
 from regard.data.store import PairStore
@@ -29,52 +30,52 @@ from regard.models import ARCHITECTURES, build_model
 from regard.nn.rows import copy_with_new_rows
 from regard.special_tokens import UNK
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.extend import Extended, extend_tokenizers
+from regard.tokenizers.extend import ExtendedTokenizer, extend_tokenizers
 from regard.tokenizers.subword import SPACE
 
-STARTED = "start"  # in a run's data: a checkpoint of what it begins with
-FREE = ("model.dropout",)  # what training may have otherwise than the run it begins from
-MANY_MORE = 1.3  # times the pieces a word of the text that the vocabulary was learned from
-MANY_UNKNOWN = 0.01  # of all tokens
+STARTED = "start"  # folder in a run's data: a checkpoint with the initial weights
+CHANGEABLE_KEYS = ("model.dropout",)  # keys of [model] and [tokenizer] that may differ from the other run
+MAX_PIECES_RATIO = 1.3  # with this many times the pieces per word of its training text, a vocabulary fits poorly
+MAX_UNKNOWN_SHARE = 0.01  # with a larger share of unknown tokens, a vocabulary fits poorly
+FIT_PAIRS = 100_000  # the fit of a vocabulary is measured on this many first pairs
+SHOWN_PIECES = 8  # new tokens that a message shows
 
 SUBWORDS = ("unigram", "bpe", "marian")
-EXTENDED_BY = "give its frequent words tokens of their own by --extend-vocabulary (start.new_tokens)"
-
-Ids = NDArray[np.integer[Any]]
-Sides = tuple[Ids, Ids]  # of tokens: all sources end to end, and all targets
-
 LANGUAGES = ("source_language", "target_language")
 
+Ids = NDArray[np.integer[Any]]
+SideIds = tuple[Ids, Ids]  # all source tokens, all target tokens; (tokens,) each
 
-def complete(table: dict[str, Any]) -> None:
-    """Give a recipe's table what it leaves out of [model], [tokenizer] and the languages: that of its [start].
 
-    A [model] that names a preset is left as it is. Raises CheckpointError where the start cannot be read.
+def fill_from_start(table: dict[str, Any]) -> None:
+    """Fill keys of [model], [tokenizer] and the languages that a recipe leaves out with those of its [start].
+
+    A [model] that names a preset is not filled. Raise CheckpointError if the checkpoint of [start] cannot be read.
     """
     start = table.get("start")
     sections = [table.get(name, {}) for name in ("model", "tokenizer", "data")]
     if not isinstance(start, dict) or not isinstance(start.get("checkpoint"), str):
-        return  # parse_config says what is wrong with it
-    if not all(isinstance(section, dict) for section in sections) or _whole(*sections):
+        return  # parse_config reports the error
+    if not all(isinstance(section, dict) for section in sections) or _is_complete(*sections):
         return
     model, tokenizer, data = sections
-    theirs = to_table(load_checkpoint(resolve_checkpoint(Path(start["checkpoint"]))).config)
-    alike = model.get("architecture", theirs["model"]["architecture"]) == theirs["model"]["architecture"]
-    if alike and "preset" not in model:
-        table["model"] = {**theirs["model"], **model}
-    table["tokenizer"] = {**theirs["tokenizer"], **tokenizer}
-    table["data"] = {**{name: theirs["data"][name] for name in LANGUAGES}, **data}
+    old = to_table(load_checkpoint(resolve_checkpoint(Path(start["checkpoint"]))).config)
+    is_same_architecture = model.get("architecture", old["model"]["architecture"]) == old["model"]["architecture"]
+    if is_same_architecture and "preset" not in model:
+        table["model"] = {**old["model"], **model}
+    table["tokenizer"] = {**old["tokenizer"], **tokenizer}
+    table["data"] = {**{name: old["data"][name] for name in LANGUAGES}, **data}
 
 
-def _whole(model: Mapping[str, Any], tokenizer: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
-    """Whether there is nothing to be added, as in the recipe of a run."""
-    known = ARCHITECTURES.get(str(model.get("architecture")))
-    keys = TokenizerConfig.model_fields.keys() - tokenizer.keys() | set(LANGUAGES) - data.keys()
-    return known is not None and not (keys or known.config.model_fields.keys() - model.keys())
+def _is_complete(model: Mapping[str, Any], tokenizer: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Return whether no key is left out, as in the recipe that a run has written."""
+    architecture = ARCHITECTURES.get(str(model.get("architecture")))
+    missing = TokenizerConfig.model_fields.keys() - tokenizer.keys() | set(LANGUAGES) - data.keys()
+    return architecture is not None and not (missing or architecture.config.model_fields.keys() - model.keys())
 
 
-def settled(config: RunConfig) -> RunConfig:
-    """The same recipe with the very checkpoint that its [start] means. Raises CheckpointError where it means none."""
+def resolve_start(config: RunConfig) -> RunConfig:
+    """Return the recipe with the exact checkpoint that [start] means. Raise CheckpointError if there is none."""
     if config.start is None:
         return config
     checkpoint = str(resolve_checkpoint(Path(config.start.checkpoint)).resolve())
@@ -82,130 +83,157 @@ def settled(config: RunConfig) -> RunConfig:
 
 
 @dataclass(frozen=True)
-class TakenUp:
-    """Tokenizers to go on with; learned_from: what the checkpoint was trained on, where that still lies beside it."""
+class WarmStart:
+    """What training takes from another run.
+
+    Attributes:
+        tokenizers: The other run's tokenizers, extended if the recipe asks for it.
+        trained_on: Tokens that the checkpoint was trained on; None if its data is no longer next to it.
+    """
 
     tokenizers: Tokenizers
-    learned_from: Sides | None
+    trained_on: SideIds | None
 
-    def fit(self, store: PairStore) -> str:
-        """How well the vocabulary suits new pairs, in a sentence."""
-        both = self.tokenizers.source, self.tokenizers.target
-        found = [_Fit.of(tokenizer, ids) for tokenizer, ids in zip(both, _tokens(store), strict=True)]
-        before: list[_Fit | None] = [None, None]
-        if self.learned_from is not None:
-            before = [_Fit.of(tokenizer, ids) for tokenizer, ids in zip(both, self.learned_from, strict=True)]
-        told = [f"{side} {one.tell(was)}" for side, one, was in zip(("source", "target"), found, before, strict=True)]
-        if not any(one.bad(was) for one, was in zip(found, before, strict=True)):
-            return f"vocabulary: {'; '.join(told)}"
-        can = self.tokenizers.source.kind not in ("byte", "marian")
-        return f"vocabulary: it knows this text badly: {'; '.join(told)}" + (f"; {EXTENDED_BY}" if can else "")
+    def describe_fit(self, store: PairStore) -> str:
+        """Return a sentence on how well the vocabulary fits new pairs, compared with those it was trained on."""
+        new = self._measure_fit(_tokens(store))
+        old: list[VocabularyFit | None] = [None, None]
+        if self.trained_on is not None:
+            old = [*self._measure_fit(self.trained_on)]
+        sides = "; ".join(
+            f"{side} {fit.describe(old_fit)}" for side, fit, old_fit in zip(("source", "target"), new, old, strict=True)
+        )
+        if not any(fit.is_poor(old_fit) for fit, old_fit in zip(new, old, strict=True)):
+            return f"vocabulary: {sides}"
+        can_extend = self.tokenizers.source.kind not in ("byte", "marian")
+        advice = "; add tokens for frequent words with start.new_tokens" if can_extend else ""
+        return f"vocabulary: it fits this text poorly: {sides}{advice}"
+
+    def _measure_fit(self, sides: SideIds) -> list[VocabularyFit]:
+        tokenizers = self.tokenizers.source, self.tokenizers.target
+        return [VocabularyFit.measure(tokenizer, ids) for tokenizer, ids in zip(tokenizers, sides, strict=True)]
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """How a tokenizer cuts some text.
+class VocabularyFit:
+    """How a tokenizer splits some text.
 
-    pieces: tokens a word; not a number where a word has no pieces. unknown: the share of tokens that stand for what
-    the vocabulary lacks: UNK, or the bytes of a character.
+    Attributes:
+        pieces_per_word: Tokens per word; NaN if words have no pieces.
+        unknown_share: Share of tokens for text that the vocabulary lacks: UNK, or the bytes of a character.
     """
 
-    pieces: float
-    unknown: float
+    pieces_per_word: float
+    unknown_share: float
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, ids: Ids) -> _Fit:
-        written = tokenizer.pieces(range(tokenizer.size))
-        subwords = tokenizer.kind in SUBWORDS
-        words = int(np.array([subwords and piece.startswith(SPACE) for piece in written])[ids].sum())
-        lacking = np.array([subwords and re.fullmatch("<0x..>", piece) is not None for piece in written])
-        lacking[UNK] = True
-        return cls(len(ids) / words if words else math.nan, float(lacking[ids].mean()) if len(ids) else 0.0)
+    def measure(cls, tokenizer: Tokenizer, ids: Ids) -> VocabularyFit:
+        """Measure the fit on tokens of a text, (tokens,)."""
+        pieces = tokenizer.pieces(range(tokenizer.size))
+        is_subword = tokenizer.kind in SUBWORDS
+        words = int(np.array([is_subword and piece.startswith(SPACE) for piece in pieces])[ids].sum())
+        is_unknown = np.array([is_subword and re.fullmatch("<0x..>", piece) is not None for piece in pieces])  # (V,)
+        is_unknown[UNK] = True
+        return cls(len(ids) / words if words else math.nan, float(is_unknown[ids].mean()) if len(ids) else 0.0)
 
-    def tell(self, before: _Fit | None) -> str:
-        unknown = f"{self.unknown:.2%} of the tokens unknown"
-        if math.isnan(self.pieces):
+    def describe(self, old: VocabularyFit | None) -> str:
+        """Return for example `1.52 pieces per word (1.31 in its training text), 0.02% of the tokens unknown`."""
+        unknown = f"{self.unknown_share:.2%} of the tokens unknown"
+        if math.isnan(self.pieces_per_word):
             return unknown
-        then = "" if before is None else f" ({before.pieces:.2f} in what it was trained on)"
-        return f"{self.pieces:.2f} pieces a word{then}, {unknown}"
+        comparison = "" if old is None else f" ({old.pieces_per_word:.2f} in its training text)"
+        return f"{self.pieces_per_word:.2f} pieces per word{comparison}, {unknown}"
 
-    def bad(self, before: _Fit | None) -> bool:
-        cut = before is not None and self.pieces > MANY_MORE * before.pieces
-        return cut or self.unknown > MANY_UNKNOWN
+    def is_poor(self, old: VocabularyFit | None) -> bool:
+        """Return whether there are many more pieces per word than in the training text, or many unknown tokens."""
+        has_more_pieces = old is not None and self.pieces_per_word > MAX_PIECES_RATIO * old.pieces_per_word
+        return has_more_pieces or self.unknown_share > MAX_UNKNOWN_SHARE
 
 
-def take_up(config: RunConfig, start: StartConfig, corpus: Corpus, folder: Path, say: Callable[[str], None]) -> TakenUp:
-    """Read the checkpoint of a [start], extend its vocabulary by the corpus if asked to, and write it to `folder`.
+def load_warm_start(config: RunConfig, start: StartConfig, corpus: Corpus, folder: Path, say: Say) -> WarmStart:
+    """Load the checkpoint of a [start], extend its vocabulary if the recipe asks for it, and save it to `folder`.
 
-    Raises ConfigError where the recipe wants another model or tokenizer than the checkpoint has.
+    Args:
+        config: The recipe of the new run.
+        start: Its [start] section.
+        corpus: The new training corpus, from which new tokens are taken.
+        folder: Where the initial checkpoint of the new run is written.
+        say: Prints a line.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+        ConfigError: The recipe has another model or tokenizer than the checkpoint.
     """
-    place = resolve_checkpoint(Path(start.checkpoint))
-    old = load_checkpoint(place)
-    _refuse_other(config, old.config, place)
-    new, told = old, "its vocabulary is kept as it is"
+    path = resolve_checkpoint(Path(start.checkpoint))
+    old = load_checkpoint(path)
+    _check_compatible(config, old.config, path)
+    new, change = old, "its vocabulary is kept"
     if start.new_tokens:
-        new, told = _extended(old, corpus, start.new_tokens)
-    say(f"start: {place}, step {old.step:,}; {told}")
+        new, change = _extend_vocabulary(old, corpus, start.new_tokens)
+    say(f"start: {path}, step {old.step:,}; {change}")
     save_checkpoint(folder, replace(new, config=config, step=0, metrics={}))
-    return TakenUp(new.tokenizers, _learned_from(place, old))
+    return WarmStart(new.tokenizers, _load_training_tokens(path, old))
 
 
-def _extended(old: Checkpoint, corpus: Corpus, most: int) -> tuple[Checkpoint, str]:
-    """The same with more tokens, and what they are."""
-    source, target = extend_tokenizers(old.tokenizers, corpus, most)
+def _extend_vocabulary(old: Checkpoint, corpus: Corpus, max_tokens: int) -> tuple[Checkpoint, str]:
+    """Return the checkpoint with more tokens, and a phrase that says which."""
+    source, target = extend_tokenizers(old.tokenizers, corpus, max_tokens)
     tokenizers = Tokenizers(source.tokenizer, target.tokenizer, old.tokenizers.joint)
-    with torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away: draw nothing for them
-        model = build_model(
-            old.config.model, VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
-        )
+    sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+    with torch.random.fork_rng(devices=[]):  # all weights are overwritten: leave the random numbers of training alone
+        model = build_model(old.config.model, sizes)
     copy_with_new_rows(old.model, model, {"encoder": source.parts, "decoder": target.parts})
-    told = _some(source) if tokenizers.joint else f"{_some(source)} of the source, {_some(target)} of the target"
-    return replace(old, tokenizers=tokenizers, model=model), f"its vocabulary is extended by {told}"
+    tokens = _describe_new_tokens(source)
+    if not tokenizers.joint:
+        tokens = f"{tokens} of the source, {_describe_new_tokens(target)} of the target"
+    return replace(old, tokenizers=tokenizers, model=model), f"its vocabulary is extended by {tokens}"
 
 
-def _refuse_other(config: RunConfig, theirs: RunConfig, place: Path) -> None:
-    wanted, there = _flat(config), _flat(theirs)
-    other = [
-        f"{key} is {wanted.get(key)!r} in the recipe and {there.get(key)!r} there"
-        for key in sorted(wanted.keys() | there.keys())
-        if wanted.get(key) != there.get(key) and key not in FREE
+def _check_compatible(config: RunConfig, old: RunConfig, path: Path) -> None:
+    new_values, old_values = _flatten(config), _flatten(old)
+    differences = [
+        f"{key} is {new_values.get(key)!r} in the recipe and {old_values.get(key)!r} in the checkpoint"
+        for key in sorted(new_values.keys() | old_values.keys())
+        if new_values.get(key) != old_values.get(key) and key not in CHANGEABLE_KEYS
     ]
-    if other:
+    if differences:
         raise ConfigError(
-            f"the recipe wants another system than it is to start from: {'; '.join(other[:4])}",
-            where=place,
-            fix="leave these keys out of the recipe, or train from the beginning: without --from, without [start]",
+            f"the recipe does not match the checkpoint that it starts from: {'; '.join(differences[:4])}",
+            where=path,
+            fix="leave these keys out of the recipe, or train from scratch, without [start]",
         )
 
 
-def _flat(config: RunConfig) -> dict[str, Any]:
+def _flatten(config: RunConfig) -> dict[str, Any]:
+    """Return `section.key` to value of [model] and [tokenizer]."""
     table = to_table(config)
     return {f"{section}.{key}": value for section in ("model", "tokenizer") for key, value in table[section].items()}
 
 
-def _some(extended: Extended, most: int = 8) -> str:
-    """`500 tokens (▁Mann, ...)`."""
+def _describe_new_tokens(extended: ExtendedTokenizer) -> str:
+    """Return for example `500 tokens (▁Mann ▁Frau ...)`."""
     size, new = extended.tokenizer.size, len(extended.parts)
-    pieces = extended.tokenizer.pieces(range(size - new, min(size, size - new + most)))
-    shown = f" ({' '.join(pieces)}{' ...' if new > most else ''})" if new else ""
+    pieces = extended.tokenizer.pieces(range(size - new, min(size, size - new + SHOWN_PIECES)))
+    shown = f" ({' '.join(pieces)}{' ...' if new > SHOWN_PIECES else ''})" if new else ""
     return f"{new:,} {'token' if new == 1 else 'tokens'}{shown}"
 
 
-def _learned_from(place: Path, old: Checkpoint) -> Sides | None:
+def _load_training_tokens(checkpoint: Path, contents: Checkpoint) -> SideIds | None:
+    """Return tokens that a checkpoint was trained on, from the data of its run; None if they are missing or damaged."""
     try:
-        store = PairStore.open(place.parent.parent / "data", "train")
+        store = PairStore.open(checkpoint.parent.parent / "data", "train")
     except DataError:
         return None
-    if store.fingerprint != old.data:
+    if store.fingerprint != contents.data:
         return None
-    sizes = old.tokenizers.source.size, old.tokenizers.target.size
+    sizes = contents.tokenizers.source.size, contents.tokenizers.target.size
     sides = _tokens(store)
-    whole = all(ids.max(initial=0) < size for ids, size in zip(sides, sizes, strict=True))
-    return sides if whole else None  # one that is damaged
+    is_valid = all(ids.max(initial=0) < size for ids, size in zip(sides, sizes, strict=True))
+    return sides if is_valid else None
 
 
-def _tokens(store: PairStore, most: int = 100_000) -> Sides:
-    """Of the first pairs, if there are so many."""
-    chosen = range(min(most, len(store)))
-    sources, targets = ([side(index) for index in chosen] for side in (store.source, store.target))
+def _tokens(store: PairStore) -> SideIds:
+    """Return the tokens of the first FIT_PAIRS pairs."""
+    indices = range(min(FIT_PAIRS, len(store)))
+    sources, targets = ([side(index) for index in indices] for side in (store.source, store.target))
     return np.concatenate(sources), np.concatenate(targets)

@@ -216,5 +216,5 @@ def readable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise DataError("a text has half a surrogate pair, which is no character") from None
+        raise DataError("a text has half a surrogate pair, which is not a character") from None
     return text

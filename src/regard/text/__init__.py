@@ -1,1 +1,1 @@
-"""What a text consists of: segments, placeholders, emoji."""
+"""The parts of a text: segments, placeholders and emoji."""

@@ -1,7 +1,7 @@
-r"""What must come through a translation unharmed: `%s`, `{name}`, `${var}`, URLs, numbers, entities, emoji, `\n`.
+r"""Find placeholders, which a translation must keep: `%s`, `{name}`, `${var}`, URLs, numbers, entities, emoji, `\n`.
 
-A translation is compared with its source by what stands in both, counted. `%s` and the like without a number take
-their arguments by their order, so theirs has to stay as well. A number may change its separators, and no digit.
+A translation must contain each placeholder as often as its source. `%s` and similar placeholders without a number take
+their arguments in order, so their order must stay the same. The separators of a number may change, its digits may not.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _PATTERNS = (
     ("escape", r"\\[abfnrtv\\\"']"),
     ("number", r"(?<!\d)\d+(?:[.,:\u00a0\u202f]\d+)*"),
 )
-_FOUND = re.compile("|".join(f"(?P<{kind}_{place}>{one})" for place, (kind, one) in enumerate(_PATTERNS)))
+_PLACEHOLDER = re.compile("|".join(f"(?P<{kind}_{index}>{pattern})" for index, (kind, pattern) in enumerate(_PATTERNS)))
 _SEPARATORS = re.compile(r"[.,\u00a0\u202f]")
 
 
 @dataclass(frozen=True)
 class Placeholder:
-    """Characters start to end of a text, and of what kind: `number`, `ordered` (by its place), or another."""
+    """The characters `start` to `end` of a text. Kinds are `number`, `ordered` (an argument by order), and others."""
 
     start: int
     end: int
@@ -51,53 +51,54 @@ class Placeholder:
 
     @property
     def key(self) -> str:
-        """What is counted: of a number its digits."""
+        """What is compared: the text, or the digits of a number."""
         return _SEPARATORS.sub("", self.text) if self.kind == "number" else self.text
 
 
 def find_placeholders(text: str, literal: Sequence[tuple[int, int]] = ()) -> list[Placeholder]:
-    """All in a text, in order; `literal` spans, in order, are taken as they are, and nothing is sought in them."""
-    found: list[Placeholder] = []
+    """Return all placeholders of a text in order. Spans in `literal` (ordered) are placeholders as a whole."""
+    placeholders: list[Placeholder] = []
     at = 0
     for start, end in [*literal, (len(text), len(text))]:
-        for match in _FOUND.finditer(text, at, start):
+        for match in _PLACEHOLDER.finditer(text, at, start):
             kind = (match.lastgroup or "").rpartition("_")[0]
-            found.append(Placeholder(match.start(), match.end(), match[0], kind))
+            placeholders.append(Placeholder(match.start(), match.end(), match[0], kind))
         if end > start:
-            found.append(Placeholder(start, end, text[start:end], "literal"))
+            placeholders.append(Placeholder(start, end, text[start:end], "literal"))
         at = end
-    return found
+    return placeholders
 
 
-def placed(source: str, spans: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]] | None:
-    """Where in a text each of the source's spans stands again, in the order of the text.
+def locate_literals(source: str, spans: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]] | None:
+    """Return where each of the source's spans appears in a text, in the order of the text.
 
-    None unless the text has each as often as the source has, in its spans and elsewhere; where it stands elsewhere
-    too, the same one of them is taken. One within a longer word is none, unless it is in one in the source.
+    Return None unless the text contains each as often as the source does, in the spans and elsewhere. The n-th
+    occurrence in the source corresponds to the n-th in the text. Occurrences inside a longer word do not count, unless
+    the span is inside a word of the source.
     """
     if not spans:
         return []
-    literals = sorted({source[start:end] for start, end in spans}, key=lambda one: (-len(one), one))
-    pattern = re.compile("|".join(_alone(one, source, spans) for one in literals))
-    there, here = (_occurrences(pattern, side) for side in (source, text))
-    found = []
+    literals = sorted({source[start:end] for start, end in spans}, key=lambda literal: (-len(literal), literal))
+    pattern = re.compile("|".join(_literal_pattern(literal, source, spans) for literal in literals))
+    in_source, in_text = (_occurrences(pattern, side) for side in (source, text))
+    located = []
     for start, end in spans:
         literal = source[start:end]
-        before, after = there.get(literal, []), here.get(literal, [])
+        before, after = in_source.get(literal, []), in_text.get(literal, [])
         if len(before) != len(after) or (start, end) not in before:
             return None
-        found.append(after[before.index((start, end))])
-    return sorted(found)
+        located.append(after[before.index((start, end))])
+    return sorted(located)
 
 
 def _occurrences(pattern: re.Pattern[str], text: str) -> dict[str, list[tuple[int, int]]]:
-    found: dict[str, list[tuple[int, int]]] = {}
+    spans: dict[str, list[tuple[int, int]]] = {}
     for match in pattern.finditer(text):
-        found.setdefault(match[0], []).append(match.span())
-    return found
+        spans.setdefault(match[0], []).append(match.span())
+    return spans
 
 
-def _alone(literal: str, source: str, spans: Sequence[tuple[int, int]]) -> str:
+def _literal_pattern(literal: str, source: str, spans: Sequence[tuple[int, int]]) -> str:
     before, after = r"(?<!\w)" if literal[0].isalnum() else "", r"(?!\w)" if literal[-1].isalnum() else ""
     bounded = re.compile(before + re.escape(literal) + after)
     if all(bounded.match(source, start) for start, end in spans if source[start:end] == literal):
@@ -105,14 +106,18 @@ def _alone(literal: str, source: str, spans: Sequence[tuple[int, int]]) -> str:
     return re.escape(literal)
 
 
-def broken(source: Sequence[Placeholder], target: Sequence[Placeholder]) -> str:
-    """Why the placeholders of a translation are not its source's; nothing where they are."""
-    before, after = (Counter(one.key for one in side if one.kind != "literal") for side in (source, target))
+def placeholder_error(source: Sequence[Placeholder], target: Sequence[Placeholder]) -> str:
+    """Return how the placeholders of a translation differ from those of its source; empty if they do not."""
+    before, after = (
+        Counter(placeholder.key for placeholder in side if placeholder.kind != "literal") for side in (source, target)
+    )
     if lost := before - after:
         return "it lost " + ", ".join(sorted(lost.elements()))
     if new := after - before:
         return "it has more of " + ", ".join(sorted(new.elements()))
-    first, second = ([one.text for one in side if one.kind == "ordered"] for side in (source, target))
+    first, second = (
+        [placeholder.text for placeholder in side if placeholder.kind == "ordered"] for side in (source, target)
+    )
     if first != second:
         return f"it has {', '.join(second)} in another order"
     return ""
@@ -120,11 +125,11 @@ def broken(source: Sequence[Placeholder], target: Sequence[Placeholder]) -> str:
 
 _WORD_START = re.compile(r"(?:(?<=\s)|(?<![\s\S])|(?<=[(\[\"“„«»'/]))([_&])(?=[^\W\d_])")
 _WITHIN = re.compile(r"(?<=[^\W\d_])([_&])(?=[a-zß-ÿ])")
-MENU_WORDS = 8  # what has more is no label of a menu or a button
+MENU_WORDS = 8  # most words of the label of a menu or a button
 
 
-def without_accelerator(text: str) -> tuple[str, str, str]:
-    """A label without its accelerator's mark, the mark (`_`, `&` or nothing), and the letter behind it."""
+def split_accelerator(text: str) -> tuple[str, str, str]:
+    """Return a label without the mark of its accelerator, the mark (`_`, `&` or empty), and the letter after it."""
     for sign in "_&":
         if text.count(sign) != 1 or len(text.split()) > MENU_WORDS:
             continue
@@ -134,25 +139,25 @@ def without_accelerator(text: str) -> tuple[str, str, str]:
         if match is None or match[1] != sign:
             continue
         at = match.start()
-        if any(one.start <= at < one.end for one in find_placeholders(text)):
+        if any(placeholder.start <= at < placeholder.end for placeholder in find_placeholders(text)):
             continue
         return text[:at] + text[at + 1 :], sign, text[at + 1]
     return text, "", ""
 
 
-def accelerator_place(text: str, letter: str, taken: Sequence[tuple[int, int]] = ()) -> int | None:
-    """Before which character a mark is put: before the same letter, if there is one, at a word's beginning rather.
+def place_accelerator(text: str, letter: str, taken: Sequence[tuple[int, int]] = ()) -> int | None:
+    """Return the index at which to put the mark of an accelerator; None if all letters are inside `taken` spans.
 
-    None where no letter is free of what is `taken`.
+    The same letter is preferred, then the beginning of a word.
     """
     free = [
-        place
-        for place, character in enumerate(text)
-        if character.isalpha() and not any(start <= place < end for start, end in taken)
+        index
+        for index, character in enumerate(text)
+        if character.isalpha() and not any(start <= index < end for start, end in taken)
     ]
 
-    def rank(place: int) -> tuple[bool, bool, int]:
-        begins = place == 0 or not text[place - 1].isalnum()
-        return text[place].lower() != letter.lower(), not begins, place
+    def rank(index: int) -> tuple[bool, bool, int]:
+        begins_word = index == 0 or not text[index - 1].isalnum()
+        return text[index].lower() != letter.lower(), not begins_word, index
 
     return min(free, key=rank) if free else None

@@ -1,7 +1,7 @@
-"""A text divided into the segments that a model translates one at a time, and their translations joined again.
+"""Split a text into segments that a model translates one at a time, and join their translations.
 
-This is the one place where text is divided: lines and standard input of `regard translate`, `Translator.translate`,
-documents, and every endpoint of the server use it. White space and line breaks between segments stay as they are.
+All callers split text here: `regard translate` for lines and standard input, `Translator.translate`, documents, and
+every endpoint of the server. White space and line breaks between segments are kept.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from regard.text.placeholders import find_placeholders
 Span = tuple[int, int]
 Alignment = tuple[tuple[int, int], ...]
 Division = Literal["whole", "lines", "sentences"]
-"""What is one segment: the whole text, each line of it, or each sentence of each line."""
+"""What a segment is: the whole text, a line, or a sentence of a line."""
 Fits = Callable[[str], bool]
-"""Whether a text is short enough to be one segment."""
+"""Return whether a text is short enough to be one segment."""
 
-REACH = 1000  # characters on either side of the middle in which a text without sentences is cut at a clause or a space
+CUT_REACH = 1000  # characters around the middle in which a long sentence is cut at a clause or a space
 
 _WORD = re.compile(r"\S+")
 _LINE = re.compile(r"[^\r\n]+")
@@ -35,12 +35,12 @@ _ENDS_UNSPACED = re.compile(r"[。！？｡][」』”’）)】》〉]*$")  # n
 _ORDINAL = re.compile(r"(?<!\w)\d{1,2}\.$")
 _ORDINALS_WITH_A_POINT = re.compile("bs|cs|da|de|et|eu|fi|fo|hr|hu|is|lb|lv|nb|nds|nn|no|pl|sk|sl|sr|tr")
 _UNKNOWN = frozenset(["", "und", "mul", "mis", "zxx", "root"])
-_JOINS = "\u200d\ufe0f"  # a character after or before which no text is cut
+_JOINERS = "\u200d\ufe0f"  # text is not cut before these, nor after the first
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Characters start to end of a source, what they became, and which words of both belong together (from 0)."""
+    """The translation of the characters `start` to `end` of a source, and the alignment of their words (from 0)."""
 
     start: int
     end: int
@@ -49,8 +49,8 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A translation, put together of pieces: its text, the alignment of its words, and the span of each piece."""
+class JoinedTranslation:
+    """A translation joined from pieces: its text, the alignment of its words, and the span of each piece."""
 
     text: str
     alignment: Alignment
@@ -58,69 +58,73 @@ class Whole:
 
 
 def is_language(code: str) -> bool:
-    """Return whether a code names one natural language, whose sentences can be found."""
+    """Return whether a code stands for a single natural language, in which sentences can be found."""
     return re.split("[-_]", code.lower())[0] not in _UNKNOWN
 
 
-def segments(text: str, language: str, division: Division, fits: Fits) -> list[Span]:
-    """Return the spans of a text to translate one at a time, in order, without white space at their ends.
+def split_segments(text: str, language: str, division: Division, fits: Fits) -> list[Span]:
+    """Return the spans of the segments of a text in order, without white space at their ends.
 
-    A line that holds at most one sentence is one segment, whatever is in it. Of a line that holds several, what has no
-    letters is in no segment: it stays as it is. A segment that does not fit is divided: into its sentences, or else
-    near its middle, at the end of a clause, at white space, or between two characters.
+    A line with at most one sentence is one segment. In a line with several sentences, parts without letters are not in
+    any segment and stay as they are. A segment that does not fit is divided into its sentences, or else near its middle
+    at the end of a clause, at white space, or between two characters.
     """
     spans = (
-        [_bare(text, 0, len(text))]
+        [_strip(text, 0, len(text))]
         if division == "whole"
-        else [_bare(text, *one.span()) for one in _LINE.finditer(text)]
+        else [_strip(text, *match.span()) for match in _LINE.finditer(text)]
     )
-    found: list[Span] = []
+    segments: list[Span] = []
     for span in spans:
         if span[0] == span[1]:
             continue
-        found += _sentences_or_all(text, span, language) if division == "sentences" else [span]
-    return [part for span in found for part in _fitting(text, span, language, fits)]
+        segments += _sentences_or_all(text, span, language) if division == "sentences" else [span]
+    return [part for span in segments for part in _fit(text, span, language, fits)]
 
 
-def _bare(text: str, start: int, end: int) -> Span:
+def _strip(text: str, start: int, end: int) -> Span:
     part = text[start:end]
     return (end - len(part.lstrip()), start + len(part.rstrip())) if part.strip() else (start, start)
 
 
 def _sentences_or_all(text: str, span: Span, language: str) -> list[Span]:
-    if sum(1 for _ in sentences(text, span, language, ())) < 2:
+    if sum(1 for _ in split_sentences(text, span, language, ())) < 2:
         return [span]
     start, end = span
-    kept = [(start + one.start, start + one.end) for one in find_placeholders(text[start:end]) if one.kind != "number"]
-    found = list(sentences(text, span, language, kept))
-    return found if len(found) > 1 else [span]
+    protected = [
+        (start + placeholder.start, start + placeholder.end)
+        for placeholder in find_placeholders(text[start:end])
+        if placeholder.kind != "number"
+    ]
+    parts = list(split_sentences(text, span, language, protected))
+    return parts if len(parts) > 1 else [span]
 
 
-def _fitting(text: str, span: Span, language: str, fits: Fits) -> Iterator[Span]:
+def _fit(text: str, span: Span, language: str, fits: Fits) -> Iterator[Span]:
     if fits(text[slice(*span)]):
         yield span
         return
-    for one in _sentences_or_all(text, span, language):
-        yield from _halved(text, *one, fits)
+    for sentence in _sentences_or_all(text, span, language):
+        yield from _halve(text, *sentence, fits)
 
 
-def _halved(text: str, start: int, end: int, fits: Fits) -> Iterator[Span]:
-    waiting = [(start, end)]
-    while waiting:
-        start, end = waiting.pop()
+def _halve(text: str, start: int, end: int, fits: Fits) -> Iterator[Span]:
+    stack = [(start, end)]
+    while stack:
+        start, end = stack.pop()
         if start == end:
             continue
         cut = end if end - start < 2 or fits(text[start:end]) else _cut(text, start, end)
         if cut == end:
             yield start, end
         else:
-            waiting += [_bare(text, cut, end), _bare(text, start, cut)]
+            stack += [_strip(text, cut, end), _strip(text, start, cut)]
 
 
 def _cut(text: str, start: int, end: int) -> int:
-    """Return the best place near the middle of a span to cut it at, strictly inside it where it can be cut at all."""
+    """Return the best place to cut a span, near its middle and inside it; its end if it cannot be cut."""
     middle = (start + end) // 2
-    reach = min(REACH, (end - start) // 4)
+    reach = min(CUT_REACH, (end - start) // 4)
     for pattern in (_CLAUSE, _SPACE):
         places = [
             match.end() for match in pattern.finditer(text, middle - reach, middle + reach) if match.end() > start
@@ -128,30 +132,30 @@ def _cut(text: str, start: int, end: int) -> int:
         if places:
             return min(places, key=lambda place: abs(place - middle))
     while middle < end and (
-        unicodedata.combining(text[middle]) or text[middle] in _JOINS or text[middle - 1] == _JOINS[0]
+        unicodedata.combining(text[middle]) or text[middle] in _JOINERS or text[middle - 1] == _JOINERS[0]
     ):
         middle += 1
     return middle
 
 
 def count_sentences(text: str, language: str) -> int:
-    """Return how many sentences with letters in them a text holds."""
-    return sum(1 for _ in sentences(text, (0, len(text)), language, ()))
+    """Return the number of sentences with letters in a text."""
+    return sum(1 for _ in split_sentences(text, (0, len(text)), language, ()))
 
 
-def share_of_several(texts: Iterable[str], language: str) -> float:
-    """Return the share of the texts that hold more than one sentence; 0 where there are no texts."""
+def share_with_several_sentences(texts: Iterable[str], language: str) -> float:
+    """Return the share of texts with more than one sentence; 0 if there are no texts."""
     several = [count_sentences(text, language) > 1 for text in texts]
     return sum(several) / max(1, len(several))
 
 
 def has_letters(text: str) -> bool:
-    """Whether there is anything to translate."""
+    """Return whether there is anything to translate."""
     return _LETTER.search(text) is not None
 
 
-def sentences(text: str, span: Span, language: str, kept: Sequence[Span]) -> Iterator[Span]:
-    """The sentences of a span of the text, without the white space around them; none ends within a `kept` span."""
+def split_sentences(text: str, span: Span, language: str, protected: Sequence[Span]) -> Iterator[Span]:
+    """Yield the sentences of a span without white space around them; no sentence ends inside a protected span."""
     start, end = span
     flat = text[start:end].translate({10: " ", 13: " "})
     if not has_letters(flat):
@@ -160,40 +164,41 @@ def sentences(text: str, span: Span, language: str, kept: Sequence[Span]) -> Ite
     begins = start
     for boundary in get_sentence_boundaries(code or "en", flat):
         last = start + int(boundary["end_index"])
-        if last < end and not _ends(text, begins, last, code):
+        if last < end and not _is_boundary(text, begins, last, code):
             continue
-        place = bisect_left(kept, (last, last))
-        if place and kept[place - 1][1] > last:
+        index = bisect_left(protected, (last, last))
+        if index and protected[index - 1][1] > last:
             continue
-        yield from stripped(text, begins, last)
+        yield from strip_span(text, begins, last)
         begins = last
-    yield from stripped(text, begins, end)
+    yield from strip_span(text, begins, end)
 
 
-def _ends(text: str, begins: int, last: int, code: str) -> bool:
-    """Whether a boundary is one: white space is next to it, or it needs none, and it is no `3.` of `3. Mai`."""
+def _is_boundary(text: str, begins: int, last: int, code: str) -> bool:
+    """Return whether a sentence ends here: next to white space or after `。` and the like, but not in `3. Mai`."""
     if not (text[last - 1].isspace() or text[last].isspace()):
         return _ENDS_UNSPACED.search(text, max(begins, last - 4), last) is not None
     tail = text[max(begins, last - 8) : last].rstrip()
     return not (_ORDINALS_WITH_A_POINT.fullmatch(code) and _ORDINAL.search(tail))
 
 
-def stripped(text: str, start: int, end: int) -> Iterator[Span]:
-    """The span without white space at its ends; nothing, where it has no letters."""
+def strip_span(text: str, start: int, end: int) -> Iterator[Span]:
+    """Yield the span without white space at its ends; yield nothing if it has no letters."""
     part = text[start:end]
     if has_letters(part):
         yield start + len(part) - len(part.lstrip()), end - (len(part) - len(part.rstrip()))
 
 
-def put_together(source: str, pieces: Sequence[Piece]) -> Whole:
-    """The source with its pieces translated, in order; what is between them stays.
+def join_pieces(source: str, pieces: Sequence[Piece]) -> JoinedTranslation:
+    """Return the source with its pieces translated; the text between them is kept.
 
-    Where nothing is between two pieces, as after a Chinese full stop, a space is put unless the translation needs none.
+    Two pieces with nothing between them, as after a Chinese full stop, are separated by a space, unless the writing
+    system of the translation does not use spaces.
     """
     parts: list[str] = []
     length = at = 0
     spans: list[tuple[Span, Span, Alignment | None]] = []  # in the source, in the target
-    placed: list[Span] = []
+    piece_spans: list[Span] = []
 
     def add(text: str, start: int, end: int, alignment: Alignment | None) -> None:
         nonlocal length
@@ -201,16 +206,16 @@ def put_together(source: str, pieces: Sequence[Piece]) -> Whole:
         parts.append(text)
         length += len(text)
 
-    for number, piece in enumerate(pieces):
+    for index, piece in enumerate(pieces):
         gap = source[at : piece.start]
-        needed = number > 0 and not gap and _needs_space(pieces[number - 1].text, piece.text)
-        add(" " if needed else gap, at, piece.start, None)
+        needs_space = index > 0 and not gap and _needs_space(pieces[index - 1].text, piece.text)
+        add(" " if needs_space else gap, at, piece.start, None)
         add(piece.text, piece.start, piece.end, piece.alignment)
-        placed.append(spans[-1][1])
+        piece_spans.append(spans[-1][1])
         at = piece.end
     add(source[at:], at, len(source), None)
     target = "".join(parts)
-    return Whole(target, _aligned(source, target, spans), tuple(placed))
+    return JoinedTranslation(target, _align(source, target, spans), tuple(piece_spans))
 
 
 def _needs_space(before: str, after: str) -> bool:
@@ -219,7 +224,7 @@ def _needs_space(before: str, after: str) -> bool:
     return unicodedata.east_asian_width(before[-1]) not in "WF" and unicodedata.east_asian_width(after[0]) not in "WF"
 
 
-def _aligned(source: str, target: str, spans: Sequence[tuple[Span, Span, Alignment | None]]) -> Alignment:
+def _align(source: str, target: str, spans: Sequence[tuple[Span, Span, Alignment | None]]) -> Alignment:
     starts = [[match.start() for match in _WORD.finditer(text)] for text in (source, target)]
 
     def word(side: int, character: int) -> int:
@@ -227,16 +232,16 @@ def _aligned(source: str, target: str, spans: Sequence[tuple[Span, Span, Alignme
 
     pairs: set[tuple[int, int]] = set()
     for (first, last), (begins, ends), alignment in spans:
-        of_source = [match.start() + first for match in _WORD.finditer(source[first:last])]
-        of_target = [match.start() + begins for match in _WORD.finditer(target[begins:ends])]
-        if alignment is None or not alignment:  # a copy, or nothing is known: along the diagonal
-            alignment = diagonal(len(of_source), len(of_target))
-        for one, other in alignment:
-            if one < len(of_source) and other < len(of_target):
-                pairs.add((word(0, of_source[one]), word(1, of_target[other])))
+        source_starts = [match.start() + first for match in _WORD.finditer(source[first:last])]
+        target_starts = [match.start() + begins for match in _WORD.finditer(target[begins:ends])]
+        if alignment is None or not alignment:  # copied text, or an unknown alignment
+            alignment = diagonal_alignment(len(source_starts), len(target_starts))
+        for source_word, target_word in alignment:
+            if source_word < len(source_starts) and target_word < len(target_starts):
+                pairs.add((word(0, source_starts[source_word]), word(1, target_starts[target_word])))
     return tuple(sorted(pairs, key=lambda pair: (pair[1], pair[0])))
 
 
-def diagonal(source: int, target: int) -> Alignment:
-    """Each of `target` words with the one as far from the beginning among `source`."""
-    return tuple((place * source // target, place) for place in range(target)) if source else ()
+def diagonal_alignment(source: int, target: int) -> Alignment:
+    """Align each of `target` words with the source word at the same relative position."""
+    return tuple((word * source // target, word) for word in range(target)) if source else ()

@@ -1,4 +1,4 @@
-"""How text becomes ids and ids become text again: the protocol, both sides together, training and files."""
+"""Tokenizers: the protocol, the pair of both sides, training, saving and loading."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from regard.config.schema import TokenizerConfig
-from regard.corpus.tagged import untagged
+from regard.corpus.tagged import split_tags
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.files import read_regular_file
 from regard.tokenizers.marian import MarianTokenizer
@@ -17,66 +17,69 @@ from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordToke
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 
-MOST_PAIRS = 300_000  # that a tokenizer learns from; of more, a random sample; SentencePiece takes 5 kB for each
+MAX_TRAINING_PAIRS = 300_000  # a random sample of a larger corpus; SentencePiece takes 5 kB for each
 FILE = "tokenizer.json"
-NAME = re.compile(r"\w[\w.-]*")  # of files next to it: never a path to another folder
+NAME = re.compile(r"\w[\w.-]*")  # a file name in the same folder, never a path to another folder
 
 
 class Tokenizer(Protocol):
-    """Text to ids and back.
+    """Converts text to ids and back.
 
-    decode(encode(text)) is the text: exact for characters and bytes (line breaks become spaces),
-    with white space folded for words and subwords. Text never becomes a special id, save UNK for
-    characters and words that training lacked.
+    decode(encode(text)) restores the text: exactly for characters and bytes (line breaks become spaces), with white
+    space folded for words and subwords. Text never becomes a special id, except UNK for characters and words that are
+    not in the training text.
     """
 
     @property
     def kind(self) -> str:
-        """Its name in a recipe's `tokenizer.kind`."""
+        """The name in a recipe's `tokenizer.kind`."""
         ...
 
     @property
     def size(self) -> int:
-        """Ids in all, the four special ones included."""
+        """The number of ids, including the four special ones."""
         ...
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, without BOS and EOS."""
+        """Return the ids of a text, without BOS and EOS."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Always one line of text; PAD, BOS and EOS are skipped."""
+        """Return one line of text; PAD, BOS and EOS are skipped."""
         ...
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The written form of each id, for display."""
+        """Return the written form of each id, for display."""
         ...
 
     def save(self, folder: Path, name: str) -> None:
-        """Writes what it needs into files whose names begin with `name`."""
+        """Write what the tokenizer needs into files whose names begin with `name`."""
         ...
 
 
 @dataclass(frozen=True)
 class Tokenizers:
-    """Both sides' tokenizers.
+    """The tokenizers of both sides.
 
-    joint: they have one vocabulary; they are one and the same object too, unless each side was
-    imported with its own way to split text.
+    Attributes:
+        source: The tokenizer of sources.
+        target: The tokenizer of targets.
+        joint: Whether both sides share a vocabulary. They are then the same object, unless they were imported from
+            Marian, where each side may split text differently.
     """
 
     source: Tokenizer
     target: Tokenizer
     joint: bool
 
-    def before(self, tags: Sequence[str]) -> Self:
-        """The same with these tags before every source. Raises ConfigError where there are no such tags."""
+    def prepend_tags(self, tags: Sequence[str]) -> Self:
+        """Return tokenizers that put these tags before every source. Raise ConfigError for unknown tags."""
         if not isinstance(self.source, TaggedTokenizer):
             raise ConfigError("the model was trained without tags", where="tags", fix="leave them out")
         return replace(self, source=TaggedTokenizer(self.source.inner, self.source.tags, tags))
 
     def save(self, folder: Path) -> None:
-        """Writes `tokenizer.json` and the files that it names."""
+        """Write `tokenizer.json` and the files that it names."""
         names = {"source": "tokenizer", "target": "tokenizer"}
         if self.source is not self.target:
             names = {"source": "tokenizer.source", "target": "tokenizer.target"}
@@ -91,7 +94,7 @@ class Tokenizers:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """What `save` wrote. Raises CheckpointError."""
+        """Read what `save` wrote. Raises CheckpointError."""
         path = folder / FILE
         try:
             table = json.loads(read_regular_file(path).decode())
@@ -104,12 +107,12 @@ class Tokenizers:
         source = _load(folder, names[0], kind)
         target = source if names[0] == names[1] else _load(folder, names[1], target_kind)
         if joint and source.size != target.size:
-            raise _broken(path, f"one vocabulary cannot have both {source.size} and {target.size} ids")
+            raise _broken(path, f"a joint vocabulary cannot have both {source.size} and {target.size} ids")
         plain = cls(source, target, joint)
         return plain.with_tags(tags) if tags else plain
 
     def with_tags(self, tags: Sequence[str]) -> Self:
-        """The same with ids for tags of sources; one vocabulary for both sides has them on both."""
+        """Return tokenizers with ids for source tags; a joint vocabulary has these ids on both sides."""
         source = TaggedTokenizer(self.source, tags)
         if not self.joint:
             return type(self)(source, self.target, joint=False)
@@ -129,7 +132,7 @@ def _load(folder: Path, name: str, kind: object) -> Tokenizer:
             return ByteTokenizer()
         case "marian":
             return MarianTokenizer.load(folder, name)
-    raise _broken(folder / FILE, f"there is no tokenizer of the kind {kind!r}")
+    raise _broken(folder / FILE, f"unknown kind of tokenizer {kind!r}")
 
 
 def _broken(path: Path, reason: str) -> CheckpointError:
@@ -139,26 +142,26 @@ def _broken(path: Path, reason: str) -> CheckpointError:
 
 
 def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) -> Tokenizers:
-    """Both sides' tokenizers, learned from (source, target) texts, which are gone through once, without tags.
+    """Train the tokenizers of both sides from (source, target) texts; tags are removed from the sources.
 
-    The same pairs give the same tokenizers. Raises ConfigError where the vocabulary's size does not
-    suit the text, and DataError where there is no text.
+    Iterates over the pairs once. The same pairs give the same tokenizers. Raises ConfigError if the vocabulary size
+    does not suit the text, and DataError if there is no text.
     """
     kind, size = config.kind, config.vocabulary_size
     if kind == "marian":
         raise ConfigError(
-            "a tokenizer of the kind `marian` comes with an imported model and is not learned",
+            "a tokenizer of the kind `marian` comes with an imported model and cannot be trained",
             where="tokenizer.kind",
             fix="choose another kind",
         )
     target_kind = config.target_kind or kind
     if kind == target_kind == "byte":
-        bytewise = ByteTokenizer()
-        return Tokenizers(bytewise, bytewise, config.joint)
-    kept = _sample(pairs)
-    if not kept:
-        raise DataError("there are no pairs to learn a tokenizer from", fix="check the corpus")
-    sources, targets = [untagged(source)[1] for source, _ in kept], [target for _, target in kept]
+        tokenizer = ByteTokenizer()
+        return Tokenizers(tokenizer, tokenizer, config.joint)
+    sample = _sample(pairs)
+    if not sample:
+        raise DataError("there are no pairs to train a tokenizer on", fix="check the corpus")
+    sources, targets = [split_tags(source)[1] for source, _ in sample], [target for _, target in sample]
     if config.joint:
         both = _train(kind, size, [*sources, *targets], "the text of both sides")
         return Tokenizers(both, both, joint=True)
@@ -179,12 +182,12 @@ def _train(
 
 
 def _sample(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """All pairs, or MOST_PAIRS of them, each as likely as another (Vitter, 1985, Algorithm R)."""
-    kept: list[tuple[str, str]] = []
-    dice = random.Random(0)
+    """Return all pairs, or a uniform sample of MAX_TRAINING_PAIRS (Vitter 1985, Algorithm R)."""
+    sample: list[tuple[str, str]] = []
+    rng = random.Random(0)
     for number, pair in enumerate(pairs):
-        if number < MOST_PAIRS:
-            kept.append(pair)
-        elif (place := dice.randrange(number + 1)) < MOST_PAIRS:
-            kept[place] = pair
-    return kept
+        if number < MAX_TRAINING_PAIRS:
+            sample.append(pair)
+        elif (index := rng.randrange(number + 1)) < MAX_TRAINING_PAIRS:
+            sample[index] = pair
+    return sample

@@ -1,10 +1,10 @@
-"""A learned vocabulary made larger for new text: old tokens keep their ids, new ones come behind them.
+"""Extend a trained vocabulary for new text: old tokens keep their ids, new tokens come after them.
 
-Subwords go on merging neighbours where they once stopped (Sennrich et al. 2016, section 3.2): the old pieces of the
-new text's words are counted, and the pair that comes most often becomes a piece, again and again. A character that
-only bytes could spell becomes a piece first. A text in which no new piece occurs is encoded as before; in another one,
-a new piece takes the place of the old ones that it was merged of. Vocabularies of characters and of words take the
-most frequent ones that were unknown.
+For subwords, merging continues where it stopped (Sennrich et al. 2016, section 3.2): the words of the new text are
+split into old pieces, and the most frequent pair of neighbours becomes a new piece, again and again. Characters that
+could only be spelled in bytes become pieces first. A text without new pieces is encoded as before; otherwise a new
+piece replaces the old ones that it was merged from. Vocabularies of characters and of words gain the most frequent
+unknown ones.
 """
 
 from __future__ import annotations
@@ -24,166 +24,175 @@ from regard.tokenizers.subword import SPACE, SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 from regard.tokenizers.whitespace import fold_spaces
 
-LEAST = 3  # times that a token comes in the new text: a row that is hardly ever read or written learns nothing
-LONGEST = 16  # characters of a piece, as where SentencePiece learns them
-BETTER = 0.01  # by so much a merged piece's log-probability is above its parts' together: unigram search takes it
+MIN_COUNT = 3  # occurrences of a new token in the text; the embedding of a rarer one would learn nothing
+MAX_PIECE_LENGTH = 16  # characters, SentencePiece's own limit
+MERGE_BONUS = 0.01  # a merged piece scores this much more than its parts together, so that unigram search prefers it
 
 
 @dataclass(frozen=True)
-class Extended:
-    """A larger tokenizer, and for each new id the old ones in whose place it stands: none where it was unknown."""
+class ExtendedTokenizer:
+    """A tokenizer with new tokens.
+
+    Attributes:
+        tokenizer: The tokenizer.
+        parts: For each new id, the old ids that it replaces; empty if it was unknown.
+    """
 
     tokenizer: Tokenizer
     parts: list[list[int]]
 
 
-def extend_tokenizers(old: Tokenizers, pairs: Corpus, most: int) -> tuple[Extended, Extended]:
-    """Either side's, with at most so many new tokens from its text, or one and the same for both.
+def extend_tokenizers(old: Tokenizers, pairs: Corpus, max_new: int) -> tuple[ExtendedTokenizer, ExtendedTokenizer]:
+    """Extend each side by at most `max_new` tokens from its text; a joint vocabulary is extended once.
 
-    Raises ConfigError where the tokenizer's kind cannot be extended.
+    Raises ConfigError if this kind of tokenizer cannot be extended.
     """
     if old.joint:
-        both = extend(old.source, (text for pair in pairs for text in (pair.source, pair.target)), most)
+        both = extend_tokenizer(old.source, (text for pair in pairs for text in (pair.source, pair.target)), max_new)
         return both, both
-    source = extend(old.source, (pair.source for pair in pairs), most)
-    return source, extend(old.target, (pair.target for pair in pairs), most)
+    source = extend_tokenizer(old.source, (pair.source for pair in pairs), max_new)
+    return source, extend_tokenizer(old.target, (pair.target for pair in pairs), max_new)
 
 
-def extend(tokenizer: Tokenizer, texts: Iterable[str], most: int) -> Extended:
-    """A tokenizer with at most `most` tokens more, by what comes often in `texts`. Raises ConfigError."""
+def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], max_new: int) -> ExtendedTokenizer:
+    """Add at most `max_new` tokens that are frequent in `texts`. Raises ConfigError."""
     match tokenizer:
         case SubwordTokenizer():
-            return _extend_subwords(tokenizer, texts, most)
+            return _extend_subwords(tokenizer, texts, max_new)
         case CharacterTokenizer():
-            new = _unknown(tokenizer, (character for text in texts for character in text), most)
-            return Extended(CharacterTokenizer(tokenizer.vocabulary.with_more(new)), [[] for _ in new])
+            new = _frequent_unknown(tokenizer, (character for text in texts for character in text), max_new)
+            return ExtendedTokenizer(CharacterTokenizer(tokenizer.vocabulary.with_new_tokens(new)), [[] for _ in new])
         case WordTokenizer():
-            new = _unknown(tokenizer, (word for text in texts for word in text.split()), most)
-            return Extended(WordTokenizer(tokenizer.vocabulary.with_more(new)), [[] for _ in new])
+            new = _frequent_unknown(tokenizer, (word for text in texts for word in text.split()), max_new)
+            return ExtendedTokenizer(WordTokenizer(tokenizer.vocabulary.with_new_tokens(new)), [[] for _ in new])
         case TaggedTokenizer():
-            reason = "the ids behind its own are those of its tags"
+            reason = "its last ids are those of tags"
         case ByteTokenizer():
-            reason = "bytes spell every text: there is no token that they lack"
+            reason = "bytes spell every text, so no token is missing"
         case _:
-            reason = "a Marian model's pieces are cut by one file and numbered by another, which others read too"
+            reason = "the pieces of a Marian model are split by one file and numbered by another"
     raise ConfigError(
-        f"a vocabulary of the kind {tokenizer.kind} is not extended: {reason}",
+        f"a vocabulary of the kind {tokenizer.kind} cannot be extended: {reason}",
         where="start.new_tokens",
         fix="leave it out: the vocabulary is kept as it is",
     )
 
 
-def _unknown(tokenizer: CharacterTokenizer | WordTokenizer, tokens: Iterable[str], most: int) -> list[str]:
+def _frequent_unknown(tokenizer: CharacterTokenizer | WordTokenizer, tokens: Iterable[str], max_new: int) -> list[str]:
     counts = Counter(tokens)
-    lacking = [token for token, count in counts.items() if count >= LEAST and tokenizer.vocabulary.id(token) == UNK]
-    return sorted(lacking, key=lambda token: (-counts[token], token))[:most]
+    unknown = [token for token, count in counts.items() if count >= MIN_COUNT and tokenizer.vocabulary.id(token) == UNK]
+    return sorted(unknown, key=lambda token: (-counts[token], token))[:max_new]
 
 
-Symbols = tuple[str, ...]  # a word as it is cut
-Pair = tuple[str, str]
+Symbols = tuple[str, ...]  # the pieces of a word
+SymbolPair = tuple[str, str]
 
 
-def _extend_subwords(old: SubwordTokenizer, texts: Iterable[str], most: int) -> Extended:
-    cut = _cut(old, Counter(word for text in texts for word in fold_spaces(text).split()))
+def _extend_subwords(old: SubwordTokenizer, texts: Iterable[str], max_new: int) -> ExtendedTokenizer:
+    words = _split_words(old, Counter(word for text in texts for word in fold_spaces(text).split()))
     known = {piece: id for id, piece in enumerate(old.pieces(range(old.size)))}
     counts: Counter[str] = Counter()
-    for symbols, number in cut.items():
+    for symbols, count in words.items():
         for symbol in symbols:
-            counts[symbol] += number
-    spelt = [one for one in sorted(counts, key=lambda one: (-counts[one], one)) if one not in known]
-    characters = [one for one in spelt if counts[one] >= LEAST][:most]
-    parts = {one: [known[f"<0x{byte:02X}>"] for byte in one.encode()] for one in characters}
+            counts[symbol] += count
+    spelled = [symbol for symbol in sorted(counts, key=lambda symbol: (-counts[symbol], symbol)) if symbol not in known]
+    characters = [symbol for symbol in spelled if counts[symbol] >= MIN_COUNT][:max_new]
+    parts = {character: [known[f"<0x{byte:02X}>"] for byte in character.encode()] for character in characters}
     lowest = min(old.score(id) for id in range(len(SPECIAL), old.size))
     scores = dict.fromkeys(characters, lowest)
-    for rank, (first, second) in enumerate(_merges(cut, known, set(spelt) - parts.keys(), most - len(parts)), start=1):
-        pair = [
-            (parts.get(one) or [known[one]], scores.get(one, old.score(known.get(one, 0)))) for one in (first, second)
-        ]
-        parts[first + second] = pair[0][0] + pair[1][0]
-        scores[first + second] = pair[0][1] + pair[1][1] + BETTER if old.kind == "unigram" else lowest - rank
-    return Extended(old.with_more(scores), list(parts.values()))
+    merges = _merges(words, known, set(spelled) - parts.keys(), max_new - len(parts))
+    for rank, pair in enumerate(merges, start=1):
+        ids = [id for symbol in pair for id in parts.get(symbol) or [known[symbol]]]
+        score = sum(scores.get(symbol, old.score(known.get(symbol, 0))) for symbol in pair)
+        piece = "".join(pair)
+        parts[piece] = ids
+        scores[piece] = score + MERGE_BONUS if old.kind == "unigram" else lowest - rank
+    return ExtendedTokenizer(old.with_new_pieces(scores), list(parts.values()))
 
 
-def _cut(old: SubwordTokenizer, words: Counter[str]) -> dict[Symbols, int]:
-    """Words as old pieces, a character that is spelt in bytes as itself, and how often each comes."""
-    bytewise = {f"<0x{byte:02X}>": byte for byte in range(256)}
-    cut: dict[Symbols, int] = {}
+def _split_words(old: SubwordTokenizer, words: Counter[str]) -> dict[Symbols, int]:
+    """Split words into old pieces, with characters in place of their bytes; return the count of each word."""
+    bytes_by_piece = {f"<0x{byte:02X}>": byte for byte in range(256)}
+    result: dict[Symbols, int] = {}
     for word, count in words.items():
         if SPACE in word:
-            continue  # the tokenizer itself spells it
+            continue  # the tokenizer always spells this character in bytes
         symbols: list[str] = []
         spelling = b""
         for piece in old.pieces(old.encode(word)):
-            if piece not in bytewise:
+            if piece not in bytes_by_piece:
                 symbols.append(piece)
                 continue
-            spelling += bytes([bytewise[piece]])
+            spelling += bytes([bytes_by_piece[piece]])
             try:
                 symbols.append(spelling.decode())
             except UnicodeDecodeError:
                 continue
             spelling = b""
-        cut[tuple(symbols)] = count
-    return cut
+        result[tuple(symbols)] = count
+    return result
 
 
-class _Cut:
-    """Words as they are cut, and how often two pieces stand side by side in them."""
+class _PairCounts:
+    """Words as symbols, and how often each pair of neighbours appears in them."""
 
-    def __init__(self, cut: dict[Symbols, int]) -> None:
-        self.words = [list(symbols) for symbols in cut]
-        self.numbers = list(cut.values())
-        self.counts: Counter[Pair] = Counter()
-        self.places: defaultdict[Pair, set[int]] = defaultdict(set)
-        for place in range(len(self.words)):
-            self._count(place, 1)
+    def __init__(self, words: dict[Symbols, int]) -> None:
+        self.words = [list(symbols) for symbols in words]
+        self.word_counts = list(words.values())
+        self.counts: Counter[SymbolPair] = Counter()
+        self.words_with: defaultdict[SymbolPair, set[int]] = defaultdict(set)
+        for index in range(len(self.words)):
+            self._count(index, 1)
 
-    def _count(self, place: int, sign: int) -> set[Pair]:
-        pairs = list(pairwise(self.words[place]))
+    def _count(self, index: int, sign: int) -> set[SymbolPair]:
+        pairs = list(pairwise(self.words[index]))
         for pair in pairs:
-            self.counts[pair] += sign * self.numbers[place]
-            self.places[pair].add(place)
+            self.counts[pair] += sign * self.word_counts[index]
+            self.words_with[pair].add(index)
         return set(pairs)
 
-    def merge(self, pair: Pair) -> set[Pair]:
-        """Make every two neighbours that are written like this pair one; gives the pairs whose counts have changed."""
-        whole = "".join(pair)
-        changed: set[Pair] = set()
-        for place in list(self.places[pair]):
-            changed |= self._count(place, -1)
-            self.words[place] = _merged(self.words[place], whole)
-            changed |= self._count(place, 1)
+    def merge(self, pair: SymbolPair) -> set[SymbolPair]:
+        """Merge all neighbours that spell the same as this pair. Return the pairs whose counts have changed."""
+        piece = "".join(pair)
+        changed: set[SymbolPair] = set()
+        for index in list(self.words_with[pair]):
+            changed |= self._count(index, -1)
+            self.words[index] = _merge_neighbours(self.words[index], piece)
+            changed |= self._count(index, 1)
         return changed
 
 
-def _merges(cut: dict[Symbols, int], known: Container[str], closed: Container[str], most: int) -> Iterator[Pair]:
-    """The pairs that become one, most frequent first; none with a part that is `closed` or a whole that is `known`."""
-    text = _Cut(cut)
+def _merges(
+    words: dict[Symbols, int], known: Container[str], excluded: Container[str], max_new: int
+) -> Iterator[SymbolPair]:
+    """Yield the pairs to merge, the most frequent first; none with an excluded part or a known result."""
+    pair_counts = _PairCounts(words)
 
-    def worth(pair: Pair) -> bool:
-        whole = "".join(pair)
-        return not (whole in known or pair[0] in closed or pair[1] in closed or len(whole) > LONGEST)
+    def is_allowed(pair: SymbolPair) -> bool:
+        piece = "".join(pair)
+        has_excluded_part = pair[0] in excluded or pair[1] in excluded
+        return not (piece in known or has_excluded_part or len(piece) > MAX_PIECE_LENGTH)
 
-    queue = [(-number, pair) for pair, number in text.counts.items() if number >= LEAST and worth(pair)]
+    queue = [(-count, pair) for pair, count in pair_counts.counts.items() if count >= MIN_COUNT and is_allowed(pair)]
     heapify(queue)
-    done: set[str] = set()
-    while queue and len(done) < most:
-        number, pair = heappop(queue)
-        if -number != text.counts[pair] or "".join(pair) in done:
-            continue  # it has changed since, and stands in the queue again if it is still frequent
+    merged: set[str] = set()
+    while queue and len(merged) < max_new:
+        negative_count, pair = heappop(queue)
+        if -negative_count != pair_counts.counts[pair] or "".join(pair) in merged:
+            continue  # outdated; if the pair is still frequent, it is in the queue again
         yield pair
-        done.add("".join(pair))
-        for other in text.merge(pair):
-            if text.counts[other] >= LEAST and worth(other):
-                heappush(queue, (-text.counts[other], other))
+        merged.add("".join(pair))
+        for changed in pair_counts.merge(pair):
+            if pair_counts.counts[changed] >= MIN_COUNT and is_allowed(changed):
+                heappush(queue, (-pair_counts.counts[changed], changed))
 
 
-def _merged(symbols: list[str], whole: str) -> list[str]:
-    """With every two neighbours that make up `whole` as one."""
+def _merge_neighbours(symbols: list[str], piece: str) -> list[str]:
+    """Replace every two neighbours that spell `piece` by it."""
     merged: list[str] = []
     for symbol in symbols:
-        if merged and merged[-1] + symbol == whole:
-            merged[-1] = whole
+        if merged and merged[-1] + symbol == piece:
+            merged[-1] = piece
         else:
             merged.append(symbol)
     return merged

@@ -1,6 +1,6 @@
-"""The tokenizer of a model that comes from Marian: SentencePiece cuts the text, a list of its own numbers the pieces.
+"""The tokenizer of an imported Marian model: SentencePiece splits the text, a separate vocabulary numbers the pieces.
 
-It keeps the protocol regard.tokenizers.base.Tokenizer.
+It implements the protocol regard.tokenizers.base.Tokenizer.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from regard.tokenizers.whitespace import fold_spaces
 
 
 class MarianTokenizer:
-    """Pieces of words; one that the vocabulary lacks is UNK.
+    """One token per piece; pieces that are not in the vocabulary are UNK.
 
-    Text is normalised as the SentencePiece model says. A source may begin with the language that it
-    is to be translated into, written `>>fra<<`, which is one token.
+    Text is normalised by the SentencePiece model. A source may begin with its target language, written `>>fra<<`,
+    which is one token.
     """
 
     kind = "marian"
 
     def __init__(self, model: bytes, vocabulary: Vocabulary) -> None:
-        """`model` is SentencePiece's own format; ValueError where it is not."""
+        """Create a tokenizer from a serialized SentencePiece model. Raise ValueError for other data."""
         if not model:
             raise ValueError("the model is empty")
         try:
@@ -38,46 +38,46 @@ class MarianTokenizer:
 
     @property
     def size(self) -> int:
-        """Ids in all, the special ones included."""
+        """The number of ids, including the special ones."""
         return len(self.vocabulary)
 
     @property
     def model(self) -> bytes:
-        """What it was made from."""
+        """The serialized SentencePiece model."""
         model: bytes = self._processor.serialized_model_proto()
         return model
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
+        """Return the ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
         clean = text.encode("utf-8", errors="replace").decode("utf-8")
         language, marked, rest = clean.partition("<<")
         if not (marked and language.startswith(">>")):
-            return [self.vocabulary.id(piece) for piece in self._cut(clean)]
-        return [self.vocabulary.id(piece) for piece in [language + marked, *self._cut(rest)]]
+            return [self.vocabulary.id(piece) for piece in self._split(clean)]
+        return [self.vocabulary.id(piece) for piece in [language + marked, *self._split(rest)]]
 
-    def _cut(self, text: str) -> list[str]:
+    def _split(self, text: str) -> list[str]:
         pieces: list[str] = self._processor.encode(text, out_type=str)
         return pieces
 
     def decode(self, ids: Sequence[int]) -> str:
-        """One line of text, white space folded; PAD, BOS and EOS are skipped."""
+        """Return one line of text with white space folded; PAD, BOS and EOS are skipped."""
         pieces = self.pieces([id for id in ids if id > EOS])
-        # SentencePiece gives back as it is a piece that only the other side's model knows
+        # SentencePiece returns pieces that only the other side's model knows unchanged
         text = str(self._processor.decode_pieces(pieces)) if pieces else ""
         return fold_spaces(text.replace(SPACE, " "))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The piece of each id: `▁Ein`."""
+        """Return the piece of each id, such as `▁Ein`."""
         return [self.vocabulary.token(int(id)) for id in ids]
 
     def save(self, folder: Path, name: str) -> None:
-        """Writes two files that `load` reads."""
+        """Write two files that `load` reads."""
         _model_file(folder, name).write_bytes(self.model)
         self.vocabulary.save(_vocabulary_file(folder, name))
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
-        """What `save` wrote. Raises CheckpointError."""
+        """Read what `save` wrote. Raises CheckpointError."""
         vocabulary = Vocabulary.load(_vocabulary_file(folder, name))
         path = _model_file(folder, name)
         try:

@@ -1,7 +1,7 @@
-"""Draw how text is cut into subwords: by a unigram model (Kudo 2018) or by BPE-dropout (Provilkov et al. 2020).
+"""Sample subword segmentations: from a unigram model (Kudo 2018), or by BPE-dropout (Provilkov et al. 2020).
 
-The draws use the random numbers that the caller hands in and nothing else. SentencePiece can sample too, but its
-random generator gives other numbers in every process, whatever its seed.
+The samples depend only on the random numbers that the caller passes. SentencePiece can sample, too, but its random
+numbers differ in every process, even with a seed.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from itertools import accumulate, pairwise
 
 from regard.tokenizers.subword import SPACE, SubwordTokenizer
 
-Uniform = Callable[[], float]  # gives a random number in [0, 1)
+Uniform = Callable[[], float]  # returns a random number in [0, 1)
 Word = tuple[int, ...]  # the ids of one word with the space before it
 
 CACHED_WORDS = 1 << 15
-CACHED_SUFFIXES = 200_000  # in less than 200 MB
-UNKNOWN_PENALTY = 10.0  # SentencePiece's: an unknown character scores this much less than the worst piece
-UNMATCHED = "\ud800"  # stands for a SPACE character of the text, which no piece may match; no valid text holds it
+CACHED_SUFFIXES = 200_000  # less than 200 MB
+UNKNOWN_PENALTY = 10.0  # as in SentencePiece: an unknown character scores this much less than the worst piece
+UNMATCHED = "\ud800"  # stands for a SPACE character in the text, which no piece may match; not in any valid text
 
 
 class Segmenter(ABC):
-    """Draws segmentations of encoded text, word by word: no piece crosses a space."""
+    """Samples segmentations of encoded text, word by word: no piece crosses a space."""
 
     def __init__(self, tokenizer: SubwordTokenizer) -> None:
         pieces = tokenizer.matching_pieces()
@@ -39,16 +39,16 @@ class Segmenter(ABC):
 
     @abstractmethod
     def draw(self, ids: Sequence[int], uniform: Uniform) -> list[int]:
-        """Return the ids of the same text, cut at random."""
+        """Return ids of the same text, segmented at random."""
 
     def _words(self, ids: Sequence[int]) -> Iterator[Word]:
         begins = self._begins_word
-        bounds = [place for place, id in enumerate(ids) if begins[id] and place]
+        bounds = [index for index, id in enumerate(ids) if begins[id] and index]
         for begin, end in pairwise([0, *bounds, len(ids)]):
             yield tuple(ids[begin:end])
 
     def _text(self, word: Word) -> str | None:
-        """Return the characters of a word, a space as SPACE; None where its bytes are not UTF-8."""
+        """Return the characters of a word, with a space as SPACE; None if its bytes are not UTF-8."""
         text, spelled = "", b""
         try:
             for id in word:
@@ -61,15 +61,15 @@ class Segmenter(ABC):
             return None
 
     def _spell(self, characters: str) -> Word:
-        """Return the id of a piece, or those of the bytes of a character that is none."""
+        """Return the id of a piece, or the ids of the bytes of a character that is not a piece."""
         known = self._ids.get(characters)
         if known is not None:
             return known
         return tuple(self._byte_ids[byte] for byte in characters.replace(UNMATCHED, SPACE).encode())
 
 
-def segmenter(tokenizer: SubwordTokenizer, amount: float) -> Segmenter:
-    """Return what draws segmentations for a tokenizer; `amount` is alpha (unigram) or the dropout (bpe)."""
+def make_segmenter(tokenizer: SubwordTokenizer, amount: float) -> Segmenter:
+    """Return the segmenter of a tokenizer; `amount` is alpha (unigram) or the dropout (bpe)."""
     return UnigramSegmenter(tokenizer, amount) if tokenizer.kind == "unigram" else BpeSegmenter(tokenizer, amount)
 
 
@@ -79,11 +79,12 @@ def _decode(spelled: bytes) -> str:
 
 @dataclass(slots=True)
 class _Suffix:
-    """The end of a word, and the pieces that it may begin with.
+    """The end of a word, and the pieces that it can begin with.
 
-    total: the log of the summed weights of all its segmentations.
-    edges: the ids of each piece, and what is left of the word behind it.
-    thresholds: the cumulated probabilities of all edges but the last.
+    Attributes:
+        total: The log of the summed weights of all its segmentations.
+        edges: The ids of each piece, and the suffix after it.
+        thresholds: The cumulative probabilities of all edges except the last.
     """
 
     total: float
@@ -92,11 +93,10 @@ class _Suffix:
 
 
 class UnigramSegmenter(Segmenter):
-    """Segmentations x of a text with probability P(x)^alpha / sum over all x' of P(x')^alpha (Kudo 2018, section 3.3).
+    """Samples segmentations x with probability P(x)^alpha / sum over all x' of P(x')^alpha (Kudo 2018, section 3.3).
 
-    P(x) is the product of the model's piece probabilities. With a growing alpha all draws become SentencePiece's own
-    segmentation. Sums run over the lattice from the end of a word to its beginning, and draws from its beginning to
-    its end.
+    P(x) is the product of the piece probabilities. For large alpha the samples are SentencePiece's own segmentation.
+    Sums run over the lattice from the end of a word to its beginning, samples from its beginning to its end.
     """
 
     def __init__(self, tokenizer: SubwordTokenizer, alpha: float) -> None:
@@ -108,7 +108,7 @@ class UnigramSegmenter(Segmenter):
         self._roots: dict[Word, _Suffix] = {}
 
     def draw(self, ids: Sequence[int], uniform: Uniform) -> list[int]:
-        """Return the ids of the same text, cut at random."""
+        """Return ids of the same text, segmented at random."""
         drawn: list[int] = []
         for word in self._words(ids):
             suffix = self._roots.get(word) or self._root(word)
@@ -133,7 +133,7 @@ class UnigramSegmenter(Segmenter):
         return root
 
     def _add(self, text: str) -> _Suffix:
-        """Add the suffix `text`, of which all shorter suffixes are there."""
+        """Add the suffix `text`; all shorter suffixes must exist."""
         edges: list[tuple[Word, _Suffix | None]] = []
         weights: list[float] = []
         for end in range(1, min(self._longest, len(text)) + 1):
@@ -143,68 +143,70 @@ class UnigramSegmenter(Segmenter):
                 edges.append((self._spell(piece), rest))
                 score = self._scores.get(piece, self._unknown_score)
                 weights.append(self._alpha * score + (0.0 if rest is None else rest.total))
-        most = max(weights)
-        shares = list(accumulate(math.exp(weight - most) for weight in weights))
+        largest = max(weights)
+        shares = list(accumulate(math.exp(weight - largest) for weight in weights))
         thresholds = [share / shares[-1] for share in shares[:-1]]
-        suffix = self._suffixes[text] = _Suffix(most + math.log(shares[-1]), edges, thresholds)
+        suffix = self._suffixes[text] = _Suffix(largest + math.log(shares[-1]), edges, thresholds)
         return suffix
 
 
 class BpeSegmenter(Segmenter):
-    """BPE-dropout: each possible merge is dropped with a probability, and the best of the others applied, step by step.
+    """BPE-dropout: each step drops each possible merge with a probability, and applies the best of the others.
 
-    Merging ends with a step that drops all (Provilkov et al. 2020, algorithm 1). At a dropout of 0 this is
-    SentencePiece's own segmentation. SentencePiece's sampling cuts finer: what it has dropped once never comes back.
+    Merging ends when a step drops all merges (Provilkov et al. 2020, algorithm 1). With dropout 0 this is
+    SentencePiece's own segmentation. SentencePiece's sampling splits finer, since a dropped merge never returns.
     """
 
     def __init__(self, tokenizer: SubwordTokenizer, dropout: float) -> None:
         super().__init__(tokenizer)
         self._dropout = dropout
-        self._dropped: list[float] = []  # the probability that fewer than 1, 2, ... merges in turn are dropped
-        self._kept: list[float] = []  # the same of merges in turn that are not
+        self._drop_cdf: list[float] = []  # the probability that fewer than 1, 2, ... merges in a row are dropped
+        self._keep_cdf: list[float] = []  # the probability that fewer than 1, 2, ... merges in a row are not dropped
         self._known_word = lru_cache(CACHED_WORDS)(self._read)
 
     def draw(self, ids: Sequence[int], uniform: Uniform) -> list[int]:
-        """Return the ids of the same text, cut at random; `ids` are those that the tokenizer encodes it to."""
+        """Return ids of the same text, segmented at random; `ids` must come from the tokenizer's `encode`."""
         drawn: list[int] = []
         for word in self._words(ids):
             text, merges = self._known_word(word)
-            best_steps = bisect_right(self._kept, uniform(), 0, merges)  # before the best merge is first dropped
+            best_steps = bisect_right(
+                self._keep_cdf, uniform(), 0, merges
+            )  # steps before the best merge is dropped for the first time
             drawn += word if best_steps == merges else self._merge(text, best_steps, uniform)
         return drawn
 
     def _read(self, word: Word) -> tuple[str, int]:
-        """Return a word's text and how many merges make the word of it: none where it has no text."""
+        """Return the text of a word and the number of its merges: 0 if it has no text."""
         text = self._text(word) or ""
-        for count in range(len(self._kept) + 1, len(text)):
-            self._dropped.append(1 - self._dropout**count)
-            self._kept.append(1 - (1 - self._dropout) ** count)
+        for count in range(len(self._keep_cdf) + 1, len(text)):
+            self._drop_cdf.append(1 - self._dropout**count)
+            self._keep_cdf.append(1 - (1 - self._dropout) ** count)
         return text, sum(len(self._texts[id]) - 1 for id in word if id not in self._bytes) if text else 0
 
     def _merge(self, text: str, best_steps: int, uniform: Uniform) -> list[int]:
-        """Return ids of a text after so many best merges, a step in which the best one is dropped, and free steps."""
+        """Return the ids after `best_steps` best merges, a step that drops the best merge, and random steps."""
         pieces = list(text)
-        scores = [self._score(left, right) for left, right in pairwise(pieces)]
+        scores = [self._score(first, second) for first, second in pairwise(pieces)]
         step = 0
         while scores and (best := max(scores)) > -math.inf:
             rank = 0
             if step >= best_steps:
-                rank = bisect_right(self._dropped, uniform()) + (step == best_steps)
-            place = scores.index(best) if rank == 0 else _ranked(scores, rank)
-            if place is None:
+                rank = bisect_right(self._drop_cdf, uniform()) + (step == best_steps)
+            index = scores.index(best) if rank == 0 else _index_of_rank(scores, rank)
+            if index is None:
                 break
-            pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
-            del scores[place]
-            for left in range(max(0, place - 1), min(place + 1, len(scores))):
-                scores[left] = self._score(pieces[left], pieces[left + 1])
+            pieces[index : index + 2] = [pieces[index] + pieces[index + 1]]
+            del scores[index]
+            for neighbour in range(max(0, index - 1), min(index + 1, len(scores))):
+                scores[neighbour] = self._score(pieces[neighbour], pieces[neighbour + 1])
             step += 1
         return [id for piece in pieces for id in self._spell(piece)]
 
-    def _score(self, left: str, right: str) -> float:
-        return self._scores.get(left + right, -math.inf)
+    def _score(self, first: str, second: str) -> float:
+        return self._scores.get(first + second, -math.inf)
 
 
-def _ranked(scores: Sequence[float], rank: int) -> int | None:
-    """Return the place of a score by its rank from 0, equal ones from the left; None where it is not finite."""
-    place = sorted(range(len(scores)), key=lambda place: -scores[place])[rank : rank + 1]
-    return place[0] if place and scores[place[0]] > -math.inf else None
+def _index_of_rank(scores: Sequence[float], rank: int) -> int | None:
+    """Return the index of the score with a rank from 0, equal scores from the left; None if it is not finite."""
+    indices = sorted(range(len(scores)), key=lambda index: -scores[index])[rank : rank + 1]
+    return indices[0] if indices and scores[indices[0]] > -math.inf else None

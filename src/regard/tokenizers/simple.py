@@ -1,6 +1,6 @@
-"""Tokenizers that need no training beyond counting: characters, words, bytes.
+"""Tokenizers of characters, words and bytes, trained by counting.
 
-Each keeps the protocol regard.tokenizers.base.Tokenizer.
+All implement the protocol regard.tokenizers.base.Tokenizer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,11 @@ from regard.special_tokens import EOS, SPECIAL
 from regard.tokenizers.vocabulary import Vocabulary
 from regard.tokenizers.whitespace import fold_spaces, one_line
 
-SPACE_SHOWN = "▁"  # how a space is displayed
+VISIBLE_SPACE = "▁"  # how a space is displayed
 
 
 class CharacterTokenizer:
-    """One token a Unicode code point; one that training lacked is UNK."""
+    """One token per Unicode code point; code points that are not in the training text are UNK."""
 
     kind = "character"
 
@@ -24,38 +24,38 @@ class CharacterTokenizer:
 
     @classmethod
     def train(cls, sentences: Iterable[str], size: int) -> Self:
-        """Takes the most frequent code points, at most `size` ids in all."""
+        """Build a vocabulary of the most frequent code points, with at most `size` ids."""
         return cls(Vocabulary.count((character for sentence in sentences for character in sentence), size))
 
     @property
     def size(self) -> int:
-        """Ids in all, the special ones included."""
+        """The number of ids, including the special ones."""
         return len(self.vocabulary)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, without BOS and EOS."""
+        """Return the ids of a text, without BOS and EOS."""
         return [self.vocabulary.id(character) for character in text]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """One line of text; PAD, BOS and EOS are skipped."""
+        """Return one line of text; PAD, BOS and EOS are skipped."""
         return one_line("".join(self.vocabulary.token(id) for id in ids if id > EOS))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The written form of each id, a space as `▁`."""
-        return [self.vocabulary.token(id).replace(" ", SPACE_SHOWN) for id in ids]
+        """Return the written form of each id, a space as `▁`."""
+        return [self.vocabulary.token(id).replace(" ", VISIBLE_SPACE) for id in ids]
 
     def save(self, folder: Path, name: str) -> None:
-        """Writes one file that `load` reads."""
+        """Write one file that `load` reads."""
         self.vocabulary.save(_vocabulary_file(folder, name))
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
-        """What `save` wrote. Raises CheckpointError."""
+        """Read what `save` wrote. Raises CheckpointError."""
         return cls(Vocabulary.load(_vocabulary_file(folder, name)))
 
 
 class WordTokenizer:
-    """One token a run of characters between white space; one that training lacked is UNK."""
+    """One token per word between white space; words that are not in the training text are UNK."""
 
     kind = "word"
 
@@ -64,33 +64,33 @@ class WordTokenizer:
 
     @classmethod
     def train(cls, sentences: Iterable[str], size: int) -> Self:
-        """Takes the most frequent words, at most `size` ids in all."""
+        """Build a vocabulary of the most frequent words, with at most `size` ids."""
         return cls(Vocabulary.count((word for sentence in sentences for word in sentence.split()), size))
 
     @property
     def size(self) -> int:
-        """Ids in all, the special ones included."""
+        """The number of ids, including the special ones."""
         return len(self.vocabulary)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, without BOS and EOS."""
+        """Return the ids of a text, without BOS and EOS."""
         return [self.vocabulary.id(word) for word in text.split()]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """One line of text, a space between words; PAD, BOS and EOS are skipped."""
+        """Return one line of text, with a space between words; PAD, BOS and EOS are skipped."""
         return fold_spaces(" ".join(self.vocabulary.token(id) for id in ids if id > EOS))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The word of each id."""
+        """Return the word of each id."""
         return [self.vocabulary.token(id) for id in ids]
 
     def save(self, folder: Path, name: str) -> None:
-        """Writes one file that `load` reads."""
+        """Write one file that `load` reads."""
         self.vocabulary.save(_vocabulary_file(folder, name))
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
-        """What `save` wrote. Raises CheckpointError."""
+        """Read what `save` wrote. Raises CheckpointError."""
         return cls(Vocabulary.load(_vocabulary_file(folder, name)))
 
 
@@ -99,29 +99,29 @@ def _vocabulary_file(folder: Path, name: str) -> Path:
 
 
 class ByteTokenizer:
-    """One token a byte of UTF-8; every text can be written, and nothing is learned or saved."""
+    """One token per byte of UTF-8. It can encode every text, and has nothing to train or save."""
 
     kind = "byte"
     size = len(SPECIAL) + 256
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
+        """Return the ids of a text, without BOS and EOS; a lone surrogate becomes `?`."""
         return [len(SPECIAL) + byte for byte in text.encode("utf-8", errors="replace")]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """One line of text; special ids are skipped, bytes that are not UTF-8 become U+FFFD."""
-        spelt = bytes(id - len(SPECIAL) for id in ids if id >= len(SPECIAL))
-        return one_line(spelt.decode("utf-8", errors="replace"))
+        """Return one line of text; special ids are skipped, and bytes that are not UTF-8 become U+FFFD."""
+        data = bytes(id - len(SPECIAL) for id in ids if id >= len(SPECIAL))
+        return one_line(data.decode("utf-8", errors="replace"))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The written form of each id: an ASCII character as itself, a space as `▁`, else `<0xC3>`."""
-        return [_byte_shown(id - len(SPECIAL)) if id >= len(SPECIAL) else SPECIAL[id] for id in ids]
+        """Return the written form of each id: an ASCII character as itself, a space as `▁`, other bytes as `<0xC3>`."""
+        return [_byte_piece(id - len(SPECIAL)) if id >= len(SPECIAL) else SPECIAL[id] for id in ids]
 
     def save(self, folder: Path, name: str) -> None:
-        """Writes nothing: there is nothing to know."""
+        """Do nothing."""
 
 
-def _byte_shown(byte: int) -> str:
+def _byte_piece(byte: int) -> str:
     if byte == ord(" "):
-        return SPACE_SHOWN
+        return VISIBLE_SPACE
     return chr(byte) if 0x20 < byte < 0x7F else f"<0x{byte:02X}>"

@@ -12,48 +12,48 @@ from regard.special_tokens import SPECIAL, UNK
 
 
 class Vocabulary:
-    """Maps tokens to ids and back; the ids of symbols.SPECIAL come first, then those of `tokens`.
+    """Maps tokens to ids and back. The special tokens come first, then `tokens`.
 
-    Text never spells a special id: a token written `<s>` is a token like others, with an id behind
-    the special ones if it is in `tokens`, and UNK if not.
+    Text never becomes a special id: a token `<s>` in the text is an ordinary token, with an id after the special ones
+    if it is in `tokens`, and UNK otherwise.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._written = [*SPECIAL, *tokens]
         self._ids = {token: id for id, token in enumerate(tokens, start=len(SPECIAL))}
         if len(self._ids) < len(tokens):
-            twice = next(token for token, count in Counter(tokens).items() if count > 1)
-            raise ValueError(f"the token {twice!r} comes twice")
+            duplicate = next(token for token, count in Counter(tokens).items() if count > 1)
+            raise ValueError(f"the token {duplicate!r} appears twice")
 
     @classmethod
     def count(cls, tokens: Iterable[str], size: int) -> Self:
-        """The most frequent tokens, as many as give at most `size` ids in all; ties by codepoint."""
+        """Build a vocabulary of the most frequent tokens, with at most `size` ids; ties are ordered by code point."""
         counts = Counter(tokens)
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
         return cls(ranked[: max(0, size - len(SPECIAL))])
 
-    def with_more(self, tokens: Sequence[str]) -> Self:
-        """This one with new tokens behind its own."""
+    def with_new_tokens(self, tokens: Sequence[str]) -> Self:
+        """Return a vocabulary with new tokens after the present ones."""
         return type(self)([*self._written[len(SPECIAL) :], *tokens])
 
     def __len__(self) -> int:
         return len(self._written)
 
     def id(self, token: str) -> int:
-        """The id of a token; UNK where the vocabulary lacks it."""
+        """Return the id of a token; UNK if it is not in the vocabulary."""
         return self._ids.get(token, UNK)
 
     def token(self, id: int) -> str:
-        """The token of an id, or the written form of a special one."""
+        """Return the token of an id."""
         return self._written[id]
 
     def save(self, path: Path) -> None:
-        """One JSON file: all written forms in the order of their ids."""
+        """Write one JSON file with all tokens in the order of their ids."""
         path.write_text(json.dumps(self._written, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """What `save` wrote. Raises CheckpointError."""
+        """Read what `save` wrote. Raises CheckpointError."""
         try:
             written = json.loads(read_regular_file(path).decode())
             if not (isinstance(written, list) and all(isinstance(token, str) for token in written)):

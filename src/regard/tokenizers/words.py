@@ -1,4 +1,4 @@
-"""From tokens to the words of the text that they spell: what an alignment between words needs."""
+"""Map tokens to words, to derive an alignment of words from attention between tokens."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from numpy.typing import NDArray
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.tagged import TaggedTokenizer
 
-Link = tuple[int, int]  # source word, target word, both between white space and counted from 0
+Link = tuple[int, int]  # source word and target word, separated by white space and counted from 0
 
-# Scripts that put no space between words, as the names of their letters begin.
+# Beginnings of the Unicode names of letters in scripts without spaces between words.
 _UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
 
 
-def word_of_each(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
-    """For each id the white-space separated word, counted from 0, that it ends in or belongs to.
+def word_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """Return for each id the index of the word that it ends in; words are separated by white space.
 
-    A token that spells only white space belongs to the word before it (the first one, if there is none).
+    A token of white space belongs to the word before it, or to the first word.
     """
     return [max(0, len(tokenizer.decode(ids[: end + 1]).split()) - 1) for end in range(len(ids))]
 
 
-def tags_before(tokenizer: Tokenizer, ids: Sequence[int]) -> int:
-    """How many of the first ids are tags, which are no words of the text."""
-    return sum(one >= tokenizer.inner.size for one in ids) if isinstance(tokenizer, TaggedTokenizer) else 0
+def count_tags(tokenizer: Tokenizer, ids: Sequence[int]) -> int:
+    """Return how many of the ids are tags; these are not words of the text."""
+    return sum(id >= tokenizer.inner.size for id in ids) if isinstance(tokenizer, TaggedTokenizer) else 0
 
 
 @dataclass(frozen=True)
-class Words:
-    """The words that a pair's tokens belong to: what an attention between tokens is folded by.
+class WordMap:
+    """The word of each token of a pair, without EOS.
 
-    tags: how many tokens before the source are no words of it. source: (S - tags,) the word of each other token of
-    the source. target: (T,) of each token of the target. EOS is in neither.
+    Attributes:
+        tags: The number of tags before the source.
+        source: (S - tags,) The word of each source token after the tags.
+        target: (T,) The word of each target token.
     """
 
     tags: int
@@ -45,40 +47,41 @@ class Words:
     target: NDArray[np.int64]
 
     @classmethod
-    def of(cls, tokenizers: Tokenizers, source: Sequence[int], target: Sequence[int]) -> Words:
-        """Those of a pair's ids, without EOS."""
-        tags = tags_before(tokenizers.source, source)
-        theirs = word_of_each(tokenizers.source, source)[tags:]
-        return cls(tags, np.array(theirs, int), np.array(word_of_each(tokenizers.target, target), int))
+    def from_ids(cls, tokenizers: Tokenizers, source: Sequence[int], target: Sequence[int]) -> WordMap:
+        """Map the ids of a pair, without EOS."""
+        tags = count_tags(tokenizers.source, source)
+        source_words = word_indices(tokenizers.source, source)[tags:]
+        return cls(tags, np.array(source_words, int), np.array(word_indices(tokenizers.target, target), int))
 
-    def links(self, weights: NDArray[np.floating[Any]]) -> tuple[Link, ...]:
-        """Each target word with the source word that its tokens together look at most, in the target's order.
+    def link_words(self, weights: NDArray[np.floating[Any]]) -> tuple[Link, ...]:
+        """Link each target word to the source word with the most attention from its tokens, in target order.
 
-        weights: (T, tags + S) or with EOS behind either.
+        weights: Attention, (T, S), with or without rows and columns of EOS.
         """
         if not self.source.size or not self.target.size:
             return ()
         table = np.zeros((self.target.max() + 1, self.source.max() + 1))
-        looked = weights[: len(self.target), self.tags : self.tags + len(self.source)]
-        np.add.at(table, (self.target[:, None], self.source[None, :]), looked)
+        attention = weights[: len(self.target), self.tags : self.tags + len(self.source)]
+        np.add.at(table, (self.target[:, None], self.source[None, :]), attention)
         return tuple((int(table[word].argmax()), int(word)) for word in np.unique(self.target))
 
 
-def unit_of_each(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
-    """As word_of_each, for a reader: where words have no space between them, each token is one of its own.
+def unit_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """Return for each id the index of its unit for display.
 
-    So is each token of a text that is one word in all, and tags before a source.
+    A unit is a word, as in `word_indices`. In scripts without spaces, and in a text that is a single word, each token
+    is a unit. Each tag is a unit, too.
     """
-    words = word_of_each(tokenizer, ids)
+    words = word_indices(tokenizer, ids)
     if len(set(words)) <= 1:
         return list(range(len(ids)))
-    tags = tags_before(tokenizer, ids)
+    tags = count_tags(tokenizer, ids)
     units: list[int] = []
-    for place, (word, piece) in enumerate(zip(words, tokenizer.pieces(ids), strict=True)):
-        apart = 0 < place <= tags or (place > 0 and word != words[place - 1]) or any(map(_unspaced, piece))
-        units.append(units[-1] + apart if units else 0)
+    for index, (word, piece) in enumerate(zip(words, tokenizer.pieces(ids), strict=True)):
+        begins = 0 < index <= tags or (index > 0 and word != words[index - 1]) or any(map(_is_unspaced, piece))
+        units.append(units[-1] + begins if units else 0)
     return units
 
 
-def _unspaced(character: str) -> bool:
+def _is_unspaced(character: str) -> bool:
     return unicodedata.name(character, "").startswith(_UNSPACED)

@@ -16,7 +16,7 @@ from regard.models import ARCHITECTURES
 from regard.special_tokens import EOS
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 from regard.tokenizers.simple import CharacterTokenizer
-from regard.tokenizers.words import unit_of_each
+from regard.tokenizers.words import unit_indices
 
 TEXT = ["one two three", "ein kleiner Satz", "three and a half"]
 SOURCE = "a half one"
@@ -113,8 +113,8 @@ def test_an_alignment_is_of_words() -> None:
 
 def test_where_words_have_no_space_each_token_is_one() -> None:
     tokenizer = CharacterTokenizer.train(["猫が 好き a b", "cd ef"], 100)
-    assert unit_of_each(tokenizer, tokenizer.encode("猫が ef")) == [0, 1, 1, 2, 2]
-    assert unit_of_each(tokenizer, tokenizer.encode("cd")) == [0, 1]
+    assert unit_indices(tokenizer, tokenizer.encode("猫が ef")) == [0, 1, 1, 2, 2]
+    assert unit_indices(tokenizer, tokenizer.encode("cd")) == [0, 1]
 
 
 def test_without_a_source_there_is_nothing_to_see() -> None:

@@ -17,12 +17,12 @@ SEVERAL = "A dog runs. A cat sleeps."
 def test_lines_of_several_sentences_are_reported_unless_training_had_such_lines(
     share: float | None, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(split_report, "resolve", lambda run: run)
+    monkeypatch.setattr(split_report, "resolve_checkpoint", lambda run: run)
     config = SimpleNamespace(data=SimpleNamespace(source_language=""))
     monkeypatch.setattr(split_report, "load_config", lambda folder: config)
     monkeypatch.setattr(split_report, "load_several_sentences", lambda folder: share)
-    lines = split_report.Divided(Path("run"), Path("in"), None)
+    lines = split_report.SplitReport(Path("run"), Path("in"), None)
     lines.count(1, "one", Translation("eins", 0.0, 0.0))
     lines.count(2, SEVERAL, Translation("eins", 0.0, 0.0))
-    lines.tell()
+    lines.print()
     assert ("1 line was translated as one segment, the first of them in:2" in capsys.readouterr().err) == said

@@ -36,7 +36,7 @@ def refusal(tmp_path: Path, text: str | bytes, *overrides: str) -> ConfigError:
     return caught.value
 
 
-def test_what_a_recipe_leaves_out_has_its_default(tmp_path: Path) -> None:
+def test_keys_that_a_recipe_leaves_out_have_defaults(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + "[train]\nlearning_rate = 1\n")
     assert config.model == transformer2017.Config()
     assert config.tokenizer.kind == "unigram"
@@ -46,19 +46,19 @@ def test_what_a_recipe_leaves_out_has_its_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("adam", 1e-3), ("muon", 1e-3), ("adadelta", 1.0)])
-def test_the_default_learning_rate_is_the_optimizers(tmp_path: Path, optimizer: str, rate: float) -> None:
+def test_the_default_learning_rate_depends_on_the_optimizer(tmp_path: Path, optimizer: str, rate: float) -> None:
     recipe, override = DATES + MODEL, f"train.optimizer={optimizer}"
-    given = read(tmp_path, f'{recipe}[train]\noptimizer = "{optimizer}"\n')
+    from_file = read(tmp_path, f'{recipe}[train]\noptimizer = "{optimizer}"\n')
     overridden = read(tmp_path, recipe, override)
     changed = override_config(read(tmp_path, recipe + "[train]\nlearning_rate = 0.005\n"), [override], ARCHITECTURES)
-    assert given.train.learning_rate == overridden.train.learning_rate == rate
+    assert from_file.train.learning_rate == overridden.train.learning_rate == rate
     assert changed.train.learning_rate == (0.005 if optimizer == "adam" else rate)
-    assert f"learning_rate = {rate}" in to_toml(given)
+    assert f"learning_rate = {rate}" in to_toml(from_file)
     assert read(tmp_path, recipe + "[train]\nlearning_rate = 0.3\n", override).train.learning_rate == 0.3
     assert override_config(changed, [override, "train.learning_rate=0.3"], ARCHITECTURES).train.learning_rate == 0.3
 
 
-def test_a_preset_fills_the_model_and_what_stands_beside_it_wins(tmp_path: Path) -> None:
+def test_keys_override_those_of_a_preset(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + 'preset = "small"\ndropout = 0.35\n')
     assert config.model == transformer2017.small().model_copy(update={"dropout": 0.35})
 
@@ -71,13 +71,13 @@ def test_a_preset_fills_the_model_and_what_stands_beside_it_wins(tmp_path: Path)
         (DATES + "sorce = 1\n" + MODEL, "`data.sorce`", "`source`"),
         (DATES + MODEL + '[tokenizer]\nkinds = "bpe"\n', "`tokenizer.kinds`", "`kind`"),
         (DATES + MODEL + "[search]\nbeamsize = 1\n", "`search.beamsize`", "`beam_size`"),
-        (DATES + MODEL + "d_modle = 64\n", "`model.d_modle`", "`d_model`"),
+        (DATES + MODEL + "hiden_size = 64\n", "`model.hiden_size`", "`hidden_size`"),
         (DATES + MODEL + 'preste = "small"\n', "`model.preste`", "`preset`"),
         (DATES + MODEL.replace("2017", "2016"), "'transformer2016'", "`transformer2017`"),
         (DATES + MODEL + 'preset = "smal"\n', "'smal'", "`small`"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest(tmp_path: Path, text: str, key: str, nearest: str) -> None:
+def test_an_unknown_name_is_an_error_that_names_the_nearest(tmp_path: Path, text: str, key: str, nearest: str) -> None:
     error = refusal(tmp_path, text)
     assert key in error.what
     assert error.fix is not None
@@ -106,7 +106,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(tmp_path: Path, text: str, 
         ("[search]\nlength_penalty = [1]\n", "search.length_penalty"),
     ],
 )
-def test_a_value_of_another_kind_or_out_of_range_is_refused_by_its_key(tmp_path: Path, table: str, key: str) -> None:
+def test_a_value_of_the_wrong_type_or_out_of_range_is_an_error(tmp_path: Path, table: str, key: str) -> None:
     assert refusal(tmp_path, DATES + MODEL + table).what.startswith(f"`{key}`: ")
 
 
@@ -117,9 +117,9 @@ SIZED = [("model", config.config) for config in ARCHITECTURES.values()] + [*SECT
 
 @pytest.mark.parametrize(("section", "kind"), SIZED)
 def test_every_whole_number_has_an_upper_bound_that_the_error_names(section: str, kind: type[Section]) -> None:
-    whole = [name for name, field in kind.model_fields.items() if field.annotation in (int, int | None)]
+    names = [name for name, field in kind.model_fields.items() if field.annotation in (int, int | None)]
     architecture = kind.model_fields["architecture"].default if section == "model" else "modern"
-    for name in whole:
+    for name in names:
         for value in (10**30, -2):
             table: dict[str, dict[str, Any]] = {"data": {"corpus": "dates"}, "start": {"checkpoint": "."}}
             table["model"] = {"architecture": architecture}
@@ -131,18 +131,18 @@ def test_every_whole_number_has_an_upper_bound_that_the_error_names(section: str
             )
 
 
-def test_layers_of_convolutions_are_bounded_too(tmp_path: Path) -> None:
+def test_convolution_layers_are_bounded(tmp_path: Path) -> None:
     text = DATES + '[model]\narchitecture = "convs2s2017"\n'
     for layers in ("[[1000000000000, 3]]", "[[8, 1000000001]]", str([[8, 3]] * 1001)):
-        assert "model.encoder" in refusal(tmp_path, f"{text}encoder = {layers}\n").what
+        assert "model.encoder_convolutions" in refusal(tmp_path, f"{text}encoder_convolutions = {layers}\n").what
 
 
 @pytest.mark.parametrize("line", ["hidden_size = 7", "ffn_size = 0", "dropout = 1.0", 'num_heads = "8"'])
-def test_a_size_that_cannot_be_is_refused_by_its_key(tmp_path: Path, line: str) -> None:
+def test_an_impossible_size_is_an_error_that_names_its_key(tmp_path: Path, line: str) -> None:
     assert refusal(tmp_path, DATES + MODEL + line).what.startswith(f"`model.{line.split()[0]}`: ")
 
 
-def test_sizes_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+def test_incompatible_sizes_are_an_error(tmp_path: Path) -> None:
     assert (
         refusal(tmp_path, DATES + MODEL + "num_heads = 3\n").what
         == "`model`: num_heads (3) must divide hidden_size (512)"
@@ -155,7 +155,7 @@ def test_a_preset_is_a_name(tmp_path: Path, preset: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "message"),
     [
         ("", "there is no [model] table"),
         (DATES, "there is no [model] table"),
@@ -166,8 +166,8 @@ def test_a_preset_is_a_name(tmp_path: Path, preset: str) -> None:
         ("train = [1]\n" + DATES + MODEL, "`train` is not a table (it is [1])"),
     ],
 )
-def test_a_missing_table_is_named(tmp_path: Path, text: str, what: str) -> None:
-    assert refusal(tmp_path, text).what == what
+def test_a_missing_table_is_named(tmp_path: Path, text: str, message: str) -> None:
+    assert refusal(tmp_path, text).what == message
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_missing_table_is_named(tmp_path: Path, text: str, what: str) -> None:
         'dev_file = "b"',
     ],
 )
-def test_pairs_come_from_files_or_from_an_embedded_corpus(tmp_path: Path, data: str) -> None:
+def test_pairs_come_from_files_or_from_a_built_in_corpus(tmp_path: Path, data: str) -> None:
     error = refusal(tmp_path, f"[data]\n{data}\n{MODEL}")
     assert error.what.startswith("`data`: ")
 
@@ -194,7 +194,7 @@ def test_a_dev_set_has_two_sides(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "message"),
     [
         ("[train\n", "cannot be read"),
         ("x = " + "[" * 5000, "cannot be read"),
@@ -203,18 +203,18 @@ def test_a_dev_set_has_two_sides(tmp_path: Path) -> None:
         ('[data]\nsource = "a\\u0000b"\ntarget = "c"\n' + MODEL, "not a valid path"),
     ],
 )
-def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str | bytes, what: str) -> None:
-    assert what in refusal(tmp_path, text).what
+def test_a_file_that_is_not_a_recipe_is_an_error(tmp_path: Path, text: str | bytes, message: str) -> None:
+    assert message in refusal(tmp_path, text).what
 
 
-def test_a_recipe_that_is_not_there_or_is_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_or_a_folder_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(ConfigError) as caught:
             read_config(path, ARCHITECTURES)
         assert caught.value.where == str(path)
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_read_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_ignored(tmp_path: Path) -> None:
     text = ("\ufeff" + DATES + MODEL).replace("\n", "\r\n")
     assert read(tmp_path, text) == read(tmp_path, DATES + MODEL)
 
@@ -261,7 +261,7 @@ def test_overrides_are_toml_or_bare_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("override", ["", "train.seed", "seed=7", "a.b.c=1", "=3", ".=5", "train.=7", ".seed=7"])
-def test_an_override_of_another_form_is_refused(tmp_path: Path, override: str) -> None:
+def test_an_override_of_another_form_is_an_error(tmp_path: Path, override: str) -> None:
     error = refusal(tmp_path, DATES + MODEL, override)
     assert f"`{override}` is not of the form section.key=value" == error.what
     assert error.where == "overrides"
@@ -271,11 +271,11 @@ def test_an_override_of_another_form_is_refused(tmp_path: Path, override: str) -
     "override",
     ["train.seed=", "train.seed=seven", "train.seed=7\nx = 1", "train.seed=" + "[" * 5000, "train.sede=7", "trian.x=1"],
 )
-def test_an_override_is_read_as_strictly_as_a_recipe(tmp_path: Path, override: str) -> None:
+def test_overrides_are_validated_strictly(tmp_path: Path, override: str) -> None:
     assert refusal(tmp_path, DATES + MODEL, override).where == f"{tmp_path / 'some.toml'} with overrides"
 
 
-def test_an_override_of_what_is_no_path_or_no_table_is_refused(tmp_path: Path) -> None:
+def test_an_override_with_an_invalid_path_or_of_a_section_that_is_not_a_table_is_an_error(tmp_path: Path) -> None:
     assert refusal(tmp_path, DATES + MODEL, "data.source=a\0b").where == "overrides: data.source"
     assert refusal(tmp_path, "train = 3\n" + DATES + MODEL, "train.seed=1").what == "`train` is not a table"
 
@@ -292,7 +292,7 @@ def test_a_written_config_reads_back_the_same(tmp_path: Path, name: str, preset:
     assert "preset" not in to_table(config)["model"]
 
 
-def test_a_written_config_says_every_key_that_has_a_value(tmp_path: Path) -> None:
+def test_a_written_config_has_every_key_with_a_value(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL)
     written = tomllib.loads(to_toml(config))
     assert set(written) == set(RunConfig.model_fields) - {"start"}
@@ -301,7 +301,7 @@ def test_a_written_config_says_every_key_that_has_a_value(tmp_path: Path) -> Non
         assert set(table) == {key for key in type(part).model_fields if getattr(part, key) is not None}
 
 
-def test_overriding_a_config_changes_what_it_names_alone(tmp_path: Path) -> None:
+def test_overriding_a_config_changes_only_the_named_keys(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + 'preset = "small"\ndropout = 0.35\n')
     changed = override_config(config, ["model.ffn_size=512", "train.seed=9"], ARCHITECTURES)
     assert changed.model == transformer2017.small().model_copy(update={"dropout": 0.35, "ffn_size": 512})
@@ -309,7 +309,7 @@ def test_overriding_a_config_changes_what_it_names_alone(tmp_path: Path) -> None
     assert (changed.data, changed.search) == (config.data, config.search)
 
 
-def test_overriding_the_architecture_begins_from_its_small_preset(tmp_path: Path) -> None:
+def test_overriding_the_architecture_starts_from_its_small_preset(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL)
     changed = override_config(config, ["model.hidden_size=32", "model.architecture=bahdanau2014"], ARCHITECTURES)
     assert changed.model == bahdanau2014.small().model_copy(update={"hidden_size": 32})
@@ -317,7 +317,7 @@ def test_overriding_the_architecture_begins_from_its_small_preset(tmp_path: Path
     assert paper.model == bahdanau2014.paper()
 
 
-def test_overriding_the_preset_begins_from_it(tmp_path: Path) -> None:
+def test_overriding_the_preset_starts_from_that_preset(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + 'preset = "small"\n')
     changed = override_config(config, ["model.preset=big", "model.num_heads=8"], ARCHITECTURES)
     assert changed.model == transformer2017.big().model_copy(update={"num_heads": 8})
@@ -326,7 +326,7 @@ def test_overriding_the_preset_begins_from_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "override", ["model.architecture=elman1990", "model.architecture=[1]", "model.hidden_size=3", "x"]
 )
-def test_a_config_is_overridden_as_strictly(tmp_path: Path, override: str) -> None:
+def test_overriding_a_config_is_strict(tmp_path: Path, override: str) -> None:
     config = read(tmp_path, DATES + MODEL)
     with pytest.raises(ConfigError):
         override_config(config, [override], ARCHITECTURES)

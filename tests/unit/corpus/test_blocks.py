@@ -1,4 +1,4 @@
-"""Several corpora side by side, block by block."""
+"""Several corpora mixed, block by block."""
 
 from __future__ import annotations
 
@@ -36,43 +36,45 @@ def counted(blocks: Iterator[Block]) -> Counter[str]:
     st.integers(1, 30),
     st.integers(0, 3),
 )
-def test_each_pair_comes_as_often_as_is_wanted(corpora: list[tuple[int, float]], most: int, epoch: int) -> None:
-    sizes, often = zip(*corpora, strict=True)
-    mix = mixed(sizes, often, most)
-    found = counted(mix.blocks(epoch, 0))
+def test_each_pair_appears_as_often_as_its_weight_says(
+    corpora: list[tuple[int, float]], block_size: int, epoch: int
+) -> None:
+    sizes, weights = zip(*corpora, strict=True)
+    mix = mixed(sizes, weights, block_size)
+    counts = counted(mix.blocks(epoch, 0))
     for number, (size, times) in enumerate(corpora):
         name = chr(ord("a") + number)
-        each = [found[f"{name}{place}"] for place in range(1, size + 1)]
-        assert sum(each) == size * int(times) + round(size * (times % 1))
-        assert set(each) <= {int(times), int(times) + 1}
-    assert sum(block.new for block in mix.blocks(epoch, 0)) == len(found)
-    assert all(len(block.pairs) <= most + len(corpora) for block in mix.blocks(epoch, 0))
+        drawn = [counts[f"{name}{place}"] for place in range(1, size + 1)]
+        assert sum(drawn) == size * int(times) + round(size * (times % 1))
+        assert set(drawn) <= {int(times), int(times) + 1}
+    assert sum(block.new for block in mix.blocks(epoch, 0)) == len(counts)
+    assert all(len(block.pairs) <= block_size + len(corpora) for block in mix.blocks(epoch, 0))
 
 
 @given(st.integers(0, 12), st.integers(0, 2))
-def test_it_goes_on_at_any_block(begin: int, epoch: int) -> None:
+def test_reading_can_start_at_any_block(begin: int, epoch: int) -> None:
     mix = mixed((3, 50, 20), (2.5, 0.7, 1), 10)
     assert [block.pairs for block in mix.blocks(epoch, begin)] == [block.pairs for block in mix.blocks(epoch, 0)][
         begin:
     ]
 
 
-def test_every_block_has_as_large_a_part_of_each() -> None:
+def test_every_block_has_the_same_share_of_each_corpus() -> None:
     for block in mixed((1000, 100, 10), (1, 2, 5), 125).blocks(0, 0):
-        found = Counter(pair.source[0] for pair in block.pairs)
-        assert found["a"] == pytest.approx(100, abs=1)
-        assert found["b"] == pytest.approx(20, abs=1)
-        assert found["c"] == pytest.approx(5, abs=1)
+        counts = Counter(pair.source[0] for pair in block.pairs)
+        assert counts["a"] == pytest.approx(100, abs=1)
+        assert counts["b"] == pytest.approx(20, abs=1)
+        assert counts["c"] == pytest.approx(5, abs=1)
 
 
-def test_what_comes_less_than_once_is_another_part_in_another_epoch() -> None:
+def test_a_weight_below_one_draws_other_pairs_in_each_epoch() -> None:
     mix = mixed((100,), (0.5,), 30)
     epochs = [frozenset(counted(mix.blocks(epoch, 0))) for epoch in range(4)]
     assert len(set(epochs)) == 4
     assert set(counted(mixed((100,), (0.5,), 30, seed=2).blocks(0, 0))) != epochs[0]
 
 
-def test_lines_go_on_from_one_corpus_to_the_next() -> None:
+def test_line_numbers_continue_from_one_corpus_to_the_next() -> None:
     lines = {pair.source: pair.line for block in mixed((3, 2), (1, 1), 10).blocks(0, 0) for pair in block.pairs}
     assert lines == {"a1": 2, "a2": 4, "a3": 6, "b1": 8, "b2": 10}
 
@@ -90,7 +92,7 @@ class Shrinking(SingleCorpus):
         return iter([Pair("a", "b", number) for number in range(1, self.size + 1)])
 
 
-def test_a_corpus_that_has_become_smaller_is_told() -> None:
+def test_a_corpus_that_has_become_smaller_is_reported() -> None:
     concat = ConcatCorpus([Shrinking(8), corpus("b", 4)])
     list(concat)
     with pytest.raises(DataError, match=r"^shrinking: the corpus has fewer pairs than when it was counted"):
@@ -98,7 +100,7 @@ def test_a_corpus_that_has_become_smaller_is_told() -> None:
 
 
 @pytest.mark.parametrize("begin", [0, 1, 4, 5])
-def test_one_corpus_comes_in_its_order(begin: int) -> None:
-    found = list(sequential_blocks(corpus("a", 42), 10)(0, begin))
-    assert [pair.line for block in found for pair in block.pairs] == list(range(2, 85, 2))[10 * begin :]
-    assert all(block.new == len(block.pairs) for block in found)
+def test_a_single_corpus_is_read_in_order(begin: int) -> None:
+    counts = list(sequential_blocks(corpus("a", 42), 10)(0, begin))
+    assert [pair.line for block in counts for pair in block.pairs] == list(range(2, 85, 2))[10 * begin :]
+    assert all(block.new == len(block.pairs) for block in counts)

@@ -10,7 +10,7 @@ from regard.corpus.builtin import BUILTIN, HAND_PATTERNS, dates, wordings
 
 def test_a_known_date_in_words() -> None:
     day = date(2026, 11, 22)
-    said = {wording(day) for wording in wordings()}
+    texts = {wording(day) for wording in wordings()}
     assert {
         "Sunday, November 22, 2026",
         "22 Nov 2026",
@@ -20,16 +20,16 @@ def test_a_known_date_in_words() -> None:
         "22 nov 2026",
         "22 de nov. de 2026",
         "zondag 22 november 2026",
-    } <= said
+    } <= texts
     assert {wording.locale for wording in wordings()} == set(HAND_PATTERNS)
 
 
-def test_every_wording_states_day_month_in_words_and_whole_year() -> None:
+def test_every_wording_has_day_month_in_words_and_full_year() -> None:
     day = date(1987, 3, 24)
     for wording in wordings():
-        said = wording(day)
-        assert "24" in said and "1987" in said
-        assert "3" not in said
+        text = wording(day)
+        assert "24" in text and "1987" in text
+        assert "3" not in text
 
 
 def test_no_month_word_means_two_months() -> None:
@@ -76,7 +76,7 @@ def test_the_seed_decides() -> None:
     assert list(BUILTIN["dates"](1).dev) == list(dates(1).dev)
 
 
-def test_dates_return_in_other_wordings_and_no_pair_comes_twice() -> None:
+def test_dates_return_in_other_wordings_without_repeated_pairs() -> None:
     corpora = dates(1, train=400, dev=0, test=73_049 - 200)
     assert len({pair.target for pair in corpora.train}) == 200
     counts: dict[str, set[str]] = defaultdict(set)
@@ -85,7 +85,7 @@ def test_dates_return_in_other_wordings_and_no_pair_comes_twice() -> None:
     assert sum(map(len, counts.values())) > 350  # two patterns may read alike on one day
 
 
-def test_more_than_there_is_is_refused() -> None:
+def test_too_large_sizes_are_rejected() -> None:
     with pytest.raises(ValueError, match="73049 dates"):
         dates(1, train=73_049 * 100)
     with pytest.raises(ValueError, match="73049 dates"):

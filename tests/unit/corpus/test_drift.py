@@ -3,17 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from regard.corpus.drift import MOST_SHIFT, find_drift
+from regard.corpus.drift import MAX_SHIFT, find_drift
 from regard.corpus.formats.plain import read_lines
 
 DATA = Path(__file__).parents[3] / "../shared/data"
 Sides = tuple[list[int], list[int]]
 
 
-def made(count: int) -> Sides:
-    dice = random.Random(3)
-    source = [dice.randint(10, 150) for _ in range(count)]
-    return source, [round(length * dice.uniform(0.9, 1.3)) for length in source]
+def make_sides(count: int) -> Sides:
+    rng = random.Random(3)
+    source = [rng.randint(10, 150) for _ in range(count)]
+    return source, [round(length * rng.uniform(0.9, 1.3)) for length in source]
 
 
 def stored(name: str) -> Sides:
@@ -24,9 +24,9 @@ def stored(name: str) -> Sides:
     return source, target
 
 
-@pytest.fixture(params=["made", "multi30k/val"])
+@pytest.fixture(params=["generated", "multi30k/val"])
 def sides(request: pytest.FixtureRequest) -> Sides:
-    return made(400) if request.param == "made" else stored(request.param)
+    return make_sides(400) if request.param == "generated" else stored(request.param)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
@@ -35,9 +35,9 @@ def test_lost_lines_are_found(sides: Sides, share: float, lost: int) -> None:
     source, target = sides
     place = int(share * len(source))
     for shorter, longer in ((source, target), (target, source)):
-        found = find_drift(longer, shorter[:place] + shorter[place + lost :])
-        assert found is not None
-        assert abs(found - (place + 1)) <= 6
+        line = find_drift(longer, shorter[:place] + shorter[place + lost :])
+        assert line is not None
+        assert abs(line - (place + 1)) <= 6
 
 
 def test_an_additional_blank_line_is_found_exactly(sides: Sides) -> None:
@@ -47,35 +47,35 @@ def test_an_additional_blank_line_is_found_exactly(sides: Sides) -> None:
 
 
 @pytest.mark.parametrize("lost", [1, 20])
-def test_a_side_that_ends_too_early_is_told_from_a_drift(sides: Sides, lost: int) -> None:
+def test_a_side_that_ends_too_early_is_not_a_drift(sides: Sides, lost: int) -> None:
     source, target = sides
     assert find_drift(source, target[:-lost]) == len(source) - lost + 1
 
 
-def test_where_the_end_explains_it_as_well_the_side_ends_too_early() -> None:
-    source, target = made(100)
+def test_an_early_end_is_preferred_where_it_explains_as_much() -> None:
+    source, target = make_sides(100)
     source, target = [*source, *[50] * 4], [*target, *[55] * 4]
     assert find_drift(source, target[:-1]) == 104
 
 
 def test_unrelated_sides_do_not_drift() -> None:
-    source, target = made(400)
+    source, target = make_sides(400)
     for seed in range(30):
         unrelated = random.Random(seed).sample(target, 80)
         assert find_drift(source[:81], unrelated) is None
 
 
-def test_nothing_is_said_where_nothing_is_clear() -> None:
-    source, target = made(400)
+def test_without_evidence_there_is_no_drift() -> None:
+    source, target = make_sides(400)
     assert find_drift([40] * 100, [40] * 99) is None
     assert find_drift(source, target) is None
-    assert find_drift(source, target[: -MOST_SHIFT - 1]) is None
+    assert find_drift(source, target[: -MAX_SHIFT - 1]) is None
     assert find_drift(source[:10], target[:9]) is None
     assert find_drift(source, []) is None
 
 
 def test_a_line_lost_among_many_of_one_length_has_no_place() -> None:
-    source, target = made(200)
+    source, target = make_sides(200)
     source[70:130], target[70:130] = [50] * 60, [55] * 60
     del target[100]
     assert find_drift(source, target) is None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from regard.corpus.language_codes import languages_of
+from regard.corpus.language_codes import languages_from_names
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from regard.corpus.language_codes import languages_of
     ],
 )
 def test_language_of_a_file(name: str, language: str) -> None:
-    assert languages_of(name, name) == (language, language)
+    assert languages_from_names(name, name) == (language, language)
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_language_of_a_file(name: str, language: str) -> None:
     ],
 )
 def test_languages_of_a_file_with_both_sides(name: str, languages: tuple[str, str]) -> None:
-    assert languages_of(name) == languages
+    assert languages_from_names(name) == languages

@@ -8,7 +8,7 @@ from regard.corpus.numbers import MAGNITUDES, english, german, numbers
 
 
 @pytest.mark.parametrize(
-    ("number", "said", "german_said"),
+    ("number", "words", "german_words"),
     [
         (0, "zero", "null"),
         (1, "one", "eins"),
@@ -24,13 +24,13 @@ from regard.corpus.numbers import MAGNITUDES, english, german, numbers
         ),
     ],
 )
-def test_known_numbers(number: int, said: str, german_said: str) -> None:
-    assert (english(number), german(number)) == (said, german_said)
+def test_known_numbers(number: int, words: str, german_words: str) -> None:
+    assert (english(number), german(number)) == (words, german_words)
 
 
-def test_words_are_those_of_num2words_but_for_one_thousand_in_german() -> None:
-    dice = random.Random(1)
-    for number in [dice.randrange(10**digits) for digits in range(1, 7) for _ in range(60)]:
+def test_words_are_those_of_num2words_except_eintausend() -> None:
+    rng = random.Random(1)
+    for number in [rng.randrange(10**digits) for digits in range(1, 7) for _ in range(60)]:
         assert english(number) == num2words(number, lang="en")
         assert german(number) == num2words(number, lang="de").replace("einstausend", "eintausend")
 
@@ -45,7 +45,7 @@ def test_splits_share_no_number_and_have_their_sizes() -> None:
     assert [split.name for split in splits] == ["numbers: train", "numbers: dev", "numbers: test"]
 
 
-def test_a_source_and_its_target_are_one_number() -> None:
+def test_a_source_and_its_target_are_the_same_number() -> None:
     meant = {english(number): number for number in range(100_000)}
     pairs = [pair for pair in numbers(7, train=500).train if pair.source in meant]
     assert len(pairs) > 250
@@ -63,15 +63,15 @@ def test_every_split_is_spread_over_lengths() -> None:
         assert min(words) == 1
 
 
-def test_magnitudes_have_as_many_as_there_are() -> None:
+def test_small_magnitudes_are_used_up() -> None:
     sizes = {"train": 5_000, "dev": 0, "test": 0}
     train = {pair.source for pair in numbers(1, **sizes).train}
-    said = [sum(english(number) in train for number in magnitude) for magnitude in MAGNITUDES[:3]]
-    assert said == [100, 900, 1333]
+    counts = [sum(english(number) in train for number in magnitude) for magnitude in MAGNITUDES[:3]]
+    assert counts == [100, 900, 1333]
 
 
 @pytest.mark.parametrize("test", [1, 11, 999])
-def test_a_test_split_alone_is_whole(test: int) -> None:
+def test_a_test_split_alone_has_its_size(test: int) -> None:
     assert len(numbers(1, train=0, dev=0, test=test).test) == test
 
 
@@ -82,6 +82,6 @@ def test_the_seed_decides() -> None:
     assert list(BUILTIN["numbers"](1).dev) == list(numbers(1).dev)
 
 
-def test_more_than_there_is_is_refused() -> None:
+def test_too_large_sizes_are_rejected() -> None:
     with pytest.raises(ValueError, match="1000000 numbers"):
         numbers(1, train=0, dev=0, test=900_000)

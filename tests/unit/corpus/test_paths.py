@@ -9,7 +9,7 @@ from regard.config.schema import DataConfig
 from regard.corpus.bilingual_file import BilingualFile
 from regard.corpus.formats.sides import Sides
 from regard.corpus.parallel_text import ParallelText
-from regard.corpus.paths import CorpusPaths, sides_as_trained
+from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import ConfigError
 
 TABLE = {"file": "train.tsv.gz", "source_column": "1", "target_column": "3"}
@@ -17,11 +17,11 @@ KEYS = {"file": "train.jsonl", "source_column": "text.en", "target_column": "tex
 
 
 @pytest.mark.parametrize(
-    ("data", "file", "asked", "read"),
+    ("data", "file", "requested", "expected"),
     [
         (TABLE, "test.tsv", {}, ("", "", "1", "3")),
         (TABLE, "test.CSV.xz", {}, ("", "", "1", "3")),
-        (TABLE, "test.jsonl", {}, ("", "", "", "")),  # keys are no numbers of columns
+        (TABLE, "test.jsonl", {}, ("", "", "", "")),  # keys are not column numbers
         (TABLE, "test.tmx", {}, ("", "", "", "")),
         (TABLE, "test.tsv", {"source_column": "2"}, ("", "", "2", "3")),
         (KEYS, "test.parquet", {}, ("", "", "text.en", "text.de")),
@@ -35,7 +35,7 @@ KEYS = {"file": "train.jsonl", "source_column": "text.en", "target_column": "tex
             {"source_language": "en", "corpora": [{**TABLE, "target_language": "de"}, {"source": "a", "target": "b"}]},
             "x.tsv",
             {},
-            ("", "", "1", "3"),  # the corpora are of different target languages, and no side is guessed
+            ("", "", "1", "3"),  # the corpora have different target languages, so none is inferred
         ),
         (
             {"source_language": "en", "corpora": [{**TABLE, "target_language": "de"}] * 2},
@@ -46,17 +46,17 @@ KEYS = {"file": "train.jsonl", "source_column": "text.en", "target_column": "tex
         ({"corpora": [TABLE, {**TABLE, "source_column": "2"}]}, "x.tsv", {}, ("", "", "", "")),
     ],
 )
-def test_another_file_is_read_as_a_recipe_reads_its_own(
-    data: dict[str, Any], file: str, asked: dict[str, str], read: tuple[str, str, str, str]
+def test_another_file_is_read_like_the_files_of_the_recipe(
+    data: dict[str, Any], file: str, requested: dict[str, str], expected: tuple[str, str, str, str]
 ) -> None:
-    assert sides_as_trained(DataConfig.model_validate(data), Path(file), Sides(**asked)) == Sides(*read)
+    assert infer_sides(DataConfig.model_validate(data), Path(file), Sides(**requested)) == Sides(*expected)
 
 
-def test_a_place_is_two_plain_files_or_one() -> None:
-    a, b, options = Path("a"), Path("b.tsv"), ("--x", "--y", "--z")
-    assert CorpusPaths().corpus(Sides()) is None
-    assert isinstance(CorpusPaths(a, b).corpus(Sides()), ParallelText)
-    assert isinstance(CorpusPaths(data=b).corpus(Sides()), BilingualFile)
-    for place in (CorpusPaths(a, options=options), CorpusPaths(None, b, b, options), CorpusPaths(a, b, b, options)):
+def test_a_corpus_is_two_plain_files_or_one() -> None:
+    a, b, labels = Path("a"), Path("b.tsv"), ("--x", "--y", "--z")
+    assert CorpusPaths().open(Sides()) is None
+    assert isinstance(CorpusPaths(a, b).open(Sides()), ParallelText)
+    assert isinstance(CorpusPaths(data=b).open(Sides()), BilingualFile)
+    for paths in (CorpusPaths(a, labels=labels), CorpusPaths(None, b, b, labels), CorpusPaths(a, b, b, labels)):
         with pytest.raises(ConfigError, match="give both --x and --y, or --z"):
-            place.corpus(Sides())
+            paths.open(Sides())

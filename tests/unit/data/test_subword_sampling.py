@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 
 from regard.config.schema import TokenizerConfig
-from regard.corpus.tagged import tagged
+from regard.corpus.tagged import add_tags
 from regard.data.batch import Batch
 from regard.data.loader import Loader, Position
 from regard.data.store import PairStore
@@ -97,7 +97,7 @@ def test_processes_share_one_and_the_same_batch(tmp_path: Path) -> None:
 def test_tags_stay_before_what_is_cut_anew() -> None:
     tokenizers = learned("unigram").with_tags(["x", "y"])
     pairs = [
-        (tokenizers.source.encode(tagged(source, ["y", "x"])), tokenizers.target.encode(target))
+        (tokenizers.source.encode(add_tags(source, ["y", "x"])), tokenizers.target.encode(target))
         for source, target in PAIRS
     ]
     found = SubwordSampler(tokenizers, 0.1, 100)(pairs, (1,))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from regard.documents.document import Columns, Document, Languages
 from regard.documents.open import OPENERS
 from regard.documents.translate import Ask, Outcome, Request, Said, fill
-from regard.text.segments import diagonal
+from regard.text.segments import diagonal_alignment
 
 
 def by(say: Callable[[str], str]) -> Ask:
@@ -16,7 +16,7 @@ def by(say: Callable[[str], str]) -> Ask:
     def ask(requests: Sequence[Request]) -> list[Said]:
         said = [say(request.text) for request in requests]
         return [
-            Said(text, diagonal(len(request.text.split()), len(text.split())))
+            Said(text, diagonal_alignment(len(request.text.split()), len(text.split())))
             for request, text in zip(requests, said, strict=True)
         ]
 

@@ -42,12 +42,12 @@ def test_tables(ending: str, text: str, columns: Columns, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("ending", "text", "columns", "what"),
     [
-        (".csv", 'a,"b\nc', Columns(), "a.csv:1: this is no CSV"),
-        (".csv", 'a,b\nc,d"e\n', Columns(), "a.csv:2: this is no CSV"),
+        (".csv", 'a,"b\nc', Columns(), "a.csv:1: this is not valid CSV"),
+        (".csv", 'a,b\nc,d"e\n', Columns(), "a.csv:2: this is not valid CSV"),
         (".tsv", "a\tb\tc\n", Columns(), "which of the 3 columns"),
         (".tsv", "a\tb\n", Columns("x", "y"), "no column 'x'"),
         (".tsv", "a\tb\n", Columns("4", ""), "columns 1 to 2"),
-        (".tsv", "a\tb\n", Columns("", "b"), "the source is not said"),
+        (".tsv", "a\tb\n", Columns("", "b"), "the source column is not given"),
         (".srt", "1\n00:00:01,000 --> 00:00:02,000\nHi\n\nno cue\n", Columns(), "a.srt:5: a cue begins"),
         (".html", '<meta charset="utf-8">\n\ufeff', Columns(), ""),
     ],

@@ -9,7 +9,7 @@ from tests.unit.documents.scripted import by, filled, loud, opened
 
 from regard.documents.splitting import wrapped
 from regard.documents.translate import Request, Said, fill
-from regard.text.segments import has_letters, sentences
+from regard.text.segments import has_letters, split_sentences
 
 
 def po(*texts: str) -> bytes:
@@ -103,7 +103,7 @@ def test_a_segment_without_bound_is_left() -> None:
 
 def test_sentences_end_at_no_placeholder() -> None:
     text = "See {a. B}. Then go."
-    spans = list(sentences(text, (0, len(text)), "en", [(4, 10)]))
+    spans = list(split_sentences(text, (0, len(text)), "en", [(4, 10)]))
     assert [text[start:end] for start, end in spans] == ["See {a. B}.", "Then go."]
 
 

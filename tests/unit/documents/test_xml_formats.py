@@ -91,9 +91,9 @@ def test_tmx() -> None:
     ("data", "what"),
     [
         (b'<!DOCTYPE x [<!ENTITY a "b">]><xliff version="1.2"/>', "declares an entity"),
-        (b"<xliff version='1.2'>\n<file>\n</xliff>", "xlf:3: this is no well-formed XML: mismatched tag"),
+        (b"<xliff version='1.2'>\n<file>\n</xliff>", "xlf:3: this is not well-formed XML: mismatched tag"),
         (b"<a/>", "no element <xliff>"),
-        (b"", "no well-formed XML"),
+        (b"", "not well-formed XML"),
         (b"\xff\xfe<", "not UTF-16"),
         (b"<a>" * 1000, "more than 256 elements"),
         (b'<!DOCTYPE x [<!ATTLIST x\nversion CDATA "1.2">]><x/>', "a.xlf:2: the file declares an entity or attributes"),

@@ -13,7 +13,7 @@ from torch import Tensor
 from regard.checkpoints.checkpoint import Checkpoint
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.corpus.tagged import tagged as tagged_text
+from regard.corpus.tagged import add_tags as tagged_text
 from regard.data.batch import make_batch, pad
 from regard.inference.translator import Translation, Translator
 from regard.models import ARCHITECTURES, build_model

@@ -93,7 +93,7 @@ def test_the_lines_of_python_run(exported: tuple[Checkpoint, Path, str]) -> None
 def test_a_run_with_tags_says_what_it_says_with_its_first_tag(tmp_path: Path) -> None:
     contents = tagged()
     usage = export_ctranslate2(contents, tmp_path / "out")
-    assert ".before(['de'])  # tags: de, fr" in usage
+    assert ".prepend_tags(['de'])  # tags: de, fr" in usage
     ours = Translator(contents.model, contents.tokenizers, contents.config.search)
     with_tag, with_other = (ours.with_tags([tag]).translate([LINES[4]])[0][0] for tag in ("de", "fr"))
     assert with_tag.finished and with_tag.text != with_other.text

@@ -36,7 +36,7 @@ def test_the_preset_is_the_papers() -> None:
 
 
 def test_a_kernel_has_a_centre() -> None:
-    with pytest.raises(ValueError, match="a kernel of 4 has no centre"):
+    with pytest.raises(ValueError, match="a kernel of 4 positions has no centre"):
         bytenet2016.Config(kernel_size=4)
 
 

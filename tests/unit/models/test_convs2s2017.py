@@ -124,7 +124,7 @@ def recipe(tmp_path: Path, *lines: str) -> RunConfig:
 
 
 def test_layers_are_lists_in_a_recipe_and_come_back_from_it(tmp_path: Path) -> None:
-    config = recipe(tmp_path, 'preset = "small"', "encoder = [[64, 3], [128, 1]]")
+    config = recipe(tmp_path, 'preset = "small"', "encoder_convolutions = [[64, 3], [128, 1]]")
     assert config.model == convs2s2017.small().model_copy(update={"encoder_convolutions": ((64, 3), (128, 1))})
     assert parse_config(to_table(config), ARCHITECTURES, where="here") == config
     again = tmp_path / "again.toml"
@@ -135,7 +135,7 @@ def test_layers_are_lists_in_a_recipe_and_come_back_from_it(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "value", ["3", "[]", "[3]", "[[64]]", "[[64, 3, 1]]", "[[64, 3.0]]", '[["64", 3]]', "[[0, 3]]"]
 )
-@pytest.mark.parametrize("side", ["encoder", "decoder"])
+@pytest.mark.parametrize("side", ["encoder_convolutions", "decoder_convolutions"])
 def test_what_is_no_list_of_layers_is_refused_by_its_key(tmp_path: Path, side: str, value: str) -> None:
     with pytest.raises(ConfigError) as caught:
         recipe(tmp_path, f"{side} = {value}")
@@ -144,6 +144,6 @@ def test_what_is_no_list_of_layers_is_refused_by_its_key(tmp_path: Path, side: s
 
 def test_an_encoders_kernel_has_a_centre_and_a_decoders_need_not(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        recipe(tmp_path, "encoder = [[64, 3], [64, 4]]")
-    assert caught.value.what == "`model.encoder`: a kernel of 4 has no centre: make it odd"
-    assert recipe(tmp_path, "decoder = [[64, 4]]").model.model_dump()["decoder"] == ((64, 4),)
+        recipe(tmp_path, "encoder_convolutions = [[64, 3], [64, 4]]")
+    assert caught.value.what == "`model.encoder_convolutions`: a kernel of 4 positions has no centre; use an odd number"
+    assert recipe(tmp_path, "decoder_convolutions = [[64, 4]]").model.model_dump()["decoder_convolutions"] == ((64, 4),)

@@ -4,6 +4,7 @@ import random
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,15 +14,15 @@ from regard.contract import VocabularySizes
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model
 from regard.runs import auto_recipe
-from regard.runs.auto_recipe import Facts, choose, look
-from regard.runs.plan import FROM_SET, count_parameters, vocabularies
+from regard.runs.auto_recipe import RecipeInputs, build_recipe, inspect_corpus
+from regard.runs.plan import FROM_SET, count_parameters, expected_vocabulary_sizes
 from regard.runs.prepare import prepare
 from regard.tokenizers.base import train_tokenizers
 
 
-def facts(pairs: int, *, gpu: bool = False, **others: float) -> Facts:
-    known = {"words": 12.0, "characters": 70.0, "alphabet": 90, "distinct": 10 * pairs}
-    return Facts(pairs=pairs, gpu=gpu, **{**known, **others})  # type: ignore[arg-type]
+def inputs(pairs: int, *, gpu: bool = False, **changes: Any) -> RecipeInputs:
+    defaults = {"mean_words": 12.0, "mean_characters": 70.0, "alphabet_size": 90, "distinct_words": 10 * pairs}
+    return RecipeInputs(pairs=pairs, has_gpu=gpu, **{**defaults, **changes})
 
 
 DATA = DataConfig(source="a.en", target="b.de")
@@ -31,7 +32,7 @@ DATA = DataConfig(source="a.en", target="b.de")
 @pytest.mark.parametrize("pairs", [1, 100, 5_000, 20_000, 200_000, 3_000_000])
 @pytest.mark.parametrize("words", [1.0, 12.0])
 def test_every_choice_is_a_valid_recipe_with_its_reasons(pairs: int, gpu: bool, words: float) -> None:
-    config, reasons = choose(DATA, facts(pairs, gpu=gpu, words=words, characters=6 * words))
+    config, reasons = build_recipe(DATA, inputs(pairs, gpu=gpu, mean_words=words, mean_characters=6 * words))
     assert parse_config(to_table(config), ARCHITECTURES, where="auto") == config
     assert [reason.split(":")[0] for reason in reasons] == ["tokens", "model", "batch", "schedule", "patience"]
     assert config.data.source == DATA.source
@@ -39,28 +40,28 @@ def test_every_choice_is_a_valid_recipe_with_its_reasons(pairs: int, gpu: bool, 
     assert config.train.max_steps // config.train.checkpoint_every >= 10
 
 
-def test_more_pairs_mean_more_of_everything() -> None:
-    chosen = [choose(DATA, facts(pairs, gpu=True))[0] for pairs in (100, 5_000, 20_000, 200_000, 3_000_000)]
+def test_more_pairs_give_larger_vocabularies_and_models() -> None:
+    chosen = [build_recipe(DATA, inputs(pairs, gpu=True))[0] for pairs in (100, 5_000, 20_000, 200_000, 3_000_000)]
     assert [config.tokenizer.kind for config in chosen] == ["character", *["unigram"] * 4]
     sizes = [config.tokenizer.vocabulary_size for config in chosen]
     assert sizes == sorted(sizes)
     widths = [to_table(config)["model"]["hidden_size"] for config in chosen]
     assert widths == sorted(widths)
     assert widths[0] < widths[-1]
-    small = choose(DATA, facts(3_000_000, gpu=False))[0]
+    small = build_recipe(DATA, inputs(3_000_000, gpu=False))[0]
     assert to_table(small)["model"]["hidden_size"] < widths[-1]
 
 
-def test_characters_may_be_many_in_a_line() -> None:
-    config, _ = choose(DATA, facts(100))
-    assert (config.tokenizer.kind, config.data.max_length) == ("character", auto_recipe.BY_CHARACTER)
-    given = DATA.model_copy(update={"max_length": 77}).model_dump(exclude_none=True)
-    assert choose(DataConfig(**given), facts(100))[0].data.max_length == 77
-    assert choose(DATA, facts(20_000))[0].data.max_length == DATA.max_length
+def test_character_tokens_have_a_larger_max_length() -> None:
+    config, _ = build_recipe(DATA, inputs(100))
+    assert (config.tokenizer.kind, config.data.max_length) == ("character", auto_recipe.CHARACTER_MAX_LENGTH)
+    data = DATA.model_copy(update={"max_length": 77}).model_dump(exclude_none=True)
+    assert build_recipe(DataConfig(**data), inputs(100))[0].data.max_length == 77
+    assert build_recipe(DATA, inputs(20_000))[0].data.max_length == DATA.max_length
 
 
 def test_a_large_alphabet_has_room_in_the_vocabulary() -> None:
-    assert choose(DATA, facts(5_000, alphabet=4_000))[0].tokenizer.vocabulary_size > 5_000
+    assert build_recipe(DATA, inputs(5_000, alphabet_size=4_000))[0].tokenizer.vocabulary_size > 5_000
 
 
 def files(folder: Path, pairs: list[tuple[str, str]]) -> DataConfig:
@@ -69,29 +70,31 @@ def files(folder: Path, pairs: list[tuple[str, str]]) -> DataConfig:
     return DataConfig(source=str(folder / "a"), target=str(folder / "b"))
 
 
-def test_look(tmp_path: Path) -> None:
-    seen = look(files(tmp_path, [("a b", "c"), ("", "x"), ("dd", "e f dd")]), gpu=True)
-    assert seen == Facts(pairs=1, words=2.5, characters=4.5, alphabet=7, distinct=6, gpu=True, dev=1)
+def test_inspect_corpus(tmp_path: Path) -> None:
+    seen = inspect_corpus(files(tmp_path, [("a b", "c"), ("", "x"), ("dd", "e f dd")]), gpu=True)
+    assert seen == RecipeInputs(
+        pairs=1, mean_words=2.5, mean_characters=4.5, alphabet_size=7, distinct_words=6, has_gpu=True, dev_pairs=1
+    )
     empty = files(tmp_path, [("", "a")])
     with pytest.raises(DataError, match="no line has text"):
-        look(empty, gpu=False)
+        inspect_corpus(empty, gpu=False)
 
 
 def made_up(words: list[str], pairs: int, *, seed: int, length: int = 6) -> list[tuple[str, str]]:
-    dice = random.Random(seed)
-    sources = (dice.choices(words, k=dice.randint(2, length)) for _ in range(pairs))
+    rng = random.Random(seed)
+    sources = (rng.choices(words, k=rng.randint(2, length)) for _ in range(pairs))
     return [(" ".join(source), " ".join(reversed(source))) for source in sources]
 
 
 def few_words(pairs: int) -> list[tuple[str, str]]:
-    dice = random.Random(5)
-    return made_up(["".join(dice.choices("abcdefghij", k=5)) for _ in range(60)], pairs, seed=1)
+    rng = random.Random(5)
+    return made_up(["".join(rng.choices("abcdefghij", k=5)) for _ in range(60)], pairs, seed=1)
 
 
 def without_spaces(pairs: int) -> list[tuple[str, str]]:
-    dice = random.Random(6)
+    rng = random.Random(6)
     alphabet = [chr(0x4E00 + number) for number in range(700)]
-    lines = ["".join(dice.choices(alphabet, k=dice.randint(60, 80))) + "。" for _ in range(pairs)]
+    lines = ["".join(rng.choices(alphabet, k=rng.randint(60, 80))) + "。" for _ in range(pairs)]
     return [(line, line[::-1]) for line in lines]
 
 
@@ -104,9 +107,9 @@ CORPORA = {
 
 
 @pytest.mark.parametrize("name", CORPORA)
-def test_the_vocabulary_is_one_that_the_corpus_allows(name: str, tmp_path: Path) -> None:
+def test_the_corpus_allows_the_vocabulary(name: str, tmp_path: Path) -> None:
     data = files(tmp_path, CORPORA[name]())
-    config, reasons = auto_recipe.recipe(data, gpu=False)
+    config, reasons = auto_recipe.choose_recipe(data, gpu=False)
     prepared = prepare(config, tmp_path / "prepared", lambda _: None)
     assert len(prepared.store) + len(prepared.dev) >= 300
     assert prepared.tokenizers.source.size <= config.tokenizer.vocabulary_size
@@ -114,31 +117,33 @@ def test_the_vocabulary_is_one_that_the_corpus_allows(name: str, tmp_path: Path)
     assert config.data.max_length >= data.max_length
 
 
-def test_a_vocabulary_that_had_to_shrink_says_so_and_one_that_was_given_does_not(tmp_path: Path) -> None:
+def test_the_plan_says_why_a_vocabulary_is_smaller_unless_an_override_sets_its_size(tmp_path: Path) -> None:
     data = files(tmp_path, few_words(2500))
-    config, reasons = auto_recipe.recipe(data, gpu=False)
-    wanted = choose(data, look(data, gpu=False))[0].tokenizer.vocabulary_size
-    assert config.tokenizer.vocabulary_size < wanted
-    assert f"the text does not give {wanted:,} subwords" in reasons[0]
-    given, reasons = auto_recipe.recipe(data, ["tokenizer.vocabulary_size=5000"], gpu=False)
-    assert given.tokenizer.vocabulary_size == 5000
+    config, reasons = auto_recipe.choose_recipe(data, gpu=False)
+    first_size = build_recipe(data, inspect_corpus(data, gpu=False))[0].tokenizer.vocabulary_size
+    assert config.tokenizer.vocabulary_size < first_size
+    assert f"the text does not give {first_size:,} subwords" in reasons[0]
+    fixed, reasons = auto_recipe.choose_recipe(data, ["tokenizer.vocabulary_size=5000"], gpu=False)
+    assert fixed.tokenizer.vocabulary_size == 5000
     assert "the text does not give" not in reasons[0]
     with pytest.raises(ConfigError, match="a vocabulary of 5000 is more than"):
-        train_tokenizers(given.tokenizer, few_words(2500))
+        train_tokenizers(fixed.tokenizer, few_words(2500))
 
 
 def test_overrides_are_kept(tmp_path: Path) -> None:
     data = files(tmp_path, few_words(2500))
-    config, _ = auto_recipe.recipe(data, ["tokenizer.kind=bpe", "train.seed=9", "model.hidden_size=64"], gpu=False)
+    config, _ = auto_recipe.choose_recipe(
+        data, ["tokenizer.kind=bpe", "train.seed=9", "model.hidden_size=64"], gpu=False
+    )
     assert (config.tokenizer.kind, config.train.seed, to_table(config)["model"]["hidden_size"]) == ("bpe", 9, 64)
     prepare(config, tmp_path / "prepared", lambda _: None)
     with pytest.raises(ConfigError, match=r"train\.sed"):
-        auto_recipe.recipe(data, ["train.sed=9"], gpu=False)
+        auto_recipe.choose_recipe(data, ["train.sed=9"], gpu=False)
 
 
 def many_words(pairs: int) -> list[tuple[str, str]]:
-    dice = random.Random(7)
-    return made_up(["".join(dice.choices("abcdefghijklm", k=dice.randint(2, 9))) for _ in range(3000)], pairs, seed=3)
+    rng = random.Random(7)
+    return made_up(["".join(rng.choices("abcdefghijklm", k=rng.randint(2, 9))) for _ in range(3000)], pairs, seed=3)
 
 
 BUILT = {
@@ -157,17 +162,17 @@ BUILT = {
 
 @pytest.mark.parametrize("name", BUILT)
 def test_the_plan_describes_the_model_that_is_built(name: str, tmp_path: Path) -> None:
-    config, lines = auto_recipe.recipe(files(tmp_path, many_words(2200)), BUILT[name], gpu=False)
+    config, lines = auto_recipe.choose_recipe(files(tmp_path, many_words(2200)), BUILT[name], gpu=False)
     tokenizers = prepare(config, tmp_path / "prepared", lambda _: None).tokenizers
     sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
     built = sum(parameter.numel() for parameter in build_model(config.model, sizes).parameters())
     tokens, model = lines[0], lines[1]
-    found = re.match(r"model: (\w+)(?: \(from --set\))?, (at most )?([\d,]+) parameters: ", model)
-    assert found is not None, model
-    assert found[1] == config.model.architecture
-    parameters = int(found[3].replace(",", ""))
-    assert parameters >= built if found[2] else parameters == built
-    assert bool(found[2]) == (name == "characters")
+    match = re.match(r"model: (\w+)(?: \(from --set\))?, (at most )?([\d,]+) parameters: ", model)
+    assert match is not None, model
+    assert match[1] == config.model.architecture
+    parameters = int(match[3].replace(",", ""))
+    assert parameters >= built if match[2] else parameters == built
+    assert bool(match[2]) == (name == "characters")
     for key, value in config.model.model_dump(exclude={"architecture"}).items():
         if isinstance(value, int | float | str) and not isinstance(value, bool):
             assert f"{key}={value}" in model
@@ -183,7 +188,7 @@ MARKED = {
     "model.preset=small": "the small preset",
     "model.dropout=0.25": "dropout=0.25",
     "train.tokens_per_batch=512": "512 tokens",
-    "train.accumulate=2": "2 batches a step",
+    "train.accumulate=2": "2 batches per step",
     "train.max_steps=9000": r"9,000 steps \(.*? epochs\)",
     "train.optimizer=adam": "Adam",
     "train.learning_rate=0.002": "0.002",
@@ -202,7 +207,7 @@ MARKED = {
 
 @pytest.mark.parametrize("override", MARKED)
 def test_each_override_is_shown_and_marked_and_nothing_else_is(override: str) -> None:
-    config, lines = choose(DATA, facts(20_000), [override])
+    config, lines = build_recipe(DATA, inputs(20_000), [override])
     text = "\n".join(lines)
     assert text.count("from --set") == 1
     key, _, _ = override.partition("=")
@@ -215,32 +220,32 @@ def test_each_override_is_shown_and_marked_and_nothing_else_is(override: str) ->
         assert str(to_table(config)[section][name]).lower() == override.partition("=")[2]
 
 
-def test_what_is_automatic_suits_what_was_set() -> None:
-    plain, _ = choose(DATA, facts(20_000))
-    halved, lines = choose(DATA, facts(20_000), [f"train.tokens_per_batch={plain.train.tokens_per_batch // 2}"])
+def test_other_values_are_chosen_to_go_with_overrides() -> None:
+    plain, _ = build_recipe(DATA, inputs(20_000))
+    halved, lines = build_recipe(DATA, inputs(20_000), [f"train.tokens_per_batch={plain.train.tokens_per_batch // 2}"])
     assert halved.train.max_steps == pytest.approx(2 * plain.train.max_steps, rel=0.01)
     assert "25 epochs" in lines[3]
-    assert choose(DATA, facts(20_000), ["train.accumulate=2"])[0].train.max_steps == pytest.approx(
+    assert build_recipe(DATA, inputs(20_000), ["train.accumulate=2"])[0].train.max_steps == pytest.approx(
         plain.train.max_steps / 2, rel=0.01
     )
-    adam = choose(DATA, facts(20_000), ["train.optimizer=adam"])[0].train
+    adam = build_recipe(DATA, inputs(20_000), ["train.optimizer=adam"])[0].train
     assert adam.learning_rate < plain.train.learning_rate
-    characters, _ = choose(DATA, facts(20_000, alphabet=70), ["tokenizer.kind=character"])
-    assert (characters.tokenizer.vocabulary_size, characters.data.max_length) == (74, auto_recipe.BY_CHARACTER)
-    subwords, _ = choose(DATA, facts(1_000), ["tokenizer.kind=bpe"])
+    characters, _ = build_recipe(DATA, inputs(20_000, alphabet_size=70), ["tokenizer.kind=character"])
+    assert (characters.tokenizer.vocabulary_size, characters.data.max_length) == (74, auto_recipe.CHARACTER_MAX_LENGTH)
+    subwords, _ = build_recipe(DATA, inputs(1_000), ["tokenizer.kind=bpe"])
     assert subwords.tokenizer.vocabulary_size > 1_000
 
 
-def test_a_kind_that_was_set_is_never_replaced(tmp_path: Path) -> None:
+def test_an_override_of_the_tokenizer_kind_is_kept(tmp_path: Path) -> None:
     data = files(tmp_path, made_up(list("ab"), 300, seed=4))
-    config, _ = auto_recipe.recipe(data, ["tokenizer.kind=bpe"], gpu=False)
+    config, _ = auto_recipe.choose_recipe(data, ["tokenizer.kind=bpe"], gpu=False)
     assert config.tokenizer.kind == "bpe"
 
 
 @cache
 def parameters(architecture: str, pairs: int, gpu: bool) -> int:
-    config, _ = choose(DATA, facts(pairs, gpu=gpu), [f"model.architecture={architecture}"])
-    return count_parameters(config.model, vocabularies(config.tokenizer))
+    config, _ = build_recipe(DATA, inputs(pairs, gpu=gpu), [f"model.architecture={architecture}"])
+    return count_parameters(config.model, expected_vocabulary_sizes(config.tokenizer))
 
 
 @pytest.mark.parametrize(
@@ -248,6 +253,6 @@ def parameters(architecture: str, pairs: int, gpu: bool) -> int:
     [(1_000, False), (29_000, False), (160_000, False), (1_000_000, False), (29_000, True), (1_000_000, True)],
 )
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_sizes_suit_the_corpus_whatever_the_architecture(name: str, pairs: int, gpu: bool) -> None:
-    """About as many parameters as `modern`, which has one table of tokens where others have three."""
+def test_models_of_all_architectures_are_of_similar_size(name: str, pairs: int, gpu: bool) -> None:
+    """`modern` has one embedding matrix; other architectures have three."""
     assert 0.5 < parameters(name, pairs, gpu) / parameters("modern", pairs, gpu) < 1.75

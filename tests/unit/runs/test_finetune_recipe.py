@@ -10,8 +10,8 @@ from tests.unit.interop.models import checkpoint, tokenizers
 from regard.config.recipe import parse_config, to_table
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig
 from regard.models import ARCHITECTURES, transformer2017
-from regard.runs.auto_recipe import Facts
-from regard.runs.finetune_recipe import choose
+from regard.runs.auto_recipe import RecipeInputs
+from regard.runs.finetune_recipe import build_recipe
 
 START = StartConfig(checkpoint="runs/old", new_tokens=7)
 
@@ -19,16 +19,16 @@ START = StartConfig(checkpoint="runs/old", new_tokens=7)
 def chosen(
     pairs: int, *, train: dict[str, Any] | None = None, overrides: Sequence[str] = (), **data: Any
 ) -> tuple[RunConfig, list[str]]:
-    theirs = checkpoint(transformer2017.tiny(), tokenizers())
-    old = theirs.config.model_copy(update={"train": TrainConfig.model_validate(train or {})})
-    facts = Facts(pairs=pairs, words=12.0, characters=70.0, alphabet=90, distinct=10 * pairs, gpu=False)
-    return choose(
-        START, DataConfig(source="a.fr", target="b.fr", **data), replace(theirs, config=old), facts, overrides
+    contents = checkpoint(transformer2017.tiny(), tokenizers())
+    old = contents.config.model_copy(update={"train": TrainConfig.model_validate(train or {})})
+    inputs = RecipeInputs(pairs, 12.0, 70.0, alphabet_size=90, distinct_words=10 * pairs, has_gpu=False)
+    return build_recipe(
+        START, DataConfig(source="a.fr", target="b.fr", **data), replace(contents, config=old), inputs, overrides
     )
 
 
 @pytest.mark.parametrize("pairs", [1, 5_000, 50_000, 500_000, 3_000_000])
-def test_a_valid_recipe_of_fewer_and_smaller_steps(pairs: int) -> None:
+def test_the_recipe_is_valid_with_fewer_and_smaller_steps(pairs: int) -> None:
     old = {
         "optimizer": "muon",
         "learning_rate": 0.01,
@@ -48,14 +48,14 @@ def test_a_valid_recipe_of_fewer_and_smaller_steps(pairs: int) -> None:
     assert config.model == transformer2017.tiny()
 
 
-def test_more_pairs_mean_more_steps_and_fewer_epochs() -> None:
+def test_more_pairs_give_more_steps_and_fewer_epochs() -> None:
     steps = [chosen(pairs)[0].train.max_steps for pairs in (5_000, 50_000, 500_000, 3_000_000)]
     assert steps == sorted(steps)
     epochs = [float(chosen(pairs)[1][2].split("(")[1].split()[0]) for pairs in (5_000, 50_000, 500_000, 3_000_000)]
     assert epochs == sorted(epochs, reverse=True)
 
 
-def test_what_the_data_does_not_say_is_of_the_run() -> None:
+def test_languages_and_max_length_are_those_of_the_old_run_by_default() -> None:
     assert chosen(100)[0].data.source_language == "en"
     assert chosen(100)[0].data.target_language == "de"
     assert chosen(100, target_language="fr")[0].data.target_language == "fr"
@@ -73,7 +73,7 @@ def test_what_the_data_does_not_say_is_of_the_run() -> None:
         ("train.seed=8", "also from --set: train.seed=8"),
     ],
 )
-def test_the_plan_is_of_the_recipe_with_its_overrides(override: str, shown: str) -> None:
+def test_the_plan_shows_overrides(override: str, shown: str) -> None:
     config, reasons = chosen(5_000, overrides=[override])
     assert shown in "\n".join(reasons)
     section, _, name = override.partition("=")[0].partition(".")

@@ -8,27 +8,28 @@ from typing import Any
 
 import pytest
 import torch
-from tests.unit.runs.test_auto_recipe import DATA, facts
+from tests.unit.runs.test_auto_recipe import DATA, inputs
 from tests.unit.training.toy import settings, trainer
 
 from regard.config.schema import DataConfig, RunConfig, TrainConfig
 from regard.contract import VocabularySizes
 from regard.models import transformer2017
-from regard.runs import train as run
-from regard.runs.auto_recipe import choose, recipe
-from regard.runs.preflight import too_little_time
-from regard.runs.time_budget import Budget, Timing, fit, measure
+from regard.runs import step_timing
+from regard.runs.auto_recipe import build_recipe, choose_recipe
+from regard.runs.preflight import warmup_warning
+from regard.runs.step_timing import StepTiming, measure_step
+from regard.runs.time_budget import Budget, fit_schedule
 from regard.training.microbatches import BatchProbe
 from regard.training.precision import Precision
 
-SLOW = Timing(2.0, "float32")
+SLOW = StepTiming(2.0, "float32")
 
 
-def chosen(*overrides: str, timing: Timing | None = SLOW, pairs: int = 5_000) -> tuple[RunConfig, list[str]]:
-    return choose(DATA, facts(pairs), overrides, timing=timing)
+def chosen(*overrides: str, timing: StepTiming | None = SLOW, pairs: int = 5_000) -> tuple[RunConfig, list[str]]:
+    return build_recipe(DATA, inputs(pairs), overrides, timing=timing)
 
 
-def test_the_schedule_fits_the_time_given_and_the_plan_says_what_it_would_take() -> None:
+def test_the_schedule_fits_the_available_time_and_the_plan_says_how_much_is_needed() -> None:
     plain, _ = chosen(timing=None)
     config, lines = chosen("train.max_minutes=3")
     train = config.train
@@ -48,7 +49,7 @@ def test_the_schedule_fits_the_time_given_and_the_plan_says_what_it_would_take()
     assert "7 steps of warm-up" in lines[3]
 
 
-def test_less_than_a_tenth_is_poor_and_more_is_not() -> None:
+def test_the_plan_warns_of_poor_translations_below_a_tenth_of_the_steps() -> None:
     assert "expect poor" in "".join(chosen("train.max_minutes=3")[1])
     longer = "".join(chosen("train.max_minutes=20")[1])
     assert "time: 20 minutes" in longer
@@ -56,16 +57,16 @@ def test_less_than_a_tenth_is_poor_and_more_is_not() -> None:
 
 
 @pytest.mark.parametrize("minutes", [None, 600])
-def test_nothing_changes_where_time_is_ample_or_not_limited(minutes: int | None) -> None:
+def test_ample_or_unlimited_time_changes_nothing(minutes: int | None) -> None:
     plain, expected = chosen(timing=None)
-    given = [] if minutes is None else [f"train.max_minutes={minutes}"]
-    config, lines = chosen(*given)
+    overrides = [] if minutes is None else [f"train.max_minutes={minutes}"]
+    config, lines = chosen(*overrides)
     assert config.train.model_copy(update={"max_minutes": None, "precision": "auto"}) == plain.train
     assert lines[: len(expected)] == expected
     assert not [line for line in lines if line.startswith("time:")]
 
 
-def test_few_steps_are_like_little_time() -> None:
+def test_few_steps_change_the_schedule_as_little_time_does() -> None:
     config, lines = chosen("train.max_steps=100", timing=None)
     assert (config.train.max_steps, config.train.warmup_steps) == (100, 10)
     assert config.train.precision == "auto"
@@ -86,7 +87,7 @@ def test_scarce_steps_have_a_higher_rate_and_less_dropout() -> None:
     assert adam.train.learning_rate == chosen("train.optimizer=adam", timing=None)[0].train.learning_rate
 
 
-def test_what_was_set_stays() -> None:
+def test_overrides_of_the_schedule_stay() -> None:
     config, lines = chosen("train.max_minutes=3", "train.warmup_steps=50", "train.checkpoint_every=9")
     assert (config.train.warmup_steps, config.train.checkpoint_every) == (50, 9)
     assert "50 steps of warm-up (from --set)" in "".join(lines)
@@ -94,41 +95,41 @@ def test_what_was_set_stays() -> None:
 
 @pytest.mark.parametrize("allowed", [1, 3, 64, 500, 1999, 2_000])
 def test_warmup_is_at_most_a_tenth_and_there_are_some_validations(allowed: int) -> None:
-    train = fit(TrainConfig(warmup_steps=200, checkpoint_every=54), Budget(allowed, 2_000), 0)
+    train = fit_schedule(TrainConfig(warmup_steps=200, checkpoint_every=54), Budget(allowed, 2_000), 0)
     assert 1 <= train.warmup_steps <= max(1, allowed / 10)
     assert 1 <= train.checkpoint_every <= max(1, allowed / 5)
 
 
-def test_measuring_changes_no_random_number_and_takes_the_precision_asked_for() -> None:
+def test_measuring_changes_no_random_number_and_uses_the_precision_of_the_recipe() -> None:
     model = transformer2017.Config(hidden_size=8, ffn_size=12, num_heads=2, encoder_layers=1, decoder_layers=1)
     config = RunConfig(data=DATA, model=model, train=TrainConfig(tokens_per_batch=64, device="cpu"))
     torch.manual_seed(5)
-    before, said = torch.get_rng_state(), list[str]()
-    timing = measure(config, VocabularySizes(30, 30, joint=True), 7.4, said.append)
+    before, messages = torch.get_rng_state(), list[str]()
+    timing = measure_step(config, VocabularySizes(30, 30, joint=True), 7.4, messages.append)
     assert torch.equal(before, torch.get_rng_state())
     assert timing.seconds > 0
-    assert said
-    asked = config.model_copy(update={"train": config.train.model_copy(update={"precision": "bfloat16"})})
-    assert measure(asked, VocabularySizes(30, 30, joint=True), 7.4, said.append).precision == "bfloat16"
+    assert messages
+    in_bfloat16 = config.model_copy(update={"train": config.train.model_copy(update={"precision": "bfloat16"})})
+    assert measure_step(in_bfloat16, VocabularySizes(30, 30, joint=True), 7.4, messages.append).precision == "bfloat16"
 
 
-def test_a_step_is_measured_only_where_time_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_is_measured_only_if_time_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_text("".join(f"{number} x\n" for number in range(60)))
     data = DataConfig(source=str(tmp_path / "a"), target=str(tmp_path / "b"))
-    monkeypatch.setattr("regard.runs.auto_recipe.measure", lambda *_: SLOW)
-    assert recipe(data, gpu=False)[0].train.warmup_steps == 150
-    assert recipe(data, ["train.max_minutes=1"], gpu=False)[0].train.warmup_steps == 2
+    monkeypatch.setattr("regard.runs.auto_recipe.measure_step", lambda *_: SLOW)
+    assert choose_recipe(data, gpu=False)[0].train.warmup_steps == 150
+    assert choose_recipe(data, ["train.max_minutes=1"], gpu=False)[0].train.warmup_steps == 2
 
 
 def test_a_large_dev_set_is_validated_less_often() -> None:
-    given = TrainConfig(tokens_per_batch=1024, checkpoint_every=90)
-    every = [fit(given, Budget(72, 2_000), tokens).checkpoint_every for tokens in (0, 3_250, 6_500, 13_000)]
+    train = TrainConfig(tokens_per_batch=1024, checkpoint_every=90)
+    every = [fit_schedule(train, Budget(72, 2_000), tokens).checkpoint_every for tokens in (0, 3_250, 6_500, 13_000)]
     assert every == [12, 25, 51, 90]
-    assert fit(given, Budget(2_000, 2_000), 13_000) == given
+    assert fit_schedule(train, Budget(2_000, 2_000), 13_000) == train
 
 
-def tried(seconds: float) -> list[BatchProbe]:
+def probes(seconds: float) -> list[BatchProbe]:
     run, _ = trainer(settings())
     (batch, *_) = run.loader.largest()
     return [BatchProbe(batch, 9 * seconds, 0), BatchProbe(batch, seconds, 0)]
@@ -146,42 +147,44 @@ def tried(seconds: float) -> list[BatchProbe]:
         ({"max_steps": 100, "warmup_steps": 50}, None),
     ],
 )
-def test_a_recipe_whose_warmup_takes_most_of_its_time_is_warned_of(
+def test_a_recipe_whose_warmup_takes_most_of_its_time_gives_a_warning(
     changes: dict[str, Any], expected: str | None
 ) -> None:
-    warning = too_little_time(TrainConfig.model_validate(changes), tried(2.0))
+    warning = warmup_warning(TrainConfig.model_validate(changes), probes(2.0))
     assert warning is None if expected is None else expected in str(warning)
 
 
 def test_the_first_line_comes_before_pytorch_is_imported() -> None:
     code = "import sys; sys.modules['torch'] = None; from regard.cli.main import run; run()"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, "train", "a.toml"], capture_output=True, text=True, check=False, env={**os.environ}
     )
-    assert done.stderr.splitlines()[0] == "loading PyTorch"
-    assert "torch" in done.stderr.splitlines()[-1]
+    assert result.stderr.splitlines()[0] == "loading PyTorch"
+    assert "torch" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("short", "expected"), [(0.5, "bfloat16"), (2.0, "float32")])
-def test_auto_takes_the_precision_with_the_faster_step_not_with_the_faster_product(
+def test_auto_precision_is_that_of_the_faster_step_not_of_the_faster_product(
     short: float, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, _ = chosen()
-    monkeypatch.setattr(run, "choose_precision", lambda *_: ("bfloat16", "its products are faster"))
-    monkeypatch.setattr(run, "step_times", lambda *_: [Timing(short, "bfloat16"), Timing(1.0, "float32")])
-    said: list[str] = []
-    assert run.with_precision(config, torch.device("cpu"), said.append).train.precision == expected
-    assert said[-1] == f"precision: {expected}, since a step in bfloat16 takes {short:.1f} times as long here"
+    monkeypatch.setattr(step_timing, "choose_precision", lambda *_: ("bfloat16", "its products are faster"))
+    monkeypatch.setattr(
+        step_timing, "time_steps", lambda *_: [StepTiming(short, "bfloat16"), StepTiming(1.0, "float32")]
+    )
+    messages: list[str] = []
+    assert step_timing.resolve_precision(config, torch.device("cpu"), messages.append).train.precision == expected
+    assert messages[-1] == f"precision: {expected}, since a step in bfloat16 takes {short:.1f} times as long here"
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("given", ["max_minutes=3", "max_minutes=6000"])
-def test_a_step_that_was_timed_is_not_timed_again_when_the_run_begins(
-    given: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit", ["max_minutes=3", "max_minutes=6000"])
+def test_a_run_does_not_time_a_step_that_its_recipe_has_timed(
+    limit: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, lines = chosen(f"train.{given}", timing=Timing(0.5, precision))
+    config, lines = chosen(f"train.{limit}", timing=StepTiming(0.5, precision))
     assert config.train.precision == precision
     assert any(precision in line for line in lines)
     monkeypatch.setattr("regard.training.precision._share", lambda: 0.1)
-    monkeypatch.setattr(run, "step_times", lambda *_: pytest.fail("it was measured twice"))
-    assert run.with_precision(config, torch.device("cpu"), lambda _: None) == config
+    monkeypatch.setattr(step_timing, "time_steps", lambda *_: pytest.fail("it was measured twice"))
+    assert step_timing.resolve_precision(config, torch.device("cpu"), lambda _: None) == config

@@ -1,4 +1,4 @@
-"""How well a vocabulary that was kept suits new text; the rest of a start is tested end to end."""
+"""How well the vocabulary of another run fits new text; the rest of a warm start is tested end to end."""
 
 from __future__ import annotations
 
@@ -14,83 +14,91 @@ from regard.checkpoints.checkpoint import save_checkpoint
 from regard.config.schema import StartConfig, TokenizerConfig
 from regard.corpus.corpus import Pair, PairList
 from regard.data.store import PairStore
-from regard.runs.warm_start import TakenUp, complete, take_up
+from regard.runs.warm_start import WarmStart, fill_from_start, load_warm_start
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 
-def stored(folder: Path, kept: Tokenizers, lines: list[tuple[str, str]]) -> PairStore:
+def write_store(folder: Path, tokenizers: Tokenizers, lines: list[tuple[str, str]]) -> PairStore:
     return PairStore.write(
-        folder, "train", [(kept.source.encode(source), kept.target.encode(target)) for source, target in lines]
+        folder,
+        "train",
+        [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in lines],
     )
 
 
-def side(kept: Tokenizers, lines: list[str]) -> np.ndarray:
-    return np.array([id for line in lines for id in kept.source.encode(line)])
+def encode_all(tokenizers: Tokenizers, lines: list[str]) -> np.ndarray:
+    return np.array([id for line in lines for id in tokenizers.source.encode(line)])
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_pieces_a_word_beside_those_of_its_own_text(kind: str, tmp_path: Path) -> None:
-    kept = tokenizers(kind=kind)
+def test_pieces_per_word_are_compared_with_the_training_text(kind: str, tmp_path: Path) -> None:
+    vocabulary = tokenizers(kind=kind)
     own = pairs(100, 1)
-    learned_from = side(kept, [source for source, _ in own]), side(kept, [target for _, target in own])
-    taken = TakenUp(kept, learned_from)
-    said = taken.fit(stored(tmp_path / "own", kept, own))
-    assert "badly" not in said
-    assert said.count("0.00% of the tokens unknown") == 2
+    trained_on = (
+        encode_all(vocabulary, [source for source, _ in own]),
+        encode_all(vocabulary, [target for _, target in own]),
+    )
+    start = WarmStart(vocabulary, trained_on)
+    message = start.describe_fit(write_store(tmp_path / "own", vocabulary, own))
+    assert "poorly" not in message
+    assert message.count("0.00% of the tokens unknown") == 2
     new = [("hgfedcba qjump", "ZYX WVU")] * 20
-    said = taken.fit(stored(tmp_path / "new", kept, new))
-    assert said.startswith("vocabulary: it knows this text badly: source ")
-    assert "--extend-vocabulary" in said
-    tokens = sum(len(kept.source.encode(word)) for word in new[0][0].split())
+    message = start.describe_fit(write_store(tmp_path / "new", vocabulary, new))
+    assert message.startswith("vocabulary: it fits this text poorly: source ")
+    assert "start.new_tokens" in message
+    tokens = sum(len(vocabulary.source.encode(word)) for word in new[0][0].split())
     words = sum(len(source.split()) for source, _ in own)
-    assert f"source {tokens / 2:.2f} pieces a word ({len(learned_from[0]) / words:.2f} in what" in said
-    assert "badly" not in TakenUp(kept, None).fit(stored(tmp_path / "alone", kept, [("abc hg", "ABC")] * 3))
+    assert f"source {tokens / 2:.2f} pieces per word ({len(trained_on[0]) / words:.2f} in its training text)" in message
+    alone = write_store(tmp_path / "alone", vocabulary, [("abc hg", "ABC")] * 3)
+    assert "poorly" not in WarmStart(vocabulary, None).describe_fit(alone)
 
 
-def test_another_corpus_beside_the_checkpoint_is_not_what_it_was_trained_on(tmp_path: Path) -> None:
-    theirs, lines = taught("transformer2017"), pairs(20, 1)
-    store = stored(tmp_path / "data", theirs.tokenizers, lines)
+def test_data_of_another_corpus_next_to_the_checkpoint_is_ignored(tmp_path: Path) -> None:
+    old, lines = taught("transformer2017"), pairs(20, 1)
+    store = write_store(tmp_path / "data", old.tokenizers, lines)
     corpus = PairList("new", [Pair(source, target, 1) for source, target in pairs(9, 2)])
-    for data, known in ((store.fingerprint, True), ("another", False)):
-        place = tmp_path / "checkpoints" / data[:7]
-        save_checkpoint(place, replace(theirs, data=data))
-        taken = take_up(theirs.config, StartConfig(checkpoint=str(place)), corpus, tmp_path / f"start-{known}", print)
-        assert (taken.learned_from is not None) is known
-        if taken.learned_from is not None:
-            assert taken.learned_from[1].tolist() == side(theirs.tokenizers, [target for _, target in lines]).tolist()
+    for data, is_known in ((store.fingerprint, True), ("another", False)):
+        folder = tmp_path / "checkpoints" / data[:7]
+        save_checkpoint(folder, replace(old, data=data))
+        config = StartConfig(checkpoint=str(folder))
+        start = load_warm_start(old.config, config, corpus, tmp_path / f"start-{is_known}", print)
+        assert (start.trained_on is not None) is is_known
+        if start.trained_on is not None:
+            targets = encode_all(old.tokenizers, [target for _, target in lines])
+            assert start.trained_on[1].tolist() == targets.tolist()
 
 
-def test_damaged_data_next_to_the_checkpoint_is_left_out(tmp_path: Path) -> None:
-    theirs, lines = taught("transformer2017"), pairs(20, 1)
-    store = stored(tmp_path / "data", theirs.tokenizers, lines)
-    place = tmp_path / "checkpoints" / "step-1"
-    save_checkpoint(place, replace(theirs, data=store.fingerprint))
+def test_damaged_data_next_to_the_checkpoint_is_ignored(tmp_path: Path) -> None:
+    old, lines = taught("transformer2017"), pairs(20, 1)
+    store = write_store(tmp_path / "data", old.tokenizers, lines)
+    folder = tmp_path / "checkpoints" / "step-1"
+    save_checkpoint(folder, replace(old, data=store.fingerprint))
     tokens = np.load(tmp_path / "data" / "train.target.npy")
     tokens[5] = 65_535
     np.save(tmp_path / "data" / "train.target.npy", tokens)
     corpus = PairList("new", [Pair(source, target, 1) for source, target in pairs(9, 2)])
-    start = StartConfig(checkpoint=str(place))
-    assert take_up(theirs.config, start, corpus, tmp_path / "start", print).learned_from is None
+    start = StartConfig(checkpoint=str(folder))
+    assert load_warm_start(old.config, start, corpus, tmp_path / "start", print).trained_on is None
 
 
 @pytest.mark.parametrize("kind", ["unigram", "character", "word", "byte"])
-def test_what_is_unknown(kind: str, tmp_path: Path) -> None:
+def test_share_of_unknown_tokens(kind: str, tmp_path: Path) -> None:
     config = TokenizerConfig.model_validate({"kind": kind, "vocabulary_size": 330, "joint": False})
-    kept = train_tokenizers(config.model_copy(update={"vocabulary_size": 295}), pairs(200, 3))
-    store = stored(tmp_path, kept, [("the fox", "FOX 漢")] * 5)
-    said = TakenUp(kept, None).fit(store)
+    trained = train_tokenizers(config.model_copy(update={"vocabulary_size": 295}), pairs(200, 3))
+    store = write_store(tmp_path, trained, [("the fox", "FOX 漢")] * 5)
+    message = WarmStart(trained, None).describe_fit(store)
     if kind == "byte":
-        assert said == "vocabulary: source 0.00% of the tokens unknown; target 0.00% of the tokens unknown"
+        assert message == "vocabulary: source 0.00% of the tokens unknown; target 0.00% of the tokens unknown"
     else:
-        spelt = 3 if kind == "unigram" else 1  # bytes, or UNK
-        share = spelt / len(kept.target.encode("FOX 漢"))
-        assert f"{share:.2%} of the tokens unknown; give" in said
-        assert "badly" in said
+        unknown = 3 if kind == "unigram" else 1  # bytes, or UNK
+        share = unknown / len(trained.target.encode("FOX 漢"))
+        assert f"{share:.2%} of the tokens unknown; add tokens" in message
+        assert "poorly" in message
 
 
-def test_a_recipe_without_a_start_is_left_alone() -> None:
+def test_a_recipe_without_a_start_is_unchanged() -> None:
     tables: list[dict[str, Any]] = [{}, {"start": 3}, {"start": {}}, {"start": {"checkpoint": 3}}]
     for table in [*tables, {"start": {"checkpoint": "x"}, "model": 3}]:
         before = repr(table)
-        complete(table)
+        fill_from_start(table)
         assert repr(table) == before

@@ -1,4 +1,4 @@
-"""Emoji are taken out of a sentence and come back at their places, whatever they are made of."""
+"""Emoji are removed from a sentence and restored at their places."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.config.schema import TokenizerConfig
-from regard.text.emoji import PATTERN, bare_of, without_emoji
+from regard.text.emoji import PATTERN, remove_emoji, remove_unknown_emoji
 from regard.tokenizers.base import train_tokenizers
 
-WHOLE = [
+EMOJI = [
     "😀", "🐶", "❤", "❤️", "☀️", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "👩🏾‍⚕️", "🧑‍🚀", "🇩🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "1️⃣", "#️⃣", "*️⃣", "™️", "↔️", "⌚",
     "⏳", "⭐", "🅰️", "🫠", "🀄", "㊗️", "➡️",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("emoji", WHOLE)
-def test_an_emoji_is_one_whole(emoji: str) -> None:
+@pytest.mark.parametrize("emoji", EMOJI)
+def test_an_emoji_is_one_match(emoji: str) -> None:
     assert re.fullmatch(PATTERN, emoji)
     assert re.findall(PATTERN, f"a{emoji}b {emoji}.") == [emoji, emoji]
-    bare = without_emoji(f"a dog {emoji} runs")
-    assert bare.text == "a dog runs"
-    assert bare.put_back("ein Hund rennt")[0] == f"ein Hund {emoji} rennt"
+    emoji_free_text = remove_emoji(f"a dog {emoji} runs")
+    assert emoji_free_text.text == "a dog runs"
+    assert emoji_free_text.restore("ein Hund rennt")[0] == f"ein Hund {emoji} rennt"
 
 
-def test_text_is_no_emoji() -> None:
+def test_text_is_not_an_emoji() -> None:
     for text in ("1", "#1", "*", "™", "©", "→", "é", "中", "が", "a\u200db", "x\ufe0f", "- – —", "«“„»", "ﷺ", "½"):
         assert not re.search(PATTERN, text), text
-        assert without_emoji(text).text == text
+        assert remove_emoji(text).text == text
 
 
 @pytest.mark.parametrize(
-    ("source", "bare", "translation", "wanted"),
+    ("source", "emoji_free_text", "translation", "expected"),
     [
         ("A dog 🐶 runs 😀 fast!", "A dog runs fast!", "Ein Hund rennt schnell!", "Ein Hund 🐶 rennt 😀 schnell!"),
         ("🐶 A dog", "A dog", "Ein Hund", "🐶 Ein Hund"),
@@ -53,55 +53,56 @@ def test_text_is_no_emoji() -> None:
         ("中国🐶人", "中国 人", "chinesisch", "chinesisch🐶"),
     ],
 )
-def test_places(source: str, bare: str, translation: str, wanted: str) -> None:
-    taken = without_emoji(source)
-    assert taken.text == bare
-    assert taken.put_back(translation)[0] == wanted
+def test_places(source: str, emoji_free_text: str, translation: str, expected: str) -> None:
+    emoji_free = remove_emoji(source)
+    assert emoji_free.text == emoji_free_text
+    assert emoji_free.restore(translation)[0] == expected
 
 
-def test_they_go_with_the_word_before_them() -> None:
-    taken = without_emoji("I saw a dog 🐶 there")
+def test_emoji_follow_the_word_before_them() -> None:
+    emoji_free = remove_emoji("I saw a dog 🐶 there")
     links = ((0, 0), (4, 2), (2, 3), (3, 4), (1, 5))
-    text, alignment = taken.put_back("Ich habe dort einen Hund gesehen", links)
+    text, alignment = emoji_free.restore("Ich habe dort einen Hund gesehen", links)
     assert text == "Ich habe dort einen Hund 🐶 gesehen"
     assert alignment == ((0, 0), (5, 2), (2, 3), (3, 4), (4, 5), (1, 6))
-    text, alignment = without_emoji("A dog🐶 runs 😀 😀").put_back("Ein Hund rennt", ((0, 0), (1, 1), (2, 2)))
+    text, alignment = remove_emoji("A dog🐶 runs 😀 😀").restore("Ein Hund rennt", ((0, 0), (1, 1), (2, 2)))
     assert text == "Ein Hund🐶 rennt 😀 😀"
     assert alignment == ((0, 0), (1, 1), (2, 2), (3, 3), (4, 4))
 
 
-def test_what_the_vocabulary_knows_stays() -> None:
-    assert without_emoji("a 😀 b", lambda emoji: emoji == "😀").text == "a 😀 b"
-    assert without_emoji("a 😀 🐶 b", lambda emoji: emoji == "😀").text == "a b"
+def test_known_emoji_stay() -> None:
+    assert remove_emoji("a 😀 b", lambda emoji: emoji == "😀").text == "a 😀 b"
+    assert remove_emoji("a 😀 🐶 b", lambda emoji: emoji == "😀").text == "a b"
 
 
 SENTENCES = st.lists(
-    st.sampled_from([*WHOLE[:12], "a", "dog", " ", "  ", ".", ", ", "(", ")", "!", "中", "1", "\u200d"])
+    st.sampled_from([*EMOJI[:12], "a", "dog", " ", "  ", ".", ", ", "(", ")", "!", "中", "1", "\u200d"])
 )
 WORDS = st.lists(st.sampled_from(["ein", "Hund.", "(ja)", "rennt,", "!"])).map(" ".join)
 
 
 @given(SENTENCES, WORDS, st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9))))
-def test_none_is_lost_and_nothing_else_changes(parts: list[str], text: str, links: list[tuple[int, int]]) -> None:
+def test_no_emoji_is_lost_and_nothing_else_changes(parts: list[str], text: str, links: list[tuple[int, int]]) -> None:
     source = "".join(parts).strip()
-    bare = without_emoji(source)
-    assert not re.search(PATTERN, bare.text)
-    result, alignment = bare.put_back(text, tuple(links))
+    emoji_free_text = remove_emoji(source)
+    assert not re.search(PATTERN, emoji_free_text.text)
+    result, alignment = emoji_free_text.restore(text, tuple(links))
     assert sorted(re.findall(PATTERN, result)) == sorted(re.findall(PATTERN, source))
     assert re.sub(r"\s|[()\[\]]", "", re.sub(PATTERN, "", result)) == re.sub(r"\s|[()\[\]]", "", text)
-    assert not bare.runs or all(
-        one < max(1, len(source.split())) and other < max(1, len(result.split())) for one, other in alignment
+    assert not emoji_free_text.runs or all(
+        source_word < max(1, len(source.split())) and target_word < max(1, len(result.split()))
+        for source_word, target_word in alignment
     )
 
 
 @pytest.mark.parametrize(
     ("kind", "known"), [("character", True), ("bpe", True), ("unigram", True), ("word", True), ("byte", False)]
 )
-def test_a_vocabulary_knows_those_that_it_learned(kind: str, known: bool) -> None:
+def test_a_vocabulary_knows_the_emoji_of_its_training_text(kind: str, known: bool) -> None:
     text = ["a 😀 dog", "the 😀 cat", "a cat 😀 and a dog"] * 20
     size = {"character": 40, "word": 40, "byte": 300, "bpe": 290}.get(kind, 272)
     config = TokenizerConfig.model_validate({"kind": kind, "vocabulary_size": size, "joint": True})
     tokenizers = train_tokenizers(config, [(line, line) for line in text])
-    assert bare_of("a 😀 dog", tokenizers).text == ("a 😀 dog" if known else "a dog")
-    assert bare_of("a 🐶 dog", tokenizers).text == "a dog"
-    assert bare_of("a 🐶 dog", tokenizers, ["x", "🐶"]).text == "a 🐶 dog"
+    assert remove_unknown_emoji("a 😀 dog", tokenizers).text == ("a 😀 dog" if known else "a dog")
+    assert remove_unknown_emoji("a 🐶 dog", tokenizers).text == "a dog"
+    assert remove_unknown_emoji("a 🐶 dog", tokenizers, ["x", "🐶"]).text == "a 🐶 dog"

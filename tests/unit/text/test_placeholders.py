@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.text.placeholders import accelerator_place, broken, find_placeholders, placed, without_accelerator
+from regard.text.placeholders import (
+    find_placeholders,
+    locate_literals,
+    place_accelerator,
+    placeholder_error,
+    split_accelerator,
+)
 
 SAMPLES = [
     ("%s and %d", ["%s", "%d"]),
@@ -21,13 +27,13 @@ SAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "found"), SAMPLES, ids=[text for text, _ in SAMPLES])
-def test_what_is_found(text: str, found: list[str]) -> None:
-    assert [one.text for one in find_placeholders(text)] == found
+@pytest.mark.parametrize(("text", "expected"), SAMPLES, ids=[text for text, _ in SAMPLES])
+def test_placeholders_are_found(text: str, expected: list[str]) -> None:
+    assert [placeholder.text for placeholder in find_placeholders(text)] == expected
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "told"),
+    ("source", "target", "expected"),
     [
         ("%s of %d", "%s von %d", ""),
         ("%s of %d", "%d von %s", "another order"),
@@ -39,41 +45,41 @@ def test_what_is_found(text: str, found: list[str]) -> None:
         ("{a} {a}", "{a}", "it lost {a}"),
     ],
 )
-def test_what_is_broken(source: str, target: str, told: str) -> None:
-    why = broken(find_placeholders(source), find_placeholders(target))
-    assert told in why
-    assert bool(told) == bool(why)
+def test_broken_placeholders(source: str, target: str, expected: str) -> None:
+    error = placeholder_error(find_placeholders(source), find_placeholders(target))
+    assert expected in error
+    assert bool(expected) == bool(error)
 
 
 @given(st.text(alphabet="ab %s{}d&;$1.,\\n@:/_-<>()*", max_size=60))
-def test_spans_are_apart_and_say_what_they_are(text: str) -> None:
-    found = find_placeholders(text)
+def test_spans_do_not_overlap_and_hold_their_text(text: str) -> None:
+    placeholders = find_placeholders(text)
     at = 0
-    for one in found:
-        assert at <= one.start < one.end <= len(text)
-        assert text[one.start : one.end] == one.text
-        at = one.end
-    assert not broken(found, find_placeholders(text))
+    for placeholder in placeholders:
+        assert at <= placeholder.start < placeholder.end <= len(text)
+        assert text[placeholder.start : placeholder.end] == placeholder.text
+        at = placeholder.end
+    assert not placeholder_error(placeholders, find_placeholders(text))
 
 
 HOLDERS = st.sampled_from(["%s", "%d", "{name}", "%1$s", "${x}", "https://a.org/x", "17", "&amp;"])
 
 
 @given(st.lists(HOLDERS, min_size=1, max_size=6), st.data())
-def test_one_that_is_taken_out_is_missed(holders: list[str], data: st.DataObject) -> None:
-    whole = " und ".join(holders)
-    place = data.draw(st.integers(0, len(holders) - 1))
-    less = " und ".join([*holders[:place], "x", *holders[place + 1 :]])
-    assert broken(find_placeholders(whole), find_placeholders(less)).startswith("it lost")
-    assert broken(find_placeholders(less), find_placeholders(whole)).startswith("it has more of")
+def test_a_removed_placeholder_is_missed(holders: list[str], data: st.DataObject) -> None:
+    complete = " und ".join(holders)
+    index = data.draw(st.integers(0, len(holders) - 1))
+    incomplete = " und ".join([*holders[:index], "x", *holders[index + 1 :]])
+    assert placeholder_error(find_placeholders(complete), find_placeholders(incomplete)).startswith("it lost")
+    assert placeholder_error(find_placeholders(incomplete), find_placeholders(complete)).startswith("it has more of")
 
 
-def test_literals_stand_by_themselves_and_as_often() -> None:
+def test_literals_are_whole_words_and_appear_as_often() -> None:
     source = "Run ls in the false ls"
-    assert placed(source, [(4, 6)], "In false ls, so ls") == [(9, 11)]
-    assert placed(source, [(4, 6)], "In false ls") is None
-    assert placed(source, [(4, 6)], "ls ls ls") is None
-    assert placed(source, [], "anything") == []
+    assert locate_literals(source, [(4, 6)], "In false ls, so ls") == [(9, 11)]
+    assert locate_literals(source, [(4, 6)], "In false ls") is None
+    assert locate_literals(source, [(4, 6)], "ls ls ls") is None
+    assert locate_literals(source, [], "anything") == []
 
 
 @pytest.mark.parametrize(
@@ -92,18 +98,18 @@ def test_literals_stand_by_themselves_and_as_often() -> None:
     ],
 )
 def test_accelerators(label: str, text: str, sign: str, letter: str) -> None:
-    assert without_accelerator(label) == (text, sign, letter)
+    assert split_accelerator(label) == (text, sign, letter)
 
 
-def test_an_accelerator_takes_the_same_letter_at_a_word_if_it_can() -> None:
-    assert accelerator_place("Ordner Offen", "O") == 0
-    assert accelerator_place("Datei öffnen", "n") == 9
-    assert accelerator_place("Datei", "x") == 0
-    assert accelerator_place("a {b}", "b", [(2, 5)]) == 0
-    assert accelerator_place("123", "b") is None
+def test_an_accelerator_prefers_the_same_letter_at_the_start_of_a_word() -> None:
+    assert place_accelerator("Ordner Offen", "O") == 0
+    assert place_accelerator("Datei öffnen", "n") == 9
+    assert place_accelerator("Datei", "x") == 0
+    assert place_accelerator("a {b}", "b", [(2, 5)]) == 0
+    assert place_accelerator("123", "b") is None
 
 
 def test_emoji_are_placeholders() -> None:
-    (one,) = find_placeholders("press 1️⃣ now")
-    assert (one.text, one.kind) == ("1️⃣", "emoji")
-    assert broken(find_placeholders("a 👍🏽 b"), find_placeholders("a 👍 b")) == "it lost 👍🏽"
+    (placeholder,) = find_placeholders("press 1️⃣ now")
+    assert (placeholder.text, placeholder.kind) == ("1️⃣", "emoji")
+    assert placeholder_error(find_placeholders("a 👍🏽 b"), find_placeholders("a 👍 b")) == "it lost 👍🏽"

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regard.text.segments import Division, Piece, count_sentences, is_language, put_together, segments, share_of_several
+from regard.text.segments import (
+    Division,
+    Piece,
+    count_sentences,
+    is_language,
+    join_pieces,
+    share_with_several_sentences,
+    split_segments,
+)
 
 FOUR = "A man is riding a bike. Two dogs play in the snow.\n\nA woman sings. Dr. Smith left."
 
@@ -13,16 +21,18 @@ def all_fit(text: str) -> bool:
     return True
 
 
-def found(text: str, language: str = "en", division: Division = "sentences", most: int = 10**9) -> list[str]:
-    return [text[start:end] for start, end in segments(text, language, division, lambda part: len(part) <= most)]
+def split(text: str, language: str = "en", division: Division = "sentences", max_length: int = 10**9) -> list[str]:
+    return [
+        text[start:end] for start, end in split_segments(text, language, division, lambda part: len(part) <= max_length)
+    ]
 
 
 def test_sentences_and_lines() -> None:
     first, second, third, fourth = FOUR.replace("\n\n", " ").replace("Dr. ", "Dr._").split(". ")
     sentences = [f"{first}.", f"{second}.", f"{third}.", fourth.replace("Dr._", "Dr. ")]
-    assert found(FOUR) == sentences
-    assert found(FOUR, division="lines") == FOUR.split("\n\n")
-    assert found(f" {FOUR}\n", division="whole") == [FOUR]
+    assert split(FOUR) == sentences
+    assert split(FOUR, division="lines") == FOUR.split("\n\n")
+    assert split(f" {FOUR}\n", division="whole") == [FOUR]
 
 
 @pytest.mark.parametrize(
@@ -37,12 +47,12 @@ def test_sentences_and_lines() -> None:
         ("A.B", ""),
     ],
 )
-def test_what_is_one_sentence_stays_whole(text: str, language: str) -> None:
-    assert found(text, language) == [text]
+def test_a_single_sentence_is_not_divided(text: str, language: str) -> None:
+    assert split(text, language) == [text]
 
 
-def test_a_sentence_of_chinese_ends_without_white_space_after_it() -> None:
-    assert found("我是学生。你好吗？“走吧。”他说。", "zh") == ["我是学生。", "你好吗？", "“走吧。”", "他说。"]
+def test_chinese_sentences_end_without_white_space() -> None:
+    assert split("我是学生。你好吗？“走吧。”他说。", "zh") == ["我是学生。", "你好吗？", "“走吧。”", "他说。"]
 
 
 @pytest.mark.parametrize(
@@ -54,30 +64,30 @@ def test_a_sentence_of_chinese_ends_without_white_space_after_it() -> None:
         ("One. ★ 4. Two.", ("Eins.", "Zwei."), "Eins. ★ 4. Zwei."),
     ],
 )
-def test_what_is_between_segments_stays_between_their_translations(
-    text: str, texts: tuple[str, ...], joined: str
-) -> None:
+def test_text_between_segments_is_kept(text: str, texts: tuple[str, ...], joined: str) -> None:
     language = "zh" if text[0] > "\u4e00" else "en"
-    spans = segments(text, language, "sentences", all_fit)
-    whole = put_together(text, [Piece(*span, said) for span, said in zip(spans[: len(texts)], texts, strict=True)])
-    assert whole.text == joined
-    assert [whole.text[start:end] for start, end in whole.spans] == list(texts)
+    spans = split_segments(text, language, "sentences", all_fit)
+    translation = join_pieces(
+        text, [Piece(*span, piece) for span, piece in zip(spans[: len(texts)], texts, strict=True)]
+    )
+    assert translation.text == joined
+    assert [translation.text[start:end] for start, end in translation.spans] == list(texts)
 
 
-def test_what_does_not_fit_is_divided_at_sentences_then_clauses_then_spaces_then_anywhere() -> None:
-    assert found("One two. Three four.", division="whole", most=12) == ["One two.", "Three four."]
-    assert found("one two three, four five six", division="whole", most=20) == ["one two three,", "four five six"]
-    assert found("one two three four five", division="whole", most=12) == ["one two", "three", "four five"]
-    assert found("a" * 40, division="whole", most=10) == ["a" * 10] * 4
-    assert found("e\u0301" * 10, division="whole", most=7) == ["e\u0301" * 3, "e\u0301" * 2] * 2
+def test_long_segments_are_divided_at_sentences_clauses_spaces_or_anywhere() -> None:
+    assert split("One two. Three four.", division="whole", max_length=12) == ["One two.", "Three four."]
+    assert split("one two three, four five six", division="whole", max_length=20) == ["one two three,", "four five six"]
+    assert split("one two three four five", division="whole", max_length=12) == ["one two", "three", "four five"]
+    assert split("a" * 40, division="whole", max_length=10) == ["a" * 10] * 4
+    assert split("e\u0301" * 10, division="whole", max_length=7) == ["e\u0301" * 3, "e\u0301" * 2] * 2
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     st.text(st.sampled_from("aB .,;\n\r1。你\u0301?!"), max_size=200), st.sampled_from(["whole", "lines", "sentences"])
 )
-def test_nothing_with_letters_is_left_out_and_nothing_overlaps(text: str, division: Division) -> None:
-    spans = segments(text, "en", division, lambda part: len(part) <= 9)
+def test_all_letters_are_in_segments_that_do_not_overlap(text: str, division: Division) -> None:
+    spans = split_segments(text, "en", division, lambda part: len(part) <= 9)
     assert all(0 < end - start <= 9 and text[start:end].strip() == text[start:end] for start, end in spans)
     ends = [0, *(end for _, end in spans)]
     starts = [*(start for start, _ in spans), len(text)]
@@ -85,31 +95,31 @@ def test_nothing_with_letters_is_left_out_and_nothing_overlaps(text: str, divisi
     assert not any(character.isalpha() for gap in gaps for character in gap)
     if division != "whole":
         assert not any("\n" in text[start:end] for start, end in spans)
-    assert put_together(text, [Piece(start, end, text[start:end]) for start, end in spans]).text.replace(" ", "") == (
+    assert join_pieces(text, [Piece(start, end, text[start:end]) for start, end in spans]).text.replace(" ", "") == (
         text.replace(" ", "")
     )
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.sampled_from("aB .,;\n\r1。你?!"), max_size=200))
-def test_every_line_is_a_segment_whatever_is_in_it(text: str) -> None:
+def test_every_line_is_a_segment(text: str) -> None:
     lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
-    assert found(text, division="lines") == [line for line in lines if line]
+    assert split(text, division="lines") == [line for line in lines if line]
 
 
 def test_a_line_of_two_hundred_thousand_characters_is_divided() -> None:
     for text in ("a" * 200_000, "one two, " * 20_000, "One two. " * 20_000):
-        assert all(len(part) <= 512 for part in found(text, most=512))
+        assert all(len(part) <= 512 for part in split(text, max_length=512))
 
 
-def test_how_many_texts_hold_several_sentences() -> None:
+def test_the_share_of_texts_with_several_sentences() -> None:
     assert count_sentences(FOUR, "en") == 4
-    assert share_of_several(["One.", "One. Two.", "", "1. 2."], "en") == 0.25
-    assert share_of_several([], "en") == 0
+    assert share_with_several_sentences(["One.", "One. Two.", "", "1. 2."], "en") == 0.25
+    assert share_with_several_sentences([], "en") == 0
 
 
 @pytest.mark.parametrize(
     ("code", "known"), [("en", True), ("zh_Hans", True), ("", False), ("und", False), ("mul-Latn", False)]
 )
-def test_which_codes_name_a_language(code: str, known: bool) -> None:
+def test_codes_that_name_a_language(code: str, known: bool) -> None:
     assert is_language(code) is known

@@ -20,18 +20,18 @@ all_kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 def pairs(count: int = 200) -> list[tuple[str, str]]:
-    made = dates(1, train=count, dev=0, test=0).train
-    return [(pair.source, f"{pair.target} {pair.source.swapcase()}") for pair in made]
+    corpus = dates(1, train=count, dev=0, test=0).train
+    return [(pair.source, f"{pair.target} {pair.source.swapcase()}") for pair in corpus]
 
 
 @all_kinds
 @pytest.mark.parametrize("joint", [True, False])
-def test_saved_and_loaded_they_say_the_same(kind: Kind, joint: bool, tmp_path: Path) -> None:
-    made = train_tokenizers(TokenizerConfig(kind=kind, vocabulary_size=350, joint=joint), pairs())
-    made.save(tmp_path)
+def test_saving_and_loading_changes_nothing(kind: Kind, joint: bool, tmp_path: Path) -> None:
+    tokenizers = train_tokenizers(TokenizerConfig(kind=kind, vocabulary_size=350, joint=joint), pairs())
+    tokenizers.save(tmp_path)
     loaded = Tokenizers.load(tmp_path)
     assert loaded.joint is joint
-    for before, after in ((made.source, loaded.source), (made.target, loaded.target)):
+    for before, after in ((tokenizers.source, loaded.source), (tokenizers.target, loaded.target)):
         assert (after.kind, after.size) == (kind, before.size)
         for text in (*pairs()[3], "unbekannt"):
             ids = before.encode(text)
@@ -42,33 +42,33 @@ def test_saved_and_loaded_they_say_the_same(kind: Kind, joint: bool, tmp_path: P
 
 @all_kinds
 def test_joint_tokenizers_are_one_object_and_one_set_of_files(kind: Kind, tmp_path: Path) -> None:
-    made = train_tokenizers(TokenizerConfig(kind=kind, vocabulary_size=350, joint=True), pairs())
-    made.save(tmp_path)
+    tokenizers = train_tokenizers(TokenizerConfig(kind=kind, vocabulary_size=350, joint=True), pairs())
+    tokenizers.save(tmp_path)
     loaded = Tokenizers.load(tmp_path)
-    assert made.source is made.target
+    assert tokenizers.source is tokenizers.target
     assert loaded.source is loaded.target
     assert len(list(tmp_path.iterdir())) == (1 if kind == "byte" else 2)
 
 
-def test_sides_learn_apart_unless_joint() -> None:
-    apart = train_tokenizers(TokenizerConfig(kind="word", vocabulary_size=5000, joint=False), pairs())
+def test_sides_are_trained_separately_unless_joint() -> None:
+    separate = train_tokenizers(TokenizerConfig(kind="word", vocabulary_size=5000, joint=False), pairs())
     joint = train_tokenizers(TokenizerConfig(kind="word", vocabulary_size=5000, joint=True), pairs())
     source, target = pairs()[0]
-    assert 3 not in apart.source.encode(source)
-    assert 3 not in apart.target.encode(target)
-    assert 3 in apart.target.encode(source)
-    assert 3 in apart.source.encode(target)
+    assert 3 not in separate.source.encode(source)
+    assert 3 not in separate.target.encode(target)
+    assert 3 in separate.target.encode(source)
+    assert 3 in separate.source.encode(target)
     assert 3 not in joint.source.encode(f"{source} {target}")
 
 
 def test_sides_may_have_tokens_of_different_kinds(tmp_path: Path) -> None:
     config = TokenizerConfig(kind="character", target_kind="word", joint=False)
     train_tokenizers(config, [("aab", "eɪ b"), ("ba", "b eɪ")]).save(tmp_path)
-    found = Tokenizers.load(tmp_path)
-    assert (found.source.kind, found.target.kind) == ("character", "word")
-    assert len(found.source.encode("aab")) == 3
-    assert found.target.decode(found.target.encode("eɪ b")) == "eɪ b"
-    assert len(found.target.encode("eɪ b")) == 2
+    loaded = Tokenizers.load(tmp_path)
+    assert (loaded.source.kind, loaded.target.kind) == ("character", "word")
+    assert len(loaded.source.encode("aab")) == 3
+    assert loaded.target.decode(loaded.target.encode("eɪ b")) == "eɪ b"
+    assert len(loaded.target.encode("eɪ b")) == 2
     with pytest.raises(ValueError, match="one vocabulary has tokens of one kind"):
         TokenizerConfig(kind="character", target_kind="word")
 
@@ -82,7 +82,7 @@ def test_an_error_names_the_side() -> None:
 
 
 @all_kinds
-def test_pairs_are_gone_through_once_and_give_the_same_tokenizers(kind: Kind, tmp_path: Path) -> None:
+def test_training_iterates_once_and_is_deterministic(kind: Kind, tmp_path: Path) -> None:
     config = TokenizerConfig(kind=kind, vocabulary_size=350)
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
@@ -97,35 +97,35 @@ def test_no_pairs_is_a_data_error() -> None:
         train_tokenizers(TokenizerConfig(kind="word"), [])
 
 
-class Scripted:
-    """A random generator whose draws are given; after them it draws zeros, and it notes of how many values."""
+class ScriptedRandom:
+    """A random generator with scripted draws, zeros after them; it records the number of values of each draw."""
 
     def __init__(self, script: list[int]) -> None:
         self.script, self.sizes = script, list[int]()
 
     def randrange(self, size: int) -> int:
         self.sizes.append(size)
-        place = len(self.sizes) - 1
-        return self.script[place] if place < len(self.script) else 0
+        index = len(self.sizes) - 1
+        return self.script[index] if index < len(self.script) else 0
 
 
 def all_samples(monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[tuple[list[tuple[str, str]], float]]:
-    """Every sample of so many pairs that the draws can lead to, and its probability."""
+    """Yield every possible sample of `count` pairs, with its probability."""
     script: list[int] = []
     while True:
-        dice = Scripted(script)
-        monkeypatch.setattr(module, "random", SimpleNamespace(Random=lambda seed, dice=dice: dice))
-        yield module._sample((str(number), "") for number in range(count)), 1 / math.prod(dice.sizes)
-        script += [0] * (len(dice.sizes) - len(script))
-        while script and script[-1] == dice.sizes[len(script) - 1] - 1:
+        rng = ScriptedRandom(script)
+        monkeypatch.setattr(module, "random", SimpleNamespace(Random=lambda seed, rng=rng: rng))
+        yield module._sample((str(number), "") for number in range(count)), 1 / math.prod(rng.sizes)
+        script += [0] * (len(rng.sizes) - len(script))
+        while script and script[-1] == rng.sizes[len(script) - 1] - 1:
             script.pop()
         if not script:
             return
         script[-1] += 1
 
 
-def test_every_pair_is_as_likely_as_another_in_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PAIRS", 2)
+def test_all_samples_are_equally_likely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TRAINING_PAIRS", 2)
     shares: Counter[frozenset[str]] = Counter()
     for sample, share in all_samples(monkeypatch, 5):
         shares[frozenset(source for source, _ in sample)] += share  # type: ignore[assignment]
@@ -133,18 +133,18 @@ def test_every_pair_is_as_likely_as_another_in_the_sample(monkeypatch: pytest.Mo
     assert list(shares.values()) == pytest.approx([1 / math.comb(5, 2)] * len(shares))
 
 
-def test_of_a_large_corpus_a_sample_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PAIRS", 50)
+def test_a_sample_of_a_large_corpus_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TRAINING_PAIRS", 50)
 
     def numbered() -> Iterator[tuple[str, str]]:
         return ((str(number), str(number)) for number in range(1000))
 
     config = TokenizerConfig(kind="word", vocabulary_size=5000)
-    learned, again = (train_tokenizers(config, numbered()).source for _ in range(2))
-    known = [number for number in range(1000) if learned.encode(str(number)) != [3]]
+    trained, again = (train_tokenizers(config, numbered()).source for _ in range(2))
+    known = [number for number in range(1000) if trained.encode(str(number)) != [3]]
     assert len(known) == 50
     assert 300 < sum(known) / 50 < 700
-    assert [again.encode(str(number)) for number in known] == [learned.encode(str(number)) for number in known]
+    assert [again.encode(str(number)) for number in known] == [trained.encode(str(number)) for number in known]
 
 
 @pytest.mark.parametrize(

@@ -39,13 +39,13 @@ def test_bytes_always_decode_to_one_line(ids: list[int]) -> None:
     assert len(ByteTokenizer().pieces(ids)) == len(ids)
 
 
-def test_one_line_leaves_nothing_that_a_reader_breaks_at() -> None:
+def test_one_line_removes_all_line_breaks() -> None:
     everything = "".join(map(chr, range(0x3000)))
     assert len(one_line(everything).splitlines()) == 1
     assert len(one_line(everything)) == len(everything)
 
 
-def test_what_training_lacked_is_unknown() -> None:
+def test_tokens_not_in_the_training_text_are_unknown() -> None:
     characters = CharacterTokenizer.train(["aab"], 5)
     assert characters.size == 5
     assert characters.encode("ab") == [4, UNK]
@@ -64,5 +64,5 @@ def test_pieces_are_fit_to_be_displayed() -> None:
     ]
 
 
-def test_a_lone_surrogate_is_no_traceback() -> None:
+def test_a_lone_surrogate_is_encoded() -> None:
     assert ByteTokenizer().decode(ByteTokenizer().encode("a\ud800b")) == "a?b"

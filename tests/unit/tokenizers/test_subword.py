@@ -78,7 +78,7 @@ def test_training_is_deterministic_and_quiet(
 
 @both_kinds
 @pytest.mark.parametrize(("size", "remedy"), [(100_000, "or less"), (8, "or more")])
-def test_a_size_that_does_not_suit_names_one_that_does(kind: SubwordKind, size: int, remedy: str) -> None:
+def test_an_unsuitable_size_is_reported_with_the_limit(kind: SubwordKind, size: int, remedy: str) -> None:
     with pytest.raises(ConfigError, match=remedy) as caught:
         SubwordTokenizer.train(sentences(), size, kind, text="the source side's text")
     assert caught.value.where == "tokenizer.vocabulary_size"
@@ -92,13 +92,13 @@ def test_a_size_that_does_not_suit_names_one_that_does(kind: SubwordKind, size: 
 
 
 @both_kinds
-def test_long_lines_and_reserved_characters_are_learned_from(kind: SubwordKind) -> None:
+def test_training_on_long_lines_and_reserved_characters(kind: SubwordKind) -> None:
     """SentencePiece alone skips lines over 4,192 bytes and lines with U+2585, in silence."""
     tokenizer = SubwordTokenizer.train(["Hund ▅ Katze " * 600, "Maus\0Maus"], 273, kind)
     assert all(not piece.startswith("<0x") for piece in tokenizer.pieces(tokenizer.encode("Hund Katze Maus")))
 
 
-def test_a_large_alphabet_is_left_to_bytes_at_its_rare_end() -> None:
+def test_rare_characters_of_a_large_alphabet_are_spelled_in_bytes() -> None:
     common, rare = "abcdefgh", "".join(chr(0x4E00 + number) for number in range(300))
     text = [f"{common} {common[::-1]}"] * 50_000 + [rare]
     tokenizer = SubwordTokenizer.train(text, 290, "bpe")

@@ -30,8 +30,8 @@ def test_count_ranks_by_frequency_then_codepoint() -> None:
     assert len(Vocabulary.count(["a"], size=2)) == 4
 
 
-def test_a_token_given_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="'a' comes twice"):
+def test_a_repeated_token_is_rejected() -> None:
+    with pytest.raises(ValueError, match="'a' appears twice"):
         Vocabulary(["a", "b", "a"])
 
 

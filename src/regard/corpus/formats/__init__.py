@@ -1,1 +1,4 @@
-"""Readers of corpora, one file a format."""
+"""Readers of corpora, one module per format.
+
+They stream. `regard.documents` has readers of some of the same formats, which edit a file in place.
+"""

@@ -1,4 +1,4 @@
-"""Files that may be compressed, by the end of their names: `.gz`, `.xz` and `.zst`."""
+"""Read and write files that may be compressed: `.gz`, `.xz` and `.zst`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd as zstd
 
-ENDINGS = (".gz", ".xz", ".zst")
+COMPRESSED_SUFFIXES = (".gz", ".xz", ".zst")
 
 _BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zstd.ZstdError)
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked on the way.
+def open_decompressed(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes, decompressed by its suffix.
 
-    Raises DataError where it is missing, unreadable or broken, when it is opened or while it is read.
+    Raises DataError if the file is missing, unreadable or corrupt, both on opening and while it is read.
     """
     try:
         with _open(path) as file:
@@ -35,21 +35,23 @@ def reading(path: Path) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         raise DataError("there is no such file", where=path, fix="check the path") from None
     except IsADirectoryError:
-        raise DataError("this is a folder, not a file", where=path, fix="name the file in it") from None
+        raise DataError("this is a folder, not a file", where=path, fix="give a file in it") from None
     except _BROKEN as error:
         kind = {".gz": "gzip", ".xz": "xz", ".zst": "zstd"}.get(path.suffix, "compressed")
-        raise DataError(f"the {kind} file is broken ({error})", where=path, fix="fetch or compress it again") from None
+        raise DataError(
+            f"the {kind} file is corrupt ({error})", where=path, fix="download or compress it again"
+        ) from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"the file cannot be read ({reason})", where=path, fix="check its permissions") from None
 
 
-def compressing(file: BinaryIO, ending: str) -> BinaryIO:
-    """Return what writes to an open file what it is given, compressed if `ending` is one of ENDINGS.
+def open_compressed(file: BinaryIO, suffix: str) -> BinaryIO:
+    """Return a file object that compresses into an open file if `suffix` is one of COMPRESSED_SUFFIXES.
 
-    Closing it leaves `file` open, unless they are the same.
+    For other suffixes this is `file` itself. Closing a compressing file object leaves `file` open.
     """
-    match ending:
+    match suffix:
         case ".gz":
             return cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=file, mtime=0))
         case ".xz":
@@ -70,6 +72,6 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def ending_of(path: Path) -> str:
-    """What a file's name ends in when it is unpacked, in small letters: `.tmx` of `memory.TMX.gz`."""
-    return Path(path.name.removesuffix(path.suffix) if path.suffix in ENDINGS else path.name).suffix.lower()
+def format_suffix(path: Path) -> str:
+    """Return the suffix of a file name without that of compression, in lower case: `.tmx` for `memory.TMX.gz`."""
+    return Path(path.name.removesuffix(path.suffix) if path.suffix in COMPRESSED_SUFFIXES else path.name).suffix.lower()

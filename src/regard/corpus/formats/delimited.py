@@ -1,7 +1,7 @@
-"""TSV and CSV: rows of fields, and which two columns are the sides.
+"""TSV and CSV: rows of fields, of which two columns are the sides.
 
-A TSV file is lines of fields with a tab between them, in which nothing is quoted. In a CSV file a field may be in
-double quotes, with commas and line breaks inside (RFC 4180).
+The fields of a TSV file are separated by tabs; there is no quoting. A field of a CSV file may be in double quotes and
+then contain commas and line breaks (RFC 4180).
 """
 
 from __future__ import annotations
@@ -12,66 +12,66 @@ from itertools import chain
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
-from regard.corpus.formats.plain import LONGEST, read_lines
+from regard.corpus.formats.plain import MAX_LINE_BYTES, read_lines
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
-Row = tuple[int, list[str]]  # the line on which it begins, and its fields as they are written
+Row = tuple[int, list[str]]  # its first line, and its fields, still quoted
 
-_INSIDE = re.compile(r'(?:[^"]++|"")*+')  # of quotes
+_INSIDE = re.compile(r'(?:[^"]++|"")*+')  # text in quotes
 _FIX = (
     "give --source-column and --target-column (in a recipe data.source_column, data.target_column): "
-    "both names in the first line, or both numbers from 1"
+    "two names in the first line, or two numbers counted from 1"
 )
 
 
 def read_tsv(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
-    """The pairs of a TSV file. Raises DataError."""
+    """Yield the pairs of a TSV file. Raises DataError."""
     return _pairs(path, sides, "\t")
 
 
 def read_csv(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
-    """The pairs of a CSV file. Raises DataError."""
+    """Yield the pairs of a CSV file. Raises DataError."""
     return _pairs(path, sides, ",")
 
 
 def _pairs(path: Path, sides: Sides, separator: str) -> Iterator[Pair | Skipped]:
-    rows = rows_of(read_lines(path), separator, str(path))
+    rows = parse_rows(read_lines(path), separator, str(path))
     first = next(rows, None)
     if first is None:
-        raise DataError("the file is empty", where=path, fix="name a file with text")
-    names = [value(field, separator) for field in first[1]]
-    source, target, is_header = columns_of(names, sides, str(path))
+        raise DataError("the file is empty", where=path, fix="give a file with text")
+    names = [unquote(field, separator) for field in first[1]]
+    source, target, is_header = find_columns(names, sides, str(path))
     last = max(source, target)
     for line, fields in rows if is_header else chain([first], rows):
         if last >= len(fields):
             yield Skipped(f"there is no column {last + 1}", line)
         else:
-            yield Pair(value(fields[source], separator), value(fields[target], separator), line)
+            yield Pair(unquote(fields[source], separator), unquote(fields[target], separator), line)
 
 
-def rows_of(lines: Iterable[str], separator: str, name: str) -> Iterator[Row]:
-    """The rows of a table, of its lines without their `\\n`; a row takes as many as it needs.
+def parse_rows(lines: Iterable[str], separator: str, name: str) -> Iterator[Row]:
+    """Yield the rows of a table, given its lines without `\\n`. A quoted row may span several lines.
 
-    In the text a row is its fields with the separator between them, of lines with `\\n` between them; a `\\r` may stand
-    behind it. Raises DataError where a row is no CSV; `name` is what errors call the table.
+    Joining the fields of a row with the separator, and its lines with `\\n`, restores the text except a final `\\r`.
+    Raises DataError for a row that is not valid CSV; `name` is the table's name in errors.
     """
     numbered = enumerate(lines, start=1)
     for number, line in numbered:
-        whole = line.removesuffix("\r")
-        if separator == "\t" or not ('"' in whole or "\r" in whole):
-            yield number, whole.split(separator)
+        text = line.removesuffix("\r")
+        if separator == "\t" or not ('"' in text or "\r" in text):
+            yield number, text.split(separator)
         else:
             yield number, _record(line, numbered, f"{name}:{number}")
 
 
 def _record(line: str, following: Iterator[tuple[int, str]], where: str) -> list[str]:
-    """The fields of a CSV record that begins with a line; each character is looked at once."""
+    """Return the fields of the CSV record that begins with a line, in linear time."""
     fields: list[str] = []
     at = 0
-    room = LONGEST
+    room = MAX_LINE_BYTES
     while True:
-        parts: list[str] = []  # whole lines of a field
+        parts: list[str] = []  # earlier lines of the field
         if line.startswith('"', at):
             end = _end_of_quoted(line, at + 1)
             while end == len(line):
@@ -79,85 +79,100 @@ def _record(line: str, following: Iterator[tuple[int, str]], where: str) -> list
                 room -= len(line)
                 number, line = next(following, (0, ""))
                 if not number:
-                    raise _no_csv("a quote is never closed", where)
+                    raise _invalid_csv("a quote is never closed", where)
                 if room < 0:
-                    raise _no_csv(f"it has more than {LONGEST:,} characters", where)
+                    raise _invalid_csv(f"it has more than {MAX_LINE_BYTES:,} characters", where)
                 at, end = 0, _end_of_quoted(line, 0)
             end += 1
         else:
             end = line.find(",", at)
             end = len(line.removesuffix("\r")) if end < 0 else end
             if "\r" in line[at:end]:
-                raise _no_csv("a carriage return stands within a field", where)
+                raise _invalid_csv("there is a carriage return inside an unquoted field", where)
         fields.append("\n".join([*parts, line[at:end]]))
         if line.startswith(",", end):
             at = end + 1
         elif line[end:] in ("", "\r"):
             return fields
         else:
-            raise _no_csv("there is text behind a quote that ends a field", where)
+            raise _invalid_csv("there is text after the closing quote of a field", where)
 
 
 def _end_of_quoted(line: str, at: int) -> int:
-    """Where the quote stands that ends what is in quotes, or where the line ends."""
-    found = _INSIDE.match(line, at)
-    return len(line) if found is None else found.end()
+    """Return the index of the closing quote, or of the end of the line."""
+    match = _INSIDE.match(line, at)
+    return len(line) if match is None else match.end()
 
 
-def _no_csv(why: str, where: str) -> DataError:
-    return DataError(f"this is no CSV: {why}", where=where, fix="mend the quotes of the record that begins here")
+def _invalid_csv(reason: str, where: str) -> DataError:
+    return DataError(
+        f"this is not valid CSV: {reason}", where=where, fix="correct the quotes of the record that begins here"
+    )
 
 
-def value(field: str, separator: str) -> str:
-    """What a field says, without the quotes of CSV."""
+def unquote(field: str, separator: str) -> str:
+    """Return the text of a field, without the quotes of CSV."""
     if separator == "," and field.startswith('"'):
         return field[1:-1].replace('""', '"')
     return field
 
 
-def columns_of(first: Sequence[str], sides: Sides, name: str, *, may_add: bool = False) -> tuple[int, int, bool]:
-    """The places of source and target, and whether the first row, of which these are the values, names columns.
+def find_columns(first: Sequence[str], sides: Sides, name: str, *, may_add: bool = False) -> tuple[int, int, bool]:
+    """Return the indices of the source and target columns, and whether the first row is a header.
 
-    By the columns that are asked for; else `source` and `target`; else the languages asked for; else the two that there
-    are. may_add: the target may be a new column behind the last. Raises DataError; `name` is the table's in errors.
+    The columns are those requested; else those called `source` and `target`; else those called by the requested
+    languages; else the only two columns.
+
+    Args:
+        first: The first row, unquoted.
+        sides: The requested columns and languages.
+        name: The table's name in errors.
+        may_add: Whether the target may be a new column after the last.
+
+    Raises:
+        DataError: The columns are unclear, or do not exist.
     """
     names = [text.strip() for text in first]
-    asked = (sides.source_column, sides.target_column)
-    if any(asked):
-        return _asked(names, *asked, name, may_add=may_add)
+    requested = (sides.source_column, sides.target_column)
+    if any(requested):
+        return _requested_columns(names, *requested, name, may_add=may_add)
     for source, target in (("source", "target"), (sides.source_language, sides.target_language)):
         if source and target and source in names and target in names:
             return names.index(source), names.index(target), True
     for source in ("source", sides.source_language) if may_add else ():
         if source and source in names:
-            others = [one for one in ("target", sides.target_language) if one and one in names and one != source]
-            return names.index(source), names.index(others[0]) if others else len(names), True
+            targets = [text for text in ("target", sides.target_language) if text and text in names and text != source]
+            return names.index(source), names.index(targets[0]) if targets else len(names), True
     if len(names) == 2 or (may_add and len(names) == 1):
         return 0, 1, False
-    raise DataError(f"which of the {len(names)} columns are meant is not clear", where=f"{name}:1", fix=_FIX)
+    raise DataError(
+        f"it is not clear which of the {len(names)} columns are source and target", where=f"{name}:1", fix=_FIX
+    )
 
 
-def _asked(names: Sequence[str], source: str, target: str, name: str, *, may_add: bool) -> tuple[int, int, bool]:
+def _requested_columns(
+    names: Sequence[str], source: str, target: str, name: str, *, may_add: bool
+) -> tuple[int, int, bool]:
     missing = "source" if not source else "" if target or may_add else "target"
     if missing:
-        raise DataError(f"which column is the {missing} is not said", where=name, fix=_FIX)
+        raise DataError(f"the {missing} column is not given", where=name, fix=_FIX)
     by_number = source.isdecimal() and (target.isdecimal() or not target)
     if by_number:
-        places = int(source) - 1, int(target or len(names) + 1) - 1
-        there = f"there are columns 1 to {len(names)}" + (", and another one can be added" if may_add else "")
+        indices = int(source) - 1, int(target or len(names) + 1) - 1
+        available = f"there are columns 1 to {len(names)}" + (", and another one can be added" if may_add else "")
     else:
-        places = _index(names, source), _index(names, target)
-        there = f"the first line has {', '.join(map(repr, names))}"
+        indices = _index(names, source), _index(names, target)
+        available = f"the first line has {', '.join(map(repr, names))}"
     added = may_add and (by_number or not target.isdecimal())
-    for column, place, count in ((source, places[0], len(names)), (target, places[1], len(names) + added)):
-        if not 0 <= place < count:
+    for column, index, count in ((source, indices[0], len(names)), (target, indices[1], len(names) + added)):
+        if not 0 <= index < count:
             shown = column if by_number else repr(column)
-            raise DataError(f"there is no column {shown}; {there}", where=f"{name}:1", fix=_FIX)
-    if places[0] == places[1]:
-        raise DataError("source and target are to be two columns", where=name, fix=_FIX)
-    return *places, not by_number
+            raise DataError(f"there is no column {shown}; {available}", where=f"{name}:1", fix=_FIX)
+    if indices[0] == indices[1]:
+        raise DataError("source and target are the same column", where=name, fix=_FIX)
+    return *indices, not by_number
 
 
 def _index(names: Sequence[str], name: str) -> int:
-    """Its place, or that behind the last."""
+    """Return the index of a column, or the number of columns if there is none of that name."""
     return names.index(name) if name and name in names else len(names)

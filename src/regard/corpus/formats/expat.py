@@ -1,4 +1,4 @@
-"""expat, for XML that nobody vouches for: no entity or attribute is declared, nothing is fetched, depth has a bound."""
+"""expat for untrusted XML: no entity or attribute declarations, no network access, limited depth."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from xml.parsers import expat
 
 from regard.errors import DataError
 
-DEEPEST = 256  # elements in one another
+MAX_DEPTH = 256  # nested elements
 
 
-class Parser:
-    """An expat parser; whoever uses it sets its other handlers on `expat`. `name` is what errors call the text."""
+class XmlParser:
+    """An expat parser. Its user sets the handlers on `expat`; `name` is the name of the text in errors."""
 
     def __init__(self, name: str, encoding: str | None = None, *, namespaces: bool = False) -> None:
-        """encoding: in the place of the one that the text declares. namespaces: a name is `namespace name`."""
+        """Create a parser.
+
+        Args:
+            name: The name of the text in errors.
+            encoding: Overrides the encoding that the text declares.
+            namespaces: Whether names are resolved to `namespace name`.
+        """
         self.name = name
         self._encoding = encoding
         self.expat = expat.ParserCreate(encoding, " " if namespaces else None)
@@ -22,27 +28,27 @@ class Parser:
 
     @property
     def line(self) -> int:
-        """That of the tag, or what else it is, of which a handler is told."""
+        """The line of the current event."""
         return self.expat.CurrentLineNumber
 
-    def fail(self, what: str, fix: str) -> NoReturn:
-        """Raises DataError, at the line where the parser is."""
-        raise DataError(what, where=f"{self.name}:{self.line}", fix=fix)
+    def fail(self, problem: str, fix: str) -> NoReturn:
+        """Raise DataError at the current line."""
+        raise DataError(problem, where=f"{self.name}:{self.line}", fix=fix)
 
     def check_depth(self, depth: int) -> None:
-        """Raises DataError where so many elements stand in one another that memory or the stack might not do."""
-        if depth > DEEPEST:
-            self.fail(f"more than {DEEPEST} elements stand in one another", "check that each one ends")
+        """Raise DataError if more than MAX_DEPTH elements are nested, which could exhaust memory or the stack."""
+        if depth > MAX_DEPTH:
+            self.fail(f"more than {MAX_DEPTH} elements are nested", "check that each one ends")
 
     def feed(self, data: bytes, *, last: bool = False) -> None:
-        """Parse some more, or the last. Raises DataError where it is not well-formed."""
+        """Parse more data, or the last. Raise DataError if it is not well-formed."""
         try:
             self.expat.Parse(data, last)
         except expat.ExpatError as error:
             raise DataError(
-                f"this is no well-formed XML: {expat.ErrorString(error.code)}",
+                f"this is not well-formed XML: {expat.ErrorString(error.code)}",
                 where=f"{self.name}:{error.lineno}",
-                fix="mend that place; it may be one where a character is not in the file's encoding",
+                fix="correct that place; it may hold a character that is not in the file's encoding",
             ) from None
         except (LookupError, ValueError, Warning) as error:  # of the codec that the XML declaration names
             if self._encoding is not None:
@@ -53,6 +59,6 @@ class Parser:
 
     def _refuse_declaration(self, *_: object) -> NoReturn:
         self.fail(
-            "the file declares an entity or attributes of its own, and these are never expanded",
-            "take the declarations out, and write characters in their place",
+            "the file declares entities or attributes, which are never expanded",
+            "remove the declarations, and write the characters instead",
         )

@@ -1,4 +1,4 @@
-"""JSONL: a JSON object a line, of which two keys are the sides (see regard.corpus.formats.records)."""
+"""JSONL: one JSON object per line, of which two keys are the sides (see regard.corpus.formats.records)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.plain import read_lines
-from regard.corpus.formats.records import Way, find_sides, pair_of
+from regard.corpus.formats.records import KeyPath, extract_pair, find_key_paths
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
 
 def read_jsonl(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
-    """The pairs of a JSONL file; empty lines are left aside. Raises DataError where a line is no object."""
-    ways: tuple[Way, Way] | None = None
+    """Yield the pairs of a JSONL file; skip empty lines. Raise DataError for a line that is not an object."""
+    key_paths: tuple[KeyPath, KeyPath] | None = None
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             yield Skipped("the line is empty", number)
             continue
         record = _record(line, f"{path}:{number}")
-        ways = ways or find_sides(record, sides, f"{path}:{number}")
-        yield pair_of(record, *ways, number)
+        key_paths = key_paths or find_key_paths(record, sides, f"{path}:{number}")
+        yield extract_pair(record, *key_paths, number)
 
 
 def _record(line: str, where: str) -> dict[str, object]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"this is no JSON: {error}", where=where, fix="write a JSON object a line") from None
+        raise DataError(f"this is not JSON: {error}", where=where, fix="write one JSON object per line") from None
     if not isinstance(record, dict):
-        raise DataError("this is JSON, but no object", where=where, fix='write a line as {"source": "", "target": ""}')
+        raise DataError(
+            "this is JSON, but not an object", where=where, fix='write a line as {"source": "", "target": ""}'
+        )
     return record

@@ -1,38 +1,38 @@
-"""Plain text: one segment a line, UTF-8, compressed where the name says so."""
+"""Plain text: one segment per line, in UTF-8, decompressed by the suffix of the file."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from regard.corpus.formats.compressed import reading
+from regard.corpus.formats.compressed import open_decompressed
 from regard.corpus.formats.unsupported import refuse_binary
 from regard.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
-LONGEST = 1 << 24  # bytes of a line: no text has so long a one, and memory is bounded
+MAX_LINE_BYTES = 1 << 24  # bounds the memory; longer lines are not text
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
-    r"""The lines of a file, streamed, without their `\n` or `\r\n`.
+    r"""Yield the lines of a file without their `\n` or `\r\n`.
 
-    Only `\n` ends a line: U+2028, U+0085 and form feeds stay inside one, so that line n here is
-    line n for `wc` and for every other reader of parallel text. A byte order mark at the beginning
-    is dropped. A file without any `\n` whose lines end in `\r` is read as those lines. Raises DataError where the file
-    is missing, unreadable, broken or not in the encoding, which has to be one that has ASCII in it.
+    Only `\n` ends a line; U+2028, U+0085 and form feeds do not. So line n here is line n for `wc` and every other
+    reader of parallel text. A byte order mark at the beginning is removed. A file without any `\n` whose lines end in
+    `\r` is read as those lines. Raises DataError if the file is missing, unreadable, corrupt or not in the encoding,
+    which must be a superset of ASCII.
     """
-    with reading(path) as file:
-        yield from lines_of(file, str(path), encoding)
+    with open_decompressed(path) as file:
+        yield from decode_lines(file, str(path), encoding)
 
 
-def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str]:
-    """The lines of an open file, as `read_lines` has them; `name` is what errors call it. Raises DataError."""
+def decode_lines(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str]:
+    """Yield the lines of an open file as `read_lines` does; `name` is its name in errors. Raises DataError."""
     for number, raw in enumerate(_raw_lines(file), start=1):
-        if len(raw) > LONGEST:
+        if len(raw) > MAX_LINE_BYTES:
             raise DataError(
-                f"the line is longer than {LONGEST:,} bytes",
+                f"the line is longer than {MAX_LINE_BYTES:,} bytes",
                 where=f"{name}:{number}",
-                fix="check that it is text, in lines",
+                fix="check that the file is text, in lines",
             )
         if number == 1 and encoding == "utf-8":
             refuse_binary(raw, name)
@@ -44,14 +44,14 @@ def lines_of(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str
 
 
 def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
-    r"""Lines with their ends. A file that is one line of several `\r`, as Macs once wrote it, is read as lines."""
-    first = file.readline(LONGEST + 1)
-    if len(first) <= LONGEST and not first.endswith(b"\n") and first.rstrip(b"\r").count(b"\r") > 1:
+    r"""Yield lines with their line ends. A file with only `\r`, as in classic Mac OS, is split at these."""
+    first = file.readline(MAX_LINE_BYTES + 1)
+    if len(first) <= MAX_LINE_BYTES and not first.endswith(b"\n") and first.rstrip(b"\r").count(b"\r") > 1:
         yield from re.findall(rb"[^\r]*\r|[^\r]+", first)
         return
     while first:
         yield first
-        first = file.readline(LONGEST + 1)
+        first = file.readline(MAX_LINE_BYTES + 1)
 
 
 def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:
@@ -61,18 +61,21 @@ def _decode(raw: bytes, name: str, number: int, encoding: str) -> str:
         raise DataError(
             f"the line is not {encoding.upper()} (byte {error.start + 1} is 0x{error.object[error.start]:02X})",
             where=f"{name}:{number}",
-            fix=how_to_convert(raw, error.start),
+            fix=suggest_conversion(raw, error.start),
         ) from None
 
 
-def how_to_convert(data: bytes, at: int) -> str:
-    """Return what to do about text that is not UTF-8, with what it says around byte `at` if it is Windows-1252."""
+def suggest_conversion(data: bytes, at: int) -> str:
+    """Return how to fix text that is not UTF-8; quote the text around byte `at` if it looks like Windows-1252."""
     start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
     around = data[max(start, at - 20) : at + 20 if end < 0 else min(end, at + 20)]
     try:
-        says = around.decode("cp1252").strip()
+        decoded = around.decode("cp1252").strip()
     except UnicodeDecodeError:
-        says = ""
-    if not data[at : at + 1].decode("cp1252", "replace").isalpha() or not says.isprintable():
+        decoded = ""
+    if not data[at : at + 1].decode("cp1252", "replace").isalpha() or not decoded.isprintable():
         return "convert the file to UTF-8, for example with iconv"
-    return f"if it should say {says!r}, convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW; else name its encoding"
+    return (
+        f"if it should read {decoded!r}, convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW; "
+        "otherwise convert it from its own encoding"
+    )

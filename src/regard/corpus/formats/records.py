@@ -1,4 +1,4 @@
-"""Records with keys, as JSONL, Parquet and Hugging Face datasets have them: which two of the keys are the sides."""
+"""Records with keys, as in JSONL, Parquet and Hugging Face datasets: find the two keys that are the sides."""
 
 from __future__ import annotations
 
@@ -6,85 +6,84 @@ from collections.abc import Mapping
 from typing import Any
 
 from regard.corpus.corpus import Pair, Skipped, surrogate_reason
-from regard.corpus.formats.sides import Sides, speaks
+from regard.corpus.formats.sides import Sides, matches_language
 from regard.errors import DataError
 
-Way = tuple[str, ...]  # a key, and the keys in it
+KeyPath = tuple[str, ...]  # a key, and the keys nested in it
 
-_LISTED = 30  # keys that an error names
+_MAX_LISTED = 30  # keys in an error message
 
 
-def find_sides(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[Way, Way]:
-    """The ways to source and target in records of this kind; the values of `record` count only where they are objects.
+def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[KeyPath, KeyPath]:
+    """Return the key paths of source and target. Of the values of `record`, only nested objects matter.
 
-    By the columns that are asked for; else `source` and `target`; else keys that are the languages asked for, on top or
-    in an object called `translation`. Raises DataError, with the keys that there are.
+    The keys are the requested columns; else `source` and `target`; else the requested languages, at the top level or
+    in an object `translation`. Raises DataError that lists the keys.
     """
     if sides.source_column or sides.target_column:
-        return _asked(record, sides.source_column, where), _asked(record, sides.target_column, where)
+        return _find_column(record, sides.source_column, where), _find_column(record, sides.target_column, where)
     if "source" in record and "target" in record:
         return ("source",), ("target",)
-    inner = record.get("translation")
-    for keys, before in ((record, ()), (inner, ("translation",))):
+    translation = record.get("translation")
+    for keys, prefix in ((record, ()), (translation, ("translation",))):
         if isinstance(keys, Mapping) and sides.source_language and sides.target_language:
-            source, target = (_spoken(keys, wanted) for wanted in (sides.source_language, sides.target_language))
+            source, target = (_find_language(keys, code) for code in (sides.source_language, sides.target_language))
             if source and target and source != target:
-                return (*before, source), (*before, target)
+                return (*prefix, source), (*prefix, target)
     raise DataError(
-        f"which keys are source and target is not clear: there are {_listed(record)}",
+        f"it is not clear which keys are source and target: there are {_list_keys(record)}",
         where=where,
         fix="give --source-column and --target-column, or --source-language and --target-language "
         "(in a recipe data.source_column and so on)",
     )
 
 
-def pair_of(record: object, source: Way, target: Way, line: int) -> Pair | Skipped:
-    """The pair of a record, or why it has none."""
+def extract_pair(record: object, source: KeyPath, target: KeyPath, line: int) -> Pair | Skipped:
+    """Return the pair of a record, or Skipped with the reason."""
     texts = []
-    for name, way in (("source", source), ("target", target)):
+    for name, key_path in (("source", source), ("target", target)):
         value = record
-        for key in way:
+        for key in key_path:
             if not isinstance(value, Mapping) or key not in value:
-                return Skipped(f"there is no key {'.'.join(way)!r}", line)
+                return Skipped(f"there is no key {'.'.join(key_path)!r}", line)
             value = value[key]
         if not isinstance(value, str):
-            return Skipped(f"the {name} is {'missing' if value is None else 'no text'}", line)
-        if why := surrogate_reason(value):
-            return Skipped(why, line)
+            return Skipped(f"the {name} is {'missing' if value is None else 'not text'}", line)
+        if reason := surrogate_reason(value):
+            return Skipped(reason, line)
         texts.append(value)
     return Pair(texts[0], texts[1], line)
 
 
-def _asked(record: Mapping[str, Any], column: str, where: str) -> Way:
-    """The way that `a` or `a.b` means; a key with a point in its name comes first."""
-    ways = [(column,), tuple(column.split("."))]
-    for way in ways:
+def _find_column(record: Mapping[str, Any], column: str, where: str) -> KeyPath:
+    """Return the key path of `a` or `a.b`; a key with a point in its name takes precedence."""
+    for key_path in ((column,), tuple(column.split("."))):
         value: object = record
-        for key in way:
-            value = value.get(key, _NOTHING) if isinstance(value, Mapping) else _NOTHING
-        if value is not _NOTHING:
-            return way
+        for key in key_path:
+            value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
+        if value is not _MISSING:
+            return key_path
     raise DataError(
-        f"there is no key {column!r}; there are {_listed(record)}",
+        f"there is no key {column!r}; there are {_list_keys(record)}",
         where=where,
         fix="change --source-column or --target-column (in a recipe data.source_column, data.target_column)",
     )
 
 
-_NOTHING = object()
+_MISSING = object()
 
 
-def _spoken(keys: Mapping[str, Any], wanted: str) -> str:
-    speaking = [key for key in keys if speaks(key, wanted)]
-    return next((key for key in speaking if speaks(wanted, key)), speaking[0] if speaking else "")
+def _find_language(keys: Mapping[str, Any], code: str) -> str:
+    matches = [key for key in keys if matches_language(key, code)]
+    return next((key for key in matches if matches_language(code, key)), matches[0] if matches else "")
 
 
-def _listed(record: Mapping[str, Any]) -> str:
-    """The keys, those in objects with a point, shortened where there are many."""
+def _list_keys(record: Mapping[str, Any]) -> str:
+    """Return the keys for a message, nested ones with a point, shortened if there are many."""
     names = [
         f"{key}.{inner}" if inner else key
         for key, value in record.items()
         for inner in (value if isinstance(value, Mapping) and value else [""])
     ]
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return (", ".join(repr(name[:50]) for name in names[:_LISTED]) or "none") + more
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return (", ".join(repr(name[:50]) for name in names[:_MAX_LISTED]) or "none") + more

@@ -1,4 +1,4 @@
-"""Which two sides are wanted of a file that has several."""
+"""Select the two sides of a file that has several columns or languages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Sides:
-    """Source and target, as a file's format tells them apart; empty: by what the file itself says.
+    """Requested source and target; empty values are inferred from the file.
 
-    Languages (TMX, XLIFF) are matched leniently: see `speaks`. Columns (TSV, CSV) have names, or numbers from 1; keys
-    (JSONL, Parquet, Hugging Face) have names, and `translation.en` is a key in a key.
+    Languages (TMX, XLIFF) are matched leniently, see `matches_language`. Columns (TSV, CSV) are names, or numbers
+    counted from 1. Columns of records (JSONL, Parquet, Hugging Face) are keys; `translation.en` is a nested key.
     """
 
     source_language: str = ""
@@ -20,22 +20,26 @@ class Sides:
     target_column: str = ""
 
 
-def speaks(said: str, wanted: str) -> bool:
-    """Whether a language code is the wanted one, or one of its kind: `en-US`, `en_GB` and `EN` are `en`."""
-    one, other = (code.strip().replace("_", "-").lower() for code in (said, wanted))
-    return one == other or one.startswith(f"{other}-")
+def matches_language(code: str, language: str) -> bool:
+    """Return whether a code is that of a language or of a variety of it: `en-US`, `en_GB` and `EN` match `en`."""
+    code, language = (text.strip().replace("_", "-").lower() for text in (code, language))
+    return code == language or code.startswith(f"{language}-")
 
 
 def direction(sides: Sides, source: str, target: str) -> Literal["forward", "backward", ""]:
-    """Whether the languages of a file, as far as it tells them, are those asked for: so, swapped, or not at all."""
-    wanted = (sides.source_language, sides.target_language)
-    forward, backward = _agreed((source, target), wanted), _agreed((target, source), wanted)
+    """Return whether the languages of a file are those requested, those requested but swapped, or others.
+
+    An empty language of the file is unknown and matches any other.
+    """
+    requested = (sides.source_language, sides.target_language)
+    forward, backward = _count_matches((source, target), requested), _count_matches((target, source), requested)
     if max(forward, backward) < 0:
         return ""
     return "forward" if forward >= backward else "backward"
 
 
-def _agreed(said: tuple[str, str], wanted: tuple[str, str]) -> int:
-    """How many of two languages are known to be those wanted; -1 where one is known to be another."""
-    known = [speaks(one, other) for one, other in zip(said, wanted, strict=True) if one and other]
-    return sum(known) if all(known) else -1
+def _count_matches(codes: tuple[str, str], requested: tuple[str, str]) -> int:
+    """Return how many of the known languages match those requested; -1 if one does not match."""
+    pairs = zip(codes, requested, strict=True)
+    matches = [matches_language(code, language) for code, language in pairs if code and language]
+    return sum(matches) if all(matches) else -1

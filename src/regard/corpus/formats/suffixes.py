@@ -1,5 +1,5 @@
-"""What names of files with both sides end in, apart from the readers, so that `--help` need not load them."""
+"""The suffixes of files with both sides; separate from the readers, so that `--help` does not load them."""
 
 from typing import Final
 
-ENDINGS: Final = (".tsv", ".csv", ".tmx", ".po", ".mo", ".xlf", ".xliff", ".jsonl", ".parquet")
+BILINGUAL_SUFFIXES: Final = (".tsv", ".csv", ".tmx", ".po", ".mo", ".xlf", ".xliff", ".jsonl", ".parquet")

@@ -1,8 +1,8 @@
-"""TMX 1.4 and earlier: translation memories, of two languages or more.
+"""TMX 1.4 and earlier: translation memories in two or more languages.
 
-A unit gives a pair, or is left aside where it lacks a side. Of several texts in one language that with the exact code
-is taken, or else the first; the others are left aside. The text of `hi` is kept; codes (`bpt ept ph it ut`), with all
-that is in them, are left out.
+A unit gives one pair; it is skipped if it lacks a side. Of several texts in a language, the one with the exact code is
+used, or else the first; the others are skipped. The text inside `hi` is kept; codes (`bpt ept ph it ut`) are removed
+with their content.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
-from regard.corpus.formats.sides import Sides, speaks
-from regard.corpus.formats.xml import XML_LANG, Document
+from regard.corpus.formats.sides import Sides, matches_language
+from regard.corpus.formats.xml import XML_LANG, XmlReader
 
-MOST_VARIANTS = 1000  # of a unit
-LONGEST_CODE = 100  # characters of a language's that are looked at
-_LISTED = 30  # languages that an error names
+MAX_VARIANTS = 1000  # texts of a unit
+MAX_CODE_CHARACTERS = 100  # of a language code; the rest is ignored
+_MAX_LISTED = 30  # languages in an error message
 _CHOOSE = "give --source-language and --target-language (in a recipe data.source_language, data.target_language)"
 
 
 def read_tmx(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
-    """The pairs of a TMX file; the line is that of `<tu>`. Raises DataError."""
-    return _Memory(path, sides).read()
+    """Yield the pairs of a TMX file; the line is that of `<tu>`. Raises DataError."""
+    return _TmxReader(path, sides).read()
 
 
 @dataclass
@@ -40,55 +40,55 @@ class _Unit:
     variants: list[_Variant] = field(default_factory=list)
 
 
-class _Memory(Document):
+class _TmxReader(XmlReader):
     root = "tmx"
 
     def __init__(self, path: Path, sides: Sides) -> None:
         super().__init__(path, sides)
         self._source = sides.source_language
         self._target = sides.target_language
-        self._guessed = False  # a side is the only other language: a third one would make it wrong
+        self._is_inferred = False  # a side is the only other language, so a third language is an error
         self._header_language = ""
         self._unit: _Unit | None = None
         self._in_variant = False
         self._languages: dict[str, None] = {}
 
-    def opened(self, name: str, attributes: Mapping[str, str]) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str]) -> None:
         if name == "header":
             self._header_language = attributes.get("srclang", "")
         elif name == "tu":
             if self._unit is not None:
-                self.fail("a <tu> stands in another", "end one before the next begins")
+                self.fail("a <tu> is inside another", "end one before the next begins")
             self._unit = _Unit(self.line, attributes.get("srclang", ""))
             self.begin_unit()
         elif name == "tuv" and self._unit is not None:
-            if len(self._unit.variants) == MOST_VARIANTS:
-                self.fail(f"a <tu> has more than {MOST_VARIANTS:,} <tuv>", "check that it ends")
-            language = (attributes.get(XML_LANG) or attributes.get("lang", "")).strip()[:LONGEST_CODE]
+            if len(self._unit.variants) == MAX_VARIANTS:
+                self.fail(f"a <tu> has more than {MAX_VARIANTS:,} <tuv>", "check that it ends")
+            language = (attributes.get(XML_LANG) or attributes.get("lang", "")).strip()[:MAX_CODE_CHARACTERS]
             self._unit.variants.append(_Variant(language))
             self._in_variant = True
-            if len(self._languages) < _LISTED:
+            if len(self._languages) < _MAX_LISTED:
                 self._languages[language or "none"] = None
         elif name == "seg" and self._in_variant:
-            self.listen()
+            self.collect_text()
 
-    def closed(self, name: str, text: str) -> None:
+    def end_element(self, name: str, text: str) -> None:
         if name == "seg" and self._unit is not None and self._in_variant:
             self._unit.variants[-1].text += f" {text}" if self._unit.variants[-1].text else text
         elif name == "tuv":
             self._in_variant = False
         elif name == "tu" and self._unit is not None:
-            self.found.extend(self._pairs(self._unit))
+            self.items.extend(self._pairs(self._unit))
             self._unit = None
 
-    def finished(self) -> None:
-        for wanted in (self._source, self._target):
-            spoken = any(speaks(said, wanted) for said in self._languages)
-            if wanted and not spoken and 0 < len(self._languages) < _LISTED:
-                self.fail(f"no unit has a text in {wanted}; it has {self._found()}", _CHOOSE)
+    def end_document(self) -> None:
+        for language in (self._source, self._target):
+            is_missing = not any(matches_language(code, language) for code in self._languages)
+            if language and is_missing and 0 < len(self._languages) < _MAX_LISTED:
+                self.fail(f"no unit has a text in {language}; it has {self._list_languages()}", _CHOOSE)
 
     def _pairs(self, unit: _Unit) -> Iterator[Pair | Skipped]:
-        if not self._settled(unit):
+        if not self._find_languages(unit):
             yield Skipped("it has only one language", unit.line)
             return
         rest = list(unit.variants)
@@ -97,61 +97,63 @@ class _Memory(Document):
             yield Skipped(f"there is no text in {self._target if source else self._source}", unit.line)
         else:
             yield Pair(source.text, target.text, unit.line)
-        for other in rest:
-            if _rank(other.language, self._source) or _rank(other.language, self._target):
+        for variant in rest:
+            if _rank(variant.language, self._source) or _rank(variant.language, self._target):
                 yield Skipped("it is a further text in a language of its unit", unit.line)
 
-    def _settled(self, unit: _Unit) -> bool:
-        """Whether it is known which languages are meant: asked for, or told by this unit or an earlier one."""
+    def _find_languages(self, unit: _Unit) -> bool:
+        """Infer the languages that were not requested from this unit. Return whether both are known now."""
         languages = list(dict.fromkeys(variant.language for variant in unit.variants))
         if not self._source:
-            self._source = self._told(languages, unit.source_language or self._header_language)
+            self._source = self._infer_source(languages, unit.source_language or self._header_language)
         if not self._target and self._source:
             self._target = self._only(languages, self._source)
-        if self._guessed and self._source and self._target:
-            known = {_kind(self._source), _kind(self._target)}
-            if not known.issuperset(map(_kind, languages)):
-                self.fail(f"which two languages are meant is not clear: it has {self._found()}", _CHOOSE)
+        if self._is_inferred and self._source and self._target:
+            known = {_base_code(self._source), _base_code(self._target)}
+            if not known.issuperset(map(_base_code, languages)):
+                self.fail(f"it is not clear which two languages to use; it has {self._list_languages()}", _CHOOSE)
         return bool(self._source and self._target)
 
-    def _told(self, languages: Sequence[str], said: str) -> str:
-        """The source language by `srclang`, or that which is not the target's."""
-        if not said or said == "*all*" or (self._target and speaks(said, self._target)):
+    def _infer_source(self, languages: Sequence[str], srclang: str) -> str:
+        """Return the source language: `srclang`, or the only language that is not the target's."""
+        if not srclang or srclang == "*all*" or (self._target and matches_language(srclang, self._target)):
             if self._target:
                 return self._only(languages, self._target)
-            self.fail(f"it does not say which language is the source; it has {self._found()}", _CHOOSE)
-        return said if any(speaks(language, said) for language in languages) else _kind(said)
+            self.fail(f"it does not say which language is the source; it has {self._list_languages()}", _CHOOSE)
+        return srclang if any(matches_language(language, srclang) for language in languages) else _base_code(srclang)
 
     def _only(self, languages: Sequence[str], known: str) -> str:
-        """The only language beside the known one, or nothing where there is none."""
-        others = [language for language in languages if not speaks(language, known)]
-        if len(others) > 1:
-            self.fail(f"which two languages are meant is not clear: it has {self._found()}", _CHOOSE)
-        self._guessed = True
-        return others[0] if others else ""
+        """Return the only language in addition to the known one, or an empty string."""
+        unknown = [language for language in languages if not matches_language(language, known)]
+        if len(unknown) > 1:
+            self.fail(f"it is not clear which two languages to use; it has {self._list_languages()}", _CHOOSE)
+        self._is_inferred = True
+        return unknown[0] if unknown else ""
 
-    def _found(self) -> str:
+    def _list_languages(self) -> str:
         return ", ".join(sorted(language[:20] for language in self._languages))
 
 
-def _take(variants: list[_Variant], wanted: str) -> _Variant | None:
-    """Take out the one with the very code, or else the first that speaks the language."""
+def _take(variants: list[_Variant], language: str) -> _Variant | None:
+    """Remove and return the variant with the exact code, or else the first in the language."""
     if not variants:
         return None
-    best = max(variants, key=lambda variant: _rank(variant.language, wanted))  # the first of those that are alike
-    if not _rank(best.language, wanted):
+    best = max(variants, key=lambda variant: _rank(variant.language, language))  # the first of equals
+    if not _rank(best.language, language):
         return None
-    variants[:] = [one for one in variants if one is not best]
+    variants[:] = [variant for variant in variants if variant is not best]
     return best
 
 
 @lru_cache(256)
-def _rank(language: str, wanted: str) -> int:
-    """2 for the very code, 1 for one that speaks the language, else 0."""
-    return speaks(language, wanted) + (speaks(language, wanted) and speaks(wanted, language))
+def _rank(code: str, language: str) -> int:
+    """Return 2 for the exact code, 1 for a variety of the language, else 0."""
+    if not matches_language(code, language):
+        return 0
+    return 2 if matches_language(language, code) else 1
 
 
 @lru_cache(256)
-def _kind(language: str) -> str:
-    """The language without its country or script, in small letters."""
+def _base_code(language: str) -> str:
+    """Return the language without country or script, in lower case."""
     return language.strip().replace("_", "-").partition("-")[0].lower()

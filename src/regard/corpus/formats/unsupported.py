@@ -1,11 +1,11 @@
-"""Formats that are not lines of text and are not read: told by the end of a file's name, or by its first bytes."""
+"""Recognise formats that are not lines of text, by the suffix of a file or by its first bytes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from regard.corpus.formats.compressed import ending_of, reading
+from regard.corpus.formats.compressed import format_suffix, open_decompressed
 from regard.errors import DataError
 
 MARKUP: Final[dict[str, str]] = {
@@ -32,7 +32,7 @@ MARKUP: Final[dict[str, str]] = {
     ".rst": "reStructuredText",
     ".adoc": "AsciiDoc",
 }
-"""Text with keys, tags or commands in it, which would be translated too."""
+"""Text with keys, tags or commands, which would be translated as well."""
 
 BINARY: Final[dict[str, str]] = {
     ".doc": "a Word document",
@@ -55,42 +55,42 @@ _MAGIC: Final[dict[bytes, tuple[str, str]]] = {
     b"PK\x03\x04": ("a ZIP archive, as .docx, .pptx, .xlsx, .odt, .odp and .epub are", "export its text as UTF-8"),
     b"%PDF-": ("a PDF", "export its text as UTF-8"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an OLE document, as .doc, .ppt and .xls are", "export its text as UTF-8"),
-    b"PAR1\x15": ("a Parquet file", "name it .parquet, and give it as --data"),
-    b"\x1f\x8b": ("compressed by gzip", "let its name end in .gz"),
-    b"\xfd7zXZ\x00": ("compressed by xz", "let its name end in .xz"),
-    b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "let its name end in .zst"),
-    b"BZh91AY&SY": ("compressed by bzip2", "unpack it with bunzip2"),
+    b"PAR1\x15": ("a Parquet file", "rename it to .parquet, and give it as --data"),
+    b"\x1f\x8b": ("compressed by gzip", "rename it to end in .gz"),
+    b"\xfd7zXZ\x00": ("compressed by xz", "rename it to end in .xz"),
+    b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "rename it to end in .zst"),
+    b"BZh91AY&SY": ("compressed by bzip2", "decompress it with bunzip2"),
     b"\xff\xfe\x00\x00": ("UTF-32, not UTF-8", "convert it: iconv -f UTF-32 -t UTF-8 OLD > NEW"),
     b"\x00\x00\xfe\xff": ("UTF-32, not UTF-8", "convert it: iconv -f UTF-32 -t UTF-8 OLD > NEW"),
     b"\xff\xfe": ("UTF-16, not UTF-8", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
     b"\xfe\xff": ("UTF-16, not UTF-8", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
 }
-"""Of files that cannot be read as text, by their first bytes: what they are, and what to do. The longer come first."""
+"""First bytes of files that are not text: what the file is, and what to do. Longer ones come first."""
 
 
 def format_by_name(path: Path) -> str:
-    """Return the name of the unsupported format that a file's name tells; empty if it tells none."""
-    ending = ending_of(path)
-    if ending == ".arb" and not _begins_like_json(path):
-        return ""  # a corpus in Standard Arabic, whose code it is
-    return MARKUP.get(ending) or BINARY.get(ending, "")
+    """Return the name of the unsupported format that the suffix of a file stands for; empty for other suffixes."""
+    suffix = format_suffix(path)
+    if suffix == ".arb" and not _begins_like_json(path):
+        return ""  # a corpus in Standard Arabic, whose language code this is
+    return MARKUP.get(suffix) or BINARY.get(suffix, "")
 
 
 def refuse_binary(start: bytes, name: str) -> None:
-    """Raise DataError if a file, by its first bytes, is no text that can be read. `name`: what to call it."""
-    for magic, (what, fix) in _MAGIC.items():
+    """Raise DataError if the first bytes of a file are not those of text. `name` is its name in errors."""
+    for magic, (kind, fix) in _MAGIC.items():
         if start.startswith(magic):
-            raise DataError(f"the file is {what}", where=name, fix=fix)
+            raise DataError(f"the file is {kind}", where=name, fix=fix)
 
 
 def refuse_as_lines(path: Path, fix: str) -> None:
-    """Raise DataError, with `fix`, if a file's name says that its lines are not segments of text."""
-    if what := format_by_name(path):
-        raise DataError(f"the file is {what} by its name, and not a segment a line", where=path, fix=fix)
+    """Raise DataError, with `fix`, if the suffix of a file says that its lines are not segments of text."""
+    if name := format_by_name(path):
+        raise DataError(f"by its suffix the file is {name}, not one segment per line", where=path, fix=fix)
 
 
 def _begins_like_json(path: Path) -> bool:
     if not path.is_file():
         return False
-    with reading(path) as file:
+    with open_decompressed(path) as file:
         return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")

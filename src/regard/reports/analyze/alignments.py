@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regard.attention.maps import look
 from regard.inference.translator import Translator
-from regard.tokenizers.words import Link, Words
+from regard.tokenizers.words import Link, WordMap
 
 MEAN = "mean"
 LONGEST = 400  # tokens of a side: what is looked at grows with the square of it
@@ -21,9 +21,9 @@ def alignments(translator: Translator, source: str, target: str) -> dict[str, fr
     if not ids or not asked or max(len(ids), len(asked)) > LONGEST:
         return None
     looks = look(translator, source, ids)
-    words = Words.of(translator.tokenizers, asked, ids)
+    words = WordMap.from_ids(translator.tokenizers, asked, ids)
     found = {MEAN: looks.mean}
     layers = looks.layers.get("source", ())
     if len(layers) > 1:
         found |= {f"layer {number}": layer.mean(0) for number, layer in enumerate(layers, start=1)}
-    return {name: frozenset(words.links(weights)) for name, weights in found.items()}
+    return {name: frozenset(words.link_words(weights)) for name, weights in found.items()}

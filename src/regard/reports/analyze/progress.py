@@ -1,4 +1,4 @@
-"""Long work that can be watched."""
+"""A hook that shows the progress of long work."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ T = TypeVar("T")
 
 
 class Watch(Protocol):
-    """What sees things pass, of which there are `total`, while `what` is done."""
+    """Shows how many of `total` items are done."""
 
-    def __call__(self, what: str, things: Iterable[T], total: int) -> Iterable[T]:
-        """The same things."""
+    def __call__(self, description: str, items: Iterable[T], total: int) -> Iterable[T]:
+        """Yield the items."""
         ...
 
 
-def unwatched(what: str, things: Iterable[T], total: int) -> Iterable[T]:
-    """Nobody looks."""
-    return things
+def unwatched(description: str, items: Iterable[T], total: int) -> Iterable[T]:
+    """Return the items, and show nothing."""
+    return items

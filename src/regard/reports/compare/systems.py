@@ -15,11 +15,11 @@ from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfi
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import CorpusPaths, sides_as_trained
+from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import Exam
-from regard.runs.prepare import split
+from regard.runs.holdout import split_corpus
 
 Say = Callable[[str], None]
 
@@ -202,7 +202,7 @@ def exam_of(
     Raises ConfigError where that is not one and the same for all, DataError where it cannot be read.
     """
     config = contenders[0].config
-    corpus: Corpus | None = test.corpus(Sides() if test.data is None else sides_as_trained(config.data, test.data))
+    corpus: Corpus | None = test.open(Sides() if test.data is None else infer_sides(config.data, test.data))
     if corpus is not None:
         name = corpus.name
     else:
@@ -211,7 +211,7 @@ def exam_of(
             name = f"the test split of the embedded corpus {config.data.corpus}"
             corpus = BUILTIN[config.data.corpus](config.train.seed).test
         else:
-            _, corpus = split(config)
+            _, corpus = split_corpus(config)
             name = f"the dev set ({corpus.name}), by which the checkpoints were chosen"
     pairs = list(corpus)
     for sentence in corpus.skipped.sentences() if test.files() else ():

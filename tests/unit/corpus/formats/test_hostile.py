@@ -1,4 +1,4 @@
-"""What readers do with files that are made to harm, or are none: pairs or a DataError, soon, in little memory."""
+"""Readers of malicious or invalid files give pairs or a DataError, soon, in little memory."""
 
 from __future__ import annotations
 
@@ -27,55 +27,55 @@ END = "</body></tmx>"
 LAUGHS = '<!DOCTYPE tmx [\n<!ENTITY a "ha">\n<!ENTITY b "&a;&a;&a;">\n]>\n'
 
 
-def pairs_of(path: Path, *, languages: bool = True) -> list[Pair]:
+def read_pairs(path: Path, *, languages: bool = True) -> list[Pair]:
     return list(BilingualFile(path, Sides("en", "de") if languages else Sides()))
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "what"),
+    ("text", "line", "message"),
     [
-        (LAUGHS + TMX + END, 2, "declares an entity"),
-        ('<!DOCTYPE tmx SYSTEM "x" [\n<!ENTITY a SYSTEM "file:///etc/passwd">]>' + TMX + END, 2, "declares an entity"),
-        ('<!DOCTYPE tmx [\n\n<!ENTITY % a SYSTEM "http://localhost/">]>' + TMX + END, 3, "declares an entity"),
-        (f'<!DOCTYPE tmx [<!ATTLIST tu\n x CDATA "{"y" * 1000}">]>' + TMX + END, 2, "declares an entity or attributes"),
+        (LAUGHS + TMX + END, 2, "declares entities"),
+        ('<!DOCTYPE tmx SYSTEM "x" [\n<!ENTITY a SYSTEM "file:///etc/passwd">]>' + TMX + END, 2, "declares entities"),
+        ('<!DOCTYPE tmx [\n\n<!ENTITY % a SYSTEM "http://localhost/">]>' + TMX + END, 3, "declares entities"),
+        (f'<!DOCTYPE tmx [<!ATTLIST tu\n x CDATA "{"y" * 1000}">]>' + TMX + END, 2, "declares entities or attributes"),
         (
             '<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n' + TMX.replace("b</seg>", "b&nbsp;</seg>") + END,
             3,
             "&nbsp; is not known",
         ),
-        (TMX.replace("b</seg>", "b&nbsp;</seg>") + END, 2, "no well-formed XML: undefined entity"),
-        (TMX.replace("b</seg>", "\0</seg>") + END, 2, "no well-formed XML"),
-        (TMX.replace("b</seg>", "&#0;</seg>") + END, 2, "no well-formed XML"),
-        (TMX + UNIT[:40], 3, "no well-formed XML"),
+        (TMX.replace("b</seg>", "b&nbsp;</seg>") + END, 2, "not well-formed XML: undefined entity"),
+        (TMX.replace("b</seg>", "\0</seg>") + END, 2, "not well-formed XML"),
+        (TMX.replace("b</seg>", "&#0;</seg>") + END, 2, "not well-formed XML"),
+        (TMX + UNIT[:40], 3, "not well-formed XML"),
         (TMX + "<x>" * 300, 3, "more than 256 elements"),
-        ("", 1, "no well-formed XML: no element found"),
+        ("", 1, "not well-formed XML: no element found"),
         ('<?xml version="1.0" encoding="klingon"?>' + TMX + END, 1, "encoding"),
         ('<?xml version="1.0" encoding="hex"?>' + TMX + END, 1, "encoding"),
         ('<?xml version="1.0" encoding="utf-7"?>' + TMX + END, 1, "encoding"),
         ("<html><body/></html>", 1, "the root element is <html>"),
     ],
 )
-def test_attacks_by_xml_are_told_by_line(tmp_path: Path, text: str, line: int, what: str) -> None:
+def test_xml_attacks_are_reported_with_their_line(tmp_path: Path, text: str, line: int, message: str) -> None:
     path = tmp_path / "x.tmx"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=what) as caught:
-        pairs_of(path)
+    with pytest.raises(DataError, match=message) as caught:
+        read_pairs(path)
     assert caught.value.where == f"{path}:{line}"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig", "iso-8859-1", "windows-1252"])
 def test_encodings_that_xml_declares(tmp_path: Path, encoding: str) -> None:
-    said = {"utf-16-le": "utf-16", "utf-8-sig": "utf-8"}.get(encoding, encoding)
-    text = f'<?xml version="1.0" encoding="{said}"?>\n' + TMX.replace("<seg>b", "<seg>bä") + END
+    declared = {"utf-16-le": "utf-16", "utf-8-sig": "utf-8"}.get(encoding, encoding)
+    text = f'<?xml version="1.0" encoding="{declared}"?>\n' + TMX.replace("<seg>b", "<seg>bä") + END
     path = tmp_path / "x.tmx"
     path.write_bytes((b"\xff\xfe" if encoding == "utf-16-le" else b"") + text.encode(encoding))
-    assert pairs_of(path) == [Pair("a", "bä", 3)]
-    path.write_bytes(text.replace(said, "utf-8").encode("iso-8859-1"))
-    with pytest.raises(DataError, match=r"x\.tmx:3: this is no well-formed XML"):
-        pairs_of(path)
+    assert read_pairs(path) == [Pair("a", "bä", 3)]
+    path.write_bytes(text.replace(declared, "utf-8").encode("iso-8859-1"))
+    with pytest.raises(DataError, match=r"x\.tmx:3: this is not well-formed XML"):
+        read_pairs(path)
 
 
-def packed(path: Path, parts: Iterator[bytes]) -> Path:
+def write_gzip(path: Path, parts: Iterator[bytes]) -> Path:
     with gzip.open(path, "wb", compresslevel=1) as file:
         for part in parts:
             file.write(part)
@@ -90,7 +90,7 @@ def megabytes(before: str, part: bytes, count: int, after: str = "") -> Iterator
 
 
 @pytest.mark.parametrize(
-    ("before", "part", "what"),
+    ("before", "part", "message"),
     [
         (TMX + "<tu><tuv xml:lang='en'><seg>", b"x", "more than 16,777,216 characters"),
         (TMX + "<tu x='", b"x", "a tag or comment is longer than 1,048,576 bytes"),
@@ -101,27 +101,27 @@ def megabytes(before: str, part: bytes, count: int, after: str = "") -> Iterator
         (TMX + "<tu>", b"<tuv/>", "more than 1,000 <tuv>"),
     ],
 )
-def test_a_bomb_is_refused_early(tmp_path: Path, before: str, part: bytes, what: str) -> None:
-    path = packed(tmp_path / "x.tmx.gz", megabytes(before, part, 200 if before.endswith("<seg>") else 4))
-    with bounded(100 << 20, read=20 << 20), pytest.raises(DataError, match=what):
-        pairs_of(path)
+def test_a_decompression_bomb_is_rejected_early(tmp_path: Path, before: str, part: bytes, message: str) -> None:
+    path = write_gzip(tmp_path / "x.tmx.gz", megabytes(before, part, 200 if before.endswith("<seg>") else 4))
+    with bounded(100 << 20, read=20 << 20), pytest.raises(DataError, match=message):
+        read_pairs(path)
 
 
-def test_names_that_never_come_twice_are_refused(tmp_path: Path) -> None:
+def test_too_many_different_names_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "x.tmx"
     path.write_text(TMX + "".join(f'<x{number} y{number}=""/>' for number in range(100_000)) + END, encoding="utf-8")
     with pytest.raises(DataError, match="too many names"):
-        pairs_of(path)
+        read_pairs(path)
 
 
 def test_much_text_that_is_not_read_takes_no_memory(tmp_path: Path) -> None:
-    path = packed(tmp_path / "x.tmx.gz", megabytes(TMX + "<note>", b"x", 40, "</note>" + END))
+    path = write_gzip(tmp_path / "x.tmx.gz", megabytes(TMX + "<note>", b"x", 40, "</note>" + END))
     with bounded(4 << 20):
-        assert len(pairs_of(path)) == 1
+        assert len(read_pairs(path)) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "before", "part", "what"),
+    ("name", "before", "part", "message"),
     [
         ("x.po.gz", 'msgid "a"\nmsgstr ""\n', b'"xxxxxxxxxxxx"\n', "more than 1,048,576 characters"),
         ("x.po.gz", 'msgid "', b"x", "the line is longer than"),
@@ -129,22 +129,22 @@ def test_much_text_that_is_not_read_takes_no_memory(tmp_path: Path) -> None:
         ("x.tsv.gz", "a\t", b"x", "the line is longer than"),
     ],
 )
-def test_bombs_of_lines(tmp_path: Path, name: str, before: str, part: bytes, what: str) -> None:
-    path = packed(tmp_path / name, megabytes(before, part, 24))
-    with bounded(150 << 20, read=20 << 20), pytest.raises(DataError, match=what):
-        pairs_of(path)
+def test_bombs_of_lines(tmp_path: Path, name: str, before: str, part: bytes, message: str) -> None:
+    path = write_gzip(tmp_path / name, megabytes(before, part, 24))
+    with bounded(150 << 20, read=20 << 20), pytest.raises(DataError, match=message):
+        read_pairs(path)
 
 
-def test_an_mo_file_whose_messages_lie_over_one_another(tmp_path: Path) -> None:
+def test_an_mo_file_with_overlapping_messages(tmp_path: Path) -> None:
     table = b"\x00\x10\x00\x00\x1c\x00\x00\x00" * 1000
     head = b"\xde\x12\x04\x95" + b"".join(n.to_bytes(4, "little") for n in (0, 1000, 28, 28, 0, 0))
     (tmp_path / "x.mo").write_bytes(head + table)
-    with pytest.raises(DataError, match="no MO file"):
-        pairs_of(tmp_path / "x.mo")
+    with pytest.raises(DataError, match="not an MO file"):
+        read_pairs(tmp_path / "x.mo")
 
 
-class Counted(io.RawIOBase):
-    """Bytes of another file, which adds up how many were asked for."""
+class CountingReader(io.RawIOBase):
+    """Records the sizes of all reads from a file."""
 
     def __init__(self, inner: BinaryIO, read: list[int]) -> None:
         self.inner, self.read_sizes = inner, read
@@ -165,13 +165,13 @@ class Counted(io.RawIOBase):
 
 @contextmanager
 def bounded(memory: int, read: int | None = None) -> Iterator[None]:
-    """Raise AssertionError if Python takes more memory, or more unpacked bytes are read of files, both in bytes."""
+    """Raise AssertionError if more memory is used, or more decompressed bytes are read; both in bytes."""
     sizes: list[int] = []
     opened = compressed._open
     tracemalloc.start()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compressed, "_open", lambda path: io.BufferedReader(Counted(opened(path), sizes)))
+            patch.setattr(compressed, "_open", lambda path: io.BufferedReader(CountingReader(opened(path), sizes)))
             yield
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -181,8 +181,8 @@ def bounded(memory: int, read: int | None = None) -> Iterator[None]:
     assert read is None or sum(sizes) < read, f"{sum(sizes):,} bytes"
 
 
-def seen(path: Path, sides: Sides) -> None:
-    """Read all of a file: every item is a pair or left aside, and every one that is read is counted."""
+def check_reader(path: Path, sides: Sides) -> None:
+    """Read a whole file: every item is a pair or skipped, and every skipped item is counted."""
     try:
         items = list(READERS[path.suffix](path, sides))
     except DataError as error:
@@ -198,15 +198,15 @@ def seen(path: Path, sides: Sides) -> None:
     assert len(pairs) + corpus.skipped.count == len(items)
 
 
-ENDING = st.sampled_from(sorted(READERS))
+SUFFIX = st.sampled_from(sorted(READERS))
 SIDES = st.sampled_from([Sides(), Sides("en", "de"), Sides(source_column="1", target_column="2")])
 
 
 @ANY
-@given(content=st.binary(max_size=200), ending=ENDING, sides=SIDES)
-def test_any_bytes(tmp_path: Path, content: bytes, ending: str, sides: Sides) -> None:
-    (tmp_path / f"x{ending}").write_bytes(content)
-    seen(tmp_path / f"x{ending}", sides)
+@given(content=st.binary(max_size=200), suffix=SUFFIX, sides=SIDES)
+def test_any_bytes(tmp_path: Path, content: bytes, suffix: str, sides: Sides) -> None:
+    (tmp_path / f"x{suffix}").write_bytes(content)
+    check_reader(tmp_path / f"x{suffix}", sides)
 
 
 XLIFF = (
@@ -216,27 +216,34 @@ XLIFF = (
 )
 PO = 'msgid ""\nmsgstr "Language: de\\n"\n\n#, fuzzy\nmsgid "a"\nmsgid_plural "b"\nmsgstr[0] "c"\nmsgstr[1] ""\n'
 JSONL = '{"source": "a", "target": "b"}\n{"source": null, "target": {}}\n'
-WHOLE = {".tmx": TMX + END, ".xlf": XLIFF, ".po": PO, ".jsonl": JSONL, ".tsv": "a\tb\n\tc\n", ".csv": 'a,b\n"c",\n'}
+VALID_FILES = {
+    ".tmx": TMX + END,
+    ".xlf": XLIFF,
+    ".po": PO,
+    ".jsonl": JSONL,
+    ".tsv": "a\tb\n\tc\n",
+    ".csv": 'a,b\n"c",\n',
+}
 
 
 @ANY
-@given(data=st.data(), ending=st.sampled_from(sorted(WHOLE)), sides=SIDES)
-def test_whole_files_with_parts_taken_out_doubled_or_changed(
-    tmp_path: Path, data: st.DataObject, ending: str, sides: Sides
+@given(data=st.data(), suffix=st.sampled_from(sorted(VALID_FILES)), sides=SIDES)
+def test_valid_files_with_parts_removed_doubled_or_changed(
+    tmp_path: Path, data: st.DataObject, suffix: str, sides: Sides
 ) -> None:
-    content = WHOLE[ending].encode()
+    content = VALID_FILES[suffix].encode()
     for _ in range(data.draw(st.integers(1, 3))):
         begin = data.draw(st.integers(0, len(content)))
         end = data.draw(st.integers(begin, min(len(content), begin + 60)))
         middle = data.draw(st.sampled_from([b"", content[begin:end] * 2]) | st.binary(max_size=4))
         content = content[:begin] + middle + content[end:]
-    (tmp_path / f"x{ending}").write_bytes(content)
-    seen(tmp_path / f"x{ending}", sides)
+    (tmp_path / f"x{suffix}").write_bytes(content)
+    check_reader(tmp_path / f"x{suffix}", sides)
 
 
 @ANY
 @given(count=st.integers(0, 30), missing=st.sets(st.integers(0, 29)))
-def test_as_many_come_out_as_are_in(tmp_path: Path, count: int, missing: set[int]) -> None:
+def test_every_unit_is_read_or_skipped(tmp_path: Path, count: int, missing: set[int]) -> None:
     units = [UNIT if number not in missing else UNIT.replace("<seg>b</seg>", "<seg/>") for number in range(count)]
     (tmp_path / "x.tmx").write_text(TMX + "".join(units) + END, encoding="utf-8")
     corpus = BilingualFile(tmp_path / "x.tmx", Sides())

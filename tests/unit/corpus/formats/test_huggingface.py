@@ -1,4 +1,4 @@
-"""Datasets of Hugging Face, from local folders: the hub is not asked."""
+"""Hugging Face datasets from local folders, without network access."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def folder(path: Path, kind: str, rows: list[dict[str, Any]] = ROWS, split: str 
     return path / "pairs"
 
 
-def opened(path: Path | str, **more: str) -> tuple[Corpus, Corpus | None]:
+def opened(path: Path | str, **options: str) -> tuple[Corpus, Corpus | None]:
     languages = {"source_language": "en", "target_language": "de"}
-    return open_corpora(DataConfig.model_validate({"dataset": str(path), **languages, **more}), seed=1)
+    return open_corpora(DataConfig.model_validate({"dataset": str(path), **languages, **options}), seed=1)
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
@@ -67,21 +67,21 @@ def test_columns_and_rows_without_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "what"),
+    ("options", "message"),
     [
         ({"dataset_split": "trian"}, "cannot be read: .*trian"),
         ({"dataset_config": "xx"}, "cannot be read: .*xx"),
         ({"source_column": "id", "target_column": "x"}, "no key 'x'; there are 'id', 'translation.en'"),
     ],
 )
-def test_what_the_dataset_has_not(tmp_path: Path, more: dict[str, str], what: str) -> None:
+def test_missing_splits_configs_and_columns(tmp_path: Path, options: dict[str, str], message: str) -> None:
     path = folder(tmp_path, "jsonl")
-    with pytest.raises(DataError, match=what) as caught:
-        list(opened(path, **more)[0])
+    with pytest.raises(DataError, match=message) as caught:
+        list(opened(path, **options)[0])
     assert str(path) in str(caught.value.where)
 
 
-def test_a_broken_file_and_no_folder(tmp_path: Path) -> None:
+def test_a_corrupt_file_and_a_missing_folder(tmp_path: Path) -> None:
     path = folder(tmp_path, "jsonl")
     (path / "train.jsonl").write_text('{"translation": {"en": "a", "de": "b"}}\n{broken\n', encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read"):
@@ -102,10 +102,10 @@ def test_code_in_a_dataset_is_never_run(tmp_path: Path) -> None:
 
 def test_without_a_network_the_hub_cannot_be_reached() -> None:
     with pytest.raises(DataError, match="the hub cannot be reached"):
-        list(opened("nobody/nothing")[0])
+        list(opened("missing/dataset")[0])
 
 
-def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder(tmp_path, "jsonl")
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r'pip install "regard\[datasets\]"'):
@@ -121,16 +121,16 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
         {"dataset": "x", "dev_split": "dev", "dev_file": "y.tsv"},
     ],
 )
-def test_a_dataset_goes_with_nothing_else(table: dict[str, str]) -> None:
+def test_a_dataset_cannot_be_combined_with_files(table: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"give only one|require `dataset`"):
         DataConfig.model_validate(table)
 
 
-def test_a_folder_beside_a_recipe_and_a_name_that_is_none(tmp_path: Path) -> None:
+def test_a_folder_next_to_a_recipe_and_a_name_on_the_hub(tmp_path: Path) -> None:
     folder(tmp_path, "jsonl")
-    for said, meant in (("pairs", str(tmp_path / "pairs")), ("opus_books", "opus_books")):
-        text = f'[data]\ndataset = "{said}"\n[model]\narchitecture = "modern"\npreset = "tiny"\n'
+    for name, expected in (("pairs", str(tmp_path / "pairs")), ("opus_books", "opus_books")):
+        text = f'[data]\ndataset = "{name}"\n[model]\narchitecture = "modern"\npreset = "tiny"\n'
         (tmp_path / "x.toml").write_text(text, encoding="utf-8")
         config = regard.read_recipe(tmp_path / "x.toml")
-        assert config.data.dataset == meant
+        assert config.data.dataset == expected
         assert resolve_paths(config) == config

@@ -1,4 +1,4 @@
-"""Corpora by their names in mtdata, with a command that stands for it."""
+"""Corpora by their names in mtdata, with a script instead of its command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "Statmt-news_commentary-16-deu-eng"
 
 @pytest.fixture
 def mtdata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A script on the PATH, and nothing else; what it is to do is written into it."""
+    """Return the path of a script that is alone on the PATH; tests write it."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
@@ -47,19 +47,19 @@ def test_the_other_direction(mtdata: Path) -> None:
         assert [(pair.source, pair.target) for pair in opened(source=source, target=target)] == [("house", "Haus")]
 
 
-def test_what_goes_wrong_is_told(mtdata: Path) -> None:
+def test_errors(mtdata: Path) -> None:
     with pytest.raises(DataError, match=r'pip install "regard\[mtdata\]"'):
         list(opened())
     write(mtdata, 'printf "Haus\\thouse\\n"; echo "no such corpus" >&2; exit 1')
-    with pytest.raises(DataError, match=f"mtdata:{NAME}: mtdata could not give it: no such corpus"):
+    with pytest.raises(DataError, match=f"mtdata:{NAME}: mtdata failed: no such corpus"):
         list(opened())
-    with pytest.raises(DataError, match="has deu and eng; asked for is fr to en"):
+    with pytest.raises(DataError, match="has deu and eng, but fr to en was asked for"):
         list(opened(source="fr"))
     for name in ("news", "-a-b-c-d", "a-b-c-d-e-f"):
         with pytest.raises(DataError, match="GROUP-NAME-VERSION"):
             list(opened(name))
 
 
-def test_a_corpus_that_is_not_read_to_its_end_is_let_go(mtdata: Path) -> None:
+def test_the_command_ends_when_the_corpus_is_not_read_to_its_end(mtdata: Path) -> None:
     write(mtdata, r'while :; do printf "Haus\thouse\n"; done')
     assert next(iter(opened())).source == "Haus"

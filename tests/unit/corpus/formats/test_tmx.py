@@ -1,4 +1,4 @@
-"""TMX: which units give pairs, which sides they have, and what is left aside."""
+"""TMX: which units give pairs, which sides they have, and what is skipped."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def memory(path: Path, body: str, srclang: str = "en", source: str = "", target:
 
 
 def unit(srclang: str = "", **texts: str) -> str:
-    said = f' srclang="{srclang}"' if srclang else ""
+    attribute = f' srclang="{srclang}"' if srclang else ""
     texts = {language.replace("_", "-"): text for language, text in texts.items()}
     variants = (f'<tuv xml:lang="{language}"><seg>{text}</seg></tuv>' for language, text in texts.items())
-    return f"<tu{said}>{''.join(variants)}</tu>\n"
+    return f"<tu{attribute}>{''.join(variants)}</tu>\n"
 
 
 def read(corpus: BilingualFile) -> list[tuple[str, str, int]]:
@@ -61,13 +61,13 @@ def test_the_old_attribute_for_languages(tmp_path: Path) -> None:
     assert read(memory(tmp_path / "x.tmx", body)) == [("a", "b", 4)]
 
 
-def test_the_very_code_is_preferred_and_further_texts_are_left_aside(tmp_path: Path) -> None:
+def test_the_exact_code_is_preferred_and_further_texts_are_skipped(tmp_path: Path) -> None:
     corpus = memory(tmp_path / "x.tmx", unit(en_GB="no", en="yes", de_AT="first", de_CH="second"), "en", "en", "de")
     assert read(corpus) == [("yes", "first", 4)]
     assert corpus.skipped.reasons() == {"it is a further text in a language of its unit": [4, 4]}
 
 
-def test_what_lacks_a_side_is_left_aside(tmp_path: Path) -> None:
+def test_units_without_a_side_are_skipped(tmp_path: Path) -> None:
     body = unit(en="a", de="b") + unit(en="a") + unit(fr="x", de="b") + unit(en="a", de=" ") + "<tu></tu>"
     corpus = memory(tmp_path / "x.tmx", body, "en", "en", "de")
     assert len(read(corpus)) == 1
@@ -78,34 +78,32 @@ def test_what_lacks_a_side_is_left_aside(tmp_path: Path) -> None:
     }
 
 
-def test_a_unit_with_one_language_before_it_is_known_which_are_meant(tmp_path: Path) -> None:
+def test_a_unit_with_one_language_before_the_languages_are_known(tmp_path: Path) -> None:
     corpus = memory(tmp_path / "x.tmx", unit(en="a") + unit(en="a", de="b"))
     assert read(corpus) == [("a", "b", 5)]
     assert corpus.skipped.reasons() == {"it has only one language": [4]}
 
 
 @pytest.mark.parametrize(
-    ("body", "srclang", "source", "what"),
+    ("body", "srclang", "source", "message"),
     [
-        (unit(en="a", de="b", fr="c"), "en", "", r"x\.tmx:4: which two languages .* it has de, en, fr"),
-        (unit(en="a", de="b") + unit(en="a", fr="c"), "en", "", r"x\.tmx:5: which two languages .* de, en, fr"),
+        (unit(en="a", de="b", fr="c"), "en", "", r"x\.tmx:4: .* which two languages .* it has de, en, fr"),
+        (unit(en="a", de="b") + unit(en="a", fr="c"), "en", "", r"x\.tmx:5: .* which two languages .* de, en, fr"),
         (unit(en="a", de="b"), "*all*", "", r"which language is the source; it has de, en"),
         (unit(en="a", de="b"), "", "", r"which language is the source; it has de, en"),
         (unit(en="a", de="b"), "en", "fr", r"no unit has a text in fr; it has de, en"),
     ],
 )
-def test_languages_that_are_not_clear_are_listed(
-    tmp_path: Path, body: str, srclang: str, source: str, what: str
-) -> None:
-    with pytest.raises(DataError, match=what):
+def test_unclear_languages_are_listed(tmp_path: Path, body: str, srclang: str, source: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         read(memory(tmp_path / "x.tmx", body, srclang, source, "de" if source else ""))
 
 
-def test_a_unit_says_itself_which_language_is_its_source(tmp_path: Path) -> None:
+def test_a_unit_can_declare_its_source_language(tmp_path: Path) -> None:
     assert read(memory(tmp_path / "x.tmx", unit("de", en="a", de="b"), "*all*")) == [("b", "a", 4)]
 
 
-def test_codes_are_left_out_and_text_in_them_too(tmp_path: Path) -> None:
+def test_codes_are_removed_with_their_text(tmp_path: Path) -> None:
     text = (
         'x <bpt i="1">{\\b <sub>no</sub></bpt><hi>bold <hi>and</hi></hi><ept i="1">}</ept> <ph>no</ph>y'
         '<it pos="begin">no</it><ut>no</ut> z <o:o xmlns:o="urn:o">no<seg>no</seg></o:o>!'
@@ -113,17 +111,17 @@ def test_codes_are_left_out_and_text_in_them_too(tmp_path: Path) -> None:
     assert read(memory(tmp_path / "x.tmx", unit(en=text, de="b"))) == [("x bold and y z !", "b", 4)]
 
 
-def test_text_outside_of_segments_is_no_text(tmp_path: Path) -> None:
+def test_text_outside_of_segments_is_ignored(tmp_path: Path) -> None:
     body = unit(en="a", de="b").replace("<tuv", "<note>no</note><prop type='x'>no</prop>no<tuv")
     assert read(memory(tmp_path / "x.tmx", f"<seg>no</seg>{body}")) == [("a", "b", 4)]
 
 
-def test_a_unit_in_another_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"x\.tmx:5: a <tu> stands in another"):
+def test_a_unit_inside_another_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"x\.tmx:5: a <tu> is inside another"):
         read(memory(tmp_path / "x.tmx", f"<tu>\n{unit(en='a', de='b')}</tu>"))
 
 
-def test_more_texts_in_a_unit_than_any_has(tmp_path: Path) -> None:
+def test_too_many_texts_in_a_unit(tmp_path: Path) -> None:
     body = "<tu>" + '<tuv xml:lang="en"><seg>a</seg></tuv>' * 1001 + "</tu>"
     with pytest.raises(DataError, match="more than 1,000 <tuv>"):
         read(memory(tmp_path / "x.tmx", body))

@@ -1,4 +1,4 @@
-"""Files that are no lines of text are refused by what they are, and not by a wrong byte."""
+"""Files of other formats are rejected with the name of the format."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ CONTENTS = [
 ]
 
 
-@pytest.mark.parametrize(("data", "what"), CONTENTS, ids=[what for _, what in CONTENTS])
-def test_a_file_under_another_name_is_told_by_its_first_bytes(tmp_path: Path, data: bytes, what: str) -> None:
+@pytest.mark.parametrize(("data", "description"), CONTENTS, ids=[description for _, description in CONTENTS])
+def test_a_renamed_file_is_recognised_by_its_first_bytes(tmp_path: Path, data: bytes, description: str) -> None:
     for name in ("a.txt", "a.md", "a.srt", "a.html", "a.tsv"):
         (path := tmp_path / name).write_bytes(data)
-        with pytest.raises(DataError) as told:
+        with pytest.raises(DataError) as caught:
             if name == "a.txt":
                 list(read_lines(path))
             else:
                 open_document(path, Languages(), Columns("1", "2"))
-        assert what in str(told.value), name
-        assert ("iconv" in str(told.value)) == what.startswith("UTF"), name
+        assert description in str(caught.value), name
+        assert ("iconv" in str(caught.value)) == description.startswith("UTF"), name
 
 
-def test_text_that_only_begins_alike_is_text(tmp_path: Path) -> None:
+def test_text_that_begins_like_another_format_is_text(tmp_path: Path) -> None:
     for text in ("PK\n", "PAR1 is a name\n", "BZh\n", "%PDF\n", "\ufeffone\n", "яю\n"):
         (path := tmp_path / "a").write_text(text, encoding="utf-8")
         assert list(read_lines(path)) == [text.removeprefix("\ufeff").strip()]
@@ -57,27 +57,27 @@ def test_text_that_only_begins_alike_is_text(tmp_path: Path) -> None:
     assert list(read_lines(path, "cp1251")) == ["яю"]
 
 
-def test_latin_1_is_told_with_its_line_and_what_it_would_say(tmp_path: Path) -> None:
+def test_latin_1_is_reported_with_its_line_and_its_text(tmp_path: Path) -> None:
     (path := tmp_path / "a").write_bytes("one\ndie Männer gehen\n".encode("latin-1"))
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as caught:
         list(read_lines(path))
-    assert f"{path}:2: " in str(told.value)
-    assert "'die Männer gehen'" in str(told.value)
-    assert "iconv -f WINDOWS-1252 -t UTF-8" in str(told.value)
+    assert f"{path}:2: " in str(caught.value)
+    assert "'die Männer gehen'" in str(caught.value)
+    assert "iconv -f WINDOWS-1252 -t UTF-8" in str(caught.value)
 
 
-@pytest.mark.parametrize("ending", [*MARKUP, *BINARY])
-def test_a_corpus_is_refused_by_its_name(tmp_path: Path, ending: str) -> None:
-    (path := tmp_path / f"a{ending}").write_text('{"a": 1}')
-    (other := tmp_path / "b.txt").write_text("one\n")
-    for source, target in ((path, other), (other, path)):
-        with pytest.raises(DataError) as told:
-            CorpusPaths(source, target).corpus(Sides())
-        assert (MARKUP | BINARY)[ending] in str(told.value)
-        assert "--data" in str(told.value)
+@pytest.mark.parametrize("suffix", [*MARKUP, *BINARY])
+def test_a_corpus_is_rejected_by_its_suffix(tmp_path: Path, suffix: str) -> None:
+    (path := tmp_path / f"a{suffix}").write_text('{"a": 1}')
+    (text_file := tmp_path / "b.txt").write_text("one\n")
+    for source, target in ((path, text_file), (text_file, path)):
+        with pytest.raises(DataError) as caught:
+            CorpusPaths(source, target).open(Sides())
+        assert (MARKUP | BINARY)[suffix] in str(caught.value)
+        assert "--data" in str(caught.value)
 
 
-def test_standard_arabic_has_the_ending_of_a_format(tmp_path: Path) -> None:
+def test_standard_arabic_has_the_suffix_of_a_format(tmp_path: Path) -> None:
     (path := tmp_path / "train.arb").write_text("كلب يجري\n")
     assert format_by_name(path) == ""
     path.write_text('{\n  "hello": "Hello"\n}\n')

@@ -11,8 +11,8 @@ from regard.corpus.bilingual_file import BilingualFile
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
-ONE = '<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2">\n'
-TWO = '<xliff version="2.0" srcLang="en" trgLang="de" xmlns="urn:oasis:names:tc:xliff:document:2.0">\n'
+XLIFF_1 = '<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2">\n'
+XLIFF_2 = '<xliff version="2.0" srcLang="en" trgLang="de" xmlns="urn:oasis:names:tc:xliff:document:2.0">\n'
 
 YES, INITIAL, FINAL = 'translate="yes"', 'state="initial"', 'state="final"'
 
@@ -23,13 +23,13 @@ def exchange(path: Path, text: str, source: str = "", target: str = "") -> Bilin
 
 
 def file(units: str, source: str = "en-US", target: str = "de", more: str = "") -> str:
-    said = f' target-language="{target}"' if target else ""
-    return f'<file original="x" source-language="{source}"{said} {more}><body>\n{units}</body></file>'
+    attribute = f' target-language="{target}"' if target else ""
+    return f'<file original="x" source-language="{source}"{attribute} {more}><body>\n{units}</body></file>'
 
 
 def unit(source: str, target: str, more: str = "", state: str = "") -> str:
-    said = f' state="{state}"' if state else ""
-    return f"<trans-unit {more}><source>{source}</source><target{said}>{target}</target></trans-unit>\n"
+    attribute = f' state="{state}"' if state else ""
+    return f"<trans-unit {more}><source>{source}</source><target{attribute}>{target}</target></trans-unit>\n"
 
 
 def segment(source: str, target: str, more: str = "") -> str:
@@ -40,7 +40,7 @@ def read(corpus: BilingualFile) -> list[tuple[str, str, int]]:
     return [(pair.source, pair.target, pair.line) for pair in corpus]
 
 
-@pytest.mark.parametrize("root", ['<xliff version="1.0">\n', ONE.replace("1.2", "1.1"), ONE])
+@pytest.mark.parametrize("root", ['<xliff version="1.0">\n', XLIFF_1.replace("1.2", "1.1"), XLIFF_1])
 def test_units_of_1(tmp_path: Path, root: str) -> None:
     corpus = exchange(tmp_path / "x.xlf", f"{root}{file(unit('a', 'b') + unit('c', 'd'))}</xliff>", "en", "de")
     assert read(corpus) == [("a", "b", 3), ("c", "d", 4)]
@@ -55,7 +55,7 @@ def test_a_prefix_of_the_namespace_and_foreign_elements(tmp_path: Path) -> None:
     assert read(exchange(tmp_path / "x.xliff", text)) == [("a", "b", 1)]
 
 
-def test_what_is_left_aside_of_1(tmp_path: Path) -> None:
+def test_skipped_units_of_1(tmp_path: Path) -> None:
     units = (
         unit("a", "b", 'approved="no"')
         + unit("a", "b", 'restype="x-gettext-domain-header"')
@@ -68,38 +68,38 @@ def test_what_is_left_aside_of_1(tmp_path: Path) -> None:
         + unit("e", "f", state="translated")
         + unit("", "x")
     )
-    corpus = exchange(tmp_path / "x.xlf", f"{ONE}{file(units)}</xliff>")
+    corpus = exchange(tmp_path / "x.xlf", f"{XLIFF_1}{file(units)}</xliff>")
     assert [line for _, _, line in read(corpus)] == [3, 10, 11]
     assert corpus.skipped.reasons() == {
         "it is the header of a catalogue": [4],
         "it is not to be translated": [5],
         "it is not translated": [6, 7],
-        "its translation is not done, by its state": [8, 9],
+        "its translation is unfinished, by its state": [8, 9],
         "the source is blank": [12],
     }
 
 
-def test_translate_goes_from_a_group_to_what_is_in_it(tmp_path: Path) -> None:
+def test_translate_is_inherited_from_a_group(tmp_path: Path) -> None:
     units = f"<group translate='no'>{unit('a', 'b')}{unit('c', 'd', YES)}</group>{unit('e', 'f')}"
-    assert [pair[:2] for pair in read(exchange(tmp_path / "x.xlf", f"{ONE}{file(units)}</xliff>"))] == [
+    assert [pair[:2] for pair in read(exchange(tmp_path / "x.xlf", f"{XLIFF_1}{file(units)}</xliff>"))] == [
         ("c", "d"),
         ("e", "f"),
     ]
 
 
-def test_suggestions_are_no_pairs(tmp_path: Path) -> None:
+def test_suggestions_are_ignored(tmp_path: Path) -> None:
     inner = (
         "<seg-source><mrk mtype='seg' mid='0'>no</mrk></seg-source>"
         "<alt-trans><source>no</source><target state='new'>no</target></alt-trans></trans-unit>"
     )
     units = unit("<mrk mid='0' mtype='seg'>a</mrk>", "b").replace("</trans-unit>", inner)
-    assert read(exchange(tmp_path / "x.xlf", f"{ONE}{file(units)}</xliff>")) == [("a", "b", 3)]
+    assert read(exchange(tmp_path / "x.xlf", f"{XLIFF_1}{file(units)}</xliff>")) == [("a", "b", 3)]
 
 
 def test_inline_elements_of_1(tmp_path: Path) -> None:
     source = 'a <g id="1">b <mrk mtype="term">c</mrk></g><x id="2"/> <bpt id="3">&lt;b></bpt>d<ept id="3">no</ept>'
     target = 'e<bx id="1"/>f<ex id="1"/><ph id="4">no <sub>no</sub></ph> <it id="5" pos="open">no</it>g'
-    corpus = exchange(tmp_path / "x.xlf", f"{ONE}{file(unit(source, target))}</xliff>")
+    corpus = exchange(tmp_path / "x.xlf", f"{XLIFF_1}{file(unit(source, target))}</xliff>")
     assert read(corpus) == [("a b c d", "ef g", 3)]
 
 
@@ -115,11 +115,11 @@ def test_segments_of_2(tmp_path: Path) -> None:
         f"<unit id='w'>{segment('a', 'b', INITIAL)}{segment('f', 'g', FINAL)}"
         "<segment><source>a</source></segment></unit></file></xliff>"
     )
-    corpus = exchange(tmp_path / "x.xlf", TWO + body, "en", "de")
+    corpus = exchange(tmp_path / "x.xlf", XLIFF_2 + body, "en", "de")
     assert read(corpus) == [("a", "b", 3), ("c d", "e", 5), ("f", "g", 9)]
     assert corpus.skipped.reasons() == {
         "it is not to be translated": [6],
-        "its translation is not done, by its state": [8],
+        "its translation is unfinished, by its state": [8],
         "it is not translated": [10],
     }
 
@@ -135,52 +135,54 @@ def test_segments_of_2(tmp_path: Path) -> None:
     ],
 )
 def test_either_side_may_be_the_source(tmp_path: Path, source: str, target: str, expected: tuple[str, str]) -> None:
-    for said in ("de", ""):
-        corpus = exchange(tmp_path / "x.xlf", f"{ONE}{file(unit('a', 'b'), target=said)}</xliff>", source, target)
+    for attribute in ("de", ""):
+        corpus = exchange(
+            tmp_path / "x.xlf", f"{XLIFF_1}{file(unit('a', 'b'), target=attribute)}</xliff>", source, target
+        )
         assert read(corpus) == [(*expected, 3)]
 
 
-def test_files_in_other_languages_are_left_aside_or_asked_about(tmp_path: Path) -> None:
-    text = f"{ONE}{file(unit('a', 'b'))}{file(unit('c', 'd'), target='fr')}</xliff>"
+def test_files_in_other_languages_are_skipped_or_reported(tmp_path: Path) -> None:
+    text = f"{XLIFF_1}{file(unit('a', 'b'))}{file(unit('c', 'd'), target='fr')}</xliff>"
     corpus = exchange(tmp_path / "x.xlf", text, "en", "fr")
     assert read(corpus) == [("c", "d", 5)]
     assert corpus.skipped.reasons() == {"its file is in other languages": [3]}
-    with pytest.raises(DataError, match=r"x\.xlf:4: which languages .* en-US to de, en-US to fr"):
+    with pytest.raises(DataError, match=r"x\.xlf:4: .* which languages .* en-US to de, en-US to fr"):
         read(exchange(tmp_path / "x.xlf", text))
     with pytest.raises(DataError, match="it has no en to it; it has en-US to de, en-US to fr"):
         read(exchange(tmp_path / "x.xlf", text, "en", "it"))
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "message"),
     [
-        ('<xliff version="3.0"/>', "version 3.0 is not read"),
-        ("<xliff/>", "version unknown"),
+        ('<xliff version="3.0"/>', "version 3.0 is not supported"),
+        ("<xliff/>", r"version \(unknown\)"),
         ('<tmx version="1.4"/>', "the root element is <tmx>, not <xliff>"),
         (
-            f"{ONE}{file('<trans-unit>' + unit('a', 'b') + '</trans-unit>')}</xliff>",
-            ":3: a <trans-unit> stands in another",
+            f"{XLIFF_1}{file('<trans-unit>' + unit('a', 'b') + '</trans-unit>')}</xliff>",
+            ":3: a <trans-unit> is inside another",
         ),
-        (ONE, "no pair with text|no well-formed"),
+        (XLIFF_1, "no pair with text|not well-formed"),
     ],
 )
-def test_what_is_no_xliff(tmp_path: Path, text: str, what: str) -> None:
-    with pytest.raises(DataError, match=what):
+def test_invalid_xliff(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         read(exchange(tmp_path / "x.xlf", text))
 
 
 @pytest.mark.parametrize(
-    ("name", "pairs", "aside"),
+    ("name", "pairs", "skipped"),
     [
         ("cpio", 320, {"header": 1, "state": 3, "not translated": 1}),
         ("gnome-photos", 226, {"header": 1}),
         ("installation-guide-welcome", 77, {"header": 1}),
     ],
 )
-def test_real_files(name: str, pairs: int, aside: dict[str, int]) -> None:
+def test_real_files(name: str, pairs: int, skipped: dict[str, int]) -> None:
     path = shared("formats") / f"{name}.en-de.xlf"
-    assert path.read_text(encoding="utf-8").count("<trans-unit ") == pairs + sum(aside.values())
+    assert path.read_text(encoding="utf-8").count("<trans-unit ") == pairs + sum(skipped.values())
     corpus = BilingualFile(path, Sides("en", "de"))
-    assert (len(list(corpus)), corpus.skipped.count) == (pairs, sum(aside.values()))
-    for reason, count in aside.items():
-        assert any(told.startswith(f"{count} ") and reason in told for told in corpus.skipped.sentences())
+    assert (len(list(corpus)), corpus.skipped.count) == (pairs, sum(skipped.values()))
+    for reason, count in skipped.items():
+        assert any(sentence.startswith(f"{count} ") and reason in sentence for sentence in corpus.skipped.sentences())

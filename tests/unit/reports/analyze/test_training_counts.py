@@ -23,7 +23,7 @@ def test_words_are_counted_as_bleu_counts_them(tmp_path: Path) -> None:
 
 
 def test_of_many_pairs_some_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PAIRS", 2)
+    monkeypatch.setattr(module, "MAX_TRAINING_PAIRS", 2)
     found = training_words(run_with_data(tmp_path, TARGETS), METRIC)
     assert (found.pairs, found.of) == (2, 3)
     assert found.counts["ein"] == 1 and found.counts["half"] == 1

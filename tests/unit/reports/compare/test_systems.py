@@ -81,7 +81,7 @@ def test_the_budget_is_the_commands_then_the_recipes(
 def test_an_architecture_is_not_set(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--architectures"):
         from_recipe(recipe, ["cho2014"], ["model.architecture=modern"], None, tmp_path)
-    with pytest.raises(ConfigError, match=r"unknown key `model\.ff`"):
+    with pytest.raises(ConfigError, match=r"unknown key `model\.ffn_size`"):
         from_recipe(recipe, ["bahdanau2014"], ["model.ffn_size=9"], None, tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_else_it_is_the_dev_set_and_says_so(recipe: Path, tmp_path: Path) -> Non
     table = exam_of(found, CorpusPaths(data=tmp_path / "test.tsv"), tokenized=False, say=said.append)
     assert (table.sources, table.references, table.name) == (("one",), ("uno",), "test.tsv")
     assert said == ["1 pair skipped: the target is blank (line 2)"]
-    with pytest.raises(ConfigError, match="not clear where"):
+    with pytest.raises(ConfigError, match="not clear which files"):
         exam_of(found, CorpusPaths(tmp_path / "train.a"), tokenized=False)
     with pytest.raises(DataError):
         exam_of(found, CorpusPaths(tmp_path / "train.a", tmp_path / "no"), tokenized=False)

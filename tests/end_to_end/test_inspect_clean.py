@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from tests.unit.corpus_checks.made import sentences
 
-from regard.cli import inspect_clean, inspect_clean_options
+from regard.cli.clean import chosen_faults, clean
+from regard.cli.inspect import inspect
 from regard.corpus_checks.findings import DROPPED, Kind
 from regard.errors import ConfigError, DataError, RegardError
 
@@ -39,7 +40,7 @@ def table(path: Path) -> dict[str, Any]:
 
 
 def test_inspect(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    inspect_clean_options.inspect(**files, json_=tmp_path / "found.json", html=tmp_path / "found.html")
+    inspect(**files, json_=tmp_path / "found.json", html=tmp_path / "found.html")
     said = capsys.readouterr().out
     assert "300 pairs, 299 of them with text on both sides" in said
     assert "duplicates: 1 (0.33%)" in said and "20: as on line 5" in said
@@ -54,8 +55,8 @@ def test_inspect(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_clean(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out: Files = {"out_source": tmp_path / "clean.aa", "out_target": tmp_path / "clean.bb"}
-    inspect_clean_options.clean(**files, **out, removed=tmp_path / "removed.jsonl", report=tmp_path / "report.txt")
+    out: Files = {"output_source": tmp_path / "clean.aa", "output_target": tmp_path / "clean.bb"}
+    clean(**files, **out, removed=tmp_path / "removed.jsonl", report=tmp_path / "report.txt")
     removed = [json.loads(line) for line in (tmp_path / "removed.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(each["line"], list(each["reasons"])) for each in removed] == [
         (10, ["blank"]), (20, ["duplicates"]), (30, ["copies"]), (50, ["encoding"])
@@ -70,7 +71,7 @@ def test_clean(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_clean_mends_and_drops_what_is_asked_for(files: Files, tmp_path: Path) -> None:
-    inspect_clean_options.clean(**files, out=tmp_path / "c.tsv", drop="copies,blank", mend=True, report=tmp_path / "r")
+    clean(**files, output=tmp_path / "c.tsv", drop="copies,blank", mend=True, report=tmp_path / "r")
     lines = (tmp_path / "c.tsv").read_text(encoding="utf-8").split("\n")[:-1]
     assert len(lines) == 298 and all(line.count("\t") == 1 for line in lines)
     assert "\u2028" not in "".join(lines) and lines[37].endswith(" ende")
@@ -80,28 +81,26 @@ def test_clean_mends_and_drops_what_is_asked_for(files: Files, tmp_path: Path) -
 def test_a_table_with_rows_that_are_no_pairs(tmp_path: Path) -> None:
     rows = [*(f"{source}\t{target}" for source, target in sentences(60)), "alone", "tab in\t a row \t more"]
     (tmp_path / "text.tsv").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-    inspect_clean_options.inspect(data=tmp_path / "text.tsv", json_=tmp_path / "found.json")
+    inspect(data=tmp_path / "text.tsv", json_=tmp_path / "found.json")
     found = table(tmp_path / "found.json")
     assert (found["read"], found["left_aside"]) == (61, ["1 pair skipped: there is no column 2 (line 61)"])
-    inspect_clean_options.clean(
-        data=tmp_path / "text.tsv", out=tmp_path / "out.tsv", drop="", report=tmp_path / "report"
-    )
+    clean(data=tmp_path / "text.tsv", output=tmp_path / "out.tsv", drop="", report=tmp_path / "report")
     assert "62 read = 61 kept + 0 removed + 1 left aside" in (tmp_path / "report").read_text()
 
 
 def test_line_breaks_inside_a_text_are_no_fault(tmp_path: Path) -> None:
     made = ({"source": source.replace(" ", "\n", 1), "target": target} for source, target in sentences(60))
     (tmp_path / "text.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in made), encoding="utf-8")
-    inspect_clean_options.inspect(data=tmp_path / "text.jsonl", json_=tmp_path / "found.json")
+    inspect(data=tmp_path / "text.jsonl", json_=tmp_path / "found.json")
     assert "control" not in table(tmp_path / "found.json")["findings"]
-    inspect_clean_options.clean(data=tmp_path / "text.jsonl", out_source=tmp_path / "a", out_target=tmp_path / "b")
+    clean(data=tmp_path / "text.jsonl", output_source=tmp_path / "a", output_target=tmp_path / "b")
     assert (tmp_path / "a").read_text() == "".join(f"{source}\n" for source, _ in sentences(60))
 
 
 def test_leaks(files: Files, tmp_path: Path) -> None:
     pair = sentences(300)[100]
     (tmp_path / "dev.tsv").write_text("\t".join(pair) + "\n", encoding="utf-8")
-    inspect_clean_options.inspect(**files, dev_data=tmp_path / "dev.tsv", json_=tmp_path / "found.json")
+    inspect(**files, dev_data=tmp_path / "dev.tsv", json_=tmp_path / "found.json")
     assert table(tmp_path / "found.json")["findings"]["leakage"]["lines"] == [101]
 
 
@@ -110,34 +109,34 @@ def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -
     (tmp_path / "a").write_text("".join(f"{source}\n" for source, _ in texts))
     (tmp_path / "b").write_text("".join(f"{target}\n" for place, (_, target) in enumerate(texts) if place != 200))
     files: Files = {"source": tmp_path / "a", "target": tmp_path / "b"}
-    inspect_clean_options.inspect(**files, json_=tmp_path / "found.json")
+    inspect(**files, json_=tmp_path / "found.json")
     found = table(tmp_path / "found.json")
     told = f"400 in {tmp_path / 'a'}, 399 in {tmp_path / 'b'}; they seem to drift apart near line 201; what is said"
     assert any(told in remark for remark in found["remarks"])
     assert found["left_aside"] == ["1 pair skipped: b has no such line (line 400)"]
     with pytest.raises(DataError, match=r"unequal numbers of lines.*\n.*compare the files around that line"):
-        inspect_clean_options.clean(**files, out=tmp_path / "c.tsv")
+        clean(**files, output=tmp_path / "c.tsv")
     assert not (tmp_path / "c.tsv").exists()
 
 
 @pytest.mark.parametrize(
     "call, said",
     [
-        (lambda f, p: inspect_clean_options.inspect(), "no corpus is named"),
-        (lambda f, p: inspect_clean_options.inspect(source=f["source"]), "not clear where the corpus lies"),
-        (lambda f, p: inspect_clean_options.inspect(**f, dev_source=f["source"]), "--dev-source"),
-        (lambda f, p: inspect_clean_options.inspect(data=p / "x.foo"), "does not tell which format"),
-        (lambda f, p: inspect_clean_options.inspect(source=p / "no", target=p / "no"), "no such file"),
-        (lambda f, p: inspect_clean_options.inspect(**f, json_=f["source"]), "would be overwritten"),
-        (lambda f, p: inspect_clean_options.clean(**f), "not clear where the clean corpus goes"),
-        (lambda f, p: inspect_clean_options.clean(**f, out_source=p / "x"), "not clear where the clean corpus goes"),
-        (lambda f, p: inspect_clean_options.clean(**f, out=p / "x.csv"), "only TSV is written"),
+        (lambda f, p: inspect(), "no corpus is given"),
+        (lambda f, p: inspect(source=f["source"]), "not clear which files"),
+        (lambda f, p: inspect(**f, dev_source=f["source"]), "--dev-source"),
+        (lambda f, p: inspect(data=p / "x.foo"), "not that of a known format"),
+        (lambda f, p: inspect(source=p / "no", target=p / "no"), "no such file"),
+        (lambda f, p: inspect(**f, json_=f["source"]), "would be overwritten"),
+        (lambda f, p: clean(**f), "not clear where to write the clean corpus"),
+        (lambda f, p: clean(**f, output_source=p / "x"), "not clear where to write the clean corpus"),
+        (lambda f, p: clean(**f, output=p / "x.csv"), "the only format is TSV"),
         (
-            lambda f, p: inspect_clean_options.clean(**f, out_source=f["target"], out_target=p / "x"),
+            lambda f, p: clean(**f, output_source=f["target"], output_target=p / "x"),
             "would be overwritten",
         ),
-        (lambda f, p: inspect_clean_options.clean(**f, out=p / "x.tsv", drop="copy"), "did you mean copies"),
-        (lambda f, p: inspect_clean_options.clean(**f, out=p / "x.tsv", keep="nonsense"), "say some of blank"),
+        (lambda f, p: clean(**f, output=p / "x.tsv", drop="copy"), "did you mean copies"),
+        (lambda f, p: clean(**f, output=p / "x.tsv", keep="nonsense"), "choose from blank"),
     ],
 )
 def test_what_is_wrong_is_told(files: Files, tmp_path: Path, call: Callable[[Files, Path], None], said: str) -> None:
@@ -150,7 +149,7 @@ def test_an_empty_corpus_is_told(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_text("\n\n")
     with pytest.raises(DataError, match="no pair has text"):
-        inspect_clean_options.inspect(source=tmp_path / "a", target=tmp_path / "b")
+        inspect(source=tmp_path / "a", target=tmp_path / "b")
 
 
 def test_what_is_taken_out_unless_told_otherwise() -> None:
@@ -159,6 +158,6 @@ def test_what_is_taken_out_unless_told_otherwise() -> None:
 
 
 def test_doubtful_pairs_are_removed_only_on_request() -> None:
-    assert Kind.DOUBTFUL not in inspect_clean.wanted(None, None, None, False).drop
-    assert inspect_clean.wanted(None, "perhaps-unrelated", None, False).drop == {*DROPPED, Kind.DOUBTFUL}
-    assert inspect_clean.wanted("copies", "perhaps-unrelated", "copies", False).drop == {Kind.DOUBTFUL}
+    assert Kind.DOUBTFUL not in chosen_faults(None, None, None, False).drop
+    assert chosen_faults(None, "perhaps-unrelated", None, False).drop == {*DROPPED, Kind.DOUBTFUL}
+    assert chosen_faults("copies", "perhaps-unrelated", "copies", False).drop == {Kind.DOUBTFUL}

@@ -1,0 +1,164 @@
+"""Analyze runs on a test set, write the page and the numbers, and print a summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from regard.cli.streams import input_lines, output
+from regard.cli.test_set import TestSet
+from regard.console import progress_bar, say, track
+from regard.errors import DataError
+from regard.evaluation.alignment_error import read_gold
+from regard.evaluation.error_types import counted
+from regard.inference.translator import SearchOptions, Translator
+from regard.reports.analyze.page import document
+from regard.reports.analyze.results import METRICS, HeldOut, Report, as_table
+from regard.reports.analyze.run import Depth, Subject, assess
+from regard.reports.analyze.search_errors import SearchErrors
+from regard.reports.analyze.sections import SIGNIFICANT
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AnalyzedRun:
+    """A run, the tags put before each of its sources, and its overrides of the recipe's [search]."""
+
+    folder: Path
+    tags: tuple[str, ...]
+    search: SearchOptions
+
+    def load(self, device: str) -> Translator:
+        """Load the model with these settings."""
+        translator = Translator.load(self.folder, device).with_search(**self.search)
+        return translator.with_tags(self.tags) if self.tags else translator
+
+
+def write_analysis(
+    runs: Sequence[AnalyzedRun], test: HeldOut, page: Path, *, batch_size: int, exact: int, device: str
+) -> None:
+    """Analyze one run, or two of which the second is the one to compare with.
+
+    Writes the page and the JSON next to it, and prints a summary to standard output. Raises CheckpointError for a run
+    that cannot be loaded, and DataError for a file that cannot be written.
+    """
+    numbers = page.with_suffix(".json")
+    names = _names([run.folder for run in runs])
+    subjects = [Subject(name, run.folder, run.load(device)) for name, run in zip(names, runs, strict=True)]
+    with progress_bar() as bar:
+
+        def watch(description: str, items: Iterable[T], total: int) -> Iterable[T]:
+            return track(items, description, total, bar=bar)
+
+        report = assess(subjects, test, Depth(batch_size, exact), watch)
+    with output(page) as write:
+        write(document(report))
+    with output(numbers) as write:
+        write(json.dumps(as_table(report), ensure_ascii=False, indent=1) + "\n")
+    with output(None) as write:
+        for line in summary(report):
+            write(line + "\n")
+    for path in (page, numbers):
+        say(f"written to {path}")
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Return a different name for each folder: the last part of its path, or the whole path if that is ambiguous."""
+    names = [folder.resolve().name if folder.name in ("", "..") else folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    return names if len(set(names)) == len(names) else [names[0], f"{names[1]} (2)"]
+
+
+def held_out_set(test_set: TestSet, run: Path, alignments: Path | None) -> HeldOut:
+    """Return the pairs that have text, with their gold alignments.
+
+    Raises:
+        ConfigError: It is not clear what to read.
+        DataError: A file cannot be read, one side of a pair is blank, or no pair has text.
+        CheckpointError: `run` cannot be read.
+    """
+    pairs, skipped = test_set.pairs(run)
+    place = test_set.place
+    name = str(place.data) if place.data is not None else f"{place.source} | {place.target}"
+    with_text = []
+    for index, pair in enumerate(pairs):
+        is_blank = (not pair.source.strip(), not pair.target.strip())
+        if any(is_blank) and not all(is_blank):
+            blank, full = ("source", "reference") if is_blank[0] else ("reference", "source")
+            path = place.source if is_blank[0] else place.target
+            raise DataError(
+                f"the {blank} is blank, but its {full} is not",
+                where=f"{path}:{pair.line}",
+                fix="remove the line from both files",
+            )
+        if not any(is_blank):
+            with_text.append(index)
+    if not with_text:
+        raise DataError("no pair has text", where=name, fix="give a test set with at least one line")
+    gold = None
+    if alignments is not None:
+        lengths = [(len(pair.source.split()), len(pair.target.split())) for pair in pairs]
+        gold_of_all = read_gold(input_lines(alignments), str(alignments), lengths)
+        gold = tuple(gold_of_all[index] for index in with_text)
+    return HeldOut(
+        name=name,
+        lines=tuple(pairs[index].line for index in with_text),
+        sources=tuple(pairs[index].source.strip() for index in with_text),
+        references=tuple(pairs[index].target.strip() for index in with_text),
+        read=len(pairs),
+        gold=gold,
+        left=tuple(skipped.sentences()),
+    )
+
+
+def summary(report: Report) -> Iterator[str]:
+    """Yield the main findings as lines of text."""
+    test = report.test
+    blank = test.read - len(test.sources)
+    yield f"{test.read:,} pairs" + (f", {blank:,} of them skipped: both sides are blank" if blank else "")
+    width = max(len(findings.name) for findings in report.findings)
+    for key, metric in METRICS.items():
+        for findings in report.findings:
+            score = findings.scores[key]
+            comparison = "" if score.p is None else _comparison(score.p)
+            yield (
+                f"{metric:5} {findings.name:{width}} {score.value:6.2f}  [{score.low:.2f}, {score.high:.2f}]"
+                f"{comparison}"
+            )
+    for findings in report.findings:
+        errors = ", ".join(f"{count:,} {kind}" for kind, count in counted(findings.faults).items() if count)
+        yield f"errors of {findings.name}: {errors or 'none'}"
+    for findings in report.findings:
+        if findings.search is not None:
+            yield f"search by {findings.name}: {_search_errors(findings.search)}"
+        for calibration, kind in ((findings.calibration, "given the reference"), (findings.own, "of its translations")):
+            if calibration is not None:
+                tendency = "overconfident" if calibration.confidence > calibration.accuracy else "underconfident"
+                yield (
+                    f"calibration error of {findings.name}, {kind}: {100 * calibration.error:.1f} %; it is {tendency}: "
+                    f"confidence {100 * calibration.confidence:.1f} %, accuracy {100 * calibration.accuracy:.1f} %"
+                )
+        if findings.alignment:
+            method, best = min(findings.alignment.items(), key=lambda item: item[1].aer)
+            rate = f"{100 * best.aer:.1f} % by {method}, in {best.pairs:,} pairs"
+            yield f"alignment error rate of {findings.name}: {rate}"
+    yield from report.notes
+
+
+def _comparison(p: float) -> str:
+    text = "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return f"  {'worse' if p < SIGNIFICANT else 'no significant difference'}, p {text}"
+
+
+def _search_errors(search: SearchErrors) -> str:
+    unknown = search.sentences - search.errors - search.right
+    return (
+        f"of {search.sentences:,} sentences, the beam missed the most probable translation in {search.errors:,} and "
+        f"found it in {search.right:,}" + (f", {unknown:,} unknown" if unknown else "") + "; it is empty in "
+        f"{search.empty:,} of the {search.proved:,} sentences where it is proved"
+    )

@@ -1,0 +1,242 @@
+"""`regard clean`: write a corpus without the pairs that have faults."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regard.cli.options import (
+    OUTPUT,
+    CorpusData,
+    CorpusSource,
+    CorpusSourceColumn,
+    CorpusSourceLanguage,
+    CorpusTarget,
+    CorpusTargetColumn,
+    CorpusTargetLanguage,
+    DevData,
+    DevSource,
+    DevTarget,
+    TestData,
+    TestSource,
+    TestTarget,
+)
+from regard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from regard.corpus_checks.cleaning import Account, Wish
+    from regard.corpus_checks.findings import Kind
+    from regard.corpus_checks.inspection import Doctor
+
+EXAMPLES = """
+regard clean --data train.tmx -o clean.tsv --removed removed.jsonl
+regard clean --data train.tsv --output-source clean.en --output-target clean.de
+"""
+FAULTS = "Faults"
+
+
+@dataclass(frozen=True)
+class CleanOutputs:
+    """Where the clean corpus goes: two files of lines, or one TSV file."""
+
+    source: Path | None
+    target: Path | None
+    tsv: Path | None
+
+    def files(self) -> list[Path]:
+        """Return the files of the corpus. Raise ConfigError if it is not clear which they are."""
+        is_plain = self.source is not None and self.target is not None
+        if is_plain == (self.tsv is not None) or (self.source is None) != (self.target is None):
+            raise ConfigError(
+                "it is not clear where to write the clean corpus",
+                where="--output-source, --output-target, --output",
+                fix="give both --output-source and --output-target, or --output FILE.tsv",
+            )
+        if self.tsv is not None:
+            from regard.corpus.formats.compressed import format_suffix
+
+            if format_suffix(self.tsv) != ".tsv":
+                raise ConfigError("the only format is TSV", where=self.tsv, fix="name it FILE.tsv or FILE.tsv.gz")
+        return [path for path in (self.source, self.target, self.tsv) if path is not None]
+
+
+def clean(
+    source: CorpusSource = None,
+    target: CorpusTarget = None,
+    data: CorpusData = None,
+    dev_source: DevSource = None,
+    dev_target: DevTarget = None,
+    dev_data: DevData = None,
+    test_source: TestSource = None,
+    test_target: TestTarget = None,
+    test_data: TestData = None,
+    source_language: CorpusSourceLanguage = "",
+    target_language: CorpusTargetLanguage = "",
+    source_column: CorpusSourceColumn = "",
+    target_column: CorpusTargetColumn = "",
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,KIND",
+            help="Kinds of fault to remove pairs for; `regard inspect` names them.",
+            show_default="all but the doubtful ones",
+            rich_help_panel=FAULTS,
+        ),
+    ] = None,
+    also: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,KIND",
+            help="More kinds to remove pairs for, such as perhaps-unrelated.",
+            rich_help_panel=FAULTS,
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="KIND,KIND", help="Kinds not to remove pairs for.", rich_help_panel=FAULTS),
+    ] = None,
+    mend: Annotated[
+        bool,
+        typer.Option(
+            "--mend",
+            help="Replace line separators by spaces, and delete control and invisible characters.",
+            rich_help_panel=FAULTS,
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            "--out",
+            metavar="FILE",
+            help="Clean corpus as one file: .tsv, or .tsv.gz and the like.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    output_source: Annotated[
+        Path | None,
+        typer.Option(
+            "--output-source",
+            "--out-source",
+            metavar="FILE",
+            help="Instead, the source side as lines of text.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    output_target: Annotated[
+        Path | None,
+        typer.Option(
+            "--output-target", "--out-target", metavar="FILE", help="Its target side.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    removed: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a JSON object for each removed pair, with the reasons.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the printed summary to a file as well.", rich_help_panel=OUTPUT),
+    ] = None,
+) -> None:
+    """Write a corpus without the pairs that have faults, and say how many were removed, and why."""
+    from regard.cli.corpus_inputs import CorpusInputs
+    from regard.cli.streams import refuse_same
+    from regard.corpus.formats.sides import Sides
+    from regard.corpus.parallel_text import ParallelText
+
+    inputs = CorpusInputs.of(
+        (source, target, data),
+        (dev_source, dev_target, dev_data),
+        (test_source, test_target, test_data),
+        Sides(source_language, target_language, source_column, target_column),
+    )
+    outputs = CleanOutputs(output_source, output_target, output)
+    wish = chosen_faults(drop, also, keep, mend)
+    refuse_same(inputs.files(), [*outputs.files(), removed, report])
+    corpus = inputs.train.open(inputs.sides)
+    if isinstance(corpus, ParallelText) and (error := corpus.length_mismatch()):
+        raise error
+    summary = _summary(wish, *_write(inputs.read(), wish, outputs, removed))
+    from regard.cli.streams import output as open_output
+    from regard.console import say
+
+    for line in summary:
+        say(line)
+    if report is not None:
+        with open_output(report) as write:
+            write("".join(f"{line}\n" for line in summary))
+
+
+def chosen_faults(drop: str | None, also: str | None, keep: str | None, mend: bool) -> Wish:
+    """Return the kinds of fault that pairs are removed for, and those that are repaired.
+
+    Raises:
+        ConfigError: A kind is unknown.
+    """
+    from regard.corpus_checks.cleaning import Wish
+    from regard.corpus_checks.findings import DROPPED, LOSSLESS
+
+    chosen = set(DROPPED if drop is None else _kinds(drop, "--drop")) | set(_kinds(also or "", "--also"))
+    return Wish(drop=frozenset(chosen - set(_kinds(keep or "", "--keep"))), mend=LOSSLESS if mend else ())
+
+
+def _kinds(names: str, option: str) -> list[Kind]:
+    from regard.corpus_checks.cleaning import kinds
+    from regard.corpus_checks.findings import Kind
+
+    try:
+        return list(kinds(names))
+    except ValueError:
+        unknown = next(name for name in map(str.strip, names.split(",")) if name and name not in list(Kind))
+        near = difflib.get_close_matches(unknown, list(Kind), n=1)
+        fix = f"did you mean {near[0]}?" if near else f"choose from {', '.join(Kind)}"
+        raise ConfigError(f"there is no kind of fault {unknown!r}", where=option, fix=fix) from None
+
+
+def _write(doctor: Doctor, wish: Wish, outputs: CleanOutputs, removed: Path | None) -> tuple[Account, int]:
+    """Write the clean corpus. Return the account, and how many pairs had tabs or line breaks inside."""
+    from regard.cli.streams import output
+    from regard.console import status
+    from regard.corpus_checks import cleaning
+    from regard.corpus_checks.reading import one_line
+
+    joined = 0
+    with ExitStack() as stack, status("cleaning ..."):
+        writers = [stack.enter_context(output(path)) for path in outputs.files()]
+        write_removed = stack.enter_context(output(removed)) if removed else None
+
+        def keep(source: str, target: str) -> None:
+            nonlocal joined
+            to_field = cleaning.field if outputs.tsv is not None else one_line
+            texts = to_field(source), to_field(target)
+            joined += texts != (source, target)
+            lines = ["\t".join(texts)] if outputs.tsv is not None else texts
+            for write, line in zip(writers, lines, strict=True):
+                write(line + "\n")
+
+        def remove(line: str) -> None:
+            if write_removed is not None:
+                write_removed(line + "\n")
+
+        account = cleaning.clean(doctor, wish, keep, remove)
+    return account, joined
+
+
+def _summary(wish: Wish, account: Account, joined: int) -> list[str]:
+    from regard.corpus_checks.findings import Kind
+
+    kinds = ", ".join(kind.value for kind in Kind if kind in wish.drop)
+    summary = [f"removed for: {kinds or 'no fault'}", *account.report()]
+    if joined:
+        summary.append(f"{joined:,} of the kept pairs had tabs or line breaks inside, which are spaces now")
+    return summary

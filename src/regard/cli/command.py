@@ -1,0 +1,126 @@
+"""Help of `regard` and its commands: plain text in 80 columns, with options in named groups and examples last."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from regard.cli.address_space import require_address_space
+from regard.cli.options import OLD_SPELLINGS
+
+WIDTH = 79
+FIRST_COLUMN = 28  # longer option names have their help on the next line
+
+
+class Command(TyperCommand):
+    """A command whose epilog holds its examples, one on a line."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return `[OPTIONS] RUN [SENTENCE]`."""
+        arguments = [parameter for parameter in self.get_params(ctx) if parameter.param_type_name == "argument"]
+        names = [(_spelling(argument, True), argument.required) for argument in arguments]
+        return ["[OPTIONS]", *(name if required else f"[{name}]" for name, required in names)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then options by group."""
+        _write_parameters(self.get_params(ctx), formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples as they are."""
+        _write_examples(self.epilog, formatter)
+
+
+class TorchCommand(Command):
+    """A command that imports PyTorch. It first checks that there is enough address space to load it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raise RegardError if there is too little address space."""
+        require_address_space()
+        return super().invoke(ctx)
+
+
+class Group(TyperGroup):
+    """`regard` itself: its commands by group."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write commands by group, then options."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                title = getattr(command, "rich_help_panel", None) or "Commands"
+                summary = (command.help or "").split("\n\n")[0]
+                groups.setdefault(str(title), []).append((name, " ".join(summary.split())))
+        width = max(len(name) for rows in groups.values() for name, _ in rows)
+        for title, rows in groups.items():
+            _write_rows(title, rows, formatter, width)
+        _write_parameters(self.get_params(ctx), formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples as they are."""
+        _write_examples(self.epilog, formatter)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in the order in which they are registered."""
+        return list(self.commands)
+
+
+def _write_parameters(parameters: Iterable[Any], formatter: Any) -> None:
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for parameter in parameters:
+        if getattr(parameter, "hidden", False) or not getattr(parameter, "help", None):
+            continue
+        is_argument = parameter.param_type_name == "argument"
+        title = getattr(parameter, "rich_help_panel", None) or ("Arguments" if is_argument else "Options")
+        names = _spelling(parameter, is_argument)
+        groups.setdefault(str(title), []).append((names, parameter.help + _default(parameter)))
+    groups["Options"] = groups.pop("Options", [])  # --help and the like come last
+    for title, rows in groups.items():
+        if rows:
+            _write_rows(title, rows, formatter, FIRST_COLUMN)
+
+
+def _spelling(parameter: Any, is_argument: bool) -> str:
+    """Return `-o, --output FILE`."""
+    if is_argument:
+        return str(parameter.metavar or parameter.name.upper())
+    names = [name for name in sorted(parameter.opts, key=len) if name not in OLD_SPELLINGS]
+    if parameter.is_flag and parameter.default is None:  # it has three states: yes, no, not given
+        names += parameter.secondary_opts
+    metavar = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
+    return ", ".join(names) + metavar
+
+
+def _default(parameter: Any) -> str:
+    """Return ` [default: 64]`; nothing for flags, and for values that are None."""
+    if isinstance(parameter.show_default, str):
+        return f" [default: {parameter.show_default}]"
+    value = parameter.default
+    if parameter.required or value is None or value == "" or isinstance(value, bool | list | tuple) or callable(value):
+        return ""
+    return f" [default: {getattr(value, 'value', value)}]"
+
+
+def _write_rows(title: str, rows: Iterable[tuple[str, str]], formatter: Any, width: int) -> None:
+    formatter.write(f"\n{typer.style(f'{title}:', bold=True)}\n")
+    indent = " " * (width + 4)
+    for names, text in rows:
+        lines = textwrap.wrap(text, WIDTH - len(indent), break_on_hyphens=False, break_long_words=False)
+        if len(names) > width:
+            formatter.write(f"  {names}\n{indent}{lines.pop(0)}\n")
+        else:
+            formatter.write(f"  {names:{width}}  {lines.pop(0)}\n")
+        for line in lines:
+            formatter.write(f"{indent}{line}\n")
+
+
+def _write_examples(examples: str | None, formatter: Any) -> None:
+    if examples:
+        lines = examples.strip().splitlines()
+        formatter.write(f"\n{typer.style('Examples:' if len(lines) > 1 else 'Example:', bold=True)}\n")
+        for line in lines:
+            formatter.write(f"  {line}\n")

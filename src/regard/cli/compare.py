@@ -1,0 +1,118 @@
+"""`regard compare`: train systems under one budget, or take finished runs, and compare them on a test set."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from regard.cli.options import ARCHITECTURES, OUTPUT, TEST_SET, TRAINING, Settings, Tokenized
+
+EXAMPLES = """
+regard compare --corpus dates --minutes 1
+regard compare recipe.toml --architectures bahdanau2014,modern -o report
+regard compare --runs runs/first,runs/second -o report
+"""
+SYSTEMS = "Systems"
+
+
+BuiltinCorpus = Literal["numbers", "dates"]
+
+
+def compare(
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="RECIPE", help="Recipe (TOML) that every system is trained with.")
+    ] = None,
+    corpus: Annotated[
+        BuiltinCorpus | None,
+        typer.Option(
+            metavar="NAME", help="Instead of a recipe, a built-in corpus: numbers or dates.", rich_help_panel=SYSTEMS
+        ),
+    ] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN,RUN", help="Instead of a recipe, finished runs.", rich_help_panel=SYSTEMS),
+    ] = None,
+    architectures: Annotated[
+        str,
+        typer.Option(metavar="NAME,NAME", help=f"Architectures to train: {ARCHITECTURES}.", rich_help_panel=SYSTEMS),
+    ] = "all",
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            metavar="N",
+            help="Training time of each system, in minutes.",
+            show_default="the recipe's, or 10; less for a built-in corpus",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    settings: Settings = None,
+    test_source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Source side of the test set.",
+            show_default="the corpus' test split, or the dev set",
+            rich_help_panel=TEST_SET,
+        ),
+    ] = None,
+    test_reference: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Reference translations, line by line.", rich_help_panel=TEST_SET),
+    ] = None,
+    test_data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead, one file with both sides, with the columns of the recipe.",
+            rich_help_panel=TEST_SET,
+        ),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", "--out", metavar="DIR", help="Folder for the runs and the report.", rich_help_panel=OUTPUT
+        ),
+    ] = Path("report"),
+    tokenized: Tokenized = False,
+) -> None:
+    """Train systems under one budget, or take finished runs, and compare them on a test set: one page.
+
+    If you stop it with Ctrl-C, the same command continues.
+    """
+    from regard.console import say, status
+
+    with status("loading PyTorch"):
+        from regard.corpus.paths import CorpusPaths
+        from regard.reports.compare.run import Request
+        from regard.reports.compare.run import compare as compare_systems
+    from rich.console import Console
+
+    request = Request(
+        recipe=recipe,
+        corpus=corpus,
+        architectures=architectures,
+        minutes=minutes,
+        runs=_folders(runs or []),
+        overrides=settings or [],
+        test=CorpusPaths(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
+        tokenized=tokenized,
+    )
+    try:
+        page = compare_systems(request, output, Console(stderr=True))
+    except KeyboardInterrupt:
+        say("stopped; finished training and measurements are saved")
+        say(f"continue:   {shlex.join(['regard', *sys.argv[1:]])}")
+        raise typer.Exit(130) from None
+    say(f"report:     {page.resolve()}")
+
+
+def _folders(texts: Sequence[str]) -> list[Path]:
+    """Return the paths in texts that separate them by commas; a text that is an existing path is one path."""
+    parts = [[text] if Path(text).exists() else text.split(",") for text in texts]
+    return [Path(path) for paths in parts for path in paths if path]

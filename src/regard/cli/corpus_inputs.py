@@ -1,0 +1,63 @@
+"""The corpus that `regard inspect` and `regard clean` read, and the dev and test sets that it must not contain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regard.console import status
+from regard.corpus.formats.sides import Sides
+from regard.corpus.language_codes import languages_from_names
+from regard.corpus.paths import CorpusPaths
+from regard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from regard.corpus_checks.inspection import Doctor
+
+Files = tuple[Path | None, Path | None, Path | None]  # source, target, or one file with both
+
+
+@dataclass(frozen=True)
+class CorpusInputs:
+    """A training corpus, dev and test sets, and the languages and columns of all of them."""
+
+    train: CorpusPaths
+    dev: CorpusPaths
+    test: CorpusPaths
+    sides: Sides
+
+    @classmethod
+    def of(cls, train: Files, dev: Files, test: Files, sides: Sides) -> CorpusInputs:
+        """Return the inputs that the command line names."""
+        return cls(
+            CorpusPaths(*train),
+            CorpusPaths(*dev, ("--dev-source", "--dev-target", "--dev-data")),
+            CorpusPaths(*test, ("--test-source", "--test-target", "--test-data")),
+            sides,
+        )
+
+    def files(self) -> list[Path]:
+        """Return all files that are read."""
+        return [path for place in (self.train, self.dev, self.test) for path in place.files()]
+
+    def read(self) -> Doctor:
+        """Read the corpus once.
+
+        Raises:
+            ConfigError: It is not clear what to read.
+            DataError: A file cannot be read.
+        """
+        from regard.corpus_checks.inspection import Doctor
+
+        corpus = self.train.open(self.sides)
+        if corpus is None:
+            raise ConfigError("no corpus is given", fix="give --source and --target, or --data")
+        held_out = {}
+        for name, place in (("dev", self.dev), ("test", self.test)):
+            if (held_out_corpus := place.open(self.sides)) is not None:
+                held_out[name] = held_out_corpus
+        source_language, target_language = languages_from_names(*self.train.files())
+        languages = (self.sides.source_language or source_language, self.sides.target_language or target_language)
+        with status("reading ...") as update:
+            return Doctor(corpus, held_out, languages, lambda text: update(f"{text} ..."))

@@ -1,0 +1,47 @@
+"""`regard export`: write a run in the format of another toolkit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from regard.cli.options import Run
+
+EXAMPLES = """
+regard export runs/en-de exported/ --to ctranslate2
+"""
+
+
+ExportFormat = Literal["marian", "ctranslate2"]
+
+
+def export(
+    run: Run,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to create.")],
+    to: Annotated[
+        ExportFormat,
+        typer.Option(metavar="FORMAT", help="Format: marian (MarianMT of Hugging Face), or ctranslate2."),
+    ],
+) -> None:
+    """Write a run in the format of another toolkit, and print how to translate with it."""
+    from regard.checkpoints.run_folder import resolve_checkpoint
+    from regard.console import say, status
+
+    checkpoint_folder = resolve_checkpoint(run)
+    with status("loading the model"):
+        from regard.checkpoints.checkpoint import load_checkpoint
+        from regard.inference.shortlist import load_shortlist
+
+        checkpoint = load_checkpoint(checkpoint_folder)
+    if to == "marian":
+        from regard.interop.marian import export_marian
+
+        usage = export_marian(checkpoint, folder)
+    else:
+        from regard.interop.ctranslate2 import export_ctranslate2
+
+        usage = export_ctranslate2(checkpoint, folder, load_shortlist(run, checkpoint))
+    say(f"written to {folder}; in Python:\n")
+    say(usage)

@@ -1,0 +1,33 @@
+"""`regard shortlist`: learn which target tokens each source token can become, for a faster search."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """
+regard shortlist runs/en-de
+regard translate runs/en-de --set search.shortlist=true -i input.txt
+"""
+
+
+def shortlist(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, with its training data in data/.")],
+    candidates: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Maximum number of target tokens for each source token.")
+    ] = 30,
+    frequent: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Number of frequent target tokens that are always allowed.")
+    ] = 1000,
+) -> None:
+    """Learn from the training data which target tokens each source token can become, for a faster search."""
+    from regard.console import say, status
+
+    with status("loading PyTorch"):
+        from regard.inference.shortlist import make_shortlist
+    path = make_shortlist(run, candidates, frequent, say)
+    say(f"written to {path}")
+    say(f"translate:  regard translate {shlex.quote(str(run))} --set search.shortlist=true < input.txt > output.txt")

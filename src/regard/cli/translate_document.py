@@ -1,0 +1,133 @@
+"""Translate a document and write it in its own format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regard.cli.streams import output, refuse_same, write_bytes
+from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
+from regard.cli.translator_options import TranslatorOptions
+from regard.console import say
+from regard.documents.document import Columns, Document, Languages
+from regard.documents.open import open_document
+from regard.documents.translate import Outcome, Report, Request, Said, fill
+from regard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from regard.inference.translator import Translator
+
+SHOWN_ENTRIES = 5  # untranslated entries that are printed; the report has all of them
+
+
+def translate_document(
+    model: TranslatorOptions,
+    path: Path | None,
+    request: SearchRequest,
+    outputs: OutputOptions,
+    options: DocumentOptions,
+) -> None:
+    """Fill the untranslated entries of a document, write it, and print how many are filled.
+
+    Raises:
+        ConfigError: An option does not apply to documents.
+        DataError: The document cannot be read or written.
+        CheckpointError: The model cannot be loaded.
+        DecodingError: The search fails.
+    """
+    _refuse_options_for_lines(request, outputs)
+    refuse_same([path], outputs.files())
+    if path is None:
+        raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
+    translator = model.load()
+    languages = Languages(
+        options.source_language or translator.source_language, options.target_language or translator.target_language
+    )
+    columns = Columns(options.source_column, options.target_column)
+    document = open_document(path, languages, columns, paragraphs=options.paragraphs)
+    split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
+    outcome = fill(
+        document,
+        _SegmentTranslator(translator, request, document),
+        language=languages.source.replace("_", "-").split("-")[0],
+        split=split,
+        requires=request.search.get("strategy", translator.search.strategy) == "beam",
+    )
+    write_bytes(outputs.text, outcome.data)
+    if outputs.report is not None:
+        with output(outputs.report) as write:
+            for report in outcome.reports:
+                write(_report_line(document, report))
+    _say_outcome(document, outcome)
+
+
+class _SegmentTranslator:
+    """Translates segments of a document with the search that the user has chosen."""
+
+    def __init__(self, translator: Translator, request: SearchRequest, document: Document) -> None:
+        self.translator = translator
+        has_markup = any(segment.marked.marks for segment in document.segments)
+        self.options: dict[str, Any] = {
+            "batch_size": request.batch_size,
+            "fallback": request.fallback,
+            "with_attention": has_markup,
+            "split_sentences": False,
+            **request.search,
+        }
+
+    def __call__(self, requests: Sequence[Request]) -> list[Said]:
+        from regard.inference.translator import Constraints
+
+        constraints = None
+        if any(request.require for request in requests):
+            constraints = [Constraints(require=request.require) for request in requests]
+        texts = [request.text for request in requests]
+        results = self.translator.stream(texts, constraints=constraints, **self.options)
+        return [Said(best.text, best.alignment, best.marks) for best, *_ in results]
+
+
+def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) -> None:
+    """Raise ConfigError for an option that applies to lines of text only."""
+    uses = {
+        "--top-beams": request.top_beams > 1,
+        "--constraints": request.constraints is not None,
+        "--scores": outputs.scores,
+        "--alignments": outputs.alignments is not None,
+        "--workers": request.workers > 1,
+    }
+    for option, is_used in uses.items():
+        if is_used:
+            raise ConfigError(
+                "it applies to lines of text, but the input is a document", where=option, fix="remove the option"
+            )
+
+
+def _report_line(document: Document, report: Report) -> str:
+    table: dict[str, Any] = {"file": document.name, "line": report.line}
+    table |= {"why": report.why} if report.why else {"marks": list(report.marks)}
+    return json.dumps({**table, "source": report.source, "translation": report.translation}, ensure_ascii=False) + "\n"
+
+
+def _say_outcome(document: Document, outcome: Outcome) -> None:
+    untranslated = [report for report in outcome.reports if report.why]
+    for report in untranslated[:SHOWN_ENTRIES]:
+        say(f"not translated: {document.name}:{report.line}: {report.why}")
+    if len(untranslated) > SHOWN_ENTRIES:
+        say(f"not translated: {len(untranslated) - SHOWN_ENTRIES:,} more")
+    say(
+        f"{outcome.entries:,} entries: {outcome.filled:,} filled, {len(untranslated):,} not translated, "
+        f"{outcome.done:,} already translated"
+    )
+    counts = [f"{outcome.ways[way]:,} {text}" for way, text in _WAYS.items() if outcome.ways[way]]
+    if counts:
+        say(f"sentences: {', '.join(counts)}")
+
+
+_WAYS = {
+    "whole": "translated whole",
+    "required": "translated with the placeholders required",
+    "parts": "translated in parts between placeholders",
+    "left": "not translated",
+}

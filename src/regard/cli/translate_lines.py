@@ -1,0 +1,198 @@
+"""Translate lines of text, in this process or in several."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import chain, islice, tee
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regard.cli.streams import Write, input_lines, output, refuse_same
+from regard.cli.translate_options import OutputOptions, SearchRequest
+from regard.cli.translator_options import TranslatorOptions
+from regard.console import say, status, track
+from regard.corpus.corpus import surrogate_reason
+from regard.errors import DataError, DecodingError
+
+if TYPE_CHECKING:
+    from regard.inference.translator import Constraints, Translation
+
+PARALLEL_LINES = 2000  # for fewer lines, other processes are not worth their start
+
+
+def translate_lines(
+    model: TranslatorOptions, path: Path | None, request: SearchRequest, outputs: OutputOptions
+) -> None:
+    """Translate the lines of a file, or of standard input if `path` is None.
+
+    Every line gives `request.top_beams` lines of output, which are blank if fewer translations exist.
+
+    Raises:
+        ConfigError: Options contradict each other.
+        DataError: A file cannot be read or written.
+        CheckpointError: The model cannot be loaded.
+        DecodingError: The search does not support these options, or fails.
+    """
+    refuse_same([path, request.constraints], outputs.files())
+    lines, sources = tee(input_lines(path))  # `sources` waits for translations, at most a few chunks
+    results = _locate_errors(_translate(model, request, lines, with_attention=outputs.alignments is not None), path)
+    results = chain(list(islice(results, 1)), results)  # report early errors before an output file is replaced
+    from regard.cli.split_report import SplitReport  # imports PyTorch, which the checks above do not need
+
+    split_report = SplitReport(model.run, path, request.split_sentences)
+    mark_counts: Counter[str] = Counter()
+    proofs: Counter[bool | None] = Counter()
+    with ExitStack() as stack:
+        write = stack.enter_context(output(outputs.text, keep_partial=True))
+        write_alignment, write_report = (
+            None if file is None else stack.enter_context(output(file, keep_partial=True))
+            for file in (outputs.alignments, outputs.report)
+        )
+        shown = _with_progress(results, show=outputs.text is not None or not sys.stdout.isatty())
+        for number, (source, translations) in enumerate(zip(sources, shown, strict=False), start=1):
+            for rank in range(request.top_beams):
+                translation = translations[rank] if rank < len(translations) else None
+                write(_line(translation, outputs.scores))
+                if write_alignment is not None:
+                    write_alignment(_alignment(translation))
+            best = translations[0]
+            mark_counts.update([*best.marks, *(["lines"] if best.marks else [])])
+            proofs[best.proved] += 1
+            split_report.count(number, source, best)
+            if write_report is not None and (best.marks or best.proved is False):
+                _write_report(write_report, number, source, best)
+    say_proofs(proofs)
+    split_report.print()
+    if outputs.report is not None or request.fallback is not None:
+        _say_degenerate(mark_counts)
+
+
+def _translate(
+    model: TranslatorOptions, request: SearchRequest, lines: Iterator[str], *, with_attention: bool
+) -> Iterator[list[Translation]]:
+    """Translate in this process, or in several if there are many lines and the device is the CPU."""
+    options: dict[str, Any] = {
+        "top_beams": request.top_beams,
+        "batch_size": request.batch_size,
+        "with_attention": with_attention,
+        "fallback": request.fallback,
+        "split_sentences": request.split_sentences,
+        **request.search,
+    }
+    model.check()
+    constraint_lines = None if request.constraints is None else input_lines(request.constraints)
+    first = list(islice(lines, PARALLEL_LINES))
+    lines = chain(first, lines)
+    translator = None
+    workers = request.workers
+    if workers == 0:
+        translator = model.load()
+        from regard.inference.workers import probe, processors
+
+        is_worthwhile = len(first) == PARALLEL_LINES and translator.device.type == "cpu" and processors() > 1
+        # Probe with beam search whatever the strategy: some strategies take minutes for a line.
+        beam: dict[str, Any] = {
+            **request.search,
+            "strategy": "beam",
+            "split_sentences": request.split_sentences,
+        }
+        workers = probe(partial(translator.translate, **beam), first, processors()) if is_worthwhile else 1
+    constraints = None if constraint_lines is None else _constraints(constraint_lines, request.constraints)
+    if workers == 1:
+        translator = translator or model.load()
+        return translator.stream(lines, constraints=constraints, **options)
+    with status("loading PyTorch"):
+        from regard.inference.workers import stream
+    return stream(model.loader(), lines, workers, constraints, **options)
+
+
+def _locate_errors(results: Iterator[list[Translation]], path: Path | None) -> Iterator[list[Translation]]:
+    """Yield the results; name the input file in the errors of a line."""
+    try:
+        yield from results
+    except DecodingError as error:
+        number = re.fullmatch(r"line (\d+)", error.where or "")
+        if number is None:
+            raise
+        where = f"{path or 'standard input'}:{number[1]}"
+        raise DecodingError(error.what, where=where, fix=error.fix) from None
+
+
+def _constraints(lines: Iterable[str], path: Path | None) -> Iterator[Constraints]:
+    from regard.inference.translator import Constraints
+
+    for number, line in enumerate(lines, start=1):
+        yield Constraints(*_parse_constraint(line, f"{path}:{number}")) if line.strip() else Constraints()
+
+
+def _parse_constraint(line: str, where: str) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """Return the required phrases, the forbidden phrases and the prefix in a line of JSON. Raise DataError."""
+    fix = 'write {"require": ["..."], "forbid": ["..."], "prefix": "..."}, with any of the three keys'
+    try:
+        table = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"this is not JSON: {error}", where=where, fix=fix) from None
+    if not isinstance(table, dict) or set(table) - {"require", "forbid", "prefix"}:
+        raise DataError("this is not an object with these keys", where=where, fix=fix)
+    require, forbid, prefix = table.get("require", []), table.get("forbid", []), table.get("prefix", "")
+    phrases = [*require, *forbid] if isinstance(require, list) and isinstance(forbid, list) else [None]
+    if not all(isinstance(phrase, str) for phrase in (*phrases, prefix)):
+        raise DataError("a phrase is not a string, or the phrases are not a list", where=where, fix=fix)
+    if why := surrogate_reason("".join(map(str, (*phrases, prefix)))):
+        raise DataError(why, where=where, fix="write the whole character")
+    return tuple(require), tuple(forbid), prefix
+
+
+def _line(translation: Translation | None, scores: bool) -> str:
+    if translation is None:
+        return "\n"
+    return f"{translation.score:.6f}\t{translation.text}\n" if scores else f"{translation.text}\n"
+
+
+def _alignment(translation: Translation | None) -> str:
+    """Return the word alignment in Pharaoh format: source-target, counted from 0."""
+    if translation is None or not translation.tokens:
+        return "\n"
+    if not translation.attends:
+        raise DecodingError(
+            "this model has no attention, so it cannot align words", where="--alignments", fix="remove --alignments"
+        )
+    return " ".join(f"{source}-{target}" for source, target in translation.alignment) + "\n"
+
+
+def _write_report(write: Write, number: int, source: str, best: Translation) -> None:
+    marks = [*best.marks, *(["unproved"] if best.proved is False else [])]
+    table = {"line": number, "marks": marks, "source": source.strip(), "translation": best.text}
+    write(json.dumps(table, ensure_ascii=False) + "\n")
+
+
+def _with_progress(results: Iterator[list[Translation]], *, show: bool) -> Iterator[list[Translation]]:
+    """Yield the results; show on a terminal how many lines are translated, and how many words per second."""
+    if not show:
+        return results
+    return track(results, "lines", measure=lambda translations: len(translations[0].text.split()), unit="words")
+
+
+def say_proofs(proofs: Counter[bool | None]) -> None:
+    """Print how many lines exact search has proved.
+
+    Args:
+        proofs: How often `Translation.proved` has each value.
+    """
+    if not (proofs[True] or proofs[False]):
+        return
+    message = f"exact search proved the best translation of {proofs[True]:,} of {proofs[True] + proofs[False]:,} lines"
+    if proofs[False]:
+        message += f"; {proofs[False]:,} not within exact_steps"
+    say(message)
+
+
+def _say_degenerate(mark_counts: Counter[str]) -> None:
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(mark_counts.items()) if kind != "lines")
+    say(f"{mark_counts['lines']:,} lines look degenerate" + (f": {kinds}" if kinds else ""))

@@ -1,0 +1,123 @@
+"""One pass over the training corpus, shared by the automatic recipe and the choice of a dev set."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regard.config.recipe import resolve_data_paths
+from regard.config.schema import DATA_PATHS, DataConfig
+from regard.corpus.corpus import Pair
+from regard.corpus.paths import open_corpora
+
+SAMPLED_PAIRS = 200_000  # the statistics of text are those of the first pairs; all pairs are counted
+# Keys of [data] that do not change which training pairs there are.
+UNRELATED = {"max_length": 256, "held_out": 0, "temperature": 1.0, "streaming": False}
+
+FileStates = tuple[tuple[str, int, int], ...]  # path, size in bytes, time of the last change in nanoseconds
+
+
+@dataclass(frozen=True)
+class CorpusScan:
+    """What one pass over a training corpus has counted.
+
+    Attributes:
+        pairs: The number of pairs.
+        mean_words: Mean whitespace-separated words of the longer side of a pair, over the first pairs.
+        mean_characters: Mean characters of the longer side, over the first pairs.
+        alphabet_size: Distinct characters of both sides, in the first pairs.
+        distinct_words: Distinct words of both sides, in the first pairs.
+        source_digests: A 64-bit digest of each source, (pairs,); empty if the recipe has a dev set.
+    """
+
+    pairs: int
+    mean_words: float
+    mean_characters: float
+    alphabet_size: int
+    distinct_words: int
+    source_digests: NDArray[np.uint64] = field(repr=False)
+
+
+def scan_corpus(data: DataConfig, seed: int) -> CorpusScan:
+    """Scan the training corpus of a [data] section.
+
+    The last scan is remembered until `forget_scan`, and returned again while the files are unchanged.
+
+    Args:
+        data: Where the corpus is.
+        seed: Seed of a built-in corpus.
+
+    Raises:
+        DataError: The corpus cannot be read.
+    """
+    data = resolve_data_paths(data).model_copy(update=UNRELATED)
+    return _scan(data, seed, file_states(data))
+
+
+def forget_scan() -> None:
+    """Free the memory of the last scan."""
+    _scan.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _scan(data: DataConfig, seed: int, _: FileStates) -> CorpusScan:
+    corpus, dev = open_corpora(data, seed)
+    statistics, digests = _TextStatistics(), bytearray()
+    count = 0
+    for pair in statistics.observe(iter(corpus)):
+        count += 1
+        if dev is None:
+            digests += hashlib.blake2b(pair.source.encode(), digest_size=8).digest()
+    return CorpusScan(
+        pairs=count,
+        mean_words=statistics.words / max(1, statistics.pairs),
+        mean_characters=statistics.characters / max(1, statistics.pairs),
+        alphabet_size=len(statistics.alphabet),
+        distinct_words=len(statistics.distinct_words),
+        source_digests=np.frombuffer(digests, np.uint64),
+    )
+
+
+class _TextStatistics:
+    """Sums over the first SAMPLED_PAIRS pairs of a corpus."""
+
+    def __init__(self) -> None:
+        self.pairs = self.words = self.characters = 0
+        self.alphabet: set[str] = set()
+        self.distinct_words: set[str] = set()
+
+    def observe(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
+        """Yield all pairs; add the first ones to the sums."""
+        for pair in pairs:
+            if self.pairs < SAMPLED_PAIRS:
+                self._add(pair)
+            yield pair
+
+    def _add(self, pair: Pair) -> None:
+        source, target = pair.source.split(), pair.target.split()
+        self.pairs += 1
+        self.words += max(len(source), len(target))
+        self.characters += max(len(pair.source), len(pair.target))
+        self.alphabet.update(pair.source, pair.target)
+        self.distinct_words.update(source, target)
+
+
+def file_states(data: DataConfig) -> FileStates:
+    """Return path, size and modification time of each existing file of [data] and its corpora."""
+    sections = (data, *data.corpora)
+    paths = [path for section in sections for key in DATA_PATHS if (path := getattr(section, key)) is not None]
+    return tuple((path, stat.st_size, stat.st_mtime_ns) for path in paths if (stat := _stat(Path(path))))
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    with suppress(OSError):
+        return path.stat()
+    return None  # reading the file raises the error

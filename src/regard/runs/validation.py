@@ -1,0 +1,76 @@
+"""Validation: loss, BLEU and chrF on the dev set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+
+import torch
+
+from regard.config.schema import RunConfig
+from regard.contract import Seq2Seq
+from regard.data.batch import Batch, make_batch
+from regard.evaluation.metrics import bleu, chrf, exact
+from regard.inference.translator import Translator
+from regard.runs.prepared import IdPair, Prepared
+from regard.special_tokens import PAD
+from regard.training.distributed import ProcessGroup
+from regard.training.loss import negative_log_likelihood
+
+Validator = Callable[[Seq2Seq], dict[str, float]]
+
+
+def make_validator(config: RunConfig, prepared: Prepared, processes: ProcessGroup) -> Validator:
+    """Return a function that scores a model on the dev set.
+
+    The scores are the loss in nats per target token, and the quality of greedy translations made as `translate` makes
+    them. Each process translates its share of the sentences, and all of them return the same scores.
+    """
+    sources = [source for source, _ in prepared.dev]
+    references = [reference for _, reference in prepared.dev]
+    language = config.data.target_language
+    batches = _length_batches(prepared.dev_ids, config.train.tokens_per_batch)
+    target_tokens = sum(batch.target_tokens for batch in batches)
+    share = slice(processes.rank, None, processes.size)
+
+    def validate(model: Seq2Seq) -> dict[str, float]:
+        translator = Translator(model, prepared.tokenizers, config.search, target_language=language)
+        hypotheses = translator.stream(sources[share], beam_size=1, shortlist=False, split_sentences=False)
+        shares = processes.gather([best.text for best, *_ in hypotheses])
+        translations = [text for row in zip_longest(*shares) for text in row if text is not None]
+        (loss,) = processes.sum(_sum_loss(model, batches[share]))
+        scores = {
+            "loss": loss / target_tokens,
+            "bleu": bleu(translations, references, target_language=language),
+            "chrf": chrf(translations, references),
+        }
+        if config.train.metric == "exact":
+            scores["exact"] = 100 * exact(translations, references)
+        return scores
+
+    return validate
+
+
+def _length_batches(pairs: Sequence[IdPair], max_tokens: int) -> list[Batch]:
+    """Return batches of pairs of similar length; each holds at most `max_tokens` tokens of padded length."""
+    batches: list[Batch] = []
+    group: list[IdPair] = []
+    for pair in sorted(pairs, key=lambda pair: max(map(len, pair))):
+        if group and (len(group) + 1) * (max(map(len, pair)) + 1) > max_tokens:
+            batches.append(make_batch(group))
+            group = []
+        group.append(pair)
+    return [*batches, make_batch(group)]
+
+
+@torch.no_grad()
+def _sum_loss(model: Seq2Seq, batches: Sequence[Batch]) -> float:
+    """Return the negative log-likelihood of the target tokens, summed, in nats."""
+    device = next(model.parameters()).device
+    total = 0.0
+    for cpu_batch in batches:
+        batch = cpu_batch.to(device)
+        is_token = batch.target_out.ne(PAD)  # (B, T)
+        features = model.features(batch.source, batch.target_in).features[is_token]  # (tokens, F)
+        total += negative_log_likelihood(model.decoder.readout, features, batch.target_out[is_token])
+    return total
