@@ -33,8 +33,8 @@ from common import count, fail, read, read_pair, told
 
 from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.parallel_text import ParallelText
-from regard.corpus_checks.findings import DROPPED, Kind
-from regard.corpus_checks.inspection import Doctor, Judged
+from regard.corpus_checks.findings import DROPPED_BY_DEFAULT, FaultKind
+from regard.corpus_checks.inspection import CheckedPair, CorpusInspector
 
 Pairs = list[tuple[str, str]]
 CYRILLIC = str.maketrans(
@@ -152,30 +152,30 @@ class Planter:
 
 # Of each planted kind, the kinds by which it counts as found as what it is.
 FOUND_AS = {
-    "blank": (Kind.BLANK,),
-    "mojibake": (Kind.ENCODING,),
-    "replacement": (Kind.ENCODING,),
-    "control": (Kind.CONTROL,),
-    "copies": (Kind.COPY,),
-    "duplicates": (Kind.DUPLICATE,),
-    "too-long": (Kind.RATIO,),
-    "truncated": (Kind.RATIO, Kind.UNRELATED),
-    "script": (Kind.SCRIPT,),
-    "language": (Kind.LANGUAGE,),
-    "other-side": (Kind.LANGUAGE,),
-    "shuffled": (Kind.UNRELATED,),
-    "leakage": (Kind.LEAKAGE,),
-    "near-leakage": (Kind.NEAR_LEAKAGE, Kind.LEAKAGE),
-    "drift": (Kind.DRIFT,),
+    "blank": (FaultKind.BLANK,),
+    "mojibake": (FaultKind.ENCODING,),
+    "replacement": (FaultKind.ENCODING,),
+    "control": (FaultKind.CONTROL,),
+    "copies": (FaultKind.COPY,),
+    "duplicates": (FaultKind.DUPLICATE,),
+    "too-long": (FaultKind.RATIO,),
+    "truncated": (FaultKind.RATIO, FaultKind.UNRELATED),
+    "script": (FaultKind.SCRIPT,),
+    "language": (FaultKind.LANGUAGE,),
+    "other-side": (FaultKind.LANGUAGE,),
+    "shuffled": (FaultKind.UNRELATED,),
+    "leakage": (FaultKind.LEAKAGE,),
+    "near-leakage": (FaultKind.NEAR_LEAKAGE, FaultKind.LEAKAGE),
+    "drift": (FaultKind.DRIFT,),
 }
 
 
-def judged(pairs: Pairs, held: Pairs, languages: tuple[str, str], folder: Path) -> list[frozenset[Kind]]:
+def judged(pairs: Pairs, held: Pairs, languages: tuple[str, str], folder: Path) -> list[frozenset[FaultKind]]:
     """What is said of each pair, by line."""
     corpus = ParallelText(*write(folder, "text", pairs))
     sets = {"dev": ParallelText(*write(folder, "dev", held))} if held else {}
-    doctor = Doctor(corpus, sets, languages)
-    return [item.kinds for item in doctor.judged() if isinstance(item, Judged)]
+    doctor = CorpusInspector(corpus, sets, languages)
+    return [item.kinds for item in doctor.check_pairs() if isinstance(item, CheckedPair)]
 
 
 def write(folder: Path, name: str, pairs: Pairs) -> tuple[Path, Path]:
@@ -185,8 +185,8 @@ def write(folder: Path, name: str, pairs: Pairs) -> tuple[Path, Path]:
     return paths
 
 
-def table(planter: Planter, before: list[frozenset[Kind]], after: list[frozenset[Kind]]) -> None:
-    dropped = frozenset((*DROPPED, Kind.CONTROL))
+def table(planter: Planter, before: list[frozenset[FaultKind]], after: list[frozenset[FaultKind]]) -> None:
+    dropped = frozenset((*DROPPED_BY_DEFAULT, FaultKind.CONTROL))
     print("| planted | pairs | found as such | found |\n| --- | ---: | ---: | ---: |")
     for kind, wanted in FOUND_AS.items():
         places = [place for place, planted in planter.kinds.items() if planted == kind]
@@ -199,7 +199,7 @@ def table(planter: Planter, before: list[frozenset[Kind]], after: list[frozenset
     told_now = Counter(kind for place in untouched for kind in after[place])
     was = Counter(kind for place in untouched for kind in before[place])
     new = Counter(kind for place in untouched for kind in after[place] - before[place])
-    for kind in Kind:
+    for kind in FaultKind:
         if kind in dropped and (told_now[kind] or was[kind]):
             print(f"| {kind.value} | {told_now[kind]:,} | {was[kind]:,} | {new[kind]:,} |")
     any_now = sum(bool(after[place] & dropped) and not before[place] & dropped for place in untouched)
@@ -216,7 +216,7 @@ def only_shuffled(pairs: Pairs, share: float, languages: tuple[str, str], folder
     began = time.process_time()
     found = judged(mixed, [], languages, folder)
     print(f"{len(pairs):,} pairs, {len(planted):,} shuffled, {time.process_time() - began:.0f} s of CPU time")
-    for kinds in ({Kind.UNRELATED}, {Kind.UNRELATED, Kind.DOUBTFUL}):
+    for kinds in ({FaultKind.UNRELATED}, {FaultKind.UNRELATED, FaultKind.DOUBTFUL}):
         places = {place for place, told in enumerate(found) if told & kinds}
         recall = f"{len(places & planted) / len(planted):.1%} found, " if planted else ""
         print(f"{', '.join(sorted(kinds))}: {recall}{len(places - planted):,} other pairs")

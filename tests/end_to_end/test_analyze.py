@@ -1,4 +1,4 @@
-"""`regard analyze`, as one calls it."""
+"""`regard analyze` from the command line."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def test_a_run_against_itself(run: Path, files: Files, tmp_path: Path) -> None:
     gold = write_lines(tmp_path / "gold", ["0-0" if target.strip() else "" for _, target in pairs])
     page = tmp_path / "out" / "page.html"
     arguments = ("analyze", run, "--source", source, "--reference", reference, "--output", page, "--exact", "2")
-    done = call(*arguments, "--against", run, "--alignments", gold)
-    assert done.code == 0, done.err
-    said = done.out.decode()
-    assert "12 pairs, 1 of them left aside: both sides are blank" in said
-    assert "not told apart, p 1.000" in said and "alignment error rate" in said
-    assert f"written to {page}" in done.err
+    finished = call(*arguments, "--against", run, "--alignments", gold)
+    assert finished.code == 0, finished.err
+    output = finished.out.decode()
+    assert "12 pairs, 1 of them left aside: both sides are blank" in output
+    assert "not told apart, p 1.000" in output and "alignment error rate" in output
+    assert f"written to {page}" in finished.err
     table = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert table["test"]["read"] == 12 == table["test"]["pairs"] + 1
-    assert [one["line"] for one in table["sentences"]] == [1, 2, 3, *range(5, 13)]
+    assert [sentence["line"] for sentence in table["sentences"]] == [1, 2, 3, *range(5, 13)]
     assert table["runs"][0]["scores"] == {
         name: {**table["runs"][1]["scores"][name], "p": None} for name in ("bleu", "chrf", "ter")
     }
-    whole = [pair for pair in pairs if pair[0]]
-    files_of = [write_lines(tmp_path / f"whole{side}", [pair[side] for pair in whole]) for side in (0, 1)]
+    nonblank = [pair for pair in pairs if pair[0]]
+    files_of = [write_lines(tmp_path / f"nonblank{side}", [pair[side] for pair in nonblank]) for side in (0, 1)]
     evaluated = json.loads(call("evaluate", run, "--source", files_of[0], "--reference", files_of[1], "--json").out)
     for name in ("chrf", "ter"):  # BLEU here is of characters, as no reference has four words
         assert table["runs"][0]["scores"][name]["value"] == evaluated[name]
@@ -39,7 +39,7 @@ def test_a_run_against_itself(run: Path, files: Files, tmp_path: Path) -> None:
     assert alone.code == 0 and "p 1.000" not in alone.out.decode()
 
 
-def test_what_is_wrong_is_told_before_anything_is_translated(run: Path, tmp_path: Path) -> None:
+def test_errors_are_raised_before_translation(run: Path, tmp_path: Path) -> None:
     two = write_lines(tmp_path / "two", ["12", "34"])
     three = write_lines(tmp_path / "three", ["21", "43", "65"])
     blank = write_lines(tmp_path / "blank", ["21", ""])
@@ -47,49 +47,49 @@ def test_what_is_wrong_is_told_before_anything_is_translated(run: Path, tmp_path
     gold = write_lines(tmp_path / "gold", ["0-0", "0-7"])
     page = tmp_path / "page.html"
 
-    def analyze(source: Path, reference: Path, *others: str | Path, output: Path = page) -> None:
-        arguments = ("--source", source, "--reference", reference, "--output", output, *others)
-        refused(call("analyze", run, *arguments), *told)
+    def analyze(source: Path, reference: Path, *options: str | Path, output: Path = page) -> None:
+        arguments = ("--source", source, "--reference", reference, "--output", output, *options)
+        refused(call("analyze", run, *arguments), *messages)
 
-    told = ["2 and 3 lines", "unequal length"]
+    messages = ["2 and 3 lines", "unequal length"]
     analyze(two, three)
-    told = [f"{blank}:2: the reference is blank"]
+    messages = [f"{blank}:2: the reference is blank"]
     analyze(two, blank)
-    told = [f"{blank}:2: the source is blank"]
+    messages = [f"{blank}:2: the source is blank"]
     analyze(blank, two)
-    told = ["no pair has text"]
+    messages = ["no pair has text"]
     analyze(empty, empty)
-    told = [f"{gold}:2: `0-7` links target word 7, and the target has 1"]
+    messages = [f"{gold}:2: `0-7` links target word 7, and the target has 1"]
     analyze(two, two, "--alignments", gold)
-    told = ["1 lines of alignments and 2 pairs"]
+    messages = ["1 lines of alignments and 2 pairs"]
     analyze(two, two, "--alignments", write_lines(tmp_path / "short", ["0-0"]))
-    told = ["there is no other run"]
+    messages = ["there is no other run"]
     analyze(two, two, "--against-tag", "de")
     analyze(two, two, "--against-search", "beam_size=2")
-    told = ["there is no key `width`", "--search"]
+    messages = ["there is no key `width`", "--search"]
     analyze(two, two, "--search", "width=2")
-    told = ["beam_size", "greater than"]
+    messages = ["beam_size", "greater than"]
     analyze(two, two, "--search", "beam_size=-1")
-    told = ["the page is HTML"]
+    messages = ["the page is HTML"]
     analyze(two, two, output=tmp_path / "page.json")
-    told = ["this file would be overwritten"]
+    messages = ["this file would be overwritten"]
     write_lines(page.with_suffix(".json"), ["12", "34"])
     analyze(page.with_suffix(".json"), two)
     (tmp_path / "folder.html").mkdir()
-    told = ["it cannot be written"]
+    messages = ["it cannot be written"]
     analyze(two, two, output=tmp_path / "folder.html")
     assert not page.exists()
 
 
-def test_both_searches_may_be_other_than_the_recipes(run: Path, files: Files, tmp_path: Path) -> None:
+def test_both_searches_can_be_changed(run: Path, files: Files, tmp_path: Path) -> None:
     source, reference = (write_lines(tmp_path / name, files.test[:4]) for name in ("source", "reference"))
     page = tmp_path / "page.html"
     arguments = ("analyze", run, "--source", source, "--reference", reference, "--output", page, "--exact", "0")
-    done = call(*arguments, "--against", run, "--length-penalty", "0.5", "--against-search", "beam_size=1")
-    assert done.code == 0, done.err
+    finished = call(*arguments, "--against", run, "--length-penalty", "0.5", "--against-search", "beam_size=1")
+    assert finished.code == 0, finished.err
     table = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-    told = [one["facts"]["search"] for one in table["runs"]]
-    assert [one.partition(" (")[0] for one in told] == [
+    searches = [run_results["facts"]["search"] for run_results in table["runs"]]
+    assert [search.partition(" (")[0] for search in searches] == [
         "beam of 4, length penalty 0.5",
         "beam of 1, length penalty 0.5",
     ]
@@ -99,12 +99,12 @@ def test_a_file_with_both_sides(run: Path, files: Files, tmp_path: Path) -> None
     lines = [f"{source}\t{source[::-1]}" for source in files.test[:6]]
     table = write_lines(tmp_path / "test.tsv", [*lines[:2], "12\t", *lines[2:]])
     page = tmp_path / "page.html"
-    done = call("analyze", run, "--data", table, "--output", page, "--exact", "0")
-    assert done.code == 0, done.err
-    told = "1 pair skipped: the target is blank (line 3)"
-    assert told in done.out.decode()
-    found = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-    assert found["notes"] == [told]
-    assert [one["line"] for one in found["sentences"]] == [1, 2, 4, 5, 6, 7]
+    finished = call("analyze", run, "--data", table, "--output", page, "--exact", "0")
+    assert finished.code == 0, finished.err
+    note = "1 pair skipped: the target is blank (line 3)"
+    assert note in finished.out.decode()
+    results = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert results["notes"] == [note]
+    assert [sentence["line"] for sentence in results["sentences"]] == [1, 2, 4, 5, 6, 7]
     refused(call("analyze", run, "--data", table, "--alignments", table, "--output", page), "gold alignments are of")
     refused(call("analyze", run, "--output", page), "no pairs are named")

@@ -1,4 +1,4 @@
-"""`regard attend` draws and writes what regard.attention.maps finds."""
+"""`regard attend` shows and writes the maps of regard.attention.maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.end_to_end.helpers import call
 
-from regard.attention.maps import look
+from regard.attention.maps import compute_attention_maps
 from regard.inference.translator import Translator
 
 SOURCE = "12345678"
@@ -24,32 +24,32 @@ def test_the_terminal_shows_a_row_for_each_target_token(run: Path, translator: T
     assert lines[0] == best.text
     rows = lines[3 : 4 + len(best.text)]
     assert [row.split()[0] for row in rows] == [*best.text, "</s>"]
-    looks = look(translator, SOURCE, best.ids)
-    for row, shares in zip(rows, looks.mean, strict=True):
+    maps = compute_attention_maps(translator, SOURCE, best.ids)
+    for row, shares in zip(rows, maps.mean, strict=True):
         most = int(shares.argmax())
-        assert f"{looks.source.words[most]} {shares[most]:.0%}" in row
+        assert f"{maps.source.words[most]} {shares[most]:.0%}" in row
 
 
-def test_pharaoh_links_each_target_word_to_what_it_looks_at_most(run: Path, translator: Translator) -> None:
+def test_pharaoh_links_each_target_word_to_the_highest_weight(run: Path, translator: Translator) -> None:
     finished = call("attend", run, SOURCE, "--target", SOURCE[::-1], "--pharaoh", "--head", "2")
-    looks = look(translator, SOURCE, translator.tokenizers.target.encode(SOURCE[::-1]))
-    most = looks.layers["source"][0][1][:-1, :-1].argmax(1)
+    maps = compute_attention_maps(translator, SOURCE, translator.tokenizers.target.encode(SOURCE[::-1]))
+    most = maps.layers["source"][0][1][:-1, :-1].argmax(1)
     assert finished.out.decode().split() == [f"{source}-{target}" for target, source in enumerate(most)]
 
 
 def test_json_has_every_layer_and_head(run: Path, translator: Translator) -> None:
     finished = call("attend", run, "--target", "87", "--json", SOURCE)
     table = json.loads(finished.out)
-    looks = look(translator, SOURCE, translator.tokenizers.target.encode("87"))
+    maps = compute_attention_maps(translator, SOURCE, translator.tokenizers.target.encode("87"))
     assert table["source_text"] == SOURCE and table["target_text"] == "87"
     assert not table["gradient"]
     assert set(table["layers"]) == {"source", "encoder", "decoder"}
-    np.testing.assert_allclose(table["layers"]["encoder"][0], looks.layers["encoder"][0], atol=1e-4)
-    np.testing.assert_allclose(table["mean"], looks.mean, atol=1e-4)
-    assert table["alignment"] == [list(link) for link in looks.alignment()]
+    np.testing.assert_allclose(table["layers"]["encoder"][0], maps.layers["encoder"][0], atol=1e-4)
+    np.testing.assert_allclose(table["mean"], maps.mean, atol=1e-4)
+    assert table["alignment"] == [list(link) for link in maps.word_alignment()]
 
 
-def test_files_are_written_as_their_names_say(run: Path, tmp_path: Path) -> None:
+def test_the_suffix_selects_the_format_of_a_file(run: Path, tmp_path: Path) -> None:
     names = ("a.png", "a.svg", "a.html", "a.json", "a.pharaoh")
     options = [part for name in names for part in ("--output", tmp_path / name)]
     finished = call("attend", run, *options, stdin="12\n\n猫34\n".encode())
@@ -71,7 +71,7 @@ def test_every_head_has_a_map(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "told"),
+    ("arguments", "stdin", "message"),
     [
         (["12", "--layer", "2"], b"", "there is no layer 2"),
         (["12", "--head", "3"], b"", "there is no head 3"),
@@ -84,8 +84,8 @@ def test_every_head_has_a_map(run: Path, tmp_path: Path) -> None:
         ([], b"1\n" * 101, "more than 100 lines"),
     ],
 )
-def test_what_cannot_be_is_told(run: Path, arguments: list[str], stdin: bytes, told: str) -> None:
+def test_invalid_requests_are_rejected(run: Path, arguments: list[str], stdin: bytes, message: str) -> None:
     finished = call("attend", run, *arguments, stdin=stdin)
     assert finished.code == 1
-    assert told in finished.err and "what to do" in finished.err
+    assert message in finished.err and "what to do" in finished.err
     assert "Traceback" not in finished.err

@@ -11,7 +11,7 @@ import pytest
 from tests.end_to_end.helpers import call
 
 from regard.cli import translate_document
-from regard.documents.translate import Request, Said
+from regard.documents.translate import TranslatedText, TranslationRequest
 
 CATALOGUE = b'msgid "Open %s"\nmsgstr ""\n\nmsgid "%s: %d"\nmsgstr ""\n\nmsgid "Close"\nmsgstr "Zu"\n'
 
@@ -26,8 +26,8 @@ def catalogue(tmp_path: Path) -> Path:
 def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the model's place, something that writes all in capitals."""
 
-    def shout(_self: object, requests: Sequence[Request]) -> list[Said]:
-        return [Said(" ".join(w.upper() if w.isalpha() else w for w in one.text.split())) for one in requests]
+    def shout(_self: object, requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
+        return [TranslatedText(" ".join(w.upper() if w.isalpha() else w for w in one.text.split())) for one in requests]
 
     monkeypatch.setattr(translate_document._SegmentTranslator, "__call__", shout)
 

@@ -1,4 +1,4 @@
-"""Training on from another run: what is taken from it, what is refused, and that it is not needed any more."""
+"""Fine-tuning: what comes from the other run, what is an error, and that the other run is not needed afterwards."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Digits with letters that no run here knows, reversed, in new.src and new.tgt; and a dev set."""
+    """Return a folder with a corpus (new.src, new.tgt) with letters that the other run lacks, and a dev set."""
     folder = tmp_path_factory.mktemp("letters")
-    dice = random.Random(7)
-    lines = ["".join(dice.choices("0123456789abc", k=dice.randint(2, 5))) for _ in range(700)]
+    rng = random.Random(7)
+    lines = ["".join(rng.choices("0123456789abc", k=rng.randint(2, 5))) for _ in range(700)]
     for name, part in (("new", lines[:600]), ("dev", lines[600:])):
         write_lines(folder / f"{name}.src", part)
         write_lines(folder / f"{name}.tgt", [line[::-1] for line in part])
     return folder
 
 
-def own(folder: Path) -> list[str | Path]:
+def corpus_options(folder: Path) -> list[str | Path]:
     return [
         *("--source", folder / "new.src", "--target", folder / "new.tgt"),
         *("--dev-source", folder / "dev.src", "--dev-target", folder / "dev.tgt"),
     ]
 
 
-def few(*, steps: int = 4, every: int = 2) -> list[str | Path]:
+def limits(*, steps: int = 4, every: int = 2) -> list[str | Path]:
     return ["--set", f"train.max_steps={steps}", "--set", f"train.checkpoint_every={every}"]
 
 
@@ -51,18 +51,18 @@ def exact(folder: Path) -> float:
     return float(json.loads((folder / "best" / "metrics.json").read_text())["exact"])
 
 
-def test_with_the_vocabulary_kept_and_extended(run: Path, letters: Path, tmp_path: Path) -> None:
-    kept = call("train", "--from", run, *own(letters), "--out", tmp_path / "kept", *few())
-    assert kept.code == 0, kept.err
-    told = " ".join(kept.err.split())
-    assert "its vocabulary is kept" in told
-    assert "it fits this text poorly" in told
-    assert "start.new_tokens" in told
-    assert "rate: 0.005, 0.01 / 2" in told
+def test_the_vocabulary_is_kept_or_extended(run: Path, letters: Path, tmp_path: Path) -> None:
+    finetuned = call("train", "--from", run, *corpus_options(letters), "--out", tmp_path / "kept", *limits())
+    assert finetuned.code == 0, finetuned.err
+    messages = " ".join(finetuned.err.split())
+    assert "its vocabulary is kept" in messages
+    assert "it fits this text poorly" in messages
+    assert "start.new_tokens" in messages
+    assert "rate: 0.005, 0.01 / 2" in messages
 
     extended = call(
-        *("train", "--from", run, "--extend-vocabulary", "9", *own(letters), "--out", tmp_path / "extended"),
-        *(*few(steps=100, every=50), "--set", "train.learning_rate=0.01"),
+        *("train", "--from", run, "--extend-vocabulary", "9", *corpus_options(letters), "--out", tmp_path / "extended"),
+        *(*limits(steps=100, every=50), "--set", "train.learning_rate=0.01"),
     )
     assert extended.code == 0, extended.err
     assert "extended by 3 tokens (" in extended.err
@@ -76,13 +76,13 @@ def test_with_the_vocabulary_kept_and_extended(run: Path, letters: Path, tmp_pat
         assert torch.equal(after[: len(before)], before), name
 
 
-def test_it_is_resumed_without_the_run_that_it_came_from(run: Path, letters: Path, tmp_path: Path) -> None:
+def test_a_fine_tuned_run_is_resumed_without_the_other_run(run: Path, letters: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "from", symlinks=True)
-    more = ("--extend-vocabulary", "2", *own(letters), *few())
-    whole = call(
+    more = ("--extend-vocabulary", "2", *corpus_options(letters), *limits())
+    uninterrupted = call(
         "train", "--from", tmp_path / "from", *more, "--out", tmp_path / "whole", "--set", "train.average_decay=0.9"
     )
-    assert whole.code == 0, whole.err
+    assert uninterrupted.code == 0, uninterrupted.err
     written = read_recipe(tmp_path / "whole" / "recipe.toml")
     assert written.start is not None
     assert Path(written.start.checkpoint) == (tmp_path / "from" / "best").resolve()
@@ -98,13 +98,13 @@ def test_it_is_resumed_without_the_run_that_it_came_from(run: Path, letters: Pat
     assert again.code == 0, again.err
     first, second = (file_bytes(tmp_path / name / "last") for name in ("whole", "stopped"))
     assert first.keys() == second.keys()
-    timed = ("state.json", "SHA256SUMS")  # one has the time, the other the sum of it
+    timed = ("state.json", "SHA256SUMS")  # one contains times, the other its checksum
     assert all(first[name] == second[name] for name in first if not name.endswith(timed))
 
 
 @pytest.mark.parametrize("joint", ["true", "false"])
 @pytest.mark.parametrize("name", ["bahdanau2014", "convs2s2017", "luong2015", "modern/ssru", "transformer2017/marian"])
-def test_systems_with_one_vocabulary_and_two(
+def test_architectures_with_one_vocabulary_and_two(
     name: str, joint: str, files: Files, letters: Path, tmp_path: Path
 ) -> None:
     architecture = name.split("/")[0]
@@ -121,9 +121,9 @@ def test_systems_with_one_vocabulary_and_two(
     assert (new.model, new.tokenizer) == (model, tokenizer)
     result = regard.train(new, tmp_path / "new", console=QUIET)
     assert result.step == 2
-    old, found = load_checkpoint(tmp_path / "old" / "last"), load_checkpoint(tmp_path / "new" / "last")
+    old, tuned = load_checkpoint(tmp_path / "old" / "last"), load_checkpoint(tmp_path / "new" / "last")
     for side in ("source", "target"):
-        assert getattr(found.tokenizers, side).size == getattr(old.tokenizers, side).size + 2
+        assert getattr(tuned.tokenizers, side).size == getattr(old.tokenizers, side).size + 2
     start = load_checkpoint(tmp_path / "new" / "data" / "start").model.state_dict()
     larger = 0
     for path, before in old.model.state_dict().items():
@@ -134,12 +134,10 @@ def test_systems_with_one_vocabulary_and_two(
     assert regard.Translator.load(result.folder, "cpu").translate(["12a"])
 
 
-def test_a_recipe_that_wants_another_system_is_refused_with_what_differs(
-    run: Path, files: Files, tmp_path: Path
-) -> None:
+def test_a_recipe_that_does_not_match_the_checkpoint_is_an_error(run: Path, files: Files, tmp_path: Path) -> None:
     recipe(files)
     tiny = files / "tiny.toml"
-    out = ("--out", tmp_path / "new", *few())
+    out = ("--out", tmp_path / "new", *limits())
     wider = call("train", tiny, "--from", run, *out, "--set", "model.hidden_size=64", "--set", "tokenizer.kind=byte")
     refused(
         wider,
@@ -147,19 +145,19 @@ def test_a_recipe_that_wants_another_system_is_refused_with_what_differs(
         "tokenizer.kind is 'byte'",
         "leave these keys out",
     )
-    done = call("train", tiny, "--from", run, *out, "--set", "model.dropout=0.3")
-    assert done.code == 0, done.err
+    finished = call("train", tiny, "--from", run, *out, "--set", "model.dropout=0.3")
+    assert finished.code == 0, finished.err
     assert read_recipe(tmp_path / "new" / "recipe.toml").model.model_dump()["dropout"] == 0.3
 
 
-def test_languages_are_those_of_the_run_unless_others_are_given(files: Files, letters: Path, tmp_path: Path) -> None:
+def test_languages_are_those_of_the_other_run_by_default(files: Files, letters: Path, tmp_path: Path) -> None:
     config = recipe(files, max_steps=1)
     data = config.data.model_copy(update={"source_language": "en", "target_language": "de"})
     regard.train(config.model_copy(update={"data": data}), tmp_path / "old", console=QUIET)
-    more = (*own(letters), *few(steps=1))
-    for name, given, expected in (("a", (), ("en", "de")), ("b", ("--target-language", "fr"), ("en", "fr"))):
-        done = call("train", "--from", tmp_path / "old", *more, *given, "--out", tmp_path / name)
-        assert done.code == 0, done.err
+    more = (*corpus_options(letters), *limits(steps=1))
+    for name, options, expected in (("a", (), ("en", "de")), ("b", ("--target-language", "fr"), ("en", "fr"))):
+        finished = call("train", "--from", tmp_path / "old", *more, *options, "--out", tmp_path / name)
+        assert finished.code == 0, finished.err
         written = read_recipe(tmp_path / name / "recipe.toml")
         assert (written.data.source_language, written.data.target_language) == expected
         assert (written.search, written.model) == (config.search, config.model)
@@ -174,30 +172,32 @@ def test_a_model_from_marian(tmp_path: Path) -> None:
         assert call(*arguments).code == 0
     write_lines(tmp_path / "a", ["the small fox"] * 9 + ["a lazy dog", "dog and fox"])
     write_lines(tmp_path / "b", ["XOF LLAMS EHT"] * 9 + ["GOD YZAL A", "XOF DNA GOD"])
-    more = ("--from", tmp_path / "old", "--source", tmp_path / "a", "--target", tmp_path / "b", *few())
-    done = call("train", *more, "--out", tmp_path / "new")
-    assert done.code == 0, done.err
+    more = ("--from", tmp_path / "old", "--source", tmp_path / "a", "--target", tmp_path / "b", *limits())
+    finished = call("train", *more, "--out", tmp_path / "new")
+    assert finished.code == 0, finished.err
     assert load_checkpoint(tmp_path / "new" / "last").tokenizers.source.kind == "marian"
     assert call("translate", tmp_path / "new", stdin=b"the small fox\n").code == 0
     refused(call("train", *more, "--out", tmp_path / "other", "--extend-vocabulary", "5"), "of the kind marian", "kept")
 
 
-def test_options_that_do_not_go_together(run: Path, letters: Path, tmp_path: Path) -> None:
-    refused(call("train", "--extend-vocabulary", "5", *own(letters)), "no vocabulary to extend", "--from RUN")
+def test_incompatible_options(run: Path, letters: Path, tmp_path: Path) -> None:
+    refused(
+        call("train", "--extend-vocabulary", "5", *corpus_options(letters)), "no vocabulary to extend", "--from RUN"
+    )
     refused(call("train", "--resume", run, "--from", run), "--resume goes on with a run as it is")
     refused(call("train", "--from", run), "nothing to train on")
-    refused(call("train", "--from", tmp_path / "none", *own(letters)), "there is no such folder")
+    refused(call("train", "--from", tmp_path / "none", *corpus_options(letters)), "there is no such folder")
 
 
 @pytest.mark.parametrize(
-    ("freeze", "said"), [("encodr", "did you mean encoder"), ("*", "nothing is left to train"), ("encoder", "")]
+    ("freeze", "error"), [("encodr", "did you mean encoder"), ("*", "nothing is left to train"), ("encoder", "")]
 )
-def test_frozen_parts(freeze: str, said: str, run: Path, files: Files, tmp_path: Path) -> None:
+def test_frozen_parts(freeze: str, error: str, run: Path, files: Files, tmp_path: Path) -> None:
     config = recipe(files, max_steps=2, checkpoint_every=1, average_checkpoints=2)
     train = config.train.model_copy(update={"freeze": (freeze,)})
     config = config.model_copy(update={"train": train, "start": StartConfig(checkpoint=str(run))})
-    if said:
-        with pytest.raises(ConfigError, match=said):
+    if error:
+        with pytest.raises(ConfigError, match=error):
             regard.train(config, tmp_path / "new", console=QUIET)
         train = config.train.model_copy(update={"freeze": ("encoder",)})
         config = config.model_copy(update={"train": train})  # the folder is free for the corrected recipe
@@ -208,7 +208,7 @@ def test_frozen_parts(freeze: str, said: str, run: Path, files: Files, tmp_path:
         assert same is path.startswith("encoder."), path
 
 
-def test_a_start_that_is_gone(tmp_path: Path) -> None:
+def test_a_missing_start(tmp_path: Path) -> None:
     (tmp_path / "new.toml").write_text('[data]\nsource = "a"\ntarget = "b"\n[start]\ncheckpoint = "gone"\n')
     with pytest.raises(CheckpointError, match="there is no such folder"):
         regard.read_recipe(tmp_path / "new.toml")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.corpus_checks.made import sentences
+from tests.unit.corpus_checks.synthetic import sentences
 
 from regard.cli.clean import chosen_faults, clean
 from regard.cli.inspect import inspect
-from regard.corpus_checks.findings import DROPPED, Kind
+from regard.corpus_checks.findings import DROPPED_BY_DEFAULT, FaultKind
 from regard.errors import ConfigError, DataError, RegardError
 
 Files = dict[str, Any]
@@ -43,7 +43,7 @@ def test_inspect(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str
     inspect(**files, json_=tmp_path / "found.json", html=tmp_path / "found.html")
     said = capsys.readouterr().out
     assert "300 pairs, 299 of them with text on both sides" in said
-    assert "duplicates: 1 (0.33%)" in said and "20: as on line 5" in said
+    assert "duplicates: 1 (0.33%)" in said and "20: same as line 5" in said
     assert "\\u2028" in said and "\u2028" not in said
     found = table(tmp_path / "found.json")
     lines = {kind: finding["lines"] for kind, finding in found["findings"].items()}
@@ -66,7 +66,7 @@ def test_clean(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     kept = [pair for line, pair in enumerate(before, start=1) if line not in (10, 20, 30, 50)]
     assert (tmp_path / "clean.aa").read_text() == "".join(f"{source}\n" for source, _ in kept)
     assert (tmp_path / "clean.bb").read_text() == "".join(f"{target}\n" for _, target in kept)
-    assert "300 read = 296 kept + 4 removed + 0 left aside" in (tmp_path / "report.txt").read_text()
+    assert "300 read = 296 kept + 4 removed + 0 skipped" in (tmp_path / "report.txt").read_text()
     assert "300 read = 296 kept + 4 removed" in capsys.readouterr().err
 
 
@@ -75,7 +75,7 @@ def test_clean_mends_and_drops_what_is_asked_for(files: Files, tmp_path: Path) -
     lines = (tmp_path / "c.tsv").read_text(encoding="utf-8").split("\n")[:-1]
     assert len(lines) == 298 and all(line.count("\t") == 1 for line in lines)
     assert "\u2028" not in "".join(lines) and lines[37].endswith(" ende")
-    assert "1 of the kept mended: control" in (tmp_path / "r").read_text()
+    assert "1 of the kept pairs repaired: control" in (tmp_path / "r").read_text()
 
 
 def test_a_table_with_rows_that_are_no_pairs(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_table_with_rows_that_are_no_pairs(tmp_path: Path) -> None:
     found = table(tmp_path / "found.json")
     assert (found["read"], found["left_aside"]) == (61, ["1 pair skipped: there is no column 2 (line 61)"])
     clean(data=tmp_path / "text.tsv", output=tmp_path / "out.tsv", drop="", report=tmp_path / "report")
-    assert "62 read = 61 kept + 0 removed + 1 left aside" in (tmp_path / "report").read_text()
+    assert "62 read = 61 kept + 0 removed + 1 skipped" in (tmp_path / "report").read_text()
 
 
 def test_line_breaks_inside_a_text_are_no_fault(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -
     files: Files = {"source": tmp_path / "a", "target": tmp_path / "b"}
     inspect(**files, json_=tmp_path / "found.json")
     found = table(tmp_path / "found.json")
-    told = f"400 in {tmp_path / 'a'}, 399 in {tmp_path / 'b'}; they seem to drift apart near line 201; what is said"
+    told = f"400 in {tmp_path / 'a'}, 399 in {tmp_path / 'b'}; they seem to drift apart near line 201; the findings"
     assert any(told in remark for remark in found["remarks"])
     assert found["left_aside"] == ["1 pair skipped: b has no such line (line 400)"]
     with pytest.raises(DataError, match=r"unequal numbers of lines.*\n.*compare the files around that line"):
@@ -153,11 +153,17 @@ def test_an_empty_corpus_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_taken_out_unless_told_otherwise() -> None:
-    kept = {Kind.CONTROL, Kind.NEAR_DUPLICATE, Kind.MANY_SOURCES, Kind.MANY_TARGETS, Kind.DOUBTFUL}
-    assert set(DROPPED) == set(Kind) - kept
+    kept = {
+        FaultKind.CONTROL,
+        FaultKind.NEAR_DUPLICATE,
+        FaultKind.MANY_SOURCES,
+        FaultKind.MANY_TARGETS,
+        FaultKind.DOUBTFUL,
+    }
+    assert set(DROPPED_BY_DEFAULT) == set(FaultKind) - kept
 
 
 def test_doubtful_pairs_are_removed_only_on_request() -> None:
-    assert Kind.DOUBTFUL not in chosen_faults(None, None, None, False).drop
-    assert chosen_faults(None, "perhaps-unrelated", None, False).drop == {*DROPPED, Kind.DOUBTFUL}
-    assert chosen_faults("copies", "perhaps-unrelated", "copies", False).drop == {Kind.DOUBTFUL}
+    assert FaultKind.DOUBTFUL not in chosen_faults(None, None, None, False).drop
+    assert chosen_faults(None, "perhaps-unrelated", None, False).drop == {*DROPPED_BY_DEFAULT, FaultKind.DOUBTFUL}
+    assert chosen_faults("copies", "perhaps-unrelated", "copies", False).drop == {FaultKind.DOUBTFUL}

@@ -1,4 +1,4 @@
-"""From a recipe to a run's folder, and what lies in it."""
+"""Train a recipe into a run folder, and what the folder contains."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import to_table
 from regard.errors import DataError
 from regard.training.trainer import End, Trainer
-from regard.training.training_log import EVERY
+from regard.training.training_log import LOG_EVERY
 
 
-def test_a_run_leaves_recipe_log_curves_and_checkpoints(run: Path, files: Files) -> None:
+def test_a_run_folder_has_recipe_log_curves_and_checkpoints(run: Path, files: Files) -> None:
     assert {"recipe.toml", "log.jsonl", "tensorboard", "checkpoints", "last", "best", "data"} <= {
         entry.name for entry in run.iterdir()
     }
-    kept, given = to_table(regard.read_recipe(run / "recipe.toml")), to_table(recipe(files))
-    assert kept == given
+    assert to_table(regard.read_recipe(run / "recipe.toml")) == to_table(recipe(files))
     for name in ("last", "best"):
         assert (run / name).is_symlink()
         assert {"config.json", "metrics.json", "model.safetensors"} <= {entry.name for entry in (run / name).iterdir()}
@@ -35,7 +34,7 @@ def test_a_run_leaves_recipe_log_curves_and_checkpoints(run: Path, files: Files)
 
 def test_the_log_has_its_steps_and_every_checkpoint(run: Path) -> None:
     entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert [entry["step"] for entry in entries if entry["kind"] == "step"] == list(range(EVERY, 241, EVERY))
+    assert [entry["step"] for entry in entries if entry["kind"] == "step"] == list(range(LOG_EVERY, 241, LOG_EVERY))
     checkpoints = [entry for entry in entries if entry["kind"] == "checkpoint"]
     assert [entry["step"] for entry in checkpoints] == [60, 120, 180, 240]
     assert checkpoints[-1]["exact"] > 50
@@ -51,18 +50,18 @@ def test_training_from_python_is_training_by_command(run: Path, files: Files, tm
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes()
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors may not have the switch")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors may not flush denormals")
 def test_a_run_is_trained_and_resumed_without_denormals(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     products: list[float] = []
 
-    def noted(trainer: Trainer) -> End:
+    def run(trainer: Trainer) -> End:
         products.append((torch.full((4,), 1e-30) * 1e-9).max().item())
-        return own(trainer)
+        return original_run(trainer)
 
-    own = Trainer.run
-    monkeypatch.setattr(Trainer, "run", noted)
+    original_run = Trainer.run
+    monkeypatch.setattr(Trainer, "run", run)
     quiet = Console(quiet=True)
     regard.train(recipe(files, max_steps=1), tmp_path / "run", console=quiet)
     regard.resume(tmp_path / "run", console=quiet)
@@ -80,7 +79,7 @@ def test_a_checkpoint_needs_nothing_outside_it(
     assert regard.Translator.load(str(moved)).translate(files.test[:3]) == translator.translate(files.test[:3])
 
 
-def test_resuming_a_run_that_is_done_changes_no_checkpoint(run: Path, tmp_path: Path) -> None:
+def test_resuming_a_finished_run_changes_no_checkpoint(run: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(run, again, symlinks=True)
     finished = call("train", "--resume", again)
@@ -89,7 +88,9 @@ def test_resuming_a_run_that_is_done_changes_no_checkpoint(run: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("average", [1, 2])
-def test_so_too_where_the_last_checkpoint_came_early(files: Files, tmp_path: Path, average: int) -> None:
+def test_resuming_a_finished_run_with_an_early_last_checkpoint_changes_no_checkpoint(
+    files: Files, tmp_path: Path, average: int
+) -> None:
     config = recipe(files, max_steps=5, checkpoint_every=3, average_checkpoints=average)
     quiet = Console(quiet=True)
     regard.train(config, tmp_path / "run", console=quiet)
@@ -98,7 +99,7 @@ def test_so_too_where_the_last_checkpoint_came_early(files: Files, tmp_path: Pat
     assert file_bytes(tmp_path / "run" / "checkpoints") == before
 
 
-def test_without_dev_files_no_dev_source_is_trained_on(files: Files, tmp_path: Path) -> None:
+def test_held_out_sources_are_not_trained_on(files: Files, tmp_path: Path) -> None:
     sources = [*files.train[:60], *files.train[:20]]  # a third of the sources come twice
     (tmp_path / "a").write_text("".join(f"{line}\n" for line in sources))
     (tmp_path / "b").write_text("".join(f"{line[::-1]}\n" for line in sources))
@@ -128,7 +129,7 @@ def test_a_kill_right_after_a_checkpoint_loses_no_line_of_the_log(
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "prune", die)  # the last that is done for a checkpoint
+        patch.setattr(RunFolder, "prune", die)  # the last step of writing a checkpoint
         with pytest.raises(SystemExit):
             regard.train(config, tmp_path / "run", console=quiet)
     regard.resume(tmp_path / "run", console=quiet)
@@ -138,14 +139,14 @@ def test_a_kill_right_after_a_checkpoint_loses_no_line_of_the_log(
 
 def test_a_corpus_that_cannot_be_prepared_leaves_the_folder_free(files: Files, tmp_path: Path) -> None:
     config = recipe(files, max_steps=1)
-    wrong = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1})})
+    too_short = config.model_copy(update={"data": config.data.model_copy(update={"max_length": 1})})
     quiet = Console(quiet=True)
     with pytest.raises(DataError):
-        regard.train(wrong, tmp_path / "run", console=quiet)
+        regard.train(too_short, tmp_path / "run", console=quiet)
     assert regard.train(config, tmp_path / "run", console=quiet).step == 1
 
 
-def test_relative_paths_of_a_config_hold_wherever_the_run_is_resumed(
+def test_relative_paths_of_a_config_are_stored_as_absolute_paths(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = recipe(files, max_steps=1)

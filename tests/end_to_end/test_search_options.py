@@ -15,7 +15,7 @@ import regard
 from regard.config.recipe import override_config
 from regard.config.schema import SearchConfig
 from regard.errors import DecodingError
-from regard.evaluation.mbr import least_risk
+from regard.evaluation.mbr import mbr_select
 from regard.inference import workers
 from regard.inference.translation import agreed
 from regard.inference.translator import Constraints, SearchOptions, Translation, Translator
@@ -99,8 +99,8 @@ def test_of_a_beam_the_one_is_taken_that_the_probable_others_agree_with(translat
     for one, candidates in zip(found, listed, strict=True):
         ended = [candidate for candidate in candidates if candidate.finished]
         texts, weights = [each.text for each in ended], [math.exp(each.log_probability) for each in ended]
-        assert one == ended[least_risk(texts, weights)]
-        unweighted += texts[least_risk(texts)] != one.text
+        assert one == ended[mbr_select(texts, weights)]
+        unweighted += texts[mbr_select(texts)] != one.text
     assert unweighted  # it matters how probable they are
 
 

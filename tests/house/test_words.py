@@ -91,30 +91,30 @@ ALLOWED = (
 
 # Rooms that are not rewritten yet. A room that is leaves this list; nothing joins it.
 NOT_YET = (
-    "src/regard/__init__.py", "src/regard/contract.py", "src/regard/errors.py", "src/regard/files.py",
-    "src/regard/runtime.py", "src/regard/special_tokens.py",
-    "src/regard/attention", "src/regard/checkpoints",
-    "src/regard/corpus_checks", "src/regard/data", "src/regard/decoding", "src/regard/documents",
-    "src/regard/evaluation", "src/regard/html", "src/regard/inference", "src/regard/interop", "src/regard/models",
-    "src/regard/nn", "src/regard/reports", "src/regard/serving",
-    "src/regard/training",
+    "src/regard/__init__.py", "src/regard/contract.py",
+    "src/regard/special_tokens.py",
+    "src/regard/decoding", "src/regard/documents",
+    "src/regard/inference", "src/regard/interop", "src/regard/models",
+    "src/regard/nn", "src/regard/serving",
     "tests/end_to_end", "tests/format", "tests/laws", "tests/parity", "tests/web",
     "tests/house", "tests/recipes", "tests/conftest.py", "tests/doubles.py", "tests/levels.py",
-    "tests/unit/attention", "tests/unit/checkpoints", "tests/unit/cli", "tests/unit/config",
-    "tests/unit/corpus_checks", "tests/unit/data", "tests/unit/decoding", "tests/unit/documents",
-    "tests/unit/evaluation", "tests/unit/inference", "tests/unit/interop", "tests/unit/models", "tests/unit/nn",
-    "tests/unit/reports", "tests/unit/runs", "tests/unit/serving", "tests/unit/test_files.py",
-    "tests/unit/test_runtime.py", "tests/unit/training",
-    "benchmarks", "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "recipes", "Makefile", "Dockerfile",
-    "pyproject.toml",
+    "tests/unit/cli",
+    "tests/unit/decoding", "tests/unit/documents",
+    "tests/unit/inference", "tests/unit/interop", "tests/unit/models", "tests/unit/nn",
+    "tests/unit/serving",
+    "benchmarks", "docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "recipes/RESULTS.md", "Makefile",
+    "Dockerfile", "pyproject.toml",
 )  # fmt: skip
+
+# Files of those rooms that are rewritten already.
+REWRITTEN = tuple(f"tests/end_to_end/test_{name}.py" for name in ("dry_run", "finetune", "little_time", "run"))
 
 SUFFIXES = {".py", ".md", ".c", ".h", ".js", ".html", ".css", ".toml"}
 
 
 def _is_rewritten(path: Path) -> bool:
     name = path.relative_to(ROOT).as_posix()
-    return not any(name == room or name.startswith(f"{room}/") for room in NOT_YET)
+    return name in REWRITTEN or not any(name == room or name.startswith(f"{room}/") for room in NOT_YET)
 
 
 def _files() -> list[Path]:

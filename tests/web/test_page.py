@@ -16,7 +16,7 @@ from tests.web.conftest import CHARACTERS, KEY, Served, Watch
 
 import regard
 from regard.attention import explorer
-from regard.attention.maps import Looks, Side
+from regard.attention.maps import AttentionMaps, TokenizedText
 
 ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8")
 WEB = Path(regard.__file__).parent / "serving" / "web"
@@ -103,19 +103,19 @@ def test_hovering_a_word_shows_what_it_looks_at(page: Page) -> None:
     assert shares(words(page, "source")) == pytest.approx(row, abs=1e-3)
     assert lines.count() == sum(share >= 0.04 for share in row)
     most = max(range(len(row)), key=row.__getitem__)
-    said = section(page).locator(".said")
+    said = section(page).locator(".status")
     expect(said).to_contain_text(
-        f"looks at: \u2068{looks['source']['words'][most]}\u2069 {math.floor(100 * row[most] + 0.5)} %"
+        f"attends to: \u2068{looks['source']['words'][most]}\u2069 {math.floor(100 * row[most] + 0.5)} %"
     )
     words(page, "source").nth(0).hover()
-    expect(said).to_contain_text("is looked at by")
+    expect(said).to_contain_text("is attended to by")
     page.mouse.move(0, 0)
     expect(said).to_have_text("")
     assert lines.count() == every
     words(page, "target").nth(0).click()
     page.mouse.move(0, 0)
     expect(words(page, "target").nth(0)).to_have_attribute("aria-pressed", "true")
-    expect(said).to_contain_text("looks at")
+    expect(said).to_contain_text("attends to")
 
 
 def test_by_the_keyboard_alone(page: Page) -> None:
@@ -145,16 +145,16 @@ def test_by_the_keyboard_alone(page: Page) -> None:
     expect(section(page).locator(".answer")).not_to_have_text(best)
     expect(section(page).locator(".tree button[aria-pressed=true]")).to_be_focused()
     until("word")
-    said = section(page).locator(".said")
-    expect(said).to_contain_text("\u2068one\u2069 is looked at by")
+    said = section(page).locator(".status")
+    expect(said).to_contain_text("\u2068one\u2069 is attended to by")
     assert words(page, "source").evaluate_all("all => all.filter(one => one.tabIndex === 0).length") == 1
     page.keyboard.press("ArrowRight")
-    expect(said).to_contain_text("\u2068two\u2069 is looked at by")
+    expect(said).to_contain_text("\u2068two\u2069 is attended to by")
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
-    expect(said).to_contain_text("\u2068four\u2069 is looked at by")
+    expect(said).to_contain_text("\u2068four\u2069 is attended to by")
     page.keyboard.press("Tab")
-    expect(said).to_contain_text("looks at:")
+    expect(said).to_contain_text("attends to:")
     until("map")
     assert met[:4] == ["from", "to", "model", "against"]
 
@@ -350,11 +350,11 @@ def test_it_can_be_read_by_all(page: Page, scheme: str) -> None:
     assert page.evaluate(ACCESSIBLE) == []
 
 
-def made_up(source: Sequence[str], target: Sequence[str]) -> Looks:
+def made_up(source: Sequence[str], target: Sequence[str]) -> AttentionMaps:
     """The n-th word of one side looks at the n-th of the other."""
-    sides = [Side((*side, "</s>"), tuple(range(len(side) + 1)), (*side, "</s>")) for side in (source, target)]
+    sides = [TokenizedText((*side, "</s>"), tuple(range(len(side) + 1)), (*side, "</s>")) for side in (source, target)]
     mean = np.eye(len(target) + 1, len(source) + 1, dtype=np.float32)
-    return Looks(sides[0], sides[1], mean, {"source": (mean[None],)}, False)
+    return AttentionMaps(sides[0], sides[1], mean, {"source": (mean[None],)}, False)
 
 
 def places(buttons: Locator) -> list[float]:
@@ -370,7 +370,7 @@ def test_from_right_to_left_and_from_top_to_bottom(page: Page) -> None:
         "note": "",
         "score": -1.0,
         "alternatives": [{"text": " ".join(arabic), "score": -1.0, "tokens": arabic, "finished": True}],
-        "looks": explorer.table(made_up(japanese, arabic)),
+        "looks": explorer.to_json(made_up(japanese, arabic)),
     }
     page.route("**/attention", lambda route: route.fulfill(json=answer))
     write(page, " ".join(japanese), " ".join(arabic))
@@ -387,7 +387,7 @@ def test_from_right_to_left_and_from_top_to_bottom(page: Page) -> None:
 def test_the_explorer_works_alone(browser: Browser, tmp_path: Path, watch: Watch) -> None:
     many = [f"w{number}" for number in range(70)]
     panels = [("one <two>", made_up(["one", "two"], ["eins", "zwei"])), ("many", made_up(many, many))]
-    (tmp_path / "alone.html").write_text(explorer.page("alone & whole", panels), encoding="utf-8")
+    (tmp_path / "alone.html").write_text(explorer.render_explorer_page("alone & whole", panels), encoding="utf-8")
     with browser.new_context() as context:
         page = context.new_page()
         watch.on(page)
@@ -395,17 +395,20 @@ def test_the_explorer_works_alone(browser: Browser, tmp_path: Path, watch: Watch
         watch.hosts.discard("")
         first, second = page.locator(".explorer").all()
         first.get_by_role("button", name="eins").hover()
-        expect(first.locator(".said")).to_have_text("\u2068eins\u2069 looks at: \u2068one\u2069 100 %")
+        expect(first.locator(".status")).to_have_text("\u2068eins\u2069 attends to: \u2068one\u2069 100 %")
         expect(second.locator("canvas")).to_have_attribute("aria-label", "71 rows and 71 columns")
         second.locator("canvas").hover(position={"x": 20, "y": 20})
-        expect(second.locator(".said")).to_have_text("\u2068w2\u2069 looks at: \u2068w2\u2069 100 %")
+        expect(second.locator(".status")).to_have_text("\u2068w2\u2069 attends to: \u2068w2\u2069 100 %")
         assert page.evaluate(ACCESSIBLE) == []
 
 
 def test_it_is_small_and_takes_nothing_from_elsewhere() -> None:
     files = sorted(WEB.iterdir())
     assert {path.name for path in files} == {"index.html", "page.css", "page.js", "tree.js"}
-    assert sum(path.stat().st_size for path in files) + len((explorer.script() + explorer.style()).encode()) < 48_000
+    assert (
+        sum(path.stat().st_size for path in files) + len((explorer.read_script() + explorer.read_style()).encode())
+        < 48_000
+    )
     assert not any("http" in path.read_text(encoding="utf-8") for path in files if path.suffix != ".js")
 
 

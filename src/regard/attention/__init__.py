@@ -1,1 +1,1 @@
-"""What a model attends to: attention maps, on the terminal and on a page."""
+"""Attention maps of a model: computed for a sentence pair, shown on the terminal or on a page."""

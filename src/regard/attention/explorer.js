@@ -1,32 +1,32 @@
-// Draws what a model looks at: words joined by lines, and a map by layer and head. Needs nothing but a browser.
+// Draws attention maps: words connected by lines, and a table of weights for each layer and head. No dependencies.
 "use strict";
 
 const KINDS = { source: "target to source", encoder: "source to itself", decoder: "target to itself" };
-const FAINT = 0.04; // a weight below it has no line
-const MOST_CELLS = 4000; // a larger map is a picture, without a number in each cell
-const CELL = 8; // of that picture, in pixels
+const FAINT = 0.04; // weights below have no line
+const MOST_CELLS = 4000; // a larger map is drawn on a canvas, without numbers
+const CELL = 8; // of the canvas, in pixels
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
 const LETTER = /\p{L}/u;
-const UPRIGHT = /[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\u{20000}-\u{3ffff}]/u; // written top to bottom as it is
+const UPRIGHT = /[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\u{20000}-\u{3ffff}]/u; // upright in vertical text
 
-// Properties of `style` are set one by one, since a Content-Security-Policy forbids the attribute.
+// Create an element. Style properties are set one by one: the Content-Security-Policy forbids the style attribute.
 function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (key.startsWith("--")) made.style.setProperty(key, value);
-    else if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key.startsWith("--")) node.style.setProperty(key, value);
+    else if (value !== null && value !== false) node.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.filter((child) => child !== null));
-  return made;
+  node.append(...children.filter((child) => child !== null));
+  return node;
 }
 
 function mean(matrices) {
-  return matrices[0].map((row, r) => row.map((_, c) => matrices.reduce((sum, one) => sum + one[r][c], 0) / matrices.length));
+  return matrices[0].map((row, r) => row.map((_, c) => matrices.reduce((sum, matrix) => sum + matrix[r][c], 0) / matrices.length));
 }
 
-// What stands before each target token: the beginning, and every one but the last.
-function before(side) {
+// The decoder input: BOS, and every target token but the last.
+function shiftRight(side) {
   return {
     tokens: ["<s>", ...side.tokens.slice(0, -1)],
     words: ["<s>", ...side.words.slice(0, -1)],
@@ -34,23 +34,23 @@ function before(side) {
   };
 }
 
-// A word looks as its tokens do in the mean, and gets what its tokens get together.
-function folded(weights, rows, columns) {
-  const made = rows.words.map(() => columns.words.map(() => 0));
+// Weights of words: the mean over the tokens that attend, the sum over the tokens that are attended to.
+function foldToWords(weights, rows, columns) {
+  const node = rows.words.map(() => columns.words.map(() => 0));
   const counts = rows.words.map(() => 0);
   rows.word_of_token.forEach((word) => { counts[word] += 1; });
   weights.forEach((row, r) => row.forEach((weight, c) => {
     const word = rows.word_of_token[r];
-    made[word][columns.word_of_token[c]] += weight / counts[word];
+    node[word][columns.word_of_token[c]] += weight / counts[word];
   }));
-  return made;
+  return node;
 }
 
 function percent(weight) {
   return `${Math.round(100 * weight)} %`;
 }
 
-// Of words: that of the first letter; `</s>` and `<s>` are none of the text's.
+// Writing direction, by the first letter of the text. `</s>` and `<s>` do not count.
 function direction(words) {
   const first = words.filter((word) => !/^<\/?s>$/.test(word)).join(" ").match(LETTER);
   return first && RIGHT_TO_LEFT.test(first[0]) ? "rtl" : "ltr";
@@ -61,15 +61,15 @@ function visible(name) {
 }
 
 class Explorer {
-  // looks: {source, target, gradient, mean, layers} as `regard attend --json` gives them.
-  // view: what is shown of it, as another one's `view()`; as far as this model has it.
-  // changed: called when the reader has chosen another view.
-  constructor(place, looks, view = {}, changed = () => {}) {
+  // maps: {source, target, gradient, mean, layers}, as `regard attend --json` writes them.
+  // view: the initial choices, from `view()` of another explorer. Layers and heads that do not exist are ignored.
+  // changed: called after the reader has changed the view.
+  constructor(place, maps, view = {}, changed = () => {}) {
     this.place = place;
-    this.looks = looks;
+    this.maps = maps;
     this.changed = changed;
-    this.kind = looks.layers[view.kind] ? view.kind : "source";
-    const layers = looks.layers[this.kind] || [];
+    this.kind = maps.layers[view.kind] ? view.kind : "source";
+    const layers = maps.layers[this.kind] || [];
     this.layer = layers.length > 1 ? Math.min(view.layer || 0, layers.length) : 0; // 0: the mean
     this.head = this.heads() > 1 ? Math.min(view.head || 0, this.heads()) : 0;
     this.byToken = Boolean(view.byToken);
@@ -88,27 +88,27 @@ class Explorer {
   }
 
   heads() {
-    const layers = this.looks.layers[this.kind] || [];
+    const layers = this.maps.layers[this.kind] || [];
     return layers.length ? Math.min(...layers.map((layer) => layer.length)) : 0;
   }
 
   rows() {
-    return this.kind === "encoder" ? this.looks.source : this.looks.target;
+    return this.kind === "encoder" ? this.maps.source : this.maps.target;
   }
 
   columns() {
-    return this.kind === "decoder" ? before(this.looks.target) : this.looks.source;
+    return this.kind === "decoder" ? shiftRight(this.maps.target) : this.maps.source;
   }
 
   weights() {
-    const layers = this.looks.layers[this.kind] || [];
+    const layers = this.maps.layers[this.kind] || [];
     let weights;
-    if (this.kind === "source" && !this.layer && !this.head) weights = this.looks.mean;
+    if (this.kind === "source" && !this.layer && !this.head) weights = this.maps.mean;
     else {
       const chosen = this.layer ? [layers[this.layer - 1]] : layers;
       weights = mean(chosen.map((heads) => (this.head ? heads[this.head - 1] : mean(heads))));
     }
-    return this.byToken ? weights : folded(weights, this.rows(), this.columns());
+    return this.byToken ? weights : foldToWords(weights, this.rows(), this.columns());
   }
 
   names(side) {
@@ -122,29 +122,29 @@ class Explorer {
     this.picture.setAttribute("aria-hidden", "true");
     this.above = columns.map((name, number) => this.word(name, number, false));
     this.below = rows.map((name, number) => this.word(name, number, true));
-    const told = this.looks.gradient
-      ? element("p", { class: "told" }, "This model does not attend. Shown is how strongly each source word moves each target word: the length of a gradient.")
+    const note = this.maps.gradient
+      ? element("p", { class: "saliency" }, "This model has no attention. Instead, this is the influence of each source word on each target word: the norm of a gradient.")
       : null;
-    this.said = element("p", { class: "said", role: "status" });
+    this.status = element("p", { class: "status", role: "status" });
     const back = direction(rows) === "rtl" && direction(columns) === "rtl";
     this.pair = element("div", { class: "pair", dir: back ? "rtl" : "ltr" },
-      this.group(this.kind === "decoder" ? "the target before" : "source", this.above, direction(columns)),
+      this.group(this.kind === "decoder" ? "previous target words" : "source", this.above, direction(columns)),
       this.picture,
       this.group(this.kind === "encoder" ? "source" : "target", this.below, direction(rows)));
     this.place.replaceChildren(
       this.choices(),
-      ...(told ? [told] : []),
+      ...(note ? [note] : []),
       this.pair,
-      this.said,
-      element("p", { class: "hint" }, "Hover a word, or reach it by the Tab and arrow keys; a click holds it."),
+      this.status,
+      element("p", { class: "hint" }, "Point at a word, or move to it with Tab and the arrow keys. Click a word to keep it selected."),
       this.map(rows, columns),
-      element("p", { class: "caption" }, "Percent of each row's weight; a row is a word that looks, a column one that is looked at."),
+      element("p", { class: "caption" }, "Each row shows, in percent, how much the word on the left attends to each word at the top."),
     );
     this.show(null);
     this.arrange();
   }
 
-  // One stop of the Tab key; the arrows go on from there.
+  // A single tab stop; the arrow keys move inside the group.
   group(name, words, dir) {
     const go = (event) => {
       const forward = dir === "rtl" ? "ArrowLeft" : "ArrowRight", back = dir === "rtl" ? "ArrowRight" : "ArrowLeft";
@@ -160,54 +160,54 @@ class Explorer {
     return element("div", { class: "words", dir, role: "group", "aria-label": name, onkeydown: go }, ...words);
   }
 
-  word(name, number, looks) {
+  word(name, number, attends) {
     return element("button", {
       type: "button", class: "word", dir: "auto", "aria-pressed": "false",
-      onmouseenter: () => this.show({ number, looks }), onmouseleave: () => this.show(this.pinned),
-      onfocus: () => this.show({ number, looks }), onblur: () => this.show(this.pinned),
-      onclick: () => this.pin({ number, looks }),
+      onmouseenter: () => this.show({ number, attends }), onmouseleave: () => this.show(this.pinned),
+      onfocus: () => this.show({ number, attends }), onblur: () => this.show(this.pinned),
+      onclick: () => this.pin({ number, attends }),
     }, name);
   }
 
   pin(which) {
-    const same = this.pinned && this.pinned.number === which.number && this.pinned.looks === which.looks;
+    const same = this.pinned && this.pinned.number === which.number && this.pinned.attends === which.attends;
     this.pinned = same ? null : which;
-    for (const [looks, words] of [[true, this.below], [false, this.above]]) {
+    for (const [attends, words] of [[true, this.below], [false, this.above]]) {
       words.forEach((word, number) => {
-        const on = this.pinned !== null && this.pinned.looks === looks && this.pinned.number === number;
+        const on = this.pinned !== null && this.pinned.attends === attends && this.pinned.number === number;
         word.setAttribute("aria-pressed", String(on));
       });
     }
     this.show(which);
   }
 
-  // One word lit, and what it looks at or what looks at it; null: nothing, and every line.
+  // Highlight one word and the words that it attends to, or that attend to it. null: no highlight, all lines.
   show(which) {
     this.lit = which;
     const weight = (r, c) => this.shown[r][c];
     this.below.forEach((word, r) => {
-      const share = which === null ? 0 : which.looks ? (which.number === r ? 1 : 0) : weight(r, which.number);
+      const share = which === null ? 0 : which.attends ? (which.number === r ? 1 : 0) : weight(r, which.number);
       word.style.setProperty("--share", share);
     });
     this.above.forEach((word, c) => {
-      const share = which === null ? 0 : which.looks ? weight(which.number, c) : which.number === c ? 1 : 0;
+      const share = which === null ? 0 : which.attends ? weight(which.number, c) : which.number === c ? 1 : 0;
       word.style.setProperty("--share", share);
     });
-    this.said.textContent = which === null ? "" : this.sentence(which);
+    this.status.textContent = which === null ? "" : this.sentence(which);
     this.lines();
   }
 
   sentence(which) {
-    const near = which.looks ? this.above : this.below;
-    const shares = near.map((word, number) => [which.looks ? this.shown[which.number][number] : this.shown[number][which.number], word.textContent]);
+    const near = which.attends ? this.above : this.below;
+    const shares = near.map((word, number) => [which.attends ? this.shown[which.number][number] : this.shown[number][which.number], word.textContent]);
     const most = shares.sort((a, b) => b[0] - a[0]).slice(0, 4).filter(([share]) => share >= FAINT);
-    const told = most.map(([share, word]) => `\u2068${word}\u2069 ${percent(share)}`).join(", ") || "nothing much";
-    const own = `\u2068${(which.looks ? this.below : this.above)[which.number].textContent}\u2069`;
-    const verb = this.looks.gradient ? ["is moved by", "moves"] : ["looks at", "is looked at by"];
-    return `${own} ${which.looks ? verb[0] : verb[1]}: ${told}`;
+    const listed = most.map(([share, word]) => `\u2068${word}\u2069 ${percent(share)}`).join(", ") || "no word in particular";
+    const own = `\u2068${(which.attends ? this.below : this.above)[which.number].textContent}\u2069`;
+    const verb = this.maps.gradient ? ["is influenced by", "influences"] : ["attends to", "is attended to by"];
+    return `${own} ${which.attends ? verb[0] : verb[1]}: ${listed}`;
   }
 
-  // In two rows where each fits into a line, else in two columns.
+  // Two rows if each fits on a line, otherwise two columns.
   arrange() {
     this.pair.classList.remove("columns");
     const broken = [this.above, this.below].some((words) => words[words.length - 1].offsetTop > words[0].offsetTop + 2);
@@ -227,7 +227,7 @@ class Explorer {
     const from = ends(this.above, true), to = ends(this.below, false);
     const paths = [];
     this.shown.forEach((row, r) => row.forEach((share, c) => {
-      const lit = this.lit === null || (this.lit.looks ? this.lit.number === r : this.lit.number === c);
+      const lit = this.lit === null || (this.lit.attends ? this.lit.number === r : this.lit.number === c);
       if (share < FAINT || !lit) return;
       const [x1, y1] = from[c], [x2, y2] = to[r];
       const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
@@ -241,27 +241,27 @@ class Explorer {
   }
 
   choices() {
-    const layers = this.looks.layers[this.kind] || [];
+    const layers = this.maps.layers[this.kind] || [];
     const select = (name, chosen, options, change) => element("label", {}, `${name} `,
-      element("select", { onchange: (event) => { change(event.target.value); this.again(name); }, "data-name": name },
+      element("select", { onchange: (event) => { change(event.target.value); this.redraw(name); }, "data-name": name },
         ...options.map(([value, text]) => element("option", { value, selected: String(value) === String(chosen) }, text))));
-    const several = (count, one) => [[0, count > 1 ? `mean of ${count}` : "the only one"],
-      ...(count > 1 ? Array.from({ length: count }, (_, number) => [number + 1, `${one} ${number + 1}`]) : [])];
-    const kinds = Object.keys(KINDS).filter((kind) => kind === "source" || this.looks.layers[kind]);
+    const numbered = (count, unit) => [[0, count > 1 ? `mean of ${count}` : `the only ${unit}`],
+      ...(count > 1 ? Array.from({ length: count }, (_, number) => [number + 1, `${unit} ${number + 1}`]) : [])];
+    const kinds = Object.keys(KINDS).filter((kind) => kind === "source" || this.maps.layers[kind]);
     return element("div", { class: "choices" },
       kinds.length > 1 ? select("attention", this.kind, kinds.map((kind) => [kind, KINDS[kind]]), (value) => {
         this.kind = value; this.layer = this.head = 0;
       }) : null,
-      layers.length ? select("layer", this.layer, several(layers.length, "layer"), (value) => { this.layer = Number(value); }) : null,
-      layers.length ? select("head", this.head, several(this.heads(), "head"), (value) => { this.head = Number(value); }) : null,
+      layers.length ? select("layer", this.layer, numbered(layers.length, "layer"), (value) => { this.layer = Number(value); }) : null,
+      layers.length ? select("head", this.head, numbered(this.heads(), "head"), (value) => { this.head = Number(value); }) : null,
       element("label", {}, element("input", {
         type: "checkbox", checked: this.byToken, "data-name": "tokens",
-        onchange: (event) => { this.byToken = event.target.checked; this.again("tokens"); },
+        onchange: (event) => { this.byToken = event.target.checked; this.redraw("tokens"); },
       }), " tokens"));
   }
 
-  // Draw anew, and leave the focus where it was.
-  again(name) {
+  // Draw again and keep the focus.
+  redraw(name) {
     this.pinned = null;
     this.draw();
     const chosen = this.place.querySelector(`[data-name="${name}"]`);
@@ -279,13 +279,13 @@ class Explorer {
       ...columns.map((column, c) => {
         const share = this.shown[r][c];
         return element("td", { "--share": share.toFixed(3), title: `${name} – ${column}: ${percent(share)}`,
-          onmouseenter: () => this.show({ number: r, looks: true }), onmouseleave: () => this.show(this.pinned) },
+          onmouseenter: () => this.show({ number: r, attends: true }), onmouseleave: () => this.show(this.pinned) },
         element("span", {}, String(Math.round(100 * share))));
       })));
     return around(element("table", { dir: direction(columns) }, element("thead", {}, head), element("tbody", {}, ...body)));
   }
 
-  // A map of many cells, painted; what is under the pointer is said.
+  // A large map on a canvas. The cell under the pointer is shown as a tooltip.
   large(rows, columns) {
     const back = direction(columns) === "rtl";
     const at = (c) => (back ? columns.length - 1 - c : c);
@@ -295,7 +295,7 @@ class Explorer {
         const r = Math.floor(event.offsetY / CELL), c = at(Math.floor(event.offsetX / CELL));
         if (!this.shown[r] || this.shown[r][c] === undefined) return;
         canvas.title = `${rows[r]} – ${columns[c]}: ${percent(this.shown[r][c])}`;
-        this.show({ number: r, looks: true });
+        this.show({ number: r, attends: true });
       },
       onmouseleave: () => this.show(this.pinned) });
     const brush = canvas.getContext("2d");

@@ -1,7 +1,7 @@
-"""What a model looks at while it writes a target: every layer and head of it, and gradients where it does not attend.
+"""Attention maps of a sentence pair: all layers and heads, or gradients if the model has no attention.
 
-The target is known beforehand, a translation or what anyone would have it say, and is gone over once under teacher
-forcing; that is what search sees token by token.
+The target is known, for example a translation. The model runs once over it with teacher forcing, which gives the same
+attention as decoding it token by token.
 """
 
 from __future__ import annotations
@@ -26,101 +26,124 @@ from regard.text.emoji import remove_unknown_emoji
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.words import unit_indices
 
-Weights = NDArray[np.float32]
-Kind = Literal["source", "encoder", "decoder"]
-KINDS: tuple[Kind, ...] = ("source", "encoder", "decoder")
+AttentionWeights = NDArray[np.float32]
+AttentionKind = Literal["source", "encoder", "decoder"]
+KINDS: tuple[AttentionKind, ...] = ("source", "encoder", "decoder")
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side of a pair as the model has it, and as a reader does.
+class TokenizedText:
+    """One side of a sentence pair, as tokens and as words.
 
-    tokens: their written forms, EOS the last.
-    unit: for each token the word that it belongs to, counted from 0.
-    words: as they are written; EOS is one of its own.
+    Attributes:
+        tokens: The written form of each token, EOS last.
+        word_of_token: The index in `words` of each token's word.
+        words: The words as they are written. EOS is a word by itself.
     """
 
     tokens: tuple[str, ...]
-    unit: tuple[int, ...]
+    word_of_token: tuple[int, ...]
     words: tuple[str, ...]
 
-    def sums(self) -> Weights:
-        """(tokens, words): 1 where a token is of a word."""
-        found = np.zeros((len(self.tokens), len(self.words)), dtype=np.float32)
-        found[np.arange(len(self.tokens)), self.unit] = 1
-        return found
+    def membership(self) -> AttentionWeights:
+        """Return (tokens, words): 1 where a token belongs to a word, 0 elsewhere."""
+        matrix = np.zeros((len(self.tokens), len(self.words)), dtype=np.float32)
+        matrix[np.arange(len(self.tokens)), self.word_of_token] = 1
+        return matrix
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What T target tokens look at, EOS the last of them.
+class AttentionMaps:
+    """What T target tokens attend to, EOS last.
 
-    mean: (T, S) to the S source tokens; rows sum to 1. What the model itself makes of its layers and heads, or, if it
-        does not attend, each token's share of the gradient.
-    layers: of each kind that the model has, (H, T, S) a layer. source: from target to source. encoder: (H, S, S)
-        among source tokens. decoder: (H, T, T) among target tokens: row t is what is looked at while token t is
-        written, column t the token before it, column 0 the beginning.
-    gradient: it does not attend, and `mean` is the saliency of its sources (Li et al. 2016, section 5): the length of
-        the gradient of a token's log-probability with respect to a source token's embedding.
+    Attributes:
+        source: The S source tokens.
+        target: The T target tokens.
+        mean: (T, S) attention to the source, averaged over layers and heads as the model itself does. Rows sum to 1.
+            Without attention in the model: each source token's share of the gradient.
+        layers: For each kind of attention that the model has, one array for each layer. `source`: (H, T, S) from target
+            to source. `encoder`: (H, S, S) among source tokens. `decoder`: (H, T, T) among target tokens: row t is
+            the step that writes token t, column t is the token before it, column 0 is BOS.
+        is_saliency: The model has no attention, and `mean` is the saliency of the source tokens (Li et al. 2016,
+            section 5): the norm of the gradient of a target token's log-probability with respect to their embeddings.
     """
 
-    source: Side
-    target: Side
-    mean: Weights
-    layers: dict[Kind, tuple[Weights, ...]]
-    gradient: bool
+    source: TokenizedText
+    target: TokenizedText
+    mean: AttentionWeights
+    layers: dict[AttentionKind, tuple[AttentionWeights, ...]]
+    is_saliency: bool
 
-    def rows(self, kind: Kind) -> Side:
-        """Whose tokens look."""
+    def rows(self, kind: AttentionKind) -> TokenizedText:
+        """Return the tokens that attend (queries)."""
         return self.source if kind == "encoder" else self.target
 
-    def columns(self, kind: Kind) -> Side:
-        """Whose tokens are looked at."""
-        return self.source if kind != "decoder" else _before(self.target)
+    def columns(self, kind: AttentionKind) -> TokenizedText:
+        """Return the tokens that are attended to (keys)."""
+        return self.source if kind != "decoder" else _shift_right(self.target)
 
-    def weights(self, kind: Kind = "source", layer: int | None = None, head: int | None = None) -> Weights:
-        """(rows, columns) of a layer and a head, counted from 1; None: the mean of all. Raises DecodingError."""
+    def weights(
+        self, kind: AttentionKind = "source", layer: int | None = None, head: int | None = None
+    ) -> AttentionWeights:
+        """Return the weights (rows, columns) of one layer and head.
+
+        Args:
+            kind: The kind of attention.
+            layer: Number of the layer, counted from 1; None for the mean over all layers.
+            head: Number of the head, counted from 1; None for the mean over all heads.
+
+        Raises:
+            DecodingError: The model has no such attention, layer or head.
+        """
         if kind == "source" and layer is None and head is None:
             return self.mean
         layers = self.layers.get(kind, ())
         if not layers:
-            raise DecodingError(f"this model has no attention of the kind `{kind}`", fix=f"it has {self._told()}")
+            raise DecodingError(f"this model has no attention of the kind `{kind}`", fix=f"choose {self._list_kinds()}")
         if layer is not None and not 1 <= layer <= len(layers):
-            raise DecodingError(f"there is no layer {layer}", fix=f"there are 1 to {len(layers)}")
+            raise DecodingError(f"there is no layer {layer}", fix=f"choose a layer from 1 to {len(layers)}")
         chosen = layers if layer is None else layers[layer - 1 : layer]
-        fewest = min(map(len, chosen))
-        if head is not None and not 1 <= head <= fewest:
-            raise DecodingError(f"there is no head {head}", fix=f"there are 1 to {fewest}")
-        each = [one.mean(0) if head is None else one[head - 1] for one in chosen]
-        mean: Weights = np.mean(each, axis=0, dtype=np.float32)
+        heads = min(map(len, chosen))
+        if head is not None and not 1 <= head <= heads:
+            raise DecodingError(f"there is no head {head}", fix=f"choose a head from 1 to {heads}")
+        maps = [weights.mean(0) if head is None else weights[head - 1] for weights in chosen]
+        mean: AttentionWeights = np.mean(maps, axis=0, dtype=np.float32)
         return mean
 
-    def folded(self, weights: Weights, kind: Kind = "source") -> Weights:
-        """From tokens to words: a word looks as its tokens do in the mean, and gets what its tokens get together."""
-        rows, columns = self.rows(kind).sums(), self.columns(kind).sums()
-        folded: Weights = (rows / rows.sum(0)).T @ weights @ columns
-        return folded
+    def fold_to_words(self, weights: AttentionWeights, kind: AttentionKind = "source") -> AttentionWeights:
+        """Convert weights of tokens to weights of words: average the rows of a word's tokens, sum their columns."""
+        rows, columns = self.rows(kind).membership(), self.columns(kind).membership()
+        word_weights: AttentionWeights = (rows / rows.sum(0)).T @ weights @ columns
+        return word_weights
 
-    def alignment(self, weights: Weights | None = None) -> tuple[tuple[int, int], ...]:
-        """Each target word with the source word that it looks at most, from 0, EOS left out on both sides."""
-        folded = self.folded(self.mean if weights is None else weights)[:-1, :-1]
-        return tuple((int(row.argmax()), number) for number, row in enumerate(folded) if folded.shape[1])
+    def word_alignment(self, weights: AttentionWeights | None = None) -> tuple[tuple[int, int], ...]:
+        """Link each target word to the source word with the highest weight, as (source, target), without EOS."""
+        word_weights = self.fold_to_words(self.mean if weights is None else weights)[:-1, :-1]
+        return tuple((int(row.argmax()), number) for number, row in enumerate(word_weights) if word_weights.shape[1])
 
-    def _told(self) -> str:
+    def _list_kinds(self) -> str:
         kinds = [kind for kind in KINDS if self.layers.get(kind)]
-        return " and ".join(f"`{kind}`" for kind in kinds) or "none: it does not attend"
+        return " or ".join(f"`{kind}`" for kind in kinds) or "a model with attention"
 
 
-def _before(side: Side) -> Side:
-    """What stands before each token: the beginning, and every token but the last."""
-    return Side(("<s>", *side.tokens[:-1]), (0, *(unit + 1 for unit in side.unit[:-1])), ("<s>", *side.words[:-1]))
+def _shift_right(text: TokenizedText) -> TokenizedText:
+    """Return the decoder's input: BOS, and every token but the last."""
+    words = (0, *(word + 1 for word in text.word_of_token[:-1]))
+    return TokenizedText(("<s>", *text.tokens[:-1]), words, ("<s>", *text.words[:-1]))
 
 
-def look(translator: Translator, source: str, target: Sequence[int]) -> Looks:
-    """What the model looks at while it writes the target's tokens (without EOS) for a source.
+def compute_attention_maps(translator: Translator, source: str, target: Sequence[int]) -> AttentionMaps:
+    """Compute the attention maps of a sentence pair.
 
-    Emoji that the vocabulary does not know are not in the source, as in a translation.
-    Raises DecodingError where there is no source.
+    As in translation, emoji that the vocabulary does not have are removed from the source.
+
+    Args:
+        translator: The model and its tokenizers.
+        source: The source sentence.
+        target: Token ids of the target, without EOS.
+
+    Raises:
+        DecodingError: The source has no tokens.
     """
     source = source.strip()
     tokens = translator.tokenizers.source.encode(remove_unknown_emoji(source, translator.tokenizers).text or source)
@@ -129,74 +152,76 @@ def look(translator: Translator, source: str, target: Sequence[int]) -> Looks:
     model, device = translator.model, translator.device
     batch = make_batch([(tokens, list(target))]).to(device)
     with torch.inference_mode():
-        with record_attention() as heard:
+        with record_attention() as recorder:
             memory = model.encode(batch.source)
-        encoder = heard.self_attention
-        with record_attention() as heard:
+        encoder = recorder.self_attention
+        with record_attention() as recorder:
             output = model.decoder(batch.target_in, memory, with_attention=model.decoder.has_attention)
     if output.attention is None:
-        mean = _saliency(model, batch.source, batch.target_in, batch.target_out)
+        mean = _compute_saliency(model, batch.source, batch.target_in, batch.target_out)
     else:
         mean = output.attention[0, :, : len(tokens) + 1]
-        heard.source_attention = heard.source_attention or [output.attention.unsqueeze(1)]
-    return Looks(
-        source=_side(translator.tokenizers.source, tokens),
-        target=_side(translator.tokenizers.target, list(target)),
-        mean=_array(mean),
-        layers=_layers(encoder, heard),
-        gradient=output.attention is None,
+        recorder.source_attention = recorder.source_attention or [output.attention.unsqueeze(1)]
+    return AttentionMaps(
+        source=_tokenized_text(translator.tokenizers.source, tokens),
+        target=_tokenized_text(translator.tokenizers.target, list(target)),
+        mean=_to_array(mean),
+        layers=_collect_layers(encoder, recorder),
+        is_saliency=output.attention is None,
     )
 
 
-def _layers(encoder: Sequence[Tensor], decoder: AttentionRecorder) -> dict[Kind, tuple[Weights, ...]]:
-    found: dict[Kind, Sequence[Tensor]] = {
+def _collect_layers(
+    encoder: Sequence[Tensor], decoder: AttentionRecorder
+) -> dict[AttentionKind, tuple[AttentionWeights, ...]]:
+    recorded: dict[AttentionKind, Sequence[Tensor]] = {
         "source": decoder.source_attention,
         "encoder": encoder,
         "decoder": decoder.self_attention,
     }
-    return {kind: tuple(_array(one[0]) for one in layers) for kind, layers in found.items() if layers}
+    return {kind: tuple(_to_array(weights[0]) for weights in layers) for kind, layers in recorded.items() if layers}
 
 
-def _array(weights: Tensor) -> Weights:
-    array: Weights = weights.float().cpu().numpy()
+def _to_array(weights: Tensor) -> AttentionWeights:
+    array: AttentionWeights = weights.float().cpu().numpy()
     return array
 
 
-def _side(tokenizer: Tokenizer, ids: Sequence[int]) -> Side:
-    """A text's tokens and words; EOS is the last of both."""
-    units = unit_indices(tokenizer, ids)
-    words = [
-        tokenizer.decode([token for _, token in some]).strip()
-        or " ".join(tokenizer.pieces([token for _, token in some]))
-        for some in (list(group) for _, group in groupby(zip(units, ids, strict=True), key=lambda pair: pair[0]))
-    ]
+def _tokenized_text(tokenizer: Tokenizer, ids: Sequence[int]) -> TokenizedText:
+    """Return the tokens and words of a text, EOS last of both."""
+    word_of_token = unit_indices(tokenizer, ids)
+    groups = groupby(zip(word_of_token, ids, strict=True), key=lambda pair: pair[0])
+    words = []
+    for _, group in groups:
+        word_ids = [token for _, token in group]
+        words.append(tokenizer.decode(word_ids).strip() or " ".join(tokenizer.pieces(word_ids)))
     end = tokenizer.pieces([EOS])
-    return Side((*tokenizer.pieces(ids), *end), (*units, len(words)), (*words, *end))
+    return TokenizedText((*tokenizer.pieces(ids), *end), (*word_of_token, len(words)), (*words, *end))
 
 
-def _saliency(model: Seq2Seq, source: Tensor, target_in: Tensor, target_out: Tensor) -> Tensor:
-    """(T, S): of each target token's log-probability, how its gradient is divided among the source's embeddings.
+def _compute_saliency(model: Seq2Seq, source: Tensor, target_in: Tensor, target_out: Tensor) -> Tensor:
+    """Return (T, S): for each target token, how the gradient of its log-probability is distributed over the source.
 
-    The pair is repeated for each target token, so that one pass back gives all gradients apart.
+    The pair is repeated T times, so that one backward pass gives the gradient of each target token separately.
     """
-    times = target_in.size(1)
-    kept: list[Tensor] = []
+    length = target_in.size(1)
+    embeddings: list[Tensor] = []
 
-    def keep(module: nn.Module, given: Any, embedded: Tensor) -> Tensor:
-        kept.append(embedded.detach().requires_grad_())
-        return kept[-1]
+    def record(module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
+        embeddings.append(embedded.detach().requires_grad_())
+        return embeddings[-1]
 
     tables = [module for module in model.encoder.modules() if isinstance(module, nn.Embedding)]
-    hooks = [table.register_forward_hook(keep) for table in tables]
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN has no gradient outside training
+    hooks = [table.register_forward_hook(record) for table in tables]
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN RNNs have no backward in eval mode
         try:
-            memory = model.encode(source.expand(times, -1))
+            memory = model.encode(source.expand(length, -1))  # (T, S)
         finally:
             for hook in hooks:
                 hook.remove()
-        features = model.decoder(target_in.expand(times, -1), memory).features
-        logits = model.decoder.readout(features[torch.arange(times), torch.arange(times)])
-        said = logits.log_softmax(-1).gather(1, target_out.T).sum()
-        gradients: tuple[Tensor, ...] = torch.autograd.grad(said, kept)
-    lengths = torch.stack([gradient.float().norm(dim=2) for gradient in gradients]).mean(0)
-    return lengths / lengths.sum(1, keepdim=True).clamp_min(1e-30)
+        features = model.decoder(target_in.expand(length, -1), memory).features  # (T, T, F)
+        logits = model.decoder.readout(features[torch.arange(length), torch.arange(length)])  # (T, V)
+        log_probability = logits.log_softmax(-1).gather(1, target_out.T).sum()
+        gradients: tuple[Tensor, ...] = torch.autograd.grad(log_probability, embeddings)  # (T, S, D) each
+    norms = torch.stack([gradient.float().norm(dim=2) for gradient in gradients]).mean(0)  # (T, S)
+    return norms / norms.sum(1, keepdim=True).clamp_min(1e-30)

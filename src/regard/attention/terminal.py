@@ -1,4 +1,4 @@
-"""What a model looks at, drawn with letters."""
+"""Attention maps drawn with characters on a terminal."""
 
 from __future__ import annotations
 
@@ -6,35 +6,46 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from regard.attention.maps import Weights
+from regard.attention.maps import AttentionWeights
 
-SHADES = ((0.7, "█"), (0.4, "▓"), (0.2, "▒"), (0.05, "░"), (0.0, " "))  # from that weight on
-NAME = 18  # columns of the terminal for a word at most
-BESIDE = 32  # for what a row looks at most
-MOST = 3  # so many are named
-LEAST = 0.05  # of what is named
+SHADES = ((0.7, "█"), (0.4, "▓"), (0.2, "▒"), (0.05, "░"), (0.0, " "))  # lowest weight of each shade
+MAX_ROW_NAME = 18  # terminal columns
+LIST_WIDTH = 32  # terminal columns reserved for the list after each row
+MAX_LISTED = 3  # columns listed for each row
+MIN_LISTED = 0.05  # lowest weight that is listed
 
 
-def drawn(rows: Sequence[str], columns: Sequence[str], weights: Weights, width: int) -> Iterator[str]:
-    """Lines of text: a map, where it fits into the width, beside each row what has most of its weight; a legend."""
-    name = min(NAME, max(map(cell_len, rows)))
+def draw_map(rows: Sequence[str], columns: Sequence[str], weights: AttentionWeights, width: int) -> Iterator[str]:
+    """Yield lines of text: a map, the columns with the highest weights of each row, and a legend.
+
+    Without enough space for the map, only the rows and their lists are drawn.
+
+    Args:
+        rows: The words that attend.
+        columns: The words that are attended to.
+        weights: (rows, columns) the attention weights.
+        width: Terminal columns.
+    """
+    name_width = min(MAX_ROW_NAME, max(map(cell_len, rows)))
     numbers = [str(number) for number in range(1, len(columns) + 1)]
     cell = len(numbers[-1])
-    has_map = name + 2 + (cell + 1) * len(columns) + BESIDE <= width
+    has_map = name_width + 2 + (cell + 1) * len(columns) + LIST_WIDTH <= width
     if has_map:
-        yield " " * (name + 2) + " ".join(number.rjust(cell) for number in numbers)
+        yield " " * (name_width + 2) + " ".join(number.rjust(cell) for number in numbers)
     for row, shares in zip(rows, weights, strict=True):
         shaded = " ".join(_shade(share) * cell for share in shares) + "  " if has_map else ""
-        order = sorted(range(len(columns)), key=lambda place: -shares[place])
-        most = [f"{columns[place]} {shares[place]:.0%}" for place in order[:MOST] if shares[place] >= LEAST]
-        yield f"{set_cell_size(row, name)}  {shaded}{', '.join(most)}".rstrip()
+        order = sorted(range(len(columns)), key=lambda index: -shares[index])
+        listed = [
+            f"{columns[index]} {shares[index]:.0%}" for index in order[:MAX_LISTED] if shares[index] >= MIN_LISTED
+        ]
+        yield f"{set_cell_size(row, name_width)}  {shaded}{', '.join(listed)}".rstrip()
     if has_map:
         yield ""
         yield from _legend(numbers, columns, width)
 
 
 def _shade(share: float) -> str:
-    return next(shade for least, shade in SHADES if share >= least or not least)
+    return next(shade for lowest, shade in SHADES if share >= lowest or not lowest)
 
 
 def _legend(numbers: Sequence[str], columns: Sequence[str], width: int) -> Iterator[str]:

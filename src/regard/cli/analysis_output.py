@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from regard.cli.streams import input_lines, output
-from regard.cli.test_set import TestSet
+from regard.cli.test_set import TestSetFiles
 from regard.console import progress_bar, say, track
 from regard.errors import DataError
-from regard.evaluation.alignment_error import read_gold
-from regard.evaluation.error_types import counted
+from regard.evaluation.alignment_error import read_gold_alignments
+from regard.evaluation.bootstrap import SIGNIFICANCE_LEVEL
+from regard.evaluation.error_types import count_errors
+from regard.evaluation.test_set import TestSet
 from regard.inference.translator import SearchOptions, Translator
-from regard.reports.analyze.page import document
-from regard.reports.analyze.results import METRICS, HeldOut, Report, as_table
-from regard.reports.analyze.run import Depth, Subject, assess
+from regard.reports.analyze.page import render_report
+from regard.reports.analyze.results import METRICS, AnalysisReport, report_to_json
+from regard.reports.analyze.run import AnalysisOptions, LoadedRun, analyze_runs
 from regard.reports.analyze.search_errors import SearchErrors
-from regard.reports.analyze.sections import SIGNIFICANT
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class AnalyzedRun:
 
 
 def write_analysis(
-    runs: Sequence[AnalyzedRun], test: HeldOut, page: Path, *, batch_size: int, exact: int, device: str
+    runs: Sequence[AnalyzedRun], test: TestSet, page: Path, *, batch_size: int, exact: int, device: str
 ) -> None:
     """Analyze one run, or two of which the second is the one to compare with.
 
@@ -48,17 +49,17 @@ def write_analysis(
     """
     numbers = page.with_suffix(".json")
     names = _names([run.folder for run in runs])
-    subjects = [Subject(name, run.folder, run.load(device)) for name, run in zip(names, runs, strict=True)]
+    loaded = [LoadedRun(name, run.folder, run.load(device)) for name, run in zip(names, runs, strict=True)]
     with progress_bar() as bar:
 
         def watch(description: str, items: Iterable[T], total: int) -> Iterable[T]:
             return track(items, description, total, bar=bar)
 
-        report = assess(subjects, test, Depth(batch_size, exact), watch)
+        report = analyze_runs(loaded, test, AnalysisOptions(batch_size, exact), watch)
     with output(page) as write:
-        write(document(report))
+        write(render_report(report))
     with output(numbers) as write:
-        write(json.dumps(as_table(report), ensure_ascii=False, indent=1) + "\n")
+        write(json.dumps(report_to_json(report), ensure_ascii=False, indent=1) + "\n")
     with output(None) as write:
         for line in summary(report):
             write(line + "\n")
@@ -74,7 +75,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [names[0], f"{names[1]} (2)"]
 
 
-def held_out_set(test_set: TestSet, run: Path, alignments: Path | None) -> HeldOut:
+def held_out_set(test_set: TestSetFiles, run: Path, alignments: Path | None) -> TestSet:
     """Return the pairs that have text, with their gold alignments.
 
     Raises:
@@ -103,62 +104,62 @@ def held_out_set(test_set: TestSet, run: Path, alignments: Path | None) -> HeldO
     gold = None
     if alignments is not None:
         lengths = [(len(pair.source.split()), len(pair.target.split())) for pair in pairs]
-        gold_of_all = read_gold(input_lines(alignments), str(alignments), lengths)
+        gold_of_all = read_gold_alignments(input_lines(alignments), str(alignments), lengths)
         gold = tuple(gold_of_all[index] for index in with_text)
-    return HeldOut(
+    return TestSet(
         name=name,
         lines=tuple(pairs[index].line for index in with_text),
         sources=tuple(pairs[index].source.strip() for index in with_text),
         references=tuple(pairs[index].target.strip() for index in with_text),
-        read=len(pairs),
+        pairs_read=len(pairs),
         gold=gold,
-        left=tuple(skipped.sentences()),
+        notes=tuple(skipped.sentences()),
     )
 
 
-def summary(report: Report) -> Iterator[str]:
+def summary(report: AnalysisReport) -> Iterator[str]:
     """Yield the main findings as lines of text."""
     test = report.test
-    blank = test.read - len(test.sources)
-    yield f"{test.read:,} pairs" + (f", {blank:,} of them skipped: both sides are blank" if blank else "")
-    width = max(len(findings.name) for findings in report.findings)
+    blank = test.pairs_read - len(test.sources)
+    yield f"{test.pairs_read:,} pairs" + (f", {blank:,} of them skipped: both sides are blank" if blank else "")
+    width = max(len(run.name) for run in report.runs)
     for key, metric in METRICS.items():
-        for findings in report.findings:
-            score = findings.scores[key]
+        for run in report.runs:
+            score = run.scores[key]
             comparison = "" if score.p is None else _comparison(score.p)
-            yield (
-                f"{metric:5} {findings.name:{width}} {score.value:6.2f}  [{score.low:.2f}, {score.high:.2f}]"
-                f"{comparison}"
-            )
-    for findings in report.findings:
-        errors = ", ".join(f"{count:,} {kind}" for kind, count in counted(findings.faults).items() if count)
-        yield f"errors of {findings.name}: {errors or 'none'}"
-    for findings in report.findings:
-        if findings.search is not None:
-            yield f"search by {findings.name}: {_search_errors(findings.search)}"
-        for calibration, kind in ((findings.calibration, "given the reference"), (findings.own, "of its translations")):
+            yield (f"{metric:5} {run.name:{width}} {score.value:6.2f}  [{score.low:.2f}, {score.high:.2f}]{comparison}")
+    for run in report.runs:
+        errors = ", ".join(f"{count:,} {kind}" for kind, count in count_errors(run.errors).items() if count)
+        yield f"errors of {run.name}: {errors or 'none'}"
+    for run in report.runs:
+        if run.search is not None:
+            yield f"search by {run.name}: {_search_errors(run.search)}"
+        for calibration, kind in (
+            (run.calibration, "given the reference"),
+            (run.own_calibration, "of its translations"),
+        ):
             if calibration is not None:
                 tendency = "overconfident" if calibration.confidence > calibration.accuracy else "underconfident"
                 yield (
-                    f"calibration error of {findings.name}, {kind}: {100 * calibration.error:.1f} %; it is {tendency}: "
+                    f"calibration error of {run.name}, {kind}: {100 * calibration.error:.1f} %; it is {tendency}: "
                     f"confidence {100 * calibration.confidence:.1f} %, accuracy {100 * calibration.accuracy:.1f} %"
                 )
-        if findings.alignment:
-            method, best = min(findings.alignment.items(), key=lambda item: item[1].aer)
+        if run.alignment:
+            method, best = min(run.alignment.items(), key=lambda item: item[1].aer)
             rate = f"{100 * best.aer:.1f} % by {method}, in {best.pairs:,} pairs"
-            yield f"alignment error rate of {findings.name}: {rate}"
+            yield f"alignment error rate of {run.name}: {rate}"
     yield from report.notes
 
 
 def _comparison(p: float) -> str:
     text = "< 0.001" if p < 0.001 else f"{p:.3f}"
-    return f"  {'worse' if p < SIGNIFICANT else 'no significant difference'}, p {text}"
+    return f"  {'worse' if p < SIGNIFICANCE_LEVEL else 'no significant difference'}, p {text}"
 
 
 def _search_errors(search: SearchErrors) -> str:
-    unknown = search.sentences - search.errors - search.right
+    unknown = search.unknown
     return (
         f"of {search.sentences:,} sentences, the beam missed the most probable translation in {search.errors:,} and "
-        f"found it in {search.right:,}" + (f", {unknown:,} unknown" if unknown else "") + "; it is empty in "
+        f"found it in {search.optimal:,}" + (f", {unknown:,} unknown" if unknown else "") + "; it is empty in "
         f"{search.empty:,} of the {search.proved:,} sentences where it is proved"
     )

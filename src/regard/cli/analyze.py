@@ -102,7 +102,7 @@ def analyze(
     """Analyze the translations of one run, or compare two, on a test set: a page, and its numbers as JSON."""
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import refuse_same, try_writing
-    from regard.cli.test_set import TestSet
+    from regard.cli.test_set import TestSetFiles
     from regard.console import status
     from regard.corpus.formats.sides import Sides
     from regard.corpus.paths import CorpusPaths
@@ -130,7 +130,7 @@ def analyze(
     with status("loading PyTorch"):
         from regard.cli.analysis_output import AnalyzedRun, held_out_set, write_analysis
 
-    test_set = TestSet(place, Sides(source_language, target_language, source_column, target_column))
+    test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
     held_out = held_out_set(test_set, run, alignments)
     for path in (output, numbers):
         try_writing(path)

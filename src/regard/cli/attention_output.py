@@ -11,13 +11,13 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from regard.attention import explorer, terminal
-from regard.attention.maps import Looks, Weights, look
+from regard.attention.maps import AttentionMaps, AttentionWeights, compute_attention_maps
+from regard.attention.matrix import AttentionMatrix
 from regard.cli.attend import Format, View
 from regard.cli.streams import input_lines, output, write_errors
 from regard.console import say
 from regard.errors import DataError, DecodingError
 from regard.inference.translator import SearchOptions, Translator
-from regard.reports.compare.results import Attended
 from regard.text.segments import Piece, Span, join_pieces
 from regard.training.microbatches import is_out_of_memory
 
@@ -41,7 +41,7 @@ class AttendedSegment:
 
     source: str
     target: str
-    maps: Looks
+    maps: AttentionMaps
     line: str
     span: Span
     number: int
@@ -127,9 +127,9 @@ def _refuse_too_long(translator: Translator, source: str, target: str, where: st
             )
 
 
-def _attention_maps(translator: Translator, source: str, target: Sequence[int], where: str) -> Looks:
+def _attention_maps(translator: Translator, source: str, target: Sequence[int], where: str) -> AttentionMaps:
     try:
-        return look(translator, source, target)
+        return compute_attention_maps(translator, source, target)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -140,13 +140,13 @@ def _attention_maps(translator: Translator, source: str, target: Sequence[int], 
     )
 
 
-def _selected(maps: Looks, view: View) -> tuple[Sequence[str], Sequence[str], Weights]:
+def _selected(maps: AttentionMaps, view: View) -> tuple[Sequence[str], Sequence[str], AttentionWeights]:
     """Return labels of rows, labels of columns, and weights."""
     kind = view.kind
     weights, rows, columns = maps.weights(kind, view.layer, view.head), maps.rows(kind), maps.columns(kind)
     if view.tokens:
         return rows.tokens, columns.tokens, weights
-    return rows.words, columns.words, maps.folded(weights, kind)
+    return rows.words, columns.words, maps.fold_to_words(weights, kind)
 
 
 def _formatted(segments: Sequence[AttendedSegment], view: View, print_as: Format) -> Iterator[str]:
@@ -162,15 +162,15 @@ def _formatted(segments: Sequence[AttendedSegment], view: View, print_as: Format
 def _terminal_map(segment: AttendedSegment, view: View) -> Iterator[str]:
     yield segment.target
     yield ""
-    if segment.maps.gradient:
+    if segment.maps.is_saliency:
         yield "The model has no attention: this is how strongly each source word affects each target word (gradient)."
         yield ""
     width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns if sys.stdout.isatty() else DEFAULT_WIDTH
-    yield from terminal.drawn(*_selected(segment.maps, view), width)
+    yield from terminal.draw_map(*_selected(segment.maps, view), width)
 
 
 def _json(segment: AttendedSegment) -> str:
-    table = {"source_text": segment.source, "target_text": segment.target, **explorer.table(segment.maps)}
+    table = {"source_text": segment.source, "target_text": segment.target, **explorer.to_json(segment.maps)}
     return json.dumps(table, ensure_ascii=False)
 
 
@@ -178,7 +178,9 @@ def _pharaoh(segments: Sequence[AttendedSegment], view: View) -> Iterator[str]:
     """Yield the alignment of each line. For a line of several segments, words are counted in the whole line."""
     for _, group in groupby(segments, key=lambda segment: segment.number):
         of_line = list(group)
-        links = [segment.maps.alignment(segment.maps.weights("source", view.layer, view.head)) for segment in of_line]
+        links = [
+            segment.maps.word_alignment(segment.maps.weights("source", view.layer, view.head)) for segment in of_line
+        ]
         if len(of_line) > 1:
             pieces = [
                 Piece(*segment.span, segment.target, alignment)
@@ -203,12 +205,13 @@ def _write_pharaoh(segments: Sequence[AttendedSegment], view: View, path: Path) 
 
 
 def _write_page(segments: Sequence[AttendedSegment], view: View, path: Path) -> None:
-    page = explorer.page("Attention", [(segment.source, segment.maps) for segment in segments])
+    page = explorer.render_explorer_page("Attention", [(segment.source, segment.maps) for segment in segments])
     _write_lines(path, [page.rstrip("\n")])
 
 
 def _write_picture(segments: Sequence[AttendedSegment], view: View, path: Path) -> None:
-    from regard.reports.compare import figures  # imports matplotlib
+    from regard.reports.attention_plots import draw_attention_maps  # imports matplotlib
+    from regard.reports.theme import LIGHT, find_missing_glyphs, save_png, to_svg
 
     panels = [panel for segment in segments for panel in _panels(segment, view)]
     if len(panels) > MAX_MAPS:
@@ -217,18 +220,18 @@ def _write_picture(segments: Sequence[AttendedSegment], view: View, path: Path) 
             where=path,
             fix=f"draw at most {MAX_MAPS} into one picture, or write .html",
         )
-    has_gradient = any(segment.maps.gradient for segment in segments)
+    has_gradient = any(segment.maps.is_saliency for segment in segments)
     heads = [len(layer) for layer in segments[0].maps.layers.get(view.kind, [[0]])]
-    drawn = figures.maps(
+    drawn = draw_attention_maps(
         panels,
-        figures.LIGHT,
-        most_columns=max(heads) if view.every else 1,
-        of="share of the gradient" if has_gradient else "attention weight",
+        LIGHT,
+        max_columns=max(heads) if view.every else 1,
+        label="share of the gradient" if has_gradient else "attention weight",
     )
     if path.suffix.lower() == ".svg":
-        _write_lines(path, [figures.to_svg(drawn).rstrip("\n")])
+        _write_lines(path, [to_svg(drawn).rstrip("\n")])
         return
-    missing = figures.unwritable(
+    missing = find_missing_glyphs(
         "".join(token for _, attended in panels for token in (*attended.source_tokens, *attended.target_tokens))
     )
     if missing:
@@ -237,10 +240,10 @@ def _write_picture(segments: Sequence[AttendedSegment], view: View, path: Path) 
             "install one (such as Noto Sans CJK), or write .svg or .html"
         )
     with write_errors(path):
-        figures.to_png(drawn, path)
+        save_png(drawn, path)
 
 
-def _panels(segment: AttendedSegment, view: View) -> Iterator[tuple[str, Attended]]:
+def _panels(segment: AttendedSegment, view: View) -> Iterator[tuple[str, AttentionMatrix]]:
     if not view.every:
         yield segment.source, _attended(segment.maps, view)
         return
@@ -253,9 +256,9 @@ def _panels(segment: AttendedSegment, view: View) -> Iterator[tuple[str, Attende
             yield f"layer {layer}, head {head}", _attended(segment.maps, selected)
 
 
-def _attended(maps: Looks, view: View) -> Attended:
+def _attended(maps: AttentionMaps, view: View) -> AttentionMatrix:
     rows, columns, weights = _selected(maps, view)
-    return Attended(
+    return AttentionMatrix(
         source_tokens=tuple(columns),
         target_tokens=tuple(rows),
         weights=tuple(tuple(map(float, row)) for row in weights),

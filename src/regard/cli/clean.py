@@ -29,9 +29,9 @@ from regard.cli.options import (
 from regard.errors import ConfigError
 
 if TYPE_CHECKING:
-    from regard.corpus_checks.cleaning import Account, Wish
-    from regard.corpus_checks.findings import Kind
-    from regard.corpus_checks.inspection import Doctor
+    from regard.corpus_checks.cleaning import CleaningOptions, CleaningSummary
+    from regard.corpus_checks.findings import FaultKind
+    from regard.corpus_checks.inspection import CorpusInspector
 
 EXAMPLES = """
 regard clean --data train.tmx -o clean.tsv --removed removed.jsonl
@@ -161,12 +161,12 @@ def clean(
         Sides(source_language, target_language, source_column, target_column),
     )
     outputs = CleanOutputs(output_source, output_target, output)
-    wish = chosen_faults(drop, also, keep, mend)
+    options = chosen_faults(drop, also, keep, mend)
     refuse_same(inputs.files(), [*outputs.files(), removed, report])
     corpus = inputs.train.open(inputs.sides)
     if isinstance(corpus, ParallelText) and (error := corpus.length_mismatch()):
         raise error
-    summary = _summary(wish, *_write(inputs.read(), wish, outputs, removed))
+    summary = _summary(options, *_write(inputs.read(), options, outputs, removed))
     from regard.cli.streams import output as open_output
     from regard.console import say
 
@@ -177,38 +177,42 @@ def clean(
             write("".join(f"{line}\n" for line in summary))
 
 
-def chosen_faults(drop: str | None, also: str | None, keep: str | None, mend: bool) -> Wish:
+def chosen_faults(drop: str | None, also: str | None, keep: str | None, mend: bool) -> CleaningOptions:
     """Return the kinds of fault that pairs are removed for, and those that are repaired.
 
     Raises:
         ConfigError: A kind is unknown.
     """
-    from regard.corpus_checks.cleaning import Wish
-    from regard.corpus_checks.findings import DROPPED, LOSSLESS
+    from regard.corpus_checks.cleaning import CleaningOptions
+    from regard.corpus_checks.findings import DROPPED_BY_DEFAULT, REPAIRABLE
 
-    chosen = set(DROPPED if drop is None else _kinds(drop, "--drop")) | set(_kinds(also or "", "--also"))
-    return Wish(drop=frozenset(chosen - set(_kinds(keep or "", "--keep"))), mend=LOSSLESS if mend else ())
+    chosen = set(DROPPED_BY_DEFAULT if drop is None else _kinds(drop, "--drop")) | set(_kinds(also or "", "--also"))
+    return CleaningOptions(
+        drop=frozenset(chosen - set(_kinds(keep or "", "--keep"))), repair=REPAIRABLE if mend else ()
+    )
 
 
-def _kinds(names: str, option: str) -> list[Kind]:
-    from regard.corpus_checks.cleaning import kinds
-    from regard.corpus_checks.findings import Kind
+def _kinds(names: str, option: str) -> list[FaultKind]:
+    from regard.corpus_checks.cleaning import parse_kinds
+    from regard.corpus_checks.findings import FaultKind
 
     try:
-        return list(kinds(names))
+        return list(parse_kinds(names))
     except ValueError:
-        unknown = next(name for name in map(str.strip, names.split(",")) if name and name not in list(Kind))
-        near = difflib.get_close_matches(unknown, list(Kind), n=1)
-        fix = f"did you mean {near[0]}?" if near else f"choose from {', '.join(Kind)}"
+        unknown = next(name for name in map(str.strip, names.split(",")) if name and name not in list(FaultKind))
+        near = difflib.get_close_matches(unknown, list(FaultKind), n=1)
+        fix = f"did you mean {near[0]}?" if near else f"choose from {', '.join(FaultKind)}"
         raise ConfigError(f"there is no kind of fault {unknown!r}", where=option, fix=fix) from None
 
 
-def _write(doctor: Doctor, wish: Wish, outputs: CleanOutputs, removed: Path | None) -> tuple[Account, int]:
-    """Write the clean corpus. Return the account, and how many pairs had tabs or line breaks inside."""
+def _write(
+    inspector: CorpusInspector, options: CleaningOptions, outputs: CleanOutputs, removed: Path | None
+) -> tuple[CleaningSummary, int]:
+    """Write the clean corpus. Return its summary, and how many pairs had tabs or line breaks inside."""
     from regard.cli.streams import output
     from regard.console import status
     from regard.corpus_checks import cleaning
-    from regard.corpus_checks.reading import one_line
+    from regard.corpus_checks.reading import join_lines
 
     joined = 0
     with ExitStack() as stack, status("cleaning ..."):
@@ -217,7 +221,7 @@ def _write(doctor: Doctor, wish: Wish, outputs: CleanOutputs, removed: Path | No
 
         def keep(source: str, target: str) -> None:
             nonlocal joined
-            to_field = cleaning.field if outputs.tsv is not None else one_line
+            to_field = cleaning.to_tsv_field if outputs.tsv is not None else join_lines
             texts = to_field(source), to_field(target)
             joined += texts != (source, target)
             lines = ["\t".join(texts)] if outputs.tsv is not None else texts
@@ -228,15 +232,15 @@ def _write(doctor: Doctor, wish: Wish, outputs: CleanOutputs, removed: Path | No
             if write_removed is not None:
                 write_removed(line + "\n")
 
-        account = cleaning.clean(doctor, wish, keep, remove)
-    return account, joined
+        cleaning_summary = cleaning.clean(inspector, options, keep, remove)
+    return cleaning_summary, joined
 
 
-def _summary(wish: Wish, account: Account, joined: int) -> list[str]:
-    from regard.corpus_checks.findings import Kind
+def _summary(options: CleaningOptions, cleaning_summary: CleaningSummary, joined: int) -> list[str]:
+    from regard.corpus_checks.findings import FaultKind
 
-    kinds = ", ".join(kind.value for kind in Kind if kind in wish.drop)
-    summary = [f"removed for: {kinds or 'no fault'}", *account.report()]
+    kinds = ", ".join(kind.value for kind in FaultKind if kind in options.drop)
+    summary = [f"removed for: {kinds or 'no fault'}", *cleaning_summary.sentences()]
     if joined:
         summary.append(f"{joined:,} of the kept pairs had tabs or line breaks inside, which are spaces now")
     return summary

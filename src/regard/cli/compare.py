@@ -89,11 +89,11 @@ def compare(
 
     with status("loading PyTorch"):
         from regard.corpus.paths import CorpusPaths
-        from regard.reports.compare.run import Request
+        from regard.reports.compare.run import ComparisonRequest
         from regard.reports.compare.run import compare as compare_systems
     from rich.console import Console
 
-    request = Request(
+    request = ComparisonRequest(
         recipe=recipe,
         corpus=corpus,
         architectures=architectures,

@@ -13,7 +13,7 @@ from regard.corpus.paths import CorpusPaths
 from regard.errors import ConfigError
 
 if TYPE_CHECKING:
-    from regard.corpus_checks.inspection import Doctor
+    from regard.corpus_checks.inspection import CorpusInspector
 
 Files = tuple[Path | None, Path | None, Path | None]  # source, target, or one file with both
 
@@ -41,14 +41,14 @@ class CorpusInputs:
         """Return all files that are read."""
         return [path for place in (self.train, self.dev, self.test) for path in place.files()]
 
-    def read(self) -> Doctor:
+    def read(self) -> CorpusInspector:
         """Read the corpus once.
 
         Raises:
             ConfigError: It is not clear what to read.
             DataError: A file cannot be read.
         """
-        from regard.corpus_checks.inspection import Doctor
+        from regard.corpus_checks.inspection import CorpusInspector
 
         corpus = self.train.open(self.sides)
         if corpus is None:
@@ -60,4 +60,4 @@ class CorpusInputs:
         source_language, target_language = languages_from_names(*self.train.files())
         languages = (self.sides.source_language or source_language, self.sides.target_language or target_language)
         with status("reading ...") as update:
-            return Doctor(corpus, held_out, languages, lambda text: update(f"{text} ..."))
+            return CorpusInspector(corpus, held_out, languages, lambda text: update(f"{text} ..."))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from regard.corpus_checks.findings import MEANING, Finding, spans
-from regard.corpus_checks.inspection import Report
-from regard.corpus_checks.lengths import QUANTILES, Lengths
+from regard.corpus_checks.findings import DESCRIPTIONS, Finding, format_line_ranges
+from regard.corpus_checks.inspection import CorpusReport
+from regard.corpus_checks.lengths import QUANTILES, LengthQuantiles
 
 SHOWN_LINES = 12
 SHOWN_EXAMPLES = 3
 NOTABLE_SHARE = 0.01  # of unrelated pairs
 
 
-def as_text(report: Report) -> Iterator[str]:
+def as_text(report: CorpusReport) -> Iterator[str]:
     """Yield the lines that `regard inspect` prints."""
     yield f"{report.name}: {report.read:,} pairs, {report.pairs:,} of them with text on both sides"
     for name, lengths, script, language in zip(
@@ -35,7 +35,7 @@ def as_text(report: Report) -> Iterator[str]:
         yield from _finding(finding, report.read)
 
 
-def _lengths(lengths: Lengths) -> str:
+def _lengths(lengths: LengthQuantiles) -> str:
     def described(numbers: tuple[int, ...]) -> str:
         at = dict(zip(QUANTILES, numbers, strict=True))
         return f"{at[0.0]:,} to {at[1.0]:,}, median {at[0.5]:,}, 98% from {at[0.01]:,} to {at[0.99]:,}"
@@ -44,10 +44,10 @@ def _lengths(lengths: Lengths) -> str:
 
 
 def _finding(finding: Finding, read: int) -> Iterator[str]:
-    yield f"{finding.kind.value}: {finding.count:,} ({finding.count / read:.2%}), {MEANING[finding.kind]}"
+    yield f"{finding.kind.value}: {finding.count:,} ({finding.count / read:.2%}), {DESCRIPTIONS[finding.kind]}"
     shown = finding.lines[:SHOWN_LINES]
     more = f" and {finding.count - len(shown):,} more" if finding.count > len(shown) else ""
-    yield f"  line{'s' if finding.count > 1 else ''} {spans(shown)}{more}"
+    yield f"  line{'s' if finding.count > 1 else ''} {format_line_ranges(shown)}{more}"
     for example in finding.examples[:SHOWN_EXAMPLES]:
         yield f"  {example.line}: {example.note}"
         yield f"    {_visible(example.source)}"
@@ -61,7 +61,7 @@ def _visible(text: str) -> str:
     )
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: CorpusReport) -> dict[str, Any]:
     """Return the report for `json.dumps`, with the first lines and some examples of each kind of fault."""
     sides = zip(("source", "target"), report.lengths, report.scripts, report.languages, strict=True)
     return {
@@ -84,7 +84,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "out_of_step": [{"begin": r.begin, "end": r.end, "shift": r.shift} for r in report.regions],
         "findings": {
             finding.kind.value: {
-                "meaning": MEANING[finding.kind],
+                "meaning": DESCRIPTIONS[finding.kind],
                 "count": finding.count,
                 "lines": finding.lines,
                 "examples": [

@@ -69,7 +69,7 @@ def evaluate(
     """Translate a test set, and print BLEU, chrF and TER of the result, as sacreBLEU computes them."""
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import output
-    from regard.cli.test_set import TestSet
+    from regard.cli.test_set import TestSetFiles
     from regard.cli.translate_lines import say_proofs
     from regard.cli.translator_options import TranslatorOptions
     from regard.console import say, track
@@ -79,7 +79,7 @@ def evaluate(
 
     overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty)
     place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
-    test_set = TestSet(place, Sides(source_language, target_language, source_column, target_column))
+    test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
     pairs, skipped = test_set.pairs(run)
     if not pairs:
         raise DataError("the test set has no lines", where=source, fix="give a test set with at least one line")

@@ -69,7 +69,7 @@ def inspect(
     refuse_same(inputs.files(), [json_, html])
     corpus = inputs.read()
     with status("checking ..."):
-        report = corpus.report()
+        report = corpus.inspect()
     with output(None) as write:
         for line in as_text(report):
             write(line + "\n")
@@ -77,7 +77,7 @@ def inspect(
         with output(json_) as write:
             write(json.dumps(as_json(report), ensure_ascii=False, indent=1) + "\n")
     if html is not None:
-        from regard.reports.corpus.page import document
+        from regard.reports.corpus.page import render_report
 
         with output(html) as write:
-            write(document(report))
+            write(render_report(report))

@@ -65,7 +65,7 @@ def score(
     line number of the pair and a tab.
     """
     from regard.cli import streams
-    from regard.cli.test_set import TestSet
+    from regard.cli.test_set import TestSetFiles
     from regard.cli.translator_options import TranslatorOptions
     from regard.console import say
     from regard.corpus.formats.sides import Sides
@@ -73,7 +73,7 @@ def score(
 
     place = CorpusPaths(source, target, data)
     streams.refuse_same(place.files(), [output])
-    test_set = TestSet(place, Sides(source_language, target_language, source_column, target_column))
+    test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
     pairs, skipped = test_set.pairs(run)
     translator = TranslatorOptions(run, device, tags=tag or ()).load()
     _check_pairs(pairs, place, translator)

@@ -14,10 +14,8 @@ from regard.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class TestSet:
+class TestSetFiles:
     """Where a test set is, and which languages or columns of it are meant."""
-
-    __test__ = False  # not a test class of pytest
 
     place: CorpusPaths
     sides: Sides

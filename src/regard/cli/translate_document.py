@@ -11,9 +11,9 @@ from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
 from regard.console import say
-from regard.documents.document import Columns, Document, Languages
+from regard.documents.document import Columns, Document, LanguagePair
 from regard.documents.open import open_document
-from regard.documents.translate import Outcome, Report, Request, Said, fill
+from regard.documents.translate import DocumentResult, EntryReport, TranslatedText, TranslationRequest, fill_document
 from regard.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ def translate_document(
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
     translator = model.load()
-    languages = Languages(
+    languages = LanguagePair(
         options.source_language or translator.source_language, options.target_language or translator.target_language
     )
     columns = Columns(options.source_column, options.target_column)
     document = open_document(path, languages, columns, paragraphs=options.paragraphs)
     split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
-    outcome = fill(
+    outcome = fill_document(
         document,
         _SegmentTranslator(translator, request, document),
         language=languages.source.replace("_", "-").split("-")[0],
@@ -68,7 +68,7 @@ class _SegmentTranslator:
 
     def __init__(self, translator: Translator, request: SearchRequest, document: Document) -> None:
         self.translator = translator
-        has_markup = any(segment.marked.marks for segment in document.segments)
+        has_markup = any(segment.content.tags for segment in document.segments)
         self.options: dict[str, Any] = {
             "batch_size": request.batch_size,
             "fallback": request.fallback,
@@ -77,7 +77,7 @@ class _SegmentTranslator:
             **request.search,
         }
 
-    def __call__(self, requests: Sequence[Request]) -> list[Said]:
+    def __call__(self, requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
         from regard.inference.translator import Constraints
 
         constraints = None
@@ -85,7 +85,7 @@ class _SegmentTranslator:
             constraints = [Constraints(require=request.require) for request in requests]
         texts = [request.text for request in requests]
         results = self.translator.stream(texts, constraints=constraints, **self.options)
-        return [Said(best.text, best.alignment, best.marks) for best, *_ in results]
+        return [TranslatedText(best.text, best.alignment, best.marks) for best, *_ in results]
 
 
 def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) -> None:
@@ -104,23 +104,23 @@ def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) ->
             )
 
 
-def _report_line(document: Document, report: Report) -> str:
+def _report_line(document: Document, report: EntryReport) -> str:
     table: dict[str, Any] = {"file": document.name, "line": report.line}
-    table |= {"why": report.why} if report.why else {"marks": list(report.marks)}
+    table |= {"why": report.reason} if report.reason else {"marks": list(report.marks)}
     return json.dumps({**table, "source": report.source, "translation": report.translation}, ensure_ascii=False) + "\n"
 
 
-def _say_outcome(document: Document, outcome: Outcome) -> None:
-    untranslated = [report for report in outcome.reports if report.why]
+def _say_outcome(document: Document, outcome: DocumentResult) -> None:
+    untranslated = [report for report in outcome.reports if report.reason]
     for report in untranslated[:SHOWN_ENTRIES]:
-        say(f"not translated: {document.name}:{report.line}: {report.why}")
+        say(f"not translated: {document.name}:{report.line}: {report.reason}")
     if len(untranslated) > SHOWN_ENTRIES:
         say(f"not translated: {len(untranslated) - SHOWN_ENTRIES:,} more")
     say(
         f"{outcome.entries:,} entries: {outcome.filled:,} filled, {len(untranslated):,} not translated, "
-        f"{outcome.done:,} already translated"
+        f"{outcome.already_translated:,} already translated"
     )
-    counts = [f"{outcome.ways[way]:,} {text}" for way, text in _WAYS.items() if outcome.ways[way]]
+    counts = [f"{outcome.methods[way]:,} {text}" for way, text in _WAYS.items() if outcome.methods[way]]
     if counts:
         say(f"sentences: {', '.join(counts)}")
 
@@ -129,5 +129,5 @@ _WAYS = {
     "whole": "translated whole",
     "required": "translated with the placeholders required",
     "parts": "translated in parts between placeholders",
-    "left": "not translated",
+    "failed": "not translated",
 }

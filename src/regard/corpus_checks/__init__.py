@@ -1,1 +1,1 @@
-"""What is wrong with a corpus: found before anyone trains on it, and taken out where that is asked for."""
+"""Find faults in a parallel corpus before training, and write the corpus without the faulty pairs."""

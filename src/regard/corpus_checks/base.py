@@ -1,4 +1,4 @@
-"""What every check offers: it sees the whole corpus, makes up its mind, and then judges each pair."""
+"""The interface of a check: observe the whole corpus, finish learning from it, then find the faults of each pair."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from regard.corpus_checks.reading import Batch
 
 
 class Check(Protocol):
-    """The corpus goes by twice, in the same batches: `learn` is told all of it, then `settle`, then `judge`."""
+    """Finds one or more kinds of fault.
 
-    def learn(self, batch: Batch) -> None:
-        """Some more of the corpus."""
+    The corpus is read twice, in the same batches: `observe` receives every batch, `finish` is called once, and then
+    `find_faults` receives every batch again.
+    """
 
-    def settle(self) -> None:
-        """All of it has been learned."""
+    def observe(self, batch: Batch) -> None:
+        """Learn from a batch of the corpus."""
 
-    def judge(self, batch: Batch) -> Iterable[Fault]:
-        """The faults of some pairs, at most one of a kind for a pair."""
+    def finish(self) -> None:
+        """Finish learning; the whole corpus has been observed."""
+
+    def find_faults(self, batch: Batch) -> Iterable[Fault]:
+        """Yield the faults of the pairs of a batch, at most one of each kind per pair."""
         ...
 
 
-class Unlearned:
-    """A check that needs to know nothing of the whole corpus."""
+class StatelessCheck:
+    """Base class of checks that need no knowledge of the whole corpus."""
 
-    def learn(self, batch: Batch) -> None:
-        """Nothing to learn."""
+    def observe(self, batch: Batch) -> None:
+        """Do nothing."""
 
-    def settle(self) -> None:
-        """Nothing to settle."""
+    def finish(self) -> None:
+        """Do nothing."""

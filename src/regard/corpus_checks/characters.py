@@ -1,4 +1,4 @@
-"""Damaged letters, and characters that nobody meant to write."""
+"""Wrongly decoded text, control characters and invisible characters."""
 
 from __future__ import annotations
 
@@ -9,87 +9,88 @@ from collections.abc import Iterator
 from ftfy import fix_encoding
 from ftfy.badness import is_bad
 
-from regard.corpus_checks.base import Unlearned
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.base import StatelessCheck
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-_ODD = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f"  # control characters, U+0085 among them; not the tab
-    "\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"  # separators, invisible ones
-    "\ufdd0-\ufdef\ufffe\uffff\U000e0001\U000f0000-\U0010ffff]"  # no characters, language tags, private use
+_CONTROL = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f"  # control characters including U+0085, except the tab
+    "\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"  # separators and invisible ones
+    "\ufdd0-\ufdef\ufffe\uffff\U000e0001\U000f0000-\U0010ffff]"  # noncharacters, language tags, private use
 )
-_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SPACES = re.compile(" {2,}")
-_DIRECTIONS = frozenset("\u200e\u200f")  # direction marks, which right-to-left text needs
+_DIRECTION_MARKS = frozenset("\u200e\u200f")  # valid in right-to-left text
 _RIGHT_TO_LEFT = ("R", "AL")
 
 
-class Characters(Unlearned):
-    """Of each side: text that was decoded wrongly (by ftfy's signs of it), U+FFFD, and odd characters."""
+class CharacterCheck(StatelessCheck):
+    """Finds encoding damage (with ftfy's heuristics), U+FFFD, and control or invisible characters."""
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
-        """See Kind.ENCODING and Kind.CONTROL."""
-        for place, sides in enumerate(zip(batch.sources, batch.targets, strict=True)):
-            damaged, odd = [], []
-            for name, text in zip(("source", "target"), sides, strict=True):
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
+        """Yield faults of FaultKind.ENCODING and FaultKind.CONTROL."""
+        for index, texts in enumerate(zip(batch.sources, batch.targets, strict=True)):
+            damage, control = [], []
+            for side, text in zip(("source", "target"), texts, strict=True):
                 if text.isascii() and text.isprintable():
                     continue
-                if said := damage(text):
-                    damaged.append(f"{name}: {said}")
-                if said := oddity(text):
-                    odd.append(f"{name}: {said}")
-            if damaged:
-                yield Fault(place, Kind.ENCODING, "; ".join(damaged))
-            if odd:
-                yield Fault(place, Kind.CONTROL, "; ".join(odd))
+                if description := describe_encoding_damage(text):
+                    damage.append(f"{side}: {description}")
+                if description := describe_control_characters(text):
+                    control.append(f"{side}: {description}")
+            if damage:
+                yield Fault(index, FaultKind.ENCODING, "; ".join(damage))
+            if control:
+                yield Fault(index, FaultKind.CONTROL, "; ".join(control))
 
 
-def damage(text: str) -> str:
-    """How the encoding of a text was damaged; nothing where it was not."""
+def describe_encoding_damage(text: str) -> str:
+    """Return how the encoding of a text is damaged, or an empty string if it is not."""
     if "\ufffd" in text:
-        return "U+FFFD, in the place of a letter"
+        return "U+FFFD replaces a character"
     if not _NOT_ASCII.search(text) or not is_bad(text):
         return ""
-    mended = fix_encoding(text)
-    if mended == text:
+    repaired = fix_encoding(text)
+    if repaired == text:
         return ""
-    before, after = _difference(text, mended)
+    before, after = _first_difference(text, repaired)
     return f"{before!r}, perhaps {after!r}"
 
 
-def _difference(text: str, mended: str) -> tuple[str, str]:
-    """The first word in which they differ, in both."""
-    for before, after in zip(text.split(" "), mended.split(" "), strict=False):
+def _first_difference(text: str, repaired: str) -> tuple[str, str]:
+    """Return the first word that differs, in both versions."""
+    for before, after in zip(text.split(" "), repaired.split(" "), strict=False):
         if before != after:
             return before, after
-    return text, mended
+    return text, repaired
 
 
-def oddity(text: str) -> str:
-    """The first odd characters of a text, by their numbers and names; nothing where there are none."""
-    found = {character for character in _ODD.findall(text) if not _wanted(character, text)}
-    if not found:
+def describe_control_characters(text: str) -> str:
+    """Return the code points and names of up to three control or invisible characters, or an empty string."""
+    characters = {character for character in _CONTROL.findall(text) if not _is_valid(character, text)}
+    if not characters:
         return ""
-    named = [_called(character) for character in sorted(found)[:3]]
-    return ", ".join(named) + (" and others" if len(found) > 3 else "")
+    described = [_describe(character) for character in sorted(characters)[:3]]
+    return ", ".join(described) + (" and others" if len(characters) > 3 else "")
 
 
-def _wanted(character: str, text: str) -> bool:
-    if character not in _DIRECTIONS:
+def _is_valid(character: str, text: str) -> bool:
+    """Return whether a character is a direction mark in a text that has right-to-left letters."""
+    if character not in _DIRECTION_MARKS:
         return False
     return any(letter.isalpha() and unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT for letter in text)
 
 
-def _called(character: str) -> str:
+def _describe(character: str) -> str:
     name = unicodedata.name(character, "")
     return f"U+{ord(character):04X}" + (f" ({name.lower()})" if name else "")
 
 
-def mended(text: str) -> str:
-    """The text with a space for a line break of any kind, and without other odd characters."""
+def remove_control_characters(text: str) -> str:
+    """Return the text with a space for each line break, and without other control and invisible characters."""
     if text.isascii() and text.isprintable():
         return text
-    spaced = _BREAKS.sub(" ", text)
-    kept = _ODD.sub(lambda found: found[0] if _wanted(found[0], text) else "", spaced)
-    return kept if kept == text else _SPACES.sub(" ", kept).strip()
+    one_line = _LINE_BREAK.sub(" ", text)
+    cleaned = _CONTROL.sub(lambda match: match[0] if _is_valid(match[0], text) else "", one_line)
+    return cleaned if cleaned == text else _SPACES.sub(" ", cleaned).strip()

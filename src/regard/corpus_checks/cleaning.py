@@ -1,4 +1,4 @@
-"""A corpus without the pairs that have chosen faults; what was taken out is given apart, with the reasons."""
+"""Remove the pairs with selected faults from a corpus, and record the reasons."""
 
 from __future__ import annotations
 
@@ -6,106 +6,122 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from dataclasses import field as made
+from dataclasses import dataclass, field
 
 from regard.corpus.corpus import Pair, Skipped, SkipReport
-from regard.corpus_checks.characters import mended
-from regard.corpus_checks.findings import LOSSLESS, MEANING, Kind
-from regard.corpus_checks.inspection import Doctor, Judged
+from regard.corpus_checks.characters import remove_control_characters
+from regard.corpus_checks.findings import DESCRIPTIONS, REPAIRABLE, FaultKind
+from regard.corpus_checks.inspection import CheckedPair, CorpusInspector
 
 _TABS = re.compile(r"\s*[\t\r\n]+\s*")
 
 
 @dataclass
-class Account:
-    """What became of the pairs: read = kept + removed + skipped.count."""
+class CleaningSummary:
+    """Counts of what happened to the pairs: num_read = num_kept + num_removed + skipped.count.
 
-    read: int = 0
-    kept: int = 0
-    mended: int = 0  # of those that were kept
-    removed: int = 0
-    by_kind: Counter[Kind] = made(default_factory=Counter)  # a removed pair counts for each of its reasons
-    alone: Counter[Kind] = made(default_factory=Counter)  # removed for this reason and no other
-    skipped: SkipReport = made(default_factory=SkipReport)  # what the file has that is no pair
+    Attributes:
+        num_read: The number of entries of the corpus.
+        num_kept: The number of pairs that were kept.
+        num_repaired: The number of kept pairs whose text was changed.
+        num_removed: The number of pairs that were removed.
+        by_kind: The number of pairs removed for each kind; a pair counts once for each of its reasons.
+        only_for: The number of pairs removed for this kind and no other.
+        skipped: Entries of the file that are not pairs.
+    """
 
-    def report(self) -> list[str]:
-        """A sentence for each thing that became of them."""
-        told = [
-            f"{self.read:,} read = {self.kept:,} kept + {self.removed:,} removed + {self.skipped.count:,} left aside"
-        ]
-        for kind in Kind:
+    num_read: int = 0
+    num_kept: int = 0
+    num_repaired: int = 0
+    num_removed: int = 0
+    by_kind: Counter[FaultKind] = field(default_factory=Counter)
+    only_for: Counter[FaultKind] = field(default_factory=Counter)
+    skipped: SkipReport = field(default_factory=SkipReport)
+
+    def sentences(self) -> list[str]:
+        """Return the counts as sentences."""
+        parts = f"{self.num_kept:,} kept + {self.num_removed:,} removed + {self.skipped.count:,} skipped"
+        sentences = [f"{self.num_read:,} read = {parts}"]
+        for kind in FaultKind:
             if count := self.by_kind[kind]:
-                alone = f" ({self.alone[kind]:,} for nothing else)" if self.alone[kind] != count else ""
-                told.append(f"{count:,} removed: {kind.value}, {MEANING[kind]}{alone}")
-        if self.mended:
-            told.append(f"{self.mended:,} of the kept mended: {Kind.CONTROL.value}, {MEANING[Kind.CONTROL]}")
-        return [*told, *self.skipped.sentences()]
+                only = f" ({self.only_for[kind]:,} for this reason only)" if self.only_for[kind] != count else ""
+                sentences.append(f"{count:,} removed: {kind.value}, {DESCRIPTIONS[kind]}{only}")
+        if self.num_repaired:
+            kind = FaultKind.CONTROL
+            sentences.append(f"{self.num_repaired:,} of the kept pairs repaired: {kind.value}, {DESCRIPTIONS[kind]}")
+        return [*sentences, *self.skipped.sentences()]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Which faults a pair is removed for, and which are mended in those that are kept."""
+class CleaningOptions:
+    """Which faults a pair is removed for, and which faults of the other pairs are repaired."""
 
-    drop: Collection[Kind]
-    mend: Collection[Kind] = ()
+    drop: Collection[FaultKind]
+    repair: Collection[FaultKind] = ()
 
 
 Keep = Callable[[str, str], None]
 Remove = Callable[[str], None]
 
 
-def clean(doctor: Doctor, wish: Wish, keep: Keep, remove: Remove) -> Account:
-    """`keep` is given both texts of each pair that stays, as they are; `remove` a line of JSON for each other.
+def clean(inspector: CorpusInspector, options: CleaningOptions, keep: Keep, remove: Remove) -> CleaningSummary:
+    """Divide a corpus into pairs to keep and pairs to remove.
 
-    Raises DataError where the corpus cannot be read.
+    Args:
+        inspector: The inspector of the corpus.
+        options: The kinds of fault to remove pairs for, and to repair.
+        keep: Called with the source and target of each pair to keep.
+        remove: Called with a line of JSON for each other pair: its line number, the reasons and both texts.
+
+    Raises:
+        DataError: The corpus cannot be read.
     """
-    account = Account()
-    for item in doctor.judged():
-        account.read += 1
+    summary = CleaningSummary()
+    for item in inspector.check_pairs():
+        summary.num_read += 1
         if isinstance(item, Skipped):
-            account.skipped.add(item.reason, item.line)
+            summary.skipped.add(item.reason, item.line)
             remove(json.dumps({"line": item.line, "reasons": {"left aside": item.reason}}, ensure_ascii=False))
             continue
-        reasons = {fault.kind: fault.note for fault in item.faults if fault.kind in wish.drop}
+        reasons = {fault.kind: fault.note for fault in item.faults if fault.kind in options.drop}
         if reasons:
-            _count(account, reasons)
-            remove(_line(item.pair, reasons))
+            _count_removed(summary, reasons)
+            remove(_as_json_line(item.pair, reasons))
             continue
-        account.kept += 1
-        source, target, changed = _mended(item, wish.mend)
-        account.mended += changed
+        summary.num_kept += 1
+        source, target = _repair(item, options.repair)
+        summary.num_repaired += (source, target) != (item.pair.source, item.pair.target)
         keep(source, target)
-    return account
+    return summary
 
 
-def _count(account: Account, reasons: dict[Kind, str]) -> None:
-    account.removed += 1
-    account.by_kind.update(reasons.keys())
+def _count_removed(summary: CleaningSummary, reasons: dict[FaultKind, str]) -> None:
+    summary.num_removed += 1
+    summary.by_kind.update(reasons.keys())
     if len(reasons) == 1:
-        account.alone.update(reasons.keys())
+        summary.only_for.update(reasons.keys())
 
 
-def _line(pair: Pair, reasons: dict[Kind, str]) -> str:
-    told = {kind.value: note for kind, note in reasons.items()}
-    table = {"line": pair.line, "reasons": told, "source": pair.source, "target": pair.target}
+def _as_json_line(pair: Pair, reasons: dict[FaultKind, str]) -> str:
+    notes = {kind.value: note for kind, note in reasons.items()}
+    table = {"line": pair.line, "reasons": notes, "source": pair.source, "target": pair.target}
     return json.dumps(table, ensure_ascii=False)
 
 
-def _mended(item: Judged, mend: Collection[Kind]) -> tuple[str, str, bool]:
+def _repair(item: CheckedPair, kinds: Collection[FaultKind]) -> tuple[str, str]:
+    """Return both texts, without control characters if the pair has a fault of a kind to repair."""
     pair = item.pair
-    if not (item.kinds & set(mend) & set(LOSSLESS)):
-        return pair.source, pair.target, False
-    source, target = mended(pair.source), mended(pair.target)
-    return source, target, (source, target) != (pair.source, pair.target)
+    if not (item.kinds & set(kinds) & set(REPAIRABLE)):
+        return pair.source, pair.target
+    return remove_control_characters(pair.source), remove_control_characters(pair.target)
 
 
-def field(text: str) -> str:
-    """The text with a space for tabs and line breaks, as a field of a TSV file holds it."""
+def to_tsv_field(text: str) -> str:
+    """Return the text with tabs and line breaks replaced by a space, so that it fits in a field of a TSV file."""
     return _TABS.sub(" ", text)
 
 
-def kinds(names: str) -> Iterator[Kind]:
-    """The kinds of a list with commas between them. Raises ValueError for a name that is none."""
+def parse_kinds(names: str) -> Iterator[FaultKind]:
+    """Yield the kinds of a comma-separated list. Raise ValueError for an unknown name."""
     for name in filter(None, (part.strip() for part in names.split(","))):
-        yield Kind(name)
+        yield FaultKind(name)

@@ -1,4 +1,4 @@
-"""Pairs that stand there more than once, and sides that stand beside several others: told from hashes of the texts."""
+"""Duplicate pairs, and sides that occur with several translations, found by hashes of the texts."""
 
 from __future__ import annotations
 
@@ -9,70 +9,69 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.corpus_checks.findings import Fault, Kind
-from regard.corpus_checks.reading import Batch, fold
+from regard.corpus_checks.findings import Fault, FaultKind
+from regard.corpus_checks.reading import Batch, normalize_words
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # tells the hash of (a, b) from that of (b, a)
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # makes the hash of (a, b) differ from that of (b, a)
 
 
 def digest(text: str) -> int:
-    """64 bits of a text."""
+    """Return a 64-bit hash of a text."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-class Repeats:
-    """Takes 28 bytes a pair, and some 40 more while it settles."""
+class DuplicateCheck:
+    """Finds repeated pairs, sources and targets. Memory: 28 bytes per pair, and about 40 more during `finish`."""
 
     def __init__(self) -> None:
         self._source = array("Q")
         self._target = array("Q")
-        self._folded = array("Q")
+        self._normalized = array("Q")
         self._lines = array("I")
-        self._first: dict[Kind, NDArray[np.int32]] = {}
+        self._first: dict[FaultKind, NDArray[np.int32]] = {}  # for each pair, the first equal one
 
-    def learn(self, batch: Batch) -> None:
-        """Hashes of both sides, and of the pair with case, punctuation and digits folded."""
+    def observe(self, batch: Batch) -> None:
+        """Hash both sides, and the pair without case and punctuation and with a 0 for every digit."""
         self._source.extend(map(digest, batch.sources))
         self._target.extend(map(digest, batch.targets))
-        folded = zip(batch.source_words, batch.target_words, strict=True)
-        self._folded.extend(digest(f"{fold(source)}\t{fold(target)}") for source, target in folded)
+        words = zip(batch.source_words, batch.target_words, strict=True)
+        self._normalized.extend(
+            digest(f"{normalize_words(source)}\t{normalize_words(target)}") for source, target in words
+        )
         self._lines.extend(batch.lines)
 
-    def settle(self) -> None:
-        """Where each pair, and each side, stood first."""
+    def finish(self) -> None:
+        """Find the first occurrence of each pair and each side."""
         source, target = (np.frombuffer(side, np.uint64) for side in (self._source, self._target))
         pair = source * _MIX ^ target
         self._first = {
-            Kind.DUPLICATE: _first(pair),
-            Kind.NEAR_DUPLICATE: _first(np.frombuffer(self._folded, np.uint64)),
-            Kind.MANY_TARGETS: _first(source),
-            Kind.MANY_SOURCES: _first(target),
+            FaultKind.DUPLICATE: _first_occurrence(pair),
+            FaultKind.NEAR_DUPLICATE: _first_occurrence(np.frombuffer(self._normalized, np.uint64)),
+            FaultKind.MANY_TARGETS: _first_occurrence(source),
+            FaultKind.MANY_SOURCES: _first_occurrence(target),
         }
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
-        """See Kind; a duplicate is nothing else."""
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
+        """Yield faults of the four kinds of repetition; a pair that is a DUPLICATE has none of the other kinds."""
         end = batch.start + len(batch)
-        here = np.arange(batch.start, end)
-        repeated = np.zeros(len(batch), np.bool_)
+        own = np.arange(batch.start, end)
+        is_duplicate = np.zeros(len(batch), np.bool_)
         for kind, first in self._first.items():
-            again = (first[batch.start : end] != here) & ~repeated
-            for place in np.flatnonzero(again).tolist():
-                before = self._lines[first[batch.start + place]]
-                yield Fault(place, kind, f"as on line {before}" if _same(kind) else f"also on line {before}")
-            if kind == Kind.DUPLICATE:
-                repeated = again
+            is_repeated = (first[batch.start : end] != own) & ~is_duplicate
+            for index in np.flatnonzero(is_repeated).tolist():
+                line = self._lines[first[batch.start + index]]
+                is_pair = kind in (FaultKind.DUPLICATE, FaultKind.NEAR_DUPLICATE)
+                yield Fault(index, kind, f"same as line {line}" if is_pair else f"also on line {line}")
+            if kind == FaultKind.DUPLICATE:
+                is_duplicate = is_repeated
 
 
-def _same(kind: Kind) -> bool:
-    return kind in (Kind.DUPLICATE, Kind.NEAR_DUPLICATE)
-
-
-def _first(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """For each place the first one that has the same number: (n,)."""
+def _first_occurrence(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """Return for each index the first index with the same hash: (n,)."""
     order = np.argsort(hashes, kind="stable").astype(np.int32)
     ordered = hashes[order]
-    begins = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(order) else np.empty(0, np.bool_)
-    group = begins.cumsum() - 1
+    starts = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(order) else np.empty(0, np.bool_)
+    group = starts.cumsum() - 1
     first = np.empty(len(order), np.int32)
-    first[order] = order[begins][group]
+    first[order] = order[starts][group]
     return first

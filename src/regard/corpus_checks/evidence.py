@@ -1,8 +1,8 @@
 """Evidence that a pair is a translation: log-likelihood ratios, learned from the corpus and from shuffled pairs.
 
-Every word and every surface feature of a pair is an observation. How probable it is in a translation is counted over
-the pairs of the corpus, how probable it is in an unrelated pair over the same pairs with their targets shuffled. The
-sum of log(P(observation | translation) / P(observation | unrelated)) is the evidence, in nats: a short pair, or words
+Every word and every surface feature of a pair is an observation. Its probability in a translation is estimated from
+the pairs of the corpus, and its probability in an unrelated pair from the same pairs with shuffled targets. The
+evidence is the sum of log(P(observation | translation) / P(observation | unrelated)), in nats. Short pairs, and words
 that are often translated freely, contribute little to it.
 """
 
@@ -16,38 +16,44 @@ from numpy.typing import NDArray
 
 from regard.corpus_checks.surface import Codes, Numbers, agreement, association
 
-EDGES = np.array([-1.8, -1.0, 0.0, 1.0, 2.0])  # of a word's link score: the bounds of its states
+EDGES = np.array([-1.8, -1.0, 0.0, 1.0, 2.0])  # boundaries that divide the link score of a word into states
 STATES = len(EDGES) + 1
-PRIOR = 5.0  # observations of the average word, added to those of each word
-ROUNDS = 2  # of counting: pairs that look unrelated after the first are left out of the next
-SUSPECT = -5.0  # nats, below which a pair is left out
+PRIOR = 5.0  # pseudo-counts of the average word, added to the counts of each word
+ROUNDS = 2  # of counting: pairs that look unrelated after the first round are excluded from the second
+SUSPECT = -5.0  # nats; pairs with less evidence are excluded
 
 
 @dataclass(frozen=True)
-class Words:
-    """The known words of one side of some pairs, end to end: (words,) each."""
+class ScoredWords:
+    """The known words of one side of a batch of pairs, concatenated. All arrays are (words,).
 
-    pair: NDArray[np.int64]  # the pair of each word
+    Attributes:
+        pair: The index of the pair of each word.
+        id: The id of each word.
+        score: How strongly each word is linked to the other side.
+    """
+
+    pair: NDArray[np.int64]
     id: NDArray[np.int64]
-    score: Numbers  # how well it is linked to the other side
+    score: Numbers
 
-    def table(self, chosen: NDArray[np.bool_], size: int) -> Numbers:
-        """Count the states of each word in the chosen pairs: (size, STATES)."""
-        kept = chosen[self.pair]
-        cells = self.id[kept] * STATES + np.searchsorted(EDGES, self.score[kept])
+    def count_states(self, selected: NDArray[np.bool_], size: int) -> Numbers:
+        """Count the states of each word in the selected pairs: (size, STATES)."""
+        is_selected = selected[self.pair]
+        cells = self.id[is_selected] * STATES + np.searchsorted(EDGES, self.score[is_selected])
         return np.bincount(cells, minlength=size * STATES).reshape(size, STATES).astype(np.float64)
 
-    def sums(self, ratios: Numbers, pairs: int) -> Numbers:
-        """Add up the log-likelihood ratios of each pair's words: (pairs,)."""
+    def sum_ratios(self, ratios: Numbers, num_pairs: int) -> Numbers:
+        """Sum the log-likelihood ratios of the words of each pair: (pairs,)."""
         values = ratios[np.minimum(self.id, len(ratios) - 1), np.searchsorted(EDGES, self.score)]
-        return np.bincount(self.pair, values, minlength=pairs)[:pairs].astype(np.float64)
+        return np.bincount(self.pair, values, minlength=num_pairs)[:num_pairs].astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Observations:
-    """What some pairs are judged by: the words of target and source, and the codes of surface features."""
+    """What is observed of a batch of pairs: the words of target and source, and the codes of the surface features."""
 
-    words: tuple[Words, Words]
+    words: tuple[ScoredWords, ScoredWords]
     features: Sequence[tuple[Codes, Codes]]
 
     def __len__(self) -> int:
@@ -55,32 +61,34 @@ class Observations:
 
 
 class Evidence:
-    """Log-likelihood ratios of words and features. Memory: 48 bytes a different word of each side."""
+    """Log-likelihood ratios of words and surface features. Memory: 48 bytes per distinct word of each side."""
 
     def __init__(self, pairs: Observations, shuffled: Observations) -> None:
-        chosen = np.ones(len(pairs), np.bool_)
+        """Estimate the ratios from the pairs of the corpus and from pairs with shuffled targets."""
+        selected = np.ones(len(pairs), np.bool_)
         for _ in range(ROUNDS):
             self._ratios = [
-                _ratios(right, wrong, chosen) for right, wrong in zip(pairs.words, shuffled.words, strict=True)
+                _word_ratios(words, unrelated, selected)
+                for words, unrelated in zip(pairs.words, shuffled.words, strict=True)
             ]
-            self._tables = [association(source[chosen], target[chosen]) for source, target in pairs.features]
-            chosen = self.of(pairs) >= SUSPECT
+            self._tables = [association(source[selected], target[selected]) for source, target in pairs.features]
+            selected = self.score(pairs) >= SUSPECT
 
-    def of(self, pairs: Observations) -> Numbers:
-        """Return the evidence for each pair, in nats; below 0 it looks unrelated: (pairs,)."""
+    def score(self, pairs: Observations) -> Numbers:
+        """Return the evidence for each pair, in nats; a pair below 0 looks unrelated: (pairs,)."""
         total = agreement(pairs.features, self._tables)
         for words, ratios in zip(pairs.words, self._ratios, strict=True):
-            total += words.sums(ratios, len(pairs))
+            total += words.sum_ratios(ratios, len(pairs))
         return total
 
 
-def _ratios(right: Words, wrong: Words, chosen: NDArray[np.bool_]) -> Numbers:
-    """Log P(state | translation) - log P(state | unrelated) of each word; the last row is for unknown words."""
-    size = int(max(right.id.max(initial=0), wrong.id.max(initial=0))) + 2
-    everything = np.ones_like(chosen)
+def _word_ratios(words: ScoredWords, unrelated: ScoredWords, selected: NDArray[np.bool_]) -> Numbers:
+    """Return log P(state | translation) - log P(state | unrelated) of each word; the last row is for unknown words."""
+    size = int(max(words.id.max(initial=0), unrelated.id.max(initial=0))) + 2
+    all_pairs = np.ones_like(selected)
     logs = []
-    for table in (right.table(chosen, size), wrong.table(everything, size)):
-        average = (table.sum(0) + 1) / (table.sum() + STATES)
-        logs.append(np.log((table + PRIOR * average) / (table.sum(1, keepdims=True) + PRIOR)))
+    for counts in (words.count_states(selected, size), unrelated.count_states(all_pairs, size)):
+        average = (counts.sum(0) + 1) / (counts.sum() + STATES)
+        logs.append(np.log((counts + PRIOR * average) / (counts.sum(1, keepdims=True) + PRIOR)))
     ratios: Numbers = logs[0] - logs[1]
     return ratios

@@ -1,4 +1,4 @@
-"""What is found in a corpus: faults of single pairs, counted by kind, with lines and examples of each."""
+"""Kinds of fault, and the faults of a corpus: how many of each kind, on which lines, with examples."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Kind(StrEnum):
-    """What may be said of a pair; the value is its name on the command line."""
+class FaultKind(StrEnum):
+    """A kind of fault. The value is its name on the command line."""
 
     BLANK = "blank"
     ENCODING = "encoding"
@@ -31,45 +31,47 @@ class Kind(StrEnum):
     NEAR_LEAKAGE = "near-leakage"
 
 
-MEANING = {
-    Kind.BLANK: "a side has no text",
-    Kind.ENCODING: "a side has damaged letters: wrongly decoded, or U+FFFD",
-    Kind.CONTROL: "a side has control characters, line or paragraph separators, or invisible ones",
-    Kind.COPY: "the target is the source",
-    Kind.DUPLICATE: "the pair stood before",
-    Kind.NEAR_DUPLICATE: "the pair stood before, but for case, punctuation, digits or spaces",
-    Kind.MANY_TARGETS: "the source stood before with another target",
-    Kind.MANY_SOURCES: "the target stood before with another source",
-    Kind.RATIO: "one side is far too long for the other",
-    Kind.SCRIPT: "a side has letters of a script that its side of the corpus does not have",
-    Kind.LANGUAGE: "a side is in another language than its side of the corpus",
-    Kind.UNRELATED: "the sides do not translate each other",
-    Kind.DOUBTFUL: "the sides may not translate each other: unrelated, or a free translation",
-    Kind.DRIFT: "the sides are out of step: the target of this source stands some lines away",
-    Kind.LEAKAGE: "a side stands in the dev or test set too",
-    Kind.NEAR_LEAKAGE: "the pair is nearly one of the dev or test set",
+DESCRIPTIONS = {
+    FaultKind.BLANK: "one side has no text",
+    FaultKind.ENCODING: "the text was decoded with the wrong encoding, or contains U+FFFD",
+    FaultKind.CONTROL: "the text contains control characters, line separators or invisible characters",
+    FaultKind.COPY: "the target is a copy of the source",
+    FaultKind.DUPLICATE: "the pair occurs earlier in the corpus",
+    FaultKind.NEAR_DUPLICATE: "the pair occurs earlier, except for case, punctuation, digits or spaces",
+    FaultKind.MANY_TARGETS: "the source occurs earlier with another target",
+    FaultKind.MANY_SOURCES: "the target occurs earlier with another source",
+    FaultKind.RATIO: "one side is much too long for the other",
+    FaultKind.SCRIPT: "one side is written in a script that this side of the corpus does not use",
+    FaultKind.LANGUAGE: "one side is not in the language of this side of the corpus",
+    FaultKind.UNRELATED: "the sides are not translations of each other",
+    FaultKind.DOUBTFUL: "the sides may not be translations of each other, or the translation is free",
+    FaultKind.DRIFT: "the sides are misaligned: the target of this source is some lines away",
+    FaultKind.LEAKAGE: "one side also occurs in the dev or test set",
+    FaultKind.NEAR_LEAKAGE: "the pair is nearly the same as one of the dev or test set",
 }
 
-LOSSLESS = (Kind.CONTROL,)  # mended without taking the pair out, where that is asked for
-TOLD_ONLY = (Kind.NEAR_DUPLICATE, Kind.MANY_TARGETS, Kind.MANY_SOURCES, Kind.DOUBTFUL)
-"""Not certainly wrong: reported, and removed only where they are named."""
+REPAIRABLE = (FaultKind.CONTROL,)
+"""Kinds that can be repaired without removing the pair."""
 
-DROPPED = tuple(kind for kind in Kind if kind not in (*TOLD_ONLY, *LOSSLESS))
-"""What `clean` takes out unless it is told otherwise."""
+REPORT_ONLY = (FaultKind.NEAR_DUPLICATE, FaultKind.MANY_TARGETS, FaultKind.MANY_SOURCES, FaultKind.DOUBTFUL)
+"""Kinds that are not certainly wrong. Their pairs are removed only if the kind is requested by name."""
+
+DROPPED_BY_DEFAULT = tuple(kind for kind in FaultKind if kind not in (*REPORT_ONLY, *REPAIRABLE))
+"""Kinds whose pairs `regard clean` removes by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something about the pair at a place of a batch; `note` says more of this one."""
+    """A fault of the pair at `index` of a batch; `note` describes this instance."""
 
-    place: int
-    kind: Kind
+    index: int
+    kind: FaultKind
     note: str
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A pair with a fault, its texts cut short, and the line on which it stands."""
+    """A pair with a fault, its line number, and its texts, shortened."""
 
     line: int
     note: str
@@ -77,57 +79,65 @@ class Example:
     target: str
 
 
-MOST_LINES = 1000  # of a kind that are kept
-MOST_EXAMPLES = 5
-LONGEST_EXAMPLE = 160  # characters
-BINS = 120  # parts of the file, in each of which faults are counted
+MAX_LINES = 1000  # line numbers kept per kind
+MAX_EXAMPLES = 5
+MAX_EXAMPLE_LENGTH = 160  # characters
+POSITION_BINS = 120  # equal parts of the file in which faults are counted
 
 
 @dataclass
 class Finding:
-    """All faults of one kind: how many, the first lines, examples, and how many in each part of the file."""
+    """All faults of one kind.
 
-    kind: Kind
+    Attributes:
+        kind: The kind of fault.
+        count: The number of pairs with this fault.
+        lines: Up to MAX_LINES of their line numbers.
+        examples: Up to MAX_EXAMPLES of the pairs.
+        counts_by_position: The number of faults in each part of the file: (POSITION_BINS,).
+    """
+
+    kind: FaultKind
     count: int = 0
     lines: list[int] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
-    along: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    counts_by_position: NDArray[np.int64] = field(default_factory=lambda: np.zeros(POSITION_BINS, np.int64))
 
-    def add(self, example: Example, share: float) -> None:
-        """One more, which stands after this share of the file (0 to below 1)."""
+    def add(self, example: Example, position: float) -> None:
+        """Add a fault at a relative position in the file, from 0 to below 1."""
         self.count += 1
-        if len(self.lines) < MOST_LINES:
+        if len(self.lines) < MAX_LINES:
             self.lines.append(example.line)
-        self.along[int(share * BINS)] += 1
-        if len(self.examples) < MOST_EXAMPLES:
+        self.counts_by_position[int(position * POSITION_BINS)] += 1
+        if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(example)
 
 
 class Findings:
-    """One Finding for each kind that occurs, in the order of Kind."""
+    """One Finding for each kind that occurs, iterated in the order of FaultKind."""
 
     def __init__(self) -> None:
-        self._found: dict[Kind, Finding] = {}
+        self._by_kind: dict[FaultKind, Finding] = {}
 
-    def add(self, kind: Kind, example: Example, share: float) -> None:
-        """One more fault."""
-        self._found.setdefault(kind, Finding(kind)).add(example, share)
+    def add(self, kind: FaultKind, example: Example, position: float) -> None:
+        """Add a fault at a relative position in the file, from 0 to below 1."""
+        self._by_kind.setdefault(kind, Finding(kind)).add(example, position)
 
     def __iter__(self) -> Iterator[Finding]:
-        return (self._found[kind] for kind in Kind if kind in self._found)
+        return (self._by_kind[kind] for kind in FaultKind if kind in self._by_kind)
 
-    def count(self, kind: Kind) -> int:
-        """How many of a kind."""
-        return self._found[kind].count if kind in self._found else 0
-
-
-def shortened(text: str) -> str:
-    """At most LONGEST_EXAMPLE characters of it."""
-    return text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - 1] + "…"
+    def count(self, kind: FaultKind) -> int:
+        """Return the number of faults of a kind."""
+        return self._by_kind[kind].count if kind in self._by_kind else 0
 
 
-def spans(lines: Iterable[int]) -> str:
-    """Lines with runs drawn together: `3, 7-9, 20`. They are in rising order."""
+def shorten(text: str) -> str:
+    """Return at most MAX_EXAMPLE_LENGTH characters of a text, with an ellipsis if it was longer."""
+    return text if len(text) <= MAX_EXAMPLE_LENGTH else text[: MAX_EXAMPLE_LENGTH - 1] + "…"
+
+
+def format_line_ranges(lines: Iterable[int]) -> str:
+    """Return ascending line numbers with consecutive ones joined: `3, 7-9, 20`."""
     runs: list[list[int]] = []
     for line in lines:
         if runs and line == runs[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Text in another language than its side of the corpus, by py3langid: told only where it is sure."""
+"""Text that is not in the language of its side of the corpus, detected by py3langid where it is confident."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
-FEWEST_LETTERS = 20  # of a text; in shorter ones too much is said of too little
-SURE = 0.8  # probability that the other language must have
-UNLIKELY = 0.05  # of that one's, the most that the side's own may have
-SURE_OTHER_SIDE = 0.75  # where the other language is that of the other side: the commonest mistake
-UNLIKELY_OTHER_SIDE = 0.1
-SAMPLE = 2000  # texts of each side, from which its language is told
-CLEAR = 0.8  # of them, that must be in one language
-FEWEST_WORDS = 3
-FAMILIAR = 0.3  # share of a text's words that are its side's own, from which it is not in another language
-FEWEST_TIMES = 2  # in the sample, for a word to be a side's own
+MIN_LETTERS = 20  # of a text; the detector is unreliable on shorter ones
+MIN_WORDS = 3
+MIN_PROBABILITY = 0.8  # of the detected language
+MAX_EXPECTED = 0.05  # probability of the expected language, relative to that of the detected one
+MIN_PROBABILITY_SWAPPED = 0.75  # for text in the language of the other side, which is the most common error
+MAX_EXPECTED_SWAPPED = 0.1
+SAMPLE_SIZE = 2000  # texts per side from which its language is detected
+MIN_AGREEMENT = 0.8  # share of the sample that must be in one language
+FAMILIAR_SHARE = 0.3  # share of a text's words that are familiar, from which the text is not checked
+MIN_COUNT = 2  # occurrences in the sample that make a word familiar
 
-# What the detector often takes for one another, and a reader might too.
-_KIN = (
+# Languages that the detector often confuses.
+_SIMILAR = (
     ("bs", "hr", "sr", "sl"),
     ("da", "no", "nb", "nn", "sv", "fo"),
     ("id", "ms", "jv"),
@@ -52,100 +52,108 @@ def _detector() -> Any:
 
 
 @cache
-def _kin(language: str) -> frozenset[str]:
-    return frozenset({language}.union(*(group for group in _KIN if language in group)))
+def _similar_languages(language: str) -> frozenset[str]:
+    return frozenset({language}.union(*(group for group in _SIMILAR if language in group)))
 
 
-class Languages:
-    """Learns the language of each side from its first long texts; or is told it, where the detector knows it."""
+class LanguageCheck:
+    """Finds text in an unexpected language.
+
+    Attributes:
+        detected: The detected language of each side; empty if it is not clear.
+        expected: The language that each side is checked against: the declared one if the detector knows it, else the
+            detected one; empty if the side is not checked.
+    """
 
     def __init__(self, source: str = "", target: str = "") -> None:
-        self._told = tuple(code.replace("_", "-").split("-")[0].lower() for code in (source, target))
-        self._seen: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-        self._words: tuple[dict[str, Counter[str]], dict[str, Counter[str]]] = ({}, {})  # of texts by language
+        """Take the declared language codes of both sides; empty strings if they are unknown."""
+        self._declared = tuple(code.replace("_", "-").split("-")[0].lower() for code in (source, target))
+        self._sample: tuple[Counter[str], Counter[str]] = (Counter(), Counter())  # texts by detected language
+        self._word_counts: tuple[dict[str, Counter[str]], dict[str, Counter[str]]] = ({}, {})  # by detected language
         self._familiar: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
-        self.found = ["", ""]  # what each side seems to be written in; empty where that is not clear
-        self.own = ["", ""]  # what its texts are held against; empty: they are not
+        self.detected = ["", ""]
+        self.expected = ["", ""]
 
-    def learn(self, batch: Batch) -> None:
-        """Some texts of each batch, until there are enough."""
+    def observe(self, batch: Batch) -> None:
+        """Detect the language of some texts of each batch, until the sample is complete."""
         sides = ((batch.sources, batch.source_words), (batch.targets, batch.target_words))
-        for seen, counts, (texts, words) in zip(self._seen, self._words, sides, strict=True):
-            wanted = min(SAMPLE - seen.total(), max(SAMPLE // 4, 200))
-            long = [place for place, text in enumerate(texts) if _enough(text)] if wanted > 0 else []
-            for place in long[:: max(1, len(long) // max(wanted, 1))][:wanted]:
-                language = _detector().classify(texts[place])[0]
-                seen[language] += 1
-                counts.setdefault(language, Counter()).update(words[place])
+        for sample, word_counts, (texts, words) in zip(self._sample, self._word_counts, sides, strict=True):
+            size = min(SAMPLE_SIZE - sample.total(), max(SAMPLE_SIZE // 4, 200))
+            long = [index for index, text in enumerate(texts) if _is_long_enough(text)] if size > 0 else []
+            for index in long[:: max(1, len(long) // max(size, 1))][:size]:
+                language = _detector().classify(texts[index])[0]
+                sample[language] += 1
+                word_counts.setdefault(language, Counter()).update(words[index])
 
-    def settle(self) -> None:
-        """The language of each side."""
+    def finish(self) -> None:
+        """Decide on the language of each side, and on the words that are familiar there."""
         labels = _detector().labels
-        for side, seen in enumerate(self._seen):
-            language, count = seen.most_common(1)[0] if seen else ("", 0)
-            self.found[side] = language if count >= CLEAR * seen.total() and count else ""
-            told = self._told[side]
-            self.own[side] = told if told in labels and self.found[side] else self.found[side]
-        own = [_often(counts.get(language, Counter())) for counts, language in zip(self._words, self.own, strict=True)]
-        self._familiar = (own[0] - own[1], own[1] - own[0])
-        for counts in self._words:
-            counts.clear()
+        for side, sample in enumerate(self._sample):
+            language, count = sample.most_common(1)[0] if sample else ("", 0)
+            self.detected[side] = language if count >= MIN_AGREEMENT * sample.total() and count else ""
+            declared = self._declared[side]
+            self.expected[side] = declared if declared in labels and self.detected[side] else self.detected[side]
+        source, target = (
+            _frequent_words(word_counts.get(language, Counter()))
+            for word_counts, language in zip(self._word_counts, self.expected, strict=True)
+        )
+        self._familiar = (source - target, target - source)
+        for word_counts in self._word_counts:
+            word_counts.clear()
 
     def contradictions(self) -> list[str]:
-        """Sides that are said to be in one language and seem to be in another."""
+        """Return a sentence for each side whose declared language differs from the detected one."""
         return [
-            f"the {name} side is said to be {told}, and seems to be {found}"
-            for name, told, found in zip(("source", "target"), self._told, self.found, strict=True)
-            if told and found and found not in _kin(told) and told in _detector().labels
+            f"the {side} side is declared as {declared}, but seems to be {detected}"
+            for side, declared, detected in zip(("source", "target"), self._declared, self.detected, strict=True)
+            if declared and detected and detected not in _similar_languages(declared) and declared in _detector().labels
         ]
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
-        """See Kind.LANGUAGE."""
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
+        """Yield faults of FaultKind.LANGUAGE."""
         sides = ((batch.sources, batch.source_words), (batch.targets, batch.target_words))
-        strange = [self._strange(side, texts, words) for side, (texts, words) in enumerate(sides)]
-        for place in sorted(strange[0] | strange[1]):
-            said = [
-                f"{name}: {found[place]}"
-                for name, found in zip(("source", "target"), strange, strict=True)
-                if place in found
-            ]
-            yield Fault(place, Kind.LANGUAGE, "; ".join(said))
+        foreign = [self._find_foreign(side, texts, words) for side, (texts, words) in enumerate(sides)]
+        for index in sorted(foreign[0] | foreign[1]):
+            sides_with_notes = zip(("source", "target"), foreign, strict=True)
+            note = "; ".join(f"{name}: {notes[index]}" for name, notes in sides_with_notes if index in notes)
+            yield Fault(index, FaultKind.LANGUAGE, note)
 
-    def _strange(self, side: int, texts: Sequence[str], words: Sequence[Sequence[str]]) -> dict[int, str]:
-        """What is said of the texts, by their places, that are in another language."""
-        own, other, familiar = self.own[side], self.own[1 - side], self._familiar[side]
-        if not own:
+    def _find_foreign(self, side: int, texts: Sequence[str], words: Sequence[Sequence[str]]) -> dict[int, str]:
+        """Return a note for each text in another language, by its index."""
+        expected, familiar = self.expected[side], self._familiar[side]
+        if not expected:
             return {}
-        detector, kin = _detector(), _kin(own)
-        found = {}
-        for place, text in enumerate(texts):
-            if sum(word in familiar for word in words[place]) >= FAMILIAR * len(words[place]) or not _enough(text):
+        detector, similar = _detector(), _similar_languages(expected)
+        notes = {}
+        for index, text in enumerate(texts):
+            num_familiar = sum(word in familiar for word in words[index])
+            if num_familiar >= FAMILIAR_SHARE * len(words[index]) or not _is_long_enough(text):
                 continue
-            best, probability = detector.classify(text)
-            if best in kin or best == "zxx":
+            language, probability = detector.classify(text)
+            if language in similar or language == "zxx":
                 continue
-            mixed = best == other
-            if probability < (SURE_OTHER_SIDE if mixed else SURE):
+            is_swapped = language == self.expected[1 - side]
+            if probability < (MIN_PROBABILITY_SWAPPED if is_swapped else MIN_PROBABILITY):
                 continue
             ranked = dict(detector.rank(text))
-            likely = max(ranked.get(language, 0.0) for language in kin)
-            if likely < (UNLIKELY_OTHER_SIDE if mixed else UNLIKELY) * probability:
-                found[place] = f"seems to be {best} ({probability:.2f}), not {own}"
-        return found
+            expected_probability = max(ranked.get(code, 0.0) for code in similar)
+            if expected_probability < (MAX_EXPECTED_SWAPPED if is_swapped else MAX_EXPECTED) * probability:
+                notes[index] = f"seems to be {language} ({probability:.2f}), not {expected}"
+        return notes
 
 
-def _often(counts: Counter[str]) -> frozenset[str]:
-    return frozenset(word for word, count in counts.items() if count >= FEWEST_TIMES)
+def _frequent_words(counts: Counter[str]) -> frozenset[str]:
+    return frozenset(word for word, count in counts.items() if count >= MIN_COUNT)
 
 
-def _enough(text: str) -> bool:
-    """Whether its language can be told."""
-    if len(text) < FEWEST_LETTERS // 2 or (text.isascii() and len(text.split()) < FEWEST_WORDS):
+def _is_long_enough(text: str) -> bool:
+    """Return whether a text has enough letters for its language to be detected."""
+    if len(text) < MIN_LETTERS // 2 or (text.isascii() and len(text.split()) < MIN_WORDS):
         return False
     letters = sum(map(str.isalpha, text))
-    return letters >= FEWEST_LETTERS or (not text.isascii() and letters >= FEWEST_LETTERS // 2 and _dense(text))
+    return letters >= MIN_LETTERS or (not text.isascii() and letters >= MIN_LETTERS // 2 and _is_dense(text))
 
 
-def _dense(text: str) -> bool:
-    """Of letters that each say as much as two or three of an alphabet."""
-    return sum(1 for letter in text if letter >= "\u2e80") >= FEWEST_LETTERS // 2
+def _is_dense(text: str) -> bool:
+    """Return whether a text has enough CJK letters, each of which carries as much as two or three of an alphabet."""
+    return sum(1 for letter in text if letter >= "\u2e80") >= MIN_LETTERS // 2

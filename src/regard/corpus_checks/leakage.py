@@ -1,4 +1,4 @@
-"""Training pairs that stand in the dev or test set too, as they are or nearly."""
+"""Training pairs that also occur in the dev or test set, exactly or nearly."""
 
 from __future__ import annotations
 
@@ -7,111 +7,119 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from regard.corpus.corpus import Corpus, Pair
-from regard.corpus_checks.base import Unlearned
+from regard.corpus_checks.base import StatelessCheck
 from regard.corpus_checks.duplicates import digest
-from regard.corpus_checks.findings import Fault, Kind
-from regard.corpus_checks.reading import Batch, batches, fold
+from regard.corpus_checks.findings import Fault, FaultKind
+from regard.corpus_checks.reading import Batch, iter_batches, normalize_words
 
-ALIKE = 0.7  # words of both sets by words of either, from which on two texts are nearly the same
-FEWEST_WORDS = 4  # of a text that may be nearly another, or be a leak by its one side
-FEWEST_LETTERS = 12  # of such a text: phones are short words
-Words = frozenset[str]
+MIN_SIMILARITY = 0.7  # Jaccard similarity of the words, from which two texts are nearly the same
+MIN_WORDS = 4  # of a text that is compared by its words, or that is a leak by itself
+MIN_LETTERS = 12  # of such a text
+WordSet = frozenset[str]
 
 
-class Held:
-    """A dev or test set: every side's hash, and the words of its pairs, found by the rarest of them."""
+class HeldOutSet:
+    """A dev or test set: the hashes of its sides, and the word sets of its pairs, indexed by their rarest words."""
 
     def __init__(self, name: str, pairs: Iterable[Pair]) -> None:
         self.name = name
         self.lines: list[int] = []
-        self.texts: list[tuple[Words, Words]] = []
-        self.exact: tuple[dict[int, int], dict[int, int]] = ({}, {})  # hash of a side: line
-        self.folded: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        for batch in batches(pairs):
-            sides = (batch.source_words, batch.target_words)
-            for side, (texts, words) in enumerate(zip((batch.sources, batch.targets), sides, strict=True)):
-                for line, text, each in zip(batch.lines, texts, words, strict=True):
+        self.word_sets: list[tuple[WordSet, WordSet]] = []
+        self.exact: tuple[dict[int, int], dict[int, int]] = ({}, {})  # hash of a side -> line number
+        self.normalized: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        for batch in iter_batches(pairs):
+            sides = ((batch.sources, batch.source_words), (batch.targets, batch.target_words))
+            for side, (texts, word_lists) in enumerate(sides):
+                for line, text, words in zip(batch.lines, texts, word_lists, strict=True):
                     self.exact[side].setdefault(digest(text), line)
-                    if _telling(each):
-                        self.folded[side].setdefault(digest(fold(each)), line)
+                    if _is_distinctive(words):
+                        self.normalized[side].setdefault(digest(normalize_words(words)), line)
             self.lines.extend(batch.lines)
-            self.texts.extend((_set(one), _set(other)) for one, other in zip(*sides, strict=True))
-        self._count = Counter(word for source, _ in self.texts for word in source)
+            for source, target in zip(batch.source_words, batch.target_words, strict=True):
+                self.word_sets.append((_word_set(source), _word_set(target)))
+        self._counts = Counter(word for source, _ in self.word_sets for word in source)
         self._by_word: dict[str, list[int]] = {}
-        for number, (source, _) in enumerate(self.texts):
-            for word in _rarest(source, self._count):
-                self._by_word.setdefault(word, []).append(number)
+        for index, (source_set, _) in enumerate(self.word_sets):
+            for word in _rarest_words(source_set, self._counts):
+                self._by_word.setdefault(word, []).append(index)
 
-    def near(self, source: Sequence[str], target: Sequence[str]) -> int | None:
-        """The line of a pair of which both sides are ALIKE to these; None if there is none.
+    def find_similar(self, source: Sequence[str], target: Sequence[str]) -> int | None:
+        """Return the line number of a pair whose sides are both similar to these, or None.
 
-        Two sets that are so much alike share one of the rarest words of each (the prefix filter of Chaudhuri et al.
-        2006), so that few are compared and none is missed.
+        Two similar sets share at least one of their rarest words (the prefix filter of Chaudhuri et al. 2006), so only
+        few pairs are compared, and none is missed.
         """
-        one = _set(source)
-        if not _telling(source):
+        if not _is_distinctive(source):
             return None
-        least, most = ALIKE * len(one), len(one) / ALIKE
-        found = {number for word in _rarest(one, self._count) for number in self._by_word.get(word, ())}
-        for number in sorted(found):
-            theirs = self.texts[number]
-            if least <= len(theirs[0]) <= most and _alike(one, theirs[0]) and _alike(_set(target), theirs[1]):
-                return self.lines[number]
+        words = _word_set(source)
+        min_size, max_size = MIN_SIMILARITY * len(words), len(words) / MIN_SIMILARITY
+        candidates = {index for word in _rarest_words(words, self._counts) for index in self._by_word.get(word, ())}
+        for index in sorted(candidates):
+            held_source, held_target = self.word_sets[index]
+            if (
+                min_size <= len(held_source) <= max_size
+                and _are_similar(words, held_source)
+                and _are_similar(_word_set(target), held_target)
+            ):
+                return self.lines[index]
         return None
 
 
-class Leakage(Unlearned):
-    """A corpus against its dev and test sets, whose words are held in memory."""
+class LeakageCheck(StatelessCheck):
+    """Finds pairs of the dev and test sets. The words of those sets are held in memory."""
 
-    def __init__(self, held: Mapping[str, Corpus]) -> None:
-        self._held = [Held(name, corpus) for name, corpus in held.items()]
+    def __init__(self, held_out: Mapping[str, Corpus]) -> None:
+        self._held_out = [HeldOutSet(name, corpus) for name, corpus in held_out.items()]
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
-        """See Kind.LEAKAGE and Kind.NEAR_LEAKAGE; a pair has at most one of both."""
-        for place, pair in enumerate(zip(batch.sources, batch.targets, strict=True)):
-            words = batch.source_words[place], batch.target_words[place]
-            exact = [told for held in self._held if (told := _exact(held, pair, words))]
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
+        """Yield faults of FaultKind.LEAKAGE and FaultKind.NEAR_LEAKAGE; a pair has at most one of them."""
+        for index, pair in enumerate(zip(batch.sources, batch.targets, strict=True)):
+            words = batch.source_words[index], batch.target_words[index]
+            exact = [note for held_out in self._held_out if (note := _describe_exact(held_out, pair, words))]
             if exact:
-                yield Fault(place, Kind.LEAKAGE, "; ".join(exact))
+                yield Fault(index, FaultKind.LEAKAGE, "; ".join(exact))
                 continue
-            near = [told for held in self._held if (told := _near(held, words))]
+            near = [note for held_out in self._held_out if (note := _describe_near(held_out, words))]
             if near:
-                yield Fault(place, Kind.NEAR_LEAKAGE, "; ".join(near))
+                yield Fault(index, FaultKind.NEAR_LEAKAGE, "; ".join(near))
 
 
-def _exact(held: Held, pair: tuple[str, str], words: tuple[Sequence[str], Sequence[str]]) -> str:
-    """Which sides stand there; a side of few words counts only beside the other."""
-    lines = [held.exact[side].get(digest(text)) for side, text in enumerate(pair)]
+def _describe_exact(held_out: HeldOutSet, pair: tuple[str, str], words: tuple[Sequence[str], Sequence[str]]) -> str:
+    """Describe which sides occur in the set. A side with few words counts only together with the other one."""
+    lines = [held_out.exact[side].get(digest(text)) for side, text in enumerate(pair)]
     if all(lines):
-        return f"both sides stand in {held.name}, line {lines[0]}"
-    for name, line, each in zip(("source", "target"), lines, words, strict=True):
-        if line and _telling(each):
-            return f"the {name} stands in {held.name}, line {line}"
+        return f"both sides occur in {held_out.name}, line {lines[0]}"
+    for name, line, side_words in zip(("source", "target"), lines, words, strict=True):
+        if line and _is_distinctive(side_words):
+            return f"the {name} occurs in {held_out.name}, line {line}"
     return ""
 
 
-def _near(held: Held, words: tuple[Sequence[str], Sequence[str]]) -> str:
+def _describe_near(held_out: HeldOutSet, words: tuple[Sequence[str], Sequence[str]]) -> str:
+    """Describe a side or a pair that is nearly the same in the set."""
     for side, name in enumerate(("source", "target")):
-        if _telling(words[side]) and (line := held.folded[side].get(digest(fold(words[side])))):
-            return f"the {name} stands in {held.name}, line {line}, but for case, punctuation or digits"
-    line = held.near(*words)
-    return f"nearly as in {held.name}, line {line}" if line else ""
+        if _is_distinctive(words[side]):
+            line = held_out.normalized[side].get(digest(normalize_words(words[side])))
+            if line:
+                return f"the {name} occurs in {held_out.name}, line {line}, except for case, punctuation or digits"
+    line = held_out.find_similar(*words)
+    return f"similar to {held_out.name}, line {line}" if line else ""
 
 
-def _telling(words: Sequence[str]) -> bool:
-    """Whether so long a text stands in two places for no other reason than that it was copied."""
-    return len(words) >= FEWEST_WORDS and sum(map(len, words)) >= FEWEST_LETTERS
+def _is_distinctive(words: Sequence[str]) -> bool:
+    """Return whether a text is long enough that it occurs twice only because it was copied."""
+    return len(words) >= MIN_WORDS and sum(map(len, words)) >= MIN_LETTERS
 
 
-def _set(words: Sequence[str]) -> Words:
-    return frozenset(fold(words).split())
+def _word_set(words: Sequence[str]) -> WordSet:
+    return frozenset(normalize_words(words).split())
 
 
-def _rarest(words: Words, count: Mapping[str, int]) -> list[str]:
-    """So many of the rarest words that a set ALIKE to this one has one of them."""
-    ordered = sorted(words, key=lambda word: (count.get(word, 0), word))
-    return ordered[: len(words) - math.ceil(ALIKE * len(words) - 1e-9) + 1]
+def _rarest_words(words: WordSet, counts: Mapping[str, int]) -> list[str]:
+    """Return the rarest words of a set, as many as are needed for every similar set to contain one of them."""
+    ordered = sorted(words, key=lambda word: (counts.get(word, 0), word))
+    return ordered[: len(words) - math.ceil(MIN_SIMILARITY * len(words) - 1e-9) + 1]
 
 
-def _alike(one: Words, other: Words) -> bool:
-    return len(one & other) >= ALIKE * len(one | other)
+def _are_similar(a: WordSet, b: WordSet) -> bool:
+    return len(a & b) >= MIN_SIMILARITY * len(a | b)

@@ -1,4 +1,4 @@
-"""A corpus as it lies in its files, blank sides and all, in batches that every check sees."""
+"""Read a corpus exactly as it is in its files, blank sides included, and divide it into batches for the checks."""
 
 from __future__ import annotations
 
@@ -13,30 +13,40 @@ import numpy as np
 from regard.corpus.bilingual_file import ReaderCorpus
 from regard.corpus.corpus import Corpus, Pair, Skipped
 from regard.corpus.parallel_text import ParallelText
-from regard.corpus_checks.surface import Codes, surface
+from regard.corpus_checks.surface import Codes, surface_codes
 
-BATCH = 4096  # pairs that are looked at together
+BATCH_SIZE = 4096  # pairs
 
-_WORDS = re.compile(r"[^\W_]+")
-_BREAK = re.compile(r"\s*[\r\n]+\s*")
+_WORD = re.compile(r"[^\W_]+")
+_LINE_BREAK = re.compile(r"\s*[\r\n]+\s*")
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
-def raw(corpus: Corpus) -> Iterator[Pair | Skipped]:
-    """Every pair with the texts as they are, blank ones too, and what has none. Raises DataError.
+def iter_raw(corpus: Corpus) -> Iterator[Pair | Skipped]:
+    """Yield every pair with its texts unchanged, including blank ones, and every entry that is not a pair.
 
-    Of two plain files the one with more lines has some that are left aside.
+    If two plain files have unequal numbers of lines, the lines without a counterpart are Skipped.
+
+    Raises:
+        DataError: A file cannot be read.
     """
     return corpus.read() if isinstance(corpus, ParallelText | ReaderCorpus) else iter(corpus)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some pairs with text on both sides; `start` is how many came before them."""
+    """Consecutive pairs with text on both sides.
+
+    Attributes:
+        start: The number of such pairs before this batch.
+        lines: The line number of each pair.
+        sources: The source texts, stripped.
+        targets: The target texts, stripped.
+    """
 
     start: int
     lines: Sequence[int]
-    sources: Sequence[str]  # stripped
+    sources: Sequence[str]
     targets: Sequence[str]
 
     def __len__(self) -> int:
@@ -44,41 +54,41 @@ class Batch:
 
     @cached_property
     def source_words(self) -> list[list[str]]:
-        """The words of each source, in small letters, without punctuation."""
-        return [_WORDS.findall(text.casefold()) for text in self.sources]
+        """The words of each source, in lower case, without punctuation."""
+        return [_WORD.findall(text.casefold()) for text in self.sources]
 
     @cached_property
     def target_words(self) -> list[list[str]]:
-        """The words of each target, in small letters, without punctuation."""
-        return [_WORDS.findall(text.casefold()) for text in self.targets]
+        """The words of each target, in lower case, without punctuation."""
+        return [_WORD.findall(text.casefold()) for text in self.targets]
 
     @cached_property
     def source_surface(self) -> Codes:
         """The surface features of each source: (pairs, 3)."""
-        return np.array([surface(text) for text in self.sources], np.uint8).reshape(-1, 3)
+        return np.array([surface_codes(text) for text in self.sources], np.uint8).reshape(-1, 3)
 
     @cached_property
     def target_surface(self) -> Codes:
         """The surface features of each target: (pairs, 3)."""
-        return np.array([surface(text) for text in self.targets], np.uint8).reshape(-1, 3)
+        return np.array([surface_codes(text) for text in self.targets], np.uint8).reshape(-1, 3)
 
 
-def one_line(text: str) -> str:
-    """The text with a space for line breaks, as a line of a plain file holds it."""
-    return _BREAK.sub(" ", text) if "\n" in text else text
+def join_lines(text: str) -> str:
+    """Return the text with line breaks replaced by a space, so that it fits on one line of a plain file."""
+    return _LINE_BREAK.sub(" ", text) if "\n" in text else text
 
 
-def fold(words: Sequence[str]) -> str:
-    """A text of which only the words count, with a 0 for every digit."""
+def normalize_words(words: Sequence[str]) -> str:
+    """Join words with spaces, and replace every digit by 0."""
     return " ".join(words).translate(_DIGITS)
 
 
-def batches(pairs: Iterable[Pair]) -> Iterator[Batch]:
-    """All pairs that have text on both sides, stripped; line breaks, as some formats have in a text, made spaces."""
-    whole = ((pair.line, one_line(pair.source.strip()), one_line(pair.target.strip())) for pair in pairs)
-    both = (each for each in whole if each[1] and each[2])
+def iter_batches(pairs: Iterable[Pair]) -> Iterator[Batch]:
+    """Yield batches of the pairs that have text on both sides; texts are stripped and on one line."""
+    stripped = ((pair.line, join_lines(pair.source.strip()), join_lines(pair.target.strip())) for pair in pairs)
+    with_text = ((line, source, target) for line, source, target in stripped if source and target)
     start = 0
-    while some := list(islice(both, BATCH)):
-        lines, sources, targets = zip(*some, strict=True)
+    while batch := list(islice(with_text, BATCH_SIZE)):
+        lines, sources, targets = zip(*batch, strict=True)
         yield Batch(start, lines, sources, targets)
-        start += len(some)
+        start += len(batch)

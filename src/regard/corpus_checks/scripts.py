@@ -1,4 +1,4 @@
-"""Text in another script than its side of the corpus is written in; scripts are Unicode's, by fontTools."""
+"""Text in another script than its side of the corpus. Scripts are those of Unicode, as fontTools knows them."""
 
 from __future__ import annotations
 
@@ -8,89 +8,91 @@ from functools import cache
 
 from fontTools import unicodedata as scripts
 
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
-OWN = 0.02  # of a side's letters, from which on a script is its own
-MOST_FOREIGN = 0.5  # of a text's letters
-FEWEST_FOREIGN = 3  # letters: single ones are symbols, as in formulas
+MIN_SHARE = 0.02  # of the letters of a side, from which a script is one of its main scripts
+MAX_FOREIGN_SHARE = 0.5  # of the letters of a text
+MIN_FOREIGN = 3  # letters; single foreign letters are symbols, as in formulas
+MAX_COUNTED = 1 << 17  # distinct letters of a side, more than any language has
 _NEUTRAL = ("Zyyy", "Zinh", "Zzzz")  # common, inherited, unknown
-_TOGETHER = {"Hira": "Jpan", "Kana": "Jpan"}
+_MERGED = {"Hira": "Jpan", "Kana": "Jpan"}
 
 
-class Scripts:
-    """Learns which scripts each side is written in."""
+class ScriptCheck:
+    """Finds text in a foreign script.
+
+    Attributes:
+        main_scripts: The scripts of source and target, as ISO 15924 codes.
+    """
 
     def __init__(self) -> None:
         self._letters: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-        self.own: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+        self.main_scripts: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
-    def learn(self, batch: Batch) -> None:
-        """The letters of both sides."""
+    def observe(self, batch: Batch) -> None:
+        """Count the letters of both sides."""
         for counts, texts in zip(self._letters, (batch.sources, batch.targets), strict=True):
             counts.update("".join(texts))
-            if len(counts) > 1 << 17:  # more than any language has letters
-                for letter, _ in counts.most_common()[1 << 16 :]:
+            if len(counts) > MAX_COUNTED:
+                for letter, _ in counts.most_common()[MAX_COUNTED // 2 :]:
                     del counts[letter]
 
-    def settle(self) -> None:
-        """The scripts that have at least OWN of a side's letters."""
-        source, target = (_main(counts) for counts in self._letters)
-        self.own = source, target
+    def finish(self) -> None:
+        """Find the scripts that have at least MIN_SHARE of the letters of a side."""
+        source, target = (_main_scripts(counts) for counts in self._letters)
+        self.main_scripts = source, target
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
-        """See Kind.SCRIPT."""
-        foreign = [self._foreign(side) for side in (0, 1)]
-        for place, texts in enumerate(zip(batch.sources, batch.targets, strict=True)):
-            said = [
-                f"{name}: {told}"
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
+        """Yield faults of FaultKind.SCRIPT."""
+        foreign = [self._foreign_letters(side) for side in (0, 1)]
+        for index, texts in enumerate(zip(batch.sources, batch.targets, strict=True)):
+            notes = [
+                f"{name}: {note}"
                 for name, text, letters in zip(("source", "target"), texts, foreign, strict=True)
-                if letters and (told := _strange(text, letters))
+                if letters and (note := _describe_foreign(text, letters))
             ]
-            if said:
-                yield Fault(place, Kind.SCRIPT, "; ".join(said))
+            if notes:
+                yield Fault(index, FaultKind.SCRIPT, "; ".join(notes))
 
-    def _foreign(self, side: int) -> frozenset[str]:
-        """Letters that occur on a side and are not of its own scripts."""
-        return frozenset(
-            letter
-            for letter in self._letters[side]
-            if script_of(letter) not in (*self.own[side], "") and self.own[side]
-        )
+    def _foreign_letters(self, side: int) -> frozenset[str]:
+        """Return the letters that occur on a side and are not of its main scripts."""
+        main = self.main_scripts[side]
+        return frozenset(letter for letter in self._letters[side] if main and script_of(letter) not in (*main, ""))
 
 
-def _strange(text: str, foreign: frozenset[str]) -> str:
-    """The scripts of a text that has too many letters of another; nothing where it has not."""
+def _describe_foreign(text: str, foreign: frozenset[str]) -> str:
+    """Describe a text that has too many foreign letters; return an empty string for any other text."""
     if text.isascii() and "A" not in foreign and foreign.isdisjoint(text):
         return ""
-    found = [letter for letter in text if letter in foreign]
-    if len(found) < FEWEST_FOREIGN:
+    foreign_letters = [letter for letter in text if letter in foreign]
+    if len(foreign_letters) < MIN_FOREIGN:
         return ""
     letters = sum(1 for letter in text if script_of(letter))
-    if len(found) < MOST_FOREIGN * letters:
+    if len(foreign_letters) < MAX_FOREIGN_SHARE * letters:
         return ""
-    names = Counter(scripts.script_name(scripts.script(letter)) for letter in found)
-    most, count = names.most_common(1)[0]
-    return f"{count} of {letters} letters are {most}"
+    names = Counter(scripts.script_name(scripts.script(letter)) for letter in foreign_letters)
+    name, count = names.most_common(1)[0]
+    return f"{count} of {letters} letters are {name}"
 
 
-def _main(counts: Counter[str]) -> frozenset[str]:
-    of: Counter[str] = Counter()
-    for letter, count in counts.items():
+def _main_scripts(letters: Counter[str]) -> frozenset[str]:
+    counts: Counter[str] = Counter()
+    for letter, count in letters.items():
         if script := script_of(letter):
-            of[script] += count
-    return frozenset(script for script, count in of.items() if count >= OWN * of.total())
+            counts[script] += count
+    return frozenset(script for script, count in counts.items() if count >= MIN_SHARE * counts.total())
 
 
 @cache
 def script_of(letter: str) -> str:
-    """The code of its script (ISO 15924), Hiragana and Katakana as one; nothing for what is in any script."""
+    """Return the ISO 15924 code of a letter's script, with Hiragana and Katakana as one; empty if it has no script."""
     if not letter.isalpha():
         return ""
     script = scripts.script(letter)
-    return "" if script in _NEUTRAL else _TOGETHER.get(script, script)
+    return "" if script in _NEUTRAL else _MERGED.get(script, script)
 
 
 def script_name(code: str) -> str:
-    """What Unicode calls a script, or the writing of Japanese."""
+    """Return the Unicode name of a script, or `Japanese` for Hiragana and Katakana."""
     return "Japanese" if code == "Jpan" else str(scripts.script_name(code))

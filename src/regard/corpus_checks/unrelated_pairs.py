@@ -1,8 +1,8 @@
-"""Pairs that do not translate each other, by the evidence of a lexicon that is learned from the corpus itself.
+"""Pairs that are not translations of each other, by the evidence of a lexicon learned from the corpus itself.
 
-The corpus is divided in two, and the pairs of one half are scored by the lexicon (IBM Model 1) of the other: a lexicon
-that was learned from a pair would link its rare words whatever they are. How links and surface features of unrelated
-pairs look is measured on shuffled pairs, so nothing about the languages needs to be known; see evidence.py.
+The corpus is divided into two halves, and the pairs of each half are scored by the lexicon (IBM Model 1) of the other:
+a lexicon that was learned from a pair would link its rare words in any case. The links and surface features of
+unrelated pairs are measured on shuffled pairs, so no knowledge of the languages is needed; see evidence.py.
 """
 
 from __future__ import annotations
@@ -16,249 +16,308 @@ from numpy.typing import NDArray
 
 from regard.corpus.ibm_model1 import NULL, Sentences, ibm_model_1
 from regard.corpus_checks.duplicates import digest
-from regard.corpus_checks.evidence import Evidence, Observations
-from regard.corpus_checks.evidence import Words as ScoredWords
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.evidence import Evidence, Observations, ScoredWords
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 from regard.corpus_checks.surface import Codes, size_bounds, size_codes
 from regard.special_tokens import PAD
 
 Ids = NDArray[np.int32]
 Scores = NDArray[np.float64]
+LexiconTable = tuple[NDArray[np.int64], NDArray[np.float32]]  # sorted keys and their probabilities
 
-MOST_CELLS = 1 << 23  # links of a word to a word that are looked at in learning
-MOST_WORDS = 1 << 19  # different ones; those that come later are nobody's
-LONGEST = 40  # words of a side; of a longer one the first
-PREFIX = 5  # characters of a word that count: what follows is mostly inflection
+MAX_LINKS = 1 << 23  # word-to-word links used for learning
+MAX_WORDS = 1 << 19  # distinct words; later ones are UNKNOWN
+MAX_LENGTH = 40  # words of a side that are used
+PREFIX_LENGTH = 5  # characters of a word that are used; the rest is mostly inflection
 ITERATIONS = 3
-FEWEST_PAIRS = 2000  # for a lexicon
+MIN_PAIRS = 2000  # for a lexicon
 UNKNOWN = PAD + 1
-SMOOTHING = 0.1  # share of a word's probability that is its frequency, whatever the other side says
-SAME = 0.3  # probability of a word that stands on the other side too
-LEAST = 1e-3  # probability of an entry of the lexicon that is kept
-FEWEST_SEEN = 3  # times, for a word to count
+SMOOTHING = 0.1  # weight of a word's frequency in its probability
+SAME_WORD_PROBABILITY = 0.3  # of a word that is on the other side too
+MIN_PROBABILITY = 1e-3  # of an entry of the lexicon
+MIN_COUNT = 3  # occurrences of a word
 CHUNK = 8192  # pairs scored at a time
 
-TEMPER = 0.35  # weight of a nat of evidence: words of a sentence are not independent; fitted on planted pairs
-LEAST_SHARE = 0.001  # share of unrelated pairs that every corpus is taken to have, at least
-MOST_SHARE = 0.5
-CERTAIN = 0.9  # confidence, from which a pair is unrelated
-DOUBTFUL = 0.5  # confidence, from which it may be
+TEMPERATURE = 0.35  # weight of the evidence, as the words of a sentence are not independent; fitted on planted pairs
+MIN_SHARE = 0.001  # of unrelated pairs that is assumed for every corpus
+MAX_SHARE = 0.5
+UNRELATED_CONFIDENCE = 0.9  # from which a pair is reported as UNRELATED
+DOUBTFUL_CONFIDENCE = 0.5  # from which it is reported as DOUBTFUL
 
 
 @dataclass(frozen=True)
-class _Half:
-    """A lexicon of each direction, sorted by key, source x MOST_WORDS + target, and how frequent each word is."""
+class _Lexicon:
+    """The lexicon of one half of the corpus.
 
-    forward: tuple[NDArray[np.int64], NDArray[np.float32]]
-    backward: tuple[NDArray[np.int64], NDArray[np.float32]]
-    source_share: Scores  # (words,); 0: seen too seldom
-    target_share: Scores
+    Attributes:
+        forward: P(target | source), by the keys source x MAX_WORDS + target.
+        backward: P(source | target), by the keys target x MAX_WORDS + source.
+        source_frequency: The relative frequency of each source word, 0 if it is rare: (words,).
+        target_frequency: The same for target words.
+    """
+
+    forward: LexiconTable
+    backward: LexiconTable
+    source_frequency: Scores
+    target_frequency: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class _SampledPair:
+    """A pair that the lexicon is learned from."""
+
+    key: int  # hash of the source
+    source: Ids
+    target: Ids
+    numbers: tuple[int, ...]  # both lengths in characters, then the surface codes of both sides
 
 
 @dataclass
-class _Pairs:
-    """Pairs as Links sees them; the arrays are (pairs,), the codes (pairs, 3)."""
+class _EncodedPairs:
+    """Pairs as UnrelatedPairCheck sees them.
+
+    Attributes:
+        half: The half of the corpus, 0 or 1: (pairs,).
+        ids: The word ids of the sources and of the targets.
+        lengths: The source and target lengths in characters: (pairs,) each.
+        codes: The source and target surface codes: (pairs, 3) each.
+    """
 
     half: NDArray[np.int64]
     ids: tuple[list[Ids], list[Ids]]
     lengths: tuple[NDArray[np.uint32], NDArray[np.uint32]]
     codes: tuple[Codes, Codes]
 
-    def shuffled(self) -> _Pairs:
+    def shuffled(self) -> _EncodedPairs:
         """Return the sources with the targets of random pairs of the same half."""
         order = np.arange(len(self.half))
         for half in (0, 1):
-            places = np.flatnonzero(self.half == half)
-            order[places] = np.random.default_rng(half).permutation(places)
-        (sources, targets), (length, other_length), (code, other_code) = self.ids, self.lengths, self.codes
-        return _Pairs(
+            indices = np.flatnonzero(self.half == half)
+            order[indices] = np.random.default_rng(half).permutation(indices)
+        (source_ids, target_ids), (source_lengths, target_lengths) = self.ids, self.lengths
+        source_codes, target_codes = self.codes
+        return _EncodedPairs(
             self.half,
-            (sources, [targets[place] for place in order.tolist()]),
-            (length, other_length[order]),
-            (code, other_code[order]),
+            (source_ids, [target_ids[index] for index in order.tolist()]),
+            (source_lengths, target_lengths[order]),
+            (source_codes, target_codes[order]),
         )
 
 
-class Words:
-    """Texts as ids of words or, of a side that has no spaces between words or one word a line, of characters."""
+class WordIds:
+    """Maps texts to ids: of words, or of characters if a side has no spaces between words, or one word per line."""
 
     def __init__(self) -> None:
         self._ids: dict[str, int] = {}
-        self._characters: tuple[bool, bool] | None = None
+        self._by_character: tuple[bool, bool] | None = None
 
-    def ids(self, batch: Batch) -> tuple[list[Ids], list[Ids]]:
-        """Both sides of a batch."""
+    def encode(self, batch: Batch) -> tuple[list[Ids], list[Ids]]:
+        """Return the ids of both sides of a batch. The first batch decides whether a side is split into characters."""
         sides = (batch.source_words, batch.target_words)
-        if self._characters is None:
-            source, target = map(_spaceless, sides)
-            self._characters = (source, target)
+        if self._by_character is None:
+            source, target = map(_lacks_spaces, sides)
+            self._by_character = (source, target)
         source_ids, target_ids = (
-            [self._of("".join(words) if spaceless else [word[:PREFIX] for word in words]) for words in side]
-            for side, spaceless in zip(sides, self._characters, strict=True)
+            [self._encode_units("".join(words) if by_character else _prefixes(words)) for words in side]
+            for side, by_character in zip(sides, self._by_character, strict=True)
         )
         return source_ids, target_ids
 
-    def _of(self, units: Sequence[str]) -> Ids:
-        found = self._ids
+    def _encode_units(self, units: Sequence[str]) -> Ids:
+        ids = self._ids
         for unit in units:
-            if unit not in found and len(found) < MOST_WORDS - UNKNOWN - 1:
-                found[unit] = len(found) + UNKNOWN + 1
-        return np.array([found.get(unit, UNKNOWN) for unit in units[:LONGEST]], np.int32)
+            if unit not in ids and len(ids) < MAX_WORDS - UNKNOWN - 1:
+                ids[unit] = len(ids) + UNKNOWN + 1
+        return np.array([ids.get(unit, UNKNOWN) for unit in units[:MAX_LENGTH]], np.int32)
 
 
-def _spaceless(side: Sequence[Sequence[str]]) -> bool:
+def _prefixes(words: Sequence[str]) -> list[str]:
+    return [word[:PREFIX_LENGTH] for word in words]
+
+
+def _lacks_spaces(side: Sequence[Sequence[str]]) -> bool:
     words = sum(map(len, side))
     return words < 1.5 * len(side) or sum(len(word) for text in side for word in text) > 12 * words
 
 
-class Links:
-    """Weighs the evidence for each pair; see the module. Memory: some 12 bytes a cell of MOST_CELLS, and MOST_WORDS."""
+class UnrelatedPairCheck:
+    """Finds unrelated pairs by the evidence for each pair. Memory: about 12 bytes per link of MAX_LINKS, and MAX_WORDS.
+
+    Attributes:
+        share: The estimated share of unrelated pairs.
+    """
 
     def __init__(self) -> None:
-        self._words = Words()
-        self._kept: list[tuple[int, Ids, Ids, tuple[int, ...]]] = []  # hash of the source, ids, lengths and codes
-        self._cells = 0
-        self._every = 1  # of so many pairs, by their hashes, one is kept
-        self._halves: tuple[_Half, _Half] | None = None
+        self._word_ids = WordIds()
+        self._sample: list[_SampledPair] = []
+        self._num_links = 0
+        self._interval = 1  # one of this many pairs is in the sample, selected by hash
+        self._lexicons: tuple[_Lexicon, _Lexicon] | None = None
         self._bounds: tuple[Scores, Scores] = (np.empty(0), np.empty(0))  # of the length classes of both sides
         self._evidence: Evidence | None = None
-        self.share = 0.0  # of pairs, that seem not to belong together
+        self.share = 0.0
 
-    def learn(self, batch: Batch) -> None:
-        """Keep some pairs: all, as long as they are few."""
+    def observe(self, batch: Batch) -> None:
+        """Add pairs to the sample: all of them, as long as they have at most MAX_LINKS links."""
         codes = np.hstack([batch.source_surface, batch.target_surface]).tolist()
-        for place, (text, source, target) in enumerate(zip(batch.sources, *self._words.ids(batch), strict=True)):
-            key = digest(text)
-            if (key >> 8) % self._every == 0 and len(source) and len(target):
-                self._kept.append((key, source, target, (len(text), len(batch.targets[place]), *codes[place])))
-                self._cells += (len(source) + 1) * len(target)
-        while self._cells > MOST_CELLS:
-            self._every *= 2
-            self._kept = [each for each in self._kept if (each[0] >> 8) % self._every == 0]
-            self._cells = sum((len(source) + 1) * len(target) for _, source, target, _ in self._kept)
+        encoded = zip(batch.sources, batch.targets, *self._word_ids.encode(batch), codes, strict=True)
+        for source_text, target_text, source, target, surface in encoded:
+            key = digest(source_text)
+            if self._is_sampled(key) and len(source) and len(target):
+                self._sample.append(_SampledPair(key, source, target, (len(source_text), len(target_text), *surface)))
+                self._num_links += (len(source) + 1) * len(target)
+        while self._num_links > MAX_LINKS:
+            self._interval *= 2
+            self._sample = [pair for pair in self._sample if self._is_sampled(pair.key)]
+            self._num_links = sum((len(pair.source) + 1) * len(pair.target) for pair in self._sample)
 
-    def settle(self) -> None:
-        """Learn the lexicons, and the evidence of links and surface features."""
-        kept, self._kept = self._kept, []
-        half = np.array([each[0] & 1 for each in kept], np.int64)
-        if np.bincount(half, minlength=2).min() < FEWEST_PAIRS // 2:
+    def _is_sampled(self, key: int) -> bool:
+        return (key >> 8) % self._interval == 0
+
+    def finish(self) -> None:
+        """Learn the two lexicons, and the evidence of links and surface features."""
+        sample, self._sample = self._sample, []
+        half = np.array([pair.key & 1 for pair in sample], np.int64)
+        if np.bincount(half, minlength=2).min() < MIN_PAIRS // 2:
             return
-        numbers = np.array([each[3] for each in kept], np.uint32)
+        numbers = np.array([pair.numbers for pair in sample], np.uint32)  # (pairs, 8)
         lengths = numbers[:, 0], numbers[:, 1]
         codes = numbers[:, 2:5].astype(np.uint8), numbers[:, 5:8].astype(np.uint8)
-        pairs = _Pairs(half, ([each[1] for each in kept], [each[2] for each in kept]), lengths, codes)
-        one, other = (_learned([each[1:3] for each in kept if each[0] & 1 == number]) for number in (0, 1))
-        self._halves = one, other
+        ids = [pair.source for pair in sample], [pair.target for pair in sample]
+        pairs = _EncodedPairs(half, ids, lengths, codes)
+        first, second = (_learn_lexicon([pair for pair in sample if pair.key & 1 == number]) for number in (0, 1))
+        self._lexicons = first, second
         self._bounds = size_bounds(lengths[0]), size_bounds(lengths[1])
-        observed, shuffled = self._observed(pairs), self._observed(pairs.shuffled())
+        observed, shuffled = self._observations(pairs), self._observations(pairs.shuffled())
         self._evidence = Evidence(observed, shuffled)
-        middle = np.median(self._evidence.of(shuffled))
-        self.share = min(1.0, 2 * float((self._evidence.of(observed) < middle).mean()))
+        # Half of all unrelated pairs have less evidence than the median shuffled pair.
+        median = np.median(self._evidence.score(shuffled))
+        self.share = min(1.0, 2 * float((self._evidence.score(observed) < median).mean()))
 
     @property
-    def learned(self) -> bool:
-        """Whether there were enough pairs."""
+    def has_lexicon(self) -> bool:
+        """Whether there were enough pairs to learn a lexicon."""
         return self._evidence is not None
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
-        """See Kind.UNRELATED and Kind.DOUBTFUL."""
-        for place, confidence in enumerate(self.confidence(batch).tolist()):
-            if confidence >= DOUBTFUL:
-                kind = Kind.UNRELATED if confidence >= CERTAIN else Kind.DOUBTFUL
-                yield Fault(place, kind, f"confidence {confidence:.2f}")
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
+        """Yield faults of FaultKind.UNRELATED and FaultKind.DOUBTFUL."""
+        for index, confidence in enumerate(self.confidence(batch).tolist()):
+            if confidence >= DOUBTFUL_CONFIDENCE:
+                kind = FaultKind.UNRELATED if confidence >= UNRELATED_CONFIDENCE else FaultKind.DOUBTFUL
+                yield Fault(index, kind, f"confidence {confidence:.2f}")
 
     def confidence(self, batch: Batch) -> Scores:
-        """Return the probability that each pair is unrelated; zeros where too little was learned: (pairs,)."""
+        """Return the probability that each pair is unrelated, or zeros without a lexicon: (pairs,)."""
         if self._evidence is None:
             return np.zeros(len(batch))
-        share = min(max(self.share, LEAST_SHARE), MOST_SHARE)
-        odds: Scores = np.log(share / (1 - share)) - TEMPER * self.evidence(batch)
-        return 1 / (1 + np.exp(-odds))
+        share = min(max(self.share, MIN_SHARE), MAX_SHARE)
+        log_odds: Scores = np.log(share / (1 - share)) - TEMPERATURE * self.evidence(batch)
+        return 1 / (1 + np.exp(-log_odds))
 
     def evidence(self, batch: Batch) -> Scores:
         """Return the evidence that each pair is a translation, in nats: (pairs,)."""
         assert self._evidence is not None
         half = np.array([digest(text) & 1 for text in batch.sources], np.int64)
-        lengths = [np.array([len(text) for text in side], np.uint32) for side in (batch.sources, batch.targets)]
+        source_lengths = np.array([len(text) for text in batch.sources], np.uint32)
+        target_lengths = np.array([len(text) for text in batch.targets], np.uint32)
         codes = batch.source_surface, batch.target_surface
-        return self._evidence.of(self._observed(_Pairs(half, self._words.ids(batch), (lengths[0], lengths[1]), codes)))
+        pairs = _EncodedPairs(half, self._word_ids.encode(batch), (source_lengths, target_lengths), codes)
+        return self._evidence.score(self._observations(pairs))
 
-    def _observed(self, pairs: _Pairs) -> Observations:
-        """Each half is scored by the lexicon of the other."""
-        assert self._halves is not None
-        sources, targets = pairs.ids
-        found: tuple[list[ScoredWords], list[ScoredWords]] = ([], [])
-        for number, lexicon in enumerate(reversed(self._halves)):
-            places = np.flatnonzero(pairs.half == number)
-            for start in range(0, len(places), CHUNK):
-                chosen = places[start : start + CHUNK]
-                one, other = ([side[place] for place in chosen.tolist()] for side in (sources, targets))
-                found[0].append(_scored(chosen, one, other, lexicon.forward, lexicon.target_share))
-                found[1].append(_scored(chosen, other, one, lexicon.backward, lexicon.source_share))
+    def _observations(self, pairs: _EncodedPairs) -> Observations:
+        """Score the words of each half by the lexicon of the other half."""
+        assert self._lexicons is not None
+        target_words: list[ScoredWords] = []
+        source_words: list[ScoredWords] = []
+        for half, lexicon in enumerate(reversed(self._lexicons)):
+            indices = np.flatnonzero(pairs.half == half)
+            for start in range(0, len(indices), CHUNK):
+                chunk = indices[start : start + CHUNK]
+                sources, targets = ([side[index] for index in chunk.tolist()] for side in pairs.ids)
+                target_words.append(_score_words(chunk, sources, targets, lexicon.forward, lexicon.target_frequency))
+                source_words.append(_score_words(chunk, targets, sources, lexicon.backward, lexicon.source_frequency))
         sizes = [size_codes(side, bounds) for side, bounds in zip(pairs.lengths, self._bounds, strict=True)]
-        marks = [(pairs.codes[0][:, number], pairs.codes[1][:, number]) for number in range(3)]
-        return Observations((_joined(found[0]), _joined(found[1])), [(sizes[0], sizes[1]), *marks])
+        surface = [(pairs.codes[0][:, number], pairs.codes[1][:, number]) for number in range(3)]
+        return Observations((_concatenate(target_words), _concatenate(source_words)), [(sizes[0], sizes[1]), *surface])
 
 
-def _joined(parts: Sequence[ScoredWords]) -> ScoredWords:
+def _concatenate(parts: Sequence[ScoredWords]) -> ScoredWords:
     pair, id, score = (
-        np.concatenate([np.empty(0, kind), *(getattr(part, name) for part in parts)])
-        for name, kind in (("pair", np.int64), ("id", np.int64), ("score", np.float64))
+        np.concatenate([np.empty(0, dtype), *(getattr(part, name) for part in parts)])
+        for name, dtype in (("pair", np.int64), ("id", np.int64), ("score", np.float64))
     )
     return ScoredWords(pair, id, score)
 
 
-def _scored(
-    places: NDArray[Any],
-    given: Sequence[Ids],
-    said: Sequence[Ids],
-    table: tuple[NDArray[np.int64], NDArray[np.float32]],
-    share: Scores,
+def _score_words(
+    pairs: NDArray[Any],
+    sources: Sequence[Ids],
+    targets: Sequence[Ids],
+    table: LexiconTable,
+    frequency: Scores,
 ) -> ScoredWords:
-    """Return the known words of `said`, scored by log(probability given the other side / share)."""
+    """Score the known words of the targets by log(P(word | source) / frequency).
+
+    Args:
+        pairs: The index of each pair: (pairs,).
+        sources: The word ids of each source.
+        targets: The word ids of each target.
+        table: P(target | source).
+        frequency: The relative frequency of each target word: (words,).
+    """
     keys, probability = table
-    sentences = _sentences(given, said)
-    given_lengths, said_lengths = np.diff(sentences.source_offsets), np.diff(sentences.target_offsets)
-    each = np.repeat(given_lengths, said_lengths)  # (words said,) cells of each
-    first = each.cumsum() - each
-    place = np.arange(each.sum()) + np.repeat(np.repeat(sentences.source_offsets[:-1], said_lengths) - first, each)
-    one, other = sentences.source[place], np.repeat(sentences.target, each)
-    entry = one * MOST_WORDS + other
-    at = np.searchsorted(keys, entry).clip(max=max(len(keys) - 1, 0))
-    likely = np.where(keys[at] == entry, probability[at], 0.0)
-    mean = np.add.reduceat(likely, first) / each
-    same = np.maximum.reduceat((one == other) & (one != UNKNOWN), first)
-    mean = np.where(same, np.maximum(mean, SAME), mean)
-    usual = share[sentences.target]
-    known = (usual > 0) | same
-    usual = np.where(usual > 0, usual, share[share > 0].min(initial=1.0))
+    sentences = _as_sentences(sources, targets)
+    source_lengths, target_lengths = np.diff(sentences.source_offsets), np.diff(sentences.target_offsets)
+    # A link is a target word with a source word of its pair. The links of a target word are consecutive.
+    num_links = np.repeat(source_lengths, target_lengths)  # (target words,)
+    first = num_links.cumsum() - num_links
+    source_starts = np.repeat(sentences.source_offsets[:-1], target_lengths)
+    source_index = np.arange(num_links.sum()) + np.repeat(source_starts - first, num_links)
+    source, target = sentences.source[source_index], np.repeat(sentences.target, num_links)  # (links,) each
+    key = source * MAX_WORDS + target
+    position = np.searchsorted(keys, key).clip(max=max(len(keys) - 1, 0))
+    link_probability = np.where(keys[position] == key, probability[position], 0.0)
+    mean = np.add.reduceat(link_probability, first) / num_links  # (target words,)
+    is_same = np.maximum.reduceat((source == target) & (source != UNKNOWN), first)
+    mean = np.where(is_same, np.maximum(mean, SAME_WORD_PROBABILITY), mean)
+    usual = frequency[sentences.target]
+    is_known = (usual > 0) | is_same
+    usual = np.where(usual > 0, usual, frequency[frequency > 0].min(initial=1.0))
     score = np.log((1 - SMOOTHING) * mean / usual + SMOOTHING)
-    return ScoredWords(np.repeat(places, said_lengths)[known], sentences.target[known], score[known])
+    return ScoredWords(np.repeat(pairs, target_lengths)[is_known], sentences.target[is_known], score[is_known])
 
 
-def _sentences(given: Sequence[Ids], said: Sequence[Ids]) -> Sentences:
+def _as_sentences(sources: Sequence[Ids], targets: Sequence[Ids]) -> Sentences:
+    """Concatenate the texts, with NULL before each source."""
     null = np.array([NULL], np.int32)
-    one = np.concatenate([part for text in given for part in (null, text)]).astype(np.int64)
-    other = np.concatenate(said).astype(np.int64)
-    ends = [np.cumsum([len(text) + extra for text in side]) for side, extra in ((given, 1), (said, 0))]
-    return Sentences(one, np.concatenate([[0], ends[0]]), other, np.concatenate([[0], ends[1]]))
+    source = np.concatenate([part for text in sources for part in (null, text)]).astype(np.int64)
+    target = np.concatenate(targets).astype(np.int64)
+    source_ends = np.cumsum([len(text) + 1 for text in sources])
+    target_ends = np.cumsum([len(text) for text in targets])
+    return Sentences(source, np.concatenate([[0], source_ends]), target, np.concatenate([[0], target_ends]))
 
 
-def _learned(pairs: list[tuple[Ids, Ids]]) -> _Half:
-    sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
-    return _Half(_table(sources, targets), _table(targets, sources), _share(sources), _share(targets))
+def _learn_lexicon(pairs: Sequence[_SampledPair]) -> _Lexicon:
+    sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    return _Lexicon(
+        forward=_learn_table(sources, targets),
+        backward=_learn_table(targets, sources),
+        source_frequency=_word_frequency(sources),
+        target_frequency=_word_frequency(targets),
+    )
 
 
-def _table(given: list[Ids], said: list[Ids]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    lexicon = ibm_model_1(_sentences(given, said), MOST_WORDS, ITERATIONS)
-    kept = (lexicon.probability >= LEAST) & (lexicon.source != UNKNOWN) & (lexicon.target != UNKNOWN)
-    return (lexicon.source * MOST_WORDS + lexicon.target)[kept], lexicon.probability[kept].astype(np.float32)
+def _learn_table(sources: list[Ids], targets: list[Ids]) -> LexiconTable:
+    lexicon = ibm_model_1(_as_sentences(sources, targets), MAX_WORDS, ITERATIONS)
+    is_entry = (lexicon.probability >= MIN_PROBABILITY) & (lexicon.source != UNKNOWN) & (lexicon.target != UNKNOWN)
+    keys = (lexicon.source * MAX_WORDS + lexicon.target)[is_entry]
+    return keys, lexicon.probability[is_entry].astype(np.float32)
 
 
-def _share(texts: list[Ids]) -> Scores:
-    """How frequent each word is; 0 for one that was seen too seldom."""
-    counts = np.bincount(np.concatenate(texts), minlength=MOST_WORDS).astype(np.float64)
+def _word_frequency(texts: list[Ids]) -> Scores:
+    """Return the relative frequency of each word; 0 for a word that occurs fewer than MIN_COUNT times."""
+    counts = np.bincount(np.concatenate(texts), minlength=MAX_WORDS).astype(np.float64)
     counts[UNKNOWN] = 0
-    share: Scores = np.where(counts >= FEWEST_SEEN, counts, 0) / max(counts.sum(), 1)
-    return share
+    frequency: Scores = np.where(counts >= MIN_COUNT, counts, 0) / max(counts.sum(), 1)
+    return frequency

@@ -1,39 +1,39 @@
-"""Targets that are their source, untranslated."""
+"""Targets that are copies of their source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from regard.corpus_checks.base import Unlearned
-from regard.corpus_checks.findings import Fault, Kind
+from regard.corpus_checks.base import StatelessCheck
+from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
-FEWEST_WORDS = 4  # with letters; a shorter text may be a name, a number or an interjection of both languages
-FEWEST_LETTERS = 12
-NEARLY = 0.8  # of the words of both, for a text with a changed word or two
-FEWEST_NEARLY = 6
+MIN_WORDS = 4  # with letters; a shorter text may be a name, a number or an interjection in both languages
+MIN_LETTERS = 12
+MIN_SIMILARITY = 0.8  # Jaccard similarity of the words, for copies with a changed word or two
+MIN_COMMON_WORDS = 6  # of such a copy
 
 
-class Copies(Unlearned):
-    """Same words in the same order, or nearly all the same words; texts of fewer than FEWEST_WORDS are let be."""
+class UntranslatedCheck(StatelessCheck):
+    """Finds targets with the same words as the source, or nearly all of them. Short texts are skipped."""
 
-    def judge(self, batch: Batch) -> Iterator[Fault]:
-        """See Kind.COPY."""
-        for place, (source, target) in enumerate(zip(batch.source_words, batch.target_words, strict=True)):
+    def find_faults(self, batch: Batch) -> Iterator[Fault]:
+        """Yield faults of FaultKind.COPY."""
+        for index, (source, target) in enumerate(zip(batch.source_words, batch.target_words, strict=True)):
             if source == target:
-                if _long_enough(source):
-                    yield Fault(place, Kind.COPY, "the same words")
-            elif min(len(source), len(target)) >= FEWEST_NEARLY:
-                one, other = set(_lettered(source)), set(_lettered(target))
-                common = len(one & other)
-                if common >= FEWEST_NEARLY and common >= NEARLY * len(one | other):
-                    yield Fault(place, Kind.COPY, f"{common} of {len(one | other)} different words are the same")
+                if _is_long_enough(source):
+                    yield Fault(index, FaultKind.COPY, "the same words")
+            elif min(len(source), len(target)) >= MIN_COMMON_WORDS:
+                source_set, target_set = set(_without_numbers(source)), set(_without_numbers(target))
+                common, total = len(source_set & target_set), len(source_set | target_set)
+                if common >= MIN_COMMON_WORDS and common >= MIN_SIMILARITY * total:
+                    yield Fault(index, FaultKind.COPY, f"{common} of {total} distinct words are the same")
 
 
-def _lettered(words: list[str]) -> list[str]:
+def _without_numbers(words: list[str]) -> list[str]:
     return [word for word in words if not word.isdecimal()]
 
 
-def _long_enough(words: list[str]) -> bool:
-    lettered = _lettered(words)
-    return len(lettered) >= FEWEST_WORDS and sum(map(len, lettered)) >= FEWEST_LETTERS
+def _is_long_enough(words: list[str]) -> bool:
+    words = _without_numbers(words)
+    return len(words) >= MIN_WORDS and sum(map(len, words)) >= MIN_LETTERS

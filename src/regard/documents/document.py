@@ -19,20 +19,20 @@ LARGEST = 1 << 26  # bytes of a document: it is held in memory
 
 
 @dataclass(frozen=True)
-class Mark:
+class InlineTag:
     """Markup between the characters of a text: it stands before character `at`.
 
     pair: 0 for one that stands alone; the two of a pair share another number, and `opens` tells the first.
     """
 
-    at: int
+    position: int
     markup: str
     pair: int = 0
-    opens: bool = False
+    is_opening: bool = False
 
 
 @dataclass(frozen=True)
-class Atom:
+class ProtectedSpan:
     """Characters start to end of a text that are never translated, as code, and how the document writes them."""
 
     start: int
@@ -41,12 +41,12 @@ class Atom:
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkedText:
     """A text, the markup in it in order, and its untranslatable parts in order."""
 
     text: str
-    marks: tuple[Mark, ...] = ()
-    atoms: tuple[Atom, ...] = ()
+    tags: tuple[InlineTag, ...] = ()
+    protected: tuple[ProtectedSpan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,19 @@ class Segment:
     accelerator, as `_File`.
     """
 
-    marked: Marked
+    content: MarkedText
     line: int
     entry: int
-    flows: bool = False
-    menus: bool = False
+    is_reflowable: bool = False
+    can_have_accelerator: bool = False
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedEntry:
     """An entry without a translation that cannot be given one, and why."""
 
     line: int
-    why: str
+    reason: str
 
 
 class Document(Protocol):
@@ -87,26 +87,26 @@ class Document(Protocol):
         ...
 
     @property
-    def done(self) -> int:
+    def already_translated(self) -> int:
         """How many entries have a translation already."""
         ...
 
     @property
-    def skipped(self) -> Sequence[Skipped]:
+    def skipped(self) -> Sequence[SkippedEntry]:
         """Entries that cannot be translated."""
         ...
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """Why this cannot be written in the place of segment `number`; nothing where it can."""
         ...
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """The document with these, one for each segment; where None stands it is as it was, byte for byte."""
         ...
 
 
 @dataclass(frozen=True)
-class Languages:
+class LanguagePair:
     """What the translator says of itself; empty where it does not know."""
 
     source: str = ""
@@ -124,7 +124,7 @@ class Columns:
 Edit = tuple[int, int, str]  # from, to, and what stands there instead
 
 
-def spliced(text: str, edits: Iterable[Edit]) -> str:
+def apply_edits(text: str, edits: Iterable[Edit]) -> str:
     """The text with the edits made, which overlap nowhere."""
     parts: list[str] = []
     at = 0
@@ -134,11 +134,11 @@ def spliced(text: str, edits: Iterable[Edit]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def written(marked: Marked, escape: Callable[[str], str] = str) -> str:
+def render(marked: MarkedText, escape: Callable[[str], str] = str) -> str:
     """A text with its markup, in the document's notation."""
     parts: list[str] = []
     at = 0
-    atoms = list(reversed(marked.atoms))
+    atoms = list(reversed(marked.protected))
 
     def text_to(end: int) -> None:
         nonlocal at
@@ -149,14 +149,14 @@ def written(marked: Marked, escape: Callable[[str], str] = str) -> str:
         parts.append(escape(marked.text[at:end]))
         at = end
 
-    for mark in marked.marks:
-        text_to(mark.at)
+    for mark in marked.tags:
+        text_to(mark.position)
         parts.append(mark.markup)
     text_to(len(marked.text))
     return "".join(parts)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_document(path: Path) -> bytes:
     """A document, unpacked where its name says so. Raises DataError where it cannot be read or is too large."""
     with open_decompressed(path) as file:
         data = file.read(LARGEST + 1)
@@ -167,7 +167,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def declared_encoding(said: str, name: str) -> str:
+def resolve_encoding(said: str, name: str) -> str:
     """Return the encoding that a document declares as Python knows it.
 
     Raises DataError for one that there is not, and for one in which ASCII is not written as it is: the declaration
@@ -189,7 +189,7 @@ def declared_encoding(said: str, name: str) -> str:
     return "utf-8" if codec in ("utf-8", "utf-8-sig") else said
 
 
-def decoded(data: bytes, name: str, encoding: str = "utf-8") -> str:
+def decode_document(data: bytes, name: str, encoding: str = "utf-8") -> str:
     """The text of a document, so that encoding it gives the same bytes. Raises DataError, with the line."""
     if encoding == "utf-8":
         refuse_binary(data, name)
@@ -208,7 +208,7 @@ def decoded(data: bytes, name: str, encoding: str = "utf-8") -> str:
     return text
 
 
-def unwritable(text: str, encoding: str) -> str:
+def describe_unencodable(text: str, encoding: str) -> str:
     """Why a text cannot be written in an encoding; nothing where it can."""
     try:
         text.encode(encoding)

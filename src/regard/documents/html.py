@@ -10,21 +10,27 @@ from dataclasses import dataclass, replace
 
 from regard.corpus.formats.sides import matches_language
 from regard.documents.document import (
-    Atom,
     Columns,
     Edit,
-    Languages,
-    Mark,
-    Marked,
+    InlineTag,
+    LanguagePair,
+    MarkedText,
+    ProtectedSpan,
     Segment,
-    Skipped,
-    declared_encoding,
-    decoded,
-    spliced,
-    written,
+    SkippedEntry,
+    apply_edits,
+    decode_document,
+    render,
+    resolve_encoding,
 )
-from regard.documents.html_attributes import LANGUAGES, READ, Attribute, attributes, quoted
-from regard.documents.inline_markup import CODE
+from regard.documents.html_attributes import (
+    LANGUAGE_ATTRIBUTES,
+    TRANSLATABLE_ATTRIBUTES,
+    Attribute,
+    attributes,
+    quote_value,
+)
+from regard.documents.inline_markup import CODE_ELEMENTS
 from regard.text.segments import has_letters
 
 _BLOCKS = """
@@ -55,19 +61,19 @@ class _Token:
     closes: bool = False
 
 
-class Page:
+class HtmlDocument:
     """An HTML file."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Raises DataError where it has not the encoding that it says."""
         self.name = name
         found = _CHARSET.search(data[:4096])
         declared = found[1].decode().lower() if found and not data.startswith(b"\xef\xbb\xbf") else "utf-8"
-        self._encoding = declared_encoding(declared, name)
-        self._text = decoded(data, name, self._encoding)
+        self._encoding = resolve_encoding(declared, name)
+        self._text = decode_document(data, name, self._encoding)
         self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
         self._spans: list[tuple[int, int]] = []  # of the blocks, whose segments come first
         self._line = (0, 1)  # so many lines begin before that place
         self._attributes: list[tuple[_Token, Attribute]] = []
@@ -84,8 +90,8 @@ class Page:
         self._take(run)
         self._line = (0, 1)
         for token, attribute in self._attributes:
-            marked, number = Marked(attribute.value), len(self.segments)
-            self.segments.append(Segment(marked, self._line_of(token.start), number, flows=True))
+            marked, number = MarkedText(attribute.value), len(self.segments)
+            self.segments.append(Segment(marked, self._line_of(token.start), number, is_reflowable=True))
 
     def _take_attributes(self, token: _Token) -> None:
         """Keep those that are to be translated, if the token is a tag by itself."""
@@ -97,11 +103,12 @@ class Page:
         ):
             return
         found = list(attributes(self._text, token.start, token.end))
-        self._attributes += [(token, one) for one in found if one.name in READ and has_letters(one.value)]
-        source, target = self._languages.source, self._languages.target
-        own = [
-            one for one in found if one.name in LANGUAGES and source and target and matches_language(one.value, source)
+        self._attributes += [
+            (token, one) for one in found if one.name in TRANSLATABLE_ATTRIBUTES and has_letters(one.value)
         ]
+        source, target = self._languages.source, self._languages.target
+        languages = [one for one in found if one.name in LANGUAGE_ATTRIBUTES]
+        own = [one for one in languages if source and target and matches_language(one.value, source)]
         if token.name == "html" and self._language is None and own:
             self._language = token, own
 
@@ -115,14 +122,14 @@ class Page:
         marked, start, end = _marked(run, self._text)
         if not has_letters(marked.text) or all(not has_letters(part) for part in _translatable(marked)):
             return
-        self.segments.append(Segment(marked, self._line_of(start), len(self._spans), flows=True))
+        self.segments.append(Segment(marked, self._line_of(start), len(self._spans), is_reflowable=True))
         self._spans.append((start, end))
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
         return ""
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         blocks, values = translations[: len(self._spans)], translations[len(self._spans) :]
         tags = self._tags(values, filled=any(one is not None for one in translations))
@@ -130,21 +137,23 @@ class Page:
         edits: list[Edit] = []
         for (start, end), translation in zip(self._spans, blocks, strict=True):
             if translation is not None:
-                marks = tuple(replace(mark, markup=new.get(mark.markup, mark.markup)) for mark in translation.marks)
-                edits.append((start, end, written(replace(translation, marks=marks), _escape)))
+                inline_tags = tuple(
+                    replace(mark, markup=new.get(mark.markup, mark.markup)) for mark in translation.tags
+                )
+                edits.append((start, end, render(replace(translation, tags=inline_tags), _escape)))
         ends = [end for _, end, _ in edits]
         for token, tag in tags:
             place = bisect_left(ends, token.end)
             if place == len(ends) or token.start < edits[place][0]:  # in no block that is written anew
                 edits.append((token.start, token.end, tag))
-        return spliced(self._text, edits).encode(self._encoding, "xmlcharrefreplace")
+        return apply_edits(self._text, edits).encode(self._encoding, "xmlcharrefreplace")
 
-    def _tags(self, values: Sequence[Marked | None], *, filled: bool) -> list[tuple[_Token, str]]:
+    def _tags(self, values: Sequence[MarkedText | None], *, filled: bool) -> list[tuple[_Token, str]]:
         """The tags with other attributes than they had, and what they become. filled: anything is translated."""
         edits: dict[_Token, list[Edit]] = {}
         for (token, one), translation in zip(self._attributes, values, strict=True):
             if translation is not None:
-                edits.setdefault(token, []).append((one.start, one.end, self._quoted(one, written(translation))))
+                edits.setdefault(token, []).append((one.start, one.end, self._quoted(one, render(translation))))
         if filled and self._language is not None:
             token, own = self._language
             for one in own:
@@ -153,20 +162,20 @@ class Page:
         found = []
         for token, changes in edits.items():
             moved = [(start - token.start, end - token.start, new) for start, end, new in changes]
-            found.append((token, spliced(self._text[token.start : token.end], moved)))
+            found.append((token, apply_edits(self._text[token.start : token.end], moved)))
         return found
 
     def _quoted(self, one: Attribute, value: str) -> str:
-        return quoted(value, self._text[one.start : one.end])
+        return quote_value(value, self._text[one.start : one.end])
 
 
 def _escape(text: str) -> str:
     return html.escape(text, quote=False).replace("\u00a0", "&nbsp;")
 
 
-def _translatable(marked: Marked) -> Iterator[str]:
+def _translatable(marked: MarkedText) -> Iterator[str]:
     at = 0
-    for atom in marked.atoms:
+    for atom in marked.protected:
         yield marked.text[at : atom.start]
         at = atom.end
     yield marked.text[at:]
@@ -225,7 +234,7 @@ def _outside(tokens: Sequence[_Token], text: str) -> Iterator[_Token]:
         token = tokens[place]
         last = partner.get(place, place)
         inline = token.name not in BLOCKS
-        if last > place and ((inline and token.name in CODE) or _KEPT.search(text, token.start, token.end)):
+        if last > place and ((inline and token.name in CODE_ELEMENTS) or _KEPT.search(text, token.start, token.end)):
             inside = tokens[place + 1 : last]
             plain = (
                 inline and len(inside) == 1 and not inside[0].name and "\n" not in text[inside[0].start : inside[0].end]
@@ -255,14 +264,14 @@ def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
     return partner
 
 
-def _marked(run: list[_Token], text: str) -> tuple[Marked, int, int]:
+def _marked(run: list[_Token], text: str) -> tuple[MarkedText, int, int]:
     """A run of inline tokens as text with marks, and where it begins and ends, without white space around it."""
     blank = [not token.name and not text[token.start : token.end].strip() for token in run]
     while run and (blank[0] or blank[-1]):
         place = 0 if blank[0] else len(run) - 1
         del run[place], blank[place]
     if not run:
-        return Marked(""), 0, 0
+        return MarkedText(""), 0, 0
     start, end = run[0].start, run[-1].end
     if not run[0].name:
         start += len(text[start : run[0].end]) - len(text[start : run[0].end].lstrip())
@@ -271,8 +280,8 @@ def _marked(run: list[_Token], text: str) -> tuple[Marked, int, int]:
     partner = _partners(run)
     number = {place: one + 1 for one, pair in enumerate(partner.items()) for place in pair}
     parts: list[str] = []
-    marks: list[Mark] = []
-    atoms: list[Atom] = []
+    marks: list[InlineTag] = []
+    atoms: list[ProtectedSpan] = []
     length = 0
 
     def say(said: str) -> None:
@@ -285,12 +294,12 @@ def _marked(run: list[_Token], text: str) -> tuple[Marked, int, int]:
         if token.name == "code" and "</" in raw:
             inside = html.unescape(raw[_tag_end(raw, 0) : raw.rindex("</")])
             if inside and inside == inside.strip():
-                atoms.append(Atom(length, length + len(inside), raw))
+                atoms.append(ProtectedSpan(length, length + len(inside), raw))
                 say(inside)
             else:
-                marks.append(Mark(length, raw))
+                marks.append(InlineTag(length, raw))
         elif token.name:
-            marks.append(Mark(length, raw, number.get(place, 0), place in partner))
+            marks.append(InlineTag(length, raw, number.get(place, 0), place in partner))
         else:
             say(html.unescape(raw).replace("\r\n", "\n"))
-    return Marked("".join(parts), tuple(marks), tuple(atoms)), start, end
+    return MarkedText("".join(parts), tuple(marks), tuple(atoms)), start, end

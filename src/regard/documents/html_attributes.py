@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-READ = frozenset({"alt", "title", "placeholder", "aria-label"})
+TRANSLATABLE_ATTRIBUTES = frozenset({"alt", "title", "placeholder", "aria-label"})
 """Attributes whose values are shown or spoken."""
 
-LANGUAGES = frozenset({"lang", "xml:lang"})
+LANGUAGE_ATTRIBUTES = frozenset({"lang", "xml:lang"})
 
 _NAME = re.compile(r"<[A-Za-z][^\s/>]{0,100}")
 _ATTRIBUTE = re.compile(r"""[\s/]+([^\s/>=]{1,100})(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>][^\s>]*))?""")
@@ -37,7 +37,7 @@ def attributes(text: str, start: int, end: int) -> Iterator[Attribute]:
             yield Attribute(match[1].lower(), match.start(2), match.end(2), html.unescape(value))
 
 
-def quoted(value: str, old: str) -> str:
+def quote_value(value: str, old: str) -> str:
     """Return a value as an attribute has it, in the quotes of the old one, or in double quotes if that has none."""
     quote = old[0] if old[0] in "\"'" else '"'
     escaped = html.escape(value, quote=False).replace("\u00a0", "&nbsp;")

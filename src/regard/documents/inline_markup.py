@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from regard.documents.document import Atom, Mark, Marked
+from regard.documents.document import InlineTag, MarkedText, ProtectedSpan
 from regard.text.placeholders import locate_literals
 from regard.text.segments import Alignment, Span, diagonal_alignment
 
@@ -23,7 +23,7 @@ _CODE = """
 code command filename option userinput computeroutput literal varname envar systemitem keycap guikey email kbd samp var
 tt programlisting screen prompt constant function parameter replaceable token classname
 """
-CODE = frozenset(_CODE.split())
+CODE_ELEMENTS = frozenset(_CODE.split())
 """Elements whose text is never translated: HTML's and DocBook's."""
 
 
@@ -31,8 +31,8 @@ CODE = frozenset(_CODE.split())
 class _Node:
     """A pair of marks, or one that stands alone: the characters it is around, and what is in it."""
 
-    opens: Mark | None
-    closes: Mark | None
+    opens: InlineTag | None
+    closes: InlineTag | None
     start: int
     end: int
     within: list[_Node] = field(default_factory=list)
@@ -42,28 +42,28 @@ class _Node:
         return self.opens is not None and self.closes is not None
 
 
-def project(source: Marked, text: str, alignment: Alignment) -> Marked | None:
+def project_markup(source: MarkedText, text: str, alignment: Alignment) -> MarkedText | None:
     """The translation `text` with the source's markup; None where it has not each atom of the source as often.
 
     alignment: pairs (word of the source, word of the translation), from 0; empty: words as far from the beginning.
     """
-    spans = locate_literals(source.text, [(atom.start, atom.end) for atom in source.atoms], text)
+    spans = locate_literals(source.text, [(atom.start, atom.end) for atom in source.protected], text)
     if spans is None:
         return None
-    of_text: dict[str, list[Atom]] = {}
-    for atom in source.atoms:
+    of_text: dict[str, list[ProtectedSpan]] = {}
+    for atom in source.protected:
         of_text.setdefault(source.text[atom.start : atom.end], []).append(atom)
-    atoms = tuple(Atom(start, end, of_text[text[start:end]].pop(0).markup) for start, end in spans)
-    if not source.marks:
-        return Marked(text, (), atoms)
+    atoms = tuple(ProtectedSpan(start, end, of_text[text[start:end]].pop(0).markup) for start, end in spans)
+    if not source.tags:
+        return MarkedText(text, (), atoms)
     marks = _Projection(source, text, alignment, [(atom.start, atom.end) for atom in atoms]).marks()
-    return Marked(text, tuple(marks), atoms)
+    return MarkedText(text, tuple(marks), atoms)
 
 
 class _Projection:
     """The marks of one source in one translation."""
 
-    def __init__(self, source: Marked, text: str, alignment: Alignment, taken: Sequence[Span]) -> None:
+    def __init__(self, source: MarkedText, text: str, alignment: Alignment, taken: Sequence[Span]) -> None:
         self.source, self.text = source.text, text
         self.tree = _tree(source)
         self.source_words = [match.span() for match in _WORD.finditer(source.text)]
@@ -74,11 +74,11 @@ class _Projection:
                 self.of_source[other] = one
         self.taken = taken
 
-    def marks(self) -> Iterator[Mark]:
+    def marks(self) -> Iterator[InlineTag]:
         """In order."""
         return self._within(self.tree, 0, len(self.words), 0, len(self.text))
 
-    def _within(self, node: _Node, first: int, last: int, start: int, end: int) -> Iterator[Mark]:
+    def _within(self, node: _Node, first: int, last: int, start: int, end: int) -> Iterator[InlineTag]:
         """Marks of what is in a node, whose words are first to last and whose characters start to end."""
         free = [True] * (last - first)
         runs: dict[int, Span] = {}
@@ -105,13 +105,13 @@ class _Projection:
             begins, ends = max(span[0], at), max(span[1], at)
             at = ends
             if child.opens is not None:
-                yield replace(child.opens, at=begins)
+                yield replace(child.opens, position=begins)
             if child.closes is not None:
                 yield from self._within(child, *run, begins, ends)
-                yield replace(child.closes, at=ends)
+                yield replace(child.closes, position=ends)
 
     def _claim(self, child: _Node, first: int, last: int, free: Sequence[bool]) -> tuple[int, int, int]:
-        """The free run of words that speaks most for a pair: its strength, and where it begins and ends."""
+        """The free run of words that matches_language most for a pair: its strength, and where it begins and ends."""
         best = (0, first, first)
         strength, begins = 0, first
         for word in range(first, last):
@@ -200,33 +200,33 @@ def _kept(closing: str, behind: str, inside: str) -> int:
     return min(len(own[0]) if own else 0, len(closing))
 
 
-def _tree(marked: Marked) -> _Node:
+def _tree(marked: MarkedText) -> _Node:
     """Marks as they nest; those whose other half is missing or crosses stand alone."""
     partner: dict[int, int] = {}
     stack: list[int] = []
-    for place, mark in enumerate(marked.marks):
-        if mark.pair and mark.opens:
+    for place, mark in enumerate(marked.tags):
+        if mark.pair and mark.is_opening:
             stack.append(place)
-        elif mark.pair and any(marked.marks[one].pair == mark.pair for one in stack[-64:]):
-            while marked.marks[stack[-1]].pair != mark.pair:
+        elif mark.pair and any(marked.tags[one].pair == mark.pair for one in stack[-64:]):
+            while marked.tags[stack[-1]].pair != mark.pair:
                 stack.pop()
             partner[stack.pop()] = place
     root = _Node(None, None, 0, len(marked.text))
     open_nodes = [root]
-    for place, mark in enumerate(marked.marks):
+    for place, mark in enumerate(marked.tags):
         if place in partner:
-            closing = marked.marks[partner[place]]
-            node = _Node(mark, closing, mark.at, closing.at)
+            closing = marked.tags[partner[place]]
+            node = _Node(mark, closing, mark.position, closing.position)
             open_nodes[-1].within.append(node)
             open_nodes.append(node)
         elif open_nodes[-1].closes is mark:
             open_nodes.pop()
         else:
-            open_nodes[-1].within.append(_Node(mark, None, mark.at, mark.at))
+            open_nodes[-1].within.append(_Node(mark, None, mark.position, mark.position))
     return root
 
 
-def with_tags(text: str, escape: Callable[[str], str] = str) -> Marked:
+def parse_tags(text: str, escape: Callable[[str], str] = str) -> MarkedText:
     """A text in which tags are written, as `<b>now</b>`: without those that go in pairs or end themselves.
 
     Elements of CODE become atoms. A tag without its other half is no markup and stays in the text. escape: how the
@@ -235,8 +235,8 @@ def with_tags(text: str, escape: Callable[[str], str] = str) -> Marked:
     tags = list(_TAG.finditer(text))
     partner = _partners(tags)
     parts: list[str] = []
-    marks: list[Mark] = []
-    atoms: list[Atom] = []
+    marks: list[InlineTag] = []
+    atoms: list[ProtectedSpan] = []
     at = length = code_until = 0
     for place, tag in enumerate(tags):
         if tag.start() < code_until or (place not in partner and not _is_single(tag)):
@@ -245,18 +245,23 @@ def with_tags(text: str, escape: Callable[[str], str] = str) -> Marked:
         length += len(parts[-1])
         at = tag.end()
         other = tags[partner[place]] if place in partner else None
-        if other is not None and place < partner[place] and tag[2].lower() in CODE and _plain(text[at : other.start()]):
+        if (
+            other is not None
+            and place < partner[place]
+            and tag[2].lower() in CODE_ELEMENTS
+            and _plain(text[at : other.start()])
+        ):
             inside = text[at : other.start()]
-            atoms.append(Atom(length, length + len(inside), escape(text[tag.start() : other.end()])))
+            atoms.append(ProtectedSpan(length, length + len(inside), escape(text[tag.start() : other.end()])))
             parts.append(inside)
             length += len(inside)
             at = code_until = other.end()
         elif other is None:
-            marks.append(Mark(length, escape(tag[0])))
+            marks.append(InlineTag(length, escape(tag[0])))
         else:
             opens = place < partner[place]
-            marks.append(Mark(length, escape(tag[0]), min(place, partner[place]) + 1, opens))
-    return Marked("".join([*parts, text[at:]]), tuple(marks), tuple(atoms))
+            marks.append(InlineTag(length, escape(tag[0]), min(place, partner[place]) + 1, opens))
+    return MarkedText("".join([*parts, text[at:]]), tuple(marks), tuple(atoms))
 
 
 def _plain(inside: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from regard.documents.document import Edit, Marked, Segment, Skipped, decoded, spliced, written
+from regard.documents.document import Edit, MarkedText, Segment, SkippedEntry, apply_edits, decode_document, render
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Line:
     next: int
 
 
-def own_text(text: str, lines: Sequence[Line]) -> str:
+def join_line_texts(text: str, lines: Sequence[Line]) -> str:
     """What the lines say, with a line feed between them."""
     return "\n".join(text[line.start : line.end] for line in lines)
 
 
-def lines_of(text: str) -> list[Line]:
+def split_lines(text: str) -> list[Line]:
     """All lines of a document without the white space at their ends."""
     found, at = [], 0
     while at < len(text):
@@ -36,9 +36,9 @@ def lines_of(text: str) -> list[Line]:
     return found
 
 
-def refilled(lines: Sequence[Line], translation: Marked) -> list[Edit]:
+def replace_lines(lines: Sequence[Line], translation: MarkedText) -> list[Edit]:
     """The edits that put a translation into its lines; those that it needs not are taken out."""
-    texts = written(translation).split("\n")
+    texts = render(translation).split("\n")
     edits: list[Edit] = []
     for place, line in enumerate(lines):
         if place < len(texts):
@@ -49,23 +49,23 @@ def refilled(lines: Sequence[Line], translation: Marked) -> list[Edit]:
     return edits
 
 
-class LinedDocument:
+class LineDocument:
     """What documents share whose segments are groups of lines, one after another; it keeps Document's protocol."""
 
     def __init__(self, data: bytes, name: str) -> None:
         """Raises DataError where it is not UTF-8."""
         self.name = name
         self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
-        self._text = decoded(data, name)
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
+        self._text = decode_document(data, name)
         self._lines: list[list[Line]] = []  # of each segment
 
     def _groups(self, belongs: Callable[[str], bool]) -> Iterator[tuple[int, list[Line]]]:
         """Lines one behind another whose texts belong to a segment, and the number of the first."""
         group: list[Line] = []
         number = 0
-        for number, line in enumerate(lines_of(self._text), start=1):
+        for number, line in enumerate(split_lines(self._text), start=1):
             if belongs(self._text[line.start : line.end]):
                 group.append(line)
             elif group:
@@ -74,14 +74,14 @@ class LinedDocument:
         if group:
             yield number + 1 - len(group), group
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
         return ""
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         edits: list[Edit] = []
         for lines, translation in zip(self._lines, translations, strict=True):
             if translation is not None:
-                edits += refilled(lines, translation)
-        return spliced(self._text, edits).encode()
+                edits += replace_lines(lines, translation)
+        return apply_edits(self._text, edits).encode()

@@ -13,9 +13,19 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from regard.documents.document import Columns, Edit, Languages, Marked, Segment, Skipped, decoded, spliced, written
-from regard.documents.line_segments import Line, own_text, refilled
-from regard.documents.markdown_inline import inline
+from regard.documents.document import (
+    Columns,
+    Edit,
+    LanguagePair,
+    MarkedText,
+    Segment,
+    SkippedEntry,
+    apply_edits,
+    decode_document,
+    render,
+)
+from regard.documents.line_segments import Line, join_line_texts, replace_lines
+from regard.documents.markdown_inline import parse_inline
 from regard.text.segments import has_letters
 
 _FRONT = re.compile(r"(?:\ufeff)?(---|\+\+\+)[ \t]*\r?\n(?:.*\r?\n)*?\1[ \t]*(?:\r?\n|$)")
@@ -30,16 +40,16 @@ class _Block:
     lines: list[Line]
 
 
-class Markdown:
+class MarkdownDocument:
     """A Markdown file."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Raises DataError where it is not UTF-8."""
         self.name = name
-        self._text = decoded(data, name)
+        self._text = decode_document(data, name)
         self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
         self._blocks: list[_Block] = []
         self._parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
         front = _FRONT.match(self._text[:100_000])
@@ -64,14 +74,14 @@ class Markdown:
         number = token.map[0]
         lines = self._cell(token, number) if kind in ("th", "td") else self._lines(token, number, kind)
         if lines is None:
-            self.skipped.append(Skipped(number + 1, "where its text stands in the file is not clear"))
+            self.skipped.append(SkippedEntry(number + 1, "where its text stands in the file is not clear"))
             return
-        own = own_text(self._text, lines)
-        marked = inline(own, self._labels)
+        own = join_line_texts(self._text, lines)
+        marked = parse_inline(own, self._labels)
         breaks = any(child.type == "hardbreak" for child in token.children or ())
-        if not has_letters(marked.text) or (marked.atoms and not has_letters(_without_atoms(marked))):
+        if not has_letters(marked.text) or (marked.protected and not has_letters(_without_atoms(marked))):
             return
-        self.segments.append(Segment(marked, number + 1, len(self._blocks), flows=not breaks))
+        self.segments.append(Segment(marked, number + 1, len(self._blocks), is_reflowable=not breaks))
         self._blocks.append(_Block(kind, lines))
 
     def _lines(self, token: Token, number: int, kind: str) -> list[Line] | None:
@@ -99,15 +109,15 @@ class Markdown:
         self._cursor = (number, at + len(token.content))
         return [Line(raw.start + at, raw.start + at + len(token.content), raw.next)]
 
-    def _written(self, number: int, translation: Marked) -> str:
-        text = written(translation)
+    def _written(self, number: int, translation: MarkedText) -> str:
+        text = render(translation)
         if self._blocks[number].kind in ("th", "td"):
             return re.sub(r"(?<!\\)\|", r"\\|", text)
         return "\n".join(_guarded(line) for line in text.split("\n"))
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
-        before = own_text(self._text, self._blocks[number].lines)
+        before = join_line_texts(self._text, self._blocks[number].lines)
         after = self._written(number, translation)
         if self._shape(before) != self._shape(after):
             return "its markup would not be what it was"
@@ -123,18 +133,18 @@ class Markdown:
                     shape.append((one.type, content, *(str(item) for item in sorted(one.attrs.items()))))
         return sorted(shape)
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         edits: list[Edit] = []
         for number, translation in enumerate(translations):
             if translation is not None:
-                edits += refilled(self._blocks[number].lines, Marked(self._written(number, translation)))
-        return spliced(self._text, edits).encode()
+                edits += replace_lines(self._blocks[number].lines, MarkedText(self._written(number, translation)))
+        return apply_edits(self._text, edits).encode()
 
 
-def _without_atoms(marked: Marked) -> str:
+def _without_atoms(marked: MarkedText) -> str:
     text = marked.text
-    for atom in reversed(marked.atoms):
+    for atom in reversed(marked.protected):
         text = text[: atom.start] + text[atom.end :]
     return text
 

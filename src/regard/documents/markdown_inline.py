@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 
-from regard.documents.document import Atom, Mark, Marked
+from regard.documents.document import InlineTag, MarkedText, ProtectedSpan
 
 _NEXT = re.compile(
     r"(?P<escape>\\[!-/:-@\[-`{-~])"
@@ -23,7 +23,7 @@ LONGEST_LABEL = 999  # characters of a link's, by CommonMark
 DEEPEST = 64  # begun emphases or tags, up to which the other half of one is looked for
 
 
-def inline(text: str, labels: Collection[str]) -> Marked:
+def parse_inline(text: str, labels: Collection[str]) -> MarkedText:
     """The content of a paragraph, a heading or a cell. labels: those of link references, as Markdown folds them."""
     scan = _Scan(text, labels)
     scan.go()
@@ -34,7 +34,7 @@ class _Scan:
     def __init__(self, text: str, labels: Collection[str]) -> None:
         self.text, self.labels = text, labels
         # from, to, and a mark, or what an atom says; None for a bracket that has not become a link
-        self.found: list[tuple[int, int, Mark | str | None]] = []
+        self.found: list[tuple[int, int, InlineTag | str | None]] = []
         self.brackets: list[int] = []  # open ones, by their places in `found`
         self.unclosed: set[str] = set()  # backticks that no others close from here on
         self.runs: list[tuple[int, str, int]] = []  # begun emphasis: its place in `found`, its characters, open links
@@ -52,7 +52,7 @@ class _Scan:
                 case "auto":
                     self.found.append((match.start(), at, match[0][1:-1]))
                 case "image":
-                    self.found.append((match.start(), at, Mark(0, match[0])))
+                    self.found.append((match.start(), at, InlineTag(0, match[0])))
                 case "tag":
                     self._tag(match)
                 case "open":
@@ -74,12 +74,12 @@ class _Scan:
         inside = self.text[match.end() : end.start()]
         plain = inside.strip() if "\n" not in inside else ""
         whole = self.text[match.start() : end.end()]
-        self.found.append((match.start(), end.end(), plain or Mark(0, whole)))
+        self.found.append((match.start(), end.end(), plain or InlineTag(0, whole)))
         return end.end()
 
     def _tag(self, match: re.Match[str]) -> None:
         name = re.match(r"</?([\w-]+)", match[0])
-        mark = Mark(0, match[0])
+        mark = InlineTag(0, match[0])
         if name and match[0].startswith("</"):
             for depth, (place, other) in enumerate(reversed(self.tags[-DEEPEST:])):
                 if other == name[1].lower():
@@ -90,11 +90,11 @@ class _Scan:
             self.tags.append((len(self.found), name[1].lower()))
         self.found.append((match.start(), match.end(), mark))
 
-    def _pair(self, first: int, mark: Mark) -> Mark:
+    def _pair(self, first: int, mark: InlineTag) -> InlineTag:
         self.pairs += 1
         start, end, opening = self.found[first]
-        assert isinstance(opening, Mark)
-        self.found[first] = (start, end, replace(opening, pair=self.pairs, opens=True))
+        assert isinstance(opening, InlineTag)
+        self.found[first] = (start, end, replace(opening, pair=self.pairs, is_opening=True))
         return replace(mark, pair=self.pairs)
 
     def _link(self, first: int, at: int) -> int:
@@ -116,10 +116,10 @@ class _Scan:
             for begun in (self.runs, self.tags):
                 while begun and begun[-1][0] >= first:
                     begun.pop()
-            self.found.append((opened - 1, end, Mark(0, self.text[opened - 1 : end])))
+            self.found.append((opened - 1, end, InlineTag(0, self.text[opened - 1 : end])))
             return end
-        self.found[first] = (opened, opened + 1, Mark(0, "["))
-        self.found.append((at, end, self._pair(first, Mark(0, closing))))
+        self.found[first] = (opened, opened + 1, InlineTag(0, "["))
+        self.found.append((at, end, self._pair(first, InlineTag(0, closing))))
         return end
 
     def _run(self, match: re.Match[str]) -> None:
@@ -131,17 +131,17 @@ class _Scan:
             for depth, (place, run, links) in enumerate(reversed(self.runs[-DEEPEST:])):
                 if run == match[0] and links == len(self.brackets):
                     del self.runs[len(self.runs) - depth - 1 :]
-                    self.found.append((match.start(), match.end(), self._pair(place, Mark(0, match[0]))))
+                    self.found.append((match.start(), match.end(), self._pair(place, InlineTag(0, match[0]))))
                     return
         if after.strip() and not inside_word and len(match[0]) <= 3:
             self.runs.append((len(self.found), match[0], len(self.brackets)))
-            self.found.append((match.start(), match.end(), Mark(0, match[0])))
+            self.found.append((match.start(), match.end(), InlineTag(0, match[0])))
 
-    def marked(self) -> Marked:
+    def marked(self) -> MarkedText:
         """What was found; emphasis that is not closed stays in the text."""
         parts: list[str] = []
-        marks: list[Mark] = []
-        atoms: list[Atom] = []
+        marks: list[InlineTag] = []
+        atoms: list[ProtectedSpan] = []
         unclosed = {place for place, _, _ in self.runs}
         at = length = 0
         for place, (start, end, what) in enumerate(self.found):
@@ -149,11 +149,11 @@ class _Scan:
                 continue
             parts.append(self.text[at:start])
             length += len(parts[-1])
-            if isinstance(what, Mark):
-                marks.append(replace(what, at=length))
+            if isinstance(what, InlineTag):
+                marks.append(replace(what, position=length))
             else:
-                atoms.append(Atom(length, length + len(what), self.text[start:end]))
+                atoms.append(ProtectedSpan(length, length + len(what), self.text[start:end]))
                 parts.append(what)
                 length += len(what)
             at = end
-        return Marked("".join([*parts, self.text[at:]]), tuple(marks), tuple(atoms))
+        return MarkedText("".join([*parts, self.text[at:]]), tuple(marks), tuple(atoms))

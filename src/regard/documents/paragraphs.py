@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from regard.documents.document import Columns, Languages, Marked, Segment
-from regard.documents.line_segments import LinedDocument, own_text
+from regard.documents.document import Columns, LanguagePair, MarkedText, Segment
+from regard.documents.line_segments import LineDocument, join_line_texts
 
 
-class Paragraphs(LinedDocument):
+class ParagraphDocument(LineDocument):
     """Plain text."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Raises DataError where it is not UTF-8."""
         super().__init__(data, name)
         for number, lines in self._groups(lambda text: any(map(str.isalnum, text))):
-            marked = Marked(own_text(self._text, lines))
-            self.segments.append(Segment(marked, number, len(self._lines), flows=True))
+            marked = MarkedText(join_line_texts(self._text, lines))
+            self.segments.append(Segment(marked, number, len(self._lines), is_reflowable=True))
             self._lines.append(lines)

@@ -6,28 +6,25 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from regard.corpus.formats.po_lexer import FIX, escape, is_fuzzy, parse_line
 from regard.documents.document import (
     Columns,
     Edit,
-    Languages,
-    Marked,
+    LanguagePair,
+    MarkedText,
     Segment,
-    Skipped,
-    declared_encoding,
-    decoded,
-    spliced,
-    unwritable,
-    written,
+    SkippedEntry,
+    apply_edits,
+    decode_document,
+    describe_unencodable,
+    render,
+    resolve_encoding,
 )
-from regard.documents.inline_markup import with_tags
+from regard.documents.inline_markup import parse_tags
 from regard.errors import DataError
 
 WIDTH = 77  # characters of a string in a line of its own, as gettext wraps
 
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\\": "\\", '"': '"'}
-_ESCAPED = re.compile(r"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|.)", re.DOTALL)
-_FIELD = re.compile(r'(msgctxt|msgid_plural|msgid|msgstr(?:\[\d{1,2}\])?)[ \t]*"')
-_QUOTED = re.compile(r'[^"]*"((?:[^"\\]|\\.)*)"[ \t]*')
 _CHARSET = re.compile(rb"charset=([A-Za-z0-9_.:-]{1,40})")
 _FORMS = re.compile(r"nplurals\s*=\s*(\d{1,2})\s*;\s*plural\s*=\s*([^;\n]*)")
 
@@ -60,21 +57,21 @@ class _Entry:
         return not any(self.fields[name].text for name in self.strings())
 
 
-class Catalogue:
+class PoDocument:
     """A PO file."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Raises DataError where it is no PO file, with the line."""
         self.name = name
         found = _CHARSET.search(data)
         encoding = found[1].decode() if found else "utf-8"
         undeclared = encoding.upper() in ("CHARSET", "ASCII", "US-ASCII")
-        self.encoding = "utf-8" if undeclared else declared_encoding(encoding, name)
-        self._text = decoded(data, name, self.encoding)
+        self.encoding = "utf-8" if undeclared else resolve_encoding(encoding, name)
+        self._text = decode_document(data, name, self.encoding)
         self._newline = "\r\n" if "\r\n" in self._text[:4096] else "\n"
         self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
         self._entries: list[_Entry] = []
         self._forms, self._rule = 0, ""
         for entry in _entries(self._text, name):
@@ -87,34 +84,34 @@ class Catalogue:
                 self._forms, self._rule = int(header[1]), re.sub(r"[\s()]", "", header[2])
             return
         if entry.fuzzy or not entry.untranslated():
-            self.done += 1
+            self.already_translated += 1
             return
         if not source.text.strip():
-            self.skipped.append(Skipped(entry.line, "there is nothing to translate"))
+            self.skipped.append(SkippedEntry(entry.line, "there is nothing to translate"))
             return
         sources = [source]
         if "msgid_plural" in entry.fields:
             if len(entry.strings()) != self._forms:
                 why = f"it has {len(entry.strings())} plural forms, and the header says {self._forms or 'nothing'}"
-                self.skipped.append(Skipped(entry.line, why))
+                self.skipped.append(SkippedEntry(entry.line, why))
                 return
             sources.append(entry.fields["msgid_plural"])
         number = len(self._entries)
         self._entries.append(entry)
         for one in sources:
-            self.segments.append(Segment(with_tags(one.text), one.line, number, menus=True))
+            self.segments.append(Segment(parse_tags(one.text), one.line, number, can_have_accelerator=True))
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
-        return unwritable(written(translation), self.encoding)
+        return describe_unencodable(render(translation), self.encoding)
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         edits: list[Edit] = []
         filled: dict[int, list[str]] = {}
         for segment, translation in zip(self.segments, translations, strict=True):
             if translation is not None:
-                filled.setdefault(segment.entry, []).append(written(translation))
+                filled.setdefault(segment.entry, []).append(render(translation))
         for number, texts in filled.items():
             entry = self._entries[number]
             edits.append(self._flagged(entry))
@@ -123,7 +120,7 @@ class Catalogue:
                 alike = len(texts) == 1 or singular_holds or _same_arguments(*texts)
                 text = texts[0] if place == 0 and alike and (len(texts) == 1 or self._forms > 1) else texts[-1]
                 edits.append(self._string(name, text, entry))
-        return spliced(self._text, edits).encode(self.encoding)
+        return apply_edits(self._text, edits).encode(self.encoding)
 
     def _flagged(self, entry: _Entry) -> Edit:
         if entry.flags is None:
@@ -133,7 +130,7 @@ class Catalogue:
 
     def _string(self, name: str, text: str, entry: _Entry) -> Edit:
         there = entry.fields[name]
-        whole = _escaped(text)
+        whole = escape(text)
         source = entry.fields["msgid_plural" if "msgid_plural" in entry.fields and name != "msgstr[0]" else "msgid"]
         if source.lines == 1:
             return there.start, there.end, f'{name} "{whole}"'
@@ -143,11 +140,6 @@ class Catalogue:
 
 def _same_arguments(singular: str, plural: str) -> bool:
     return sorted(re.findall(r"%[^\s%]*[A-Za-z]", singular)) == sorted(re.findall(r"%[^\s%]*[A-Za-z]", plural))
-
-
-def _escaped(text: str) -> str:
-    names = {character: name for name, character in _ESCAPES.items()}
-    return "".join(f"\\{names[one]}" if one in names else one for one in text)
 
 
 def _wrapped(escaped: str) -> Iterator[str]:
@@ -185,19 +177,19 @@ class _Reader:
 
     def take(self, line: str, span: tuple[int, int], number: int) -> _Entry | None:
         """A line, where it stands, and its number. Raises DataError."""
-        match = _FIELD.match(line)
         if not line or line.startswith("#"):
             ended = self._ended()
             self._comment(line, span, number)
             return ended
-        if match:
-            ended = None if match[1].startswith("msgstr") else self._ended()
-            self._begin(match[1], line, span, number)
+        keyword, text = parse_line(line, f"{self.name}:{number}")
+        if keyword:
+            ended = None if keyword.startswith("msgstr") else self._ended()
+            self._begin(keyword, text, span, number)
             return ended
-        if not line.startswith('"') or not self.current:
-            raise _wrong("this is no line of a PO file", self.name, number)
-        one = self.entry.fields[self.current]
-        one.text, one.end, one.lines = one.text + _said(line, self.name, number), span[1], one.lines + 1
+        if not self.current:
+            raise _error("this string follows no keyword", self.name, number)
+        current = self.entry.fields[self.current]
+        current.text, current.end, current.lines = current.text + text, span[1], current.lines + 1
         return None
 
     def _ended(self) -> _Entry | None:
@@ -210,43 +202,29 @@ class _Reader:
         self.current = ""
         if line.startswith("#,"):
             self.entry.flags = (*span, line[2:])
-            self.entry.fuzzy = "fuzzy" in [flag.strip() for flag in line[2:].split(",")]
+            self.entry.fuzzy = is_fuzzy(line)
         if line.startswith("#|") and not self.entry.line:
             self.entry.start, self.entry.line = span[0], number
 
-    def _begin(self, field_name: str, line: str, span: tuple[int, int], number: int) -> None:
-        entry, self.current = self.entry, field_name
-        if field_name in entry.fields:
-            raise _wrong(f"{field_name} stands there twice", self.name, number)
+    def _begin(self, keyword: str, text: str, span: tuple[int, int], number: int) -> None:
+        entry, self.current = self.entry, keyword
+        if keyword in entry.fields:
+            raise _error(f"the entry has {keyword} twice", self.name, number)
         if not entry.line:
             entry.line, entry.start = number, span[0]
-        entry.fields[field_name] = _Field(_said(line, self.name, number), *span, 1, number)
-
-
-def _said(line: str, name: str, number: int) -> str:
-    match = _QUOTED.fullmatch(line)
-    if match is None:
-        raise _wrong("the quotes do not match", name, number)
-    return _ESCAPED.sub(_meant, match[1])
-
-
-def _meant(match: re.Match[str]) -> str:
-    code = match[1]
-    if code[0] in "01234567":
-        return chr(int(code, 8))
-    return chr(int(code[1:], 16)) if code[0] == "x" and len(code) > 1 else _ESCAPES.get(code, match[0])
+        entry.fields[keyword] = _Field(text, *span, 1, number)
 
 
 def _checked(entry: _Entry, name: str) -> _Entry:
     strings = entry.strings()
     if "msgid" not in entry.fields or not strings:
         lacking = "msgid" if "msgid" not in entry.fields else "msgstr"
-        raise _wrong(f"the entry has no {lacking}", name, entry.line)
+        raise _error(f"the entry has no {lacking}", name, entry.line)
     plural = [f"msgstr[{place}]" for place in range(len(strings))]
     if strings != (plural if "msgid_plural" in entry.fields else ["msgstr"]):
-        raise _wrong(f"the entry has {', '.join(strings)}, which does not go with its msgid", name, entry.line)
+        raise _error(f"the entry has {', '.join(strings)}, which does not go with its msgid", name, entry.line)
     return entry
 
 
-def _wrong(what: str, name: str, line: int) -> DataError:
-    return DataError(what, where=f"{name}:{line}", fix="mend the file; `msgfmt --check` tells more")
+def _error(problem: str, name: str, line: int) -> DataError:
+    return DataError(problem, where=f"{name}:{line}", fix=FIX)

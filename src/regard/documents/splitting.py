@@ -11,7 +11,7 @@ from regard.text.segments import Span, strip_span
 _COLUMN_ENDS = re.compile(r"(?<=[^\s])(?: {2,}|[ ]*\t\s*)(?=[^\s])")
 
 
-def lines_that_belong_together(text: str) -> Iterator[Span]:
+def split_line_groups(text: str) -> Iterator[Span]:
     r"""Spans of lines, their last `\n` not in them: one that begins small goes on with one that does not end."""
     start = at = 0
     before = ""
@@ -30,7 +30,7 @@ def _goes_on(before: str, line: str) -> bool:
     )
 
 
-def cells(text: str, start: int, end: int) -> Iterator[Span]:
+def split_columns(text: str, start: int, end: int) -> Iterator[Span]:
     """What of characters start to end stands in a column of its own: between two or more spaces, or a tab."""
     for match in _COLUMN_ENDS.finditer(text, start, end):
         yield start, match.start()
@@ -38,7 +38,7 @@ def cells(text: str, start: int, end: int) -> Iterator[Span]:
     yield start, end
 
 
-def between(text: str, start: int, end: int, kept: Sequence[Span]) -> Iterator[Span]:
+def spans_between(text: str, start: int, end: int, kept: Sequence[Span]) -> Iterator[Span]:
     """What of characters start to end is in none of the `kept` spans, and has letters."""
     for first, last in kept:
         yield from strip_span(text, start, first)
@@ -46,12 +46,12 @@ def between(text: str, start: int, end: int, kept: Sequence[Span]) -> Iterator[S
     yield from strip_span(text, start, end)
 
 
-def flattened(text: str) -> str:
+def flatten(text: str) -> str:
     """The same with a space for each line break and the white space around it."""
     return re.sub(r"[^\S\n]*+\n\s*", " ", text)
 
 
-def wrapped(text: str, lines: int, kept: Sequence[Span] = ()) -> str:
+def wrap_lines(text: str, lines: int, kept: Sequence[Span] = ()) -> str:
     """A flat text with some spaces made line breaks: so many lines, of like length, as far as it can.
 
     None is made within a `kept` span.

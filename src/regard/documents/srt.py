@@ -9,9 +9,9 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
-from regard.documents.document import Columns, Languages, Segment, Skipped
-from regard.documents.inline_markup import with_tags
-from regard.documents.line_segments import Line, LinedDocument, own_text
+from regard.documents.document import Columns, LanguagePair, Segment, SkippedEntry
+from regard.documents.inline_markup import parse_tags
+from regard.documents.line_segments import Line, LineDocument, join_line_texts
 from regard.errors import DataError
 
 _TIME = re.compile(r"\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\s*-->\s*\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\b.*")
@@ -23,10 +23,10 @@ _CLOSING = re.compile(r"\s*</([A-Za-z]\w{0,20})>$")
 MOST_TAGS = 8  # at the ends of what a speaker says that are looked at
 
 
-class Subtitles(LinedDocument):
+class SrtDocument(LineDocument):
     """An SRT file."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Raises DataError where it is not SRT, with the line."""
         super().__init__(data, name)
         self._entries = 0
@@ -44,15 +44,15 @@ class Subtitles(LinedDocument):
             )
         lines = cue[times + 1 :]
         if not lines:
-            self.skipped.append(Skipped(first, "the cue has no text"))
+            self.skipped.append(SkippedEntry(first, "the cue has no text"))
             return
         entry = self._entries
         self._entries += 1
         number = first + times + 1
         for turn in self._turns(lines):
             own = self._own_lines(turn)
-            marked = with_tags(own_text(self._text, own))
-            self.segments.append(Segment(marked, number, entry, flows=True))
+            marked = parse_tags(join_line_texts(self._text, own))
+            self.segments.append(Segment(marked, number, entry, is_reflowable=True))
             self._lines.append(own)
             number += len(turn)
 
@@ -77,12 +77,16 @@ class Subtitles(LinedDocument):
         own = [replace(first, start=first.start + dash.end() if dash else first.start), *turn[1:]]
         for _ in range(MOST_TAGS):
             match = _OPENING.match(self._said(own[0]))
-            if match is None or f"</{match[1]}" in own_text(self._text, own) or match.end() == len(self._said(own[0])):
+            if (
+                match is None
+                or f"</{match[1]}" in join_line_texts(self._text, own)
+                or match.end() == len(self._said(own[0]))
+            ):
                 break
             own[0] = replace(own[0], start=own[0].start + match.end())
         for _ in range(MOST_TAGS):
             match = _CLOSING.search(self._said(own[-1]))
-            if match is None or f"<{match[1]}" in own_text(self._text, own) or not match.start():
+            if match is None or f"<{match[1]}" in join_line_texts(self._text, own) or not match.start():
                 break
             own[-1] = replace(own[-1], end=own[-1].start + match.start())
         return own

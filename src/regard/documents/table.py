@@ -8,19 +8,29 @@ from itertools import accumulate
 
 from regard.corpus.formats.delimited import Row, find_columns, parse_rows, unquote
 from regard.corpus.formats.sides import Sides
-from regard.documents.document import Columns, Edit, Languages, Marked, Segment, Skipped, decoded, spliced, written
-from regard.documents.inline_markup import with_tags
+from regard.documents.document import (
+    Columns,
+    Edit,
+    LanguagePair,
+    MarkedText,
+    Segment,
+    SkippedEntry,
+    apply_edits,
+    decode_document,
+    render,
+)
+from regard.documents.inline_markup import parse_tags
 from regard.errors import DataError
 
 
-class Table:
+class TableDocument:
     """A TSV or CSV file; `separator` is a tab or a comma."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns, separator: str) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns, separator: str) -> None:
         """Raises DataError where it is no such table, or which columns are meant is not clear."""
         self.name = name
         self._separator = separator
-        self._text = decoded(data, name)
+        self._text = decode_document(data, name)
         begins = self._text.startswith("\ufeff")  # with a byte order mark, which is no text
         lines = self._text[begins:].split("\n")
         self._starts = list(accumulate((len(line) + 1 for line in lines), initial=int(begins)))
@@ -34,8 +44,8 @@ class Table:
         self._title = columns.target or languages.target or "target"
         self._rows = rows
         self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
         self._filled: list[Row] = []
         for line, fields in rows[1:] if header else rows:
             self._take(line, fields)
@@ -53,32 +63,32 @@ class Table:
         values = self._values(fields)
         source = values[self._source] if self._source < len(fields) else ""
         if self._target < len(fields) and values[self._target].strip():
-            self.done += 1
+            self.already_translated += 1
         elif not source.strip():
-            self.skipped.append(Skipped(line, "the source is blank"))
+            self.skipped.append(SkippedEntry(line, "the source is blank"))
         elif self._target > len(fields):
-            self.skipped.append(Skipped(line, f"it has {len(fields)} columns"))
+            self.skipped.append(SkippedEntry(line, f"it has {len(fields)} columns"))
         else:
             self._filled.append((line, fields))
-            self.segments.append(Segment(with_tags(source), line, len(self.segments), menus=True))
+            self.segments.append(Segment(parse_tags(source), line, len(self.segments), can_have_accelerator=True))
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
         return (
             "it has a tab or a line break"
-            if self._separator == "\t" and re.search(r"[\t\r\n]", written(translation))
+            if self._separator == "\t" and re.search(r"[\t\r\n]", render(translation))
             else ""
         )
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         edits: list[Edit] = []
         for (line, fields), translation in zip(self._filled, translations, strict=True):
             if translation is not None:
-                edits.append(self._edit(line, fields, written(translation)))
+                edits.append(self._edit(line, fields, render(translation)))
         if self._new and edits:
             edits.append(self._edit(*self._rows[0], self._title))
-        return spliced(self._text, edits).encode()
+        return apply_edits(self._text, edits).encode()
 
     def _edit(self, line: int, fields: list[str], text: str) -> Edit:
         if self._separator == "," and re.search(r'[",\r\n]', text):
@@ -91,11 +101,11 @@ class Table:
         return end, end, self._separator + text
 
 
-def open_tsv(data: bytes, name: str, languages: Languages, columns: Columns) -> Table:
+def open_tsv(data: bytes, name: str, languages: LanguagePair, columns: Columns) -> TableDocument:
     """See Table."""
-    return Table(data, name, languages, columns, "\t")
+    return TableDocument(data, name, languages, columns, "\t")
 
 
-def open_csv(data: bytes, name: str, languages: Languages, columns: Columns) -> Table:
+def open_csv(data: bytes, name: str, languages: LanguagePair, columns: Columns) -> TableDocument:
     """See Table."""
-    return Table(data, name, languages, columns, ",")
+    return TableDocument(data, name, languages, columns, ",")

@@ -6,8 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regard.corpus.formats.sides import matches_language
-from regard.documents.document import Columns, Edit, Languages, Marked, Segment, Skipped, spliced, written
-from regard.documents.xml import XML_SPACE, Node, decode_xml, encode_xml, escape, read_elements, unwritable_xml
+from regard.documents.document import (
+    Columns,
+    Edit,
+    LanguagePair,
+    MarkedText,
+    Segment,
+    SkippedEntry,
+    apply_edits,
+    render,
+)
+from regard.documents.xml import XML_SPACE, Node, decode_xml, describe_invalid_xml, encode_xml, escape, read_elements
 from regard.documents.xml_inline import content
 from regard.errors import DataError
 
@@ -23,16 +32,16 @@ class _Unit:
     empty: Node | None
 
 
-class Tmx:
+class TmxDocument:
     """A translation memory."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Raises DataError where it is no TMX, with the line, and where the target language is not known."""
         self.name = name
         self._text, self._encoding = decode_xml(data, name)
         self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
         self._units: list[_Unit] = []
         self._languages = languages
         self._said = languages.source  # by the file's header
@@ -59,16 +68,16 @@ class Tmx:
         segment = source.child("seg") if source is not None else None
         other = target.child("seg") if target is not None else None
         if other is not None and other.has_content():
-            self.done += 1
+            self.already_translated += 1
         elif source is None or segment is None or not segment.has_content():
             why = f"it has nothing in {wanted or 'the source language'}"
-            self.skipped.append(Skipped(node.line, why))
+            self.skipped.append(SkippedEntry(node.line, why))
         elif target is not None and other is None:
-            self.skipped.append(Skipped(node.line, "its target has no <seg>"))
+            self.skipped.append(SkippedEntry(node.line, "its target has no <seg>"))
         else:
             self._units.append(_Unit(source, variants[-1], other))
             marked = content(segment, self._text)
-            self.segments.append(Segment(marked, segment.line, len(self.segments), menus=True))
+            self.segments.append(Segment(marked, segment.line, len(self.segments), can_have_accelerator=True))
 
     def _variant(self, variants: Sequence[Node], *wanted: str) -> Node | None:
         for language in wanted:
@@ -78,17 +87,17 @@ class Tmx:
                     return variant
         return None
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
-        return unwritable_xml(translation.text)
+        return describe_invalid_xml(translation.text)
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         edits: list[Edit] = []
         for unit, translation in zip(self._units, translations, strict=True):
             if translation is not None:
-                edits.append(self._filled(unit, written(translation, escape)))
-        return encode_xml(spliced(self._text, edits), self._encoding)
+                edits.append(self._filled(unit, render(translation, escape)))
+        return encode_xml(apply_edits(self._text, edits), self._encoding)
 
     def _filled(self, unit: _Unit, text: str) -> Edit:
         if unit.empty is not None:

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from regard.documents.document import Document, Marked, Segment
-from regard.documents.inline_markup import project
-from regard.documents.splitting import between, cells, flattened, lines_that_belong_together, wrapped
+from regard.documents.document import Document, MarkedText, Segment
+from regard.documents.inline_markup import project_markup
+from regard.documents.splitting import flatten, spans_between, split_columns, split_line_groups, wrap_lines
 from regard.text.placeholders import (
     Placeholder,
     find_placeholders,
@@ -27,14 +27,14 @@ from regard.text.segments import Alignment, JoinedTranslation, Piece, Span, join
 
 LONGEST = 20_000  # characters of a segment, which nobody writes; time grows with their square
 MOST_MARKS = 500
-RUINED = {
+UNUSABLE = {
     "cut": "the translation has no end",
     "loop": "the translation goes round in a loop",
 }  # by the marks of a search
 
 
 @dataclass(frozen=True)
-class Request:
+class TranslationRequest:
     """A sentence, or a part of one, and what must be in its translation."""
 
     text: str
@@ -42,7 +42,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Said:
+class TranslatedText:
     """Its translation, the words of both that belong together, and what tells that it has gone wrong (mostly none)."""
 
     text: str
@@ -50,23 +50,23 @@ class Said:
     marks: tuple[str, ...] = ()
 
 
-Ask = Callable[[Sequence[Request]], Sequence[Said]]
+TranslateFunction = Callable[[Sequence[TranslationRequest]], Sequence[TranslatedText]]
 """Translates each of several texts, in order."""
 
 
 @dataclass(frozen=True)
-class Report:
+class EntryReport:
     """An entry that was left untranslated (`why`), or whose translation looks degenerate (`marks`)."""
 
     line: int
     source: str
-    why: str = ""
+    reason: str = ""
     marks: tuple[str, ...] = ()
     translation: str = ""
 
 
 @dataclass
-class Outcome:
+class DocumentResult:
     """The document's bytes, and the account: entries = filled + done + those of `reports` with a `why`.
 
     ways: how many sentences came through at first, with what was `required`, in `parts`, or not at all (`left`).
@@ -75,14 +75,14 @@ class Outcome:
     data: bytes = b""
     entries: int = 0
     filled: int = 0
-    done: int = 0
-    reports: list[Report] = field(default_factory=list)
-    ways: Counter[str] = field(default_factory=Counter)
+    already_translated: int = 0
+    reports: list[EntryReport] = field(default_factory=list)
+    methods: Counter[str] = field(default_factory=Counter)
 
     @property
-    def left(self) -> int:
+    def untranslated(self) -> int:
         """How many entries stay untranslated."""
-        return sum(1 for report in self.reports if report.why)
+        return sum(1 for report in self.reports if report.reason)
 
 
 @dataclass
@@ -92,8 +92,8 @@ class _Sentence:
     text: str
     holders: list[Placeholder]
     whole: JoinedTranslation | None = None
-    way: str = "left"
-    why: str = ""
+    way: str = "failed"
+    reason: str = ""
     tried: str = ""
     lost: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
@@ -104,14 +104,16 @@ class _Draft:
     """One segment: its text without an accelerator's mark, and its sentences by the groups of lines they stand in."""
 
     segment: Segment
-    marked: Marked
+    content: MarkedText
     sign: str
     letter: str
     groups: list[tuple[Span, list[tuple[Span, _Sentence]]]]
     why: str = ""  # it cannot be translated at all
 
 
-def fill(document: Document, ask: Ask, *, language: str = "", split: bool = True, requires: bool = True) -> Outcome:
+def fill_document(
+    document: Document, ask: TranslateFunction, *, language: str = "", split: bool = True, requires: bool = True
+) -> DocumentResult:
     """Translates what is untranslated. Raises what `ask` raises.
 
     language: of the source, for its sentences. split: whether sentences are translated one by one.
@@ -120,36 +122,36 @@ def fill(document: Document, ask: Ask, *, language: str = "", split: bool = True
     known: dict[tuple[str, tuple[Span, ...]], _Sentence] = {}
     drafts = [_draft(segment, language if split else None, known) for segment in document.segments]
     _translate(list(known.values()), ask, requires=requires)
-    translations: list[Marked | None] = []
-    whys: dict[int, Report] = {}
-    told: dict[int, Report] = {}
+    translations: list[MarkedText | None] = []
+    whys: dict[int, EntryReport] = {}
+    told: dict[int, EntryReport] = {}
     for number, draft in enumerate(drafts):
         translation, why = _finished(draft)
         if translation is not None:
-            why = document.refusal(number, translation)
+            why = document.check_translation(number, translation)
         translations.append(translation)
         segment = draft.segment
         parts = [sentence for _, group in draft.groups for _, sentence in group]
         marks = tuple(sorted({mark for one in parts for mark in one.marks}))
-        why = why or next((RUINED[mark] for mark in marks if mark in RUINED), "")
-        tried = translation.text if translation else " / ".join(one.tried for one in parts if one.why)
+        why = why or next((UNUSABLE[mark] for mark in marks if mark in UNUSABLE), "")
+        tried = translation.text if translation else " / ".join(one.tried for one in parts if one.reason)
         if why:
-            whys.setdefault(segment.entry, Report(segment.line, segment.marked.text, why, (), tried))
+            whys.setdefault(segment.entry, EntryReport(segment.line, segment.content.text, why, (), tried))
         elif marks:
-            told.setdefault(segment.entry, Report(segment.line, segment.marked.text, "", marks, tried))
+            told.setdefault(segment.entry, EntryReport(segment.line, segment.content.text, "", marks, tried))
     entries = {segment.entry for segment in document.segments}
     for number, segment in enumerate(document.segments):
         if segment.entry in whys:
             translations[number] = None
     reports = [*whys.values(), *(report for entry, report in told.items() if entry not in whys)]
-    reports += [Report(skipped.line, "", skipped.why) for skipped in document.skipped]
-    return Outcome(
+    reports += [EntryReport(skipped.line, "", skipped.reason) for skipped in document.skipped]
+    return DocumentResult(
         data=document.fill(translations),
-        entries=len(entries) + len(document.skipped) + document.done,
+        entries=len(entries) + len(document.skipped) + document.already_translated,
         filled=len(entries) - len(whys),
-        done=document.done,
+        already_translated=document.already_translated,
         reports=sorted(reports, key=lambda report: report.line),
-        ways=_ways(known.values()),
+        methods=_ways(known.values()),
     )
 
 
@@ -158,20 +160,20 @@ def _ways(known: Iterable[_Sentence]) -> Counter[str]:
 
 
 def _draft(segment: Segment, language: str | None, known: dict[tuple[str, tuple[Span, ...]], _Sentence]) -> _Draft:
-    marked, sign, letter = segment.marked, "", ""
-    if len(marked.text) > LONGEST or len(marked.marks) + len(marked.atoms) > MOST_MARKS:
+    marked, sign, letter = segment.content, "", ""
+    if len(marked.text) > LONGEST or len(marked.tags) + len(marked.protected) > MOST_MARKS:
         why = f"it has more than {LONGEST:,} characters, or {MOST_MARKS} pieces of markup"
         return _Draft(segment, marked, sign, letter, [], why)
-    if segment.menus and not marked.marks and not marked.atoms:
+    if segment.can_have_accelerator and not marked.tags and not marked.protected:
         text, sign, letter = split_accelerator(marked.text)
-        marked = Marked(text) if sign else marked
+        marked = MarkedText(text) if sign else marked
     text = marked.text
-    atoms = [(atom.start, atom.end) for atom in marked.atoms]
+    atoms = [(atom.start, atom.end) for atom in marked.protected]
     kept = [(one.start, one.end) for one in find_placeholders(text, atoms)]
     groups = []
-    for group in [(0, len(text))] if segment.flows else lines_that_belong_together(text):
+    for group in [(0, len(text))] if segment.is_reflowable else split_line_groups(text):
         found = []
-        columns = [group] if segment.flows else cells(text, *group)
+        columns = [group] if segment.is_reflowable else split_columns(text, *group)
         for span in (span for column in columns for span in _spans(text, column, language, kept)):
             flat, literals = _flat(text, span, atoms)
             if (flat, literals) not in known:
@@ -198,21 +200,21 @@ def _flat(text: str, span: Span, atoms: Sequence[Span]) -> tuple[str, tuple[Span
     return flat(start, end), tuple(literals)
 
 
-def _translate(sentences_: Sequence[_Sentence], ask: Ask, *, requires: bool) -> None:
+def _translate(sentences_: Sequence[_Sentence], ask: TranslateFunction, *, requires: bool) -> None:
     asked = []
     for one in sentences_:
         if _parts(one):
             asked.append(one)
         else:  # nothing but what is to stay
             one.whole, one.way = JoinedTranslation(one.text, ()), "whole"
-    _try(asked, ask, [Request(one.text) for one in asked], "whole")
+    _try(asked, ask, [TranslationRequest(one.text) for one in asked], "whole")
     again = [one for one in asked if one.whole is None and one.lost]
     if requires and again:
-        _try(again, ask, [Request(one.text, one.lost) for one in again], "required")
+        _try(again, ask, [TranslationRequest(one.text, one.lost) for one in again], "required")
     again = [one for one in asked if one.whole is None and one.holders]
     spans = [_parts(one) for one in again]
     texts = [one.text[start:end] for one, parts in zip(again, spans, strict=True) for start, end in parts]
-    said = iter(ask([Request(text) for text in texts]) if texts else ())
+    said = iter(ask([TranslationRequest(text) for text in texts]) if texts else ())
     for one, parts in zip(again, spans, strict=True):
         pieces: list[Piece] = []
         marks: list[str] = []
@@ -222,20 +224,20 @@ def _translate(sentences_: Sequence[_Sentence], ask: Ask, *, requires: bool) -> 
             marks += answer.marks
         whole = join_pieces(one.text, pieces)
         if all(piece.text for piece in pieces) and not _wrong(one, whole.text)[0]:
-            one.whole, one.way, one.why, one.marks = whole, "parts", "", tuple(marks)
+            one.whole, one.way, one.reason, one.marks = whole, "parts", "", tuple(marks)
 
 
-def _try(asked: Sequence[_Sentence], ask: Ask, requests: Sequence[Request], way: str) -> None:
+def _try(asked: Sequence[_Sentence], ask: TranslateFunction, requests: Sequence[TranslationRequest], way: str) -> None:
     for one, said in zip(asked, ask(requests) if requests else (), strict=True):
         text = said.text.strip()
-        one.why, one.lost = _wrong(one, text)
+        one.reason, one.lost = _wrong(one, text)
         one.tried = text
-        if not one.why:
+        if not one.reason:
             one.whole, one.way, one.marks = JoinedTranslation(text, said.alignment), way, said.marks
 
 
 def _parts(one: _Sentence) -> list[Span]:
-    return list(between(one.text, 0, len(one.text), [(holder.start, holder.end) for holder in one.holders]))
+    return list(spans_between(one.text, 0, len(one.text), [(holder.start, holder.end) for holder in one.holders]))
 
 
 def _as_part(source: str, translation: str) -> str:
@@ -255,35 +257,35 @@ def _wrong(one: _Sentence, text: str) -> tuple[str, tuple[str, ...]]:
         names = tuple(holder.text for holder in literals)
         return "it has not as often " + ", ".join(names), names
     found = find_placeholders(text, spans)
-    if not any(between(text, 0, len(text), [(holder.start, holder.end) for holder in found])):
+    if not any(spans_between(text, 0, len(text), [(holder.start, holder.end) for holder in found])):
         return "the translation has no word", ()
     lost = Counter(holder.key for holder in one.holders) - Counter(holder.key for holder in found)
     return placeholder_error(one.holders, found), tuple(holder.text for holder in one.holders if holder.key in lost)
 
 
-def _finished(draft: _Draft) -> tuple[Marked | None, str]:
+def _finished(draft: _Draft) -> tuple[MarkedText | None, str]:
     """The whole segment's translation, or why there is none."""
     if draft.why:
         return None, draft.why
-    text = draft.marked.text
+    text = draft.content.text
     groups: list[Piece] = []
     for (start, end), found in draft.groups:
         pieces = []
         for (first, last), sentence in found:
             if sentence.whole is None:
-                return None, sentence.why
+                return None, sentence.reason
             pieces.append(Piece(first - start, last - start, sentence.whole.text, sentence.whole.alignment))
         whole = join_pieces(text[start:end], pieces)
-        atoms = [(one.start - start, one.end - start) for one in draft.marked.atoms if start <= one.start < end]
+        atoms = [(one.start - start, one.end - start) for one in draft.content.protected if start <= one.start < end]
         said = _wrapped(text[start:end], whole.text, atoms) if found else whole.text
         groups.append(Piece(start, end, said, whole.alignment))
     whole = join_pieces(text, groups)
-    if not draft.segment.flows and whole.text.count("\n") != text.count("\n"):
+    if not draft.segment.is_reflowable and whole.text.count("\n") != text.count("\n"):
         return None, "it has too few words for its lines"
-    marked = project(draft.marked, whole.text, whole.alignment)
+    marked = project_markup(draft.content, whole.text, whole.alignment)
     if marked is None:
         return None, "it has not what is not to be translated as often as the source"
-    atoms, before = [(atom.start, atom.end) for atom in marked.atoms], draft.marked.atoms
+    atoms, before = [(atom.start, atom.end) for atom in marked.protected], draft.content.protected
     wrong = placeholder_error(
         find_placeholders(text, [(atom.start, atom.end) for atom in before]), find_placeholders(marked.text, atoms)
     )
@@ -293,14 +295,14 @@ def _finished(draft: _Draft) -> tuple[Marked | None, str]:
 
 
 def _wrapped(source: str, text: str, atoms: Sequence[Span]) -> str:
-    flat = flattened(text)
+    flat = flatten(text)
     kept = [(one.start, one.end) for one in find_placeholders(flat, locate_literals(source, atoms, flat) or ())]
-    return wrapped(flat, source.count("\n") + 1, kept)
+    return wrap_lines(flat, source.count("\n") + 1, kept)
 
 
-def _with_accelerator(marked: Marked, draft: _Draft) -> tuple[Marked | None, str]:
+def _with_accelerator(marked: MarkedText, draft: _Draft) -> tuple[MarkedText | None, str]:
     taken = [(one.start, one.end) for one in find_placeholders(marked.text)]
     place = place_accelerator(marked.text, draft.letter, taken)
     if place is None or draft.sign in marked.text:
         return None, f"there is no place for its accelerator's {draft.sign}"
-    return Marked(marked.text[:place] + draft.sign + marked.text[place:]), ""
+    return MarkedText(marked.text[:place] + draft.sign + marked.text[place:]), ""

@@ -6,8 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regard.documents.document import Columns, Edit, Languages, Marked, Segment, Skipped, spliced, written
-from regard.documents.xml import XML_SPACE, Node, decode_xml, encode_xml, escape, read_elements, unwritable_xml
+from regard.documents.document import (
+    Columns,
+    Edit,
+    LanguagePair,
+    MarkedText,
+    Segment,
+    SkippedEntry,
+    apply_edits,
+    render,
+)
+from regard.documents.xml import XML_SPACE, Node, decode_xml, describe_invalid_xml, encode_xml, escape, read_elements
 from regard.documents.xml_inline import content
 from regard.errors import DataError
 from regard.text.segments import has_letters
@@ -31,16 +40,16 @@ class _Unit:
     segment: Node | None  # of version 2: what has the state
 
 
-class Xliff:
+class XliffDocument:
     """An XLIFF file."""
 
-    def __init__(self, data: bytes, name: str, languages: Languages, columns: Columns) -> None:
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Raises DataError where it is no XLIFF, with the line."""
         self.name = name
         self._text, self._encoding = decode_xml(data, name)
         self.segments: list[Segment] = []
-        self.skipped: list[Skipped] = []
-        self.done = 0
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
         self._units: list[_Unit] = []
         self._language = languages.target
         self._heads: dict[int, tuple[Node, str]] = {}  # elements that say which language the targets have
@@ -62,13 +71,13 @@ class Xliff:
         for holder in holders:
             source, target = holder.child("source"), holder.child("target")
             if target is not None and target.has_content():
-                self.done += 1
+                self.already_translated += 1
             elif source is None or not source.has_content():
-                self.skipped.append(Skipped(holder.line, "there is nothing to translate"))
+                self.skipped.append(SkippedEntry(holder.line, "there is nothing to translate"))
             elif unit.attributes.get("restype") == "x-gettext-domain-header":
-                self.skipped.append(Skipped(holder.line, "it is a catalogue's header"))
+                self.skipped.append(SkippedEntry(holder.line, "it is a catalogue's header"))
             elif kept:
-                self.skipped.append(Skipped(holder.line, 'it says translate="no"'))
+                self.skipped.append(SkippedEntry(holder.line, 'it says translate="no"'))
             else:
                 if attribute not in head.attributes and self._language:
                     self._heads[head.start] = (head, attribute)
@@ -78,23 +87,25 @@ class Xliff:
         marked = content(source, self._text)
         behind = max(one.end for one in (source, holder.child("seg-source")) if one is not None)
         self._units.append(_Unit(source, target, behind, version, holder if version[0] == "2" else None))
-        self.segments.append(Segment(marked, source.line, len(self.segments), menus=has_letters(marked.text)))
+        self.segments.append(
+            Segment(marked, source.line, len(self.segments), can_have_accelerator=has_letters(marked.text))
+        )
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
-        return unwritable_xml(translation.text)
+        return describe_invalid_xml(translation.text)
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         edits: list[Edit] = []
         for unit, translation in zip(self._units, translations, strict=True):
             if translation is not None:
-                edits += self._filled(unit, written(translation, escape))
+                edits += self._filled(unit, render(translation, escape))
         if edits:
             for head, attribute in self._heads.values():
                 place = head.inner_start - 1
                 edits.append((place, place, f' {attribute}="{escape(self._language)}"'))
-        return encode_xml(spliced(self._text, edits), self._encoding)
+        return encode_xml(apply_edits(self._text, edits), self._encoding)
 
     def _filled(self, unit: _Unit, text: str) -> list[Edit]:
         state = STATES.get(unit.version, STATES["1.2"] if unit.segment is None else "")

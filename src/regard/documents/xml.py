@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import escape as _escape
 
 from regard.corpus.formats.expat import XmlParser
-from regard.documents.document import declared_encoding, decoded
+from regard.documents.document import decode_document, resolve_encoding
 from regard.errors import DataError
 
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -50,7 +50,7 @@ class Node:
         return any(one.name or one.text.strip() for one in self.within)
 
 
-def local(name: str) -> str:
+def local_name(name: str) -> str:
     """A name without its prefix."""
     return name.rpartition(":")[2]
 
@@ -64,8 +64,8 @@ def decode_xml(data: bytes, name: str) -> tuple[str, str]:
         encoding = declared[1].decode().lower()
         if encoding.startswith(("utf-16", "utf-32", "utf-7", "ucs")):
             raise DataError(f"it is not {encoding.upper()}, as it says", where=f"{name}:1", fix="mend its first line")
-        encoding = declared_encoding(encoding, name)
-    return decoded(data, name, encoding), encoding
+        encoding = resolve_encoding(encoding, name)
+    return decode_document(data, name, encoding), encoding
 
 
 def encode_xml(text: str, encoding: str) -> bytes:
@@ -78,7 +78,7 @@ def escape(text: str) -> str:
     return _escape(text).replace("\r", "&#13;")
 
 
-def unwritable_xml(text: str) -> str:
+def describe_invalid_xml(text: str) -> str:
     """Why XML cannot hold a text; nothing where it can."""
     match = _CONTROL.search(text)
     return f"XML has no character U+{ord(match[0]):04X}" if match else ""
@@ -129,7 +129,7 @@ class _Reader:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         start = self._here()
-        node = Node(local(name), start, self.parser.line, attributes)
+        node = Node(local_name(name), start, self.parser.line, attributes)
         self.parser.check_depth(len(self.around) + len(self.open) + 1)
         end = _TAG_END.match(self.data, self.parser.expat.CurrentByteIndex + 1)
         node.inner_start = node.inner_end = node.end = start if end is None else self._place(end.end())

@@ -1,1 +1,1 @@
-"""How good translations are."""
+"""Metrics of translation quality, and what is measured along with them: calibration, alignment, degenerate output."""

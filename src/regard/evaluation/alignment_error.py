@@ -1,4 +1,4 @@
-"""How well word alignments agree with those that people made: alignment error rate (Och and Ney 2003)."""
+"""Alignment error rate: agreement of word alignments with gold alignments (Och and Ney 2003)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ _LINK = re.compile(r"([0-9]{1,9})([-p?])([0-9]{1,9})")
 
 
 @dataclass(frozen=True)
-class Gold:
-    """What people linked in one pair of sentences.
+class GoldAlignment:
+    """The manual alignment of one sentence pair.
 
-    sure: links that have to be there.
-    possible: links that may be there; the sure ones are among them.
+    Attributes:
+        sure: Links that an alignment must have.
+        possible: Links that an alignment may have, including the sure ones.
     """
 
     sure: frozenset[Link]
@@ -25,93 +26,116 @@ class Gold:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Over all pairs together, not a mean of theirs.
+class AlignmentScores:
+    """Scores of predicted links A against sure links S and possible links P, pooled over all pairs.
 
-    aer: 1 - (|A and S| + |A and P|) / (|A| + |S|), 0 the best; of found links A, sure ones S and possible ones P.
-    precision: the share of A that is in P. recall: the share of S that is in A.
-    pairs: that have gold links. found, sure, possible: how many links there are of each.
+    Attributes:
+        aer: 1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|); 0 is best.
+        precision: |A ∩ P| / |A|.
+        recall: |A ∩ S| / |S|.
+        pairs: Sentence pairs that have a gold alignment.
+        predicted: |A|.
+        sure: |S|.
+        possible: |P|.
     """
 
     aer: float
     precision: float
     recall: float
     pairs: int
-    found: int
+    predicted: int
     sure: int
     possible: int
 
 
-def read_gold(lines: Iterable[str], name: str, words: Sequence[tuple[int, int]]) -> list[Gold | None]:
-    """Pharaoh lines of links: `3-4` sure, `3p4` or `3?4` possible, source word first, from 0; one line a pair.
+def read_gold_alignments(
+    lines: Iterable[str], name: str, lengths: Sequence[tuple[int, int]]
+) -> list[GoldAlignment | None]:
+    """Read gold alignments in Pharaoh format, one line for each sentence pair.
 
-    words: how many words, between white space, source and target have. A blank line is None: nobody aligned it.
-    Raises DataError, with the line, for what is no link and for words that are not there, and for other than one
-    line a pair.
+    `3-4` is a sure link of source word 3 and target word 4, counted from 0; `3p4` and `3?4` are possible links.
+
+    Args:
+        lines: Lines of links. A blank line is a pair without a gold alignment.
+        name: Name of the file, for error messages.
+        lengths: Number of words, separated by white space, in the source and the target of each pair.
+
+    Returns:
+        One entry for each pair, None where the line is blank.
+
+    Raises:
+        DataError: A link cannot be read or points to a word that does not exist, the number of lines is not the
+            number of pairs, or no line has a link.
     """
-    found = list(_read(lines, name, words))
-    if len(found) != len(words):
+    alignments = list(_read(lines, name, lengths))
+    if len(alignments) != len(lengths):
         raise DataError(
-            f"there are {len(found):,} lines of alignments and {len(words):,} pairs",
+            f"there are {len(alignments):,} lines of alignments and {len(lengths):,} pairs",
             where=name,
-            fix="give one line a pair, a blank one where it is not aligned",
+            fix="write one line for each pair, a blank one if it has no alignment",
         )
-    if not any(found):
-        raise DataError("there is no link in it", where=name, fix="leave --alignments out, or give a file with links")
-    return found
+    if not any(alignments):
+        raise DataError("no line has a link", where=name, fix="give a file with links, or no gold alignments")
+    return alignments
 
 
-def _read(lines: Iterable[str], name: str, words: Sequence[tuple[int, int]]) -> Iterator[Gold | None]:
+def _read(lines: Iterable[str], name: str, lengths: Sequence[tuple[int, int]]) -> Iterator[GoldAlignment | None]:
     for number, line in enumerate(lines, start=1):
-        counts = words[number - 1] if number <= len(words) else None
-        yield _gold(line, f"{name}:{number}", counts)
+        pair_lengths = lengths[number - 1] if number <= len(lengths) else None
+        yield _parse_line(line, f"{name}:{number}", pair_lengths)
 
 
-def _gold(line: str, where: str, words: tuple[int, int] | None) -> Gold | None:
+def _parse_line(line: str, where: str, lengths: tuple[int, int] | None) -> GoldAlignment | None:
     sure: set[Link] = set()
     possible: set[Link] = set()
     for text in line.split():
         match = _LINK.fullmatch(text)
         if match is None:
             raise DataError(
-                f"`{text[:40]}` is no link",
+                f"`{text[:40]}` is not a link",
                 where=where,
                 fix="write 3-4 for a sure link of source word 3 and target word 4, from 0, and 3p4 for a possible one",
             )
         source, target = int(match[1]), int(match[3])
-        if words is not None and not (source < words[0] and target < words[1]):
-            side, count, word = ("source", words[0], source) if source >= words[0] else ("target", words[1], target)
+        if lengths is not None and not (source < lengths[0] and target < lengths[1]):
+            side, count, word = (
+                ("source", lengths[0], source) if source >= lengths[0] else ("target", lengths[1], target)
+            )
             raise DataError(
                 f"`{text}` links {side} word {word}, and the {side} has {count}",
                 where=where,
-                fix="words are what stands between white space, and the first one is 0",
+                fix="count words, separated by white space, from 0",
             )
         (sure if match[2] == "-" else possible).add((source, target))
-    return Gold(frozenset(sure), frozenset(sure | possible)) if sure or possible else None
+    return GoldAlignment(frozenset(sure), frozenset(sure | possible)) if sure or possible else None
 
 
-def agreement(found: Iterable[Iterable[Link]], gold: Iterable[Gold | None]) -> Agreement:
-    """Links found in each pair against the gold ones; pairs without any gold link count for nothing.
+def score_alignments(predictions: Iterable[Iterable[Link]], gold: Iterable[GoldAlignment | None]) -> AlignmentScores:
+    """Score the predicted links of each pair against its gold alignment; pairs without one are skipped.
 
-    Raises DataError where no pair has a gold link, and ValueError where there are more of one than of the other.
+    Raises:
+        DataError: No pair has a gold alignment.
+        ValueError: The numbers of predictions and gold alignments differ.
     """
-    links = sure = possible = in_sure = in_possible = pairs = 0
-    for some, one in zip(found, gold, strict=True):
-        if one is None:
+    predicted = sure = possible = in_sure = in_possible = pairs = 0
+    for prediction, reference in zip(predictions, gold, strict=True):
+        if reference is None:
             continue
-        these = set(some)
+        links = set(prediction)
         pairs += 1
-        links, sure, possible = links + len(these), sure + len(one.sure), possible + len(one.possible)
-        in_sure += len(these & one.sure)
-        in_possible += len(these & one.possible)
+        predicted += len(links)
+        sure += len(reference.sure)
+        possible += len(reference.possible)
+        in_sure += len(links & reference.sure)
+        in_possible += len(links & reference.possible)
     if not pairs:
-        raise DataError("no pair has a gold alignment", fix="give links for one pair at least")
-    return Agreement(
-        aer=1 - (in_sure + in_possible) / (links + sure) if links + sure else 0.0,
-        precision=in_possible / links if links else 0.0,
+        raise DataError("no pair has a gold alignment", fix="give links for at least one pair")
+    return AlignmentScores(
+        aer=1 - (in_sure + in_possible) / (predicted + sure) if predicted + sure else 0.0,
+        precision=in_possible / predicted if predicted else 0.0,
         recall=in_sure / sure if sure else 0.0,
         pairs=pairs,
-        found=links,
+        predicted=predicted,
         sure=sure,
         possible=possible,
     )

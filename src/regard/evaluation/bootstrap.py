@@ -1,7 +1,7 @@
-"""How sure a score is, and a difference of scores: the bootstrap over test sentences (Koehn 2004).
+"""Bootstrap intervals of scores, and paired significance tests between systems (Koehn 2004).
 
-The statistics of each sentence, the draws and the test are those of sacreBLEU's paired bootstrap; here
-each system is drawn once for all, and its interval has two bounds.
+Sentence statistics, resampling and the test are those of sacreBLEU's paired bootstrap. Unlike there, all systems share
+one set of resamples, and an interval has two bounds.
 """
 
 from __future__ import annotations
@@ -18,22 +18,28 @@ from regard.errors import DataError
 
 SAMPLES = 1000
 SEED = 12345  # sacreBLEU's
-DRAWN = 1 << 22  # sentences of samples that are held at a time
+SIGNIFICANCE_LEVEL = 0.05
+_CHUNK_SENTENCES = 1 << 22  # sentences of resamples in memory at a time
 
 Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Sure:
-    """A corpus score, the bounds of its 95% bootstrap interval, and the paired bootstrap's p against the best.
+class BootstrapInterval:
+    """A corpus score with its 95% bootstrap interval.
 
-    p is two-sided: how often a difference as large as the real one comes by chance. None for the best.
+    Attributes:
+        value: The score on the whole test set.
+        low: Lower bound of the interval.
+        high: Upper bound of the interval.
+        p: Two-sided p-value of the paired bootstrap test against the best system: the probability of a difference at
+            least this large by chance. None for the best system.
     """
 
     value: float
     low: float
     high: float
-    p: float | None
+    p: float | None = None
 
 
 def paired_bootstrap(
@@ -41,51 +47,62 @@ def paired_bootstrap(
     references: Sequence[str],
     metric: Metric,
     *,
-    lowest: bool = False,
+    lower_is_better: bool = False,
     samples: int = SAMPLES,
     seed: int = SEED,
-) -> dict[str, Sure]:
-    """Each system's hypotheses, by name, against one reference each; the best by this metric is the one to beat.
+) -> dict[str, BootstrapInterval]:
+    """Score the hypotheses of each system with a bootstrap interval, and test each system against the best one.
 
-    lowest: the least score is the best, as of TER. Raises DataError where a system has not as many hypotheses as there
-    are references, or there are none.
+    Args:
+        systems: Hypotheses by system name.
+        references: One reference for each hypothesis.
+        metric: The corpus metric.
+        lower_is_better: The lowest score is the best, as for TER.
+        samples: Number of bootstrap resamples.
+        seed: Seed of the resampling.
+
+    Raises:
+        DataError: A system does not have one hypothesis for each reference, or there is no system or no reference.
     """
     for name, hypotheses in systems.items():
         if len(hypotheses) != len(references):
             raise DataError(
                 f"{name} has {len(hypotheses)} hypotheses, and there are {len(references)} references",
-                fix="give one hypothesis a reference, in the same order",
+                fix="give one hypothesis for each reference, in the same order",
             )
     if not systems or not references:
-        raise DataError("there is nothing to compare", fix="give at least one system and one line")
+        raise DataError("there is nothing to compare", fix="give at least one system and one reference")
     statistics: dict[str, Floats] = {
         name: np.array(metric._extract_corpus_statistics(hypotheses, [references]), dtype=np.float64)
         for name, hypotheses in systems.items()
     }
-    values = {name: _score(metric, own.sum(0)) for name, own in statistics.items()}
+    values = {name: _score(metric, sentences.sum(0)) for name, sentences in statistics.items()}
     scores: dict[str, list[float]] = {name: [] for name in systems}
-    for draws in _draws(len(references), samples, seed):
-        for name, own in statistics.items():
-            scores[name] += [_score(metric, sums) for sums in draws @ own]
-    drawn: dict[str, Floats] = {name: np.array(some) for name, some in scores.items()}
-    best = (min if lowest else max)(values, key=lambda name: values[name])
+    for counts in _resample(len(references), samples, seed):
+        for name, sentences in statistics.items():
+            scores[name] += [_score(metric, sums) for sums in counts @ sentences]
+    resampled: dict[str, Floats] = {name: np.array(values) for name, values in scores.items()}
+    best = (min if lower_is_better else max)(values, key=lambda name: values[name])
     return {
-        name: Sure(
+        name: BootstrapInterval(
             value,
-            *_bounds(drawn[name]),
-            None if name == best else _p(drawn[best] - drawn[name], values[best] - value),
+            *_bounds(resampled[name]),
+            None if name == best else _p_value(resampled[best] - resampled[name], values[best] - value),
         )
         for name, value in values.items()
     }
 
 
-def _draws(sentences: int, samples: int, seed: int) -> Iterator[Floats]:
-    """How often each sentence is in each sample, (some samples, sentences) at a time; the same however they come."""
-    dice = np.random.default_rng(seed)
-    rows = max(1, DRAWN // sentences)
-    for first in range(0, samples, rows):
-        chosen = dice.choice(sentences, size=(min(rows, samples - first), sentences), replace=True)
-        yield np.stack([np.bincount(row, minlength=sentences) for row in chosen]).astype(np.float64)
+def _resample(sentences: int, samples: int, seed: int) -> Iterator[Floats]:
+    """Yield chunks of shape (resamples, sentences): how often each resample draws each sentence.
+
+    The draws do not depend on the size of a chunk.
+    """
+    generator = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK_SENTENCES // sentences)
+    for first in range(0, samples, chunk):
+        drawn = generator.choice(sentences, size=(min(chunk, samples - first), sentences), replace=True)
+        yield np.stack([np.bincount(row, minlength=sentences) for row in drawn]).astype(np.float64)
 
 
 def _score(metric: Metric, sums: Floats) -> float:
@@ -94,12 +111,12 @@ def _score(metric: Metric, sums: Floats) -> float:
 
 def _bounds(scores: Floats) -> tuple[float, float]:
     ordered = np.sort(scores)
-    cut = len(ordered) // 40  # 2.5% at either end
+    cut = len(ordered) // 40  # 2.5% at each end
     return float(ordered[cut]), float(ordered[-1 - cut])
 
 
-def _p(differences: Floats, real: float) -> float:
-    """The share of samples whose difference lies as far from their mean as the real one from 0; 1 between equals."""
-    size = np.abs(differences)
-    as_large = np.count_nonzero(size - size.mean() >= abs(real))
-    return float((as_large + 1) / (len(size) + 1))
+def _p_value(differences: Floats, observed: float) -> float:
+    """Return the share of resamples whose difference deviates from the mean at least as much as observed from 0."""
+    sizes = np.abs(differences)
+    as_large = np.count_nonzero(sizes - sizes.mean() >= abs(observed))
+    return float((as_large + 1) / (len(sizes) + 1))

@@ -1,4 +1,4 @@
-"""How well words are translated that training has seen often, seldom, and never (as compare-mt, Neubig et al. 2019)."""
+"""Translation quality of words by their frequency in the training data (as compare-mt, Neubig et al. 2019)."""
 
 from __future__ import annotations
 
@@ -11,65 +11,98 @@ from sacrebleu.metrics.bleu import BLEU
 
 from regard.errors import DataError
 
-STARTS = (0, 1, 2, 5, 10, 100, 1000)  # of the classes: seen so often in training, and less often than the next
+CLASS_STARTS = (0, 1, 2, 5, 10, 100, 1000)  # lowest training count of each class
 
 
 @dataclass(frozen=True)
 class FrequencyClass:
-    """Words that training has seen `least` to `most` times, both included; most None: no bound.
+    """Scores of the words that occur `min_count` to `max_count` times in the training data.
 
-    meant, said: how many running words of the references and of the hypotheses are of the class.
-    matched: how many of both are the same in the same sentence, each counted once.
-    precision, recall, f1: matched by said, by meant, and their harmonic mean; 0 to 1, 0 where there is no word.
+    Attributes:
+        min_count: Lowest count of the class.
+        max_count: Highest count of the class, inclusive; None for no upper bound.
+        in_references: Running words of the references that belong to the class.
+        in_hypotheses: Running words of the hypotheses that belong to the class.
+        matched: Words that a hypothesis shares with its reference, each occurrence counted once.
+        precision: matched / in_hypotheses; 0 if the class is empty.
+        recall: matched / in_references; 0 if the class is empty.
+        f1: Harmonic mean of precision and recall.
     """
 
-    least: int
-    most: int | None
-    meant: int
-    said: int
+    min_count: int
+    max_count: int | None
+    in_references: int
+    in_hypotheses: int
     matched: int
     precision: float
     recall: float
     f1: float
 
+    @property
+    def label(self) -> str:
+        """The bounds as text: "never", "1", "2–4" or "1,000+"."""
+        if self.max_count == 0:
+            return "never"
+        if self.max_count is None:
+            return f"{self.min_count:,}+"
+        return f"{self.min_count:,}" if self.min_count == self.max_count else f"{self.min_count:,}–{self.max_count:,}"
 
-def words(text: str, metric: BLEU) -> list[str]:
-    """What this BLEU counts as words."""
-    found: list[str] = metric.tokenizer(text).split()
-    return found
+
+def split_words(text: str, metric: BLEU) -> list[str]:
+    """Return the words of a text as this BLEU tokenizes them."""
+    words: list[str] = metric.tokenizer(text).split()
+    return words
 
 
 def by_frequency(
     hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], counts: Mapping[str, int]
 ) -> list[FrequencyClass]:
-    """Precision, recall and F1 of words by how often training has seen them, the unseen first; all classes.
+    """Score words by how often they occur in the training data, unseen words first.
 
-    hypotheses, references: the words of each sentence, which are compared as bags. counts: of words on the target
-    side of the training data; what it lacks was never seen. Raises DataError on unequal or no lines.
+    Args:
+        hypotheses: The words of each hypothesis, compared with its reference as a bag of words.
+        references: The words of each reference.
+        counts: How often each word occurs on the target side of the training data. A missing word was never seen.
+
+    Returns:
+        All classes, from the rarest words to the most frequent, including empty classes.
+
+    Raises:
+        DataError: There are no references, or their number is not that of the hypotheses.
     """
     if len(hypotheses) != len(references) or not references:
         raise DataError(
             f"there are {len(hypotheses)} hypotheses and {len(references)} references",
-            fix="give one reference a hypothesis, and at least one",
+            fix="give one reference for each hypothesis, and at least one",
         )
-    meant, said, matched = ([0] * len(STARTS) for _ in range(3))
+    in_references, in_hypotheses, matched = ([0] * len(CLASS_STARTS) for _ in range(3))
     for hypothesis, reference in zip(hypotheses, references, strict=True):
-        one, other = Counter(hypothesis), Counter(reference)
-        for totals, some in ((said, one), (meant, other), (matched, one & other)):
-            for word, times in some.items():
-                totals[_class_of(counts.get(word, 0))] += times
-    ends = [following - 1 for _, following in pairwise(STARTS)]
+        hypothesis_words, reference_words = Counter(hypothesis), Counter(reference)
+        for totals, words in (
+            (in_hypotheses, hypothesis_words),
+            (in_references, reference_words),
+            (matched, hypothesis_words & reference_words),
+        ):
+            for word, times in words.items():
+                totals[_class_index(counts.get(word, 0))] += times
+    ends = [following - 1 for _, following in pairwise(CLASS_STARTS)]
     return [
-        _class(least, most, *numbers)
-        for least, most, *numbers in zip(STARTS, [*ends, None], meant, said, matched, strict=True)
+        _make_class(least, most, *numbers)
+        for least, most, *numbers in zip(
+            CLASS_STARTS, [*ends, None], in_references, in_hypotheses, matched, strict=True
+        )
     ]
 
 
-def _class_of(count: int) -> int:
-    return sum(start <= count for start in STARTS) - 1
+def _class_index(count: int) -> int:
+    return sum(start <= count for start in CLASS_STARTS) - 1
 
 
-def _class(least: int, most: int | None, meant: int, said: int, matched: int) -> FrequencyClass:
-    precision, recall = matched / said if said else 0.0, matched / meant if meant else 0.0
-    f1 = 2 * matched / (said + meant) if said + meant else 0.0
-    return FrequencyClass(least, most, meant, said, matched, precision, recall, f1)
+def _make_class(
+    min_count: int, max_count: int | None, in_references: int, in_hypotheses: int, matched: int
+) -> FrequencyClass:
+    precision = matched / in_hypotheses if in_hypotheses else 0.0
+    recall = matched / in_references if in_references else 0.0
+    total = in_hypotheses + in_references
+    f1 = 2 * matched / total if total else 0.0
+    return FrequencyClass(min_count, max_count, in_references, in_hypotheses, matched, precision, recall, f1)

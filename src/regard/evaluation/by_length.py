@@ -1,4 +1,4 @@
-"""Quality by the length of the source (Bahdanau et al. 2014, figure 2)."""
+"""Translation quality by the length of the source (Bahdanau et al. 2014, figure 2)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from sacrebleu.metrics.chrf import CHRF
 from regard.errors import DataError
 from regard.evaluation.metrics import bleu_metric
 
-WIDTHS = (1, 2, 5, 10, 20, 50, 100)  # words, of a bin
-MOST_BINS = 8
-LEAST = 20  # sentences in a bin; with fewer, BLEU is mostly chance
+WIDTHS = (1, 2, 5, 10, 20, 50, 100)  # candidate widths of a bin, in words
+MAX_BINS = 8
+VERY_LONG = 9999  # words: the upper bound of a bin above it is not written
+MIN_SENTENCES = 20  # in a bin: with fewer, BLEU is mostly chance
 
 
 @dataclass(frozen=True)
-class Bin:
-    """Scores, 0 to 100, over the sentences whose source has `shortest` to `longest` words, both included."""
+class LengthBin:
+    """Corpus scores (0 to 100) of the sentences whose source has `shortest` to `longest` words, both inclusive."""
 
     shortest: int
     longest: int
     sentences: int
     bleu: float
     chrf: float
+
+    @property
+    def label(self) -> str:
+        """The bounds as text: "3", "4–6", or "20+" if the last bin has very long sources."""
+        if self.longest > VERY_LONG:
+            return f"{self.shortest:,}+"
+        return f"{self.shortest:,}" if self.shortest == self.longest else f"{self.shortest:,}–{self.longest:,}"
 
 
 def by_length(
@@ -33,55 +41,66 @@ def by_length(
     *,
     target_language: str = "",
     tokenized: bool = False,
-    least: int = LEAST,
-) -> list[Bin]:
-    """BLEU and chrF of the sentences of each length, from the shortest; their bins depend on the sources alone.
+    min_sentences: int = MIN_SENTENCES,
+) -> list[LengthBin]:
+    """Return BLEU and chrF of the sentences in each bin of source length, shortest first.
 
-    A bin of fewer than `least` sentences is one with its neighbour. Scores are corpus scores of the
-    bin, and BLEU counts what it counts over the whole set. Raises DataError on unequal or no lines.
+    The bins depend only on the sources. All bins share one BLEU tokenizer, chosen for the whole test set.
+
+    Args:
+        sources: The source sentences.
+        hypotheses: Their translations.
+        references: Their references.
+        target_language: Language code that selects the BLEU tokenizer.
+        tokenized: The text is already split into tokens, and BLEU counts those.
+        min_sentences: Bins with fewer sentences are merged with a neighbour.
+
+    Raises:
+        DataError: There are no sentences, or the numbers of lines differ.
     """
     if not len(sources) == len(hypotheses) == len(references):
         raise DataError(
             f"there are {len(sources)} sources, {len(hypotheses)} hypotheses and {len(references)} references",
-            fix="give one of each a line, in the same order",
+            fix="give one of each for every line, in the same order",
         )
     if not sources:
-        raise DataError("there is nothing to measure: no line", fix="give at least one line")
-    words = [len(source.split()) for source in sources]
+        raise DataError("there are no lines to evaluate", fix="give at least one line")
+    lengths = [len(source.split()) for source in sources]
     bleu, chrf = bleu_metric(references, target_language=target_language, tokenized=tokenized), CHRF()
-    found = []
-    for shortest, longest in bounds(words, least):
-        places = [place for place, count in enumerate(words) if shortest <= count <= longest]
-        said, meant = [hypotheses[place] for place in places], [[references[place] for place in places]]
-        found.append(
-            Bin(
+    bins = []
+    for shortest, longest in length_bounds(lengths, min_sentences):
+        indices = [index for index, length in enumerate(lengths) if shortest <= length <= longest]
+        bin_hypotheses = [hypotheses[index] for index in indices]
+        bin_references = [[references[index] for index in indices]]
+        bins.append(
+            LengthBin(
                 shortest,
                 longest,
-                len(places),
-                float(bleu.corpus_score(said, meant).score),
-                float(chrf.corpus_score(said, meant).score),
+                len(indices),
+                float(bleu.corpus_score(bin_hypotheses, bin_references).score),
+                float(chrf.corpus_score(bin_hypotheses, bin_references).score),
             )
         )
-    return found
+    return bins
 
 
-def bounds(lengths: Sequence[int], least: int = LEAST) -> list[tuple[int, int]]:
-    """The first and last length of each bin, from the shortest length there is to the longest.
+def length_bounds(lengths: Sequence[int], min_sentences: int = MIN_SENTENCES) -> list[tuple[int, int]]:
+    """Return the first and the last length of each bin, covering all lengths.
 
-    Bins have one width, by which all but the longest fiftieth fit into MOST_BINS; neighbours are made one
-    where a bin holds too few.
+    All bins have the smallest width with which 98% of the lengths fit into MAX_BINS. Neighbours are merged if a bin
+    has fewer than `min_sentences`.
     """
     usual = sorted(lengths)[len(lengths) * 49 // 50]
-    width = next((width for width in WIDTHS if usual <= width * MOST_BINS), -(-usual // MOST_BINS))
+    width = next((width for width in WIDTHS if usual <= width * MAX_BINS), -(-usual // MAX_BINS))
     longest = max(lengths)
-    ends = [end for end in range(width, width * MOST_BINS + 1, width) if end < longest]
+    ends = [end for end in range(width, width * MAX_BINS + 1, width) if end < longest]
     bins: list[tuple[int, int]] = []
     first = min(lengths)
     for last in [*ends, longest]:
-        if sum(first <= length <= last for length in lengths) >= least:
+        if sum(first <= length <= last for length in lengths) >= min_sentences:
             bins.append((first, last))
             first = last + 1
-    if first <= longest:  # too few at the end: they go with those before
+    if first <= longest:  # too few sentences at the end: extend the bin before
         first = bins.pop()[0] if bins else first
         bins.append((first, longest))
     return bins

@@ -1,4 +1,4 @@
-"""Whether a model is as often right as it is sure: expected calibration error (Naeini et al. 2015, Guo et al. 2017)."""
+"""Expected calibration error: does confidence match accuracy? (Naeini et al. 2015, Guo et al. 2017)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """Tokens whose probability was above `low` and at most `high`: how many, how sure in the mean, how often right."""
+class ReliabilityBin:
+    """Tokens with a probability in (low, high]: their number, mean probability and accuracy."""
 
     low: float
     high: float
@@ -26,40 +26,58 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of N tokens, each with a probability, and right or not.
+    """Calibration of token predictions.
 
-    error: the mean over bins of probability, each counting by its tokens, of |confidence - accuracy|; 0 to 1.
-    confidence, accuracy: the mean of all tokens; where the first is greater the model is too sure of itself.
-    bins: those that have a token, by probability.
+    Attributes:
+        tokens: Number of predictions.
+        error: Expected calibration error, 0 to 1: |confidence - accuracy| averaged over bins, weighted by tokens.
+        confidence: Mean probability. The model is overconfident if it exceeds the accuracy.
+        accuracy: Share of correct predictions.
+        bins: The bins that have tokens, by probability.
     """
 
     tokens: int
     error: float
     confidence: float
     accuracy: float
-    bins: tuple[Reliability, ...]
+    bins: tuple[ReliabilityBin, ...]
 
 
-def calibration(probabilities: NDArray[np.floating[Any]], right: NDArray[np.bool_], *, bins: int = BINS) -> Calibration:
-    """Of probabilities (N,) and whether each of these predictions was right (N,), in bins of one width.
+def compute_calibration(
+    probabilities: NDArray[np.floating[Any]], is_correct: NDArray[np.bool_], *, bins: int = BINS
+) -> Calibration:
+    """Compute the calibration of predictions, with bins of equal width.
 
-    Raises DataError for none, for other than one answer each, and for what is no probability.
+    Args:
+        probabilities: (N,) the probability of each prediction.
+        is_correct: (N,) whether each prediction is correct.
+        bins: Number of bins.
+
+    Raises:
+        DataError: There are no predictions, the lengths differ, or a probability is not between 0 and 1.
     """
-    if len(probabilities) == 0 or probabilities.shape != right.shape:
+    if len(probabilities) == 0 or probabilities.shape != is_correct.shape:
         raise DataError(
-            f"there are {len(probabilities)} probabilities and {len(right)} answers", fix="give one answer each"
+            f"there are {len(probabilities)} probabilities and {len(is_correct)} answers",
+            fix="give one answer for each probability, and at least one",
         )
-    sure = probabilities.astype(np.float64)
-    if not ((sure >= 0) & (sure <= 1 + 1e-6)).all():  # a sum of rounded numbers may exceed 1
+    confidences = probabilities.astype(np.float64)
+    if not ((confidences >= 0) & (confidences <= 1 + 1e-6)).all():  # a sum of rounded numbers may exceed 1
         raise DataError("a probability is not between 0 and 1", fix="give probabilities, not their logarithms")
-    sure = np.minimum(sure, 1)
-    places = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    found = [
-        Reliability(
-            place / bins, (place + 1) / bins, int(inside.sum()), float(sure[inside].mean()), float(right[inside].mean())
+    confidences = np.minimum(confidences, 1)
+    bin_indices = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
+    reliability = [
+        ReliabilityBin(
+            index / bins,
+            (index + 1) / bins,
+            int(inside.sum()),
+            float(confidences[inside].mean()),
+            float(is_correct[inside].mean()),
         )
-        for place in range(bins)
-        if (inside := places == place).any()
+        for index in range(bins)
+        if (inside := bin_indices == index).any()
     ]
-    error = sum(one.tokens * abs(one.confidence - one.accuracy) for one in found) / len(sure)
-    return Calibration(len(sure), float(error), float(sure.mean()), float(right.mean()), tuple(found))
+    error = sum(part.tokens * abs(part.confidence - part.accuracy) for part in reliability) / len(confidences)
+    return Calibration(
+        len(confidences), float(error), float(confidences.mean()), float(is_correct.mean()), tuple(reliability)
+    )

@@ -1,4 +1,4 @@
-"""What tells that a translation has gone wrong without a reference to compare it with."""
+"""Detection of degenerate translations, such as loops and copies, without a reference."""
 
 from __future__ import annotations
 
@@ -6,52 +6,63 @@ from collections.abc import Sequence
 
 from regard.text.segments import count_sentences, is_language
 
-LOOP = 3  # times in a row
-LONGEST_PATTERN = 8  # tokens of what may be repeated
-FAR = 3.0  # times as long, or as short, as the source
-SHORT = 5  # words: below it neither length nor a copy says anything
+LOOP_REPEATS = 3  # repetitions in a row that make a loop
+MIN_LOOP_TOKENS = 4  # tokens of a loop in all
+MAX_PATTERN = 8  # tokens of a repeated pattern
+MAX_LENGTH_RATIO = 3.0  # characters of the longer text to those of the shorter
+MIN_WORDS = 5  # in the longer text: neither the length nor a copy means much in shorter ones
 
 
-def marks(
+def find_degeneration(
     source: str, text: str, tokens: Sequence[str], *, finished: bool, languages: tuple[str, str] = ("", "")
 ) -> tuple[str, ...]:
-    """Of `cut`, `empty`, `loop`, `copy`, `long`, `short` and `fewer` those that hold of a translation.
+    """Return the names of the problems that a translation shows.
 
-    cut: the length limit was hit, or nothing could be written. loop: the same one to eight tokens stand three
-    times in a row at least, and make up four tokens or more. copy: it is its source. long, short: three times as
-    many characters as the source or a third, where the longer one has five words or more. fewer: fewer sentences than
-    the source, where both languages are known; a sentence may have been lost.
+    - `cut`: the length limit was reached, or no translation was possible.
+    - `empty`: there is no text.
+    - `loop`: the same one to eight tokens three or more times in a row, four tokens or more in all.
+    - `copy`: the translation is the source, of five words or more.
+    - `long`, `short`: more than three times, or less than a third of, the source's characters, where the longer
+      text has five words or more.
+    - `fewer`: fewer sentences than the source; a sentence may be missing. Needs both languages.
+
+    Args:
+        source: The source text.
+        text: Its translation.
+        tokens: The tokens of the translation.
+        finished: The translation ended with EOS.
+        languages: Codes of the source and the target language, empty if unknown.
     """
     if not source.strip():
         return ()
-    same = text.split() == source.split()
+    is_copy = text.split() == source.split()
     words = max(len(source.split()), len(text.split()))
     ratio = (len(text) + 1) / (len(source) + 1)
-    found = {
+    problems = {
         "cut": not finished,
         "empty": not text.strip(),
-        "loop": _loops(tokens),
-        "copy": same and words >= SHORT,
-        "long": words >= SHORT and ratio > FAR,
-        "short": words >= SHORT and ratio < 1 / FAR and bool(text.strip()),
-        "fewer": bool(text.strip()) and _fewer(source, text, *languages),
+        "loop": _has_loop(tokens),
+        "copy": is_copy and words >= MIN_WORDS,
+        "long": words >= MIN_WORDS and ratio > MAX_LENGTH_RATIO,
+        "short": words >= MIN_WORDS and ratio < 1 / MAX_LENGTH_RATIO and bool(text.strip()),
+        "fewer": bool(text.strip()) and _has_fewer_sentences(source, text, *languages),
     }
-    return tuple(name for name, holds in found.items() if holds)
+    return tuple(name for name, applies in problems.items() if applies)
 
 
-def _fewer(source: str, text: str, source_language: str, target_language: str) -> bool:
+def _has_fewer_sentences(source: str, text: str, source_language: str, target_language: str) -> bool:
     if not (is_language(source_language) and is_language(target_language)):
         return False
     count = count_sentences(source, source_language)
     return count > 1 and count_sentences(text, target_language) < count
 
 
-def _loops(tokens: Sequence[str]) -> bool:
-    for size in range(1, min(LONGEST_PATTERN, len(tokens) // LOOP) + 1):
-        times = max(LOOP, -(-4 // size))
+def _has_loop(tokens: Sequence[str]) -> bool:
+    for size in range(1, min(MAX_PATTERN, len(tokens) // LOOP_REPEATS) + 1):
+        repeats = max(LOOP_REPEATS, -(-MIN_LOOP_TOKENS // size))
         run = 0
-        for place in range(size, len(tokens)):
-            run = run + 1 if tokens[place] == tokens[place - size] else 0
-            if run == (times - 1) * size:
+        for index in range(size, len(tokens)):
+            run = run + 1 if tokens[index] == tokens[index - size] else 0
+            if run == (repeats - 1) * size:
                 return True
     return False

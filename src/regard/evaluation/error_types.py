@@ -1,67 +1,75 @@
-"""What goes wrong in translations, counted: what marks tell, and what a reference shows to be no fault or one."""
+"""Types of errors in translations: degenerate output, and what a comparison with the reference shows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-LONGEST_PHRASE = 4  # words of what is said twice
-CHARACTERS = 10  # of the longer text; below it a ratio says nothing
-LETTERS = 4  # the least of a word that counts as left untranslated; shorter ones may be words of both languages
-EXPLAINED = {
-    "empty": "nothing was written",
-    "cut": "the length limit was hit",
-    "loop": "the same tokens three times in a row or more",
-    "copy": "the source as it is, of five words or more",
+MAX_PHRASE_WORDS = 4  # of a repeated phrase
+MIN_CHARACTERS = 10  # of the longer text: the length ratio of shorter ones means little
+MIN_LETTERS = 4  # of an untranslated word: shorter words may belong to both languages
+ERROR_TYPES = {
+    "empty": "no text",
+    "cut": "the length limit was reached",
+    "loop": "the same tokens three or more times in a row",
+    "copy": "a copy of the source, of five words or more",
     "long": "more than three times the source's characters",
     "short": "less than a third of the source's characters",
     "fewer": "fewer sentences than the source",
-    "repeated": "a phrase of one to four words twice in a row, where the reference has no such repeat",
+    "repeated": "a phrase of one to four words twice in a row, where the reference has no such repetition",
     "untranslated": "a word of the source, of four letters or more, that the reference does not have",
     "half": "less than half of the reference's characters",
     "double": "more than twice the reference's characters",
 }
-"""Every fault, and when it is one; the first seven are regard.evaluation.degenerate_output'."""
+"""Each error type with its definition. The first seven are those of `regard.evaluation.degenerate_output`."""
 
 
-def faults(marks: Collection[str], source: str, hypothesis: str, reference: str) -> tuple[str, ...]:
-    """Of EXPLAINED those that hold of a hypothesis; words are without case and punctuation.
+def classify_errors(problems: Collection[str], source: str, hypothesis: str, reference: str) -> tuple[str, ...]:
+    """Return the ERROR_TYPES that apply to a hypothesis. Words are compared without case and punctuation.
 
-    marks: what regard.evaluation.degenerate_output told of it.
+    Args:
+        problems: The result of `find_degeneration` for the hypothesis.
+        source: The source sentence.
+        hypothesis: Its translation.
+        reference: Its reference.
     """
-    length, wanted = len(hypothesis.strip()), len(reference.strip())
-    enough = max(length, wanted) >= CHARACTERS
-    said, meant, asked = (_words(text) for text in (hypothesis, reference, source))
-    found = {
-        "repeated": _repeats(said) > _repeats(meant),
-        "untranslated": bool(left_over(asked, said, meant)) and "copy" not in marks,
-        "half": enough and 0 < 2 * length < wanted,
-        "double": enough and length > 2 * wanted,
+    length, reference_length = len(hypothesis.strip()), len(reference.strip())
+    is_long_enough = max(length, reference_length) >= MIN_CHARACTERS
+    source_words, words, reference_words = (_split_words(text) for text in (source, hypothesis, reference))
+    errors = {
+        "repeated": _count_repetitions(words) > _count_repetitions(reference_words),
+        "untranslated": bool(untranslated_words(source_words, words, reference_words)) and "copy" not in problems,
+        "half": is_long_enough and 0 < 2 * length < reference_length,
+        "double": is_long_enough and length > 2 * reference_length,
     }
-    return tuple(name for name in EXPLAINED if name in marks or found.get(name))
+    return tuple(name for name in ERROR_TYPES if name in problems or errors.get(name))
 
 
-def left_over(source: Sequence[str], hypothesis: Sequence[str], reference: Sequence[str]) -> list[str]:
-    """Words of the hypothesis that are the source's and not the reference's, in their order."""
-    kept = set(source) - set(reference)
-    return [word for word in hypothesis if word in kept and sum(map(str.isalpha, word)) >= LETTERS]
+def untranslated_words(source: Sequence[str], hypothesis: Sequence[str], reference: Sequence[str]) -> list[str]:
+    """Return the words of the hypothesis that are in the source and not in the reference, in order."""
+    source_only = set(source) - set(reference)
+    return [word for word in hypothesis if word in source_only and sum(map(str.isalpha, word)) >= MIN_LETTERS]
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     plain = "".join(letter if letter.isalnum() or letter in "'’-" else " " for letter in text.casefold())
     return [word for word in plain.split() if any(map(str.isalnum, word))]
 
 
-def _repeats(words: Sequence[str]) -> int:
-    """How often a phrase stands right behind itself."""
+def _count_repetitions(words: Sequence[str]) -> int:
+    """Count the phrases that directly follow themselves."""
     return sum(
-        words[place - size : place] == words[place : place + size]
-        for size in range(1, LONGEST_PHRASE + 1)
-        for place in range(size, len(words) - size + 1)
+        words[index - size : index] == words[index : index + size]
+        for size in range(1, MAX_PHRASE_WORDS + 1)
+        for index in range(size, len(words) - size + 1)
     )
 
 
-def counted(found: Sequence[Collection[str]]) -> dict[str, int]:
-    """How many sentences have each fault, of all that there are."""
-    counts = Counter(name for some in found for name in some)
-    return {name: counts[name] for name in EXPLAINED}
+def count_errors(errors: Sequence[Collection[str]]) -> dict[str, int]:
+    """Count the sentences with each error type, in the order of ERROR_TYPES.
+
+    Args:
+        errors: The error types of each sentence.
+    """
+    counts = Counter(name for sentence in errors for name in sentence)
+    return {name: counts[name] for name in ERROR_TYPES}

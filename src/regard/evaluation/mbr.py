@@ -1,4 +1,4 @@
-"""Minimum Bayes risk: of several candidates the one on which, by chrF, the others agree most (Kumar and Byrne 2004)."""
+"""Minimum Bayes risk selection: the candidate with the highest expected chrF (Kumar and Byrne 2004)."""
 
 from __future__ import annotations
 
@@ -11,50 +11,65 @@ from sacrebleu.metrics.chrf import CHRF
 
 from regard.errors import DataError
 
-ROUNDING = 1e-9  # of a sum's, in which equally good ones may differ
+ROUNDING = 1e-9  # relative difference of two sums that counts as a tie
 
 
-def least_risk(candidates: Sequence[str], weights: Sequence[float] | None = None) -> int:
-    """The place of the candidate whose chrF, expected over all candidates as references, is greatest.
+def mbr_select(candidates: Sequence[str], weights: Sequence[float] | None = None) -> int:
+    """Return the index of the candidate with the highest chrF, averaged over all candidates as references.
 
-    weights: what each counts as a reference, in any unit, such as its probability; None: all the same, which is right
-    for samples (Eikema and Aziz 2020). Candidates that are equal count as often as they are there, and each
-    is among its own references, with a chrF of 100. Of equally good ones the first.
-    Raises DataError for no candidates, for other than one weight each, and for weights that are negative, not
-    finite, or all 0.
+    Each candidate is also a reference for itself, with a chrF of 100. Equal candidates count once for each
+    occurrence. The first of several equally good candidates is chosen.
+
+    Args:
+        candidates: The texts to choose from.
+        weights: Weight of each candidate as a reference, for example its probability, in any unit. None weighs all
+            the same, which is right for samples (Eikema and Aziz 2020).
+
+    Raises:
+        DataError: There are no candidates, the number of weights differs, or a weight is negative or not finite, or
+            all weights are 0.
     """
     shares: dict[str, float] = {}
-    for text, weight in zip(candidates, _checked(candidates, weights), strict=True):
+    for text, weight in zip(candidates, _check_weights(candidates, weights), strict=True):
         shares[text] = shares.get(text, 0.0) + weight
     metric = CHRF()
     grams = {text: metric._extract_reference_info([text])["ref_ngrams"][0] for text in shares}
     expected = {text: 100 * share for text, share in shares.items()}
-    for one, other in combinations(shares, 2):
-        there, back = _both_ways(metric, grams[one], grams[other])
-        expected[one] += shares[other] * there
-        expected[other] += shares[one] * back
-    enough = max(expected.values()) * (1 - ROUNDING)  # chrF sees no spaces: "95 896" and "958 96" are as good
-    return candidates.index(next(text for text in shares if expected[text] >= enough))
+    for first, second in combinations(shares, 2):
+        forward, backward = _chrf_both_ways(metric, grams[first], grams[second])
+        expected[first] += shares[second] * forward
+        expected[second] += shares[first] * backward
+    threshold = max(expected.values()) * (1 - ROUNDING)  # chrF ignores spaces: "95 896" and "958 96" tie
+    return candidates.index(next(text for text in shares if expected[text] >= threshold))
 
 
-def _both_ways(metric: CHRF, one: Sequence[Counter[str]], other: Sequence[Counter[str]]) -> tuple[float, float]:
-    """The chrF of one sentence against another and the reverse, by the n-grams of both, an order each."""
-    counts = [metric._get_match_statistics(own, its) for own, its in zip(one, other, strict=True)]
-    there = [count for own, its, same in counts for count in (own, its, same)]
-    back = [count for own, its, same in counts for count in (its, own, same)]
-    return metric._compute_f_score(there), metric._compute_f_score(back)
+def _chrf_both_ways(metric: CHRF, first: Sequence[Counter[str]], second: Sequence[Counter[str]]) -> tuple[float, float]:
+    """Return the chrF of the first sentence against the second, and of the second against the first.
+
+    Args:
+        metric: The metric.
+        first: Character n-grams of the first sentence, one counter for each order.
+        second: The same of the second sentence.
+    """
+    counts = [metric._get_match_statistics(ours, theirs) for ours, theirs in zip(first, second, strict=True)]
+    forward = [count for ours, theirs, matches in counts for count in (ours, theirs, matches)]
+    backward = [count for ours, theirs, matches in counts for count in (theirs, ours, matches)]
+    return metric._compute_f_score(forward), metric._compute_f_score(backward)
 
 
-def _checked(candidates: Sequence[str], weights: Sequence[float] | None) -> Sequence[float]:
+def _check_weights(candidates: Sequence[str], weights: Sequence[float] | None) -> Sequence[float]:
     if not candidates:
-        raise DataError("there is no candidate to choose", fix="give at least one")
+        raise DataError("there are no candidates to choose from", fix="give at least one")
     if weights is None:
         return [1.0] * len(candidates)
     if len(weights) != len(candidates):
-        raise DataError(f"there are {len(weights)} weights for {len(candidates)} candidates", fix="give one each")
+        raise DataError(
+            f"there are {len(weights)} weights for {len(candidates)} candidates",
+            fix="give one weight for each candidate",
+        )
     if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
         raise DataError(
-            "the candidates' weights are no shares: one is negative or not finite, or all are 0",
-            fix="give numbers that are not negative, and not only zeros",
+            "the weights of the candidates are not valid: one is negative or not finite, or all are 0",
+            fix="give weights that are finite and not negative, at least one above 0",
         )
     return weights

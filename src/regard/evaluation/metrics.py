@@ -1,4 +1,4 @@
-"""How good translations are: BLEU, chrF and TER by sacreBLEU, on detokenised text."""
+"""Corpus metrics of detokenized text: sacreBLEU's BLEU, chrF and TER, word error rate and exact match."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from regard.errors import DataError
 
-BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char"}  # written without spaces, or morphemes glued; others: 13a
+BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char"}  # languages that 13a, the default, does not split well
 
 
 @dataclass(frozen=True)
 class Quality:
     """Scores of a set of hypotheses.
 
-    bleu: 0 to 100 (Papineni et al. 2002), cased.
-    chrf: 0 to 100 (Popović 2015), chrF2.
-    ter: edits per 100 words of the reference, 0 the best (Snover et al. 2006).
-    exact: the share, 0 to 1, of hypotheses that equal their reference.
-    wer: insertions, deletions and substitutions per 100 words of the reference, between white space; of phones in the
-        place of words this is their error rate, and that of words is 100 - 100 x exact.
-    signatures: sacreBLEU's signature of each of bleu, chrf and ter (Post 2018).
+    Attributes:
+        bleu: Cased BLEU, 0 to 100 (Papineni et al. 2002).
+        chrf: chrF2, 0 to 100 (Popović 2015).
+        ter: Edits per 100 words of the reference; 0 is best (Snover et al. 2006).
+        exact: Share of hypotheses that equal their reference, 0 to 1.
+        wer: Insertions, deletions and substitutions per 100 words of the reference, separated by white space. If the
+            tokens are phones, this is the phone error rate, and 100 - 100 x exact is the word error rate.
+        signatures: sacreBLEU's signatures of bleu, chrf and ter (Post 2018).
     """
 
     bleu: float
@@ -40,66 +42,75 @@ class Quality:
 def measure(
     hypotheses: Sequence[str], references: Sequence[str], *, target_language: str = "", tokenized: bool = False
 ) -> Quality:
-    """All scores at once, of one reference a hypothesis. Raises DataError on unequal or no lines.
+    """Compute all scores, with one reference for each hypothesis.
 
-    tokenized: the text is in tokens already; BLEU then counts those, as multi-bleu.perl does.
+    Args:
+        hypotheses: The translations.
+        references: Their references.
+        target_language: Language code that selects the BLEU tokenizer.
+        tokenized: The text is already split into tokens. BLEU then counts those, as multi-bleu.perl does.
+
+    Raises:
+        DataError: There are no lines, or their numbers differ.
     """
-    _check(hypotheses, references)
+    _check_lines(hypotheses, references)
     words = _word_bleu(target_language, tokenized=tokenized)
-    metrics = {"bleu": words, "chrf": CHRF(), "ter": TER()}
+    metrics: dict[str, Metric] = {"bleu": words, "chrf": CHRF(), "ter": TER()}
     scores = {name: float(metric.corpus_score(hypotheses, [references]).score) for name, metric in metrics.items()}
     return Quality(
         **scores,
-        exact=exact(hypotheses, references),
+        exact=exact_match(hypotheses, references),
         wer=wer(hypotheses, references),
         signatures={name: str(metric.get_signature()) for name, metric in metrics.items()},
     )
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str], *, target_language: str = "") -> float:
-    """BLEU alone, as `measure` has it but by `bleu_metric`: of characters where words cannot tell."""
-    _check(hypotheses, references)
+    """Return BLEU, by words or by characters as `bleu_metric` chooses."""
+    _check_lines(hypotheses, references)
     metric = bleu_metric(references, target_language=target_language)
     return float(metric.corpus_score(hypotheses, [references]).score)
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """chrF alone, as `measure` has it."""
-    _check(hypotheses, references)
+    """Return chrF2, as `measure` does."""
+    _check_lines(hypotheses, references)
     return float(CHRF().corpus_score(hypotheses, [references]).score)
 
 
-def exact(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """The share, 0 to 1, of hypotheses that equal their reference letter for letter."""
-    _check(hypotheses, references)
+def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Return the share of hypotheses, 0 to 1, that equal their reference character by character."""
+    _check_lines(hypotheses, references)
     return sum(map(str.__eq__, hypotheses, references)) / len(references)
 
 
 def wer(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Edits per 100 words of the references, as `measure` has it; without a word in any, not a number."""
-    _check(hypotheses, references)
-    pairs = [(one.split(), other.split()) for one, other in zip(hypotheses, references, strict=True)]
+    """Return the word error rate: edits per 100 words of the references. NaN if no reference has a word."""
+    _check_lines(hypotheses, references)
+    pairs = [
+        (hypothesis.split(), reference.split())
+        for hypothesis, reference in zip(hypotheses, references, strict=True)
+    ]  # fmt: skip
     words = sum(len(reference) for _, reference in pairs)
-    return 100 * sum(edits(*pair) for pair in pairs) / words if words else math.nan
+    return 100 * sum(edit_distance(*pair) for pair in pairs) / words if words else math.nan
 
 
-def edits(one: Sequence[str], other: Sequence[str]) -> int:
-    """The least insertions, deletions and substitutions that make one of the other (Levenshtein 1966)."""
-    names = {word: number for number, word in enumerate(dict.fromkeys([*one, *other]))}
-    columns = np.array([names[word] for word in other], np.int64)
-    steps = np.arange(len(other) + 1)
+def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return the number of insertions, deletions and substitutions between two sequences (Levenshtein 1966)."""
+    ids = {word: number for number, word in enumerate(dict.fromkeys([*first, *second]))}
+    columns = np.array([ids[word] for word in second], np.int64)
+    steps = np.arange(len(second) + 1)
     row = steps
-    for word in one:
-        best = np.concatenate(([row[0] + 1], np.minimum(row[1:] + 1, row[:-1] + (columns != names[word]))))
+    for word in first:
+        best = np.concatenate(([row[0] + 1], np.minimum(row[1:] + 1, row[:-1] + (columns != ids[word]))))
         row = np.minimum.accumulate(best - steps) + steps  # insertions, from the left
     return int(row[-1])
 
 
 def bleu_metric(references: Sequence[str], *, target_language: str = "", tokenized: bool = False) -> BLEU:
-    """BLEU of words, or of characters where no reference has four words; its signature says which.
+    """Return BLEU of words, or of characters if no reference has four words. Its signature says which.
 
-    Without a 4-gram in any reference BLEU of words is 0 whatever is said. Text in tokens is counted
-    in those all the same.
+    Without a 4-gram in the references, BLEU of words is always 0. Tokenized text is always counted in its tokens.
     """
     metric = _word_bleu(target_language, tokenized=tokenized)
     short = all(len(metric.tokenizer(reference).split()) < metric.max_ngram_order for reference in references)
@@ -108,15 +119,15 @@ def bleu_metric(references: Sequence[str], *, target_language: str = "", tokeniz
 
 def _word_bleu(target_language: str, *, tokenized: bool) -> BLEU:
     language = target_language.lower().replace("_", "-").split("-")[0]
-    tokens = "none" if tokenized else BLEU_TOKENIZERS.get(language, "13a")
-    return BLEU(tokenize=tokens, force=True)  # force: no advice on stderr
+    tokenizer = "none" if tokenized else BLEU_TOKENIZERS.get(language, "13a")
+    return BLEU(tokenize=tokenizer, force=True)  # force: no warning on stderr
 
 
-def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+def _check_lines(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     if len(hypotheses) != len(references):
         raise DataError(
             f"there are {len(hypotheses)} hypotheses and {len(references)} references",
-            fix="give one reference a hypothesis, in the same order",
+            fix="give one reference for each hypothesis, in the same order",
         )
     if not references:
-        raise DataError("there is nothing to measure: no hypothesis and no reference", fix="give at least one line")
+        raise DataError("there are no lines to evaluate", fix="give at least one hypothesis and its reference")

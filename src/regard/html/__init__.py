@@ -1,1 +1,1 @@
-"""HTML pages that need no other file, for reports and for the attention explorer."""
+"""Self-contained HTML pages, for reports and for the attention explorer."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.config.schema import SearchConfig
-from regard.evaluation.mbr import least_risk
+from regard.evaluation.mbr import mbr_select
 from regard.text.segments import Piece, Span, join_pieces
 
 
@@ -134,10 +134,10 @@ def agreed(candidates: Sequence[Translation], search: SearchConfig) -> Translati
     What the length limit cut is no candidate of a beam, unless there is no other.
     """
     if search.candidates == "samples":
-        return candidates[least_risk([one.text for one in candidates])]
+        return candidates[mbr_select([one.text for one in candidates])]
     listed = [one for one in candidates if one.finished] or candidates
     if len(listed) == 1:  # it may have no probability at all
         return listed[0]
     most = max(one.log_probability for one in listed)
     weights = [math.exp(one.log_probability - most) for one in listed]
-    return listed[least_risk([one.text for one in listed], weights)]
+    return listed[mbr_select([one.text for one in listed], weights)]

@@ -24,7 +24,7 @@ from regard.decoding.shortlist import Shortlist
 from regard.decoding.strategies import Sentence, Wish, changed, rows_of
 from regard.decoding.strategies import search as search_for
 from regard.errors import ConfigError, DataError, DecodingError
-from regard.evaluation.degenerate_output import marks
+from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.lines import Line, batches, numbered
 from regard.inference.shortlist import load_shortlist
 from regard.inference.translation import Constraints as Constraints
@@ -361,7 +361,7 @@ class Translator:
             attention=attention,
             alignment=alignment,
             finished=hypothesis.finished,
-            marks=marks(line.text, said, tokens, finished=hypothesis.finished, languages=languages),
+            marks=find_degeneration(line.text, said, tokens, finished=hypothesis.finished, languages=languages),
             proved=hypothesis.proved,
             ids=tuple(hypothesis.tokens),
         )

@@ -1,1 +1,1 @@
-"""Reports as HTML pages and JSON."""
+"""Reports as HTML pages: on several systems (`compare`), on one or two runs (`analyze`), on a corpus (`corpus`)."""

@@ -90,7 +90,8 @@ class Plan:
         steps = self.mark("train.max_steps", f"at most {train.max_steps:,} steps ({_epochs(epochs)})")
         rate = f"{self.mark('train.optimizer', OPTIMIZERS[train.optimizer])} at "
         rate += self.mark("train.learning_rate", f"a learning rate of {train.learning_rate:g}")
-        warmup = self.mark("train.warmup_steps", f"{train.warmup_steps:,} steps of warm-up")
+        warmup_steps = "1 step" if train.warmup_steps == 1 else f"{train.warmup_steps:,} steps"
+        warmup = self.mark("train.warmup_steps", f"{warmup_steps} of warm-up")
         decay = self.mark("train.schedule", DECAYS[train.schedule])
         average = f"; {self._average()}" if train.average_decay or train.average_checkpoints > 1 else ""
         because = "" if self.is_overridden("train.max_steps") else f"; {reason}"

@@ -212,7 +212,6 @@ def _train_run(run: _Run, processes: ProcessGroup, console: Console) -> Result:
             save=writer.write,
             reporters=reporters,
             processes=processes,
-            origins=prepared.origins,
         )
         if state is not None:
             trainer.load(state)
@@ -263,7 +262,7 @@ def _reporters(run: _Run, processes: ProcessGroup, console: Console) -> Iterator
 
 def _preflight(trainer: Trainer, run: RunFolder, say: Say) -> None:
     """Check before the first step that the largest batches fit, and that time and disk space suffice."""
-    end = trainer.end()
+    end = trainer.check_end()
     if end is not None:
         say(f"the run has reached its end; to continue it:  {extend_command(trainer.config, end, run.path)}")
         return

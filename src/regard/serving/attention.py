@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from regard.attention.explorer import table
-from regard.attention.maps import look
+from regard.attention.explorer import to_json
+from regard.attention.maps import compute_attention_maps
 from regard.inference.translation import Translation, join
 from regard.serving.batcher import Batcher, Ticket
 from regard.serving.limits import Limits, invalid
@@ -49,7 +49,7 @@ def attend(batcher: Batcher, limits: Limits, models: Models, asked: AttentionReq
     tokens = max(len(translator.tokenizers.source.encode(texts[0])), len(target))
     looks = None
     if tokens <= limits.looks:
-        looks = table(batcher.call(lambda: look(translator, texts[0], target), ticket))
+        looks = to_json(batcher.call(lambda: compute_attention_maps(translator, texts[0], target), ticket))
     answer = AttentionAnswer(
         translatedText=whole.text,
         sentences=[

@@ -13,11 +13,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from regard.documents.document import Columns, Document, Languages, Marked, Segment, Skipped
-from regard.documents.html import Page
-from regard.documents.line_segments import Line, LinedDocument
-from regard.documents.paragraphs import Paragraphs
-from regard.documents.translate import Request, Said, fill
+from regard.documents.document import Columns, Document, LanguagePair, MarkedText, Segment, SkippedEntry
+from regard.documents.html import HtmlDocument
+from regard.documents.line_segments import Line, LineDocument
+from regard.documents.paragraphs import ParagraphDocument
+from regard.documents.translate import TranslatedText, TranslationRequest, fill_document
 from regard.errors import DataError
 from regard.inference.translation import Translation, join
 from regard.serving.batcher import Batcher, Order, Sentence, Ticket
@@ -72,18 +72,18 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> D
     begun = asking.begin([plain[place][start:end] for place, some in spans.items() for start, end in some])
     rest = [place for place in range(len(task.texts)) if place not in plain]
     document = _Together([_document(task, task.texts[place]) for place in rest], rest)
-    asking.attention = any(segment.marked.marks for segment in document.segments)
+    asking.attention = any(segment.content.tags for segment in document.segments)
     kinds: list[list[str]] = [[] for _ in task.texts]  # of each text its translations
     left: list[Left] = []
     split = not translator.trained_on_several if task.split_sentences is None else task.split_sentences
     language = task.served.source.split("-")[0]
     for rank in range(wanted if rest else 0):
         asking.rank = rank
-        outcome = fill(document, asking, language=language, split=split, requires=asking.requires)
+        outcome = fill_document(document, asking, language=language, split=split, requires=asking.requires)
         for place, text in zip(rest, document.filled, strict=True):
             kinds[place].append(text)
         if not rank:
-            left = [Left(report.line, report.source, report.why) for report in outcome.reports if report.why]
+            left = [Left(report.line, report.source, report.reason) for report in outcome.reports if report.reason]
     found = iter(asking.end(begun))
     for place, text in plain.items():
         own = list(islice(found, len(spans[place])))
@@ -114,10 +114,10 @@ def is_plain(text: str) -> bool:
 def _document(task: Task, text: str) -> Document:
     if task.html:
         return _Html(text)
-    return Paragraphs(text.encode(), "q", Languages(), Columns()) if task.flows else _Lines(text)
+    return ParagraphDocument(text.encode(), "q", LanguagePair(), Columns()) if task.flows else _Lines(text)
 
 
-class _Lines(LinedDocument):
+class _Lines(LineDocument):
     """Plain text in which each line is a segment, so that every line break stays where it is."""
 
     def __init__(self, text: str) -> None:
@@ -126,17 +126,17 @@ class _Lines(LinedDocument):
             own = match[0].strip()
             if any(map(str.isalnum, own)):
                 start = match.start() + match[0].index(own)
-                self.segments.append(Segment(Marked(own), number, len(self._lines), flows=True))
+                self.segments.append(Segment(MarkedText(own), number, len(self._lines), is_reflowable=True))
                 self._lines.append([Line(start, start + len(own), match.end())])
 
 
-class _Html(Page):
+class _Html(HtmlDocument):
     """HTML that came as characters: what it says of its bytes counts for nothing."""
 
     def __init__(self, text: str) -> None:
-        super().__init__((_UTF8 + text).encode(), "q", Languages(), Columns())
+        super().__init__((_UTF8 + text).encode(), "q", LanguagePair(), Columns())
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
         return super().fill(translations)[len(_UTF8.encode()) :]
 
@@ -146,8 +146,8 @@ class _Together:
 
     def __init__(self, documents: Sequence[Document], places: Sequence[int]) -> None:
         self.name = "q"
-        self.done = 0
-        self.skipped: list[Skipped] = []
+        self.already_translated = 0
+        self.skipped: list[SkippedEntry] = []
         self.segments: list[Segment] = []
         self.filled: list[str] = []  # the documents as they were filled last
         self._documents = documents
@@ -158,14 +158,14 @@ class _Together:
                 self.segments.append(replace(segment, line=place + 1, entry=first + segment.entry))
                 self._of.append((number, own))
 
-    def refusal(self, number: int, translation: Marked) -> str:
+    def check_translation(self, number: int, translation: MarkedText) -> str:
         """See Document."""
         document, own = self._of[number]
-        return self._documents[document].refusal(own, translation)
+        return self._documents[document].check_translation(own, translation)
 
-    def fill(self, translations: Sequence[Marked | None]) -> bytes:
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """See Document."""
-        parts: list[list[Marked | None]] = [[] for _ in self._documents]
+        parts: list[list[MarkedText | None]] = [[] for _ in self._documents]
         for (document, _), translation in zip(self._of, translations, strict=True):
             parts[document].append(translation)
         self.filled = [one.fill(part).decode() for one, part in zip(self._documents, parts, strict=True)]
@@ -183,7 +183,7 @@ class _Asking:
         self._served = served
         self._wanted = wanted
         self._ticket = ticket
-        self._known: dict[Request, list[Translation]] = {}
+        self._known: dict[TranslationRequest, list[Translation]] = {}
 
     @property
     def requires(self) -> bool:
@@ -201,14 +201,14 @@ class _Asking:
         """Their translations, best first. Raises Refused, RegardError."""
         return self._batcher.results(begun, self._ticket)
 
-    def __call__(self, requests: Sequence[Request]) -> list[Said]:
+    def __call__(self, requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
         """See regard.documents.translate."""
         new = [request for request in dict.fromkeys(requests) if request not in self._known]
         begun = self.begin([request.text for request in new], [request.require for request in new])
         self._known.update(zip(new, self.end(begun), strict=True))
         said = (self._known[request] for request in requests)
         ranked = (found[min(self.rank, len(found) - 1)] for found in said)
-        return [Said(one.text, one.alignment, one.marks) for one in ranked]
+        return [TranslatedText(one.text, one.alignment, one.marks) for one in ranked]
 
 
 def readable(text: str) -> str:

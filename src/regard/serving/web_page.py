@@ -24,7 +24,7 @@ GUARD = (
 def _files() -> dict[str, tuple[bytes, str, str]]:
     """By name: what is in it, its type, and what tells it from another."""
     found = {path.name: path.read_bytes() for path in _HERE.iterdir() if path.suffix in _TYPES}
-    found["explorer.js"], found["explorer.css"] = explorer.script().encode(), explorer.style().encode()
+    found["explorer.js"], found["explorer.css"] = explorer.read_script().encode(), explorer.read_style().encode()
     return {
         name: (content, _TYPES[Path(name).suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
         for name, content in found.items()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.doubles import tiny_model
 
-from regard.attention.maps import Side, look
+from regard.attention.maps import TokenizedText, compute_attention_maps
 from regard.config.schema import SearchConfig, TokenizerConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import DecodingError
@@ -40,51 +40,51 @@ def translator(model: Seq2Seq | None = None, name: str = "modern", **sizes: int)
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
-def test_every_system_tells_what_it_looks_at(name: str) -> None:
+def test_every_architecture_has_maps(name: str) -> None:
     ours = translator(name=name)
-    looks = look(ours, SOURCE, ours.tokenizers.target.encode(TARGET))
-    assert looks.gradient == (not ours.model.decoder.has_attention)
-    assert looks.source.words == ("a", "half", "one", "</s>")
-    assert looks.target.words == ("ein", "Satz", "</s>")
-    assert looks.mean.shape == (len(TARGET) + 1, len(SOURCE) + 1)
-    np.testing.assert_allclose(looks.mean.sum(1), 1, atol=1e-5)
-    folded = looks.folded(looks.mean)
+    maps = compute_attention_maps(ours, SOURCE, ours.tokenizers.target.encode(TARGET))
+    assert maps.is_saliency == (not ours.model.decoder.has_attention)
+    assert maps.source.words == ("a", "half", "one", "</s>")
+    assert maps.target.words == ("ein", "Satz", "</s>")
+    assert maps.mean.shape == (len(TARGET) + 1, len(SOURCE) + 1)
+    np.testing.assert_allclose(maps.mean.sum(1), 1, atol=1e-5)
+    folded = maps.fold_to_words(maps.mean)
     assert folded.shape == (3, 4)
     np.testing.assert_allclose(folded.sum(1), 1, atol=1e-5)
 
 
-def test_every_layer_and_head_can_be_had() -> None:
+def test_every_layer_and_head_is_available() -> None:
     ours = translator()
-    looks = look(ours, SOURCE, ours.tokenizers.target.encode(TARGET))
+    maps = compute_attention_maps(ours, SOURCE, ours.tokenizers.target.encode(TARGET))
     source, target = len(SOURCE) + 1, len(TARGET) + 1
     shapes = {"source": (4, target, source), "encoder": (4, source, source), "decoder": (4, target, target)}
-    assert {kind: {layer.shape for layer in layers} for kind, layers in looks.layers.items()} == {
+    assert {kind: {layer.shape for layer in layers} for kind, layers in maps.layers.items()} == {
         kind: {shape} for kind, shape in shapes.items()
     }
-    np.testing.assert_allclose(looks.weights("source"), np.mean([one.mean(0) for one in looks.layers["source"]], 0))
-    assert (looks.weights("encoder", 2, 3) == looks.layers["encoder"][1][2]).all()
-    assert looks.columns("decoder").tokens == ("<s>", *TARGET.replace(" ", "▁"))
-    assert looks.columns("decoder").words == ("<s>", "ein", "Satz")
-    assert (np.triu(looks.weights("decoder"), 1) == 0).all()
-    assert looks.folded(looks.weights("decoder"), "decoder")[0, 2] == 0
+    np.testing.assert_allclose(maps.weights("source"), np.mean([layer.mean(0) for layer in maps.layers["source"]], 0))
+    assert (maps.weights("encoder", 2, 3) == maps.layers["encoder"][1][2]).all()
+    assert maps.columns("decoder").tokens == ("<s>", *TARGET.replace(" ", "▁"))
+    assert maps.columns("decoder").words == ("<s>", "ein", "Satz")
+    assert (np.triu(maps.weights("decoder"), 1) == 0).all()
+    assert maps.fold_to_words(maps.weights("decoder"), "decoder")[0, 2] == 0
     for wrong in (("source", 5, None), ("source", 1, 5), ("decoder", 0, 1)):
         with pytest.raises(DecodingError):
-            looks.weights(*wrong)
+            maps.weights(*wrong)
 
 
-def test_a_model_of_one_attention_has_that_and_no_other() -> None:
+def test_a_model_with_one_attention_has_no_other() -> None:
     ours = translator(tiny_model(source=tokenizers().source.size, target=tokenizers().target.size).float())
-    looks = look(ours, SOURCE, [5, 6])
-    assert set(looks.layers) == {"source"}
-    assert (looks.weights("source", 1, 1) == looks.mean).all()
+    maps = compute_attention_maps(ours, SOURCE, [5, 6])
+    assert set(maps.layers) == {"source"}
+    assert (maps.weights("source", 1, 1) == maps.mean).all()
     with pytest.raises(DecodingError, match="no attention of the kind `encoder`"):
-        looks.weights("encoder")
+        maps.weights("encoder")
 
 
-def test_saliency_is_the_length_of_each_gradient() -> None:
+def test_saliency_is_the_norm_of_each_gradient() -> None:
     ours = translator(name="cho2014", hidden_size=24, embedding_size=12, maxout_size=12)
     target = ours.tokenizers.target.encode(TARGET)
-    looks = look(ours, SOURCE, target)
+    maps = compute_attention_maps(ours, SOURCE, target)
     model, table = ours.model, ours.model.encoder.embedding
     assert isinstance(table, torch.nn.Embedding)
     source = torch.tensor([[*ours.tokenizers.source.encode(SOURCE), EOS]])
@@ -93,30 +93,30 @@ def test_saliency_is_the_length_of_each_gradient() -> None:
     for position in range(source.size(1)):
         slopes = []
         for change in torch.eye(table.embedding_dim):
-            said = []
+            scores = []
             for sign in (1, -1):
                 step = torch.zeros(1, source.size(1), len(change)).index_fill(1, torch.tensor([position]), sign * width)
-                hook = table.register_forward_hook(lambda _, given, out, step=step * change: out + step)
+                hook = table.register_forward_hook(lambda _, inputs, out, step=step * change: out + step)
                 with torch.no_grad():
                     logits = model(source, torch.tensor([[1, *target]])).double()
                 hook.remove()
-                said.append(float(logits[0, place].log_softmax(-1)[token]))
-            slopes.append((said[0] - said[1]) / (2 * width))
+                scores.append(float(logits[0, place].log_softmax(-1)[token]))
+            slopes.append((scores[0] - scores[1]) / (2 * width))
         lengths.append(math.hypot(*slopes))
-    np.testing.assert_allclose(looks.mean[place], np.array(lengths) / sum(lengths), rtol=0.05, atol=2e-3)
+    np.testing.assert_allclose(maps.mean[place], np.array(lengths) / sum(lengths), rtol=0.05, atol=2e-3)
 
 
-def test_an_alignment_is_of_words() -> None:
-    side = Side(("a", "b", "c", "</s>"), (0, 0, 1, 2), ("ab", "c", "</s>"))
-    assert side.sums().tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+def test_tokens_belong_to_words() -> None:
+    side = TokenizedText(("a", "b", "c", "</s>"), (0, 0, 1, 2), ("ab", "c", "</s>"))
+    assert side.membership().tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
-def test_where_words_have_no_space_each_token_is_one() -> None:
+def test_each_token_is_a_word_in_text_without_spaces() -> None:
     tokenizer = CharacterTokenizer.train(["猫が 好き a b", "cd ef"], 100)
     assert unit_indices(tokenizer, tokenizer.encode("猫が ef")) == [0, 1, 1, 2, 2]
     assert unit_indices(tokenizer, tokenizer.encode("cd")) == [0, 1]
 
 
-def test_without_a_source_there_is_nothing_to_see() -> None:
+def test_an_empty_source_is_rejected() -> None:
     with pytest.raises(DecodingError, match="no source"):
-        look(translator(), " ", [5])
+        compute_attention_maps(translator(), " ", [5])

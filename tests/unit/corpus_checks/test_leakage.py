@@ -4,57 +4,60 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.corpus_checks.made import faults, pairs, sentences
+from tests.unit.corpus_checks.synthetic import find_faults, pairs, sentences
 
 from regard.corpus.corpus import PairList
-from regard.corpus_checks.findings import Kind
-from regard.corpus_checks.leakage import ALIKE, Held, Leakage
+from regard.corpus_checks.findings import FaultKind
+from regard.corpus_checks.leakage import MIN_SIMILARITY, HeldOutSet, LeakageCheck
 
-DEV = [("The old house stands at the end of the road.", "Das alte Haus steht am Ende der Straße."), ("Yes.", "Ja.")]
-
-
-def said(source: str, target: str) -> list[tuple[Kind, str]]:
-    check = Leakage({"dev": PairList("dev", pairs(DEV))})
-    return [(fault.kind, fault.note) for _, fault in faults(check, [(source, target)])]
+DEV = [("The old house lies at the end of the road.", "Das alte Haus steht am Ende der Straße."), ("Yes.", "Ja.")]
 
 
-def test_what_stands_there_as_it_is() -> None:
-    assert said(*DEV[0]) == [(Kind.LEAKAGE, "both sides stand in dev, line 1")]
-    assert said(DEV[0][0], "Etwas ganz anderes.") == [(Kind.LEAKAGE, "the source stands in dev, line 1")]
-    assert said("Something else.", DEV[0][1]) == [(Kind.LEAKAGE, "the target stands in dev, line 1")]
-    assert said(*DEV[1]) == [(Kind.LEAKAGE, "both sides stand in dev, line 2")]
-    assert said("Yes.", "Doch.") == []  # too short to be a leak by one side
+def faults_of(source: str, target: str) -> list[tuple[FaultKind, str]]:
+    check = LeakageCheck({"dev": PairList("dev", pairs(DEV))})
+    return [(fault.kind, fault.note) for _, fault in find_faults(check, [(source, target)])]
 
 
-def test_what_stands_there_nearly() -> None:
-    told = "the source stands in dev, line 1, but for case, punctuation or digits"
-    assert said(DEV[0][0].upper().rstrip("."), "Anders.") == [(Kind.NEAR_LEAKAGE, told)]
-    near = "The old house stands near the end of the road", "Das alte Haus steht nahe am Ende der Straße"
-    assert said(*near) == [(Kind.NEAR_LEAKAGE, "nearly as in dev, line 1")]
-    assert said(near[0], "Der Hund bellt die ganze Nacht.") == []
-    assert said("The old dog lies at the side of the bed.", "Der alte Hund liegt neben dem Bett.") == []
+def test_exact_copies_are_found() -> None:
+    assert faults_of(*DEV[0]) == [(FaultKind.LEAKAGE, "both sides occur in dev, line 1")]
+    assert faults_of(DEV[0][0], "Etwas ganz anderes.") == [(FaultKind.LEAKAGE, "the source occurs in dev, line 1")]
+    assert faults_of("Something else.", DEV[0][1]) == [(FaultKind.LEAKAGE, "the target occurs in dev, line 1")]
+    assert faults_of(*DEV[1]) == [(FaultKind.LEAKAGE, "both sides occur in dev, line 2")]
+    assert faults_of("Yes.", "Doch.") == []  # one side alone is too short to be a leak
 
 
-WORDS = st.lists(st.sampled_from("abcdefghijkl"), min_size=4, max_size=12).map(lambda some: [w * 3 for w in some])
+def test_near_copies_are_found() -> None:
+    note = "the source occurs in dev, line 1, except for case, punctuation or digits"
+    assert faults_of(DEV[0][0].upper().rstrip("."), "Anders.") == [(FaultKind.NEAR_LEAKAGE, note)]
+    near = "The old house lies near the end of the road", "Das alte Haus steht nahe am Ende der Straße"
+    assert faults_of(*near) == [(FaultKind.NEAR_LEAKAGE, "similar to dev, line 1")]
+    assert faults_of(near[0], "Der Hund bellt die ganze Nacht.") == []
+    assert faults_of("The old dog lies at the side of the bed.", "Der alte Hund liegt neben dem Bett.") == []
+
+
+WORDS = st.lists(st.sampled_from("abcdefghijkl"), min_size=4, max_size=12).map(lambda words: [w * 3 for w in words])
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=12), WORDS)
-def test_no_near_pair_is_missed(held: list[list[str]], asked: list[str]) -> None:
-    found = Held("dev", pairs([(" ".join(words), "x") for words in held])).near(asked, ["x"])
-    one = set(asked)
-    near = [line for line, words in enumerate(held, start=1) if len(one & set(words)) >= ALIKE * len(one | set(words))]
-    assert found == (near[0] if near else None)
+def test_no_similar_pair_is_missed(held_out: list[list[str]], query: list[str]) -> None:
+    line = HeldOutSet("dev", pairs([(" ".join(words), "x") for words in held_out])).find_similar(query, ["x"])
+    unique = set(query)
+    similar = [
+        number
+        for number, words in enumerate(held_out, start=1)
+        if len(unique & set(words)) >= MIN_SIMILARITY * len(unique | set(words))
+    ]
+    assert line == (similar[0] if similar else None)
 
 
-def test_planted_copies_with_a_word_changed_are_found_and_nothing_else() -> None:
+def test_planted_copies_with_a_word_removed_are_found_without_false_alarms() -> None:
     texts = [pair for pair in sentences(900) if len(pair[0].split()) > 9]
-    dev, train, chance = texts[:60], texts[60:], random.Random(2)
+    dev, train, rng = texts[:60], texts[60:], random.Random(2)
     planted = set()
-    for place, (source, target) in enumerate(dev[:30]):
+    for index, (source, target) in enumerate(dev[:30]):
         sides = [source.split(), target.split()]
-        at = chance.randrange(len(sides[0]))
-        train[place * 5] = (" ".join(sides[0][:at] + sides[0][at + 1 :]), " ".join(sides[1][:at] + sides[1][at + 1 :]))
-        planted.add(place * 5 + 1)
-    found = {line for line, _ in faults(Leakage({"dev": PairList("dev", pairs(dev))}), train)}
-    assert found == planted
+        at = rng.randrange(len(sides[0]))
+        train[index * 5] = (" ".join(sides[0][:at] + sides[0][at + 1 :]), " ".join(sides[1][:at] + sides[1][at + 1 :]))
+        planted.add(index * 5 + 1)
+    assert {line for line, _ in find_faults(LeakageCheck({"dev": PairList("dev", pairs(dev))}), train)} == planted

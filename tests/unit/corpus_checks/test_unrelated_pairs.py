@@ -6,98 +6,99 @@ from itertools import islice
 
 import pytest
 from tests.shared_data import shared
-from tests.unit.corpus_checks.made import Texts, faults, lines, sentences
+from tests.unit.corpus_checks.synthetic import Texts, faulty_lines, find_faults, sentences
 
 from regard.corpus_checks import unrelated_pairs
-from regard.corpus_checks.findings import Kind
-from regard.corpus_checks.unrelated_pairs import FEWEST_PAIRS, Links
+from regard.corpus_checks.findings import FaultKind
+from regard.corpus_checks.unrelated_pairs import MIN_PAIRS, UnrelatedPairCheck
 
 
-def shuffled(texts: Texts, share: float) -> tuple[Texts, set[int]]:
-    chance = random.Random(3)
-    places = chance.sample(range(len(texts)), round(share * len(texts)))
+def shuffle_targets(texts: Texts, share: float) -> tuple[Texts, set[int]]:
+    """Exchange the targets of a share of the pairs. Return the corpus and the line numbers of those pairs."""
+    rng = random.Random(3)
+    indices = rng.sample(range(len(texts)), round(share * len(texts)))
     mixed = list(texts)
-    for place, other in zip(places, [*places[1:], places[0]], strict=True):
-        mixed[place] = (texts[place][0], texts[other][1])
-    return mixed, {place + 1 for place in places}
+    for index, donor in zip(indices, [*indices[1:], indices[0]], strict=True):
+        mixed[index] = (texts[index][0], texts[donor][1])
+    return mixed, {index + 1 for index in indices}
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
-def test_targets_of_other_pairs_are_found(share: float) -> None:
-    texts, planted = shuffled(sentences(4000), share)
-    check = Links()
-    found = set(lines(check, texts))
-    assert len(found & planted) >= 0.9 * len(planted)
-    assert len(found - planted) <= 0.2 * len(planted)
+def test_shuffled_targets_are_found(share: float) -> None:
+    texts, planted = shuffle_targets(sentences(4000), share)
+    check = UnrelatedPairCheck()
+    lines = set(faulty_lines(check, texts))
+    assert len(lines & planted) >= 0.9 * len(planted)
+    assert len(lines - planted) <= 0.2 * len(planted)
     assert check.share == pytest.approx(share, rel=0.35)
 
 
-def test_where_all_belongs_together_nothing_is_told() -> None:
-    check = Links()
-    assert len(lines(check, sentences(4000))) <= 4
+def test_a_corpus_of_translations_has_almost_no_unrelated_pairs() -> None:
+    check = UnrelatedPairCheck()
+    assert len(faulty_lines(check, sentences(4000))) <= 4
     assert check.share < 0.002
 
 
-def test_few_pairs_teach_nothing() -> None:
-    check = Links()
-    assert lines(check, sentences(FEWEST_PAIRS // 2)) == []
-    assert not check.learned
+def test_a_small_corpus_has_no_lexicon() -> None:
+    check = UnrelatedPairCheck()
+    assert faulty_lines(check, sentences(MIN_PAIRS // 2)) == []
+    assert not check.has_lexicon
 
 
-def test_of_many_pairs_some_are_learned_and_all_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts, planted = shuffled(sentences(9000), 0.1)
-    monkeypatch.setattr(unrelated_pairs, "MOST_CELLS", 400_000)
-    found = set(lines(check := Links(), texts))
-    assert check._every > 1
-    assert len(found & planted) >= 0.8 * len(planted)
-    assert len(found - planted) <= 0.2 * len(planted)
+def test_a_large_corpus_is_sampled_for_learning_and_checked_completely(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, planted = shuffle_targets(sentences(9000), 0.1)
+    monkeypatch.setattr(unrelated_pairs, "MAX_LINKS", 400_000)
+    lines = set(faulty_lines(check := UnrelatedPairCheck(), texts))
+    assert check._interval > 1
+    assert len(lines & planted) >= 0.8 * len(planted)
+    assert len(lines - planted) <= 0.2 * len(planted)
 
 
-def test_texts_without_spaces_are_taken_by_their_characters() -> None:
+def test_text_without_spaces_is_split_into_characters() -> None:
     texts = [(source.replace(" ", ""), target) for source, target in sentences(4000, words=60)]
-    mixed, planted = shuffled(texts, 0.2)
-    found = set(lines(Links(), mixed))
-    assert len(found & planted) > 0.5 * len(planted)
-    assert len(found - planted) <= 0.5 * len(planted)
+    mixed, planted = shuffle_targets(texts, 0.2)
+    lines = set(faulty_lines(UnrelatedPairCheck(), mixed))
+    assert len(lines & planted) > 0.5 * len(planted)
+    assert len(lines - planted) <= 0.5 * len(planted)
 
 
-def certain(texts: Texts) -> set[int]:
-    return {line for line, fault in faults(Links(), texts) if fault.kind == Kind.UNRELATED}
+def unrelated_lines(texts: Texts) -> set[int]:
+    return {line for line, fault in find_faults(UnrelatedPairCheck(), texts) if fault.kind == FaultKind.UNRELATED}
 
 
-def freely(texts: Texts) -> Texts:
-    """Translations of 2 to 6 words, three in ten of which have nothing to do with the source."""
-    chance = random.Random(4)
+def translate_freely(texts: Texts) -> Texts:
+    """Return translations of 2 to 6 words, of which three in ten are random."""
+    rng = random.Random(4)
     words = sorted({word for _, target in texts for word in target.rstrip(".?!").split()})
-    found = []
+    free = []
     for source, target in texts:
-        count = chance.randint(2, 6)
-        shown = source.rstrip(".?!").split()[:count]
-        translated = target.rstrip(".?!").split()[:count]
-        translated = [chance.choice(words) if chance.random() < 0.3 else word for word in translated]
-        found.append((" ".join(shown) + source[-1], " ".join(translated) + target[-1]))
-    return found
+        count = rng.randint(2, 6)
+        source_words = source.rstrip(".?!").split()[:count]
+        target_words = target.rstrip(".?!").split()[:count]
+        target_words = [rng.choice(words) if rng.random() < 0.3 else word for word in target_words]
+        free.append((" ".join(source_words) + source[-1], " ".join(target_words) + target[-1]))
+    return free
 
 
-def test_short_free_translations_are_not_called_unrelated() -> None:
-    texts = freely(sentences(6000))
-    mixed, planted = shuffled([*texts, *sentences(2000, seed=1)], 0.02)
-    found = certain(mixed)
+def test_short_free_translations_are_not_unrelated() -> None:
+    texts = translate_freely(sentences(6000))
+    mixed, planted = shuffle_targets([*texts, *sentences(2000, seed=1)], 0.02)
+    lines = unrelated_lines(mixed)
     long = {line for line in planted if line > len(texts)}
-    assert len(found - planted) <= 4
-    assert len(found & long) >= 0.8 * len(long)
+    assert len(lines - planted) <= 4
+    assert len(lines & long) >= 0.8 * len(long)
 
 
-def test_a_note_gives_the_confidence_and_doubtful_pairs_are_apart() -> None:
-    texts, _ = shuffled(sentences(4000, words=2000), 0.1)
-    found = [fault for _, fault in faults(Links(), texts)]
-    assert {fault.kind for fault in found} == {Kind.UNRELATED, Kind.DOUBTFUL}
-    for fault in found:
+def test_the_note_contains_the_confidence() -> None:
+    texts, _ = shuffle_targets(sentences(4000, words=2000), 0.1)
+    faults = [fault for _, fault in find_faults(UnrelatedPairCheck(), texts)]
+    assert {fault.kind for fault in faults} == {FaultKind.UNRELATED, FaultKind.DOUBTFUL}
+    for fault in faults:
         confidence = float(fault.note.removeprefix("confidence "))
-        assert 0.9 <= confidence <= 1 if fault.kind == Kind.UNRELATED else 0.5 <= confidence <= 0.9
+        assert 0.9 <= confidence <= 1 if fault.kind == FaultKind.UNRELATED else 0.5 <= confidence <= 0.9
 
 
-def tatoeba(count: int) -> Texts:
+def read_tatoeba(count: int) -> Texts:
     folder = shared("tatoeba-en-de")
     sides = []
     for language in ("en", "de"):
@@ -106,10 +107,11 @@ def tatoeba(count: int) -> Texts:
     return list(zip(*sides, strict=True))
 
 
-def test_translations_of_tatoeba_are_not_called_unrelated() -> None:
-    texts = tatoeba(5000)
-    assert len(faults(Links(), texts)) <= 2  # one proverb, for which its translation has another
-    mixed, planted = shuffled(texts, 0.2)
-    found = certain(mixed)
-    assert len(found & planted) >= 0.65 * len(planted)
-    assert len(found - planted) <= 0.01 * len(found)
+def test_translations_of_tatoeba_are_not_unrelated() -> None:
+    texts = read_tatoeba(5000)
+    # One proverb is translated by another one.
+    assert len(find_faults(UnrelatedPairCheck(), texts)) <= 2
+    mixed, planted = shuffle_targets(texts, 0.2)
+    lines = unrelated_lines(mixed)
+    assert len(lines & planted) >= 0.65 * len(planted)
+    assert len(lines - planted) <= 0.01 * len(lines)

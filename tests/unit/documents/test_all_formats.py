@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.documents.scripted import by, loud
 
-from regard.documents.document import Columns, Languages
+from regard.documents.document import Columns, LanguagePair
 from regard.documents.open import OPENERS
-from regard.documents.paragraphs import Paragraphs
-from regard.documents.translate import fill
+from regard.documents.paragraphs import ParagraphDocument
+from regard.documents.translate import fill_document
 from regard.errors import DataError
 
 XLIFF = b"""<?xml version="1.0"?>
@@ -40,18 +40,18 @@ EXAMPLES = {
 
 
 def opener(ending: str):  # type: ignore[no-untyped-def]
-    return OPENERS.get(ending, Paragraphs)
+    return OPENERS.get(ending, ParagraphDocument)
 
 
 def try_all(ending: str, data: bytes) -> None:
     try:
-        document = opener(ending)(data, "a", Languages("en", "de"), Columns())
+        document = opener(ending)(data, "a", LanguagePair("en", "de"), Columns())
     except DataError:
         return
     assert document.fill([None] * len(document.segments)) == data
     for say in (loud, str, lambda text: text.replace("e", ""), lambda text: "- # <x> | * 1. " + text + " \\"):
-        outcome = fill(document, by(say), language="en")
-        assert outcome.entries == outcome.filled + outcome.left + outcome.done
+        outcome = fill_document(document, by(say), language="en")
+        assert outcome.entries == outcome.filled + outcome.untranslated + outcome.already_translated
         if not outcome.filled:
             assert outcome.data == data
 
@@ -59,14 +59,14 @@ def try_all(ending: str, data: bytes) -> None:
 @pytest.mark.parametrize("ending", EXAMPLES, ids=lambda ending: ending or "paragraphs")
 def test_an_example_is_filled_and_reads_again(ending: str) -> None:
     data = EXAMPLES[ending]
-    document = opener(ending)(data, "a", Languages("en", "de"), Columns())
-    outcome = fill(document, by(loud), language="en")
+    document = opener(ending)(data, "a", LanguagePair("en", "de"), Columns())
+    outcome = fill_document(document, by(loud), language="en")
     assert outcome.filled == len({segment.entry for segment in document.segments}) > 0
     assert outcome.data != data
-    again = opener(ending)(outcome.data, "a", Languages("en", "de"), Columns())
+    again = opener(ending)(outcome.data, "a", LanguagePair("en", "de"), Columns())
     if ending in (".po", ".xlf", ".tmx", ".tsv", ".csv"):
         assert not again.segments
-        assert again.done == outcome.filled + outcome.done
+        assert again.already_translated == outcome.filled + outcome.already_translated
     else:
         assert len(again.segments) == len(document.segments)
     try_all(ending, data)
@@ -108,4 +108,4 @@ def test_damaged_examples(ending: str) -> None:
 def test_no_hang_on_long_input(ending: str) -> None:
     for data in (b"<a " * 20_000, b'<a "' * 20_000, b"[" * 20_000, b"*a " * 10_000, b"<!--" * 20_000, b"`a``" * 5_000):
         with suppress(DataError):
-            opener(ending)(data, "a", Languages("en", "de"), Columns())
+            opener(ending)(data, "a", LanguagePair("en", "de"), Columns())

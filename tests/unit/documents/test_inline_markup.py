@@ -3,14 +3,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.documents.document import written
-from regard.documents.inline_markup import project, with_tags
+from regard.documents.document import render
+from regard.documents.inline_markup import parse_tags, project_markup
 
 
 def carried(source: str, target: str, *pairs: tuple[int, int]) -> str:
-    marked = project(with_tags(source), target, pairs)
+    marked = project_markup(parse_tags(source), target, pairs)
     assert marked is not None
-    return written(marked)
+    return render(marked)
 
 
 def test_a_pair_goes_around_the_words_that_belong_to_its_own() -> None:
@@ -47,18 +47,18 @@ def test_one_that_stands_alone_stays_by_its_word() -> None:
 
 
 def test_code_is_no_text_to_translate() -> None:
-    marked = with_tags("Run <command>ls -l</command> now")
+    marked = parse_tags("Run <command>ls -l</command> now")
     assert marked.text == "Run ls -l now"
     assert carried("Run <command>ls -l</command> now", "Nun ls -l ausführen") == (
         "Nun <command>ls -l</command> ausführen"
     )
-    assert project(marked, "Nun ausführen", ()) is None
+    assert project_markup(marked, "Nun ausführen", ()) is None
 
 
 def test_a_tag_without_its_other_half_is_text() -> None:
-    marked = with_tags("use <file> and <b>this</b>")
+    marked = parse_tags("use <file> and <b>this</b>")
     assert marked.text == "use <file> and this"
-    assert [mark.markup for mark in marked.marks] == ["<b>", "</b>"]
+    assert [mark.markup for mark in marked.tags] == ["<b>", "</b>"]
 
 
 def test_a_pair_for_which_no_word_speaks_takes_one() -> None:
@@ -84,15 +84,15 @@ TREES = st.recursive(
 def test_whatever_the_alignment_no_tag_is_lost_and_all_nest(
     source: str, words: list[str], pairs: list[tuple[int, int]]
 ) -> None:
-    marked = with_tags(source)
-    projected = project(marked, " ".join(words), tuple(pairs))
+    marked = parse_tags(source)
+    projected = project_markup(marked, " ".join(words), tuple(pairs))
     assert projected is not None
     assert projected.text == " ".join(words)
-    assert sorted(mark.markup for mark in projected.marks) == sorted(mark.markup for mark in marked.marks)
-    assert [mark.at for mark in projected.marks] == sorted(mark.at for mark in projected.marks)
+    assert sorted(mark.markup for mark in projected.tags) == sorted(mark.markup for mark in marked.tags)
+    assert [mark.position for mark in projected.tags] == sorted(mark.position for mark in projected.tags)
     stack: list[int] = []
-    for mark in projected.marks:
-        if mark.pair and mark.opens:
+    for mark in projected.tags:
+        if mark.pair and mark.is_opening:
             stack.append(mark.pair)
         elif mark.pair:
             assert stack.pop() == mark.pair

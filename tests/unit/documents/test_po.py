@@ -25,7 +25,7 @@ def test_only_what_is_untranslated_is_filled_and_marked_fuzzy() -> None:
     outcome = filled(".po", text.encode())
     wanted = text.replace("#, c-format", "#, fuzzy, c-format").replace('%s"\nmsgstr ""', '%s"\nmsgstr "OPEN %s"')
     assert outcome.data.decode() == wanted
-    assert (outcome.entries, outcome.filled, outcome.done) == (3, 1, 2)
+    assert (outcome.entries, outcome.filled, outcome.already_translated) == (3, 1, 2)
 
 
 def test_crlf_and_latin_1_stay_and_what_latin_1_has_not_is_left() -> None:
@@ -36,7 +36,7 @@ def test_crlf_and_latin_1_stay_and_what_latin_1_has_not_is_left() -> None:
     )
     outcome = filled(".po", data, lambda _: "„groß“")
     assert outcome.data == data
-    assert "has no '„'" in outcome.reports[0].why
+    assert "has no '„'" in outcome.reports[0].reason
 
 
 def test_a_string_of_several_lines_gets_several() -> None:
@@ -65,13 +65,13 @@ def test_plurals(forms: int, rule: str, strings: list[str]) -> None:
 
 def test_plurals_that_the_header_has_not() -> None:
     outcome = filled(".po", b'msgid "a b"\nmsgid_plural "c d"\nmsgstr[0] ""\nmsgstr[1] ""\n')
-    assert [report.why for report in outcome.reports] == ["it has 2 plural forms, and the header says nothing"]
+    assert [report.reason for report in outcome.reports] == ["it has 2 plural forms, and the header says nothing"]
 
 
 @pytest.mark.parametrize(
     ("text", "line", "what"),
     [
-        ('msgid "a"\nmsgstr "b"\nnonsense\n', 3, "no line of a PO file"),
+        ('msgid "a"\nmsgstr "b"\nnonsense\n', 3, "not a line of a PO file"),
         ('\nmsgid "a\nmsgstr ""\n', 2, "quotes"),
         ('msgid "a"\n\nmsgid "b"\nmsgstr ""\n', 3, "twice"),
         ('msgid "a"\n', 1, "no msgstr"),
@@ -93,7 +93,7 @@ CATALOGUES = {"cpio": 314, "gnome-photos": 220, "installation-guide-welcome": 76
 def test_real_catalogues_pass_msgfmt(name: str, tmp_path: Path) -> None:
     data = (FORMATS / f"{name}.untranslated.po").read_bytes()
     outcome = filled(".po", data, loud)
-    assert (outcome.entries, outcome.left, outcome.done) == (CATALOGUES[name], 0, 0)
+    assert (outcome.entries, outcome.untranslated, outcome.already_translated) == (CATALOGUES[name], 0, 0)
     (path := tmp_path / "a.po").write_bytes(outcome.data)
     check = ["msgfmt", "--check", "--use-fuzzy", "-o", str(tmp_path / "a.mo"), str(path)]
     done = subprocess.run(check, capture_output=True, text=True)
@@ -106,4 +106,4 @@ def test_published_catalogues_stay_as_they_are(name: str) -> None:
     data = (FORMATS / f"{name}.de.po").read_bytes()
     document = opened(".po", data)
     assert document.fill([None] * len(document.segments)) == data
-    assert len(document.segments) <= 1 < document.done
+    assert len(document.segments) <= 1 < document.already_translated

@@ -12,10 +12,10 @@ import pytest
 from markdown_it import MarkdownIt
 from tests.unit.documents.scripted import by, filled, loud, opened
 
-from regard.documents.document import Columns, Languages, Marked
-from regard.documents.markdown_inline import inline
-from regard.documents.paragraphs import Paragraphs
-from regard.documents.translate import fill
+from regard.documents.document import Columns, LanguagePair, MarkedText
+from regard.documents.markdown_inline import parse_inline
+from regard.documents.paragraphs import ParagraphDocument
+from regard.documents.translate import fill_document
 from regard.errors import DataError
 
 ROOT = Path(__file__).parents[3]
@@ -72,14 +72,16 @@ def test_subtitles() -> None:
     )
     outcome = filled(".srt", text.encode())
     assert outcome.data.decode() == wanted
-    assert [report.why for report in outcome.reports] == ["the cue has no text"]
+    assert [report.reason for report in outcome.reports] == ["the cue has no text"]
 
 
 def test_paragraphs() -> None:
     text = "First one. Second one\n  goes on here and there.\n\n\n\tnext part\n---\n\nlast"
-    outcome = fill(Paragraphs(text.encode(), "a", Languages(), Columns()), by(str.upper), language="en")
+    outcome = fill_document(
+        ParagraphDocument(text.encode(), "a", LanguagePair(), Columns()), by(str.upper), language="en"
+    )
     assert outcome.data.decode() == "FIRST ONE. SECOND ONE\n  GOES ON HERE AND THERE.\n\n\n\tNEXT PART\n---\n\nLAST"
-    assert outcome.ways == {"whole": 4}
+    assert outcome.methods == {"whole": 4}
 
 
 MARKDOWN = """---
@@ -136,14 +138,14 @@ def test_a_translation_that_would_be_other_markdown_is_escaped_or_left() -> None
     assert filled(".md", b"one thing\n", lambda _: "# ein").data == b"\\# ein\n"
     assert filled(".md", b"| a b |\n|---|\n| c d |\n", lambda text: text + " | x").data.count(b"\\| x") == 2
     outcome = filled(".md", b"one thing\n", lambda _: "ein *Ding*")
-    assert (outcome.data, outcome.left) == (b"one thing\n", 1)
+    assert (outcome.data, outcome.untranslated) == (b"one thing\n", 1)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/search.md", "docs/map.md", "docs/papers/modern.md"])
 def test_own_pages_keep_their_structure(page: str) -> None:
     data = (ROOT / page).read_bytes()
     outcome = filled(".md", data)
-    assert outcome.left <= 1
+    assert outcome.untranslated <= 1
     before, after = (
         [(one.type, one.level, one.markup) for one in MarkdownIt().enable("table").parse(text.decode())]
         for text in (data, outcome.data)
@@ -200,7 +202,7 @@ def test_the_work_for_markup_in_a_paragraph_grows_as_its_length(unit: str) -> No
         before = sys.gettrace()
         sys.settrace(step)
         try:
-            inline(text, Labels())
+            parse_inline(text, Labels())
         finally:
             sys.settrace(before)
         return steps
@@ -209,8 +211,12 @@ def test_the_work_for_markup_in_a_paragraph_grows_as_its_length(unit: str) -> No
 
 
 def test_emphasis_within_an_image_is_its_own() -> None:
-    marks = inline("*one ![two *x [a](b)](c) three* four", frozenset()).marks
-    assert [(mark.markup, mark.opens) for mark in marks] == [("*", True), ("![two *x [a](b)](c)", False), ("*", False)]
+    marks = parse_inline("*one ![two *x [a](b)](c) three* four", frozenset()).tags
+    assert [(mark.markup, mark.is_opening) for mark in marks] == [
+        ("*", True),
+        ("![two *x [a](b)](c)", False),
+        ("*", False),
+    ]
     assert marks[0].pair == marks[2].pair != marks[1].pair == 0
 
 
@@ -261,7 +267,7 @@ def test_attributes_that_are_read_are_translated() -> None:
         .replace("</code> and", "</code> AND")
     )
     assert outcome.data.decode() == wanted
-    assert outcome.left == 0
+    assert outcome.untranslated == 0
 
 
 def test_an_attribute_cannot_end_its_quotes() -> None:
@@ -269,7 +275,7 @@ def test_an_attribute_cannot_end_its_quotes() -> None:
         text = f"<p><img alt={quote}say it{quote}></p><img alt=it>\n"
         outcome = filled(".html", text.encode(), lambda said: said.upper() + " \"<b>\" 'x' &amp;")
         data = outcome.data.decode()
-        assert data.count("<b") == 0 or outcome.left
+        assert data.count("<b") == 0 or outcome.untranslated
         parser = Attributes()
         parser.feed(data)
         assert all(value in ("say it", "it") or value.startswith(('SAY IT "', 'IT "')) for value in parser.values)
@@ -296,5 +302,5 @@ class Attributes(HTMLParser):
 )
 def test_the_language_of_a_page_becomes_the_target(text: str, wanted: str) -> None:
     assert filled(".html", text.encode()).data.decode() == wanted
-    nobody_says = opened(".html", text.encode(), languages=Languages())
-    assert "de" not in nobody_says.fill([Marked("ONE") for _ in nobody_says.segments]).decode()
+    nobody_says = opened(".html", text.encode(), languages=LanguagePair())
+    assert "de" not in nobody_says.fill([MarkedText("ONE") for _ in nobody_says.segments]).decode()

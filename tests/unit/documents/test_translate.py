@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from tests.unit.documents.scripted import by, filled, loud, opened
 
-from regard.documents.splitting import wrapped
-from regard.documents.translate import Request, Said, fill
+from regard.documents.splitting import wrap_lines
+from regard.documents.translate import TranslatedText, TranslationRequest, fill_document
 from regard.text.segments import has_letters, split_sentences
 
 
@@ -17,22 +17,24 @@ def po(*texts: str) -> bytes:
 
 
 def test_a_placeholder_that_is_lost_is_required() -> None:
-    asked: list[Request] = []
+    asked: list[TranslationRequest] = []
 
-    def ask(requests: Sequence[Request]) -> list[Said]:
+    def ask(requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
         asked.extend(requests)
-        return [Said("Öffne " + " ".join(one.require) if one.require else "Öffne") for one in requests]
+        return [TranslatedText("Öffne " + " ".join(one.require) if one.require else "Öffne") for one in requests]
 
-    outcome = fill(opened(".po", po("Open %s")), ask)
+    outcome = fill_document(opened(".po", po("Open %s")), ask)
     assert 'msgstr "Öffne %s"' in outcome.data.decode()
     assert [one.require for one in asked] == [(), ("%s",)]
-    assert outcome.ways == {"required": 1}
+    assert outcome.methods == {"required": 1}
 
 
 def test_what_is_not_required_is_translated_in_parts() -> None:
-    outcome = fill(opened(".po", po("open %s for %d")), by(lambda text: loud(text.replace("%s", ""))), requires=False)
+    outcome = fill_document(
+        opened(".po", po("open %s for %d")), by(lambda text: loud(text.replace("%s", ""))), requires=False
+    )
     assert 'msgstr "OPEN %s FOR %d"' in outcome.data.decode()
-    assert outcome.ways == {"parts": 1}
+    assert outcome.methods == {"parts": 1}
 
 
 def test_what_is_broken_all_the_same_is_left_and_told() -> None:
@@ -41,15 +43,15 @@ def test_what_is_broken_all_the_same_is_left_and_told() -> None:
     assert outcome.data == data.replace(b'"Close"\nmsgstr ""', b'"Close"\nmsgstr "Schlie\xc3\x9fen"').replace(
         b'msgid "Close"', b'#, fuzzy\nmsgid "Close"'
     )
-    (report,) = [report for report in outcome.reports if report.why]
-    assert (report.line, report.why, report.source) == (1, "it has more of %d", "Open %s")
-    assert (outcome.filled, outcome.left, outcome.done) == (1, 1, 0)
+    (report,) = [report for report in outcome.reports if report.reason]
+    assert (report.line, report.reason, report.source) == (1, "it has more of %d", "Open %s")
+    assert (outcome.filled, outcome.untranslated, outcome.already_translated) == (1, 1, 0)
 
 
 def test_an_empty_translation_is_none() -> None:
     outcome = filled(".po", po("Open"), lambda text: " ")
-    assert [report.why for report in outcome.reports] == ["the translation is empty"]
-    assert filled(".po", po("Open"), lambda text: "...").reports[0].why == "the translation has no word"
+    assert [report.reason for report in outcome.reports] == ["the translation is empty"]
+    assert filled(".po", po("Open"), lambda text: "...").reports[0].reason == "the translation has no word"
 
 
 def test_of_a_plural_both_or_none() -> None:
@@ -74,13 +76,15 @@ def test_accelerators_are_taken_off_and_put_on() -> None:
 @pytest.mark.parametrize(("mark", "filled_in"), [("short", 1), ("loop", 0), ("cut", 0)])
 def test_a_degenerate_translation_is_told_and_one_without_sense_is_not_filled(mark: str, filled_in: int) -> None:
     data = po("Open")
-    outcome = fill(opened(".po", data), lambda requests: [Said("auf auf auf", (), (mark,)) for _ in requests])
+    outcome = fill_document(
+        opened(".po", data), lambda requests: [TranslatedText("auf auf auf", (), (mark,)) for _ in requests]
+    )
     assert outcome.filled == filled_in
     (report,) = outcome.reports
     if filled_in:
         assert report.marks == (mark,)
     else:
-        assert report.why.startswith("the translation")
+        assert report.reason.startswith("the translation")
         assert report.translation == "auf auf auf"
         assert outcome.data == data
 
@@ -98,7 +102,7 @@ def test_the_same_sentence_is_asked_for_once() -> None:
 
 def test_a_segment_without_bound_is_left() -> None:
     outcome = filled(".tsv", b"source\ttarget\n" + b"a " * 20_000 + b"\t\n")
-    assert "more than 20,000 characters" in outcome.reports[0].why
+    assert "more than 20,000 characters" in outcome.reports[0].reason
 
 
 def test_sentences_end_at_no_placeholder() -> None:
@@ -108,9 +112,9 @@ def test_sentences_end_at_no_placeholder() -> None:
 
 
 def test_lines_are_of_like_length() -> None:
-    assert wrapped("one two three four", 2) == "one two\nthree four"
-    assert wrapped("one", 3) == "one"
-    assert wrapped("one two three four", 2, [(3, 13)]) == "one two three\nfour"
+    assert wrap_lines("one two three four", 2) == "one two\nthree four"
+    assert wrap_lines("one", 3) == "one"
+    assert wrap_lines("one two three four", 2, [(3, 13)]) == "one two three\nfour"
     assert not has_letters("12 %")
 
 
@@ -118,5 +122,5 @@ def test_an_emoji_that_is_lost_is_put_between_parts() -> None:
     text = "A dog 🐶 runs 👍🏽!\n".encode()
     outcome = filled(".md", text, lambda said: loud("".join(one for one in said if ord(one) < 0x2000)))
     assert outcome.data.decode() == "A DOG 🐶 RUNS 👍🏽!\n"
-    assert outcome.ways == {"parts": 1}
-    assert filled(".md", text).ways == {"whole": 1}
+    assert outcome.methods == {"parts": 1}
+    assert filled(".md", text).methods == {"whole": 1}

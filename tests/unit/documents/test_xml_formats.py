@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from tests.unit.documents.scripted import filled, loud, opened
 
-from regard.documents.document import Languages
+from regard.documents.document import LanguagePair
 from regard.errors import DataError
 
 FORMATS = Path(__file__).parents[4] / "shared" / "data" / "formats"
@@ -40,8 +40,8 @@ def test_xliff_1(version: str, state: str) -> None:
         .replace('<target state="new" />', f"<target{state}>TWO</target>")
     )
     assert outcome.data.decode() == wanted
-    assert (outcome.entries, outcome.filled, outcome.done, outcome.left) == (4, 2, 1, 1)
-    assert outcome.reports[0].why == 'it says translate="no"'
+    assert (outcome.entries, outcome.filled, outcome.already_translated, outcome.untranslated) == (4, 2, 1, 1)
+    assert outcome.reports[0].reason == 'it says translate="no"'
 
 
 def test_xliff_2() -> None:
@@ -82,9 +82,9 @@ def test_tmx() -> None:
     outcome = filled(".tmx", text.encode())
     new = '\n  <tuv xml:lang="de" creationtool="regard">\n    <seg>OPEN <hi>IT</hi></seg>\n  </tuv>'
     assert outcome.data.decode() == text.replace("</tuv>\n</tu>", f"</tuv>{new}\n</tu>")
-    assert (outcome.entries, outcome.filled, outcome.done, outcome.left) == (3, 1, 1, 1)
+    assert (outcome.entries, outcome.filled, outcome.already_translated, outcome.untranslated) == (3, 1, 1, 1)
     with pytest.raises(DataError, match="which language"):
-        opened(".tmx", text.encode(), languages=Languages("en", ""))
+        opened(".tmx", text.encode(), languages=LanguagePair("en", ""))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_real_files_without_their_targets(name: str, ending: str) -> None:
     empty = re.sub(pattern, b"", data, flags=re.DOTALL)
     outcome = filled(ending, empty, loud)
     assert outcome.filled > 70
-    assert [report.why for report in outcome.reports] == (["it is a catalogue's header"] if ending == ".xlf" else [])
+    assert [report.reason for report in outcome.reports] == (["it is a catalogue's header"] if ending == ".xlf" else [])
     ElementTree.fromstring(outcome.data)
     ours = rb"\n *<target state.*?</target>" if ending == ".xlf" else rb'\n *<tuv xml:lang="de" creationtool.*?</tuv>'
     assert re.sub(ours, b"", outcome.data, flags=re.DOTALL) == empty

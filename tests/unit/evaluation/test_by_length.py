@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.errors import DataError
-from regard.evaluation.by_length import bounds, by_length
+from regard.evaluation.by_length import by_length, length_bounds
 
 
 def line(words: int, first: str = "a") -> str:
     return " ".join([first, *(f"w{number}" for number in range(words - 1))])
 
 
-def test_each_bin_is_scored_alone() -> None:
+def test_each_bin_is_scored_separately() -> None:
     sources = [line(words) for words in (3, 3, 4, 7, 8, 8)]
-    references = [line(6, f"r{place}") for place in range(6)]
+    references = [line(6, f"r{index}") for index in range(6)]
     hypotheses = [*references[:3], *(line(6, "wrong") for _ in range(3))]
-    short, long = by_length(sources, hypotheses, references, least=3)
+    short, long = by_length(sources, hypotheses, references, min_sentences=3)
     assert (short.shortest, short.longest, short.sentences) == (3, 4, 3)
     assert (long.shortest, long.longest, long.sentences) == (5, 8, 3)
     assert short.bleu == pytest.approx(100)
@@ -27,38 +27,38 @@ def test_each_bin_is_scored_alone() -> None:
     assert long.bleu < 100
 
 
-def test_a_bin_of_short_references_counts_what_the_whole_set_does() -> None:
+def test_all_bins_share_one_bleu_tokenizer() -> None:
     sources = ["a", "a", "b c d e f", "b c d e f"]
     references = ["zwanzig", "dreissig", "one two three four five", "one two three four six"]
-    words = by_length(sources, references, references, least=2)
+    words = by_length(sources, references, references, min_sentences=2)
     assert [bin.bleu for bin in words] == pytest.approx([0, 100])  # words: a single one has no 4-gram
-    characters = by_length(sources[:2], references[:2], references[:2], least=2)
+    characters = by_length(sources[:2], references[:2], references[:2], min_sentences=2)
     assert [bin.bleu for bin in characters] == pytest.approx([100])
 
 
 def test_known_bounds() -> None:
-    assert bounds([1, 2, 3, 4, 5, 6, 7, 8] * 5, least=5) == [(n, n) for n in range(1, 9)]
-    assert bounds([1, 2, 3, 4, 5, 6, 7, 8], least=3) == [(1, 3), (4, 8)]
-    assert bounds([5] * 50 + [40] * 50, least=20) == [(5, 5), (6, 40)]
-    assert bounds([12, 13], least=20) == [(12, 13)]
-    assert bounds([0, 0], least=1) == [(0, 0)]
-    assert bounds([*range(1, 9)] * 10 + [500], least=5) == [*((n, n) for n in range(1, 8)), (8, 500)]
+    assert length_bounds([1, 2, 3, 4, 5, 6, 7, 8] * 5, min_sentences=5) == [(n, n) for n in range(1, 9)]
+    assert length_bounds([1, 2, 3, 4, 5, 6, 7, 8], min_sentences=3) == [(1, 3), (4, 8)]
+    assert length_bounds([5] * 50 + [40] * 50, min_sentences=20) == [(5, 5), (6, 40)]
+    assert length_bounds([12, 13], min_sentences=20) == [(12, 13)]
+    assert length_bounds([0, 0], min_sentences=1) == [(0, 0)]
+    assert length_bounds([*range(1, 9)] * 10 + [500], min_sentences=5) == [*((n, n) for n in range(1, 8)), (8, 500)]
 
 
 @given(st.lists(st.integers(0, 300), min_size=1), st.integers(1, 30))
-def test_every_sentence_is_in_one_bin_and_no_bin_has_too_few(lengths: list[int], least: int) -> None:
-    bins = bounds(lengths, least)
+def test_bins_cover_all_sentences_and_none_is_too_small(lengths: list[int], min_sentences: int) -> None:
+    bins = length_bounds(lengths, min_sentences)
     counts = [sum(first <= length <= last for length in lengths) for first, last in bins]
     assert sum(counts) == len(lengths)
     assert all(first <= last for first, last in bins)
     assert all(before[1] + 1 == after[0] for before, after in pairwise(bins))
-    assert len(bins) == 1 or min(counts) >= least
+    assert len(bins) == 1 or min(counts) >= min_sentences
     assert (bins[0][0], bins[-1][1]) == (min(lengths), max(lengths))
     assert len(bins) <= 9
 
 
-def test_unequal_sides_are_told() -> None:
+def test_unequal_numbers_of_lines_are_rejected() -> None:
     with pytest.raises(DataError, match="2 sources, 1 hypotheses and 2 references"):
         by_length(["a", "b"], ["a"], ["a", "b"])
-    with pytest.raises(DataError, match="nothing to measure"):
+    with pytest.raises(DataError, match="no lines to evaluate"):
         by_length([], [], [])

@@ -1,22 +1,22 @@
 import pytest
 
-from regard.evaluation.degenerate_output import marks
+from regard.evaluation.degenerate_output import find_degeneration
 
 SOURCE = "Ein Mann fährt auf einem Rad durch die Stadt"
 
 
-def told(text: str, source: str = SOURCE, *, finished: bool = True) -> tuple[str, ...]:
-    return marks(source, text, text.split(), finished=finished)
+def problems(text: str, source: str = SOURCE, *, finished: bool = True) -> tuple[str, ...]:
+    return find_degeneration(source, text, text.split(), finished=finished)
 
 
-def test_a_good_translation_has_none() -> None:
-    assert told("A man rides a bicycle through the city") == ()
-    assert told("no no", "nein nein") == ()
-    assert told("New York", "New York") == ()
+def test_a_good_translation_has_no_problems() -> None:
+    assert problems("A man rides a bicycle through the city") == ()
+    assert problems("no no", "nein nein") == ()
+    assert problems("New York", "New York") == ()
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("A man rides a a a a", ("loop",)),
         ("on the bike on the bike on the bike", ("loop",)),
@@ -29,13 +29,13 @@ def test_a_good_translation_has_none() -> None:
         ("A man who rides a bicycle " + " ".join(f"word{number}" for number in range(20)), ("long",)),
     ],
 )
-def test_what_has_gone_wrong_is_named(text: str, found: tuple[str, ...]) -> None:
-    assert told(text) == found
+def test_problems_are_named(text: str, expected: tuple[str, ...]) -> None:
+    assert problems(text) == expected
 
 
-def test_what_the_limit_cut_is_marked_beside_the_rest() -> None:
-    assert told("one two " * 30, finished=False) == ("cut", "loop", "long")
+def test_a_cut_translation_has_its_other_problems_too() -> None:
+    assert problems("one two " * 30, finished=False) == ("cut", "loop", "long")
 
 
-def test_a_line_without_text_has_nothing_to_go_wrong() -> None:
-    assert told("", " ", finished=True) == ()
+def test_a_source_without_text_has_no_problems() -> None:
+    assert problems("", " ", finished=True) == ()

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from regard.evaluation.error_types import EXPLAINED, counted, faults
+from regard.evaluation.error_types import ERROR_TYPES, classify_errors, count_errors
 
 
 @pytest.mark.parametrize(
-    ("source", "hypothesis", "reference", "told"),
+    ("source", "hypothesis", "reference", "errors"),
     [
         ("I like cheese", "Ich mag Käse.", "Ich mag Käse.", ()),
         ("I like cheese", "Ich ich mag Käse.", "Ich mag Käse.", ("repeated",)),
@@ -17,15 +17,15 @@ from regard.evaluation.error_types import EXPLAINED, counted, faults
         ("Tom is in", "Tom in", "Er ist da", ()),  # short words of both languages
         ("I like cheese", "Ja.", "Ich mag Käse.", ("half",)),
         ("I like cheese", "Ich mag Käse und Brot und Wein.", "Ich mag Käse", ("double",)),
-        ("No", "Nein!", "Ne", ()),  # too little to tell
+        ("No", "Nein!", "Ne", ()),  # too short
     ],
 )
-def test_each_is_told(source: str, hypothesis: str, reference: str, told: tuple[str, ...]) -> None:
-    assert faults((), source, hypothesis, reference) == told
+def test_each_is_told(source: str, hypothesis: str, reference: str, errors: tuple[str, ...]) -> None:
+    assert classify_errors((), source, hypothesis, reference) == errors
 
 
-def test_marks_are_among_them_and_a_whole_copy_is_no_untranslated_word() -> None:
+def test_degenerate_output_is_included_and_a_copy_is_not_untranslated() -> None:
     text = "these words stay as they are"
-    assert faults(("copy",), text, text, "diese Wörter bleiben wie sie sind") == ("copy",)
-    assert faults(("empty",), text, "", "diese Wörter") == ("empty",)
-    assert counted([("copy",), ("copy", "half"), ()]) == {**dict.fromkeys(EXPLAINED, 0), "copy": 2, "half": 1}
+    assert classify_errors(("copy",), text, text, "diese Wörter bleiben wie sie sind") == ("copy",)
+    assert classify_errors(("empty",), text, "", "diese Wörter") == ("empty",)
+    assert count_errors([("copy",), ("copy", "half"), ()]) == {**dict.fromkeys(ERROR_TYPES, 0), "copy": 2, "half": 1}

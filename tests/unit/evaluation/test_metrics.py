@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
 from regard.errors import DataError
-from regard.evaluation.metrics import bleu, bleu_metric, chrf, edits, exact, measure, wer
+from regard.evaluation.metrics import bleu, bleu_metric, chrf, edit_distance, exact_match, measure, wer
 
 REFERENCES = [
     "A man in an orange hat starring at something.",
@@ -47,7 +47,7 @@ def test_signatures_are_those_of_sacrebleu() -> None:
     ("language", "tokenizer"),
     [("zh", "zh"), ("zh-TW", "zh"), ("zh_CN", "zh"), ("ja", "char"), ("JA", "char"), ("ko", "char"), ("de", "13a")],
 )
-def test_bleu_is_tokenized_as_the_language_needs(language: str, tokenizer: str) -> None:
+def test_the_language_selects_the_bleu_tokenizer(language: str, tokenizer: str) -> None:
     hypotheses, references = ["彼は 東京で 昨日 新しい 本を 買った。"], ["彼は 昨日 東京で 新しい 本を 買った。"]
     quality = measure(hypotheses, references, target_language=language)
     assert f"tok:{tokenizer}|" in quality.signatures["bleu"]
@@ -55,17 +55,17 @@ def test_bleu_is_tokenized_as_the_language_needs(language: str, tokenizer: str) 
     assert bleu(hypotheses, references, target_language=language) == quality.bleu
 
 
-def test_bleu_minds_case_and_order_of_arguments() -> None:
+def test_bleu_is_cased_and_arguments_are_in_order() -> None:
     assert bleu(["a b c d"], ["A B C D"]) < bleu(["A B C D"], ["A B C D"]) == pytest.approx(100)
     assert measure(["a b"], ["a b c d"]).ter == pytest.approx(50)
     assert measure(["a b c d"], ["a b"]).ter == pytest.approx(100)
 
 
-def test_exact_is_letter_for_letter() -> None:
-    assert exact(["a", "b", "c "], ["a", "B", "c"]) == 1 / 3
+def test_exact_match_compares_every_character() -> None:
+    assert exact_match(["a", "b", "c "], ["a", "B", "c"]) == 1 / 3
 
 
-def test_tokenized_text_gets_no_advice(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+def test_tokenized_text_gives_no_warning(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     lines = ["a sentence that was tokenized ."] * 200
     with caplog.at_level(logging.DEBUG):
         measure(lines, lines, target_language="ja")
@@ -74,34 +74,34 @@ def test_tokenized_text_gets_no_advice(caplog: pytest.LogCaptureFixture, capfd: 
     assert capfd.readouterr() == ("", "")
 
 
-def test_empty_hypotheses_can_be_measured() -> None:
+def test_empty_hypotheses_are_scored() -> None:
     quality = measure(["", ""], ["a b", "c d"])
     assert (quality.bleu, quality.chrf, quality.ter, quality.exact) == (0, 0, 100, 0)
 
 
-def test_unequal_counts_are_told() -> None:
-    for score in (measure, bleu, chrf, exact, wer):
+def test_unequal_numbers_of_lines_are_rejected() -> None:
+    for score in (measure, bleu, chrf, exact_match, wer):
         with pytest.raises(DataError, match="4 hypotheses and 3 references"):
             score(HYPOTHESES, REFERENCES[:3])
-        with pytest.raises(DataError, match="nothing to measure"):
+        with pytest.raises(DataError, match="no lines to evaluate"):
             score([], [])
 
 
-def test_tokens_are_counted_as_they_are() -> None:
+def test_tokenized_text_is_counted_in_its_tokens() -> None:
     hypotheses, references = ["it 's a dog , ok"], ["it 's a dog ; ok"]
-    found = measure(hypotheses, references, tokenized=True)
-    assert found.bleu == pytest.approx(
+    quality = measure(hypotheses, references, tokenized=True)
+    assert quality.bleu == pytest.approx(
         sacrebleu.corpus_bleu(hypotheses, [references], tokenize="none", force=True).score
     )
-    assert "tok:none" in found.signatures["bleu"]
-    assert found.bleu != pytest.approx(measure(["it's a dog, ok"], ["it's a dog; ok"]).bleu)
+    assert "tok:none" in quality.signatures["bleu"]
+    assert quality.bleu != pytest.approx(measure(["it's a dog, ok"], ["it's a dog; ok"]).bleu)
 
 
-def test_characters_are_counted_where_no_reference_has_four_words() -> None:
+def test_bleu_of_characters_is_used_if_no_reference_has_four_words() -> None:
     references = ["zweiundvierzig", "einhundertsieben"]
     assert bleu(references, references, target_language="de") == pytest.approx(100)
     assert 0 < bleu(["zweiundvierzig", "einhundertacht"], references, target_language="de") < 100
-    assert measure(references, references, target_language="de").bleu == 0  # evaluate keeps to sacreBLEU's default
+    assert measure(references, references, target_language="de").bleu == 0  # measure keeps sacreBLEU's default
     longer = [*references, "eins zwei drei vier"]
     assert signature(bleu_metric(references)) == "char"
     assert signature(bleu_metric(longer)) == "13a"
@@ -113,7 +113,7 @@ def signature(metric: BLEU) -> str:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "count"),
+    ("first", "second", "count"),
     [
         ("", "", 0),
         ("a", "", 1),
@@ -123,21 +123,21 @@ def signature(metric: BLEU) -> str:
         ("a b", "b a", 2),
     ],
 )
-def test_edits_between_words(one: str, other: str, count: int) -> None:
-    assert edits(one.split(), other.split()) == edits(other.split(), one.split()) == count
+def test_edit_distances(first: str, second: str, count: int) -> None:
+    assert edit_distance(first.split(), second.split()) == edit_distance(second.split(), first.split()) == count
 
 
-@given(one=st.lists(st.sampled_from("abc"), max_size=7), other=st.lists(st.sampled_from("abc"), max_size=7))
-def test_edits_are_those_of_the_recursion(one: list[str], other: list[str]) -> None:
+@given(first=st.lists(st.sampled_from("abc"), max_size=7), second=st.lists(st.sampled_from("abc"), max_size=7))
+def test_edit_distance_equals_its_recursion(first: list[str], second: list[str]) -> None:
     def least(i: int, j: int) -> int:
         if not i or not j:
             return i + j
-        return min(least(i - 1, j) + 1, least(i, j - 1) + 1, least(i - 1, j - 1) + (one[i - 1] != other[j - 1]))
+        return min(least(i - 1, j) + 1, least(i, j - 1) + 1, least(i - 1, j - 1) + (first[i - 1] != second[j - 1]))
 
-    if len(one) + len(other) <= 9:
-        assert edits(one, other) == least(len(one), len(other))
+    if len(first) + len(second) <= 9:
+        assert edit_distance(first, second) == least(len(first), len(second))
 
 
-def test_the_word_error_rate_is_of_all_words_together() -> None:
+def test_the_word_error_rate_is_pooled_over_sentences() -> None:
     assert measure(["a b c", "x"], ["a c", "y z"]).wer == 100 * 3 / 4
     assert math.isnan(wer(["a"], [" "]))

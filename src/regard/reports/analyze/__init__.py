@@ -1,1 +1,1 @@
-"""The report on one run, or on two against each other."""
+"""The report on one run, or on a comparison of two runs."""

@@ -1,29 +1,30 @@
-"""Word alignments by what a model looks at while it writes a reference, layer by layer."""
+"""Word alignments from attention, by the mean and by each layer."""
 
 from __future__ import annotations
 
-from regard.attention.maps import look
+from regard.attention.maps import compute_attention_maps
 from regard.inference.translator import Translator
 from regard.tokenizers.words import Link, WordMap
 
 MEAN = "mean"
-LONGEST = 400  # tokens of a side: what is looked at grows with the square of it
+MAX_TOKENS = 400  # of a side: attention grows with the square of the length
 
 
-def alignments(translator: Translator, source: str, target: str) -> dict[str, frozenset[Link]] | None:
-    """Each target word with the source word that it looks at most.
+def align_words(translator: Translator, source: str, target: str) -> dict[str, frozenset[Link]] | None:
+    """Link each target word to the source word with the highest attention weight.
 
-    By the mean of all that the model attends by, and by each layer where it has several (`layer 1`). None where a
-    side is longer than LONGEST tokens, or has none.
+    Returns:
+        Links by `mean`, the mean of all attention, and by each layer (`layer 1`) if there are several. None if a side
+        has no tokens or more than MAX_TOKENS.
     """
-    ids = translator.tokenizers.target.encode(target.strip())
-    asked = translator.tokenizers.source.encode(source.strip())
-    if not ids or not asked or max(len(ids), len(asked)) > LONGEST:
+    target_ids = translator.tokenizers.target.encode(target.strip())
+    source_ids = translator.tokenizers.source.encode(source.strip())
+    if not target_ids or not source_ids or max(len(target_ids), len(source_ids)) > MAX_TOKENS:
         return None
-    looks = look(translator, source, ids)
-    words = WordMap.from_ids(translator.tokenizers, asked, ids)
-    found = {MEAN: looks.mean}
-    layers = looks.layers.get("source", ())
+    maps = compute_attention_maps(translator, source, target_ids)
+    words = WordMap.from_ids(translator.tokenizers, source_ids, target_ids)
+    weights = {MEAN: maps.mean}
+    layers = maps.layers.get("source", ())
     if len(layers) > 1:
-        found |= {f"layer {number}": layer.mean(0) for number, layer in enumerate(layers, start=1)}
-    return {name: frozenset(words.link_words(weights)) for name, weights in found.items()}
+        weights |= {f"layer {number}": layer.mean(0) for number, layer in enumerate(layers, start=1)}
+    return {name: frozenset(words.link_words(matrix)) for name, matrix in weights.items()}

@@ -1,4 +1,4 @@
-"""The figures of the analysis report, each for a light and for a dark page."""
+"""The figures of the report."""
 
 from __future__ import annotations
 
@@ -7,88 +7,76 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from regard.evaluation.by_frequency import FrequencyClass
-from regard.evaluation.by_length import Bin
 from regard.evaluation.calibration import Calibration
-from regard.reports.analyze.results import Findings, Report
-from regard.reports.compare.figures import DARK, Theme, new_axes, settings
-from regard.reports.corpus.figures import svg
+from regard.reports.analyze.results import AnalysisReport, RunResults
+from regard.reports.theme import BLUE, DARK, ORANGE, Theme, create_axes, figure_settings
 
-_LOOKS = (  # of the first run and the second: on light and on dark paper (Okabe and Ito's), marker, stroke
-    ("#0072b2", "#56b4e9", "o", "-"),
-    ("#b34700", "#e69f00", "s", "--"),
-)
+_LINES = ((*BLUE, "o", "-"), (*ORANGE, "s", "--"))  # of the first and the second run
+
+CalibrationGetter = Callable[[RunResults], Calibration | None]
 
 
-def by_length(report: Report, theme: Theme) -> str:
-    """chrF against the source's length in words."""
-    bins = report.findings[0].lengths
-    with settings(theme):
-        figure, axes = new_axes("words in the source (sentences in the test set)", "chrF, 0 to 100")
-        for one, look in _looks(report, theme):
-            axes.plot(range(len(bins)), [each.chrf for each in one.lengths], label=one.name, **look)
-        axes.set_xticks(range(len(bins)), [f"{span(each)}\n({each.sentences:,})" for each in bins])
-        highest = max(each.chrf for one in report.findings for each in one.lengths)
-        return _done(figure, axes, report, 1.1 * highest or 1)
+def draw_by_length(report: AnalysisReport, theme: Theme) -> Figure:
+    """Draw chrF against the number of words in the source."""
+    bins = report.runs[0].lengths
+    with figure_settings(theme):
+        figure, axes = create_axes("words in the source (sentences in the test set)", "chrF, 0 to 100")
+        for run, style in _styled_runs(report, theme):
+            axes.plot(range(len(bins)), [length_bin.chrf for length_bin in run.lengths], label=run.name, **style)
+        axes.set_xticks(range(len(bins)), [f"{length_bin.label}\n({length_bin.sentences:,})" for length_bin in bins])
+        highest = max(length_bin.chrf for run in report.runs for length_bin in run.lengths)
+        axes.set_ylim(0, 1.1 * highest or 1)
+        _add_legend(figure, report)
+        return figure
 
 
-def by_frequency(report: Report, theme: Theme) -> str:
-    """F1 of words against how often training has seen them; a class without a word in the references has no point."""
-    classes = report.findings[0].frequency
-    with settings(theme):
-        figure, axes = new_axes("times seen in training (words in the references)", "F1 of words, %")
-        for one, look in _looks(report, theme):
-            shown = [(place, each) for place, each in enumerate(one.frequency) if each.meant]
-            axes.plot([place for place, _ in shown], [100 * each.f1 for _, each in shown], label=one.name, **look)
-        axes.set_xticks(range(len(classes)), [f"{often(each)}\n({each.meant:,})" for each in classes])
-        return _done(figure, axes, report, 100)
+def draw_by_frequency(report: AnalysisReport, theme: Theme) -> Figure:
+    """Draw F1 of words against their count in the training data. Classes without words have no point."""
+    classes = report.runs[0].frequency
+    with figure_settings(theme):
+        figure, axes = create_axes("count in the training data (words in the references)", "F1 of words, %")
+        for run, style in _styled_runs(report, theme):
+            points = [(index, row) for index, row in enumerate(run.frequency) if row.in_references]
+            axes.plot([index for index, _ in points], [100 * row.f1 for _, row in points], label=run.name, **style)
+        axes.set_xticks(range(len(classes)), [f"{row.label}\n({row.in_references:,})" for row in classes])
+        axes.set_ylim(0, 100)
+        _add_legend(figure, report)
+        return figure
 
 
-def reliability(report: Report, theme: Theme, chosen: Callable[[Findings], Calibration | None], right: str) -> str:
-    """How often tokens are right against how probable they were; `right` says what that means."""
-    with settings(theme):
-        figure, axes = new_axes("probability of the token, mean of a bin, %", f"{right}, %")
+def draw_reliability(report: AnalysisReport, theme: Theme, get: CalibrationGetter, y_label: str) -> Figure:
+    """Draw a reliability diagram: accuracy against probability.
+
+    Args:
+        report: The report.
+        theme: Colours.
+        get: Returns the calibration of a run that is drawn.
+        y_label: What accuracy means here.
+    """
+    with figure_settings(theme):
+        figure, axes = create_axes("probability of the token, mean of a bin, %", f"{y_label}, %")
         figure.set_size_inches(5.6, 5.2)
-        axes.plot((0, 100), (0, 100), color=theme.ink, alpha=0.55, linewidth=1, linestyle=":", label="as sure as right")
-        for one, look in _looks(report, theme):
-            found = chosen(one)
-            if found is None:
-                continue
-            sure = [100 * each.confidence for each in found.bins]
-            axes.plot(sure, [100 * each.accuracy for each in found.bins], label=one.name, **look)
+        axes.plot((0, 100), (0, 100), color=theme.ink, alpha=0.55, linewidth=1, linestyle=":", label="calibrated")
+        for run, style in _styled_runs(report, theme):
+            calibration = get(run)
+            if calibration is not None:
+                confidence = [100 * part.confidence for part in calibration.bins]
+                axes.plot(confidence, [100 * part.accuracy for part in calibration.bins], label=run.name, **style)
         axes.set_xlim(0, 102)
         axes.set_ylim(0, 102)
         axes.set_aspect("equal")
         axes.legend(loc="upper left", fontsize=10)
-        return svg(figure)
+        return figure
 
 
-def _looks(report: Report, theme: Theme) -> list[tuple[Findings, dict[str, Any]]]:
-    """Each run, and arguments of Axes.plot."""
-    found = []
-    for one, (light, dark, marker, stroke) in zip(report.findings, _LOOKS, strict=False):
-        found.append((one, {"color": dark if theme == DARK else light, "marker": marker, "linestyle": stroke}))
-    return found
+def _styled_runs(report: AnalysisReport, theme: Theme) -> list[tuple[RunResults, dict[str, Any]]]:
+    """Return each run with keyword arguments of `Axes.plot`."""
+    return [
+        (run, {"color": dark if theme == DARK else light, "marker": marker, "linestyle": line})
+        for run, (light, dark, marker, line) in zip(report.runs, _LINES, strict=False)
+    ]
 
 
-def _done(figure: Figure, axes: Any, report: Report, top: float) -> str:
-    axes.set_ylim(0, top)
-    if len(report.findings) > 1:
+def _add_legend(figure: Figure, report: AnalysisReport) -> None:
+    if len(report.runs) > 1:
         figure.legend(loc="outside lower center", ncols=2, fontsize=10)
-    return svg(figure)
-
-
-def span(length: Bin) -> str:
-    """A bin's bounds, in words."""
-    return _between(length.shortest, length.longest)
-
-
-def often(one: FrequencyClass) -> str:
-    """A class' bounds, in times seen."""
-    if one.most == 0:
-        return "never"
-    return f"{one.least:,}+" if one.most is None else _between(one.least, one.most)
-
-
-def _between(least: int, most: int) -> str:
-    return f"{least:,}" if least == most else f"{least:,}–{most:,}"

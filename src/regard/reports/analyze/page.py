@@ -1,4 +1,4 @@
-"""The analysis report as one HTML page that needs nothing beside it; its one script draws what runs look at."""
+"""The report as one self-contained HTML page. Its only script draws attention."""
 
 from __future__ import annotations
 
@@ -7,109 +7,105 @@ from dataclasses import replace
 from itertools import count
 
 from regard.attention import explorer
-from regard.attention.maps import Looks
-from regard.html.page import render_page, safe, sectioned
+from regard.attention.maps import AttentionMaps
+from regard.html.page import escape, render_facts, render_page, render_sections, render_table
 from regard.reports.analyze import sections
-from regard.reports.analyze.results import Example, Report
+from regard.reports.analyze.results import AnalysisReport, Example
 
-MOST_WEIGHTS = 60_000  # of one sentence that are kept in the page: some 400 kB
-
-
-def document(report: Report) -> str:
-    """The whole page."""
-    parts = [
-        *sections.sections(report),
-        ("sentences", "Sentences", _sentences(report)),
-        ("method", "How the numbers were taken", sections.method(report)),
-    ]
-    return render_page(
-        "Analysis: " + " and ".join(one.name for one in report.findings),
-        sectioned(parts),
-        facts=_facts(report),
-        style=explorer.style() + _STYLE,
-        script=explorer.script() + explorer.START,
-    )
-
+MAX_WEIGHTS = 60_000  # attention weights of one sentence in the page, about 400 kB
 
 _STYLE = """
 article { margin: 1.6rem 0 2.4rem; }
 article h4 { font-size: 1rem; margin: 0 0 0.3rem; }
-article > .wide td { text-align: start; overflow-wrap: anywhere; max-width: 46rem; }
 article > .wide th[scope="row"] { width: 11rem; }
 article > .wide table { min-width: min(100%, 40rem); }
 .note { border-inline-start: 3px solid var(--quiet); padding-inline-start: 0.8rem; }
-#faults thead th { white-space: nowrap; }
-#faults td.said { min-width: 6rem; }
+#errors thead th { white-space: nowrap; }
+#errors td.text { min-width: 6rem; }
 .pairs { display: flex; flex-wrap: wrap; gap: 0 2rem; }
 .pairs figure { flex: 1 1 20rem; max-width: 30rem; margin-bottom: 0.5rem; }
 .pairs figure img { min-width: 0; }
 """
 
 
-def _facts(report: Report) -> str:
-    test = report.test
-    aside = test.read - len(test.sources)
-    pairs = f"{test.read:,}" + (f", of which {aside:,} have no text on either side and are left aside" if aside else "")
-    facts = [("Date", report.date), ("Test set", test.name), ("Pairs", pairs)]
-    for one in report.findings:
-        facts += [(one.name, "; ".join(f"{name} {value}" for name, value in one.facts.items()))]
-    listed = "".join(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>" for name, value in facts)
-    return f"<dl>{listed}</dl>" + "".join(f'<p class="note">{safe(note)}</p>' for note in report.notes)
-
-
-def _sentences(report: Report) -> str:
-    numbers = count()
-    names = [one.name for one in report.findings]
-    parts = []
-    for name, examples in zip(names, report.worst, strict=True):
-        parts.append((f"The worst of {name}", "The least chrF against the reference.", examples))
-    if report.differing:
-        for name, other, examples in zip(names, reversed(names), report.differing, strict=True):
-            parts.append((f"{name} better than {other}", "By the difference in chrF.", examples))
-    return "".join(
-        f"<h3>{safe(heading)}</h3><p>{how}</p>"
-        + ("".join(_sentence(report, example, numbers) for example in examples) or "<p>There are none.</p>")
-        for heading, how, examples in parts
-    )
-
-
-def _sentence(report: Report, example: Example, numbers: Iterator[int]) -> str:
-    test, place = report.test, example.place
-    rows = [
-        _row("source", test.sources[place], ""),
-        _row("reference", test.references[place], ""),
-        *(
-            _row(one.name, one.hypotheses[place], "; ".join([f"chrF {one.chrf[place]:.1f}", *one.faults[place]]))
-            for one in report.findings
-        ),
+def render_report(report: AnalysisReport) -> str:
+    """Return the complete page."""
+    parts = [
+        *sections.render_all(report),
+        ("sentences", "Sentences", _render_examples(report)),
+        ("method", "Method", sections.render_method(report)),
     ]
-    looks = "".join(
-        _explorer(one.name, found, next(numbers)) for one, found in zip(report.findings, example.looks, strict=True)
+    return render_page(
+        "Analysis: " + " and ".join(run.name for run in report.runs),
+        render_sections(parts),
+        facts=_render_head(report),
+        style=explorer.read_style() + _STYLE,
+        script=explorer.read_script() + explorer.START_SCRIPT,
     )
-    return (
-        f'<article><h4>Line {test.lines[place]:,}</h4><div class="wide" role="region" tabindex="0" '
-        f'aria-label="line {test.lines[place]}"><table><tbody>{"".join(rows)}</tbody></table></div>{looks}</article>\n'
+
+
+def _render_head(report: AnalysisReport) -> str:
+    test = report.test
+    skipped = test.pairs_read - len(test)
+    pairs = f"{test.pairs_read:,}" + (
+        f", of which {skipped:,} have no text on either side and are skipped" if skipped else ""
     )
+    facts = [("Date", report.date), ("Test set", test.name), ("Pairs", pairs)]
+    facts += [(run.name, "; ".join(f"{name}: {value}" for name, value in run.facts.items())) for run in report.runs]
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes)
+    return render_facts((name, escape(value)) for name, value in facts) + notes
 
 
-def _row(name: str, text: str, note: str) -> str:
-    small = f"<small>{safe(note)}</small>" if note else ""
-    shown = safe(text) if text.strip() else '<span class="quiet">(nothing)</span>'
-    return f'<tr><th scope="row">{safe(name)}{small}</th><td dir="auto">{shown}</td></tr>'
+def _render_examples(report: AnalysisReport) -> str:
+    numbers = count()
+    names = [run.name for run in report.runs]
+    groups = [
+        (f"Worst translations of {name}", "By chrF against the reference.", examples)
+        for name, examples in zip(names, report.worst, strict=True)
+    ]
+    if report.differing:
+        groups += [
+            (f"{better} better than {worse}", "By the difference in chrF.", examples)
+            for better, worse, examples in zip(names, reversed(names), report.differing, strict=True)
+        ]
+    html = ""
+    for heading, order, examples in groups:
+        articles = "".join(_render_example(report, example, numbers) for example in examples)
+        html += f"<h3>{escape(heading)}</h3><p>{order}</p>{articles or '<p>There are none.</p>'}"
+    return html
 
 
-def _explorer(name: str, looks: Looks | None, number: int) -> str:
-    what = f"What {safe(name)} looked at"
-    if looks is None:
-        return f"<p>{what} is not shown: the sentence is too long.</p>"
-    return f"<details><summary>{what}</summary>{explorer.embedded(number, _bounded(looks))}</details>\n"
+def _render_example(report: AnalysisReport, example: Example, numbers: Iterator[int]) -> str:
+    test, index = report.test, example.index
+    rows = [("source", _render_text(test.sources[index])), ("reference", _render_text(test.references[index]))]
+    for run in report.runs:
+        note = "; ".join([f"chrF {run.chrf[index]:.1f}", *run.errors[index]])
+        rows.append((f"{escape(run.name)}<small>{escape(note)}</small>", _render_text(run.hypotheses[index])))
+    line = f"{test.lines[index]:,}"
+    table = render_table(f"line {line}", (), rows, text_columns=(0, 1))
+    maps = "".join(
+        _render_attention(run.name, run_maps, next(numbers))
+        for run, run_maps in zip(report.runs, example.maps, strict=True)
+    )
+    return f"<article><h4>Line {line}</h4>{table}{maps}</article>\n"
 
 
-def _bounded(looks: Looks) -> Looks:
-    """With as many of its layers as a page can bear: all, those from target to source, or their mean alone."""
-    layers = dict(looks.layers)
+def _render_text(text: str) -> str:
+    return escape(text) if text.strip() else '<span class="quiet">(empty)</span>'
+
+
+def _render_attention(name: str, maps: AttentionMaps | None, number: int) -> str:
+    title = f"Attention of {escape(name)}"
+    if maps is None:
+        return f"<p>{title}: not shown, the sentence is too long.</p>"
+    return f"<details><summary>{title}</summary>{explorer.render_explorer(number, _limit_size(maps))}</details>\n"
+
+
+def _limit_size(maps: AttentionMaps) -> AttentionMaps:
+    """Drop layers until MAX_WEIGHTS are left: first those of the encoder, then the decoder's, then all but the mean."""
+    layers = dict(maps.layers)
     for kind in ("encoder", "decoder", "source"):
-        if sum(layer.size for some in layers.values() for layer in some) <= MOST_WEIGHTS:
+        if sum(weights.size for kind_layers in layers.values() for weights in kind_layers) <= MAX_WEIGHTS:
             break
         layers.pop(kind, None)
-    return replace(looks, layers=layers)
+    return replace(maps, layers=layers)

@@ -1,4 +1,4 @@
-"""A hook that shows the progress of long work."""
+"""Progress of long work."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
-class Watch(Protocol):
-    """Shows how many of `total` items are done."""
+class ProgressHook(Protocol):
+    """Called with an iterable that takes long, to show its progress."""
 
-    def __call__(self, description: str, items: Iterable[T], total: int) -> Iterable[T]:
-        """Yield the items."""
+    def __call__(self, description: str, items: Iterable[T], total: int, /) -> Iterable[T]:
+        """Return the same items.
+
+        Args:
+            description: What is being done.
+            items: The items to pass through.
+            total: Their number.
+        """
         ...
 
 
-def unwatched(description: str, items: Iterable[T], total: int) -> Iterable[T]:
-    """Return the items, and show nothing."""
+def no_progress(description: str, items: Iterable[T], total: int, /) -> Iterable[T]:
+    """Return the items without showing progress."""
     return items

@@ -1,139 +1,163 @@
-"""What an analysis of one run, or of two against each other, has found; its JSON is this, field by field."""
+"""The results of an analysis of one or two runs, and their JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from regard.attention.maps import Looks
-from regard.evaluation.alignment_error import Agreement, Gold
-from regard.evaluation.bootstrap import Sure
+from regard.attention.maps import AttentionMaps
+from regard.evaluation.alignment_error import AlignmentScores
+from regard.evaluation.bootstrap import BootstrapInterval
 from regard.evaluation.by_frequency import FrequencyClass
-from regard.evaluation.by_length import Bin
+from regard.evaluation.by_length import LengthBin
 from regard.evaluation.calibration import Calibration
-from regard.reports.analyze.search_errors import SearchErrors
+from regard.evaluation.test_set import TestSet
+from regard.reports.analyze.search_errors import MissedTranslation, SearchErrors
 
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
-LOWEST = ("ter",)  # metrics whose least score is the best
+LOWER_IS_BETTER = ("ter",)
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Pairs that have text, as what they are translated from and judged by.
+class RunResults:
+    """The results of one run on a test set of N pairs.
 
-    name: of the files. lines: (N,) where each pair stands in them, from 1.
-    read: pairs of the files; those that are not here have no text on either side.
-    left: what a file has beside them, in sentences.
-    gold: (N,) alignments made by people, None of a pair that has none; None: there are no such alignments at all.
-    """
-
-    name: str
-    lines: tuple[int, ...]
-    sources: tuple[str, ...]
-    references: tuple[str, ...]
-    read: int
-    gold: tuple[Gold | None, ...] | None = None
-    left: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What was found of one run.
-
-    run: its folder. facts: what it is, by name, for a reader.
-    scores: each metric's, with the paired bootstrap's p where the other run is better by it.
-    hypotheses, chrf, faults: (N,) of each sentence of the test set its translation, sentence chrF, and what is wrong.
-    lengths, frequency: quality by the source's length, and by how often training has seen a word.
-    calibration: of the most probable token, right where it is the reference's, given the reference so far. own: of
-        the tokens of its own translations, right where the reference keeps them. None where nothing was measured.
-    search: None where it was not asked for. alignment: by what was looked at (`mean`, `layer 1`), None without gold.
-    gradient: it does not attend, and gradients stand for what it looks at.
+    Attributes:
+        name: The run's name in the report.
+        run: Its folder.
+        facts: What the run is, for a reader.
+        scores: Score of each metric; p is that of the paired bootstrap if the other run is better.
+        hypotheses: (N,) the translations.
+        chrf: (N,) their chrF.
+        errors: (N,) their types of errors, see `regard.evaluation.error_types`.
+        lengths: Quality by source length.
+        frequency: Quality by how often a word occurs in the training data.
+        calibration: Calibration of the most probable token given the reference so far, correct if it is the
+            reference's; None if it was not measured.
+        own_calibration: Calibration of the tokens of the run's own translations, correct if the reference matches
+            them; None if it was not measured.
+        search: Search errors; None if they were not measured.
+        alignment: Alignment scores by `mean` and by each layer (`layer 1`); None without gold alignments.
+        is_saliency: The model has no attention, and gradients are used instead.
     """
 
     name: str
     run: str
     facts: Mapping[str, str]
-    scores: Mapping[str, Sure]
+    scores: Mapping[str, BootstrapInterval]
     hypotheses: tuple[str, ...]
     chrf: tuple[float, ...]
-    faults: tuple[tuple[str, ...], ...]
-    lengths: tuple[Bin, ...]
+    errors: tuple[tuple[str, ...], ...]
+    lengths: tuple[LengthBin, ...]
     frequency: tuple[FrequencyClass, ...]
     calibration: Calibration | None
-    own: Calibration | None
+    own_calibration: Calibration | None
     search: SearchErrors | None
-    alignment: Mapping[str, Agreement] | None
-    gradient: bool
+    alignment: Mapping[str, AlignmentScores] | None
+    is_saliency: bool
 
 
 @dataclass(frozen=True)
 class Example:
-    """A sentence to be shown, by its place in the test set, with what each run looked at; None: it is too long."""
+    """A sentence that is shown: its index in the test set, and the attention of each run, None if it is too long."""
 
-    place: int
-    looks: tuple[Looks | None, ...]
+    index: int
+    maps: tuple[AttentionMaps | None, ...]
 
 
 @dataclass(frozen=True)
-class Report:
-    """An analysis of one run or two.
+class AnalysisReport:
+    """An analysis of one or two runs.
 
-    signatures: sacreBLEU's, of each metric. notes: what could not be measured, or only in part, as sentences.
-    counted: on which training data words were counted, as a sentence; empty where there was none.
-    worst: of each run the sentences of the least chrF. differing: those of which the first is better than the second
-        by the most, and the reverse; empty of one run.
+    Attributes:
+        date: Date in ISO format.
+        test: The test set.
+        runs: The results of each run.
+        signatures: sacreBLEU's signature of each metric.
+        notes: What could not be measured, or only in part, as sentences.
+        counted_in: The training data in which words were counted; empty if there is none.
+        worst: For each run, the sentences with the lowest chrF.
+        differing: For two runs, the sentences where the first is better by the largest margin, and those where the
+            second is; empty for one run.
     """
 
     date: str
-    test: HeldOut
-    findings: tuple[Findings, ...]
+    test: TestSet
+    runs: tuple[RunResults, ...]
     signatures: Mapping[str, str]
     notes: tuple[str, ...]
-    counted: str
+    counted_in: str
     worst: tuple[tuple[Example, ...], ...]
     differing: tuple[tuple[Example, ...], ...]
 
 
-def as_table(report: Report) -> dict[str, Any]:
-    """The report as JSON has it: all sentences with their chrF and faults, and no attention."""
-    runs = []
-    for one in report.findings:
-        kept = {field.name: getattr(one, field.name) for field in fields(one)}
-        for name in ("hypotheses", "chrf", "faults"):  # by sentence, below
-            del kept[name]
-        runs.append({name: _plain(value) for name, value in kept.items()})
+def report_to_json(report: AnalysisReport) -> dict[str, Any]:
+    """Return the report as JSON: all numbers and all sentences, without attention."""
     test = report.test
     return {
         "date": report.date,
-        "test": {"name": test.name, "read": test.read, "pairs": len(test.sources)},
+        "test": {"name": test.name, "read": test.pairs_read, "pairs": len(test)},
         "signatures": dict(report.signatures),
         "notes": list(report.notes),
-        "words_counted_in": report.counted,
-        "runs": runs,
-        "worst": [[test.lines[example.place] for example in some] for some in report.worst],
-        "differing": [[test.lines[example.place] for example in some] for some in report.differing],
+        "words_counted_in": report.counted_in,
+        "runs": [_run_to_json(run) for run in report.runs],
+        "worst": [[test.lines[example.index] for example in examples] for examples in report.worst],
+        "differing": [[test.lines[example.index] for example in examples] for examples in report.differing],
         "sentences": [
             {
                 "line": line,
-                "source": test.sources[place],
-                "reference": test.references[place],
+                "source": test.sources[index],
+                "reference": test.references[index],
                 "translations": [
-                    {"text": one.hypotheses[place], "chrf": one.chrf[place], "faults": list(one.faults[place])}
-                    for one in report.findings
+                    {"text": run.hypotheses[index], "chrf": run.chrf[index], "faults": list(run.errors[index])}
+                    for run in report.runs
                 ],
             }
-            for place, line in enumerate(test.lines)
+            for index, line in enumerate(test.lines)
         ],
     }
 
 
-def _plain(value: Any) -> Any:
+def _run_to_json(run: RunResults) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "run": run.run,
+        "facts": dict(run.facts),
+        "scores": _to_json(run.scores),
+        "lengths": _to_json(run.lengths),
+        "frequency": _to_json(run.frequency),
+        "calibration": _to_json(run.calibration),
+        "own": _to_json(run.own_calibration),
+        "search": _to_json(run.search),
+        "alignment": _to_json(run.alignment),
+        "gradient": run.is_saliency,
+    }
+
+
+# Fields whose name in the JSON, which programs read, is older than that in the code.
+_JSON_NAMES = {
+    (AlignmentScores, "predicted"): "found",
+    (FrequencyClass, "min_count"): "least",
+    (FrequencyClass, "max_count"): "most",
+    (FrequencyClass, "in_references"): "meant",
+    (FrequencyClass, "in_hypotheses"): "said",
+    (MissedTranslation, "index"): "place",
+    (SearchErrors, "less_probable"): "below",
+    (SearchErrors, "optimal"): "right",
+}
+
+
+def _to_json(value: Any) -> Any:
     match value:
-        case None | str() | bool() | int() | float():
-            return value
         case dict():
-            return {name: _plain(each) for name, each in value.items()}
+            return {name: _to_json(item) for name, item in value.items()}
         case list() | tuple():
-            return [_plain(each) for each in value]
-    return asdict(value)
+            return [_to_json(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        return {
+            _JSON_NAMES.get((kind, field.name), field.name): _to_json(getattr(value, field.name))
+            for field in fields(value)
+        }
+    return value

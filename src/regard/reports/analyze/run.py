@@ -1,4 +1,4 @@
-"""A run, or two against each other, put to all tests of the analysis report."""
+"""Analysis of one run, or of two runs compared with each other, on a test set."""
 
 from __future__ import annotations
 
@@ -13,250 +13,294 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from regard.attention.maps import Looks, look
+from regard.attention.maps import AttentionMaps, compute_attention_maps
 from regard.errors import DataError
-from regard.evaluation.alignment_error import Agreement, agreement
-from regard.evaluation.bootstrap import Sure, paired_bootstrap
-from regard.evaluation.by_frequency import FrequencyClass, by_frequency, words
+from regard.evaluation.alignment_error import AlignmentScores, score_alignments
+from regard.evaluation.bootstrap import BootstrapInterval, paired_bootstrap
+from regard.evaluation.by_frequency import FrequencyClass, by_frequency, split_words
 from regard.evaluation.by_length import by_length
-from regard.evaluation.calibration import Calibration, calibration
-from regard.evaluation.common_subsequence import kept
-from regard.evaluation.error_types import faults
+from regard.evaluation.calibration import Calibration, compute_calibration
+from regard.evaluation.edit_alignment import find_matches
+from regard.evaluation.error_types import classify_errors
 from regard.evaluation.metrics import bleu_metric
+from regard.evaluation.test_set import TestSet
 from regard.inference.translator import Translation, Translator
-from regard.reports.analyze.alignments import alignments
-from regard.reports.analyze.progress import Watch
-from regard.reports.analyze.results import LOWEST, Example, Findings, HeldOut, Report
-from regard.reports.analyze.search_errors import sample_of, search_errors
-from regard.reports.analyze.token_probabilities import sureness
-from regard.reports.analyze.training_counts import TrainingWords, training_words
+from regard.reports.analyze.alignments import align_words
+from regard.reports.analyze.progress import ProgressHook
+from regard.reports.analyze.results import LOWER_IS_BETTER, AnalysisReport, Example, RunResults
+from regard.reports.analyze.search_errors import SearchErrors, draw_sample, measure_search_errors
+from regard.reports.analyze.token_probabilities import compute_token_probabilities
+from regard.reports.analyze.training_counts import TrainingCounts, count_training_words
 from regard.tokenizers.words import Link
 
-SHOWN = 5  # sentences of a kind
-DRAWN = 100  # tokens of a side: of longer ones no attention is shown
-LONGEST = 1000  # tokens of a side: longer pairs do not count for calibration, whose time grows with the square
-CHUNK = 4  # batches that are searched between two moves of the progress bar
+EXAMPLES = 5  # sentences of each kind
+MAX_SHOWN_TOKENS = 100  # of a side: the attention of longer sentences is not shown
+MAX_TOKENS = 1000  # of a side: longer pairs are left out of the calibration, whose time grows with the square
+BATCHES_PER_CALL = 4  # batches that are translated between two updates of the progress bar
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A run to be looked into: what to call it, where it lies, and its translator."""
+class LoadedRun:
+    """A run to analyze: its name in the report, its folder, and its translator."""
 
     name: str
-    run: Path
+    folder: Path
     translator: Translator
 
 
 @dataclass(frozen=True)
-class Depth:
-    """How much is done: sentences decoded together, and those of the sample that is searched exactly; 0: none."""
+class AnalysisOptions:
+    """Options of an analysis.
+
+    Attributes:
+        batch_size: Sentences that are decoded together.
+        exact_sentences: Sentences of the sample on which search errors are measured; 0 to skip this.
+    """
 
     batch_size: int = 64
-    exact: int = 20
+    exact_sentences: int = 20
 
 
 @dataclass(frozen=True)
-class _Said:
-    """A subject's translations of the test set, and each one's chrF."""
+class _TranslatedRun:
+    """A run with its translations of the test set, and the chrF of each."""
 
-    subject: Subject
-    found: tuple[Translation, ...]
+    run: LoadedRun
+    translations: tuple[Translation, ...]
     chrf: tuple[float, ...]
 
     @property
+    def name(self) -> str:
+        return self.run.name
+
+    @property
+    def translator(self) -> Translator:
+        return self.run.translator
+
+    @property
     def texts(self) -> list[str]:
-        return [one.text for one in self.found]
+        return [translation.text for translation in self.translations]
 
 
-def assess(subjects: Sequence[Subject], test: HeldOut, depth: Depth, watch: Watch) -> Report:
-    """Put one or two runs of different names to the test. Raises DataError where the test set has no pair."""
+def analyze_runs(
+    runs: Sequence[LoadedRun], test: TestSet, options: AnalysisOptions, track: ProgressHook
+) -> AnalysisReport:
+    """Analyze one run, or two runs with different names.
+
+    Raises:
+        DataError: The test set has no pairs.
+    """
     if not test.sources:
-        raise DataError("no pair has text", where=test.name, fix="give a test set with lines")
-    language = next((one.translator.target_language for one in subjects if one.translator.target_language), "")
+        raise DataError("no pair has text", where=test.name, fix="give a test set with text")
+    language = next((run.translator.target_language for run in runs if run.translator.target_language), "")
     bleu = bleu_metric(test.references, target_language=language)
     metrics: dict[str, Metric] = {"bleu": bleu, "chrf": CHRF(), "ter": TER()}
-    said = [_translated(subject, test, depth, watch) for subject in subjects]
+    translated = [_translate(run, test, options, track) for run in runs]
+    hypotheses = {run.name: run.texts for run in translated}
     scores = {
-        name: paired_bootstrap(
-            {one.subject.name: one.texts for one in said}, test.references, metric, lowest=name in LOWEST
-        )
-        for name, metric in watch("drawing samples", metrics.items(), len(metrics))
+        name: paired_bootstrap(hypotheses, test.references, metric, lower_is_better=name in LOWER_IS_BETTER)
+        for name, metric in track("resampling the test set", metrics.items(), len(metrics))
     }
-    notes = list(test.left)
-    seen = _seen(subjects, bleu, notes, watch)
-    meant = [words(text, bleu) for text in test.references]
-    findings = []
-    for one in said:
-        own = {name: sure[one.subject.name] for name, sure in scores.items()}
-        classes = by_frequency([words(text, bleu) for text in one.texts], meant, seen[1].counts) if seen else []
-        findings.append(_findings(one, test, own, classes, depth, watch, notes))
-    return Report(
+    notes = list(test.notes)
+    counted = _count_words(runs, bleu, notes, track)
+    reference_words = [split_words(text, bleu) for text in test.references]
+    results = []
+    for run in translated:
+        run_scores = {name: intervals[run.name] for name, intervals in scores.items()}
+        words = [split_words(text, bleu) for text in run.texts]
+        classes = by_frequency(words, reference_words, counted[1].counts) if counted else []
+        results.append(_measure(run, test, run_scores, classes, options, track, notes))
+    return AnalysisReport(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         test=test,
-        findings=tuple(findings),
+        runs=tuple(results),
         signatures={name: str(metric.get_signature()) for name, metric in metrics.items()},
         notes=tuple(notes),
-        counted=seen[0] if seen else "",
-        worst=tuple(_examples(said, test, places, watch) for places in _worst(said)),
-        differing=tuple(_examples(said, test, places, watch) for places in _differing(said)),
+        counted_in=counted[0] if counted else "",
+        worst=tuple(_make_examples(translated, test, indices, track) for indices in _find_worst(translated)),
+        differing=tuple(_make_examples(translated, test, indices, track) for indices in _find_differing(translated)),
     )
 
 
-def _translated(subject: Subject, test: HeldOut, depth: Depth, watch: Watch) -> _Said:
-    step = CHUNK * depth.batch_size
+def _translate(run: LoadedRun, test: TestSet, options: AnalysisOptions, track: ProgressHook) -> _TranslatedRun:
+    step = BATCHES_PER_CALL * options.batch_size
 
-    def each() -> Iterable[Translation]:
-        for first in range(0, len(test.sources), step):
-            some = test.sources[first : first + step]
-            found = subject.translator.stream(
-                some, batch_size=depth.batch_size, first_line=first, split_sentences=False
+    def translate() -> Iterable[Translation]:
+        for first in range(0, len(test), step):
+            sources = test.sources[first : first + step]
+            stream = run.translator.stream(
+                sources, batch_size=options.batch_size, first_line=first, split_sentences=False
             )
-            for best, *_ in found:
+            for best, *_ in stream:
                 yield best
 
-    found = tuple(watch(f"translating by {subject.name}", each(), len(test.sources)))
+    translations = tuple(track(f"translating with {run.name}", translate(), len(test)))
     metric = CHRF()
-    pairs = zip(found, test.references, strict=True)
-    return _Said(subject, found, tuple(float(metric.sentence_score(one.text, [text]).score) for one, text in pairs))
+    scores = tuple(
+        float(metric.sentence_score(translation.text, [reference]).score)
+        for translation, reference in zip(translations, test.references, strict=True)
+    )
+    return _TranslatedRun(run, translations, scores)
 
 
-def _seen(
-    subjects: Sequence[Subject], metric: BLEU, notes: list[str], watch: Watch
-) -> tuple[str, TrainingWords] | None:
-    """The words of the first run whose training data is there, and a sentence that says which."""
-    for subject in subjects:
+def _count_words(
+    runs: Sequence[LoadedRun], metric: BLEU, notes: list[str], track: ProgressHook
+) -> tuple[str, TrainingCounts] | None:
+    """Count words in the training data of the first run that has it. Return what was counted, and the counts."""
+    for run in runs:
         try:
-            seen = training_words(subject.run, metric, watch)
+            counts = count_training_words(run.folder, metric, track)
         except DataError as error:
-            notes.append(f"Words by frequency are not those of {subject.name}: {error.what} ({error.where}).")
+            notes.append(f"Words are not counted in the training data of {run.name}: {error.message} ({error.where}).")
             continue
-        part = "" if seen.pairs == seen.of else f", counted on {seen.pairs:,} of them"
-        return f"the training data of {subject.name}, {seen.of:,} pairs{part}", seen
+        part = "" if counts.pairs_counted == counts.pairs else f", counted on {counts.pairs_counted:,} of them"
+        return f"the training data of {run.name}, {counts.pairs:,} pairs{part}", counts
     return None
 
 
-def _findings(
-    said: _Said,
-    test: HeldOut,
-    scores: Mapping[str, Sure],
+def _measure(
+    run: _TranslatedRun,
+    test: TestSet,
+    scores: Mapping[str, BootstrapInterval],
     frequency: Sequence[FrequencyClass],
-    depth: Depth,
-    watch: Watch,
+    options: AnalysisOptions,
+    track: ProgressHook,
     notes: list[str],
-) -> Findings:
-    translator, name = said.subject.translator, said.subject.name
-    each = zip(said.found, test.sources, test.references, strict=True)
-    references, own, left = _calibrations(said, test, watch)
-    if left:
-        total = len(test.sources)
-        notes.append(f"Left out of the calibration of {name}: {left:,} of {total:,} pairs, of over {LONGEST:,} tokens.")
-    search = None
-    if depth.exact:
-        places = sample_of(len(test.sources), depth.exact)
-        search = search_errors(translator, test.sources, said.found, places, watch)
-    return Findings(
-        name=name,
-        run=str(said.subject.run),
-        facts=_facts(said),
+) -> RunResults:
+    calibration, own_calibration = _measure_calibration(run, test, track, notes)
+    language = run.translator.target_language
+    lines = zip(run.translations, test.sources, test.references, strict=True)
+    return RunResults(
+        name=run.name,
+        run=str(run.run.folder),
+        facts=_describe_run(run.run),
         scores=scores,
-        hypotheses=tuple(said.texts),
-        chrf=said.chrf,
-        faults=tuple(faults(one.marks, source, one.text, reference) for one, source, reference in each),
-        lengths=tuple(by_length(test.sources, said.texts, test.references, target_language=translator.target_language)),
+        hypotheses=tuple(run.texts),
+        chrf=run.chrf,
+        errors=tuple(classify_errors(best.marks, source, best.text, reference) for best, source, reference in lines),
+        lengths=tuple(by_length(test.sources, run.texts, test.references, target_language=language)),
         frequency=tuple(frequency),
-        calibration=references,
-        own=own,
-        search=search,
-        alignment=_alignment(said, test, watch, notes),
-        gradient=not translator.model.decoder.has_attention,
+        calibration=calibration,
+        own_calibration=own_calibration,
+        search=_measure_search(run, test, options, track),
+        alignment=_measure_alignment(run, test, track, notes),
+        is_saliency=not run.translator.model.decoder.has_attention,
     )
 
 
-def _facts(said: _Said) -> dict[str, str]:
-    translator = said.subject.translator
-    search, parameters = translator.search, sum(one.numel() for one in translator.model.parameters())
-    how = f"beam of {search.beam_size}" if search.strategy == "beam" else search.strategy
+def _describe_run(run: LoadedRun) -> dict[str, str]:
+    search, tokenizer = run.translator.search, run.translator.tokenizers.target
+    parameters = sum(parameter.numel() for parameter in run.translator.model.parameters())
+    strategy = f"beam of {search.beam_size}" if search.strategy == "beam" else search.strategy
     return {
-        "folder": str(said.subject.run),
+        "folder": str(run.folder),
         "parameters": f"{parameters:,}",
-        "tokens": f"{translator.tokenizers.target.kind}, {translator.tokenizers.target.size:,} of the target",
-        "search": f"{how}, length penalty {search.length_penalty:g} ({search.length_norm})",
+        "tokens": f"{tokenizer.kind}, {tokenizer.size:,} of the target",
+        "search": f"{strategy}, length penalty {search.length_penalty:g} ({search.length_norm})",
     }
 
 
-def _calibrations(said: _Said, test: HeldOut, watch: Watch) -> tuple[Calibration | None, Calibration | None, int]:
-    """On the references, on the run's own translations, and how many pairs are too long for it."""
-    tokenizers = said.subject.translator.tokenizers
-    asked = [tokenizers.source.encode(text) for text in test.sources]
-    meant = [tokenizers.target.encode(text) for text in test.references]
-    own = [list(one.ids) for one in said.found]
-    short = [place for place in range(len(asked)) if max(map(len, (asked[place], meant[place], own[place]))) <= LONGEST]
-    given = sureness(said.subject.translator, [(asked[place], meant[place]) for place in short])
-    found = [one for _, one in watch("calibration on the references", given, len(short))]
-    told = sureness(said.subject.translator, [(asked[place], own[place]) for place in short])
-    sure, right = [], []
-    for place, one in watch("calibration on its own translations", told, len(short)):
-        sure.append(one.said[:-1])  # without EOS, which would always be kept
-        right.append(np.array(kept(own[short[place]], meant[short[place]]), dtype=bool))
+def _measure_search(
+    run: _TranslatedRun, test: TestSet, options: AnalysisOptions, track: ProgressHook
+) -> SearchErrors | None:
+    if not options.exact_sentences:
+        return None
+    indices = draw_sample(len(test), options.exact_sentences)
+    return measure_search_errors(run.translator, test.sources, run.translations, indices, track)
+
+
+def _measure_calibration(
+    run: _TranslatedRun, test: TestSet, track: ProgressHook, notes: list[str]
+) -> tuple[Calibration | None, Calibration | None]:
+    """Return the calibration given the references, and that of the run's own translations."""
+    tokenizers = run.translator.tokenizers
+    sources = [tokenizers.source.encode(text) for text in test.sources]
+    references = [tokenizers.target.encode(text) for text in test.references]
+    hypotheses = [list(translation.ids) for translation in run.translations]
+    indices = [
+        index
+        for index, sides in enumerate(zip(sources, references, hypotheses, strict=True))
+        if max(map(len, sides)) <= MAX_TOKENS
+    ]
+    if skipped := len(test) - len(indices):
+        notes.append(
+            f"The calibration of {run.name} leaves out {skipped:,} of {len(test):,} pairs with more than "
+            f"{MAX_TOKENS:,} tokens."
+        )
+    on_references = compute_token_probabilities(
+        run.translator, [(sources[index], references[index]) for index in indices]
+    )
+    given_reference = [tokens for _, tokens in track("calibration given the references", on_references, len(indices))]
+    on_hypotheses = compute_token_probabilities(
+        run.translator, [(sources[index], hypotheses[index]) for index in indices]
+    )
+    probabilities, is_match = [], []
+    for number, tokens in track("calibration of the translations", on_hypotheses, len(indices)):
+        index = indices[number]
+        probabilities.append(tokens.target[:-1])  # without EOS, which always matches
+        is_match.append(np.array(find_matches(hypotheses[index], references[index]), dtype=bool))
     return (
-        _calibration([one.most for one in found], [one.right for one in found]),
-        _calibration(sure, right),
-        len(asked) - len(short),
+        _calibrate([tokens.highest for tokens in given_reference], [tokens.is_highest for tokens in given_reference]),
+        _calibrate(probabilities, is_match),
     )
 
 
-def _calibration(sure: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> Calibration | None:
-    if not sum(map(len, sure)):
+def _calibrate(probabilities: Sequence[np.ndarray], is_correct: Sequence[np.ndarray]) -> Calibration | None:
+    if not sum(map(len, probabilities)):
         return None
-    return calibration(np.concatenate(sure), np.concatenate(right))
+    return compute_calibration(np.concatenate(probabilities), np.concatenate(is_correct))
 
 
-def _alignment(said: _Said, test: HeldOut, watch: Watch, notes: list[str]) -> dict[str, Agreement] | None:
-    """Of each way to align, over the pairs that have gold links and are short enough."""
+def _measure_alignment(
+    run: _TranslatedRun, test: TestSet, track: ProgressHook, notes: list[str]
+) -> dict[str, AlignmentScores] | None:
+    """Score the alignments of the mean and of each layer, on pairs that have gold alignments and are short enough."""
     if test.gold is None:
         return None
-    translator = said.subject.translator
-    gold = [(place, one) for place, one in enumerate(test.gold) if one is not None]
-    found: dict[str, list[frozenset[Link]]] = {}
-    used = []
-    for place, one in watch("aligning", gold, len(gold)):
-        ways = alignments(translator, test.sources[place], test.references[place])
-        if ways is not None:
-            used.append(one)
-            for way, links in ways.items():
-                found.setdefault(way, []).append(links)
-    if len(used) < len(gold):
-        left, name = len(gold) - len(used), said.subject.name
-        notes.append(f"Left out of the alignments of {name}: {left:,} of {len(gold):,} pairs, too long to be aligned.")
-    if not used:
+    gold = [(index, reference) for index, reference in enumerate(test.gold) if reference is not None]
+    predictions: dict[str, list[frozenset[Link]]] = {}
+    aligned = []
+    for index, reference in track("aligning words", gold, len(gold)):
+        links_by_layer = align_words(run.translator, test.sources[index], test.references[index])
+        if links_by_layer is not None:
+            aligned.append(reference)
+            for layer, links in links_by_layer.items():
+                predictions.setdefault(layer, []).append(links)
+    if skipped := len(gold) - len(aligned):
+        notes.append(f"The alignments of {run.name} leave out {skipped:,} of {len(gold):,} pairs, which are too long.")
+    if not aligned:
         return None
-    return {way: agreement(links, used) for way, links in found.items()}
+    return {layer: score_alignments(links, aligned) for layer, links in predictions.items()}
 
 
-def _worst(said: Sequence[_Said]) -> list[list[int]]:
-    """Of each run the places of the least chrF."""
-    return [sorted(range(len(one.chrf)), key=lambda place: one.chrf[place])[:SHOWN] for one in said]
+def _find_worst(runs: Sequence[_TranslatedRun]) -> list[list[int]]:
+    """Return for each run the indices of the sentences with the lowest chrF."""
+    return [sorted(range(len(run.chrf)), key=lambda index: run.chrf[index])[:EXAMPLES] for run in runs]
 
 
-def _differing(said: Sequence[_Said]) -> list[list[int]]:
-    """Of two runs the places where the first is better by the most, and the second."""
-    if len(said) < 2:
+def _find_differing(runs: Sequence[_TranslatedRun]) -> list[list[int]]:
+    """Return for two runs the sentences where the first is better by the largest margin, and where the second is."""
+    if len(runs) < 2:
         return []
-    ahead = [one - other for one, other in zip(said[0].chrf, said[1].chrf, strict=True)]
-    order = sorted(range(len(ahead)), key=lambda place: -ahead[place])
-    better = [place for place in order[:SHOWN] if ahead[place] > 0]
-    return [better, [place for place in reversed(order[-SHOWN:]) if ahead[place] < 0]]
+    margins = [first - second for first, second in zip(runs[0].chrf, runs[1].chrf, strict=True)]
+    order = sorted(range(len(margins)), key=lambda index: -margins[index])
+    first_better = [index for index in order[:EXAMPLES] if margins[index] > 0]
+    return [first_better, [index for index in reversed(order[-EXAMPLES:]) if margins[index] < 0]]
 
 
-def _examples(said: Sequence[_Said], test: HeldOut, places: Sequence[int], watch: Watch) -> tuple[Example, ...]:
+def _make_examples(
+    runs: Sequence[_TranslatedRun], test: TestSet, indices: Sequence[int], track: ProgressHook
+) -> tuple[Example, ...]:
     return tuple(
-        Example(place, tuple(_look(one, test.sources[place], one.found[place].ids) for one in said))
-        for place in watch("looking at some sentences", places, len(places))
+        Example(
+            index,
+            tuple(_compute_maps(run.translator, test.sources[index], run.translations[index].ids) for run in runs),
+        )
+        for index in track("computing attention of examples", indices, len(indices))
     )
 
 
-def _look(said: _Said, source: str, target: Sequence[int]) -> Looks | None:
-    translator = said.subject.translator
-    if max(len(target), len(translator.tokenizers.source.encode(source))) > DRAWN:
+def _compute_maps(translator: Translator, source: str, target: Sequence[int]) -> AttentionMaps | None:
+    if max(len(target), len(translator.tokenizers.source.encode(source))) > MAX_SHOWN_TOKENS:
         return None
-    return look(translator, source, target)
+    return compute_attention_maps(translator, source, target)

@@ -1,6 +1,7 @@
-"""How often beam search misses what is most probable to the model, told by exact search (Stahlberg and Byrne 2019).
+"""Search errors: how often exact search finds a more probable translation than beam search (Stahlberg and Byrne 2019).
 
-Both go by probability alone: with a length penalty the best is proved far more seldom, and seldom is no text at all.
+Both rank hypotheses by probability alone. With a length penalty, exact search rarely proves the best hypothesis, and
+the best one is rarely empty.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regard.inference.translator import SearchOptions, Translation, Translator
-from regard.reports.analyze.progress import Watch, unwatched
+from regard.reports.analyze.progress import ProgressHook, no_progress
 
 SEED = 1
-CLOSE = 1e-4  # nats; the same hypothesis may be scored a little differently in another batch
-PLAIN: SearchOptions = {"length_penalty": 0.0, "allow_empty": True, "no_repeat": 0, "coverage_penalty": 0.0}
+TOLERANCE = 1e-4  # nats: batches differ in rounding
+BY_PROBABILITY: SearchOptions = {"length_penalty": 0.0, "allow_empty": True, "no_repeat": 0, "coverage_penalty": 0.0}
 
 
 @dataclass(frozen=True)
-class Miss:
-    """A sentence whose beam ended with other than the best that is known: both texts and log-probabilities, nats."""
+class MissedTranslation:
+    """A sentence for which beam search missed the best known translation. Scores are log-probabilities in nats."""
 
-    place: int
+    index: int
     beam: str
     beam_score: float
     best: str
@@ -30,72 +31,87 @@ class Miss:
 
 @dataclass(frozen=True)
 class SearchErrors:
-    """Of a sample, what beam search found against the best that exact search did, by probability.
+    """Beam search compared with exact search, on a sample of sentences.
 
-    errors: sentences of which something more probable than the beam's best is known. right: those of which it is
-        proved that nothing is. The others of `sentences` are not told, within `steps` prefixes each.
-    proved: sentences, errors or not, of which the most probable of all is known. empty: of these, those of which it
-        is no text at all.
-    below: sentences whose translation by the run's own search is less probable than the best that is known.
-    misses: the errors.
+    Attributes:
+        beam_size: Beam size of beam search.
+        steps: Prefixes that exact search tries for each sentence at most.
+        sentences: Sentences of the sample.
+        errors: Sentences for which something more probable than the beam's best is known.
+        optimal: Sentences for which the beam's best is proved to be the most probable. For the remaining sentences it
+            is unknown.
+        proved: Sentences, with errors or not, whose most probable translation is known.
+        empty: Those of them whose most probable translation is empty.
+        less_probable: Sentences whose translation by the run's own search is less probable than the best known.
+        misses: The errors.
     """
 
     beam_size: int
     steps: int
     sentences: int
     errors: int
-    right: int
+    optimal: int
     proved: int
     empty: int
-    below: int
-    misses: tuple[Miss, ...]
+    less_probable: int
+    misses: tuple[MissedTranslation, ...]
+
+    @property
+    def unknown(self) -> int:
+        """Sentences for which it is unknown whether beam search found the most probable translation."""
+        return self.sentences - self.errors - self.optimal
 
 
-def sample_of(count: int, most: int) -> list[int]:
-    """At most so many of so many places, each as likely as another, in their order; always the same."""
-    return sorted(random.Random(SEED).sample(range(count), min(count, most)))
+def draw_sample(count: int, size: int) -> list[int]:
+    """Return `size` random indices below `count` in increasing order, or all of them; always the same."""
+    return sorted(random.Random(SEED).sample(range(count), min(count, size)))
 
 
-def search_errors(
+def measure_search_errors(
     translator: Translator,
     sources: Sequence[str],
     translations: Sequence[Translation],
-    places: Sequence[int],
-    watch: Watch = unwatched,
+    indices: Sequence[int],
+    track: ProgressHook = no_progress,
 ) -> SearchErrors:
-    """Both searches of the sources at these places, one after another, by the recipe's beam_size and exact_steps.
+    """Translate the sources at these indices by beam search and by exact search.
 
-    translations: of all sources, by the run's own search.
+    Args:
+        translator: Gives beam_size and exact_steps.
+        sources: All source sentences.
+        translations: Their translations by the run's own search.
+        indices: The sentences to search exactly.
+        track: Shows progress.
     """
-    misses: list[Miss] = []
-    right = proved = empty = below = 0
-    for place in watch("searching exactly", places, len(places)):
-        beam, best = (_best(translator, sources[place], strategy) for strategy in ("beam", "exact"))
-        missed = best.finished and (not beam.finished or _above(best, beam))
-        if missed:
-            misses.append(Miss(place, beam.text, beam.log_probability, best.text, best.log_probability))
-        right += not missed and best.proved is True
+    misses: list[MissedTranslation] = []
+    optimal = proved = empty = less_probable = 0
+    for index in track("searching exactly", indices, len(indices)):
+        beam, best = (_search(translator, sources[index], strategy) for strategy in ("beam", "exact"))
+        is_error = best.finished and (not beam.finished or _is_more_probable(best, beam))
+        if is_error:
+            misses.append(MissedTranslation(index, beam.text, beam.log_probability, best.text, best.log_probability))
+        optimal += not is_error and best.proved is True
         proved += best.proved is True
         empty += best.proved is True and not best.text
-        below += best.finished and _above(best, translations[place])
+        less_probable += best.finished and _is_more_probable(best, translations[index])
     return SearchErrors(
         beam_size=translator.search.beam_size,
         steps=translator.search.exact_steps,
-        sentences=len(places),
+        sentences=len(indices),
         errors=len(misses),
-        right=right,
+        optimal=optimal,
         proved=proved,
         empty=empty,
-        below=below,
+        less_probable=less_probable,
         misses=tuple(misses),
     )
 
 
-def _above(one: Translation, other: Translation) -> bool:
-    return one.log_probability > other.log_probability + CLOSE
+def _is_more_probable(first: Translation, second: Translation) -> bool:
+    return first.log_probability > second.log_probability + TOLERANCE
 
 
-def _best(translator: Translator, source: str, strategy: str) -> Translation:
-    options: SearchOptions = {**PLAIN, "strategy": strategy}
+def _search(translator: Translator, source: str, strategy: str) -> Translation:
+    options: SearchOptions = {**BY_PROBABILITY, "strategy": strategy}
     ((best, *_),) = translator.translate([source], split_sentences=False, **options)
     return best

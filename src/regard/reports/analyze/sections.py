@@ -1,282 +1,307 @@
-"""The sections of the analysis report: tables, figures, and how they are read."""
+"""The sections of the report: tables, figures, and how to read them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from regard.evaluation.bootstrap import SAMPLES, SEED, Sure
-from regard.evaluation.calibration import Calibration
-from regard.evaluation.error_types import EXPLAINED, counted
-from regard.html.page import safe, svg_picture
+from regard.evaluation.bootstrap import SAMPLES, SEED, SIGNIFICANCE_LEVEL, BootstrapInterval
+from regard.evaluation.error_types import ERROR_TYPES, count_errors
+from regard.html.page import escape, render_details, render_table
 from regard.reports.analyze import figures
-from regard.reports.analyze.results import LOWEST, METRICS, Findings, Report
+from regard.reports.analyze.results import LOWER_IS_BETTER, METRICS, AnalysisReport, RunResults
 from regard.reports.analyze.search_errors import SearchErrors
-from regard.reports.compare.figures import DARK, LIGHT, Theme
+from regard.reports.theme import render_figure
 
-SIGNIFICANT = 0.05
-_LINES = 15  # of a fault, that are named
+_MAX_LINES = 15  # line numbers listed for each type of error
+_MISSING = "–"
+
+LENGTH_CAPTION = (
+    "chrF of all sentences with this many words in the source. A line that falls to the right shows a run that "
+    "translates long sentences worse. Points with few sentences are mostly chance."
+)
+FREQUENCY_CAPTION = (
+    "Words of the translations and the references, compared sentence by sentence as bags of words, by how often they "
+    "occur on the target side of {data}. Words that never occur there are a separate class."
+)
+SEARCH_TEXT = (
+    "<p>{sentences:,} random sentences of the test set were translated by beam search and by exact search. Both rank "
+    "hypotheses by probability alone; exact search tries at most {steps:,} prefixes of a sentence. If beam search "
+    "misses nothing and the translations are bad, the model is the cause. If the most probable translation is empty, "
+    "only length penalties, narrow beams and the ban on empty translations keep the output complete (Stahlberg and "
+    "Byrne 2019).</p>"
+)
+CALIBRATION_TEXT = (
+    "<p>A calibrated model is correct as often as its probabilities say. Given the reference so far: is the most "
+    "probable token that of the reference? In its own translations: does the reference match the token, in the "
+    "alignment with the fewest edits? There, a good translation in other words counts as wrong.</p>"
+)
+ALIGNMENT_TEXT = (
+    "<p>Each word of the reference is linked to the source word with the highest attention. The links are compared "
+    "with {sure:,} sure and {possible:,} more possible links of a manual alignment of {pairs} (Och and Ney 2003). "
+    "Lower AER is better; all numbers are in %. The mean is over all layers and heads.{saliency}</p>"
+)
+METHOD = (
+    "Scores are computed by sacreBLEU on detokenized text: {signatures}.",
+    "Intervals and p-values come from {samples:,} bootstrap resamples of the test set (Koehn 2004; seed {seed}), which "
+    "both runs share. A p-value is two-sided, and equals that of sacreBLEU's paired bootstrap.",
+    "The chrF of a sentence is that of this sentence alone.",
+    "Calibration errors use ten bins of equal width (Guo et al. 2017).",
+    "Words are those that BLEU counts. For errors, they are separated by spaces, without case and punctuation.",
+    "The attention of a sentence is that of its translation under teacher forcing.",
+)
 
 
-def sections(report: Report) -> list[tuple[str, str, str]]:
-    """Each as its key, heading and HTML, but for the sentences."""
-    found = [
-        ("scores", "Scores", _scores(report)),
-        ("lengths", "Quality by source length", _lengths(report)),
-        ("frequency", "Quality by word frequency", _frequency(report)),
-        ("faults", "What goes wrong", _faults(report)),
-        ("search", "Search errors", _search(report)),
-        ("calibration", "Calibration", _calibration(report)),
+def render_all(report: AnalysisReport) -> list[tuple[str, str, str]]:
+    """Return each section as its id, heading and HTML, except for the examples."""
+    sections = [
+        ("scores", "Scores", _render_scores(report)),
+        ("lengths", "Quality by source length", _render_lengths(report)),
+        ("frequency", "Quality by word frequency", _render_frequency(report)),
+        ("errors", "Errors", _render_errors(report)),
+        ("search", "Search errors", _render_search(report)),
+        ("calibration", "Calibration", _render_calibration(report)),
     ]
-    if any(one.alignment for one in report.findings):
-        found.append(("alignment", "Word alignment", _alignment(report)))
-    return found
+    if any(run.alignment for run in report.runs):
+        sections.append(("alignment", "Word alignment", _render_alignment(report)))
+    return sections
 
 
-def _table(caption: str, heads: Iterable[str], rows: Iterable[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """In a box that scrolls sideways. left: the columns of text; the first cell of a row is its name."""
-    head = "".join(
-        f'<th scope="col"{" class=left" if number in left else ""}>{name}</th>' for number, name in enumerate(heads)
-    )
-    body = "".join(
-        f'<tr><th scope="row">{first}</th>'
-        + "".join(
-            f"<td{' class=said' if number in left else ''}>{cell}</td>" for number, cell in enumerate(others, start=1)
-        )
-        + "</tr>\n"
-        for first, *others in rows
-    )
-    return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{caption}"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>\n{body}</tbody></table></div>\n"
-    )
+def render_method(report: AnalysisReport) -> str:
+    """Return how the numbers were measured."""
+    signatures = "; ".join(f"{METRICS[name]} <code>{escape(value)}</code>" for name, value in report.signatures.items())
+    points = (point.format(signatures=signatures, samples=SAMPLES, seed=SEED) for point in METHOD)
+    return f"<ul>{''.join(f'<li>{point}</li>' for point in points)}</ul>"
 
 
-def _picture(draw: Callable[[Theme], str], alt: str, caption: str, kind: str = "chart") -> str:
-    return svg_picture(draw(LIGHT), draw(DARK), kind=kind, alt=alt, caption=caption)
+def _names(report: AnalysisReport) -> list[str]:
+    return [escape(run.name) for run in report.runs]
 
 
-def _names(report: Report) -> list[str]:
-    return [safe(one.name) for one in report.findings]
+def _head_per_run(report: AnalysisReport, columns: Sequence[str]) -> list[str]:
+    return [f"{column}<small>{name}</small>" for name in _names(report) for column in columns]
 
 
-def _scores(report: Report) -> str:
-    two = len(report.findings) == 2
+# Scores
+
+
+def p_value(scores: Sequence[BootstrapInterval]) -> float | None:
+    """Return the p-value of the difference between two runs, None for one run.
+
+    Args:
+        scores: The scores of the runs in one metric.
+    """
+    return next((score.p for score in scores if score.p is not None), None)
+
+
+def _render_scores(report: AnalysisReport) -> str:
+    is_comparison = len(report.runs) == 2
     rows = []
     for key, name in METRICS.items():
-        each = [one.scores[key] for one in report.findings]
-        cells = [f"{one.value:.2f}<small>{one.low:.2f} – {one.high:.2f}</small>" for one in each]
-        if two:
-            cells += [f"{each[1].value - each[0].value:+.2f}".replace("-", "−"), told_p(each)]
-        rows.append([f"{name}<small>{'lower' if key in LOWEST else 'higher'} is better</small>", *cells])
-    heads = ["", *_names(report), *(["difference<small>second − first</small>", "p"] if two else [])]
-    text = _table("Scores", heads, rows)
-    text += "<p>Beneath a score: its 95% interval.</p>"
-    if two:
-        better = [name for key, name in METRICS.items() if (p := p_of(report, key)) is not None and p < SIGNIFICANT]
-        told = f"Told apart, at p &lt; {SIGNIFICANT}, by {' and '.join(better)}" if better else "Not told apart"
-        text += f"<p>{told} (paired bootstrap): p is how often a difference as large comes by chance.</p>"
-    return text
+        scores = [run.scores[key] for run in report.runs]
+        cells = [f"{score.value:.2f}<small>{score.low:.2f} – {score.high:.2f}</small>" for score in scores]
+        if is_comparison:
+            difference = f"{scores[1].value - scores[0].value:+.2f}".replace("-", "−")
+            cells += [difference, _format_p(p_value(scores))]
+        direction = "lower" if key in LOWER_IS_BETTER else "higher"
+        rows.append([f"{name}<small>{direction} is better</small>", *cells])
+    head = ["", *_names(report), *(["difference<small>second − first</small>", "p"] if is_comparison else [])]
+    text = "<p>Below each score is its 95% interval.</p>"
+    if is_comparison:
+        text += f"<p>{_describe_significance(report)}</p>"
+    return render_table("Scores", head, rows) + text
 
 
-def p_of(report: Report, metric: str) -> float | None:
-    """The paired bootstrap's p between two runs; None of one run."""
-    each = [one.scores[metric].p for one in report.findings]
-    return next((p for p in each if p is not None), None)
+def _format_p(p: float | None) -> str:
+    if p is None:
+        return _MISSING
+    return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def told_p(each: Sequence[Sure]) -> str:
-    """The p of two, as it is written."""
-    p = next((one.p for one in each if one.p is not None), None)
-    return "–" if p is None else "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
+def _describe_significance(report: AnalysisReport) -> str:
+    significant = [
+        name
+        for key, name in METRICS.items()
+        if (p := p_value([run.scores[key] for run in report.runs])) is not None and p < SIGNIFICANCE_LEVEL
+    ]
+    result = (
+        f"The runs differ significantly in {' and '.join(significant)} (p &lt; {SIGNIFICANCE_LEVEL}, paired bootstrap)."
+        if significant
+        else f"The runs do not differ significantly (p ≥ {SIGNIFICANCE_LEVEL}, paired bootstrap)."
+    )
+    return f"{result} p is the probability of a difference at least this large by chance."
 
 
-def _lengths(report: Report) -> str:
+# Quality by length and frequency
+
+
+def _render_lengths(report: AnalysisReport) -> str:
+    figure = render_figure(
+        partial(figures.draw_by_length, report),
+        alt="Line chart of chrF against the number of words in the source.",
+        caption=LENGTH_CAPTION,
+    )
     rows = [
         [
-            f"{figures.span(bins[0])}<small>words</small>",
+            f"{bins[0].label}<small>words</small>",
             f"{bins[0].sentences:,}",
-            *(f"{one.bleu:.1f}<small>chrF {one.chrf:.1f}</small>" for one in bins),
+            *(f"{part.bleu:.1f}<small>chrF {part.chrf:.1f}</small>" for part in bins),
         ]
-        for bins in zip(*(one.lengths for one in report.findings), strict=True)
+        for bins in zip(*(run.lengths for run in report.runs), strict=True)
     ]
-    picture = _picture(
-        lambda theme: figures.by_length(report, theme),
-        "Lines of chrF against the number of words in the source.",
-        "chrF of all sentences whose source has so many words. A line that falls to the right is a run that loses long "
-        "sentences; points of few sentences are mostly chance.",
+    head = ["source", "sentences", *(f"BLEU<small>{name}</small>" for name in _names(report))]
+    return figure + render_details("Show as a table, with BLEU", render_table("Quality by source length", head, rows))
+
+
+def _render_frequency(report: AnalysisReport) -> str:
+    if not report.counted_in:
+        return "<p>Not measured: there is no training data in which words could be counted.</p>"
+    figure = render_figure(
+        partial(figures.draw_by_frequency, report),
+        alt="Line chart of the F1 of words against their count in the training data.",
+        caption=FREQUENCY_CAPTION.format(data=report.counted_in),
     )
-    heads = ["source", "sentences", *(f"BLEU of {name}" for name in _names(report))]
-    return picture + _details("These numbers, and BLEU, as a table", _table("Quality by source length", heads, rows))
-
-
-def _details(summary: str, text: str) -> str:
-    return f"<details><summary>{summary}</summary>{text}</details>"
-
-
-def _frequency(report: Report) -> str:
-    if not report.counted:
-        return "<p>Not measured: no training data is there in which words could be counted.</p>"
     rows = []
-    for classes in zip(*(one.frequency for one in report.findings), strict=True):
-        cells = [f"{classes[0].meant:,}"]
-        for one in classes:
+    for classes in zip(*(run.frequency for run in report.runs), strict=True):
+        cells = [f"{classes[0].in_references:,}"]
+        for row in classes:
             cells += [
-                f"{100 * one.f1:.1f}" if one.meant else "–",
-                f"{100 * one.precision:.1f}" if one.said else "–",
-                f"{100 * one.recall:.1f}" if one.meant else "–",
+                f"{100 * row.f1:.1f}" if row.in_references else _MISSING,
+                f"{100 * row.precision:.1f}" if row.in_hypotheses else _MISSING,
+                f"{100 * row.recall:.1f}" if row.in_references else _MISSING,
             ]
-        rows.append([figures.often(classes[0]), *cells])
-    heads = ["times seen", "in references"]
-    heads += [f"{what}<small>{name}</small>" for name in _names(report) for what in ("F1", "precision", "recall")]
-    picture = _picture(
-        lambda theme: figures.by_frequency(report, theme),
-        "Lines of F1 against the frequency of words in the training data.",
-        "Words of translations and references, compared sentence by sentence as bags, by how often they stand on the "
-        f"target side of {report.counted}. Words never seen in training are a class of their own.",
-    )
-    return picture + _details("These numbers as a table, in %", _table("Quality by word frequency", heads, rows))
+        rows.append([classes[0].label, *cells])
+    head = ["count", "words in the references", *_head_per_run(report, ("F1", "precision", "recall"))]
+    return figure + render_details("Show as a table, in %", render_table("Quality by word frequency", head, rows))
 
 
-def _faults(report: Report) -> str:
-    counts = [counted(one.faults) for one in report.findings]
-    total = len(report.test.sources)
+# Errors
+
+
+def _render_errors(report: AnalysisReport) -> str:
+    counts = [count_errors(run.errors) for run in report.runs]
+    total = len(report.test)
     rows = []
-    for name, meaning in EXPLAINED.items():
+    for name, definition in ERROR_TYPES.items():
         cells = []
-        for one, each in zip(report.findings, counts, strict=True):
-            cells.append(f"{each[name]:,}<small>{each[name] / total:.1%}</small>")
-            cells.append(_lines(report, one, name))
-        rows.append([name, safe(meaning), *cells])
-    heads = ["fault", "when it is one"]
-    for name in _names(report):
-        heads += [name, "lines"]
-    left = (0, 1, *range(3, 3 + 2 * len(report.findings), 2))
-    clean = "; ".join(
-        f"{safe(one.name)}: {sum(not some for some in one.faults) / total:.1%}" for one in report.findings
+        for run, run_counts in zip(report.runs, counts, strict=True):
+            cells += [
+                f"{run_counts[name]:,}<small>{run_counts[name] / total:.1%}</small>",
+                _list_lines(report, run, name),
+            ]
+        rows.append([name, escape(definition), *cells])
+    head = ["type", "definition", *_head_per_run(report, ("sentences", "lines"))]
+    text_columns = (0, 1, *range(3, 3 + 2 * len(report.runs), 2))
+    shares = "; ".join(
+        f"{escape(run.name)}: {sum(not errors for errors in run.errors) / total:.1%}" for run in report.runs
     )
-    return _table("Faults", heads, rows, left) + f"<p>Sentences without any of these: {clean}.</p>"
+    table = render_table("Errors", head, rows, text_columns=text_columns)
+    return f"{table}<p>Sentences without any of these errors: {shares}.</p>"
 
 
-def _lines(report: Report, one: Findings, name: str) -> str:
-    lines = [line for line, some in zip(report.test.lines, one.faults, strict=True) if name in some]
-    more = f" and {len(lines) - _LINES:,} more" if len(lines) > _LINES else ""
-    return ", ".join(map(str, lines[:_LINES])) + more
+def _list_lines(report: AnalysisReport, run: RunResults, error: str) -> str:
+    lines = [line for line, errors in zip(report.test.lines, run.errors, strict=True) if error in errors]
+    more = f" and {len(lines) - _MAX_LINES:,} more" if len(lines) > _MAX_LINES else ""
+    return ", ".join(map(str, lines[:_MAX_LINES])) + more
 
 
-def _search(report: Report) -> str:
-    found = [(one, one.search) for one in report.findings if one.search is not None]
-    if not found:
-        return "<p>Not measured: no sentence was searched exactly (--exact 0).</p>"
+# Search errors
 
-    def row(name: str, cell: Callable[[SearchErrors], int], of: Callable[[SearchErrors], int]) -> list[str]:
-        shares = [(cell(each), of(each)) for _, each in found]
-        return [name, *(f"{count:,} of {total:,}<small>{_percent(count, total)}</small>" for count, total in shares)]
+
+def _render_search(report: AnalysisReport) -> str:
+    measured = [(run, run.search) for run in report.runs if run.search is not None]
+    if not measured:
+        return "<p>Not measured: no sentences were searched exactly.</p>"
+
+    def row(name: str, count: Callable[[SearchErrors], int], total: Callable[[SearchErrors], int]) -> list[str]:
+        return [name, *(_format_share(count(errors), total(errors)) for _, errors in measured)]
 
     rows = [
-        row("beam search missed a more probable translation", lambda a: a.errors, lambda a: a.sentences),
-        row("beam search found the most probable, proved", lambda a: a.right, lambda a: a.sentences),
-        row("not known, within the steps", lambda a: a.sentences - a.errors - a.right, lambda a: a.sentences),
-        row("the most probable is no text at all", lambda a: a.empty, lambda a: a.proved),
-        row("the translation of this report is less probable", lambda a: a.below, lambda a: a.sentences),
+        row("beam search missed a more probable translation", lambda e: e.errors, lambda e: e.sentences),
+        row("beam search found the most probable translation, proved", lambda e: e.optimal, lambda e: e.sentences),
+        row("unknown within the given steps", lambda e: e.unknown, lambda e: e.sentences),
+        row("the most probable translation is empty", lambda e: e.empty, lambda e: e.proved),
+        row("the translation in this report is less probable", lambda e: e.less_probable, lambda e: e.sentences),
     ]
-    first = found[0][1]
-    text = (
-        f"<p>{first.sentences:,} sentences of the test set, drawn by chance, were searched by beam search and by exact "
-        f"search, which both rank by probability alone, with at most {first.steps:,} prefixes tried of a sentence. "
-        "Where beam search misses nothing and translations are bad, the model is at fault; where the most probable is "
-        "no text at all, it is length penalties, narrow beams and the rule that a translation has a word in it that "
-        "keep the output whole (Stahlberg and Byrne 2019)."
-        "</p>"
-    )
-    return text + _table("Search errors", ["", *(safe(one.name) for one, _ in found)], rows) + _misses(report)
+    first = measured[0][1]
+    table = render_table("Search errors", ["", *(escape(run.name) for run, _ in measured)], rows)
+    return SEARCH_TEXT.format(sentences=first.sentences, steps=first.steps) + table + _render_misses(report)
 
 
-def _percent(count: int, total: int) -> str:
-    return f"{count / total:.0%}" if total else "–"
+def _format_share(count: int, total: int) -> str:
+    share = f"{count / total:.0%}" if total else _MISSING
+    return f"{count:,} of {total:,}<small>{share}</small>"
 
 
-def _misses(report: Report) -> str:
+def _render_misses(report: AnalysisReport) -> str:
     rows = [
         [
-            f"{report.test.lines[miss.place]:,}",
-            safe(one.name),
-            f"<span dir=auto>{safe(miss.beam).strip() or '(nothing)'}</span><small>{miss.beam_score:.2f}</small>",
-            f"<span dir=auto>{safe(miss.best) or '(nothing)'}</span><small>{miss.best_score:.2f}</small>",
+            f"{report.test.lines[miss.index]:,}",
+            escape(run.name),
+            f"{escape(miss.beam).strip() or '(empty)'}<small>{miss.beam_score:.2f}</small>",
+            f"{escape(miss.best) or '(empty)'}<small>{miss.best_score:.2f}</small>",
         ]
-        for one in report.findings
-        if one.search is not None
-        for miss in one.search.misses
+        for run in report.runs
+        if run.search is not None
+        for miss in run.search.misses
     ]
     if not rows:
         return ""
-    heads = ["line", "run", "beam search, nats", "more probable, nats"]
-    return _details("What beam search missed", _table("What beam search missed", heads, rows, (0, 1, 2, 3)))
+    caption = "Translations that beam search missed"
+    head = ["line", "run", "beam search, log-probability in nats", "more probable, log-probability in nats"]
+    return render_details(caption, render_table(caption, head, rows, text_columns=(0, 1, 2, 3)))
 
 
-def _calibration(report: Report) -> str:
-    kinds: tuple[tuple[str, str, Callable[[Findings], Calibration | None]], ...] = (
-        ("given the reference", "most probable token is the reference's", lambda one: one.calibration),
-        ("of its own translations", "token is kept by the reference", lambda one: one.own),
+# Calibration
+
+
+def _render_calibration(report: AnalysisReport) -> str:
+    kinds: tuple[tuple[str, str, figures.CalibrationGetter], ...] = (
+        ("given the reference", "most probable token is the reference's", lambda run: run.calibration),
+        ("in its own translations", "token matches the reference", lambda run: run.own_calibration),
     )
-    rows, shown = [], ""
-    for name, right, chosen in kinds:
-        for one in report.findings:
-            found = chosen(one)
-            if found is not None:
-                numbers = (f"{100 * value:.1f}" for value in (found.error, found.confidence, found.accuracy))
-                rows.append([f"{safe(one.name)}<small>{name}</small>", f"{found.tokens:,}", *numbers])
-        if any(chosen(one) for one in report.findings):
-            shown += _picture(
-                lambda theme, right=right, chosen=chosen: figures.reliability(report, theme, chosen, right),  # type: ignore[misc]
-                f"How often tokens are right against their probability, {name}.",
-                f"{name[0].upper()}{name[1:]}. Below the dotted line a run is surer than it is right.",
-                "square",
+    rows, diagrams = [], ""
+    for kind, y_label, get in kinds:
+        for run in report.runs:
+            calibration = get(run)
+            if calibration is not None:
+                numbers = (calibration.error, calibration.confidence, calibration.accuracy)
+                percents = (f"{100 * number:.1f}" for number in numbers)
+                rows.append([f"{escape(run.name)}<small>{kind}</small>", f"{calibration.tokens:,}", *percents])
+        if any(get(run) for run in report.runs):
+            diagrams += render_figure(
+                partial(figures.draw_reliability, report, get=get, y_label=y_label),
+                alt=f"Reliability diagram, {kind}: accuracy of tokens against their probability.",
+                caption=f"{kind[0].upper()}{kind[1:]}. Below the dotted line, a run is overconfident.",
+                kind="square",
             )
-    heads = ["", "tokens", "expected calibration error, %", "mean probability, %", "right, %"]
-    text = (
-        "<p>Given the reference so far, is the model as often right as the probability of its most probable token "
-        "says? And of its own translations, are tokens as often kept, where the least edits make the reference of "
-        "them, as their probability says? There a good translation by other words counts as wrong.</p>"
-    )
-    return text + _table("Calibration", heads, rows) + f'<div class="pairs">{shown}</div>'
+    head = ["", "tokens", "expected calibration error, %", "mean probability, %", "accuracy, %"]
+    return CALIBRATION_TEXT + render_table("Calibration", head, rows) + f'<div class="pairs">{diagrams}</div>'
 
 
-def _alignment(report: Report) -> str:
-    ways = list(dict.fromkeys(way for one in report.findings for way in one.alignment or {}))
+# Word alignment
+
+
+def _render_alignment(report: AnalysisReport) -> str:
+    layers = list(dict.fromkeys(layer for run in report.runs for layer in run.alignment or {}))
     rows = []
-    for way in ways:
+    for layer in layers:
         cells = []
-        for one in report.findings:
-            found = (one.alignment or {}).get(way)
-            cells += (
-                ["–"] * 3
-                if found is None
-                else [f"{100 * value:.1f}" for value in (found.aer, found.precision, found.recall)]
-            )
-        rows.append([way, *cells])
-    heads = [
-        "by",
-        *(f"{what}<small>{name}</small>" for name in _names(report) for what in ("AER", "precision", "recall")),
-    ]
-    first = next(iter(next(one.alignment for one in report.findings if one.alignment).values()))
-    saliency = [safe(one.name) for one in report.findings if one.gradient]
-    note = f" {' and '.join(saliency)} does not attend: gradients stand in for attention." if saliency else ""
-    return (
-        f"<p>While the reference is written, each of its words is linked to the source word looked at most; held "
-        f"against {first.sure:,} sure and {first.possible - first.sure:,} more possible links made by people in "
-        f"{first.pairs:,} pair{'s' if first.pairs > 1 else ''} (Och and Ney 2003). Lower AER is better; in %. The mean "
-        f"is over all that the model attends by.{note}</p>" + _table("Alignment error rate", heads, rows)
+        for run in report.runs:
+            scores = (run.alignment or {}).get(layer)
+            if scores is None:
+                cells += [_MISSING] * 3
+            else:
+                cells += [f"{100 * value:.1f}" for value in (scores.aer, scores.precision, scores.recall)]
+        rows.append([layer, *cells])
+    head = ["attention", *_head_per_run(report, ("AER", "precision", "recall"))]
+    first = next(iter(next(run.alignment for run in report.runs if run.alignment).values()))
+    without_attention = [escape(run.name) for run in report.runs if run.is_saliency]
+    saliency = f" Without attention, gradients are used: {', '.join(without_attention)}." if without_attention else ""
+    text = ALIGNMENT_TEXT.format(
+        sure=first.sure,
+        possible=first.possible - first.sure,
+        pairs=f"{first.pairs:,} pair{'s' if first.pairs > 1 else ''}",
+        saliency=saliency,
     )
-
-
-def method(report: Report) -> str:
-    """How the numbers were taken."""
-    signatures = "; ".join(f"{METRICS[name]} <code>{safe(value)}</code>" for name, value in report.signatures.items())
-    return (
-        f"<p>Scores are sacreBLEU's, on detokenised text: {signatures}. Intervals and p are of {SAMPLES:,} bootstrap "
-        f"samples of the test set (Koehn 2004; seed {SEED}), drawn alike for both runs; a p is two-sided, and equals "
-        "that of sacreBLEU's paired bootstrap. chrF of a sentence is of that sentence alone. Calibration errors are of "
-        "ten bins of one width (Guo et al. 2017). Words are those that BLEU counts, but for faults, where they stand "
-        "between spaces, without case and punctuation. A sentence's attention is that of teacher forcing on its "
-        "translation.</p>"
-    )
+    return text + render_table("Alignment error rate", head, rows)

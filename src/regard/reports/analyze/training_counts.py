@@ -1,4 +1,4 @@
-"""How often a run has seen each word in training, on the target side."""
+"""How often each word occurs on the target side of a run's training data."""
 
 from __future__ import annotations
 
@@ -12,47 +12,59 @@ from sacrebleu.metrics.bleu import BLEU
 from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.data.store import PairStore
 from regard.errors import DataError
-from regard.evaluation.by_frequency import words
-from regard.reports.analyze.progress import Watch, unwatched
+from regard.evaluation.by_frequency import split_words
+from regard.reports.analyze.progress import ProgressHook, no_progress
 from regard.tokenizers.base import Tokenizers
 
-MOST_PAIRS = 500_000  # that are counted; of more, so many at equal distances
+MAX_TRAINING_PAIRS = 500_000  # counted at most; of more pairs, this many at equal distances
 
 
 @dataclass(frozen=True)
-class TrainingWords:
-    """How often each word stands in the targets of `pairs` of the `of` pairs that the run was trained on."""
+class TrainingCounts:
+    """Counts of words in training targets.
+
+    Attributes:
+        counts: How often each word occurs.
+        pairs_counted: Pairs whose targets were counted.
+        pairs: Pairs of the training data.
+    """
 
     counts: Counter[str]
+    pairs_counted: int
     pairs: int
-    of: int
 
 
-def training_words(run: Path, metric: BLEU, watch: Watch = unwatched) -> TrainingWords:
-    """Words as the metric counts them, in the data/ of a run's folder, of which a checkpoint's path will do.
+def count_training_words(run: Path, metric: BLEU, track: ProgressHook = no_progress) -> TrainingCounts:
+    """Count the words of the training targets.
 
-    Raises DataError where there is none, as of a run that streams its corpus or was copied without it.
+    Args:
+        run: A run's folder, or a checkpoint in it.
+        metric: Splits text into words.
+        track: Shows progress.
+
+    Raises:
+        DataError: The run has no data, for example because it streamed its corpus or was copied without it.
     """
-    folder = _data(run)
+    folder = _find_data(run)
     store = PairStore.open(folder, "train")
     if not len(store):
-        raise DataError("the store of pairs is empty", where=folder, fix="prepare the corpus again")
-    target = Tokenizers.load(folder).target
-    chosen = np.unique(np.linspace(0, len(store) - 1, min(len(store), MOST_PAIRS)).astype(np.int64)).tolist()
+        raise DataError("the stored training data is empty", where=folder, fix="prepare the corpus again")
+    tokenizer = Tokenizers.load(folder).target
+    indices = np.unique(np.linspace(0, len(store) - 1, min(len(store), MAX_TRAINING_PAIRS)).astype(np.int64)).tolist()
     counts: Counter[str] = Counter()
-    for index in watch("counting words of the training data", chosen, len(chosen)):
-        counts.update(words(target.decode(store.target(index).tolist()), metric))
-    return TrainingWords(counts, len(chosen), len(store))
+    for index in track("counting words in the training data", indices, len(indices)):
+        counts.update(split_words(tokenizer.decode(store.target(index).tolist()), metric))
+    return TrainingCounts(counts, len(indices), len(store))
 
 
-def _data(run: Path) -> Path:
+def _find_data(run: Path) -> Path:
     folders = [run, resolve_checkpoint(run).resolve().parent.parent] if (run / "config.json").is_file() else [run]
     for folder in folders:
         data = RunFolder(folder).data
         if (data / "train.json").is_file():
             return data
     raise DataError(
-        "the training data of the run is not there",
+        "the run has no training data",
         where=RunFolder(run).data,
         fix="give the folder of a run that was not streamed, with its data/",
     )

@@ -1,1 +1,1 @@
-"""The report that compares systems trained under one budget, or finished runs."""
+"""The report on several systems: trained with the same budget or finished before, tested on one test set."""

@@ -1,106 +1,123 @@
-"""What the report's figures show, in sentences made of their numbers."""
+"""Sentences that say what a figure of the report shows, with its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from regard.reports.compare.figures import span
-from regard.reports.compare.results import Attended, Lineage
+from regard.attention.matrix import AttentionMatrix
+from regard.evaluation.by_length import LengthBin
+from regard.reports.compare.results import ComparisonReport
 
-FEW = 30  # sentences, below which a bin's BLEU is called uncertain
+UNCERTAIN_BELOW = 30  # sentences in a bin
 
 
-def by_time(lineage: Lineage) -> str:
-    """Which system ends highest, and when it passed the next."""
-    last = sorted(
-        (system for system in lineage.systems if system.curve), key=lambda system: system.curve[-1].bleu, reverse=True
+def describe_quality_by_time(report: ComparisonReport) -> str:
+    """Say which system ends highest and when it passes the final score of the next."""
+    ranked = sorted(
+        (system for system in report.systems if system.curve), key=lambda system: system.curve[-1].bleu, reverse=True
     )
-    if not last:
-        return "No system has a dev curve."
-    first, end = last[0], last[0].curve[-1]
-    if len(last) == 1:
-        begin = first.curve[0]
+    if not ranked:
+        return "No system has dev scores."
+    best, end = ranked[0], ranked[0].curve[-1]
+    if len(ranked) == 1:
+        start = best.curve[0]
         return (
-            f"{first.name} goes from {begin.bleu:.1f} dev BLEU at {begin.minutes:.1f} minutes "
-            f"to {end.bleu:.1f} at {end.minutes:.1f}."
+            f"{best.name} improves from {start.bleu:.1f} dev BLEU after {start.minutes:.1f} minutes "
+            f"to {end.bleu:.1f} after {end.minutes:.1f}."
         )
-    bar = last[1].curve[-1].bleu
-    passed = next(point.minutes for point in first.curve if point.bleu >= bar)
-    said = (
-        f"{first.name} ends highest, at {end.bleu:.1f} dev BLEU after {end.minutes:.1f} minutes; "
-        f"it reaches the last score of the next, {last[1].name} ({bar:.1f}), at {passed:.1f} minutes"
+    second, second_bleu = ranked[1].name, ranked[1].curve[-1].bleu
+    passed = next(point.minutes for point in best.curve if point.bleu >= second_bleu)
+    sentence = (
+        f"{best.name} ends highest, at {end.bleu:.1f} dev BLEU after {end.minutes:.1f} minutes; "
+        f"it reaches the final score of the second, {second} ({second_bleu:.1f}), after {passed:.1f} minutes"
     )
-    if len(last) > 2:
-        said += f", and {last[-1].name} ends lowest, at {last[-1].curve[-1].bleu:.1f}"
-    return f"{said}."
+    if len(ranked) > 2:
+        sentence += f", and {ranked[-1].name} ends lowest, at {ranked[-1].curve[-1].bleu:.1f}"
+    return f"{sentence}."
 
 
-def by_length(lineage: Lineage) -> str:
-    """How far each system's BLEU changes from the shortest sources to the longest that all were measured at."""
+def describe_quality_by_length(report: ComparisonReport) -> str:
+    """Say how the BLEU of each system changes from the shortest to the longest bin that all systems have."""
     scores = {
-        index: {(a.shortest, a.longest): a for a in system.lengths}
-        for index, system in enumerate(lineage.systems)
+        index: {(length_bin.shortest, length_bin.longest): length_bin for length_bin in system.lengths}
+        for index, system in enumerate(report.systems)
         if system.lengths
     }
     common = sorted(set.intersection(*map(set, scores.values()))) if scores else []
     if len(common) < 2:
-        return "The systems were not measured at two lengths in common."
+        return "The systems do not have two source lengths in common."
     clauses = []
     for kind, attends in (("without attention", False), ("with attention", True)):
-        changes = sorted(
-            (ends[common[-1]].bleu - ends[common[0]].bleu, lineage.systems[index].name, ends[common[-1]].bleu)
-            for index, ends in scores.items()
-            if lineage.systems[index].attends == attends
-        )
-        told = [f"{name} {_signed(change)} (to {end:.1f})" for change, name, end in changes]
-        if told:
-            mean = f" {_signed(float(np.mean([change for change, _, _ in changes])))} on average:" if told[1:] else ""
-            clauses.append(f"{kind}{mean} {', '.join(told)}")
-    ends = next(iter(scores.values()))
-    a, b = ends[common[0]], ends[common[-1]]
-    few = f" The last rests on {b.sentences} sentences only." if b.sentences < FEW else ""
-    return f"From sources of {span(a)} words to those of {span(b)} BLEU changes {'; '.join(clauses)}.{few}"
+        changes = [
+            (bins[common[-1]].bleu - bins[common[0]].bleu, report.systems[index].name, bins[common[-1]].bleu)
+            for index, bins in scores.items()
+            if report.systems[index].attends == attends
+        ]
+        if changes:
+            clauses.append(_describe_changes(kind, sorted(changes)))
+    bins = next(iter(scores.values()))
+    shortest, longest = bins[common[0]], bins[common[-1]]
+    return (
+        f"From sources of {shortest.label} words to those of {longest.label} words, BLEU changes as follows: "
+        f"{'; '.join(clauses)}.{_describe_uncertainty(longest)}"
+    )
 
 
-def by_step(lineage: Lineage) -> str:
-    """How much longer each system's step takes at the longest sentences that all were timed at than at the shortest."""
+def _describe_changes(kind: str, changes: Sequence[tuple[float, str, float]]) -> str:
+    listed = ", ".join(f"{name} {_signed(change)} (to {end:.1f})" for change, name, end in changes)
+    if len(changes) == 1:
+        return f"{kind}, {listed}"
+    mean = float(np.mean([change for change, _, _ in changes]))
+    return f"{kind}, {_signed(mean)} on average: {listed}"
+
+
+def _describe_uncertainty(length_bin: LengthBin) -> str:
+    if length_bin.sentences >= UNCERTAIN_BELOW:
+        return ""
+    return f" The last bin has only {length_bin.sentences} sentences."
+
+
+def describe_step_time(report: ComparisonReport) -> str:
+    """Say how much longer a step of each system takes at the longest than at the shortest common length."""
     timed = {
         index: {step.length: step.milliseconds for step in system.step_times if step.milliseconds > 0}
-        for index, system in enumerate(lineage.systems)
+        for index, system in enumerate(report.systems)
         if system.step_times
     }
     common = sorted(set.intersection(*map(set, timed.values()))) if timed else []
     if len(common) < 2:
-        return "The systems were not timed at two lengths in common."
+        return "The systems were not timed at two common lengths."
     first, last = common[0], common[-1]
-    ratios = sorted((times[last] / times[first], lineage.systems[index].name) for index, times in timed.items())
-    told = [f"{ratio:.1f} times as long in {name}" for ratio, name in ratios]
-    said = f"At {last} tokens, {last / first:g} times the length of {first}, a step takes {_listed(told)}"
+    ratios = sorted((times[last] / times[first], report.systems[index].name) for index, times in timed.items())
+    listed = _join([f"{ratio:.1f} times as long in {name}" for ratio, name in ratios])
+    sentence = f"At {last} tokens, {last / first:g} times the length of {first}, a step takes {listed}"
     if len(timed) > 1:
-        slowness = sorted((times[last], lineage.systems[index].name) for index, times in timed.items())
-        (least, fastest), (most, slowest) = slowness[0], slowness[-1]
-        said += f"; there {fastest} is the fastest ({least:.0f} ms) and {slowest} the slowest ({most:.0f} ms)"
-    return f"{said}."
+        slowest_last = sorted((times[last], report.systems[index].name) for index, times in timed.items())
+        (least, fastest), (most, slowest) = slowest_last[0], slowest_last[-1]
+        sentence += (
+            f"; at that length {fastest} is the fastest ({least:.0f} ms) and {slowest} the slowest ({most:.0f} ms)"
+        )
+    return f"{sentence}."
 
 
-def of_alignment(lineage: Lineage, sample: int) -> str:
-    """How sharp each system's attention is in one sample, and how often it goes back."""
-    told = []
-    for system in lineage.systems:
-        attended = system.attended[sample]
-        if attended is not None and attended.source_tokens and attended.target_tokens:
-            heaviest, back = _focus(attended)
-            told.append(f"{heaviest:.2f} in {system.name}, which goes back {_times(back)}")
-    if not told:
+def describe_attention(report: ComparisonReport, sample: int) -> str:
+    """Say how sharp the attention of each system is on one sample, and how often it moves backwards."""
+    clauses = []
+    for system in report.systems:
+        matrix = system.attended[sample]
+        if matrix is not None and matrix.source_tokens and matrix.target_tokens:
+            sharpness, backward = _measure_focus(matrix)
+            clauses.append(f"{sharpness:.2f} in {system.name}, which moves backwards {_times(backward)}")
+    if not clauses:
         return ""
-    return f"The heaviest source token of a row has, on average, a weight of {_listed(told)}."
+    return f"The highest weight of a row is, on average, {_join(clauses)}."
 
 
-def _focus(attended: Attended) -> tuple[float, int]:
-    """The mean of the rows' largest weights, and in how many rows that weight lies left of the last row's."""
-    weights = np.array(attended.weights)
+def _measure_focus(matrix: AttentionMatrix) -> tuple[float, int]:
+    """Return the mean of the highest weights of the rows, and how many rows have it left of the row before."""
+    weights = np.array(matrix.weights)
     return float(weights.max(axis=1).mean()), int((np.diff(weights.argmax(axis=1)) < 0).sum())
 
 
@@ -112,6 +129,6 @@ def _signed(change: float) -> str:
     return f"{change:+.1f}".replace("-", "−")
 
 
-def _listed(parts: Iterable[str]) -> str:
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
+def _join(parts: Iterable[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,4 +1,4 @@
-"""Table 1 of Vaswani et al. 2017 for each system, and the growth that was measured to set beside it.
+"""Table 1 of Vaswani et al. 2017 for each architecture, and the growth of the measured times.
 
 n is the length of a sequence, d the width of a layer, k the width of a convolution's kernel.
 """
@@ -12,17 +12,20 @@ import numpy as np
 
 from regard.reports.compare.results import StepTime
 
-LONGER = 4  # growth is fitted from a quarter of the longest length up
+FITTED_RANGE = 4  # growth is fitted to the lengths from longest / FITTED_RANGE to longest
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """What the systems' kind of layer costs, and how far apart it leaves two positions.
+    """Cost of an architecture's layers, and the distance that signals travel in it.
 
-    work: operations of one layer; sequential: those that cannot run side by side in training; path: the
-    longest way a signal goes between any two positions, which for convolutions is through the stack of
-    layers that joins them (section 4). across: the way from a source token to a target token through the
-    whole system; table 1 does not have it, it follows from the wiring: attention makes it O(1).
+    Attributes:
+        layer: The kind of layer.
+        work: Operations of one layer.
+        sequential: Operations that cannot run in parallel in training.
+        path: Longest path between any two positions; for convolutions, through their stack of layers (section 4).
+        across: Longest path from a source token to a target token through the whole system. It is not in table 1, but
+            follows from the architecture: attention makes it O(1).
     """
 
     layer: str
@@ -38,7 +41,7 @@ def _recurrent(across: str) -> Complexity:
 
 _SELF_ATTENTION = Complexity("self-attention", "O(n²·d)", "O(1)", "O(1)", "O(1)")
 
-THEORY: Mapping[str, Complexity] = {
+COMPLEXITY: Mapping[str, Complexity] = {
     "cho2014": _recurrent("O(n)"),
     "sutskever2014": _recurrent("O(n)"),
     "bahdanau2014": _recurrent("O(1)"),
@@ -47,20 +50,23 @@ THEORY: Mapping[str, Complexity] = {
     "bytenet2016": Complexity("dilated convolution", "O(k·n·d²)", "O(1)", "O(log_k n)", "O(log_k n)"),
     "convs2s2017": Complexity("convolution", "O(k·n·d²)", "O(1)", "O(n/k)", "O(1)"),
     "transformer2017": _SELF_ATTENTION,
-    "modern": _SELF_ATTENTION,  # of its self-attention; with the recurrent decoder (SSRU) that side is O(n) as above
+    "modern": _SELF_ATTENTION,  # with self-attention; its recurrent decoder (SSRU) is O(n) as above
 }
 
 
-def architecture(name: str) -> str | None:
-    """The architecture that a system's name begins with, as in "luong2015/dot"; None where it is unknown."""
-    return next((known for known in THEORY if name.startswith(known)), None)
+def find_architecture(name: str) -> str | None:
+    """Return the architecture with which a system's name begins, as in "luong2015/dot", or None."""
+    return next((architecture for architecture in COMPLEXITY if name.startswith(architecture)), None)
 
 
-def growth(step_times: Sequence[StepTime]) -> float | None:
-    """The p of time ~ length^p, by least squares on logarithms, at the longer lengths; None of fewer than two."""
+def fit_growth(step_times: Sequence[StepTime]) -> float | None:
+    """Return the exponent p of time ∝ length^p, fitted to the logarithms at the longer lengths.
+
+    None if there are fewer than two lengths.
+    """
     longest = max((step.length for step in step_times), default=0)
-    longer = [step for step in step_times if step.length * LONGER >= longest and step.milliseconds > 0]
-    if len({step.length for step in longer}) < 2:
+    fitted = [step for step in step_times if step.length * FITTED_RANGE >= longest and step.milliseconds > 0]
+    if len({step.length for step in fitted}) < 2:
         return None
-    lengths, times = np.log([(step.length, step.milliseconds) for step in longer]).T
+    lengths, times = np.log([(step.length, step.milliseconds) for step in fitted]).T
     return float(np.polyfit(lengths, times, 1)[0])

@@ -1,141 +1,128 @@
-"""The main job on an embedded corpus: dates in words of several locales to ISO dates, by two systems."""
+"""The demo: a small comparison of two systems that convert dates in words of several locales to ISO dates."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
+from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.corpus.builtin import BUILTIN
-from regard.corpus.corpus import Pair
+from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError
-from regard.inference.translator import Translation, Translator
 from regard.models import ARCHITECTURES
-from regard.reports.compare.attention_figure import draw_attention
-from regard.runs.train import train
+from regard.reports.attention_plots import draw_attention_maps
+from regard.reports.compare.measure import measure_run
+from regard.reports.compare.results import Sample, SystemResults
+from regard.reports.compare.run import print_line, train_system
+from regard.reports.compare.systems import ComparedSystem, choose_test_conditions
+from regard.reports.theme import LIGHT, save_png
 
 SEED = 1
-SHOWN = 4  # test dates that are printed with what each system says
+SAMPLES = 4  # test dates that are printed with their translations
+PICTURE = "attention.png"
+MODEL_SIZES: dict[str, dict[str, int]] = {  # smaller than the small presets: dates are easy
+    "bahdanau2014": {"hidden_size": 96, "embedding_size": 64, "attention_size": 64, "maxout_size": 64},
+    "transformer2017": {"hidden_size": 128, "ffn_size": 256, "encoder_layers": 2, "decoder_layers": 2},
+}
+TRAINING: dict[str, dict[str, float]] = {
+    "bahdanau2014": {"learning_rate": 0.01, "max_steps": 400},
+    "transformer2017": {"learning_rate": 0.005, "max_steps": 500},
+}
 
 
-@dataclass(frozen=True)
-class System:
-    """A system of the demo: its sizes, and the training that suits them."""
-
-    model: ModelConfig
-    train: TrainConfig
-
-
-def systems() -> dict[str, System]:
-    """Both small presets, made smaller still: a date needs little."""
-    common = TrainConfig(
-        seed=SEED, optimizer="muon", schedule="cosine", label_smoothing=0.0, patience=0, metric="exact", warmup_steps=50
-    )
-
-    def preset(name: str, **sizes: float) -> ModelConfig:
-        return ARCHITECTURES[name].presets["small"]().model_copy(update=sizes)
-
-    return {
-        "bahdanau2014": System(
-            preset("bahdanau2014", hidden=96, embedding=64, alignment=64, maxout=64, dropout=0.0),
-            common.model_copy(
-                update={"learning_rate": 0.01, "max_steps": 400, "checkpoint_every": 100, "tokens_per_batch": 2048}
-            ),
-        ),
-        "transformer2017": System(
-            preset("transformer2017", d_model=128, ff=256, encoder_layers=2, decoder_layers=2, dropout=0.0),
-            common.model_copy(
-                update={"learning_rate": 0.005, "max_steps": 500, "checkpoint_every": 100, "tokens_per_batch": 2048}
-            ),
-        ),
-    }
-
-
-def recipe(system: System) -> RunConfig:
-    """The whole recipe of one system."""
+def demo_recipe(architecture: str) -> RunConfig:
+    """Return the recipe of one of the two architectures."""
+    model = ARCHITECTURES[architecture].presets["small"]()
+    train = TrainConfig(
+        seed=SEED, optimizer="muon", schedule="cosine", label_smoothing=0.0, patience=0, metric="exact",
+        warmup_steps=50, checkpoint_every=100, tokens_per_batch=2048,
+    )  # fmt: skip
     return RunConfig(
         data=DataConfig(corpus="dates", target_language="iso"),
         tokenizer=TokenizerConfig(kind="character", vocabulary_size=1000),
-        model=system.model,
-        train=system.train,
+        model=model.model_copy(update={**MODEL_SIZES[architecture], "dropout": 0.0}),
+        train=train.model_copy(update=TRAINING[architecture]),
         search=SearchConfig(beam_size=1, length_penalty=0.0),
     )
 
 
 def run_demo(out: Path, console: Console) -> dict[str, float]:
-    """Train both systems, test them, draw what they attend to; the share of test dates each got right, by name.
+    """Train both systems, test them, and draw their attention.
 
-    An earlier demo in `out` gives way; any other folder with files in it is refused with CheckpointError.
+    Args:
+        out: Folder for the two runs and the picture. An earlier demo in it is replaced.
+        console: Where progress and results are printed.
+
+    Returns:
+        The share of test dates that each system converts correctly, by name.
+
+    Raises:
+        CheckpointError: `out` has files that are not from a demo.
     """
-    _make_room(out)
-    test = BUILTIN["dates"](SEED).test
-    console.print(
-        f"Dates in words to ISO dates, two systems, trained from scratch; tested on {len(test):,} dates that "
-        "training has not seen.\n",
-        highlight=False,
+    _remove_earlier_demo(out)
+    systems = [ComparedSystem(name, out / name, demo_recipe(name), train=True) for name in MODEL_SIZES]
+    conditions = choose_test_conditions(systems, CorpusPaths(), tokenized=False)
+    pairs = BUILTIN["dates"](SEED).test.pairs[:SAMPLES]
+    samples = [Sample(source=pair.source, reference=pair.target) for pair in pairs]
+    total = len(conditions.test_set)
+    print_line(
+        console,
+        f"Dates in words to ISO dates: two systems, trained from scratch and tested on {total:,} dates that are not in "
+        "the training data.\n",
     )
-    began = time.monotonic()
-    translators: dict[str, Translator] = {}
-    exact: dict[str, float] = {}
-    for name, system in systems().items():
-        console.rule(f"{name} ({ARCHITECTURES[name].paper})", align="left")
-        train(recipe(system), out / name, console=console)
-        translators[name] = Translator.load(out / name)
-        found = translators[name].translate([pair.source for pair in test.pairs], split_sentences=False)
-        right = sum(best.text == pair.target for (best, *_), pair in zip(found, test.pairs, strict=True))
-        exact[name] = right / len(test)
-        console.print(
-            f"{name}: {right:,} of {len(test):,} test dates right ({100 * exact[name]:.1f}%)\n", highlight=False
+    start = time.monotonic()
+    results: list[SystemResults] = []
+    for system in systems:
+        console.rule(f"{system.name} ({ARCHITECTURES[system.name].paper})", align="left")
+        train_system(system, console)
+        measurement = measure_run(system.name, system.folder, conditions, samples=samples, step_lengths=())
+        results.append(measurement.facts)
+        exact = results[-1].exact
+        print_line(
+            console, f"{system.name}: {round(exact * total):,} of {total:,} test dates correct ({100 * exact:.1f}%)\n"
         )
-    _show(test.pairs[:SHOWN], translators, out, console)
-    console.print(
-        f"\nBoth took {time.monotonic() - began:.0f} s. Try your own files next, line n with line n:\n", highlight=False
-    )
-    console.print(
+    _print_samples(samples, results, console)
+    _draw_attention(results, out / PICTURE)
+    print_line(console, f"Attention of each system on the first date: {(out / PICTURE).resolve()}")
+    print_line(
+        console,
+        f"\nBoth systems took {time.monotonic() - start:.0f} s. Next, try your own files, where line n translates "
+        "line n:\n\n"
         "  .venv/bin/regard train --source train.en --target train.de --out runs/mine\n"
         "  .venv/bin/regard translate runs/mine < new.en > new.de",
-        highlight=False,
-        soft_wrap=True,
     )
-    return exact
+    return {system.name: system.exact for system in results}
 
 
-def _make_room(out: Path) -> None:
+def _remove_earlier_demo(out: Path) -> None:
     if not out.exists():
         return
-    others = {entry.name for entry in out.iterdir()} - {*systems(), *(f"{name}.png" for name in ("attention",))}
-    if others:
+    foreign = {entry.name for entry in out.iterdir()} - {*MODEL_SIZES, PICTURE}
+    if foreign:
         raise CheckpointError(
-            f"the folder holds more than an earlier demo ({sorted(others)[0]})", where=out, fix="choose another --out"
+            f"the folder has files that are not from an earlier demo ({min(foreign)})",
+            where=out,
+            fix="choose another folder",
         )
-    for name in systems():
+    for name in MODEL_SIZES:
         if (out / name).exists():
             with RunFolder(out / name).lock():
-                pass  # refused while another demo is at work
+                pass  # fails while another demo is running
             shutil.rmtree(out / name)
 
 
-def _show(pairs: Sequence[Pair], translators: dict[str, Translator], out: Path, console: Console) -> None:
-    table = Table("in words", *translators, "truth")
-    found: dict[str, list[Translation]] = {
-        name: [
-            best
-            for best, *_ in translator.translate(
-                [pair.source for pair in pairs], with_attention=True, split_sentences=False
-            )
-        ]
-        for name, translator in translators.items()
-    }
-    for place, pair in enumerate(pairs):
-        table.add_row(pair.source, *(said[place].text for said in found.values()), pair.target)
+def _print_samples(samples: list[Sample], results: list[SystemResults], console: Console) -> None:
+    table = Table("in words", *(system.name for system in results), "reference")
+    for number, sample in enumerate(samples):
+        table.add_row(sample.source, *(system.translations[number] for system in results), sample.reference)
     console.print(table)
-    picture = out / "attention.png"
-    draw_attention([(name, said[0]) for name, said in found.items()], picture)
-    console.print(f"What each looks at while it writes: {picture.resolve()}", highlight=False, soft_wrap=True)
+
+
+def _draw_attention(results: list[SystemResults], picture: Path) -> None:
+    panels = [(system.name, matrix) for system in results if (matrix := system.attended[0]) is not None]
+    save_png(draw_attention_maps(panels, LIGHT, max_columns=1), picture)

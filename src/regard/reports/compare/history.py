@@ -1,4 +1,4 @@
-"""How training went, from a run's log."""
+"""The course of a training, read from the log of its run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from regard.training.training_log import read_entries
 
 
 @dataclass(frozen=True)
-class History:
-    """Steps and minutes of training in all, median speed (0 where the log has no step), and the dev curve."""
+class TrainingHistory:
+    """Total steps and minutes, median speed (0 if the log has no steps) and dev scores of a training."""
 
     steps: int
     minutes: float
@@ -25,12 +25,13 @@ class History:
     curve: tuple[DevPoint, ...]
 
 
-def read_history(run: RunFolder) -> History:
-    """A run's history; a checkpoint's minutes lie between those of the logged steps around it.
+def read_training_history(run: RunFolder) -> TrainingHistory:
+    """Read the history of a run. The time of a checkpoint is interpolated between the logged steps around it.
 
-    Raises CheckpointError where there is no log.
+    Raises:
+        CheckpointError: The run has no log.
     """
-    entries = _entries(run)
+    entries = _read_log(run)
     logged = [entry for entry in entries if entry["kind"] == "step"]
     clock = [(0, 0.0), *((entry["step"], entry["seconds"]) for entry in logged)]
     if run.finished is not None:
@@ -42,7 +43,7 @@ def read_history(run: RunFolder) -> History:
         if entry["kind"] == "checkpoint" and all(map(math.isfinite, scores.values())):
             minutes = float(np.interp(entry["step"], steps, seconds)) / 60
             curve.append(DevPoint(step=entry["step"], minutes=minutes, **scores))
-    return History(
+    return TrainingHistory(
         steps=max([steps[-1], *(entry["step"] for entry in entries)]),
         minutes=seconds[-1] / 60,
         tokens_per_second=statistics.median([entry["tokens_per_second"] for entry in logged] or [0.0]),
@@ -50,10 +51,10 @@ def read_history(run: RunFolder) -> History:
     )
 
 
-def _entries(run: RunFolder) -> list[dict[str, Any]]:
+def _read_log(run: RunFolder) -> list[dict[str, Any]]:
     try:
         return read_entries(run.log)[0]
     except OSError as error:
         raise CheckpointError(
-            f"there is no log of training: {error.strerror}", where=run.log, fix="give a run's folder, with its log"
+            f"the training log cannot be read: {error.strerror}", where=run.log, fix="give a run's folder with its log"
         ) from None

@@ -1,10 +1,9 @@
-"""The side-by-side report as one HTML file that needs nothing beside it: no script, no font, no network."""
+"""The report as one self-contained HTML file: no scripts, no fonts, nothing from the network."""
 
 from __future__ import annotations
 
-import base64
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,354 +11,347 @@ from matplotlib.figure import Figure
 
 from regard.errors import DataError
 from regard.evaluation.bootstrap import SAMPLES as RESAMPLES
+from regard.evaluation.bootstrap import SIGNIFICANCE_LEVEL, BootstrapInterval
 from regard.files import write_atomic
-from regard.html.page import render_page, safe, sectioned
-from regard.reports.compare import captions, figures
-from regard.reports.compare.complexity import THEORY, architecture, growth
-from regard.reports.compare.figures import DARK, LIGHT, Style, Theme
-from regard.reports.compare.results import Lineage, Score, System
+from regard.html.page import escape, render_details, render_facts, render_page, render_sections, render_table
+from regard.reports.compare import captions, figures, texts
+from regard.reports.compare.complexity import COMPLEXITY, find_architecture, fit_growth
+from regard.reports.compare.figures import LineStyle
+from regard.reports.compare.results import ComparisonReport, ScoredSystem
 from regard.reports.compare.timing import SENTENCES
+from regard.reports.theme import Theme, render_figure
 
-SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class _Chart:
-    """A figure of the page: heading, file, alternative text, how it is read, what is seen, and its numbers."""
-
-    heading: str
-    file: str
-    shows: str
-    draw: Callable[[Lineage, Theme], Figure | None]
-    how: str
-    seen: Callable[[Lineage], str]
-    table: Callable[[Lineage], str]
+_MISSING = "–"
+_NOT_MEASURED = "<p>Not measured.</p>"
+_SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 70, 19  # pixels
 
 
-_MAPS = (
-    "A row is a token that the system wrote, a column a source token, and the stronger the cell's colour the more of "
-    "the row's weight, 1 in all, went there."
-)
+def write_page(report: ComparisonReport, out: Path) -> Path:
+    """Write OUT/index.html, which includes its figures, and each figure as OUT/*.png.
 
+    Returns:
+        The path of the page.
 
-def write_page(lineage: Lineage, out: Path) -> Path:
-    """OUT/index.html, with every picture in it, and beside it each picture as a PNG; returns the page's path.
-
-    Raises DataError where a system's samples are not as many as the report's.
+    Raises:
+        DataError: A system does not have one translation and one attention for each sample.
     """
-    for system in lineage.systems:
-        if not len(system.translations) == len(system.attended) == len(lineage.samples):
+    for system in report.systems:
+        if not len(system.translations) == len(system.attended) == len(report.samples):
             raise DataError(
-                f"{system.name} has {len(system.translations)} translations and {len(system.attended)} alignments of "
-                f"{len(lineage.samples)} samples",
-                fix="translate every sample by every system; an alignment that is not there is None",
+                f"{system.name} has {len(system.translations)} translations and {len(system.attended)} attention maps "
+                f"for {len(report.samples)} samples",
+                fix="give a translation of each sample, and an attention map or None",
             )
     out.mkdir(parents=True, exist_ok=True)
     page = out / "index.html"
-    write_atomic(page, _document(lineage, out))
+    write_atomic(page, _render(report, out))
     return page
 
 
-def _document(lineage: Lineage, out: Path) -> str:
-    looks = figures.styles(lineage.systems)
-    maps = [_maps(lineage, number, out) for number in range(len(lineage.samples))]
-    first = next((number for number, drawn in enumerate(maps) if drawn), None)
+def _render(report: ComparisonReport, out: Path) -> str:
+    styles = figures.choose_styles(report.systems)
+    maps = [_render_attention(report, sample, out) for sample in range(len(report.samples))]
+    first_map = next((sample for sample, html in enumerate(maps) if html), None)
     sections = [
-        ("systems", "The systems", _systems(lineage, looks)),
-        ("figures", "Figures", _charts(lineage, out) + _first_maps(maps, first)),
-        ("theory", "What the layers cost", _theory(lineage)),
-        ("samples", "Sample translations", _samples(lineage, looks, maps, first)),
-        ("method", "How the numbers were taken", _method(lineage)),
+        ("systems", "Systems", _render_scores(report, styles)),
+        ("figures", "Figures", _render_charts(report, out) + _render_first_map(maps, first_map)),
+        ("complexity", "Complexity", _render_complexity(report)),
+        ("samples", "Sample translations", _render_samples(report, styles, maps, first_map)),
+        ("method", "Method", _render_method(report)),
     ]
-    return render_page(lineage.title, sectioned(sections), facts=_facts(lineage), style=_colours(looks))
+    return render_page(report.title, render_sections(sections), facts=_render_head(report), style=_render_css(styles))
 
 
-def _colours(looks: Sequence[Style]) -> str:
-    light = "".join(f".s{number} {{ color: {look.light}; }}\n" for number, look in enumerate(looks))
-    dark = "".join(f".s{number} {{ color: {look.dark}; }}\n" for number, look in enumerate(looks))
+def _render_css(styles: Sequence[LineStyle]) -> str:
+    light = "".join(f".s{number} {{ color: {style.light}; }}\n" for number, style in enumerate(styles))
+    dark = "".join(f".s{number} {{ color: {style.dark}; }}\n" for number, style in enumerate(styles))
     return f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 
-def _facts(lineage: Lineage) -> str:
-    budget = "finished runs, each as it was" if lineage.minutes is None else f"{lineage.minutes:g} minutes a system"
-    facts = (
-        ("Date", f'<time datetime="{safe(lineage.date)}">{safe(lineage.date)}</time>'),
-        ("Machine", safe(lineage.machine)),
-        ("Training budget", budget),
-        ("Test set", f"{safe(lineage.test)}{', ' if lineage.test else ''}{lineage.test_pairs:,} pairs"),
-    )
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in facts)}</dl>"
-
-
-def _table(caption: str, heads: Iterable[str], rows: Iterable[str], left: int = 1) -> str:
-    """In a box that scrolls sideways where it is too wide. left: how many of the heads stand over text."""
-    head = "".join(
-        f'<th scope="col"{" class=left" if number < left else ""}>{name}</th>' for number, name in enumerate(heads)
-    )
-    return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{caption}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>\n{''.join(rows)}</tbody></table></div>\n"
+def _render_head(report: ComparisonReport) -> str:
+    date = escape(report.date)
+    name = f"{escape(report.test)}, " if report.test else ""
+    return render_facts(
+        [
+            ("Date", f'<time datetime="{date}">{date}</time>'),
+            ("Machine", escape(report.machine)),
+            ("Training", "finished runs" if report.minutes is None else f"{report.minutes:g} minutes for each system"),
+            ("Test set", f"{name}{report.test_pairs:,} pairs"),
+        ]
     )
 
 
-def _row(name: str, cells: Iterable[str]) -> str:
-    """cells: whole td elements, or what is to be in one."""
-    done = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in cells)
-    return f'<tr><th scope="row">{name}</th>{done}</tr>\n'
+# Systems and scores
 
 
-def _name(system: System, number: int, look: Style) -> str:
-    """A stroke as in the figures, and the name."""
-    dash = ' stroke-dasharray="6 3"' if look.dashed else ""
-    return (
-        f'<svg class="s{number}" width="28" height="10" aria-hidden="true">'
-        f'<path d="M1 5H27" stroke="currentColor" stroke-width="3"{dash}/></svg> {safe(system.name)}'
-    )
-
-
-def _systems(lineage: Lineage, looks: Sequence[Style]) -> str:
-    highest = max((point.bleu for system in lineage.systems for point in system.curve), default=0.0)
-    heads = (
-        "system", "attends", "parameters", "training, tokens/s", "minutes", "steps", "dev BLEU", "BLEU", "chrF",
+def _render_scores(report: ComparisonReport, styles: Sequence[LineStyle]) -> str:
+    highest = max((point.bleu for system in report.systems for point in system.curve), default=0.0)
+    head = (
+        "system", "attention", "parameters", "training, tokens/s", "minutes", "steps", "dev BLEU", "BLEU", "chrF",
         "exact match", "translation, sentences/s",
     )  # fmt: skip
+    bleu_scores = [system.bleu for system in report.systems]
+    chrf_scores = [system.chrf for system in report.systems]
     rows = [
-        _row(
-            f"{_name(system, number, look)}<small>{safe(system.paper)}</small>",
-            (
-                "yes" if system.attends else "no",
-                _count(system.parameters),
-                f"{system.tokens_per_second:,.0f}" if system.tokens_per_second else "–",
-                f"{system.minutes:.1f}",
-                f"{system.steps:,}",
-                _curve(system, number, highest),
-                _score(system.bleu, [other.bleu for other in lineage.systems]),
-                _score(system.chrf, [other.chrf for other in lineage.systems]),
-                f"{100 * system.exact:.1f}%",
-                f"{system.sentences_per_second:,.1f}",
-            ),
+        (
+            f"{_render_name(system, number, style)}<small>{escape(system.paper)}</small>",
+            "yes" if system.attends else "no",
+            _format_parameters(system.parameters),
+            f"{system.tokens_per_second:,.0f}" if system.tokens_per_second else _MISSING,
+            f"{system.minutes:.1f}",
+            f"{system.steps:,}",
+            _render_sparkline(system, number, highest),
+            _render_score(system.bleu, bleu_scores),
+            _render_score(system.chrf, chrf_scores),
+            f"{100 * system.exact:.1f}%",
+            f"{system.sentences_per_second:,.1f}",
         )
-        for number, (system, look) in enumerate(zip(lineage.systems, looks, strict=True))
+        for number, (system, style) in enumerate(zip(report.systems, styles, strict=True))
     ]
-    return _table("The systems and their scores", heads, rows) + (
-        f"<p>Beneath a score: its 95% interval. Shaded: the best. ▼: lower than the best, p &lt; {SIGNIFICANT} "
-        "(paired bootstrap); ≈: not told apart from the best by this test set.</p>"
+    legend = texts.SCORES_LEGEND.format(level=SIGNIFICANCE_LEVEL)
+    return render_table("Systems and scores", head, rows) + f"<p>{legend}</p>"
+
+
+def _render_name(system: ScoredSystem, number: int, style: LineStyle) -> str:
+    """Return a sample of the system's line in the figures, and its name."""
+    dash = ' stroke-dasharray="6 3"' if style.is_dashed else ""
+    return (
+        f'<svg class="s{number}" width="28" height="10" aria-hidden="true">'
+        f'<path d="M1 5H27" stroke="currentColor" stroke-width="3"{dash}/></svg> {escape(system.name)}'
     )
 
 
-def _count(parameters: int) -> str:
+def _format_parameters(parameters: int) -> str:
     return f"{parameters / 1e6:.1f} M" if parameters >= 1e6 else f"{parameters:,}"
 
 
-def _curve(system: System, number: int, highest: float) -> str:
-    """The dev curve in small, and where it ends."""
+def _render_sparkline(system: ScoredSystem, number: int, highest: float) -> str:
+    """Return a small curve of dev BLEU, and its last value."""
     if not system.curve or highest <= 0:
-        return "–"
+        return _MISSING
     end = system.curve[-1]
-    width = 70 / max(end.minutes, 1e-9)
-    points = " ".join(f"{1 + width * p.minutes:.1f},{21 - 19 * max(0.0, p.bleu) / highest:.1f}" for p in system.curve)
+    x_scale, y_scale = _SPARKLINE_WIDTH / max(end.minutes, 1e-9), _SPARKLINE_HEIGHT / highest
+    points = " ".join(
+        f"{1 + x_scale * point.minutes:.1f},{2 + _SPARKLINE_HEIGHT - y_scale * max(0.0, point.bleu):.1f}"
+        for point in system.curve
+    )
     return (
         f'<svg class="s{number}" width="72" height="22" aria-hidden="true"><polyline points="{points}" fill="none" '
         f'stroke="currentColor" stroke-width="2"/></svg><small>{end.bleu:.1f}</small>'
     )
 
 
-def _score(score: Score, rivals: Sequence[Score]) -> str:
-    best = score.p is None and score.value == max(rival.value for rival in rivals)
+def _render_score(score: BootstrapInterval, all_scores: Sequence[BootstrapInterval]) -> str:
+    is_best = score.p is None and score.value == max(rival.value for rival in all_scores)
     note = ""
     if score.p is not None:
         p = "p &lt; 0.001" if score.p < 0.0005 else f"p {score.p:.3f}"
-        note = f" · {p} {'▼' if score.p < SIGNIFICANT else '≈'}"
+        note = f" · {p} {'▼' if score.p < SIGNIFICANCE_LEVEL else '≈'}"
     return (
-        f"<td{' class=best' if best else ''}>{score.value:.1f}"
+        f"<td{' class=best' if is_best else ''}>{score.value:.1f}"
         f"<small>{score.low:.1f} – {score.high:.1f}{note}</small></td>"
     )
 
 
-def _picture(draw: Callable[[Theme], Figure | None], file: Path, kind: str, alt: str, caption: str) -> str:
-    """A figure element for light and dark pages, and the PNG; nothing where nothing is drawn."""
-    light, dark = draw(LIGHT), draw(DARK)
-    if light is None or dark is None:
-        return ""
-    figures.to_png(light, file)
-    day, night = (
-        f"data:image/svg+xml;base64,{base64.b64encode(figures.to_svg(figure).encode()).decode()}"
-        for figure in (light, dark)
+# Figures
+
+
+@dataclass(frozen=True)
+class _Chart:
+    """A chart of the report.
+
+    Attributes:
+        heading: Its heading.
+        file: Name of the PNG, without suffix.
+        draw: Draws it.
+        alt: What kind of chart it is, for screen readers.
+        caption: How to read it.
+        describe: Returns a sentence that says what it shows.
+        render_table: Returns its numbers as HTML.
+    """
+
+    heading: str
+    file: str
+    draw: Callable[[ComparisonReport, Theme], Figure | None]
+    alt: str
+    caption: str
+    describe: Callable[[ComparisonReport], str]
+    render_table: Callable[[ComparisonReport], str]
+
+
+def _render_charts(report: ComparisonReport, out: Path) -> str:
+    return "".join(f"<h3>{chart.heading}</h3>{_render_chart(chart, report, out)}" for chart in _CHARTS)
+
+
+def _render_chart(chart: _Chart, report: ComparisonReport, out: Path) -> str:
+    description = chart.describe(report)
+    figure = render_figure(
+        functools.partial(chart.draw, report),
+        alt=f"{chart.alt} {description}",
+        caption=f"{chart.caption} {description}",
+        png=out / f"{chart.file}.png",
     )
-    name = safe(file.stem.replace("-", " "))
-    return (
-        f'<figure class="{kind}"><div class="wide" role="region" tabindex="0" aria-label="{name}">'
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{night}"><img src="{day}" alt="{safe(alt)}">'
-        f"</picture></div>\n<figcaption>{safe(caption)}</figcaption></figure>\n"
-    )
+    return figure + chart.render_table(report) if figure else _NOT_MEASURED
 
 
-def _lengths(lineage: Lineage) -> str:
-    every = figures.bins(lineage)
+def _no_table(report: ComparisonReport) -> str:
+    return ""
+
+
+def _render_length_table(report: ComparisonReport) -> str:
+    bins = figures.list_length_bins(report)
     rows = []
-    for system in lineage.systems:
-        scores = {(a.shortest, a.longest): f"{a.bleu:.1f}<small>chrF {a.chrf:.1f}</small>" for a in system.lengths}
-        rows.append(_row(safe(system.name), [scores.get((a.shortest, a.longest), "–") for a in every]))
-    heads = [f"{figures.span(a)} words<small>{a.sentences} sentences</small>" for a in every]
-    table = _table("BLEU and chrF by source length", ["system", *heads], rows)
-    return f"<details><summary>These numbers as a table</summary>{table}</details>"
+    for system in report.systems:
+        scores = {
+            (length_bin.shortest, length_bin.longest): f"{length_bin.bleu:.1f}<small>chrF {length_bin.chrf:.1f}</small>"
+            for length_bin in system.lengths
+        }
+        rows.append(
+            [escape(system.name), *(scores.get((part.shortest, part.longest), _MISSING) for part in bins)],
+        )
+    head = ["system", *(f"{part.label} words<small>{part.sentences} sentences</small>" for part in bins)]
+    return render_details("Show as a table", render_table("BLEU and chrF by source length", head, rows))
 
 
-def _steps(lineage: Lineage) -> str:
-    lengths = sorted({step.length for system in lineage.systems for step in system.step_times})
+def _render_step_table(report: ComparisonReport) -> str:
+    lengths = sorted({step.length for system in report.systems for step in system.step_times})
     rows = []
-    for system in lineage.systems:
+    for system in report.systems:
         times = {step.length: f"{step.milliseconds:,.1f}" for step in system.step_times}
-        rows.append(_row(safe(system.name), [times.get(length, "–") for length in lengths]))
-    table = _table("Milliseconds a step by length", ["system", *(f"{length} tokens" for length in lengths)], rows)
-    return f"<details><summary>These numbers as a table, in milliseconds</summary>{table}</details>"
+        rows.append([escape(system.name), *(times.get(length, _MISSING) for length in lengths)])
+    head = ["system", *(f"{length} tokens" for length in lengths)]
+    return render_details(
+        "Show as a table, in milliseconds", render_table("Milliseconds per training step by length", head, rows)
+    )
 
 
 _CHARTS = (
     _Chart(
-        "Quality against training time",
+        "Quality by training time",
         "quality-by-time",
-        "Lines of dev BLEU against minutes of training, one a system.",
-        figures.quality_by_time,
-        "A line is a system's BLEU on the dev set as its training goes on: higher and further left is better.",
-        captions.by_time,
-        lambda _: "",
+        figures.draw_quality_by_time,
+        texts.TIME_ALT,
+        texts.TIME_CAPTION,
+        captions.describe_quality_by_time,
+        _no_table,
     ),
     _Chart(
         "Quality by source length",
         "quality-by-length",
-        "Lines of test BLEU against the number of words in the source, one a system.",
-        figures.quality_by_length,
-        "A point is the BLEU of the test sentences whose source has so many words (Bahdanau et al. 2014, figure 2): "
-        "a line that falls to the right is a system that loses long sentences.",
-        captions.by_length,
-        _lengths,
+        figures.draw_quality_by_length,
+        texts.LENGTH_ALT,
+        texts.LENGTH_CAPTION,
+        captions.describe_quality_by_length,
+        _render_length_table,
     ),
     _Chart(
-        "Time of a training step as the length grows",
+        "Training step time by sentence length",
         "step-time",
-        "Lines of milliseconds a training step against sentence length, both on logarithmic scales, one a system.",
-        figures.step_time,
-        "On these logarithmic scales time that grows as a power of the length is a straight line, and the dotted ones "
-        "show the slopes of n and of n².",
-        captions.by_step,
-        _steps,
+        figures.draw_step_time,
+        texts.STEP_ALT,
+        texts.STEP_CAPTION,
+        captions.describe_step_time,
+        _render_step_table,
     ),
 )
 
 
-def _charts(lineage: Lineage, out: Path) -> str:
-    text = ""
-    for chart in _CHARTS:
-        seen = chart.seen(lineage)
-        picture = _picture(
-            functools.partial(chart.draw, lineage),
-            out / f"{chart.file}.png",
-            "chart",
-            f"{chart.shows} {seen}",
-            f"{chart.how} {seen}",
-        )
-        text += f"<h3>{chart.heading}</h3>{picture + chart.table(lineage) if picture else '<p>Not measured.</p>'}"
-    return text
-
-
-def _maps(lineage: Lineage, number: int, out: Path) -> str:
-    sample = lineage.samples[number]
-    return _picture(
-        lambda theme: figures.alignments(lineage, number, theme),
-        out / f"alignment-{number + 1}.png",
-        "maps",
-        f"Maps of attention, one a system, for the source: {sample.source} {captions.of_alignment(lineage, number)}",
-        f"{_MAPS} {captions.of_alignment(lineage, number)}",
+def _render_attention(report: ComparisonReport, sample: int, out: Path) -> str:
+    description = captions.describe_attention(report, sample)
+    alt = texts.ATTENTION_ALT.format(source=report.samples[sample].source)
+    return render_figure(
+        lambda theme: figures.draw_sample_attention(report, sample, theme),
+        alt=f"{alt} {description}",
+        caption=f"{texts.ATTENTION_CAPTION} {description}",
+        kind="maps",
+        png=out / f"alignment-{sample + 1}.png",
     )
 
 
-def _first_maps(maps: Sequence[str], first: int | None) -> str:
-    heading = '<h3 id="maps">Where each system looks</h3>'
+def _render_first_map(maps: Sequence[str], first: int | None) -> str:
+    heading = '<h3 id="attention">Attention</h3>'
     if first is None:
-        return f"{heading}<p>No system here attends, or no sample was shown.</p>"
-    return f"{heading}<p>Sample {first + 1}, under every system that attends.</p>{maps[first]}"
+        return f"{heading}<p>No system has attention, or there are no samples.</p>"
+    return f"{heading}<p>Sample {first + 1}, in every system with attention.</p>{maps[first]}"
 
 
-def _order(order: str) -> str:
-    return safe(order).replace("log_k ", "log<sub>k</sub> ")
+# Complexity
 
 
-def _theory(lineage: Lineage) -> str:
-    rows = []
-    for system in lineage.systems:
-        known = architecture(system.name)
-        if known is None:
-            cells = ["–"] * 5
-        else:
-            theory = THEORY[known]
-            orders = (theory.work, theory.sequential, theory.path, theory.across)
-            cells = [f'<td class="left">{theory.layer}</td>', *map(_order, orders)]
-        power = growth(system.step_times)
-        longest = max(system.step_times, key=lambda step: step.length, default=None)
-        measured = "–" if power is None else f"n<sup>{power:.2f}</sup>"
-        time = "–" if longest is None else f"{longest.milliseconds:,.0f} ms<small>at {longest.length} tokens</small>"
-        rows.append(_row(safe(system.name), [*cells, measured, time]))
-    heads = (
+def _render_complexity(report: ComparisonReport) -> str:
+    head = (
         "system", "layer", "work of a layer", "sequential operations", "longest path, any two positions",
-        "path, source to target", "measured growth of a step", "a step",
+        "path, source to target", "measured growth of a step", "time of a step",
     )  # fmt: skip
-    return _table("Complexity by table 1 of Vaswani et al. 2017, and measured", heads, rows, left=2) + (
-        "<p>Work, sequential operations and the longest path between any two positions are those of the kind of layer "
-        "in table 1 of Vaswani et al. 2017, the convolutions' paths through their stacks (section 4 there); the path "
-        "from source to target is that of the whole system, where attention is a short cut. n is the length, d a "
-        "layer's width, k a kernel's. They hold for training, where the whole target is known; all systems write a "
-        "translation token by token. The growth is fitted to the times at the longer lengths. On few cores it follows "
-        "the work; only where many positions are computed at once do sequential operations set the pace. modern is "
-        "put down by its self-attention: with an SSRU decoder, that side is recurrent.</p>"
-    )
+    rows = [[escape(system.name), *_theory_cells(system), *_measured_cells(system)] for system in report.systems]
+    caption = "Complexity in table 1 of Vaswani et al. 2017, and measured"
+    notes = "".join(f"<li>{note}</li>" for note in texts.COMPLEXITY_NOTES)
+    return render_table(caption, head, rows, text_columns=(0, 1)) + f"<ul>{notes}</ul>"
 
 
-def _samples(lineage: Lineage, looks: Sequence[Style], maps: Sequence[str], first: int | None) -> str:
-    text = ""
-    for number, sample in enumerate(lineage.samples):
-        rows = [
-            _row(
-                _name(system, index, look),
-                [
-                    f'<td class="said" dir="auto">{safe(system.translations[number])}</td>',
-                    "✓" if system.translations[number] == sample.reference else "",
-                ],
-            )
-            for index, (system, look) in enumerate(zip(lineage.systems, looks, strict=True))
-        ]
-        text += (
-            f"<h3>Sample {number + 1}</h3><dl><dt>Source</dt><dd dir=auto>{safe(sample.source)}</dd>"
-            f"<dt>Reference</dt><dd dir=auto>{safe(sample.reference)}</dd></dl>"
-        ) + _table(
-            f"Translations of sample {number + 1}", ("system", "translation", "equals the reference"), rows, left=2
+def _theory_cells(system: ScoredSystem) -> list[str]:
+    architecture = find_architecture(system.name)
+    if architecture is None:
+        return [_MISSING] * 5
+    theory = COMPLEXITY[architecture]
+    orders = (theory.work, theory.sequential, theory.path, theory.across)
+    return [theory.layer, *(escape(order).replace("log_k ", "log<sub>k</sub> ") for order in orders)]
+
+
+def _measured_cells(system: ScoredSystem) -> list[str]:
+    power = fit_growth(system.step_times)
+    longest = max(system.step_times, key=lambda step: step.length, default=None)
+    return [
+        _MISSING if power is None else f"n<sup>{power:.2f}</sup>",
+        _MISSING if longest is None else f"{longest.milliseconds:,.0f} ms<small>with {longest.length} tokens</small>",
+    ]
+
+
+# Samples and method
+
+
+def _render_samples(
+    report: ComparisonReport, styles: Sequence[LineStyle], maps: Sequence[str], first_map: int | None
+) -> str:
+    html = ""
+    for number, sample in enumerate(report.samples):
+        html += f"<h3>Sample {number + 1}</h3>"
+        html += (
+            f"<dl><dt>Source</dt><dd dir=auto>{escape(sample.source)}</dd>"
+            f"<dt>Reference</dt><dd dir=auto>{escape(sample.reference)}</dd></dl>"
         )
+        html += _render_translations(report, styles, number)
         if maps[number]:
-            text += '<p><a href="#maps">Its alignments</a> are above.</p>' if number == first else maps[number]
-    return text or "<p>No sample was kept.</p>"
+            is_above = number == first_map
+            html += '<p>Its attention maps are <a href="#attention">above</a>.</p>' if is_above else maps[number]
+    return html or "<p>There are no samples.</p>"
 
 
-def _method(lineage: Lineage) -> str:
-    trained = (
-        "These are finished runs, each trained as its own recipe says."
-        if lineage.minutes is None
-        else f"Each system was trained for {lineage.minutes:g} minutes on the machine named above, on the same pairs."
-    )
+def _render_translations(report: ComparisonReport, styles: Sequence[LineStyle], sample: int) -> str:
+    rows = [
+        (
+            _render_name(system, number, style),
+            escape(system.translations[sample]),
+            "✓" if system.translations[sample] == report.samples[sample].reference else "",
+        )
+        for number, (system, style) in enumerate(zip(report.systems, styles, strict=True))
+    ]
+    head = ("system", "translation", "equals the reference")
+    return render_table(f"Translations of sample {sample + 1}", head, rows, text_columns=(0, 1))
+
+
+def _render_method(report: ComparisonReport) -> str:
+    budget = texts.BUDGET_FINISHED if report.minutes is None else texts.BUDGET_MINUTES.format(minutes=report.minutes)
     signatures = "".join(
-        f"<li>{safe(metric)}: <code>{safe(signature)}</code></li>" for metric, signature in lineage.signatures.items()
+        f"<li>{escape(metric)}: <code>{escape(signature)}</code></li>"
+        for metric, signature in report.signatures.items()
     )
-    points = (
-        f"{trained} Training speed counts target tokens, without padding, and is the median over the training log.",
-        f"BLEU and chrF are sacreBLEU's over the {lineage.test_pairs:,} pairs of the test set, translated by beam "
-        f"search with a beam of {lineage.beam_size}; sacreBLEU's signatures: <ul>{signatures}</ul>",
-        f"The 95% intervals are of {RESAMPLES:,} bootstrap resamples of the test set, the same for every system; p is "
-        "two-sided, of the paired bootstrap against the system that is best by the same metric (Koehn 2004).",
-        "Exact match is the share of translations that equal their reference, letter by letter.",
-        "A source's length is its number of words; the interval of each length holds both of its bounds.",
-        f"A step's time is the median for the loss and its gradient, without the optimizer, over {SENTENCES} sentences "
-        "of that many tokens on both sides. Tokens are those of each system's own vocabulary.",
-        "The growth of a step's time is the p of time ∝ n<sup>p</sup>, by least squares on logarithms over the lengths "
-        "from a quarter of the longest up.",
-        "The same numbers are in <code>report.json</code>, and the pictures, as PNG, beside this page.",
-    )
-    return f"<ul>{''.join(f'<li>{point}</li>' for point in points)}</ul>"
+    values = {
+        "budget": budget,
+        "pairs": report.test_pairs,
+        "beam_size": report.beam_size,
+        "signatures": signatures,
+        "resamples": RESAMPLES,
+        "sentences": SENTENCES,
+    }
+    return f"<ul>{''.join(f'<li>{point.format(**values)}</li>' for point in texts.METHOD)}</ul>"

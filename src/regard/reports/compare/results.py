@@ -1,106 +1,119 @@
-"""What the side-by-side report knows of each system; `report.json` is this, field by field."""
+"""What the report knows of each system. `report.json` has these fields."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from regard.attention.matrix import AttentionMatrix
+from regard.evaluation.bootstrap import BootstrapInterval
+from regard.evaluation.by_length import LengthBin
+
 
 class Record(BaseModel):
-    """Frozen, and strict about its fields."""
+    """Base class of the records: frozen, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Score(Record):
-    """A test score with the bounds of its 95% bootstrap interval.
+class DevPoint(Record):
+    """Dev scores of a checkpoint.
 
-    p: of the paired bootstrap against the best system (Koehn 2004); None for the best itself.
+    Attributes:
+        step: Training step.
+        minutes: Training time until the checkpoint.
+        bleu: BLEU, 0 to 100.
+        chrf: chrF, 0 to 100.
+        loss: Loss in nats per token.
     """
 
-    value: float
-    low: float
-    high: float
-    p: float | None = None
-
-
-class DevPoint(Record):
-    """Dev scores at a checkpoint: BLEU, chrF 0 to 100, loss in nats a token."""
-
     step: int
-    minutes: float  # of training so far
+    minutes: float
     bleu: float
     chrf: float
     loss: float
 
 
-class LengthBin(Record):
-    """Quality over the test sentences whose source has `shortest` to `longest` words, both included."""
-
-    shortest: int
-    longest: int
-    sentences: int
-    bleu: float
-    chrf: float
-
-
 class StepTime(Record):
-    """The median time of one training step over sentences of `length` tokens on both sides."""
+    """Median time of a training step on sentences with `length` tokens on both sides."""
 
     length: int
     milliseconds: float
 
 
-class Attended(Record):
-    """What the target's tokens (T) looked at in the source's (S): weights (T, S), rows sum to 1."""
+class SystemResults(Record):
+    """What is measured of one system without the others.
 
-    source_tokens: tuple[str, ...]
-    target_tokens: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...]
-
-
-class Facts(Record):
-    """What one system shows by itself."""
+    Attributes:
+        name: The system's name in the report.
+        paper: Authors, year and source of the architecture.
+        parameters: Number of parameters.
+        attends: The decoder has attention to the source.
+        steps: Training steps.
+        minutes: Training time.
+        tokens_per_second: Target tokens per second of training, without padding: the median of the training log, 0
+            without a log.
+        curve: Dev scores of the checkpoints.
+        exact: Share of test hypotheses that equal their reference, 0 to 1.
+        sentences_per_second: Speed of translating the test set.
+        lengths: Quality by source length.
+        step_times: Time of a training step by length.
+        translations: Translations of the report's samples.
+        attended: Attention of these translations, None without attention.
+    """
 
     name: str
     paper: str
     parameters: int
     attends: bool
     steps: int
-    minutes: float  # of training
-    tokens_per_second: float  # target tokens in training, padding left out; the median over its log, 0 without one
+    minutes: float
+    tokens_per_second: float
     curve: tuple[DevPoint, ...]
-    exact: float  # share of test hypotheses that equal their reference, 0 to 1
-    sentences_per_second: float  # of the test set's translation
+    exact: float
+    sentences_per_second: float
     lengths: tuple[LengthBin, ...]
     step_times: tuple[StepTime, ...]
-    translations: tuple[str, ...]  # of the samples, in the report's order
-    attended: tuple[Attended | None, ...]  # of the samples; None where the system does not attend
+    translations: tuple[str, ...]
+    attended: tuple[AttentionMatrix | None, ...]
 
 
-class System(Facts):
-    """One system, trained, tested, and held against the others."""
+class ScoredSystem(SystemResults):
+    """One system, with test scores that are compared with those of the others."""
 
-    bleu: Score
-    chrf: Score
+    bleu: BootstrapInterval
+    chrf: BootstrapInterval
 
 
 class Sample(Record):
-    """A test pair that is shown under every system."""
+    """A test pair that is shown with the translation of every system."""
 
     source: str
     reference: str
 
 
-class Lineage(Record):
-    """The whole report."""
+class ComparisonReport(Record):
+    """The whole report.
 
-    title: str  # for example "numbers, en to de"
-    date: str  # ISO
-    machine: str  # cores, device, torch
-    minutes: float | None  # the budget of each system; None where finished runs were taken
-    test: str = ""  # what the test set is
+    Attributes:
+        title: For example "numbers, en to de".
+        date: Date in ISO format.
+        machine: CPU cores, device and version of PyTorch.
+        minutes: Training budget of each system, None for finished runs.
+        test: What the test set is.
+        test_pairs: Number of its pairs.
+        beam_size: Beam size of all systems.
+        signatures: sacreBLEU's signature of each metric.
+        samples: Pairs that are shown with their translations.
+        systems: The systems, in the order of their papers.
+    """
+
+    title: str
+    date: str
+    machine: str
+    minutes: float | None
+    test: str = ""
     test_pairs: int
     beam_size: int
-    signatures: dict[str, str]  # sacreBLEU's, by metric
+    signatures: dict[str, str]
     samples: tuple[Sample, ...]
-    systems: tuple[System, ...]  # in the order of their papers
+    systems: tuple[ScoredSystem, ...]

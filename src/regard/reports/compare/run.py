@@ -1,7 +1,7 @@
-"""The lineage side by side: systems trained under one budget, or finished runs, tested alike, on one page.
+"""Comparison of several systems: train them with the same budget or take finished runs, test them, write the report.
 
-OUT/runs/NAME        a run's folder each
-OUT/systems/NAME.json  what was measured of it, so that it is measured once
+OUT/runs/NAME            the folder of each run
+OUT/systems/NAME.json    what was measured of each system, so that it is measured only once
 OUT/report.json, OUT/index.html, OUT/*.png
 """
 
@@ -33,21 +33,37 @@ from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
 from regard.evaluation.metrics import bleu_metric
 from regard.files import write_atomic
 from regard.inference.translator import Translation
-from regard.reports.compare import systems as contenders
-from regard.reports.compare.measure import Exam, Measured, kept, key_of, measure_run
+from regard.reports.compare import systems as systems_module
+from regard.reports.compare.measure import (
+    Measurement,
+    TestConditions,
+    choose_samples,
+    load_measurement,
+    measure_run,
+    measurement_key,
+)
 from regard.reports.compare.page import write_page
-from regard.reports.compare.results import Lineage, Score, System
-from regard.reports.compare.systems import Contender
+from regard.reports.compare.results import ComparisonReport, ScoredSystem
+from regard.reports.compare.systems import ComparedSystem, choose_test_conditions
 from regard.runs.train import read_recipe, resume, train
 from regard.runtime import choose_device
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is to be compared.
+class ComparisonRequest:
+    """What to compare.
 
-    Systems to be trained come from a recipe or from an embedded corpus; `runs` are finished ones instead.
-    minutes: of training for each; None leaves it to the recipe or the corpus.
+    Exactly one of `recipe`, `corpus` and `runs` is given.
+
+    Attributes:
+        recipe: Train systems with this recipe.
+        corpus: Train systems on this built-in corpus.
+        architectures: Architectures to train: `all`, or a comma-separated list.
+        minutes: Training time of each system; None for that of the recipe or the corpus.
+        runs: Compare these finished runs.
+        overrides: Changes of the recipe, as `section.key=value`.
+        test: Files of the test set; without files, the corpus' test split or the dev set.
+        tokenized: The test set is already split into tokens, and BLEU counts those.
     """
 
     recipe: Path | None = None
@@ -60,198 +76,226 @@ class Request:
     tokenized: bool = False
 
 
-def compare(request: Request, out: Path, console: Console) -> Path:
-    """Train what is not trained yet, measure what is not measured yet, and write the report; its page's path.
+def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
+    """Train and measure the systems that are not trained or measured yet, and write the report.
 
-    Ctrl-C or SIGTERM ends it with KeyboardInterrupt, and the same request goes on from there. A system
-    whose training fails is left out, and its TrainingError raised after the others' report is written.
-    Raises ConfigError, DataError, CheckpointError, TrainingError.
+    Ctrl-C and SIGTERM raise KeyboardInterrupt; the same request then continues where it stopped. A system whose
+    training fails is left out of the report, and its TrainingError is raised after the report is written.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, TrainingError: See their messages.
     """
-    found = _contenders(request, out)
-    exam = contenders.exam_of(found, request.test, tokenized=request.tokenized, say=partial(_say, console))
-    _say(console, f"{len(found)} systems, tested on {exam.name}: {len(exam.sources):,} pairs")
-    measured: dict[str, Measured] = {}
-    failed: list[TrainingError] = []
-    with _terminated_as_interrupted():
-        for place, contender in enumerate(found):
-            console.rule(_heading(found, place), align="left")
+    systems = _choose_systems(request, out)
+    conditions = choose_test_conditions(
+        systems, request.test, tokenized=request.tokenized, report=partial(print_line, console)
+    )
+    test_set = conditions.test_set
+    print_line(console, f"{len(systems)} systems, tested on {len(test_set):,} pairs: {test_set.name}")
+    measurements: dict[str, Measurement] = {}
+    failures: list[TrainingError] = []
+    with _sigterm_as_interrupt():
+        for index, system in enumerate(systems):
+            console.rule(_heading(systems, index), align="left")
             try:
-                _train(contender, console)
+                train_system(system, console)
             except TrainingError as error:
-                _say(console, f"{contender.name} is left out: {error}")
-                failed.append(error)
+                print_line(console, f"{system.name} is left out of the report: {error}")
+                failures.append(error)
                 continue
-            measured[contender.name] = _measure(contender, exam, out, console)
-        if not measured:
-            raise failed[0]
-        console.rule("the report", align="left")
-        lineage = _lineage(request, found, exam, measured)
+            measurements[system.name] = _measure(system, conditions, out, console)
+        if not measurements:
+            raise failures[0]
+        console.rule("report", align="left")
+        report = _make_report(request, systems, conditions, measurements)
         out.mkdir(parents=True, exist_ok=True)
-        write_atomic(out / "report.json", lineage.model_dump_json() + "\n")
-        page = write_page(lineage, out)
-    if failed:
-        raise failed[0]
+        write_atomic(out / "report.json", report.model_dump_json() + "\n")
+        page = write_page(report, out)
+    if failures:
+        raise failures[0]
     return page
 
 
-def _say(console: Console, text: str) -> None:
+def print_line(console: Console, text: str) -> None:
+    """Print a text as it is, without markup."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _contenders(request: Request, out: Path) -> list[Contender]:
-    given = [bool(one) for one in (request.recipe, request.corpus, request.runs)]
-    if sum(given) != 1:
+def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSystem]:
+    is_given = [bool(origin) for origin in (request.recipe, request.corpus, request.runs)]
+    if sum(is_given) != 1:
         raise ConfigError(
-            "it is not clear what to compare" if any(given) else "there is nothing to compare",
+            "it is not clear what to compare" if any(is_given) else "there is nothing to compare",
             where="regard compare",
-            fix="give one of a recipe, --corpus and --runs",
+            fix="give either a recipe, a corpus or finished runs",
         )
     if request.runs:
         if request.architectures != "all" or request.minutes is not None:
-            raise ConfigError(
-                "finished runs are not trained", where="--runs", fix="leave out --architectures and --minutes"
-            )
-        return contenders.from_runs(request.runs, request.overrides)
-    names = contenders.chosen(request.architectures)
+            raise ConfigError("finished runs are not trained", where="runs", fix="leave out architectures and minutes")
+        return systems_module.systems_from_runs(request.runs, request.overrides)
+    names = systems_module.select_architectures(request.architectures)
     if request.recipe is not None:
-        return contenders.from_recipe(request.recipe, names, request.overrides, request.minutes, out)
-    return contenders.from_corpus(request.corpus or "", names, request.overrides, request.minutes, out)
+        return systems_module.systems_from_recipe(request.recipe, names, request.overrides, request.minutes, out)
+    return systems_module.systems_from_corpus(request.corpus or "", names, request.overrides, request.minutes, out)
 
 
-def _heading(found: Sequence[Contender], place: int) -> str:
-    """Which system of how many, and how much training there is to come, this one's included."""
-    to_train = [one for one in found[place:] if one.train and not _has_ended(one)]
-    minutes = sum(one.config.train.max_minutes or 0.0 for one in to_train)
-    left = f"; at most {_clock(minutes)} of training to come" if to_train else ""
-    return f"{place + 1} of {len(found)}: {found[place].name}{left}"
+def _heading(systems: Sequence[ComparedSystem], index: int) -> str:
+    """Return which system this is, and how much training remains, that of this system included."""
+    untrained = [system for system in systems[index:] if system.train and not _is_finished(system)]
+    minutes = sum(system.config.train.max_minutes or 0.0 for system in untrained)
+    remaining = f"; at most {_format_minutes(minutes)} of training remaining" if untrained else ""
+    return f"{index + 1} of {len(systems)}: {systems[index].name}{remaining}"
 
 
-def _clock(minutes: float) -> str:
+def _format_minutes(minutes: float) -> str:
     if minutes < 2:
         return f"{60 * minutes:.0f} s"
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def _has_ended(contender: Contender) -> bool:
-    return RunFolder(contender.folder).finished is not None
+def _is_finished(system: ComparedSystem) -> bool:
+    return RunFolder(system.folder).finished is not None
 
 
-def _train(contender: Contender, console: Console) -> None:
-    """To the end of its training, from wherever it stands."""
-    run = RunFolder(contender.folder)
-    if not contender.train:
+def train_system(system: ComparedSystem, console: Console) -> None:
+    """Train a system, or resume its training. Do nothing if it is trained already.
+
+    Raises:
+        CheckpointError: The folder has a run with another recipe.
+        KeyboardInterrupt: The training was interrupted.
+    """
+    run = RunFolder(system.folder)
+    if not system.train:
         if run.finished is None:
-            _say(console, f"{contender.folder} does not say that its training has ended; it is taken as it is")
+            print_line(console, f"{system.folder} is not finished; its best checkpoint is used")
         return
     if not run.recipe.is_file():
-        result = train(contender.config, contender.folder, console=console)
+        result = train(system.config, system.folder, console=console)
     else:
-        _refuse_another(contender, run)
+        _reject_other_recipe(system, run)
         if run.finished is not None:
-            _say(console, "trained before")
+            print_line(console, "already trained")
             return
-        result = resume(contender.folder, console=console)
+        result = resume(system.folder, console=console)
     if result.end == "interrupted":
         raise KeyboardInterrupt
 
 
-def _refuse_another(contender: Contender, run: RunFolder) -> None:
-    there, wanted = _flat(read_recipe(run.recipe)), _flat(contender.config)
-    if wanted["train.precision"] == "auto":  # which is settled when a run begins
-        wanted["train.precision"] = there.get("train.precision")
-    different = sorted(key for key in there.keys() | wanted.keys() if there.get(key) != wanted.get(key))
-    if different:
-        key = different[0]
-        raise CheckpointError(
-            f"the run there is of another recipe: {key} is {there.get(key)!r}, not {wanted.get(key)!r}",
-            where=run.path,
-            fix="choose another --out, or delete that run",
-        )
+def _reject_other_recipe(system: ComparedSystem, run: RunFolder) -> None:
+    existing, requested = _flatten(read_recipe(run.recipe)), _flatten(system.config)
+    if requested["train.precision"] == "auto":  # resolved when a run starts
+        requested["train.precision"] = existing.get("train.precision")
+    for key in sorted(existing.keys() | requested.keys()):
+        if existing.get(key) != requested.get(key):
+            raise CheckpointError(
+                f"the folder has a run with another recipe: {key} is {existing.get(key)!r}, not {requested.get(key)!r}",
+                where=run.path,
+                fix="choose another folder for the report, or delete the run",
+            )
 
 
-def _flat(config: RunConfig) -> dict[str, object]:
+def _flatten(config: RunConfig) -> dict[str, object]:
     return {f"{section}.{key}": value for section, keys in to_table(config).items() for key, value in keys.items()}
 
 
-def _measure(contender: Contender, exam: Exam, out: Path, console: Console) -> Measured:
-    """From its file, or by testing it."""
-    file = out / "systems" / f"{contender.name}.json"
-    found = kept(file, key_of(contender.folder, exam))
-    if found is None:
-        device = contender.config.train.device if contender.train else "auto"
-
-        def watch(translations: Iterable[list[Translation]]) -> Iterator[list[Translation]]:
-            columns = (SpinnerColumn(), TextColumn("testing"), MofNCompleteColumn(), TimeRemainingColumn())
-            with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-                yield from bar.track(translations, total=len(exam.sources))
-
-        found = measure_run(contender.name, contender.folder, exam, device=device, watch=watch)
+def _measure(system: ComparedSystem, conditions: TestConditions, out: Path, console: Console) -> Measurement:
+    """Load the measurement of a system, or measure it and save the measurement."""
+    file = out / "systems" / f"{system.name}.json"
+    measurement = load_measurement(file, measurement_key(system.folder, conditions))
+    if measurement is None:
+        measurement = measure_run(
+            system.name,
+            system.folder,
+            conditions,
+            samples=choose_samples(conditions.test_set),
+            device=_device_of(system),
+            track=partial(track_translations, console, len(conditions.test_set)),
+        )
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, found.model_dump_json() + "\n")
-    facts = found.facts
-    _say(
+        write_atomic(file, measurement.model_dump_json() + "\n")
+    results = measurement.facts
+    print_line(
         console,
-        f"{facts.name}: {100 * facts.exact:.1f}% of the test set right to the letter; {facts.steps:,} steps in "
-        f"{facts.minutes:.1f} min; {facts.sentences_per_second:,.0f} sentences/s",
+        f"{results.name}: {100 * results.exact:.1f}% of the test set translated exactly; {results.steps:,} steps in "
+        f"{results.minutes:.1f} min; {results.sentences_per_second:,.0f} sentences/s",
     )
-    return found
+    return measurement
 
 
-def _lineage(request: Request, found: Sequence[Contender], exam: Exam, measured: Mapping[str, Measured]) -> Lineage:
-    """All of it together, with the scores that need the others to be judged by."""
-    language = exam.target_language
+def track_translations(
+    console: Console, total: int, translations: Iterable[list[Translation]]
+) -> Iterator[list[Translation]]:
+    """Yield translations and show a progress bar on a terminal."""
+    columns = (SpinnerColumn(), TextColumn("testing"), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(translations, total=total)
+
+
+def _device_of(system: ComparedSystem) -> str:
+    return system.config.train.device if system.train else "auto"
+
+
+def _make_report(
+    request: ComparisonRequest,
+    systems: Sequence[ComparedSystem],
+    conditions: TestConditions,
+    measurements: Mapping[str, Measurement],
+) -> ComparisonReport:
+    """Return the report, with scores of each system compared to the best."""
+    test_set, first = conditions.test_set, systems[0]
     metrics: dict[str, Metric] = {
-        "bleu": bleu_metric(exam.references, target_language=language, tokenized=exam.tokenized),
+        "bleu": bleu_metric(
+            test_set.references, target_language=conditions.target_language, tokenized=conditions.tokenized
+        ),
         "chrf": CHRF(),
     }
-    hypotheses = {name: one.hypotheses for name, one in measured.items()}
-    sure = {name: paired_bootstrap(hypotheses, exam.references, metric) for name, metric in metrics.items()}
-    systems = [
-        System(
-            **{field: getattr(one.facts, field) for field in type(one.facts).model_fields},
-            **{metric: Score.model_validate(of[name], from_attributes=True) for metric, of in sure.items()},
-        )
-        for name, one in measured.items()
+    hypotheses = {name: measurement.hypotheses for name, measurement in measurements.items()}
+    scores = {name: paired_bootstrap(hypotheses, test_set.references, metric) for name, metric in metrics.items()}
+    scored = [
+        ScoredSystem(**dict(measurement.facts), bleu=scores["bleu"][name], chrf=scores["chrf"][name])
+        for name, measurement in measurements.items()
     ]
-    return Lineage(
-        title=_title(request, found[0].config),
+    return ComparisonReport(
+        title=_title(request, first.config),
         date=date.today().isoformat(),
-        machine=_machine(found[0]),
-        minutes=found[0].config.train.max_minutes if found[0].train else None,
-        test=exam.name,
-        test_pairs=len(exam.sources),
-        beam_size=exam.search.beam_size,
+        machine=_describe_machine(first),
+        minutes=first.config.train.max_minutes if first.train else None,
+        test=test_set.name,
+        test_pairs=len(test_set),
+        beam_size=conditions.search.beam_size,
         signatures={name: f"{metric.get_signature()}|bs:{SAMPLES}|seed:{SEED}" for name, metric in metrics.items()},
-        samples=exam.samples(),
-        systems=tuple(systems),
+        samples=choose_samples(test_set),
+        systems=tuple(scored),
     )
 
 
-def _title(request: Request, config: RunConfig) -> str:
-    """`numbers, en to de`."""
-    what = request.corpus or (request.recipe.stem if request.recipe else config.data.corpus or "finished runs")
+def _title(request: ComparisonRequest, config: RunConfig) -> str:
+    """Return for example "numbers, en to de"."""
+    name = request.corpus or (request.recipe.stem if request.recipe else config.data.corpus or "finished runs")
     source, target = config.data.source_language, config.data.target_language
-    on_dev = not request.test.files() and config.data.corpus is None
-    return what + (f", {source} to {target}" if source and target else "") + (", on its dev set" if on_dev else "")
+    is_on_dev = not request.test.files() and config.data.corpus is None
+    return name + (f", {source} to {target}" if source and target else "") + (", on the dev set" if is_on_dev else "")
 
 
-def _machine(contender: Contender) -> str:
-    device = choose_device(contender.config.train.device if contender.train else "auto")
+def _describe_machine(system: ComparedSystem) -> str:
+    device = choose_device(_device_of(system))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cores} cores ({platform.machine()}), {name}, torch {torch.__version__}"
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM stops as Ctrl-C does; the trainer, which saves first, has its own way with both."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM. The trainer handles both signals itself, and saves a checkpoint first."""
 
-    def stop(number: int, _: FrameType | None) -> None:
+    def interrupt(number: int, _: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread: signals are somebody else's
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread, which alone may handle signals
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""Who is compared with whom: systems to be trained from one recipe, or finished runs; and on what they are tested."""
+"""The systems of a comparison, trained from one recipe or finished before, and their test set."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
 from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import CheckpointError, ConfigError, DataError
+from regard.evaluation.test_set import TestSet
 from regard.models import ARCHITECTURES
-from regard.reports.compare.measure import Exam
+from regard.reports.compare.measure import TestConditions
 from regard.runs.holdout import split_corpus
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
-MINUTES = 10.0  # of training for each system, where neither the command nor the recipe says
-QUICK_MINUTES = 0.36  # on an embedded corpus: all systems in five minutes, tests and page included
+DEFAULT_MINUTES = 10.0  # training time of each system, if neither the request nor the recipe sets it
+QUICK_MINUTES = 0.36  # on a built-in corpus: all systems take five minutes, tests and page included
 SEED = 1
 
-QUICK_TOKENS: Mapping[str, TokenizerConfig] = {
+QUICK_TOKENIZERS: Mapping[str, TokenizerConfig] = {
     "dates": TokenizerConfig(kind="character", vocabulary_size=1000),
-    "numbers": TokenizerConfig(kind="unigram", vocabulary_size=360),  # the parts of number words, beside the bytes
+    "numbers": TokenizerConfig(kind="unigram", vocabulary_size=360),  # parts of number words, and the bytes
 }
 
-# Small enough to learn an embedded corpus in QUICK_MINUTES on two cores.
+# Small enough to learn a built-in corpus in QUICK_MINUTES on two cores.
 QUICK_SIZES: Mapping[str, Mapping[str, Any]] = {
     "cho2014": {"hidden_size": 160, "embedding_size": 64, "maxout_size": 64},
     "sutskever2014": {"num_layers": 2, "hidden_size": 128, "embedding_size": 64},
@@ -58,8 +59,15 @@ QUICK_SIZES: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A system by its name in the report, the folder of its run, its recipe, and whether it is to be trained here."""
+class ComparedSystem:
+    """A system of the comparison.
+
+    Attributes:
+        name: Its name in the report.
+        folder: The folder of its run.
+        config: Its recipe.
+        train: It is trained as part of the comparison.
+    """
 
     name: str
     folder: Path
@@ -67,60 +75,78 @@ class Contender:
     train: bool
 
 
-def chosen(architectures: str) -> list[str]:
-    """`all`, or names with commas between them, in the order of their papers. Raises ConfigError."""
-    known = list(ARCHITECTURES)
-    if architectures.strip() == "all":
-        return known
-    asked = {name.strip() for name in architectures.split(",") if name.strip()}
-    for name in sorted(asked - {*known}):
-        raise ConfigError(
-            f"there is no architecture {name!r}", where="--architectures", fix=f"say all, or some of {', '.join(known)}"
-        )
-    if not asked:
-        raise ConfigError("no architecture is named", where="--architectures", fix="say all, or name some")
-    return [name for name in known if name in asked]
+def select_architectures(names: str) -> list[str]:
+    """Return the architectures named by `all` or by a comma-separated list, in the order of their papers.
 
-
-def from_recipe(
-    recipe: Path, names: Sequence[str], overrides: Sequence[str], minutes: float | None, out: Path
-) -> list[Contender]:
-    """One recipe's [data], [tokenizer], [train] and [search] for all; another architecture than its own is `small`.
-
-    `minutes` goes before the recipe's train.max_minutes. Raises ConfigError.
+    Raises:
+        ConfigError: A name is unknown, or there is none.
     """
-    _refuse_architecture(overrides)
+    known = list(ARCHITECTURES)
+    if names.strip() == "all":
+        return known
+    selected = {name.strip() for name in names.split(",") if name.strip()}
+    for name in sorted(selected - {*known}):
+        raise ConfigError(
+            f"there is no architecture {name!r}",
+            where="architectures",
+            fix=f"name all, or any of {', '.join(known)}",
+        )
+    if not selected:
+        raise ConfigError("no architecture is named", where="architectures", fix="name all, or at least one")
+    return [name for name in known if name in selected]
+
+
+def systems_from_recipe(
+    recipe: Path, architectures: Sequence[str], overrides: Sequence[str], minutes: float | None, out: Path
+) -> list[ComparedSystem]:
+    """Return systems that share a recipe's [data], [tokenizer], [train] and [search].
+
+    The recipe's own architecture has its own sizes, the others have those of their `small` preset.
+
+    Args:
+        recipe: The recipe's file.
+        architectures: Names of the architectures.
+        overrides: Changes of the recipe, as `section.key=value`.
+        minutes: Training time of each system; None for the recipe's, or else DEFAULT_MINUTES.
+        out: Folder of the comparison.
+
+    Raises:
+        ConfigError: The recipe or an override is not valid.
+    """
+    _reject_architecture(overrides)
     own = read_config(recipe, ARCHITECTURES)
     configs = [
         override_config(own, [f"model.architecture={name}", *overrides], ARCHITECTURES)
-        for name in names
+        for name in architectures
     ]  # fmt: skip
-    return _to_train(names, configs, minutes, MINUTES, out)
+    return _with_budget(architectures, configs, minutes, DEFAULT_MINUTES, out)
 
 
-def from_corpus(
-    corpus: str, names: Sequence[str], overrides: Sequence[str], minutes: float | None, out: Path
-) -> list[Contender]:
-    """An embedded corpus and sizes that learn it in QUICK_MINUTES. Raises ConfigError."""
-    _refuse_architecture(overrides)
+def systems_from_corpus(
+    corpus: str, architectures: Sequence[str], overrides: Sequence[str], minutes: float | None, out: Path
+) -> list[ComparedSystem]:
+    """Return small systems for a built-in corpus, which they learn in QUICK_MINUTES.
+
+    Raises:
+        ConfigError: There is no such corpus, or an override is not valid.
+    """
+    _reject_architecture(overrides)
     if corpus not in BUILTIN:
-        raise ConfigError(
-            f"there is no embedded corpus {corpus!r}", where="--corpus", fix=f"say {' or '.join(BUILTIN)}"
-        )
-    configs = [override_config(quick(corpus, name), overrides, ARCHITECTURES) for name in names]
-    return _to_train(names, configs, minutes, QUICK_MINUTES, out)
+        raise ConfigError(f"there is no built-in corpus {corpus!r}", where="corpus", fix=f"name {' or '.join(BUILTIN)}")
+    configs = [override_config(quick_recipe(corpus, name), overrides, ARCHITECTURES) for name in architectures]
+    return _with_budget(architectures, configs, minutes, QUICK_MINUTES, out)
 
 
-def quick(corpus: str, architecture: str) -> RunConfig:
-    """The recipe for an embedded corpus of one architecture."""
-    chosen = ARCHITECTURES[architecture]
-    sizes: dict[str, Any] = {**chosen.presets["small"]().model_dump(), **QUICK_SIZES.get(architecture, {})}
-    model: ModelConfig = chosen.config(**{**sizes, "dropout": 0.0})
+def quick_recipe(corpus: str, architecture: str) -> RunConfig:
+    """Return the recipe of an architecture for a built-in corpus."""
+    spec = ARCHITECTURES[architecture]
+    sizes: dict[str, Any] = {**spec.presets["small"]().model_dump(), **QUICK_SIZES.get(architecture, {})}
+    model: ModelConfig = spec.config(**{**sizes, "dropout": 0.0})
     source, target = ("en", "de") if corpus == "numbers" else ("", "iso")
     data: dict[str, Any] = {"corpus": corpus, "source_language": source, "target_language": target}
     return RunConfig(
         data=DataConfig(**data),
-        tokenizer=QUICK_TOKENS[corpus],
+        tokenizer=QUICK_TOKENIZERS[corpus],
         model=model,
         train=TrainConfig(
             seed=SEED,
@@ -138,109 +164,131 @@ def quick(corpus: str, architecture: str) -> RunConfig:
     )
 
 
-def _refuse_architecture(overrides: Sequence[str]) -> None:
+def _reject_architecture(overrides: Sequence[str]) -> None:
     if any(text.partition("=")[0].strip() == "model.architecture" for text in overrides):
-        raise ConfigError("systems are not chosen so", where="--set", fix="name them by --architectures")
+        raise ConfigError(
+            "an override cannot set the architecture", where="model.architecture", fix="use the option architectures"
+        )
 
 
-def _to_train(
+def _with_budget(
     names: Sequence[str], configs: Sequence[RunConfig], minutes: float | None, default: float, out: Path
-) -> list[Contender]:
-    found = []
+) -> list[ComparedSystem]:
+    systems = []
     for name, config in zip(names, configs, strict=True):
         budget = minutes or config.train.max_minutes or default
         train = config.train.model_copy(update={"max_minutes": budget})
         config = resolve_paths(config.model_copy(update={"train": train}))
-        found.append(Contender(name, out / "runs" / name, config, train=True))
-    return found
+        systems.append(ComparedSystem(name, out / "runs" / name, config, train=True))
+    return systems
 
 
-def from_runs(folders: Sequence[Path], overrides: Sequence[str]) -> list[Contender]:
-    """Finished runs, in the order of their papers; all are decoded as [search] of the first one says.
+def systems_from_runs(folders: Sequence[Path], overrides: Sequence[str]) -> list[ComparedSystem]:
+    """Return finished runs, in the order of their papers. All are decoded with [search] of the first run.
 
-    A run is called by its architecture, and where several have the same by its folder as well. Overrides
-    are of [search] alone. Raises ConfigError, CheckpointError.
+    A run is named after its architecture, followed by its folder if several runs have the same architecture.
+
+    Args:
+        folders: The folders of the runs.
+        overrides: Changes of [search], as `search.key=value`.
+
+    Raises:
+        ConfigError: An override is not valid.
+        CheckpointError: A folder is not a run.
     """
     if any(not text.strip().startswith("search.") for text in overrides):
-        raise ConfigError("a finished run is as it is", where="--set", fix="set nothing but search.*")
-    found: dict[Path, RunConfig] = {}
+        raise ConfigError(
+            "only the search of a finished run can be changed", where="overrides", fix="set nothing but search.*"
+        )
+    configs: dict[Path, RunConfig] = {}
     for folder in folders:
         run = RunFolder(folder)
         if not run.recipe.is_file():
-            raise CheckpointError("this is no run: no recipe.toml", where=folder, fix="give a run's folder")
-        found[Path(os.path.realpath(folder))] = read_config(run.recipe, ARCHITECTURES)
-    first = override_config(next(iter(found.values())), overrides, ARCHITECTURES)
-    names = _names({folder: config.model.architecture for folder, config in found.items()})
-    contenders = [
-        Contender(names[folder], folder, config.model_copy(update={"search": first.search}), train=False)
-        for folder, config in found.items()
+            raise CheckpointError("this is not a run: it has no recipe.toml", where=folder, fix="give a run's folder")
+        configs[Path(os.path.realpath(folder))] = read_config(run.recipe, ARCHITECTURES)
+    first = override_config(next(iter(configs.values())), overrides, ARCHITECTURES)
+    names = _name_runs({folder: config.model.architecture for folder, config in configs.items()})
+    systems = [
+        ComparedSystem(names[folder], folder, config.model_copy(update={"search": first.search}), train=False)
+        for folder, config in configs.items()
     ]
-    in_turn = list(ARCHITECTURES)
-    return sorted(contenders, key=lambda one: in_turn.index(one.config.model.architecture))
+    order = list(ARCHITECTURES)
+    return sorted(systems, key=lambda system: order.index(system.config.model.architecture))
 
 
-def _names(architectures: Mapping[Path, str]) -> dict[Path, str]:
-    """`bahdanau2014`; of several `bahdanau2014-FOLDER`, with as many folders above it as it takes."""
-    common = Counter(architectures.values())
+def _name_runs(architectures: Mapping[Path, str]) -> dict[Path, str]:
+    """Return `bahdanau2014`, or `bahdanau2014-FOLDER` with as many parent folders as make the name unique."""
+    counts = Counter(architectures.values())
     names = {}
     for folder, architecture in architectures.items():
-        rivals = [other for other, of in architectures.items() if of == architecture and other != folder]
+        rivals = [path for path, name in architectures.items() if name == architecture and path != folder]
         depth = 1
-        while any(other.parts[-depth:] == folder.parts[-depth:] for other in rivals):
+        while any(path.parts[-depth:] == folder.parts[-depth:] for path in rivals):
             depth += 1
         parts = folder.parts[-depth:]
-        names[folder] = architecture if common[architecture] == 1 else "-".join([architecture, *parts])
+        names[folder] = architecture if counts[architecture] == 1 else "-".join([architecture, *parts])
     return names
 
 
-def exam_of(
-    contenders: Sequence[Contender], test: CorpusPaths, *, tokenized: bool, say: Say = lambda text: None
-) -> Exam:
-    """The test set: files, else the test split of an embedded corpus, else the dev set.
+def choose_test_conditions(
+    systems: Sequence[ComparedSystem], test: CorpusPaths, *, tokenized: bool, report: Report = lambda text: None
+) -> TestConditions:
+    """Return the test set: the given files, or the test split of a built-in corpus, or the dev set.
 
-    Of files it is told what was left aside; one with both sides is read as the first one's recipe reads its own.
-    Raises ConfigError where that is not one and the same for all, DataError where it cannot be read.
+    A file with both sides is read as the first system's recipe reads its own files.
+
+    Args:
+        systems: The systems.
+        test: The files, if any.
+        tokenized: The text is already split into tokens.
+        report: Called with a sentence for each kind of line that was skipped in the files.
+
+    Raises:
+        ConfigError: The systems have different dev sets or test splits, and there are no files.
+        DataError: The test set cannot be read, or has no pairs.
     """
-    config = contenders[0].config
+    config = systems[0].config
     corpus: Corpus | None = test.open(Sides() if test.data is None else infer_sides(config.data, test.data))
     if corpus is not None:
         name = corpus.name
     else:
-        _refuse_different(contenders)
+        _reject_different_splits(systems)
         if config.data.corpus is not None:
-            name = f"the test split of the embedded corpus {config.data.corpus}"
+            name = f"test split of the built-in corpus {config.data.corpus}"
             corpus = BUILTIN[config.data.corpus](config.train.seed).test
         else:
             _, corpus = split_corpus(config)
-            name = f"the dev set ({corpus.name}), by which the checkpoints were chosen"
+            name = f"dev set ({corpus.name}), which also selected the checkpoints"
     pairs = list(corpus)
     for sentence in corpus.skipped.sentences() if test.files() else ():
-        say(sentence)
+        report(sentence)
     if not pairs:
-        raise DataError("there is no pair to test on", where=corpus.name, fix="name a test set with text")
-    return Exam(
-        name=name,
-        sources=tuple(pair.source for pair in pairs),
-        references=tuple(pair.target for pair in pairs),
+        raise DataError("the test set has no pairs", where=corpus.name, fix="give a test set with text")
+    return TestConditions(
+        test_set=TestSet(
+            name=name,
+            sources=tuple(pair.source for pair in pairs),
+            references=tuple(pair.target for pair in pairs),
+        ),
         target_language=config.data.target_language,
-        search=config.search.model_copy(update={"shortlist": False}),  # a fresh run has none
+        search=config.search.model_copy(update={"shortlist": False}),  # new runs have no shortlist
         tokenized=tokenized,
     )
 
 
-def _refuse_different(contenders: Sequence[Contender]) -> None:
-    first = contenders[0]
-    for other in contenders[1:]:
-        if _held_out(other.config) != _held_out(first.config):
+def _reject_different_splits(systems: Sequence[ComparedSystem]) -> None:
+    first = systems[0]
+    for system in systems[1:]:
+        if _split_settings(system.config) != _split_settings(first.config):
             raise ConfigError(
-                f"{first.name} and {other.name} do not hold out the same pairs",
-                where="--runs",
-                fix="name a test set that neither was trained on by --test-source and --test-reference, or --test-data",
+                f"{first.name} and {system.name} do not hold out the same pairs",
+                where="runs",
+                fix="give a test set that none of them was trained on",
             )
 
 
-def _held_out(config: RunConfig) -> object:
-    """What decides the dev set and an embedded corpus' test split."""
-    by_chance = not config.data.has_any_dev
+def _split_settings(config: RunConfig) -> object:
+    """Return the settings that determine the dev set and the test split of a built-in corpus."""
+    is_random = not config.data.has_any_dev
     data = {key: value for key, value in to_table(config)["data"].items() if key != "max_length"}
-    return data, config.train.seed if by_chance else None
+    return data, config.train.seed if is_random else None

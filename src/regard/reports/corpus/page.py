@@ -1,120 +1,121 @@
-"""What was found in a corpus as one HTML page that needs nothing beside it: no script, no font, no network."""
+"""The report as one self-contained HTML page: no scripts, no fonts, nothing from the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
-from regard.corpus_checks.findings import MEANING, Finding, spans
-from regard.corpus_checks.inspection import Report
+from regard.corpus_checks.findings import DESCRIPTIONS, Finding, format_line_ranges
+from regard.corpus_checks.inspection import CorpusReport
 from regard.corpus_checks.lengths import QUANTILES
-from regard.html.page import render_page, safe, sectioned, svg_picture
-from regard.reports.compare.figures import DARK, LIGHT, Theme
+from regard.html.page import escape, render_facts, render_page, render_sections, render_table
 from regard.reports.corpus import figures
+from regard.reports.theme import render_figure
 
-_SHOWN = 60  # lines of a kind
-_QUANTILES = ("least", "1%", "25%", "median", "75%", "99%", "most")
+_MAX_LINES = 60  # line numbers listed for each kind of problem
+_QUANTILE_NAMES = ("shortest", "1%", "25%", "median", "75%", "99%", "longest")
+_SIDES = ("source", "target")
+
+POSITIONS_CAPTION = (
+    "Each row is a kind of problem, each column a part of the file. The stronger the colour, the more pairs of the "
+    "part have the problem."
+)
+LENGTH_PAIRS_CAPTION = (
+    "Pairs that are translations lie along a line. One side of the pairs far from the line is too long."
+)
 
 
-def document(report: Report) -> str:
-    """The whole page."""
+def render_report(report: CorpusReport) -> str:
+    """Return the complete page."""
     sections = [
-        ("findings", "What was found", _overview(report)),
-        ("lengths", "Lengths", _lengths(report)),
-        ("examples", "Lines and examples", "".join(_finding(finding, report.read) for finding in report.findings)),
+        ("findings", "Findings", _render_overview(report)),
+        ("lengths", "Lengths", _render_lengths(report)),
+        (
+            "examples",
+            "Lines and examples",
+            "".join(_render_finding(finding, report.read) for finding in report.findings),
+        ),
     ]
-    return render_page(f"Corpus: {report.name}", sectioned(sections), facts=_facts(report))
+    return render_page(f"Corpus: {report.name}", render_sections(sections), facts=_render_head(report))
 
 
-def _facts(report: Report) -> str:
-    sides = [
-        (name.capitalize(), f"{language or 'language not clear'}, {' and '.join(scripts) or 'no letters'}")
-        for name, language, scripts in zip(("source", "target"), report.languages, report.scripts, strict=True)
-    ]
-    facts = [
-        ("Pairs", f"{report.read:,}, of them with text on both sides {report.pairs:,}"),
-        *sides,
-        *(("Remark", sentence) for sentence in (*report.remarks, *report.skipped.sentences())),
-    ]
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{safe(value)}</dd>' for name, value in facts)}</dl>"
+def _render_head(report: CorpusReport) -> str:
+    facts = [("Pairs", f"{report.read:,}, of which {report.pairs:,} have text on both sides")]
+    for name, language, scripts in zip(_SIDES, report.languages, report.scripts, strict=True):
+        facts.append((name.capitalize(), f"{language or 'unknown language'}, {' and '.join(scripts) or 'no letters'}"))
+    facts += [("Note", sentence) for sentence in (*report.remarks, *report.skipped.sentences())]
+    return render_facts((name, escape(value)) for name, value in facts)
 
 
-def _overview(report: Report) -> str:
+def _render_overview(report: CorpusReport) -> str:
     findings = list(report.findings)
     if not findings:
-        return "<p>Nothing was found.</p>"
-    rows = "".join(
-        f'<tr><th scope="row"><a href="#{finding.kind.value}">{finding.kind.value}</a></th>'
-        f"<td>{finding.count:,}</td><td>{finding.count / report.read:.2%}</td>"
-        f'<td class="said">{safe(MEANING[finding.kind])}</td></tr>\n'
+        return "<p>No problems were found.</p>"
+    rows = [
+        (
+            f'<a href="#{finding.kind.value}">{finding.kind.value}</a>',
+            f"{finding.count:,}",
+            f"{finding.count / report.read:.2%}",
+            escape(DESCRIPTIONS[finding.kind]),
+        )
         for finding in findings
-    )
-    text = (
-        '<div class="wide" role="region" tabindex="0" aria-label="Faults by kind"><table><thead><tr>'
-        '<th scope="col">kind</th><th scope="col">pairs</th><th scope="col">of all</th>'
-        f'<th scope="col" class="left">meaning</th></tr></thead><tbody>\n{rows}</tbody></table></div>'
-    )
+    ]
+    html = render_table("Findings by kind", ("kind", "pairs", "share", "meaning"), rows, text_columns=(0, 3))
     if report.unrelated_share >= 0.01:
-        text += f"<p>About {report.unrelated_share:.0%} of all pairs do not seem to belong together.</p>"
-    if report.regions:
-        items = "".join(
-            f"<li>Lines {region.begin:,} to {region.end:,}: targets stand {abs(region.shift)} "
-            f"{'line' if abs(region.shift) == 1 else 'lines'} further {'down' if region.shift > 0 else 'up'}.</li>"
-            for region in report.regions
-        )
-        text += f"<h3>Out of step</h3><ul>{items}</ul>"
-    return (
-        text
-        + "<h3>Where they stand</h3>"
-        + _picture(
-            lambda theme: figures.places(report, theme),
-            "Where faults stand in the file, a row for each kind.",
-            "A row is a kind of fault, a column a part of the file: the stronger its colour, the more pairs have it.",
-        )
+        html += f"<p>About {report.unrelated_share:.0%} of all pairs do not seem to be translations of each other.</p>"
+    return html + _render_shifts(report) + _render_positions(report)
+
+
+def _render_shifts(report: CorpusReport) -> str:
+    if not report.regions:
+        return ""
+    items = ""
+    for region in report.regions:
+        lines = f"{abs(region.shift)} line{'' if abs(region.shift) == 1 else 's'}"
+        direction = "down" if region.shift > 0 else "up"
+        items += f"<li>Lines {region.begin:,} to {region.end:,}: the targets are {lines} further {direction}.</li>"
+    return f"<h3>Misaligned lines</h3><ul>{items}</ul>"
+
+
+def _render_positions(report: CorpusReport) -> str:
+    return "<h3>Position in the file</h3>" + render_figure(
+        partial(figures.draw_positions, report),
+        alt="Heat map of the pairs with each kind of problem, by their position in the file.",
+        caption=POSITIONS_CAPTION,
     )
 
 
-def _lengths(report: Report) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{name}, {unit}</th>{"".join(f"<td>{number:,}</td>" for number in numbers)}</tr>\n'
-        for name, side in zip(("source", "target"), report.lengths, strict=True)
+def _render_lengths(report: CorpusReport) -> str:
+    rows = [
+        (f"{name}, {unit}", *(f"{number:,}" for number in numbers))
+        for name, side in zip(_SIDES, report.lengths, strict=True)
         for unit, numbers in (("characters", side.characters), ("words", side.words))
-    )
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("", *_QUANTILES[: len(QUANTILES)]))
+    ]
     return (
-        '<div class="wide" role="region" tabindex="0" aria-label="Lengths"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table></div>"
-        + _picture(
-            lambda theme: figures.lengths(report, theme),
-            "Two curves of the share of texts against their number of characters, source and target.",
-            "How long the texts of both sides are.",
+        render_table("Lengths", ("", *_QUANTILE_NAMES[: len(QUANTILES)]), rows)
+        + render_figure(
+            partial(figures.draw_lengths, report),
+            alt="Distribution of the number of characters in a text, for the source and the target.",
+            caption="The length of the texts of each side.",
         )
-        + _picture(
-            lambda theme: figures.ratios(report, theme),
-            "Pairs by characters in the source and in the target.",
-            "Pairs that translate one another lie along a line; what lies far from it has one side too long.",
+        + render_figure(
+            partial(figures.draw_length_pairs, report),
+            alt="Heat map of pairs by the number of characters in the source and in the target.",
+            caption=LENGTH_PAIRS_CAPTION,
         )
     )
 
 
-def _finding(finding: Finding, read: int) -> str:
-    kept = finding.lines[:_SHOWN]
-    more = f" and {finding.count - len(kept):,} more" if finding.count > len(kept) else ""
-    rows = "".join(
-        f'<tr><th scope="row">{example.line:,}</th><td class="said">{safe(example.note)}</td>'
-        f'<td class="said" dir="auto">{safe(example.source)}</td>'
-        f'<td class="said" dir="auto">{safe(example.target)}</td>'
-        "</tr>\n"
+def _render_finding(finding: Finding, read: int) -> str:
+    kind, meaning = finding.kind.value, escape(DESCRIPTIONS[finding.kind])
+    lines = finding.lines[:_MAX_LINES]
+    more = f" and {finding.count - len(lines):,} more" if finding.count > len(lines) else ""
+    rows = [
+        (f"{example.line:,}", escape(example.note), escape(example.source), escape(example.target))
         for example in finding.examples
-    )
+    ]
+    table = render_table(f"Examples of {kind}", ("line", "reason", "source", "target"), rows, text_columns=(0, 1, 2, 3))
     return (
-        f'<h3 id="{finding.kind.value}">{finding.kind.value}: {finding.count:,} ({finding.count / read:.2%})</h3>'
-        f"<p>{safe(MEANING[finding.kind])}. Lines {spans(kept)}{more}.</p>"
-        f'<div class="wide" role="region" tabindex="0" aria-label="Examples of {finding.kind.value}"><table><thead><tr>'
-        '<th scope="col">line</th><th scope="col" class="left">why</th><th scope="col" class="left">source</th>'
-        f'<th scope="col" class="left">target</th></tr></thead><tbody>\n{rows}</tbody></table></div>\n'
+        f'<h3 id="{kind}">{kind}: {finding.count:,} ({finding.count / read:.2%})</h3>'
+        f"<p>{meaning[0].upper()}{meaning[1:]}. "
+        f"Line{'s' if len(lines) > 1 else ''} {format_line_ranges(lines)}{more}.</p>{table}"
     )
-
-
-def _picture(draw: Callable[[Theme], str], alt: str, caption: str) -> str:
-    """A figure element for light and dark pages."""
-    return svg_picture(draw(LIGHT), draw(DARK), kind="chart", alt=alt, caption=caption)

@@ -13,7 +13,7 @@ from regard.corpus.formats.plain import read_lines
 from regard.corpus.formats.sides import Sides
 from regard.corpus.formats.unsupported import BINARY, MARKUP, format_by_name
 from regard.corpus.paths import CorpusPaths
-from regard.documents.document import Columns, Languages
+from regard.documents.document import Columns, LanguagePair
 from regard.documents.open import open_document
 from regard.errors import DataError
 
@@ -44,7 +44,7 @@ def test_a_renamed_file_is_recognised_by_its_first_bytes(tmp_path: Path, data: b
             if name == "a.txt":
                 list(read_lines(path))
             else:
-                open_document(path, Languages(), Columns("1", "2"))
+                open_document(path, LanguagePair(), Columns("1", "2"))
         assert description in str(caught.value), name
         assert ("iconv" in str(caught.value)) == description.startswith("UTF"), name
 

@@ -10,67 +10,70 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.unit.reports.made_up import NASTY
-from tests.unit.reports.small import run_with_data, translator
+from tests.unit.reports.fake_reports import NASTY
+from tests.unit.reports.untrained import run_with_data, translator
 
-from regard.evaluation.alignment_error import Gold
+from regard.evaluation.alignment_error import GoldAlignment
 from regard.evaluation.metrics import chrf, measure
+from regard.evaluation.test_set import TestSet
 from regard.reports.analyze import alignments
-from regard.reports.analyze import page as report_page
-from regard.reports.analyze import run as assess_module
-from regard.reports.analyze.page import document
-from regard.reports.analyze.progress import unwatched
-from regard.reports.analyze.results import HeldOut, Report, as_table
-from regard.reports.analyze.run import Depth, Subject, assess
+from regard.reports.analyze import page as page_module
+from regard.reports.analyze import run as run_module
+from regard.reports.analyze.page import render_report
+from regard.reports.analyze.progress import no_progress
+from regard.reports.analyze.results import AnalysisReport, report_to_json
+from regard.reports.analyze.run import AnalysisOptions, LoadedRun, analyze_runs
 
 SOURCES = ("one two three", NASTY, "three and a half", "عربي 日本", "and a half one two", "two")
 REFERENCES = ("ein kleiner Satz", "drei und <halb>", "日本 عربي", "Satz", "ein Satz", "kleiner")
 
 
-def of(folder: Path, *names: str) -> Report:
-    gold = (Gold(frozenset({(0, 0)}), frozenset({(0, 0), (1, 1)})), None, None, None, None, None)
-    test = HeldOut("source <a> | reference", (1, 2, 4, 5, 6, 9), SOURCES, REFERENCES, 9, gold)
+def analyze(folder: Path, *names: str) -> AnalysisReport:
+    gold = (GoldAlignment(frozenset({(0, 0)}), frozenset({(0, 0), (1, 1)})), None, None, None, None, None)
+    test = TestSet("source <a> | reference", SOURCES, REFERENCES, (1, 2, 4, 5, 6, 9), 9, gold)
     run = run_with_data(folder / "run", ["ein Satz", "ein Satz und ein"])
-    subjects = [Subject(name, run, translator(seed)) for seed, name in enumerate(names, start=1)]
-    return assess(subjects, test, Depth(batch_size=2, exact=2), unwatched)
+    runs = [LoadedRun(name, run, translator(seed)) for seed, name in enumerate(names, start=1)]
+    return analyze_runs(runs, test, AnalysisOptions(batch_size=2, exact_sentences=2), no_progress)
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return of(tmp_path_factory.mktemp("two"), "the <first>", "日本 second")
+def report(tmp_path_factory: pytest.TempPathFactory) -> AnalysisReport:
+    return analyze(tmp_path_factory.mktemp("two"), "the <first>", "日本 second")
 
 
-def test_scores_are_those_of_the_translations(report: Report) -> None:
-    for one in report.findings:
-        quality = measure(one.hypotheses, REFERENCES)
+def test_scores_agree_with_the_translations(report: AnalysisReport) -> None:
+    for run in report.runs:
+        quality = measure(run.hypotheses, REFERENCES)
         for name in ("chrf", "ter"):
-            assert one.scores[name].value == pytest.approx(getattr(quality, name))
-        assert one.chrf == tuple(chrf([said], [text]) for said, text in zip(one.hypotheses, REFERENCES, strict=True))
-    assert {one.scores["ter"].p is None for one in report.findings} == {True, False}
+            assert run.scores[name].value == pytest.approx(getattr(quality, name))
+        assert run.chrf == tuple(
+            chrf([hypothesis], [text]) for hypothesis, text in zip(run.hypotheses, REFERENCES, strict=True)
+        )
+    assert {run.scores["ter"].p is None for run in report.runs} == {True, False}
 
 
-def test_all_is_measured_of_every_run(report: Report) -> None:
-    for one in report.findings:
-        assert sum(each.sentences for each in one.lengths) == len(SOURCES)
-        assert one.frequency[0].least == 0 and one.frequency[0].meant > 0
-        assert one.calibration is not None and one.own is not None and one.search is not None
+def test_everything_is_measured_for_every_run(report: AnalysisReport) -> None:
+    for run in report.runs:
+        assert sum(length_bin.sentences for length_bin in run.lengths) == len(SOURCES)
+        assert run.frequency[0].min_count == 0 and run.frequency[0].in_references > 0
+        assert run.calibration is not None and run.own_calibration is not None and run.search is not None
         characters = sum(len(text) + 1 for text in REFERENCES)
-        assert one.calibration.tokens == characters  # each is a token, and EOS
-        assert one.search.sentences == 2
-        assert one.alignment is not None and one.alignment["mean"].pairs == 1
-        assert one.alignment["mean"].sure == 1 and one.alignment["mean"].possible == 2
-    assert report.counted == "the training data of the <first>, 2 pairs"
+        assert run.calibration.tokens == characters  # each is a token, and EOS
+        assert run.search.sentences == 2
+        assert run.alignment is not None and run.alignment["mean"].pairs == 1
+        assert run.alignment["mean"].sure == 1 and run.alignment["mean"].possible == 2
+    assert report.counted_in == "the training data of the <first>, 2 pairs"
     assert report.notes == ()
 
 
-def test_the_worst_and_the_most_different_are_shown(report: Report) -> None:
-    first, second = report.findings
-    for one, examples in zip(report.findings, report.worst, strict=True):
-        assert [one.chrf[example.place] for example in examples] == sorted(one.chrf)[:5]
+def test_the_worst_and_the_most_different_sentences_are_shown(report: AnalysisReport) -> None:
+    first, second = report.runs
+    for run, examples in zip(report.runs, report.worst, strict=True):
+        assert [run.chrf[example.index] for example in examples] == sorted(run.chrf)[:5]
     for example in report.differing[0]:
-        assert first.chrf[example.place] > second.chrf[example.place]
+        assert first.chrf[example.index] > second.chrf[example.index]
     for example in report.differing[1]:
-        assert first.chrf[example.place] < second.chrf[example.place]
+        assert first.chrf[example.index] < second.chrf[example.index]
 
 
 class _Page(HTMLParser):
@@ -99,8 +102,8 @@ def read(text: str) -> _Page:
     return page
 
 
-def test_the_page_runs_its_own_script_alone_and_fetches_nothing(report: Report) -> None:
-    text = document(report)
+def test_the_page_runs_only_its_own_script_and_fetches_nothing(report: AnalysisReport) -> None:
+    text = render_report(report)
     page = read(text)
     code = page.scripts[-1]
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
@@ -110,54 +113,56 @@ def test_the_page_runs_its_own_script_alone_and_fetches_nothing(report: Report) 
     assert kinds.count(None) == 1 and set(kinds) == {None, "application/json"}
     assert not re.search(r"""(?:src|href|srcset)="(?!data:|#)""", text)
     assert "<script>alert" not in text and "the <first>" not in text and "the &lt;first&gt;" in text
-    looks = [json.loads(one) for one in page.scripts[:-1]]
-    assert looks and all("mean" in one for one in looks)
+    maps = [json.loads(script) for script in page.scripts[:-1]]
+    assert maps and all("mean" in data for data in maps)
     ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
     assert len(ids) == len(set(ids))
 
 
-def test_the_page_has_every_section_and_no_word_of_a_second_run_where_there_is_one(tmp_path: Path) -> None:
-    text = document(of(tmp_path, "alone"))
-    for key in ("scores", "lengths", "frequency", "faults", "search", "calibration", "alignment", "sentences"):
+def test_a_page_on_one_run_has_every_section_and_no_comparison(tmp_path: Path) -> None:
+    text = render_report(analyze(tmp_path, "alone"))
+    for key in ("scores", "lengths", "frequency", "errors", "search", "calibration", "alignment", "sentences"):
         assert f'<section id="{key}">' in text
     assert "paired bootstrap)" not in text and "better than" not in text
 
 
-def test_a_page_keeps_the_layers_that_it_can_bear(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    (looks, *_) = report.worst[0][0].looks
-    assert looks is not None and report_page._bounded(looks).layers.keys() == looks.layers.keys()
-    monkeypatch.setattr(report_page, "MOST_WEIGHTS", 0)
-    assert report_page._bounded(looks).layers == {}
-    assert report_page._bounded(looks).mean is looks.mean
+def test_large_attention_maps_are_reduced(report: AnalysisReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    (maps, *_) = report.worst[0][0].maps
+    assert maps is not None and page_module._limit_size(maps).layers.keys() == maps.layers.keys()
+    monkeypatch.setattr(page_module, "MAX_WEIGHTS", 0)
+    assert page_module._limit_size(maps).layers == {}
+    assert page_module._limit_size(maps).mean is maps.mean
 
 
-def test_json_has_every_sentence_and_every_number(report: Report) -> None:
-    table = json.loads(json.dumps(as_table(report), ensure_ascii=False))
-    assert [one["line"] for one in table["sentences"]] == [1, 2, 4, 5, 6, 9]
+def test_json_has_every_sentence_and_every_number(report: AnalysisReport) -> None:
+    table = json.loads(json.dumps(report_to_json(report), ensure_ascii=False))
+    assert [sentence["line"] for sentence in table["sentences"]] == [1, 2, 4, 5, 6, 9]
     assert table["test"] == {"name": "source <a> | reference", "read": 9, "pairs": 6}
-    for one, found in zip(table["runs"], report.findings, strict=True):
-        assert one["scores"]["bleu"]["value"] == found.scores["bleu"].value
-        assert one["calibration"]["error"] == found.calibration.error if found.calibration else False
-        assert one["alignment"]["mean"]["aer"] == found.alignment["mean"].aer if found.alignment else False
-        assert len(one["frequency"]) == 7 and one["search"]["sentences"] == 2
+    for row, run in zip(table["runs"], report.runs, strict=True):
+        assert row["scores"]["bleu"]["value"] == run.scores["bleu"].value
+        assert row["calibration"]["error"] == run.calibration.error if run.calibration else False
+        assert row["alignment"]["mean"]["aer"] == run.alignment["mean"].aer if run.alignment else False
+        assert len(row["frequency"]) == 7 and row["search"]["sentences"] == 2
     assert table["sentences"][1]["source"] == NASTY
 
 
-def test_what_cannot_be_measured_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assess_module, "LONGEST", 12)
-    test = HeldOut("a | b", (1, 2), SOURCES[:1] + SOURCES[5:], REFERENCES[:1] + REFERENCES[5:], 2)
-    found = assess([Subject("bare", tmp_path, translator())], test, Depth(exact=0), unwatched)
-    told = " ".join(found.notes)
-    assert "Words by frequency are not those of bare: the training data of the run is not there" in told
-    assert "Left out of the calibration of bare: 2 of 2 pairs, of over 12 tokens." in told
-    assert found.findings[0].calibration is None and found.findings[0].own is None
-    text = document(found)
-    assert "no training data is there" in text and "--exact 0" in text
-    assert found.findings[0].alignment is None and found.findings[0].search is None
+def test_what_cannot_be_measured_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "MAX_TOKENS", 12)
+    test = TestSet("a | b", SOURCES[:1] + SOURCES[5:], REFERENCES[:1] + REFERENCES[5:], (1, 2), 2)
+    report_ = analyze_runs(
+        [LoadedRun("bare", tmp_path, translator())], test, AnalysisOptions(exact_sentences=0), no_progress
+    )
+    notes = " ".join(report_.notes)
+    assert "Words are not counted in the training data of bare: the run has no training data" in notes
+    assert "The calibration of bare leaves out 2 of 2 pairs with more than 12 tokens." in notes
+    assert report_.runs[0].calibration is None and report_.runs[0].own_calibration is None
+    text = render_report(report_)
+    assert "there is no training data" in text and "no sentences were searched exactly" in text
+    assert report_.runs[0].alignment is None and report_.runs[0].search is None
 
 
-def test_pairs_too_long_to_be_aligned_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignments, "LONGEST", 3)
-    found = of(tmp_path, "short")
-    assert found.findings[0].alignment is None
-    assert found.notes == ("Left out of the alignments of short: 1 of 1 pairs, too long to be aligned.",)
+def test_pairs_too_long_to_be_aligned_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alignments, "MAX_TOKENS", 3)
+    report_ = analyze(tmp_path, "short")
+    assert report_.runs[0].alignment is None
+    assert report_.notes == ("The alignments of short leave out 1 of 1 pairs, which are too long.",)

@@ -1,33 +1,23 @@
-import re
-import shutil
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from matplotlib import font_manager
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
-from tests.unit.reports.made_up import lineage, system, three
+from tests.unit.reports.fake_reports import report, report_on_three, system
 
-from regard.reports.compare import figures
-from regard.reports.compare.complexity import THEORY
+from regard.evaluation.by_length import LengthBin
+from regard.reports.compare.complexity import COMPLEXITY
 from regard.reports.compare.figures import (
-    DARK,
-    LIGHT,
-    Theme,
-    alignments,
-    quality_by_length,
-    quality_by_time,
-    shown,
-    step_time,
-    styles,
-    to_png,
-    to_svg,
+    choose_styles,
+    draw_quality_by_length,
+    draw_quality_by_time,
+    draw_sample_attention,
+    draw_step_time,
 )
-from regard.reports.compare.results import Attended, LengthBin
+from regard.reports.theme import DARK, LIGHT, Theme, save_png
 
 Reals = NDArray[np.float64]
 
@@ -52,49 +42,52 @@ def _lab(linear: Reals) -> Reals:
 
 
 def _colours(theme: Theme) -> list[str]:
-    looks = styles([system(name) for name in THEORY])
-    return [look.dark if theme == DARK else look.light for look in looks]
+    styles = choose_styles([system(name) for name in COMPLEXITY])
+    return [
+        compute_attention_maps.dark if theme == DARK else compute_attention_maps.light
+        for compute_attention_maps in styles
+    ]
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 @pytest.mark.parametrize("vision", VISION)
-def test_colours_are_told_apart(theme: Theme, vision: str) -> None:
+def test_colours_are_distinguishable(theme: Theme, vision: str) -> None:
     lab = _lab(_linear(_colours(theme)) @ VISION[vision].T)
-    apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[~np.eye(len(lab), dtype=bool)]
-    assert apart.min() > 19
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[~np.eye(len(lab), dtype=bool)]
+    assert distances.min() > 19
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
-def test_colours_stand_out_from_the_page(theme: Theme) -> None:
+def test_colours_contrast_with_the_page(theme: Theme) -> None:
     (page,), lines = (_linear(colours) @ TO_XYZ[1] + 0.05 for colours in ([theme.paper], _colours(theme)))
     assert (np.maximum(lines / page, page / lines) >= 3).all()
 
 
-def test_a_system_keeps_its_colour_in_any_company() -> None:
-    alone = styles([system("gnmt2016")])[0]
-    assert styles([system("modern"), system("gnmt2016"), system("cho2014")])[1] == alone
+def test_a_system_has_the_same_colour_in_every_report() -> None:
+    alone = choose_styles([system("gnmt2016")])[0]
+    assert choose_styles([system("modern"), system("gnmt2016"), system("cho2014")])[1] == alone
 
 
-def test_a_second_of_a_kind_and_the_unknown_get_colours_of_their_own() -> None:
-    looks = styles([system("mine"), system("luong2015"), system("luong2015/local"), system("theirs")])
-    assert len({look.light for look in looks}) == 4
-    assert looks[1] == styles([system("luong2015")])[0]
-    assert len(styles([system("modern") for _ in range(30)])) == 30
+def test_variants_and_unknown_systems_have_distinct_colours() -> None:
+    styles = choose_styles([system("mine"), system("luong2015"), system("luong2015/local"), system("theirs")])
+    assert len({compute_attention_maps.light for compute_attention_maps in styles}) == 4
+    assert styles[1] == choose_styles([system("luong2015")])[0]
+    assert len(choose_styles([system("modern") for _ in range(30)])) == 30
 
 
-def test_dashes_are_for_systems_that_do_not_attend() -> None:
-    figure = quality_by_time(three(), LIGHT)
+def test_systems_without_attention_have_dashed_lines() -> None:
+    figure = draw_quality_by_time(report_on_three(), LIGHT)
     assert figure is not None
     assert [line.is_dashed() for line in figure.axes[0].lines] == [True, False, False]
     assert figure.legends[0].get_title().get_text() == "dashed: without attention"
 
 
-def test_nothing_is_drawn_of_nothing() -> None:
-    bare = lineage(system("cho2014", attends=False, curve=(), lengths=(), step_times=()))
-    assert quality_by_time(bare, LIGHT) is None
-    assert quality_by_length(bare, LIGHT) is None
-    assert step_time(bare, LIGHT) is None
-    assert alignments(bare, 0, LIGHT) is None
+def test_a_figure_without_data_is_none() -> None:
+    bare = report(system("cho2014", attends=False, curve=(), lengths=(), step_times=()))
+    assert draw_quality_by_time(bare, LIGHT) is None
+    assert draw_quality_by_length(bare, LIGHT) is None
+    assert draw_step_time(bare, LIGHT) is None
+    assert draw_sample_attention(bare, 0, LIGHT) is None
 
 
 def _drawn(figure: Figure | None) -> dict[str, list[tuple[float, float]]]:
@@ -106,29 +99,29 @@ def _drawn(figure: Figure | None) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def test_lines_are_the_numbers() -> None:
-    assert _drawn(quality_by_time(three(), LIGHT))["cho2014"] == [(1, 5), (2, 10), (3, 15), (4, 20)]
-    assert _drawn(quality_by_length(three(), LIGHT))["cho2014"] == [(0, 20), (1, 12.5), (2, 5)]
-    assert _drawn(quality_by_length(three(), LIGHT))["transformer2017"] == []
-    assert _drawn(step_time(three(), LIGHT))["bahdanau2014"] == [(16, 32), (32, 64), (64, 128)]
+def test_lines_show_the_numbers() -> None:
+    assert _drawn(draw_quality_by_time(report_on_three(), LIGHT))["cho2014"] == [(1, 5), (2, 10), (3, 15), (4, 20)]
+    assert _drawn(draw_quality_by_length(report_on_three(), LIGHT))["cho2014"] == [(0, 20), (1, 12.5), (2, 5)]
+    assert _drawn(draw_quality_by_length(report_on_three(), LIGHT))["transformer2017"] == []
+    assert _drawn(draw_step_time(report_on_three(), LIGHT))["bahdanau2014"] == [(16, 32), (32, 64), (64, 128)]
 
 
-def test_a_system_that_lacks_a_length_keeps_the_others_in_place() -> None:
+def test_a_missing_length_does_not_shift_the_others() -> None:
     late = LengthBin(shortest=21, longest=30, sentences=9, bleu=8.0, chrf=9.0)
-    figure = quality_by_length(lineage(system("modern", lengths=(late,)), system("gnmt2016")), LIGHT)
+    figure = draw_quality_by_length(report(system("modern", lengths=(late,)), system("gnmt2016")), LIGHT)
     assert _drawn(figure)["modern"] == [(2, 8)]
     assert figure is not None
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["1–10\n(99)", "11–20\n(59)", "21–30\n(9)"]
 
 
 def test_step_times_are_drawn_on_logarithmic_scales() -> None:
-    figure = step_time(lineage(system("modern")), LIGHT)
+    figure = draw_step_time(report(system("modern")), LIGHT)
     assert figure is not None
     assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
 
 
-def test_there_is_a_map_for_each_system_that_attends() -> None:
-    figure = alignments(three(), 0, LIGHT)
+def test_each_system_with_attention_has_a_map() -> None:
+    figure = draw_sample_attention(report_on_three(), 0, LIGHT)
     assert figure is not None
     maps = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title() for axes in maps] == ["bahdanau2014", "transformer2017"]
@@ -138,48 +131,15 @@ def test_there_is_a_map_for_each_system_that_attends() -> None:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_pictures_are_not_blank(theme: Theme, tmp_path: Path) -> None:
-    for draw in (quality_by_time, quality_by_length, step_time, lambda a, b: alignments(a, 0, b)):
-        figure = draw(three(), theme)
+    for draw in (
+        draw_quality_by_time,
+        draw_quality_by_length,
+        draw_step_time,
+        lambda a, b: draw_sample_attention(a, 0, b),
+    ):
+        figure = draw(report_on_three(), theme)
         assert figure is not None
-        to_png(figure, tmp_path / "a.png")
+        save_png(figure, tmp_path / "a.png")
         picture = imread(tmp_path / "a.png")[..., :3]
         assert np.allclose(picture[0, 0], to_rgb(theme.paper), atol=0.01)
         assert (np.abs(picture - picture[0, 0]).max(axis=-1) > 0.3).mean() > 0.01
-
-
-def test_svg_keeps_foreign_letters_and_is_always_the_same() -> None:
-    first, second = (
-        to_svg(figure) for figure in (alignments(three(), 0, LIGHT), alignments(three(), 0, LIGHT)) if figure
-    )
-    assert first == second
-    written = {text.text for text in ElementTree.fromstring(first).iter("{http://www.w3.org/2000/svg}text")}
-    assert {"▁a", "日", "$x", "␣", "�"} <= written
-    assert not re.search(r"(href|src)=\"(?!#|data:)", first)
-
-
-def test_maps_of_very_long_sentences_are_of_bounded_size(tmp_path: Path) -> None:
-    long = Attended(source_tokens=("x" * 200,) * 400, target_tokens=("y",) * 300, weights=((1 / 400,) * 400,) * 300)
-    figure = alignments(lineage(system("modern", attended=(long, long))), 0, LIGHT)
-    assert figure is not None
-    to_png(figure, tmp_path / "a.png")
-    assert max(imread(tmp_path / "a.png").shape) < 4000
-
-
-def test_tokens_are_made_visible() -> None:
-    assert [shown(a) for a in (" ", "\x00a\n", "a\u200db", "日")] == ["␣", "�a�", "a\u200db", "日"]
-
-
-def test_fonts_that_have_been_installed_since_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    new = tmp_path / "new.ttf"
-    shutil.copy(font_manager.findfont("DejaVu Sans"), new)
-    (tmp_path / "broken.ttf").write_bytes(b"no font")
-    known = list(font_manager.fontManager.ttflist)
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", known)
-    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(tmp_path / "broken.ttf"), str(new)])
-    figures._families.cache_clear()
-    try:
-        assert figures.unwritable("a\U0010fffd") == {"\U0010fffd"}
-        assert str(new) in {font.fname for font in known}
-        assert str(tmp_path / "broken.ttf") not in {font.fname for font in known}
-    finally:
-        figures._families.cache_clear()

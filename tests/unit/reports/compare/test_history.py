@@ -6,14 +6,14 @@ import pytest
 
 from regard.checkpoints.run_folder import Finished, RunFolder
 from regard.errors import CheckpointError
-from regard.reports.compare.history import read_history
+from regard.reports.compare.history import read_training_history
 
 
-def at(step: int, seconds: float, speed: float) -> dict[str, Any]:
+def logged(step: int, seconds: float, speed: float) -> dict[str, Any]:
     return {"kind": "step", "step": step, "seconds": seconds, "tokens_per_second": speed}
 
 
-def judged(step: int, bleu: float, loss: float = 1.0) -> dict[str, Any]:
+def validated(step: int, bleu: float, loss: float = 1.0) -> dict[str, Any]:
     return {"kind": "checkpoint", "step": step, "best": True, "bleu": bleu, "chrf": 50.0, "loss": loss}
 
 
@@ -26,34 +26,41 @@ def write(run: RunFolder, *entries: dict[str, Any]) -> None:
     run.log.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
 
 
-def test_checkpoints_have_the_minutes_of_the_steps_around_them(run: RunFolder) -> None:
-    write(run, judged(10, 1.0), at(20, 60, 100.0), at(40, 180, 300.0), judged(50, 2.0), at(60, 240, 110.0))
-    history = read_history(run)
+def test_the_time_of_a_checkpoint_is_interpolated(run: RunFolder) -> None:
+    write(
+        run,
+        validated(10, 1.0),
+        logged(20, 60, 100.0),
+        logged(40, 180, 300.0),
+        validated(50, 2.0),
+        logged(60, 240, 110.0),
+    )
+    history = read_training_history(run)
     assert [(point.step, point.minutes, point.bleu) for point in history.curve] == [(10, 0.5, 1.0), (50, 3.5, 2.0)]
     assert (history.steps, history.minutes, history.tokens_per_second) == (60, 4.0, 110.0)
 
 
-def test_the_end_is_that_of_the_mark(run: RunFolder) -> None:
-    write(run, at(20, 60, 100.0), judged(30, 2.0))
-    assert read_history(run).minutes == 1.0
+def test_a_finished_run_ends_when_it_was_marked(run: RunFolder) -> None:
+    write(run, logged(20, 60, 100.0), validated(30, 2.0))
+    assert read_training_history(run).minutes == 1.0
     run.mark_finished(Finished("minutes", 30, 120.0))
-    history = read_history(run)
+    history = read_training_history(run)
     assert (history.steps, history.minutes, history.curve[0].minutes) == (30, 2.0, 2.0)
 
 
-def test_a_run_shorter_than_a_line_of_log_has_no_speed(run: RunFolder) -> None:
-    write(run, judged(5, 2.0))
-    history = read_history(run)
+def test_a_run_without_logged_steps_has_no_speed(run: RunFolder) -> None:
+    write(run, validated(5, 2.0))
+    history = read_training_history(run)
     assert (history.steps, history.minutes, history.tokens_per_second) == (5, 0.0, 0.0)
 
 
-def test_scores_that_are_no_numbers_and_half_lines_are_passed_over(run: RunFolder) -> None:
-    write(run, judged(5, 2.0, loss=float("nan")), judged(10, 3.0))
+def test_non_finite_scores_and_incomplete_lines_are_skipped(run: RunFolder) -> None:
+    write(run, validated(5, 2.0, loss=float("nan")), validated(10, 3.0))
     with run.log.open("a") as log:
         log.write('{"kind": "step", "st')
-    assert [point.step for point in read_history(run).curve] == [10]
+    assert [point.step for point in read_training_history(run).curve] == [10]
 
 
-def test_without_a_log_it_says_so(run: RunFolder) -> None:
-    with pytest.raises(CheckpointError, match="no log of training"):
-        read_history(run)
+def test_a_run_without_a_log_is_rejected(run: RunFolder) -> None:
+    with pytest.raises(CheckpointError, match="training log cannot be read"):
+        read_training_history(run)

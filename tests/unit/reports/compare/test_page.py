@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from tests.unit.reports.made_up import lineage, system, three
+from tests.unit.reports.fake_reports import report, report_on_three, system
 
 from regard.errors import DataError
 from regard.reports.compare.page import write_page
@@ -16,7 +16,7 @@ FETCHING = {"src", "href", "srcset", "action", "data", "poster", "background"}
 
 
 class Reader(HTMLParser):
-    """Collects what a page holds; complains of elements that are not closed in order."""
+    """Collect the content of a page, and assert that elements are closed in order."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("report") / "new"
-    assert write_page(three(), folder) == folder / "index.html"
+    assert write_page(report_on_three(), folder) == folder / "index.html"
     return folder
 
 
@@ -64,15 +64,15 @@ def page(folder: Path) -> Reader:
     return read
 
 
-def test_the_head_names_the_run(page: Reader) -> None:
-    for said in (
+def test_the_head_describes_the_comparison(page: Reader) -> None:
+    for text in (
         "numbers, <en> to de",
         "2026-11-22",
         "2 cores & no GPU",
-        "10 minutes a system",
+        "10 minutes for each system",
         "test <2016>, 1,234 pairs",
     ):
-        assert said in page.text
+        assert text in page.text
 
 
 def test_the_table_holds_the_numbers(page: Reader) -> None:
@@ -87,35 +87,35 @@ def test_the_table_holds_the_numbers(page: Reader) -> None:
     assert transformer[7] == "33.331.8 – 34.5"
 
 
-def test_the_best_alone_is_shaded(folder: Path) -> None:
+def test_only_the_best_is_shaded(folder: Path) -> None:
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<td class="?best"?>([\d.]+)', text) == ["33.3", "53.3"]
 
 
-def test_theory_stands_beside_what_was_measured(page: Reader) -> None:
+def test_theory_is_shown_with_measurements(page: Reader) -> None:
     rows = {row[0]: row[1:] for row in page.rows if len(row) == 8}
-    assert rows["cho2014"] == ["recurrent", "O(n·d²)", "O(n)", "O(n)", "O(n)", "n1.00", "128 msat 64 tokens"]
+    assert rows["cho2014"] == ["recurrent", "O(n·d²)", "O(n)", "O(n)", "O(n)", "n1.00", "128 mswith 64 tokens"]
     assert rows["bahdanau2014"][4] == "O(1)"
     assert rows["transformer2017"][:4] == ["self-attention", "O(n²·d)", "O(1)", "O(1)"]
 
 
-def test_what_is_seen_is_told(page: Reader) -> None:
-    assert "without attention cho2014 −15.0 (to 5.0); with attention bahdanau2014 −2.0 (to 28.0)" in page.text
+def test_figures_are_described(page: Reader) -> None:
+    assert "without attention, cho2014 −15.0 (to 5.0); with attention, bahdanau2014 −2.0 (to 28.0)" in page.text
     assert "transformer2017 ends highest, at 33.3 dev BLEU" in page.text
 
 
 def test_the_method_gives_signatures_and_beam(page: Reader) -> None:
-    for said in ("nrefs:1|tok:13a", "nrefs:1|nc:6", "a beam of 5", "Koehn 2004"):
-        assert said in page.text
+    for text in ("nrefs:1|tok:13a", "nrefs:1|nc:6", "beam size is 5", "Koehn 2004"):
+        assert text in page.text
 
 
-def test_samples_stand_under_every_system_as_text(page: Reader) -> None:
-    said = [row[1:] for row in page.rows if len(row) == 3 and row[0].strip() in ("cho2014", "transformer2017")]
+def test_samples_are_shown_as_text_for_every_system(page: Reader) -> None:
+    translations = [row[1:] for row in page.rows if len(row) == 3 and row[0].strip() in ("cho2014", "transformer2017")]
     nasty = "<script>alert(\"1\")</script> & 'so' � 日本 $\\frac$"
-    assert said == [[nasty, ""], [nasty, ""], ["ein Test", "✓"], ["ein Test", "✓"]]
+    assert translations == [[nasty, ""], [nasty, ""], ["ein Test", "✓"], ["ein Test", "✓"]]
 
 
-def test_nothing_runs_and_nothing_is_fetched(page: Reader, folder: Path) -> None:
+def test_the_page_has_no_scripts_and_fetches_nothing(page: Reader, folder: Path) -> None:
     tags = {tag for tag, _ in page.elements}
     assert tags.isdisjoint({"script", "iframe", "object", "embed", "base", "form", "en"})
     assert "<script" not in (folder / "index.html").read_text(encoding="utf-8").lower()
@@ -129,14 +129,14 @@ def test_nothing_runs_and_nothing_is_fetched(page: Reader, folder: Path) -> None
     assert "default-src 'none'" in text
 
 
-def test_links_lead_somewhere(page: Reader) -> None:
+def test_links_have_targets(page: Reader) -> None:
     targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     links = {attributes["href"][1:] for tag, attributes in page.elements if tag == "a"}
     assert links
     assert links <= targets
 
 
-def test_pictures_are_there_for_light_and_dark_with_alternative_texts(page: Reader) -> None:
+def test_pictures_have_light_and_dark_versions_and_alternative_texts(page: Reader) -> None:
     pictures = [attributes for tag, attributes in page.elements if tag == "img"]
     sources = [attributes for tag, attributes in page.elements if tag == "source"]
     assert len(pictures) == len(sources) == 5
@@ -145,7 +145,7 @@ def test_pictures_are_there_for_light_and_dark_with_alternative_texts(page: Read
     assert {source["media"] for source in sources} == {"(prefers-color-scheme: dark)"}
 
 
-def test_pngs_lie_beside_the_page(folder: Path) -> None:
+def test_figures_are_also_written_as_png(folder: Path) -> None:
     names = {"quality-by-time", "quality-by-length", "step-time", "alignment-1", "alignment-2"}
     assert {path.stem for path in folder.glob("*.png")} == names
     for name in names:
@@ -154,28 +154,28 @@ def test_pngs_lie_beside_the_page(folder: Path) -> None:
         assert np.asarray(picture).std() > 0.02
 
 
-def test_one_system_of_which_little_is_known(tmp_path: Path) -> None:
+def test_a_single_system_with_few_results(tmp_path: Path) -> None:
     bare = system(
         "<b>lstm</b>", attends=False, bleu=0.0, curve=(), lengths=(), step_times=(), translations=(), attended=()
     )
-    text = write_page(lineage(bare, samples=(), minutes=None, signatures={}), tmp_path).read_text(encoding="utf-8")
+    text = write_page(report(bare, samples=(), minutes=None, signatures={}), tmp_path).read_text(encoding="utf-8")
     read = Reader(text)
     assert read.open == []
     assert "finished runs" in read.text
     assert read.text.count("Not measured.") == 3
-    assert "No system here attends" in read.text
+    assert "No system has attention" in read.text
     assert "<b>" not in text
     assert list(tmp_path.glob("*.png")) == []
 
 
-def test_two_that_score_the_same_are_not_both_the_best(tmp_path: Path) -> None:
+def test_of_two_equal_scores_only_one_is_the_best(tmp_path: Path) -> None:
     bare: dict[str, Any] = {"curve": (), "lengths": (), "step_times": (), "attended": (None, None)}
     twins = system("modern", **bare), system("gnmt2016", p=0.5, **bare)
-    text = write_page(lineage(*twins), tmp_path).read_text(encoding="utf-8")
+    text = write_page(report(*twins), tmp_path).read_text(encoding="utf-8")
     assert len(re.findall(r'<td class="?best"?>30.0', text)) == 1
 
 
-def test_samples_must_be_of_every_system(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="modern has 1 translations and 2 alignments of 2 samples"):
-        write_page(lineage(system("modern", translations=("a",))), tmp_path)
+def test_every_system_must_have_all_samples(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="modern has 1 translations and 2 attention maps for 2 samples"):
+        write_page(report(system("modern", translations=("a",))), tmp_path)
     assert not (tmp_path / "index.html").exists()

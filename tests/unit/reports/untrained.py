@@ -1,4 +1,4 @@
-"""A translator that has learned nothing, and a run's folder with its training data."""
+"""An untrained translator, and a run's folder with training data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tokenizers() -> Tokenizers:
 
 
 def translator(seed: int = 1, **search: int | float | str) -> Translator:
-    """Of characters; its model attends, and writes whatever its weights would have it."""
+    """Return an untrained translator of characters, with attention."""
     own = tokenizers()
     with torch.random.fork_rng():
         model = tiny_model(seed, source=own.source.size, target=own.target.size).float()
@@ -28,7 +28,7 @@ def translator(seed: int = 1, **search: int | float | str) -> Translator:
 
 
 def run_with_data(folder: Path, targets: list[str]) -> Path:
-    """A run's folder with nothing but data/ in it."""
+    """Create a run's folder that has only data/."""
     own = tokenizers()
     (folder / "data").mkdir(parents=True)
     own.save(folder / "data")

@@ -1,18 +1,23 @@
-"""Lineages of made-up numbers."""
+"""Comparison reports with invented numbers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from regard.reports.compare.results import Attended, DevPoint, LengthBin, Lineage, Sample, Score, StepTime, System
+from regard.attention.matrix import AttentionMatrix
+from regard.evaluation.bootstrap import BootstrapInterval
+from regard.evaluation.by_length import LengthBin
+from regard.reports.compare.results import ComparisonReport, DevPoint, Sample, ScoredSystem, StepTime
 
 NASTY = "<script>alert(\"1\")</script> & 'so' \x07 日本 $\\frac$"
 
 
-def system(name: str, *, attends: bool = True, bleu: float = 30.0, p: float | None = None, **changes: Any) -> System:
-    """Two samples, three lengths: BLEU falls by 2 where it attends, by 15 where not; a step's time ~ length."""
+def system(
+    name: str, *, attends: bool = True, bleu: float = 30.0, p: float | None = None, **changes: Any
+) -> ScoredSystem:
+    """Return a system with two samples. BLEU falls by 2 with the length, or by 15 without attention."""
     fall = 1.0 if attends else 7.5
-    attended = Attended(
+    matrix = AttentionMatrix(
         source_tokens=("▁a", "日", "$x", " "),
         target_tokens=("▁ein", "\x07", "</s>"),
         weights=((0.7, 0.1, 0.1, 0.1), (0.0, 0.0, 0.1, 0.9), (0.0, 0.8, 0.1, 0.1)),
@@ -26,8 +31,8 @@ def system(name: str, *, attends: bool = True, bleu: float = 30.0, p: float | No
         "minutes": 9.5,
         "tokens_per_second": 4_321.0,
         "curve": tuple(DevPoint(step=k, minutes=k, bleu=bleu * k / 4, chrf=50, loss=2.0) for k in (1, 2, 3, 4)),
-        "bleu": Score(value=bleu, low=bleu - 1.5, high=bleu + 1.25, p=p),
-        "chrf": Score(value=bleu + 20, low=bleu + 19, high=bleu + 21, p=p),
+        "bleu": BootstrapInterval(value=bleu, low=bleu - 1.5, high=bleu + 1.25, p=p),
+        "chrf": BootstrapInterval(value=bleu + 20, low=bleu + 19, high=bleu + 21, p=p),
         "exact": 0.125,
         "sentences_per_second": 87.6,
         "lengths": tuple(
@@ -36,13 +41,13 @@ def system(name: str, *, attends: bool = True, bleu: float = 30.0, p: float | No
         ),
         "step_times": tuple(StepTime(length=n, milliseconds=2.0 * n) for n in (16, 32, 64)),
         "translations": (NASTY, "ein Test"),
-        "attended": (attended, attended) if attends else (None, None),
+        "attended": (matrix, matrix) if attends else (None, None),
     }
-    return System(**(values | changes))
+    return ScoredSystem(**(values | changes))
 
 
-def lineage(*systems: System, **changes: Any) -> Lineage:
-    """Of these systems, with two samples."""
+def report(*systems: ScoredSystem, **changes: Any) -> ComparisonReport:
+    """Return a report on these systems, with two samples."""
     values: dict[str, Any] = {
         "title": "numbers, <en> to de",
         "date": "2026-11-22",
@@ -55,12 +60,12 @@ def lineage(*systems: System, **changes: Any) -> Lineage:
         "samples": (Sample(source=NASTY, reference="x"), Sample(source="a test", reference="ein Test")),
         "systems": systems,
     }
-    return Lineage(**(values | changes))
+    return ComparisonReport(**(values | changes))
 
 
-def three() -> Lineage:
-    """One without attention, one with all there is, one that is the best but has no lengths."""
-    return lineage(
+def report_on_three() -> ComparisonReport:
+    """Return a report on a system without attention, a complete one, and the best one, which has no lengths."""
+    return report(
         system("cho2014", attends=False, bleu=20.0, p=0.0004),
         system("bahdanau2014", bleu=30.0, p=0.21),
         system("transformer2017", bleu=33.3, lengths=()),
