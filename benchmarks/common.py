@@ -45,7 +45,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except RegardError as error:
-        fail(f"{error.where}: {error.what}" if error.where else error.what)
+        fail(f"{error.where}: {error.message}" if error.where else error.message)
     except OSError as error:
         fail(f"{error.filename or 'a file'}: {error.strerror or error}")
 

@@ -1,18 +1,28 @@
-"""What can go wrong through input, told so that its reader can act: what, where, and what to do."""
+"""The exceptions that regard raises for invalid input.
+
+RegardError
+├── ConfigError      a recipe or an option
+├── DataError        a corpus or an input file
+├── CheckpointError  a run or a checkpoint
+├── DecodingError    the search for a translation
+├── TrainingError    training
+└── PeerFailed       another process of a distributed job
+"""
 
 from pathlib import Path
 
 
 class RegardError(Exception):
-    """An error in what was given, not in the programme.
+    """An error in the input, not in the program.
 
-    what: one sentence saying what is wrong.
-    where: the place in the input, as `file`, `file:line`, or `file: key`.
-    fix: one sentence saying what to do about it.
+    Attributes:
+        message: A sentence that says what is wrong.
+        where: The place in the input, as `file`, `file:line` or `file: key`; None if there is none.
+        fix: A sentence that says what to do about it; None if it is not known.
     """
 
-    def __init__(self, what: str, *, where: str | Path | None = None, fix: str | None = None) -> None:
-        self.what = what
+    def __init__(self, message: str, *, where: str | Path | None = None, fix: str | None = None) -> None:
+        self.message = message
         self.where = None if where is None else str(where)
         self.fix = fix
         super().__init__(str(self))
@@ -20,15 +30,15 @@ class RegardError(Exception):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         remedy = f"\n  what to do: {self.fix}" if self.fix else ""
-        return f"{place}{self.what}{remedy}"
+        return f"{place}{self.message}{remedy}"
 
 
 class ConfigError(RegardError):
-    """A recipe or an option is wrong: an unknown key, a value of the wrong type or out of range."""
+    """A recipe or an option is invalid: an unknown key, a value of the wrong type or out of range."""
 
 
 class DataError(RegardError):
-    """A corpus or an input file is wrong: missing, empty, of unequal sides, not UTF-8."""
+    """A corpus or an input file is missing, empty, not UTF-8, or has sides of different lengths."""
 
 
 class CheckpointError(RegardError):
@@ -36,12 +46,12 @@ class CheckpointError(RegardError):
 
 
 class DecodingError(RegardError):
-    """The search cannot go on: a score that is not a number, a limit that cannot be kept."""
+    """Decoding cannot continue: a score is not finite, or a constraint cannot be satisfied."""
 
 
 class TrainingError(RegardError):
-    """Training cannot go on: a loss that is not a number."""
+    """Training cannot continue: it has diverged or has run out of memory."""
 
 
 class PeerFailed(RegardError):
-    """Another process of the same job cannot go on, and has said why: this one ends quietly."""
+    """Another process of the same job has failed and reported why; this process ends without a message."""

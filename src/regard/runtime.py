@@ -1,6 +1,6 @@
-"""The machine that regard runs on: devices, threads, the allocator, denormal numbers, and signals.
+"""Devices, threads, memory allocation, denormal numbers, and signals.
 
-PyTorch is imported by the functions that need it: `wait_briefly` is of use only before that.
+PyTorch is imported only inside functions, since `shorten_idle_spins` must be called before it is imported.
 """
 
 from __future__ import annotations
@@ -19,58 +19,61 @@ from regard.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-SPINS = "10000"  # turns of an idle loop: a fraction of a millisecond
+SPINS = "10000"  # iterations of an idle loop: a fraction of a millisecond
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # <malloc.h>
-_MOST = 2**31 - 1
+_MAX_INT = 2**31 - 1
 Handler = Callable[[int, FrameType | None], object]
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one, else the CPU. Raises ConfigError for one that is not there."""
+    """Return the device of a name: "cpu", "cuda", "mps", or "auto", which is a CUDA GPU if there is one, else the CPU.
+
+    Raises:
+        ConfigError: If the machine has no such device.
+    """
     import torch
 
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if cuda else "cpu")
     if (name == "cuda" and not cuda) or (name == "mps" and not mps) or name not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"there is no device {name!r} on this machine", fix="say auto or cpu")
+        raise ConfigError(f"there is no device {name!r} on this machine", fix="use auto or cpu")
     return torch.device(name)
 
 
 def shorten_idle_spins() -> None:
-    """Let idle threads of PyTorch sleep soon: the kernels of regard.nn have threads of their own, which want the cores.
+    """Let idle threads of PyTorch sleep early, to free the cores for the threads of regard's kernels.
 
-    Of use before PyTorch is imported. What the environment says already stays.
+    Must be called before PyTorch is imported. An existing environment variable is not changed.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def keep_freed_memory() -> None:
-    """Let freed memory be used again at the next step rather than go back to the system.
+    """Reuse freed memory instead of returning it to the operating system.
 
-    By default glibc takes each large tensor fresh from the kernel and gives it back at once; the page faults cost
-    a quarter of a CPU's time in training and a tenth in search. Other C libraries are left alone.
+    By default, glibc maps the memory of each large tensor and unmaps it at once. The page faults take a quarter of the
+    CPU time of training and a tenth of decoding. With other C libraries this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
-        library.mallopt(_MMAP_THRESHOLD, _MOST)
-        library.mallopt(_TRIM_THRESHOLD, _MOST)
+        library.mallopt(_MMAP_THRESHOLD, _MAX_INT)
+        library.mallopt(_TRIM_THRESHOLD, _MAX_INT)
 
 
 @contextmanager
 def flush_denormals() -> Iterator[None]:
-    """Let numbers below 1.2e-38 be 0, on a CPU.
+    """Flush denormals to zero: they slow float32 arithmetic down, tenfold on x86.
 
-    A model that has become sure of itself has many in its gradients: a g2p run of two thousand steps then learns at
-    less than half the speed that it began with (benchmarks/RESULTS.md). Threads of PyTorch's take this over from
-    the one that starts them, so it has to come before its first work that is divided among several; those threads
-    keep it afterwards. Other processors than x86 and ARM are left alone.
+    The gradients of a confident model contain many of them: a g2p run of two thousand steps ends at less than half of
+    its initial speed (benchmarks/RESULTS.md). Threads of PyTorch inherit the setting when they are started, and keep
+    it: enter this before the first parallel operation. On processors other than x86 and ARM this does nothing.
     """
     import torch
 
-    before = _flushed()
+    before = _is_flushing()
     torch.set_flush_denormal(True)
     try:
         yield
@@ -78,25 +81,28 @@ def flush_denormals() -> Iterator[None]:
         torch.set_flush_denormal(before)
 
 
-def _flushed() -> bool:
+def _is_flushing() -> bool:
     import torch
 
     return bool(torch.tensor(1e-30) * 1e-9 == 0)
 
 
 def termination_signals() -> list[signal.Signals]:
-    """Return SIGTERM, and those of SIGHUP and SIGQUIT that the system has and nobody ignores; nohup ignores SIGHUP."""
-    others = [getattr(signal, name) for name in ("SIGHUP", "SIGQUIT") if hasattr(signal, name)]
-    return [signal.SIGTERM, *(number for number in others if signal.getsignal(number) != signal.SIG_IGN)]
+    """Return SIGTERM, and SIGHUP and SIGQUIT if they exist and are not ignored, as nohup ignores SIGHUP."""
+    optional = [getattr(signal, name) for name in ("SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+    return [signal.SIGTERM, *(number for number in optional if signal.getsignal(number) != signal.SIG_IGN)]
 
 
 @contextmanager
 def handle_signals(
     numbers: Sequence[int], handler: Handler, *, restore: Callable[[], bool] = lambda: True
 ) -> Iterator[None]:
-    """Call `handler` for these signals inside; afterwards put back the old handlers where `restore` says so.
+    """Call `handler` for signals inside the block. Does nothing outside the main thread, which receives no signals.
 
-    Outside the main thread, which alone receives signals, nothing changes.
+    Args:
+        numbers: The signals.
+        handler: Called with the signal and the stack frame.
+        restore: Called at the end of the block; if it returns false, the old handlers are not restored.
     """
     before = {}
     try:
@@ -115,7 +121,7 @@ def handle_signals(
 
 @contextmanager
 def raise_on_termination() -> Iterator[list[signal.Signals]]:
-    """Let `ending_signals` raise KeyboardInterrupt inside, as Ctrl-C does; yield a list of those that came."""
+    """Let termination signals raise KeyboardInterrupt, as Ctrl-C does; yield a list that receives the signals."""
     received: list[signal.Signals] = []
 
     def interrupt(number: int, _: FrameType | None) -> None:

@@ -157,7 +157,7 @@ import os, sys
 from regard.training.step import TrainStep
 
 at, number = int(sys.argv.pop()), int(sys.argv.pop())
-step, steps = TrainStep.step, []
+step, steps = TrainStep.run, []
 
 def signalled(*arguments):
     steps.append(None)
@@ -165,7 +165,7 @@ def signalled(*arguments):
         os.kill(os.getpid(), number)
     return step(*arguments)
 
-TrainStep.step = signalled
+TrainStep.run = signalled
 from regard.cli.main import run
 run()
 """

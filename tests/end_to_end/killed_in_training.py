@@ -1,9 +1,9 @@
-"""A process that trains a run straight, and another one that is killed time and again and resumed until it is done.
+"""Train a run without interruption, and another one that is killed again and again and resumed until it is done.
 
-It is killed in turn at a random moment, at a random line of what writes checkpoints and log, and half-way through the
-weights of a checkpoint; or it gets a SIGTERM at a random moment. Arguments: an empty folder, a recipe, how often to
-kill, a seed. Prints how often it did; the last checkpoints of `straight` and `killed` in the folder are for the caller
-to compare.
+The second run is killed, in turn: at a random time, at a random line of the code that writes checkpoints and log, and
+halfway through the weights of a checkpoint; or it gets a SIGTERM at a random time. Arguments: an empty folder, a
+recipe, the number of kills, and a seed. Prints the number of kills; the caller compares the last checkpoints of
+`straight` and `killed` in the folder.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ WRITERS = (
     "regard/checkpoints/run_folder.py",
     "regard/training/training_log.py",
 )
-MOST_LINES = 1200  # of WRITERS, in a few checkpoints
-INTERRUPTED = 3  # a status
+MAX_LINES = 1200  # of WRITERS that run for a few checkpoints
+INTERRUPTED = 3  # an exit code
 
 
 def work(recipe: Path, folder: Path) -> None:
-    """What a user does after a crash: resume, or begin where there is no run yet."""
+    """Do what a user does after a crash: resume the run, or start it if it does not exist."""
     if (folder / "recipe.toml").is_file():
         result = regard.resume(folder, console=QUIET)
     else:
@@ -48,7 +48,7 @@ def work(recipe: Path, folder: Path) -> None:
 
 
 def in_child(act: Callable[[], None]) -> tuple[int, float]:
-    """Its exit code, which is that of a signal below 0, and the seconds of processor time that it took."""
+    """Return the exit code, negative for a signal, and the CPU time in seconds."""
     child = os.fork()
     if child == 0:
         act()
@@ -71,15 +71,15 @@ def terminated_after(seconds: float, act: Callable[[], None]) -> None:
 
 
 def killed_at_line(number: int, act: Callable[[], None]) -> None:
-    left = number
+    remaining = number
 
     def trace(frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
-        nonlocal left
+        nonlocal remaining
         if not frame.f_code.co_filename.endswith(WRITERS):
             return None
         if event == "line":
-            left -= 1
-            if left == 0:
+            remaining -= 1
+            if remaining == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
         return trace
 
@@ -88,11 +88,11 @@ def killed_at_line(number: int, act: Callable[[], None]) -> None:
 
 
 def killed_while_writing(act: Callable[[], None]) -> None:
-    """Killed with half of the first checkpoint's weights on the disk."""
-    whole = safetensors.torch.save_file
+    """Kill it when half of the weights of the first checkpoint are on the disk."""
+    save_file = safetensors.torch.save_file
 
     def half(tensors: dict[str, torch.Tensor], path: Path) -> None:
-        whole(tensors, path)
+        save_file(tensors, path)
         os.truncate(path, path.stat().st_size // 2)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -105,18 +105,18 @@ def main(folder: Path, recipe: Path, kills: int, seed: int) -> None:
     status, seconds = in_child(lambda: work(recipe, folder / "straight"))
     assert status == 0, status
 
-    def go_on() -> None:
+    def resume() -> None:
         work(recipe, folder / "killed")
 
     ways: list[tuple[Callable[[], None], set[int]]] = [
-        (lambda: killed_while_writing(go_on), {-signal.SIGKILL}),
-        (lambda: killed_after(after, go_on), {-signal.SIGPROF}),
-        (lambda: killed_at_line(line, go_on), {-signal.SIGKILL}),
-        (lambda: terminated_after(after, go_on), {INTERRUPTED, -signal.SIGTERM}),  # the latter before training
+        (lambda: killed_while_writing(resume), {-signal.SIGKILL}),
+        (lambda: killed_after(after, resume), {-signal.SIGPROF}),
+        (lambda: killed_at_line(line, resume), {-signal.SIGKILL}),
+        (lambda: terminated_after(after, resume), {INTERRUPTED, -signal.SIGTERM}),  # the latter before training
     ]
     killed = 0
     while killed < kills:
-        after, line = dice.uniform(0.02, 0.3) * seconds, dice.randint(1, MOST_LINES)
+        after, line = dice.uniform(0.02, 0.3) * seconds, dice.randint(1, MAX_LINES)
         way, expected = ways[killed % len(ways)]
         status, _ = in_child(way)
         if status == 0:
@@ -124,7 +124,7 @@ def main(folder: Path, recipe: Path, kills: int, seed: int) -> None:
         assert status in expected, (killed, status)
         killed += 1
     if status != 0:
-        status, _ = in_child(go_on)
+        status, _ = in_child(resume)
     assert status == 0, status
     print(killed)
 

@@ -1,4 +1,4 @@
-"""A run's files that were damaged, removed or cannot be written: it goes on where it can, and else says what to do."""
+"""Files of a run that are damaged, missing or not writable: the run continues, or an error says what to do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def change(path: Path, value: int) -> None:
 
 
 @pytest.mark.parametrize("value", [5, 65_535])
-def test_a_token_that_changed_is_told_and_the_corpus_prepared_again(
+def test_a_changed_token_is_an_error_and_the_corpus_can_be_prepared_again(
     copied: Path, run: Path, files: Files, value: int
 ) -> None:
     path = copied / "data" / "train.target.npy"
@@ -51,13 +51,13 @@ def test_a_token_that_changed_is_told_and_the_corpus_prepared_again(
     finished = call("train", "--resume", copied)
     refused(finished, f"{path}: the training data is damaged", f"rm {copied}/data/prepared.json; regard train --resume")
     refused(call("shortlist", copied), f"{path}: the training data is damaged")
-    (copied / "data" / "prepared.json").unlink()  # as it says
+    (copied / "data" / "prepared.json").unlink()  # as the error says
     finished = call("train", "--resume", copied)
     assert finished.code == 0, finished.err
     assert_same_end(run, copied)
 
 
-def test_another_corpus_in_the_place_of_the_damaged_one_is_refused(copied: Path, tmp_path: Path) -> None:
+def test_another_corpus_instead_of_the_damaged_one_is_refused(copied: Path, tmp_path: Path) -> None:
     (tmp_path / "other").write_text("1\n2\n3\n")
     text = (copied / "recipe.toml").read_text()
     text = re.sub(r'(?m)^(source|target) = ".*"', rf'\1 = "{tmp_path / "other"}"', text)
@@ -67,7 +67,7 @@ def test_another_corpus_in_the_place_of_the_damaged_one_is_refused(copied: Path,
     refused(finished, "not what the run's last checkpoint was trained on")
 
 
-def test_a_log_with_a_bad_byte_goes_on(copied: Path, run: Path) -> None:
+def test_a_log_with_a_damaged_line_is_repaired(copied: Path, run: Path) -> None:
     lines = (copied / "log.jsonl").read_bytes().splitlines(keepends=True)
     lines[1] = b'{"kind": "st\xff\n'
     (copied / "log.jsonl").write_bytes(b"".join(lines))
@@ -77,7 +77,7 @@ def test_a_log_with_a_bad_byte_goes_on(copied: Path, run: Path) -> None:
     assert_same_end(run, copied)
 
 
-def test_an_empty_recipe_comes_back(copied: Path, run: Path) -> None:
+def test_an_empty_recipe_is_restored(copied: Path, run: Path) -> None:
     (copied / "recipe.toml").write_bytes(b"")
     finished = call("train", "--resume", copied)
     assert finished.code == 0, finished.err
@@ -86,8 +86,8 @@ def test_an_empty_recipe_comes_back(copied: Path, run: Path) -> None:
 
 
 def acting(at: int, act: Any) -> Any:
-    """TrainStep.step that acts before one of its steps."""
-    step, steps = TrainStep.step, list[None]()
+    """Patch TrainStep.run to call `act` before step `at`."""
+    step, steps = TrainStep.run, list[None]()
 
     def acting_step(*arguments: Any) -> StepResult:
         steps.append(None)
@@ -95,29 +95,29 @@ def acting(at: int, act: Any) -> Any:
             act()
         return step(*arguments)
 
-    return mock.patch.object(TrainStep, "step", acting_step)
+    return mock.patch.object(TrainStep, "run", acting_step)
 
 
 @pytest.mark.parametrize("every", [10, 1000], ids=["before a checkpoint", "before a line of the log"])
 @pytest.mark.parametrize("rename", [True, False])
-def test_a_run_whose_folder_goes_away_ends_with_one_error_and_makes_none(
+def test_a_run_whose_folder_is_gone_ends_with_one_error(
     files: Files, tmp_path: Path, rename: bool, every: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder, other = tmp_path / "run", tmp_path / "other"
+    folder, renamed = tmp_path / "run", tmp_path / "other"
     config = recipe(files, max_steps=100, checkpoint_every=every, metric="'loss'")
     with (
-        acting(15, lambda: folder.rename(other) if rename else shutil.rmtree(folder)),
+        acting(15, lambda: folder.rename(renamed) if rename else shutil.rmtree(folder)),
         pytest.raises(CheckpointError, match="was removed, renamed or replaced"),
     ):
         regard.train(config, folder, console=Console(quiet=True))
     assert not folder.exists()
-    told = capfd.readouterr()
-    assert told.err == told.out == ""
+    output = capfd.readouterr()
+    assert output.err == output.out == ""
     if rename and every == 10:
-        assert regard.resume(other, console=Console(quiet=True)).step == 100
+        assert regard.resume(renamed, console=Console(quiet=True)).step == 100
 
 
-def test_event_files_that_cannot_be_written_end_nothing(files: Files, tmp_path: Path) -> None:
+def test_event_files_that_cannot_be_written_do_not_end_training(files: Files, tmp_path: Path) -> None:
     recipe(files)
 
     def full(*_: object, **__: object) -> None:
@@ -130,8 +130,8 @@ def test_event_files_that_cannot_be_written_end_nothing(files: Files, tmp_path: 
     ):
         finished = call("train", files / "tiny.toml", *options)
     assert finished.code == 0, finished.err
-    told = "tensorboard cannot be written any more (No space left on device); training goes on"
-    assert " ".join(finished.err.split()).count(told) == 1
+    notice = "tensorboard cannot be written any more (No space left on device); training continues"
+    assert " ".join(finished.err.split()).count(notice) == 1
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["step"] == 41
 
 
@@ -145,7 +145,7 @@ LACKING = [
 
 
 @pytest.mark.parametrize("error", LACKING, ids=repr)
-def test_memory_that_is_lacking_is_told(tmp_path: Path, error: Exception | None) -> None:
+def test_out_of_memory_is_an_error(tmp_path: Path, error: Exception | None) -> None:
     def fail(*_: object, **__: object) -> None:
         if error is not None:
             raise error
@@ -171,13 +171,13 @@ run()
 """
 
 
-def test_a_model_for_which_there_is_no_memory_is_told(files: Files, tmp_path: Path) -> None:
+def test_a_model_that_does_not_fit_in_memory_is_an_error(files: Files, tmp_path: Path) -> None:
     recipe(files)
     sizes = ("--set", "model.d_model=131072", "--set", "model.ff=131072", "--set", "model.encoder_layers=1000")
     arguments = ("train", files / "tiny.toml", *sizes, "--out", tmp_path / "run")
     command = [sys.executable, "-c", LIMITED, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)
-    assert done.returncode == 1
-    assert "there is not memory enough for the model" in done.stderr
-    assert "lower the sizes in [model]" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)
+    assert process.returncode == 1
+    assert "out of memory for the model" in process.stderr
+    assert "lower the sizes in [model]" in process.stderr
+    assert "Traceback" not in process.stderr

@@ -241,7 +241,7 @@ def test_a_vocabulary_that_the_corpus_does_not_allow(files: Files, tmp_path: Pat
 
 def test_no_run_goes_into_the_folder_of_another(run: Path, files: Files, tmp_path: Path) -> None:
     before = file_bytes(run)
-    refused(call("train", files / "tiny.toml", "--out", run), "a run is already there", f"--resume {run}")
+    refused(call("train", files / "tiny.toml", "--out", run), "the folder already contains a run", f"--resume {run}")
     (tmp_path / "note").write_text("mine")
     refused(call("train", files / "tiny.toml", "--out", tmp_path), "not empty")
     assert (tmp_path / "note").read_text() == "mine"

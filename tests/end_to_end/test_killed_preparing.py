@@ -16,7 +16,7 @@ import pytest
 from tests.end_to_end.helpers import ONE_THREAD, RECIPE, file_bytes, write_lines
 
 PAIRS = 150_000
-REGARD = "import regard.data.store_writer as writing; writing.EVERY = 0.1; from regard.cli.main import run; run()"
+REGARD = "import regard.data.store_writer as w; w.SAVE_INTERVAL = 0.1; from regard.cli.main import run; run()"
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""A run that is stopped and goes on ends as one that never stopped, bit for bit."""
+"""A run that is stopped and resumed is, bit for bit, the same as one that was not stopped."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from regard.training.step import StepResult, TrainStep
 
 TENSORS = ("model.safetensors", "training/state.safetensors")
 
-# Everything that could go astray: dropout's random numbers, a window of weights, several batches a step, and an end
+# Everything that could go wrong: random numbers of dropout, averaged weights, several batches per step, and an end
 # between two checkpoints.
-ASTRAY = {"max_steps": 46, "checkpoint_every": 8, "average_checkpoints": 3, "accumulate": 2, "tokens_per_batch": 256}
+SENSITIVE = {"max_steps": 46, "checkpoint_every": 8, "average_checkpoints": 3, "accumulate": 2, "tokens_per_batch": 256}
 
 
-def assert_same_end(one: Path, other: Path) -> None:
-    """The last checkpoint's weights and state, and what the log says of each checkpoint."""
-    assert (one / "last").resolve().name == (other / "last").resolve().name
+def assert_same_end(first: Path, second: Path) -> None:
+    """Compare weights and state of the last checkpoint, and the checkpoints in the log."""
+    assert (first / "last").resolve().name == (second / "last").resolve().name
     for name in TENSORS:
-        assert (one / "last" / name).read_bytes() == (other / "last" / name).read_bytes(), name
-    states = [json.loads((run / "last/training/state.json").read_text()) for run in (one, other)]
+        assert (first / "last" / name).read_bytes() == (second / "last" / name).read_bytes(), name
+    states = [json.loads((run / "last/training/state.json").read_text()) for run in (first, second)]
     assert states[0] | {"seconds": 0} == states[1] | {"seconds": 0}
-    assert checkpoints_logged(one) == checkpoints_logged(other)
+    assert checkpoints_logged(first) == checkpoints_logged(second)
 
 
 def checkpoints_logged(run: Path) -> list[dict[str, Any]]:
@@ -52,15 +52,15 @@ def kill_and_compare(config: RunConfig, folder: Path, *, kills: int, seed: int) 
     path = folder / "recipe.toml"
     path.write_text(to_toml(config), encoding="utf-8")
     script = Path(__file__).with_name("killed_in_training.py")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, script, folder, path, str(kills), str(seed)],
         capture_output=True,
         text=True,
         env=ONE_THREAD,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= min(kills, 6)
+    assert process.returncode == 0, process.stderr
+    assert int(process.stdout) >= min(kills, 6)
     assert_same_end(folder / "straight", folder / "killed")
     assert not list((folder / "killed" / "checkpoints").glob("*.tmp-*"))
 
@@ -73,30 +73,30 @@ def tiny(name: str) -> ModelConfig:
     return ARCHITECTURES[name].presets["small"]().model_copy(update={**sizes[name], "dropout": 0.1})
 
 
-def astray(files: Files, name: str, **train: Any) -> RunConfig:
-    return recipe(files, **ASTRAY | train).model_copy(update={"model": tiny(name)})
+def sensitive(files: Files, name: str, **train: Any) -> RunConfig:
+    return recipe(files, **SENSITIVE | train).model_copy(update={"model": tiny(name)})
 
 
 def sampled(config: RunConfig) -> RunConfig:
-    """The same recipe with subwords, which are cut at random."""
+    """Return the recipe with subword sampling."""
     tokenizer = config.tokenizer.model_copy(update={"kind": "unigram", "vocabulary_size": 290})
     train = config.train.model_copy(update={"subword_sampling": 0.3})
     return config.model_copy(update={"tokenizer": tokenizer, "train": train})
 
 
-def test_killed_runs_end_as_straight_ones(files: Files, tmp_path: Path) -> None:
-    kill_and_compare(sampled(astray(files, "transformer2017")), tmp_path, kills=8, seed=1)
+def test_a_killed_run_ends_like_an_uninterrupted_one(files: Files, tmp_path: Path) -> None:
+    kill_and_compare(sampled(sensitive(files, "transformer2017")), tmp_path, kills=8, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["muon", "adam", "adadelta"])
 @pytest.mark.parametrize("name", ["bahdanau2014", "transformer2017"])
-def test_runs_killed_many_times_end_as_straight_ones(files: Files, tmp_path: Path, name: str, optimizer: str) -> None:
-    kill_and_compare(astray(files, name, optimizer=f'"{optimizer}"', max_steps=204), tmp_path, kills=60, seed=2)
+def test_runs_killed_many_times_end_like_others(files: Files, tmp_path: Path, name: str, optimizer: str) -> None:
+    kill_and_compare(sensitive(files, name, optimizer=f'"{optimizer}"', max_steps=204), tmp_path, kills=60, seed=2)
 
 
 def streamed(config: RunConfig, folder: Path, several: bool) -> RunConfig:
-    """The same recipe, its corpus streamed, of which several are made of unlike sizes and weights."""
+    """Return the recipe with a streamed corpus, or with several of different sizes and weights."""
     data = config.data.model_copy(update={"streaming": True})
     if several:
         sides = [Path(side or "").read_text().splitlines() for side in (data.source, data.target)]
@@ -110,8 +110,8 @@ def streamed(config: RunConfig, folder: Path, several: bool) -> RunConfig:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("several", [False, True])
-def test_streamed_runs_that_are_killed_end_as_straight_ones(files: Files, tmp_path: Path, several: bool) -> None:
-    config = astray(files, "transformer2017", max_steps=204)
+def test_killed_streamed_runs_end_like_uninterrupted_ones(files: Files, tmp_path: Path, several: bool) -> None:
+    config = sensitive(files, "transformer2017", max_steps=204)
     kill_and_compare(streamed(config, tmp_path, several), tmp_path, kills=12, seed=3)
 
 
@@ -120,25 +120,25 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_a_streamed_run_goes_on_in_any_pool_and_epoch_as_if_never_stopped(
+def test_a_streamed_run_resumes_in_any_pool_and_epoch(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: bool
 ) -> None:
     for module in (streaming, stream):
         monkeypatch.setattr(module, "CHUNK_PAIRS", 50)
     monkeypatch.setattr(streaming, "POOL", 250)
-    config = streamed(astray(files, "transformer2017", max_steps=28), tmp_path, several)
+    config = streamed(sensitive(files, "transformer2017", max_steps=28), tmp_path, several)
     quiet = Console(quiet=True)
     regard.train(config, tmp_path / "straight", console=quiet)
-    step, positions = TrainStep.step, set[tuple[int, int]]()
+    step, positions = TrainStep.run, set[tuple[int, int]]()
 
     def killing(train_step: TrainStep, *arguments: Any) -> StepResult:
         calls.append(None)
-        if len(calls) % 11 == 0:  # behind the 8th, 16th and 24th step, after which there is a checkpoint
+        if len(calls) % 11 == 0:  # after the checkpoints at steps 8, 16 and 24
             raise Killed
         return step(train_step, *arguments)
 
     calls: list[None] = []
-    monkeypatch.setattr(TrainStep, "step", killing)
+    monkeypatch.setattr(TrainStep, "run", killing)
     with pytest.raises(Killed):
         regard.train(config, tmp_path / "killed", console=quiet)
     while True:
@@ -151,7 +151,7 @@ def test_a_streamed_run_goes_on_in_any_pool_and_epoch_as_if_never_stopped(
     assert_same_end(tmp_path / "straight", tmp_path / "killed")
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_it_whole(run: Path, files: Files, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_previous_checkpoint_unchanged(run: Path, files: Files, tmp_path: Path) -> None:
     import resource
 
     folder = tmp_path / "run"
@@ -174,35 +174,37 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_whole(run: Path, files: Fil
     assert last is not None
     assert load_checkpoint(last).step == 240
     assert not list((folder / "checkpoints").glob("*.tmp-*"))
-    finished = call("train", "--resume", folder)  # with room again
+    finished = call("train", "--resume", folder)  # with free disk space again
     assert finished.code == 0, finished.err
     assert (folder / "last").resolve().name == "step-000300"
 
 
 def in_a_namespace(script: str, folder: Path) -> str:
-    """What a shell script says that may mount."""
+    """Return the output of a shell script that may mount file systems."""
     shell = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     try:
         subprocess.run([*shell, f"mount -t tmpfs none '{folder}'"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no mounts here: {error}")
-    done = subprocess.run([*shell, script], capture_output=True, text=True, env=ONE_THREAD, check=False, cwd=folder)
-    return f"{done.stdout}\n{done.stderr}"
+    process = subprocess.run([*shell, script], capture_output=True, text=True, env=ONE_THREAD, check=False, cwd=folder)
+    return f"{process.stdout}\n{process.stderr}"
 
 
-def test_a_folder_that_turned_read_only_is_told(run: Path, tmp_path: Path) -> None:
+def test_a_folder_that_became_read_only_is_an_error(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run, folder, symlinks=True)
     resume = f"{sys.executable} -m regard train --resume {folder} --set train.max_steps=300; echo status $?"
-    said = in_a_namespace(f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && {resume}", tmp_path)
-    assert "status 1" in said
-    assert "Read-only file system" in said
-    assert "what to do" in said
-    assert "Traceback" not in said
+    output = in_a_namespace(
+        f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && {resume}", tmp_path
+    )
+    assert "status 1" in output
+    assert "Read-only file system" in output
+    assert "what to do" in output
+    assert "Traceback" not in output
     assert file_bytes(folder) == file_bytes(run)
 
 
-def test_a_run_that_is_over_says_so_and_goes_on_where_it_is_told_to(run: Path, tmp_path: Path) -> None:
+def test_a_finished_run_says_so_and_can_be_extended(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run, folder, symlinks=True)
     over = call("train", "--resume", folder)
@@ -222,12 +224,12 @@ def test_a_run_that_is_over_says_so_and_goes_on_where_it_is_told_to(run: Path, t
     assert [entry["step"] for entry in checkpoints_logged(folder)][-3:] == [240, 245, 250]
 
 
-def test_from_an_older_checkpoint_a_damaged_run_ends_as_it_did(run: Path, tmp_path: Path) -> None:
+def test_a_damaged_run_can_be_resumed_from_an_older_checkpoint(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run, folder, symlinks=True)
     state = folder / "last" / "training" / "state.safetensors"
-    whole = state.read_bytes()
-    state.write_bytes(whole[:-9] + bytes([whole[-9] ^ 16]) + whole[-8:])
+    original = state.read_bytes()
+    state.write_bytes(original[:-9] + bytes([original[-9] ^ 16]) + original[-8:])
     older = folder / "checkpoints" / "step-000180"
     refused(call("train", "--resume", folder), "step-000240/training/state.safetensors", f"--resume {older}")
     again = call("train", "--resume", older)
@@ -236,23 +238,23 @@ def test_from_an_older_checkpoint_a_damaged_run_ends_as_it_did(run: Path, tmp_pa
     assert (folder / "best").resolve().name == (run / "best").resolve().name
 
 
-def test_a_run_whose_weights_become_nan_keeps_its_checkpoints_and_goes_on_from_them(
+def test_a_run_whose_weights_become_nan_can_be_resumed_from_its_checkpoints(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = astray(files, "transformer2017", max_steps=8, checkpoint_every=2, metric='"loss"')
+    config = sensitive(files, "transformer2017", max_steps=8, checkpoint_every=2, metric='"loss"')
     regard.train(config, tmp_path / "straight", console=Console(quiet=True))
-    step, calls = TrainStep.step, list[None]()
+    step, calls = TrainStep.run, list[None]()
 
     def breaking(train_step: TrainStep, *arguments: Any) -> StepResult:
-        done = step(train_step, *arguments)
+        result = step(train_step, *arguments)
         calls.append(None)
         if len(calls) == 6:
             next(train_step.model.parameters()).data.fill_(float("nan"))
-        return done
+        return result
 
     run = tmp_path / "broken"
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match="NaN or infinite") as caught:
-        patch.setattr(TrainStep, "step", breaking)
+        patch.setattr(TrainStep, "run", breaking)
         regard.train(config, run, console=Console(quiet=True))
     assert "learning_rate" in str(caught.value.fix)
     assert [path.name for path in RunFolder(run).steps][-1] == (run / "last").resolve().name == "step-000004"

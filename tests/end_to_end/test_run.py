@@ -17,7 +17,7 @@ from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import to_table
 from regard.errors import DataError
 from regard.training.trainer import End, Trainer
-from regard.training.training_log import EVERY
+from regard.training.training_log import LOG_EVERY
 
 
 def test_a_run_folder_has_recipe_log_curves_and_checkpoints(run: Path, files: Files) -> None:
@@ -34,7 +34,7 @@ def test_a_run_folder_has_recipe_log_curves_and_checkpoints(run: Path, files: Fi
 
 def test_the_log_has_its_steps_and_every_checkpoint(run: Path) -> None:
     entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert [entry["step"] for entry in entries if entry["kind"] == "step"] == list(range(EVERY, 241, EVERY))
+    assert [entry["step"] for entry in entries if entry["kind"] == "step"] == list(range(LOG_EVERY, 241, LOG_EVERY))
     checkpoints = [entry for entry in entries if entry["kind"] == "checkpoint"]
     assert [entry["step"] for entry in checkpoints] == [60, 120, 180, 240]
     assert checkpoints[-1]["exact"] > 50

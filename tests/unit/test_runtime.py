@@ -1,3 +1,5 @@
+"""Denormal numbers and idle threads."""
+
 from __future__ import annotations
 
 import os
@@ -11,7 +13,7 @@ from regard.runtime import SPINS, flush_denormals, shorten_idle_spins
 SMALL = 1e-30
 
 known = pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64"), reason="other processors may not be able to flush them"
+    platform.machine() not in ("x86_64", "AMD64"), reason="other processors may not support flushing"
 )
 
 
@@ -20,7 +22,7 @@ def product() -> float:
 
 
 @known
-def test_they_are_0_inside_and_come_back() -> None:
+def test_denormals_are_flushed_inside_the_block_only() -> None:
     assert product() > 0
     with flush_denormals():
         assert product() == 0
@@ -31,13 +33,13 @@ def test_they_are_0_inside_and_come_back() -> None:
 
 
 @known
-def test_they_come_back_after_a_failure() -> None:
+def test_denormals_are_restored_after_an_error() -> None:
     with pytest.raises(ValueError, match="fails"), flush_denormals():
         raise ValueError("fails")
     assert product() > 0
 
 
-def test_the_environment_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_environment_variable_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     shorten_idle_spins()
     assert os.environ["GOMP_SPINCOUNT"] == SPINS

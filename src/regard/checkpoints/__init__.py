@@ -1,1 +1,1 @@
-"""Checkpoints and run folders: written whole or not at all, and read without trust."""
+"""Checkpoints and the folders of runs."""

@@ -1,20 +1,18 @@
-"""A checkpoint: a folder that needs nothing outside it, written whole or not at all.
+"""Save and load checkpoints: self-contained folders, written atomically.
 
-    config.json          format, version of regard, recipe, sizes of the vocabularies, data fingerprint, step
-    metrics.json         what validation found
-    model.safetensors    the weights, a shared one under the first of its names
-    (tokenizer files)    as regard.tokenizers.base.Tokenizers saves them
-    training/            state.safetensors and state.json, only for going on with training
-    SHA256SUMS           of every other file, as `sha256sum --check` reads them; compared when the checkpoint is read
+    config.json          format, version of regard, recipe, vocabulary sizes, data fingerprint, step
+    metrics.json         the dev scores
+    model.safetensors    the weights; a shared weight is stored once, under its first name
+    (tokenizer files)    as saved by regard.tokenizers.base.Tokenizers
+    training/            state.safetensors and state.json, needed only to resume training
+    SHA256SUMS           checksums of all other files, in the format of `sha256sum --check`; verified when loading
 
-No file of it is a pickle: loading one never runs code.
+No file is a pickle: loading a checkpoint never runs code.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +37,7 @@ from regard.config.recipe import parse_config, to_table
 from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError, RegardError
-from regard.files import read_regular_file, sync
+from regard.files import atomic_folder, read_regular_file
 from regard.models import ARCHITECTURES
 from regard.tokenizers.base import Tokenizers
 from regard.training.state import TrainingState
@@ -51,11 +49,16 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
-    metrics: JSON values by name.
-    data: the fingerprint of the pairs it was trained on.
-    several_sentences: the share of training sources that hold more than one sentence; None where it is not known.
+    Attributes:
+        config: The recipe of the run.
+        tokenizers: The tokenizers of both sides.
+        model: The model.
+        step: The number of training steps.
+        data: The fingerprint of the training data.
+        metrics: The dev scores, JSON values by name.
+        several_sentences: The share of training sources with more than one sentence; None if it is not known.
     """
 
     config: RunConfig
@@ -68,28 +71,21 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, contents: Checkpoint, training: TrainingState | None = None) -> None:
-    """Write `folder`: under a temporary name beside it, synced to the disk, and renamed.
+    """Write a checkpoint atomically; an existing one is replaced.
 
-    A checkpoint of that name is replaced. Raises CheckpointError if the disk does not take it;
-    what was there before is whole then, and the temporary folder is gone.
+    Raises:
+        CheckpointError: If it cannot be written. An existing checkpoint is then unchanged.
     """
-    temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        _write(temporary, contents, training)
-        _sync_tree(temporary)
-        _move_into_place(temporary, folder)
+        with atomic_folder(folder) as temporary:
+            _write(temporary, contents, training)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
             f"the checkpoint could not be written: {reason}",
             where=folder,
-            fix="the checkpoint before it, if there was one, is whole: make room on the disk, "
-            "then go on with `regard train --resume`",
+            fix="earlier checkpoints are complete: free some disk space, then run `regard train --resume`",
         ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(folder: Path, contents: Checkpoint, training: TrainingState | None) -> None:
@@ -122,42 +118,23 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     path.touch()
-    mode = path.stat().st_mode  # safetensors makes files that none but their owner can read
+    mode = path.stat().st_mode  # safetensors creates files that only their owner can read
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
     path.chmod(mode)
 
 
-def _sync_tree(folder: Path) -> None:
-    for parent, _, files in os.walk(folder):
-        for name in files:
-            sync(Path(parent) / name)
-        sync(Path(parent))
-
-
-def _move_into_place(temporary: Path, folder: Path) -> None:
-    old = temporary.with_name(f"{temporary.name}-old")  # RunFolder.lock puts it back after a kill between the two
-    replacing = folder.exists()
-    if replacing:
-        folder.rename(old)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if replacing:
-            old.rename(folder)
-        raise
-    sync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint; its model is on the CPU and in eval mode.
+    """Load a checkpoint; the model is on the CPU and in eval mode.
 
-    Nothing in the folder is trusted: see regard.checkpoints.untrusted_files. Raises CheckpointError if the folder is no
-    checkpoint, is damaged, holds weights that are not finite, or comes from a later regard.
+    The folder is not trusted: see regard.checkpoints.untrusted_files.
+
+    Raises:
+        CheckpointError: If the folder is not a checkpoint, is damaged, contains non-finite weights, or was written by
+            a later version of regard.
     """
     header = _read_header(folder)
     files = list_files(folder, training=False)
-    verify_sums(folder, files, wanted=lambda name: not name.startswith(f"{TRAINING}/") and name != WEIGHTS)
+    verify_sums(folder, files, is_checked=lambda name: not name.startswith(f"{TRAINING}/") and name != WEIGHTS)
     config = _config(header, folder)
     where = folder / "config.json"
     try:
@@ -165,16 +142,16 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         step, data = _step(header), str(header["data"])
         tokenizers = Tokenizers.load(folder)
         if _sizes(tokenizers) != vocabularies:
-            raise CheckpointError("the tokenizer is not the one it was trained with", where=folder, fix=DAMAGED)
+            raise CheckpointError("the tokenizer does not fit the model", where=folder, fix=DAMAGED)
     except CheckpointError:
         raise
     except RegardError as error:
-        raise CheckpointError(error.what, where=error.where, fix=DAMAGED) from None
+        raise CheckpointError(error.message, where=error.where, fix=DAMAGED) from None
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"the header lacks something: {error!r}", where=where, fix=DAMAGED) from None
+        raise CheckpointError(f"a value is missing or invalid: {error!r}", where=where, fix=DAMAGED) from None
     metrics = _read_json(folder / "metrics.json")
     model = build_if_shapes_fit(config.model, vocabularies, folder / WEIGHTS)
-    verify_sums(folder, files, wanted=lambda name: name == WEIGHTS)
+    verify_sums(folder, files, is_checked=lambda name: name == WEIGHTS)
     _load_weights(model, folder / WEIGHTS)
     return Checkpoint(config, tokenizers, model.eval(), step, data, metrics, _several_sentences(header))
 
@@ -187,12 +164,12 @@ def _step(header: Mapping[str, Any]) -> int:
 
 
 def load_config(folder: Path) -> RunConfig:
-    """The recipe of a checkpoint alone. Raises CheckpointError."""
+    """Load only the recipe of a checkpoint. Raises CheckpointError."""
     return _config(_read_header(folder), folder)
 
 
 def load_several_sentences(folder: Path) -> float | None:
-    """Return the share of training sources that hold more than one sentence; None: not recorded. See Checkpoint."""
+    """Load only `Checkpoint.several_sentences`. Raises CheckpointError."""
     return _several_sentences(_read_header(folder))
 
 
@@ -202,7 +179,7 @@ def _several_sentences(header: Mapping[str, Any]) -> float | None:
 
 
 def load_fingerprint(folder: Path) -> str:
-    """The fingerprint of the data that a checkpoint was trained on. Raises CheckpointError."""
+    """Load only the fingerprint of the training data. Raises CheckpointError."""
     return str(_read_header(folder).get("data", ""))
 
 
@@ -210,10 +187,10 @@ def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:
     try:
         return parse_config(header["recipe"], ARCHITECTURES, where=str(folder / "config.json"))
     except RegardError as error:
-        raise CheckpointError(error.what, where=error.where, fix=DAMAGED) from None
+        raise CheckpointError(error.message, where=error.where, fix=DAMAGED) from None
     except (TypeError, ValueError) as error:
         raise CheckpointError(
-            f"the header lacks something: {error!r}", where=folder / "config.json", fix=DAMAGED
+            f"a value is missing or invalid: {error!r}", where=folder / "config.json", fix=DAMAGED
         ) from None
 
 
@@ -222,38 +199,41 @@ def _sizes(tokenizers: Tokenizers) -> VocabularySizes:
 
 
 def load_training_state(folder: Path) -> TrainingState:
-    """What `save_checkpoint` was given to go on with.
+    """Load the training state of a checkpoint.
 
-    Raises CheckpointError if it was given nothing, or if any file of the checkpoint is damaged.
+    Raises:
+        CheckpointError: If the checkpoint has none, or if any file of the checkpoint is damaged.
     """
     _read_header(folder)
-    place = folder / TRAINING
-    if not place.is_dir():
+    training = folder / TRAINING
+    if not training.is_dir():
         raise CheckpointError(
-            "the checkpoint translates but holds no state of training",
+            "the checkpoint has no training state: it can translate, but not be resumed",
             where=folder,
-            fix="resume from the run's last checkpoint",
+            fix="resume from the last checkpoint of the run",
         )
-    verify_sums(folder, list_files(folder, training=True), wanted=lambda name: True)
-    return TrainingState(_read_tensors(place / "state.safetensors"), _read_json(place / "state.json"))
+    verify_sums(folder, list_files(folder, training=True), is_checked=lambda name: True)
+    return TrainingState(_read_tensors(training / "state.safetensors"), _read_json(training / "state.json"))
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(
-            "this is no checkpoint: there is no config.json in it" if folder.is_dir() else "there is no such folder",
+            "this is not a checkpoint: it contains no config.json" if folder.is_dir() else "there is no such folder",
             where=folder,
             fix="give a checkpoint's folder, such as RUN/best or RUN/checkpoints/step-000500",
         )
     header = _read_json(path)
-    known = header.get("format")
-    if not isinstance(known, int) or "recipe" not in header:
-        raise CheckpointError("this config.json is not one of regard's", where=path, fix="give a checkpoint's folder")
-    if known > FORMAT:
+    version = header.get("format")
+    if not isinstance(version, int) or "recipe" not in header:
+        raise CheckpointError(
+            "this config.json was not written by regard", where=path, fix="give a checkpoint's folder"
+        )
+    if version > FORMAT:
         writer = header.get("regard", "of a later version")
         raise CheckpointError(
-            f"the checkpoint was written by regard {writer} in format {known};"
+            f"the checkpoint was written by regard {writer} in format {version};"
             f" this is regard {__version__}, which reads formats up to {FORMAT}",
             where=path,
             fix=f"upgrade regard to {writer} or later",
@@ -267,7 +247,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=DAMAGED) from None
     if not isinstance(value, dict):
-        raise CheckpointError("the file is no JSON object", where=path, fix=DAMAGED)
+        raise CheckpointError("the file is not a JSON object", where=path, fix=DAMAGED)
     return value
 
 
@@ -279,14 +259,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _load_weights(model: Seq2Seq, path: Path) -> None:
-    """Copy the weights into a model of the same names and shapes. Raises CheckpointError where one is not finite."""
-    given = _read_tensors(path)
+    """Copy the weights into a model of the same names and shapes. Raises CheckpointError if one is not finite."""
+    tensors = _read_tensors(path)
     with torch.no_grad():
         for name, tensor in named_weights(model).items():
-            if not given[name].isfinite().all():
+            if not tensors[name].isfinite().all():
                 raise CheckpointError(
-                    f"{name} holds NaN or infinite values: the weights have probably diverged in training",
+                    f"{name} contains NaN or infinite values: training has probably diverged",
                     where=path,
                     fix="load an earlier checkpoint of the run, or train again with a lower train.learning_rate",
                 )
-            tensor.copy_(given[name])
+            tensor.copy_(tensors[name])

@@ -1,7 +1,7 @@
-"""A run's folder: recipe, log, checkpoints, and which of them are the last and the best.
+"""The folder of a run: recipe, log, checkpoints, and links to the last and the best checkpoint.
 
 recipe.toml    log.jsonl    lock
-finished.json  why and when training ended; not there while there is more to do
+finished.json  why and when training ended; missing while there is more to do
 checkpoints/step-000500/ ...
 last, best     symbolic links into checkpoints/
 """
@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import TextIO
 
 from regard.errors import CheckpointError
-from regard.files import is_in_place, read_regular_file, write_atomic
+from regard.files import is_in_place, read_regular_file, remove_leftovers, replace_symlink, write_atomic
 from regard.training.training_log import run_is_gone
 
-PREPARED = "prepared.json"  # written last into data/: without it the corpus is prepared again
-CHECKPOINTS_KEPT = 2  # checkpoints besides the best: the last, and one to go on from should the last be damaged
+PREPARED = "prepared.json"  # written last into data/: without it, the corpus is prepared again
+CHECKPOINTS_KEPT = 2  # in addition to the best: the last, and one to fall back to if the last is damaged
+WRITABLE = "make sure that the folder is writable"
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Why training ended ("steps", "minutes" or "patience"), after how many steps and seconds of it."""
+    """Why training ended ("steps", "minutes" or "patience"), and after how many steps and seconds."""
 
     end: str
     step: int
@@ -37,7 +38,7 @@ class Finished:
 
 
 class RunFolder:
-    """The names in a run's folder, and the changes to it that have to be whole."""
+    """The paths in the folder of a run, and the changes to it that must be atomic."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,73 +51,72 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """A folder for a new run, which must be missing or empty. Raises CheckpointError if it is neither."""
+        """Create the folder of a new run. Raises CheckpointError if it exists and is not empty."""
         run = cls(path)
         try:
-            run._refuse_another()
+            run._check_unused()
             run.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CheckpointError(
-                f"a run cannot be put there: {error.strerror}", where=path, fix="choose another --out"
+                f"the folder cannot be created: {error.strerror}", where=path, fix="choose another folder"
             ) from None
         return run
 
     def begin(self, recipe: str) -> None:
-        """Write the recipe, which makes the folder a run; under the lock. Raises CheckpointError if it is one."""
-        self._refuse_another()
+        """Write the recipe, which makes the folder a run; requires the lock. Raises CheckpointError if it is one."""
+        self._check_unused()
         self.write_recipe(recipe)
 
     def write_recipe(self, recipe: str) -> None:
-        """Write the recipe in the place of the one before; under the lock. Raises CheckpointError."""
+        """Replace the recipe; requires the lock. Raises CheckpointError."""
         try:
             write_atomic(self.recipe, recipe)
         except OSError as error:
             raise CheckpointError(
-                f"the recipe cannot be written: {error.strerror}", where=self.path, fix="make room on the disk"
+                f"the recipe cannot be written: {error.strerror}", where=self.path, fix="free some disk space"
             ) from None
 
     def abandon(self) -> None:
-        """Make the folder one without a run again, where its corpus could not be prepared; under the lock."""
+        """Delete the recipe and the data of a run that could not be prepared; requires the lock."""
         self.recipe.unlink(missing_ok=True)
         shutil.rmtree(self.data, ignore_errors=True)
 
-    def _refuse_another(self) -> None:
-        there = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
-        if there & {"recipe.toml", "log.jsonl"}:
+    def _check_unused(self) -> None:
+        names = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+        if names & {"recipe.toml", "log.jsonl"}:
             raise CheckpointError(
-                "a run is already there",
+                "the folder already contains a run",
                 where=self.path,
-                fix=f"go on with it by `regard train --resume {self.path}`, or choose another --out",
+                fix=f"resume it with `regard train --resume {self.path}`, or choose another folder",
             )
-        others = {name for name in there - {"lock", "checkpoints"} if not name.startswith("recipe.toml.")}
-        if others:
-            raise CheckpointError("the folder is not empty", where=self.path, fix="choose another --out")
+        if any(name not in ("lock", "checkpoints") and not name.startswith("recipe.toml.") for name in names):
+            raise CheckpointError("the folder is not empty", where=self.path, fix="choose another folder")
 
     def checkpoint(self, step: int) -> Path:
-        """The folder of the checkpoint of a step."""
+        """Return the folder of the checkpoint of a step."""
         return self.checkpoints / f"step-{step:06d}"
 
     @property
     def last(self) -> Path | None:
-        """The checkpoint to go on from, if there is one."""
+        """The checkpoint to resume from, if there is one."""
         return self._follow("last")
 
     @property
     def best(self) -> Path | None:
-        """The checkpoint of the best score, if there is one."""
+        """The checkpoint with the best score, if there is one."""
         return self._follow("best")
 
     def set_last(self, checkpoint: Path) -> None:
-        """Let `last` lead to a checkpoint of this run."""
-        self._point("last", checkpoint)
+        """Make `last` a link to a checkpoint of this run. Raises CheckpointError."""
+        self._set_link("last", checkpoint)
 
     def set_best(self, checkpoint: Path) -> None:
-        """Let `best` lead to a checkpoint of this run."""
-        self._point("best", checkpoint)
+        """Make `best` a link to a checkpoint of this run. Raises CheckpointError."""
+        self._set_link("best", checkpoint)
 
     @property
     def finished(self) -> Finished | None:
-        """How training ended; None where it did not, or was stopped."""
+        """How training ended; None if it has not ended or was interrupted. Raises CheckpointError."""
         try:
             return Finished(**json.loads(read_regular_file(self._finished).decode()))
         except FileNotFoundError:
@@ -127,7 +127,7 @@ class RunFolder:
             ) from None
 
     def mark_finished(self, finished: Finished | None) -> None:
-        """Say that training has ended, or that it goes on; under the lock."""
+        """Record how training has ended, or None when it starts or resumes; requires the lock."""
         if finished is None:
             self._finished.unlink(missing_ok=True)
             return
@@ -137,22 +137,19 @@ class RunFolder:
         link = self.path / name
         return link.resolve() if link.is_dir() else None
 
-    def _point(self, name: str, checkpoint: Path) -> None:
-        temporary = self.path / f"{name}.tmp-{os.getpid()}"
+    def _set_link(self, name: str, checkpoint: Path) -> None:
         try:
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(Path("checkpoints") / checkpoint.name, target_is_directory=True)
-            temporary.replace(self.path / name)
+            replace_symlink(self.path / name, Path("checkpoints") / checkpoint.name)
         except OSError as error:
             raise CheckpointError(
-                f"`{name}` cannot be set: {error.strerror}",
+                f"the link `{name}` cannot be set: {error.strerror}",
                 where=self.path,
-                fix="the checkpoints are whole: use a folder that can be written to, on a disk with symbolic links",
+                fix="the checkpoints are complete: use a writable folder on a disk that supports symbolic links",
             ) from None
 
     @property
     def job(self) -> str:
-        """What whoever locked it last called its job; empty where that is not known."""
+        """The job that last locked the run; empty if it is not known."""
         try:
             return (self.path / "lock").read_text(encoding="utf-8").partition("\n")[2].strip()
         except OSError:
@@ -160,20 +157,24 @@ class RunFolder:
 
     @contextmanager
     def lock(self, job: str = "") -> Iterator[None]:
-        """Keep every other process out of this run; the lock falls when this process ends, however it does.
+        """Lock the run against other processes, and clean up after processes that were killed.
 
-        job: what other processes may know this one's work by. Raises CheckpointError if another one is at work.
+        The lock is released when this process ends, even if it is killed.
+
+        Args:
+            job: Identifies this process to other processes; see `job`.
+
+        Raises:
+            CheckpointError: If another process has locked the run.
         """
         path = self.path / "lock"
         try:
             file = path.open("a+", encoding="utf-8")
-            _take(file, self.path, job)
-            self._end_replacements()
+            _acquire(file, self.path, job)
+            self._finish_replacements()
             self._remove_leftovers()
         except OSError as error:
-            raise CheckpointError(
-                f"the run cannot be locked: {error.strerror}", where=path, fix="see that the folder can be written to"
-            ) from None
+            raise CheckpointError(f"the run cannot be locked: {error.strerror}", where=path, fix=WRITABLE) from None
         self._locked = file
         try:
             with file:
@@ -182,51 +183,48 @@ class RunFolder:
             self._locked = None
 
     def require_in_place(self) -> None:
-        """Raises CheckpointError where the folder that was locked is no longer at its path."""
+        """Raise CheckpointError if the locked folder is no longer at its path."""
         if self._locked is None or not is_in_place(self._locked, self.path / "lock"):
             raise run_is_gone(self.path)
 
     def _remove_leftovers(self) -> None:
-        """Delete temporary files of processes that were killed: the lock says that none of them is at work."""
+        """Delete temporary files of processes that were killed; the lock guarantees that none is running."""
         for name in ("last", "best", "recipe.toml", "log.jsonl", "finished.json"):
-            for left in (*self.path.glob(f"{name}.tmp*"), *self.path.glob(f"{name}.part*")):
-                left.unlink()
+            remove_leftovers(self.path / name, is_locked=True)
 
-    def _end_replacements(self) -> None:
-        """Put back a checkpoint that was moved away for a new one which a kill kept from its place."""
+    def _finish_replacements(self) -> None:
+        """Rename a checkpoint back that `atomic_folder` had moved away before it was killed."""
         for old in self.checkpoints.glob("step-*.tmp-*-old"):
-            place = old.with_name(old.name.partition(".")[0])
-            if not place.exists():
-                old.rename(place)
+            checkpoint = old.with_name(old.name.partition(".")[0])
+            if not checkpoint.exists():
+                old.rename(checkpoint)
 
     @property
     def steps(self) -> list[Path]:
-        """The checkpoints that there are, earliest first."""
-        found = [entry for entry in self.checkpoints.glob("step-*") if re.fullmatch(r"step-\d+", entry.name)]
-        return sorted(found, key=_step_of)
+        """The checkpoints, earliest first."""
+        folders = [entry for entry in self.checkpoints.glob("step-*") if re.fullmatch(r"step-\d+", entry.name)]
+        return sorted(folders, key=_step_of)
 
     def prune(self) -> None:
-        """Delete half-written checkpoints and all whole ones up to the last, but KEPT of them and the best.
+        """Delete old checkpoints: all up to the last, except CHECKPOINTS_KEPT of them and the best.
 
-        Those after the last are of before the run was taken up from an earlier one; they stay until they
-        are reached again. Raises CheckpointError if the folder does not allow it.
+        Incomplete checkpoints are deleted too. Checkpoints after the last exist if the run was resumed from an earlier
+        one; they stay until training has reached them again. Raises CheckpointError.
         """
         last = -1 if self.last is None else _step_of(self.last)
-        upto = [checkpoint for checkpoint in self.steps if _step_of(checkpoint) <= last]
         best = "" if self.best is None else self.best.name
-        given_up = {checkpoint.name for checkpoint in upto[:-CHECKPOINTS_KEPT]} - {best}
+        reached = [checkpoint.name for checkpoint in self.steps if _step_of(checkpoint) <= last]
+        outdated = set(reached[:-CHECKPOINTS_KEPT]) - {best}
         try:
             for entry in list(self.checkpoints.iterdir()):
-                if entry.name in given_up:
-                    # renamed first, so that what is half deleted is not taken for a checkpoint
+                if entry.name in outdated:
+                    # Rename it first, so that a partly deleted folder is not mistaken for a checkpoint.
                     shutil.rmtree(entry.rename(entry.with_name(f"{entry.name}.tmp-{os.getpid()}-pruned")))
                 elif re.fullmatch(r"step-\d+\.tmp-.*", entry.name):
                     shutil.rmtree(entry)
         except OSError as error:
             raise CheckpointError(
-                f"old checkpoints cannot be deleted: {error.strerror}",
-                where=self.checkpoints,
-                fix="see that the folder can be written to",
+                f"old checkpoints cannot be deleted: {error.strerror}", where=self.checkpoints, fix=WRITABLE
             ) from None
 
 
@@ -234,8 +232,9 @@ def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def _take(file: TextIO, run: Path, job: str) -> None:
-    import fcntl  # not on Windows, where the rest of this module is still of use
+def _acquire(file: TextIO, run: Path, job: str) -> None:
+    """Lock an open lock file and write process and job into it. Raises CheckpointError if it is locked."""
+    import fcntl  # not on Windows, where the rest of this module can still be used
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -244,9 +243,9 @@ def _take(file: TextIO, run: Path, job: str) -> None:
         holder = file.readline().strip() or "unknown"
         file.close()
         raise CheckpointError(
-            f"another process is at work in this run (process {holder})",
+            f"another process is using this run (process {holder})",
             where=run,
-            fix="wait for it or stop it, or choose another --out",
+            fix="wait until it ends, stop it, or choose another folder",
         ) from None
     file.truncate(0)
     file.write(f"{os.getpid()}\n{job}\n" if job else f"{os.getpid()}\n")
@@ -254,25 +253,26 @@ def _take(file: TextIO, run: Path, job: str) -> None:
 
 
 def resolve_checkpoint(path: Path) -> Path:
-    """The checkpoint that a path means: a checkpoint itself, or a run's best one, else its last.
+    """Return the checkpoint at a path: the path itself, or the best, else the last, checkpoint of a run.
 
-    Raises CheckpointError if it means none.
+    Raises:
+        CheckpointError: If the path is neither a checkpoint nor a run with a checkpoint.
     """
     if (path / "config.json").is_file():
         return path
     run = RunFolder(path)
-    chosen = run.best or run.last
-    if chosen is not None:
-        return chosen
+    checkpoint = run.best or run.last
+    if checkpoint is not None:
+        return checkpoint
     if not path.exists():
         near = difflib.get_close_matches(path.name, _names(path.parent), n=3, cutoff=0.5)
-        fix = f"did you mean {' or '.join(near)}?" if near else "give a run's folder or a checkpoint's"
+        fix = f"did you mean {' or '.join(near)}?" if near else "give the folder of a run or of a checkpoint"
         raise CheckpointError("there is no such folder", where=path, fix=fix)
     if run.recipe.is_file() or run.checkpoints.is_dir():
         raise CheckpointError("the run has no checkpoint yet", where=path, fix="train it until it has one")
     inside = [name for name in _names(path) if (path / name / "config.json").is_file()]
     raise CheckpointError(
-        "this is neither a run (no best, no last) nor a checkpoint (no config.json)",
+        "this is neither a run (it has no best, no last) nor a checkpoint (it has no config.json)",
         where=path,
         fix=f"give one of the checkpoints in it: {', '.join(inside[:5])}" if inside else "give a run or a checkpoint",
     )

@@ -1,8 +1,8 @@
-"""Check the files of a checkpoint before anything is built from them: a checkpoint may come from a stranger.
+"""Check the files of a checkpoint before they are used: a checkpoint may come from an untrusted source.
 
-Only regular files inside the folder are read, or in `blobs/` of Hugging Face's cache where the folder is a snapshot
-there. The shapes in the header of model.safetensors are compared with the sizes in config.json before memory is
-allocated for the model.
+Only regular files inside the folder are read, or in `blobs/` if the folder is a snapshot in the Hugging Face cache.
+The shapes in the header of model.safetensors are compared with the sizes in config.json before memory is allocated for
+the model.
 """
 
 from __future__ import annotations
@@ -22,24 +22,29 @@ from torch import Tensor
 from regard.config.schema import ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError
-from regard.files import MOST_BYTES
+from regard.files import MAX_BYTES
 from regard.models import build_model
 
 SUMS = "SHA256SUMS"
 TRAINING = "training"
-TENSORS = ".safetensors"  # files of any size; safetensors itself compares the size with what the header declares
+TENSORS = ".safetensors"  # may have any size: safetensors compares it with the size declared in the header
 DAMAGED = "the folder is damaged: load another checkpoint of the run"
-MOST_SUMS = 1 << 20  # bytes of SHA256SUMS
-FEW_LAYERS = 100  # whose shapes are compared one by one; each layer has a tensor at least
+MAX_SUMS_BYTES = 1 << 20  # of SHA256SUMS
+MIN_LAYER_LIMIT = 100  # layers of a config that are always accepted; more need at least a tensor per layer
 FLOATS = ("F64", "F32", "F16", "BF16")  # dtypes of weights, as safetensors names them
 
 
 def list_files(folder: Path, *, training: bool) -> dict[str, Path]:
-    """Return the files of a checkpoint by their names relative to `folder`; those of training/ only where asked.
+    """Return the files of a checkpoint by their names relative to `folder`.
 
-    Raises CheckpointError for a FIFO, a device or a socket, for a symbolic link that leads out of the folder (unless
-    to a blob of the same repository in Hugging Face's cache), and for a file other than a .safetensors that is larger
-    than MOST_BYTES.
+    Args:
+        folder: The folder of the checkpoint.
+        training: Whether to include the files in training/.
+
+    Raises:
+        CheckpointError: If there is a FIFO, a device or a socket, a file larger than MAX_BYTES that is not a
+            .safetensors file, or a symbolic link that leads out of the folder and not to a blob of the same repository
+            in the Hugging Face cache.
     """
     try:
         root = Path(os.path.realpath(folder, strict=True))
@@ -52,46 +57,46 @@ def list_files(folder: Path, *, training: bool) -> dict[str, Path]:
 
 
 def _is_file(path: Path, root: Path) -> bool:
-    """Return whether it is a file, not a folder. Raises CheckpointError where it must not be read."""
+    """Return whether a path is a file and not a folder. Raises CheckpointError if it must not be read."""
     try:
         target = Path(os.path.realpath(path, strict=True))  # Path.resolve raises RuntimeError for a loop
-        found = target.stat()
+        status = target.stat()
     except OSError as error:
         raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=DAMAGED) from None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         return False
-    if not target.is_relative_to(root) and not _is_blob(target, found, root):
+    if not target.is_relative_to(root) and not _is_blob(target, status, root):
         raise CheckpointError(
-            "this is a symbolic link that leads out of the checkpoint's folder",
+            "this symbolic link leads out of the checkpoint's folder",
             where=path,
-            fix=f"if you trust it, copy the folder with the files themselves: "
+            fix="if you trust the file, copy the folder with the files that its links lead to: "
             f"`{shlex.join(['cp', '-rL', str(path.parent), 'COPY'])}`",
         )
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(
             "this is not a regular file", where=path, fix="do not use this checkpoint, or delete the file"
         )
-    most = MOST_SUMS if path.name == SUMS else MOST_BYTES
-    if found.st_size > most and path.suffix != TENSORS:
+    limit = MAX_SUMS_BYTES if path.name == SUMS else MAX_BYTES
+    if status.st_size > limit and path.suffix != TENSORS:
         raise CheckpointError(
-            f"the file has {found.st_size:,} bytes, and {most:,} are the most for such a file", where=path, fix=DAMAGED
+            f"the file has {status.st_size:,} bytes; the limit for such a file is {limit:,}", where=path, fix=DAMAGED
         )
     return True
 
 
-def _is_blob(target: Path, found: os.stat_result, root: Path) -> bool:
-    """Return whether it is a blob of the repository in Hugging Face's cache that `root` is a snapshot of, or lies in.
+def _is_blob(target: Path, status: os.stat_result, root: Path) -> bool:
+    """Return whether a file is a blob of the repository in the Hugging Face cache that `root` is a snapshot of.
 
-    The cache has `blobs/HASH` next to `snapshots/REVISION/`. The file must belong to the owner of `root` or to this
-    user.
+    The cache has `blobs/HASH` next to `snapshots/REVISION/`, and `root` may also be a folder in a snapshot. The file
+    must belong to the owner of `root` or to this user.
     """
     snapshots = next((parent for parent in root.parents if parent.name == "snapshots"), None)
-    if snapshots is None or target.parent != snapshots.with_name("blobs") or not stat.S_ISREG(found.st_mode):
+    if snapshots is None or target.parent != snapshots.with_name("blobs") or not stat.S_ISREG(status.st_mode):
         return False
     owners = {root.stat().st_uid}
     if hasattr(os, "geteuid"):
         owners.add(os.geteuid())
-    return found.st_uid in owners
+    return status.st_uid in owners
 
 
 def compute_sum(path: Path) -> str:
@@ -100,31 +105,37 @@ def compute_sum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify_sums(folder: Path, files: Mapping[str, Path], *, wanted: Callable[[str], bool]) -> None:
-    """Compare the files whose names are `wanted` with SHA256SUMS, which old checkpoints lack.
+def verify_sums(folder: Path, files: Mapping[str, Path], *, is_checked: Callable[[str], bool]) -> None:
+    """Compare files with the checksums in SHA256SUMS, if it exists: checkpoints of old versions have none.
 
-    files: what `list_files` returned. Raises CheckpointError.
+    Args:
+        folder: The folder of the checkpoint.
+        files: The files by name, as returned by `list_files`.
+        is_checked: Returns whether to check the file of a name.
+
+    Raises:
+        CheckpointError: If a file is missing, cannot be read, or has another checksum.
     """
     if SUMS not in files:
         return
     for name, expected in _read_sums(files[SUMS]).items():
-        if not wanted(name):
+        if not is_checked(name):
             continue
         if name not in files:
             raise CheckpointError(
-                f"the file cannot be read: {SUMS} names it, and the folder has no such file",
+                f"the file cannot be read: it is listed in {SUMS} but does not exist",
                 where=folder / name,
                 fix=DAMAGED,
             )
         try:
-            found = compute_sum(files[name])
+            actual = compute_sum(files[name])
         except OSError as error:
             raise CheckpointError(
                 f"the file cannot be read: {error.strerror}", where=folder / name, fix=DAMAGED
             ) from None
-        if found != expected:
+        if actual != expected:
             raise CheckpointError(
-                f"the file is not as it was written, by {SUMS}",
+                f"the file has changed since it was written: its checksum differs from {SUMS}",
                 where=folder / name,
                 fix=f"{DAMAGED}; if the file was changed on purpose, delete {SUMS}",
             )
@@ -136,12 +147,12 @@ def _read_sums(path: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=DAMAGED) from None
     if not re.fullmatch(r"([0-9a-f]{64}  .+\n)+", text):
-        raise CheckpointError("the file is no list of sums", where=path, fix=DAMAGED)
+        raise CheckpointError("the file is not a list of checksums", where=path, fix=DAMAGED)
     return {name: expected for expected, _, name in (line.partition("  ") for line in text.splitlines())}
 
 
 def named_weights(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Return parameters and persistent buffers by name; one that has several names under the first."""
+    """Return parameters and persistent buffers by name; a shared one only under its first name."""
     weights: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in model.state_dict(keep_vars=True).items():
@@ -152,49 +163,51 @@ def named_weights(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def build_if_shapes_fit(config: ModelConfig, vocabularies: VocabularySizes, path: Path) -> Seq2Seq:
-    """Build the model of `config` if the header of the weights at `path` has just its names and shapes.
+    """Build a model with fresh weights if the file at `path` has tensors of exactly its names and shapes.
 
-    The model gets fresh weights. The caller's random numbers stay as they are. Raises CheckpointError otherwise,
-    before memory is allocated.
+    The state of the caller's random number generator does not change.
+
+    Raises:
+        CheckpointError: If names or shapes differ, before memory for the model is allocated.
     """
     shapes = _read_shapes(path)
     layers = sum(_layers_in(name, value) for name, value in config)
-    if layers > max(len(shapes), FEW_LAYERS):  # before as many modules are made
+    if layers > max(len(shapes), MIN_LAYER_LIMIT):  # before that many modules are created
         raise _misfit(path, [f"config.json has {layers:,} layers, and the file only {len(shapes):,} tensors"])
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"):  # shapes without memory
-            wanted = named_weights(build_model(config, vocabularies))
-        wrong = [
-            *(f"{name} is missing" for name in wanted.keys() - shapes.keys()),
-            *(f"{name} is not of this model" for name in shapes.keys() - wanted.keys()),
+            expected = named_weights(build_model(config, vocabularies))
+        mismatches = [
+            *(f"{name} is missing" for name in expected.keys() - shapes.keys()),
+            *(f"{name} is not part of this model" for name in shapes.keys() - expected.keys()),
             *(
-                f"{name} is {shapes[name]} and should be {list(wanted[name].shape)}"
-                for name in wanted.keys() & shapes.keys()
-                if shapes[name] != list(wanted[name].shape)
+                f"{name} is {shapes[name]} but should be {list(expected[name].shape)}"
+                for name in expected.keys() & shapes.keys()
+                if shapes[name] != list(expected[name].shape)
             ),
         ]
-        if wrong:
-            raise _misfit(path, wrong)
+        if mismatches:
+            raise _misfit(path, mismatches)
         return build_model(config, vocabularies)
 
 
 def _layers_in(name: str, value: object) -> int:
-    """Return how many layers a field of a model's config asks for; 0 for other fields."""
+    """Return the number of layers that a field of a model's config asks for; 0 for other fields."""
     if isinstance(value, int) and name.endswith(("layers", "blocks")):
         return value
     return len(value) if isinstance(value, tuple) else 0
 
 
 def _read_shapes(path: Path) -> dict[str, list[int]]:
-    """Return the shape of each tensor by name, from the header alone. Raises CheckpointError."""
+    """Read the shape of each tensor from the header of the file. Raises CheckpointError."""
     shapes: dict[str, list[int]] = {}
     try:
         with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no dict
+            for name in file.keys():  # noqa: SIM118 - file is not a dict
                 tensor = file.get_slice(name)
                 if tensor.get_dtype() not in FLOATS:
                     raise CheckpointError(
-                        f"{name} has the dtype {tensor.get_dtype()}, and weights are one of {', '.join(FLOATS)}",
+                        f"{name} has dtype {tensor.get_dtype()}; weights must be one of {', '.join(FLOATS)}",
                         where=path,
                         fix=DAMAGED,
                     )
@@ -204,9 +217,9 @@ def _read_shapes(path: Path) -> dict[str, list[int]]:
     return shapes
 
 
-def _misfit(path: Path, wrong: Iterable[str], most: int = 4) -> CheckpointError:
-    shown = sorted(wrong)
-    more = f", and {len(shown) - most} more" if len(shown) > most else ""
+def _misfit(path: Path, mismatches: Iterable[str], max_shown: int = 4) -> CheckpointError:
+    listed = sorted(mismatches)
+    more = f", and {len(listed) - max_shown} more" if len(listed) > max_shown else ""
     return CheckpointError(
-        f"the weights do not fit the model: {', '.join(shown[:most])}{more}", where=path, fix=DAMAGED
+        f"the weights do not fit the model: {', '.join(listed[:max_shown])}{more}", where=path, fix=DAMAGED
     )

@@ -18,6 +18,7 @@ from regard.cli.clean import clean
 from regard.cli.command import Command, Group, TorchCommand
 from regard.cli.compare import EXAMPLES as COMPARE
 from regard.cli.compare import compare
+from regard.cli.data import app as data
 from regard.cli.demo import EXAMPLES as DEMO
 from regard.cli.demo import demo
 from regard.cli.errors import errors_as_messages, report_stop
@@ -64,6 +65,7 @@ app.command("score", cls=TorchCommand, epilog=SCORE, rich_help_panel="Evaluate")
 app.command("attend", cls=TorchCommand, epilog=ATTEND, rich_help_panel="Evaluate")(attend)
 app.command("analyze", cls=TorchCommand, epilog=ANALYZE, rich_help_panel="Evaluate")(analyze)
 app.command("compare", cls=TorchCommand, epilog=COMPARE, rich_help_panel="Evaluate")(compare)
+app.add_typer(data, rich_help_panel="Corpora")
 app.command("inspect", cls=Command, epilog=INSPECT, rich_help_panel="Corpora")(inspect)
 app.command("clean", cls=Command, epilog=CLEAN, rich_help_panel="Corpora")(clean)
 app.command("shortlist", cls=TorchCommand, epilog=SHORTLIST, rich_help_panel="Speed and exchange")(shortlist)

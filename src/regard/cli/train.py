@@ -236,7 +236,7 @@ def train(
     except ConfigError as error:
         if _is_first_process():
             raise
-        raise PeerFailed(error.what) from None
+        raise PeerFailed(error.message) from None
     if resume is not None:
         _resume(resume, overrides)
     else:

@@ -121,7 +121,7 @@ def _locate_errors(results: Iterator[list[Translation]], path: Path | None) -> I
         if number is None:
             raise
         where = f"{path or 'standard input'}:{number[1]}"
-        raise DecodingError(error.what, where=where, fix=error.fix) from None
+        raise DecodingError(error.message, where=where, fix=error.fix) from None
 
 
 def _constraints(lines: Iterable[str], path: Path | None) -> Iterator[Constraints]:

@@ -233,7 +233,7 @@ class CorpusInspector:
         if not self._unrelated_pairs.has_lexicon:
             yield "there are too few pairs to learn word translations, so unrelated pairs are not detected"
         if skipped.count and isinstance(self.corpus, ParallelText) and (error := self.corpus.length_mismatch()):
-            yield f"{error.what}; the findings after that line may be wrong"
+            yield f"{error.message}; the findings after that line may be wrong"
 
     @cached_property
     def _length_histogram(self) -> LengthHistogram:

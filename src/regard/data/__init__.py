@@ -1,1 +1,1 @@
-"""Pairs of ids on the disk, in batches, and in an order that can be taken up anywhere."""
+"""Training data: token stores on disk, batches, and loaders that can resume anywhere."""

@@ -1,8 +1,8 @@
-"""Pairs of text to pairs of ids, by all processors: each worker encodes chunks that come back in their order.
+"""Encode pairs of text as token ids with several worker processes.
 
-`python -m regard.data.encoding FOLDER` is a worker. It reads chunks of text from standard input and writes chunks of
-ids to standard output until the input ends, and so ends with whoever started it. (multiprocessing would run the main
-module of that one again in each worker, which a plain script does not survive.)
+`python -m regard.data.encoding FOLDER` is a worker: it reads pickled chunks of text from standard input and writes
+pickled chunks of ids to standard output, until its input ends. This is not multiprocessing, because that would run the
+main module of the parent again in each worker, which breaks plain scripts.
 """
 
 from __future__ import annotations
@@ -26,79 +26,85 @@ from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 
-FEW = 5 * CHUNK_PAIRS  # pairs for which no other process is worth its start
+SERIAL_PAIRS = 5 * CHUNK_PAIRS  # encoded in this process, before starting workers is worth it
 
 Texts = tuple[list[str], list[str], list[int]]  # sources, targets, lines
 
 
 def encode_in_process(pairs: Sequence[Pair], tokenizers: Tokenizers) -> Chunk:
-    """A chunk of all these pairs."""
-    return _encode(tokenizers, _text(pairs))
+    """Encode pairs in this process."""
+    return _encode(tokenizers, _texts(pairs))
 
 
 def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
-    """Chunks of CHUNK_PAIRS pairs, the last one smaller, by the tokenizers saved in `folder` and by all processors.
+    """Encode pairs in chunks of CHUNK_PAIRS, with as many workers as there are CPUs.
 
-    The ids are the same however many processors there are; memory does not grow with the pairs. Raises DataError where
-    a worker is lost.
+    The ids do not depend on the number of workers; memory does not grow with the number of pairs.
+
+    Args:
+        pairs: The pairs.
+        folder: The folder with the tokenizers.
+
+    Raises:
+        DataError: If a worker dies.
     """
-    texts = _texts(iter(pairs))
+    chunks = _text_chunks(iter(pairs))
     tokenizers = Tokenizers.load(folder)
-    yield from (_encode(tokenizers, some) for some in islice(texts, FEW // CHUNK_PAIRS))
+    yield from (_encode(tokenizers, texts) for texts in islice(chunks, SERIAL_PAIRS // CHUNK_PAIRS))
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers == 1:
-        yield from (_encode(tokenizers, some) for some in texts)
-    elif (some := next(texts, None)) is not None:
-        yield from _by_workers(some, texts, folder, workers)
+        yield from (_encode(tokenizers, texts) for texts in chunks)
+    elif (first := next(chunks, None)) is not None:
+        yield from _encode_with_workers(first, chunks, folder, workers)
 
 
-def _texts(pairs: Iterator[Pair]) -> Iterator[Texts]:
-    while some := list(islice(pairs, CHUNK_PAIRS)):
-        yield _text(some)
+def _text_chunks(pairs: Iterator[Pair]) -> Iterator[Texts]:
+    while chunk := list(islice(pairs, CHUNK_PAIRS)):
+        yield _texts(chunk)
 
 
-def _text(pairs: Sequence[Pair]) -> Texts:
+def _texts(pairs: Sequence[Pair]) -> Texts:
     return [pair.source for pair in pairs], [pair.target for pair in pairs], [pair.line for pair in pairs]
 
 
 def _encode(tokenizers: Tokenizers, texts: Texts) -> Chunk:
     sources, targets, lines = texts
-    return Chunk.of(_all(tokenizers.source, sources), _all(tokenizers.target, targets), lines)
+    return Chunk.of(_encode_all(tokenizers.source, sources), _encode_all(tokenizers.target, targets), lines)
 
 
-def _all(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+def _encode_all(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequence[Sequence[int]]:
     if isinstance(tokenizer, TaggedTokenizer):
-        found = _all(tokenizer.inner, [split_tags(text)[1] for text in texts])
-        return [[*tokenizer.tag_ids(text), *ids] for text, ids in zip(texts, found, strict=True)]
+        encoded = _encode_all(tokenizer.inner, [split_tags(text)[1] for text in texts])
+        return [[*tokenizer.tag_ids(text), *ids] for text, ids in zip(texts, encoded, strict=True)]
     if isinstance(tokenizer, SubwordTokenizer):
         return tokenizer.encode_all(texts)
     return [tokenizer.encode(text) for text in texts]
 
 
-def _by_workers(first: Texts, others: Iterator[Texts], folder: Path, count: int) -> Iterator[Chunk]:
-    """Each worker has one chunk at a time, and the next one is ready before it is done."""
+def _encode_with_workers(first: Texts, rest: Iterator[Texts], folder: Path, count: int) -> Iterator[Chunk]:
+    """Encode with one chunk at a time per worker; the next one is ready before a worker is done."""
     idle = [_Worker(folder) for _ in range(count)]
-    everyone, busy = tuple(idle), deque[_Worker]()
-    ready: Texts | None = first
+    workers, busy = tuple(idle), deque[_Worker]()
+    texts: Texts | None = first
     try:
-        while ready is not None:
+        while texts is not None:
             worker = idle.pop() if idle else busy.popleft()
-            if worker.works:
+            if worker.is_busy:
                 yield worker.result()
-            worker.give(ready)
+            worker.submit(texts)
             busy.append(worker)
-            ready = next(others, None)
+            texts = next(rest, None)
         yield from (worker.result() for worker in busy)
     finally:
-        for worker in everyone:
-            worker.end()
+        for worker in workers:
+            worker.stop()
 
 
 class _Worker:
-    """Another process that encodes chunks, one at a time."""
+    """A process that encodes one chunk at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self.works = False
+        self.is_busy = False
         self._folder = folder
         command = [sys.executable, "-m", "regard.data.encoding", str(folder)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -106,50 +112,52 @@ class _Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
         )
 
-    def give(self, texts: Texts) -> None:
+    def submit(self, texts: Texts) -> None:
+        """Start encoding a chunk."""
         assert self._process.stdin is not None
         try:
             pickle.dump(texts, self._process.stdin)
             self._process.stdin.flush()
         except OSError:
-            raise self._lost() from None
-        self.works = True
+            raise self._died() from None
+        self.is_busy = True
 
     def result(self) -> Chunk:
+        """Wait for the encoded chunk."""
         assert self._process.stdout is not None
         try:
-            chunk = cast(Chunk, pickle.load(self._process.stdout))  # of our own making
+            chunk = cast(Chunk, pickle.load(self._process.stdout))  # trusted: written by this module
         except (OSError, EOFError, pickle.UnpicklingError):
-            raise self._lost() from None
-        self.works = False
+            raise self._died() from None
+        self.is_busy = False
         return chunk
 
-    def _lost(self) -> DataError:
+    def _died(self) -> DataError:
         return DataError(
-            f"a process that encodes text has ended before its work did (code {self._process.wait()})",
+            f"a process that encodes text has died (exit code {self._process.wait()})",
             where=self._folder,
-            fix="it may have run out of memory: free some and go on with `regard train --resume`",
+            fix="it may have run out of memory: free some, then run `regard train --resume`",
         )
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._process.kill()
         self._process.communicate()
 
 
-def _work(folder: Path, given: BinaryIO, found: BinaryIO) -> None:
+def _serve(folder: Path, requests: BinaryIO, results: BinaryIO) -> None:
     tokenizers = Tokenizers.load(folder)
     while True:
         try:
-            texts: Texts = pickle.load(given)  # of our own making
+            texts: Texts = pickle.load(requests)  # trusted: written by this module
         except EOFError:
             return
-        pickle.dump(_encode(tokenizers, texts), found)
-        found.flush()
+        pickle.dump(_encode(tokenizers, texts), results)
+        results.flush()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that gives out the work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this process
     try:
-        _work(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
-    except (BrokenPipeError, pickle.UnpicklingError):  # that one was killed
-        os._exit(1)  # without another try to write what is left
+        _serve(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    except (BrokenPipeError, pickle.UnpicklingError):  # the parent was killed
+        os._exit(1)  # without flushing standard output, which would fail again

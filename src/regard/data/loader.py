@@ -1,7 +1,6 @@
-"""Batches without end, of about as many tokens each, in an order that can be taken up anywhere.
+"""Endless batches of about the same number of tokens, in an order that can be resumed anywhere.
 
-What comes when is a function of the seed and the epoch alone, so a position of two numbers is all
-that has to be saved to go on with the same stream.
+The order is a function of the seed and the epoch alone: to resume, only a Position has to be saved.
 """
 
 from __future__ import annotations
@@ -14,94 +13,116 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.batch import Batch, Ids, make_rank_batch
+from regard.data.batch import Batch, Ids, batch_from_store
 from regard.data.store import PairStore
 from regard.errors import DataError
 
 Pairs = Sequence[tuple[Ids, Ids]]
+NOISE = 2.0  # tokens, added to lengths before sorting; more mixes the batches of two epochs better, and pads them more
+NO_PAIRS = "there is no pair to train on"
 
 
 class Resample(Protocol):
-    """Other ids for the same pairs, by chance: the same for the same seed."""
+    """Replaces the ids of pairs at random, the same for the same seed."""
 
     def __call__(self, pairs: Pairs, /, seed: Sequence[int]) -> Pairs:
-        """As many pairs, in their order."""
+        """Return as many pairs in the same order."""
         ...
-
-
-NOISE = 2.0  # tokens; more of it mixes the batches of two epochs better and pads them more
 
 
 @dataclass(frozen=True)
 class Position:
-    """A place in the stream: the epoch, the batch within it, and of a corpus that is streamed its pool, all from 0."""
+    """A position in the stream of batches; all numbers start at 0.
+
+    Attributes:
+        epoch: The epoch.
+        batch: The batch of the epoch; of a streamed corpus, the batch of the pool.
+        pool: The pool of a streamed corpus.
+    """
 
     epoch: int
-    batch: int  # within the pool
+    batch: int
     pool: int = 0
 
 
 class BatchSource(Protocol):
-    """What training takes its batches from."""
+    """The source of batches for training."""
 
     @property
     def position(self) -> Position:
-        """Where the next batch stands."""
+        """The position of the next batch."""
         ...
 
     @property
     def batches_per_epoch(self) -> int | None:
-        """None where that is not known."""
+        """The number of batches in an epoch; None if it is not known."""
         ...
 
     def __iter__(self) -> Iterator[Batch]:
-        """Go on from `position`, without end."""
+        """Yield batches from `position` on, without end."""
         ...
 
     def largest(self) -> list[Batch]:
-        """Those that take the most memory."""
+        """Return the batches that need the most memory."""
         ...
 
 
 @dataclass(frozen=True)
 class SamplingWeights:
-    """How often each pair comes in an epoch, by where it is from.
+    """How often pairs are repeated in an epoch, by the corpus that they are from.
 
-    origins: (P,) a number for each pair.
-    often: for each such number; 2.5 is twice, and once more for half of the pairs, others in each epoch.
+    Attributes:
+        origins: The number of the corpus of each pair (P,).
+        repeats: The repeats for each corpus; 2.5 repeats every pair twice, and a random half of them once more.
     """
 
     origins: NDArray[np.int64]
     repeats: Sequence[float]
 
-    def rows(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """The pairs of an epoch, those that come twice twice."""
-        found = []
+    def sample(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """Return the indices of the pairs of an epoch; repeated pairs are in it several times."""
+        indices = []
         for origin, repeats in enumerate(self.repeats):
             pairs = np.flatnonzero(self.origins == origin)
-            found += [pairs] * int(repeats)
-            found.append(random.choice(pairs, round(len(pairs) * (repeats - int(repeats))), replace=False))
-        return np.concatenate(found)
+            indices += [pairs] * int(repeats)
+            indices.append(random.choice(pairs, round(len(pairs) * (repeats - int(repeats))), replace=False))
+        return np.concatenate(indices)
 
 
-class _Plan(NamedTuple):
-    """The pairs of an epoch in the order in which they are cut into batches, the cuts, and the batches' turns."""
+class _EpochPlan(NamedTuple):
+    """The batches of an epoch.
 
+    Attributes:
+        indices: The pairs of the epoch, sorted by length.
+        bounds: Batch b consists of `indices[bounds[b] : bounds[b + 1]]`.
+        order: The batches in the order in which they are used.
+    """
+
+    indices: NDArray[np.int64]
+    bounds: NDArray[np.int64]
     order: NDArray[np.int64]
-    cuts: NDArray[np.int64]
-    turns: NDArray[np.int64]
 
-    def rows(self, batch: int) -> NDArray[np.int64]:
-        return self.order[self.cuts[batch] : self.cuts[batch + 1]]
+    def batch(self, number: int) -> NDArray[np.int64]:
+        return self.indices[self.bounds[number] : self.bounds[number + 1]]
 
 
 class Loader:
-    """Every pair of a store exactly once an epoch, or as often as `shares` says; pairs of like lengths together.
+    """Batches of pairs of similar length from a store; each pair comes once per epoch.
 
-    A batch of several rows takes at most `tokens_per_batch` tokens: its rows times its longest
-    sequence, EOS included, on either side. A pair longer than that is a batch of its own. Process `rank` of `size`
-    gets its share of each batch, so that a position means the same however many processes there are. `resample` may
-    change the ids of a batch's pairs (see regard.data.subword_sampling); it then takes somewhat more or fewer tokens.
+    Args:
+        store: The pairs.
+        tokens_per_batch: The largest number of tokens in a batch: rows times the longest sequence on either side, EOS
+            included. A longer pair is a batch alone.
+        seed: Determines the order.
+        position: Where to start.
+        rank: The number of this process, which gets its share of each batch. Positions are the same for any number of
+            processes.
+        size: The number of processes.
+        resample: Replaces the ids of pairs, as subword sampling does. Batches may then be somewhat larger.
+        weights: How often pairs are repeated in an epoch.
+
+    Raises:
+        DataError: If the store is empty, or there is no batch at the position.
     """
 
     def __init__(
@@ -114,87 +135,88 @@ class Loader:
         rank: int = 0,
         size: int = 1,
         resample: Resample | None = None,
-        shares: SamplingWeights | None = None,
+        weights: SamplingWeights | None = None,
     ) -> None:
         if not len(store):
-            raise DataError("there is no pair to train on", fix="see what cleaning left of the corpus")
+            raise DataError(NO_PAIRS, fix="check what cleaning has left of the corpus")
         self._store = store
-        self._budget = tokens_per_batch
+        self._tokens_per_batch = tokens_per_batch
         self._seed = seed
-        self._share = rank, size
+        self._rank_and_size = rank, size
         self._resample = resample
-        self._shares = shares
-        self._lengths = store.source_lengths, store.target_lengths
-        self._longest = np.maximum(*self._lengths) + 1
+        self._weights = weights
+        self._longest = np.maximum(store.source_lengths, store.target_lengths) + 1
         self._planned = position.epoch, self._make_plan(position.epoch)
         self._position = position
         if not 0 <= position.batch < self.batches_per_epoch:
             raise DataError(
-                f"batch {position.batch} is not among the {self.batches_per_epoch} of an epoch",
-                fix="resume with the corpus and the tokens_per_batch that the run began with",
+                f"there is no batch {position.batch} in an epoch of {self.batches_per_epoch} batches",
+                fix="resume with the same corpus and the same tokens_per_batch",
             )
 
     @property
     def position(self) -> Position:
-        """Where the next batch stands."""
+        """The position of the next batch."""
         return self._position
 
     @property
     def batches_per_epoch(self) -> int:
-        """How many batches this epoch has; without `shares` the same number as each."""
-        return len(self._plan(self._position.epoch).turns)
+        """The number of batches in the current epoch; with `weights`, epochs may differ."""
+        return len(self._plan(self._position.epoch).order)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Go on from `position`, epoch after epoch."""
+        """Yield batches from `position` on, epoch after epoch."""
         while True:
             epoch = self._position.epoch
             plan = self._plan(epoch)
-            for place in range(self._position.batch, len(plan.turns)):
-                seed = self._seed, epoch, place
-                change = None if self._resample is None else partial(self._resample, seed=seed)
-                batch = make_rank_batch(self._store, plan.rows(plan.turns[place]), *self._share, change)
-                over = place + 1 == len(plan.turns)
-                self._position = Position(epoch + 1, 0) if over else Position(epoch, place + 1)
+            for number in range(self._position.batch, len(plan.order)):
+                seed = self._seed, epoch, number
+                resample = None if self._resample is None else partial(self._resample, seed=seed)
+                indices = plan.batch(plan.order[number])
+                batch = batch_from_store(self._store, indices, *self._rank_and_size, resample)
+                is_last = number + 1 == len(plan.order)
+                self._position = Position(epoch + 1, 0) if is_last else Position(epoch, number + 1)
                 yield batch
 
     def largest(self) -> list[Batch]:
-        """Of the epoch's batches the one with the most places, padding too, and the one with the longest row."""
+        """Return the batch of the epoch with the most positions, padding included, and the one with the longest row."""
         plan = self._plan(self._position.epoch)
-        begins = plan.cuts[:-1]
-        widths = [np.maximum.reduceat(lengths[plan.order], begins) + 1 for lengths in self._lengths]
-        places = np.diff(plan.cuts) * (widths[0] + widths[1])
-        chosen = dict.fromkeys((int(places.argmax()), len(begins) - 1))
-        return [make_rank_batch(self._store, plan.rows(one), *self._share) for one in chosen]
+        starts = plan.bounds[:-1]
+        sides = (self._store.source_lengths, self._store.target_lengths)
+        widths = [np.maximum.reduceat(lengths[plan.indices], starts) + 1 for lengths in sides]
+        positions = np.diff(plan.bounds) * (widths[0] + widths[1])
+        numbers = dict.fromkeys((int(positions.argmax()), len(starts) - 1))
+        return [batch_from_store(self._store, plan.batch(number), *self._rank_and_size) for number in numbers]
 
-    def _plan(self, epoch: int) -> _Plan:
+    def _plan(self, epoch: int) -> _EpochPlan:
         if self._planned[0] != epoch:
             self._planned = epoch, self._make_plan(epoch)
         return self._planned[1]
 
-    def _make_plan(self, epoch: int) -> _Plan:
-        """Pairs are sorted by their longer side and then by how much longer one side is than the other.
+    def _make_plan(self, epoch: int) -> _EpochPlan:
+        """Sort the pairs by their longer side, then by how much longer the source is than the target.
 
-        The second goes up and down by turns, so that neighbours across a step of length go together. Noise on it puts
-        pairs together otherwise in every epoch; the first one is left alone, so that where all pairs come once the cuts
-        are the same in all of them.
+        The second key alternates between rising and falling, so that neighbors of different lengths are similar in
+        it. It has noise, which mixes the pairs differently in every epoch. The first key has none: the bounds of
+        batches are the same in all epochs, unless pairs are repeated.
         """
         random = np.random.default_rng([self._seed, epoch])
         difference = self._store.source_lengths - self._store.target_lengths
-        longest, rows = self._longest, None
-        if self._shares is not None:
-            rows = self._shares.rows(random)
-            difference, longest = difference[rows], longest[rows]
+        longest, sample = self._longest, None
+        if self._weights is not None:
+            sample = self._weights.sample(random)
+            difference, longest = difference[sample], longest[sample]
         noisy = difference + random.uniform(0.0, NOISE, len(difference))
-        order = np.lexsort((np.where(longest % 2, noisy, -noisy), longest))
-        cuts = _cuts(longest[order], self._budget)
-        return _Plan(order if rows is None else rows[order], cuts, random.permutation(len(cuts) - 1))
+        indices = np.lexsort((np.where(longest % 2, noisy, -noisy), longest))
+        bounds = _batch_bounds(longest[indices], self._tokens_per_batch)
+        return _EpochPlan(indices if sample is None else sample[indices], bounds, random.permutation(len(bounds) - 1))
 
 
-def _cuts(longest: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
-    """Where rows of rising length are cut into batches: from 0 to their number."""
-    cuts = [0]
-    while (start := cuts[-1]) < len(longest):
-        window = longest[start : start + max(1, budget // int(longest[start]))]
-        fitting = np.count_nonzero(window * np.arange(1, len(window) + 1) <= budget)
-        cuts.append(start + max(1, int(fitting)))
-    return np.array(cuts)
+def _batch_bounds(longest: NDArray[np.int64], max_tokens: int) -> NDArray[np.int64]:
+    """Return the bounds of batches of rows that are sorted by length, from 0 to the number of rows."""
+    bounds = [0]
+    while (start := bounds[-1]) < len(longest):
+        window = longest[start : start + max(1, max_tokens // int(longest[start]))]
+        count = np.count_nonzero(window * np.arange(1, len(window) + 1) <= max_tokens)
+        bounds.append(start + max(1, int(count)))
+    return np.array(bounds)

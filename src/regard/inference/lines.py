@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
+from regard.data.batch import length_batches
 from regard.errors import DecodingError
 from regard.inference.translation import Constraints
 from regard.text.segments import Span
@@ -63,12 +64,7 @@ def batches(encoded: dict[int, list[int]], batch_size: int) -> Iterator[list[int
 
     Their order is by what stands there, so that the same lines in another order make the same batches.
     """
-    batch: list[int] = []
-    for place in sorted(encoded, key=lambda place: (-len(encoded[place]), encoded[place])):
-        longest = len(encoded[batch[0]]) + 1 if batch else 0
-        if len(batch) == batch_size or (len(batch) + 1) * longest > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
+    longest_first = sorted(encoded, key=lambda place: (-len(encoded[place]), encoded[place]))
+    return length_batches(
+        longest_first, lambda place: len(encoded[place]) + 1, max_tokens=BATCH_TOKENS, max_rows=batch_size
+    )

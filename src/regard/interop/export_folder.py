@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from regard.errors import CheckpointError
-from regard.files import remove_leftovers
+from regard.files import atomic_folder, remove_leftovers
 
 
 @contextmanager
@@ -22,21 +21,16 @@ def new_folder(place: Path) -> Iterator[Path]:
     there and not empty, or the disk does not take it.
     """
     place = Path(os.path.realpath(place))
-    temporary = place.parent / f"{place.name}.tmp-{os.getpid()}"
     try:
         remove_leftovers(place)
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise CheckpointError("there is something already", where=place, fix="name a folder that is not there yet")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
-        temporary.rename(place)
+        with atomic_folder(place) as temporary:
+            yield temporary
     except OSError as error:
         raise CheckpointError(
             f"it cannot be written: {error.strerror or error}", where=place, fix="choose another folder, or make room"
         ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -90,7 +90,6 @@ def _measure(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> M
         validate=stopwatch.validate,
         save=stopwatch.save,
         reporters=[stopwatch],
-        origins=prepared.origins,
     )
     probes = trainer.train_step.probe(loader.largest())
     if trainer.run() == "interrupted":

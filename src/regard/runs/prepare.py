@@ -157,16 +157,16 @@ def _encode_training_pairs(
 ) -> tuple[PairStore, LengthFilter]:
     """Store the training pairs as token ids, without those that are too long; continue an interrupted store."""
     with open_writer(folder, "train", describe_inputs(config)) as writer:
-        report = SkipReport(writer.done.notes.get("aside"))
+        report = SkipReport(writer.progress.notes.get("aside"))
         length_filter = LengthFilter(train, config.data.max_length, report)
-        read = writer.done.read
+        read = writer.progress.read
         pairs = train if sample.is_complete else sample.observe(train)
         for chunk in encode(islice(pairs, read, None), folder):
             writer.add(length_filter.filter(chunk))
             read += len(chunk)
-            writer.note(read=read, aside=report.table())
+            writer.update_progress(read=read, aside=report.table())
         writer.finish()
-    return PairStore.open(folder, "train"), length_filter
+    return PairStore.open(folder, "train", train.origins), length_filter
 
 
 def _prepare_stream(
@@ -211,7 +211,7 @@ def load_prepared(config: RunConfig, folder: Path, say: Say) -> Prepared:
     train = (
         open_stream(config, corpus, origins, tokenizers, say)
         if config.data.streaming
-        else PairStore.open(folder, "train")
+        else PairStore.open(folder, "train", origins)
     )
     if train.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)

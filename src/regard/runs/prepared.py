@@ -67,9 +67,11 @@ class Prepared:
         resample = None if amount is None else SubwordSampler(self.tokenizers, amount, config.data.max_length)
         batching = config.train.tokens_per_batch, config.train.seed, position
         if isinstance(self.train, Stream):
-            return StreamLoader(self.train.read, *batching, rank=rank, size=size, resample=resample)
+            return StreamLoader(
+                self.train.read, *batching, rank=rank, size=size, resample=resample, origins=self.origins
+            )
         weights = self._sampling_weights(config.data, self.train)
-        return Loader(self.train, *batching, rank=rank, size=size, resample=resample, shares=weights)
+        return Loader(self.train, *batching, rank=rank, size=size, resample=resample, weights=weights)
 
     def _sampling_weights(self, data: DataConfig, store: PairStore) -> SamplingWeights | None:
         corpus_indices = np.searchsorted(np.array(self.origins.starts), store.lines) - 1  # (pairs,)

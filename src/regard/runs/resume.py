@@ -89,7 +89,7 @@ def verify_data(run: RunFolder, say: Say) -> None:
         verify_store(run.data, "train", (tokenizers.source.size, tokenizers.target.size))
     except DataError as error:
         commands = f"rm {shlex.quote(str(run.data / PREPARED))}; regard train --resume {shlex.quote(str(run.path))}"
-        raise DataError(error.what, where=error.where, fix=f"prepare the corpus again: {commands}") from None
+        raise DataError(error.message, where=error.where, fix=f"prepare the corpus again: {commands}") from None
 
 
 def check_same_data(run: RunFolder, train: PairStore | Stream) -> None:
@@ -133,7 +133,7 @@ def load_state(run: RunFolder, checkpoint: Path | None) -> TrainingState | None:
             raise
         commands = [f"`regard train --resume {shlex.quote(str(step))}`" for step in intact]
         raise CheckpointError(
-            error.what, where=error.where, fix=f"resume from an intact checkpoint: {' or '.join(commands)}"
+            error.message, where=error.where, fix=f"resume from an intact checkpoint: {' or '.join(commands)}"
         ) from None
     if checkpoint is not None:
         run.set_last(checkpoint)
@@ -159,7 +159,7 @@ def load_recipe(run: RunFolder, overrides: Sequence[str]) -> RunConfig:
         written = read_config(run.recipe, ARCHITECTURES)
     except ConfigError as error:
         advice = "; or delete the file: `regard train --resume` restores it from the last checkpoint"
-        raise ConfigError(error.what, where=error.where, fix=f"{error.fix}{advice if run.steps else ''}") from None
+        raise ConfigError(error.message, where=error.where, fix=f"{error.fix}{advice if run.steps else ''}") from None
     config = read_config(run.recipe, ARCHITECTURES, overrides)
     old, new = to_table(written), to_table(config)
     for section in sorted({*old, *new}):

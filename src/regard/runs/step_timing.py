@@ -95,7 +95,7 @@ def _time_step(
     for number in range(1 + TIMED_STEPS):
         batches = [_random_batch(rng, sizes, rows, max(1, length - 1)) for _ in range(train.accumulate)]
         start = time.monotonic()
-        step.step(batches, 0.1)  # waits for a GPU, because it reads the loss
+        step.run(batches, 0.1)  # waits for a GPU, because it reads the loss
         if number:
             seconds.append(time.monotonic() - start)
         if sum(seconds) > MAX_SECONDS:

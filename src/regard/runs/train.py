@@ -139,11 +139,6 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
         return _train_run(processes.main_process_first(load), processes, console)
 
 
-def say_on(console: Console) -> Say:
-    """Return a function that prints a line on a console."""
-    return partial(say, console=console)
-
-
 def default_folder(config: RunConfig) -> Path:
     """Return for example runs/en-de-transformer2017: the languages, if they are known, and the architecture."""
     languages = [language for language in (config.data.source_language, config.data.target_language) if language]
@@ -212,7 +207,6 @@ def _train_run(run: _Run, processes: ProcessGroup, console: Console) -> Result:
             save=writer.write,
             reporters=reporters,
             processes=processes,
-            origins=prepared.origins,
         )
         if state is not None:
             trainer.load(state)
@@ -263,7 +257,7 @@ def _reporters(run: _Run, processes: ProcessGroup, console: Console) -> Iterator
 
 def _preflight(trainer: Trainer, run: RunFolder, say: Say) -> None:
     """Check before the first step that the largest batches fit, and that time and disk space suffice."""
-    end = trainer.end()
+    end = trainer.check_end()
     if end is not None:
         say(f"the run has reached its end; to continue it:  {extend_command(trainer.config, end, run.path)}")
         return

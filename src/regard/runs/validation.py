@@ -9,7 +9,7 @@ import torch
 
 from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq
-from regard.data.batch import Batch, make_batch
+from regard.data.batch import Batch, length_batches, make_batch
 from regard.evaluation.metrics import bleu, chrf, exact_match
 from regard.inference.translator import Translator
 from regard.runs.prepared import IdPair, Prepared
@@ -29,7 +29,7 @@ def make_validator(config: RunConfig, prepared: Prepared, processes: ProcessGrou
     sources = [source for source, _ in prepared.dev]
     references = [reference for _, reference in prepared.dev]
     language = config.data.target_language
-    batches = _length_batches(prepared.dev_ids, config.train.tokens_per_batch)
+    batches = _make_batches(prepared.dev_ids, config.train.tokens_per_batch)
     target_tokens = sum(batch.target_tokens for batch in batches)
     share = slice(processes.rank, None, processes.size)
 
@@ -51,16 +51,11 @@ def make_validator(config: RunConfig, prepared: Prepared, processes: ProcessGrou
     return validate
 
 
-def _length_batches(pairs: Sequence[IdPair], max_tokens: int) -> list[Batch]:
+def _make_batches(pairs: Sequence[IdPair], max_tokens: int) -> list[Batch]:
     """Return batches of pairs of similar length; each holds at most `max_tokens` tokens of padded length."""
-    batches: list[Batch] = []
-    group: list[IdPair] = []
-    for pair in sorted(pairs, key=lambda pair: max(map(len, pair))):
-        if group and (len(group) + 1) * (max(map(len, pair)) + 1) > max_tokens:
-            batches.append(make_batch(group))
-            group = []
-        group.append(pair)
-    return [*batches, make_batch(group)]
+    shortest_first = sorted(pairs, key=lambda pair: max(map(len, pair)))
+    batches = length_batches(shortest_first, lambda pair: max(map(len, pair)) + 1, max_tokens=max_tokens)
+    return [make_batch(batch) for batch in batches]
 
 
 @torch.no_grad()

@@ -213,7 +213,7 @@ def _try(translator: Translator, where: str) -> None:
     try:
         (found,) = translator.translate([TRIAL], strategy="beam", beam_size=1, shortlist=False)
     except DecodingError as error:
-        raise CheckpointError(f"a trial translation failed: {error.what}", where=where, fix=EARLIER) from None
+        raise CheckpointError(f"a trial translation failed: {error.message}", where=where, fix=EARLIER) from None
     if not math.isfinite(found[0].score):
         raise CheckpointError("the score of a trial translation is not finite", where=where, fix=EARLIER)
 

@@ -47,7 +47,7 @@ class Reloader:
             self._pause = float("inf")  # another attempt would hang as well
             self._warn(f"loading takes more than {self.limits.load:,} seconds")
         except RegardError as error:
-            self._failed(error.what)
+            self._failed(error.message)
         except (OSError, MemoryError) as error:
             self._failed(getattr(error, "strerror", None) or type(error).__name__)
         except Exception as error:

@@ -56,7 +56,7 @@ class Service:
                 raise Refused(GONE, "the client has gone")
             return await task
         except RegardError as error:
-            raise Refused(400, error.what) from None
+            raise Refused(400, error.message) from None
         except Refused:
             raise
         except Exception:

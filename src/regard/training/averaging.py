@@ -1,4 +1,4 @@
-"""Weights that are judged and kept in the place of the latest ones: a mean over checkpoints, or over all steps."""
+"""Averages of weights, which are validated and saved instead of the latest weights."""
 
 from __future__ import annotations
 
@@ -16,95 +16,95 @@ Weights = Mapping[str, Tensor]
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of a model's parameters by name, whole; all processes have to ask for it."""
+    """Return a copy of a model's full parameters by name; all processes must call this together."""
     return {name: full_tensor(parameter.detach()).clone() for name, parameter in model.named_parameters()}
 
 
 @torch.no_grad()
 def set_weights(model: nn.Module, weights: Weights) -> None:
-    """Copy weights into a model's parameters; those that are not among them stay."""
+    """Copy full weights into a model's parameters; parameters that are not among them keep their values."""
     for name, parameter in model.named_parameters():
         if name in weights:
             parameter.copy_(shard_like(weights[name], parameter))
 
 
-class Average(Protocol):
-    """What is made of a model's weights as they change; of those that are trained, for a mean may round the others."""
+class WeightAverage(Protocol):
+    """An average of the trained weights; frozen ones are left out, since averaging could round them."""
 
     def after_step(self) -> None:
-        """The model has changed."""
+        """Take note that the model's weights have changed."""
 
     def add(self, weights: Weights) -> None:
-        """A checkpoint's, which is now judged."""
+        """Add the weights of a validated checkpoint."""
 
     def mean(self, newest: Weights | None = None) -> Weights:
-        """What to judge and keep, as if `newest` had been added too."""
+        """Return the weights to validate and save, as if `newest` had been added."""
         ...
 
-    def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What it has to remember besides `weights`, the model's own, in tensors and in JSON values."""
+    def state(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the tensors and JSON values to save in addition to `weights`, the model's current weights."""
         ...
 
-    def load(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
-        """What tensors() gave, back, with the weights that it was given."""
+    def load_state(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
+        """Restore what `state(weights)` returned."""
 
 
-def make_average(model: nn.Module, config: TrainConfig) -> Average:
-    """The one that a recipe asks for."""
+def make_average(model: nn.Module, config: TrainConfig) -> WeightAverage:
+    """Return the average that the recipe asks for."""
     if config.average_decay:
         return ExponentialMovingAverage(model, config.average_decay)
     return CheckpointAverage(model, config.average_checkpoints)
 
 
-def average_weights(sets: Iterable[Weights]) -> dict[str, Tensor]:
-    """The mean of several checkpoints' weights (Vaswani et al. 2017, section 6.1)."""
-    all_sets = list(sets)
-    if len(all_sets) == 1:
-        return dict(all_sets[0])
-    return {name: torch.stack([weights[name] for weights in all_sets]).mean(0) for name in all_sets[0]}
+def average_weights(checkpoints: Iterable[Weights]) -> dict[str, Tensor]:
+    """Return the mean of the weights of several checkpoints (Vaswani et al. 2017, section 6.1)."""
+    checkpoints = list(checkpoints)
+    if len(checkpoints) == 1:
+        return dict(checkpoints[0])
+    return {name: torch.stack([weights[name] for weights in checkpoints]).mean(0) for name in checkpoints[0]}
 
 
 class CheckpointAverage:
-    """The weights of the last few checkpoints."""
+    """The mean over the last few checkpoints."""
 
     def __init__(self, model: nn.Module, size: int) -> None:
-        self._sets: deque[Weights] = deque(maxlen=size)
+        self._window: deque[Weights] = deque(maxlen=size)
         self._trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
     def after_step(self) -> None:
-        """Of no concern."""
+        """Do nothing: only checkpoints count."""
 
     def add(self, weights: Weights) -> None:
-        """A checkpoint's."""
-        self._sets.append(weights)
+        """Add a checkpoint; the oldest one leaves a full window."""
+        self._window.append(weights)
 
     def mean(self, newest: Weights | None = None) -> Weights:
-        """Over the window, as if `newest` were in it too."""
-        sets = deque(self._sets, maxlen=self._sets.maxlen)
+        """Return the mean over the window, as if `newest` had been added."""
+        window = deque(self._window, maxlen=self._window.maxlen)
         if newest is not None:
-            sets.append(newest)
-        return average_weights([{name: held[name] for name in self._trained} for held in sets])
+            window.append(newest)
+        return average_weights([{name: weights[name] for name in self._trained} for weights in window])
 
-    def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What it holds besides `weights`, and how many sets that is and whether `weights` is the newest of it."""
-        earlier = [held for held in self._sets if held is not weights]
-        named = {f"{number}/{name}": tensor for number, held in enumerate(earlier) for name, tensor in held.items()}
-        return named, {"earlier_in_window": len(earlier), "newest_in_window": len(earlier) < len(self._sets)}
+    def state(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the checkpoints other than `weights`, their number, and whether `weights` is the newest one."""
+        earlier = [checkpoint for checkpoint in self._window if checkpoint is not weights]
+        tensors = {f"{index}/{name}": tensor for index, named in enumerate(earlier) for name, tensor in named.items()}
+        return tensors, {"earlier_in_window": len(earlier), "newest_in_window": len(earlier) < len(self._window)}
 
-    def load(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
-        """What tensors() gave, back, with the weights that it was given."""
-        self._sets.clear()
-        for number in range(values["earlier_in_window"]):
-            self._sets.append(select_prefix(f"{number}/", tensors))
+    def load_state(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
+        """Restore what `state(weights)` returned."""
+        self._window.clear()
+        for index in range(values["earlier_in_window"]):
+            self._window.append(select_prefix(f"{index}/", tensors))
         if values["newest_in_window"]:
-            self._sets.append(weights)
+            self._window.append(weights)
 
 
 class ExponentialMovingAverage:
-    """A mean over the weights after every step, each counting d times as much as those after the next.
+    """The exponential moving average over the weights after every step.
 
-    d is `decay`, or (1 + t) / (10 + t) after t steps while that is less, as TensorFlow's ExponentialMovingAverage has
-    it: early on, when weights move fast, the mean is over fewer of them.
+    The decay is `decay`, or (1 + t) / (10 + t) after t steps while that is smaller, as in TensorFlow's
+    ExponentialMovingAverage: early in training, when weights change fast, fewer steps are averaged.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -116,7 +116,7 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Take the model's weights in."""
+        """Add the model's current weights."""
         self._steps += 1
         weights = [weight.float() for weight in self._weights]
         if not self._means:
@@ -125,23 +125,23 @@ class ExponentialMovingAverage:
         torch._foreach_lerp_(self._means, weights, 1 - decay)
 
     def add(self, weights: Weights) -> None:
-        """Of no concern: they came after a step."""
+        """Do nothing: the weights were added after their step."""
 
     def mean(self, newest: Weights | None = None) -> Weights:
-        """None before the first step."""
+        """Return the average; empty before the first step."""
         return {name: full_tensor(mean) for name, mean in zip(self._names, self._means, strict=False)}
 
-    def tensors(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The mean, and over how many steps it is."""
+    def state(self, weights: Weights) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the average and the number of steps."""
         return dict(self.mean()), {"averaged_steps": self._steps}
 
-    def load(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
-        """What tensors() gave, back."""
+    def load_state(self, tensors: Weights, values: Mapping[str, Any], weights: Weights) -> None:
+        """Restore what `state` returned."""
         self._steps = values["averaged_steps"]
-        kept = zip(self._names, self._weights, strict=True) if self._steps else ()
-        self._means = [shard_like(tensors[name].to(weight.device, copy=True), weight) for name, weight in kept]
+        averaged = zip(self._names, self._weights, strict=True) if self._steps else ()
+        self._means = [shard_like(tensors[name].to(weight.device, copy=True), weight) for name, weight in averaged]
 
 
 def select_prefix(prefix: str, tensors: Weights) -> dict[str, Tensor]:
-    """Those whose names begin so, without that."""
+    """Return the tensors whose names start with the prefix, by name without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

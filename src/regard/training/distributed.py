@@ -134,14 +134,14 @@ class ProcessGroup:
         try:
             result = work()
         except RegardError as error:
-            self._broadcast(error.what, _torch_group(patient=True))
+            self._broadcast(error.message, _torch_group(patient=True))
             raise
         self._broadcast(None, _torch_group(patient=True))
         return result
 
     def report_once(self, error: RegardError) -> RegardError:
         """Return the error to raise if every process detects `error`: PeerFailed except in the main process."""
-        return error if self.is_main else PeerFailed(error.what)
+        return error if self.is_main else PeerFailed(error.message)
 
 
 SINGLE_PROCESS = ProcessGroup()

@@ -1,4 +1,4 @@
-"""The loss: cross-entropy with label smoothing, computed so that (B T, V) is never held whole."""
+"""Cross-entropy with label smoothing, computed in chunks: logits for all B x T positions never exist at once."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,48 +13,53 @@ from regard.nn.kernels.autograd import cross_entropy
 from regard.nn.packing import Packing
 from regard.special_tokens import PAD
 
-ROWS = 2048  # target positions whose logits exist at one time; with fewer, adding up the gradients takes longer
+CHUNK_ROWS = 2048  # target positions per chunk; with fewer, adding up the gradients takes longer
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
-    """Sums over rows; its backward turns the logits into their gradient in place."""
+    """Summed over rows. The backward turns the logits into their gradient in place."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        normaliser = logits.logsumexp(-1)
-        likelihood = normaliser - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        loss = (1 - smoothing) * likelihood.sum()
+        log_normalizer = logits.logsumexp(-1)  # (R,)
+        nll = log_normalizer - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)  # (R,)
+        loss = (1 - smoothing) * nll.sum()
         if smoothing:
-            loss = loss + smoothing * (normaliser - logits.mean(-1)).sum()
-        ctx.save_for_backward(logits, targets, normaliser)
+            loss = loss + smoothing * (log_normalizer - logits.mean(-1)).sum()
+        ctx.save_for_backward(logits, targets, log_normalizer)
         ctx.smoothing = smoothing
-        ctx.mark_non_differentiable(likelihood)
-        return loss, likelihood
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
-        logits, targets, normaliser = ctx.saved_tensors
-        change = logits.sub_(normaliser.unsqueeze(-1)).exp_()  # the softmax
+        logits, targets, log_normalizer = ctx.saved_tensors
+        logits_grad = logits.sub_(log_normalizer.unsqueeze(-1)).exp_()  # softmax
         if ctx.smoothing:
-            change.sub_(ctx.smoothing / change.size(-1))
-        change.scatter_add_(-1, targets.unsqueeze(-1), change.new_full((len(targets), 1), ctx.smoothing - 1))
-        return change.mul_(gradient), None, None
+            logits_grad.sub_(ctx.smoothing / logits_grad.size(-1))
+        at_targets = logits_grad.new_full((len(targets), 1), ctx.smoothing - 1)
+        logits_grad.scatter_add_(-1, targets.unsqueeze(-1), at_targets)
+        return logits_grad.mul_(gradient), None, None
 
 
 def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Logits (R, V) and targets (R,) to the summed loss, and each target's negative log-probability (R,).
+    """Return the summed loss, (), and the negative log-probability of each target, (R,).
 
-    The loss is (1 - smoothing) times the negative log-probability of the target plus smoothing
-    times its mean over the vocabulary (Szegedy et al. 2015; Vaswani et al. 2017, section 5.4). Its
-    backward overwrites the logits, which therefore must be nobody else's.
+    The loss is (1 - smoothing) times the negative log-probability of the target, plus smoothing times the mean
+    negative log-probability over the vocabulary (Szegedy et al. 2015; Vaswani et al. 2017, section 5.4).
+
+    Args:
+        logits: Logits (R, V); backward overwrites them.
+        targets: Target tokens (R,).
+        smoothing: The label smoothing, in [0, 1).
     """
-    loss, likelihood = _SmoothedCrossEntropy.apply(logits, targets, smoothing)  # type: ignore[no-untyped-call]
-    return loss, likelihood
+    loss, nll = _SmoothedCrossEntropy.apply(logits, targets, smoothing)  # type: ignore[no-untyped-call]
+    return loss, nll
 
 
-class _ReadInChunks(torch.autograd.Function):
-    """Features to the summed loss; the gradients of features and parameters are worked out on the way forward."""
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Summed over rows. The forward computes the gradients of features and parameters as well, chunk by chunk."""
 
     @staticmethod
     def forward(
@@ -66,21 +71,23 @@ class _ReadInChunks(torch.autograd.Function):
         *parameters: Tensor,
     ) -> Tensor:
         total = torch.zeros((), device=features.device)
-        change = torch.empty_like(features)
-        sums: list[Tensor | None] = [None] * len(parameters)
-        parts = (torch.split(each, ROWS) for each in (features.detach(), targets, change))
-        for rows, goal, changed in zip(*parts, strict=True):
-            loss, (of_rows, *of_parameters) = _gradients(readout, rows, goal, smoothing, parameters)
+        features_grad = torch.empty_like(features)
+        parameter_grads: list[Tensor | None] = [None] * len(parameters)
+        chunks = (torch.split(tensor, CHUNK_ROWS) for tensor in (features.detach(), targets, features_grad))
+        for rows, chunk_targets, rows_grad in zip(*chunks, strict=True):
+            loss, (grad, *grads) = _loss_and_gradients(readout, rows, chunk_targets, smoothing, parameters)
             total = total + loss
-            changed.copy_(of_rows)
-            sums = [new if old is None else old.add_(new) for old, new in zip(sums, of_parameters, strict=True)]
-        ctx.save_for_backward(change, *sums)
+            rows_grad.copy_(grad)
+            parameter_grads = [
+                new if old is None else old.add_(new) for old, new in zip(parameter_grads, grads, strict=True)
+            ]
+        ctx.save_for_backward(features_grad, *parameter_grads)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, None, *(None if sum_ is None else sum_.mul_(gradient) for sum_ in ctx.saved_tensors)
+        return None, None, None, *(None if grad is None else grad.mul_(gradient) for grad in ctx.saved_tensors)
 
 
 def chunked_cross_entropy(
@@ -91,26 +98,35 @@ def chunked_cross_entropy(
     *,
     smoothing: float,
 ) -> Tensor:
-    """Features (R, F) of real target positions, and the R tokens behind them, to their summed loss, ().
+    """Return the summed loss of the features of R target positions, ().
 
-    parameters: those that `readout` may use, and others. The output layer goes ROWS positions at a time, forward and
-    backward at once, so that logits and their gradients never exist for a whole batch; what it found for each
-    parameter is handed on in the backward of the loss. Without gradients, say under torch.no_grad, this is waste.
+    The output layer runs forward and backward over CHUNK_ROWS positions at a time, so that logits and their gradients
+    never exist for a whole batch. The backward of the loss only scales the gradients computed here; under
+    torch.no_grad, computing them is a waste.
+
+    Args:
+        readout: The output layer: features (r, F) to logits (r, V).
+        parameters: The parameters that `readout` may use; more than these do no harm.
+        features: Features (R, F), without padding.
+        targets: Target tokens (R,).
+        smoothing: The label smoothing, in [0, 1).
     """
-    learnt = [parameter for parameter in parameters if parameter.requires_grad]
-    loss: Tensor = _ReadInChunks.apply(readout, smoothing, targets, features, *learnt)  # type: ignore[no-untyped-call]
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    loss: Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        readout, smoothing, targets, features, *trained
+    )
     return loss
 
 
-def _gradients(
+def _loss_and_gradients(
     readout: Callable[[Tensor], Tensor], rows: Tensor, targets: Tensor, smoothing: float, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The summed loss of rows (R, F), and its gradients: of the rows and of each parameter, None where it has none."""
+    """Return the summed loss of rows (r, F), and its gradients by the rows and by each parameter, None if unused."""
     with torch.enable_grad():
         rows = rows.requires_grad_()
-        logits = readout(rows).float()
+        logits = readout(rows).float()  # (r, V)
         if native.supports(logits):
-            gradient = logits.detach()  # the same numbers: no layer needs what it gave for its own gradient
+            gradient = logits.detach()  # overwrites the logits: no layer needs its own output for its gradient
             total = torch.tensor(cross_entropy(gradient, targets, smoothing), dtype=torch.float64)
             return total, torch.autograd.grad(logits, (rows, *parameters), gradient, allow_unused=True)
         loss, _ = smoothed_cross_entropy(logits, targets, smoothing)
@@ -118,7 +134,7 @@ def _gradients(
 
 
 class ModelWithLoss(nn.Module):
-    """A model with its loss: all that a process computes of a batch, in one forward and one backward."""
+    """A model with its loss: a single module to wrap in DDP or FSDP."""
 
     def __init__(self, model: Seq2Seq, smoothing: float) -> None:
         super().__init__()
@@ -126,17 +142,25 @@ class ModelWithLoss(nn.Module):
         self.smoothing = smoothing
 
     def forward(self, source: Tensor, target_in: Tensor, target_out: Tensor) -> Tensor:
-        """Source (B, S), target_in and target_out (B, T) of a batch to the summed loss of its real targets, ()."""
-        real, decoder = Packing.of(target_out.ne(PAD)), self.model.decoder
-        features = real.pack(self.model.features(source, target_in).features).squeeze(0)  # (R, F)
-        targets = target_out.flatten()[real.indices]
+        """Return the summed loss over the target tokens of a batch, ().
+
+        Args:
+            source: Source tokens (B, S).
+            target_in: Decoder input (B, T), which begins with BOS.
+            target_out: Expected tokens (B, T); padding does not count.
+        """
+        decoder = self.model.decoder
+        features = self.model.features(source, target_in).features  # (B, T, F)
+        packing = Packing.of(target_out.ne(PAD))
+        features = packing.pack(features).squeeze(0)  # (R, F)
+        targets = target_out.flatten()[packing.indices]  # (R,)
         return chunked_cross_entropy(decoder.readout, decoder.parameters(), features, targets, smoothing=self.smoothing)
 
 
 @torch.no_grad()
 def negative_log_likelihood(readout: Callable[[Tensor], Tensor], features: Tensor, targets: Tensor) -> float:
-    """Features (R, F) and targets (R,) to the summed negative log-probability, without smoothing; in nats."""
+    """Return the summed negative log-probability of targets (R,) given their features (R, F), in nats."""
     total = 0.0
-    for rows, goal in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
-        total += float(torch.nn.functional.cross_entropy(readout(rows), goal, reduction="sum"))
+    for rows, chunk_targets in zip(torch.split(features, CHUNK_ROWS), torch.split(targets, CHUNK_ROWS), strict=True):
+        total += float(torch.nn.functional.cross_entropy(readout(rows), chunk_targets, reduction="sum"))
     return total

@@ -1,4 +1,4 @@
-"""The optimizers, behind one small class that steps them together and keeps their state in plain tensors."""
+"""The optimizers of a model, stepped together and saved as plain tensors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from regard.training.distributed import full_tensor, shard_like
 
 
 class Muon(Optimizer):
-    """Momentum whose matrix is orthogonalised before it is applied (Jordan et al. 2024).
+    """Momentum, orthogonalized before it is applied (Jordan et al. 2024).
 
-    As torch.optim.Muon, with matrices of one shape orthogonalised in one batched product, several
-    times as fast on a CPU. The step of an (m, n) matrix is scaled by 0.2 sqrt(max(m, n)), so that
-    its root mean square is that of Adam at the same learning rate (Liu et al. 2025, section 2.2).
+    Like torch.optim.Muon, but matrices of the same shape are orthogonalized in one batched product, which is several
+    times as fast on a CPU. The step of an (m, n) matrix is scaled by 0.2 sqrt(max(m, n)), so that its root mean square
+    is that of Adam at the same learning rate (Liu et al. 2025, section 2.2).
     """
 
     def __init__(self, parameters: Iterable[Tensor], learning_rate: float, weight_decay: float) -> None:
@@ -29,13 +29,13 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step from the gradients at hand."""
+        """Take one step with the current gradients."""
         for group in self.param_groups:
-            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    alike[parameter.shape].append((parameter, self._momentum(parameter, parameter.grad, group)))
-            for pairs in alike.values():
+                    by_shape[parameter.shape].append((parameter, self._momentum(parameter, parameter.grad, group)))
+            for pairs in by_shape.values():
                 self._apply(pairs, group)
 
     def _momentum(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
@@ -43,35 +43,37 @@ class Muon(Optimizer):
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].lerp_(gradient, 1 - group["momentum"])
-        return torch.lerp(gradient, state["momentum"], group["momentum"])  # Nesterov's look ahead
+        return torch.lerp(gradient, state["momentum"], group["momentum"])  # Nesterov momentum
 
     def _apply(self, pairs: list[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
         scale = group["lr"] * 0.2 * math.sqrt(max(pairs[0][0].shape))
-        changes = orthogonalise(torch.stack([full_tensor(moving) for _, moving in pairs]))
-        for (parameter, _), change in zip(pairs, changes, strict=True):
+        updates = orthogonalize(torch.stack([full_tensor(momentum) for _, momentum in pairs]))
+        for (parameter, _), update in zip(pairs, updates, strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(shard_like(change, parameter), alpha=-scale)
+            parameter.add_(shard_like(update, parameter), alpha=-scale)
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
-    """Matrices (K, m, n) to those with about the same singular vectors and singular values near 1.
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Return matrices (K, m, n) with about the same singular vectors, and singular values near 1.
 
-    Five Newton-Schulz iterations with Jordan's quintic, on the side with fewer rows.
+    Five Newton-Schulz iterations with Jordan's quintic polynomial, transposed to the side with fewer rows.
     """
     x: Tensor = matrices / (torch.linalg.matrix_norm(matrices, keepdim=True) + 1e-7)
-    tall = x.size(-2) > x.size(-1)
-    x = x.mT if tall else x
+    is_tall = x.size(-2) > x.size(-1)
+    x = x.mT if is_tall else x
     for _ in range(5):
         square = x @ x.mT
         odd = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
         x = torch.baddbmm(x, odd, x, beta=3.4445)
-    return x.mT if tall else x
+    return x.mT if is_tall else x
 
 
 def _hidden_matrices(model: Seq2Seq) -> list[nn.Parameter]:
-    """Return what Muon is for: matrices, but no embeddings, no weights of the output layer, and no single rows."""
-    ends = [module for module in model.modules() if isinstance(module, nn.Embedding)] + [model.decoder.output]
-    excluded = {id(parameter) for module in ends for parameter in module.parameters()}
+    """Return the parameters that Muon trains: matrices except embeddings, the output layer, and single rows."""
+    excluded_modules = [module for module in model.modules() if isinstance(module, nn.Embedding)] + [
+        model.decoder.output
+    ]
+    excluded = {id(parameter) for module in excluded_modules for parameter in module.parameters()}
     return [
         parameter
         for parameter in model.parameters()
@@ -81,69 +83,74 @@ def _hidden_matrices(model: Seq2Seq) -> list[nn.Parameter]:
 
 
 class Optimizers:
-    """What updates what is not frozen of a model: one optimizer, or Muon for its matrices beside Adam for the rest."""
+    """The optimizers of the parameters that are not frozen: a single one, or Muon for matrices and AdamW for the rest.
+
+    Attributes:
+        peak_rate: The peak learning rate.
+        parts: The PyTorch optimizers.
+    """
 
     def __init__(self, model: Seq2Seq, config: TrainConfig) -> None:
-        self.peak = config.learning_rate
+        self.peak_rate = config.learning_rate
         self._model, self._config = model, config
         self._matrices = _hidden_matrices(model) if config.optimizer == "muon" else []
         self.parts = self._make_parts()
 
     def _make_parts(self) -> list[Optimizer]:
         config = self._config
-        chosen = {id(p) for p in self._matrices}
-        rest = [p for p in self._model.parameters() if p.requires_grad and id(p) not in chosen]
-        parts: list[Optimizer] = []
+        for_muon = {id(parameter) for parameter in self._matrices}
+        rest = [p for p in self._model.parameters() if p.requires_grad and id(p) not in for_muon]
+        optimizers: list[Optimizer] = []
         if not rest:
-            pass  # all but Muon's matrices is frozen
+            pass  # everything but Muon's matrices is frozen
         elif config.optimizer == "adadelta":
             # Zeiler 2012 with the constants of Bahdanau et al. 2014, section 4.2; the rate multiplies its step.
-            parts.append(torch.optim.Adadelta(rest, lr=self.peak, rho=0.95, eps=1e-6))
+            optimizers.append(torch.optim.Adadelta(rest, lr=self.peak_rate, rho=0.95, eps=1e-6))
         else:
-            # Vaswani et al. 2017, section 5.3; decay (if any) is decoupled.
+            # Vaswani et al. 2017, section 5.3; weight decay, if any, is decoupled.
             decay = config.weight_decay
-            parts.append(
-                torch.optim.AdamW(rest, lr=self.peak, betas=(0.9, 0.98), eps=1e-9, weight_decay=decay, fused=True)
+            optimizers.append(
+                torch.optim.AdamW(rest, lr=self.peak_rate, betas=(0.9, 0.98), eps=1e-9, weight_decay=decay, fused=True)
             )
         if self._matrices:
-            parts.append(Muon(self._matrices, self.peak, config.weight_decay))
-        return parts
+            optimizers.append(Muon(self._matrices, self.peak_rate, config.weight_decay))
+        return optimizers
 
     def step(self, factor: float) -> None:
-        """One step at `factor` times the peak learning rate."""
-        for part in self.parts:
-            for group in part.param_groups:
-                group["lr"] = self.peak * factor
-            part.step()
+        """Take one step at `factor` times the peak learning rate."""
+        for optimizer in self.parts:
+            for group in optimizer.param_groups:
+                group["lr"] = self.peak_rate * factor
+            optimizer.step()
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything to be kept, as `part.parameter.name` -> tensor, whole; all processes have to ask for it."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state as `OPTIMIZER.PARAMETER.NAME` -> full tensor; all processes must call this together."""
         return {
             f"{number}.{index}.{name}": full_tensor(torch.as_tensor(value))
-            for number, part in enumerate(self.parts)
-            for index, values in part.state_dict()["state"].items()
+            for number, optimizer in enumerate(self.parts)
+            for index, values in optimizer.state_dict()["state"].items()
             for name, value in values.items()
         }
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """What tensors() gave, back; of a model and a config like those it came from."""
-        self._divide_as_in(tensors)
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned for the same model and config."""
+        self._select_matrices_of(tensors)
         states: list[dict[int, dict[str, Tensor]]] = [defaultdict(dict) for _ in self.parts]
-        parameters = [[p for group in part.param_groups for p in group["params"]] for part in self.parts]
+        parameters = [[p for group in optimizer.param_groups for p in group["params"]] for optimizer in self.parts]
         for key, tensor in tensors.items():
             number, index, name = key.split(".", 2)
             parameter = parameters[int(number)][int(index)]
-            kept = tensor.clone()
-            states[int(number)][int(index)][name] = shard_like(kept, parameter) if kept.ndim else kept
-        for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict({**part.state_dict(), "state": dict(state)})
+            value = tensor.clone()
+            states[int(number)][int(index)][name] = shard_like(value, parameter) if value.ndim else value
+        for optimizer, state in zip(self.parts, states, strict=True):
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": dict(state)})
 
-    def _divide_as_in(self, tensors: dict[str, Tensor]) -> None:
-        """Give Muon the matrices that it had in a saved state, so that the run goes on as it began.
+    def _select_matrices_of(self, tensors: dict[str, Tensor]) -> None:
+        """Give Muon the matrices that it had in a saved state, so that the run continues unchanged.
 
-        Regard 0.1 left out every matrix with as many rows as the target vocabulary has tokens.
+        Regard 0.1 excluded every matrix with as many rows as the target vocabulary has tokens.
         """
-        saved = sum(key.endswith(".momentum") for key in tensors)
-        if saved and saved != len(self._matrices):
+        count = sum(key.endswith(".momentum") for key in tensors)
+        if count and count != len(self._matrices):
             self._matrices = [p for p in self._matrices if len(p) != self._model.decoder.vocabulary_size]
             self.parts = self._make_parts()

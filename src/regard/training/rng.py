@@ -1,4 +1,4 @@
-"""Random number generators: their states, saved and restored, one for each process."""
+"""Save and restore the states of random number generators, one set for each process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from regard.training.distributed import ProcessGroup
 
-KINDS = ("cpu", "cuda", "mps")
+DEVICE_TYPES = ("cpu", "cuda", "mps")
 
 
 def get_rng_state(device: torch.device) -> dict[str, Tensor]:
-    """By kind: the CPU's, and that of the device where it has its own."""
+    """Return the states of the CPU's generator and of the device's generator, by device type."""
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
@@ -25,7 +25,7 @@ def get_rng_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_rng_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """What random_state() gave, back; a kind that is not in it, as after a change of device, stays as it is."""
+    """Restore what `get_rng_state` returned; a device type that it lacks keeps its state."""
     torch.set_rng_state(state["cpu"].cpu())
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)
@@ -34,18 +34,18 @@ def set_rng_state(state: Mapping[str, Tensor], device: torch.device) -> None:
 
 
 def seed_per_rank(seed: int, step: int, processes: ProcessGroup) -> None:
-    """Seed this process's generators by its number, so that no two draw the same."""
+    """Seed the generators of this process differently from those of all others."""
     words = np.random.SeedSequence([seed, step, processes.rank, processes.size]).generate_state(2)
     torch.manual_seed(int(words[0]) << 32 | int(words[1]))
 
 
 def get_rng_states(device: torch.device, processes: ProcessGroup) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Every process's generators by name, the first one's without a number, and how many processes there are."""
-    everyone = processes.gather(get_rng_state(device))
+    """Return the states of all processes, as `cpu` for the main process and `RANK/cpu` for others, and JSON values."""
+    states = processes.gather(get_rng_state(device))
     named = {
-        name if rank == 0 else f"{rank}/{name}": state
-        for rank, each in enumerate(everyone)
-        for name, state in each.items()
+        name if rank == 0 else f"{rank}/{name}": tensor
+        for rank, state in enumerate(states)
+        for name, tensor in state.items()
     }
     return named, {} if processes.size == 1 else {"processes": processes.size}
 
@@ -53,9 +53,9 @@ def get_rng_states(device: torch.device, processes: ProcessGroup) -> tuple[dict[
 def set_rng_states(
     tensors: Mapping[str, Tensor], values: Mapping[str, Any], seed: int, device: torch.device, processes: ProcessGroup
 ) -> None:
-    """What states() gave, back; drawn apart anew where there were more processes, or fewer."""
+    """Restore what `get_rng_states` returned; if the number of processes has changed, seed each of them again."""
     if values.get("processes", 1) != processes.size:
         seed_per_rank(seed, values["step"], processes)
         return
-    own = "" if processes.is_main else f"{processes.rank}/"
-    set_rng_state({kind: tensors[own + kind] for kind in KINDS if own + kind in tensors}, device)
+    prefix = "" if processes.is_main else f"{processes.rank}/"
+    set_rng_state({kind: tensors[prefix + kind] for kind in DEVICE_TYPES if prefix + kind in tensors}, device)

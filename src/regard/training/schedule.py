@@ -1,4 +1,4 @@
-"""How the learning rate goes up and down."""
+"""Learning rate schedules."""
 
 import math
 
@@ -6,12 +6,16 @@ from regard.config.schema import TrainConfig
 
 
 def rate_factor(config: TrainConfig, step: int, progress: float) -> float:
-    """The share of the peak learning rate at a step (counted from 1).
+    """Return the learning rate at a step as a share of its peak.
 
-    progress: the share of the run that is over, in [0, 1]; only cosine asks for it. All schedules
-    rise linearly over warmup_steps. Then inverse_sqrt falls with 1 / sqrt(step) (Vaswani et al.
-    2017, equation 3, scaled to its peak), cosine falls to 0 at the end of the run (Loshchilov and
-    Hutter 2017, without restarts), and constant stays.
+    All schedules rise linearly over `warmup_steps`. Then `inverse_sqrt` falls with 1 / sqrt(step) (Vaswani et al.
+    2017, equation 3, scaled to its peak), `cosine` falls to 0 at the end of the run (Loshchilov and Hutter 2017,
+    without restarts), and `constant` does not change.
+
+    Args:
+        config: The [train] section of the recipe.
+        step: The number of the step, from 1.
+        progress: The share of the run that is done, in [0, 1]; only `cosine` uses it.
     """
     warmup = max(1, config.warmup_steps)
     rise = min(1.0, step / warmup)

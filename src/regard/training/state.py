@@ -1,4 +1,4 @@
-"""What training has to remember besides the weights to go on as if it had never stopped."""
+"""The state of training that a checkpoint saves in addition to the weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Tensors by name (optimizer moments, random states) and JSON values (schedule, loader position)."""
+    """Tensors (optimizer moments, generator states) and JSON values (progress, loader position), by name.
+
+    A run that resumes from it continues, on a CPU, exactly as if it had not stopped.
+    """
 
     tensors: dict[str, Tensor]
     values: dict[str, Any]

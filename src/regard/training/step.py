@@ -1,4 +1,4 @@
-"""One step: from a few batches to weights that have changed, or that have not where the gradient is no number."""
+"""One training step: microbatches, loss, backward, gradient clipping, optimizer."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor, grad_sync, wrap_parallel
 from regard.training.loss import ModelWithLoss
-from regard.training.microbatches import BatchProbe, MicrobatchSplitter, Waits, peak_memory
+from regard.training.microbatches import BatchProbe, GradSync, MicrobatchSplitter, peak_memory
 from regard.training.optimizer import Optimizers
 from regard.training.rng import get_rng_state, set_rng_state
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step found.
+    """The result of a training step.
 
-    loss: in nats a target token, smoothed.
-    tokens: real target positions, of all processes.
-    norm: of the gradient, before it is clipped.
-    sound: False where loss or gradient was no number; the weights are as they were then.
+    Attributes:
+        loss: The label-smoothed loss in nats per target token.
+        tokens: The number of target tokens, over all processes.
+        norm: The norm of the gradient before clipping.
+        is_finite: Whether loss and gradient are finite; if not, the weights have not been changed.
     """
 
     loss: float
@@ -40,12 +39,16 @@ class StepResult:
 
 
 class TrainStep:
-    """A model and what changes it, in step with other processes.
+    """A model and its optimizers.
 
-    model: its weights may be in parts (see regard.training.distributed).
-    judged: where to put weights that are to be judged and kept; `model` itself unless that is in parts.
-    tell: is told of batches that had to be divided.
-    origins: what the batches' lines are of.
+    Args:
+        model: The model to train. FSDP shards its parameters in place.
+        config: The [train] section of the recipe.
+        processes: The processes that train it together.
+        notify: Called with a sentence for each batch that had to be split.
+
+    Attributes:
+        eval_model: Holds the weights to validate and to save: a copy if `model` is sharded, otherwise `model` itself.
     """
 
     def __init__(
@@ -53,62 +56,74 @@ class TrainStep:
         model: Seq2Seq,
         config: TrainConfig,
         processes: ProcessGroup = SINGLE_PROCESS,
-        tell: Callable[[str], None] = lambda _: None,
-        origins: LineOrigins = LineOrigins(),
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.model = model
         self.config = config
         self.processes = processes
-        self.origins = origins
         self.device = next(model.parameters()).device
-        in_parts = processes.size > 1 and config.parallel == "fsdp"
-        self.judged = copy.deepcopy(model) if in_parts else model
-        self.objective = wrap_parallel(ModelWithLoss(model, config.label_smoothing), config.parallel, processes)
+        is_sharded = processes.size > 1 and config.parallel == "fsdp"
+        self.eval_model = copy.deepcopy(model) if is_sharded else model
+        self.model_with_loss = wrap_parallel(ModelWithLoss(model, config.label_smoothing), config.parallel, processes)
         self.optimizers = Optimizers(model, config)
-        self.fitting = MicrobatchSplitter(self.device, model.zero_grad, tell, origins)
-        self._waits: Waits = "none" if processes.size == 1 else "all" if in_parts else "last"
+        self._splitter = MicrobatchSplitter(self.device, model.zero_grad, notify)
+        self._sync: GradSync = "none" if processes.size == 1 else "all" if is_sharded else "last"
 
-    def step(self, batches: Sequence[Batch], rate: float) -> StepResult:
-        """One change by the mean gradient over all target positions, at `rate` times the peak learning rate.
+    def run(self, batches: Sequence[Batch], rate: float) -> StepResult:
+        """Take one optimizer step with the mean gradient over all target tokens of the batches.
 
-        The norm of that gradient is bounded by `clip_norm`. Sutskever, Luong and Bahdanau bound the gradient of the
-        mean over sentences, which is larger: their bounds of 5, 5 and 1 hardly ever act here.
+        Gradient norms are clipped to `clip_norm`. Sutskever et al., Luong et al. and Bahdanau et al. clip the gradient
+        of the mean over sentences, which is larger: their bounds of 5, 5 and 1 hardly ever take effect here.
+
+        Args:
+            batches: This process's share of the batches of the step.
+            rate: The learning rate as a share of its peak.
         """
         self.model.train()
         tokens = sum(batch.global_target_tokens for batch in batches)
-        scale = self.processes.size / tokens  # the mean over processes is taken of their gradients
-        mine = self.fitting.backward(batches, partial(self._backward, scale=scale), self._waits)
-        (loss,) = self.processes.sum(mine)
-        limit = self.config.clip_norm or math.inf
-        norm = float(full_tensor(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)))
+        scale = self.processes.size / tokens  # DDP and FSDP average gradients over processes
+        (loss,) = self.processes.sum(self._accumulate_gradients(batches, scale, self._sync))
+        max_norm = self.config.clip_norm or math.inf
+        norm = float(full_tensor(torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm)))
         is_finite = math.isfinite(loss) and not self.processes.any(not math.isfinite(norm))
         if is_finite:
             self.optimizers.step(rate)
         return StepResult(loss / tokens, tokens, norm, is_finite)
 
-    def probe(self, batches: Sequence[Batch]) -> list[BatchProbe]:
-        """Forward and backward of each batch, which change nothing: what does not fit is found out, and divided."""
-        self.model.train()
-        waits: Waits = "all" if self._waits == "all" else "none"
-        random, tried = get_rng_state(self.device), []
-        kept = [torch.empty_like(weight) for weight in self.model.parameters() for _ in self._moments()]
-        for batch in batches:
-            began = time.monotonic()
-            self.fitting.backward([batch], partial(self._backward, scale=1 / batch.global_target_tokens), waits)
-            tried.append(BatchProbe(batch, time.monotonic() - began, peak_memory(self.device)))
-        del kept
-        self.model.zero_grad()
-        set_rng_state(random, self.device)
-        return tried
+    def _accumulate_gradients(self, batches: Sequence[Batch], scale: float, sync: GradSync) -> float:
+        """Add up the gradients of the batches, each times `scale`; return their summed loss."""
+        loss = 0.0
+        for attempt in self._splitter.attempts(batches, sync):  # after out of memory again, with smaller microbatches
+            with attempt:
+                loss = 0.0
+                for microbatch, is_synced in attempt:
+                    loss += self._forward_backward(microbatch.to(self.device), scale, is_synced)
+        return loss
 
-    def _moments(self) -> range:
-        """What the optimizer will keep of each weight from its first step on; nothing where it does already."""
-        return range(0 if self.optimizers.tensors() else 2)
-
-    def _backward(self, batch: Batch, last: bool, scale: float) -> float:
-        short = self.config.precision == "bfloat16"
-        with grad_sync(self.objective, enabled=last):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=short, cache_enabled=False):
-                loss: Tensor = self.objective(batch.source, batch.target_in, batch.target_out)
+    def _forward_backward(self, batch: Batch, scale: float, is_synced: bool) -> float:
+        # A function, so that its tensors are freed before the next attempt after an out-of-memory error.
+        is_bfloat16 = self.config.precision == "bfloat16"
+        with grad_sync(self.model_with_loss, enabled=is_synced):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bfloat16, cache_enabled=False):
+                loss: Tensor = self.model_with_loss(batch.source, batch.target_in, batch.target_out)  # ()
             (loss * scale).backward()
         return loss.item()
+
+    def probe(self, batches: Sequence[Batch]) -> list[BatchProbe]:
+        """Run forward and backward of each batch without changing anything, to learn which batches fit in memory."""
+        self.model.train()
+        sync: GradSync = "all" if self._sync == "all" else "none"
+        rng_state, probes = get_rng_state(self.device), []
+        optimizer_memory = [torch.empty_like(p) for p in self.model.parameters() for _ in self._missing_moments()]
+        for batch in batches:
+            start = time.monotonic()
+            self._accumulate_gradients([batch], 1 / batch.global_target_tokens, sync)
+            probes.append(BatchProbe(batch, time.monotonic() - start, peak_memory(self.device)))
+        del optimizer_memory
+        self.model.zero_grad()
+        set_rng_state(rng_state, self.device)
+        return probes
+
+    def _missing_moments(self) -> range:
+        """Return a range over the tensors that the optimizer will allocate for each weight in its first step."""
+        return range(0 if self.optimizers.state_dict() else 2)

@@ -1,7 +1,7 @@
 """The training loop.
 
-It knows a model, a stream of batches and the time. How a model is judged and where a checkpoint
-goes come in as two functions, so that it depends on neither search nor files.
+It needs a model, a source of batches and a time limit. How to validate and where to save are passed in as functions,
+so that training depends on neither decoding nor file formats.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from types import FrameType
 from typing import Literal
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
-from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
 from regard.data.loader import BatchSource
 from regard.errors import TrainingError
 from regard.runtime import handle_signals, keep_freed_memory, termination_signals
 from regard.training.averaging import Weights, copy_weights, make_average, select_prefix, set_weights
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup
-from regard.training.divergence import DivergenceMonitor, refuse_non_finite
+from regard.training.divergence import DivergenceMonitor, check_finite
 from regard.training.microbatches import describe_lines, raise_on_oom
 from regard.training.rng import get_rng_state, get_rng_states, seed_per_rank, set_rng_state, set_rng_states
 from regard.training.schedule import rate_factor
@@ -35,42 +34,55 @@ from regard.training.training_log import Reporter, StepMetrics
 Scores = Mapping[str, float]
 End = Literal["steps", "minutes", "patience", "interrupted"]
 
-SMOOTHING = 0.95  # of the loss and the speed that are shown
+SMOOTHING = 0.95  # of the reported loss and speed
 
 
 @dataclass(frozen=True)
 class CheckpointEvent:
-    """What a checkpoint is made of; `model` holds the weights to be kept while it is saved."""
+    """What to save in a checkpoint.
+
+    Attributes:
+        model: Holds the averaged weights until `save` returns.
+        step: The number of steps taken.
+        scores: The dev scores; empty if training was interrupted before they were computed.
+        best: Whether this checkpoint scores better than all before it.
+        training: The state to resume from.
+    """
 
     model: Seq2Seq
     step: int
-    scores: Scores  # empty where training was interrupted before they were taken
-    best: bool  # better than every checkpoint before it
+    scores: Scores
+    best: bool
     training: TrainingState
 
 
 @dataclass
 class Progress:
-    """What the loop has been through; all of it is saved."""
+    """How far training is; saved in every checkpoint."""
 
     step: int = 0
-    judged: int = 0  # the step of the last checkpoint that was validated
+    last_validated_step: int = 0
     seconds: float = 0.0
-    best: float | None = None
-    since_best: int = 0
+    best_score: float | None = None  # higher is better: the negative of a loss
+    checkpoints_since_best: int = 0
 
 
-class _Stop(BaseException):
-    """Raised into a validation, which need not be ended where training is to stop."""
+class StopValidation(BaseException):
+    """Raised inside a validation to abandon it when training is to stop."""
 
 
 class Trainer:
-    """Trains a model until its steps, its minutes or its patience are over.
+    """Trains a model until it reaches its step limit, its time limit, or the end of its patience.
 
-    validate: judges the model (in eval mode) by any scores, config.metric among them; the first process's count.
-    save: keeps a checkpoint; called in the first process, with the averaged weights in the model.
-    processes: with a trainer in each, of a model, a loader's share and a config alike.
-    origins: what the batches' lines are of.
+    Args:
+        model: The model to train, on its device.
+        loader: The source of batches; with several processes, of this process's share of each batch.
+        config: The [train] section of the recipe.
+        validate: Returns the dev scores of a model in eval mode, `config.metric` among them. Every process calls it,
+            and the scores of the main process count.
+        save: Writes a checkpoint. Called in the main process, while the model holds the averaged weights.
+        reporters: Notified after each step and each checkpoint.
+        processes: The processes that train the model together, each with its own trainer.
     """
 
     def __init__(
@@ -83,7 +95,6 @@ class Trainer:
         save: Callable[[CheckpointEvent], None],
         reporters: Iterable[Reporter] = (),
         processes: ProcessGroup = SINGLE_PROCESS,
-        origins: LineOrigins = LineOrigins(),
     ) -> None:
         self.model = model
         self.loader = loader
@@ -93,262 +104,285 @@ class Trainer:
         self.reporters = list(reporters)
         self.device = next(model.parameters()).device
         self.processes = processes
-        self.train_step = TrainStep(model, config, processes, self._tell, origins)
+        self.train_step = TrainStep(model, config, processes, self._notify)
         self.average = make_average(model, config)
         self.progress = Progress()
-        self.health = DivergenceMonitor()
-        self._asked_to_stop = False
-        self._judging = False
+        self.divergence = DivergenceMonitor()
+        self._is_stopping = False
+        self._is_validating = False
         if processes.size > 1:
             seed_per_rank(config.seed, 0, processes)
-        self._shown = _Shown()
+        self._means = RunningMeans()
 
     def run(self) -> End:
-        """Train to the end; Ctrl-C, SIGTERM, SIGHUP or SIGQUIT saves a checkpoint and ends it early.
+        """Train to the end and return why training has ended.
 
-        Raises TrainingError.
+        Ctrl-C, SIGTERM, SIGHUP or SIGQUIT saves a checkpoint and ends training early. A validation that is running is
+        abandoned, and is the first thing done when the run is resumed.
 
-        A validation that is going on then is given up, and made good first thing when the run is resumed.
+        Raises:
+            TrainingError: If training diverges or runs out of memory.
         """
         keep_freed_memory()
         batches = iter(self.loader)
-        resumed_seconds, began = self.progress.seconds, time.monotonic()
-        with self._signals():
-            while (end := self.end()) is None:
-                if not self._due():
+        seconds_before, start = self.progress.seconds, time.monotonic()
+        with self._handle_signals():
+            while (end := self.check_end()) is None:
+                if not self._is_checkpoint_due():
                     self._step(batches)
-                    self.progress.seconds = resumed_seconds + time.monotonic() - began
-                    self._report()
-                if self._due():
+                    self.progress.seconds = seconds_before + time.monotonic() - start
+                    self._report_step()
+                if self._is_checkpoint_due():
                     self._checkpoint()
-                    self.progress.seconds = resumed_seconds + time.monotonic() - began
-            if end != "interrupted" and self.progress.step != self.progress.judged and not self._checkpoint():
+                    self.progress.seconds = seconds_before + time.monotonic() - start
+            is_validated = self.progress.step == self.progress.last_validated_step
+            if end != "interrupted" and not is_validated and not self._checkpoint():
                 end = "interrupted"
-            if end == "interrupted" and self.progress.step != self.progress.judged:
-                self._save_as_is()
+            if end == "interrupted" and self.progress.step != self.progress.last_validated_step:
+                self._save_unvalidated()
         return end
 
-    def _due(self) -> bool:
-        """Whether a checkpoint is."""
-        past = self.progress
-        return past.step > 0 and past.step % self.config.checkpoint_every == 0 and past.step != past.judged
+    def _step(self, batches: Iterator[Batch]) -> None:
+        start = time.monotonic()
+        rate = rate_factor(self.config, self.progress.step + 1, self._fraction_done())
+        step_batches = [next(batches) for _ in range(self.config.accumulate)]
+        result = self.train_step.run(step_batches, rate)
+        if result.is_finite:
+            self.average.after_step()
+        where = f"step {self.progress.step + 1:,}, at a learning rate of {rate * self.config.learning_rate:.3g}"
+        try:
+            self._check_divergence(result, step_batches, where)
+        except TrainingError as error:
+            raise self.processes.report_once(error) from None
+        self.progress.step += 1
+        speed = result.tokens / (time.monotonic() - start)
+        self._means.add(result.loss, speed, rate * self.config.learning_rate)
 
-    def end(self) -> End | None:
-        """Why training is over, where it is."""
-        config, past = self.config, self.progress
-        stop, past.seconds = self.processes.sum(self._asked_to_stop, past.seconds if self.processes.is_main else 0.0)
-        if stop:
-            self._asked_to_stop = True
+    def _check_divergence(self, result: StepResult, batches: Sequence[Batch], where: str) -> None:
+        if result.is_finite:
+            is_warm = self.progress.step >= self.config.warmup_steps
+            self.divergence.record_finite(result.loss, self.model.decoder.vocabulary_size, is_warm=is_warm, where=where)
+        else:
+            lines = "; ".join(describe_lines(batch) for batch in batches)
+            notice = self.divergence.record_nonfinite(result.loss, result.norm, lines, where=where)
+            if notice is not None:
+                self._notify(notice)
+
+    def _notify(self, text: str) -> None:
+        for reporter in self.reporters:
+            reporter.on_notice(self.progress.step, text)
+
+    def _report_step(self) -> None:
+        progress, means = self.progress, self._means
+        fraction = max(self._fraction_done(), 1e-9)
+        metrics = StepMetrics(
+            step=progress.step,
+            max_steps=self.config.max_steps,
+            epoch=self.loader.position.epoch,
+            loss=means.loss,
+            tokens_per_second=means.speed,
+            learning_rate=means.rate,
+            seconds=progress.seconds,
+            seconds_left=progress.seconds * max(0.0, 1 - fraction) / fraction,
+        )
+        for reporter in self.reporters:
+            reporter.on_step(metrics)
+
+    def check_end(self) -> End | None:
+        """Return why training has ended, None if it has not; with several processes, all must call this together."""
+        config, progress = self.config, self.progress
+        seconds = progress.seconds if self.processes.is_main else 0.0
+        is_stopping, progress.seconds = self.processes.sum(self._is_stopping, seconds)
+        if is_stopping:
+            self._is_stopping = True
             return "interrupted"
-        if past.step >= config.max_steps:
+        if progress.step >= config.max_steps:
             return "steps"
-        if config.max_minutes is not None and past.seconds >= 60 * config.max_minutes:
+        if config.max_minutes is not None and progress.seconds >= 60 * config.max_minutes:
             return "minutes"
-        if config.patience and past.since_best >= config.patience:
+        if config.patience and progress.checkpoints_since_best >= config.patience:
             return "patience"
         return None
 
-    def _progress(self) -> float:
+    def _fraction_done(self) -> float:
+        """Return the share of the step limit or of the time limit that is used up, whichever is larger."""
         by_steps = self.progress.step / self.config.max_steps
         by_time = 0.0 if self.config.max_minutes is None else self.progress.seconds / (60 * self.config.max_minutes)
         return max(by_steps, by_time)
 
-    def _step(self, batches: Iterator[Batch]) -> None:
-        began = time.monotonic()
-        rate = rate_factor(self.config, self.progress.step + 1, self._progress())
-        taken = [next(batches) for _ in range(self.config.accumulate)]
-        done = self.train_step.step(taken, rate)
-        if done.is_finite:
-            self.average.after_step()
-        at = f"step {self.progress.step + 1:,}, at a learning rate of {rate * self.config.learning_rate:.3g}"
-        try:
-            self._note(done, taken, at)
-        except TrainingError as error:
-            raise self.processes.report_once(error) from None
-        self.progress.step += 1
-        speed = done.tokens / (time.monotonic() - began)
-        self._shown.add(done.loss, speed, rate * self.config.learning_rate)
-
-    def _note(self, done: StepResult, taken: Sequence[Batch], at: str) -> None:
-        if done.is_finite:
-            warm = self.progress.step >= self.config.warmup_steps
-            self.health.record_finite(done.loss, self.model.decoder.vocabulary_size, warm=warm, at=at)
-        else:
-            lines = "; ".join(describe_lines(batch, self.train_step.origins) for batch in taken)
-            if told := self.health.record_nonfinite(done.loss, done.norm, lines, at=at):
-                self._tell(told)
-
-    def _tell(self, text: str) -> None:
-        for reporter in self.reporters:
-            reporter.on_notice(self.progress.step, text)
+    def _is_checkpoint_due(self) -> bool:
+        step = self.progress.step
+        return step > 0 and step % self.config.checkpoint_every == 0 and step != self.progress.last_validated_step
 
     def _checkpoint(self) -> bool:
-        """Average, judge, keep; False where it was asked to stop before there was a judgement: nothing is done then.
+        """Average the weights, validate and save; return False, with nothing changed, if validation was interrupted.
 
-        Raises TrainingError where a weight is NaN or infinite: nothing is done then either.
+        Raises:
+            TrainingError: If a weight is NaN or infinite; nothing is saved then.
         """
         raw = copy_weights(self.model)
-        judged = self._judged(self._finite_mean(raw))
+        model = self._load_eval_model(self._finite_mean(raw))
         try:
-            scores = self._judge(judged)
+            scores = self._validate(model)
         except TrainingError:
-            if self.processes.size == 1:  # others would be waited for
+            if self.processes.size == 1:  # saving would wait for the others
                 set_weights(self.model, raw)
-                self._save_as_is()
+                self._save_unvalidated()
             raise
         if scores is None:
-            set_weights(judged, raw)
+            set_weights(model, raw)
             return False
         scores = self.processes.broadcast(scores)
         self.average.add(raw)
-        self.progress.judged = self.progress.step
-        value = scores[self.config.metric]
-        ordered = -value if self.config.metric == "loss" else value
-        best = not math.isnan(ordered) and (self.progress.best is None or ordered > self.progress.best)
-        if best:
-            self.progress.best, self.progress.since_best = ordered, 0
-        else:
-            self.progress.since_best += 1
-        for reporter in self.reporters:  # first: what is logged too early is taken back at a resume
+        self.progress.last_validated_step = self.progress.step
+        best = self._update_best(scores)
+        for reporter in self.reporters:  # before saving: a resumed run drops log entries that are too new
             reporter.on_checkpoint(self.progress.step, scores, best)
-        self._keep(scores, best, raw)
+        self._save(scores, best, raw)
         return True
 
-    def _judge(self, model: Seq2Seq) -> Scores | None:
-        """What validation finds of a model; None where a signal came before its end.
+    def _update_best(self, scores: Scores) -> bool:
+        """Record the scores of a checkpoint; return whether they are the best so far."""
+        score = -scores["loss"] if self.config.metric == "loss" else scores[self.config.metric]
+        progress = self.progress
+        best = not math.isnan(score) and (progress.best_score is None or score > progress.best_score)
+        if best:
+            progress.best_score, progress.checkpoints_since_best = score, 0
+        else:
+            progress.checkpoints_since_best += 1
+        return best
 
-        Raises TrainingError where it does not fit in memory.
+    def _validate(self, model: Seq2Seq) -> Scores | None:
+        """Return the dev scores of a model; None if a signal interrupted the validation.
+
+        Raises:
+            TrainingError: If the validation runs out of memory.
         """
-        random = get_rng_state(self.device)
+        rng_state = get_rng_state(self.device)
+        purpose = f"in the validation at step {self.progress.step:,}; the checkpoints are saved"
         try:
-            self._judging = True
+            self._is_validating = True
             try:
-                with raise_on_oom(f"for the validation at step {self.progress.step:,}, before which all was saved"):
+                with raise_on_oom(purpose):
                     return self.validate(model)
             finally:
-                self._judging = False
-        except _Stop:
+                self._is_validating = False
+        except StopValidation:
             return None
         finally:
-            set_rng_state(random, self.device)
+            set_rng_state(rng_state, self.device)
 
-    def _save_as_is(self) -> None:
-        """Keep what there is between two checkpoints, changing nothing of how training goes on."""
+    def _save_unvalidated(self) -> None:
+        """Save a checkpoint between two validations; how training continues does not change."""
         raw = copy_weights(self.model)
-        self._judged(self._finite_mean(raw))
-        self._keep({}, False, raw)
+        self._load_eval_model(self._finite_mean(raw))
+        self._save({}, False, raw)
 
     def _finite_mean(self, raw: Weights) -> Weights:
-        """Return the weights to keep. Raise TrainingError where one of them, or of `raw`, is NaN or infinite."""
+        """Return the averaged weights.
+
+        Raises:
+            TrainingError: If a weight among them or in `raw` is NaN or infinite.
+        """
         mean = self.average.mean(raw)
         try:
             for weights in (raw, mean):
-                refuse_non_finite(weights, at=f"step {self.progress.step:,}")
+                check_finite(weights, where=f"step {self.progress.step:,}")
         except TrainingError as error:
             raise self.processes.report_once(error) from None
         return mean
 
-    def _judged(self, weights: Weights) -> Seq2Seq:
-        """The model with other weights, in eval mode."""
-        set_weights(self.train_step.judged, weights)
-        return self.train_step.judged.eval()
+    def _load_eval_model(self, weights: Weights) -> Seq2Seq:
+        """Return the model for validation, in eval mode, with the given weights."""
+        set_weights(self.train_step.eval_model, weights)
+        return self.train_step.eval_model.eval()
 
-    def _keep(self, scores: Scores, best: bool, raw: Weights) -> None:
-        """Save what is in the judged model, and give training its own weights back."""
-        saved = CheckpointEvent(self.train_step.judged, self.progress.step, scores, best, self._state(raw))
+    def _save(self, scores: Scores, best: bool, raw: Weights) -> None:
+        """Save the weights in the eval model, then load the raw weights again to continue training."""
+        model = self.train_step.eval_model
+        event = CheckpointEvent(model, self.progress.step, scores, best, self._state(raw))
         if self.processes.is_main:
-            self.save(saved)
-        self.processes.wait()  # whoever ends has a whole checkpoint behind it
-        set_weights(self.train_step.judged, raw)
+            self.save(event)
+        self.processes.wait()  # no process ends before the checkpoint is complete
+        set_weights(model, raw)
 
     def _state(self, raw: Weights) -> TrainingState:
-        past, position = self.progress, self.loader.position
-        tensors = {f"weights/{name}": tensor for name, tensor in raw.items()}
-        tensors |= {f"optimizer/{name}": tensor for name, tensor in self.train_step.optimizers.tensors().items()}
-        held, average = self.average.tensors(raw)
-        tensors |= {f"window/{name}": tensor for name, tensor in held.items()}
-        draws, drawers = get_rng_states(self.device, self.processes)
-        tensors |= {f"random/{name}": state for name, state in draws.items()}
+        """Return everything needed to resume; the keys are those of state.safetensors and state.json."""
+        progress, position = self.progress, self.loader.position
+        average_tensors, average_values = self.average.state(raw)
+        rng_tensors, rng_values = get_rng_states(self.device, self.processes)
+        groups = {
+            "weights": raw,
+            "optimizer": self.train_step.optimizers.state_dict(),
+            "window": average_tensors,
+            "random": rng_tensors,
+        }
         values = {
-            "step": past.step,
-            "judged": past.judged,
-            "seconds": past.seconds,
-            "best": past.best,
-            "since_best": past.since_best,
-            **asdict(self.health),
-            **average,
-            **drawers,
+            "step": progress.step,
+            "judged": progress.last_validated_step,
+            "seconds": progress.seconds,
+            "best": progress.best_score,
+            "since_best": progress.checkpoints_since_best,
+            **self.divergence.state_dict(),
+            **average_values,
+            **rng_values,
             "epoch": position.epoch,
             "batch": position.batch,
             "pool": position.pool,
         }
+        tensors = {f"{group}/{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
         return TrainingState(tensors, values)
 
     def load(self, state: TrainingState) -> None:
-        """Go on from a saved state; the loader must have been made at its position."""
-        values = state.values
-        set_weights(self.model, select_prefix("weights/", state.tensors))
-        self.train_step.optimizers.load(select_prefix("optimizer/", state.tensors))
-        self.average.load(select_prefix("window/", state.tensors), values, copy_weights(self.model))
-        self.progress.step, self.progress.judged, self.progress.seconds = (
-            values["step"],
-            values["judged"],
-            values["seconds"],
+        """Continue from a saved state; the loader must have been created at its position."""
+        tensors, values = state.tensors, state.values
+        set_weights(self.model, select_prefix("weights/", tensors))
+        self.train_step.optimizers.load_state_dict(select_prefix("optimizer/", tensors))
+        self.average.load_state(select_prefix("window/", tensors), values, copy_weights(self.model))
+        self.progress = Progress(
+            step=values["step"],
+            last_validated_step=values["judged"],
+            seconds=values["seconds"],
+            best_score=values["best"],
+            checkpoints_since_best=values["since_best"],
         )
-        self.progress.best, self.progress.since_best = values["best"], values["since_best"]
-        remembered = {field.name: values[field.name] for field in fields(DivergenceMonitor) if field.name in values}
-        self.health = DivergenceMonitor(**remembered)  # earlier versions saved less of it
-        set_rng_states(select_prefix("random/", state.tensors), values, self.config.seed, self.device, self.processes)
-
-    def _report(self) -> None:
-        past, config, shown = self.progress, self.config, self._shown
-        share = max(self._progress(), 1e-9)
-        progress = StepMetrics(
-            step=past.step,
-            max_steps=config.max_steps,
-            epoch=self.loader.position.epoch,
-            loss=shown.loss,
-            tokens_per_second=shown.speed,
-            learning_rate=shown.rate,
-            seconds=past.seconds,
-            seconds_left=past.seconds * max(0.0, 1 - share) / share,
-        )
-        for reporter in self.reporters:
-            reporter.on_step(progress)
+        self.divergence = DivergenceMonitor.from_state_dict(values)
+        set_rng_states(select_prefix("random/", tensors), values, self.config.seed, self.device, self.processes)
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C, SIGTERM, SIGHUP or SIGQUIT asks the loop to stop; a second Ctrl-C stops at once.
+    def _handle_signals(self) -> Iterator[None]:
+        """Stop after the current step on Ctrl-C, SIGTERM, SIGHUP or SIGQUIT; a second Ctrl-C stops at once.
 
-        Not so under torchrun, which hands them on to one process after the other, and again to one that heard a
-        Ctrl-C itself: from the first on, nothing keeps such a process from its end.
+        torchrun forwards signals to one process after another, and a process may receive Ctrl-C twice. Under torchrun
+        all signals after the first are therefore ignored, until the process has ended.
         """
 
-        def ask(number: int, _: FrameType | None) -> None:
-            self._asked_to_stop = True
+        def stop(number: int, _: FrameType | None) -> None:
+            self._is_stopping = True
             if not self.processes.job:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            if self._judging and self.processes.size == 1:  # not where others judge along
-                self._judging = False
-                raise _Stop
+            if self._is_validating and self.processes.size == 1:  # others would wait for this one's share
+                self._is_validating = False
+                raise StopValidation
 
-        def has_ended_alone() -> bool:
-            return not (self._asked_to_stop and self.processes.job)
+        def may_restore() -> bool:
+            return not (self._is_stopping and self.processes.job)
 
-        with handle_signals([signal.SIGINT, *termination_signals()], ask, restore=has_ended_alone):
+        with handle_signals([signal.SIGINT, *termination_signals()], stop, restore=may_restore):
             yield
 
 
 @dataclass
-class _Shown:
-    """Running means for the eye."""
+class RunningMeans:
+    """Smoothed values for reports."""
 
     loss: float = math.nan
     speed: float = math.nan
     rate: float = 0.0
 
     def add(self, loss: float, speed: float, rate: float) -> None:
-        old = math.isnan(self.loss)
-        self.loss = loss if old else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
-        self.speed = speed if old else SMOOTHING * self.speed + (1 - SMOOTHING) * speed
+        """Add the values of a step; the learning rate is not smoothed."""
+        is_first = math.isnan(self.loss)
+        self.loss = loss if is_first else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
+        self.speed = speed if is_first else SMOOTHING * self.speed + (1 - SMOOTHING) * speed
         self.rate = rate

@@ -1,4 +1,7 @@
-"""Who is told how training goes: a JSONL file, TensorBoard (regard.training.tensorboard), a terminal (.console)."""
+"""Reporters of training, and `log.jsonl`, the log that every run writes.
+
+See also regard.training.tensorboard and regard.training.progress (the console).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,24 @@ from typing import Any, Protocol
 from regard.errors import CheckpointError
 from regard.files import is_in_place, read_regular_file, write_atomic
 
-EVERY = 20  # steps between two lines of a log
-MAKE_ROOM = "the last checkpoint is whole: make room on the disk, then go on with `regard train --resume`"
+LOG_EVERY = 20  # steps
+FREE_DISK_SPACE = "the last checkpoint is complete: free some disk space, then run `regard train --resume`"
 
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """How far training is: loss in nats a target token, speed in target tokens a second, padding left out."""
+    """What is reported after a step; the fields are those of a step in `log.jsonl`.
+
+    Attributes:
+        step: The number of steps taken.
+        max_steps: The step limit.
+        epoch: The number of the epoch, from 0.
+        loss: The smoothed training loss in nats per target token.
+        tokens_per_second: Target tokens per second, without padding, smoothed.
+        learning_rate: The learning rate of the step.
+        seconds: Training time so far.
+        seconds_left: The longest remaining time; early stopping may end training before.
+    """
 
     step: int
     max_steps: int
@@ -27,23 +41,23 @@ class StepMetrics:
     tokens_per_second: float
     learning_rate: float
     seconds: float
-    seconds_left: float  # at most; patience may end it earlier
+    seconds_left: float
 
 
 class Reporter(Protocol):
-    """Told after every step and every checkpoint."""
+    """Receives what happens in training."""
 
-    def on_step(self, progress: StepMetrics) -> None:
-        """After a step."""
+    def on_step(self, metrics: StepMetrics) -> None:
+        """Report a step."""
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
-        """After a checkpoint with its dev scores."""
+        """Report a checkpoint with its dev scores."""
 
     def on_notice(self, step: int, text: str) -> None:
-        """What a person should know: a batch that did not fit, a gradient that is no number."""
+        """Report something unusual, such as a batch that did not fit in memory."""
 
     def close(self) -> None:
-        """When training is over."""
+        """Release resources when training has ended."""
 
 
 def run_is_gone(folder: Path) -> CheckpointError:
@@ -51,38 +65,48 @@ def run_is_gone(folder: Path) -> CheckpointError:
     return CheckpointError(
         "the run's folder was removed, renamed or replaced during training, which has ended",
         where=folder,
-        fix="if it was renamed, go on with `regard train --resume` and its new path",
+        fix="if it was renamed, run `regard train --resume` with its new path",
     )
 
 
 class JsonLines:
-    """`log.jsonl`: an object a line, of a step, a checkpoint or a notice; those after `resumed_at` are taken back."""
+    """Writes `log.jsonl`, with one JSON object per line: a step, a checkpoint or a notice.
 
-    def __init__(self, path: Path, resumed_at: int = 0, judged: int = 0) -> None:
-        """judged: the last step whose checkpoint counts; one that was saved as it was may be judged again.
+    Attributes:
+        damaged: The numbers (from 1) of lines that could not be read and were removed.
+    """
 
-        damaged: the numbers of lines that could not be read, and are gone. Raises CheckpointError.
+    def __init__(self, path: Path, resumed_at: int = 0, last_validated_step: int = 0) -> None:
+        """Open the log and drop what a killed run has logged since the checkpoint that it is resumed from.
+
+        Args:
+            path: The log.
+            resumed_at: The step to resume from; later steps and notices are dropped.
+            last_validated_step: Later checkpoints are dropped: one that was saved unvalidated is validated again.
+
+        Raises:
+            CheckpointError: If the log cannot be written.
         """
         self.damaged: list[int] = []
         self._path = path
         try:
             if path.exists():
-                self.damaged = _keep_up_to(path, resumed_at, judged)
+                self.damaged = _truncate(path, resumed_at, last_validated_step)
             self._file = path.open("a", encoding="utf-8", buffering=1)
         except OSError as error:
-            raise CheckpointError(f"the log cannot be written: {error.strerror}", where=path, fix=MAKE_ROOM) from None
+            raise _write_error(path, error) from None
 
-    def on_step(self, progress: StepMetrics) -> None:
-        """Every so many steps."""
-        if progress.step % EVERY == 0:
-            self._write({"kind": "step", **asdict(progress)})
+    def on_step(self, metrics: StepMetrics) -> None:
+        """Log every LOG_EVERY steps."""
+        if metrics.step % LOG_EVERY == 0:
+            self._write({"kind": "step", **asdict(metrics)})
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
-        """Each checkpoint."""
+        """Log the checkpoint with its dev scores."""
         self._write({"kind": "checkpoint", "step": step, "best": best, **scores})
 
     def on_notice(self, step: int, text: str) -> None:
-        """Each."""
+        """Log the notice."""
         self._write({"kind": "notice", "step": step, "text": text})
 
     def _write(self, entry: dict[str, Any]) -> None:
@@ -91,19 +115,21 @@ class JsonLines:
         try:
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise CheckpointError(
-                f"the log cannot be written: {error.strerror}", where=self._file.name, fix=MAKE_ROOM
-            ) from None
+            raise _write_error(self._path, error) from None
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
+def _write_error(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(f"the log cannot be written: {error.strerror}", where=path, fix=FREE_DISK_SPACE)
+
+
 def read_entries(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
     """Return the entries of a log and the numbers (from 1) of its damaged lines.
 
-    A last line without its end was cut short by a kill: it counts as neither. Raises OSError.
+    A last line without a line break was cut short by a kill and counts as neither. Raises OSError.
     """
     entries, damaged = [], []
     for number, line in enumerate(read_regular_file(path).splitlines(keepends=True), start=1):
@@ -119,35 +145,41 @@ def read_entries(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 
 def _is_entry(entry: object) -> bool:
-    """Return whether it has what readers of a log need."""
+    """Return whether a JSON value has the fields that readers of a log need."""
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         return False
     numbers = ("step", "seconds", "tokens_per_second") if entry["kind"] == "step" else ("step",)
     return all(isinstance(entry.get(name), int | float) for name in numbers)
 
 
-def _keep_up_to(path: Path, step: int, judged: int) -> list[int]:
-    """Drop what a killed run logged after the checkpoint that it is resumed from, judgements that do not count, and
-    damaged lines, whose numbers are returned."""
+def _truncate(path: Path, step: int, last_validated_step: int) -> list[int]:
+    """Drop later entries and damaged lines; return the numbers of the damaged lines."""
     entries, damaged = read_entries(path)
-    kept = [entry for entry in entries if entry["step"] <= (judged if entry["kind"] == "checkpoint" else step)]
-    write_atomic(path, "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in kept))
+    limits = {"checkpoint": last_validated_step}
+    valid = [entry for entry in entries if entry["step"] <= limits.get(entry["kind"], step)]
+    write_atomic(path, "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in valid))
     return damaged
 
 
 class BestEffort:
-    """A reporter whose failed writes never end training: it is dropped after the first, with one notice."""
+    """Wraps a reporter whose OSErrors must not end training: after the first one, it is closed and left out."""
 
     def __init__(self, name: str, open_reporter: Callable[[], Reporter], notify: Callable[[str], None]) -> None:
-        """name: what the notice calls it."""
+        """Open the reporter.
+
+        Args:
+            name: What to call the reporter in the notice about its failure.
+            open_reporter: Opens the reporter; may raise OSError.
+            notify: Called with that notice.
+        """
         self._name = name
         self._notify = notify
         self._reporter: Reporter | None = None
-        with self._tolerant():
+        with self._tolerate_errors():
             self._reporter = open_reporter()
 
     @contextmanager
-    def _tolerant(self) -> Iterator[None]:
+    def _tolerate_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -155,29 +187,29 @@ class BestEffort:
             with suppress(OSError):
                 if failed is not None:
                     failed.close()
-            with suppress(OSError):  # where it was the terminal that failed
-                self._notify(f"{self._name} cannot be written any more ({error.strerror or error}); training goes on")
+            with suppress(OSError):  # if it was the terminal that failed
+                self._notify(f"{self._name} cannot be written any more ({error.strerror or error}); training continues")
 
-    def on_step(self, progress: StepMetrics) -> None:
-        """After a step."""
-        with self._tolerant():
+    def on_step(self, metrics: StepMetrics) -> None:
+        """Report a step."""
+        with self._tolerate_errors():
             if self._reporter is not None:
-                self._reporter.on_step(progress)
+                self._reporter.on_step(metrics)
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
-        """After a checkpoint."""
-        with self._tolerant():
+        """Report a checkpoint."""
+        with self._tolerate_errors():
             if self._reporter is not None:
                 self._reporter.on_checkpoint(step, scores, best)
 
     def on_notice(self, step: int, text: str) -> None:
-        """After a notice."""
-        with self._tolerant():
+        """Report a notice."""
+        with self._tolerate_errors():
             if self._reporter is not None:
                 self._reporter.on_notice(step, text)
 
     def close(self) -> None:
-        """When training is over."""
-        with self._tolerant():
+        """Close the reporter."""
+        with self._tolerate_errors():
             if self._reporter is not None:
                 self._reporter.close()

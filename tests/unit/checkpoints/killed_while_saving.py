@@ -1,7 +1,7 @@
-"""A process that is killed at every line of code that saves a checkpoint, one line after another.
+"""Kill a process at every line of the code that saves a checkpoint, one line after another.
 
 Run with an empty folder as its argument; prints how many lines there are. After each kill the run
-must have a `last`, every checkpoint in it must load, and the next saving must clear away what the kill left.
+must have a `last`, every checkpoint in it must load, and the next save must remove the leftovers.
 """
 
 import os
@@ -78,7 +78,7 @@ def main(folder: Path) -> None:
     first, second = checkpoint(1), checkpoint(2)
     save(template, first)
     save_checkpoint(template.checkpoint(2), replace(second, metrics={"old": 1}), TrainingState({}, {"step": 2}))
-    template.set_last(template.checkpoint(2))  # which is then written anew, as after an interruption
+    template.set_last(template.checkpoint(2))  # which is then written again, as after an interruption
 
     lines: dict[str, None] = {}
     shutil.copytree(template.path, run.path, symlinks=True)

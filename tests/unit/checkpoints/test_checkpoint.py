@@ -82,7 +82,7 @@ def test_a_shared_weight_is_saved_once_and_shared_again(saved: Path) -> None:
     assert load_file(saved / "model.safetensors").keys() == parameters.keys()
 
 
-def test_loading_leaves_the_callers_random_numbers_alone(saved: Path) -> None:
+def test_loading_does_not_change_the_callers_random_state(saved: Path) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
@@ -90,7 +90,7 @@ def test_loading_leaves_the_callers_random_numbers_alone(saved: Path) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_the_folder_holds_what_it_says_and_no_pickle(saved: Path) -> None:
+def test_the_files_of_a_checkpoint_and_no_pickle(saved: Path) -> None:
     header = json.loads((saved / "config.json").read_text(encoding="utf-8"))
     assert header["format"] == 1
     assert header["regard"] == __version__
@@ -109,7 +109,7 @@ def _umask() -> int:
     return mask
 
 
-def test_the_state_of_training_comes_back(tmp_path: Path) -> None:
+def test_the_training_state_is_restored(tmp_path: Path) -> None:
     moments = torch.randn(4, 3).t()  # not contiguous
     state = TrainingState(
         {"adam/moment": moments, "random/cpu": torch.get_rng_state(), "adam/step": torch.tensor(3.0)},
@@ -122,8 +122,8 @@ def test_the_state_of_training_comes_back(tmp_path: Path) -> None:
     assert all(torch.equal(loaded.tensors[name], tensor) for name, tensor in state.tensors.items())
 
 
-def test_a_checkpoint_without_a_state_of_training_says_so(saved: Path) -> None:
-    with pytest.raises(CheckpointError, match="no state of training"):
+def test_resuming_without_a_training_state_is_an_error(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match="no training state"):
         load_training_state(saved)
 
 
@@ -136,8 +136,8 @@ def test_a_checkpoint_is_replaced_whole(saved: Path) -> None:
 
 
 @contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """As a full disk, a true limit of the system: writing beyond it fails in whatever library writes."""
+def limit_file_size(size: int) -> Iterator[None]:
+    """Make writing beyond a size fail, as on a full disk, in every library that writes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -148,10 +148,10 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("size", [0, 300, 4000], ids=["nothing", "part of the JSON", "part of the weights"])
 def test_a_disk_that_is_full_leaves_the_previous_checkpoint(saved: Path, size: int) -> None:
-    with files_of_at_most(size), pytest.raises(CheckpointError, match="could not be written") as caught:
+    with limit_file_size(size), pytest.raises(CheckpointError, match="could not be written") as caught:
         save_checkpoint(saved.with_name("step-001000"), checkpoint(step=1000))
-    assert "the checkpoint before it, if there was one, is whole" in str(caught.value)
-    with files_of_at_most(size), pytest.raises(CheckpointError):
+    assert "earlier checkpoints are complete" in str(caught.value)
+    with limit_file_size(size), pytest.raises(CheckpointError):
         save_checkpoint(saved, checkpoint(step=1000))
     assert load_checkpoint(saved).step == 500
     assert names(saved.parent) == ["step-000500"]
@@ -174,7 +174,7 @@ def test_a_failing_call_leaves_the_previous_checkpoint(saved: Path, monkeypatch:
     assert names(saved.parent) == ["step-000500"]
 
 
-def test_an_interruption_leaves_no_rubbish(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_no_temporary_files(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
@@ -185,35 +185,35 @@ def test_an_interruption_leaves_no_rubbish(saved: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a fork of itself")
-def test_a_run_killed_at_any_line_of_saving_can_go_on() -> None:
+def test_a_run_killed_at_any_line_of_saving_can_resume() -> None:
     script = Path(__file__).with_name("killed_while_saving.py")
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # some thousand small files
     with tempfile.TemporaryDirectory(dir=memory) as folder:
-        done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 50
+        process = subprocess.run([sys.executable, script, folder], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert int(process.stdout) > 50
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    (path.parent / SUMS).unlink(missing_ok=True)  # as in a checkpoint of before there were sums
+    (path.parent / SUMS).unlink(missing_ok=True)  # as in a checkpoint from before checksums were written
     value = json.loads(path.read_text(encoding="utf-8"))
     change(value)
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def test_a_later_format_is_told_with_its_writer(saved: Path) -> None:
+def test_a_later_format_is_an_error_that_names_its_version(saved: Path) -> None:
     edit(saved / "config.json", lambda header: header.update(format=2, regard="0.9.1"))
     with pytest.raises(CheckpointError, match=r"written by regard 0\.9\.1 in format 2(.|\n)*upgrade regard to 0\.9\.1"):
         load_checkpoint(saved)
 
 
-def test_a_folder_that_is_no_checkpoint_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"there is no config\.json in it"):
+def test_a_folder_that_is_not_a_checkpoint_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"contains no config\.json"):
         load_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match="no such folder"):
         load_checkpoint(tmp_path / "none")
     (tmp_path / "config.json").write_text('{"model_type": "marian"}')
-    with pytest.raises(CheckpointError, match="not one of regard's"):
+    with pytest.raises(CheckpointError, match="not written by regard"):
         load_checkpoint(tmp_path)
 
 
@@ -233,7 +233,7 @@ HEADERS: list[Callable[[dict[str, Any]], object]] = [
 
 
 @pytest.mark.parametrize("change", HEADERS)
-def test_a_header_that_does_not_hold_together_is_told(saved: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def test_an_inconsistent_header_is_an_error(saved: Path, change: Callable[[dict[str, Any]], object]) -> None:
     edit(saved / "config.json", change)
     with pytest.raises(CheckpointError):
         load_checkpoint(saved)
@@ -241,12 +241,12 @@ def test_a_header_that_does_not_hold_together_is_told(saved: Path, change: Calla
 
 @pytest.mark.parametrize("sums", [True, False])
 @pytest.mark.parametrize("name", ["config.json", "metrics.json", "model.safetensors", "tokenizer.json"])
-def test_a_file_that_is_missing_cut_or_overwritten_is_told(saved: Path, name: str, sums: bool) -> None:
+def test_a_missing_truncated_or_overwritten_file_is_an_error(saved: Path, name: str, sums: bool) -> None:
     if not sums:
         (saved / SUMS).unlink()
     path = saved / name
-    whole = path.read_bytes()
-    for damaged in (b"", whole[: len(whole) // 2], b"\xff" * len(whole), b"[]"):
+    original = path.read_bytes()
+    for damaged in (b"", original[: len(original) // 2], b"\xff" * len(original), b"[]"):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError):
             load_checkpoint(saved)
@@ -255,14 +255,14 @@ def test_a_file_that_is_missing_cut_or_overwritten_is_told(saved: Path, name: st
         load_checkpoint(saved)
 
 
-def test_a_state_of_training_that_is_cut_is_told(saved: Path) -> None:
+def test_a_truncated_training_state_is_an_error(saved: Path) -> None:
     save_checkpoint(saved, checkpoint(), TrainingState({"a": torch.ones(3)}, {"b": 1}))
     for path in (saved / "training").iterdir():
-        whole = path.read_bytes()
-        path.write_bytes(whole[:-2])
+        original = path.read_bytes()
+        path.write_bytes(original[:-2])
         with pytest.raises(CheckpointError, match=path.name):
             load_training_state(saved)
-        path.write_bytes(whole)
+        path.write_bytes(original)
 
 
 def test_weights_that_do_not_fit_are_named(saved: Path) -> None:
@@ -272,8 +272,8 @@ def test_weights_that_do_not_fit_are_named(saved: Path) -> None:
     first, second, *_ = sorted(weights)
     damages = {
         f"{first} is missing": {name: tensor for name, tensor in weights.items() if name != first},
-        "decoder.none is not of this model": {**weights, "decoder.none": torch.ones(1)},
-        rf"{second} is \[1\] and should be": {**weights, second: torch.ones(1)},
+        "decoder.none is not part of this model": {**weights, "decoder.none": torch.ones(1)},
+        rf"{second} is \[1\] but should be": {**weights, second: torch.ones(1)},
     }
     for message, damaged in damages.items():
         save_file(damaged, path)
@@ -285,52 +285,52 @@ def test_weights_that_do_not_fit_are_named(saved: Path) -> None:
 
 
 def with_state(folder: Path) -> list[Path]:
-    """The files of a checkpoint that holds a state of training."""
+    """Save a checkpoint with a training state and return its files."""
     save_checkpoint(folder, checkpoint(), TrainingState({"a": torch.ones(3)}, {"b": 1}))
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def test_sums_are_those_of_every_file(saved: Path) -> None:
+def test_there_is_a_checksum_of_every_file(saved: Path) -> None:
     files = with_state(saved)
-    told = dict(line.split("  ")[::-1] for line in (saved / SUMS).read_text().splitlines())
-    assert told.keys() == {str(path.relative_to(saved)) for path in files} - {SUMS}
-    assert "training/state.safetensors" in told
-    for name, found in told.items():
-        assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == found
+    sums = dict(line.split("  ")[::-1] for line in (saved / SUMS).read_text().splitlines())
+    assert sums.keys() == {str(path.relative_to(saved)) for path in files} - {SUMS}
+    assert "training/state.safetensors" in sums
+    for name, digest in sums.items():
+        assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == digest
 
 
-def test_one_bit_that_fell_over_in_any_file_is_told(saved: Path) -> None:
+def test_a_flipped_bit_in_any_file_is_an_error(saved: Path) -> None:
     for path in with_state(saved):
-        whole = path.read_bytes()
-        for place in (0, len(whole) // 2, len(whole) - 1):
-            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        original = path.read_bytes()
+        for place in (0, len(original) // 2, len(original) - 1):
+            path.write_bytes(original[:place] + bytes([original[place] ^ 1]) + original[place + 1 :])
             with pytest.raises(CheckpointError) as caught:
                 load_training_state(saved)
             if path.name not in ("config.json", SUMS):  # which are read first, or name another file
                 assert caught.value.where == str(path)
-                assert "not as it was written" in caught.value.what
+                assert "has changed since it was written" in caught.value.message
             if path.parent == saved:
                 with pytest.raises(CheckpointError):
                     load_checkpoint(saved)
             else:
                 load_checkpoint(saved)  # which does not read it
-        path.write_bytes(whole)
+        path.write_bytes(original)
     load_training_state(saved)
 
 
-def test_a_list_of_sums_that_is_cut_is_told(saved: Path) -> None:
+def test_a_truncated_list_of_checksums_is_an_error(saved: Path) -> None:
     path = saved / SUMS
-    whole = path.read_text()
-    for size in (0, 30, len(whole) - 1):
-        path.write_text(whole[:size])
-        with pytest.raises(CheckpointError, match=f"{SUMS}: the file is no list"):
+    original = path.read_text()
+    for size in (0, 30, len(original) - 1):
+        path.write_text(original[:size])
+        with pytest.raises(CheckpointError, match=f"{SUMS}: the file is not a list"):
             load_checkpoint(saved)
     path.write_text(f"{'0' * 64}  none\n")
     with pytest.raises(CheckpointError, match="none: the file cannot be read"):
         load_checkpoint(saved)
 
 
-def test_a_checkpoint_without_its_state_of_training_translates(saved: Path) -> None:
+def test_a_checkpoint_without_its_training_state_can_be_loaded(saved: Path) -> None:
     with_state(saved)
     shutil.rmtree(saved / "training")
     assert load_checkpoint(saved).step == 500

@@ -12,7 +12,7 @@ from regard.errors import CheckpointError
 
 
 def step(run: RunFolder, number: int) -> Path:
-    """A stand-in for a checkpoint: what tells one is its config.json."""
+    """A checkpoint as far as RunFolder is concerned: a folder with a config.json."""
     folder = run.checkpoint(number)
     folder.mkdir()
     (folder / "config.json").write_text("{}")
@@ -31,29 +31,29 @@ def test_a_new_run_goes_into_a_missing_or_an_empty_folder(tmp_path: Path) -> Non
     RunFolder.create(tmp_path / "empty")
 
 
-def test_a_folder_that_was_made_but_never_began_may_be_used(run: RunFolder) -> None:
+def test_a_folder_without_a_recipe_may_be_used(run: RunFolder) -> None:
     (run.path / "recipe.toml.tmp").touch()  # killed while it wrote the recipe
     again = RunFolder.create(run.path)
     again.begin("text")
     assert again.recipe.read_text() == "text"
-    with pytest.raises(CheckpointError, match="already there"):
+    with pytest.raises(CheckpointError, match="already contains a run"):
         again.begin("another text")
     assert again.recipe.read_text() == "text"
 
 
-def test_a_run_is_never_written_over(run: RunFolder) -> None:
+def test_a_run_is_never_overwritten(run: RunFolder) -> None:
     run.begin("")
-    with pytest.raises(CheckpointError, match=f"a run is already there(.|\n)*regard train --resume {run.path}"):
+    with pytest.raises(CheckpointError, match=f"already contains a run(.|\n)*regard train --resume {run.path}"):
         RunFolder.create(run.path)
 
 
-def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(CheckpointError, match="not empty"):
         RunFolder.create(tmp_path)
-    with pytest.raises(CheckpointError, match="cannot be put there"):
+    with pytest.raises(CheckpointError, match="cannot be created"):
         RunFolder.create(tmp_path / "thesis.tex")
-    with pytest.raises(CheckpointError, match="cannot be put there"):
+    with pytest.raises(CheckpointError, match="cannot be created"):
         RunFolder.create(tmp_path / "thesis.tex" / "run")
 
 
@@ -71,7 +71,7 @@ def test_last_and_best_are_relative_links_that_move_with_the_run(run: RunFolder)
     assert sorted(entry.name for entry in moved.path.iterdir()) == ["best", "checkpoints", "last"]
 
 
-def test_a_link_that_cannot_be_set_is_told(run: RunFolder) -> None:
+def test_a_link_that_cannot_be_set_is_an_error(run: RunFolder) -> None:
     (run.path / "best").mkdir()
     (run.path / "best" / "file").touch()
     with pytest.raises(CheckpointError, match="`best` cannot be set"):
@@ -100,7 +100,7 @@ def test_pruning_keeps_the_last_two_and_the_best(
 def test_checkpoints_after_the_last_stay_until_they_are_reached_again(run: RunFolder) -> None:
     steps = [step(run, number) for number in range(1, 7)]
     run.set_best(steps[0])
-    run.set_last(steps[3])  # from which the run was taken up
+    run.set_last(steps[3])  # from which the run was resumed
     run.prune()
     assert run.steps == [steps[0], *steps[2:]]
     run.set_last(steps[5])
@@ -108,13 +108,13 @@ def test_checkpoints_after_the_last_stay_until_they_are_reached_again(run: RunFo
     assert run.steps == [steps[0], *steps[4:]]
 
 
-def test_pruning_that_fails_is_told(run: RunFolder) -> None:
+def test_failed_pruning_is_an_error(run: RunFolder) -> None:
     run.checkpoints.rmdir()
     with pytest.raises(CheckpointError, match="cannot be deleted"):
         run.prune()
 
 
-def test_what_is_half_deleted_is_not_taken_for_a_checkpoint(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partly_deleted_folder_is_not_a_checkpoint(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in (1, 2, 3):
         run.set_last(step(run, number))
 
@@ -131,7 +131,7 @@ def test_what_is_half_deleted_is_not_taken_for_a_checkpoint(run: RunFolder, monk
     assert sorted(run.checkpoints.iterdir()) == [run.checkpoint(2), run.checkpoint(3)]
 
 
-def test_a_checkpoint_moved_away_by_a_killed_replacement_comes_back(run: RunFolder) -> None:
+def test_a_checkpoint_moved_away_by_a_killed_process_is_restored(run: RunFolder) -> None:
     pytest.importorskip("fcntl")
     moved, replaced = step(run, 1), step(run, 2)
     run.set_last(moved)
@@ -154,7 +154,7 @@ with RunFolder(Path(sys.argv[1])).lock():
 """
 
 
-def test_a_second_process_is_kept_out_until_the_first_is_killed(run: RunFolder) -> None:
+def test_a_second_process_cannot_lock_until_the_first_is_killed(run: RunFolder) -> None:
     pytest.importorskip("fcntl")
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, run.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -170,7 +170,7 @@ def test_a_second_process_is_kept_out_until_the_first_is_killed(run: RunFolder) 
         pass
 
 
-def test_a_lock_is_let_go_after_use_and_after_an_error(run: RunFolder) -> None:
+def test_a_lock_is_released_after_use_and_after_an_error(run: RunFolder) -> None:
     pytest.importorskip("fcntl")
     with pytest.raises(KeyError), run.lock():
         raise KeyError
@@ -182,7 +182,7 @@ def test_a_lock_is_let_go_after_use_and_after_an_error(run: RunFolder) -> None:
         pass
 
 
-def test_whoever_locks_it_may_tell_its_job(run: RunFolder) -> None:
+def test_the_lock_records_the_job(run: RunFolder) -> None:
     assert run.job == ""
     with run.lock("a job"):
         assert run.job == "a job"
@@ -192,12 +192,12 @@ def test_whoever_locks_it_may_tell_its_job(run: RunFolder) -> None:
         assert run.job == ""
 
 
-def test_a_run_that_cannot_be_locked_is_told(tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_locked_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be locked"), RunFolder(tmp_path / "none").lock():
         pass
 
 
-def test_a_path_leads_to_a_checkpoint(run: RunFolder) -> None:
+def test_a_path_is_resolved_to_a_checkpoint(run: RunFolder) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint yet"):
         resolve_checkpoint(run.path)
     first, second = step(run, 1), step(run, 2)
@@ -210,10 +210,10 @@ def test_a_path_leads_to_a_checkpoint(run: RunFolder) -> None:
     for file in first.iterdir():
         file.unlink()
     first.rmdir()
-    assert resolve_checkpoint(run.path) == second  # best leads nowhere
+    assert resolve_checkpoint(run.path) == second  # best is a dangling link
 
 
-def test_a_path_that_leads_nowhere_is_told_with_its_neighbours(run: RunFolder) -> None:
+def test_a_path_without_a_checkpoint_is_an_error_that_suggests_others(run: RunFolder) -> None:
     step(run, 500)
     with pytest.raises(CheckpointError, match=r"did you mean run\?"):
         resolve_checkpoint(run.path.with_name("rum"))
@@ -227,7 +227,7 @@ def test_a_path_that_leads_nowhere_is_told_with_its_neighbours(run: RunFolder) -
         resolve_checkpoint(run.path.parent)
 
 
-def test_the_mark_of_an_end_comes_and_goes(run: RunFolder) -> None:
+def test_a_run_is_marked_finished_and_unfinished(run: RunFolder) -> None:
     assert run.finished is None
     run.mark_finished(Finished("minutes", 70, 12.5))
     assert RunFolder(run.path).finished == Finished("minutes", 70, 12.5)
@@ -244,7 +244,7 @@ def test_the_mark_of_an_end_comes_and_goes(run: RunFolder) -> None:
         _ = run.finished
 
 
-def test_what_killed_processes_left_behind_is_removed_under_the_lock(run: RunFolder) -> None:
+def test_leftovers_of_killed_processes_are_removed_under_the_lock(run: RunFolder) -> None:
     pytest.importorskip("fcntl")
     run.begin("text")
     run.set_last(step(run, 1))
@@ -253,13 +253,13 @@ def test_what_killed_processes_left_behind_is_removed_under_the_lock(run: RunFol
     for name in ("recipe.toml.tmp-123", "recipe.toml.tmp", "log.jsonl.tmp-9", "finished.json.tmp-9", "mine.tmp-1"):
         (run.path / name).touch()
     with run.lock():
-        left = {entry.name for entry in run.path.iterdir()}
-    assert left == {"checkpoints", "last", "lock", "mine.tmp-1", "recipe.toml"}
+        remaining = {entry.name for entry in run.path.iterdir()}
+    assert remaining == {"checkpoints", "last", "lock", "mine.tmp-1", "recipe.toml"}
     assert run.recipe.read_text() == "text"
 
 
 @pytest.mark.parametrize("gone", ["removed", "renamed", "replaced"])
-def test_a_folder_that_has_gone_under_the_lock_is_told(run: RunFolder, gone: str) -> None:
+def test_a_folder_that_disappears_under_the_lock_is_an_error(run: RunFolder, gone: str) -> None:
     pytest.importorskip("fcntl")
     with run.lock():
         run.require_in_place()

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tests.unit.checkpoints.test_checkpoint import RNNSEARCH, TRANSFORMER, checkpoint, edit, with_state
 
 from regard.checkpoints.checkpoint import load_checkpoint, load_training_state, save_checkpoint
-from regard.checkpoints.untrusted_files import MOST_SUMS, SUMS, build_if_shapes_fit
+from regard.checkpoints.untrusted_files import MAX_SUMS_BYTES, SUMS, build_if_shapes_fit
 from regard.config.schema import ModelConfig
 from regard.contract import VocabularySizes
 from regard.errors import CheckpointError
@@ -64,7 +64,7 @@ def refused(folder: Path, match: str) -> None:
 @pytest.mark.parametrize("sums", [True, False])
 @pytest.mark.parametrize("kind", STRANGE)
 @pytest.mark.parametrize("name", ["model.safetensors", "metrics.json", "tokenizer.json", "more"])
-def test_what_is_no_regular_file_of_the_folder_is_not_opened(saved: Path, name: str, kind: str, sums: bool) -> None:
+def test_only_regular_files_in_the_folder_are_opened(saved: Path, name: str, kind: str, sums: bool) -> None:
     with_state(saved)
     if not sums:
         (saved / SUMS).unlink()
@@ -74,10 +74,10 @@ def test_what_is_no_regular_file_of_the_folder_is_not_opened(saved: Path, name: 
     else:
         (saved.parent / "outside").touch()
     STRANGE[kind](path)
-    refused(saved, f"{name}: this is (not a regular file|a symbolic link that leads out)")
+    refused(saved, f"{name}: this (is not a regular file|symbolic link leads out)")
 
 
-def test_a_link_that_leads_nowhere_is_refused(saved: Path) -> None:
+def test_a_dangling_link_is_an_error(saved: Path) -> None:
     for target in ("nowhere", "more"):
         (saved / "more").symlink_to(target)
         with pytest.raises(CheckpointError, match="more: the file cannot be read"):
@@ -86,19 +86,19 @@ def test_a_link_that_leads_nowhere_is_refused(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "../fifo", "training/../../fifo", "fifo", "none"])
-def test_sums_name_only_files_of_the_folder(saved: Path, name: str) -> None:
+def test_checksums_of_files_outside_the_folder_are_refused(saved: Path, name: str) -> None:
     os.mkfifo(saved.parent / "fifo")
     (saved / SUMS).write_text(f"{'0' * 64}  {name}\n")
     if not name.startswith("training/"):
-        with pytest.raises(CheckpointError, match=f"cannot be read: {SUMS} names it"):
+        with pytest.raises(CheckpointError, match=f"cannot be read: it is listed in {SUMS}"):
             load_checkpoint(saved)
     with_state(saved)
     (saved / SUMS).write_text(f"{'0' * 64}  {name}\n")
-    with pytest.raises(CheckpointError, match=f"cannot be read: {SUMS} names it"):
+    with pytest.raises(CheckpointError, match=f"cannot be read: it is listed in {SUMS}"):
         load_training_state(saved)
 
 
-def test_a_link_inside_the_folder_is_as_good_as_a_file(saved: Path) -> None:
+def test_a_link_inside_the_folder_is_accepted(saved: Path) -> None:
     (saved / "model.safetensors").rename(saved / "weights.safetensors")
     (saved / "model.safetensors").symlink_to("weights.safetensors")
     (saved / "notes").mkdir()
@@ -145,13 +145,13 @@ def test_a_snapshot_whose_blobs_lie_elsewhere_is_refused(snapshot: Path, tmp_pat
     blobs = blobs_of(snapshot)
     blobs.rename(tmp_path / "blobs")
     blobs.symlink_to(tmp_path / "blobs")
-    refused(snapshot, "a symbolic link that leads out")
+    refused(snapshot, "symbolic link leads out")
     blobs.unlink()
     (tmp_path / "blobs").rename(blobs)
     assert load_checkpoint(snapshot).step == 500
     blobs.parent.joinpath("snapshots").rename(blobs.parent / "others")
     moved = blobs.parent / "others" / snapshot.relative_to(blobs.parent / "snapshots")
-    refused(moved, "a symbolic link that leads out")
+    refused(moved, "symbolic link leads out")
 
 
 @pytest.mark.parametrize("target", ["../../../../outside", "../../../other/blobs/1", "../../refs", "/dev/zero"])
@@ -165,19 +165,19 @@ def test_a_snapshot_has_no_other_links_out_of_it(snapshot: Path, target: str) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (snapshot / "more").symlink_to(os.path.normpath(repository / "snapshots" / "1f2e" / target))
-    refused(snapshot, "more: this is a symbolic link that leads out")
+    refused(snapshot, "more: this symbolic link leads out")
 
 
 def test_a_fifo_among_the_blobs_is_refused(snapshot: Path) -> None:
     os.mkfifo(blobs_of(snapshot) / "fifo")
     (snapshot / "more").symlink_to(blobs_of(snapshot) / "fifo")
-    refused(snapshot, "more: this is (not a regular file|a symbolic link that leads out)")
+    refused(snapshot, "more: this (is not a regular file|symbolic link leads out)")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
 def test_a_blob_of_another_user_is_refused(snapshot: Path) -> None:
     os.chown(os.path.realpath(snapshot / "metrics.json"), 65534, 65534)
-    refused(snapshot, "metrics.json: this is a symbolic link that leads out")
+    refused(snapshot, "metrics.json: this symbolic link leads out")
     os.chown(snapshot, 65534, 65534)
     assert load_checkpoint(snapshot).step == 500
 
@@ -190,15 +190,15 @@ def test_a_refused_link_comes_with_the_command_that_copies_the_file(saved: Path)
     assert caught.value.fix is not None and f"cp -rL {saved} COPY" in caught.value.fix
 
 
-def test_a_file_that_is_far_too_large_is_not_read(saved: Path) -> None:
+def test_a_file_that_is_too_large_is_not_read(saved: Path) -> None:
     for name, size in (("config.json", 1 << 40), ("tokenizer.json", 1 << 40), ("model.safetensors", 1 << 40)):
         path = saved / name
-        whole = path.stat().st_size
-        os.truncate(path, size)  # sparse: it takes no room
+        size_before = path.stat().st_size
+        os.truncate(path, size)  # sparse: it takes no disk space
         with pytest.raises(CheckpointError, match=name):
             load_checkpoint(saved)
-        os.truncate(path, whole)
-    os.truncate(saved / SUMS, MOST_SUMS + 1)
+        os.truncate(path, size_before)
+    os.truncate(saved / SUMS, MAX_SUMS_BYTES + 1)
     with pytest.raises(CheckpointError, match=f"{SUMS}: the file has"):
         load_checkpoint(saved)
 
@@ -249,13 +249,13 @@ def test_a_tokenizer_is_only_read_from_the_checkpoint(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.complex64, torch.int64, torch.float8_e4m3fn], ids=str)
-def test_weights_of_another_kind_of_numbers_are_refused(saved: Path, dtype: torch.dtype) -> None:
+def test_weights_of_another_dtype_are_refused(saved: Path, dtype: torch.dtype) -> None:
     path = saved / "model.safetensors"
     weights = load_file(path)
     name = min(weights)
     (saved / SUMS).unlink()
     save_file({**weights, name: weights[name].to(dtype)}, path)
-    with pytest.raises(CheckpointError, match=f"{name} has the dtype"):
+    with pytest.raises(CheckpointError, match=f"{name} has dtype"):
         load_checkpoint(saved)
 
 
@@ -267,7 +267,7 @@ def test_weights_that_are_not_finite_are_refused(saved: Path, value: float) -> N
     weights[name].view(-1)[-1] = value
     (saved / SUMS).unlink()
     save_file(weights, path)
-    with pytest.raises(CheckpointError, match=f"{name} holds NaN or infinite values") as caught:
+    with pytest.raises(CheckpointError, match=f"{name} contains NaN or infinite values") as caught:
         load_checkpoint(saved)
     assert caught.value.fix is not None and "learning_rate" in caught.value.fix
 

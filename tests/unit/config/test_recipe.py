@@ -79,7 +79,7 @@ def test_keys_override_those_of_a_preset(tmp_path: Path) -> None:
 )
 def test_an_unknown_name_is_an_error_that_names_the_nearest(tmp_path: Path, text: str, key: str, nearest: str) -> None:
     error = refusal(tmp_path, text)
-    assert key in error.what
+    assert key in error.message
     assert error.fix is not None
     assert error.fix.startswith(f"did you mean {nearest}? valid: ")
     assert error.where is not None
@@ -107,7 +107,7 @@ def test_an_unknown_name_is_an_error_that_names_the_nearest(tmp_path: Path, text
     ],
 )
 def test_a_value_of_the_wrong_type_or_out_of_range_is_an_error(tmp_path: Path, table: str, key: str) -> None:
-    assert refusal(tmp_path, DATES + MODEL + table).what.startswith(f"`{key}`: ")
+    assert refusal(tmp_path, DATES + MODEL + table).message.startswith(f"`{key}`: ")
 
 
 SECTIONS = {name: field.annotation for name, field in RunConfig.model_fields.items() if name != "model"}
@@ -134,21 +134,21 @@ def test_every_whole_number_has_an_upper_bound_that_the_error_names(section: str
 def test_convolution_layers_are_bounded(tmp_path: Path) -> None:
     text = DATES + '[model]\narchitecture = "convs2s2017"\n'
     for layers in ("[[1000000000000, 3]]", "[[8, 1000000001]]", str([[8, 3]] * 1001)):
-        assert "model.encoder" in refusal(tmp_path, f"{text}encoder = {layers}\n").what
+        assert "model.encoder" in refusal(tmp_path, f"{text}encoder = {layers}\n").message
 
 
 @pytest.mark.parametrize("line", ["d_model = 7", "ff = 0", "dropout = 1.0", 'heads = "8"'])
 def test_an_impossible_size_is_an_error_that_names_its_key(tmp_path: Path, line: str) -> None:
-    assert refusal(tmp_path, DATES + MODEL + line).what.startswith(f"`model.{line.split()[0]}`: ")
+    assert refusal(tmp_path, DATES + MODEL + line).message.startswith(f"`model.{line.split()[0]}`: ")
 
 
 def test_incompatible_sizes_are_an_error(tmp_path: Path) -> None:
-    assert refusal(tmp_path, DATES + MODEL + "heads = 3\n").what == "`model`: heads (3) must divide d_model (512)"
+    assert refusal(tmp_path, DATES + MODEL + "heads = 3\n").message == "`model`: heads (3) must divide d_model (512)"
 
 
 @pytest.mark.parametrize("preset", ['["small"]', "{}", "5", "false"])
 def test_a_preset_is_a_name(tmp_path: Path, preset: str) -> None:
-    assert "has no preset" in refusal(tmp_path, DATES + MODEL + f"preset = {preset}\n").what
+    assert "has no preset" in refusal(tmp_path, DATES + MODEL + f"preset = {preset}\n").message
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_preset_is_a_name(tmp_path: Path, preset: str) -> None:
     ],
 )
 def test_a_missing_table_is_named(tmp_path: Path, text: str, message: str) -> None:
-    assert refusal(tmp_path, text).what == message
+    assert refusal(tmp_path, text).message == message
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_a_missing_table_is_named(tmp_path: Path, text: str, message: str) -> No
 )
 def test_pairs_come_from_files_or_from_a_built_in_corpus(tmp_path: Path, data: str) -> None:
     error = refusal(tmp_path, f"[data]\n{data}\n{MODEL}")
-    assert error.what.startswith("`data`: ")
+    assert error.message.startswith("`data`: ")
 
 
 def test_a_dev_set_has_two_sides(tmp_path: Path) -> None:
-    assert "go together" in refusal(tmp_path, f'[data]\nsource = "a"\ntarget = "b"\ndev_source = "c"\n{MODEL}').what
+    assert "go together" in refusal(tmp_path, f'[data]\nsource = "a"\ntarget = "b"\ndev_source = "c"\n{MODEL}').message
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_dev_set_has_two_sides(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_a_recipe_is_an_error(tmp_path: Path, text: str | bytes, message: str) -> None:
-    assert message in refusal(tmp_path, text).what
+    assert message in refusal(tmp_path, text).message
 
 
 def test_a_missing_file_or_a_folder_is_an_error(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_overrides_are_toml_or_bare_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("override", ["", "train.seed", "seed=7", "a.b.c=1", "=3", ".=5", "train.=7", ".seed=7"])
 def test_an_override_of_another_form_is_an_error(tmp_path: Path, override: str) -> None:
     error = refusal(tmp_path, DATES + MODEL, override)
-    assert f"`{override}` is not of the form section.key=value" == error.what
+    assert f"`{override}` is not of the form section.key=value" == error.message
     assert error.where == "overrides"
 
 
@@ -274,7 +274,7 @@ def test_overrides_are_validated_strictly(tmp_path: Path, override: str) -> None
 
 def test_an_override_with_an_invalid_path_or_of_a_section_that_is_not_a_table_is_an_error(tmp_path: Path) -> None:
     assert refusal(tmp_path, DATES + MODEL, "data.source=a\0b").where == "overrides: data.source"
-    assert refusal(tmp_path, "train = 3\n" + DATES + MODEL, "train.seed=1").what == "`train` is not a table"
+    assert refusal(tmp_path, "train = 3\n" + DATES + MODEL, "train.seed=1").message == "`train` is not a table"
 
 
 @pytest.mark.parametrize(("name", "preset"), NAMED)
@@ -358,11 +358,15 @@ def test_no_table_raises_anything_but_a_config_error(table: dict[str, Any], righ
 
 def test_several_corpora_are_checked_each(tmp_path: Path) -> None:
     two = '[[data.corpora]]\nfile = "a.tsv"\n[[data.corpora]]\nfile = "b.tsv"\n'
-    assert "unknown key `data.corpora.1.wieght`" in refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").what
+    assert "unknown key `data.corpora.1.wieght`" in refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").message
     assert "did you mean `weight`?" in str(refusal(tmp_path, f"{two}wieght = 2\n{MODEL}").fix)
-    assert "a tag must be ASCII" in refusal(tmp_path, f'{two}tags = ["f r"]\n{MODEL}').what
-    assert "needs a dev set" in refusal(tmp_path, f'[data]\nfile = "a"\nstreaming = true\n{MODEL}').what
-    assert "`weight` belongs in one of several" in refusal(tmp_path, f'[data]\nfile = "a"\nweight = 2.0\n{MODEL}').what
-    assert "`temperature` needs `corpora`" in refusal(tmp_path, f'[data]\nfile = "a"\ntemperature = 2.0\n{MODEL}').what
+    assert "a tag must be ASCII" in refusal(tmp_path, f'{two}tags = ["f r"]\n{MODEL}').message
+    assert "needs a dev set" in refusal(tmp_path, f'[data]\nfile = "a"\nstreaming = true\n{MODEL}').message
+    assert (
+        "`weight` belongs in one of several" in refusal(tmp_path, f'[data]\nfile = "a"\nweight = 2.0\n{MODEL}').message
+    )
+    assert (
+        "`temperature` needs `corpora`" in refusal(tmp_path, f'[data]\nfile = "a"\ntemperature = 2.0\n{MODEL}').message
+    )
     sampled = f'[data]\nfile = "a"\n[tokenizer]\nkind = "word"\n[train]\nsubword_sampling = 0.1\n{MODEL}'
-    assert refusal(tmp_path, sampled).what.startswith("train.subword_sampling needs a unigram or bpe tokenizer")
+    assert refusal(tmp_path, sampled).message.startswith("train.subword_sampling needs a unigram or bpe tokenizer")

@@ -99,7 +99,7 @@ def test_unequal_files_name_the_place(tmp_path: Path, lost: int, says: str) -> N
     del target[lost]
     with pytest.raises(DataError, match=says) as caught:
         list(parallel(tmp_path, "\n".join(source), "\n".join(target)))
-    assert "100 in" in caught.value.what and "99 in" in caught.value.what
+    assert "100 in" in caught.value.message and "99 in" in caught.value.message
     assert str(caught.value.where).startswith(str(tmp_path / ("text.de" if lost < 99 else "text.en")))
 
 

@@ -1,4 +1,4 @@
-"""Encoding by several processes."""
+"""Encoding in several processes."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ PAIRS = [Pair(f"line {number} ▁ of it", f"Zeile {number}", 2 * number) for num
 @pytest.fixture(params=["unigram", "character"])
 def tokenizers(request: pytest.FixtureRequest, tmp_path: Path) -> Tokenizers:
     config = TokenizerConfig(kind=request.param, vocabulary_size=300)
-    learned = train_tokenizers(config, [(pair.source, pair.target) for pair in PAIRS])
-    learned.save(tmp_path)
-    return learned
+    tokenizers = train_tokenizers(config, [(pair.source, pair.target) for pair in PAIRS])
+    tokenizers.save(tmp_path)
+    return tokenizers
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_pairs_come_back_in_their_order(
+def test_the_order_of_pairs_does_not_change(
     tokenizers: Tokenizers, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoding, "CHUNK_PAIRS", 5)
-    monkeypatch.setattr(encoding, "FEW", 10)
+    monkeypatch.setattr(encoding, "SERIAL_PAIRS", 10)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(workers))
     chunks = list(encode(PAIRS, tmp_path))
     assert [len(chunk) for chunk in chunks] == [5] * 9 + [2]
@@ -43,11 +43,11 @@ def test_pairs_come_back_in_their_order(
     ]
 
 
-def test_a_worker_that_is_killed_is_told(
+def test_a_worker_that_is_killed_is_an_error(
     tokenizers: Tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoding, "CHUNK_PAIRS", 5)
-    monkeypatch.setattr(encoding, "FEW", 0)
+    monkeypatch.setattr(encoding, "SERIAL_PAIRS", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
 
     def killing(worker: encoding._Worker) -> object:
@@ -56,5 +56,5 @@ def test_a_worker_that_is_killed_is_told(
 
     result = encoding._Worker.result
     monkeypatch.setattr(encoding._Worker, "result", killing)
-    with pytest.raises(DataError, match=r"ended before its work did \(code -9\)"):
+    with pytest.raises(DataError, match=r"has died \(exit code -9\)"):
         list(encode(PAIRS, tmp_path))

@@ -23,14 +23,14 @@ FIRST = 4  # the first id that is not special
 
 
 def store_of(sizes: Sequence[tuple[int, int]]) -> PairStore:
-    """Pairs of given lengths; every source and target is made of its pair's number."""
+    """A store of pairs of given lengths; every token is the number of its pair."""
     pairs = [([FIRST + n] * source, [FIRST + n] * target) for n, (source, target) in enumerate(sizes)]
-    with tempfile.TemporaryDirectory() as folder:  # what is mapped stays readable when its file is gone
+    with tempfile.TemporaryDirectory() as folder:  # mapped files stay readable after they are deleted
         return PairStore.write(Path(folder), "train", pairs)
 
 
 def rows(batch: Batch) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The pairs of a batch as they were stored."""
+    """The pairs of a batch, without padding and EOS."""
     return [
         tuple(tuple(i for i in side.tolist() if i not in (EOS, PAD)) for side in pair)  # type: ignore[misc]
         for pair in zip(batch.source, batch.target_out, strict=True)
@@ -58,7 +58,7 @@ def test_every_pair_comes_once_an_epoch(sizes: list[tuple[int, int]], budget: in
 
 
 @given(sizes=lengths, budget=st.integers(1, 200), size=st.integers(1, 5))
-def test_processes_share_each_batch_and_no_pair_is_missed(sizes: list[tuple[int, int]], budget: int, size: int) -> None:
+def test_processes_share_each_batch(sizes: list[tuple[int, int]], budget: int, size: int) -> None:
     store = store_of(sizes)
     loader = Loader(store, budget, 1)
     shares = [Loader(store, budget, 1, rank=rank, size=size) for rank in range(size)]
@@ -88,14 +88,14 @@ def test_batches_are_filled() -> None:
 
 @settings(max_examples=25)
 @given(budget=st.integers(20, 300), taken=st.integers(0, 90))
-def test_a_saved_position_goes_on_with_the_same_stream(budget: int, taken: int) -> None:
+def test_a_loader_resumes_from_a_saved_position(budget: int, taken: int) -> None:
     store = mixed()
     loader = Loader(store, budget, seed=3)
-    whole = stream(Loader(store, budget, seed=3), taken + 20)
-    assert stream(loader, taken) == whole[:taken]
+    expected = stream(Loader(store, budget, seed=3), taken + 20)
+    assert stream(loader, taken) == expected[:taken]
     resumed = Loader(store, budget, seed=3, position=loader.position)
-    assert stream(resumed, 20) == whole[taken:]
-    assert stream(loader, 20) == whole[taken:]  # the first one can be taken up as well
+    assert stream(resumed, 20) == expected[taken:]
+    assert stream(loader, 20) == expected[taken:]
 
 
 def test_the_stream_is_a_function_of_seed_and_epoch() -> None:
@@ -108,63 +108,63 @@ def test_the_stream_is_a_function_of_seed_and_epoch() -> None:
     assert stream(Loader(store, 100, seed=2), loader.batches_per_epoch) != epochs[0]
 
 
-def test_batches_are_composed_otherwise_in_each_epoch() -> None:
+def test_batches_have_different_pairs_in_each_epoch() -> None:
     loader = Loader(store_of([(8 + n % 3, 8 + n % 2) for n in range(300)]), 100, seed=1)
     first, second = ({frozenset(batch) for batch in stream(loader, loader.batches_per_epoch)} for _ in range(2))
     assert len(first & second) < len(first) / 4
 
 
-def test_batches_come_in_no_order_of_length() -> None:
+def test_batches_are_not_ordered_by_length() -> None:
     loader = Loader(mixed(), 100, seed=1)
     widths = [batch.source.shape[1] for batch in islice(loader, loader.batches_per_epoch)]
     assert widths != sorted(widths)
     assert widths != sorted(widths, reverse=True)
 
 
-def test_no_pair_is_told() -> None:
+def test_an_empty_store_is_an_error() -> None:
     with pytest.raises(DataError, match="no pair"):
         Loader(store_of([]), 100, seed=0)
 
 
-def test_a_position_of_another_corpus_is_told() -> None:
+def test_a_position_beyond_the_epoch_is_an_error() -> None:
     loader = Loader(mixed(), 100, seed=0)
-    with pytest.raises(DataError, match=f"batch {loader.batches_per_epoch} is not among"):
+    with pytest.raises(DataError, match=f"no batch {loader.batches_per_epoch} in an epoch"):
         Loader(mixed(), 100, seed=0, position=Position(0, loader.batches_per_epoch))
 
 
-@pytest.mark.skipif(not (SHARED / "multi30k").is_dir(), reason="the shared corpora are not there")
+@pytest.mark.skipif(not (SHARED / "multi30k").is_dir(), reason="the shared corpora are missing")
 def test_little_of_multi30k_is_padding() -> None:
     sides = []
     for language in ("en", "de"):
         with gzip.open(SHARED / f"multi30k/train.{language}.gz", "rt", encoding="utf-8") as lines:
             sides.append([len(line.split()) for line in lines])
     loader = Loader(store_of(list(zip(*sides, strict=True))), 4096, seed=1)
-    places = {"source": 0, "target": 0}
+    positions = {"source": 0, "target": 0}
     tokens = {"source": 0, "target": 0}
     for batch in islice(loader, loader.batches_per_epoch):
-        places["source"] += batch.source.numel()
-        places["target"] += batch.target_out.numel()
+        positions["source"] += batch.source.numel()
+        positions["target"] += batch.target_out.numel()
         tokens["source"] += batch.source_tokens
         tokens["target"] += batch.target_tokens
-    assert all(tokens[side] / places[side] > 0.94 for side in places)
+    assert all(tokens[side] / positions[side] > 0.94 for side in positions)
 
 
-def test_the_largest_batches_are_those_with_most_places_and_with_the_longest_row() -> None:
+def test_the_largest_batches_have_the_most_positions_and_the_longest_row() -> None:
     loader = Loader(store_of([(40, 2), (1, 1), *[(9, 9)] * 30, *[(19, 3)] * 12]), 100, seed=1)
     before = loader.position
     most, longest = loader.largest()
     assert loader.position == before
     batches = list(islice(loader, loader.batches_per_epoch))
-    places = [batch.source.numel() + batch.target_out.numel() for batch in batches]
-    assert most.source.numel() + most.target_out.numel() == max(places)
+    positions = [batch.source.numel() + batch.target_out.numel() for batch in batches]
+    assert most.source.numel() + most.target_out.numel() == max(positions)
     assert (longest.source.shape, longest.lines) == ((1, 41), (1,))
     assert len(Loader(store_of([(5, 5)]), 100, seed=1).largest()) == 1
 
 
-def test_pairs_come_as_often_as_their_corpus_says() -> None:
+def test_pairs_are_repeated_by_the_weight_of_their_corpus() -> None:
     store = store_of([(n % 23 + 1, n % 19 + 1) for n in range(151)])
     origins = np.arange(len(store)) % 3
-    loader = Loader(store, 100, seed=1, shares=SamplingWeights(origins, [1.0, 2.5, 0.25]))
+    loader = Loader(store, 100, seed=1, weights=SamplingWeights(origins, [1.0, 2.5, 0.25]))
     epochs = []
     for _ in range(3):
         batches = stream(loader, loader.batches_per_epoch)
@@ -176,16 +176,16 @@ def test_pairs_come_as_often_as_their_corpus_says() -> None:
         assert seen[origins == 2].sum() == 12
         epochs.append(seen.tolist())
     assert epochs[0] != epochs[1] != epochs[2]
-    resumed = Loader(store, 100, seed=1, position=loader.position, shares=SamplingWeights(origins, [1.0, 2.5, 0.25]))
+    resumed = Loader(store, 100, seed=1, position=loader.position, weights=SamplingWeights(origins, [1.0, 2.5, 0.25]))
     assert stream(resumed, 30) == stream(loader, 30)
 
 
-@pytest.mark.parametrize(("often", "times"), [(0.5, 1), (2.5, 5), (40.0, 80)])
-def test_a_corpus_of_fewer_pairs_than_a_batch_comes_as_often_as_is_wanted(often: float, times: int) -> None:
+@pytest.mark.parametrize(("weight", "count"), [(0.5, 1), (2.5, 5), (40.0, 80)])
+def test_a_corpus_smaller_than_a_batch_is_repeated_by_its_weight(weight: float, count: int) -> None:
     store = store_of([(5, 5)] * 52)
-    loader = Loader(store, 120, seed=1, shares=SamplingWeights(np.array([0] * 50 + [1] * 2), [1.0, often]))
+    loader = Loader(store, 120, seed=1, weights=SamplingWeights(np.array([0] * 50 + [1] * 2), [1.0, weight]))
     for _ in range(2):
         batches = stream(loader, loader.batches_per_epoch)
         seen = np.bincount([source[0] - FIRST for batch in batches for source, _ in batch], minlength=52)
         assert set(seen[:50]) == {1}
-        assert seen[50:].sum() == times
+        assert seen[50:].sum() == count

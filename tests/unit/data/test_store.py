@@ -22,7 +22,7 @@ def contents(store: PairStore) -> list[tuple[list[int], list[int]]]:
 
 
 @given(pairs=st.lists(st.tuples(sequences, sequences), max_size=8))
-def test_gives_back_what_was_stored(
+def test_stored_pairs_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[list[int], list[int]]]
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
@@ -33,12 +33,12 @@ def test_gives_back_what_was_stored(
     assert store.target_lengths.tolist() == [len(target) for _, target in pairs]
 
 
-def test_pairs_larger_than_the_buffer_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = PairStore.write(tmp_path, "whole", PAIRS * 50)
+def test_a_store_larger_than_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = PairStore.write(tmp_path, "full", PAIRS * 50)
     monkeypatch.setattr(store_writer, "CHUNK_PAIRS", 7)
     streamed = PairStore.write(tmp_path, "streamed", iter(PAIRS * 50))
     assert contents(streamed) == PAIRS * 50
-    assert streamed.fingerprint == whole.fingerprint
+    assert streamed.fingerprint == full.fingerprint
 
 
 @pytest.mark.parametrize(("largest", "dtype"), [(65_535, np.uint16), (65_536, np.int32)])
@@ -50,23 +50,23 @@ def test_small_ids_take_two_bytes(tmp_path: Path, largest: int, dtype: type) -> 
 
 
 @pytest.mark.parametrize(
-    "other",
+    "pairs",
     [
         [([4, 5], [6, 7]), *PAIRS[1:]],
         [([4, 5, 6], [7]), ([10], [8, 9]), ([], [])],
         [(target, source) for source, target in PAIRS],
         PAIRS[:2],
     ],
-    ids=["other ids", "other cuts", "sides changed", "one less"],
+    ids=["other ids", "other bounds", "swapped sides", "one pair less"],
 )
-def test_the_fingerprint_is_of_the_contents(tmp_path: Path, other: list[tuple[list[int], list[int]]]) -> None:
+def test_the_fingerprint_depends_on_the_contents_only(tmp_path: Path, pairs: list[tuple[list[int], list[int]]]) -> None:
     first = PairStore.write(tmp_path, "a", PAIRS).fingerprint
     assert PairStore.write(tmp_path, "b", PAIRS).fingerprint == first
     assert PairStore.open(tmp_path, "a").fingerprint == first
-    assert PairStore.write(tmp_path, "c", other).fingerprint != first
+    assert PairStore.write(tmp_path, "c", pairs).fingerprint != first
 
 
-def test_an_index_out_of_range_is_refused(tmp_path: Path) -> None:
+def test_an_index_out_of_range_is_an_error(tmp_path: Path) -> None:
     store = PairStore.write(tmp_path, "train", PAIRS)
     assert store.source(-1).tolist() == [10]
     with pytest.raises(IndexError):
@@ -80,7 +80,7 @@ def test_a_store_is_replaced_while_another_reads_it(tmp_path: Path) -> None:
     assert contents(new) == PAIRS[1:]
 
 
-def test_a_corpus_that_breaks_off_leaves_the_old_store_and_no_rubbish(tmp_path: Path) -> None:
+def test_after_an_error_the_old_store_is_unchanged(tmp_path: Path) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     before = sorted(path.name for path in tmp_path.iterdir())
 
@@ -94,24 +94,24 @@ def test_a_corpus_that_breaks_off_leaves_the_old_store_and_no_rubbish(tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"):
         PairStore.write(tmp_path / "file" / "below", "train", PAIRS)
 
 
-def test_a_missing_store_is_told(tmp_path: Path) -> None:
+def test_a_missing_store_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no store of pairs"):
         PairStore.open(tmp_path, "train")
 
 
 @pytest.mark.parametrize("suffix", store_writer.SUFFIXES)
-def test_any_truncation_is_told(tmp_path: Path, suffix: str) -> None:
+def test_any_truncation_is_an_error(tmp_path: Path, suffix: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     path = tmp_path / f"train.{suffix}"
-    whole = path.read_bytes()
-    for size in range(len(whole)):
-        path.write_bytes(whole[:size])
+    original = path.read_bytes()
+    for size in range(len(original)):
+        path.write_bytes(original[:size])
         with pytest.raises(DataError):
             PairStore.open(tmp_path, "train")
     path.unlink()
@@ -122,7 +122,7 @@ def test_any_truncation_is_told(tmp_path: Path, suffix: str) -> None:
         PairStore.open(tmp_path, "train")
 
 
-def test_each_pair_has_its_line_or_its_place(tmp_path: Path) -> None:
+def test_each_pair_has_its_line_or_its_number(tmp_path: Path) -> None:
     store = PairStore.write(
         tmp_path, "train", [(*pair, line) for pair, line in zip(PAIRS, (2, 70_000, 9), strict=True)]
     )
@@ -133,7 +133,7 @@ def test_each_pair_has_its_line_or_its_place(tmp_path: Path) -> None:
     assert plain.fingerprint == store.fingerprint
 
 
-def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_deleted(tmp_path: Path) -> None:
     (tmp_path / ".train-x").mkdir()
     (tmp_path / ".train-x" / "source.raw").touch()
     PairStore.write(tmp_path, "train", PAIRS)
@@ -152,7 +152,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
         ("lines.npy", np.array([1, 2], np.uint16)),
     ],
 )
-def test_arrays_that_are_no_store_are_told(tmp_path: Path, suffix: str, array: np.ndarray) -> None:
+def test_arrays_of_the_wrong_kind_are_errors(tmp_path: Path, suffix: str, array: np.ndarray) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     np.save(tmp_path / f"train.{suffix}", array, allow_pickle=True)
     with pytest.raises(DataError, match=suffix):
@@ -163,14 +163,14 @@ def test_arrays_that_are_no_store_are_told(tmp_path: Path, suffix: str, array: n
     "header",
     ["[]", "{}", '{"format": 1, "pairs": "x", "fingerprint": ""}', '{"format": 1, "pairs": -1, "fingerprint": ""}'],
 )
-def test_a_header_that_is_none_is_told(tmp_path: Path, header: str) -> None:
+def test_an_invalid_header_is_an_error(tmp_path: Path, header: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     (tmp_path / "train.json").write_text(header)
     with pytest.raises(DataError):
         PairStore.open(tmp_path, "train")
 
 
-def test_a_later_format_is_told(tmp_path: Path) -> None:
+def test_a_later_format_is_an_error(tmp_path: Path) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     path = tmp_path / "train.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
@@ -182,19 +182,19 @@ SIZES = (100, 100)  # of vocabularies
 
 
 @pytest.mark.parametrize("suffix", store_writer.SUFFIXES[:-1])
-def test_any_number_that_changed_is_told_with_its_file(tmp_path: Path, suffix: str) -> None:
+def test_any_changed_number_is_an_error_that_names_the_file(tmp_path: Path, suffix: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     verify_store(tmp_path, "train", SIZES)
     path = tmp_path / f"train.{suffix}"
-    whole = path.read_bytes()
-    for place in range(128, len(whole)):  # behind the header of the .npy
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(DataError, match="not as it was written") as caught:
+    original = path.read_bytes()
+    for place in range(128, len(original)):  # after the header of the .npy
+        path.write_bytes(original[:place] + bytes([original[place] ^ 1]) + original[place + 1 :])
+        with pytest.raises(DataError, match="has changed since it was written") as caught:
             verify_store(tmp_path, "train", SIZES)
         assert caught.value.where == str(path)
 
 
-def test_stores_of_earlier_versions_are_verified_as_a_whole(tmp_path: Path) -> None:
+def test_stores_of_earlier_versions_have_a_single_checksum(tmp_path: Path) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     header = json.loads((tmp_path / "train.json").read_text())
     del header["digests"]
@@ -202,17 +202,17 @@ def test_stores_of_earlier_versions_are_verified_as_a_whole(tmp_path: Path) -> N
     (tmp_path / "train.lines.npy").unlink()
     verify_store(tmp_path, "train", SIZES)
     path = tmp_path / "train.target.npy"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-2] + b"\1\0")
-    with pytest.raises(DataError, match=r"train\.\*\.npy: .* not as it was written"):
+    original = path.read_bytes()
+    path.write_bytes(original[:-2] + b"\1\0")
+    with pytest.raises(DataError, match=r"train\.\*\.npy: .* has changed since it was written"):
         verify_store(tmp_path, "train", SIZES)
 
 
 @pytest.mark.parametrize(("sizes", "side"), [((10, 100), "source"), ((100, 9), "target")])
-def test_ids_that_the_vocabulary_lacks_are_told(tmp_path: Path, sizes: tuple[int, int], side: str) -> None:
+def test_ids_beyond_the_vocabulary_are_an_error(tmp_path: Path, sizes: tuple[int, int], side: str) -> None:
     PairStore.write(tmp_path, "train", PAIRS)
     verify_store(tmp_path, "train", (11, 10))
-    with pytest.raises(DataError, match=rf"{side}\.npy: there is a token"):
+    with pytest.raises(DataError, match=rf"{side}\.npy: it contains the token"):
         verify_store(tmp_path, "train", sizes)
 
 

@@ -1,4 +1,4 @@
-"""A store that is written in several goes."""
+"""Continue a store whose writer was killed."""
 
 from __future__ import annotations
 
@@ -18,48 +18,52 @@ def contents(store: PairStore) -> list[tuple[list[int], list[int], int | None]]:
     return [(store.source(i).tolist(), store.target(i).tolist(), store.line(i)) for i in range(len(store))]
 
 
-def test_a_chunk_without_some_of_its_pairs() -> None:
+def test_a_chunk_can_be_masked() -> None:
     (chunk,) = make_chunks(PAIRS)
-    kept = chunk.where(np.array([True, False, False, True]))
-    assert (kept.source.tolist(), kept.source_lengths.tolist()) == ([4, 5, 6, 3], [3, 1])
-    assert (kept.target.tolist(), kept.target_lengths.tolist(), kept.lines.tolist()) == ([7, 4], [1, 1], [1, 4])
+    masked = chunk.where(np.array([True, False, False, True]))
+    assert (masked.source.tolist(), masked.source_lengths.tolist()) == ([4, 5, 6, 3], [3, 1])
+    assert (masked.target.tolist(), masked.target_lengths.tolist(), masked.lines.tolist()) == (
+        [7, 4],
+        [1, 1],
+        [1, 4],
+    )
 
 
 @pytest.fixture
-def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which a process noted two pairs, wrote a third and was killed."""
-    monkeypatch.setattr(module, "EVERY", 0.0)
+def unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which a process saved two pairs, wrote a third and was killed."""
+    monkeypatch.setattr(module, "SAVE_INTERVAL", 0.0)
     writer = StoreWriter(tmp_path, "train", "these")
     first, second, third = (Chunk.of([source], [target], [line]) for line, (source, target) in enumerate(PAIRS[:3], 1))
     writer.add(first)
     writer.add(second)
-    writer.note(read=2, left=["one"])
+    writer.update_progress(read=2, notes=["a"])
     writer.add(third)
     writer.close()
     return tmp_path
 
 
-def test_writing_goes_on_behind_what_was_noted(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with open_writer(begun, "train", "these") as writer:
-        assert (writer.done.read, writer.done.notes) == (2, {"left": ["one"]})
+def test_writing_continues_after_the_saved_progress(unfinished: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with open_writer(unfinished, "train", "these") as writer:
+        assert (writer.progress.read, writer.progress.notes) == (2, {"notes": ["a"]})
         writer.add(Chunk.of([PAIRS[2][0], PAIRS[3][0]], [PAIRS[2][1], PAIRS[3][1]], [3, 4]))
         writer.finish()
-    whole = PairStore.write(tmp_path_factory.mktemp("whole"), "train", PAIRS)
-    found = PairStore.open(begun, "train")
-    assert contents(found) == contents(whole)
-    assert found.fingerprint == whole.fingerprint
-    assert not list(begun.glob(".train-*"))
+    expected = PairStore.write(tmp_path_factory.mktemp("expected"), "train", PAIRS)
+    store = PairStore.open(unfinished, "train")
+    assert contents(store) == contents(expected)
+    assert store.fingerprint == expected.fingerprint
+    assert not list(unfinished.glob(".train-*"))
 
 
 @pytest.mark.parametrize("damage", ["other", "shorter", "unreadable"])
-def test_what_is_not_a_beginning_of_these_pairs_is_begun_anew(begun: Path, damage: str) -> None:
-    parts = begun / ".train-parts"
+def test_another_or_a_damaged_store_is_written_from_the_start(unfinished: Path, damage: str) -> None:
+    parts = unfinished / ".train-parts"
     if damage == "shorter":
         (parts / "target.npy.raw").write_bytes(b"")
     elif damage == "unreadable":
         (parts / "progress.json").write_text("{")
-    with open_writer(begun, "train", "others" if damage == "other" else "these") as writer:
-        assert writer.done.read == 0
+    with open_writer(unfinished, "train", "others" if damage == "other" else "these") as writer:
+        assert writer.progress.read == 0
         writer.add(Chunk.of([[1]], [[2]], [9]))
         writer.finish()
-    assert contents(PairStore.open(begun, "train")) == [([1], [2], 9)]
+    assert contents(PairStore.open(unfinished, "train")) == [([1], [2], 9)]

@@ -1,4 +1,4 @@
-"""Batches straight from a corpus."""
+"""Batches from a streamed corpus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIRST = 4
 
 
 class Corpus:
-    """Pairs of which each is made of its own number, in chunks of 10; `without` are left aside."""
+    """Pairs whose tokens are the number of the pair, in chunks of 10; those in `without` are skipped."""
 
     def __init__(self, pairs: int, without: range = range(0)) -> None:
         self.pairs, self.without = pairs, without
@@ -40,8 +40,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "POOL", 30)
 
 
-def test_every_pair_comes_once_an_epoch_and_otherwise_in_the_next() -> None:
-    corpus = Corpus(95, without=range(30, 60))  # a whole pool, and the end is none
+def test_every_pair_comes_once_an_epoch_in_different_batches() -> None:
+    corpus = Corpus(95, without=range(30, 60))  # a full pool
     loader = StreamLoader(corpus, 60, seed=1)
     epochs: list[list[list[int]]] = [[], [], [], []]
     for batch in loader:
@@ -54,7 +54,7 @@ def test_every_pair_comes_once_an_epoch_and_otherwise_in_the_next() -> None:
 
 
 @pytest.mark.parametrize("steps", [0, 1, 5, 9, 20])
-def test_it_goes_on_from_any_position_as_if_it_had_never_stopped(steps: int) -> None:
+def test_it_resumes_from_any_position(steps: int) -> None:
     loader = StreamLoader(Corpus(95), 60, seed=1)
     batches = iter(loader)
     for _ in range(steps):
@@ -63,42 +63,42 @@ def test_it_goes_on_from_any_position_as_if_it_had_never_stopped(steps: int) -> 
     expected = [next(batches).source.tolist() for _ in range(25)]
     corpus = Corpus(95)
     resumed = StreamLoader(corpus, 60, seed=1, position=position)
-    resumed.largest()  # which is tried first when a run goes on
-    found = [batch.source.tolist() for batch in islice(resumed, 25)]
-    assert found == expected
+    resumed.largest()  # called first when a run is resumed
+    batches_after = [batch.source.tolist() for batch in islice(resumed, 25)]
+    assert batches_after == expected
 
 
 @pytest.mark.parametrize("corpus", [Corpus(95), Corpus(90), Corpus(7), Corpus(90, without=range(60, 90))])
-@pytest.mark.parametrize("beside", [-1, 0, 1])
-def test_it_goes_on_at_the_border_of_an_epoch(corpus: Corpus, beside: int) -> None:
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_it_resumes_near_the_end_of_an_epoch(corpus: Corpus, offset: int) -> None:
     loader = StreamLoader(corpus, 60, seed=1)
     ends = sum(1 for _ in takewhile(lambda _: loader.position.epoch == 0, loader))  # batches of the first epoch
     loader = StreamLoader(corpus, 60, seed=1)
     batches = iter(loader)
-    assert len(list(islice(batches, ends + beside))) == ends + beside
+    assert len(list(islice(batches, ends + offset))) == ends + offset
     resumed = StreamLoader(corpus, 60, seed=1, position=loader.position)
     resumed.largest()
     expected = [next(batches).source.tolist() for _ in range(2 * ends)]
     assert [batch.source.tolist() for batch in islice(resumed, 2 * ends)] == expected
 
 
-def test_what_lies_behind_is_not_read_again() -> None:
+def test_earlier_pools_are_not_read_again() -> None:
     corpus = Corpus(95)
     next(iter(StreamLoader(corpus, 60, seed=1, position=Position(4, 0, 2))))
     assert corpus.chunks_read == 3
 
 
 def test_processes_share_each_batch() -> None:
-    whole = [batch.target_tokens for batch in islice(StreamLoader(Corpus(95), 60, seed=1), 12)]
+    expected = [batch.target_tokens for batch in islice(StreamLoader(Corpus(95), 60, seed=1), 12)]
     parts = [
         [batch.target_tokens for batch in islice(StreamLoader(Corpus(95), 60, seed=1, rank=rank, size=2), 12)]
         for rank in (0, 1)
     ]
-    assert [sum(each) for each in zip(*parts, strict=True)] == whole
+    assert [sum(tokens) for tokens in zip(*parts, strict=True)] == expected
 
 
 @pytest.mark.parametrize("corpus", [Corpus(0), Corpus(50, without=range(50))])
-def test_a_corpus_without_pairs_is_told(corpus: Corpus) -> None:
+def test_a_corpus_without_pairs_is_an_error(corpus: Corpus) -> None:
     with pytest.raises(DataError, match="no pair to train on"):
         next(iter(StreamLoader(corpus, 60, seed=1)))
     with pytest.raises(DataError, match="no pair to train on"):

@@ -1,4 +1,4 @@
-"""Subword regularisation."""
+"""Subword regularization."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ KINDS: tuple[Literal["unigram", "bpe"], ...] = ("unigram", "bpe")
 WORDS = ["unbelievable", "believe", "able", "table", "stable", "unstable", "tables", "believer", "▁odd▁"]
 
 
-PAIRS = [(f"{one} {two}", f"{two} and {one}") for one in WORDS for two in WORDS]
+PAIRS = [(f"{first} {second}", f"{second} and {first}") for first in WORDS for second in WORDS]
 
 
-def learned(kind: Literal["unigram", "bpe"]) -> Tokenizers:
+def trained(kind: Literal["unigram", "bpe"]) -> Tokenizers:
     return train_tokenizers(TokenizerConfig(kind=kind, vocabulary_size=284), PAIRS)
 
 
 @pytest.mark.parametrize(("kind", "amount"), [("unigram", 0.1), ("bpe", 0.3)])
-def test_the_text_stays_and_its_pieces_change(kind: Literal["unigram", "bpe"], amount: float) -> None:
-    tokenizers = learned(kind)
-    sampler = SubwordSampler(tokenizers, amount, longest=100)
+def test_the_subwords_change_but_not_the_text(kind: Literal["unigram", "bpe"], amount: float) -> None:
+    tokenizers = trained(kind)
+    sampler = SubwordSampler(tokenizers, amount, max_length=100)
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
-    first, again, other = sampler(pairs, (1, 2, 3)), sampler(pairs, (1, 2, 3)), sampler(pairs, (1, 2, 4))
+    first, again, different = sampler(pairs, (1, 2, 3)), sampler(pairs, (1, 2, 3)), sampler(pairs, (1, 2, 4))
     assert first == again
-    assert sum(one != two for one, two in zip(first, other, strict=True)) > len(pairs) / 2
-    assert sum(one != two for one, two in zip(first, pairs, strict=True)) > len(pairs) / 2
-    for found in (first, other):
-        told = [(tokenizers.source.decode(list(one)), tokenizers.target.decode(list(two))) for one, two in found]
-        assert told == PAIRS
+    assert sum(old != new for old, new in zip(first, different, strict=True)) > len(pairs) / 2
+    assert sum(old != new for old, new in zip(pairs, first, strict=True)) > len(pairs) / 2
+    for sampled in (first, different):
+        texts = [(tokenizers.source.decode(list(s)), tokenizers.target.decode(list(t))) for s, t in sampled]
+        assert texts == PAIRS
 
 
-def test_what_would_be_too_long_stays_as_it_is() -> None:
-    tokenizers = learned("unigram")
+def test_a_sequence_that_would_be_too_long_does_not_change() -> None:
+    tokenizers = trained("unigram")
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
     longest = max(len(ids) for pair in pairs for ids in pair)
     sampler = SubwordSampler(tokenizers, 0.01, longest)
     assert max(len(ids) for pair in sampler(pairs, (1,)) for ids in pair) == longest
 
 
-def same(one: Batch, other: Batch) -> bool:
-    return one.source.tolist() == other.source.tolist() and one.target_out.tolist() == other.target_out.tolist()
+def same(a: Batch, b: Batch) -> bool:
+    return a.source.tolist() == b.source.tolist() and a.target_out.tolist() == b.target_out.tolist()
 
 
-def test_batches_are_cut_anew_each_epoch_and_the_same_after_a_resume(tmp_path: Path) -> None:
-    tokenizers = learned("unigram")
+def test_epochs_are_sampled_differently_and_a_resumed_one_identically(tmp_path: Path) -> None:
+    tokenizers = trained("unigram")
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
     store, sampler = PairStore.write(tmp_path, "train", pairs), SubwordSampler(tokenizers, 0.2, 100)
     loader = Loader(store, 200, seed=1, resample=sampler)
@@ -78,33 +78,33 @@ def test_batches_are_cut_anew_each_epoch_and_the_same_after_a_resume(tmp_path: P
     )
 
 
-def test_processes_share_one_and_the_same_batch(tmp_path: Path) -> None:
-    tokenizers = learned("unigram")
+def test_processes_share_the_same_batch(tmp_path: Path) -> None:
+    tokenizers = trained("unigram")
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
     store, sampler = PairStore.write(tmp_path, "train", pairs), SubwordSampler(tokenizers, 0.2, 100)
     parts = [next(iter(Loader(store, 200, seed=1, rank=rank, size=2, resample=sampler))) for rank in (0, 1)]
-    whole = next(iter(Loader(store, 200, seed=1, resample=sampler)))
+    full = next(iter(Loader(store, 200, seed=1, resample=sampler)))
     assert (
         sum(part.target_tokens for part in parts)
-        == whole.target_tokens
+        == full.target_tokens
         == parts[0].global_target_tokens
         == parts[1].global_target_tokens
     )
     rows = sorted(int(row.sum()) for part in parts for row in part.source)
-    assert rows == sorted(int(row.sum()) for row in whole.source)
+    assert rows == sorted(int(row.sum()) for row in full.source)
 
 
-def test_tags_stay_before_what_is_cut_anew() -> None:
-    tokenizers = learned("unigram").with_tags(["x", "y"])
+def test_tags_stay_in_front() -> None:
+    tokenizers = trained("unigram").with_tags(["x", "y"])
     pairs = [
         (tokenizers.source.encode(add_tags(source, ["y", "x"])), tokenizers.target.encode(target))
         for source, target in PAIRS
     ]
-    found = SubwordSampler(tokenizers, 0.1, 100)(pairs, (1,))
+    sampled = SubwordSampler(tokenizers, 0.1, 100)(pairs, (1,))
     size = tokenizers.source.size
-    assert all(list(source[:2]) == [size - 1, size - 2] for source, _ in found)
-    assert [tokenizers.source.decode(list(source)) for source, _ in found] == [source for source, _ in PAIRS]
-    assert sum(list(one[0]) != list(two[0]) for one, two in zip(found, pairs, strict=True)) > len(pairs) / 4
+    assert all(list(source[:2]) == [size - 1, size - 2] for source, _ in sampled)
+    assert [tokenizers.source.decode(list(source)) for source, _ in sampled] == [source for source, _ in PAIRS]
+    assert sum(list(new[0]) != list(old[0]) for new, old in zip(sampled, pairs, strict=True)) > len(pairs) / 4
 
 
 IN_ANOTHER_PROCESS = """
@@ -115,30 +115,30 @@ from tests.unit.data.test_subword_sampling import batches_of
 print(json.dumps(batches_of(Path(sys.argv[1]), int(sys.argv[2]), 2)))
 """
 AMOUNTS = {"unigram": 0.2, "bpe": 0.3}
-Found = list[tuple[Rows, Rows, int]]
+Batches = list[tuple[Rows, Rows, int]]
 
 
-def batches_of(folder: Path, rank: int, size: int) -> Found:
-    """Twelve batches of each kind: their sources, their targets, and the target tokens of all ranks together."""
-    found = []
+def batches_of(folder: Path, rank: int, size: int) -> Batches:
+    """Twelve batches of each kind: sources, targets, and the number of target tokens of the full batch."""
+    batches: Batches = []
     for kind, amount in AMOUNTS.items():
         sampler = SubwordSampler(Tokenizers.load(folder / kind), amount, 100)
         loader = Loader(PairStore.open(folder / kind, "train"), 200, seed=1, rank=rank, size=size, resample=sampler)
-        found += [
+        batches += [
             (batch.source.tolist(), batch.target_out.tolist(), batch.global_target_tokens)
             for batch in islice(loader, 12)
         ]
-    return found
+    return batches
 
 
 def unpadded(rows: Rows) -> Rows:
     return [[id for id in row if id] for row in rows]
 
 
-def test_every_process_cuts_a_batch_alike(tmp_path: Path) -> None:
+def test_every_process_samples_the_same_subwords(tmp_path: Path) -> None:
     for kind in KINDS:
         (tmp_path / kind).mkdir()
-        tokenizers = learned(kind)
+        tokenizers = trained(kind)
         tokenizers.save(tmp_path / kind)
         pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
         PairStore.write(tmp_path / kind, "train", pairs)
@@ -146,8 +146,8 @@ def test_every_process_cuts_a_batch_alike(tmp_path: Path) -> None:
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(tmp_path)]
     started = [subprocess.Popen([*command, rank], env=environment, stdout=subprocess.PIPE) for rank in "01"]
     ranks = [json.loads(process.communicate()[0]) for process in started]
-    for whole, *parts in zip(batches_of(tmp_path, 0, 1), *ranks, strict=True):
+    for full, *parts in zip(batches_of(tmp_path, 0, 1), *ranks, strict=True):
         for side in (0, 1):
-            rows = unpadded(whole[side])
+            rows = unpadded(full[side])
             assert [unpadded(part[side]) for part in parts] == [rows[0::2], rows[1::2]]
-        assert {part[2] for part in parts} == {whole[2]}
+        assert {part[2] for part in parts} == {full[2]}

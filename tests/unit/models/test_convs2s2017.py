@@ -127,11 +127,11 @@ def test_layers_are_lists_in_a_recipe_and_come_back_from_it(tmp_path: Path) -> N
 def test_what_is_no_list_of_layers_is_refused_by_its_key(tmp_path: Path, side: str, value: str) -> None:
     with pytest.raises(ConfigError) as caught:
         recipe(tmp_path, f"{side} = {value}")
-    assert caught.value.what.startswith(f"`model.{side}`: ")
+    assert caught.value.message.startswith(f"`model.{side}`: ")
 
 
 def test_an_encoders_kernel_has_a_centre_and_a_decoders_need_not(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         recipe(tmp_path, "encoder = [[64, 3], [64, 4]]")
-    assert caught.value.what == "`model.encoder`: a kernel of 4 has no centre: make it odd"
+    assert caught.value.message == "`model.encoder`: a kernel of 4 has no centre: make it odd"
     assert recipe(tmp_path, "decoder = [[64, 4]]").model.model_dump()["decoder"] == ((64, 4),)

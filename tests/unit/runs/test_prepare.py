@@ -178,7 +178,7 @@ class Killed(BaseException):
 def test_a_killed_preparation_continues_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_writer, "CHUNK_PAIRS", 10)
     monkeypatch.setattr(encoding, "CHUNK_PAIRS", 10)
-    monkeypatch.setattr(store_writer, "EVERY", 0.0)
+    monkeypatch.setattr(store_writer, "SAVE_INTERVAL", 0.0)
     pairs = [(f"{number}", "long" * (number % 9 == 0) + f"x{number}" if number % 7 else "") for number in range(100)]
     config = recipe(tmp_path, pairs, max_length=5)
 

@@ -82,7 +82,7 @@ def test_an_unsuitable_size_is_reported_with_the_limit(kind: SubwordKind, size: 
     with pytest.raises(ConfigError, match=remedy) as caught:
         SubwordTokenizer.train(sentences(), size, kind, text="the source side's text")
     assert caught.value.where == "tokenizer.vocabulary_size"
-    assert "the source side's text" in caught.value.what
+    assert "the source side's text" in caught.value.message
     named = re.search(r"set it to (\d+)", str(caught.value.fix))
     assert named is not None
     nearest = int(named[1])

@@ -1,4 +1,4 @@
-"""What is frozen stays, bit for bit, whatever is trained around it."""
+"""Frozen parameters do not change."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ def small(name: str) -> Seq2Seq:
     ids=str,
 )
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_every_system_with_a_part_frozen(name: str, names: tuple[str, ...], optimizer: str) -> None:
-    one = small(name)
-    told = freeze(one, names)
-    before = weights(one)
-    train_step = TrainStep(one, settings(optimizer=optimizer, weight_decay=0.1, freeze=names))
+def test_every_architecture_with_a_frozen_part(name: str, names: tuple[str, ...], optimizer: str) -> None:
+    net = small(name)
+    messages = freeze(net, names)
+    before = weights(net)
+    train_step = TrainStep(net, settings(optimizer=optimizer, weight_decay=0.1, freeze=names))
     batches = iter(Loader(pairs(), 40, 1))
     for _ in range(3):
-        assert train_step.step([next(batches)], 1.0).is_finite
-    after = weights(one)
+        assert train_step.run([next(batches)], 1.0).is_finite
+    after = weights(net)
     moved = {path for path in after if not torch.equal(after[path], before[path])}
-    trained = {path for path, parameter in one.named_parameters() if parameter.requires_grad}
+    trained = {path for path, parameter in net.named_parameters() if parameter.requires_grad}
     assert moved <= trained
     assert len(moved) > len(trained) / 2
-    assert all(parameter.grad is None for parameter in one.parameters() if not parameter.requires_grad)
+    assert all(parameter.grad is None for parameter in net.parameters() if not parameter.requires_grad)
     groups = [group for part in train_step.optimizers.parts for group in part.param_groups]
-    kept = {id(parameter) for group in groups for parameter in group["params"]}
-    assert kept == {id(parameter) for parameter in one.parameters() if parameter.requires_grad}
-    count = sum(parameter.numel() for path, parameter in one.named_parameters() if path in trained)
-    assert f"{count:,} are trained" in told[0]
+    optimized = {id(parameter) for group in groups for parameter in group["params"]}
+    assert optimized == {id(parameter) for parameter in net.parameters() if parameter.requires_grad}
+    count = sum(parameter.numel() for path, parameter in net.named_parameters() if path in trained)
+    assert f"{count:,} are trained" in messages[0]
 
 
-def test_all_but_the_output_layer() -> None:
-    one = small("bahdanau2014")
-    others = {f"decoder.{path.split('.')[0]}" for path, _ in one.decoder.named_parameters()} - {"decoder.output"}
-    freeze(one, ["encoder", *others])
-    before = weights(one)
-    TrainStep(one, settings(optimizer="muon")).step([next(iter(Loader(pairs(), 40, 1)))], 1.0)
-    after = weights(one)
+def test_everything_but_the_output_layer_can_be_frozen() -> None:
+    net = small("bahdanau2014")
+    frozen = {f"decoder.{path.split('.')[0]}" for path, _ in net.decoder.named_parameters()} - {"decoder.output"}
+    freeze(net, ["encoder", *frozen])
+    before = weights(net)
+    TrainStep(net, settings(optimizer="muon")).run([next(iter(Loader(pairs(), 40, 1)))], 1.0)
+    after = weights(net)
     assert {path for path in after if not torch.equal(after[path], before[path])} == {
         "decoder.output.weight",
         "decoder.output.bias",
@@ -68,22 +68,22 @@ def test_all_but_the_output_layer() -> None:
 
 
 @pytest.mark.parametrize("average", [{"average_checkpoints": 3}, {"average_decay": 0.7}], ids=str)
-def test_through_means_checkpoints_and_a_resume(average: dict[str, Any]) -> None:
+def test_frozen_weights_stay_in_averages_checkpoints_and_after_resuming(average: dict[str, Any]) -> None:
     config = settings(max_steps=9, weight_decay=0.1, freeze=["encoder"], **average)
     run, seen = trainer(config)
     before = {name: tensor for name, tensor in weights(run.model).items() if name.startswith("encoder")}
     run.run()
-    for kept in [*seen.kept, weights(run.model)]:
-        assert same({name: kept[name] for name in before}, before)
+    for saved in [*seen.saved_weights, weights(run.model)]:
+        assert same({name: saved[name] for name in before}, before)
     again, parts = resumed(config, seen.saved[0])
     again.run()
     assert same(weights(again.model), weights(run.model))
-    assert same(parts.kept[-1], seen.kept[-1])
+    assert same(parts.saved_weights[-1], seen.saved_weights[-1])
 
 
-def test_a_shared_matrix_is_told() -> None:
-    told = freeze(model(), ["decoder.embedding"])
-    assert told[1:] == [
+def test_a_shared_matrix_is_reported() -> None:
+    messages = freeze(model(), ["decoder.embedding"])
+    assert messages[1:] == [
         f"frozen: {TABLE} too, which is the same matrix as decoder.embedding.table.weight",
         "frozen: decoder.output.weight too, which is the same matrix as decoder.embedding.table.weight",
     ]
@@ -95,7 +95,7 @@ def test_a_shared_matrix_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (["encodr"], "did you mean encoder"),
         (["encoder", "decoder.embeding"], r"did you mean .*decoder\.embedding"),
@@ -107,6 +107,6 @@ def test_a_shared_matrix_is_told() -> None:
         (["*"], "nothing is left to train"),
     ],
 )
-def test_a_name_that_means_nothing_or_all(names: list[str], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_a_name_that_matches_nothing_or_everything_is_an_error(names: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         freeze(model(), names)

@@ -37,13 +37,13 @@ def in_chunks(model: Seq2Seq, features: Tensor, goal: Tensor, smoothing: float) 
 
 
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
-def test_the_loss_and_its_gradient_are_pytorchs(smoothing: float) -> None:
+def test_loss_and_gradient_are_those_of_pytorch(smoothing: float) -> None:
     logits, targets = draw(11, 7)
     leaf, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss, likelihood = smoothed_cross_entropy(leaf * 1.0, targets, smoothing)
+    loss, nll = smoothed_cross_entropy(leaf * 1.0, targets, smoothing)
     expected = F.cross_entropy(theirs, targets, reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(likelihood, F.cross_entropy(logits, targets, reduction="none"))
+    torch.testing.assert_close(nll, F.cross_entropy(logits, targets, reduction="none"))
     (3 * loss).backward()
     (3 * expected).backward()
     torch.testing.assert_close(leaf.grad, theirs.grad)
@@ -57,32 +57,32 @@ def test_large_logits_do_not_overflow() -> None:
     torch.testing.assert_close(logits.grad, torch.tensor([[1.0, -1.0], [0.0, 0.0]]))
 
 
-@pytest.mark.parametrize("model", [tied_model(), tiny_model()], ids=["tied output", "own output"])
+@pytest.mark.parametrize("model", [tied_model(), tiny_model()], ids=["tied output", "separate output"])
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
 @pytest.mark.parametrize("rows", [1, 4, 100])
-def test_chunks_give_every_parameter_the_gradient_of_the_whole(
+def test_every_parameter_has_the_gradient_of_the_full_batch(
     model: Seq2Seq, smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROWS", rows)
+    monkeypatch.setattr(module, "CHUNK_ROWS", rows)
     goal, scale = TARGET_OUT[REAL], 1 / 7
     assert 4 < len(goal) < 100
     assert len(goal) % 4
     model.zero_grad()
-    whole = F.cross_entropy(model(SOURCE, TARGET_IN)[REAL], goal, reduction="sum", label_smoothing=smoothing)
-    (whole * scale).backward()
+    full = F.cross_entropy(model(SOURCE, TARGET_IN)[REAL], goal, reduction="sum", label_smoothing=smoothing)
+    (full * scale).backward()
     expected = {name: parameter.grad for name, parameter in model.named_parameters()}
 
     model.zero_grad()
     features = model.features(SOURCE, TARGET_IN).features[REAL]
     total = in_chunks(model, features, goal, smoothing)
-    assert total.item() == pytest.approx(whole.item())
+    assert total.item() == pytest.approx(full.item())
     (total * scale).backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=2e-6, atol=2e-6)  # logits are float32
 
 
-def test_the_logits_of_a_whole_batch_never_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS", 4)
+def test_logits_are_computed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHUNK_ROWS", 4)
     model, seen = tied_model(), []
 
     def readout(features: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def test_the_logits_of_a_whole_batch_never_exist(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("rows", [1, 4, 100])
 def test_the_negative_log_likelihood_has_no_smoothing(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS", rows)
+    monkeypatch.setattr(module, "CHUNK_ROWS", rows)
     logits, targets = draw(11, 7)
     expected = -logits.log_softmax(-1)[torch.arange(11), targets].sum().item()
     assert negative_log_likelihood(lambda features: features, logits, targets) == pytest.approx(expected)
@@ -106,7 +106,7 @@ def test_the_negative_log_likelihood_has_no_smoothing(rows: int, monkeypatch: py
 @pytest.mark.skipif(native.library() is None, reason="there is no C compiler")
 @pytest.mark.parametrize("vocabulary", [5, 16, 100, 1003])
 @pytest.mark.parametrize("smoothing", SMOOTHINGS)
-def test_the_kernel_gives_the_loss_and_its_gradient(vocabulary: int, smoothing: float) -> None:
+def test_loss_and_gradient_of_the_kernel(vocabulary: int, smoothing: float) -> None:
     exact, targets = draw(9, vocabulary)
     exact[0, 1], exact[1, 0] = 90, -90
     leaf = exact.clone().requires_grad_()
@@ -117,26 +117,26 @@ def test_the_kernel_gives_the_loss_and_its_gradient(vocabulary: int, smoothing: 
     torch.testing.assert_close(logits.double(), leaf.grad, rtol=1e-5, atol=1e-7)
 
 
-def test_in_float32_every_parameter_has_the_gradient_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_with_and_without_kernels_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     model, goal = tied_model().float(), TARGET_OUT[REAL]
-    monkeypatch.setattr(module, "ROWS", 4)
-    found = []
+    monkeypatch.setattr(module, "CHUNK_ROWS", 4)
+    results = []
     for kernels in (native.library(), None):
         monkeypatch.setattr(native, "library", lambda kernels=kernels: kernels)
         model.zero_grad()
         features = model.features(SOURCE, TARGET_IN).features[REAL]
         total = in_chunks(model, features, goal, 0.1)
         (total * 0.5).backward()
-        found.append(
+        results.append(
             (total.item(), [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
         )
-    (first, ours), (second, others) = found
+    (first, with_kernels), (second, without) = results
     assert first == pytest.approx(second, rel=1e-6)
-    for gradient, other in zip(ours, others, strict=True):
-        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-6)
+    for gradient, expected in zip(with_kernels, without, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_loss_that_is_no_number_is_told_as_such() -> None:
+def test_a_non_finite_loss_is_returned() -> None:
     features = torch.full((3, 8), float("nan"), requires_grad=True)
     readout = torch.nn.Linear(8, 20)
     loss = chunked_cross_entropy(readout, readout.parameters(), features, torch.tensor([3, 4, 5]), smoothing=0.1)
@@ -144,9 +144,7 @@ def test_a_loss_that_is_no_number_is_told_as_such() -> None:
 
 
 @pytest.mark.parametrize("kernels", [True, False])
-def test_a_batch_of_which_nothing_counts_has_a_gradient_of_zeros(
-    kernels: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_of_padding_has_a_gradient_of_zeros(kernels: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not kernels:
         monkeypatch.setattr(native, "library", lambda: None)
     model = tied_model().float()
@@ -158,7 +156,7 @@ def test_a_batch_of_which_nothing_counts_has_a_gradient_of_zeros(
         assert not parameter.grad.any(), name
 
 
-def test_what_does_not_learn_has_no_gradient() -> None:
+def test_frozen_parameters_have_no_gradient() -> None:
     model = tied_model()
     model.decoder.requires_grad_(False)
     ModelWithLoss(model, 0.1)(SOURCE, TARGET_IN, TARGET_OUT).backward()

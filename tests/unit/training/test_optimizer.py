@@ -11,7 +11,7 @@ from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import make_batch
 from regard.models import bahdanau2014, transformer2017
 from regard.training import optimizer
-from regard.training.optimizer import Muon, Optimizers, orthogonalise
+from regard.training.optimizer import Muon, Optimizers, orthogonalize
 from regard.training.schedule import rate_factor
 from regard.training.step import TrainStep
 
@@ -41,16 +41,16 @@ def give_gradients(model: nn.Module, seed: int) -> None:
 
 
 def spectrum(m: int, n: int, smallest: float) -> Tensor:
-    """A random (m, n) matrix whose singular values fall evenly from 1 to `smallest`."""
+    """Return a random (m, n) matrix whose singular values fall evenly from 1 to `smallest`."""
     generator = torch.Generator().manual_seed(m * n)
-    left, _, right = torch.linalg.svd(torch.randn(m, n, generator=generator, dtype=torch.float64), full_matrices=False)
+    u, _, vh = torch.linalg.svd(torch.randn(m, n, generator=generator, dtype=torch.float64), full_matrices=False)
     values = torch.linspace(1, smallest, min(m, n), dtype=torch.float64)
-    matrix: Tensor = left @ values.diag() @ right
+    matrix: Tensor = u @ values.diag() @ vh
     return matrix
 
 
-def muon_by_the_book(weights: Tensor, gradients: list[Tensor], rate: float, decay: float) -> Tensor:
-    """One matrix: Jordan's Muon with Nesterov momentum 0.95, and the scale of Liu et al. 2025."""
+def reference_muon(weights: Tensor, gradients: list[Tensor], rate: float, decay: float) -> Tensor:
+    """Return a matrix after steps of Jordan's Muon with Nesterov momentum 0.95, and the scale of Liu et al. 2025."""
     buffer = torch.zeros_like(weights)
     for gradient in gradients:
         buffer = 0.95 * buffer + gradient
@@ -66,40 +66,40 @@ def muon_by_the_book(weights: Tensor, gradients: list[Tensor], rate: float, deca
 
 
 def muon_steps(make: Callable[[list[nn.Parameter]], torch.optim.Optimizer]) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """Matrices after four steps of an optimizer, and the gradients each had."""
+    """Return matrices after four steps of an optimizer, and the start and the gradients of each."""
     generator = torch.Generator().manual_seed(1)
     start = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in SHAPES]
     gradients = [[torch.randn(p.shape, generator=generator, dtype=torch.float64) for _ in range(4)] for p in start]
     parameters = [nn.Parameter(matrix.clone()) for matrix in start]
-    made = make(parameters)
+    stepped = make(parameters)
     for step in range(4):
         for parameter, own in zip(parameters, gradients, strict=True):
             parameter.grad = own[step].clone()
-        made.step()
+        stepped.step()
     return [parameter.detach() for parameter in parameters], [
         [first, *own] for first, own in zip(start, gradients, strict=True)
     ]
 
 
-def test_muon_is_the_algorithm_as_it_is_written() -> None:
-    found, given = muon_steps(lambda parameters: Muon(parameters, 0.1, 0.3))
-    for matrix, (start, *gradients) in zip(found, given, strict=True):
-        torch.testing.assert_close(matrix, muon_by_the_book(start, gradients, 0.1, 0.3), rtol=0, atol=1e-6)
+def test_muon_follows_its_algorithm() -> None:
+    results, inputs = muon_steps(lambda parameters: Muon(parameters, 0.1, 0.3))
+    for matrix, (start, *gradients) in zip(results, inputs, strict=True):
+        torch.testing.assert_close(matrix, reference_muon(start, gradients, 0.1, 0.3), rtol=0, atol=1e-6)
 
 
-def test_muon_is_pytorchs_but_for_its_bfloat16() -> None:
-    ours, given = muon_steps(lambda parameters: Muon(parameters, 0.1, 0.3))
+def test_muon_agrees_with_pytorch_up_to_bfloat16() -> None:
+    ours, inputs = muon_steps(lambda parameters: Muon(parameters, 0.1, 0.3))
     theirs, _ = muon_steps(
         lambda parameters: torch.optim.Muon(
             parameters, lr=0.1, weight_decay=0.3, momentum=0.95, adjust_lr_fn="match_rms_adamw"
         )
     )
-    for mine, other, (start, *_) in zip(ours, theirs, given, strict=True):
-        moved = (other - start).norm()
-        assert (mine - other).norm() < 0.02 * moved
+    for mine, expected, (start, *_) in zip(ours, theirs, inputs, strict=True):
+        moved = (expected - start).norm()
+        assert (mine - expected).norm() < 0.02 * moved
 
 
-def test_muon_leaves_what_has_no_gradient() -> None:
+def test_muon_does_not_change_parameters_without_a_gradient() -> None:
     with_gradient, without = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(2, 3))
     with_gradient.grad = torch.ones(2, 3)
     Muon([with_gradient, without], 0.1, 0.1).step()
@@ -108,28 +108,28 @@ def test_muon_leaves_what_has_no_gradient() -> None:
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5)])
-def test_orthogonalising_keeps_singular_vectors_and_evens_out_the_values(shape: tuple[int, int]) -> None:
+def test_orthogonalizing_keeps_singular_vectors_and_evens_out_the_values(shape: tuple[int, int]) -> None:
     matrix = spectrum(*shape, smallest=0.05)
-    out = orthogonalise(matrix[None])[0]
-    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    turned = left.t() @ out @ right.t()
+    out = orthogonalize(matrix[None])[0]
+    u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+    turned = u.t() @ out @ vh.t()
     values = turned.diagonal()
     torch.testing.assert_close(turned, values.diag(), rtol=0, atol=1e-8)
     assert values.min() > 0.65
     assert values.max() < 1.25
 
 
-def test_orthogonalising_a_batch_is_orthogonalising_each() -> None:
+def test_orthogonalizing_a_batch() -> None:
     batch = torch.stack([spectrum(4, 6, 0.1), 1e-4 * spectrum(4, 6, 0.5)])
-    torch.testing.assert_close(orthogonalise(batch)[1], orthogonalise(batch[1:])[0])
+    torch.testing.assert_close(orthogonalize(batch)[1], orthogonalize(batch[1:])[0])
 
 
 def test_a_gradient_of_zeros_stays_zero() -> None:
-    assert orthogonalise(torch.zeros(1, 3, 4)).eq(0).all()
+    assert orthogonalize(torch.zeros(1, 3, 4)).eq(0).all()
 
 
 @pytest.mark.parametrize("model", [transformer(), transformer(joint=False), rnnsearch()], ids=["joint", "apart", "rnn"])
-def test_muon_takes_every_hidden_matrix(model: Seq2Seq) -> None:
+def test_muon_trains_every_hidden_matrix(model: Seq2Seq) -> None:
     adam, muon = Optimizers(model, settings("muon")).parts
     taken = [{id(p) for group in part.param_groups for p in group["params"]} for part in (adam, muon)]
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
@@ -149,14 +149,14 @@ def coincident() -> Seq2Seq:
     return transformer2017.build(config, VocabularySizes(12, 12, joint=True))
 
 
-def test_muon_takes_matrices_with_as_many_rows_as_the_vocabulary() -> None:
+def test_muon_trains_matrices_with_as_many_rows_as_the_vocabulary() -> None:
     _, muon = Optimizers(coincident(), settings("muon")).parts
     _, expected = Optimizers(transformer(), settings("muon")).parts
     counts = [sum(len(group["params"]) for group in part.param_groups) for part in (muon, expected)]
     assert counts[0] == counts[1] == 13
 
 
-def test_a_state_from_before_such_matrices_were_muons_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_of_regard_0_1_is_resumed_with_the_matrices_of_regard_0_1(monkeypatch: pytest.MonkeyPatch) -> None:
     model, copied = coincident(), coincident()
     with monkeypatch.context() as before:
         hidden = optimizer._hidden_matrices
@@ -164,19 +164,19 @@ def test_a_state_from_before_such_matrices_were_muons_goes_on_as_it_began(monkey
         old = Optimizers(model, settings("muon"))
     give_gradients(model, 1)
     old.step(1.0)
-    kept = {key: tensor.clone() for key, tensor in old.tensors().items()}
+    saved = {key: tensor.clone() for key, tensor in old.state_dict().items()}
     copied.load_state_dict(model.state_dict())
     resumed = Optimizers(copied, settings("muon"))
-    resumed.load(kept)
-    for each, stepped in ((model, old), (copied, resumed)):
-        give_gradients(each, 2)
+    resumed.load_state_dict(saved)
+    for changed, stepped in ((model, old), (copied, resumed)):
+        give_gradients(changed, 2)
         stepped.step(1.0)
     for (key, ours), theirs in zip(model.named_parameters(), copied.parameters(), strict=True):
         assert torch.equal(ours, theirs), key
-    assert old.tensors().keys() == resumed.tensors().keys()
+    assert old.state_dict().keys() == resumed.state_dict().keys()
 
 
-def test_the_constants_are_the_papers() -> None:
+def test_the_constants_are_those_of_the_papers() -> None:
     (adam,) = Optimizers(transformer(), settings("adam", weight_decay=0.1)).parts
     (adadelta,) = Optimizers(transformer(), settings("adadelta")).parts
     assert isinstance(adam, torch.optim.AdamW)
@@ -185,7 +185,7 @@ def test_the_constants_are_the_papers() -> None:
     assert (adadelta.defaults["rho"], adadelta.defaults["eps"]) == (0.95, 1e-6)
 
 
-def test_rnnsearch_learns_by_adadeltas_defaults() -> None:
+def test_rnnsearch_learns_with_adadelta() -> None:
     torch.manual_seed(1)
     sizes = bahdanau2014.Config(hidden=24, embedding=16, alignment=16, maxout=16, dropout=0.0)
     model = bahdanau2014.build(sizes, VocabularySizes(14, 14))
@@ -194,13 +194,13 @@ def test_rnnsearch_learns_by_adadeltas_defaults() -> None:
     for step in range(1, 251):
         sources = [dice.choices(range(4, 14), k=dice.randint(1, 5)) for _ in range(24)]
         batch = make_batch([(source, source[::-1]) for source in sources])
-        losses.append(train_step.step([batch], rate_factor(config, step, 0.0)).loss)
+        losses.append(train_step.run([batch], rate_factor(config, step, 0.0)).loss)
     assert losses[0] == pytest.approx(math.log(14), abs=0.01)
     assert sum(losses[-20:]) / 20 < losses[0] - 0.2
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_step_is_as_long_as_its_factor(name: str) -> None:
+def test_a_step_is_proportional_to_its_factor(name: str) -> None:
     moved = []
     for factor in (1.0, 0.5, 0.0):
         model = transformer()
@@ -214,41 +214,41 @@ def test_a_step_is_as_long_as_its_factor(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_kept_and_loaded_it_goes_on_bit_for_bit(name: str) -> None:
+def test_a_loaded_state_continues_bit_for_bit(name: str) -> None:
     model = transformer()
     optimizers = Optimizers(model, settings(name))
     for step in range(3):
         give_gradients(model, step)
         optimizers.step(1.0)
-    kept = {key: tensor.clone() for key, tensor in optimizers.tensors().items()}
+    saved = {key: tensor.clone() for key, tensor in optimizers.state_dict().items()}
     copied = transformer()
     copied.load_state_dict(model.state_dict())
     resumed = Optimizers(copied, settings(name))
-    resumed.load(kept)
+    resumed.load_state_dict(saved)
     for step in range(3, 6):
-        for each, stepped in ((model, optimizers), (copied, resumed)):
-            give_gradients(each, step)
+        for changed, stepped in ((model, optimizers), (copied, resumed)):
+            give_gradients(changed, step)
             stepped.step(0.7)
     for (key, ours), theirs in zip(model.named_parameters(), copied.parameters(), strict=True):
         assert torch.equal(ours, theirs), key
-    assert optimizers.tensors().keys() == resumed.tensors().keys() == kept.keys()
+    assert optimizers.state_dict().keys() == resumed.state_dict().keys() == saved.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_kept_matters_and_loading_copies_it(name: str) -> None:
+def test_loading_copies_the_state(name: str) -> None:
     model = transformer()
     optimizers = Optimizers(model, settings(name))
     give_gradients(model, 1)
     optimizers.step(1.0)
-    kept = {key: tensor.clone() for key, tensor in optimizers.tensors().items()}
-    untouched = {key: tensor.clone() for key, tensor in kept.items()}
+    saved = {key: tensor.clone() for key, tensor in optimizers.state_dict().items()}
+    untouched = {key: tensor.clone() for key, tensor in saved.items()}
     ends = []
-    for state in (kept, {}):
-        other = transformer()
-        resumed = Optimizers(other, settings(name))
-        resumed.load(state)
-        give_gradients(other, 2)
+    for state in (saved, {}):
+        copied = transformer()
+        resumed = Optimizers(copied, settings(name))
+        resumed.load_state_dict(state)
+        give_gradients(copied, 2)
         resumed.step(1.0)
-        ends.append(torch.cat([parameter.detach().flatten() for parameter in other.parameters()]))
+        ends.append(torch.cat([parameter.detach().flatten() for parameter in copied.parameters()]))
     assert not torch.equal(*ends)
-    assert all(torch.equal(kept[key], untouched[key]) for key in kept)
+    assert all(torch.equal(saved[key], untouched[key]) for key in saved)

@@ -7,13 +7,13 @@ from regard.training.schedule import rate_factor
 
 
 def factors(schedule: str, warmup: int, steps: int) -> list[float]:
-    """Those of steps 1 to `steps`, the last."""
+    """Return the factors of steps 1 to `steps`, the last one."""
     config = TrainConfig.model_validate({"schedule": schedule, "warmup_steps": warmup})
     return [rate_factor(config, step, (step - 1) / steps) for step in range(1, steps + 1)]
 
 
 @pytest.mark.parametrize("schedule", ["inverse_sqrt", "constant"])
-def test_the_warm_up_is_linear_up_to_the_peak(schedule: str) -> None:
+def test_warm_up_is_linear(schedule: str) -> None:
     assert factors(schedule, 10, 10) == pytest.approx([step / 10 for step in range(1, 11)])
 
 
@@ -30,14 +30,14 @@ def test_constant_stays_at_the_peak() -> None:
     assert factors("constant", 10, 100)[9:] == [1.0] * 91
 
 
-def test_cosine_falls_from_its_warm_up_to_nothing() -> None:
+def test_cosine_falls_to_zero_after_warm_up() -> None:
     config = TrainConfig(schedule="cosine", warmup_steps=10)
     assert rate_factor(config, 5, 0.0) == pytest.approx(0.5)
     assert rate_factor(config, 10, 0.0) == 1
     assert rate_factor(config, 50, 0.25) == pytest.approx((1 + math.sqrt(0.5)) / 2)
     assert rate_factor(config, 50, 0.5) == pytest.approx(0.5)
     assert rate_factor(config, 99, 1.0) == pytest.approx(0, abs=1e-15)
-    assert rate_factor(config, 120, 1.2) == pytest.approx(0, abs=1e-15), "it does not rise again"
+    assert rate_factor(config, 120, 1.2) == pytest.approx(0, abs=1e-15), "it must not rise again"
     falling = factors("cosine", 10, 100)[10:]
     assert falling == sorted(falling, reverse=True)
 

@@ -13,13 +13,13 @@ from regard.contract import Seq2Seq
 from regard.data.batch import Batch, make_batch
 from regard.data.loader import Position
 from regard.errors import TrainingError
-from regard.training.divergence import BAD_STEPS
+from regard.training.divergence import MAX_NONFINITE_STEPS
 from regard.training.step import StepResult
 from regard.training.trainer import Trainer
 
 
 class Fixed:
-    """A loader of the same batches over and over."""
+    """A loader that repeats the same batches."""
 
     position = Position(0, 0)
 
@@ -40,20 +40,20 @@ def gradients(model: Seq2Seq) -> dict[str, Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-def test_it_ends_by_its_steps_with_a_checkpoint_at_each_interval() -> None:
+def test_training_ends_after_its_steps_with_checkpoints_at_intervals() -> None:
     run, seen = trainer(settings())
     assert run.run() == "steps"
     assert [progress.step for progress in seen.progress] == list(range(1, 10))
     assert [saved.step for saved in seen.saved] == [step for step, _, _ in seen.checkpoints] == [3, 6, 9]
 
 
-def test_the_last_step_is_a_checkpoint_wherever_it_falls() -> None:
+def test_the_last_step_is_always_a_checkpoint() -> None:
     run, seen = trainer(settings(max_steps=5))
     assert run.run() == "steps"
     assert [(saved.step, set(saved.scores)) for saved in seen.saved] == [(3, {"loss"}), (5, {"loss"})]
 
 
-def test_it_ends_by_its_patience() -> None:
+def test_training_ends_by_patience() -> None:
     scores = [3.0, 2.0, 2.0, 2.5, 1.0]
     run, seen = trainer(settings(max_steps=100, patience=2), validate=scores_in_turn(*scores))
     assert run.run() == "patience"
@@ -67,7 +67,7 @@ def test_a_lower_loss_is_better_and_a_higher_score(metric: str, expected: list[b
     assert [saved.best for saved in seen.saved] == expected
 
 
-def test_it_ends_by_its_minutes() -> None:
+def test_training_ends_after_its_minutes() -> None:
     run, seen = trainer(settings(max_minutes=1e-9))
     assert run.run() == "minutes"
     assert [saved.step for saved in seen.saved] == [1]
@@ -80,7 +80,7 @@ def test_steps_lower_the_loss() -> None:
     assert seen.progress[-1].loss < 0.9 * seen.progress[0].loss
 
 
-def test_two_batches_a_step_are_one_batch_of_both() -> None:
+def test_two_accumulated_batches_equal_one_batch() -> None:
     short = [([4, 5], [5, 4, 4]), ([6], [6])]
     long = [([4, 5, 6, 7, 7], [7, 5, 4]), ([8, 8, 4], [4, 7, 6, 5, 5, 5])]
     apart, together = tiny_model(), tiny_model()
@@ -93,7 +93,7 @@ def test_two_batches_a_step_are_one_batch_of_both() -> None:
         torch.testing.assert_close(gradient, expected[name], msg=name)
 
 
-def test_the_gradient_is_of_the_mean_over_target_tokens_and_clipped_as_a_whole() -> None:
+def test_the_gradient_is_the_mean_over_target_tokens_and_clipped_by_its_norm() -> None:
     batch = make_batch([([4, 5], [5, 4, 4]), ([6], [6])])
     free, clipped = tiny_model(), tiny_model()
     over(free, [batch], max_steps=1, clip_norm=0.0, label_smoothing=0.1).run()
@@ -110,36 +110,36 @@ def test_the_gradient_is_of_the_mean_over_target_tokens_and_clipped_as_a_whole()
         torch.testing.assert_close(gradients(clipped)[name], expected * 1e-3 / norm, rtol=1e-2, atol=0, msg=name)
 
 
-def test_what_is_kept_is_the_mean_of_the_last_checkpoints() -> None:
+def test_saved_weights_are_the_mean_of_the_last_checkpoints() -> None:
     run, seen = trainer(settings(max_steps=12, average_checkpoints=3))
     run.run()
     plain, unaveraged = trainer(settings(max_steps=12))
     plain.run()
-    for index, kept in enumerate(seen.kept):
+    for index, mean in enumerate(seen.saved_weights):
         window = [seen.raw(number) for number in range(max(0, index - 2), index + 1)]
-        for name, weight in kept.items():
+        for name, weight in mean.items():
             torch.testing.assert_close(weight, sum(raw[name] for raw in window) / len(window), msg=name)
-    assert not same(seen.kept[3], seen.raw(3))
+    assert not same(seen.saved_weights[3], seen.raw(3))
     assert same(weights(run.model), seen.raw(3))
-    assert same(seen.raw(3), unaveraged.raw(3)), "averaging changes nothing of how training goes on"
+    assert same(seen.raw(3), unaveraged.raw(3)), "averaging must not change training"
 
 
 STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
 
 
 @pytest.mark.parametrize("number", STOPPING)
-def test_a_signal_between_checkpoints_saves_and_ends_it(number: int) -> None:
-    before = [signal.getsignal(each) for each in STOPPING]
+def test_a_signal_between_checkpoints_saves_and_ends_training(number: int) -> None:
+    before = [signal.getsignal(stopping) for stopping in STOPPING]
     run, seen = trainer(settings(), signaller=Signaller(number, [5]))
     assert run.run() == "interrupted"
     assert [(saved.step, dict(saved.scores) != {}) for saved in seen.saved] == [(3, True), (5, False)]
     assert not seen.saved[1].best
     assert [step for step, _, _ in seen.checkpoints] == [3]
-    assert [signal.getsignal(each) for each in STOPPING] == before
+    assert [signal.getsignal(stopping) for stopping in STOPPING] == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_that_is_ignored_as_by_nohup_ends_nothing(number: signal.Signals) -> None:
+def test_an_ignored_signal_does_not_end_training(number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_IGN)
     try:
         run, _ = trainer(settings(), signaller=Signaller(number, [5]))
@@ -148,7 +148,7 @@ def test_a_signal_that_is_ignored_as_by_nohup_ends_nothing(number: signal.Signal
         signal.signal(number, before)
 
 
-def test_a_signal_at_a_checkpoint_takes_it_and_ends() -> None:
+def test_a_signal_at_a_checkpoint_validates_and_ends_training() -> None:
     run, seen = trainer(settings(), signaller=Signaller(signal.SIGTERM, [6]))
     assert run.run() == "interrupted"
     assert [(saved.step, dict(saved.scores) != {}) for saved in seen.saved] == [(3, True), (6, True)]
@@ -170,7 +170,7 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
 
 
 def poison(run: Trainer, monkeypatch: pytest.MonkeyPatch, bad: range) -> list[bool]:
-    """Logits that are no numbers in the steps of `bad`; gives whether each step moved the weights."""
+    """Return NaN logits in the steps `bad`; the returned list records whether each step changed the weights."""
     moved: list[bool] = []
     readout, step = run.model.decoder.readout, run._step
 
@@ -187,44 +187,44 @@ def poison(run: Trainer, monkeypatch: pytest.MonkeyPatch, bad: range) -> list[bo
     return moved
 
 
-def test_a_gradient_that_is_no_number_is_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_non_finite_gradient_is_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:
     run, seen = trainer(settings())
     moved = poison(run, monkeypatch, range(3, 6))
     assert run.run() == "steps"
     assert moved == [True, True, False, False, False, True, True, True, True]
-    assert run.health.bad_steps == 0
+    assert run.divergence.nonfinite_steps == 0
     assert all(parameter.isfinite().all() for parameter in run.model.parameters())
-    ((step, told),) = seen.notices
+    ((step, notice),) = seen.notices
     assert step == 2
     for part in ("step 3", "learning rate of 0.00816", "the loss is nan", "norm of its gradient nan", "lines "):
-        assert part in told
+        assert part in notice
 
 
-def test_too_many_such_steps_on_end_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = settings(max_steps=2 * BAD_STEPS, checkpoint_every=100)
+def test_too_many_non_finite_steps_in_a_row_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = settings(max_steps=2 * MAX_NONFINITE_STEPS, checkpoint_every=100)
     run, _ = trainer(config)
-    poison(run, monkeypatch, range(2, BAD_STEPS + 1))
-    assert run.run() == "steps", "one less than too many is endured"
+    poison(run, monkeypatch, range(2, MAX_NONFINITE_STEPS + 1))
+    assert run.run() == "steps", "one step fewer is tolerated"
     run, _ = trainer(config)
-    poison(run, monkeypatch, range(2, BAD_STEPS + 2))
-    with pytest.raises(TrainingError, match=rf"step {BAD_STEPS + 1}(.|\n)*loss is nan") as caught:
+    poison(run, monkeypatch, range(2, MAX_NONFINITE_STEPS + 2))
+    with pytest.raises(TrainingError, match=rf"step {MAX_NONFINITE_STEPS + 1}(.|\n)*loss is nan") as caught:
         run.run()
     assert caught.value.fix is not None
     assert "learning_rate" in caught.value.fix
 
 
 def break_weights(run: Trainer, step: int, value: float) -> None:
-    """Let a step leave one weight NaN or infinite."""
-    plain = run.train_step.step
+    """Make a weight NaN or infinite after a step."""
+    plain = run.train_step.run
 
     def stepped(batches: Sequence[Batch], rate: float) -> StepResult:
-        done = plain(batches, rate)
+        result = plain(batches, rate)
         if run.progress.step + 1 == step:
             with torch.no_grad():
                 next(run.model.parameters()).view(-1)[-1] = value
-        return done
+        return result
 
-    run.train_step.step = stepped  # type: ignore[method-assign]
+    run.train_step.run = stepped  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

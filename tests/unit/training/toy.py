@@ -1,4 +1,4 @@
-"""A training run small enough for a test: reversed strings, a model with dropout, everything seen."""
+"""A training run that is small enough for a test: reversed strings, and a model with dropout."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Weights = dict[str, Tensor]
 
 
 def settings(**changes: Any) -> TrainConfig:
-    """Checkpoints by loss, every three steps."""
+    """Return a config with checkpoints every three steps."""
     plain = {
         "tokens_per_batch": 40,
         "max_steps": 9,
@@ -41,7 +41,7 @@ def settings(**changes: Any) -> TrainConfig:
 
 
 def pairs() -> PairStore:
-    """40 of them, of 1 to 6 tokens."""
+    """Return a store of 40 pairs of 1 to 6 tokens."""
     sources = [[4 + (n * k) % 5 for k in range(1, 2 + n % 6)] for n in range(40)]
     with tempfile.TemporaryDirectory() as folder:
         return PairStore.write(Path(folder), "train", [(source, source[::-1]) for source in sources])
@@ -58,22 +58,22 @@ def weights(of: Seq2Seq) -> Weights:
 
 
 def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
-    """Bit for bit."""
+    """Return whether two sets of weights are equal bit for bit."""
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @dataclass
 class Seen:
-    """What a run told its callbacks."""
+    """Records the calls of a trainer."""
 
-    kept: list[Weights] = field(default_factory=list)  # the model's weights at each save
+    saved_weights: list[Weights] = field(default_factory=list)  # the weights of the model at each save
     saved: list[CheckpointEvent] = field(default_factory=list)
     progress: list[StepMetrics] = field(default_factory=list)
     checkpoints: list[tuple[int, Mapping[str, float], bool]] = field(default_factory=list)
     notices: list[tuple[int, str]] = field(default_factory=list)
 
     def raw(self, index: int) -> Weights:
-        """The weights that training goes on from, at a save."""
+        """Return the weights from which training continues after a save."""
         tensors = self.saved[index].training.tensors
         return {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name[:8] == "weights/"}
 
@@ -112,14 +112,14 @@ class Signaller:
 
 
 def weight_sum(of: Seq2Seq) -> dict[str, float]:
-    """A score that tells two sets of weights apart."""
+    """Return a score that differs between any two sets of weights."""
     assert not of.training
     return {"loss": sum(parameter.detach().double().sum().item() for parameter in of.parameters())}
 
 
 def scores_in_turn(*values: float, metric: str = "loss") -> Callable[[Seq2Seq], dict[str, float]]:
-    left = list(values)
-    return lambda _: {metric: left.pop(0)}
+    remaining = list(values)
+    return lambda _: {metric: remaining.pop(0)}
 
 
 def trainer(
@@ -130,9 +130,9 @@ def trainer(
     validate: Callable[[Seq2Seq], Mapping[str, float]] = weight_sum,
     signaller: Signaller | None = None,
     dropout: float = 0.2,
-    here: ProcessGroup = SINGLE_PROCESS,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> tuple[Trainer, Seen]:
-    """A trainer of a fresh model, and what will be seen of it; states are kept as a file would keep them."""
+    """Return a trainer of a new model and the record of its calls; saved states are copies, as in a file."""
     seen = Seen()
     trained = model(seed, dropout)
     freeze(trained, config.freeze)
@@ -140,21 +140,23 @@ def trainer(
     def save(saved: CheckpointEvent) -> None:
         tensors = {name: tensor.clone() for name, tensor in saved.training.tensors.items()}
         seen.saved.append(replace(saved, training=replace(saved.training, tensors=tensors)))
-        seen.kept.append(weights(saved.model))
+        seen.saved_weights.append(weights(saved.model))
 
-    loader = Loader(pairs(), config.tokens_per_batch, config.seed, position, rank=here.rank, size=here.size)
+    loader = Loader(pairs(), config.tokens_per_batch, config.seed, position, rank=processes.rank, size=processes.size)
     reporters: list[Reporter] = [seen] if signaller is None else [seen, signaller]
     torch.manual_seed(seed)
-    return Trainer(trained, loader, config, validate=validate, save=save, reporters=reporters, processes=here), seen
+    return Trainer(
+        trained, loader, config, validate=validate, save=save, reporters=reporters, processes=processes
+    ), seen
 
 
 def resumed(config: TrainConfig, saved: CheckpointEvent, **more: Any) -> tuple[Trainer, Seen]:
-    """Another model and random state, brought to where a run was saved."""
-    return gone_on(config, saved.training, **more)
+    """Return a trainer of a new model that continues from a saved checkpoint."""
+    return resumed_from(config, saved.training, **more)
 
 
-def gone_on(config: TrainConfig, state: TrainingState, **more: Any) -> tuple[Trainer, Seen]:
-    """As resumed, from a state alone."""
+def resumed_from(config: TrainConfig, state: TrainingState, **more: Any) -> tuple[Trainer, Seen]:
+    """Return a trainer of a new model that continues from a saved state."""
     again, seen = trainer(config, seed=99, position=Position(state.values["epoch"], state.values["batch"]), **more)
     again.load(state)
     return again, seen

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from regard.config.data_folder import find_data_file, how_to_download
 from regard.errors import DataError
 
 if sys.version_info >= (3, 14):
@@ -33,7 +34,8 @@ def open_decompressed(path: Path) -> Iterator[BinaryIO]:
         with _open(path) as file:
             yield file
     except FileNotFoundError:
-        raise DataError("there is no such file", where=path, fix="check the path") from None
+        fix = how_to_download(path) or "check the path"
+        raise DataError("there is no such file", where=path, fix=fix) from None
     except IsADirectoryError:
         raise DataError("this is a folder, not a file", where=path, fix="give a file in it") from None
     except _BROKEN as error:
@@ -62,6 +64,7 @@ def open_compressed(file: BinaryIO, suffix: str) -> BinaryIO:
 
 
 def _open(path: Path) -> BinaryIO:
+    path = find_data_file(path)
     match path.suffix:
         case ".gz":
             return cast(BinaryIO, gzip.open(path))

@@ -151,7 +151,7 @@ def _count_words(
         try:
             counts = count_training_words(run.folder, metric, track)
         except DataError as error:
-            notes.append(f"Words are not counted in the training data of {run.name}: {error.what} ({error.where}).")
+            notes.append(f"Words are not counted in the training data of {run.name}: {error.message} ({error.where}).")
             continue
         part = "" if counts.pairs_counted == counts.pairs else f", counted on {counts.pairs_counted:,} of them"
         return f"the training data of {run.name}, {counts.pairs:,} pairs{part}", counts

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regard.data.batch import make_batch
+from regard.data.batch import length_batches, make_batch
 from regard.decoding.scoring import CHUNK
 from regard.inference.translator import Translator
 from regard.special_tokens import PAD
@@ -43,24 +43,15 @@ def compute_token_probabilities(
         translator: The model.
         pairs: (source ids, target ids), without BOS and EOS.
     """
-    for indices in _length_batches([max(len(source), len(target)) + 1 for source, target in pairs]):
+    lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
+    longest_first = sorted(range(len(pairs)), key=lambda index: -lengths[index])
+    for indices in length_batches(longest_first, lengths.__getitem__, max_tokens=BATCH_TOKENS):
         table = _force(translator, [pairs[index] for index in indices])  # (3, R)
         start = 0
         for index in indices:
             end = start + len(pairs[index][1]) + 1
             yield index, TokenProbabilities(table[0, start:end], table[1, start:end], table[2, start:end] > 0)
             start = end
-
-
-def _length_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 @torch.inference_mode()

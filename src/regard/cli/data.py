@@ -1,0 +1,63 @@
+"""`regard data`: list and download published corpora."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regard.cli.command import Command, Group
+
+LIST = """
+regard data list
+"""
+GET = """
+regard data get multi30k
+regard train --source data/multi30k/train.en.gz --target data/multi30k/train.de.gz
+"""
+
+app = typer.Typer(
+    name="data", cls=Group, help="List and download published corpora.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command("list", cls=Command, epilog=LIST)
+def list_() -> None:
+    """List the corpora that can be downloaded, with their licences."""
+    from regard.config.data_folder import data_folder
+    from regard.corpus.datasets import datasets, is_complete
+
+    for dataset in datasets().values():
+        folder = data_folder() / dataset.name
+        state = f"in {folder}" if is_complete(dataset, folder) else "not downloaded"
+        print(f"{dataset.name} ({state})\n  {dataset.title}\n  licence: {dataset.licence}\n  {dataset.homepage}")
+
+
+@app.command(cls=Command, epilog=GET)
+def get(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Corpora that `regard data list` lists.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder in which NAME/ is made. Default: $REGARD_DATA, or data."),
+    ] = None,
+) -> None:
+    """Download corpora from their publishers and check their SHA-256. Files that are complete stay as they are."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from regard.config.data_folder import data_folder
+    from regard.console import say
+    from regard.corpus.datasets import download, find_dataset, is_complete
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    for dataset in [find_dataset(name) for name in names]:
+        place = (folder or data_folder()) / dataset.name
+        if not is_complete(dataset, place):
+            size = "" if dataset.size is None else f", {dataset.size / 1e6:.1f} MB of text"
+            say(f"{dataset.title}{size}\nlicence: {dataset.licence} ({dataset.homepage})")
+            with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+                task = progress.add_task(dataset.name, total=dataset.size)
+                download(dataset, place, partial(progress.advance, task))
+        say(f"{dataset.name}: complete in {place}")

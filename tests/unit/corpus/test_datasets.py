@@ -1,0 +1,251 @@
+"""`regard data get`, against a server on this machine."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.helpers import call
+from tests.shared_data import SHARED
+
+from regard.config.data_folder import find_data_file
+from regard.corpus import datasets as module
+from regard.corpus.datasets import Archive, Dataset, RemoteFile, datasets, download, find_dataset, is_complete
+from regard.corpus.splits import split_linked
+from regard.errors import ConfigError, DataError
+
+ENGLISH = "".join(f"sentence number {number} of the corpus\n" for number in range(2000)).encode()
+GERMAN = "".join(f"Satz Nummer {number} des Korpus\n" for number in range(2000)).encode()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `pages`; what is in `truncated` ends after half of the bytes that were announced."""
+
+    pages: dict[str, bytes]
+    truncated: set[str]
+    requests: list[str]
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.pages, self.truncated, self.requests = {}, set(), []
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/{name}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/")
+        self.server.requests.append(name)
+        if name not in self.server.pages:
+            self.send_error(404)
+            return
+        page = self.server.pages[name]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page[: len(page) // 2] if name in self.server.truncated else page)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def remote(server: Server, name: str, text: bytes, url: str | None = None) -> RemoteFile:
+    return RemoteFile(name, server.url(url or name), len(text), hashlib.sha256(text).hexdigest())
+
+
+@pytest.fixture
+def dataset(server: Server) -> Dataset:
+    """Three files: compressed at the source and here, only here, and nowhere."""
+    server.pages |= {"train.en.gz": gzip.compress(ENGLISH), "train.de": GERMAN, "words.tsv": b"a\tb\n"}
+    files = (
+        remote(server, "train.en.gz", ENGLISH),
+        remote(server, "tok/train.de.gz", GERMAN, "train.de"),
+        remote(server, "words.tsv", b"a\tb\n"),
+    )
+    return Dataset("toy", "a toy corpus", "public domain", "http://example.org", files)
+
+
+def test_files_are_stored_by_their_names(dataset: Dataset, tmp_path: Path) -> None:
+    sizes: list[int] = []
+    assert not is_complete(dataset, tmp_path)
+    download(dataset, tmp_path, sizes.append)
+    assert gzip.decompress((tmp_path / "train.en.gz").read_bytes()) == ENGLISH
+    assert gzip.decompress((tmp_path / "tok" / "train.de.gz").read_bytes()) == GERMAN
+    assert (tmp_path / "words.tsv").read_bytes() == b"a\tb\n"
+    assert sum(sizes) == dataset.size
+    assert is_complete(dataset, tmp_path)
+
+
+def test_only_what_is_missing_is_downloaded(dataset: Dataset, server: Server, tmp_path: Path) -> None:
+    server.truncated = {"train.de"}
+    with pytest.raises(DataError, match="ended"):
+        download(dataset, tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["train.en.gz"]
+    server.truncated, server.requests = set(), []
+    download(dataset, tmp_path)
+    assert server.requests == ["train.de", "words.tsv"]
+    (tmp_path / "words.tsv").write_text("damaged")
+    assert not is_complete(dataset, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train.en.gz", "train.de", "words.tsv"])
+def test_a_truncated_download_stores_nothing(dataset: Dataset, server: Server, tmp_path: Path, name: str) -> None:
+    server.truncated = {name}
+    with pytest.raises(DataError, match="the download failed"):
+        download(dataset, tmp_path)
+    assert not list(tmp_path.rglob("*.part*"))
+    assert not (tmp_path / name).exists()
+
+
+def test_a_wrong_checksum_stores_nothing(dataset: Dataset, server: Server, tmp_path: Path) -> None:
+    server.pages["words.tsv"] = b"a\tc\n"
+    with pytest.raises(DataError, match=r"SHA-256 of the file is [0-9a-f]{64}, but should be"):
+        download(dataset, tmp_path)
+    assert not (tmp_path / "words.tsv").exists()
+
+
+def test_a_file_without_end_is_not_read_on(dataset: Dataset, server: Server, tmp_path: Path) -> None:
+    server.pages["train.en.gz"] = gzip.compress(bytes(100_000_000))
+    sizes: list[int] = []
+    with pytest.raises(DataError, match="SHA-256"):
+        download(dataset, tmp_path, sizes.append)
+    assert sum(sizes) <= len(ENGLISH) + 1
+
+
+def test_no_network_and_no_such_page(dataset: Dataset, server: Server, tmp_path: Path) -> None:
+    del server.pages["train.en.gz"]
+    with pytest.raises(DataError, match="the server answers 404"):
+        download(dataset, tmp_path)
+    nowhere = Dataset("x", "", "", "", (RemoteFile("a", "http://127.0.0.1:9/a", 1, "0"),))
+    with pytest.raises(DataError, match="check the network"):
+        download(nowhere, tmp_path)
+
+
+def archive(server: Server, english: bytes, german: bytes) -> Dataset:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as members:
+        members.writestr("toy.en", english)
+        members.writestr("toy.de", german)
+    server.pages["toy.zip"] = buffer.getvalue()
+    parts = Archive(server.url("toy.zip"), ("en", "toy.en"), ("de", "toy.de"), 100)
+    return Dataset("toy", "a toy corpus", "CC BY 2.0", "http://example.org", archive=parts)
+
+
+def test_an_archive_is_split(server: Server, tmp_path: Path) -> None:
+    dataset = archive(server, ENGLISH, GERMAN)
+    download(dataset, tmp_path)
+    assert is_complete(dataset, tmp_path)
+    english, german = (
+        {name: gzip.decompress((tmp_path / f"{name}.{side}.gz").read_bytes()) for name in ("train", "dev", "test")}
+        for side in ("en", "de")
+    )
+    assert [len(english[name].splitlines()) for name in ("dev", "test")] == [100, 100]
+    assert sorted(b"".join(english.values()).splitlines()) == sorted(ENGLISH.splitlines())
+    for name in english:
+        numbers = [[int(line.split()[2]) for line in side[name].splitlines()] for side in (english, german)]
+        assert numbers[0] == numbers[1]
+
+
+def test_an_archive_keeps_the_checksum_of_its_first_download(server: Server, tmp_path: Path) -> None:
+    dataset = archive(server, ENGLISH, GERMAN)
+    download(dataset, tmp_path)
+    (tmp_path / "dev.en.gz").unlink()
+    archive(server, ENGLISH, GERMAN + b"")
+    server.pages["toy.zip"] += b" "
+    with pytest.raises(DataError, match="SHA-256"):
+        download(dataset, tmp_path)
+
+
+@pytest.mark.parametrize("page", [b"no zip", None])
+def test_a_broken_archive_is_refused(server: Server, tmp_path: Path, page: bytes | None) -> None:
+    dataset = archive(server, ENGLISH, GERMAN + b"one more\n")
+    if page is not None:
+        server.pages["toy.zip"] = page
+    with pytest.raises(DataError, match=r"not the expected archive|2,000 and 2,001 lines"):
+        download(dataset, tmp_path)
+
+
+def test_linked_pairs_are_in_one_split() -> None:
+    pairs = [(f"this is sentence {letter}", f"Satz {letter}") for letter in "abcdefghijklmnopqrstuvwxyz"]
+    pairs += [("This is sentence a!", "Satz A anders"), ("something else entirely different", "satz b")]
+    splits = split_linked(pairs, 2)
+    assert split_linked(pairs[::-1], 2)["dev"] == splits["dev"]
+    assert len(splits["dev"]) == len(splits["test"]) == 2
+    for name in ("dev", "test"):
+        for source, target in splits[name]:
+            for other_source, other_target in splits["train"]:
+                assert source.lower().strip("!") != other_source.lower().strip("!")
+                assert target.lower() != other_target.lower()
+
+
+def test_the_command_downloads_what_is_missing(
+    dataset: Dataset, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "datasets", lambda: {"toy": dataset})
+    monkeypatch.setenv("REGARD_DATA", str(tmp_path))
+    before = call("data", "list")
+    assert "toy (not downloaded)" in before.out.decode()
+    first = call("data", "get", "toy")
+    assert first.code == 0, first.err
+    assert "licence: public domain" in first.err
+    assert (tmp_path / "toy" / "train.en.gz").is_file()
+    server.requests = []
+    again = call("data", "get", "toy")
+    assert (again.code, server.requests) == (0, [])
+    assert "complete" in again.err
+    assert "toy (in " in call("data", "list").out.decode()
+    unknown = call("data", "get", "nonsense")
+    assert unknown.code == 1
+    assert "choose one of: toy" in unknown.err
+
+
+def test_published_corpora_are_those_of_the_shared_folder() -> None:
+    if not SHARED.exists():
+        pytest.skip("the shared corpora are missing")
+    for name in ("multi30k", "g2p"):
+        assert is_complete(find_dataset(name), SHARED / name)
+    with pytest.raises(ConfigError, match="choose one of"):
+        find_dataset("nonsense")
+    assert datasets()["tatoeba-en-de"].size is None
+
+
+def test_data_files_are_looked_for_in_several_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REGARD_DATA", raising=False)
+    for folder in ("data/a", "recipes", "elsewhere/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "data/a/x").touch()
+    assert find_data_file("data/a/x", Path("recipes")).samefile("data/a/x")
+    assert find_data_file("data/a/x").samefile("data/a/x")
+    assert find_data_file("data/a/y", Path("recipes")) == Path("recipes/data/a/y")
+    assert find_data_file("other/x", Path("recipes")) == Path("recipes/other/x")
+    monkeypatch.setenv("REGARD_DATA", str(tmp_path / "elsewhere"))
+    assert find_data_file("data/a/x", Path("recipes")).samefile("data/a/x")
+    (tmp_path / "elsewhere/a/x").touch()
+    assert find_data_file("data/a/x", Path("recipes")).samefile("elsewhere/a/x")
+
+
+def test_a_missing_file_of_a_published_corpus_says_how_to_get_it(tmp_path: Path) -> None:
+    refused = call("train", "--source", "data/toy/train.en", "--target", "data/toy/train.de", "--out", tmp_path / "run")
+    assert refused.code == 1
+    assert "regard data get toy" in refused.err

@@ -1,0 +1,218 @@
+"""Worker for test_distributed.py: runs checks in two processes and saves their results to files.
+
+Argument: a folder that contains `single.pt`, the state of a run with one process.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tests.unit.training.toy import Signaller, resumed_from, settings, trainer
+from torch import Tensor
+
+from regard.config.schema import TrainConfig
+from regard.contract import Seq2Seq, VocabularySizes
+from regard.data.batch import make_batch
+from regard.errors import ConfigError, RegardError
+from regard.models import ARCHITECTURES, build_model
+from regard.training.averaging import copy_weights
+from regard.training.distributed import ProcessGroup, full_tensor, init_distributed
+from regard.training.loss import ModelWithLoss
+from regard.training.state import TrainingState
+from regard.training.step import TrainStep
+from regard.training.trainer import Trainer
+
+Result = dict[str, Any]
+KINDS = ("ddp", "fsdp")
+RECIPES: dict[str, dict[str, Any]] = {
+    "adam": {},
+    "muon": {"optimizer": "muon", "average_checkpoints": 2, "weight_decay": 0.1},
+    "adadelta": {"optimizer": "adadelta", "accumulate": 2},
+    "one row a batch": {"tokens_per_batch": 5},
+}
+NARROW = {"d_model": 16, "ff": 32, "hidden": 16, "embedding": 16, "heads": 2, "dropout": 0.0}
+PAIRS = [([4, 5, 6, 7], [7, 6]), ([4, 4], [8, 8, 5]), ([6], [7])]
+
+
+def narrow(name: str) -> Seq2Seq:
+    """Return a small model of an architecture."""
+    config = ARCHITECTURES[name].presets["small"]()
+    sizes = {key: value for key, value in NARROW.items() if key in type(config).model_fields}
+    torch.manual_seed(1)
+    return build_model(config.model_copy(update=sizes), VocabularySizes(9, 9, joint=True))
+
+
+def gradient(name: str, processes: ProcessGroup, kind: str) -> dict[str, Tensor]:
+    """Return the gradients of one step of an architecture on PAIRS, by name."""
+    model = narrow(name)
+    config = settings(parallel=kind, clip_norm=0.0, label_smoothing=0.1, optimizer="muon")
+    train_step = TrainStep(model, config, processes)
+    share = replace(
+        make_batch(PAIRS[processes.rank :: processes.size]), global_target_tokens=make_batch(PAIRS).target_tokens
+    )
+    train_step.run([share], 1.0)
+    return {key: full_tensor(p.grad).clone() for key, p in model.named_parameters() if p.grad is not None}
+
+
+def dev_loss(model: Seq2Seq) -> dict[str, float]:
+    """Return the loss of a model on PAIRS."""
+    batch = make_batch(PAIRS)
+    with torch.no_grad():
+        return {"loss": ModelWithLoss(model, 0.0)(batch.source, batch.target_in, batch.target_out).item()}
+
+
+def steps(recipe: str, processes: ProcessGroup, kind: str) -> Result:
+    """Train with one of RECIPES."""
+    return run_to_end(settings(parallel=kind, **RECIPES[recipe]), processes)
+
+
+def run_to_end(config: TrainConfig, processes: ProcessGroup, **more: Any) -> Result:
+    """Train to the end without dropout."""
+    run, seen = trainer(config, processes=processes, validate=dev_loss, **{"dropout": 0.0, **more})
+    return result_of(run, seen)
+
+
+def result_of(run: Trainer, seen: Any) -> Result:
+    end = run.run()
+    return {
+        "end": end,
+        "step": run.progress.step,
+        "losses": [progress.loss for progress in seen.progress],
+        "scores": [scores["loss"] for _, scores, _ in seen.checkpoints],
+        "best": [best for _, _, best in seen.checkpoints],
+        "weights": copy_weights(run.model),
+        "states": [{"tensors": saved.training.tensors, "values": saved.training.values} for saved in seen.saved],
+    }
+
+
+def resume(state: Result, processes: ProcessGroup, kind: str) -> Result:
+    """Resume from a state and train to the end without dropout."""
+    run, seen = resumed_from(
+        settings(parallel=kind), TrainingState(**state), processes=processes, validate=dev_loss, dropout=0.0
+    )
+    return result_of(run, seen)
+
+
+def exactly(processes: ProcessGroup, kind: str) -> Result:
+    """Train with dropout, once without interruption and once resumed from the first checkpoint."""
+    config = settings(parallel=kind, optimizer="muon", average_checkpoints=2)
+    whole_run = run_to_end(config, processes, dropout=0.2)
+    state: Result = processes.broadcast(whole_run["states"][0] if processes.is_main else {})
+    again, seen = resumed_from(config, TrainingState(**state), processes=processes, validate=dev_loss)
+    return {"whole": whole_run, "parts": result_of(again, seen)}
+
+
+def nonfinite(processes: ProcessGroup, kind: str) -> Result:
+    """Return NaN logits in the last process only, in steps 3 to 5."""
+    run, seen = trainer(settings(parallel=kind), processes=processes, validate=dev_loss)
+    readout, step = run.model.decoder.readout, run._step
+    moved: list[bool] = []
+
+    def poisoned(features: Tensor) -> Tensor:
+        bad = processes.rank == processes.size - 1 and run.progress.step + 1 in range(3, 6)
+        return readout(features) * (math.nan if bad else 1.0)
+
+    def watched(batches: Iterator[Any]) -> None:
+        before = copy_weights(run.model)
+        step(batches)
+        moved.append(any(not torch.equal(before[name], weight) for name, weight in copy_weights(run.model).items()))
+
+    run.model.decoder.readout = poisoned  # type: ignore[method-assign]
+    run._step = watched  # type: ignore[method-assign]
+    return {**result_of(run, seen), "moved": moved}
+
+
+def always_nonfinite(processes: ProcessGroup, _: str) -> Result:
+    """Return NaN logits in every step, until training fails."""
+    run, _seen = trainer(settings(max_steps=100, checkpoint_every=100), processes=processes)
+    readout = run.model.decoder.readout
+    run.model.decoder.readout = lambda features: readout(features) * math.nan  # type: ignore[method-assign]
+    try:
+        run.run()
+    except RegardError as error:
+        return {"kind": type(error).__name__, "message": error.message}
+    return {}
+
+
+def signalled(processes: ProcessGroup, kind: str) -> Result:
+    """Send SIGTERM to the last process after step 5, and, as torchrun may do, to the other one after the end."""
+    last = processes.rank == processes.size - 1
+    result = run_to_end(settings(parallel=kind), processes, signaller=Signaller(signal.SIGTERM, [5] if last else []))
+    if not last:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return result
+
+
+def clocks(processes: ProcessGroup, _: str) -> Result:
+    """Let the clock of the last process say that its time is over."""
+    run, seen = trainer(settings(max_minutes=60.0, schedule="cosine"), processes=processes, validate=dev_loss)
+    run.progress.seconds = 0.0 if processes.is_main else 1e6
+    return result_of(run, seen)
+
+
+def different_scores(processes: ProcessGroup, _: str) -> Result:
+    """Let the loss fall in the main process and rise in the other, with a patience of one checkpoint."""
+    scores = iter(range(100))
+    sign = -1 if processes.is_main else 1
+    run, seen = trainer(
+        settings(patience=1), processes=processes, validate=lambda _: {"loss": float(sign * next(scores))}
+    )
+    return result_of(run, seen)
+
+
+def main_first(processes: ProcessGroup, _: str) -> Result:
+    """Fail in the main process."""
+
+    def work() -> None:
+        raise ConfigError("it is wrong" if processes.is_main else "never raised")
+
+    try:
+        processes.main_process_first(work)
+    except RegardError as error:
+        return {
+            "kind": type(error).__name__,
+            "message": error.message,
+            "then": processes.main_process_first(lambda: processes.rank),
+        }
+    return {}
+
+
+def main(folder: Path) -> None:
+    alone = torch.load(folder / "single.pt")
+    checks: dict[str, Callable[[ProcessGroup, str], Result]] = {
+        **{recipe: partial(steps, recipe) for recipe in RECIPES},
+        **{f"gradient {name}": partial(gradient, name) for name in ARCHITECTURES},
+        "resume": partial(resume, alone),
+        "exactly": exactly,
+        "nonfinite": nonfinite,
+        "signalled": signalled,
+    }
+    once = {
+        "always nonfinite": always_nonfinite,
+        "clocks": clocks,
+        "different scores": different_scores,
+        "main first": main_first,
+    }
+    with init_distributed() as processes, init_distributed() as again:
+        assert again is processes
+        for name, check in checks.items():
+            for kind in KINDS:
+                torch.save(check(processes, kind), folder / f"{name}-{kind}-{processes.rank}.pt")
+        for name, check in once.items():
+            torch.save(check(processes, "ddp"), folder / f"{name}-{processes.rank}.pt")
+    with init_distributed() as processes:
+        torch.save({"all": processes.gather(processes.rank)}, folder / f"later-{processes.rank}.pt")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]))
