@@ -23,7 +23,7 @@ from regard.config.schema import ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError
 from regard.files import MAX_BYTES
-from regard.models import build_model
+from regard.models import build_model, build_on_meta
 
 SUMS = "SHA256SUMS"
 TRAINING = "training"
@@ -175,8 +175,7 @@ def build_if_shapes_fit(config: ModelConfig, vocabularies: VocabularySizes, path
     if layers > max(len(shapes), MIN_LAYER_LIMIT):  # before that many modules are created
         raise _misfit(path, [f"config.json has {layers:,} layers, and the file only {len(shapes):,} tensors"])
     with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"):  # shapes without memory
-            expected = named_weights(build_model(config, vocabularies))
+        expected = named_weights(build_on_meta(config, vocabularies))
         mismatches = [
             *(f"{name} is missing" for name in expected.keys() - shapes.keys()),
             *(f"{name} is not part of this model" for name in shapes.keys() - expected.keys()),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 regard clean --data train.tmx -o clean.tsv --removed removed.jsonl
-regard clean --data train.tsv --output-source clean.en --output-target clean.de
+regard clean --data train.tsv --output-source a.en --output-target a.de
 """
 FAULTS = "Faults"
 

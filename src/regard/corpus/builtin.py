@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
-from babel import Locale
-from babel.dates import format_date
-
 from regard.corpus.corpus import BuiltinCorpora, Pair, PairList
 from regard.corpus.numbers import numbers
 
@@ -36,12 +33,16 @@ class Wording:
 
     def __call__(self, day: date) -> str:
         """Return the date in words."""
+        from babel.dates import format_date
+
         return format_date(day, self.pattern, locale=self.locale)
 
 
 @cache
 def wordings() -> tuple[Wording, ...]:
     """Return every wording of dates. Each has day, month in words and full year, so no two dates read the same."""
+    from babel import Locale
+
     result: list[Wording] = []
     for locale, by_hand in HAND_PATTERNS.items():
         styles = Locale.parse(locale).date_formats

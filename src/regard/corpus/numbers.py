@@ -4,8 +4,6 @@ import random
 from collections.abc import Sequence
 from functools import cache
 
-from num2words import num2words
-
 from regard.corpus.corpus import BuiltinCorpora, Pair, PairList
 
 # Numbers by length: each split takes the same number of each, so lengths vary although few numbers are short.
@@ -69,4 +67,6 @@ def german(number: int) -> str:
 
 @cache  # num2words takes 0.1 to 0.2 ms, and all numbers are made of a thousand words
 def _words(number: int, language: str) -> str:
+    from num2words import num2words
+
     return str(num2words(number, lang=language))

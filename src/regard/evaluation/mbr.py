@@ -6,10 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
-
-from sacrebleu.metrics.chrf import CHRF
+from typing import TYPE_CHECKING
 
 from regard.errors import DataError
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.chrf import CHRF
 
 ROUNDING = 1e-9  # relative difference of two sums that counts as a tie
 
@@ -29,6 +31,8 @@ def mbr_select(candidates: Sequence[str], weights: Sequence[float] | None = None
         DataError: There are no candidates, the number of weights differs, or a weight is negative or not finite, or
             all weights are 0.
     """
+    from sacrebleu.metrics.chrf import CHRF
+
     shares: dict[str, float] = {}
     for text, weight in zip(candidates, _check_weights(candidates, weights), strict=True):
         shares[text] = shares.get(text, 0.0) + weight

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch.overrides import TorchFunctionMode
+
 from regard.config.schema import ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import (
@@ -62,3 +65,24 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 def build_model(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
     """A model of fresh weights as the config says, drawn from torch's default generator."""
     return ARCHITECTURES[config.architecture].build(config, vocabularies)
+
+
+def build_on_meta(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
+    """Build a model on the meta device: its weights have shapes, but no memory and no values."""
+    with torch.device("meta"), _SkipInitialization():
+        return build_model(config, vocabularies)
+
+
+class _SkipInitialization(TorchFunctionMode):
+    """Draw no weights, and compute tables of positions on the CPU.
+
+    On the meta device, PyTorch would import torch._dynamo for either, which takes seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        if func is torch.arange:
+            kwargs.setdefault("device", "cpu")
+        return func(*args, **kwargs)

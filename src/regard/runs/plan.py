@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-import torch
-
 from regard.config.recipe import to_table
 from regard.config.schema import ModelConfig, RunConfig, TokenizerConfig
 from regard.contract import VocabularySizes
-from regard.models import build_model
+from regard.models import build_on_meta
 from regard.tokenizers.simple import ByteTokenizer
 
 FROM_SET = "(from --set)"
@@ -159,5 +157,4 @@ def _parameters(config: RunConfig) -> str:
 
 def count_parameters(model: ModelConfig, sizes: VocabularySizes) -> int:
     """Return the number of parameters of a model, without allocating it."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in build_model(model, sizes).parameters())
+    return sum(parameter.numel() for parameter in build_on_meta(model, sizes).parameters())

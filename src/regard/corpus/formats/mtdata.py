@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from babel.core import get_global
-
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.plain import decode_lines
 from regard.corpus.formats.sides import Sides, direction
@@ -68,6 +66,8 @@ def _command(where: str) -> str:
 
 def _short(language: str) -> str:
     """Return `de` for `deu`, and `pt-BR` for `por_BR`."""
+    from babel.core import get_global
+
     code, *rest = language.replace("_", "-").split("-")
     return "-".join([str(get_global("language_aliases").get(code, code)), *rest])
 

@@ -1,0 +1,114 @@
+"""What every command offers: help in 80 columns with groups and examples, and the old spellings of options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from regard.cli import options
+from regard.cli.main import app
+from regard.cli.options import OLD_SPELLINGS
+from regard.cli.search_settings import search_settings
+from regard.errors import ConfigError
+from regard.models import ARCHITECTURES
+
+GROUP: Any = typer.main.get_command(app)
+COMMANDS = [name for name, command in GROUP.commands.items() if not command.hidden and not hasattr(command, "commands")]
+
+
+def parsed(*arguments: str) -> dict[str, Any]:
+    """Return the parameters that a command gets."""
+    command = GROUP.commands[arguments[0]]
+    return dict(command.make_context(arguments[0], list(arguments[1:])).params)
+
+
+def help_of(*arguments: str) -> str:
+    result = CliRunner().invoke(app, [*arguments, "--help"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_80_columns_and_shows_every_option_whole(name: str) -> None:
+    text = help_of(name)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text and "..." not in re.sub(r"(RUN|1-2 |\")\.\.\.", "", text)
+    for parameter in GROUP.commands[name].params:
+        if not getattr(parameter, "hidden", False):
+            assert parameter.help, parameter.name
+            spellings = {spelling for spelling in parameter.opts if spelling not in OLD_SPELLINGS}
+            assert all(spelling in text for spelling in spellings if spelling.startswith("-")), parameter.name
+    assert not any(re.search(rf"{spelling}\b(?!put)", text) for spelling in OLD_SPELLINGS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_commands(name: str) -> None:
+    _, heading, examples = help_of(name).partition("Example")
+    assert heading
+    for line in examples.splitlines()[1:]:
+        arguments = shlex.split(re.split(r"[<>]", line)[0])
+        assert arguments[0] == "regard"
+        parsed(*arguments[1:])
+
+
+def test_every_command_is_in_the_help_of_regard() -> None:
+    text = help_of()
+    assert all(re.search(rf"^  {name} ", text, re.MULTILINE) for name in COMMANDS)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_every_architecture_is_named() -> None:
+    assert options.ARCHITECTURES.split(", ") == list(ARCHITECTURES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("train a.toml --out x", "train a.toml -o x"),
+        ("demo --out x", "demo --output x"),
+        ("compare a.toml --out x", "compare a.toml -o x"),
+        ("import marian a --out x", "import marian a -o x"),
+        ("clean --data a.tsv --out x.tsv", "clean --data a.tsv -o x.tsv"),
+        ("clean --out-source a --out-target b", "clean --output-source a --output-target b"),
+        ("translate run --input a --output b", "translate run -i a -o b"),
+    ],
+)
+def test_old_and_new_spellings_mean_the_same(old: str, new: str) -> None:
+    assert parsed(*old.split()) == parsed(*new.split())
+
+
+def test_search_settings_have_one_meaning_however_they_are_spelled() -> None:
+    expected = {"beam_size": 8, "strategy": "diverse"}
+    assert search_settings(["search.beam_size=8", "search.strategy=diverse"]) == expected
+    assert search_settings(["beam_size=8"], ["strategy=diverse"]) == expected
+    assert search_settings([], ["search.strategy=diverse"], beam_size=8, length_penalty=None) == expected
+    assert search_settings(["search.beam_size=8"], beam_size=2) == {"beam_size": 8}
+    for wrong in ("beam=8", "train.seed=1", "beam_size", "beam_size=many", "search.temperature=0"):
+        with pytest.raises(ConfigError, match="--set: "):
+            search_settings([wrong])
+
+
+def test_shortcuts_of_train_are_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr("regard.cli.train._train", lambda *arguments, dry_run: calls.append(list(arguments[4])))
+    line = "train a.toml --minutes 5 --architecture cho2014 --preset tiny --device cpu --set train.max_minutes=7"
+    result = CliRunner().invoke(app, line.split())
+    assert result.exit_code == 0, result.output
+    assert calls == [
+        [
+            "model.architecture=cho2014",
+            "model.preset=tiny",
+            "train.max_minutes=5.0",
+            "train.device=cpu",
+            "train.max_minutes=7",
+        ]
+    ]
+
+
+def test_completion_can_be_installed() -> None:
+    assert "--install-completion" in help_of()

@@ -1,0 +1,66 @@
+"""Commands answer soon: they import only what they need, and PyTorch only after the options are checked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKPOINT = Path(__file__).parents[2] / "format" / "checkpoint-1"
+HEAVY = ("babel", "matplotlib", "num2words", "sacrebleu", "tensorboard", "torch._dynamo", "regard.runs.train")
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from regard.cli.main import run; run()"
+TRANSLATE = f"""
+import sys
+from regard.cli.main import run
+sys.argv = ["regard", "translate", sys.argv[1], "--device", "cpu"]
+try:
+    run()
+except SystemExit:
+    pass
+print(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+
+
+def regard(code: str, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, input=stdin, check=False)
+
+
+def test_translating_a_line_imports_nothing_that_it_does_not_need() -> None:
+    finished = regard(TRANSLATE, CHECKPOINT, stdin="1 2\n")
+    assert (finished.returncode, finished.stderr.strip()) == (0, "")
+
+
+def test_help_and_version_do_not_import_pytorch() -> None:
+    for arguments in (["--help"], ["-h"], ["--version"], ["version"], ["translate", "-h"], ["train", "--help"]):
+        finished = regard(WITHOUT_TORCH, *arguments)
+        assert (finished.returncode, finished.stderr) == (0, ""), arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["translate", "no-such-run"], "no-such-run: there is no such folder"),
+        (["translate", CHECKPOINT, "--set", "search.beam=3"], "there is no key `beam`"),
+        (["translate", CHECKPOINT, "--set", "search.beam_size=0"], "search.beam_size"),
+        (["translate", CHECKPOINT, "--set", "train.seed=1"], "search.KEY=VALUE"),
+        (["translate", CHECKPOINT, "--input", "no-such-file"], "no-such-file"),
+        (["translate", CHECKPOINT, "--plain", "--paragraphs"], "--plain, --paragraphs"),
+        (["evaluate", CHECKPOINT], "no test set is given"),
+        (["score", CHECKPOINT, "--source", "a"], "give both"),
+        (["attend", CHECKPOINT, "a", "--output", "a.gif"], "`.gif`"),
+        (["analyze", CHECKPOINT, "--against-set", "beam_size=2"], "--against"),
+        (["export", "no-such-run", "out", "--to", "marian"], "no-such-run"),
+        (["train"], "there is nothing to train on"),
+        (["train", "--source", "a"], "not clear what to train on"),
+        (["train", "recipe.toml", "--set", "nonsense"], "section.key=value"),
+        (["train", "--resume", "run", "--dry-run"], "--resume"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_wrong_options_are_reported_before_pytorch_is_imported(arguments: list[str | Path], message: str) -> None:
+    finished = regard(WITHOUT_TORCH, *arguments)
+    assert finished.returncode == 1, finished.stderr
+    assert message in finished.stderr and "Traceback" not in finished.stderr
