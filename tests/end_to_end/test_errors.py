@@ -247,7 +247,7 @@ def test_no_run_goes_into_the_folder_of_another(run: Path, files: Files, tmp_pat
     assert (tmp_path / "note").read_text() == "mine"
     with RunFolder(run).lock():
         refused(call("train", files / "tiny.toml", "--out", run), str(run))
-        refused(call("train", "--resume", run), "another process is at work", str(os.getpid()))
+        refused(call("train", "--resume", run), "another process is using this run", str(os.getpid()))
     after = file_bytes(run)
     assert {name: after[name] for name in after if name != "lock"} == {
         name: before[name] for name in before if name != "lock"

@@ -40,7 +40,7 @@ def test_scores_alignments_and_the_report_of_a_divided_line(sentences: Path, tmp
     options = ("--top-beams", "2", "--scores", "--alignments", links, "--report", report)
     done = call("translate", sentences, *options, stdin=f"{SEVERAL}\n".encode())
     translator = Translator.load(sentences, "cpu")
-    ((*found,),) = translator.translate([SEVERAL], top_beams=2, with_attention=True)
+    found = translator.translate(SEVERAL, top_beams=2, with_attention=True).n_best
     assert done.out.decode().splitlines() == [f"{one.score:.6f}\t{one.text}" for one in found]
     assert links.read_text().split("\n")[0] == "0-0 1-1 2-2 3-3 4-4 5-5"
     call("translate", sentences, "--no-split-sentences", "--report", report, stdin=f"one\n{SEVERAL}\n".encode())

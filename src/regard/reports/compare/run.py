@@ -219,9 +219,7 @@ def _measure(system: ComparedSystem, conditions: TestConditions, out: Path, cons
     return measurement
 
 
-def _track_translations(
-    console: Console, total: int, translations: Iterable[list[Translation]]
-) -> Iterator[list[Translation]]:
+def _track_translations(console: Console, total: int, translations: Iterable[Translation]) -> Iterator[Translation]:
     with progress_bar(console) as bar:
         yield from track(translations, "testing", total, bar=bar)
 
