@@ -182,7 +182,7 @@ def test_a_recipe_that_is_wrong(files: Files, tmp_path: Path) -> None:
     refuse("train.nonsense", options=("--set", "train.nonsense=1"))
     refuse("train.max_steps", "'many'", options=("--set", "train.max_steps=many"))
     refuse("train.max_steps", options=("--set", "train.max_steps=0"))
-    refuse("model.heads", options=("--set", "model.heads=2.5"))
+    refuse("model.num_heads", options=("--set", "model.num_heads=2.5"))
     refuse("section.key=value", options=("--set", "nonsense"))
     refused(call("train", files / "nowhere.toml"), "there is no such recipe", "nowhere.toml")
     refused(call("train"), "nothing to train on", "--source")
@@ -247,7 +247,7 @@ def test_no_run_goes_into_the_folder_of_another(run: Path, files: Files, tmp_pat
     assert (tmp_path / "note").read_text() == "mine"
     with RunFolder(run).lock():
         refused(call("train", files / "tiny.toml", "--out", run), str(run))
-        refused(call("train", "--resume", run), "another process is at work", str(os.getpid()))
+        refused(call("train", "--resume", run), "another process is using this run", str(os.getpid()))
     after = file_bytes(run)
     assert {name: after[name] for name in after if name != "lock"} == {
         name: before[name] for name in before if name != "lock"
