@@ -140,5 +140,5 @@ def test_workers_end_with_a_parent_that_is_killed(run: Path, tmp_path: Path) -> 
     assert process.stdout is not None
     assert process.stdout.readline()  # the workers are at work
     process.kill()
-    process.communicate(timeout=PATIENCE)  # returns when its outputs are closed: every process that it started has ended
+    process.communicate(timeout=PATIENCE)  # returns when every process that it started has ended
     assert process.returncode == -signal.SIGKILL

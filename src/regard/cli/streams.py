@@ -54,7 +54,7 @@ def output(path: Path | None, *, keep_partial: bool = False) -> Iterator[Write]:
             yield write_to_stdout
         return
     with write_errors(path):
-        replacement = AtomicFile(path, partial(open_compressed, ending=path.suffix))
+        replacement = AtomicFile(path, partial(open_compressed, suffix=path.suffix))
     lines = 0
 
     def write(text: str) -> None:
@@ -105,7 +105,7 @@ def write_bytes(path: Path | None, data: bytes) -> None:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         return
-    with write_errors(path), open_atomic(path, partial(open_compressed, ending=path.suffix)) as file:
+    with write_errors(path), open_atomic(path, partial(open_compressed, suffix=path.suffix)) as file:
         file.write(data)
 
 
