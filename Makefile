@@ -2,11 +2,12 @@
 # make test    set up, and run the tests
 # make coverage   set up, and run the tests with a report of the lines that they do not reach
 # make check   set up, and run what reads the code: ruff, mypy, import-linter
+# make reference   set up, and write docs/reference.md, the page of all recipe keys
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test coverage check slow
+.PHONY: demo test coverage check slow reference
 
 demo: .venv/base
 	$(BIN)/regard demo
@@ -25,6 +26,9 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+reference: .venv/base
+	$(BIN)/python -m regard.runs.recipe_reference docs/reference.md
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -34,7 +34,7 @@ def main() -> None:
                 found = translator.translate(
                     lines, beam_size=arguments.beam_size, batch_size=size, split_sentences=False
                 )
-                return [best.text for best, *_ in found]
+                return [best.text for best in found]
 
             together = said(64)
             differing = {

@@ -65,13 +65,13 @@ def regard_system(
     options["split_sentences"] = False
     if threads > 1 and batch > 1:
         load = partial(Translator.load, run, "cpu", precision)
-        return lambda lines: [found[0].text for found in workers.stream(load, lines, threads, **options)]
+        return lambda lines: [best.text for best in workers.stream(load, lines, threads, **options)]
     translator = Translator.load(run, "cpu", precision)  # type: ignore[arg-type]
 
     def translate(lines: Sequence[str]) -> list[str]:
         if batch == 1:
-            return [translator.translate([line], **options)[0][0].text for line in lines]
-        return [found[0].text for found in translator.stream(lines, batch_size=batch, **options)]
+            return [translator.translate(line, **options).text for line in lines]
+        return [best.text for best in translator.stream(lines, batch_size=batch, **options)]
 
     return translate
 

@@ -89,7 +89,7 @@ def regard_run(data: Path, threads: int, options: Sequence[str]) -> Iterator[Jud
                 found = Translator.load(run / "checkpoints" / seen, device="cpu").translate(
                     sources, beam_size=1, split_sentences=False
                 )
-                score = bleu([translations[0].text for translations in found], references)
+                score = bleu([translation.text for translation in found], references)
                 yield stopped - began - still, int(seen.rpartition("-")[2]), score
                 process.send_signal(signal.SIGCONT)
                 still += time.monotonic() - stopped

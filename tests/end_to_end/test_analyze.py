@@ -19,8 +19,8 @@ def test_a_run_against_itself(run: Path, files: Files, tmp_path: Path) -> None:
     finished = call(*arguments, "--against", run, "--alignments", gold)
     assert finished.code == 0, finished.err
     output = finished.out.decode()
-    assert "12 pairs, 1 of them left aside: both sides are blank" in output
-    assert "not told apart, p 1.000" in output and "alignment error rate" in output
+    assert "12 pairs, 1 of them skipped: both sides are blank" in output
+    assert "no significant difference, p 1.000" in output and "alignment error rate" in output
     assert f"written to {page}" in finished.err
     table = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert table["test"]["read"] == 12 == table["test"]["pairs"] + 1
@@ -51,7 +51,7 @@ def test_errors_are_raised_before_translation(run: Path, tmp_path: Path) -> None
         arguments = ("--source", source, "--reference", reference, "--output", output, *options)
         refused(call("analyze", run, *arguments), *messages)
 
-    messages = ["2 and 3 lines", "unequal length"]
+    messages = ["the sides have different lengths: 2 and 3 lines"]
     analyze(two, three)
     messages = [f"{blank}:2: the reference is blank"]
     analyze(two, blank)
@@ -63,7 +63,7 @@ def test_errors_are_raised_before_translation(run: Path, tmp_path: Path) -> None
     analyze(two, two, "--alignments", gold)
     messages = ["1 lines of alignments and 2 pairs"]
     analyze(two, two, "--alignments", write_lines(tmp_path / "short", ["0-0"]))
-    messages = ["there is no other run"]
+    messages = ["no run to compare with is given"]
     analyze(two, two, "--against-tag", "de")
     analyze(two, two, "--against-search", "beam_size=2")
     messages = ["there is no key `width`", "--search"]
@@ -106,5 +106,5 @@ def test_a_file_with_both_sides(run: Path, files: Files, tmp_path: Path) -> None
     results = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert results["notes"] == [note]
     assert [sentence["line"] for sentence in results["sentences"]] == [1, 2, 4, 5, 6, 7]
-    refused(call("analyze", run, "--data", table, "--alignments", table, "--output", page), "gold alignments are of")
-    refused(call("analyze", run, "--output", page), "no pairs are named")
+    refused(call("analyze", run, "--data", table, "--alignments", table, "--output", page), "gold alignments belong to")
+    refused(call("analyze", run, "--output", page), "no test set is given")

@@ -17,7 +17,7 @@ SOURCE = "12345678"
 
 
 def test_the_terminal_shows_a_row_for_each_target_token(run: Path, translator: Translator) -> None:
-    best = translator.translate([SOURCE])[0][0]
+    best = translator.translate(SOURCE)
     finished = call("attend", run, SOURCE)
     assert finished.code == 0, finished.err
     lines = finished.out.decode().splitlines()

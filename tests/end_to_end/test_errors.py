@@ -247,7 +247,7 @@ def test_no_run_goes_into_the_folder_of_another(run: Path, files: Files, tmp_pat
     assert (tmp_path / "note").read_text() == "mine"
     with RunFolder(run).lock():
         refused(call("train", files / "tiny.toml", "--out", run), str(run))
-        refused(call("train", "--resume", run), "another process is at work", str(os.getpid()))
+        refused(call("train", "--resume", run), "another process is using this run", str(os.getpid()))
     after = file_bytes(run)
     assert {name: after[name] for name in after if name != "lock"} == {
         name: before[name] for name in before if name != "lock"
@@ -273,7 +273,7 @@ def test_a_run_that_cannot_be_put_there(files: Files, bad: Path) -> None:
 
 
 def test_the_demo_leaves_other_folders_alone(bad: Path) -> None:
-    refused(call("demo", "--out", bad), "holds more than an earlier demo", str(bad))
+    refused(call("demo", "--out", bad), "not from an earlier demo", str(bad))
     finished = call("demo", "--out", bad / "three")
     assert (finished.code, "Traceback" in finished.err) == (1, False)
 

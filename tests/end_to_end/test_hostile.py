@@ -19,7 +19,7 @@ def test_a_line_of_five_thousand_words_is_translated_whole(run: Path, translator
     finished = call("translate", run, "--beam-size", "1", stdin=f"12\n{line}\n34\n".encode())
     assert finished.code == 0, finished.err
     assert finished.out.count(b"\n") == 3
-    ((best,),) = translator.translate([line], beam_size=1)
+    best = translator.translate(line, beam_size=1)
     assert 0 < len(best.tokens) <= 2 * len(source) + 20
     assert finished.out.split(b"\n")[1].decode() == best.text
 

@@ -7,6 +7,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.end_to_end.helpers import Files, call, recipe, refused, write_lines
@@ -45,7 +46,7 @@ def test_keys_of_search_are_those_of_python(run: Path, translator: Translator, f
         {"no_repeat": 2, "coverage_penalty": 0.2},
     ):
         flags = [part for key, value in options.items() for part in ("--search", f"{key}={value}")]
-        expected = [results[0].text for results in translator.translate(lines, **options)]
+        expected = [best.text for best in translator.translate(lines, **options)]
         assert translate_lines(run, lines, *flags) == expected
         assert len(expected) == len(lines)
 
@@ -54,8 +55,8 @@ def test_keys_of_search_are_those_of_python(run: Path, translator: Translator, f
 def hard(translator: Translator, files: Files) -> list[str]:
     """30 lines, of which those that greedy search errs on come first."""
     lines = list(dict.fromkeys(files.test))
-    options = {"length_penalty": 0.0}
-    greedy, wide = ([best.text for best, *_ in translator.translate(lines, beam_size=n, **options)] for n in (1, 20))
+    options: dict[str, Any] = {"length_penalty": 0.0}
+    greedy, wide = ([best.text for best in translator.translate(lines, beam_size=n, **options)] for n in (1, 20))
     missed = [line for line, first, second in zip(lines, greedy, wide, strict=True) if first != second]
     assert missed, "the model has learned so well that greedy search errs on no line"
     return [*missed, *(line for line in lines if line not in missed)][:30]
@@ -65,18 +66,16 @@ def test_exact_search_tells_what_the_beam_has_missed(
     run: Path, translator: Translator, hard: list[str], tmp_path: Path
 ) -> None:
     lines = [*hard, ""]
-    plain = {"beam_size": 1, "length_penalty": 0.0}
-    beam = [best for best, *_ in translator.translate(lines, **plain)]
-    best = [
-        translation for translation, *_ in translator.translate(lines, strategy="exact", exact_steps=10_000, **plain)
-    ]
+    plain: dict[str, Any] = {"beam_size": 1, "length_penalty": 0.0}
+    beam = list(translator.translate(lines, **plain))
+    best = list(translator.translate(lines, strategy="exact", exact_steps=10_000, **plain))
     assert [translation.proved for translation in best] == [True] * 30 + [None]
     assert {translation.proved for translation in beam} == {None}
     for exact, first in zip(best, beam, strict=True):
         assert exact.text == first.text or exact.score > first.score
     missed = [number for number, (exact, first) in enumerate(zip(best, beam, strict=True)) if exact.text != first.text]
     assert missed  # greedy search errs on one of them at least
-    wide = [translation for translation, *_ in translator.translate(lines, beam_size=40, length_penalty=0.0)]
+    wide = list(translator.translate(lines, beam_size=40, length_penalty=0.0))
     assert [translation.text for translation in best] == [translation.text for translation in wide]
 
     report = tmp_path / "report"
@@ -96,17 +95,15 @@ def test_exact_search_tells_what_the_beam_has_missed(
 def test_of_a_beam_the_one_is_taken_that_the_probable_others_agree_with(translator: Translator, files: Files) -> None:
     lines = files.test[:40]
     listed = translator.translate(lines, beam_size=8, top_beams=8)
-    results = [
-        translation for translation, *_ in translator.translate(lines, strategy="mbr", candidates="beam", beam_size=8)
-    ]
+    results = list(translator.translate(lines, strategy="mbr", candidates="beam", beam_size=8))
     unweighted = 0
-    for translation, candidates in zip(results, listed, strict=True):
-        ended = [candidate for candidate in candidates if candidate.finished]
+    for translation, most_probable in zip(results, listed, strict=True):
+        ended = [candidate for candidate in most_probable.n_best if candidate.finished]
         texts, weights = (
             [candidate.text for candidate in ended],
             [math.exp(candidate.log_probability) for candidate in ended],
         )
-        assert translation == ended[mbr_select(texts, weights)]
+        assert translation == replace(ended[mbr_select(texts, weights)], alternatives=())
         unweighted += texts[mbr_select(texts)] != translation.text
     assert unweighted  # it matters how probable they are
 
@@ -114,9 +111,9 @@ def test_of_a_beam_the_one_is_taken_that_the_probable_others_agree_with(translat
 def test_of_a_beam_under_constraints_too(translator: Translator) -> None:
     wishes = [Constraints(require=("77",)), Constraints(prefix="6", forbid=("6",)), Constraints()]
     results = translator.translate(["1234", "567", ""], strategy="mbr", candidates="beam", constraints=wishes)
-    assert "77" in results[0][0].text
-    assert (results[1][0].text, results[1][0].marks) == ("", ("cut", "empty"))
-    assert results[2][0].text == ""
+    assert "77" in results[0].text
+    assert (results[1].text, results[1].marks) == ("", ("cut", "empty"))
+    assert results[2].text == ""
 
 
 def test_what_the_limit_cut_is_no_candidate_of_a_beam() -> None:
@@ -129,10 +126,10 @@ def test_what_the_limit_cut_is_no_candidate_of_a_beam() -> None:
 
 
 def test_exact_search_aligns_what_it_finds(translator: Translator, hard: list[str]) -> None:
-    options = {"beam_size": 1, "length_penalty": 0.0, "with_attention": True}
+    options: dict[str, Any] = {"beam_size": 1, "length_penalty": 0.0, "with_attention": True}
     beam = translator.translate(hard, **options)
     results = translator.translate(hard, strategy="exact", **options)
-    new = [exact for (exact, *_), (first, *_) in zip(results, beam, strict=True) if exact.text != first.text]
+    new = [exact for exact, first in zip(results, beam, strict=True) if exact.text != first.text]
     assert new
     for translation in new:
         assert translation.attention is not None
@@ -142,10 +139,12 @@ def test_exact_search_aligns_what_it_finds(translator: Translator, hard: list[st
 
 def test_draws_depend_on_the_line_and_the_seed_alone(translator: Translator, files: Files) -> None:
     lines = files.test[:20]
-    options = {"strategy": "sample", "top_beams": 3, "temperature": 2.0}
+    options: dict[str, Any] = {"strategy": "sample", "top_beams": 3, "temperature": 2.0}
 
-    def drawn(**changes: int) -> list[list[str]]:
-        return [[first.text for first in results] for results in translator.translate(lines, **options, **changes)]
+    def drawn(**changes: Any) -> list[list[str]]:
+        return [
+            [first.text for first in results.n_best] for results in translator.translate(lines, **options, **changes)
+        ]
 
     first = drawn()
     assert drawn(batch_size=1) == drawn(batch_size=7) == first
@@ -247,7 +246,7 @@ def test_an_ensemble_of_two_architectures(run: Path, files: Files, tmp_path: Pat
     config = recipe(files, max_steps=2, checkpoint_every=1)
     regard.train(override_config(config, ["model.architecture=cho2014"], ARCHITECTURES), second)
     both = regard.Translator.load_ensemble([run, second], "cpu")
-    results = [best.text for best, *_ in both.translate(files.test[:30])]
+    results = [best.text for best in both.translate(files.test[:30])]
     assert len(results) == 30
     write_lines(tmp_path / "test.src", files.test[:30])
     write_lines(tmp_path / "test.tgt", results)

@@ -40,7 +40,7 @@ def test_scores_alignments_and_the_report_of_a_divided_line(sentences: Path, tmp
     options = ("--top-beams", "2", "--scores", "--alignments", links, "--report", report)
     finished = call("translate", sentences, *options, stdin=f"{SEVERAL}\n".encode())
     translator = Translator.load(sentences, "cpu")
-    ((*translations,),) = translator.translate([SEVERAL], top_beams=2, with_attention=True)
+    translations = translator.translate(SEVERAL, top_beams=2, with_attention=True).n_best
     assert finished.out.decode().splitlines() == [
         f"{translation.score:.6f}\t{translation.text}" for translation in translations
     ]

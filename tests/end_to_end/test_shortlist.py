@@ -71,7 +71,7 @@ def test_a_line_is_said_by_its_own_digits_whatever_its_company(run: Path, short:
 def test_python_the_fallback_and_evaluate_take_it_too(short: Path, files: Files) -> None:
     lines = files.test[:20]
     translator = regard.Translator.load(short, "cpu")
-    results = [best.text for best, *_ in translator.translate(lines, shortlist=True)]
+    results = [best.text for best in translator.translate(lines, shortlist=True)]
     assert results == translate_lines(short, lines, *SHORT)
     silent = (*SHORT, "--search", "allow_empty=true")
     assert translate_lines(short, ["77"], *silent) == [""]
@@ -122,5 +122,5 @@ def test_a_recipe_that_asks_for_it_is_trained_without(files: Files, tmp_path: Pa
     refused(call("translate", tmp_path / "run", stdin=b"12\n"), "there is no shortlist")
     assert call("shortlist", tmp_path / "run").code == 0
     translator = Translator.load(tmp_path / "run", "cpu")
-    expected = [best.text for best, *_ in translator.translate(["12", "3"], shortlist=True)]
+    expected = [best.text for best in translator.translate(["12", "3"], shortlist=True)]
     assert translate_lines(tmp_path / "run", ["12", "3"]) == expected

@@ -30,7 +30,7 @@ def translated(run: Path, lines: bytes, *options: str | Path) -> bytes:
 
 
 def test_a_line_of_output_for_a_line_of_input(run: Path, translator: Translator, files: Files) -> None:
-    expected = [best.text for best, *_ in translator.translate(files.test)]
+    expected = [best.text for best in translator.translate(files.test)]
     assert sum(text == source[::-1] for text, source in zip(expected, files.test, strict=True)) > 60
     assert translated(run, as_input(files.test)) == as_input(expected)
 
@@ -39,7 +39,7 @@ def test_a_process_of_its_own_gives_the_same(run: Path, translator: Translator, 
     process = start("translate", run, "--input", files / "test.src", "--device", "cpu")
     out, err = process.communicate()
     assert (process.returncode, err) == (0, b"")
-    assert out == as_input([best.text for best, *_ in translator.translate(files.test)])
+    assert out == as_input([best.text for best in translator.translate(files.test)])
 
 
 @pytest.mark.parametrize("beam_size", ["1", "4"])
@@ -66,14 +66,15 @@ def test_scores_and_several_beams(run: Path, translator: Translator, files: File
     lines = [*files.test[:5], "", "7"]
     out = translated(run, as_input(lines), "--scores", "--top-beams", "3").decode().split("\n")
     assert len(out) == 3 * len(lines) + 1
-    for place, results in enumerate(translator.translate(lines, top_beams=3)):
+    for place, best in enumerate(translator.translate(lines, top_beams=3)):
+        results = best.n_best
         block = out[3 * place : 3 * place + 3]
         assert block[: len(results)] == [f"{translation.score:.6f}\t{translation.text}" for translation in results]
         assert block[len(results) :] == [""] * (3 - len(results))
         assert [translation.score for translation in results] == sorted(
             (translation.score for translation in results), reverse=True
         )
-    assert len(translator.translate([files.test[0]], top_beams=3)[0]) == 3
+    assert len(translator.translate(files.test[0], top_beams=3).n_best) == 3
     assert out[15:18] == ["0.000000\t", "", ""]  # a line without text has one translation
 
 
@@ -109,7 +110,7 @@ def test_alignments_lie_within_the_words(run: Path, translator: Translator, tmp_
         assert all(0 <= source < source_words and 0 <= target < len(text.split()) for source, target in pairs), place
         assert [target for _, target in pairs] == list(range(len(text.split()))), place
     with_attention = translator.translate(lines, top_beams=2, with_attention=True)
-    flat = [translation for results in with_attention for translation in [*results, None][:2]]
+    flat = [translation for results in with_attention for translation in [*results.n_best, None][:2]]
     assert aligned == [
         "" if translation is None else " ".join(f"{source}-{target}" for source, target in translation.alignment)
         for translation in flat
@@ -117,7 +118,7 @@ def test_alignments_lie_within_the_words(run: Path, translator: Translator, tmp_
 
 
 def test_attention_is_a_distribution_over_the_source(translator: Translator) -> None:
-    ((best, *_),) = translator.translate(["314 15"], with_attention=True)
+    best = translator.translate("314 15", with_attention=True)
     assert best.attention is not None
     assert best.attention.shape == (len(best.tokens) + best.finished, len(best.source_tokens))
     assert best.attention.sum(1) == pytest.approx(1, abs=1e-5)
@@ -129,7 +130,7 @@ def test_evaluate_is_sacrebleu(run: Path, translator: Translator, files: Files, 
     sources = rng.sample(files.test, 20)
     references = [source[::-1] for source in sources]
     paths = write_lines(tmp_path / "source", sources), write_lines(tmp_path / "reference", references)
-    hypotheses = [best.text for best, *_ in translator.translate(sources)]
+    hypotheses = [best.text for best in translator.translate(sources)]
     finished = call("evaluate", run, "--source", paths[0], "--reference", paths[1], "--json")
     assert (finished.code, finished.err) == (0, "")
     report = json.loads(finished.out)
@@ -148,7 +149,7 @@ def test_score_is_the_log_probability_that_translate_found(
     run: Path, translator: Translator, files: Files, tmp_path: Path
 ) -> None:
     sources = files.test[:40]
-    results = [best for best, *_ in translator.translate(sources)]
+    results = list(translator.translate(sources))
     target = write_lines(tmp_path / "target", [best.text for best in results])
     source = write_lines(tmp_path / "source", sources)
     finished = call("score", run, "--source", source, "--target", target, "--batch-size", "7")
@@ -181,12 +182,14 @@ def test_windows_and_token_limits_change_nothing(
 ) -> None:
     lines = [*files.test[:30], "", *files.test[30:50]]
     pairs = [(line, line[::-1]) for line in files.test[:30]]
-    texts = [[translation.text for translation in results] for results in translator.translate(lines, top_beams=2)]
+    texts = [
+        [translation.text for translation in results.n_best] for results in translator.translate(lines, top_beams=2)
+    ]
     scores = list(translator.score(pairs))
     monkeypatch.setattr("regard.inference.translator.WINDOW", 8)
     monkeypatch.setattr("regard.inference.lines.BATCH_TOKENS", 20)
     assert [
-        [translation.text for translation in results] for results in translator.translate(lines, top_beams=2)
+        [translation.text for translation in results.n_best] for results in translator.translate(lines, top_beams=2)
     ] == texts
     assert list(translator.score(pairs)) == pytest.approx(scores, abs=1e-4)
 
@@ -217,7 +220,7 @@ def test_a_pair_without_a_source_has_no_score(translator: Translator) -> None:
 
 def test_emoji_come_through_at_their_places(run: Path, translator: Translator, tmp_path: Path) -> None:
     lines = ["12 😀 345", "😀", "12 345 👩🏾‍⚕️", "🇩🇪 12 345", "12 345"]
-    plain = translator.translate(["12 345"])[0][0].text.split()
+    plain = translator.translate("12 345").text.split()
     assert len(plain) == 2
     out = translated(run, as_input(lines), "--alignments", tmp_path / "align").decode().splitlines()
     assert out[0].split() in ([plain[0], "😀", plain[1]], [*plain, "😀"])
@@ -225,10 +228,10 @@ def test_emoji_come_through_at_their_places(run: Path, translator: Translator, t
     aligned = (tmp_path / "align").read_text().splitlines()
     assert f"1-{out[0].split().index('😀')}" in aligned[0].split()
     assert "2-2" in aligned[2].split() and "0-0" in aligned[3].split()
-    ((best,),) = translator.translate(["12 345 😀"], constraints=[Constraints(forbid=("😀",))], beam_size=1)
+    best = translator.translate("12 345 😀", constraints=[Constraints(forbid=("😀",))], beam_size=1)
     assert "😀" not in best.text  # what is said of emoji counts
     assert best.source_tokens[-2:] != ("5", "</s>")
-    bare = [translation.score for translation in translator.translate([lines[0]], top_beams=3)[0]]
+    bare = [translation.score for translation in translator.translate(lines[0], top_beams=3).n_best]
     assert bare == pytest.approx(
-        [translation.score for translation in translator.translate(["12 345"], top_beams=3)[0]]
+        [translation.score for translation in translator.translate("12 345", top_beams=3).n_best]
     )

@@ -53,7 +53,7 @@ def main() -> None:
     state = TrainingState({"weights/x": torch.arange(3.0)}, {"step": 7})
     save_checkpoint(folder, Checkpoint(config, tokenizers, model, 7, "none", {"chrf": 1.5}), state)
     found = Translator.load(folder, "cpu").translate(LINES, top_beams=2)
-    expected = [[{"text": one.text, "score": one.score} for one in line] for line in found]
+    expected = [[{"text": one.text, "score": one.score} for one in best.n_best] for best in found]
     (HERE / f"checkpoint-{FORMAT}.json").write_text(json.dumps({"lines": LINES, "expected": expected}, indent=2) + "\n")
 
 

@@ -15,9 +15,9 @@ HERE = Path(__file__).parent
 def test_it_translates_as_it_did(number: int) -> None:
     frozen = json.loads((HERE / f"checkpoint-{number}.json").read_text(encoding="utf-8"))
     found = Translator.load(HERE / f"checkpoint-{number}", "cpu").translate(frozen["lines"], top_beams=2)
-    for translations, expected in zip(found, frozen["expected"], strict=True):
-        assert [one.text for one in translations] == [one["text"] for one in expected]
-        assert [one.score for one in translations] == pytest.approx([one["score"] for one in expected], abs=1e-4)
+    for best, expected in zip(found, frozen["expected"], strict=True):
+        assert [one.text for one in best.n_best] == [one["text"] for one in expected]
+        assert [one.score for one in best.n_best] == pytest.approx([one["score"] for one in expected], abs=1e-4)
 
 
 @pytest.mark.parametrize("number", range(1, FORMAT + 1))

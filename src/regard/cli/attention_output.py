@@ -115,7 +115,7 @@ def _attend(
     results = translator.translate(texts, split_sentences=False, **search)
     return [
         AttendedSegment(text, best.text, _attention_maps(translator, text, best.ids, where), line, span, number)
-        for span, text, (best, *_) in zip(spans, texts, results, strict=True)
+        for span, text, best in zip(spans, texts, results, strict=True)
     ]
 
 

@@ -31,7 +31,7 @@ class CorpusInputs:
     def of(cls, train: Files, dev: Files, test: Files, sides: Sides) -> CorpusInputs:
         """Return the inputs that the command line names."""
         return cls(
-            CorpusPaths(*train),
+            CorpusPaths(*train, ("--source", "--target", "--data")),
             CorpusPaths(*dev, ("--dev-source", "--dev-target", "--dev-data")),
             CorpusPaths(*test, ("--test-source", "--test-target", "--test-data")),
             sides,

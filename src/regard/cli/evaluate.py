@@ -90,7 +90,7 @@ def evaluate(
     results = translator.stream(
         (pair.source for pair in pairs), batch_size=batch_size, split_sentences=split_sentences, **overrides
     )
-    best = [translations[0] for translations in track(results, "translating", len(pairs))]
+    best = list(track(results, "translating", len(pairs)))
     seconds = time.monotonic() - start
     say_proofs(Counter(translation.proved for translation in best))
     from regard.evaluation.metrics import measure

@@ -71,7 +71,7 @@ def score(
     from regard.corpus.formats.sides import Sides
     from regard.corpus.paths import CorpusPaths
 
-    place = CorpusPaths(source, target, data)
+    place = CorpusPaths(source, target, data, ("--source", "--target", "--data"))
     streams.refuse_same(place.files(), [output])
     test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
     pairs, skipped = test_set.pairs(run)

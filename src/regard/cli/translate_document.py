@@ -68,14 +68,8 @@ class _SegmentTranslator:
 
     def __init__(self, translator: Translator, request: SearchRequest, document: Document) -> None:
         self.translator = translator
-        has_markup = any(segment.content.tags for segment in document.segments)
-        self.options: dict[str, Any] = {
-            "batch_size": request.batch_size,
-            "fallback": request.fallback,
-            "with_attention": has_markup,
-            "split_sentences": False,
-            **request.search,
-        }
+        self.request = request
+        self.has_markup = any(segment.content.tags for segment in document.segments)
 
     def __call__(self, requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
         from regard.inference.translator import Constraints
@@ -84,8 +78,16 @@ class _SegmentTranslator:
         if any(request.require for request in requests):
             constraints = [Constraints(require=request.require) for request in requests]
         texts = [request.text for request in requests]
-        results = self.translator.stream(texts, constraints=constraints, **self.options)
-        return [TranslatedText(best.text, best.alignment, best.marks) for best, *_ in results]
+        results = self.translator.stream(
+            texts,
+            constraints=constraints,
+            batch_size=self.request.batch_size,
+            fallback=self.request.fallback,
+            with_attention=self.has_markup,
+            split_sentences=False,
+            **self.request.search,
+        )
+        return [TranslatedText(best.text, best.alignment, best.marks) for best in results]
 
 
 def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) -> None:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import chain, islice, tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regard.cli.streams import Write, input_lines, output, refuse_same
 from regard.cli.translate_options import OutputOptions, SearchRequest
@@ -21,7 +21,7 @@ from regard.corpus.corpus import surrogate_reason
 from regard.errors import DataError, DecodingError
 
 if TYPE_CHECKING:
-    from regard.inference.translator import Constraints, Translation
+    from regard.inference.translator import Constraints, SearchOptions, TranslateOptions, Translation
 
 PARALLEL_LINES = 2000  # for fewer lines, other processes are not worth their start
 
@@ -55,13 +55,12 @@ def translate_lines(
             for file in (outputs.alignments, outputs.report)
         )
         shown = _with_progress(results, show=outputs.text is not None or not sys.stdout.isatty())
-        for number, (source, translations) in enumerate(zip(sources, shown, strict=False), start=1):
+        for number, (source, best) in enumerate(zip(sources, shown, strict=False), start=1):
             for rank in range(request.top_beams):
-                translation = translations[rank] if rank < len(translations) else None
+                translation = best.n_best[rank] if rank < len(best.n_best) else None
                 write(_line(translation, outputs.scores))
                 if write_alignment is not None:
                     write_alignment(_alignment(translation))
-            best = translations[0]
             mark_counts.update([*best.marks, *(["lines"] if best.marks else [])])
             proofs[best.proved] += 1
             split_report.count(number, source, best)
@@ -75,15 +74,17 @@ def translate_lines(
 
 def _translate(
     model: TranslatorOptions, request: SearchRequest, lines: Iterator[str], *, with_attention: bool
-) -> Iterator[list[Translation]]:
+) -> Iterator[Translation]:
     """Translate in this process, or in several if there are many lines and the device is the CPU."""
-    options: dict[str, Any] = {
+    options: TranslateOptions = {
+        **request.search,
         "top_beams": request.top_beams,
         "batch_size": request.batch_size,
         "with_attention": with_attention,
         "fallback": request.fallback,
         "split_sentences": request.split_sentences,
-        **request.search,
+        "first_line": 0,
+        "constraints": None,
     }
     model.check()
     constraint_lines = None if request.constraints is None else input_lines(request.constraints)
@@ -97,22 +98,20 @@ def _translate(
 
         is_worthwhile = len(first) == PARALLEL_LINES and translator.device.type == "cpu" and processors() > 1
         # Probe with beam search whatever the strategy: some strategies take minutes for a line.
-        beam: dict[str, Any] = {
-            **request.search,
-            "strategy": "beam",
-            "split_sentences": request.split_sentences,
-        }
-        workers = probe(partial(translator.translate, **beam), first, processors()) if is_worthwhile else 1
-    constraints = None if constraint_lines is None else _constraints(constraint_lines, request.constraints)
+        beam: SearchOptions = {**request.search, "strategy": "beam"}
+        translate = partial(translator.translate, split_sentences=request.split_sentences, **beam)
+        workers = probe(translate, first, processors()) if is_worthwhile else 1
+    if constraint_lines is not None:
+        options["constraints"] = _constraints(constraint_lines, request.constraints)
     if workers == 1:
         translator = translator or model.load()
-        return translator.stream(lines, constraints=constraints, **options)
+        return translator.stream(lines, **options)
     with status("loading PyTorch"):
         from regard.inference.workers import stream
-    return stream(model.loader(), lines, workers, constraints, **options)
+    return stream(model.loader(), lines, workers, **options)
 
 
-def _locate_errors(results: Iterator[list[Translation]], path: Path | None) -> Iterator[list[Translation]]:
+def _locate_errors(results: Iterator[Translation], path: Path | None) -> Iterator[Translation]:
     """Yield the results; name the input file in the errors of a line."""
     try:
         yield from results
@@ -172,11 +171,11 @@ def _write_report(write: Write, number: int, source: str, best: Translation) -> 
     write(json.dumps(table, ensure_ascii=False) + "\n")
 
 
-def _with_progress(results: Iterator[list[Translation]], *, show: bool) -> Iterator[list[Translation]]:
+def _with_progress(results: Iterator[Translation], *, show: bool) -> Iterator[Translation]:
     """Yield the results; show on a terminal how many lines are translated, and how many words per second."""
     if not show:
         return results
-    return track(results, "lines", measure=lambda translations: len(translations[0].text.split()), unit="words")
+    return track(results, "lines", measure=lambda translation: len(translation.text.split()), unit="words")
 
 
 def say_proofs(proofs: Counter[bool | None]) -> None:

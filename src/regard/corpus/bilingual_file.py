@@ -67,7 +67,7 @@ class ReaderCorpus(SingleCorpus):
                 "there is no pair with text on both sides"
                 + "".join(f"; {sentence}" for sentence in skipped.sentences()),
                 where=self.where,
-                fix="check the file, and the languages or columns that you asked for",
+                fix="check the file, and the languages or columns that you requested",
             )
 
 

@@ -1,6 +1,7 @@
-"""Corpora that `regard data get` downloads from where they are published; `datasets.toml` lists them.
+"""Published corpora that `regard data get` downloads; `datasets.toml` lists them.
 
-A corpus lies in the folder of its name in `data/`, or in the folder that the environment variable REGARD_DATA names.
+Each corpus is stored in a folder with its name, in `data/` or in the folder that the environment variable REGARD_DATA
+names.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, cast
 
+from regard.corpus.formats.compressed import open_compressed
 from regard.corpus.splits import split_linked
 from regard.errors import ConfigError, DataError
 from regard.files import open_atomic, write_atomic
 from regard.version import __version__
 
-TIMEOUT = 60  # seconds without a byte
-CHUNK = 1 << 16  # bytes
-MOST_ARCHIVE_BYTES = 1 << 30
+TIMEOUT = 60  # seconds without data
+CHUNK_BYTES = 1 << 16
+MAX_ARCHIVE_BYTES = 1 << 30
 SUMS = "SHA256SUMS"
 
-Progress = Callable[[int], object]  # is called with the number of bytes of each chunk
+Progress = Callable[[int], object]  # called with the number of bytes of each chunk
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ class RemoteFile:
     """A file of a corpus.
 
     Attributes:
-        name: Its path below the corpus's folder. A name that ends in `.gz` is stored compressed.
-        url: Where it is published. A URL that ends in `.gz` is decompressed.
-        size: Bytes of its text.
-        sha256: The SHA-256 of its text, in hexadecimal; of the uncompressed text, which every compression keeps.
+        name: Its path in the folder of the corpus. A file whose name ends in `.gz` is stored compressed.
+        url: Where it is published. A download whose URL ends in `.gz` is decompressed.
+        size: The size of its uncompressed text in bytes.
+        sha256: The SHA-256 of its uncompressed text, in hexadecimal.
     """
 
     name: str
@@ -52,13 +54,13 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip with two aligned text files, of which dev and test are held out.
+    """A zip file with two aligned text files, from which dev and test are held out.
 
     Attributes:
         url: Where it is published.
-        source: Language and name in the archive of one file.
-        target: The same of the other.
-        held_out: Pairs of dev, and of test.
+        source: The language and the name of the source file.
+        target: The language and the name of the target file.
+        held_out: The number of pairs in dev, and in test.
     """
 
     url: str
@@ -72,12 +74,12 @@ class Dataset:
     """A published corpus.
 
     Attributes:
-        name: What `regard data get` calls it, and the name of its folder.
-        title: What it is, in a line.
-        licence: Its terms, in a line.
-        homepage: Where to read about it.
-        files: Its files, or
-        archive: the archive that they are made from.
+        name: Its name for `regard data get`, and the name of its folder.
+        title: A one-line description.
+        licence: Its terms in one line.
+        homepage: Its home page.
+        files: Its files; empty if they are made from an archive.
+        archive: The archive that its files are made from.
     """
 
     name: str
@@ -89,7 +91,7 @@ class Dataset:
 
     @property
     def size(self) -> int | None:
-        """Bytes of text in all files; None for an archive, whose size is known after the download."""
+        """The size of all texts in bytes; None for an archive, whose size is unknown before the download."""
         return None if self.archive else sum(file.size for file in self.files)
 
 
@@ -112,9 +114,9 @@ def _dataset(name: str, entry: dict[str, Any]) -> Dataset:
 
 
 def find_dataset(name: str) -> Dataset:
-    """Return the corpus of this name. Raises ConfigError, which lists the names."""
+    """Return a corpus by name. Raise ConfigError that lists the names if it does not exist."""
     if name not in datasets():
-        raise ConfigError(f"no corpus is called {name!r}", fix=f"choose one of: {', '.join(datasets())}")
+        raise ConfigError(f"there is no corpus {name!r}", fix=f"choose one of: {', '.join(datasets())}")
     return datasets()[name]
 
 
@@ -126,24 +128,24 @@ def is_complete(dataset: Dataset, folder: Path) -> bool:
 
 
 def download(dataset: Dataset, folder: Path, progress: Progress = lambda size: None) -> None:
-    """Download what the folder of a corpus lacks.
+    """Download the missing files of a corpus.
 
-    A file gets its name when it is complete and its SHA-256 is right; what is complete stays after an error.
+    A file gets its name when it is complete and its SHA-256 is correct. Complete files stay after an error.
 
     Raises:
-        DataError: A file cannot be downloaded or written, or it has another SHA-256 than it should have.
+        DataError: A file cannot be downloaded or written, or its SHA-256 is wrong.
     """
     try:
         if dataset.archive:
             _download_archive(dataset.archive, folder, progress)
         for file in _missing_files(dataset, folder):
-            chunks = _watched(_verified(file, _read(file.url, file.size + 1)), progress)
+            chunks = _with_progress(_verified(file, _read(file.url, file.size + 1)), progress)
             _write(folder / file.name, chunks)
     except OSError as error:
         raise DataError(
             f"the corpus cannot be written: {error.strerror or error}",
             where=folder,
-            fix="free space, or name another folder",
+            fix="free disk space, or choose another folder",
         ) from error
 
 
@@ -156,7 +158,7 @@ def _digest(path: Path) -> str | None:
     digest = hashlib.sha256()
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            while chunk := cast(IO[bytes], stream).read(CHUNK):
+            while chunk := cast(IO[bytes], stream).read(CHUNK_BYTES):
                 digest.update(chunk)
     except (OSError, EOFError, zlib.error):
         return None
@@ -164,66 +166,62 @@ def _digest(path: Path) -> str | None:
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file whole or not at all, compressed if its name ends in `.gz`. Raises OSError, and what chunks raise."""
+    """Write a file atomically, compressed by its suffix. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open_atomic(path, _compressed if path.suffix == ".gz" else lambda raw: raw) as out:
+    with open_atomic(path, lambda raw: open_compressed(raw, path.suffix)) as out:
         for chunk in chunks:
             out.write(chunk)
 
 
-def _compressed(raw: BinaryIO) -> BinaryIO:
-    return cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
-
-
-def _watched(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
+def _with_progress(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
     for chunk in chunks:
         progress(len(chunk))
         yield chunk
 
 
-def _read(url: str, most: int) -> Iterator[bytes]:
-    """Yield the text at a URL, at most `most` bytes of it. Raises DataError."""
+def _read(url: str, max_bytes: int) -> Iterator[bytes]:
+    """Yield the decompressed content of a URL, at most `max_bytes`. Raises DataError."""
     request = urllib.request.Request(url, headers={"User-Agent": f"regard/{__version__}"})
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            stream = gzip.GzipFile(fileobj=answer) if url.endswith(".gz") else answer
-            while most > 0 and (chunk := stream.read(min(CHUNK, most))):
-                most -= len(chunk)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            stream = gzip.GzipFile(fileobj=response) if url.endswith(".gz") else response
+            while max_bytes > 0 and (chunk := stream.read(min(CHUNK_BYTES, max_bytes))):
+                max_bytes -= len(chunk)
                 yield chunk
     except urllib.error.HTTPError as error:
-        raise _failed(url, f"the server answers {error.code} {error.reason}") from error
+        raise _download_error(url, f"the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise _failed(url, str(error.reason)) from error
+        raise _download_error(url, str(error.reason)) from error
     except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-        raise _failed(url, f"the connection ended early ({error})") from error
+        raise _download_error(url, f"the connection ended early ({error})") from error
 
 
-def _failed(url: str, reason: str) -> DataError:
+def _download_error(url: str, reason: str) -> DataError:
     return DataError(
         f"the download failed: {reason}",
         where=url,
-        fix="check the network and try again: complete files stay. If you need a proxy, set https_proxy",
+        fix="check the network and try again; complete files are kept. If you need a proxy, set https_proxy",
     )
 
 
 def _verified(file: RemoteFile, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the chunks. Raises DataError at their end if size or SHA-256 differ."""
+    """Yield the chunks. Raise DataError at their end if the size or the SHA-256 is wrong."""
     digest, size = hashlib.sha256(), 0
     for chunk in chunks:
         digest.update(chunk)
         size += len(chunk)
         yield chunk
     if size < file.size:
-        raise _failed(file.url, f"it ended after {size:,} of {file.size:,} bytes")
+        raise _download_error(file.url, f"it ended after {size:,} of {file.size:,} bytes")
     if digest.hexdigest() != file.sha256:
-        raise _wrong_sum(file.url, digest.hexdigest(), file.sha256)
+        raise _checksum_error(file.url, digest.hexdigest(), file.sha256)
 
 
-def _wrong_sum(url: str, actual: str, expected: str) -> DataError:
+def _checksum_error(url: str, actual: str, expected: str) -> DataError:
     return DataError(
-        f"the SHA-256 of the file is {actual}, and should be {expected}",
+        f"the SHA-256 of the file is {actual}, but should be {expected}",
         where=url,
-        fix="nothing was stored: the file has changed at its source or on its way. Please report it",
+        fix="the file was changed where it is published or during the download, and was not stored; please report it",
     )
 
 
@@ -236,13 +234,13 @@ def _split_names(archive: Archive) -> list[str]:
 
 
 def _download_archive(archive: Archive, folder: Path, progress: Progress) -> None:
-    """Download a zip, and write its pairs as train, dev and test. Raises DataError, OSError."""
+    """Download a zip file, and write its pairs as train, dev and test. Raises DataError and OSError."""
     if all((folder / name).is_file() for name in _split_names(archive)):
         return
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with tempfile.TemporaryFile(dir=folder) as file:
-        for chunk in _watched(_read(archive.url, MOST_ARCHIVE_BYTES), progress):
+        for chunk in _with_progress(_read(archive.url, MAX_ARCHIVE_BYTES), progress):
             digest.update(chunk)
             file.write(chunk)
         _compare_with_first(archive.url, digest.hexdigest(), folder / SUMS)
@@ -255,28 +253,28 @@ def _download_archive(archive: Archive, folder: Path, progress: Progress) -> Non
 
 
 def _compare_with_first(url: str, actual: str, sums: Path) -> None:
-    """Keep the SHA-256 of a first download. Raises DataError if a later one differs from it."""
+    """Store the SHA-256 of the first download. Raise DataError if that of a later download differs."""
     name = url.rpartition("/")[2]
     if sums.exists():
         expected = sums.read_text(encoding="utf-8").split()[0]
         if expected != actual:
-            raise _wrong_sum(url, actual, expected)
+            raise _checksum_error(url, actual, expected)
     write_atomic(sums, f"{actual}  {name}\n")
 
 
 def _pairs(archive: Archive, file: IO[bytes]) -> list[tuple[str, str]]:
-    """Return the pairs of a zip's two files, line by line. Raises DataError."""
+    """Return the pairs of lines of the two files in a zip file. Raises DataError."""
     try:
         with zipfile.ZipFile(file) as members:
             sides = [_lines(members, name) for _, name in (archive.source, archive.target)]
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, zlib.error) as error:
-        raise _failed(archive.url, f"it is not the archive that was expected ({error})") from error
+        raise _download_error(archive.url, f"it is not the expected archive ({error})") from error
     if len(sides[0]) != len(sides[1]):
-        raise _failed(archive.url, f"its files have {len(sides[0]):,} and {len(sides[1]):,} lines")
+        raise _download_error(archive.url, f"its files have {len(sides[0]):,} and {len(sides[1]):,} lines")
     return list(zip(*sides, strict=True))
 
 
 def _lines(members: zipfile.ZipFile, name: str) -> list[str]:
-    if members.getinfo(name).file_size > MOST_ARCHIVE_BYTES:
+    if members.getinfo(name).file_size > MAX_ARCHIVE_BYTES:
         raise ValueError(f"{name} is too large")
     return members.read(name).decode("utf-8").removesuffix("\n").split("\n")

@@ -63,7 +63,7 @@ class ParallelText(SingleCorpus):
         source, target = _line_lengths(self.source), _line_lengths(self.target)
         for path, lengths in ((self.source, source), (self.target, target)):
             if not lengths:
-                raise DataError("the file is empty", where=path, fix="name a file with text")
+                raise DataError("the file is empty", where=path, fix="give a file with text")
         if error := self._compare(source, target):
             raise error
 

@@ -34,7 +34,7 @@ class CorpusPaths:
     source: Path | None = None
     target: Path | None = None
     data: Path | None = None
-    labels: tuple[str, str, str] = ("--source", "--target", "--data")
+    labels: tuple[str, str, str] = ("source", "target", "data")
 
     def files(self) -> list[Path]:
         """Return the paths that are set."""
@@ -48,7 +48,7 @@ class CorpusPaths:
             find_reader(self.data)
             return BilingualFile(self.data, sides)
         if self.data is None and self.source is not None and self.target is not None:
-            return _lines(self.source, self.target)
+            return _lines(self.source, self.target, self.labels[2])
         raise ConfigError(
             "it is not clear which files the corpus consists of",
             where=", ".join(self.labels),
@@ -56,12 +56,12 @@ class CorpusPaths:
         )
 
 
-def _lines(source: Path, target: Path) -> ParallelText:
+def _lines(source: Path, target: Path, data_label: str) -> ParallelText:
     """Return two plain files as a corpus. Raise DataError for a file whose suffix is that of another format."""
     for path in (source, target):
         refuse_as_lines(
             path,
-            "give its text, one segment per line; or give both sides in one file with --data: "
+            f"give its text, one segment per line; or give both sides in one file, as {data_label}: "
             f"{', '.join(BILINGUAL_SUFFIXES)}",
         )
     return ParallelText(source, target)
@@ -143,7 +143,7 @@ def _tagged(corpus: Corpus, config: CorpusConfig) -> Corpus:
 
 def _files(file: str | None, source: str | None, target: str | None, sides: Sides) -> Corpus:
     if file is None:
-        return _lines(Path(source or ""), Path(target or ""))
+        return _lines(Path(source or ""), Path(target or ""), "data.file (--data)")
     return BilingualFile(Path(file), sides)
 
 

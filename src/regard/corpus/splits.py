@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 Pairs = list[tuple[str, str]]
 
-LEAST_WORDS = 4  # of a source in dev and test
+MIN_WORDS = 4  # words of a source in dev and test
 
 
 def split_linked(pairs: Sequence[tuple[str, str]], held_out: int) -> dict[str, Pairs]:
     """Split pairs into `train`, `dev` and `test`.
 
-    Pairs that share a source or a target, case and punctuation ignored, are linked and stay together. Of each group
-    that is chosen for dev or test, one pair is used and the rest are dropped. The choice depends on the text only, not
-    on the order of the pairs. Pairs that occur twice are used once; pairs with an empty side are dropped.
+    Pairs that share a source or a target are linked and stay together; case and punctuation are ignored. Of each group
+    chosen for dev or test, one pair is used and the others are dropped. The choice depends on the text only, not on
+    the order of the pairs. Duplicate pairs are used once; pairs with an empty side are dropped.
 
     Args:
         pairs: (source, target) texts.
@@ -36,7 +36,7 @@ def split_linked(pairs: Sequence[tuple[str, str]], held_out: int) -> dict[str, P
 
 
 def _groups(pairs: Sequence[tuple[str, str]]) -> list[Pairs]:
-    """Return the pairs in groups that are linked by a sentence, each sorted."""
+    """Return the groups of pairs that are linked by common sentences, each sorted."""
     parents: dict[tuple[int, str], tuple[int, str]] = {}
 
     def root(node: tuple[int, str]) -> tuple[int, str]:
@@ -54,11 +54,11 @@ def _groups(pairs: Sequence[tuple[str, str]]) -> list[Pairs]:
 
 
 def _normalized(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter.isalnum()) or text
+    return "".join(character for character in text.casefold() if character.isalnum()) or text
 
 
 def _is_long_enough(pair: tuple[str, str]) -> bool:
-    return len(pair[0].split()) >= LEAST_WORDS
+    return len(pair[0].split()) >= MIN_WORDS
 
 
 def _order(group: Pairs) -> bytes:

@@ -40,6 +40,8 @@ class Translation:
     proved: of exact search, whether the model scores no other translation higher; False where exact_steps were too
         few to tell. None of any other search.
     parts: the segments of a text that was divided, in order; empty for a text that was translated as one.
+    alternatives: the translations ranked below this one, best first, or further samples in the order drawn; empty
+        unless `top_beams` is above 1. They have no alternatives themselves.
 
     A divided text has its parts' scores and log-probabilities added, their tokens one after another, every mark that
     any of them has, and an alignment of the words of the whole text. It is finished or proved where all parts are.
@@ -58,6 +60,12 @@ class Translation:
     proved: bool | None = None
     ids: tuple[int, ...] = ()
     parts: tuple[Part, ...] = ()
+    alternatives: tuple[Translation, ...] = ()
+
+    @property
+    def n_best(self) -> tuple[Translation, ...]:
+        """Return this translation followed by its alternatives."""
+        return (self, *self.alternatives)
 
     @property
     def attends(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Literal, Unpack, overload
 
 from torch import Tensor
 
@@ -26,6 +26,8 @@ from regard.decoding.strategies import search as search_for
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.lines import Line, batches, numbered
+from regard.inference.options import SearchOptions as SearchOptions
+from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
@@ -43,36 +45,8 @@ Precision = Literal["float32", "int8"]
 
 WINDOW = 2000  # lines sorted by length at a time
 BATCH_ROWS = 8192  # hypotheses that a batch's searches keep, at most
-LONGEST = (
-    512  # tokens of a segment, unless the run was trained on longer ones: memory and time grow faster than they do
-)
+LONGEST = 512  # tokens in a segment, unless the run was trained on longer ones
 SEVERAL = 0.2  # share of training sources with more than one sentence above which lines are not split
-
-
-class SearchOptions(TypedDict, total=False):
-    """Keys of a recipe's [search], to be other than they are there."""
-
-    strategy: str
-    beam_size: int
-    length_penalty: float
-    length_norm: str
-    max_length_factor: float
-    max_length_addend: int
-    allow_empty: bool
-    coverage_penalty: float
-    no_repeat: int
-    groups: int
-    diversity: float
-    lookahead_depth: int
-    lookahead_width: int
-    exact_steps: int
-    candidates: str
-    samples: int
-    temperature: float
-    top_k: int
-    top_p: float
-    seed: int
-    shortlist: bool
 
 
 @dataclass(frozen=True)
@@ -208,9 +182,37 @@ class Translator:
         tokens = (tokenizer or self.tokenizers.source).encode
         return len(text.encode()) < self.longest or len(tokens(text)) <= self.longest
 
-    def translate(self, lines: Iterable[str], **options: Any) -> list[list[Translation]]:
-        """All of `stream` at once: for each line its translations, best first."""
-        return list(self.stream(lines, **options))
+    @overload
+    def translate(self, text: str, **options: Unpack[TranslateOptions]) -> Translation: ...  # type: ignore[overload-overlap]
+    @overload
+    def translate(self, text: Iterable[str], **options: Unpack[TranslateOptions]) -> list[Translation]: ...
+    def translate(
+        self, text: str | Iterable[str], **options: Unpack[TranslateOptions]
+    ) -> Translation | list[Translation]:
+        """Translate one text, or each text of an iterable.
+
+        Example:
+            >>> translator = Translator.load("runs/de-en")
+            >>> translator.translate("Ein Hund rennt.").text
+            'A dog runs.'
+            >>> best = translator.translate("Ein Hund rennt.", top_beams=3)
+            >>> [(other.text, other.score) for other in best.alternatives]
+            [('A dog is running.', -0.61), ('The dog runs.', -0.94)]
+
+        Args:
+            text: A string gives one `Translation`; an iterable of strings gives a list, in the same order.
+            options: See `TranslateOptions` and `SearchOptions`.
+
+        Returns:
+            The best translation of each text. With `top_beams` above 1, its `alternatives` are the next best.
+
+        Raises:
+            DecodingError: If the options contradict each other, or if the search fails.
+        """
+        if isinstance(text, str):
+            (translation,) = self.stream([text], **options)
+            return translation
+        return list(self.stream(text, **options))
 
     def stream(
         self,
@@ -224,17 +226,12 @@ class Translator:
         first_line: int = 0,
         split_sentences: bool | None = None,
         **search: Unpack[SearchOptions],
-    ) -> Iterator[list[Translation]]:
-        """For each line at most `top_beams` translations, best first, in the order of the lines.
+    ) -> Iterator[Translation]:
+        """Yield the translation of each line, in the order of the lines; its `alternatives` are the next best.
 
-        Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space
-        at their ends counts for nothing; a line without text has one translation without text.
-        search: what is to be other than in the recipe's [search], as `beam_size` and `length_penalty`; a beam
-        of 1 is greedy search. constraints: one for each line. fallback: how a line is searched again whose best
-        translation has marks; what has fewer is kept. first_line: the number of the first, for draws.
-        split_sentences: whether a line is divided into its sentences, which are translated one by one and joined
-        with the white space between them; None: see `division`. Line breaks within a line stay unless it is False.
-        Raises DecodingError, at once for options that do not go together.
+        Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space at the ends
+        of a line is ignored; an empty line has one empty translation. The options are those of `TranslateOptions`;
+        a beam of size 1 is greedy search. Raises DecodingError at the call for options that contradict each other.
         """
         config = self._settings(search, top_beams)
         if batch_size < 1:
@@ -253,7 +250,7 @@ class Translator:
             )
         return config
 
-    def _stream(self, numbered: Iterator[Line], options: _Options) -> Iterator[list[Translation]]:
+    def _stream(self, numbered: Iterator[Line], options: _Options) -> Iterator[Translation]:
         while window := list(islice(numbered, WINDOW)):
             divided = [self._divided(line, options) for line in window]
             parts = [part for _, some in divided for part in some]
@@ -262,7 +259,8 @@ class Translator:
             drawn = options.search.strategy == "sample"
             for line, (spans, some) in zip(window, divided, strict=True):
                 own = list(islice(found, len(some)))
-                yield own[0] if len(own) == 1 else join(line.text, spans, own, options.top_beams, drawn=drawn)
+                best, *others = own[0] if len(own) == 1 else join(line.text, spans, own, options.top_beams, drawn=drawn)
+                yield replace(best, alternatives=tuple(others)) if others else best
 
     def _divided(self, line: Line, options: _Options) -> tuple[list[Span], list[Line]]:
         spans = split_segments(line.text, self.source_language, options.division, self.fits)

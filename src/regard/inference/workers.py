@@ -14,12 +14,12 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 
 from regard.errors import DecodingError
-from regard.inference.translator import Constraints, Translation, Translator
+from regard.inference.translator import Constraints, TranslateOptions, Translation, Translator
 
 CHUNK = 512  # lines that a worker is given at a time
 PROBE = 64  # lines that are translated to see what is fastest
@@ -27,7 +27,7 @@ GAIN = 0.9  # of the time, at most, that several processes must take to be worth
 AHEAD = 2  # chunks that wait for each worker, so that none is idle
 
 Load = Callable[[], Translator]
-Found = list[list[Translation]]
+Found = list[Translation]
 
 _translator: Translator | None = None  # of a worker's process
 
@@ -69,15 +69,15 @@ def stream(
     load: Load,
     lines: Iterable[str],
     workers: int,
-    constraints: Iterable[Constraints] | None = None,
-    **options: Any,
-) -> Iterator[list[Translation]]:
+    **options: Unpack[TranslateOptions],
+) -> Iterator[Translation]:
     """As Translator.stream, by `workers` processes that each `load` a translator; in order, in bounded memory.
 
     load: a function that a new process can import, as functools.partial(Translator.load, folder). Raises
     DecodingError where a worker is lost, and whatever the translator raises.
     """
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(load,)) as pool:
+        constraints = options.pop("constraints", None)
         waiting: deque[Future[Found]] = deque()
         chunks = _chunks(iter(lines), None if constraints is None else iter(constraints))
         try:
@@ -127,7 +127,8 @@ def _end_with_parent() -> None:
 
 
 def _translate(
-    first: int, lines: Sequence[str], constraints: Sequence[Constraints] | None, options: dict[str, Any]
+    first: int, lines: Sequence[str], constraints: Sequence[Constraints] | None, options: TranslateOptions
 ) -> Found:
     assert _translator is not None
-    return _translator.translate(lines, first_line=first, constraints=constraints, **options)
+    numbered: TranslateOptions = {**options, "first_line": first, "constraints": constraints}
+    return _translator.translate(lines, **numbered)

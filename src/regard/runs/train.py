@@ -139,11 +139,6 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
         return _train_run(processes.main_process_first(load), processes, console)
 
 
-def say_on(console: Console) -> Say:
-    """Return a function that prints a line on a console."""
-    return partial(say, console=console)
-
-
 def default_folder(config: RunConfig) -> Path:
     """Return for example runs/en-de-transformer2017: the languages, if they are known, and the architecture."""
     languages = [language for language in (config.data.source_language, config.data.target_language) if language]

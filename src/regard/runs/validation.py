@@ -36,7 +36,7 @@ def make_validator(config: RunConfig, prepared: Prepared, processes: ProcessGrou
     def validate(model: Seq2Seq) -> dict[str, float]:
         translator = Translator(model, prepared.tokenizers, config.search, target_language=language)
         hypotheses = translator.stream(sources[share], beam_size=1, shortlist=False, split_sentences=False)
-        shares = processes.gather([best.text for best, *_ in hypotheses])
+        shares = processes.gather([translation.text for translation in hypotheses])
         translations = [text for row in zip_longest(*shares) for text in row if text is not None]
         (loss,) = processes.sum(_sum_loss(model, batches[share]))
         scores = {

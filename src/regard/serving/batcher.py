@@ -237,7 +237,7 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         if all(item.ticket.over for item in batch):
             raise _late()
 
-    return order.translator.interruptible(check).translate(
+    found = order.translator.interruptible(check).translate(
         [item.sentence.text for item in batch],
         top_beams=order.top_beams,
         batch_size=len(batch),
@@ -246,6 +246,7 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         split_sentences=False,
         **order.options,
     )
+    return [list(translation.n_best) for translation in found]
 
 
 def _fail(item: _Item, error: BaseException) -> None:

@@ -211,10 +211,10 @@ def _refuse_not_finite(checkpoint: Checkpoint, where: str) -> None:
 def _try(translator: Translator, where: str) -> None:
     """Translate one sentence. Raises CheckpointError where its score is not finite."""
     try:
-        (found,) = translator.translate([TRIAL], strategy="beam", beam_size=1, shortlist=False)
+        trial = translator.translate(TRIAL, strategy="beam", beam_size=1, shortlist=False)
     except DecodingError as error:
         raise CheckpointError(f"a trial translation failed: {error.message}", where=where, fix=EARLIER) from None
-    if not math.isfinite(found[0].score):
+    if not math.isfinite(trial.score):
         raise CheckpointError("the score of a trial translation is not finite", where=where, fix=EARLIER)
 
 

@@ -137,7 +137,7 @@ def test_a_snapshot_in_the_cache_of_hugging_face_is_read(snapshot: Path, tmp_pat
 def test_a_damaged_blob_is_refused(snapshot: Path) -> None:
     path = snapshot / "metrics.json"
     path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(CheckpointError, match="is not as it was written"):
+    with pytest.raises(CheckpointError, match="has changed since it was written"):
         load_checkpoint(snapshot)
 
 

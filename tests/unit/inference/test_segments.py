@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from regard.decoding.strategies import Sentence
 from regard.decoding.strategies import search as search_for
 from regard.errors import DecodingError
 from regard.inference.translation import Translation, join
-from regard.inference.translator import Constraints, Translator
+from regard.inference.translator import Constraints, TranslateOptions, Translator
 
 SEVERAL = "One two. Six ten.  Four five.\tNine."
 
@@ -39,9 +39,8 @@ def translator(run: Path) -> Translator:
     return Translator.load(run, "cpu")
 
 
-def best(translator: Translator, line: str, **options: Any) -> Translation:
-    ((first, *_),) = translator.translate([line], **options)
-    return first
+def best(translator: Translator, line: str, **options: Unpack[TranslateOptions]) -> Translation:
+    return translator.translate(line, **options)
 
 
 def test_no_sentence_of_a_line_is_lost(translator: Translator) -> None:
@@ -127,7 +126,7 @@ def test_the_best_translations_of_a_line_are_the_best_combinations_of_its_senten
 
 
 def test_several_translations_of_a_line_of_several_sentences(translator: Translator) -> None:
-    ((*found,),) = translator.translate([SEVERAL], top_beams=3)
+    found = translator.translate(SEVERAL, top_beams=3).n_best
     assert len(found) == 3
     assert found[0].text == best(translator, SEVERAL).text
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
@@ -159,7 +158,7 @@ def test_a_line_that_is_too_long_is_divided_and_none_is_lost(translator: Transla
 
 
 def test_draws_of_sentences_differ_and_repeat(translator: Translator) -> None:
-    options: dict[str, Any] = {"strategy": "sample", "temperature": 3.0}
+    options: TranslateOptions = {"strategy": "sample", "temperature": 3.0}
     text = "One two. One two. One two. One two."
     one = best(translator, text, **options)
     assert len({part.translation.text for part in one.parts}) > 1
@@ -210,10 +209,10 @@ def test_a_batch_that_does_not_fit_in_memory_is_searched_in_halves(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = sentences(20, 6)
-    expected = [one.text for one, *_ in translator.translate(lines)]
+    expected = [one.text for one in translator.translate(lines)]
     search = OutOfMemory(3)
     monkeypatch.setattr(regard.inference.translator, "search_for", search)
-    assert [one.text for one, *_ in translator.translate(lines)] == expected
+    assert [one.text for one in translator.translate(lines)] == expected
     assert max(search.sizes) > 3 >= min(search.sizes)
 
 

@@ -116,7 +116,7 @@ def targets(contents: Checkpoint) -> Tensor:
 def said(contents: Checkpoint) -> list[Translation]:
     """What greedy search makes of LINES."""
     translator = Translator(contents.model, contents.tokenizers, contents.config.search)
-    found = [translations[0] for translations in translator.translate(LINES)]
+    found = translator.translate(LINES)
     assert len({one.text for one in found}) > len(LINES) / 2, "it says the same of most sources: too little is compared"
     assert any(one.finished for one in found)
     return found

@@ -95,7 +95,7 @@ def test_a_run_with_tags_says_what_it_says_with_its_first_tag(tmp_path: Path) ->
     usage = export_ctranslate2(contents, tmp_path / "out")
     assert ".prepend_tags(['de'])  # tags: de, fr" in usage
     ours = Translator(contents.model, contents.tokenizers, contents.config.search)
-    with_tag, with_other = (ours.with_tags([tag]).translate([LINES[4]])[0][0] for tag in ("de", "fr"))
+    with_tag, with_other = (ours.with_tags([tag]).translate(LINES[4]) for tag in ("de", "fr"))
     assert with_tag.finished and with_tag.text != with_other.text
     out = io.StringIO()
     with redirect_stdout(out):
@@ -112,7 +112,7 @@ def test_with_a_shortlist_a_sentence_is_said_as_ours_is(tmp_path: Path) -> None:
     shortlist = Shortlist(candidates, torch.tensor(target.encode("THE FOX"), dtype=torch.int32))
     usage = export_ctranslate2(contents, tmp_path / "out", shortlist)
     ours = Translator(contents.model, contents.tokenizers, contents.config.search, shortlist=shortlist)
-    found = [best.tokens for best, *_ in ours.translate(LINES, shortlist=True)]
+    found = [best.tokens for best in ours.translate(LINES, shortlist=True)]
     for line, pieces, expected in zip(LINES, cut(source, LINES), found, strict=True):
         [one] = translator(tmp_path / "out").translate_batch(
             [pieces],

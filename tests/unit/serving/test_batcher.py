@@ -27,14 +27,14 @@ class Stub:
     def interruptible(self, check: Callable[[], None]) -> Stub:
         return self
 
-    def translate(self, lines: Sequence[str], **options: Any) -> list[list[Translation]]:
+    def translate(self, lines: Sequence[str], **options: Any) -> list[Translation]:
         self.began.set()
         self.may.wait(120)
         self.batches.append(list(lines))
         self.options.append(options)
         if "bad" in lines:
             raise DecodingError("bad")
-        return [[Translation(line[::-1], 0.0, 0.0)] for line in lines]
+        return [Translation(line[::-1], 0.0, 0.0) for line in lines]
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_a_text_is_one_segment_where_that_is_asked(service: Service) -> None:
     asked = {"text": text, "target_lang": "DE", "source_lang": "EN", "split_sentences": "0"}
     answer = ask(service, "POST", "/v2/translate", json=asked).json()
     translator = service.models.served[0].translator
-    assert answer["translations"][0]["text"] == translator.translate([text], split_sentences=False)[0][0].text
+    assert answer["translations"][0]["text"] == translator.translate(text, split_sentences=False).text
     assert ask(service, "POST", "/v2/translate", json={**asked, "split_sentences": "2"}).status_code == 400
 
 

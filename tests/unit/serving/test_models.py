@@ -35,8 +35,8 @@ def test_a_model_of_several_languages_is_served_for_each(tmp_path: Path) -> None
     assert models.targets("en") == ["de", "fr"]
     french = models.pick("en", "fr")
     assert (french.tag, french.name) == ("fr", "several")
-    (found,) = french.translator.translate(["one"])
-    assert found[0].source_tokens[0] == "<fr>"
+    found = french.translator.translate("one")
+    assert found.source_tokens[0] == "<fr>"
 
 
 def test_several_models_of_one_pair_have_names(run: Path) -> None:

@@ -21,7 +21,7 @@ def test_it_has_learned(service: Service) -> None:
 
 def test_a_line_is_translated_as_by_translate(service: Service) -> None:
     lines = sentences(20, 2)
-    alone = [found[0].text for found in service.models.served[0].translator.translate(lines)]
+    alone = [best.text for best in service.models.served[0].translator.translate(lines)]
     assert done(service, *lines).texts == alone
 
 
@@ -103,5 +103,5 @@ def test_sentences_of_a_run_that_learned_several_a_line_stay_together(
 
 def test_best_alternatives_of_several_sentences(service: Service) -> None:
     found = done(service, "One two. Six ten.", alternatives=2)
-    ((*expected,),) = service.models.served[0].translator.translate(["One two. Six ten."], top_beams=3)
-    assert [found.texts[0], *found.alternatives[0]] == [one.text for one in expected]
+    best = service.models.served[0].translator.translate("One two. Six ten.", top_beams=3)
+    assert [found.texts[0], *found.alternatives[0]] == [one.text for one in best.n_best]

@@ -19,10 +19,7 @@ from regard.errors import DataError
 Row = tuple[int, list[str]]  # its first line, and its fields, still quoted
 
 _INSIDE = re.compile(r'(?:[^"]++|"")*+')  # text in quotes
-_FIX = (
-    "give --source-column and --target-column (in a recipe data.source_column, data.target_column): "
-    "two names in the first line, or two numbers counted from 1"
-)
+_FIX = "set source_column and target_column: two names in the first line, or two numbers counted from 1"
 
 
 def read_tsv(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:

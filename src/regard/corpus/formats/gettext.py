@@ -136,9 +136,9 @@ class _Catalogue:
         if not self._direction:
             requested = f"{self._sides.source_language or '?'} to {self._sides.target_language or '?'}"
             raise DataError(
-                f"its translations are in {language}, by its header, but {requested} was asked for",
+                f"according to its header the translations are in {language}, but {requested} was requested",
                 where=f"{self._where}:{entry.line}",
-                fix="change --source-language and --target-language, or the header",
+                fix="change source_language and target_language, or the header",
             )
         plural = _PLURAL.search(text)
         self._singular_form = _form_of_one(plural[1]) if plural else 0

@@ -22,7 +22,7 @@ def read_dataset(name: str, config: str | None, split: str, sides: Sides) -> Ite
         import datasets
     except ImportError:
         raise DataError(
-            "`datasets` is not installed, which reads Hugging Face datasets",
+            "reading Hugging Face datasets needs the library `datasets`, which is not installed",
             where=where,
             fix='pip install "regard[datasets]"',
         ) from None

@@ -31,9 +31,9 @@ def read_mtdata(name: str, sides: Sides) -> Iterator[Pair | Skipped]:
     order = direction(sides, _short(parts[3]), _short(parts[4]))
     if not order:
         raise DataError(
-            f"it has {parts[3]} and {parts[4]}, but {sides.source_language} to {sides.target_language} was asked for",
+            f"it has {parts[3]} and {parts[4]}, but {sides.source_language} to {sides.target_language} was requested",
             where=where,
-            fix="change --source-language and --target-language",
+            fix="change source_language and target_language",
         )
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
         process = subprocess.Popen([_command(where), "echo", name], stdout=subprocess.PIPE, stderr=log, cwd=folder)
@@ -57,7 +57,9 @@ def _command(where: str) -> str:
     command = str(in_environment) if in_environment.is_file() else shutil.which("mtdata")
     if command is None:
         raise DataError(
-            "mtdata is not installed, which downloads this corpus", where=where, fix='pip install "regard[mtdata]"'
+            "downloading this corpus needs mtdata, which is not installed",
+            where=where,
+            fix='pip install "regard[mtdata]"',
         )
     return command
 

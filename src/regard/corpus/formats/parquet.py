@@ -32,7 +32,7 @@ def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
         from pyarrow import parquet
     except ImportError:
         raise DataError(
-            "pyarrow is not installed, which reads Parquet", where=path, fix='pip install "regard[parquet]"'
+            "reading Parquet needs pyarrow, which is not installed", where=path, fix='pip install "regard[parquet]"'
         ) from None
     with _seekable(path) as file:
         try:

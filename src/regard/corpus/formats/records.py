@@ -33,8 +33,7 @@ def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> tuple
     raise DataError(
         f"it is not clear which keys are source and target: there are {_list_keys(record)}",
         where=where,
-        fix="give --source-column and --target-column, or --source-language and --target-language "
-        "(in a recipe data.source_column and so on)",
+        fix="set source_column and target_column, or source_language and target_language",
     )
 
 
@@ -66,7 +65,7 @@ def _find_column(record: Mapping[str, Any], column: str, where: str) -> KeyPath:
     raise DataError(
         f"there is no key {column!r}; there are {_list_keys(record)}",
         where=where,
-        fix="change --source-column or --target-column (in a recipe data.source_column, data.target_column)",
+        fix="change source_column or target_column",
     )
 
 

@@ -19,7 +19,7 @@ from regard.corpus.formats.xml import XML_LANG, XmlReader
 MAX_VARIANTS = 1000  # texts of a unit
 MAX_CODE_CHARACTERS = 100  # of a language code; the rest is ignored
 _MAX_LISTED = 30  # languages in an error message
-_CHOOSE = "give --source-language and --target-language (in a recipe data.source_language, data.target_language)"
+_CHOOSE = "set source_language and target_language"
 
 
 def read_tmx(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:

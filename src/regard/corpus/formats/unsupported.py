@@ -55,7 +55,7 @@ _MAGIC: Final[dict[bytes, tuple[str, str]]] = {
     b"PK\x03\x04": ("a ZIP archive, as .docx, .pptx, .xlsx, .odt, .odp and .epub are", "export its text as UTF-8"),
     b"%PDF-": ("a PDF", "export its text as UTF-8"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an OLE document, as .doc, .ppt and .xls are", "export its text as UTF-8"),
-    b"PAR1\x15": ("a Parquet file", "rename it to .parquet, and give it as --data"),
+    b"PAR1\x15": ("a Parquet file", "rename it to .parquet, and read it as a file with both sides"),
     b"\x1f\x8b": ("compressed by gzip", "rename it to end in .gz"),
     b"\xfd7zXZ\x00": ("compressed by xz", "rename it to end in .xz"),
     b"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "rename it to end in .zst"),
@@ -86,7 +86,7 @@ def refuse_binary(start: bytes, name: str) -> None:
 def refuse_as_lines(path: Path, fix: str) -> None:
     """Raise DataError, with `fix`, if the suffix of a file says that its lines are not segments of text."""
     if name := format_by_name(path):
-        raise DataError(f"by its suffix the file is {name}, not one segment per line", where=path, fix=fix)
+        raise DataError(f"the suffix says that the file is {name}, not one segment per line", where=path, fix=fix)
 
 
 def _begins_like_json(path: Path) -> bool:

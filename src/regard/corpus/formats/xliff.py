@@ -25,7 +25,7 @@ _UNFINISHED = frozenset(
 _CATALOGUE_HEADER = "x-gettext-domain-header"
 _INHERITS = frozenset(("file", "group", "unit", "trans-unit", "bin-unit"))  # elements that inherit `translate`
 _IGNORED = frozenset(("alt-trans", "ignorable", "header", "note", "notes", "seg-source", "skeleton", "bin-unit"))
-_CHOOSE = "change --source-language and --target-language (in a recipe data.source_language, data.target_language)"
+_CHOOSE = "change source_language and target_language"
 _MAX_LISTED = 30  # pairs of languages in an error message
 
 

@@ -128,11 +128,9 @@ def _translate(run: LoadedRun, test: TestSet, options: AnalysisOptions, track: P
     def translate() -> Iterable[Translation]:
         for first in range(0, len(test), step):
             sources = test.sources[first : first + step]
-            stream = run.translator.stream(
+            yield from run.translator.stream(
                 sources, batch_size=options.batch_size, first_line=first, split_sentences=False
             )
-            for best, *_ in stream:
-                yield best
 
     translations = tuple(track(f"translating with {run.name}", translate(), len(test)))
     metric = CHRF()

@@ -113,5 +113,4 @@ def _is_more_probable(first: Translation, second: Translation) -> bool:
 
 def _search(translator: Translator, source: str, strategy: str) -> Translation:
     options: SearchOptions = {**BY_PROBABILITY, "strategy": strategy}
-    ((best, *_),) = translator.translate([source], split_sentences=False, **options)
-    return best
+    return translator.translate(source, split_sentences=False, **options)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
+from regard.console import say
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError
@@ -18,7 +19,7 @@ from regard.models import ARCHITECTURES
 from regard.reports.attention_plots import draw_attention_maps
 from regard.reports.compare.measure import measure_run
 from regard.reports.compare.results import Sample, SystemResults
-from regard.reports.compare.run import print_line, train_system
+from regard.reports.compare.run import train_system
 from regard.reports.compare.systems import ComparedSystem, choose_test_conditions
 from regard.reports.theme import LIGHT, save_png
 
@@ -70,10 +71,10 @@ def run_demo(out: Path, console: Console) -> dict[str, float]:
     pairs = BUILTIN["dates"](SEED).test.pairs[:SAMPLES]
     samples = [Sample(source=pair.source, reference=pair.target) for pair in pairs]
     total = len(conditions.test_set)
-    print_line(
-        console,
+    say(
         f"Dates in words to ISO dates: two systems, trained from scratch and tested on {total:,} dates that are not in "
         "the training data.\n",
+        console,
     )
     start = time.monotonic()
     results: list[SystemResults] = []
@@ -83,18 +84,16 @@ def run_demo(out: Path, console: Console) -> dict[str, float]:
         measurement = measure_run(system.name, system.folder, conditions, samples=samples, step_lengths=())
         results.append(measurement.facts)
         exact = results[-1].exact
-        print_line(
-            console, f"{system.name}: {round(exact * total):,} of {total:,} test dates correct ({100 * exact:.1f}%)\n"
-        )
+        say(f"{system.name}: {round(exact * total):,} of {total:,} test dates correct ({100 * exact:.1f}%)\n", console)
     _print_samples(samples, results, console)
     _draw_attention(results, out / PICTURE)
-    print_line(console, f"Attention of each system on the first date: {(out / PICTURE).resolve()}")
-    print_line(
-        console,
+    say(f"Attention of each system on the first date: {(out / PICTURE).resolve()}", console)
+    say(
         f"\nBoth systems took {time.monotonic() - start:.0f} s. Next, try your own files, where line n translates "
         "line n:\n\n"
         "  .venv/bin/regard train --source train.en --target train.de --out runs/mine\n"
         "  .venv/bin/regard translate runs/mine < new.en > new.de",
+        console,
     )
     return {system.name: system.exact for system in results}
 

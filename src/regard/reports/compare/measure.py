@@ -25,7 +25,7 @@ from regard.version import __version__
 
 SAMPLE_RANKS = (0.35, 0.5, 0.65)  # relative ranks, by length, of the test pairs that the report shows
 
-TrackProgress = Callable[[Iterable[list[Translation]]], Iterator[list[Translation]]]
+TrackProgress = Callable[[Iterable[Translation]], Iterator[Translation]]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ def measure_run(
     translator = Translator(checkpoint.model.to(choose_device(device)), checkpoint.tokenizers, conditions.search)
     sample_translations = _translate_samples(translator, samples)  # before the timed test set: warms up the model
     start = time.perf_counter()
-    hypotheses = tuple(best.text for best, *_ in track(translator.stream(test_set.sources, split_sentences=False)))
+    hypotheses = tuple(
+        translation.text for translation in track(translator.stream(test_set.sources, split_sentences=False))
+    )
     seconds = time.perf_counter() - start
     bins = by_length(
         test_set.sources,
@@ -150,4 +152,4 @@ def measure_run(
 
 def _translate_samples(translator: Translator, samples: Sequence[Sample]) -> list[Translation]:
     sources = [sample.source for sample in samples]
-    return [best for best, *_ in translator.translate(sources, with_attention=True, split_sentences=False)]
+    return translator.translate(sources, with_attention=True, split_sentences=False)

@@ -20,13 +20,13 @@ from types import FrameType
 
 import torch
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.chrf import CHRF
 
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import to_table
 from regard.config.schema import RunConfig
+from regard.console import progress_bar, say, track
 from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
@@ -90,10 +90,10 @@ def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
     """
     systems = _choose_systems(request, out)
     conditions = choose_test_conditions(
-        systems, request.test, tokenized=request.tokenized, report=partial(print_line, console)
+        systems, request.test, tokenized=request.tokenized, report=partial(say, console=console)
     )
     test_set = conditions.test_set
-    print_line(console, f"{len(systems)} systems, tested on {len(test_set):,} pairs: {test_set.name}")
+    say(f"{len(systems)} systems, tested on {len(test_set):,} pairs: {test_set.name}", console)
     measurements: dict[str, Measurement] = {}
     failures: list[TrainingError] = []
     with _sigterm_as_interrupt():
@@ -102,7 +102,7 @@ def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
             try:
                 train_system(system, console)
             except TrainingError as error:
-                print_line(console, f"{system.name} is left out of the report: {error}")
+                say(f"{system.name} is left out of the report: {error}", console)
                 failures.append(error)
                 continue
             measurements[system.name] = _measure(system, conditions, out, console)
@@ -116,11 +116,6 @@ def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
     if failures:
         raise failures[0]
     return page
-
-
-def print_line(console: Console, text: str) -> None:
-    """Print a text as it is, without markup."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSystem]:
@@ -169,14 +164,14 @@ def train_system(system: ComparedSystem, console: Console) -> None:
     run = RunFolder(system.folder)
     if not system.train:
         if run.finished is None:
-            print_line(console, f"{system.folder} is not finished; its best checkpoint is used")
+            say(f"{system.folder} is not finished; its best checkpoint is used", console)
         return
     if not run.recipe.is_file():
         result = train(system.config, system.folder, console=console)
     else:
         _reject_other_recipe(system, run)
         if run.finished is not None:
-            print_line(console, "already trained")
+            say("already trained", console)
             return
         result = resume(system.folder, console=console)
     if result.end == "interrupted":
@@ -211,26 +206,22 @@ def _measure(system: ComparedSystem, conditions: TestConditions, out: Path, cons
             conditions,
             samples=choose_samples(conditions.test_set),
             device=_device_of(system),
-            track=partial(track_translations, console, len(conditions.test_set)),
+            track=partial(_track_translations, console, len(conditions.test_set)),
         )
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, measurement.model_dump_json() + "\n")
     results = measurement.facts
-    print_line(
-        console,
+    say(
         f"{results.name}: {100 * results.exact:.1f}% of the test set translated exactly; {results.steps:,} steps in "
         f"{results.minutes:.1f} min; {results.sentences_per_second:,.0f} sentences/s",
+        console,
     )
     return measurement
 
 
-def track_translations(
-    console: Console, total: int, translations: Iterable[list[Translation]]
-) -> Iterator[list[Translation]]:
-    """Yield translations and show a progress bar on a terminal."""
-    columns = (SpinnerColumn(), TextColumn("testing"), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(translations, total=total)
+def _track_translations(console: Console, total: int, translations: Iterable[Translation]) -> Iterator[Translation]:
+    with progress_bar(console) as bar:
+        yield from track(translations, "testing", total, bar=bar)
 
 
 def _device_of(system: ComparedSystem) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import override_config, read_config, resolve_paths, to_table
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
+from regard.console import Say
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
@@ -21,8 +22,6 @@ from regard.evaluation.test_set import TestSet
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import TestConditions
 from regard.runs.holdout import split_corpus
-
-Report = Callable[[str], None]
 
 DEFAULT_MINUTES = 10.0  # training time of each system, if neither the request nor the recipe sets it
 QUICK_MINUTES = 0.36  # on a built-in corpus: all systems take five minutes, tests and page included
@@ -227,7 +226,7 @@ def _name_runs(architectures: Mapping[Path, str]) -> dict[Path, str]:
 
 
 def choose_test_conditions(
-    systems: Sequence[ComparedSystem], test: CorpusPaths, *, tokenized: bool, report: Report = lambda text: None
+    systems: Sequence[ComparedSystem], test: CorpusPaths, *, tokenized: bool, report: Say = lambda text: None
 ) -> TestConditions:
     """Return the test set: the given files, or the test split of a built-in corpus, or the dev set.
 

@@ -53,7 +53,7 @@ def test_errors(mtdata: Path) -> None:
     write(mtdata, 'printf "Haus\\thouse\\n"; echo "no such corpus" >&2; exit 1')
     with pytest.raises(DataError, match=f"mtdata:{NAME}: mtdata failed: no such corpus"):
         list(opened())
-    with pytest.raises(DataError, match="has deu and eng, but fr to en was asked for"):
+    with pytest.raises(DataError, match="has deu and eng, but fr to en was requested"):
         list(opened(source="fr"))
     for name in ("news", "-a-b-c-d", "a-b-c-d-e-f"):
         with pytest.raises(DataError, match="GROUP-NAME-VERSION"):

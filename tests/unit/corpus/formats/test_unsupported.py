@@ -74,7 +74,7 @@ def test_a_corpus_is_rejected_by_its_suffix(tmp_path: Path, suffix: str) -> None
         with pytest.raises(DataError) as caught:
             CorpusPaths(source, target).open(Sides())
         assert (MARKUP | BINARY)[suffix] in str(caught.value)
-        assert "--data" in str(caught.value)
+        assert "both sides in one file" in str(caught.value)
 
 
 def test_standard_arabic_has_the_suffix_of_a_format(tmp_path: Path) -> None:

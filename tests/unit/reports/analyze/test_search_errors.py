@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from tests.unit.reports.untrained import translator
@@ -13,11 +14,11 @@ SOURCES = ["one", "two three", "a half", "three", "one two", "and"]
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_counts_agree_with_both_searches(seed: int) -> None:
     untrained = translator(seed, beam_size=1, length_penalty=1.0)
-    translations = [best for best, *_ in untrained.translate(SOURCES)]
+    translations = untrained.translate(SOURCES)
     errors = measure_search_errors(untrained, SOURCES, translations, range(len(SOURCES)))
-    plain = {"length_penalty": 0.0, "allow_empty": True}
-    beams = [untrained.translate([source], strategy="beam", **plain)[0][0] for source in SOURCES]
-    bests = [untrained.translate([source], strategy="exact", **plain)[0][0] for source in SOURCES]
+    plain: dict[str, Any] = {"length_penalty": 0.0, "allow_empty": True}
+    beams = [untrained.translate(source, strategy="beam", **plain) for source in SOURCES]
+    bests = [untrained.translate(source, strategy="exact", **plain) for source in SOURCES]
     missed = [beam.tokens != best.tokens for beam, best in zip(beams, bests, strict=True)]
     assert errors.sentences == len(SOURCES)
     assert errors.errors == sum(missed) == len(errors.misses)
@@ -34,9 +35,7 @@ def test_counts_agree_with_both_searches(seed: int) -> None:
 def test_a_wide_beam_has_fewer_errors() -> None:
     narrow, wide = (translator(2, beam_size=size) for size in (1, 30))
     errors = [
-        measure_search_errors(
-            untrained, SOURCES, [best for best, *_ in untrained.translate(SOURCES)], range(len(SOURCES))
-        ).errors
+        measure_search_errors(untrained, SOURCES, untrained.translate(SOURCES), range(len(SOURCES))).errors
         for untrained in (narrow, wide)
     ]
     assert errors[1] <= errors[0] and errors[0] > 0
@@ -44,7 +43,7 @@ def test_a_wide_beam_has_fewer_errors() -> None:
 
 def test_options_that_exact_search_lacks_are_ignored() -> None:
     untrained = translator(no_repeat=2, coverage_penalty=0.2)
-    translations = [best for best, *_ in untrained.translate(SOURCES[:1])]
+    translations = untrained.translate(SOURCES[:1])
     assert measure_search_errors(untrained, SOURCES, translations, [0]).sentences == 1
     assert BY_PROBABILITY["length_penalty"] == 0
 

@@ -1,0 +1,57 @@
+"""Options of the search and of a translation, as keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+from regard.inference.translation import Constraints
+
+
+class SearchOptions(TypedDict, total=False):
+    """Keys of a recipe's [search], to be other than they are there."""
+
+    strategy: str
+    beam_size: int
+    length_penalty: float
+    length_norm: str
+    max_length_factor: float
+    max_length_addend: int
+    allow_empty: bool
+    coverage_penalty: float
+    no_repeat: int
+    groups: int
+    diversity: float
+    lookahead_depth: int
+    lookahead_width: int
+    exact_steps: int
+    candidates: str
+    samples: int
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
+    shortlist: bool
+
+
+class TranslateOptions(SearchOptions, total=False):
+    """All options of `Translator.translate` and `Translator.stream`: those of the search, and these.
+
+    Attributes:
+        top_beams: How many translations to return for each line. The best one holds the others as `alternatives`.
+        batch_size: The most lines in one batch; more does not change a translation, only the speed.
+        with_attention: Whether to return attention weights and word alignments.
+        constraints: For each line, what its translation must and must not contain.
+        fallback: Search options for a second try at lines whose best translation looks degenerate. The translation
+            with fewer marks is kept.
+        first_line: The number of the first line, from 0. The random numbers of sampling depend on it.
+        split_sentences: Whether to translate a line sentence by sentence; None: see `Translator.division`.
+    """
+
+    top_beams: int
+    batch_size: int
+    with_attention: bool
+    constraints: Iterable[Constraints] | None
+    fallback: SearchOptions | None
+    first_line: int
+    split_sentences: bool | None
