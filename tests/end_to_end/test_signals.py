@@ -45,11 +45,11 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
     run: Path, files: Files, tmp_path: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "with space" / "run"
-    finished = signalled_in_step(30, number, "train", files / "tiny.toml", "--out", folder)
-    assert finished.returncode == 130, finished.stderr
-    assert b"Traceback" not in finished.stderr
-    assert f"regard train --resume '{folder}'".encode() in b" ".join(finished.stderr.split())
-    assert finished.stdout == b""
+    stopped = signalled_in_step(30, number, "train", files / "tiny.toml", "--out", folder)
+    assert stopped.returncode == 130, stopped.stderr
+    assert b"Traceback" not in stopped.stderr
+    assert f"regard train --resume '{folder}'".encode() in b" ".join(stopped.stderr.split())
+    assert stopped.stdout == b""
     last = RunFolder(folder).last
     assert last is not None
     assert load_checkpoint(last).step == 30
