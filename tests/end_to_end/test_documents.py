@@ -1,4 +1,4 @@
-"""`regard translate` of documents: what is filled, left and told, and where it is written."""
+"""`regard translate` with documents: what is filled and reported, and where it is written."""
 
 from __future__ import annotations
 
@@ -23,48 +23,53 @@ def catalogue(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shouting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the model's place, something that writes all in capitals."""
+def uppercase_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the model by a function that returns the text in upper case."""
 
-    def shout(_self: object, requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
-        return [TranslatedText(" ".join(w.upper() if w.isalpha() else w for w in one.text.split())) for one in requests]
+    def translate(_self: object, requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
+        return [
+            TranslatedText(" ".join(w.upper() if w.isalpha() else w for w in request.text.split()))
+            for request in requests
+        ]
 
-    monkeypatch.setattr(translate_document._SegmentTranslator, "__call__", shout)
+    monkeypatch.setattr(translate_document._SegmentTranslator, "__call__", translate)
 
 
-def test_a_model_that_breaks_placeholders_leaves_the_entry(run: Path, catalogue: Path, tmp_path: Path) -> None:
+def test_an_entry_with_broken_placeholders_stays_untranslated(run: Path, catalogue: Path, tmp_path: Path) -> None:
     out, report = tmp_path / "new" / "a.de.po", tmp_path / "report.jsonl"
-    done = call("translate", run, "--input", catalogue, "--output", out, "--report", report)  # knows digits alone
-    assert done.code == 0, done.err
-    assert "3 entries: " in done.err
+    result = call(
+        "translate", run, "--input", catalogue, "--output", out, "--report", report
+    )  # the model knows only digits
+    assert result.code == 0, result.err
+    assert "3 entries: " in result.err
     lines = [json.loads(line) for line in report.read_text().splitlines()]
-    left = [line for line in lines if "why" in line]
-    assert f"{2 - len(left)} filled, {len(left)} not translated, 1 already translated" in done.err
-    wanted = CATALOGUE.replace(b'msgid "%s: %d"\nmsgstr ""', b'#, fuzzy\nmsgid "%s: %d"\nmsgstr "%s: %d"')
-    assert out.read_bytes() == wanted
-    assert [(line["file"], line["line"], line["source"]) for line in left] == [(str(catalogue), 1, "Open %s")]
-    assert f"not translated: {catalogue}:1: " in done.err
+    untranslated = [line for line in lines if "why" in line]
+    assert f"{2 - len(untranslated)} filled, {len(untranslated)} not translated, 1 already translated" in result.err
+    expected = CATALOGUE.replace(b'msgid "%s: %d"\nmsgstr ""', b'#, fuzzy\nmsgid "%s: %d"\nmsgstr "%s: %d"')
+    assert out.read_bytes() == expected
+    assert [(line["file"], line["line"], line["source"]) for line in untranslated] == [(str(catalogue), 1, "Open %s")]
+    assert f"not translated: {catalogue}:1: " in result.err
 
 
-@pytest.mark.usefixtures("shouting")
-def test_to_a_file_to_standard_output_and_packed(run: Path, catalogue: Path, tmp_path: Path) -> None:
-    wanted = CATALOGUE.replace(b'msgid "Open %s"\nmsgstr ""', b'#, fuzzy\nmsgid "Open %s"\nmsgstr "OPEN %s"').replace(
+@pytest.mark.usefixtures("uppercase_model")
+def test_output_to_a_file_to_standard_output_and_compressed(run: Path, catalogue: Path, tmp_path: Path) -> None:
+    expected = CATALOGUE.replace(b'msgid "Open %s"\nmsgstr ""', b'#, fuzzy\nmsgid "Open %s"\nmsgstr "OPEN %s"').replace(
         b'msgid "%s: %d"\nmsgstr ""', b'#, fuzzy\nmsgid "%s: %d"\nmsgstr "%s: %d"'
     )
-    done = call("translate", run, "--input", catalogue)
-    assert (done.code, done.out) == (0, wanted)
+    result = call("translate", run, "--input", catalogue)
+    assert (result.code, result.out) == (0, expected)
     (packed := tmp_path / "b.po.gz").write_bytes(gzip.compress(CATALOGUE))
-    done = call("translate", run, "--input", packed, "--output", tmp_path / "c.po.gz")
-    assert done.code == 0
-    assert gzip.decompress((tmp_path / "c.po.gz").read_bytes()) == wanted
+    result = call("translate", run, "--input", packed, "--output", tmp_path / "c.po.gz")
+    assert result.code == 0
+    assert gzip.decompress((tmp_path / "c.po.gz").read_bytes()) == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.po", "b.po.gz", "c.po.gz"]
 
 
-@pytest.mark.usefixtures("shouting")
+@pytest.mark.usefixtures("uppercase_model")
 def test_columns_and_paragraphs(run: Path, tmp_path: Path) -> None:
     (table := tmp_path / "a.csv").write_text("id,text\n1,one thing\n")
-    done = call("translate", run, "--input", table, "--source-column", "text", "--target-column", "de")
-    assert done.out == b"id,text,de\n1,one thing,ONE THING\n"
+    result = call("translate", run, "--input", table, "--source-column", "text", "--target-column", "de")
+    assert result.out == b"id,text,de\n1,one thing,ONE THING\n"
     (text := tmp_path / "a.txt").write_text("One. And\ntwo.\n\nthree\n")
     assert call("translate", run, "--input", text, "--paragraphs").out == b"One. AND\ntwo.\n\nTHREE\n"
 
@@ -72,9 +77,9 @@ def test_columns_and_paragraphs(run: Path, tmp_path: Path) -> None:
 def test_lines_stay_lines(run: Path, tmp_path: Path) -> None:
     (text := tmp_path / "a.txt").write_text("12\n\n34\n")
     assert call("translate", run, "--input", text).out.count(b"\n") == 3
-    done = call("translate", run, "--input", text, "--source-column", "1")
-    assert done.code == 1
-    assert "the input is lines of text" in done.err
+    result = call("translate", run, "--input", text, "--source-column", "1")
+    assert result.code == 1
+    assert "the input is lines of text" in result.err
 
 
 @pytest.mark.parametrize(
@@ -82,23 +87,23 @@ def test_lines_stay_lines(run: Path, tmp_path: Path) -> None:
     [["--top-beams", "2"], ["--scores"], ["--workers", "2"], ["--constraints", "c"], ["--alignments", "d"]],
     ids=lambda options: options[0],
 )
-def test_what_goes_with_lines_alone_is_refused(run: Path, catalogue: Path, options: list[str]) -> None:
-    done = call("translate", run, "--input", catalogue, *options)
-    assert done.code == 1
-    assert options[0] in done.err and "remove the option" in done.err
+def test_options_for_lines_are_refused(run: Path, catalogue: Path, options: list[str]) -> None:
+    result = call("translate", run, "--input", catalogue, *options)
+    assert result.code == 1
+    assert options[0] in result.err and "remove the option" in result.err
 
 
-def test_what_is_wrong_is_told_and_nothing_is_written(run: Path, catalogue: Path, tmp_path: Path) -> None:
+def test_an_error_leaves_the_output_file_unchanged(run: Path, catalogue: Path, tmp_path: Path) -> None:
     catalogue.write_bytes(CATALOGUE + b"nonsense\n")
     (out := tmp_path / "out.po").write_text("before")
-    done = call("translate", run, "--input", catalogue, "--output", out)
-    assert (done.code, out.read_text()) == (1, "before")
-    assert f"{catalogue}:9: this is no line of a PO file" in done.err
-    done = call("translate", run, "--input", tmp_path / "no.po", "--output", out)
-    assert "there is no such file" in done.err
-    done = call("translate", run, "--input", catalogue, "--output", catalogue)
-    assert "would be overwritten" in done.err
+    result = call("translate", run, "--input", catalogue, "--output", out)
+    assert (result.code, out.read_text()) == (1, "before")
+    assert f"{catalogue}:9: this is not a line of a PO file" in result.err
+    result = call("translate", run, "--input", tmp_path / "no.po", "--output", out)
+    assert "there is no such file" in result.err
+    result = call("translate", run, "--input", catalogue, "--output", catalogue)
+    assert "would be overwritten" in result.err
     catalogue.write_bytes(CATALOGUE)
-    done = call("translate", run, "--input", catalogue, "--output", catalogue / "x.po")
-    assert (done.code, "cannot be written" in done.err) == (1, True)
+    result = call("translate", run, "--input", catalogue, "--output", catalogue / "x.po")
+    assert (result.code, "cannot be written" in result.err) == (1, True)
     assert "--paragraphs" in call("translate", run, "--paragraphs", stdin=b"a").err

@@ -1,4 +1,4 @@
-"""`regard inspect` and `regard clean`, as one calls them."""
+"""The commands `regard inspect` and `regard clean`."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def files(tmp_path: Path) -> Files:
     texts[29] = (texts[29][0], texts[29][0])
     texts[39] = (texts[39][0], texts[39][1] + "\u2028ende")
     texts[49] = (texts[49][0], "fÃ¼r " + texts[49][1])
-    made: Files = {"source": tmp_path / "train.aa", "target": tmp_path / "train.bb.gz"}
-    made["source"].write_text("".join(f"{source}\n" for source, _ in texts), encoding="utf-8")
-    with gzip.open(made["target"], "wt", encoding="utf-8") as file:
+    paths: Files = {"source": tmp_path / "train.aa", "target": tmp_path / "train.bb.gz"}
+    paths["source"].write_text("".join(f"{source}\n" for source, _ in texts), encoding="utf-8")
+    with gzip.open(paths["target"], "wt", encoding="utf-8") as file:
         file.writelines(f"{target}\n" for _, target in texts)
-    return made
+    return paths
 
 
-def table(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def read_json(path: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report
 
 
 def test_inspect(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inspect(**files, json_=tmp_path / "found.json", html=tmp_path / "found.html")
-    said = capsys.readouterr().out
-    assert "300 pairs, 299 of them with text on both sides" in said
-    assert "duplicates: 1 (0.33%)" in said and "20: same as line 5" in said
-    assert "\\u2028" in said and "\u2028" not in said
-    found = table(tmp_path / "found.json")
-    lines = {kind: finding["lines"] for kind, finding in found["findings"].items()}
+    printed = capsys.readouterr().out
+    assert "300 pairs, 299 of them with text on both sides" in printed
+    assert "duplicates: 1 (0.33%)" in printed and "20: same as line 5" in printed
+    assert "\\u2028" in printed and "\u2028" not in printed
+    report = read_json(tmp_path / "found.json")
+    lines = {kind: finding["lines"] for kind, finding in report["findings"].items()}
     assert lines == {"blank": [10], "encoding": [50], "control": [40], "copies": [30], "duplicates": [20]}
-    assert found["read"] == 300 and found["pairs"] == 299
+    assert report["read"] == 300 and report["pairs"] == 299
     page = (tmp_path / "found.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>") and "<script" not in page and 'src="http' not in page
     assert page.count("<picture>") == 3 and 'id="copies"' in page
@@ -58,19 +58,19 @@ def test_clean(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     out: Files = {"output_source": tmp_path / "clean.aa", "output_target": tmp_path / "clean.bb"}
     clean(**files, **out, removed=tmp_path / "removed.jsonl", report=tmp_path / "report.txt")
     removed = [json.loads(line) for line in (tmp_path / "removed.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [(each["line"], list(each["reasons"])) for each in removed] == [
+    assert [(entry["line"], list(entry["reasons"])) for entry in removed] == [
         (10, ["blank"]), (20, ["duplicates"]), (30, ["copies"]), (50, ["encoding"])
     ]  # fmt: skip
     targets = gzip.decompress(files["target"].read_bytes()).decode().split("\n")[:-1]
     before = zip(files["source"].read_text().splitlines(), targets, strict=True)
-    kept = [pair for line, pair in enumerate(before, start=1) if line not in (10, 20, 30, 50)]
-    assert (tmp_path / "clean.aa").read_text() == "".join(f"{source}\n" for source, _ in kept)
-    assert (tmp_path / "clean.bb").read_text() == "".join(f"{target}\n" for _, target in kept)
+    expected = [pair for line, pair in enumerate(before, start=1) if line not in (10, 20, 30, 50)]
+    assert (tmp_path / "clean.aa").read_text() == "".join(f"{source}\n" for source, _ in expected)
+    assert (tmp_path / "clean.bb").read_text() == "".join(f"{target}\n" for _, target in expected)
     assert "300 read = 296 kept + 4 removed + 0 skipped" in (tmp_path / "report.txt").read_text()
     assert "300 read = 296 kept + 4 removed" in capsys.readouterr().err
 
 
-def test_clean_mends_and_drops_what_is_asked_for(files: Files, tmp_path: Path) -> None:
+def test_clean_repairs_and_drops_the_requested_kinds(files: Files, tmp_path: Path) -> None:
     clean(**files, output=tmp_path / "c.tsv", drop="copies,blank", mend=True, report=tmp_path / "r")
     lines = (tmp_path / "c.tsv").read_text(encoding="utf-8").split("\n")[:-1]
     assert len(lines) == 298 and all(line.count("\t") == 1 for line in lines)
@@ -78,49 +78,51 @@ def test_clean_mends_and_drops_what_is_asked_for(files: Files, tmp_path: Path) -
     assert "1 of the kept pairs repaired: control" in (tmp_path / "r").read_text()
 
 
-def test_a_table_with_rows_that_are_no_pairs(tmp_path: Path) -> None:
+def test_a_table_with_rows_that_are_not_pairs(tmp_path: Path) -> None:
     rows = [*(f"{source}\t{target}" for source, target in sentences(60)), "alone", "tab in\t a row \t more"]
     (tmp_path / "text.tsv").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     inspect(data=tmp_path / "text.tsv", json_=tmp_path / "found.json")
-    found = table(tmp_path / "found.json")
-    assert (found["read"], found["left_aside"]) == (61, ["1 pair skipped: there is no column 2 (line 61)"])
+    report = read_json(tmp_path / "found.json")
+    assert (report["read"], report["left_aside"]) == (61, ["1 pair skipped: there is no column 2 (line 61)"])
     clean(data=tmp_path / "text.tsv", output=tmp_path / "out.tsv", drop="", report=tmp_path / "report")
     assert "62 read = 61 kept + 0 removed + 1 skipped" in (tmp_path / "report").read_text()
 
 
-def test_line_breaks_inside_a_text_are_no_fault(tmp_path: Path) -> None:
-    made = ({"source": source.replace(" ", "\n", 1), "target": target} for source, target in sentences(60))
-    (tmp_path / "text.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in made), encoding="utf-8")
+def test_line_breaks_inside_a_text_are_not_a_fault(tmp_path: Path) -> None:
+    records = ({"source": source.replace(" ", "\n", 1), "target": target} for source, target in sentences(60))
+    (tmp_path / "text.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in records), encoding="utf-8")
     inspect(data=tmp_path / "text.jsonl", json_=tmp_path / "found.json")
-    assert "control" not in table(tmp_path / "found.json")["findings"]
+    assert "control" not in read_json(tmp_path / "found.json")["findings"]
     clean(data=tmp_path / "text.jsonl", output_source=tmp_path / "a", output_target=tmp_path / "b")
     assert (tmp_path / "a").read_text() == "".join(f"{source}\n" for source, _ in sentences(60))
 
 
-def test_leaks(files: Files, tmp_path: Path) -> None:
+def test_leakage(files: Files, tmp_path: Path) -> None:
     pair = sentences(300)[100]
     (tmp_path / "dev.tsv").write_text("\t".join(pair) + "\n", encoding="utf-8")
     inspect(**files, dev_data=tmp_path / "dev.tsv", json_=tmp_path / "found.json")
-    assert table(tmp_path / "found.json")["findings"]["leakage"]["lines"] == [101]
+    assert read_json(tmp_path / "found.json")["findings"]["leakage"]["lines"] == [101]
 
 
 def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -> None:
     texts = sentences(400)
     (tmp_path / "a").write_text("".join(f"{source}\n" for source, _ in texts))
-    (tmp_path / "b").write_text("".join(f"{target}\n" for place, (_, target) in enumerate(texts) if place != 200))
+    (tmp_path / "b").write_text("".join(f"{target}\n" for index, (_, target) in enumerate(texts) if index != 200))
     files: Files = {"source": tmp_path / "a", "target": tmp_path / "b"}
     inspect(**files, json_=tmp_path / "found.json")
-    found = table(tmp_path / "found.json")
-    told = f"400 in {tmp_path / 'a'}, 399 in {tmp_path / 'b'}; they seem to drift apart near line 201; the findings"
-    assert any(told in remark for remark in found["remarks"])
-    assert found["left_aside"] == ["1 pair skipped: b has no such line (line 400)"]
+    report = read_json(tmp_path / "found.json")
+    remark_part = (
+        f"400 in {tmp_path / 'a'}, 399 in {tmp_path / 'b'}; they seem to drift apart near line 201; the findings"
+    )
+    assert any(remark_part in remark for remark in report["remarks"])
+    assert report["left_aside"] == ["1 pair skipped: b has no such line (line 400)"]
     with pytest.raises(DataError, match=r"unequal numbers of lines.*\n.*compare the files around that line"):
         clean(**files, output=tmp_path / "c.tsv")
     assert not (tmp_path / "c.tsv").exists()
 
 
 @pytest.mark.parametrize(
-    "call, said",
+    "call, message",
     [
         (lambda f, p: inspect(), "no corpus is given"),
         (lambda f, p: inspect(source=f["source"]), "not clear which files"),
@@ -139,28 +141,30 @@ def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -
         (lambda f, p: clean(**f, output=p / "x.tsv", keep="nonsense"), "choose from blank"),
     ],
 )
-def test_what_is_wrong_is_told(files: Files, tmp_path: Path, call: Callable[[Files, Path], None], said: str) -> None:
-    with pytest.raises(RegardError, match=said) as error:
+def test_wrong_options_are_refused(
+    files: Files, tmp_path: Path, call: Callable[[Files, Path], None], message: str
+) -> None:
+    with pytest.raises(RegardError, match=message) as error:
         call(files, tmp_path)
     assert isinstance(error.value, ConfigError | DataError) and error.value.fix
 
 
-def test_an_empty_corpus_is_told(tmp_path: Path) -> None:
+def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_text("\n\n")
     with pytest.raises(DataError, match="no pair has text"):
         inspect(source=tmp_path / "a", target=tmp_path / "b")
 
 
-def test_what_is_taken_out_unless_told_otherwise() -> None:
-    kept = {
+def test_certain_faults_are_removed_by_default() -> None:
+    not_removed = {
         FaultKind.CONTROL,
         FaultKind.NEAR_DUPLICATE,
         FaultKind.MANY_SOURCES,
         FaultKind.MANY_TARGETS,
         FaultKind.DOUBTFUL,
     }
-    assert set(DROPPED_BY_DEFAULT) == set(FaultKind) - kept
+    assert set(DROPPED_BY_DEFAULT) == set(FaultKind) - not_removed
 
 
 def test_doubtful_pairs_are_removed_only_on_request() -> None:

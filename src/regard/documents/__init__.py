@@ -1,1 +1,1 @@
-"""Documents that are translated and given back in their own format, one file a format."""
+"""Documents that are translated and written back in their own format, one module per format."""

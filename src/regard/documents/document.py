@@ -1,4 +1,8 @@
-"""What a document is to its translation: segments in order, and its bytes again with some of them filled."""
+"""The interface of a document: its segments in order, and its bytes with some of the segments filled.
+
+A segment is a text with inline markup. A translation is written into the document as a list of edits, so that every
+byte outside the edits stays the same.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,19 @@ from regard.corpus.formats.unsupported import refuse_binary
 from regard.errors import DataError
 
 _ASCII = "".join(map(chr, range(32, 127))) + "\t\r\n"
-_NOT_OF_DOCUMENTS = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")  # Python's own
-LARGEST = 1 << 26  # bytes of a document: it is held in memory
+_INTERNAL_ENCODINGS = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")  # of Python
+MAX_BYTES = 1 << 26  # of a document, which is held in memory
 
 
 @dataclass(frozen=True)
 class InlineTag:
-    """Markup between the characters of a text: it stands before character `at`.
+    """Markup between two characters of a text.
 
-    pair: 0 for one that stands alone; the two of a pair share another number, and `opens` tells the first.
+    Attributes:
+        position: The index of the character after the tag.
+        markup: The tag as the document writes it.
+        pair: A number that the two tags of a pair share; 0 for a single tag.
+        is_opening: Whether this is the first tag of a pair.
     """
 
     position: int
@@ -33,7 +41,7 @@ class InlineTag:
 
 @dataclass(frozen=True)
 class ProtectedSpan:
-    """Characters start to end of a text that are never translated, as code, and how the document writes them."""
+    """Characters [start, end) of a text that are never translated, such as code, and how the document writes them."""
 
     start: int
     end: int
@@ -42,7 +50,7 @@ class ProtectedSpan:
 
 @dataclass(frozen=True)
 class MarkedText:
-    """A text, the markup in it in order, and its untranslatable parts in order."""
+    """A text with its inline tags and its protected spans, both in order."""
 
     text: str
     tags: tuple[InlineTag, ...] = ()
@@ -51,11 +59,15 @@ class MarkedText:
 
 @dataclass(frozen=True)
 class Segment:
-    """What is to be translated in one go.
+    """A text to translate.
 
-    line: where it stands, from 1. entry: segments of one entry, as the forms of a plural, are filled together or not
-    at all. flows: a line break in it is only white space, and may go elsewhere. menus: it may be a label with an
-    accelerator, as `_File`.
+    Attributes:
+        content: The text and its markup.
+        line: Its line number in the document, from 1.
+        entry: The number of its entry. The segments of an entry, such as the forms of a plural, are filled together or
+            not at all.
+        is_reflowable: Whether its line breaks are only white space, which may move.
+        can_have_accelerator: Whether it may be a menu label with an accelerator, such as `_File`.
     """
 
     content: MarkedText
@@ -67,47 +79,47 @@ class Segment:
 
 @dataclass(frozen=True)
 class SkippedEntry:
-    """An entry without a translation that cannot be given one, and why."""
+    """An entry without a translation that cannot be translated, and the reason."""
 
     line: int
     reason: str
 
 
 class Document(Protocol):
-    """What every format offers."""
+    """A document of any format."""
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """The name used in messages."""
         ...
 
     @property
     def segments(self) -> Sequence[Segment]:
-        """What is to be translated, in order; entries are numbered from 0."""
+        """The segments to translate, in order. Entries are numbered from 0."""
         ...
 
     @property
     def already_translated(self) -> int:
-        """How many entries have a translation already."""
+        """The number of entries that have a translation already."""
         ...
 
     @property
     def skipped(self) -> Sequence[SkippedEntry]:
-        """Entries that cannot be translated."""
+        """The entries that cannot be translated."""
         ...
 
-    def check_translation(self, number: int, translation: MarkedText) -> str:
-        """Why this cannot be written in the place of segment `number`; nothing where it can."""
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Return why the format cannot hold this translation of segment `index`, or an empty string if it can."""
         ...
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """The document with these, one for each segment; where None stands it is as it was, byte for byte."""
+        """Return the document with one translation per segment; a segment whose translation is None is unchanged."""
         ...
 
 
 @dataclass(frozen=True)
 class LanguagePair:
-    """What the translator says of itself; empty where it does not know."""
+    """The language codes of source and target; empty if unknown."""
 
     source: str = ""
     target: str = ""
@@ -115,82 +127,94 @@ class LanguagePair:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table are meant: names or numbers from 1; empty: by what the table says."""
+    """The columns of a table: names, or numbers from 1; empty to find them by the header."""
 
     source: str = ""
     target: str = ""
 
 
-Edit = tuple[int, int, str]  # from, to, and what stands there instead
+Edit = tuple[int, int, str]
+"""Replace characters [start, end) by a text."""
 
 
 def apply_edits(text: str, edits: Iterable[Edit]) -> str:
-    """The text with the edits made, which overlap nowhere."""
+    """Return the text with all edits applied. The edits must not overlap."""
     parts: list[str] = []
     at = 0
-    for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
-        parts += [text[at:start], new]
+    for start, end, replacement in sorted(edits, key=lambda edit: edit[:2]):
+        parts += [text[at:start], replacement]
         at = end
     return "".join([*parts, text[at:]])
 
 
-def render(marked: MarkedText, escape: Callable[[str], str] = str) -> str:
-    """A text with its markup, in the document's notation."""
+def render(content: MarkedText, escape: Callable[[str], str] = str) -> str:
+    """Return a text with its markup, as the document writes it; `escape` is applied to the text only."""
     parts: list[str] = []
     at = 0
-    atoms = list(reversed(marked.protected))
+    protected = list(reversed(content.protected))
 
-    def text_to(end: int) -> None:
+    def add_text(end: int) -> None:
         nonlocal at
-        while atoms and atoms[-1].end <= end:
-            atom = atoms.pop()
-            parts.extend((escape(marked.text[at : atom.start]), atom.markup))
-            at = atom.end
-        parts.append(escape(marked.text[at:end]))
+        while protected and protected[-1].end <= end:
+            span = protected.pop()
+            parts.extend((escape(content.text[at : span.start]), span.markup))
+            at = span.end
+        parts.append(escape(content.text[at:end]))
         at = end
 
-    for mark in marked.tags:
-        text_to(mark.position)
-        parts.append(mark.markup)
-    text_to(len(marked.text))
+    for tag in content.tags:
+        add_text(tag.position)
+        parts.append(tag.markup)
+    add_text(len(content.text))
     return "".join(parts)
 
 
 def read_document(path: Path) -> bytes:
-    """A document, unpacked where its name says so. Raises DataError where it cannot be read or is too large."""
+    """Read the bytes of a document, decompressed if its name ends in .gz, .xz or .zst.
+
+    Raises:
+        DataError: It cannot be read, or has more than MAX_BYTES.
+    """
     with open_decompressed(path) as file:
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
         raise DataError(
-            f"the document has more than {LARGEST:,} bytes", where=path, fix="divide it, or give its text line by line"
+            f"the document has more than {MAX_BYTES:,} bytes",
+            where=path,
+            fix="split it, or translate its text as lines",
         )
     return data
 
 
-def resolve_encoding(said: str, name: str) -> str:
-    """Return the encoding that a document declares as Python knows it.
+def resolve_encoding(declared: str, name: str) -> str:
+    """Return the name of the encoding that a document declares, as Python knows it.
 
-    Raises DataError for one that there is not, and for one in which ASCII is not written as it is: the declaration
-    could not have been read then.
+    Raises:
+        DataError: The encoding is unknown, or does not encode ASCII as ASCII, so that the declaration could not have
+            been read.
     """
     try:
-        codec = codecs.lookup(said).name
-        known = codec not in _NOT_OF_DOCUMENTS and _ASCII.encode().decode(said) == _ASCII
+        codec = codecs.lookup(declared).name
+        is_valid = codec not in _INTERNAL_ENCODINGS and _ASCII.encode().decode(declared) == _ASCII
     except LookupError:
-        raise DataError(f"there is no encoding {said!r}", where=name, fix="convert it to UTF-8") from None
-    except ValueError:  # UnicodeError among them
-        known = False
-    if not known:
+        raise DataError(f"unknown encoding {declared!r}", where=name, fix="convert it to UTF-8") from None
+    except ValueError:  # includes UnicodeError
+        is_valid = False
+    if not is_valid:
         raise DataError(
-            f"it declares the encoding {said!r}, in which its declaration could not be read",
+            f"it declares the encoding {declared!r}, but its declaration cannot be read in that encoding",
             where=name,
-            fix="name its real encoding there, or convert it to UTF-8",
+            fix="declare its real encoding, or convert it to UTF-8",
         )
-    return "utf-8" if codec in ("utf-8", "utf-8-sig") else said
+    return "utf-8" if codec in ("utf-8", "utf-8-sig") else declared
 
 
 def decode_document(data: bytes, name: str, encoding: str = "utf-8") -> str:
-    """The text of a document, so that encoding it gives the same bytes. Raises DataError, with the line."""
+    """Decode a document so that encoding the text gives the same bytes.
+
+    Raises:
+        DataError: The bytes are not in this encoding; the error names the line.
+    """
     if encoding == "utf-8":
         refuse_binary(data, name)
     try:
@@ -203,13 +227,13 @@ def decode_document(data: bytes, name: str, encoding: str = "utf-8") -> str:
         ) from None
     if text.encode(encoding, "replace") != data:
         raise DataError(
-            f"its {encoding.upper()} could not be written back as it is", where=name, fix="convert it to UTF-8"
+            f"its {encoding.upper()} cannot be written back unchanged", where=name, fix="convert it to UTF-8"
         )
     return text
 
 
 def describe_unencodable(text: str, encoding: str) -> str:
-    """Why a text cannot be written in an encoding; nothing where it can."""
+    """Return why a text cannot be written in an encoding, or an empty string if it can."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError as error:

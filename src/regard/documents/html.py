@@ -1,4 +1,4 @@
-"""HTML: the text of each block, its inline tags carried over, and attributes that are read; all else stays."""
+"""HTML: the text of each block is translated with its inline tags, and so are some attributes; all else stays."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from regard.documents.html_attributes import (
     LANGUAGE_ATTRIBUTES,
     TRANSLATABLE_ATTRIBUTES,
     Attribute,
-    attributes,
+    parse_attributes,
     quote_value,
 )
-from regard.documents.inline_markup import CODE_ELEMENTS
+from regard.documents.inline_markup import CODE_ELEMENTS, MAX_OPEN_TAGS
 from regard.text.segments import has_letters
 
 _BLOCKS = """
@@ -41,177 +41,180 @@ tr track ul video audio
 """
 _VOID = "area base br col embed hr img input link meta param source track wbr"
 
-OPAQUE = frozenset({"script", "style", "textarea", "pre", "svg", "math", "template", "iframe", "noscript", "xmp"})
-BLOCKS = frozenset(_BLOCKS.split()) | OPAQUE
+RAW_TEXT = frozenset({"script", "style", "textarea", "pre", "svg", "math", "template", "iframe", "noscript", "xmp"})
+"""Elements whose content is neither parsed nor translated."""
+BLOCKS = frozenset(_BLOCKS.split()) | RAW_TEXT
+"""Elements that separate segments."""
 VOID = frozenset(_VOID.split())
+"""Elements without a closing tag."""
 
 _NAME = re.compile(r"</?([A-Za-z][^\s/>]{0,100})")
 _STOP = re.compile(r"[>\"']")
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([A-Za-z0-9._-]{1,40})""", re.IGNORECASE)
-_KEPT = re.compile(r"""\stranslate\s*=\s*["']?no\b""", re.IGNORECASE)
+_TRANSLATE_NO = re.compile(r"""\stranslate\s*=\s*["']?no\b""", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _Token:
-    """Characters start to end: text (no name), a tag, or a comment (`!`)."""
+    """Characters [start, end) of the document: text (no name), a tag, a comment (`!`), or inline code (`code`)."""
 
     name: str
     start: int
     end: int
-    closes: bool = False
+    is_closing: bool = False
 
 
 class HtmlDocument:
     """An HTML file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
-        """Raises DataError where it has not the encoding that it says."""
+        """Parse the file. Raise DataError if it is not in the encoding that it declares."""
         self.name = name
-        found = _CHARSET.search(data[:4096])
-        declared = found[1].decode().lower() if found and not data.startswith(b"\xef\xbb\xbf") else "utf-8"
+        match = _CHARSET.search(data[:4096])
+        declared = match[1].decode().lower() if match and not data.startswith(b"\xef\xbb\xbf") else "utf-8"
         self._encoding = resolve_encoding(declared, name)
         self._text = decode_document(data, name, self._encoding)
         self.segments: list[Segment] = []
         self.skipped: list[SkippedEntry] = []
         self.already_translated = 0
-        self._spans: list[tuple[int, int]] = []  # of the blocks, whose segments come first
-        self._line = (0, 1)  # so many lines begin before that place
+        self._spans: list[tuple[int, int]] = []  # of the blocks, whose segments come before those of attributes
+        self._last_line = (0, 1)  # a character offset and its line number
         self._attributes: list[tuple[_Token, Attribute]] = []
         self._languages = languages
-        self._language: tuple[_Token, list[Attribute]] | None = None  # of the page, where it is the source language
+        self._language: tuple[_Token, list[Attribute]] | None = None  # <html> and its source language attributes
         run: list[_Token] = []
-        for token in _outside(list(_tokens(self._text)), self._text):
-            self._take_attributes(token)
+        for token in _merge_protected(list(_tokenize(self._text)), self._text):
+            self._collect_attributes(token)
             if token.name in BLOCKS:
-                self._take(run)
+                self._add_block(run)
                 run = []
             else:
                 run.append(token)
-        self._take(run)
-        self._line = (0, 1)
+        self._add_block(run)
+        self._last_line = (0, 1)
         for token, attribute in self._attributes:
-            marked, number = MarkedText(attribute.value), len(self.segments)
-            self.segments.append(Segment(marked, self._line_of(token.start), number, is_reflowable=True))
+            content, entry = MarkedText(attribute.value), len(self.segments)
+            self.segments.append(Segment(content, self._line_of(token.start), entry, is_reflowable=True))
 
-    def _take_attributes(self, token: _Token) -> None:
-        """Keep those that are to be translated, if the token is a tag by itself."""
-        tag = token.name not in ("", "!", "code") and not token.closes
+    def _collect_attributes(self, token: _Token) -> None:
+        """Keep the attributes of a tag that are translated or declare the source language."""
+        is_tag = token.name not in ("", "!", "code") and not token.is_closing
         if (
-            not tag
+            not is_tag
             or _tag_end(self._text, token.start + 1) != token.end
-            or _KEPT.search(self._text, token.start, token.end)
+            or _TRANSLATE_NO.search(self._text, token.start, token.end)
         ):
             return
-        found = list(attributes(self._text, token.start, token.end))
-        self._attributes += [
-            (token, one) for one in found if one.name in TRANSLATABLE_ATTRIBUTES and has_letters(one.value)
-        ]
+        attributes = list(parse_attributes(self._text, token.start, token.end))
+        for attribute in attributes:
+            if attribute.name in TRANSLATABLE_ATTRIBUTES and has_letters(attribute.value):
+                self._attributes.append((token, attribute))
         source, target = self._languages.source, self._languages.target
-        languages = [one for one in found if one.name in LANGUAGE_ATTRIBUTES]
-        own = [one for one in languages if source and target and matches_language(one.value, source)]
-        if token.name == "html" and self._language is None and own:
-            self._language = token, own
+        if token.name == "html" and self._language is None and source and target:
+            declarations = [attribute for attribute in attributes if attribute.name in LANGUAGE_ATTRIBUTES]
+            matching = [attribute for attribute in declarations if matches_language(attribute.value, source)]
+            self._language = (token, matching) if matching else None
 
-    def _line_of(self, start: int) -> int:
-        """The line of a character that is not before the one asked for last."""
-        at, line = self._line
-        self._line = (start, line + self._text.count("\n", at, start))
-        return self._line[1]
+    def _line_of(self, offset: int) -> int:
+        """Return the line number of a character. Offsets must not decrease from call to call."""
+        last_offset, line = self._last_line
+        self._last_line = (offset, line + self._text.count("\n", last_offset, offset))
+        return self._last_line[1]
 
-    def _take(self, run: list[_Token]) -> None:
-        marked, start, end = _marked(run, self._text)
-        if not has_letters(marked.text) or all(not has_letters(part) for part in _translatable(marked)):
+    def _add_block(self, run: list[_Token]) -> None:
+        """Add a segment for the inline tokens between two block tags, if they have text to translate."""
+        content, start, end = _parse_run(run, self._text)
+        if not any(has_letters(part) for part in _unprotected_parts(content)):
             return
-        self.segments.append(Segment(marked, self._line_of(start), len(self._spans), is_reflowable=True))
+        self.segments.append(Segment(content, self._line_of(start), len(self._spans), is_reflowable=True))
         self._spans.append((start, end))
 
-    def check_translation(self, number: int, translation: MarkedText) -> str:
-        """See Document."""
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Accept every translation."""
         return ""
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """See Document."""
+        """Return the page with the translations, and with the target language if anything is translated."""
         blocks, values = translations[: len(self._spans)], translations[len(self._spans) :]
-        tags = self._tags(values, filled=any(one is not None for one in translations))
-        new = {self._text[token.start : token.end]: tag for token, tag in tags}  # tags that are alike become alike
+        has_translation = any(translation is not None for translation in translations)
+        changed_tags = self._changed_tags(values, has_translation=has_translation)
+        # Tags within a translated block are replaced by their text, so equal tags get equal attributes.
+        new_markup = {self._text[token.start : token.end]: tag for token, tag in changed_tags}
         edits: list[Edit] = []
         for (start, end), translation in zip(self._spans, blocks, strict=True):
             if translation is not None:
-                inline_tags = tuple(
-                    replace(mark, markup=new.get(mark.markup, mark.markup)) for mark in translation.tags
-                )
-                edits.append((start, end, render(replace(translation, tags=inline_tags), _escape)))
+                tags = tuple(replace(tag, markup=new_markup.get(tag.markup, tag.markup)) for tag in translation.tags)
+                edits.append((start, end, render(replace(translation, tags=tags), _escape)))
         ends = [end for _, end, _ in edits]
-        for token, tag in tags:
-            place = bisect_left(ends, token.end)
-            if place == len(ends) or token.start < edits[place][0]:  # in no block that is written anew
+        for token, tag in changed_tags:
+            index = bisect_left(ends, token.end)
+            if index == len(ends) or token.start < edits[index][0]:  # outside of translated blocks
                 edits.append((token.start, token.end, tag))
         return apply_edits(self._text, edits).encode(self._encoding, "xmlcharrefreplace")
 
-    def _tags(self, values: Sequence[MarkedText | None], *, filled: bool) -> list[tuple[_Token, str]]:
-        """The tags with other attributes than they had, and what they become. filled: anything is translated."""
+    def _changed_tags(self, values: Sequence[MarkedText | None], *, has_translation: bool) -> list[tuple[_Token, str]]:
+        """Return the tags whose attributes change, each with its new text."""
         edits: dict[_Token, list[Edit]] = {}
-        for (token, one), translation in zip(self._attributes, values, strict=True):
+        for (token, attribute), translation in zip(self._attributes, values, strict=True):
             if translation is not None:
-                edits.setdefault(token, []).append((one.start, one.end, self._quoted(one, render(translation))))
-        if filled and self._language is not None:
-            token, own = self._language
-            for one in own:
-                old = self._text[one.start : one.end]
-                edits.setdefault(token, []).append((one.start, one.end, old.replace(one.value, self._languages.target)))
-        found = []
-        for token, changes in edits.items():
-            moved = [(start - token.start, end - token.start, new) for start, end, new in changes]
-            found.append((token, apply_edits(self._text[token.start : token.end], moved)))
-        return found
-
-    def _quoted(self, one: Attribute, value: str) -> str:
-        return quote_value(value, self._text[one.start : one.end])
+                value = quote_value(render(translation), self._text[attribute.start : attribute.end])
+                edits.setdefault(token, []).append((attribute.start, attribute.end, value))
+        if has_translation and self._language is not None:
+            token, attributes = self._language
+            for attribute in attributes:
+                old = self._text[attribute.start : attribute.end]
+                new = old.replace(attribute.value, self._languages.target)
+                edits.setdefault(token, []).append((attribute.start, attribute.end, new))
+        changed = []
+        for token, token_edits in edits.items():
+            moved = [(start - token.start, end - token.start, new) for start, end, new in token_edits]
+            changed.append((token, apply_edits(self._text[token.start : token.end], moved)))
+        return changed
 
 
 def _escape(text: str) -> str:
     return html.escape(text, quote=False).replace("\u00a0", "&nbsp;")
 
 
-def _translatable(marked: MarkedText) -> Iterator[str]:
+def _unprotected_parts(content: MarkedText) -> Iterator[str]:
     at = 0
-    for atom in marked.protected:
-        yield marked.text[at : atom.start]
-        at = atom.end
-    yield marked.text[at:]
+    for span in content.protected:
+        yield content.text[at : span.start]
+        at = span.end
+    yield content.text[at:]
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    """What the text consists of, in order and without a gap; what is never closed is one comment to the end."""
-    at = begins = 0
+def _tokenize(text: str) -> Iterator[_Token]:
+    """Yield consecutive tokens that cover the text. A tag or comment that never ends extends to the end of the text."""
+    at = text_start = 0
     while (at := text.find("<", at)) >= 0:
         match = _NAME.match(text, at)
         if match:
-            name, closes = match[1].lower(), text.startswith("</", at)
+            name, is_closing = match[1].lower(), text.startswith("</", at)
             end = _tag_end(text, match.end())
         elif text.startswith(("<!", "<?", "</"), at):
-            name, closes = "!", False
+            name, is_closing = "!", False
             close = "-->" if text.startswith("<!--", at) else ">"
-            place = text.find(close, at + (4 if close == "-->" else 2))
-            end = place + len(close) if place >= 0 else len(text)
+            close_start = text.find(close, at + (4 if close == "-->" else 2))
+            end = close_start + len(close) if close_start >= 0 else len(text)
         else:
             at += 1
             continue
-        if begins < at:
-            yield _Token("", begins, at)
-        yield _Token(name, at, end, closes)
-        at = begins = end
-        if name in OPAQUE and not closes and not text.startswith("/", end - 2):
-            at = _close(text, name, end)
+        if text_start < at:
+            yield _Token("", text_start, at)
+        yield _Token(name, at, end, is_closing)
+        at = text_start = end
+        if name in RAW_TEXT and not is_closing and not text.startswith("/", end - 2):
+            at = _find_closing_tag(text, name, end)
             if end < at:
                 yield _Token("!", end, at)
-            begins = at
-    if begins < len(text):
-        yield _Token("", begins, len(text))
+            text_start = at
+    if text_start < len(text):
+        yield _Token("", text_start, len(text))
 
 
-def _close(text: str, name: str, start: int) -> int:
-    """Where the closing tag of an element begins whose content is no markup; the end, if there is none."""
+def _find_closing_tag(text: str, name: str, start: int) -> int:
+    """Return where the closing tag of an element with raw text starts, or the end of the text."""
     match = re.compile(rf"</{name}\b", re.IGNORECASE).search(text, start)
     return match.start() if match else len(text)
 
@@ -226,50 +229,54 @@ def _tag_end(text: str, at: int) -> int:
     return len(text)
 
 
-def _outside(tokens: Sequence[_Token], text: str) -> Iterator[_Token]:
-    """The tokens, each element that is not to be translated (code, translate="no") as one: `!`, or `code` of text."""
-    partner = _partners(tokens)
-    place = 0
-    while place < len(tokens):
-        token = tokens[place]
-        last = partner.get(place, place)
-        inline = token.name not in BLOCKS
-        if last > place and ((inline and token.name in CODE_ELEMENTS) or _KEPT.search(text, token.start, token.end)):
-            inside = tokens[place + 1 : last]
-            plain = (
-                inline and len(inside) == 1 and not inside[0].name and "\n" not in text[inside[0].start : inside[0].end]
-            )
-            yield _Token("code" if plain else "!" if inline else token.name, token.start, tokens[last].end)
-            place = last
+def _merge_protected(tokens: Sequence[_Token], text: str) -> Iterator[_Token]:
+    """Yield the tokens, with each element that is not translated (code, translate="no") merged into one.
+
+    The merged token is `code` for an inline element with plain text, `!` for any other inline element, and has the name
+    of the element otherwise.
+    """
+    partners = _match_tags(tokens)
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        last = partners.get(index, index)
+        is_inline = token.name not in BLOCKS
+        is_code = is_inline and token.name in CODE_ELEMENTS
+        if last > index and (is_code or _TRANSLATE_NO.search(text, token.start, token.end)):
+            inside = tokens[index + 1 : last]
+            is_plain = is_inline and len(inside) == 1 and not inside[0].name
+            is_plain = is_plain and "\n" not in text[inside[0].start : inside[0].end]
+            yield _Token("code" if is_plain else "!" if is_inline else token.name, token.start, tokens[last].end)
+            index = last
         else:
             yield token
-        place += 1
+        index += 1
 
 
-def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
-    """The opening tag of each element that is closed, with its closing one, by their places."""
-    partner: dict[int, int] = {}
+def _match_tags(tokens: Sequence[_Token]) -> dict[int, int]:
+    """Map the index of each opening tag that is closed to the index of its closing tag."""
+    partners: dict[int, int] = {}
     stack: list[int] = []
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token.name in ("", "!") or token.name in VOID:
             continue
-        if not token.closes:
-            stack.append(place)
+        if not token.is_closing:
+            stack.append(index)
             continue
-        for depth, one in enumerate(reversed(stack[-64:])):
-            if tokens[one].name == token.name:
+        for depth, opening in enumerate(reversed(stack[-MAX_OPEN_TAGS:])):
+            if tokens[opening].name == token.name:
                 del stack[len(stack) - depth - 1 :]
-                partner[one] = place
+                partners[opening] = index
                 break
-    return partner
+    return partners
 
 
-def _marked(run: list[_Token], text: str) -> tuple[MarkedText, int, int]:
-    """A run of inline tokens as text with marks, and where it begins and ends, without white space around it."""
-    blank = [not token.name and not text[token.start : token.end].strip() for token in run]
-    while run and (blank[0] or blank[-1]):
-        place = 0 if blank[0] else len(run) - 1
-        del run[place], blank[place]
+def _parse_run(run: list[_Token], text: str) -> tuple[MarkedText, int, int]:
+    """Return the content and the span of a run of inline tokens, without the white space around it."""
+    is_blank = [not token.name and not text[token.start : token.end].strip() for token in run]
+    while run and (is_blank[0] or is_blank[-1]):
+        index = 0 if is_blank[0] else len(run) - 1
+        del run[index], is_blank[index]
     if not run:
         return MarkedText(""), 0, 0
     start, end = run[0].start, run[-1].end
@@ -277,29 +284,29 @@ def _marked(run: list[_Token], text: str) -> tuple[MarkedText, int, int]:
         start += len(text[start : run[0].end]) - len(text[start : run[0].end].lstrip())
     if not run[-1].name:
         end -= len(text[run[-1].start : end]) - len(text[run[-1].start : end].rstrip())
-    partner = _partners(run)
-    number = {place: one + 1 for one, pair in enumerate(partner.items()) for place in pair}
+    partners = _match_tags(run)
+    pairs = {index: pair for pair, indices in enumerate(partners.items(), start=1) for index in indices}
     parts: list[str] = []
-    marks: list[InlineTag] = []
-    atoms: list[ProtectedSpan] = []
+    tags: list[InlineTag] = []
+    protected: list[ProtectedSpan] = []
     length = 0
 
-    def say(said: str) -> None:
+    def add_text(part: str) -> None:
         nonlocal length
-        parts.append(said)
-        length += len(said)
+        parts.append(part)
+        length += len(part)
 
-    for place, token in enumerate(run):
+    for index, token in enumerate(run):
         raw = text[max(token.start, start) : min(token.end, end)]
         if token.name == "code" and "</" in raw:
             inside = html.unescape(raw[_tag_end(raw, 0) : raw.rindex("</")])
             if inside and inside == inside.strip():
-                atoms.append(ProtectedSpan(length, length + len(inside), raw))
-                say(inside)
+                protected.append(ProtectedSpan(length, length + len(inside), raw))
+                add_text(inside)
             else:
-                marks.append(InlineTag(length, raw))
+                tags.append(InlineTag(length, raw))
         elif token.name:
-            marks.append(InlineTag(length, raw, number.get(place, 0), place in partner))
+            tags.append(InlineTag(length, raw, pairs.get(index, 0), index in partners))
         else:
-            say(html.unescape(raw).replace("\r\n", "\n"))
-    return MarkedText("".join(parts), tuple(marks), tuple(atoms)), start, end
+            add_text(html.unescape(raw).replace("\r\n", "\n"))
+    return MarkedText("".join(parts), tuple(tags), tuple(protected)), start, end

@@ -1,4 +1,4 @@
-"""Attributes of HTML tags: those that a reader reads are translated, and the language of the page is changed."""
+"""Attributes of HTML tags: find those to translate and those that declare a language, and quote new values."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 TRANSLATABLE_ATTRIBUTES = frozenset({"alt", "title", "placeholder", "aria-label"})
-"""Attributes whose values are shown or spoken."""
+"""Attributes whose values are displayed or spoken."""
 
 LANGUAGE_ATTRIBUTES = frozenset({"lang", "xml:lang"})
 
-_NAME = re.compile(r"<[A-Za-z][^\s/>]{0,100}")
+_TAG_NAME = re.compile(r"<[A-Za-z][^\s/>]{0,100}")
 _ATTRIBUTE = re.compile(r"""[\s/]+([^\s/>=]{1,100})(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>][^\s>]*))?""")
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """A value: characters start to end of the document, its quotes among them, and what it says."""
+    """An attribute: its value, unescaped, and the span of the value in the document, including the quotes."""
 
     name: str
     start: int
@@ -26,9 +26,9 @@ class Attribute:
     value: str
 
 
-def attributes(text: str, start: int, end: int) -> Iterator[Attribute]:
-    """Yield the attributes with a value of the tag at characters start to end of a document."""
-    name = _NAME.match(text, start, end)
+def parse_attributes(text: str, start: int, end: int) -> Iterator[Attribute]:
+    """Yield the attributes of the tag text[start:end] that have a value."""
+    name = _TAG_NAME.match(text, start, end)
     at = start if name is None else name.end()
     while match := _ATTRIBUTE.match(text, at, end):
         at = match.end()
@@ -38,7 +38,7 @@ def attributes(text: str, start: int, end: int) -> Iterator[Attribute]:
 
 
 def quote_value(value: str, old: str) -> str:
-    """Return a value as an attribute has it, in the quotes of the old one, or in double quotes if that has none."""
+    """Escape and quote an attribute value, with the quotes of the old value, or double quotes if it had none."""
     quote = old[0] if old[0] in "\"'" else '"'
     escaped = html.escape(value, quote=False).replace("\u00a0", "&nbsp;")
     return quote + escaped.replace(quote, "&quot;" if quote == '"' else "&#39;") + quote

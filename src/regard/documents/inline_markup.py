@@ -1,8 +1,8 @@
-"""Markup in a sentence, carried over to its translation: around the words that belong to those it stood around.
+"""Transfer inline markup from a sentence to its translation, by the word alignment.
 
-Pairs stay pairs and never cross. Each takes, within the pair around it, the run of words that speaks most for it: a
-word for it is aligned with one of its words in the source, a word against it with another. A pair that no word speaks
-for takes the word that is nearest by its place; no markup is ever left out.
+Pairs of tags stay pairs and never cross. Within its parent, each pair takes the run of target words with the highest
+score: a word scores 1 if it is aligned with a source word inside the pair, and -1 otherwise. A pair for which no word
+scores takes the word at the same relative position. No tag is ever lost.
 """
 
 from __future__ import annotations
@@ -16,152 +16,167 @@ from regard.documents.document import InlineTag, MarkedText, ProtectedSpan
 from regard.text.placeholders import locate_literals
 from regard.text.segments import Alignment, Span, diagonal_alignment
 
+MAX_OPEN_TAGS = 64  # innermost open tags among which the partner of a closing tag is searched
+
 _WORD = re.compile(r"\S+")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?/?)>")
 
-_CODE = """
+_CODE_ELEMENTS = """
 code command filename option userinput computeroutput literal varname envar systemitem keycap guikey email kbd samp var
 tt programlisting screen prompt constant function parameter replaceable token classname
 """
-CODE_ELEMENTS = frozenset(_CODE.split())
-"""Elements whose text is never translated: HTML's and DocBook's."""
+CODE_ELEMENTS = frozenset(_CODE_ELEMENTS.split())
+"""Elements of HTML and DocBook whose text is never translated."""
 
 
 @dataclass
 class _Node:
-    """A pair of marks, or one that stands alone: the characters it is around, and what is in it."""
+    """A pair of tags or a single tag, the characters [start, end) that it surrounds, and the tags inside."""
 
-    opens: InlineTag | None
-    closes: InlineTag | None
+    opening: InlineTag | None
+    closing: InlineTag | None
     start: int
     end: int
-    within: list[_Node] = field(default_factory=list)
+    children: list[_Node] = field(default_factory=list)
 
     @property
     def is_pair(self) -> bool:
-        return self.opens is not None and self.closes is not None
+        return self.opening is not None and self.closing is not None
 
 
 def project_markup(source: MarkedText, text: str, alignment: Alignment) -> MarkedText | None:
-    """The translation `text` with the source's markup; None where it has not each atom of the source as often.
+    """Return a translation with the markup of its source.
 
-    alignment: pairs (word of the source, word of the translation), from 0; empty: words as far from the beginning.
+    Args:
+        source: The source.
+        text: The translation.
+        alignment: Pairs (source word, target word), counted from 0; if it is empty, words are aligned by their
+            relative positions.
+
+    Returns:
+        None if the translation does not contain every protected text as often as the source.
     """
-    spans = locate_literals(source.text, [(atom.start, atom.end) for atom in source.protected], text)
+    spans = locate_literals(source.text, [(span.start, span.end) for span in source.protected], text)
     if spans is None:
         return None
-    of_text: dict[str, list[ProtectedSpan]] = {}
-    for atom in source.protected:
-        of_text.setdefault(source.text[atom.start : atom.end], []).append(atom)
-    atoms = tuple(ProtectedSpan(start, end, of_text[text[start:end]].pop(0).markup) for start, end in spans)
+    by_text: dict[str, list[ProtectedSpan]] = {}
+    for span in source.protected:
+        by_text.setdefault(source.text[span.start : span.end], []).append(span)
+    protected = tuple(ProtectedSpan(start, end, by_text[text[start:end]].pop(0).markup) for start, end in spans)
     if not source.tags:
-        return MarkedText(text, (), atoms)
-    marks = _Projection(source, text, alignment, [(atom.start, atom.end) for atom in atoms]).marks()
-    return MarkedText(text, tuple(marks), atoms)
+        return MarkedText(text, (), protected)
+    tags = _Projection(source, text, alignment, [(span.start, span.end) for span in protected]).tags()
+    return MarkedText(text, tuple(tags), protected)
 
 
 class _Projection:
-    """The marks of one source in one translation."""
+    """The tags of one source in one translation."""
 
-    def __init__(self, source: MarkedText, text: str, alignment: Alignment, taken: Sequence[Span]) -> None:
+    def __init__(self, source: MarkedText, text: str, alignment: Alignment, protected: Sequence[Span]) -> None:
         self.source, self.text = source.text, text
-        self.tree = _tree(source)
+        self.root = _build_tree(source)
         self.source_words = [match.span() for match in _WORD.finditer(source.text)]
         self.words = [match.span() for match in _WORD.finditer(text)]
-        self.of_source = [0] * len(self.words)  # the source's word of each
-        for one, other in [*diagonal_alignment(len(self.source_words), len(self.words)), *alignment]:
-            if one < len(self.source_words) and other < len(self.words):
-                self.of_source[other] = one
-        self.taken = taken
+        self.source_word_of = [0] * len(self.words)  # the source word that each target word is aligned with
+        diagonal = diagonal_alignment(len(self.source_words), len(self.words))
+        for source_word, word in [*diagonal, *alignment]:
+            if source_word < len(self.source_words) and word < len(self.words):
+                self.source_word_of[word] = source_word
+        self.protected = protected
 
-    def marks(self) -> Iterator[InlineTag]:
-        """In order."""
-        return self._within(self.tree, 0, len(self.words), 0, len(self.text))
+    def tags(self) -> Iterator[InlineTag]:
+        """Yield the tags in order."""
+        return self._place_children(self.root, 0, len(self.words), 0, len(self.text))
 
-    def _within(self, node: _Node, first: int, last: int, start: int, end: int) -> Iterator[InlineTag]:
-        """Marks of what is in a node, whose words are first to last and whose characters start to end."""
-        free = [True] * (last - first)
-        runs: dict[int, Span] = {}
-        pairs = [place for place, child in enumerate(node.within) if child.is_pair]
-        claims = {place: self._claim(node.within[place], first, last, free) for place in pairs}
-        for place in sorted(pairs, key=lambda place: (-claims[place][0], place)):
-            _, begins, ends = self._claim(node.within[place], first, last, free)
-            if begins == ends:
-                begins, ends = self._nearest(node, node.within[place], first, last, free)
-            runs[place] = begins, ends
-            free[begins - first : ends - first] = [False] * (ends - begins)
-        around = [run for run in runs.values() if run[0] < run[1]]
+    def _place_children(self, node: _Node, first: int, last: int, start: int, end: int) -> Iterator[InlineTag]:
+        """Yield the tags inside a node that has the words [first, last) and the characters [start, end)."""
+        runs = self._assign_runs(node, first, last)
+        non_empty = [run for run in runs.values() if run[0] < run[1]]
+        # The order of the children: by position, single tags before pairs, except at the end.
         order: list[tuple[tuple[int, int, int], _Node, Span, Span]] = []
-        for place, child in enumerate(node.within):
-            run = runs.get(place, (first, first))
+        for index, child in enumerate(node.children):
+            run = runs.get(index, (first, first))
             if run[0] < run[1]:
-                span = self._characters(child, run, start, end)
-                order.append(((span[0], 1, place), child, span, run))
+                span = self._run_to_characters(child, run, start, end)
+                order.append(((span[0], 1, index), child, span, run))
             else:
-                at = self._gap(child, node, (start, end), around)
-                order.append(((at, 2 if at == end else 0, place), child, (at, at), run))
+                at = self._place_single(child, node, (start, end), non_empty)
+                order.append(((at, 2 if at == end else 0, index), child, (at, at), run))
         at = start
         for _, child, span, run in sorted(order, key=lambda item: item[0]):
-            begins, ends = max(span[0], at), max(span[1], at)
-            at = ends
-            if child.opens is not None:
-                yield replace(child.opens, position=begins)
-            if child.closes is not None:
-                yield from self._within(child, *run, begins, ends)
-                yield replace(child.closes, position=ends)
+            child_start, child_end = max(span[0], at), max(span[1], at)
+            at = child_end
+            if child.opening is not None:
+                yield replace(child.opening, position=child_start)
+            if child.closing is not None:
+                yield from self._place_children(child, *run, child_start, child_end)
+                yield replace(child.closing, position=child_end)
 
-    def _claim(self, child: _Node, first: int, last: int, free: Sequence[bool]) -> tuple[int, int, int]:
-        """The free run of words that matches_language most for a pair: its strength, and where it begins and ends."""
+    def _assign_runs(self, node: _Node, first: int, last: int) -> dict[int, Span]:
+        """Assign a run of the words [first, last) to each pair in a node, the highest score first."""
+        is_free = [True] * (last - first)
+        runs: dict[int, Span] = {}
+        pairs = [index for index, child in enumerate(node.children) if child.is_pair]
+        scores = {index: self._best_run(node.children[index], first, last, is_free)[0] for index in pairs}
+        for index in sorted(pairs, key=lambda index: (-scores[index], index)):
+            _, begin, end = self._best_run(node.children[index], first, last, is_free)
+            if begin == end:
+                begin, end = self._nearest_word(node, node.children[index], first, last, is_free)
+            runs[index] = begin, end
+            is_free[begin - first : end - first] = [False] * (end - begin)
+        return runs
+
+    def _best_run(self, child: _Node, first: int, last: int, is_free: Sequence[bool]) -> tuple[int, int, int]:
+        """Return the score of the best run of free words for a pair, and where it begins and ends."""
         best = (0, first, first)
-        strength, begins = 0, first
+        score, begin = 0, first
         for word in range(first, last):
-            if not free[word - first]:
-                strength, begins = 0, word + 1
+            if not is_free[word - first]:
+                score, begin = 0, word + 1
                 continue
-            strength += 1 if self._covers(child, self.of_source[word]) else -1
-            if strength < 0:
-                strength, begins = 0, word + 1
-            elif strength > best[0]:
-                best = (strength, begins, word + 1)
+            score += 1 if self._is_inside(child, self.source_word_of[word]) else -1
+            if score < 0:
+                score, begin = 0, word + 1
+            elif score > best[0]:
+                best = (score, begin, word + 1)
         return best
 
-    def _covers(self, child: _Node, word: int) -> bool:
-        start, end = self.source_words[word] if self.source_words else (0, 0)
+    def _is_inside(self, child: _Node, source_word: int) -> bool:
+        start, end = self.source_words[source_word] if self.source_words else (0, 0)
         return child.start < end and start < child.end
 
-    def _nearest(self, parent: _Node, child: _Node, first: int, last: int, free: Sequence[bool]) -> Span:
-        """The free word nearest by its place, for a pair around words; nothing for one around none."""
+    def _nearest_word(self, parent: _Node, child: _Node, first: int, last: int, is_free: Sequence[bool]) -> Span:
+        """Return the free word at the relative position of a pair; an empty run for a pair around no text."""
         if not self.source[child.start : child.end].strip():
             return first, first
-        share = (child.start - parent.start) / max(1, parent.end - parent.start)
-        wanted = first + share * (last - first)
-        words = [word for word in range(first, last) if free[word - first]]
+        relative = (child.start - parent.start) / max(1, parent.end - parent.start)
+        ideal = first + relative * (last - first)
+        words = [word for word in range(first, last) if is_free[word - first]]
         if not words:
             return last, last
-        word = min(words, key=lambda word: abs(word - wanted))
+        word = min(words, key=lambda word: abs(word - ideal))
         return word, word + 1
 
-    def _characters(self, child: _Node, run: Span, start: int, end: int) -> Span:
-        """From words to characters: punctuation that stood outside of the pair does so again."""
-        begins, ends = self.words[run[0]][0], self.words[run[1] - 1][1]
+    def _run_to_characters(self, child: _Node, run: Span, start: int, end: int) -> Span:
+        """Return the characters of a run of words, without punctuation that is outside of the pair in the source."""
+        run_start, run_end = self.words[run[0]][0], self.words[run[1] - 1][1]
         before = re.search(r"\S*$", self.source[: child.start])
-        behind = re.match(r"\S*", self.source[child.end :])
-        if before and before[0] and (match := re.match(r"[^\w\s]+", self.text[begins:ends])):
-            begins += 0 if match.end() == ends - begins else _shared(before[0], match[0])
-        if behind and behind[0] and (match := re.search(r"[^\w\s]+$", self.text[begins:ends])):
-            ends -= (
-                0
-                if match.start() == 0
-                else len(match[0]) - _kept(match[0], behind[0], self.source[child.start : child.end])
-            )
-        for first, last in self.taken:
-            begins = first if first < begins < last else begins
-            ends = last if first < ends < last else ends
-        begins = min(max(begins, start), end)
-        return begins, min(max(ends, begins), end)
+        after = re.match(r"\S*", self.source[child.end :])
+        opening = re.match(r"[^\w\s]+", self.text[run_start:run_end])
+        if before and before[0] and opening and opening.end() != run_end - run_start:
+            run_start += _outer_opening(before[0], opening[0])
+        closing = re.search(r"[^\w\s]+$", self.text[run_start:run_end])
+        if after and after[0] and closing and closing.start() != 0:
+            inner = _inner_closing(closing[0], after[0], self.source[child.start : child.end])
+            run_end -= len(closing[0]) - inner
+        for first, last in self.protected:
+            run_start = first if first < run_start < last else run_start
+            run_end = last if first < run_end < last else run_end
+        run_start = min(max(run_start, start), end)
+        return run_start, min(max(run_end, run_start), end)
 
-    def _gap(self, child: _Node, parent: _Node, within: Span, runs: Sequence[Span]) -> int:
-        """Where a mark goes that stands alone: behind the word it stood behind, or before the one it stood before."""
+    def _place_single(self, child: _Node, parent: _Node, within: Span, runs: Sequence[Span]) -> int:
+        """Return the position of a single tag: after the word that it follows, or before the word that it precedes."""
         start, end = within
         at = child.start
         if not self.source[parent.start : at].strip() or not self.words:
@@ -169,102 +184,103 @@ class _Projection:
         if not self.source[at : parent.end].strip():
             return end
         number = bisect_left([word[0] for word in self.source_words], at)
-        attached = bool(self.source[:at].strip()) and not self.source[at - 1].isspace()
-        before = [place for place, word in enumerate(self.of_source) if word == number - 1]
-        behind = [place for place, word in enumerate(self.of_source) if word == number]
-        if attached and before:
+        is_attached = bool(self.source[:at].strip()) and not self.source[at - 1].isspace()
+        before = [word for word, source_word in enumerate(self.source_word_of) if source_word == number - 1]
+        after = [word for word, source_word in enumerate(self.source_word_of) if source_word == number]
+        if is_attached and before:
             at = self.words[before[-1]][1]
-        elif behind:
-            at = self.words[behind[0]][0]
+        elif after:
+            at = self.words[after[0]][0]
         elif before:
             at = self.words[before[-1]][1]
         else:
-            share = at / max(1, len(self.source))
-            at = self.words[min(len(self.words) - 1, round(share * len(self.words)))][0]
-        for first, last in runs:
+            relative = at / max(1, len(self.source))
+            at = self.words[min(len(self.words) - 1, round(relative * len(self.words)))][0]
+        for first, last in runs:  # not inside a pair
             if self.words[first][0] < at < self.words[last - 1][1]:
                 at = self.words[last - 1][1]
         return min(max(at, start), end)
 
 
-def _shared(outside: str, opening: str) -> int:
-    """How many characters at the beginning of a run stand outside: all, if what stood outside was punctuation."""
-    return len(opening) if not re.search(r"\w", outside) else 0
+def _outer_opening(before: str, opening: str) -> int:
+    """Return how many of a run's opening characters are outside of the pair: all if only punctuation precedes it."""
+    return len(opening) if not re.search(r"\w", before) else 0
 
 
-def _kept(closing: str, behind: str, inside: str) -> int:
-    """How many of the closing characters of a run stay inside: as many as there were in the source."""
-    if re.match(r"\w", behind):
+def _inner_closing(closing: str, after: str, inside: str) -> int:
+    """Return how many of a run's closing characters are inside of the pair: as many as in the source."""
+    if re.match(r"\w", after):
         return len(closing)
     own = re.search(r"[^\w\s]*$", inside)
     return min(len(own[0]) if own else 0, len(closing))
 
 
-def _tree(marked: MarkedText) -> _Node:
-    """Marks as they nest; those whose other half is missing or crosses stand alone."""
-    partner: dict[int, int] = {}
+def _build_tree(content: MarkedText) -> _Node:
+    """Return the tags as a tree. Tags without a partner, and tags that cross others, are single."""
+    partners: dict[int, int] = {}
     stack: list[int] = []
-    for place, mark in enumerate(marked.tags):
-        if mark.pair and mark.is_opening:
-            stack.append(place)
-        elif mark.pair and any(marked.tags[one].pair == mark.pair for one in stack[-64:]):
-            while marked.tags[stack[-1]].pair != mark.pair:
+    for index, tag in enumerate(content.tags):
+        if tag.pair and tag.is_opening:
+            stack.append(index)
+        elif tag.pair and any(content.tags[opening].pair == tag.pair for opening in stack[-MAX_OPEN_TAGS:]):
+            while content.tags[stack[-1]].pair != tag.pair:
                 stack.pop()
-            partner[stack.pop()] = place
-    root = _Node(None, None, 0, len(marked.text))
+            partners[stack.pop()] = index
+    root = _Node(None, None, 0, len(content.text))
     open_nodes = [root]
-    for place, mark in enumerate(marked.tags):
-        if place in partner:
-            closing = marked.tags[partner[place]]
-            node = _Node(mark, closing, mark.position, closing.position)
-            open_nodes[-1].within.append(node)
+    for index, tag in enumerate(content.tags):
+        if index in partners:
+            closing = content.tags[partners[index]]
+            node = _Node(tag, closing, tag.position, closing.position)
+            open_nodes[-1].children.append(node)
             open_nodes.append(node)
-        elif open_nodes[-1].closes is mark:
+        elif open_nodes[-1].closing is tag:
             open_nodes.pop()
         else:
-            open_nodes[-1].within.append(_Node(mark, None, mark.position, mark.position))
+            open_nodes[-1].children.append(_Node(tag, None, tag.position, tag.position))
     return root
 
 
 def parse_tags(text: str, escape: Callable[[str], str] = str) -> MarkedText:
-    """A text in which tags are written, as `<b>now</b>`: without those that go in pairs or end themselves.
+    """Return a text with its tags, such as `<b>now</b>`, as inline tags.
 
-    Elements of CODE become atoms. A tag without its other half is no markup and stays in the text. escape: how the
-    document writes what the text says.
+    The text of CODE_ELEMENTS is protected. A tag without a partner that is not self-closing is not markup and stays in
+    the text.
+
+    Args:
+        text: The text.
+        escape: Returns the markup of the document for a part of the text.
     """
-    tags = list(_TAG.finditer(text))
-    partner = _partners(tags)
+    matches = list(_TAG.finditer(text))
+    partners = _match_tags(matches)
     parts: list[str] = []
-    marks: list[InlineTag] = []
-    atoms: list[ProtectedSpan] = []
-    at = length = code_until = 0
-    for place, tag in enumerate(tags):
-        if tag.start() < code_until or (place not in partner and not _is_single(tag)):
+    tags: list[InlineTag] = []
+    protected: list[ProtectedSpan] = []
+    at = length = code_end = 0
+    for index, match in enumerate(matches):
+        if match.start() < code_end or (index not in partners and not _is_single(match)):
             continue
-        parts.append(text[at : tag.start()])
+        parts.append(text[at : match.start()])
         length += len(parts[-1])
-        at = tag.end()
-        other = tags[partner[place]] if place in partner else None
-        if (
-            other is not None
-            and place < partner[place]
-            and tag[2].lower() in CODE_ELEMENTS
-            and _plain(text[at : other.start()])
-        ):
-            inside = text[at : other.start()]
-            atoms.append(ProtectedSpan(length, length + len(inside), escape(text[tag.start() : other.end()])))
+        at = match.end()
+        partner = matches[partners[index]] if index in partners else None
+        is_opening = partner is not None and index < partners[index]
+        if partner is None:
+            tags.append(InlineTag(length, escape(match[0])))
+        elif is_opening and match[2].lower() in CODE_ELEMENTS and _is_plain(text[at : partner.start()]):
+            inside = text[at : partner.start()]
+            markup = escape(text[match.start() : partner.end()])
+            protected.append(ProtectedSpan(length, length + len(inside), markup))
             parts.append(inside)
             length += len(inside)
-            at = code_until = other.end()
-        elif other is None:
-            marks.append(InlineTag(length, escape(tag[0])))
+            at = code_end = partner.end()
         else:
-            opens = place < partner[place]
-            marks.append(InlineTag(length, escape(tag[0]), min(place, partner[place]) + 1, opens))
-    return MarkedText("".join([*parts, text[at:]]), tuple(marks), tuple(atoms))
+            pair = min(index, partners[index]) + 1
+            tags.append(InlineTag(length, escape(match[0]), pair, is_opening))
+    return MarkedText("".join([*parts, text[at:]]), tuple(tags), tuple(protected))
 
 
-def _plain(inside: str) -> bool:
+def _is_plain(inside: str) -> bool:
     return bool(inside.strip()) and inside == inside.strip() and "<" not in inside and "\n" not in inside
 
 
@@ -272,19 +288,19 @@ def _is_single(tag: re.Match[str]) -> bool:
     return tag[3].endswith("/") or (not tag[1] and tag[2].lower() in ("br", "hr", "img", "wbr"))
 
 
-def _partners(tags: Sequence[re.Match[str]]) -> dict[int, int]:
-    """Each tag of a pair with the other, by their places; pairs never cross."""
-    partner: dict[int, int] = {}
+def _match_tags(tags: Sequence[re.Match[str]]) -> dict[int, int]:
+    """Map the index of each tag of a pair to the index of the other. Pairs never cross."""
+    partners: dict[int, int] = {}
     stack: list[int] = []
-    for place, tag in enumerate(tags):
+    for index, tag in enumerate(tags):
         if _is_single(tag):
             continue
         if not tag[1]:
-            stack.append(place)
+            stack.append(index)
             continue
-        for depth, one in enumerate(reversed(stack[-64:])):
-            if tags[one][2] == tag[2]:
+        for depth, opening in enumerate(reversed(stack[-MAX_OPEN_TAGS:])):
+            if tags[opening][2] == tag[2]:
                 del stack[len(stack) - depth - 1 :]
-                partner[one], partner[place] = place, one
+                partners[opening], partners[index] = index, opening
                 break
-    return partner
+    return partners

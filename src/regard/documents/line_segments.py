@@ -1,4 +1,4 @@
-"""Segments that are lines of a text: what is before each line's own text stays, and so does what is behind it."""
+"""Documents whose segments are lines of text; the indent and the line break of each line stay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from regard.documents.document import Edit, MarkedText, Segment, SkippedEntry, a
 
 @dataclass(frozen=True)
 class Line:
-    """Characters start to end of a document are a line's own text; its break ends at `next`."""
+    """A line of a document: its text is characters [start, end), and the next line starts at `next`."""
 
     start: int
     end: int
@@ -18,42 +18,42 @@ class Line:
 
 
 def join_line_texts(text: str, lines: Sequence[Line]) -> str:
-    """What the lines say, with a line feed between them."""
+    """Return the texts of the lines, joined by line feeds."""
     return "\n".join(text[line.start : line.end] for line in lines)
 
 
 def split_lines(text: str) -> list[Line]:
-    """All lines of a document without the white space at their ends."""
-    found, at = [], 0
+    """Return all lines of a document, without the white space at their ends."""
+    lines, at = [], 0
     while at < len(text):
-        ends = text.find("\n", at)
-        following = len(text) if ends < 0 else ends + 1
+        line_feed = text.find("\n", at)
+        following = len(text) if line_feed < 0 else line_feed + 1
         line = text[at:following]
-        bare = line.strip()
-        start = at + (len(line) - len(line.lstrip()) if bare else 0)
-        found.append(Line(start, start + len(bare), following))
+        stripped = line.strip()
+        start = at + (len(line) - len(line.lstrip()) if stripped else 0)
+        lines.append(Line(start, start + len(stripped), following))
         at = following
-    return found
+    return lines
 
 
 def replace_lines(lines: Sequence[Line], translation: MarkedText) -> list[Edit]:
-    """The edits that put a translation into its lines; those that it needs not are taken out."""
+    """Return the edits that write a translation into its lines and remove the lines that it does not need."""
     texts = render(translation).split("\n")
     edits: list[Edit] = []
-    for place, line in enumerate(lines):
-        if place < len(texts):
-            last = place == len(lines) - 1
-            edits.append((line.start, line.end, "\n".join(texts[place:]) if last else texts[place]))
+    for index, line in enumerate(lines):
+        if index < len(texts):
+            is_last = index == len(lines) - 1
+            edits.append((line.start, line.end, "\n".join(texts[index:]) if is_last else texts[index]))
         else:
-            edits.append((lines[place - 1].end, line.end, ""))
+            edits.append((lines[index - 1].end, line.end, ""))
     return edits
 
 
 class LineDocument:
-    """What documents share whose segments are groups of lines, one after another; it keeps Document's protocol."""
+    """Base class of documents whose segments are groups of consecutive lines. It implements Document."""
 
     def __init__(self, data: bytes, name: str) -> None:
-        """Raises DataError where it is not UTF-8."""
+        """Decode the document. Raise DataError if it is not UTF-8."""
         self.name = name
         self.segments: list[Segment] = []
         self.skipped: list[SkippedEntry] = []
@@ -61,12 +61,12 @@ class LineDocument:
         self._text = decode_document(data, name)
         self._lines: list[list[Line]] = []  # of each segment
 
-    def _groups(self, belongs: Callable[[str], bool]) -> Iterator[tuple[int, list[Line]]]:
-        """Lines one behind another whose texts belong to a segment, and the number of the first."""
+    def _groups(self, is_part: Callable[[str], bool]) -> Iterator[tuple[int, list[Line]]]:
+        """Yield groups of consecutive lines whose texts are part of a segment, each with its first line number."""
         group: list[Line] = []
         number = 0
         for number, line in enumerate(split_lines(self._text), start=1):
-            if belongs(self._text[line.start : line.end]):
+            if is_part(self._text[line.start : line.end]):
                 group.append(line)
             elif group:
                 yield number - len(group), group
@@ -74,12 +74,12 @@ class LineDocument:
         if group:
             yield number + 1 - len(group), group
 
-    def check_translation(self, number: int, translation: MarkedText) -> str:
-        """See Document."""
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Accept every translation."""
         return ""
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """See Document."""
+        """Return the document with the translations in the lines of their segments."""
         edits: list[Edit] = []
         for lines, translation in zip(self._lines, translations, strict=True):
             if translation is not None:

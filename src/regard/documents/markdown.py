@@ -1,6 +1,7 @@
-"""Markdown: paragraphs, headings and cells; code, HTML, front matter, URLs and every mark of structure stay.
+"""Markdown: paragraphs, headings and table cells are translated; code, HTML, front matter, URLs and structure stay.
 
-markdown-it says which lines are text. A translation in whose place Markdown would see other markup is not written.
+The parser markdown-it finds the lines that are text. A translation is refused if Markdown would see other markup in it
+than in its source.
 """
 
 from __future__ import annotations
@@ -28,129 +29,142 @@ from regard.documents.line_segments import Line, join_line_texts, replace_lines
 from regard.documents.markdown_inline import parse_inline
 from regard.text.segments import has_letters
 
-_FRONT = re.compile(r"(?:\ufeff)?(---|\+\+\+)[ \t]*\r?\n(?:.*\r?\n)*?\1[ \t]*(?:\r?\n|$)")
+_FRONT_MATTER = re.compile(r"(?:\ufeff)?(---|\+\+\+)[ \t]*\r?\n(?:.*\r?\n)*?\1[ \t]*(?:\r?\n|$)")
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n?|\n|$)")
-_BEGINS_BLOCK = re.compile(r"(?:[-+*](?=\s|$)|#{1,6}(?=\s|$)|>|=+\s*$|-+\s*$|```|~~~|\||<(?=[A-Za-z/!?])|:?-+:?\s*\|)")
-_NUMBERED = re.compile(r"(\d{1,9})([.)])(?=\s|$)")
+_BLOCK_START = re.compile(r"(?:[-+*](?=\s|$)|#{1,6}(?=\s|$)|>|=+\s*$|-+\s*$|```|~~~|\||<(?=[A-Za-z/!?])|:?-+:?\s*\|)")
+_LIST_NUMBER = re.compile(r"(\d{1,9})([.)])(?=\s|$)")
 
 
 @dataclass(frozen=True)
 class _Block:
-    kind: str  # paragraph, heading, th, td
+    """The lines of a segment in a block of some kind: paragraph, heading, th or td."""
+
+    kind: str
     lines: list[Line]
+
+    @property
+    def is_cell(self) -> bool:
+        return self.kind in ("th", "td")
 
 
 class MarkdownDocument:
     """A Markdown file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
-        """Raises DataError where it is not UTF-8."""
+        """Parse the file. Raise DataError if it is not UTF-8."""
         self.name = name
         self._text = decode_document(data, name)
         self.segments: list[Segment] = []
         self.skipped: list[SkippedEntry] = []
         self.already_translated = 0
-        self._blocks: list[_Block] = []
+        self._blocks: list[_Block] = []  # of each segment
         self._parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-        front = _FRONT.match(self._text[:100_000])
-        self._raw: list[Line] = []
-        blank = front.end() if front else 0
+        self._file_lines: list[Line] = []
         for match in _LINE.finditer(self._text):
             if match.start() < len(self._text):
-                self._raw.append(Line(match.start(1), match.end(1), match.end()))
-        body = re.sub(r"[^\r\n]", " ", self._text[:blank]) + self._text[blank:]
+                self._file_lines.append(Line(match.start(1), match.end(1), match.end()))
+        front_matter = _FRONT_MATTER.match(self._text[:100_000])
+        body_start = front_matter.end() if front_matter else 0
+        body = re.sub(r"[^\r\n]", " ", self._text[:body_start]) + self._text[body_start:]
         environment: dict[str, dict[str, object]] = {}
         tokens = self._parser.parse(body.replace("\ufeff", " ") if body.startswith("\ufeff") else body, environment)
         self._references = environment
         self._labels = frozenset(environment.get("references", {}))
-        self._cursor = (-1, 0)
-        for before, token in pairwise(tokens):
+        self._last_cell = (-1, 0)  # the line of the last table cell, and where it ends in that line
+        for previous, token in pairwise(tokens):
             if token.type == "inline" and token.map is not None and has_letters(token.content):
-                self._take(before, token)
+                self._add_block(previous, token)
 
-    def _take(self, before: Token, token: Token) -> None:
-        kind = before.type.removesuffix("_open")
+    def _add_block(self, opening: Token, token: Token) -> None:
+        """Add a segment for the inline content of a block."""
+        kind = opening.type.removesuffix("_open")
         assert token.map is not None
         number = token.map[0]
-        lines = self._cell(token, number) if kind in ("th", "td") else self._lines(token, number, kind)
+        lines = self._find_cell(token, number) if kind in ("th", "td") else self._find_lines(token, number, kind)
         if lines is None:
-            self.skipped.append(SkippedEntry(number + 1, "where its text stands in the file is not clear"))
+            self.skipped.append(SkippedEntry(number + 1, "its text cannot be located in the file"))
             return
-        own = join_line_texts(self._text, lines)
-        marked = parse_inline(own, self._labels)
-        breaks = any(child.type == "hardbreak" for child in token.children or ())
-        if not has_letters(marked.text) or (marked.protected and not has_letters(_without_atoms(marked))):
+        content = parse_inline(join_line_texts(self._text, lines), self._labels)
+        if not has_letters(_remove_protected(content)):
             return
-        self.segments.append(Segment(marked, number + 1, len(self._blocks), is_reflowable=not breaks))
+        has_hard_break = any(child.type == "hardbreak" for child in token.children or ())
+        self.segments.append(Segment(content, number + 1, len(self._blocks), is_reflowable=not has_hard_break))
         self._blocks.append(_Block(kind, lines))
 
-    def _lines(self, token: Token, number: int, kind: str) -> list[Line] | None:
+    def _find_lines(self, token: Token, number: int, kind: str) -> list[Line] | None:
+        """Return the lines of a paragraph or a heading, without the marks around them; None if they are not found."""
         lines = []
         contents = token.content.split("\n")
-        for place, content in enumerate(contents):
-            if number + place >= len(self._raw):
+        for index, content in enumerate(contents):
+            if number + index >= len(self._file_lines):
                 return None
-            raw, content = self._raw[number + place], content.strip()
-            text = self._text[raw.start : raw.end].rstrip()
+            file_line, content = self._file_lines[number + index], content.strip()
+            text = self._text[file_line.start : file_line.end].rstrip()
             at = text.rfind(content)
-            behind = text[at + len(content) :]
-            if at < 0 or (behind and (kind != "heading" or behind.strip(" \t#"))):
+            rest = text[at + len(content) :]
+            if at < 0 or (rest and (kind != "heading" or rest.strip(" \t#"))):
                 return None
-            ends = at + len(content.removesuffix("\\") if place < len(contents) - 1 else content)
-            lines.append(Line(raw.start + at, raw.start + ends, raw.next))
+            is_last = index == len(contents) - 1
+            end = at + len(content if is_last else content.removesuffix("\\"))
+            lines.append(Line(file_line.start + at, file_line.start + end, file_line.next))
         return lines
 
-    def _cell(self, token: Token, number: int) -> list[Line] | None:
-        raw = self._raw[number] if number < len(self._raw) else None
-        start = self._cursor[1] if self._cursor[0] == number else 0
-        at = -1 if raw is None else self._text[raw.start : raw.end].find(token.content, start)
-        if raw is None or at < 0:
+    def _find_cell(self, token: Token, number: int) -> list[Line] | None:
+        """Return the text of a table cell as a line; None if it is not found."""
+        if number >= len(self._file_lines):
             return None
-        self._cursor = (number, at + len(token.content))
-        return [Line(raw.start + at, raw.start + at + len(token.content), raw.next)]
+        file_line = self._file_lines[number]
+        search_start = self._last_cell[1] if self._last_cell[0] == number else 0
+        at = self._text[file_line.start : file_line.end].find(token.content, search_start)
+        if at < 0:
+            return None
+        end = at + len(token.content)
+        self._last_cell = (number, end)
+        return [Line(file_line.start + at, file_line.start + end, file_line.next)]
 
-    def _written(self, number: int, translation: MarkedText) -> str:
+    def _render(self, index: int, translation: MarkedText) -> str:
+        """Return a translation as Markdown, with escapes for characters that would start a block or end a cell."""
         text = render(translation)
-        if self._blocks[number].kind in ("th", "td"):
+        if self._blocks[index].is_cell:
             return re.sub(r"(?<!\\)\|", r"\\|", text)
-        return "\n".join(_guarded(line) for line in text.split("\n"))
+        return "\n".join(_escape_block_start(line) for line in text.split("\n"))
 
-    def check_translation(self, number: int, translation: MarkedText) -> str:
-        """See Document."""
-        before = join_line_texts(self._text, self._blocks[number].lines)
-        after = self._written(number, translation)
-        if self._shape(before) != self._shape(after):
-            return "its markup would not be what it was"
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Refuse a translation in which Markdown sees other markup than in its source."""
+        before = join_line_texts(self._text, self._blocks[index].lines)
+        after = self._render(index, translation)
+        if self._markup_of(before) != self._markup_of(after):
+            return "its markup would change"
         return ""
 
-    def _shape(self, text: str) -> list[tuple[str, ...]]:
-        """The markup that Markdown sees in a text, in any order."""
-        shape = []
+    def _markup_of(self, text: str) -> list[tuple[str, ...]]:
+        """Return the markup that Markdown sees in a text, sorted."""
+        markup = []
         for block in self._parser.parseInline(text, dict(self._references)):
-            for one in block.children or ():
-                if one.type not in ("text", "softbreak", "hardbreak", "text_special"):
-                    content = one.content if one.type in ("code_inline", "html_inline", "image") else ""
-                    shape.append((one.type, content, *(str(item) for item in sorted(one.attrs.items()))))
-        return sorted(shape)
+            for token in block.children or ():
+                if token.type not in ("text", "softbreak", "hardbreak", "text_special"):
+                    content = token.content if token.type in ("code_inline", "html_inline", "image") else ""
+                    markup.append((token.type, content, *(str(item) for item in sorted(token.attrs.items()))))
+        return sorted(markup)
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """See Document."""
+        """Return the file with the translations in their lines."""
         edits: list[Edit] = []
-        for number, translation in enumerate(translations):
+        for index, translation in enumerate(translations):
             if translation is not None:
-                edits += replace_lines(self._blocks[number].lines, MarkedText(self._written(number, translation)))
+                edits += replace_lines(self._blocks[index].lines, MarkedText(self._render(index, translation)))
         return apply_edits(self._text, edits).encode()
 
 
-def _without_atoms(marked: MarkedText) -> str:
-    text = marked.text
-    for atom in reversed(marked.protected):
-        text = text[: atom.start] + text[atom.end :]
+def _remove_protected(content: MarkedText) -> str:
+    text = content.text
+    for span in reversed(content.protected):
+        text = text[: span.start] + text[span.end :]
     return text
 
 
-def _guarded(line: str) -> str:
-    """A line that begins no block: what would begin one has a backslash."""
-    if _BEGINS_BLOCK.match(line):
+def _escape_block_start(line: str) -> str:
+    """Return a line with a backslash before characters that would start a block."""
+    if _BLOCK_START.match(line):
         return "\\" + line
-    return _NUMBERED.sub(r"\1\\\2", line, count=1) if _NUMBERED.match(line) else line
+    return _LIST_NUMBER.sub(r"\1\\\2", line, count=1) if _LIST_NUMBER.match(line) else line

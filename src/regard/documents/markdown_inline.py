@@ -1,12 +1,13 @@
-"""Markdown within a block: emphasis, links and tags as marks, code as atoms; what matches nothing is text."""
+"""Inline Markdown: emphasis, links and HTML tags are inline tags, code is protected; unmatched marks are text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from regard.documents.document import InlineTag, MarkedText, ProtectedSpan
+from regard.documents.inline_markup import MAX_OPEN_TAGS
 
 _NEXT = re.compile(
     r"(?P<escape>\\[!-/:-@\[-`{-~])"
@@ -17,143 +18,171 @@ _NEXT = re.compile(
     r"|(?P<open>\[)|(?P<close>\])"
     r"|(?P<run>\*+|_+|~~)"
 )
-_BEHIND = re.compile(r"\((?:[^()\n]|\([^()\n]{0,500}\)){0,1000}\)|\[([^\[\]\n]{0,500})\]")
+_LINK_TARGET = re.compile(r"\((?:[^()\n]|\([^()\n]{0,500}\)){0,1000}\)|\[([^\[\]\n]{0,500})\]")
 
-LONGEST_LABEL = 999  # characters of a link's, by CommonMark
-DEEPEST = 64  # begun emphases or tags, up to which the other half of one is looked for
+MAX_LABEL_LENGTH = 999  # characters of a link label, as in CommonMark
 
 
 def parse_inline(text: str, labels: Collection[str]) -> MarkedText:
-    """The content of a paragraph, a heading or a cell. labels: those of link references, as Markdown folds them."""
-    scan = _Scan(text, labels)
-    scan.go()
-    return scan.marked()
+    """Return the content of a paragraph, a heading or a cell.
+
+    Args:
+        text: The Markdown text.
+        labels: The labels of the document's link references, normalised as in CommonMark.
+    """
+    parser = _InlineParser(text, labels)
+    parser.parse()
+    return parser.content()
 
 
-class _Scan:
+@dataclass
+class _Item:
+    """Markup at characters [start, end): a tag, the text of a protected span, or None for a bracket that is no link."""
+
+    start: int
+    end: int
+    value: InlineTag | str | None
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """An open emphasis or tag: its index in `items`, its characters or name, and the number of open brackets."""
+
+    item: int
+    name: str
+    num_brackets: int = 0
+
+
+class _InlineParser:
     def __init__(self, text: str, labels: Collection[str]) -> None:
         self.text, self.labels = text, labels
-        # from, to, and a mark, or what an atom says; None for a bracket that has not become a link
-        self.found: list[tuple[int, int, InlineTag | str | None]] = []
-        self.brackets: list[int] = []  # open ones, by their places in `found`
-        self.unclosed: set[str] = set()  # backticks that no others close from here on
-        self.runs: list[tuple[int, str, int]] = []  # begun emphasis: its place in `found`, its characters, open links
-        self.tags: list[tuple[int, str]] = []
-        self.pairs = 0
+        self.items: list[_Item] = []
+        self.brackets: list[int] = []  # open brackets, by their indices in `items`
+        self.unclosed_fences: set[str] = set()  # backticks that are not closed in the rest of the text
+        self.emphases: list[_Opening] = []
+        self.tags: list[_Opening] = []
+        self.num_pairs = 0
 
-    def go(self) -> None:
-        """From the beginning to the end."""
+    def parse(self) -> None:
+        """Find all markup."""
         at = 0
         while match := _NEXT.search(self.text, at):
             at = match.end()
             match match.lastgroup:
                 case "code":
-                    at = self._code(match)
+                    at = self._add_code(match)
                 case "auto":
-                    self.found.append((match.start(), at, match[0][1:-1]))
+                    self.items.append(_Item(match.start(), at, match[0][1:-1]))
                 case "image":
-                    self.found.append((match.start(), at, InlineTag(0, match[0])))
+                    self.items.append(_Item(match.start(), at, InlineTag(0, match[0])))
                 case "tag":
-                    self._tag(match)
+                    self._add_tag(match)
                 case "open":
-                    self.brackets.append(len(self.found))
-                    self.found.append((match.start(), at, None))
+                    self.brackets.append(len(self.items))
+                    self.items.append(_Item(match.start(), at, None))
                 case "close" if self.brackets:
-                    at = self._link(self.brackets.pop(), match.start())
+                    at = self._add_link(self.brackets.pop(), match.start())
                 case "run":
-                    self._run(match)
+                    self._add_emphasis(match)
 
-    def _code(self, match: re.Match[str]) -> int:
+    def _add_code(self, match: re.Match[str]) -> int:
+        """Add a code span, if it is closed. Return where to continue."""
         fence = match[0]
         end = None
-        if fence not in self.unclosed:
+        if fence not in self.unclosed_fences:
             end = re.compile(rf"(?<!`){fence}(?!`)").search(self.text, match.end())
         if end is None:
-            self.unclosed.add(fence)
+            self.unclosed_fences.add(fence)
             return match.end()
         inside = self.text[match.end() : end.start()]
-        plain = inside.strip() if "\n" not in inside else ""
-        whole = self.text[match.start() : end.end()]
-        self.found.append((match.start(), end.end(), plain or InlineTag(0, whole)))
+        code = inside.strip() if "\n" not in inside else ""
+        markup = self.text[match.start() : end.end()]
+        self.items.append(_Item(match.start(), end.end(), code or InlineTag(0, markup)))
         return end.end()
 
-    def _tag(self, match: re.Match[str]) -> None:
+    def _add_tag(self, match: re.Match[str]) -> None:
+        """Add an HTML tag, paired with its opening tag if it closes one."""
         name = re.match(r"</?([\w-]+)", match[0])
-        mark = InlineTag(0, match[0])
+        tag = InlineTag(0, match[0])
         if name and match[0].startswith("</"):
-            for depth, (place, other) in enumerate(reversed(self.tags[-DEEPEST:])):
-                if other == name[1].lower():
+            for depth, opening in enumerate(reversed(self.tags[-MAX_OPEN_TAGS:])):
+                if opening.name == name[1].lower():
                     del self.tags[len(self.tags) - depth - 1 :]
-                    mark = self._pair(place, mark)
+                    tag = self._pair_with(opening.item, tag)
                     break
         elif name and not match[0].endswith("/>"):
-            self.tags.append((len(self.found), name[1].lower()))
-        self.found.append((match.start(), match.end(), mark))
+            self.tags.append(_Opening(len(self.items), name[1].lower()))
+        self.items.append(_Item(match.start(), match.end(), tag))
 
-    def _pair(self, first: int, mark: InlineTag) -> InlineTag:
-        self.pairs += 1
-        start, end, opening = self.found[first]
+    def _pair_with(self, first: int, tag: InlineTag) -> InlineTag:
+        """Make item `first` the opening tag of a pair, and return `tag` as its closing tag."""
+        self.num_pairs += 1
+        opening = self.items[first].value
         assert isinstance(opening, InlineTag)
-        self.found[first] = (start, end, replace(opening, pair=self.pairs, is_opening=True))
-        return replace(mark, pair=self.pairs)
+        self.items[first].value = replace(opening, pair=self.num_pairs, is_opening=True)
+        return replace(tag, pair=self.num_pairs)
 
-    def _link(self, first: int, at: int) -> int:
-        opened = self.found[first][0]
-        label = self.text[opened + 1 : min(at, opened + 2 + LONGEST_LABEL)]
-        behind = _BEHIND.match(self.text, at + 1)
-        end = behind.end() if behind else at + 1
-        if behind is None or behind[1] is not None:  # by a reference: its label may be the text itself
-            name = behind[1] if behind and behind[1] else label
-            if len(name) > LONGEST_LABEL:
+    def _add_link(self, first: int, at: int) -> int:
+        """Add a link or an image whose bracket opens at item `first` and closes at `at`. Return where to continue."""
+        opened = self.items[first].start
+        label = self.text[opened + 1 : min(at, opened + 2 + MAX_LABEL_LENGTH)]
+        target = _LINK_TARGET.match(self.text, at + 1)
+        end = target.end() if target else at + 1
+        if target is None or target[1] is not None:  # a reference, whose label may be the text itself
+            name = target[1] if target and target[1] else label
+            if len(name) > MAX_LABEL_LENGTH:
                 return at + 1
             if " ".join(name.split()).upper() not in self.labels and " ".join(name.split()).lower() not in self.labels:
                 return at + 1
             closing = f"][{name}]"
         else:
             closing = self.text[at:end]
-        if opened and self.text[opened - 1] == "!":  # an image in another notation: as it is
-            del self.found[first:]
-            for begun in (self.runs, self.tags):
-                while begun and begun[-1][0] >= first:
-                    begun.pop()
-            self.found.append((opened - 1, end, InlineTag(0, self.text[opened - 1 : end])))
+        if opened and self.text[opened - 1] == "!":  # an image that the pattern does not match is one tag
+            del self.items[first:]
+            for openings in (self.emphases, self.tags):
+                while openings and openings[-1].item >= first:
+                    openings.pop()
+            self.items.append(_Item(opened - 1, end, InlineTag(0, self.text[opened - 1 : end])))
             return end
-        self.found[first] = (opened, opened + 1, InlineTag(0, "["))
-        self.found.append((at, end, self._pair(first, InlineTag(0, closing))))
+        self.items[first] = _Item(opened, opened + 1, InlineTag(0, "["))
+        self.items.append(_Item(at, end, self._pair_with(first, InlineTag(0, closing))))
         return end
 
-    def _run(self, match: re.Match[str]) -> None:
+    def _add_emphasis(self, match: re.Match[str]) -> None:
+        """Add a run of emphasis characters that opens or closes an emphasis."""
         before = self.text[max(0, match.start() - 1) : match.start()]
         after = self.text[match.end() : match.end() + 1]
-        inside_word = match[0][0] == "_" and before.isalnum() and after.isalnum()
-        closes = bool(before.strip()) and not inside_word and (not after.isalnum() or match[0][0] != "_")
-        if closes:
-            for depth, (place, run, links) in enumerate(reversed(self.runs[-DEEPEST:])):
-                if run == match[0] and links == len(self.brackets):
-                    del self.runs[len(self.runs) - depth - 1 :]
-                    self.found.append((match.start(), match.end(), self._pair(place, InlineTag(0, match[0]))))
+        is_inside_word = match[0][0] == "_" and before.isalnum() and after.isalnum()
+        can_close = bool(before.strip()) and not is_inside_word and (not after.isalnum() or match[0][0] != "_")
+        if can_close:
+            for depth, opening in enumerate(reversed(self.emphases[-MAX_OPEN_TAGS:])):
+                if opening.name == match[0] and opening.num_brackets == len(self.brackets):
+                    del self.emphases[len(self.emphases) - depth - 1 :]
+                    tag = self._pair_with(opening.item, InlineTag(0, match[0]))
+                    self.items.append(_Item(match.start(), match.end(), tag))
                     return
-        if after.strip() and not inside_word and len(match[0]) <= 3:
-            self.runs.append((len(self.found), match[0], len(self.brackets)))
-            self.found.append((match.start(), match.end(), InlineTag(0, match[0])))
+        if after.strip() and not is_inside_word and len(match[0]) <= 3:
+            self.emphases.append(_Opening(len(self.items), match[0], len(self.brackets)))
+            self.items.append(_Item(match.start(), match.end(), InlineTag(0, match[0])))
 
-    def marked(self) -> MarkedText:
-        """What was found; emphasis that is not closed stays in the text."""
+    def content(self) -> MarkedText:
+        """Return the text with its markup. Emphasis that is not closed stays in the text."""
         parts: list[str] = []
-        marks: list[InlineTag] = []
-        atoms: list[ProtectedSpan] = []
-        unclosed = {place for place, _, _ in self.runs}
+        tags: list[InlineTag] = []
+        protected: list[ProtectedSpan] = []
+        unclosed = {opening.item for opening in self.emphases}
         at = length = 0
-        for place, (start, end, what) in enumerate(self.found):
-            if what is None or place in unclosed or start < at:
+        for index, item in enumerate(self.items):
+            if item.value is None or index in unclosed or item.start < at:
                 continue
-            parts.append(self.text[at:start])
+            parts.append(self.text[at : item.start])
             length += len(parts[-1])
-            if isinstance(what, InlineTag):
-                marks.append(replace(what, position=length))
+            if isinstance(item.value, InlineTag):
+                tags.append(replace(item.value, position=length))
             else:
-                atoms.append(ProtectedSpan(length, length + len(what), self.text[start:end]))
-                parts.append(what)
-                length += len(what)
-            at = end
-        return MarkedText("".join([*parts, self.text[at:]]), tuple(marks), tuple(atoms))
+                markup = self.text[item.start : item.end]
+                protected.append(ProtectedSpan(length, length + len(item.value), markup))
+                parts.append(item.value)
+                length += len(item.value)
+            at = item.end
+        return MarkedText("".join([*parts, self.text[at:]]), tuple(tags), tuple(protected))

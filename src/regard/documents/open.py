@@ -1,4 +1,4 @@
-"""Which document a file is, by the end of its name."""
+"""Open a file as a document; the suffix of its name selects the format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from regard.documents.tmx import TmxDocument
 from regard.documents.xliff import XliffDocument
 
 Opener = Callable[[bytes, str, LanguagePair, Columns], Document]
-"""From the bytes of a document and what to call it. Raises DataError, with the line."""
+"""Takes the bytes of a document, its name for messages, and its languages and columns. Raises DataError."""
 
 OPENERS: Final[dict[str, Opener]] = {
     ".po": PoDocument,
@@ -36,6 +36,6 @@ OPENERS: Final[dict[str, Opener]] = {
 
 
 def open_document(path: Path, languages: LanguagePair, columns: Columns, *, paragraphs: bool = False) -> Document:
-    """A file as a document; as plain paragraphs where they are asked for. Raises DataError."""
+    """Open a file as a document, or as plain paragraphs if `paragraphs` is true. Raise DataError if it is invalid."""
     opener = ParagraphDocument if paragraphs else OPENERS[format_suffix(path)]
     return opener(read_document(path), str(path), languages, columns)

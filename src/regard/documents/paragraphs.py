@@ -1,4 +1,4 @@
-"""Plain paragraphs: a line without letters and digits ends one; white space, indents and the number of lines stay."""
+"""Plain paragraphs, separated by lines without letters and digits; white space and the number of lines stay."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from regard.documents.line_segments import LineDocument, join_line_texts
 
 
 class ParagraphDocument(LineDocument):
-    """Plain text."""
+    """A plain text file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
-        """Raises DataError where it is not UTF-8."""
+        """Parse the file. Raise DataError if it is not UTF-8."""
         super().__init__(data, name)
         for number, lines in self._groups(lambda text: any(map(str.isalnum, text))):
-            marked = MarkedText(join_line_texts(self._text, lines))
-            self.segments.append(Segment(marked, number, len(self._lines), is_reflowable=True))
+            content = MarkedText(join_line_texts(self._text, lines))
+            self.segments.append(Segment(content, number, len(self._lines), is_reflowable=True))
             self._lines.append(lines)

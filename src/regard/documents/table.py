@@ -1,4 +1,4 @@
-"""TSV and CSV: an empty field of the target column is filled, or the column added; every other byte stays."""
+"""TSV and CSV: empty fields of the target column are filled, or the column is added; every other byte stays."""
 
 from __future__ import annotations
 
@@ -24,88 +24,91 @@ from regard.errors import DataError
 
 
 class TableDocument:
-    """A TSV or CSV file; `separator` is a tab or a comma."""
+    """A TSV or CSV file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns, separator: str) -> None:
-        """Raises DataError where it is no such table, or which columns are meant is not clear."""
+        """Parse the file; `separator` is a tab or a comma.
+
+        Raises:
+            DataError: It is not such a table, or it is not clear which columns to use.
+        """
         self.name = name
         self._separator = separator
         self._text = decode_document(data, name)
-        begins = self._text.startswith("\ufeff")  # with a byte order mark, which is no text
-        lines = self._text[begins:].split("\n")
-        self._starts = list(accumulate((len(line) + 1 for line in lines), initial=int(begins)))
+        has_bom = self._text.startswith("\ufeff")
+        lines = self._text[has_bom:].split("\n")
+        self._starts = list(accumulate((len(line) + 1 for line in lines), initial=int(has_bom)))
         rows = list(parse_rows(lines if lines[-1] else lines[:-1], separator, name))
         if not rows:
-            raise DataError("the file is empty", where=name, fix="name a file with text")
+            raise DataError("the file is empty", where=name, fix="give a file with text")
         sides = Sides(languages.source, languages.target, columns.source, columns.target)
-        names = self._values(rows[0][1])
-        self._source, self._target, header = find_columns(names, sides, name, may_add=True)
-        self._new = header and self._target == len(names)  # a column that the first line does not name yet
+        header = self._unquote(rows[0][1])
+        self._source, self._target, has_header = find_columns(header, sides, name, may_add=True)
+        self._adds_header = has_header and self._target == len(header)
         self._title = columns.target or languages.target or "target"
         self._rows = rows
         self.segments: list[Segment] = []
         self.skipped: list[SkippedEntry] = []
         self.already_translated = 0
-        self._filled: list[Row] = []
-        for line, fields in rows[1:] if header else rows:
-            self._take(line, fields)
+        self._segment_rows: list[Row] = []
+        for line, fields in rows[1:] if has_header else rows:
+            self._add_row(line, fields)
 
-    def _values(self, fields: list[str]) -> list[str]:
+    def _unquote(self, fields: list[str]) -> list[str]:
         return [unquote(field, self._separator) for field in fields]
 
-    def _take(self, line: int, fields: list[str]) -> None:
+    def _add_row(self, line: int, fields: list[str]) -> None:
         if self._separator == "," and any('"' in field and not field.startswith('"') for field in fields):
             raise DataError(
-                "this is no CSV: a quote stands within a field that has none around it",
+                "this is not valid CSV: an unquoted field contains a quote",
                 where=f"{self.name}:{line}",
-                fix="put quotes around the field, and write those in it twice",
+                fix="put quotes around the field, and double the quotes inside",
             )
-        values = self._values(fields)
+        values = self._unquote(fields)
         source = values[self._source] if self._source < len(fields) else ""
         if self._target < len(fields) and values[self._target].strip():
             self.already_translated += 1
         elif not source.strip():
             self.skipped.append(SkippedEntry(line, "the source is blank"))
         elif self._target > len(fields):
-            self.skipped.append(SkippedEntry(line, f"it has {len(fields)} columns"))
+            self.skipped.append(SkippedEntry(line, f"it has only {len(fields)} columns"))
         else:
-            self._filled.append((line, fields))
+            self._segment_rows.append((line, fields))
             self.segments.append(Segment(parse_tags(source), line, len(self.segments), can_have_accelerator=True))
 
-    def check_translation(self, number: int, translation: MarkedText) -> str:
-        """See Document."""
-        return (
-            "it has a tab or a line break"
-            if self._separator == "\t" and re.search(r"[\t\r\n]", render(translation))
-            else ""
-        )
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Refuse tabs and line breaks in a TSV file, which has no quotes."""
+        if self._separator == "\t" and re.search(r"[\t\r\n]", render(translation)):
+            return "the translation has a tab or a line break"
+        return ""
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """See Document."""
+        """Return the table with the translations in the target column."""
         edits: list[Edit] = []
-        for (line, fields), translation in zip(self._filled, translations, strict=True):
+        for (line, fields), translation in zip(self._segment_rows, translations, strict=True):
             if translation is not None:
-                edits.append(self._edit(line, fields, render(translation)))
-        if self._new and edits:
-            edits.append(self._edit(*self._rows[0], self._title))
+                edits.append(self._edit_row(line, fields, render(translation)))
+        if self._adds_header and edits:
+            edits.append(self._edit_row(*self._rows[0], self._title))
         return apply_edits(self._text, edits).encode()
 
-    def _edit(self, line: int, fields: list[str], text: str) -> Edit:
+    def _edit_row(self, line: int, fields: list[str], text: str) -> Edit:
+        """Return the edit that writes a text into the target field of a row."""
         if self._separator == "," and re.search(r'[",\r\n]', text):
             text = '"' + text.replace('"', '""') + '"'
-        here = self._starts[line - 1]
+        row_start = self._starts[line - 1]
         if self._target < len(fields):
-            start = here + sum(map(len, fields[: self._target])) + self._target
+            start = row_start + sum(map(len, fields[: self._target])) + self._target
             return start, start + len(fields[self._target]), text
-        end = here + sum(map(len, fields)) + len(fields) - 1
+        end = row_start + sum(map(len, fields)) + len(fields) - 1
         return end, end, self._separator + text
 
 
 def open_tsv(data: bytes, name: str, languages: LanguagePair, columns: Columns) -> TableDocument:
-    """See Table."""
+    """Open a TSV file. Raise DataError if it is invalid."""
     return TableDocument(data, name, languages, columns, "\t")
 
 
 def open_csv(data: bytes, name: str, languages: LanguagePair, columns: Columns) -> TableDocument:
-    """See Table."""
+    """Open a CSV file. Raise DataError if it is invalid."""
     return TableDocument(data, name, languages, columns, ",")

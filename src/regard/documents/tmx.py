@@ -1,4 +1,4 @@
-"""TMX: translation units that lack the target language get a variant in it; every other byte stays."""
+"""TMX: translation units without the target language get a variant in it; every other byte stays."""
 
 from __future__ import annotations
 
@@ -16,16 +16,31 @@ from regard.documents.document import (
     apply_edits,
     render,
 )
-from regard.documents.xml import XML_SPACE, Node, decode_xml, describe_invalid_xml, encode_xml, escape, read_elements
-from regard.documents.xml_inline import content
+from regard.documents.xml import (
+    XML_SPACE,
+    Node,
+    decode_xml,
+    describe_invalid_xml,
+    encode_xml,
+    escape,
+    open_start_tag,
+    read_elements,
+)
+from regard.documents.xml_inline import parse_content
 from regard.errors import DataError
 
-MADE_BY = ' creationtool="regard"'
+CREATION_TOOL = ' creationtool="regard"'
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """The unit's last variant, behind which the new one comes, or the segment that is empty."""
+    """Where the translation of a segment is written.
+
+    Attributes:
+        source: The source variant, whose layout a new variant copies.
+        last: The last variant, after which a new variant is inserted.
+        empty: The empty `<seg>` to fill, if the unit has one.
+    """
 
     source: Node
     last: Node
@@ -33,10 +48,14 @@ class _Unit:
 
 
 class TmxDocument:
-    """A translation memory."""
+    """A TMX file (translation memory)."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
-        """Raises DataError where it is no TMX, with the line, and where the target language is not known."""
+        """Parse the file.
+
+        Raises:
+            DataError: It is not TMX, or the target language is unknown.
+        """
         self.name = name
         self._text, self._encoding = decode_xml(data, name)
         self.segments: list[Segment] = []
@@ -44,79 +63,79 @@ class TmxDocument:
         self.already_translated = 0
         self._units: list[_Unit] = []
         self._languages = languages
-        self._said = languages.source  # by the file's header
-        self._has_body = False
+        self._source_language = languages.source  # of the header, unless a unit has its own
+        self._has_header = False
         if not languages.target:
             raise DataError(
-                "which language is to be added is not known", where=name, fix="give --target-language, as `de`"
+                "it is not clear which language to add", where=name, fix="give the target language, such as `de`"
             )
-        read_elements(self._text, name, ("header", "tu"), self._take)
-        if not self._has_body:
+        read_elements(self._text, name, ("header", "tu"), self._add_element)
+        if not self._has_header:
             raise DataError("it has no header", where=f"{name}:1", fix="check that it is TMX")
 
-    def _take(self, node: Node, around: list[Node]) -> None:
-        if not around or around[0].name != "tmx":
-            raise DataError("this is no TMX", where=f"{self.name}:{node.line}", fix="check that its root is <tmx>")
+    def _add_element(self, node: Node, ancestors: list[Node]) -> None:
+        if not ancestors or ancestors[0].name != "tmx":
+            raise DataError("not a TMX file", where=f"{self.name}:{node.line}", fix="check that its root is <tmx>")
         if node.name == "header":
-            self._has_body = True
-            self._said = _known(node.attributes.get("srclang", "")) or self._said
+            self._has_header = True
+            self._source_language = _specific(node.attributes.get("srclang", "")) or self._source_language
             return
-        variants = node.children("tuv")
-        wanted = _known(node.attributes.get("srclang", "")) or self._said
-        source = self._variant(variants, wanted, self._languages.source)
-        target = self._variant(variants, self._languages.target)
-        segment = source.child("seg") if source is not None else None
-        other = target.child("seg") if target is not None else None
-        if other is not None and other.has_content():
+        variants = node.find_children("tuv")
+        source_language = _specific(node.attributes.get("srclang", "")) or self._source_language
+        source = self._find_variant(variants, source_language, self._languages.source)
+        target = self._find_variant(variants, self._languages.target)
+        source_segment = source.find_child("seg") if source is not None else None
+        target_segment = target.find_child("seg") if target is not None else None
+        if target_segment is not None and target_segment.has_content():
             self.already_translated += 1
-        elif source is None or segment is None or not segment.has_content():
-            why = f"it has nothing in {wanted or 'the source language'}"
-            self.skipped.append(SkippedEntry(node.line, why))
-        elif target is not None and other is None:
+        elif source is None or source_segment is None or not source_segment.has_content():
+            reason = f"it has no text in {source_language or 'the source language'}"
+            self.skipped.append(SkippedEntry(node.line, reason))
+        elif target is not None and target_segment is None:
             self.skipped.append(SkippedEntry(node.line, "its target has no <seg>"))
         else:
-            self._units.append(_Unit(source, variants[-1], other))
-            marked = content(segment, self._text)
-            self.segments.append(Segment(marked, segment.line, len(self.segments), can_have_accelerator=True))
+            self._units.append(_Unit(source, variants[-1], target_segment))
+            content = parse_content(source_segment, self._text)
+            self.segments.append(Segment(content, source_segment.line, len(self.segments), can_have_accelerator=True))
 
-    def _variant(self, variants: Sequence[Node], *wanted: str) -> Node | None:
-        for language in wanted:
+    def _find_variant(self, variants: Sequence[Node], *languages: str) -> Node | None:
+        """Return the first variant in the first of the languages that has one."""
+        for language in filter(None, languages):
             for variant in variants:
-                said = variant.attributes.get("xml:lang", variant.attributes.get("lang", ""))
-                if language and (matches_language(said, language) or matches_language(language, said)):
+                code = variant.attributes.get("xml:lang", variant.attributes.get("lang", ""))
+                if matches_language(code, language) or matches_language(language, code):
                     return variant
         return None
 
-    def check_translation(self, number: int, translation: MarkedText) -> str:
-        """See Document."""
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Refuse characters that XML does not allow."""
         return describe_invalid_xml(translation.text)
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """See Document."""
+        """Return the file with the translations as new variants, or in empty ones."""
         edits: list[Edit] = []
         for unit, translation in zip(self._units, translations, strict=True):
             if translation is not None:
-                edits.append(self._filled(unit, render(translation, escape)))
+                edits.append(self._edit_unit(unit, render(translation, escape)))
         return encode_xml(apply_edits(self._text, edits), self._encoding)
 
-    def _filled(self, unit: _Unit, text: str) -> Edit:
+    def _edit_unit(self, unit: _Unit, text: str) -> Edit:
         if unit.empty is not None:
-            there = unit.empty
-            opening = self._text[there.start : there.inner_start].removesuffix(">").removesuffix("/").rstrip(XML_SPACE)
-            return there.start, there.end, f"{opening}>{text}</seg>"
-        segment = unit.source.child("seg")
+            return unit.empty.start, unit.empty.end, f"{open_start_tag(unit.empty, self._text)}>{text}</seg>"
+        segment = unit.source.find_child("seg")
         assert segment is not None
-        outer, inner = self._white(unit.source.start), self._white(segment.start)
+        outer, inner = self._space_before(unit.source.start), self._space_before(segment.start)
         language = escape(self._languages.target)
-        close = self._white(self._text.rindex("</", unit.source.start, unit.source.end))
-        new = f'{outer}<tuv xml:lang="{language}"{MADE_BY}>{inner}<seg>{text}</seg>{close}</tuv>'
-        return unit.last.end, unit.last.end, new
+        close = self._space_before(self._text.rindex("</", unit.source.start, unit.source.end))
+        variant = f'{outer}<tuv xml:lang="{language}"{CREATION_TOOL}>{inner}<seg>{text}</seg>{close}</tuv>'
+        return unit.last.end, unit.last.end, variant
 
-    def _white(self, start: int) -> str:
-        """The white space before a place."""
-        before = self._text[max(0, start - 400) : start]
+    def _space_before(self, position: int) -> str:
+        """Return the white space before a position."""
+        before = self._text[max(0, position - 400) : position]
         return before[len(before.rstrip(XML_SPACE)) :]
 
 
-def _known(language: str) -> str:
+def _specific(language: str) -> str:
+    """Return a language code, or an empty string for `*all*`."""
     return "" if language.strip("* ").lower() == "all" else language

@@ -1,18 +1,18 @@
-"""From a document and a translator to the document translated: nothing is lost, and what was left is told.
+"""Translate the segments of a document: nothing is lost, and every entry that stays untranslated is reported.
 
-A sentence is translated as it is. Where the translation has not the placeholders of its source, it is asked for again
-with those required that it lost, and then in parts, those between its placeholders; where that is of no use, its entry
-stays untranslated.
+Each sentence is translated whole first. If the translation lacks placeholders of its source, the sentence is translated
+again with those placeholders required, and then in parts, between the placeholders. If that fails too, its entry stays
+untranslated.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from regard.documents.document import Document, MarkedText, Segment
+from regard.documents.document import Document, MarkedText, ProtectedSpan, Segment
 from regard.documents.inline_markup import project_markup
 from regard.documents.splitting import flatten, spans_between, split_columns, split_line_groups, wrap_lines
 from regard.text.placeholders import (
@@ -25,17 +25,18 @@ from regard.text.placeholders import (
 )
 from regard.text.segments import Alignment, JoinedTranslation, Piece, Span, join_pieces, split_sentences, strip_span
 
-LONGEST = 20_000  # characters of a segment, which nobody writes; time grows with their square
-MOST_MARKS = 500
+MAX_SEGMENT_LENGTH = 20_000  # characters; the time to carry markup over is quadratic in the length
+MAX_MARKUP = 500  # tags and protected spans of a segment
 UNUSABLE = {
-    "cut": "the translation has no end",
-    "loop": "the translation goes round in a loop",
-}  # by the marks of a search
+    "cut": "the translation does not end",
+    "loop": "the translation repeats itself endlessly",
+}
+"""Why a translation with a mark of degenerate output cannot be used."""
 
 
 @dataclass(frozen=True)
 class TranslationRequest:
-    """A sentence, or a part of one, and what must be in its translation."""
+    """A sentence or a part of one, and the strings that its translation must contain."""
 
     text: str
     require: tuple[str, ...] = ()
@@ -43,7 +44,13 @@ class TranslationRequest:
 
 @dataclass(frozen=True)
 class TranslatedText:
-    """Its translation, the words of both that belong together, and what tells that it has gone wrong (mostly none)."""
+    """The translation of a request.
+
+    Attributes:
+        text: The translation.
+        alignment: Pairs (source word, target word), counted from 0; empty if unknown.
+        marks: Signs of degenerate output; see regard.evaluation.degenerate_output.
+    """
 
     text: str
     alignment: Alignment = ()
@@ -51,12 +58,12 @@ class TranslatedText:
 
 
 TranslateFunction = Callable[[Sequence[TranslationRequest]], Sequence[TranslatedText]]
-"""Translates each of several texts, in order."""
+"""Translates each request, in order."""
 
 
 @dataclass(frozen=True)
 class EntryReport:
-    """An entry that was left untranslated (`why`), or whose translation looks degenerate (`marks`)."""
+    """An entry that stays untranslated (with a `reason`), or whose translation looks degenerate (with `marks`)."""
 
     line: int
     source: str
@@ -67,9 +74,16 @@ class EntryReport:
 
 @dataclass
 class DocumentResult:
-    """The document's bytes, and the account: entries = filled + done + those of `reports` with a `why`.
+    """A translated document: entries = filled + already_translated + untranslated.
 
-    ways: how many sentences came through at first, with what was `required`, in `parts`, or not at all (`left`).
+    Attributes:
+        data: The bytes of the document.
+        entries: The number of entries.
+        filled: The number of entries that were translated.
+        already_translated: The number of entries that had a translation before.
+        reports: A report for each entry that stays untranslated or looks degenerate.
+        methods: The number of sentences that were translated `whole`, with placeholders `required`, in `parts`, or not
+            at all (`failed`).
     """
 
     data: bytes = b""
@@ -81,228 +95,291 @@ class DocumentResult:
 
     @property
     def untranslated(self) -> int:
-        """How many entries stay untranslated."""
+        """The number of entries that stay untranslated."""
         return sum(1 for report in self.reports if report.reason)
 
 
 @dataclass
 class _Sentence:
-    """One sentence, wherever it stands, and how far its translation has come."""
+    """A sentence, which may occur in several segments, and the state of its translation.
+
+    Attributes:
+        text: The sentence on one line.
+        placeholders: Its placeholders.
+        translation: A translation that has all placeholders, once there is one.
+        method: How it was translated; see DocumentResult.
+        reason: Why the last attempt failed.
+        attempt: The text of the last attempt to translate it whole.
+        lost: The placeholders that the attempt lacks.
+        marks: The marks of the translation.
+    """
 
     text: str
-    holders: list[Placeholder]
-    whole: JoinedTranslation | None = None
-    way: str = "failed"
+    placeholders: list[Placeholder]
+    translation: JoinedTranslation | None = None
+    method: str = "failed"
     reason: str = ""
-    tried: str = ""
+    attempt: str = ""
     lost: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
 
 
 @dataclass
 class _Draft:
-    """One segment: its text without an accelerator's mark, and its sentences by the groups of lines they stand in."""
+    """A segment on its way to a translation.
+
+    Attributes:
+        segment: The segment.
+        content: Its content without the mark of an accelerator.
+        accelerator: The mark of its accelerator, `_` or `&`; empty without one.
+        letter: The letter of its accelerator.
+        groups: The spans of its line groups, each with the spans of its sentences.
+        reason: Why it cannot be translated at all; empty if it can.
+    """
 
     segment: Segment
     content: MarkedText
-    sign: str
+    accelerator: str
     letter: str
     groups: list[tuple[Span, list[tuple[Span, _Sentence]]]]
-    why: str = ""  # it cannot be translated at all
+    reason: str = ""
+
+    def sentences(self) -> list[_Sentence]:
+        """Return the sentences of all groups."""
+        return [sentence for _, group in self.groups for _, sentence in group]
+
+
+Sentences = dict[tuple[str, tuple[Span, ...]], _Sentence]
+"""The distinct sentences of a document, by their text and their protected spans."""
 
 
 def fill_document(
-    document: Document, ask: TranslateFunction, *, language: str = "", split: bool = True, requires: bool = True
+    document: Document, translate: TranslateFunction, *, language: str = "", split: bool = True, requires: bool = True
 ) -> DocumentResult:
-    """Translates what is untranslated. Raises what `ask` raises.
+    """Translate the untranslated entries of a document.
 
-    language: of the source, for its sentences. split: whether sentences are translated one by one.
-    requires: whether `ask` heeds what a request requires.
+    Args:
+        document: The document.
+        translate: Translates sentences. Its errors are passed on.
+        language: The language code of the source, for finding sentences.
+        split: Whether to translate sentences one by one, or each segment whole.
+        requires: Whether `translate` supports `TranslationRequest.require`.
     """
-    known: dict[tuple[str, tuple[Span, ...]], _Sentence] = {}
-    drafts = [_draft(segment, language if split else None, known) for segment in document.segments]
-    _translate(list(known.values()), ask, requires=requires)
+    sentences: Sentences = {}
+    drafts = [_make_draft(segment, language if split else None, sentences) for segment in document.segments]
+    _translate_sentences(list(sentences.values()), translate, requires=requires)
     translations: list[MarkedText | None] = []
-    whys: dict[int, EntryReport] = {}
-    told: dict[int, EntryReport] = {}
-    for number, draft in enumerate(drafts):
-        translation, why = _finished(draft)
+    failed: dict[int, EntryReport] = {}  # by entry
+    degenerate: dict[int, EntryReport] = {}
+    for index, draft in enumerate(drafts):
+        translation, reason = _assemble(draft)
         if translation is not None:
-            why = document.check_translation(number, translation)
+            reason = document.check_translation(index, translation)
         translations.append(translation)
-        segment = draft.segment
-        parts = [sentence for _, group in draft.groups for _, sentence in group]
-        marks = tuple(sorted({mark for one in parts for mark in one.marks}))
-        why = why or next((UNUSABLE[mark] for mark in marks if mark in UNUSABLE), "")
-        tried = translation.text if translation else " / ".join(one.tried for one in parts if one.reason)
-        if why:
-            whys.setdefault(segment.entry, EntryReport(segment.line, segment.content.text, why, (), tried))
+        marks = tuple(sorted({mark for sentence in draft.sentences() for mark in sentence.marks}))
+        reason = reason or next((UNUSABLE[mark] for mark in marks if mark in UNUSABLE), "")
+        attempts = (sentence.attempt for sentence in draft.sentences() if sentence.reason)
+        attempt = translation.text if translation else " / ".join(attempts)
+        entry, line, source = draft.segment.entry, draft.segment.line, draft.segment.content.text
+        if reason:
+            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt))
         elif marks:
-            told.setdefault(segment.entry, EntryReport(segment.line, segment.content.text, "", marks, tried))
-    entries = {segment.entry for segment in document.segments}
-    for number, segment in enumerate(document.segments):
-        if segment.entry in whys:
-            translations[number] = None
-    reports = [*whys.values(), *(report for entry, report in told.items() if entry not in whys)]
+            degenerate.setdefault(entry, EntryReport(line, source, "", marks, attempt))
+    for index, segment in enumerate(document.segments):
+        if segment.entry in failed:
+            translations[index] = None
+    reports = [*failed.values(), *(report for entry, report in degenerate.items() if entry not in failed)]
     reports += [EntryReport(skipped.line, "", skipped.reason) for skipped in document.skipped]
+    num_entries = len({segment.entry for segment in document.segments})
     return DocumentResult(
         data=document.fill(translations),
-        entries=len(entries) + len(document.skipped) + document.already_translated,
-        filled=len(entries) - len(whys),
+        entries=num_entries + len(document.skipped) + document.already_translated,
+        filled=num_entries - len(failed),
         already_translated=document.already_translated,
         reports=sorted(reports, key=lambda report: report.line),
-        methods=_ways(known.values()),
+        methods=Counter(sentence.method for sentence in sentences.values()),
     )
 
 
-def _ways(known: Iterable[_Sentence]) -> Counter[str]:
-    return Counter(one.way for one in known)
-
-
-def _draft(segment: Segment, language: str | None, known: dict[tuple[str, tuple[Span, ...]], _Sentence]) -> _Draft:
-    marked, sign, letter = segment.content, "", ""
-    if len(marked.text) > LONGEST or len(marked.tags) + len(marked.protected) > MOST_MARKS:
-        why = f"it has more than {LONGEST:,} characters, or {MOST_MARKS} pieces of markup"
-        return _Draft(segment, marked, sign, letter, [], why)
-    if segment.can_have_accelerator and not marked.tags and not marked.protected:
-        text, sign, letter = split_accelerator(marked.text)
-        marked = MarkedText(text) if sign else marked
-    text = marked.text
-    atoms = [(atom.start, atom.end) for atom in marked.protected]
-    kept = [(one.start, one.end) for one in find_placeholders(text, atoms)]
+def _make_draft(segment: Segment, language: str | None, sentences: Sentences) -> _Draft:
+    """Split a segment into sentences, and add new ones to `sentences`. Without a language, nothing is split."""
+    content, accelerator, letter = segment.content, "", ""
+    if len(content.text) > MAX_SEGMENT_LENGTH or len(content.tags) + len(content.protected) > MAX_MARKUP:
+        reason = f"it has more than {MAX_SEGMENT_LENGTH:,} characters, or more than {MAX_MARKUP} pieces of markup"
+        return _Draft(segment, content, accelerator, letter, [], reason)
+    if segment.can_have_accelerator and not content.tags and not content.protected:
+        text, accelerator, letter = split_accelerator(content.text)
+        content = MarkedText(text) if accelerator else content
+    text = content.text
+    protected = _spans(content.protected)
+    unbreakable = _spans(find_placeholders(text, protected))
     groups = []
     for group in [(0, len(text))] if segment.is_reflowable else split_line_groups(text):
-        found = []
+        group_sentences = []
         columns = [group] if segment.is_reflowable else split_columns(text, *group)
-        for span in (span for column in columns for span in _spans(text, column, language, kept)):
-            flat, literals = _flat(text, span, atoms)
-            if (flat, literals) not in known:
-                known[flat, literals] = _Sentence(flat, find_placeholders(flat, literals))
-            found.append((span, known[flat, literals]))
-        groups.append((group, found))
-    return _Draft(segment, marked, sign, letter, groups)
+        for span in (span for column in columns for span in _sentence_spans(text, column, language, unbreakable)):
+            key = _as_one_line(text, span, protected)
+            if key not in sentences:
+                sentences[key] = _Sentence(key[0], find_placeholders(*key))
+            group_sentences.append((span, sentences[key]))
+        groups.append((group, group_sentences))
+    return _Draft(segment, content, accelerator, letter, groups)
 
 
-def _spans(text: str, column: Span, language: str | None, kept: Sequence[Span]) -> Iterator[Span]:
-    return strip_span(text, *column) if language is None else split_sentences(text, column, language, kept)
+def _spans(parts: Sequence[Placeholder] | Sequence[ProtectedSpan]) -> list[Span]:
+    return [(part.start, part.end) for part in parts]
 
 
-def _flat(text: str, span: Span, atoms: Sequence[Span]) -> tuple[str, tuple[Span, ...]]:
-    """The span in one line with single spaces, and the atoms in it by their new places."""
+def _sentence_spans(text: str, column: Span, language: str | None, unbreakable: Sequence[Span]) -> Iterator[Span]:
+    return strip_span(text, *column) if language is None else split_sentences(text, column, language, unbreakable)
 
-    def flat(start: int, end: int) -> str:
+
+def _as_one_line(text: str, span: Span, protected: Sequence[Span]) -> tuple[str, tuple[Span, ...]]:
+    """Return a span of the text on one line with single spaces, and the protected spans in it."""
+
+    def collapse(start: int, end: int) -> str:
         return re.sub(r"\s+", " ", text[start:end])
 
     start, end = span
-    literals = [
-        (len(flat(start, first)), len(flat(start, last))) for first, last in atoms if start <= first and last <= end
+    inside = [
+        (len(collapse(start, first)), len(collapse(start, last)))
+        for first, last in protected
+        if start <= first and last <= end
     ]
-    return flat(start, end), tuple(literals)
+    return collapse(start, end), tuple(inside)
 
 
-def _translate(sentences_: Sequence[_Sentence], ask: TranslateFunction, *, requires: bool) -> None:
-    asked = []
-    for one in sentences_:
-        if _parts(one):
-            asked.append(one)
-        else:  # nothing but what is to stay
-            one.whole, one.way = JoinedTranslation(one.text, ()), "whole"
-    _try(asked, ask, [TranslationRequest(one.text) for one in asked], "whole")
-    again = [one for one in asked if one.whole is None and one.lost]
-    if requires and again:
-        _try(again, ask, [TranslationRequest(one.text, one.lost) for one in again], "required")
-    again = [one for one in asked if one.whole is None and one.holders]
-    spans = [_parts(one) for one in again]
-    texts = [one.text[start:end] for one, parts in zip(again, spans, strict=True) for start, end in parts]
-    said = iter(ask([TranslationRequest(text) for text in texts]) if texts else ())
-    for one, parts in zip(again, spans, strict=True):
+def _translate_sentences(sentences: Sequence[_Sentence], translate: TranslateFunction, *, requires: bool) -> None:
+    """Translate sentences whole, then with lost placeholders required, then in parts."""
+    pending = []
+    for sentence in sentences:
+        if _translatable_parts(sentence):
+            pending.append(sentence)
+        else:  # it consists of placeholders only
+            sentence.translation, sentence.method = JoinedTranslation(sentence.text, ()), "whole"
+    _translate_whole(pending, translate, [TranslationRequest(sentence.text) for sentence in pending], "whole")
+    if requires:
+        lossy = [sentence for sentence in pending if sentence.translation is None and sentence.lost]
+        requests = [TranslationRequest(sentence.text, sentence.lost) for sentence in lossy]
+        _translate_whole(lossy, translate, requests, "required")
+    incomplete = [sentence for sentence in pending if sentence.translation is None and sentence.placeholders]
+    _translate_in_parts(incomplete, translate)
+
+
+def _translate_whole(
+    sentences: Sequence[_Sentence],
+    translate: TranslateFunction,
+    requests: Sequence[TranslationRequest],
+    method: str,
+) -> None:
+    """Translate each sentence by its request, and keep the translations that have all placeholders."""
+    translations = translate(requests) if requests else ()
+    for sentence, translation in zip(sentences, translations, strict=True):
+        sentence.attempt = translation.text.strip()
+        sentence.reason, sentence.lost = _check_placeholders(sentence, sentence.attempt)
+        if not sentence.reason:
+            sentence.translation = JoinedTranslation(sentence.attempt, translation.alignment)
+            sentence.method, sentence.marks = method, translation.marks
+
+
+def _translate_in_parts(sentences: Sequence[_Sentence], translate: TranslateFunction) -> None:
+    """Translate the parts between the placeholders of each sentence, and keep the placeholders as they are."""
+    all_spans = [_translatable_parts(sentence) for sentence in sentences]
+    requests = [
+        TranslationRequest(sentence.text[start:end])
+        for sentence, spans in zip(sentences, all_spans, strict=True)
+        for start, end in spans
+    ]
+    translations = iter(translate(requests) if requests else ())
+    for sentence, spans in zip(sentences, all_spans, strict=True):
         pieces: list[Piece] = []
         marks: list[str] = []
-        for start, end in parts:
-            answer = next(said)
-            pieces.append(Piece(start, end, _as_part(one.text[start:end], answer.text.strip()), answer.alignment))
-            marks += answer.marks
-        whole = join_pieces(one.text, pieces)
-        if all(piece.text for piece in pieces) and not _wrong(one, whole.text)[0]:
-            one.whole, one.way, one.reason, one.marks = whole, "parts", "", tuple(marks)
+        for start, end in spans:
+            translation = next(translations)
+            text = _strip_added_stop(sentence.text[start:end], translation.text.strip())
+            pieces.append(Piece(start, end, text, translation.alignment))
+            marks += translation.marks
+        joined = join_pieces(sentence.text, pieces)
+        if all(piece.text for piece in pieces) and not _check_placeholders(sentence, joined.text)[0]:
+            sentence.translation, sentence.method = joined, "parts"
+            sentence.reason, sentence.marks = "", tuple(marks)
 
 
-def _try(asked: Sequence[_Sentence], ask: TranslateFunction, requests: Sequence[TranslationRequest], way: str) -> None:
-    for one, said in zip(asked, ask(requests) if requests else (), strict=True):
-        text = said.text.strip()
-        one.reason, one.lost = _wrong(one, text)
-        one.tried = text
-        if not one.reason:
-            one.whole, one.way, one.marks = JoinedTranslation(text, said.alignment), way, said.marks
+def _translatable_parts(sentence: _Sentence) -> list[Span]:
+    """Return the spans between the placeholders that have letters."""
+    return list(spans_between(sentence.text, 0, len(sentence.text), _spans(sentence.placeholders)))
 
 
-def _parts(one: _Sentence) -> list[Span]:
-    return list(spans_between(one.text, 0, len(one.text), [(holder.start, holder.end) for holder in one.holders]))
-
-
-def _as_part(source: str, translation: str) -> str:
-    """Without the full stop that a model puts behind a part of a sentence."""
+def _strip_added_stop(source: str, translation: str) -> str:
+    """Remove the full stop that a model adds to a part of a sentence."""
     if translation.endswith(".") and not translation.endswith("..") and not source.endswith("."):
         return translation[:-1]
     return translation
 
 
-def _wrong(one: _Sentence, text: str) -> tuple[str, tuple[str, ...]]:
-    """Why a translation will not do, and which placeholders it lost."""
-    if not text:
+def _check_placeholders(sentence: _Sentence, translation: str) -> tuple[str, tuple[str, ...]]:
+    """Return why a translation cannot be used (empty if it can), and the placeholders that it lacks."""
+    if not translation:
         return "the translation is empty", ()
-    literals = [holder for holder in one.holders if holder.kind == "literal"]
-    spans = locate_literals(one.text, [(holder.start, holder.end) for holder in literals], text)
+    literals = [placeholder for placeholder in sentence.placeholders if placeholder.kind == "literal"]
+    spans = locate_literals(sentence.text, _spans(literals), translation)
     if spans is None:
-        names = tuple(holder.text for holder in literals)
-        return "it has not as often " + ", ".join(names), names
-    found = find_placeholders(text, spans)
-    if not any(spans_between(text, 0, len(text), [(holder.start, holder.end) for holder in found])):
+        texts = tuple(placeholder.text for placeholder in literals)
+        return "it does not have the same number of " + ", ".join(texts), texts
+    placeholders = find_placeholders(translation, spans)
+    if not any(spans_between(translation, 0, len(translation), _spans(placeholders))):
         return "the translation has no word", ()
-    lost = Counter(holder.key for holder in one.holders) - Counter(holder.key for holder in found)
-    return placeholder_error(one.holders, found), tuple(holder.text for holder in one.holders if holder.key in lost)
+    source_keys = Counter(placeholder.key for placeholder in sentence.placeholders)
+    missing = source_keys - Counter(placeholder.key for placeholder in placeholders)
+    lost = tuple(placeholder.text for placeholder in sentence.placeholders if placeholder.key in missing)
+    return placeholder_error(sentence.placeholders, placeholders), lost
 
 
-def _finished(draft: _Draft) -> tuple[MarkedText | None, str]:
-    """The whole segment's translation, or why there is none."""
-    if draft.why:
-        return None, draft.why
+def _assemble(draft: _Draft) -> tuple[MarkedText | None, str]:
+    """Return the translation of a segment with its markup, or None and the reason why there is none."""
+    if draft.reason:
+        return None, draft.reason
     text = draft.content.text
     groups: list[Piece] = []
-    for (start, end), found in draft.groups:
+    for (start, end), sentences in draft.groups:
         pieces = []
-        for (first, last), sentence in found:
-            if sentence.whole is None:
+        for (first, last), sentence in sentences:
+            if sentence.translation is None:
                 return None, sentence.reason
-            pieces.append(Piece(first - start, last - start, sentence.whole.text, sentence.whole.alignment))
-        whole = join_pieces(text[start:end], pieces)
-        atoms = [(one.start - start, one.end - start) for one in draft.content.protected if start <= one.start < end]
-        said = _wrapped(text[start:end], whole.text, atoms) if found else whole.text
-        groups.append(Piece(start, end, said, whole.alignment))
-    whole = join_pieces(text, groups)
-    if not draft.segment.is_reflowable and whole.text.count("\n") != text.count("\n"):
+            translation = sentence.translation
+            pieces.append(Piece(first - start, last - start, translation.text, translation.alignment))
+        joined = join_pieces(text[start:end], pieces)
+        protected = [
+            (span.start - start, span.end - start) for span in draft.content.protected if start <= span.start < end
+        ]
+        wrapped = _wrap_like(text[start:end], joined.text, protected) if sentences else joined.text
+        groups.append(Piece(start, end, wrapped, joined.alignment))
+    joined = join_pieces(text, groups)
+    if not draft.segment.is_reflowable and joined.text.count("\n") != text.count("\n"):
         return None, "it has too few words for its lines"
-    marked = project_markup(draft.content, whole.text, whole.alignment)
-    if marked is None:
-        return None, "it has not what is not to be translated as often as the source"
-    atoms, before = [(atom.start, atom.end) for atom in marked.protected], draft.content.protected
-    wrong = placeholder_error(
-        find_placeholders(text, [(atom.start, atom.end) for atom in before]), find_placeholders(marked.text, atoms)
+    content = project_markup(draft.content, joined.text, joined.alignment)
+    if content is None:
+        return None, "it does not have the same untranslatable parts as the source"
+    reason = placeholder_error(
+        find_placeholders(text, _spans(draft.content.protected)),
+        find_placeholders(content.text, _spans(content.protected)),
     )
-    if wrong:
-        return None, wrong
-    return _with_accelerator(marked, draft) if draft.sign else (marked, "")
+    if reason:
+        return None, reason
+    return _insert_accelerator(content, draft) if draft.accelerator else (content, "")
 
 
-def _wrapped(source: str, text: str, atoms: Sequence[Span]) -> str:
-    flat = flatten(text)
-    kept = [(one.start, one.end) for one in find_placeholders(flat, locate_literals(source, atoms, flat) or ())]
-    return wrap_lines(flat, source.count("\n") + 1, kept)
+def _wrap_like(source: str, translation: str, protected: Sequence[Span]) -> str:
+    """Wrap a translation into as many lines as its source has."""
+    flat = flatten(translation)
+    placeholders = find_placeholders(flat, locate_literals(source, protected, flat) or ())
+    return wrap_lines(flat, source.count("\n") + 1, _spans(placeholders))
 
 
-def _with_accelerator(marked: MarkedText, draft: _Draft) -> tuple[MarkedText | None, str]:
-    taken = [(one.start, one.end) for one in find_placeholders(marked.text)]
-    place = place_accelerator(marked.text, draft.letter, taken)
-    if place is None or draft.sign in marked.text:
-        return None, f"there is no place for its accelerator's {draft.sign}"
-    return MarkedText(marked.text[:place] + draft.sign + marked.text[place:]), ""
+def _insert_accelerator(content: MarkedText, draft: _Draft) -> tuple[MarkedText | None, str]:
+    """Put the accelerator mark of a label into its translation."""
+    text = content.text
+    position = place_accelerator(text, draft.letter, _spans(find_placeholders(text)))
+    if position is None or draft.accelerator in text:
+        return None, f"there is no place for the accelerator mark {draft.accelerator}"
+    return MarkedText(text[:position] + draft.accelerator + text[position:]), ""

@@ -1,4 +1,4 @@
-"""XLIFF 1.1, 1.2 and 2.0: units without a target get one, in the state of what is to be reviewed."""
+"""XLIFF 1.1, 1.2 and 2.0: units without a target get one, in a state that asks for review."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from regard.documents.document import (
     apply_edits,
     render,
 )
-from regard.documents.xml import XML_SPACE, Node, decode_xml, describe_invalid_xml, encode_xml, escape, read_elements
-from regard.documents.xml_inline import content
+from regard.documents.xml import (
+    XML_SPACE,
+    Node,
+    decode_xml,
+    describe_invalid_xml,
+    encode_xml,
+    escape,
+    open_start_tag,
+    read_elements,
+)
+from regard.documents.xml_inline import parse_content
 from regard.errors import DataError
 from regard.text.segments import has_letters
 
@@ -31,104 +40,115 @@ _STATE = re.compile(r"""\s+state(?:-qualifier)?\s*=\s*("[^"]*"|'[^']*')""")
 
 @dataclass(frozen=True)
 class _Unit:
-    """What a segment is written into: behind which place its target comes, or which element is its target."""
+    """Where the translation of a segment is written.
+
+    Attributes:
+        source: The source element.
+        target: The target element to fill, if there is one.
+        insert_at: Where a new target element is inserted.
+        version: The version of XLIFF.
+        segment: In version 2, the element that has the state.
+    """
 
     source: Node
     target: Node | None
-    behind: int
+    insert_at: int
     version: str
-    segment: Node | None  # of version 2: what has the state
+    segment: Node | None
 
 
 class XliffDocument:
     """An XLIFF file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
-        """Raises DataError where it is no XLIFF, with the line."""
+        """Parse the file. Raise DataError if it is not XLIFF, with the line number."""
         self.name = name
         self._text, self._encoding = decode_xml(data, name)
         self.segments: list[Segment] = []
         self.skipped: list[SkippedEntry] = []
         self.already_translated = 0
         self._units: list[_Unit] = []
-        self._language = languages.target
-        self._heads: dict[int, tuple[Node, str]] = {}  # elements that say which language the targets have
+        self._target_language = languages.target
+        self._language_elements: dict[int, tuple[Node, str]] = {}  # elements without a target language, by position
         self._has_root = False
-        read_elements(self._text, name, ("trans-unit", "unit"), self._take)
+        read_elements(self._text, name, ("trans-unit", "unit"), self._add_unit)
         if not self._has_root and "<xliff" not in self._text and ":xliff" not in self._text:
-            raise DataError("there is no element <xliff>", where=f"{name}:1", fix="check that it is XLIFF")
+            raise DataError("it has no <xliff> element", where=f"{name}:1", fix="check that it is XLIFF")
 
-    def _take(self, unit: Node, around: list[Node]) -> None:
-        root = around[0] if around else unit
+    def _add_unit(self, unit: Node, ancestors: list[Node]) -> None:
+        root = ancestors[0] if ancestors else unit
         version = root.attributes.get("version", "")
         if root.name != "xliff" or version[:1] not in ("1", "2"):
-            raise DataError("this is no XLIFF 1 or 2", where=f"{self.name}:{root.line}", fix="convert it to XLIFF 1.2")
+            raise DataError("not an XLIFF 1 or 2 file", where=f"{self.name}:{root.line}", fix="convert it to XLIFF 1.2")
         self._has_root = True
-        kept = any(one.attributes.get("translate") == "no" for one in [*around, unit])
-        head, attribute = (root, "trgLang") if version[0] == "2" else (around[-1], "target-language")
-        head = next((one for one in around if one.name == "file"), head) if version[0] == "1" else head
-        holders = unit.children("segment") if version[0] == "2" else [unit]
-        for holder in holders:
-            source, target = holder.child("source"), holder.child("target")
+        is_version_2 = version[0] == "2"
+        is_untranslatable = any(node.attributes.get("translate") == "no" for node in [*ancestors, unit])
+        if is_version_2:
+            language_element, attribute = root, "trgLang"
+        else:
+            language_element = next((node for node in ancestors if node.name == "file"), ancestors[-1])
+            attribute = "target-language"
+        for holder in unit.find_children("segment") if is_version_2 else [unit]:
+            source, target = holder.find_child("source"), holder.find_child("target")
             if target is not None and target.has_content():
                 self.already_translated += 1
             elif source is None or not source.has_content():
                 self.skipped.append(SkippedEntry(holder.line, "there is nothing to translate"))
             elif unit.attributes.get("restype") == "x-gettext-domain-header":
-                self.skipped.append(SkippedEntry(holder.line, "it is a catalogue's header"))
-            elif kept:
-                self.skipped.append(SkippedEntry(holder.line, 'it says translate="no"'))
+                self.skipped.append(SkippedEntry(holder.line, "it is the header of a catalogue"))
+            elif is_untranslatable:
+                self.skipped.append(SkippedEntry(holder.line, 'it is marked translate="no"'))
             else:
-                if attribute not in head.attributes and self._language:
-                    self._heads[head.start] = (head, attribute)
-                self._add(source, target, holder, version)
+                if attribute not in language_element.attributes and self._target_language:
+                    self._language_elements[language_element.start] = (language_element, attribute)
+                self._add_segment(source, target, holder, version)
 
-    def _add(self, source: Node, target: Node | None, holder: Node, version: str) -> None:
-        marked = content(source, self._text)
-        behind = max(one.end for one in (source, holder.child("seg-source")) if one is not None)
-        self._units.append(_Unit(source, target, behind, version, holder if version[0] == "2" else None))
+    def _add_segment(self, source: Node, target: Node | None, holder: Node, version: str) -> None:
+        content = parse_content(source, self._text)
+        insert_at = max(node.end for node in (source, holder.find_child("seg-source")) if node is not None)
+        self._units.append(_Unit(source, target, insert_at, version, holder if version[0] == "2" else None))
+        can_have_accelerator = has_letters(content.text)
         self.segments.append(
-            Segment(marked, source.line, len(self.segments), can_have_accelerator=has_letters(marked.text))
+            Segment(content, source.line, len(self.segments), can_have_accelerator=can_have_accelerator)
         )
 
-    def check_translation(self, number: int, translation: MarkedText) -> str:
-        """See Document."""
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Refuse characters that XML does not allow."""
         return describe_invalid_xml(translation.text)
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """See Document."""
+        """Return the file with the translations as targets, and with the target language where it is missing."""
         edits: list[Edit] = []
         for unit, translation in zip(self._units, translations, strict=True):
             if translation is not None:
-                edits += self._filled(unit, render(translation, escape))
+                edits += self._edit_unit(unit, render(translation, escape))
         if edits:
-            for head, attribute in self._heads.values():
-                place = head.inner_start - 1
-                edits.append((place, place, f' {attribute}="{escape(self._language)}"'))
+            for element, attribute in self._language_elements.values():
+                position = element.inner_start - 1
+                edits.append((position, position, f' {attribute}="{escape(self._target_language)}"'))
         return encode_xml(apply_edits(self._text, edits), self._encoding)
 
-    def _filled(self, unit: _Unit, text: str) -> list[Edit]:
+    def _edit_unit(self, unit: _Unit, text: str) -> list[Edit]:
         state = STATES.get(unit.version, STATES["1.2"] if unit.segment is None else "")
         edits: list[Edit] = []
-        if unit.segment is not None and (edit := self._translated(unit.segment)):
+        if unit.segment is not None and (edit := self._edit_state(unit.segment)):
             edits.append(edit)
         tag = self._text[unit.source.start + 1 :].split("source", 1)[0] + "target"
         if unit.target is None:
             before = self._text[max(0, unit.source.start - 400) : unit.source.start]
-            white = before[len(before.rstrip(XML_SPACE)) :]
-            edits.append((unit.behind, unit.behind, f"{white}<{tag}{state}>{text}</{tag}>"))
+            space = before[len(before.rstrip(XML_SPACE)) :]
+            edits.append((unit.insert_at, unit.insert_at, f"{space}<{tag}{state}>{text}</{tag}>"))
             return edits
-        there = unit.target
-        opening = self._text[there.start : there.inner_start].removesuffix(">").removesuffix("/").rstrip(XML_SPACE)
+        start_tag = open_start_tag(unit.target, self._text)
         if unit.segment is None:
-            opening = _STATE.sub("", opening) + state
-        edits.append((there.start, there.end, f"{opening}>{text}</{tag}>"))
+            start_tag = _STATE.sub("", start_tag) + state
+        edits.append((unit.target.start, unit.target.end, f"{start_tag}>{text}</{tag}>"))
         return edits
 
-    def _translated(self, segment: Node) -> Edit | None:
-        """The state of a segment of version 2: translated, and not yet reviewed."""
+    def _edit_state(self, segment: Node) -> Edit | None:
+        """Return the edit that sets the state of a version 2 segment to `translated`, which comes before review."""
         if segment.attributes.get("state", "initial") != "initial":
             return None
-        opening = self._text[segment.start : segment.inner_start]
-        new = _STATE.sub("", opening).removesuffix(">").rstrip(XML_SPACE) + ' state="translated">'
+        start_tag = self._text[segment.start : segment.inner_start]
+        new = _STATE.sub("", start_tag).removesuffix(">").rstrip(XML_SPACE) + ' state="translated">'
         return segment.start, segment.inner_start, new

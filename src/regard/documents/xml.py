@@ -1,6 +1,6 @@
-"""XML whose bytes stay: where each element begins and ends, told by expat; no entity is declared or fetched.
+"""XML that keeps its bytes: expat locates each element in the document; entities are neither declared nor fetched.
 
-A document is held as text; expat reads it as UTF-8, and its places are turned into those of the text.
+The document is held as text. Expat reads it as UTF-8, and its byte offsets are converted to character offsets.
 """
 
 from __future__ import annotations
@@ -14,17 +14,26 @@ from regard.corpus.formats.expat import XmlParser
 from regard.documents.document import decode_document, resolve_encoding
 from regard.errors import DataError
 
-_DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _TAG_END = re.compile(rb"""(?:[^<>"']|"[^"]*"|'[^']*')*>""")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 XML_SPACE = " \t\r\n"
 
 
 @dataclass
 class Node:
-    """An element, or what is none: then `name` is empty, and `text` what it says (nothing, if it is no text).
+    """An element, a piece of text, or other markup such as a comment. Offsets are characters of the document.
 
-    start to end: all of it. inner_start to inner_end: what is between its tags. Characters of the document.
+    Attributes:
+        name: The local name of the element; empty for text and other markup.
+        start: Where the node starts.
+        line: Its line number, from 1.
+        attributes: The attributes of the element.
+        text: The characters of a piece of text; empty for other nodes.
+        inner_start: Where the content of the element starts.
+        inner_end: Where the content of the element ends.
+        end: Where the node ends.
+        children: The nodes in the element.
     """
 
     name: str
@@ -35,135 +44,145 @@ class Node:
     inner_start: int = 0
     inner_end: int = 0
     end: int = 0
-    within: list[Node] = field(default_factory=list)
+    children: list[Node] = field(default_factory=list)
 
-    def child(self, name: str) -> Node | None:
-        """The first element of that name in it."""
-        return next((one for one in self.within if one.name == name), None)
+    def find_child(self, name: str) -> Node | None:
+        """Return the first child element with this name."""
+        return next((child for child in self.children if child.name == name), None)
 
-    def children(self, name: str) -> list[Node]:
-        """All of that name in it."""
-        return [one for one in self.within if one.name == name]
+    def find_children(self, name: str) -> list[Node]:
+        """Return all child elements with this name."""
+        return [child for child in self.children if child.name == name]
 
     def has_content(self) -> bool:
-        """Whether there is an element or more than white space in it."""
-        return any(one.name or one.text.strip() for one in self.within)
+        """Return whether it contains an element, or text other than white space."""
+        return any(child.name or child.text.strip() for child in self.children)
 
 
 def local_name(name: str) -> str:
-    """A name without its prefix."""
+    """Return a name without its prefix."""
     return name.rpartition(":")[2]
 
 
 def decode_xml(data: bytes, name: str) -> tuple[str, str]:
-    """A document's text and encoding. Raises DataError."""
+    """Return the text of a document, and its encoding. Raise DataError if it cannot be decoded."""
     encoding = "utf-8"
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16-le" if data.startswith(b"\xff\xfe") else "utf-16-be"
-    elif declared := _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf")):
-        encoding = declared[1].decode().lower()
+    elif declaration := _DECLARATION.match(data.removeprefix(b"\xef\xbb\xbf")):
+        encoding = declaration[1].decode().lower()
         if encoding.startswith(("utf-16", "utf-32", "utf-7", "ucs")):
-            raise DataError(f"it is not {encoding.upper()}, as it says", where=f"{name}:1", fix="mend its first line")
+            raise DataError(
+                f"it declares {encoding.upper()}, but is not in that encoding",
+                where=f"{name}:1",
+                fix="correct the encoding in its first line",
+            )
         encoding = resolve_encoding(encoding, name)
     return decode_document(data, name, encoding), encoding
 
 
 def encode_xml(text: str, encoding: str) -> bytes:
-    """Its bytes; what the encoding has not is written by its number."""
+    """Encode a document; characters that the encoding lacks become character references."""
     return text.encode(encoding, "xmlcharrefreplace")
 
 
 def escape(text: str) -> str:
-    """Text as XML has it."""
+    """Escape a text for XML."""
     return _escape(text).replace("\r", "&#13;")
 
 
 def describe_invalid_xml(text: str) -> str:
-    """Why XML cannot hold a text; nothing where it can."""
-    match = _CONTROL.search(text)
-    return f"XML has no character U+{ord(match[0]):04X}" if match else ""
+    """Return why XML cannot hold a text, or an empty string if it can."""
+    match = _INVALID.search(text)
+    return f"XML does not allow the character U+{ord(match[0]):04X}" if match else ""
 
 
-Found = Callable[[Node, list[Node]], None]
-"""Is given an element with all that is in it, and the elements around it, which have nothing in them yet."""
+def open_start_tag(node: Node, document: str) -> str:
+    """Return the start tag of an element without its `>` or `/>`."""
+    return document[node.start : node.inner_start].removesuffix(">").removesuffix("/").rstrip(XML_SPACE)
 
 
-def read_elements(text: str, name: str, wanted: Collection[str], found: Found) -> None:
-    """Calls `found` for every outermost element of a wanted (local) name. Raises DataError where it is no such XML."""
-    reader = _Reader(text, name, wanted, found)
+ElementHandler = Callable[[Node, list[Node]], None]
+"""Takes an element with its descendants, and its ancestors, which have no children yet."""
+
+
+def read_elements(text: str, name: str, element_names: Collection[str], handler: ElementHandler) -> None:
+    """Call `handler` for every outermost element that has one of these local names.
+
+    Raises:
+        DataError: The text is not well-formed, declares entities, or is nested too deeply.
+    """
+    reader = _Reader(text, name, element_names, handler)
     reader.parser.feed(reader.data, last=True)
 
 
 class _Reader:
-    """What expat calls."""
+    """The handlers of expat."""
 
-    def __init__(self, text: str, name: str, wanted: Collection[str], found: Found) -> None:
-        self.wanted, self.found = wanted, found
+    def __init__(self, text: str, name: str, element_names: Collection[str], handler: ElementHandler) -> None:
+        self.element_names, self.handler = element_names, handler
         self.source, self.data = text, text.encode()
-        self.around: list[Node] = []
-        self.open: list[Node] = []  # of the wanted element, and those in it
-        self.last: Node | None = None  # a node whose end is where the next one begins
-        self._bytes = self._characters = 0
+        self.ancestors: list[Node] = []
+        self.open: list[Node] = []  # the current element with one of the names, and its open descendants
+        self.last: Node | None = None  # a node that ends where the next one starts
+        self._byte_offset = self._character_offset = 0
         self.parser = XmlParser(name, "UTF-8")
         parser = self.parser.expat
         parser.buffer_text = False
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
-        parser.DefaultHandler = self._other
-        parser.CommentHandler = self._other
-        parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = self._section
-        parser.ProcessingInstructionHandler = lambda target, data: self._other(data)
+        parser.StartElementHandler = self._start_element
+        parser.EndElementHandler = self._end_element
+        parser.CharacterDataHandler = self._add_text
+        parser.DefaultHandler = self._add_markup
+        parser.CommentHandler = self._add_markup
+        parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = self._end_last
+        parser.ProcessingInstructionHandler = lambda target, data: self._add_markup(data)
 
-    def _place(self, index: int) -> int:
-        """From a byte, not before the last one asked for, to a character."""
-        self._characters += len(self.data[self._bytes : index].decode())
-        self._bytes = index
-        return self._characters
+    def _to_characters(self, byte_offset: int) -> int:
+        """Convert a byte offset to a character offset. Offsets must not decrease from call to call."""
+        self._character_offset += len(self.data[self._byte_offset : byte_offset].decode())
+        self._byte_offset = byte_offset
+        return self._character_offset
 
-    def _here(self) -> int:
-        place = self._place(self.parser.expat.CurrentByteIndex)
+    def _end_last(self) -> int:
+        """Return the current character offset, where the last node ends if its end is not known yet."""
+        offset = self._to_characters(self.parser.expat.CurrentByteIndex)
         if self.last is not None:
-            self.last.end, self.last = place, None
-        return place
+            self.last.end, self.last = offset, None
+        return offset
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        start = self._here()
+    def _start_element(self, name: str, attributes: dict[str, str]) -> None:
+        start = self._end_last()
         node = Node(local_name(name), start, self.parser.line, attributes)
-        self.parser.check_depth(len(self.around) + len(self.open) + 1)
+        self.parser.check_depth(len(self.ancestors) + len(self.open) + 1)
         end = _TAG_END.match(self.data, self.parser.expat.CurrentByteIndex + 1)
-        node.inner_start = node.inner_end = node.end = start if end is None else self._place(end.end())
+        node.inner_start = node.inner_end = node.end = start if end is None else self._to_characters(end.end())
         if self.open:
-            self.open[-1].within.append(node)
+            self.open[-1].children.append(node)
             self.open.append(node)
-        elif node.name in self.wanted:
+        elif node.name in self.element_names:
             self.open.append(node)
         else:
-            self.around.append(node)
+            self.ancestors.append(node)
 
-    def _end(self, _name: str) -> None:
-        index = self.parser.expat.CurrentByteIndex
+    def _end_element(self, _name: str) -> None:
+        byte_offset = self.parser.expat.CurrentByteIndex
         if not self.open:
-            self.around.pop()
+            self.ancestors.pop()
             return
         node = self.open.pop()
         if self.source[node.inner_start - 2 : node.inner_start] != "/>":
-            node.inner_end = self._here()
-            close = self.data.index(b">", index) + 1
-            node.end = self._place(close)
+            node.inner_end = self._end_last()
+            node.end = self._to_characters(self.data.index(b">", byte_offset) + 1)
         if not self.open:
-            self.found(node, self.around)
+            self.handler(node, self.ancestors)
 
-    def _text(self, text: str) -> None:
-        self._add(Node("", self._here(), self.parser.line, text=text))
+    def _add_text(self, text: str) -> None:
+        self._add(Node("", self._end_last(), self.parser.line, text=text))
 
-    def _other(self, _data: str) -> None:
-        self._add(Node("", self._here(), self.parser.line))
-
-    def _section(self) -> None:
-        self._here()
+    def _add_markup(self, _data: str) -> None:
+        self._add(Node("", self._end_last(), self.parser.line))
 
     def _add(self, node: Node) -> None:
         if self.open:
-            self.open[-1].within.append(node)
+            self.open[-1].children.append(node)
             self.last = node

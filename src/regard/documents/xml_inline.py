@@ -1,4 +1,4 @@
-"""What is in an XML element as text with marks: elements of translation formats, and tags that it says."""
+"""The content of an XML element as marked text: elements of translation formats, and escaped tags in the text."""
 
 from __future__ import annotations
 
@@ -8,54 +8,55 @@ from regard.documents.document import InlineTag, MarkedText
 from regard.documents.inline_markup import parse_tags
 from regard.documents.xml import Node, escape
 
-AROUND = frozenset({"g", "pc", "mrk", "hi"})  # around text that is to be translated
-BEGINS = frozenset({"bpt", "bx", "sc", "sm"})  # the first of two elements that stand around text
-ENDS = frozenset({"ept", "ex", "ec", "em"})
-NAMES = ("startRef", "i", "rid", "id")  # which of the two belong together
+SPANNING = frozenset({"g", "pc", "mrk", "hi"})  # contain text to translate
+OPENING = frozenset({"bpt", "bx", "sc", "sm"})  # the first of two elements around text
+CLOSING = frozenset({"ept", "ex", "ec", "em"})
+PAIR_ATTRIBUTES = ("startRef", "i", "rid", "id")  # identify the two elements of a pair
 
 
-def content(node: Node, document: str) -> MarkedText:
-    """The text of an element, with what else it holds as marks.
+def parse_content(node: Node, document: str) -> MarkedText:
+    """Return the text of an element, with its child elements as inline tags.
 
-    Tags that the text itself says, as `&lt;b&gt;`, are marks too where the element holds nothing else.
+    If it has no child elements, tags that are escaped in the text, such as `&lt;b&gt;`, are inline tags too.
     """
-    collected = _Collected(document)
-    collected.take(node)
-    text = "".join(collected.texts)
-    return MarkedText(text, tuple(collected.tags)) if collected.tags else parse_tags(text, escape)
+    parser = _ContentParser(document)
+    parser.add_children(node)
+    text = "".join(parser.texts)
+    return MarkedText(text, tuple(parser.tags)) if parser.tags else parse_tags(text, escape)
 
 
-class _Collected:
+class _ContentParser:
     def __init__(self, document: str) -> None:
         self.document = document
         self.texts: list[str] = []
         self.tags: list[InlineTag] = []
-        self.length = self.pairs = 0
-        self.begun: dict[str, int] = {}  # where among the marks a pair of two elements begins
+        self.length = self.num_pairs = 0
+        self.open_pairs: dict[str, int] = {}  # the index of the opening tag of each open pair, by its identifier
 
-    def take(self, node: Node) -> None:
-        """All that is in it."""
-        for one in node.within:
-            if one.text:
-                self.texts.append(one.text)
-                self.length += len(one.text)
-            elif one.name in AROUND and one.within and one.attributes.get("translate") != "no":
-                self.pairs += 1
-                number = self.pairs
-                self.tags.append(InlineTag(self.length, self.document[one.start : one.inner_start], number, True))
-                self.take(one)
-                self.tags.append(InlineTag(self.length, self.document[one.inner_end : one.end], number))
+    def add_children(self, node: Node) -> None:
+        """Add the text and the tags of all nodes in an element."""
+        for child in node.children:
+            if child.text:
+                self.texts.append(child.text)
+                self.length += len(child.text)
+            elif child.name in SPANNING and child.children and child.attributes.get("translate") != "no":
+                self.num_pairs += 1
+                pair = self.num_pairs
+                self.tags.append(InlineTag(self.length, self.document[child.start : child.inner_start], pair, True))
+                self.add_children(child)
+                self.tags.append(InlineTag(self.length, self.document[child.inner_end : child.end], pair))
             else:
-                self._alone(one)
+                self._add_single(child)
 
-    def _alone(self, one: Node) -> None:
-        key = next((one.attributes[name] for name in NAMES if name in one.attributes), "")
-        mark = InlineTag(self.length, self.document[one.start : one.end])
-        if one.name in BEGINS:
-            self.begun[key] = len(self.tags)
-        elif one.name in ENDS and key in self.begun:
-            self.pairs += 1
-            first = self.begun.pop(key)
-            self.tags[first] = replace(self.tags[first], pair=self.pairs, is_opening=True)
-            mark = replace(mark, pair=self.pairs)
-        self.tags.append(mark)
+    def _add_single(self, node: Node) -> None:
+        """Add an element as one tag, paired with an earlier element if it closes it."""
+        key = next((node.attributes[name] for name in PAIR_ATTRIBUTES if name in node.attributes), "")
+        tag = InlineTag(self.length, self.document[node.start : node.end])
+        if node.name in OPENING:
+            self.open_pairs[key] = len(self.tags)
+        elif node.name in CLOSING and key in self.open_pairs:
+            self.num_pairs += 1
+            first = self.open_pairs.pop(key)
+            self.tags[first] = replace(self.tags[first], pair=self.num_pairs, is_opening=True)
+            tag = replace(tag, pair=self.num_pairs)
+        self.tags.append(tag)

@@ -1,4 +1,4 @@
-"""A translator that is a function: no model, no torch."""
+"""Translators that are plain functions, without a model and without PyTorch."""
 
 from __future__ import annotations
 
@@ -16,29 +16,33 @@ from regard.documents.translate import (
 from regard.text.segments import diagonal_alignment
 
 
-def by(say: Callable[[str], str]) -> TranslateFunction:
-    """A translator of one text at a time, aligned along the diagonal."""
+def translator(function: Callable[[str], str]) -> TranslateFunction:
+    """Return a translator that calls a function for each text and aligns words along the diagonal."""
 
-    def ask(requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
-        said = [say(request.text) for request in requests]
+    def translate(requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
+        translations = [function(request.text) for request in requests]
         return [
             TranslatedText(text, diagonal_alignment(len(request.text.split()), len(text.split())))
-            for request, text in zip(requests, said, strict=True)
+            for request, text in zip(requests, translations, strict=True)
         ]
 
-    return ask
+    return translate
 
 
-def loud(text: str) -> str:
-    """Words of letters alone in capitals."""
+def uppercase(text: str) -> str:
+    """Return the text with words that consist of letters in upper case, and single spaces."""
     return " ".join(word.upper() if word.isalpha() else word for word in text.split())
 
 
-def opened(ending: str, data: bytes, columns: Columns = Columns(), languages: LanguagePair | None = None) -> Document:
-    return OPENERS[ending](data, f"a{ending}", languages or LanguagePair("en", "de"), columns)
+def open_bytes(
+    suffix: str, data: bytes, columns: Columns = Columns(), languages: LanguagePair | None = None
+) -> Document:
+    return OPENERS[suffix](data, f"a{suffix}", languages or LanguagePair("en", "de"), columns)
 
 
-def filled(ending: str, data: bytes, say: Callable[[str], str] = loud, columns: Columns = Columns()) -> DocumentResult:
-    outcome = fill_document(opened(ending, data, columns), by(say), language="en")
-    assert outcome.entries == outcome.filled + outcome.untranslated + outcome.already_translated
-    return outcome
+def fill(
+    suffix: str, data: bytes, function: Callable[[str], str] = uppercase, columns: Columns = Columns()
+) -> DocumentResult:
+    result = fill_document(open_bytes(suffix, data, columns), translator(function), language="en")
+    assert result.entries == result.filled + result.untranslated + result.already_translated
+    return result

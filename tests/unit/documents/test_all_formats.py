@@ -1,4 +1,4 @@
-"""What holds of every format: nothing filled is nothing changed, any bytes are a document or a DataError."""
+"""Laws of every format: without translations nothing changes, and any bytes are a document or a DataError."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.documents.scripted import by, loud
+from tests.unit.documents.scripted import translator, uppercase
 
 from regard.documents.document import Columns, LanguagePair
 from regard.documents.open import OPENERS
@@ -39,73 +39,73 @@ EXAMPLES = {
 }
 
 
-def opener(ending: str):  # type: ignore[no-untyped-def]
-    return OPENERS.get(ending, ParagraphDocument)
+def opener(suffix: str):  # type: ignore[no-untyped-def]
+    return OPENERS.get(suffix, ParagraphDocument)
 
 
-def try_all(ending: str, data: bytes) -> None:
+def check_laws(suffix: str, data: bytes) -> None:
     try:
-        document = opener(ending)(data, "a", LanguagePair("en", "de"), Columns())
+        document = opener(suffix)(data, "a", LanguagePair("en", "de"), Columns())
     except DataError:
         return
     assert document.fill([None] * len(document.segments)) == data
-    for say in (loud, str, lambda text: text.replace("e", ""), lambda text: "- # <x> | * 1. " + text + " \\"):
-        outcome = fill_document(document, by(say), language="en")
-        assert outcome.entries == outcome.filled + outcome.untranslated + outcome.already_translated
-        if not outcome.filled:
-            assert outcome.data == data
+    for function in (uppercase, str, lambda text: text.replace("e", ""), lambda text: "- # <x> | * 1. " + text + " \\"):
+        result = fill_document(document, translator(function), language="en")
+        assert result.entries == result.filled + result.untranslated + result.already_translated
+        if not result.filled:
+            assert result.data == data
 
 
-@pytest.mark.parametrize("ending", EXAMPLES, ids=lambda ending: ending or "paragraphs")
-def test_an_example_is_filled_and_reads_again(ending: str) -> None:
-    data = EXAMPLES[ending]
-    document = opener(ending)(data, "a", LanguagePair("en", "de"), Columns())
-    outcome = fill_document(document, by(loud), language="en")
-    assert outcome.filled == len({segment.entry for segment in document.segments}) > 0
-    assert outcome.data != data
-    again = opener(ending)(outcome.data, "a", LanguagePair("en", "de"), Columns())
-    if ending in (".po", ".xlf", ".tmx", ".tsv", ".csv"):
+@pytest.mark.parametrize("suffix", EXAMPLES, ids=lambda suffix: suffix or "paragraphs")
+def test_an_example_is_filled_and_can_be_read_again(suffix: str) -> None:
+    data = EXAMPLES[suffix]
+    document = opener(suffix)(data, "a", LanguagePair("en", "de"), Columns())
+    result = fill_document(document, translator(uppercase), language="en")
+    assert result.filled == len({segment.entry for segment in document.segments}) > 0
+    assert result.data != data
+    again = opener(suffix)(result.data, "a", LanguagePair("en", "de"), Columns())
+    if suffix in (".po", ".xlf", ".tmx", ".tsv", ".csv"):
         assert not again.segments
-        assert again.already_translated == outcome.filled + outcome.already_translated
+        assert again.already_translated == result.filled + result.already_translated
     else:
         assert len(again.segments) == len(document.segments)
-    try_all(ending, data)
+    check_laws(suffix, data)
 
 
-@pytest.mark.parametrize("ending", EXAMPLES, ids=lambda ending: ending or "paragraphs")
+@pytest.mark.parametrize("suffix", EXAMPLES, ids=lambda suffix: suffix or "paragraphs")
 @given(data=st.binary(max_size=200))
 @settings(max_examples=60, deadline=None)
-def test_any_bytes(ending: str, data: bytes) -> None:
-    try_all(ending, data)
+def test_any_bytes(suffix: str, data: bytes) -> None:
+    check_laws(suffix, data)
 
 
-@pytest.mark.parametrize("ending", EXAMPLES, ids=lambda ending: ending or "paragraphs")
+@pytest.mark.parametrize("suffix", EXAMPLES, ids=lambda suffix: suffix or "paragraphs")
 @given(text=st.text(alphabet="ab .,\n\r\t\"'<>/&;:#*_`[]()!|\\-=12%s{}\ufeffü", max_size=120))
 @settings(max_examples=60, deadline=None)
-def test_any_text(ending: str, text: str) -> None:
-    try_all(ending, text.encode())
+def test_any_text(suffix: str, text: str) -> None:
+    check_laws(suffix, text.encode())
 
 
-@pytest.mark.parametrize("ending", EXAMPLES, ids=lambda ending: ending or "paragraphs")
-def test_damaged_examples(ending: str) -> None:
-    dice = random.Random(1)
+@pytest.mark.parametrize("suffix", EXAMPLES, ids=lambda suffix: suffix or "paragraphs")
+def test_damaged_examples(suffix: str) -> None:
+    rng = random.Random(1)
     for _ in range(150):
-        data = bytearray(EXAMPLES[ending])
-        for _ in range(dice.randint(1, 4)):
-            at = dice.randrange(len(data))
-            match dice.randrange(3):
+        data = bytearray(EXAMPLES[suffix])
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(data))
+            match rng.randrange(3):
                 case 0:
-                    del data[at : at + dice.randint(1, 20)]
+                    del data[at : at + rng.randint(1, 20)]
                 case 1:
-                    data[at:at] = data[dice.randrange(len(data)) :][: dice.randint(1, 30)]
+                    data[at:at] = data[rng.randrange(len(data)) :][: rng.randint(1, 30)]
                 case _:
-                    data[at] = dice.choice(b'<>"&;\n\\%[]*`|#\xff\x00')
+                    data[at] = rng.choice(b'<>"&;\n\\%[]*`|#\xff\x00')
             data = data or bytearray(b" ")
-        try_all(ending, bytes(data))
+        check_laws(suffix, bytes(data))
 
 
-@pytest.mark.parametrize("ending", EXAMPLES, ids=lambda ending: ending or "paragraphs")
-def test_no_hang_on_long_input(ending: str) -> None:
+@pytest.mark.parametrize("suffix", EXAMPLES, ids=lambda suffix: suffix or "paragraphs")
+def test_long_input_is_parsed_in_linear_time(suffix: str) -> None:
     for data in (b"<a " * 20_000, b'<a "' * 20_000, b"[" * 20_000, b"*a " * 10_000, b"<!--" * 20_000, b"`a``" * 5_000):
         with suppress(DataError):
-            opener(ending)(data, "a", LanguagePair("en", "de"), Columns())
+            opener(suffix)(data, "a", LanguagePair("en", "de"), Columns())

@@ -1,9 +1,9 @@
-"""Encodings that a document declares: read and written back, or refused with the file's name."""
+"""Declared encodings: the document is written back in its encoding, or refused with the name of the file."""
 
 from __future__ import annotations
 
 import pytest
-from tests.unit.documents.scripted import filled, opened
+from tests.unit.documents.scripted import fill, open_bytes
 
 from regard.errors import DataError
 
@@ -27,33 +27,33 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("ending", DOCUMENTS)
+@pytest.mark.parametrize("suffix", DOCUMENTS)
 @pytest.mark.parametrize("encoding", TEXTS)
-def test_what_is_declared_is_kept(ending: str, encoding: str) -> None:
-    data = DOCUMENTS[ending].format(encoding, TEXTS[encoding]).encode(encoding.removesuffix("-sig"))
-    outcome = filled(ending, data, lambda text: f"{text} {text}")
-    assert outcome.filled == 1, outcome.reports
-    assert f"{TEXTS[encoding]} {TEXTS[encoding]}" in outcome.data.decode(encoding)
+def test_the_declared_encoding_is_kept(suffix: str, encoding: str) -> None:
+    data = DOCUMENTS[suffix].format(encoding, TEXTS[encoding]).encode(encoding.removesuffix("-sig"))
+    result = fill(suffix, data, lambda text: f"{text} {text}")
+    assert result.filled == 1, result.reports
+    assert f"{TEXTS[encoding]} {TEXTS[encoding]}" in result.data.decode(encoding)
 
 
-@pytest.mark.parametrize("ending", DOCUMENTS)
+@pytest.mark.parametrize("suffix", DOCUMENTS)
 @pytest.mark.parametrize("encoding", REFUSED)
-def test_what_is_no_encoding_of_text_is_refused(ending: str, encoding: str) -> None:
-    data = DOCUMENTS[ending].format(encoding, "one dog").encode()
+def test_an_unsupported_encoding_is_refused(suffix: str, encoding: str) -> None:
+    data = DOCUMENTS[suffix].format(encoding, "one dog").encode()
     try:
-        opened(ending, data)
+        open_bytes(suffix, data)
     except DataError as error:
-        told = str(error)
-        assert told.startswith(f"a{ending}"), told
-        assert "what to do: " in told
+        message = str(error)
+        assert message.startswith(f"a{suffix}"), message
+        assert "what to do: " in message
     else:
-        assert encoding == "\\"  # no name, so that nothing is declared
+        assert encoding == "\\"  # not a name, so nothing is declared
 
 
-@pytest.mark.parametrize("ending", DOCUMENTS)
-def test_text_in_another_encoding_than_it_declares(ending: str) -> None:
-    data = DOCUMENTS[ending].format("utf-8", "früh").encode("latin-1")
-    with pytest.raises(DataError) as told:
-        opened(ending, data)
-    assert "not UTF-8 (byte 0xFC)" in str(told.value)
-    assert "früh" in str(told.value) and "iconv -f WINDOWS-1252" in str(told.value)
+@pytest.mark.parametrize("suffix", DOCUMENTS)
+def test_text_that_is_not_in_the_declared_encoding_is_refused(suffix: str) -> None:
+    data = DOCUMENTS[suffix].format("utf-8", "früh").encode("latin-1")
+    with pytest.raises(DataError) as caught:
+        open_bytes(suffix, data)
+    assert "not UTF-8 (byte 0xFC)" in str(caught.value)
+    assert "früh" in str(caught.value) and "iconv -f WINDOWS-1252" in str(caught.value)

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.documents.scripted import filled, loud, opened
+from tests.unit.documents.scripted import fill, open_bytes, uppercase
 
 from regard.errors import DataError
 
@@ -18,30 +18,30 @@ def head(charset: str = "UTF-8", forms: int = 2, rule: str = "n != 1") -> str:
     return HEAD % (charset, forms, rule)
 
 
-def test_only_what_is_untranslated_is_filled_and_marked_fuzzy() -> None:
-    kept = '# note\n#: a.c:1\n#, fuzzy\nmsgid "one"\nmsgstr ""\n\nmsgid "two"\nmsgstr "zwei"\n\n'
-    kept += '#~ msgid "old"\n#~ msgstr ""\n\n'
-    text = head() + kept + '#: b.c:2\n#, c-format\n#| msgid "x"\nmsgctxt "c"\nmsgid "open %s"\nmsgstr ""\n# end\n'
-    outcome = filled(".po", text.encode())
-    wanted = text.replace("#, c-format", "#, fuzzy, c-format").replace('%s"\nmsgstr ""', '%s"\nmsgstr "OPEN %s"')
-    assert outcome.data.decode() == wanted
-    assert (outcome.entries, outcome.filled, outcome.already_translated) == (3, 1, 2)
+def test_only_untranslated_entries_are_filled_and_marked_as_fuzzy() -> None:
+    unchanged = '# note\n#: a.c:1\n#, fuzzy\nmsgid "one"\nmsgstr ""\n\nmsgid "two"\nmsgstr "zwei"\n\n'
+    unchanged += '#~ msgid "old"\n#~ msgstr ""\n\n'
+    text = head() + unchanged + '#: b.c:2\n#, c-format\n#| msgid "x"\nmsgctxt "c"\nmsgid "open %s"\nmsgstr ""\n# end\n'
+    result = fill(".po", text.encode())
+    expected = text.replace("#, c-format", "#, fuzzy, c-format").replace('%s"\nmsgstr ""', '%s"\nmsgstr "OPEN %s"')
+    assert result.data.decode() == expected
+    assert (result.entries, result.filled, result.already_translated) == (3, 1, 2)
 
 
-def test_crlf_and_latin_1_stay_and_what_latin_1_has_not_is_left() -> None:
+def test_crlf_and_latin_1_stay_and_unencodable_translations_are_refused() -> None:
     text = (head("ISO-8859-1") + '# Stöggl\nmsgid "open"\nmsgstr ""\n').replace("\n", "\r\n")
     data = text.encode("latin-1")
-    assert filled(".po", data, lambda _: "größer").data == (
+    assert fill(".po", data, lambda _: "größer").data == (
         text.replace('msgid "open"\r\nmsgstr ""', '#, fuzzy\r\nmsgid "open"\r\nmsgstr "größer"').encode("latin-1")
     )
-    outcome = filled(".po", data, lambda _: "„groß“")
-    assert outcome.data == data
-    assert "has no '„'" in outcome.reports[0].reason
+    result = fill(".po", data, lambda _: "„groß“")
+    assert result.data == data
+    assert "has no '„'" in result.reports[0].reason
 
 
-def test_a_string_of_several_lines_gets_several() -> None:
+def test_a_string_on_several_lines_is_wrapped() -> None:
     text = head() + 'msgid ""\n"one \\"two\\"\\n"\n"' + "Word " * 30 + 'end"\nmsgstr ""\n'
-    lines = filled(".po", text.encode()).data.decode().split("msgstr")[-1].splitlines()
+    lines = fill(".po", text.encode()).data.decode().split("msgstr")[-1].splitlines()
     assert lines[:2] == [' ""', '"ONE \\"two\\"\\n"']
     assert max(map(len, lines)) <= 80
     assert "".join(line.strip('"') for line in lines[2:]) == "WORD " * 30 + "END"
@@ -52,58 +52,58 @@ def test_a_string_of_several_lines_gets_several() -> None:
     [
         (1, "0", ["%d FILES"]),
         (2, "n != 1", ["ONE FILE", "%d FILES"]),
-        (2, "n>1", ["%d FILES", "%d FILES"]),  # the first form holds for 0 as well, which has to be said
+        (2, "n>1", ["%d FILES", "%d FILES"]),  # the first form is used for 0 as well, so it needs the number
         (3, "n%10==1 ? 0 : 1", ["%d FILES", "%d FILES", "%d FILES"]),
     ],
 )
 def test_plurals(forms: int, rule: str, strings: list[str]) -> None:
     empty = "".join(f'msgstr[{place}] ""\n' for place in range(forms))
     text = head(forms=forms, rule=rule) + f'#, c-format\nmsgid "one file"\nmsgid_plural "%d files"\n{empty}'
-    said = filled(".po", text.encode(), lambda one: one.upper()).data.decode()
-    assert [line.partition(" ")[2].strip('"') for line in said.splitlines() if line.startswith("msgstr[")] == strings
+    output = fill(".po", text.encode(), str.upper).data.decode()
+    assert [line.partition(" ")[2].strip('"') for line in output.splitlines() if line.startswith("msgstr[")] == strings
 
 
-def test_plurals_that_the_header_has_not() -> None:
-    outcome = filled(".po", b'msgid "a b"\nmsgid_plural "c d"\nmsgstr[0] ""\nmsgstr[1] ""\n')
-    assert [report.reason for report in outcome.reports] == ["it has 2 plural forms, and the header says nothing"]
+def test_plurals_that_the_header_does_not_declare() -> None:
+    result = fill(".po", b'msgid "a b"\nmsgid_plural "c d"\nmsgstr[0] ""\nmsgstr[1] ""\n')
+    assert [report.reason for report in result.reports] == ["it has 2 plural forms, but the header declares none"]
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "what"),
+    ("text", "line", "message"),
     [
         ('msgid "a"\nmsgstr "b"\nnonsense\n', 3, "not a line of a PO file"),
         ('\nmsgid "a\nmsgstr ""\n', 2, "quotes"),
         ('msgid "a"\n\nmsgid "b"\nmsgstr ""\n', 3, "twice"),
         ('msgid "a"\n', 1, "no msgstr"),
-        ('msgid "a"\nmsgstr[0] ""\n', 1, "does not go with"),
+        ('msgid "a"\nmsgstr[0] ""\n', 1, "does not match its msgid"),
     ],
 )
-def test_a_bad_file_is_told_by_its_line(text: str, line: int, what: str) -> None:
-    with pytest.raises(DataError, match=what) as told:
-        opened(".po", text.encode())
-    assert told.value.where == f"a.po:{line}"
+def test_an_error_names_the_line(text: str, line: int, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        open_bytes(".po", text.encode())
+    assert caught.value.where == f"a.po:{line}"
 
 
 CATALOGUES = {"cpio": 314, "gnome-photos": 220, "installation-guide-welcome": 76}
 
 
-@pytest.mark.skipif(not FORMATS.exists(), reason=f"{FORMATS} is not here")
+@pytest.mark.skipif(not FORMATS.exists(), reason=f"{FORMATS} does not exist")
 @pytest.mark.skipif(shutil.which("msgfmt") is None, reason="msgfmt is not installed")
 @pytest.mark.parametrize("name", CATALOGUES)
 def test_real_catalogues_pass_msgfmt(name: str, tmp_path: Path) -> None:
     data = (FORMATS / f"{name}.untranslated.po").read_bytes()
-    outcome = filled(".po", data, loud)
-    assert (outcome.entries, outcome.untranslated, outcome.already_translated) == (CATALOGUES[name], 0, 0)
-    (path := tmp_path / "a.po").write_bytes(outcome.data)
+    result = fill(".po", data, uppercase)
+    assert (result.entries, result.untranslated, result.already_translated) == (CATALOGUES[name], 0, 0)
+    (path := tmp_path / "a.po").write_bytes(result.data)
     check = ["msgfmt", "--check", "--use-fuzzy", "-o", str(tmp_path / "a.mo"), str(path)]
-    done = subprocess.run(check, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(check, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
-@pytest.mark.skipif(not FORMATS.exists(), reason=f"{FORMATS} is not here")
+@pytest.mark.skipif(not FORMATS.exists(), reason=f"{FORMATS} does not exist")
 @pytest.mark.parametrize("name", CATALOGUES)
-def test_published_catalogues_stay_as_they_are(name: str) -> None:
+def test_published_catalogues_are_unchanged(name: str) -> None:
     data = (FORMATS / f"{name}.de.po").read_bytes()
-    document = opened(".po", data)
+    document = open_bytes(".po", data)
     assert document.fill([None] * len(document.segments)) == data
     assert len(document.segments) <= 1 < document.already_translated

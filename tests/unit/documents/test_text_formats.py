@@ -1,4 +1,4 @@
-"""Tables, subtitles, Markdown, HTML and paragraphs, by examples."""
+"""Examples of tables, subtitles, Markdown, HTML and paragraphs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from tests.unit.documents.scripted import by, filled, loud, opened
+from tests.unit.documents.scripted import fill, open_bytes, translator, uppercase
 
 from regard.documents.document import Columns, LanguagePair, MarkedText
 from regard.documents.markdown_inline import parse_inline
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("ending", "text", "columns", "wanted"),
+    ("suffix", "text", "columns", "expected"),
     [
         (".tsv", "source\ttarget\none\t\ntwo\tzwei\n", Columns(), "source\ttarget\none\tONE\ntwo\tzwei\n"),
         (".tsv", "one\ntwo\r\n", Columns(), "one\tONE\ntwo\tTWO\r\n"),
@@ -34,13 +34,13 @@ ROOT = Path(__file__).parents[3]
         (".tsv", "\ufeffone\t\n", Columns(), "\ufeffone\tONE\n"),
     ],
 )
-def test_tables(ending: str, text: str, columns: Columns, wanted: str) -> None:
-    say = str.upper if "two" in text and ending == ".csv" else loud
-    assert filled(ending, text.encode(), say, columns).data.decode() == wanted
+def test_tables(suffix: str, text: str, columns: Columns, expected: str) -> None:
+    function = str.upper if "two" in text and suffix == ".csv" else uppercase
+    assert fill(suffix, text.encode(), function, columns).data.decode() == expected
 
 
 @pytest.mark.parametrize(
-    ("ending", "text", "columns", "what"),
+    ("suffix", "text", "columns", "message"),
     [
         (".csv", 'a,"b\nc', Columns(), "a.csv:1: this is not valid CSV"),
         (".csv", 'a,b\nc,d"e\n', Columns(), "a.csv:2: this is not valid CSV"),
@@ -48,17 +48,17 @@ def test_tables(ending: str, text: str, columns: Columns, wanted: str) -> None:
         (".tsv", "a\tb\n", Columns("x", "y"), "no column 'x'"),
         (".tsv", "a\tb\n", Columns("4", ""), "columns 1 to 2"),
         (".tsv", "a\tb\n", Columns("", "b"), "the source column is not given"),
-        (".srt", "1\n00:00:01,000 --> 00:00:02,000\nHi\n\nno cue\n", Columns(), "a.srt:5: a cue begins"),
+        (".srt", "1\n00:00:01,000 --> 00:00:02,000\nHi\n\nno cue\n", Columns(), "a.srt:5: a cue must start"),
         (".html", '<meta charset="utf-8">\n\ufeff', Columns(), ""),
     ],
 )
-def test_what_is_wrong_is_told(ending: str, text: str, columns: Columns, what: str) -> None:
-    if not what:
-        opened(ending, text.encode(), columns)
+def test_an_invalid_document_is_refused(suffix: str, text: str, columns: Columns, message: str) -> None:
+    if not message:
+        open_bytes(suffix, text.encode(), columns)
         return
-    with pytest.raises(DataError) as told:
-        opened(ending, text.encode(), columns)
-    assert what in str(told.value)
+    with pytest.raises(DataError) as caught:
+        open_bytes(suffix, text.encode(), columns)
+    assert message in str(caught.value)
 
 
 def test_subtitles() -> None:
@@ -67,21 +67,21 @@ def test_subtitles() -> None:
         "2\r\n00:00:03,000 --> 00:00:04,500 X1:0\r\n- who goes\r\n- me alone\r\n\r\n"
         "3\r\n00:00:05,000 --> 00:00:06,000\r\n"
     )
-    wanted = text.replace("<i>Hello there</i> my\r\ngood friend", "<i>HELLO THERE</i> MY\r\nGOOD FRIEND").replace(
+    expected = text.replace("<i>Hello there</i> my\r\ngood friend", "<i>HELLO THERE</i> MY\r\nGOOD FRIEND").replace(
         "- who goes\r\n- me alone", "- WHO GOES\r\n- ME ALONE"
     )
-    outcome = filled(".srt", text.encode())
-    assert outcome.data.decode() == wanted
-    assert [report.reason for report in outcome.reports] == ["the cue has no text"]
+    result = fill(".srt", text.encode())
+    assert result.data.decode() == expected
+    assert [report.reason for report in result.reports] == ["the cue has no text"]
 
 
 def test_paragraphs() -> None:
     text = "First one. Second one\n  goes on here and there.\n\n\n\tnext part\n---\n\nlast"
-    outcome = fill_document(
-        ParagraphDocument(text.encode(), "a", LanguagePair(), Columns()), by(str.upper), language="en"
+    result = fill_document(
+        ParagraphDocument(text.encode(), "a", LanguagePair(), Columns()), translator(str.upper), language="en"
     )
-    assert outcome.data.decode() == "FIRST ONE. SECOND ONE\n  GOES ON HERE AND THERE.\n\n\n\tNEXT PART\n---\n\nLAST"
-    assert outcome.methods == {"whole": 4}
+    assert result.data.decode() == "FIRST ONE. SECOND ONE\n  GOES ON HERE AND THERE.\n\n\n\tNEXT PART\n---\n\nLAST"
+    assert result.methods == {"whole": 4}
 
 
 MARKDOWN = """---
@@ -115,8 +115,8 @@ next line
 
 
 def test_markdown() -> None:
-    said = filled(".md", MARKDOWN.encode(), str.upper).data.decode()
-    for kept in (
+    output = fill(".md", MARKDOWN.encode(), str.upper).data.decode()
+    for part in (
         "---\ntitle: one\n---\n# HEAD *OF ALL* #\n",
         "**BOLD TEXT**",
         "`code here`",
@@ -129,26 +129,26 @@ def test_markdown() -> None:
         "HARD BREAK  \nNEXT LINE\n",
         "[ref]: http://example.com\n",
     ):
-        assert kept in said
-    assert said.count("\n") == MARKDOWN.count("\n")
+        assert part in output
+    assert output.count("\n") == MARKDOWN.count("\n")
 
 
-def test_a_translation_that_would_be_other_markdown_is_escaped_or_left() -> None:
-    assert filled(".md", b"one thing\n", lambda _: "- ein Ding").data == b"\\- ein Ding\n"
-    assert filled(".md", b"one thing\n", lambda _: "# ein").data == b"\\# ein\n"
-    assert filled(".md", b"| a b |\n|---|\n| c d |\n", lambda text: text + " | x").data.count(b"\\| x") == 2
-    outcome = filled(".md", b"one thing\n", lambda _: "ein *Ding*")
-    assert (outcome.data, outcome.untranslated) == (b"one thing\n", 1)
+def test_a_translation_that_would_be_other_markdown_is_escaped_or_refused() -> None:
+    assert fill(".md", b"one thing\n", lambda _: "- ein Ding").data == b"\\- ein Ding\n"
+    assert fill(".md", b"one thing\n", lambda _: "# ein").data == b"\\# ein\n"
+    assert fill(".md", b"| a b |\n|---|\n| c d |\n", lambda text: text + " | x").data.count(b"\\| x") == 2
+    result = fill(".md", b"one thing\n", lambda _: "ein *Ding*")
+    assert (result.data, result.untranslated) == (b"one thing\n", 1)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/search.md", "docs/map.md", "docs/papers/modern.md"])
 def test_own_pages_keep_their_structure(page: str) -> None:
     data = (ROOT / page).read_bytes()
-    outcome = filled(".md", data)
-    assert outcome.untranslated <= 1
+    result = fill(".md", data)
+    assert result.untranslated <= 1
     before, after = (
-        [(one.type, one.level, one.markup) for one in MarkdownIt().enable("table").parse(text.decode())]
-        for text in (data, outcome.data)
+        [(token.type, token.level, token.markup) for token in MarkdownIt().enable("table").parse(text.decode())]
+        for text in (data, result.data)
     )
     assert before == after
 
@@ -160,28 +160,28 @@ def test_html() -> None:
         "<ul><li>one item<li>two &lt;items</ul><p translate=no>Brand</p><pre>kept text</pre>"
         "<!-- note --> loose <img src=a>"
     )
-    said = filled(".html", text.encode(), lambda one: one.replace("ls -l", "\0").upper().replace("\0", "ls -l"))
-    wanted = (
+    result = fill(".html", text.encode(), lambda part: part.replace("ls -l", "\0").upper().replace("\0", "ls -l"))
+    expected = (
         text.replace("The page &amp; more", "THE PAGE &amp; MORE")
         .replace("Say <b>dear <i>world</i></b>, run", "SAY <b>DEAR <i>WORLD</i></b>, RUN")
         .replace("now<br>and go", "NOW<br>AND GO")
         .replace("<li>one item<li>two &lt;items", "<li>ONE ITEM<li>TWO &lt;ITEMS")
         .replace("loose", "LOOSE")
     )
-    assert said.data.decode() == wanted
-    assert said.reports == []
+    assert result.data.decode() == expected
+    assert result.reports == []
 
 
 def test_html_keeps_its_encoding() -> None:
     data = '<meta charset="iso-8859-1"><p>größer'.encode("latin-1")
-    assert filled(".html", data, lambda _: "größte €").data == data.replace(b"er", b"te &#8364;")
+    assert fill(".html", data, lambda _: "größte €").data == data.replace(b"er", b"te &#8364;")
 
 
 SLOW = ["[](", "[", "](", "[a](b) ", "![a](", "*a _b ", "`a``b ", "<b>a ", "[*a](b) ", "![[a](b)](c) "]
 
 
 @pytest.mark.parametrize("unit", SLOW)
-def test_the_work_for_markup_in_a_paragraph_grows_as_its_length(unit: str) -> None:
+def test_parsing_inline_markup_takes_linear_time(unit: str) -> None:
     def work(length: int) -> int:
         steps = 0
 
@@ -210,26 +210,26 @@ def test_the_work_for_markup_in_a_paragraph_grows_as_its_length(unit: str) -> No
     assert work(8000) < 2.2 * work(4000)
 
 
-def test_emphasis_within_an_image_is_its_own() -> None:
-    marks = parse_inline("*one ![two *x [a](b)](c) three* four", frozenset()).tags
-    assert [(mark.markup, mark.is_opening) for mark in marks] == [
+def test_emphasis_inside_an_image_does_not_end_emphasis_outside() -> None:
+    tags = parse_inline("*one ![two *x [a](b)](c) three* four", frozenset()).tags
+    assert [(tag.markup, tag.is_opening) for tag in tags] == [
         ("*", True),
         ("![two *x [a](b)](c)", False),
         ("*", False),
     ]
-    assert marks[0].pair == marks[2].pair != marks[1].pair == 0
+    assert tags[0].pair == tags[2].pair != tags[1].pair == 0
 
 
 CUE = "1\n00:00:01,000 --> 00:00:02,500\n"
 
 
-def quiet(text: str) -> str:
-    """As a model does that has no dialogue dashes in what it learned from: without them."""
-    return loud(text.replace("- ", " ").replace("-", " ").replace("– ", " "))
+def drop_dashes(text: str) -> str:
+    """Translate like a model that has never seen dialogue dashes."""
+    return uppercase(text.replace("- ", " ").replace("-", " ").replace("– ", " "))
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("- who goes\n- me alone\n", "- WHO GOES\n- ME ALONE\n"),
         ("-who goes\n-me alone\n", "-WHO GOES\n-ME ALONE\n"),
@@ -242,13 +242,13 @@ def quiet(text: str) -> str:
         ("- <i>who</i> goes\n- [me] alone\n", "- <i>WHO</i> GOES\n- [me] ALONE\n"),
     ],
 )
-def test_dialogue_dashes_survive(text: str, wanted: str) -> None:
-    outcome = filled(".srt", (CUE + text).encode(), quiet)
-    assert outcome.data.decode() == CUE + wanted
-    assert (outcome.entries, outcome.filled) == (1, 1)
+def test_dialogue_dashes_survive(text: str, expected: str) -> None:
+    result = fill(".srt", (CUE + text).encode(), drop_dashes)
+    assert result.data.decode() == CUE + expected
+    assert (result.entries, result.filled) == (1, 1)
 
 
-def test_attributes_that_are_read_are_translated() -> None:
+def test_visible_attributes_are_translated() -> None:
     text = (
         '<html lang="en-US">\n<body title=\'a "good" day\'>\n<p>one <img src="one.png" alt="two dogs"> three</p>\n'
         '<input placeholder="search here" value="stays" title="">\n<img alt=dog>\n'
@@ -256,26 +256,26 @@ def test_attributes_that_are_read_are_translated() -> None:
         '<img translate="no" alt="stays">\n<textarea placeholder="say it">stays</textarea>\n'
         '<p><code title="stays">x</code> and <a href="#" TITLE = "more">more</a></p>\n<!-- <img alt="stays"> -->\n'
     )
-    outcome = filled(".html", text.encode())
-    wanted = text.replace("en-US", "de").replace("two dogs", "TWO DOGS").replace("one <img", "ONE <img")
-    wanted = wanted.replace("> three", ">THREE" if ">THREE" in outcome.data.decode() else "> THREE")
+    result = fill(".html", text.encode())
+    expected = text.replace("en-US", "de").replace("two dogs", "TWO DOGS").replace("one <img", "ONE <img")
+    expected = expected.replace("> three", ">THREE" if ">THREE" in result.data.decode() else "> THREE")
     for word in ("search here", "close &amp; go", "say it", 'a "good" day'):
-        wanted = wanted.replace(word, loud(word.replace("&amp;", "&")).replace("&", "&amp;"))
-    wanted = (
-        wanted.replace("alt=dog", 'alt="DOG"')
+        expected = expected.replace(word, uppercase(word.replace("&amp;", "&")).replace("&", "&amp;"))
+    expected = (
+        expected.replace("alt=dog", 'alt="DOG"')
         .replace('"more">more', '"MORE">MORE')
         .replace("</code> and", "</code> AND")
     )
-    assert outcome.data.decode() == wanted
-    assert outcome.untranslated == 0
+    assert result.data.decode() == expected
+    assert result.untranslated == 0
 
 
-def test_an_attribute_cannot_end_its_quotes() -> None:
+def test_quotes_in_an_attribute_are_escaped() -> None:
     for quote in "\"'":
         text = f"<p><img alt={quote}say it{quote}></p><img alt=it>\n"
-        outcome = filled(".html", text.encode(), lambda said: said.upper() + " \"<b>\" 'x' &amp;")
-        data = outcome.data.decode()
-        assert data.count("<b") == 0 or outcome.untranslated
+        result = fill(".html", text.encode(), lambda part: part.upper() + " \"<b>\" 'x' &amp;")
+        data = result.data.decode()
+        assert data.count("<b") == 0 or result.untranslated
         parser = Attributes()
         parser.feed(data)
         assert all(value in ("say it", "it") or value.startswith(('SAY IT "', 'IT "')) for value in parser.values)
@@ -291,7 +291,7 @@ class Attributes(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ('<html lang="en"><p>one</p></html>', '<html lang="de"><p>ONE</p></html>'),
         ("<html lang=en xml:lang='en'><p>one</p></html>", "<html lang=de xml:lang='de'><p>ONE</p></html>"),
@@ -300,7 +300,7 @@ class Attributes(HTMLParser):
         ('<html lang="en"><p>...</p></html>', '<html lang="en"><p>...</p></html>'),
     ],
 )
-def test_the_language_of_a_page_becomes_the_target(text: str, wanted: str) -> None:
-    assert filled(".html", text.encode()).data.decode() == wanted
-    nobody_says = opened(".html", text.encode(), languages=LanguagePair())
-    assert "de" not in nobody_says.fill([MarkedText("ONE") for _ in nobody_says.segments]).decode()
+def test_the_language_of_a_page_becomes_the_target(text: str, expected: str) -> None:
+    assert fill(".html", text.encode()).data.decode() == expected
+    document = open_bytes(".html", text.encode(), languages=LanguagePair())
+    assert "de" not in document.fill([MarkedText("ONE") for _ in document.segments]).decode()
