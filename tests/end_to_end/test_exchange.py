@@ -1,4 +1,4 @@
-"""`regard export` and `regard import` on the command line; what they write is compared in tests/unit/interop."""
+"""`regard export` and `regard import` on the command line; tests/unit/interop compares the files that they write."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 from tests.end_to_end.helpers import call, refused
-from tests.unit.interop.models import LINES, taught
+from tests.unit.interop.models import LINES, trained
 
 from regard.checkpoints.checkpoint import save_checkpoint
 
 
 @pytest.fixture(scope="module")
 def subwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of a Transformer with SentencePiece tokenizers."""
+    """Return a checkpoint of a Transformer with SentencePiece tokenizers."""
     folder = tmp_path_factory.mktemp("subwords") / "checkpoint"
-    save_checkpoint(folder, taught("transformer2017"))
+    save_checkpoint(folder, trained("transformer2017"))
     return folder
 
 
-def test_out_to_marian_and_in_again_it_translates_as_before(subwords: Path, tmp_path: Path) -> None:
+def test_export_to_marian_and_import_keep_the_translations(subwords: Path, tmp_path: Path) -> None:
     out = call("export", subwords, "--to", "marian", tmp_path / "marian")
     assert out.code == 0, out.err
     assert f"MarianMTModel.from_pretrained('{tmp_path / 'marian'}')" in out.err
@@ -33,7 +33,7 @@ def test_out_to_marian_and_in_again_it_translates_as_before(subwords: Path, tmp_
     assert len(set(before.out.splitlines())) > len(LINES) / 2
 
 
-def test_out_to_ctranslate2_of_a_run_of_characters(run: Path, tmp_path: Path) -> None:
+def test_export_to_ctranslate2_with_a_character_tokenizer(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2")
     out = call("export", run, "--to", "ctranslate2", tmp_path / "fast")
     assert out.code == 0, out.err
@@ -41,10 +41,10 @@ def test_out_to_ctranslate2_of_a_run_of_characters(run: Path, tmp_path: Path) ->
     assert {path.name for path in (tmp_path / "fast").iterdir()} >= {"model.bin", "config.json", "tokenizer.json"}
 
 
-def test_errors_are_told(run: Path, tmp_path: Path) -> None:
-    refused(call("export", run, "--to", "marian", tmp_path / "out"), "of the kind character", "unigram")
+def test_errors_are_reported(run: Path, tmp_path: Path) -> None:
+    refused(call("export", run, "--to", "marian", tmp_path / "out"), "tokenizer.kind = character", "unigram")
     refused(call("export", tmp_path / "none", "--to", "marian", tmp_path / "out"), "there is no such folder")
-    refused(call("export", run, "--to", "ctranslate2", run), "something already")
+    refused(call("export", run, "--to", "ctranslate2", run), "exists already")
     refused(call("export", run, "--to", "onnx", tmp_path / "out"), "marian", "ctranslate2", code=2)
-    refused(call("import", "marian", tmp_path, "--out", tmp_path / "run"), "config.json: the file is not there")
+    refused(call("import", "marian", tmp_path, "--out", tmp_path / "run"), "config.json: the file does not exist")
     refused(call("import", "marian", tmp_path / "none", "--out", tmp_path / "run"), "there is no such folder")

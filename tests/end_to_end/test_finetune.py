@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from tests.end_to_end.helpers import Files, call, file_bytes, recipe, refused, write_lines
 from tests.laws.conftest import CASES
-from tests.unit.interop.models import taught
+from tests.unit.interop.models import trained
 
 import regard
 from regard.checkpoints.checkpoint import load_checkpoint, save_checkpoint
@@ -164,7 +164,7 @@ def test_languages_are_those_of_the_other_run_by_default(files: Files, letters: 
 
 
 def test_a_model_from_marian(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "checkpoint", taught("transformer2017"))
+    save_checkpoint(tmp_path / "checkpoint", trained("transformer2017"))
     for arguments in (
         ("export", tmp_path / "checkpoint", "--to", "marian", tmp_path / "marian"),
         ("import", "marian", tmp_path / "marian", "--out", tmp_path / "old"),

@@ -1,1 +1,1 @@
-"""Models in the formats of others: Hugging Face's MarianMT, out and in, and CTranslate2, out."""
+"""Convert models to and from other formats: Hugging Face MarianMT (export, import) and CTranslate2 (export)."""

@@ -1,11 +1,14 @@
-"""A run as a folder that CTranslate2 loads: transformer2017, and modern with decoder = "attention".
+"""Export a run to a folder that CTranslate2 loads: transformer2017, and modern with decoder = "attention".
 
-Ids stay ours. Nothing makes CTranslate2 leave PAD and BOS out of what it says, so they get a bias
-that leaves them no probability; ours keep their share, which is why scores, not translations,
-differ a little there. It says one token at least, as our beams do (unless `allow_empty`), in greedy search
-too, where ours may say nothing; min_decoding_length=0 lets it.
-transformer2017's positions are a table there, which has an end: 2,048 tokens. A shortlist becomes its vocabulary map,
-by which a batch may be said all that any sentence of it may: what it says depends on the batch, ours does not.
+Token ids are unchanged. Differences from decoding in regard:
+
+- CTranslate2 has no way to exclude PAD and BOS from its output, so the export gives them a bias that makes their
+  probability zero. In regard they keep their share, so scores differ slightly; translations do not.
+- CTranslate2 generates at least one token in greedy search too, unless min_decoding_length is 0. In regard only beam
+  search requires a token (unless `allow_empty` is set).
+- The positions of transformer2017 are a table with 2,048 entries, which limits the length of a sequence.
+- A shortlist becomes CTranslate2's vocabulary map. CTranslate2 merges the candidates of all sentences in a batch, so a
+  translation can depend on its batch; in regard it does not.
 """
 
 from __future__ import annotations
@@ -30,18 +33,24 @@ from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.tagged import TaggedTokenizer
 
 POSITIONS = 2048
-NEVER = -1e4  # added to a logit, leaves no probability, in half precision too
+EXCLUDED_BIAS = -1e4  # added to a logit: the probability becomes zero, in half precision too
 
-_SEPARATORS = frozenset(" \t\r\n")  # of a vocabulary map
+_SEPARATORS = frozenset(" \t\r\n")  # separate the entries of a vocabulary map
 
-Weights = dict[str, Tensor]  # of a model or a part of it, by name
+Weights = dict[str, Tensor]  # tensors of a model or of one of its modules, by name
 
 
-def export_ctranslate2(checkpoint: Checkpoint, place: Path, shortlist: Shortlist | None = None) -> str:
-    """Write the folder `place`, and give the lines of Python that translate with it, and with the shortlist if given.
+def export_ctranslate2(checkpoint: Checkpoint, out: Path, shortlist: Shortlist | None = None) -> str:
+    """Write the run to the folder `out` and return example Python code that translates with it.
 
-    Raises CheckpointError for what CTranslate2 cannot hold and where the folder cannot be written,
-    and ConfigError where CTranslate2 is not installed.
+    Args:
+        checkpoint: The run to export.
+        out: The folder to write. It must not exist, or be empty.
+        shortlist: Exported as a vocabulary map, and used by the returned code, if given.
+
+    Raises:
+        CheckpointError: CTranslate2 does not support the model, or the folder cannot be written.
+        ConfigError: CTranslate2 is not installed.
     """
     config = checkpoint.config.model
     specs = _specs()
@@ -52,26 +61,26 @@ def export_ctranslate2(checkpoint: Checkpoint, place: Path, shortlist: Shortlist
         spec = _modern(specs, config, state)
     else:
         raise CheckpointError(
-            "CTranslate2 holds transformer2017, and modern with decoder = attention; this run is of "
+            "CTranslate2 supports transformer2017, and modern with decoder = attention; this run uses "
             + ("modern with decoder = ssru" if isinstance(config, modern.Config) else config.architecture),
-            where="--to ctranslate2",
-            fix="train one of those two",
+            where="export to ctranslate2",
+            fix="train one of these architectures",
         )
     tokenizers = checkpoint.tokenizers
     spec.decoder.projection.bias = _output_bias(state, tokenizers.target.size)
     spec.register_source_vocabulary(written_forms(tokenizers.source, "source"))
     spec.register_target_vocabulary(written_forms(tokenizers.target, "target"))
     _configure(spec.config, checkpoint.model)
-    with new_folder(place) as folder:
+    with new_folder(out) as folder:
         spec.validate()
         spec.optimize()
         spec.save(str(folder))
         if shortlist is not None:
             (folder / "vmap.txt").write_text(_vocabulary_map(shortlist, tokenizers), encoding="utf-8")
         search = checkpoint.config.search
-        least = int(search.beam_size > 1 and not search.allow_empty)
-        options = f"min_decoding_length={least}" + ("" if shortlist is None else ", use_vmap=True")
-        return _write_tokenizers(folder, tokenizers, place, options)
+        min_length = int(search.beam_size > 1 and not search.allow_empty)
+        options = f"min_decoding_length={min_length}" + ("" if shortlist is None else ", use_vmap=True")
+        return _write_tokenizers(folder, tokenizers, out, options)
 
 
 def _specs() -> ModuleType:
@@ -79,7 +88,7 @@ def _specs() -> ModuleType:
         import ctranslate2.specs
     except ImportError:
         raise ConfigError(
-            "CTranslate2 is not installed", where="--to ctranslate2", fix="pip install 'ctranslate2>=4.7'"
+            "CTranslate2 is not installed", where="export to ctranslate2", fix="pip install 'ctranslate2>=4.7'"
         ) from None
     specs: ModuleType = ctranslate2.specs
     return specs
@@ -94,7 +103,7 @@ def _configure(config: Any, model: Seq2Seq) -> None:
 
 def _output_bias(state: Weights, size: int) -> Tensor:
     bias = state.get("decoder.bias", torch.zeros(size)).clone()
-    bias[[PAD, BOS]] = NEVER
+    bias[[PAD, BOS]] = EXCLUDED_BIAS
     return bias
 
 
@@ -105,7 +114,7 @@ def _transformer2017(specs: ModuleType, config: transformer2017.Config, state: W
         "pre_norm": False,
         "activation": activations.SWISH if config.activation == "silu" else activations.RELU,
     }
-    spec = _both(specs, config.encoder_layers, config.decoder_layers, options)
+    spec = _transformer_spec(specs, config.encoder_layers, config.decoder_layers, options)
     for name, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
         stack.position_encodings.encodings = sinusoid(POSITIONS, config.hidden_size)
         for number, layer in enumerate(stack.layer):
@@ -115,9 +124,9 @@ def _transformer2017(specs: ModuleType, config: transformer2017.Config, state: W
             _linear(layer.self_attention.linear[1], _part(fused, "output"))
             _norm(layer.self_attention.layer_norm, _part(part, "attention_norm"))
             if name == "decoder":
-                across = _part(part, "source_attention")
-                for linear, own in zip(layer.attention.linear, ("query", "key_value", "output"), strict=True):
-                    _linear(linear, _part(across, own))
+                cross_attention = _part(part, "source_attention")
+                for linear, name_in_run in zip(layer.attention.linear, ("query", "key_value", "output"), strict=True):
+                    _linear(linear, _part(cross_attention, name_in_run))
                 _norm(layer.attention.layer_norm, _part(part, "source_norm"))
             _linear(layer.ffn.linear_0, _part(part, "ff.0"))
             _linear(layer.ffn.linear_1, _part(part, "ff.2"))
@@ -136,20 +145,20 @@ def _modern(specs: ModuleType, config: modern.Config, state: Weights) -> Any:
         "rotary_dim": config.hidden_size // config.num_heads,
         "rotary_interleave": True,
     }
-    spec = _both(specs, config.encoder_layers, config.decoder_layers, options)
+    spec = _transformer_spec(specs, config.encoder_layers, config.decoder_layers, options)
     for name, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
         for number, layer in enumerate(stack.layer):
             part = _part(state, f"{name}.layers.{number}")
-            before = "past" if name == "decoder" else "attention"
-            own = _part(part, before)
-            _linear(layer.self_attention.linear[0], _stack(own, "query", "key", "value"))
-            _linear(layer.self_attention.linear[1], _part(own, "output"))
-            _norm(layer.self_attention.layer_norm, _part(part, f"{before}_norm"))
+            attention_name = "past" if name == "decoder" else "attention"
+            attention = _part(part, attention_name)
+            _linear(layer.self_attention.linear[0], _stack(attention, "query", "key", "value"))
+            _linear(layer.self_attention.linear[1], _part(attention, "output"))
+            _norm(layer.self_attention.layer_norm, _part(part, f"{attention_name}_norm"))
             if name == "decoder":
-                across = _part(part, "source_attention")
-                _linear(layer.attention.linear[0], _part(across, "query"))
-                _linear(layer.attention.linear[1], _stack(across, "key", "value"))
-                _linear(layer.attention.linear[2], _part(across, "output"))
+                cross_attention = _part(part, "source_attention")
+                _linear(layer.attention.linear[0], _part(cross_attention, "query"))
+                _linear(layer.attention.linear[1], _stack(cross_attention, "key", "value"))
+                _linear(layer.attention.linear[2], _part(cross_attention, "output"))
                 _norm(layer.attention.layer_norm, _part(part, "source_norm"))
             _linear(layer.ffn.linear_0, _part(part, "ff.gate"))
             _linear(layer.ffn.linear_0_noact, _part(part, "ff.input"))
@@ -160,7 +169,7 @@ def _modern(specs: ModuleType, config: modern.Config, state: Weights) -> Any:
     return spec
 
 
-def _both(specs: ModuleType, encoder_layers: int, decoder_layers: int, options: dict[str, Any]) -> Any:
+def _transformer_spec(specs: ModuleType, encoder_layers: int, decoder_layers: int, options: dict[str, Any]) -> Any:
     return specs.TransformerSpec(
         specs.transformer_spec.TransformerEncoderSpec(encoder_layers, **options),
         specs.transformer_spec.TransformerDecoderSpec(decoder_layers, **options),
@@ -172,7 +181,7 @@ def _part(weights: Weights, name: str) -> Weights:
 
 
 def _stack(weights: Weights, *names: str) -> Weights:
-    """Several linear maps of one input as one, their outputs one behind the other."""
+    """Merge linear layers that read the same input into one layer, with their outputs concatenated."""
     parts = [_part(weights, name) for name in names]
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
@@ -199,8 +208,8 @@ import ctranslate2, sentencepiece
 translator = ctranslate2.Translator({folder!r})
 source = sentencepiece.SentencePieceProcessor(model_file={source!r})
 target = sentencepiece.SentencePieceProcessor(model_file={target!r})
-for found in translator.translate_batch([source.encode("a line", out_type=str)], {options}):
-    print(target.decode(found.hypotheses[0]))
+for result in translator.translate_batch([source.encode("a line", out_type=str)], {options}):
+    print(target.decode(result.hypotheses[0]))
 """
 _WITH_REGARD = """\
 import ctranslate2, json, pathlib
@@ -209,38 +218,41 @@ translator = ctranslate2.Translator({folder!r})
 tokenizers = Tokenizers.load(pathlib.Path({folder!r})){tags}
 ids = {{piece: id for id, piece in enumerate(tokenizers.target.pieces(range(tokenizers.target.size)))}}
 tokens = tokenizers.source.pieces(tokenizers.source.encode("a line"))
-for found in translator.translate_batch([tokens], {options}):
-    print(tokenizers.target.decode([ids[piece] for piece in found.hypotheses[0]]))
+for result in translator.translate_batch([tokens], {options}):
+    print(tokenizers.target.decode([ids[piece] for piece in result.hypotheses[0]]))
 """
 
 
 def _vocabulary_map(shortlist: Shortlist, tokenizers: Tokenizers) -> str:
-    """A line for each source piece, and one for none: the piece, a tab, and its candidates with a space between them.
+    """Return the text of a vocabulary map: for each source piece the piece, a tab, and its candidates joined by spaces.
 
-    Pieces that such a line cannot hold are left out.
+    The first line has an empty piece; its candidates are allowed in every sentence. Pieces that contain a separator
+    are left out.
     """
     sources, targets = written_forms(tokenizers.source, "source"), written_forms(tokenizers.target, "target")
-    kept = {id: piece for id, piece in enumerate(targets) if id != PAD and not _SEPARATORS & {*piece}}
+    target_pieces = {id: piece for id, piece in enumerate(targets) if id != PAD and not _SEPARATORS & {*piece}}
     rows = [("", shortlist.frequent), *zip(sources, shortlist.candidates, strict=True)]
-    lines = [(piece, [kept[id] for id in row.tolist() if id in kept]) for piece, row in rows]
-    return "".join(f"{piece}\t{' '.join(of)}\n" for piece, of in lines if of and not _SEPARATORS & {*piece})
+    lines = [(piece, [target_pieces[id] for id in row.tolist() if id in target_pieces]) for piece, row in rows]
+    return "".join(
+        f"{piece}\t{' '.join(candidates)}\n" for piece, candidates in lines if candidates and not _SEPARATORS & {*piece}
+    )
 
 
-def _write_tokenizers(folder: Path, tokenizers: Tokenizers, place: Path, options: str) -> str:
-    """SentencePiece models, or where there are none our own files; gives the lines of Python that use them."""
+def _write_tokenizers(folder: Path, tokenizers: Tokenizers, out: Path, options: str) -> str:
+    """Write SentencePiece models, or regard's own files for other tokenizers, and return the code that uses them."""
     models = {"source": plain_text_model(tokenizers.source), "target": plain_text_model(tokenizers.target)}
-    names = {side: str(place / f"{side}.spm") for side in models}
+    names = {side: str(out / f"{side}.spm") for side in models}
     for side, model in models.items():
         if model is None:
             tokenizers.save(folder)
-            return _WITH_REGARD.format(folder=str(place), options=options, tags=_first_tag(tokenizers.source))
+            return _WITH_REGARD.format(folder=str(out), options=options, tags=_first_tag(tokenizers.source))
         (folder / f"{side}.spm").write_bytes(model)
-    return _WITH_SENTENCEPIECE.format(folder=str(place), options=options, **names)
+    return _WITH_SENTENCEPIECE.format(folder=str(out), options=options, **names)
 
 
 def _first_tag(source: Tokenizer) -> str:
-    """How the lines of Python put a tag before the source, where the run has any."""
+    """Return the code that prepends the first tag to a source, or an empty string if the run has no tags."""
     if not isinstance(source, TaggedTokenizer):
         return ""
-    others = f"  # tags: {', '.join(source.tags)}" if len(source.tags) > 1 else ""
-    return f".prepend_tags([{source.tags[0]!r}]){others}"
+    comment = f"  # tags: {', '.join(source.tags)}" if len(source.tags) > 1 else ""
+    return f".prepend_tags([{source.tags[0]!r}]){comment}"

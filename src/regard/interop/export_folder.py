@@ -1,4 +1,4 @@
-"""The folder that an export is written into: whole or not at all."""
+"""Write the folder of an export completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,25 +14,31 @@ from regard.files import atomic_folder, remove_leftovers
 
 
 @contextmanager
-def new_folder(place: Path) -> Iterator[Path]:
-    """A folder to write into, beside `place`, which is renamed to it when all is written.
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder that is renamed to `out` when the block ends without an error.
 
-    What earlier processes that were killed have left beside it is removed. Raises CheckpointError where `place` is
-    there and not empty, or the disk does not take it.
+    Remove leftovers of killed processes first.
+
+    Raises:
+        CheckpointError: `out` is a file or a folder that is not empty, or it cannot be written.
     """
-    place = Path(os.path.realpath(place))
+    out = Path(os.path.realpath(out))
     try:
-        remove_leftovers(place)
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise CheckpointError("there is something already", where=place, fix="name a folder that is not there yet")
-        with atomic_folder(place) as temporary:
+        remove_leftovers(out)
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise CheckpointError(
+                "the path exists already and is not an empty folder", where=out, fix="choose a new folder"
+            )
+        with atomic_folder(out) as temporary:
             yield temporary
     except OSError as error:
         raise CheckpointError(
-            f"it cannot be written: {error.strerror or error}", where=place, fix="choose another folder, or make room"
+            f"the folder cannot be written: {error.strerror or error}",
+            where=out,
+            fix="choose another folder, or free disk space",
         ) from None
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """One JSON object, readable."""
+    """Write one JSON object, indented."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

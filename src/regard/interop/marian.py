@@ -1,9 +1,10 @@
-"""A run as a folder that Hugging Face's MarianMTModel and MarianTokenizer load.
+"""Export a run to a folder that Hugging Face's MarianMTModel and MarianTokenizer load.
 
-Ids stay ours: the tokenizer's `vocab.json` says which they are, so BOS is what the decoder is fed
-first. Weights are those of regard.interop.weights. Two things a text can hold mean something else
-there: the character `▁` is a space, and `>>fra<<` at its beginning one token. Where sacremoses is
-installed, MarianTokenizer changes punctuation before anything else sees it.
+Token ids are unchanged: the tokenizer's `vocab.json` lists them, and BOS is the decoder's start token. See
+regard.interop.weights for the weights.
+
+MarianTokenizer treats two kinds of text differently: it reads the character `▁` as a space, and `>>fra<<` at the
+beginning of a text as one token. If sacremoses is installed, it also normalizes punctuation first.
 """
 
 from __future__ import annotations
@@ -19,43 +20,45 @@ from regard.checkpoints.checkpoint import Checkpoint
 from regard.errors import CheckpointError
 from regard.interop.export_folder import new_folder, write_json
 from regard.interop.pieces import plain_text_model, written_forms
-from regard.interop.weights import ties, to_marian
+from regard.interop.weights import to_marian, weight_mappings
 from regard.models.transformer2017 import Config
 from regard.special_tokens import BOS, EOS, PAD, SPECIAL, UNK
 from regard.tokenizers.base import Tokenizers
 from regard.tokenizers.tagged import TaggedTokenizer
 
-POSITIONS = 1024  # at least; Marian's table of positions has an end
-LONGEST = 512  # tokens of a translation, unless `generate` is told otherwise
+MIN_POSITIONS = 1024  # size of Marian's position table, unless the run needs more
+MAX_LENGTH = 512  # default limit of `generate`, in tokens
 
 USAGE = """\
 from transformers import MarianMTModel, MarianTokenizer
 model = MarianMTModel.from_pretrained({folder!r})
 tokenizer = MarianTokenizer.from_pretrained({folder!r})
-found = model.generate(**tokenizer(["a line"], return_tensors="pt", padding=True))
-print(tokenizer.batch_decode(found, skip_special_tokens=True))
+output = model.generate(**tokenizer(["a line"], return_tensors="pt", padding=True))
+print(tokenizer.batch_decode(output, skip_special_tokens=True))
 """
 
 
-def export_marian(checkpoint: Checkpoint, place: Path) -> str:
-    """Write the folder `place`, and give the lines of Python that translate with it.
+def export_marian(checkpoint: Checkpoint, out: Path) -> str:
+    """Write the run to the folder `out` and return example Python code that translates with it.
 
-    `generate` is greedy there unless it is given `num_beams`. Raises CheckpointError for what
-    Marian's format cannot hold, and where the folder cannot be written.
+    `generate` uses greedy search unless you pass `num_beams`.
+
+    Raises:
+        CheckpointError: Marian's format does not support the model, or the folder cannot be written.
     """
     config = checkpoint.config.model
     if not isinstance(config, Config):
         raise CheckpointError(
-            f"Marian's format holds transformer2017 and nothing else; this run is of {config.architecture}",
-            where="--to marian",
-            fix="train transformer2017; or, for modern, export --to ctranslate2",
+            f"Marian's format supports only transformer2017; this run uses {config.architecture}",
+            where="export to marian",
+            fix="train transformer2017, or export to ctranslate2, which supports modern too",
         )
-    with new_folder(place) as folder:
+    with new_folder(out) as folder:
         _write_tokenizers(folder, checkpoint.tokenizers)
         _write_configs(folder, checkpoint, config)
         tensors = {name: tensor.float().contiguous() for name, tensor in _weights(checkpoint, config).items()}
         (folder / "model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
-    return USAGE.format(folder=str(place))
+    return USAGE.format(folder=str(out))
 
 
 def _write_tokenizers(folder: Path, tokenizers: Tokenizers) -> None:
@@ -63,16 +66,16 @@ def _write_tokenizers(folder: Path, tokenizers: Tokenizers) -> None:
     for side, tokenizer in (("source", tokenizers.source), ("target", tokenizers.target)):
         if isinstance(tokenizer, TaggedTokenizer):
             raise CheckpointError(
-                "this run's sources begin with tags, of which Marian's tokenizer knows nothing",
-                where="--to marian",
+                "the sources of this run begin with tags, which Marian's tokenizer does not support",
+                where="export to marian",
                 fix="translate with regard, or train without data.tags",
             )
         model = plain_text_model(tokenizer)
         if model is None:
             raise CheckpointError(
-                f"Marian's tokenizer is SentencePiece, and this run's is of the kind {tokenizer.kind}",
-                where="--to marian",
-                fix="train with tokenizer.kind = unigram or bpe; or export --to ctranslate2",
+                f"Marian's format needs a SentencePiece tokenizer; this run has tokenizer.kind = {tokenizer.kind}",
+                where="export to marian",
+                fix="train with tokenizer.kind = unigram or bpe, or export to ctranslate2",
             )
         (folder / f"{side}.spm").write_bytes(model)
         if side == "source" or not tokenizers.joint:
@@ -82,10 +85,10 @@ def _write_tokenizers(folder: Path, tokenizers: Tokenizers) -> None:
 def _weights(checkpoint: Checkpoint, config: Config) -> dict[str, Tensor]:
     state = checkpoint.model.state_dict()
     weights: dict[str, Tensor] = {}
-    for tie in ties(config, joint=checkpoint.tokenizers.joint):
-        weights.update(to_marian(tie, state[tie.ours]))
-    none = torch.zeros(checkpoint.tokenizers.target.size)
-    weights["final_logits_bias"] = state.get("decoder.bias", none).unsqueeze(0)
+    for mapping in weight_mappings(config, joint=checkpoint.tokenizers.joint):
+        weights.update(to_marian(mapping, state[mapping.name]))
+    no_bias = torch.zeros(checkpoint.tokenizers.target.size)
+    weights["final_logits_bias"] = state.get("decoder.bias", no_bias).unsqueeze(0)
     return weights
 
 
@@ -98,8 +101,8 @@ def _write_configs(folder: Path, checkpoint: Checkpoint, config: Config) -> None
         "forced_eos_token_id": None,
     }
     longest = 2 * checkpoint.config.data.max_length + 64
-    write_json(folder / "config.json", _model(config, checkpoint.tokenizers, max(POSITIONS, longest)) | ids)
-    search = {"bad_words_ids": [[PAD], [BOS]], "max_length": LONGEST, "num_beams": 1}
+    write_json(folder / "config.json", _model_config(config, checkpoint.tokenizers, max(MIN_POSITIONS, longest)) | ids)
+    search = {"bad_words_ids": [[PAD], [BOS]], "max_length": MAX_LENGTH, "num_beams": 1}
     write_json(folder / "generation_config.json", ids | search)
     written = {f"{name}_token": SPECIAL[id] for name, id in (("pad", PAD), ("bos", BOS), ("eos", EOS), ("unk", UNK))}
     write_json(folder / "special_tokens_map.json", written)
@@ -108,14 +111,14 @@ def _write_configs(folder: Path, checkpoint: Checkpoint, config: Config) -> None
         "source_lang": checkpoint.config.data.source_language or None,
         "target_lang": checkpoint.config.data.target_language or None,
         "separate_vocabs": not checkpoint.tokenizers.joint,
-        "model_max_length": LONGEST,
+        "model_max_length": MAX_LENGTH,
         "clean_up_tokenization_spaces": False,
-        "split_special_tokens": True,  # a text never spells a special token
+        "split_special_tokens": True,  # text never contains special tokens
     }
     write_json(folder / "tokenizer_config.json", tokenizer | written)
 
 
-def _model(config: Config, tokenizers: Tokenizers, positions: int) -> dict[str, Any]:
+def _model_config(config: Config, tokenizers: Tokenizers, positions: int) -> dict[str, Any]:
     return {
         "architectures": ["MarianMTModel"],
         "model_type": "marian",

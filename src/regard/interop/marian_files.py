@@ -1,4 +1,4 @@
-"""The files of a MarianMT folder, read without trusting them: nothing in them runs, and what is odd is refused."""
+"""Read the files of an untrusted MarianMT folder: run no code from them, and validate everything."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from regard.config.schema import MAX_HEADS, MAX_LAYERS, MAX_VOCABULARY, MAX_WIDT
 from regard.errors import CheckpointError
 from regard.files import read_regular_file
 
-FOLDER = "give a folder as Hugging Face's MarianMTModel and MarianTokenizer save it, with source.spm and vocab.json"
-MODELS = "regard imports the Transformers of OPUS-MT: tied output, scaled embeddings, relu or swish"
-FIX_BIN = "take the model as model.safetensors; or load it with transformers, if you trust it, and save it again"
+FIX_FOLDER = "use a folder saved by Hugging Face's MarianMTModel and MarianTokenizer, with source.spm and vocab.json"
+FIX_MODEL = "only OPUS-MT Transformers can be imported: tied output, scaled embeddings, relu or swish"
+FIX_PICKLE = "use model.safetensors, or, if you trust the file, load it with transformers and save it again"
 
 
 class MarianConfig(BaseModel):
-    """What has to be known of config.json; what is absent and has no default here is needed."""
+    """The fields of config.json that an import needs. Fields without a default are required."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
@@ -47,104 +47,117 @@ class MarianConfig(BaseModel):
 
     @property
     def target_size(self) -> int:
-        """Rows of the target's embedding."""
+        """Number of rows of the target embedding."""
         separate = not self.share_encoder_decoder_embeddings and self.decoder_vocab_size
         return self.decoder_vocab_size if separate and self.decoder_vocab_size else self.vocab_size
 
 
 def read_config(folder: Path) -> MarianConfig:
-    """config.json. Raises CheckpointError, also for a Marian model of another make than ours can be."""
+    """Read config.json. Raise CheckpointError if it is invalid or describes a model that cannot be imported."""
     path = folder / "config.json"
     try:
         config = MarianConfig.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key, given = ".".join(map(str, first["loc"])), first["input"]
-        it_is = "" if first["type"] == "missing" else f" (it is {str(given)[:60]!r})"
-        raise CheckpointError(f"`{key}`: {first['msg']}{it_is}", where=path, fix=MODELS) from None
+        key, value = ".".join(map(str, first["loc"])), first["input"]
+        got = "" if first["type"] == "missing" else f" (got {str(value)[:60]!r})"
+        raise CheckpointError(f"`{key}`: {first['msg']}{got}", where=path, fix=FIX_MODEL) from None
     for name in ("attention_heads", "ffn_dim"):
         sizes = [getattr(config, f"{side}_{name}") for side in ("encoder", "decoder")]
         if sizes[0] != sizes[1]:
             raise CheckpointError(
-                f"encoder_{name} and decoder_{name} differ ({sizes[0]} and {sizes[1]})", where=path, fix=MODELS
+                f"encoder_{name} and decoder_{name} differ ({sizes[0]} and {sizes[1]})", where=path, fix=FIX_MODEL
             )
-    highest = max(config.pad_token_id, config.eos_token_id, config.decoder_start_token_id)
-    if highest >= config.target_size:
-        raise CheckpointError(f"there is no token {highest}, only {config.target_size:,}", where=path, fix=FOLDER)
+    max_id = max(config.pad_token_id, config.eos_token_id, config.decoder_start_token_id)
+    if max_id >= config.target_size:
+        raise CheckpointError(
+            f"token id {max_id} is out of range: the vocabulary has {config.target_size:,} tokens",
+            where=path,
+            fix=FIX_FOLDER,
+        )
     return config
 
 
 def read_vocabulary(path: Path, size: int) -> dict[str, int]:
-    """Pieces and their ids, which are 0 to size - 1. Raises CheckpointError."""
+    """Read the id of each piece. Raise CheckpointError unless the ids are exactly 0 to size - 1."""
     vocabulary = read_json(path)
     ids = sorted(id for id in vocabulary.values() if type(id) is int)
     if len(vocabulary) != size or ids != list(range(size)):
-        raise CheckpointError(f"its values are not the ids 0 to {size - 1:,}, each once", where=path, fix=FOLDER)
+        raise CheckpointError(
+            f"the values must be the ids 0 to {size - 1:,}, each exactly once", where=path, fix=FIX_FOLDER
+        )
     for piece in ("</s>", "<unk>", "<pad>"):
         if piece not in vocabulary:
-            raise CheckpointError(f"there is no {piece}", where=path, fix=FOLDER)
+            raise CheckpointError(f"the token {piece} is missing", where=path, fix=FIX_FOLDER)
     return vocabulary
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """One JSON object. Raises CheckpointError."""
+    """Read one JSON object. Raise CheckpointError if the file is missing or holds something else."""
     try:
         value = json.loads(read_regular_file(path).decode())
     except FileNotFoundError:
-        there = "the file is not there" if path.parent.is_dir() else "there is no such folder"
-        raise CheckpointError(there, where=path if path.parent.is_dir() else path.parent, fix=FOLDER) from None
+        problem = "the file does not exist" if path.parent.is_dir() else "there is no such folder"
+        raise CheckpointError(problem, where=path if path.parent.is_dir() else path.parent, fix=FIX_FOLDER) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=FOLDER) from None
+        raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=FIX_FOLDER) from None
     if not isinstance(value, dict):
-        raise CheckpointError("the file is no JSON object", where=path, fix=FOLDER)
+        raise CheckpointError("the file is not a JSON object", where=path, fix=FIX_FOLDER)
     return value
 
 
 def read_bytes(path: Path) -> bytes:
-    """A whole file. Raises CheckpointError."""
+    """Read a whole file. Raise CheckpointError if it cannot be read."""
     try:
         return read_regular_file(path)
     except OSError as error:
-        raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=FOLDER) from None
+        raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=FIX_FOLDER) from None
 
 
 def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
-    """The tensors of model.safetensors, else of pytorch_model.bin, by name, in float32; and the file.
+    """Read the weights from model.safetensors, or else from pytorch_model.bin.
 
-    The latter is a pickle, which could run anything: only what torch.load(weights_only=True) takes
-    is taken. Raises CheckpointError.
+    pytorch_model.bin is a pickle, which could run code: it is loaded with weights_only=True.
+
+    Returns:
+        The path of the file, and its tensors by name, converted to float32.
+
+    Raises:
+        CheckpointError: There is no such file, it cannot be read, or it holds something other than finite tensors.
     """
     path = folder / "model.safetensors"
     if path.is_file():
         try:
-            found: Any = load_file(path)
+            contents: Any = load_file(path)
         except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=FOLDER) from None
+            raise CheckpointError(f"the file cannot be read: {error}", where=path, fix=FIX_FOLDER) from None
     else:
         path = folder / "pytorch_model.bin"
         if not path.is_file():
             raise CheckpointError(
-                "there are no weights: neither model.safetensors nor pytorch_model.bin", where=folder, fix=FOLDER
+                "no weights: neither model.safetensors nor pytorch_model.bin exists", where=folder, fix=FIX_FOLDER
             )
-        found = _read_pickle(path)
-    if not isinstance(found, dict) or not all(_is_weight(name, tensor) for name, tensor in found.items()):
-        raise CheckpointError("it does not hold tensors of numbers by name", where=path, fix=FOLDER)
-    weights = {name: tensor.float() for name, tensor in found.items()}
+        contents = _read_pickle(path)
+    if not isinstance(contents, dict) or not all(_is_weight(name, tensor) for name, tensor in contents.items()):
+        raise CheckpointError("the file does not hold floating-point tensors by name", where=path, fix=FIX_FOLDER)
+    weights = {name: tensor.float() for name, tensor in contents.items()}
     for name, tensor in weights.items():
         if not tensor.isfinite().all():
-            raise CheckpointError(f"{name} holds what is not a number", where=path, fix="take another copy of it")
+            raise CheckpointError(f"{name} is not finite", where=path, fix="download the file again")
     return path, weights
 
 
 def _read_pickle(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken pickle raises anything; one that would run code, UnpicklingError
+    except (
+        Exception
+    ) as error:  # a broken pickle can raise any exception; one that would run code raises UnpicklingError
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise CheckpointError(
-            f"the file is a pickle, of which nothing but tensors is read (weights_only), and that failed: {reason}",
+            f"the file is a pickle that cannot be loaded safely (weights_only=True): {reason}",
             where=path,
-            fix=FIX_BIN,
+            fix=FIX_PICKLE,
         ) from None
 
 
@@ -154,5 +167,6 @@ def _is_weight(name: object, tensor: object) -> bool:
         and isinstance(tensor, Tensor)
         and tensor.is_floating_point()
         and tensor.layout == torch.strided
-        and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()  # not one number for billions
+        and tensor.untyped_storage().nbytes()
+        >= tensor.numel() * tensor.element_size()  # not an expanded view of a few numbers
     )

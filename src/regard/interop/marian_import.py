@@ -1,8 +1,8 @@
-"""A MarianMT folder of Hugging Face's, such as one of OPUS-MT, as a run of ours that translates and can be trained on.
+"""Import a Hugging Face MarianMT folder, such as an OPUS-MT model, as a run that translates and can be trained further.
 
-Our four special ids come first, so rows of the embeddings move. Their pad token is mostly what the
-decoder is fed first too; its row is then our BOS. What has no row of its own there, PAD as a rule, gets a bias that
-leaves it no probability.
+The four special tokens of regard have the lowest ids, so the rows of the embeddings are reordered. In Marian the pad
+token is usually the decoder's start token as well; its row becomes BOS. A special token without a separate row in
+Marian, usually PAD, gets a bias that makes its probability zero.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerC
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError, RegardError
 from regard.interop import marian_files as files
-from regard.interop.weights import Tie, from_marian, ties
+from regard.interop.weights import WeightMapping, from_marian, weight_mappings
 from regard.models.transformer2017 import Config, build
 from regard.nn.position import sinusoid
 from regard.special_tokens import BOS, PAD
@@ -30,32 +30,40 @@ from regard.tokenizers.base import Tokenizers
 from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.vocabulary import Vocabulary
 
-NEVER = -1e4  # added to a logit, leaves no probability, in half precision too
-EQUAL = 1e-3  # so far may positions be from the sinusoid: half precision
-MOST_BEAMS = 64
+EXCLUDED_BIAS = -1e4  # added to a logit: the probability becomes zero, in half precision too
+POSITION_TOLERANCE = 1e-3  # largest difference from the sinusoid: half precision
+MAX_BEAMS = 64
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One side's ids: for each of ours the row of theirs, and those of ours that have no row of their own."""
+    """The vocabulary of one side.
+
+    Attributes:
+        rows: For each id in regard, the row of Marian's embedding.
+        excluded: The ids in regard that have no separate row in Marian.
+        tokenizer: The imported tokenizer.
+    """
 
     rows: list[int]
-    silent: list[int]
+    excluded: list[int]
     tokenizer: MarianTokenizer
 
 
 def import_marian(folder: Path, out: Path) -> Checkpoint:
-    """Read the model in `folder` and make a run of it at `out`, which must not hold one yet.
+    """Read the model in `folder` and write it as a new run to `out`.
 
-    The run's recipe names no corpus that is there: data.source and data.target are for your own.
-    Raises CheckpointError, and leaves nothing at `out` then.
+    The corpus paths in the run's recipe, data.source and data.target, are placeholders: set them to train further.
+
+    Raises:
+        CheckpointError: The model cannot be imported, or `out` holds something already. Nothing is written then.
     """
     theirs = files.read_config(folder)
     source, target = _sides(folder, theirs)
-    path, given = files.read_weights(folder)
-    bias = _output_bias(path, given, target, theirs.target_size)
-    config = _our_config(folder, theirs, output_bias=bool(bias.any()))
-    state = _state(path, given, config, theirs, (source, target))
+    path, weights = files.read_weights(folder)
+    bias = _output_bias(path, weights, target, theirs.target_size)
+    config = _model_config(folder, theirs, output_bias=bool(bias.any()))
+    state = _convert_weights(path, weights, config, theirs, (source, target))
     if config.output_bias:
         state["decoder.bias"] = bias
     tokenizers = Tokenizers(source.tokenizer, target.tokenizer, theirs.share_encoder_decoder_embeddings)
@@ -74,43 +82,45 @@ def _sides(folder: Path, theirs: files.MarianConfig) -> tuple[_Side, _Side]:
     target = files.read_vocabulary(paths[1], theirs.target_size)
     if target["</s>"] != theirs.eos_token_id:
         raise CheckpointError(
-            f"</s> is {target['</s>']}, and eos_token_id of config.json {theirs.eos_token_id}",
+            f"the id of </s> is {target['</s>']}, but eos_token_id in config.json is {theirs.eos_token_id}",
             where=paths[1],
-            fix=files.FOLDER,
+            fix=files.FIX_FOLDER,
         )
     special = [theirs.pad_token_id, theirs.decoder_start_token_id, target["</s>"], target["<unk>"]]
-    of_source = special
-    if not theirs.share_encoder_decoder_embeddings:  # where no BOS is ever read
-        of_source = [source["<pad>"], source.get("<s>", source["<pad>"]), source["</s>"], source["<unk>"]]
-    return _side(folder / "source.spm", source, of_source), _side(folder / "target.spm", target, special)
+    source_special = special
+    if not theirs.share_encoder_decoder_embeddings:  # a source never contains BOS
+        source_special = [source["<pad>"], source.get("<s>", source["<pad>"]), source["</s>"], source["<unk>"]]
+    return _side(folder / "source.spm", source, source_special), _side(folder / "target.spm", target, special)
 
 
 def _side(model: Path, vocabulary: Mapping[str, int], special: Sequence[int]) -> _Side:
-    """special: their ids of what are our PAD, BOS, EOS and UNK."""
+    """Build one side. `special` holds Marian's ids for PAD, BOS, EOS and UNK."""
     pieces = sorted(vocabulary, key=lambda piece: vocabulary[piece])
-    others = [id for id in range(len(pieces)) if id not in special]
+    regular = [id for id in range(len(pieces)) if id not in special]
     try:
-        tokenizer = MarianTokenizer(files.read_bytes(model), Vocabulary([pieces[id] for id in others]))
+        tokenizer = MarianTokenizer(files.read_bytes(model), Vocabulary([pieces[id] for id in regular]))
     except ValueError as error:
-        raise CheckpointError(f"the file cannot be read: {error}", where=model, fix=files.FOLDER) from None
-    silent = [id for id in (PAD, BOS) if special[id] in special[id + 1 :]]
-    return _Side([*special, *others], silent, tokenizer)
+        raise CheckpointError(f"the file cannot be read: {error}", where=model, fix=files.FIX_FOLDER) from None
+    excluded = [id for id in (PAD, BOS) if special[id] in special[id + 1 :]]
+    return _Side([*special, *regular], excluded, tokenizer)
 
 
-def _output_bias(path: Path, given: dict[str, Tensor], target: _Side, size: int) -> Tensor:
-    theirs = given.pop("final_logits_bias", torch.zeros(1, size))
-    if theirs.shape != (1, size):
-        raise _misfit(path, [f"final_logits_bias is {list(theirs.shape)} and should be {[1, size]}"])
-    bias = theirs[0, target.rows]
-    bias[target.silent] = NEVER
+def _output_bias(path: Path, weights: dict[str, Tensor], target: _Side, size: int) -> Tensor:
+    bias = weights.pop("final_logits_bias", torch.zeros(1, size))
+    if bias.shape != (1, size):
+        raise _mismatch(path, [f"final_logits_bias has shape {list(bias.shape)}, expected {[1, size]}"])
+    bias = bias[0, target.rows]
+    bias[target.excluded] = EXCLUDED_BIAS
     return bias
 
 
-def _our_config(folder: Path, theirs: files.MarianConfig, *, output_bias: bool) -> Config:
+def _model_config(folder: Path, theirs: files.MarianConfig, *, output_bias: bool) -> Config:
     heads = theirs.encoder_attention_heads
     if theirs.d_model % heads:
         raise CheckpointError(
-            f"{heads} heads do not divide d_model, {theirs.d_model}", where=folder / "config.json", fix=files.MODELS
+            f"d_model, {theirs.d_model}, is not divisible by {heads} heads",
+            where=folder / "config.json",
+            fix=files.FIX_MODEL,
         )
     return Config(
         encoder_layers=theirs.encoder_layers,
@@ -124,77 +134,81 @@ def _our_config(folder: Path, theirs: files.MarianConfig, *, output_bias: bool) 
     )
 
 
-def _state(
-    path: Path, given: dict[str, Tensor], config: Config, theirs: files.MarianConfig, sides: tuple[_Side, _Side]
+def _convert_weights(
+    path: Path, weights: dict[str, Tensor], config: Config, theirs: files.MarianConfig, sides: tuple[_Side, _Side]
 ) -> dict[str, Tensor]:
-    """Their weights by our names. Raises CheckpointError where one is missing, too many or of another shape."""
+    """Return the weights under the names of regard. Raise CheckpointError for missing, extra or misshapen weights."""
     joint = theirs.share_encoder_decoder_embeddings
-    if config.encoder_layers + config.decoder_layers > len(given):  # before as many names are made
-        raise _misfit(path, [f"it holds only {len(given)} tensors"])
-    wanted = ties(config, joint=joint)
-    _drop_repeats(path, given, joint=joint)
-    _drop_positions(path, given)
+    if config.encoder_layers + config.decoder_layers > len(weights):  # check before a name is built for every layer
+        raise _mismatch(path, [f"the file holds only {len(weights)} tensors"])
+    mappings = weight_mappings(config, joint=joint)
+    _drop_repeats(path, weights, joint=joint)
+    _drop_positions(path, weights)
     sizes = {"residual": config.hidden_size, "heads": config.hidden_size, "ff": config.ffn_size}
     sizes |= {"source": theirs.vocab_size, "target": theirs.target_size}
-    _refuse_misfits(path, given, wanted, sizes)
-    state = {tie.ours: from_marian(tie, given) for tie in wanted}
+    _check_shapes(path, weights, mappings, sizes)
+    state = {mapping.name: from_marian(mapping, weights) for mapping in mappings}
     for name, side in zip(("encoder", "decoder"), sides, strict=True):
         table = state[f"{name}.embedding.table.weight"][side.rows]
-        if PAD in side.silent:
+        if PAD in side.excluded:
             table[PAD] = 0
         state[f"{name}.embedding.table.weight"] = table
     return state
 
 
-def _drop_repeats(path: Path, given: dict[str, Tensor], *, joint: bool) -> None:
-    """Forget the tables that are another one once more, as some files have them."""
+def _drop_repeats(path: Path, weights: dict[str, Tensor], *, joint: bool) -> None:
+    """Remove the copies of tied tables that some files contain."""
     first = "model.shared.weight" if joint else "model.decoder.embed_tokens.weight"
     repeats = ["lm_head.weight"]
     if joint:
         repeats += ["model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"]
     for name in repeats:
-        again = given.pop(name, None)
-        if again is not None and not (first in given and torch.equal(again, given[first])):
-            raise _misfit(path, [f"{name} is not {first}, to which it should be tied"])
+        copy = weights.pop(name, None)
+        if copy is not None and not (first in weights and torch.equal(copy, weights[first])):
+            raise _mismatch(path, [f"{name} differs from {first}, to which it must be tied"])
 
 
-def _drop_positions(path: Path, given: dict[str, Tensor]) -> None:
-    """Forget tables of positions that are the sinusoid; the model knows it."""
+def _drop_positions(path: Path, weights: dict[str, Tensor]) -> None:
+    """Remove position tables that are sinusoidal: the model computes them."""
     for stack in ("encoder", "decoder"):
         name = f"model.{stack}.embed_positions.weight"
-        table = given.pop(name, None)
+        table = weights.pop(name, None)
         if table is None:
             continue
         if table.dim() == 2 and table.shape[1] % 2 == 0:
-            ours = from_marian(Tie("", (name,), ("positions", "residual")), {name: table})
-            if (ours - sinusoid(*ours.shape)).abs().max() < EQUAL:
+            interleaved = from_marian(WeightMapping("", (name,), ("positions", "residual")), {name: table})
+            if (interleaved - sinusoid(*interleaved.shape)).abs().max() < POSITION_TOLERANCE:
                 continue
-        raise _misfit(path, [f"{name} is not the sinusoid: the positions were learned"])
+        raise _mismatch(path, [f"{name} is not sinusoidal: learned positions are not supported"])
 
 
-def _refuse_misfits(path: Path, given: dict[str, Tensor], wanted: Sequence[Tie], sizes: Mapping[str, int]) -> None:
-    shapes = {name: [sizes[axis] for axis in tie.axes] for tie in wanted for name in tie.theirs}
-    wrong = [f"{name} is missing" for name in shapes.keys() - given.keys()]
-    wrong += [f"{name} is not of this model" for name in given.keys() - shapes.keys()]
-    wrong += [
-        f"{name} is {list(given[name].shape)} and should be {shapes[name]}"
-        for name in shapes.keys() & given.keys()
-        if list(given[name].shape) != shapes[name]
+def _check_shapes(
+    path: Path, weights: dict[str, Tensor], mappings: Sequence[WeightMapping], sizes: Mapping[str, int]
+) -> None:
+    shapes = {name: [sizes[axis] for axis in mapping.axes] for mapping in mappings for name in mapping.marian_names}
+    problems = [f"{name} is missing" for name in shapes.keys() - weights.keys()]
+    problems += [f"{name} is unexpected" for name in weights.keys() - shapes.keys()]
+    problems += [
+        f"{name} has shape {list(weights[name].shape)}, expected {shapes[name]}"
+        for name in shapes.keys() & weights.keys()
+        if list(weights[name].shape) != shapes[name]
     ]
-    if wrong:
-        raise _misfit(path, wrong)
+    if problems:
+        raise _mismatch(path, problems)
 
 
-def _misfit(path: Path, wrong: Sequence[str]) -> CheckpointError:
-    more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+def _mismatch(path: Path, problems: Sequence[str]) -> CheckpointError:
+    more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
     return CheckpointError(
-        f"the weights do not fit config.json: {', '.join(sorted(wrong)[:3])}{more}", where=path, fix=files.MODELS
+        f"the weights do not match config.json: {', '.join(sorted(problems)[:3])}{more}",
+        where=path,
+        fix=files.FIX_MODEL,
     )
 
 
 def _model(config: Config, tokenizers: Tokenizers, state: dict[str, Tensor]) -> Seq2Seq:
     sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
-    with torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away: draw nothing for them
+    with torch.random.fork_rng(devices=[]):  # the initial weights are discarded: leave the random state unchanged
         model = build(config, sizes)
     model.load_state_dict(state)
     return model.eval()
@@ -207,7 +221,7 @@ def _recipe(folder: Path, config: Config, tokenizers: Tokenizers) -> RunConfig:
     }
     source, target = (_language(optional["tokenizer_config.json"].get(f"{side}_lang")) for side in ("source", "target"))
     beams = optional["generation_config.json"].get("num_beams", optional["config.json"].get("num_beams"))
-    search = SearchConfig(beam_size=beams) if type(beams) is int and 1 <= beams <= MOST_BEAMS else SearchConfig()
+    search = SearchConfig(beam_size=beams) if type(beams) is int and 1 <= beams <= MAX_BEAMS else SearchConfig()
     return RunConfig(
         data=DataConfig(
             source=f"train.{source or 'source'}",
@@ -221,8 +235,8 @@ def _recipe(folder: Path, config: Config, tokenizers: Tokenizers) -> RunConfig:
     )
 
 
-def _language(given: Any) -> str:
-    return given if isinstance(given, str) and given.isidentifier() else ""
+def _language(value: Any) -> str:
+    return value if isinstance(value, str) and value.isidentifier() else ""
 
 
 def _write(checkpoint: Checkpoint, out: Path) -> None:

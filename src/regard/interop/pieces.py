@@ -1,4 +1,4 @@
-"""What a tokenizer of ours is to others: a SentencePiece model for plain text, and a list of pieces."""
+"""Convert a tokenizer for other toolkits: its list of pieces, and its SentencePiece model for plain text."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 
-_LAST_WHITE_SPACE = 0x3000
+_LAST_WHITESPACE = 0x3000
 
 
 def written_forms(tokenizer: Tokenizer, side: str) -> list[str]:
-    """The piece of every id. Raises CheckpointError where two ids are written alike, naming the `side`."""
+    """Return the piece of every id. Raise CheckpointError, naming the `side`, if two ids have the same piece."""
     pieces = tokenizer.pieces(range(tokenizer.size))
     piece, count = Counter(pieces).most_common(1)[0]
     if count > 1:
         raise CheckpointError(
-            f"{count} tokens of the {side} vocabulary are written {piece!r}, and the format tells tokens by that",
-            fix="train with tokenizer.kind = unigram, whose tokens are all written differently",
+            f"{count} tokens of the {side} vocabulary have the form {piece!r}, but this format needs unique forms",
+            fix="train with tokenizer.kind = unigram, whose tokens all have unique forms",
         )
     return pieces
 
 
 def plain_text_model(tokenizer: Tokenizer) -> bytes | None:
-    """A SentencePiece model that makes of plain text what the tokenizer does; None where there can be none.
+    """Return a serialized SentencePiece model that encodes plain text as the tokenizer does, or None if none exists.
 
-    One exception: the character `▁` in a text, which ours spells in bytes, is a space to it.
+    One exception: the model reads the character `▁` in a text as a space; the tokenizer encodes it as bytes.
     """
     if isinstance(tokenizer, MarianTokenizer):
         return tokenizer.model
     if isinstance(tokenizer, SubwordTokenizer):
-        return tokenizer.model + _white_space_rules()  # messages one behind the other are one message: so is protobuf
+        return tokenizer.model + _whitespace_rules()  # protobuf merges concatenated messages
     return None
 
 
-def _white_space_rules() -> bytes:
-    """A model that holds nothing but what our tokenizer does to a text before SentencePiece sees it."""
-    white = [code for code in range(_LAST_WHITE_SPACE + 1) if chr(code).isspace() and chr(code) != " "]
+def _whitespace_rules() -> bytes:
+    """Return a serialized model that holds only the whitespace normalization of the tokenizer."""
+    codes = [code for code in range(_LAST_WHITESPACE + 1) if chr(code).isspace() and chr(code) != " "]
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.tsv"
-        rules.write_text("".join(f"{code:X}\t20\n" for code in white), encoding="utf-8")
-        sentencepiece.set_min_log_level(2)  # it would tell of every file that it reads
+        rules.write_text("".join(f"{code:X}\t20\n" for code in codes), encoding="utf-8")
+        sentencepiece.set_min_log_level(2)  # silence a message for every file read
         normalizer = sentencepiece.SentencePieceNormalizer(
             rule_tsv=str(rules), add_dummy_prefix=True, remove_extra_whitespaces=True, escape_whitespaces=True
         )

@@ -1,8 +1,7 @@
-"""The weights of transformer2017 under the names of Hugging Face's MarianMT, both ways.
+"""Convert the weights of transformer2017 to and from the names and the layout of Hugging Face's MarianMT.
 
-Marian's table of positions has all sines before all cosines; the paper's, and ours, has them by
-turns. So the axes along which the two models differ, those of the residual stream, are reordered:
-the models are then the same function.
+Marian's position table has all sines before all cosines; regard interleaves them, as the paper does. The conversion
+therefore permutes the axes of the residual stream, after which both models compute the same function.
 """
 
 from __future__ import annotations
@@ -19,34 +18,37 @@ RESIDUAL = "residual"
 
 
 @dataclass(frozen=True)
-class Tie:
-    """A weight of ours, and those of Marian's that are its parts, one behind the other along the first axis.
+class WeightMapping:
+    """How one weight of regard maps to one or more weights of Marian.
 
-    axes: what each axis of a part runs along: residual, heads, ff, source or target.
+    Attributes:
+        name: The name in regard.
+        marian_names: The names in Marian. Concatenated along the first axis, these weights make up the one in regard.
+        axes: The meaning of each axis: residual, heads, ff, source or target.
     """
 
-    ours: str
-    theirs: tuple[str, ...]
+    name: str
+    marian_names: tuple[str, ...]
     axes: tuple[str, ...]
 
 
-def ties(config: Config, *, joint: bool) -> list[Tie]:
-    """For every weight but the output's bias."""
+def weight_mappings(config: Config, *, joint: bool) -> list[WeightMapping]:
+    """Return the mapping of every weight except the output bias."""
     tables = ("model.shared", "model.shared") if joint else ("model.encoder.embed_tokens", "model.decoder.embed_tokens")
-    found = [
-        Tie(f"{stack}.embedding.table.weight", (f"{table}.weight",), (side, RESIDUAL))
+    mappings = [
+        WeightMapping(f"{stack}.embedding.table.weight", (f"{table}.weight",), (side, RESIDUAL))
         for stack, side, table in zip(("encoder", "decoder"), ("source", "target"), tables, strict=True)
     ]
     for stack, layers in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers)):
         for number in range(layers):
-            found += _layer(f"{stack}.layers.{number}", attends=stack == "decoder")
-    return found
+            mappings += _layer(f"{stack}.layers.{number}", has_cross_attention=stack == "decoder")
+    return mappings
 
 
-def _layer(layer: str, *, attends: bool) -> Iterator[Tie]:
+def _layer(layer: str, *, has_cross_attention: bool) -> Iterator[WeightMapping]:
     yield from _attention(f"{layer}.attention", f"model.{layer}.self_attn")
     yield from _norm(f"{layer}.attention_norm", f"model.{layer}.self_attn_layer_norm")
-    if attends:
+    if has_cross_attention:
         yield from _attention(f"{layer}.source_attention", f"model.{layer}.encoder_attn")
         yield from _norm(f"{layer}.source_norm", f"model.{layer}.encoder_attn_layer_norm")
     yield from _linear(f"{layer}.ff.0", [f"model.{layer}.fc1"], ("ff", RESIDUAL))
@@ -54,42 +56,42 @@ def _layer(layer: str, *, attends: bool) -> Iterator[Tie]:
     yield from _norm(f"{layer}.ff_norm", f"model.{layer}.final_layer_norm")
 
 
-def _attention(ours: str, theirs: str) -> Iterator[Tie]:
-    yield from _linear(f"{ours}.query", [f"{theirs}.q_proj"], ("heads", RESIDUAL))
-    yield from _linear(f"{ours}.key_value", [f"{theirs}.k_proj", f"{theirs}.v_proj"], ("heads", RESIDUAL))
-    yield from _linear(f"{ours}.output", [f"{theirs}.out_proj"], (RESIDUAL, "heads"))
+def _attention(name: str, marian_name: str) -> Iterator[WeightMapping]:
+    yield from _linear(f"{name}.query", [f"{marian_name}.q_proj"], ("heads", RESIDUAL))
+    yield from _linear(f"{name}.key_value", [f"{marian_name}.k_proj", f"{marian_name}.v_proj"], ("heads", RESIDUAL))
+    yield from _linear(f"{name}.output", [f"{marian_name}.out_proj"], (RESIDUAL, "heads"))
 
 
-def _linear(ours: str, theirs: Iterable[str], axes: tuple[str, str]) -> Iterator[Tie]:
-    theirs = tuple(theirs)
-    yield Tie(f"{ours}.weight", tuple(f"{name}.weight" for name in theirs), axes)
-    yield Tie(f"{ours}.bias", tuple(f"{name}.bias" for name in theirs), axes[:1])
+def _linear(name: str, marian_names: Iterable[str], axes: tuple[str, str]) -> Iterator[WeightMapping]:
+    marian_names = tuple(marian_names)
+    yield WeightMapping(f"{name}.weight", tuple(f"{part}.weight" for part in marian_names), axes)
+    yield WeightMapping(f"{name}.bias", tuple(f"{part}.bias" for part in marian_names), axes[:1])
 
 
-def _norm(ours: str, theirs: str) -> Iterator[Tie]:
-    return (Tie(f"{ours}.{part}", (f"{theirs}.{part}",), (RESIDUAL,)) for part in ("weight", "bias"))
+def _norm(name: str, marian_name: str) -> Iterator[WeightMapping]:
+    return (WeightMapping(f"{name}.{part}", (f"{marian_name}.{part}",), (RESIDUAL,)) for part in ("weight", "bias"))
 
 
-def to_marian(tie: Tie, weight: Tensor) -> dict[str, Tensor]:
-    """A weight of ours as Marian's."""
-    parts = weight.chunk(len(tie.theirs))
-    order = torch.arange(_residual(tie, parts[0])).view(-1, 2).t().flatten()  # 0, 2, 4 ..., 1, 3, 5 ...
-    return {name: _reorder(tie, part, order) for name, part in zip(tie.theirs, parts, strict=True)}
+def to_marian(mapping: WeightMapping, weight: Tensor) -> dict[str, Tensor]:
+    """Return Marian's weights for one weight of regard."""
+    parts = weight.chunk(len(mapping.marian_names))
+    order = torch.arange(_residual_size(mapping, parts[0])).view(-1, 2).t().flatten()  # 0, 2, 4 ..., 1, 3, 5 ...
+    return {name: _reorder(mapping, part, order) for name, part in zip(mapping.marian_names, parts, strict=True)}
 
 
-def from_marian(tie: Tie, given: Mapping[str, Tensor]) -> Tensor:
-    """Marian's weights as one of ours."""
-    parts = [given[name] for name in tie.theirs]
-    order = torch.arange(_residual(tie, parts[0])).view(2, -1).t().flatten()  # 0, d/2, 1, d/2 + 1 ...
-    return torch.cat([_reorder(tie, part, order) for part in parts])
+def from_marian(mapping: WeightMapping, weights: Mapping[str, Tensor]) -> Tensor:
+    """Return one weight of regard, given Marian's weights by name."""
+    parts = [weights[name] for name in mapping.marian_names]
+    order = torch.arange(_residual_size(mapping, parts[0])).view(2, -1).t().flatten()  # 0, d/2, 1, d/2 + 1 ...
+    return torch.cat([_reorder(mapping, part, order) for part in parts])
 
 
-def _residual(tie: Tie, part: Tensor) -> int:
-    return part.shape[tie.axes.index(RESIDUAL)] if RESIDUAL in tie.axes else 0
+def _residual_size(mapping: WeightMapping, part: Tensor) -> int:
+    return part.shape[mapping.axes.index(RESIDUAL)] if RESIDUAL in mapping.axes else 0
 
 
-def _reorder(tie: Tie, part: Tensor, order: Tensor) -> Tensor:
-    for axis, along in enumerate(tie.axes):
-        if along == RESIDUAL:
+def _reorder(mapping: WeightMapping, part: Tensor, order: Tensor) -> Tensor:
+    for axis, axis_name in enumerate(mapping.axes):
+        if axis_name == RESIDUAL:
             part = part.index_select(axis, order)
     return part

@@ -1,4 +1,4 @@
-"""Tiny models that have learned something, with SentencePiece tokenizers, and text for them."""
+"""Tiny models, trained for a few steps, with SentencePiece tokenizers, and texts for them."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ LINES = [
     "straße and ähnlich",
     "dog",
     "over the lazy dog jumps the fox and the small dog sleeps",
-    "漢字 <pad> </s> and ꙮ",  # no piece has these characters: they are spelt in bytes
+    "漢字 <pad> </s> and ꙮ",  # no piece has these characters: they become bytes
 ]
 
-CASES: dict[str, tuple[str, dict[str, Any], bool]] = {  # architecture, options, and whether one vocabulary is for both
+CASES: dict[str, tuple[str, dict[str, Any], bool]] = {  # architecture, options, and whether the vocabulary is joint
     "transformer2017": ("transformer2017", {}, True),
     "transformer2017/marian": ("transformer2017", {"activation": "silu", "output_bias": True}, False),
     "modern": ("modern", {}, True),
@@ -50,9 +50,9 @@ CASES: dict[str, tuple[str, dict[str, Any], bool]] = {  # architecture, options,
 
 
 def pairs(count: int, seed: int) -> list[tuple[str, str]]:
-    """A sentence, and its words the other way round in capitals."""
-    dice = random.Random(seed)
-    sentences = [dice.choices(WORDS, k=dice.randint(1, 6)) for _ in range(count)]
+    """Return sentences, each with its words reversed and in capitals."""
+    generator = random.Random(seed)
+    sentences = [generator.choices(WORDS, k=generator.randint(1, 6)) for _ in range(count)]
     return [(" ".join(words), " ".join(words[::-1]).upper()) for words in sentences]
 
 
@@ -63,22 +63,22 @@ def tokenizers(*, joint: bool = True, kind: str = "unigram") -> Tokenizers:
 
 
 @cache
-def taught(case: str) -> Checkpoint:
-    """Taught a little: what it says differs by the source, and mostly ends; biases are far from zero."""
+def trained(case: str) -> Checkpoint:
+    """Return a model trained so far that output depends on the source and mostly ends; biases are far from zero."""
     architecture, options, joint = CASES[case]
     config = ARCHITECTURES[architecture].config(**{**SIZES, **options})
     both = tokenizers(joint=joint)
-    return checkpoint(config, both, _taught(config, both))
+    return checkpoint(config, both, _train(config, both))
 
 
 def tagged() -> Checkpoint:
-    """Taught a little: after one tag the words the other way round in capitals, and after another always the same."""
+    """Return a model trained on two tags: one reverses and capitalizes the words, the other has constant output."""
     config = ARCHITECTURES["transformer2017"].config(**SIZES)
     both = tokenizers().with_tags(["de", "fr"])
-    return checkpoint(config, both, _taught(config, both, steps=120, tags=("de", "fr")))
+    return checkpoint(config, both, _train(config, both, steps=120, tags=("de", "fr")))
 
 
-def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequence[str] = ()) -> Seq2Seq:
+def _train(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequence[str] = ()) -> Seq2Seq:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model = build_model(config, VocabularySizes(both.source.size, both.target.size, both.joint))
@@ -88,10 +88,10 @@ def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequen
         optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
         for step in range(steps):
             sides = [
-                (tagged_text(one, tags[number % 2 :][:1]), "THE DOG" if tags and number % 2 else other)
-                for number, (one, other) in enumerate(pairs(32, step))
+                (tagged_text(source, tags[number % 2 :][:1]), "THE DOG" if tags and number % 2 else target)
+                for number, (source, target) in enumerate(pairs(32, step))
             ]
-            batch = make_batch([(both.source.encode(one), both.target.encode(other)) for one, other in sides])
+            batch = make_batch([(both.source.encode(source), both.target.encode(target)) for source, target in sides])
             logits = model(batch.source, batch.target_in)
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
             optimizer.zero_grad()
@@ -101,29 +101,31 @@ def _taught(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequen
 
 
 def checkpoint(config: ModelConfig, both: Tokenizers, model: Seq2Seq | None = None) -> Checkpoint:
-    """Of a model, or of a fresh one."""
+    """Return a checkpoint of the model, or of an untrained model."""
     model = model or build_model(config, VocabularySizes(both.source.size, both.target.size, both.joint))
     recipe = RunConfig(data=DATA, model=config, search=SearchConfig(beam_size=1))
     return Checkpoint(recipe, both, model.eval().requires_grad_(False), 0, "none", {})
 
 
 def sources(contents: Checkpoint) -> Tensor:
-    """LINES as (B, S)."""
+    """Return LINES as token ids (B, S)."""
     return pad([contents.tokenizers.source.encode(line) for line in LINES], last=EOS)
 
 
 def targets(contents: Checkpoint) -> Tensor:
-    """Decoder input (B, T) by chance."""
-    dice = torch.Generator().manual_seed(5)
-    tokens = torch.randint(3, contents.tokenizers.target.size, (len(LINES), 9), generator=dice)
+    """Return random decoder input (B, T)."""
+    generator = torch.Generator().manual_seed(5)
+    tokens = torch.randint(3, contents.tokenizers.target.size, (len(LINES), 9), generator=generator)
     tokens[:, 0] = 1
     return tokens
 
 
-def said(contents: Checkpoint) -> list[Translation]:
-    """What greedy search makes of LINES."""
+def translations(contents: Checkpoint) -> list[Translation]:
+    """Return the greedy translations of LINES."""
     translator = Translator(contents.model, contents.tokenizers, contents.config.search)
-    found = translator.translate(LINES)
-    assert len({one.text for one in found}) > len(LINES) / 2, "it says the same of most sources: too little is compared"
-    assert any(one.finished for one in found)
-    return found
+    results = translator.translate(LINES)
+    assert len({result.text for result in results}) > len(LINES) / 2, (
+        "most translations are the same: the test compares little"
+    )
+    assert any(result.finished for result in results)
+    return results

@@ -1,4 +1,4 @@
-"""A tiny folder such as OPUS-MT's: made by transformers, with random weights and SentencePiece models of its own."""
+"""Write a tiny folder like those of OPUS-MT: made by transformers, with random weights and new SentencePiece models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 import transformers
 from tests.unit.interop.models import pairs
 
-SEED = {True: 8, False: 49}  # by joint: such that it says something else of most lines, and comes to an end
+SEED = {True: 8, False: 49}  # by joint: chosen so that most translations differ and end
 NOISE, END = 0.3, 4.0
 LINES = [
     "the small fox",
@@ -26,7 +26,7 @@ LINES = [
 
 
 def sentencepiece_model(sentences: list[str]) -> bytes:
-    """As OPUS-MT's are: text is normalised, a space put before it, and what is unknown is not spelt in bytes."""
+    """Train a model like those of OPUS-MT: normalized text, a leading space, and no bytes for unknown characters."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences), model_writer=model, vocab_size=40, minloglevel=2, num_threads=1
@@ -41,7 +41,7 @@ def pieces(model: bytes) -> Iterator[str]:
 
 
 def make(folder: Path, *, joint: bool = True, **changes: Any) -> Any:
-    """Write the folder, and give the model that is in it."""
+    """Write the folder and return the model in it."""
     folder.mkdir()
     models = {
         side: sentencepiece_model(list(texts))
@@ -53,7 +53,7 @@ def make(folder: Path, *, joint: bool = True, **changes: Any) -> Any:
     both = list(dict.fromkeys([">>deu<<", *known["source"], *known["target"]]))
     if joint:
         sizes = [write_vocabulary(folder / "vocab.json", both)]
-    else:  # of unlike sizes, with the pad token, which has one id, before their ends
+    else:  # of different sizes, with the pad token at the same id in both
         names = ("vocab.json", "target_vocab.json")
         lists = [["<pad>", ">>deu<<", *known["source"]], ["<pad>", *known["target"]]]
         sizes = [write_vocabulary(folder / name, listed) for name, listed in zip(names, lists, strict=True)]

@@ -1,4 +1,4 @@
-"""What Hugging Face's transformers makes of an exported folder is what the run makes."""
+"""Hugging Face's transformers encodes, scores and translates with an exported folder as the run does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.unit.interop.models import LINES, SIZES, checkpoint, said, sources, targets, taught, tokenizers
+from tests.unit.interop.models import LINES, SIZES, checkpoint, sources, targets, tokenizers, trained, translations
 
 from regard.checkpoints.checkpoint import Checkpoint
 from regard.config.schema import TokenizerConfig
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremo
 
 @pytest.fixture(scope="module", params=["transformer2017", "transformer2017/marian"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Path, str]:
-    """A run, the folder, and the lines of Python that use it."""
-    contents = taught(str(request.param))
+    """Return a run, the exported folder, and the code that uses it."""
+    contents = trained(str(request.param))
     folder = tmp_path_factory.mktemp("exported") / "marian"
     return contents, folder, export_marian(contents, folder)
 
@@ -38,7 +38,7 @@ def loaded(folder: Path) -> tuple[Any, Any]:
 
 
 @torch.no_grad()
-def test_text_logits_and_greedy_output_are_ours(exported: tuple[Checkpoint, Path, str]) -> None:
+def test_token_ids_logits_and_greedy_output_match(exported: tuple[Checkpoint, Path, str]) -> None:
     contents, folder, _ = exported
     model, tokenizer = loaded(folder)
     batch = tokenizer(LINES, return_tensors="pt", padding=True)
@@ -48,44 +48,46 @@ def test_text_logits_and_greedy_output_are_ours(exported: tuple[Checkpoint, Path
     logits = model(**batch, decoder_input_ids=targets(contents)).logits
     torch.testing.assert_close(logits, expected, rtol=0, atol=5e-5)
     generated = model.generate(**batch)
-    for ours, theirs in zip(said(contents), tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True):
-        assert theirs.startswith(ours.text)  # ours is cut sooner where it does not end
+    for ours, theirs in zip(
+        translations(contents), tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True
+    ):
+        assert theirs.startswith(ours.text)  # unfinished translations have a lower length limit in regard
         assert theirs == ours.text or not ours.finished
 
 
-def test_the_lines_of_python_run(exported: tuple[Checkpoint, Path, str]) -> None:
+def test_the_example_code_runs(exported: tuple[Checkpoint, Path, str]) -> None:
     contents, _, usage = exported
     out = io.StringIO()
     with redirect_stdout(out):
         exec(usage.replace("a line", LINES[0]), {})
-    assert out.getvalue() == f"{[said(contents)[0].text]}\n"
+    assert out.getvalue() == f"{[translations(contents)[0].text]}\n"
 
 
-def test_texts_of_the_target_side_are_cut_as_ours(exported: tuple[Checkpoint, Path, str]) -> None:
+def test_token_ids_of_target_texts_match(exported: tuple[Checkpoint, Path, str]) -> None:
     contents, folder, _ = exported
     tokenizer = transformers.MarianTokenizer.from_pretrained(folder)
     texts = ["THE FOX", "STRASSE\u3000UND"]
-    found = tokenizer(text_target=texts)["input_ids"]
-    assert [ids[:-1] for ids in found] == [contents.tokenizers.target.encode(text) for text in texts]
+    encoded = tokenizer(text_target=texts)["input_ids"]
+    assert [ids[:-1] for ids in encoded] == [contents.tokenizers.target.encode(text) for text in texts]
 
 
-def test_bpe_is_held_too(tmp_path: Path) -> None:
+def test_bpe_is_supported(tmp_path: Path) -> None:
     contents = checkpoint(transformer2017.Config(**SIZES), tokenizers(kind="bpe"))
     export_marian(contents, tmp_path / "out")
     tokenizer = transformers.MarianTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer(LINES, padding=True)["input_ids"] == sources(contents).tolist()
 
 
-def refused(contents: Checkpoint, place: Path, *said: str) -> None:
-    before = sorted(place.parent.iterdir())
+def refused(contents: Checkpoint, out: Path, *messages: str) -> None:
+    before = sorted(out.parent.iterdir())
     with pytest.raises(CheckpointError) as error:
-        export_marian(contents, place)
-    for part in (*said, "what to do:"):
+        export_marian(contents, out)
+    for part in (*messages, "what to do:"):
         assert part in str(error.value)
-    assert sorted(place.parent.iterdir()) == before  # nothing half written
+    assert sorted(out.parent.iterdir()) == before  # no partial output
 
 
-def test_another_architecture_is_refused(tmp_path: Path) -> None:
+def test_other_architectures_are_rejected(tmp_path: Path) -> None:
     both = tokenizers()
     for config in (
         modern.Config(**SIZES),
@@ -94,19 +96,19 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
         refused(checkpoint(config, both), tmp_path / "out", config.architecture, "transformer2017")
 
 
-def test_another_kind_of_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_other_tokenizers_are_rejected(tmp_path: Path) -> None:
     both = train_tokenizers(TokenizerConfig(kind="character"), [("abc", "cba")])
     refused(checkpoint(transformer2017.Config(**SIZES), both), tmp_path / "out", "character", "unigram")
 
 
 @pytest.mark.parametrize("joint", [True, False])
-def test_tags_are_refused(tmp_path: Path, joint: bool) -> None:
+def test_tags_are_rejected(tmp_path: Path, joint: bool) -> None:
     both = tokenizers(joint=joint).with_tags(["de", "fr"])
-    said = ("begin with tags, of which Marian's tokenizer knows nothing", "train without data.tags")
-    refused(checkpoint(transformer2017.Config(**SIZES), both), tmp_path / "out", *said)
+    messages = ("begin with tags, which Marian's tokenizer does not support", "train without data.tags")
+    refused(checkpoint(transformer2017.Config(**SIZES), both), tmp_path / "out", *messages)
 
 
-def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     refused(checkpoint(transformer2017.Config(**SIZES), tokenizers()), tmp_path, "already")
     refused(checkpoint(transformer2017.Config(**SIZES), tokenizers()), tmp_path / "file", "already")
@@ -114,7 +116,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
         export_marian(checkpoint(transformer2017.Config(**SIZES), tokenizers()), tmp_path / "file" / "out")
 
 
-def test_an_empty_folder_is_taken_and_positions_suffice_for_long_lines(
+def test_an_empty_folder_is_accepted_and_there_are_positions_for_long_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = checkpoint(transformer2017.Config(**SIZES), tokenizers())

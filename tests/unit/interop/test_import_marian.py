@@ -1,4 +1,4 @@
-"""A folder made by Hugging Face's transformers says as a run of ours what it says there."""
+"""A model imported from Hugging Face's transformers computes and translates as it does there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremo
 
 @pytest.fixture(scope="module", params=["joint", "separate"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """The folder and the model in it."""
+    """Return the folder and the model in it."""
     folder = tmp_path_factory.mktemp("opus") / "model"
     return folder, opus.make(folder, joint=request.param == "joint")
 
@@ -44,7 +44,7 @@ def run(model: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def their_ids(tokenizer: Tokenizer, vocabulary: dict[str, int]) -> torch.Tensor:
-    """For each id of ours theirs; BOS is their pad token."""
+    """Return Marian's id for each id in regard; BOS is Marian's pad token."""
     ids = [vocabulary.get(piece, -1) for piece in tokenizer.pieces(range(tokenizer.size))]
     ids[PAD] = ids[BOS] = vocabulary["<pad>"]
     assert -1 not in ids
@@ -52,7 +52,7 @@ def their_ids(tokenizer: Tokenizer, vocabulary: dict[str, int]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_logits_are_theirs(model: tuple[Path, Any], run: Path) -> None:
+def test_logits_match(model: tuple[Path, Any], run: Path) -> None:
     folder, theirs = model
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
@@ -69,25 +69,25 @@ def test_logits_are_theirs(model: tuple[Path, Any], run: Path) -> None:
     logits = checkpoint.model(source, target)
     torch.testing.assert_close(logits[..., BOS:], expected[..., BOS:], rtol=0, atol=5e-5)
     assert logits[..., PAD].softmax(-1).isfinite().all()
-    # PAD has no share of the probability, so the others have theirs
+    # PAD has no probability, so compare the distribution over the other tokens
     expected = expected[..., BOS:].log_softmax(-1)
     torch.testing.assert_close(logits.log_softmax(-1)[..., BOS:], expected, rtol=0, atol=5e-5)
 
 
-def test_greedy_output_from_raw_text_is_theirs(model: tuple[Path, Any], run: Path) -> None:
+def test_greedy_output_from_raw_text_matches(model: tuple[Path, Any], run: Path) -> None:
     folder, theirs = model
     tokenizer = transformers.MarianTokenizer.from_pretrained(folder)
     batch = tokenizer(opus.LINES, return_tensors="pt", padding=True)
     generated = theirs.generate(**batch, num_beams=1)
     expected = tokenizer.batch_decode(generated, skip_special_tokens=True, use_source_tokenizer=False)
-    found = Translator.load(run, "cpu").translate(opus.LINES, beam_size=1)
-    assert len({one.text for one in found}) >= len(found) / 2, "it says the same of most sources"
-    for ours, text in zip(found, expected, strict=True):
+    results = Translator.load(run, "cpu").translate(opus.LINES, beam_size=1)
+    assert len({result.text for result in results}) >= len(results) / 2, "most translations are the same"
+    for ours, text in zip(results, expected, strict=True):
         assert ours.finished
         assert ours.text.replace("<unk>", "").replace("⁇", "").split() == text.split()
 
 
-def test_it_is_a_run_with_a_recipe(run: Path) -> None:
+def test_the_import_is_a_run_with_a_recipe(run: Path) -> None:
     recipe = read_recipe(run / "recipe.toml")
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     assert recipe.model == checkpoint.config.model
@@ -98,7 +98,7 @@ def test_it_is_a_run_with_a_recipe(run: Path) -> None:
         train_tokenizers(recipe.tokenizer, [("a", "b")])
 
 
-def test_it_can_be_trained(run: Path) -> None:
+def test_the_import_can_be_trained(run: Path) -> None:
     both = load_checkpoint(resolve_checkpoint(run))
     model = both.model.train()
     loss = model(torch.tensor([[4, 5, EOS]]), torch.tensor([[BOS, 6]])).logsumexp(-1).sum()
@@ -106,7 +106,7 @@ def test_it_can_be_trained(run: Path) -> None:
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
-def test_out_and_in_again_it_is_the_same(run: Path, tmp_path: Path) -> None:
+def test_export_and_import_again_change_nothing(run: Path, tmp_path: Path) -> None:
     before = load_checkpoint(resolve_checkpoint(run))
     export_marian(before, tmp_path / "out")
     after = import_marian(tmp_path / "out", tmp_path / "run")
@@ -121,7 +121,7 @@ def test_out_and_in_again_it_is_the_same(run: Path, tmp_path: Path) -> None:
 def test_a_pickle_of_weights_is_read_like_the_safe_format(model: tuple[Path, Any], run: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(model[0], tmp_path / "copy")
     (folder / "model.safetensors").unlink()
-    torch.save(model[1].state_dict(), folder / "pytorch_model.bin")  # with tied tables and positions once more
+    torch.save(model[1].state_dict(), folder / "pytorch_model.bin")  # with copies of tied tables and with positions
     import_marian(folder, tmp_path / "run")
     expected = load_checkpoint(resolve_checkpoint(run)).model.state_dict()
     for name, weight in load_checkpoint(resolve_checkpoint(tmp_path / "run")).model.state_dict().items():
@@ -202,88 +202,91 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "untied": (with_config(tie_word_embeddings=False), "`tie_word_embeddings`"),
     "bart": (with_config(model_type="bart"), "`model_type`"),
     "a size that is text": (with_config(d_model="16"), "`d_model`"),
-    "other heads": (with_config(decoder_attention_heads=2), "encoder_attention_heads and decoder_attention_heads"),
-    "heads that do not divide": (with_config(encoder_attention_heads=3, decoder_attention_heads=3), "3 heads"),
-    "a wider model": (with_config(d_model=32), "should be [32]"),
-    "endless layers": (with_config(encoder_layers=10**9), "`encoder_layers`"),
-    "more layers than tensors": (with_config(encoder_layers=900), "it holds only"),
-    "endless width": (with_config(d_model=2**40), "`d_model`"),
+    "different numbers of heads": (
+        with_config(decoder_attention_heads=2),
+        "encoder_attention_heads and decoder_attention_heads differ",
+    ),
+    "an indivisible width": (with_config(encoder_attention_heads=3, decoder_attention_heads=3), "3 heads"),
+    "a wider model": (with_config(d_model=32), "expected [32]"),
+    "huge layers": (with_config(encoder_layers=10**9), "`encoder_layers`"),
+    "more layers than tensors": (with_config(encoder_layers=900), "the file holds only"),
+    "huge width": (with_config(d_model=2**40), "`d_model`"),
     "one layer more": (with_config(decoder_layers=2), "model.decoder.layers.1"),
-    "one layer less": (with_config(encoder_layers=1), "is not of this model"),
-    "endless tokens": (with_config(vocab_size=10**12), "`vocab_size`"),
-    "more tokens than there are": (with_config(vocab_size=10**6), "its values are not the ids 0 to 999,999"),
-    "another end": (with_config(eos_token_id=5), "eos_token_id of config.json 5"),
-    "a start that is none": (with_config(decoder_start_token_id=999), "there is no token 999"),
-    "no config": (without("config.json"), "config.json: the file is not there"),
+    "one layer less": (with_config(encoder_layers=1), "is unexpected"),
+    "huge tokens": (with_config(vocab_size=10**12), "`vocab_size`"),
+    "more tokens than there are": (with_config(vocab_size=10**6), "the values must be the ids 0 to 999,999"),
+    "another end token": (with_config(eos_token_id=5), "eos_token_id in config.json is 5"),
+    "a start token that does not exist": (with_config(decoder_start_token_id=999), "token id 999 is out of range"),
+    "no config": (without("config.json"), "config.json: the file does not exist"),
     "no source.spm": (without("source.spm"), "source.spm: the file cannot be read"),
-    "no vocab.json": (without("vocab.json"), "vocab.json: the file is not there"),
+    "no vocab.json": (without("vocab.json"), "vocab.json: the file does not exist"),
     "no weights": (without("model.safetensors"), "neither model.safetensors nor pytorch_model.bin"),
     "no JSON": (holding("vocab.json", b"{"), "vocab.json: the file cannot be read"),
-    "a JSON list": (holding("vocab.json", b"[]"), "vocab.json: the file is no JSON object"),
+    "a JSON list": (holding("vocab.json", b"[]"), "vocab.json: the file is not a JSON object"),
     "deep JSON": (holding("config.json", b"[" * 100_000), "config.json: the file cannot be read"),
     "no SentencePiece": (holding("target.spm", b"nonsense"), "target.spm: the file cannot be read"),
     "empty SentencePiece": (holding("target.spm", b""), "target.spm: the file cannot be read"),
     "no safetensors": (holding("model.safetensors", b"nonsense"), "model.safetensors: the file cannot be read"),
-    "an id twice": (changed("vocab.json", lambda table: {**table, "<pad>": 1}), "each once"),
-    "an id that is text": (changed("vocab.json", lambda table: {**table, "<pad>": "9"}), "each once"),
-    "no unknown": (
+    "a repeated id": (changed("vocab.json", lambda table: {**table, "<pad>": 1}), "each exactly once"),
+    "an id that is text": (changed("vocab.json", lambda table: {**table, "<pad>": "9"}), "each exactly once"),
+    "no unknown token": (
         changed("vocab.json", lambda table: {piece.replace("<unk>", "unk"): id for piece, id in table.items()}),
-        "there is no <unk>",
+        "the token <unk> is missing",
     ),
     "a weight missing": (tensors(lambda weights: weights.pop(NORM)), f"{NORM} is missing"),
-    "a weight of no number": (tensors(lambda weights: weights[NORM].fill_(float("nan"))), "what is not a number"),
-    "integers": (tensors(lambda weights: weights.update({NORM: torch.ones(16).long()})), "tensors of numbers"),
+    "a weight that is not finite": (tensors(lambda weights: weights[NORM].fill_(float("nan"))), "is not finite"),
+    "integers": (tensors(lambda weights: weights.update({NORM: torch.ones(16).long()})), "floating-point tensors"),
     "a learned position": (
         tensors(lambda weights: weights.update({"model.encoder.embed_positions.weight": torch.ones(5, 16)})),
-        "the positions were learned",
+        "learned positions are not supported",
     ),
-    "an output of its own": (
+    "a separate output table": (
         tensors(lambda weights: weights.update({"lm_head.weight": torch.ones(3, 16)})),
-        "lm_head.weight is not model.shared.weight",
+        "lm_head.weight differs from model.shared.weight",
     ),
-    "one number for billions": (expanded_pickle, "tensors of numbers"),
+    "a huge view of one number": (expanded_pickle, "floating-point tensors"),
     "a FIFO": (fifo("vocab.json"), "vocab.json: the file cannot be read"),
     "a device": (link_to_device("source.spm"), "source.spm: the file cannot be read"),
-    "a hostile pickle": (hostile_pickle, "nothing but tensors is read (weights_only)"),
+    "a hostile pickle": (hostile_pickle, "cannot be loaded safely (weights_only=True)"),
 }
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sound") / "model"
+def valid_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("valid") / "model"
     opus.make(folder)
     return folder
 
 
 @pytest.mark.parametrize("case", sorted(BROKEN))
-def test_what_is_broken_is_refused_and_leaves_nothing(case: str, sound: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(sound, tmp_path / "model")
-    spoil, said = BROKEN[case]
-    spoil(folder)
+def test_broken_folders_are_rejected_and_nothing_is_written(case: str, valid_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(valid_folder, tmp_path / "model")
+    damage, message = BROKEN[case]
+    damage(folder)
     with pytest.raises(CheckpointError) as error:
         import_marian(folder, tmp_path / "run")
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert str(folder) in str(error.value)
     assert "what to do:" in str(error.value)
     assert not (tmp_path / "run").exists()
     assert not (folder / "ran").exists()
 
 
-def test_no_folder_and_a_place_that_is_taken(sound: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_and_an_existing_output_are_rejected(valid_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no such folder"):
         import_marian(tmp_path / "nowhere", tmp_path / "run")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine").write_text("mine")
     with pytest.raises(CheckpointError, match="not empty"):
-        import_marian(sound, tmp_path / "run")
+        import_marian(valid_folder, tmp_path / "run")
 
 
-def test_a_start_token_of_its_own_is_kept(tmp_path: Path) -> None:
+def test_a_separate_start_token_is_preserved(tmp_path: Path) -> None:
     theirs = opus.make(tmp_path / "model", decoder_start_token_id=3)
-    made = import_marian(tmp_path / "model", tmp_path / "run")
-    table = made.model.state_dict()["decoder.embedding.table.weight"]
+    imported = import_marian(tmp_path / "model", tmp_path / "run")
+    table = imported.model.state_dict()["decoder.embedding.table.weight"]
     order = torch.arange(16).view(2, -1).t().flatten()
     torch.testing.assert_close(table[BOS], theirs.model.shared.weight[3, order])
-    assert made.tokenizers.target.size == theirs.config.vocab_size  # PAD and BOS both have a row there
-    bias = made.model.state_dict()["decoder.bias"]
+    assert imported.tokenizers.target.size == theirs.config.vocab_size  # PAD and BOS both have a row in Marian
+    bias = imported.model.state_dict()["decoder.bias"]
     torch.testing.assert_close(bias[PAD], theirs.final_logits_bias[0, theirs.config.pad_token_id])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.interop.models import pairs, taught, tokenizers
+from tests.unit.interop.models import pairs, tokenizers, trained
 
 from regard.checkpoints.checkpoint import save_checkpoint
 from regard.config.schema import StartConfig, TokenizerConfig
@@ -54,7 +54,7 @@ def test_pieces_per_word_are_compared_with_the_training_text(kind: str, tmp_path
 
 
 def test_data_of_another_corpus_next_to_the_checkpoint_is_ignored(tmp_path: Path) -> None:
-    old, lines = taught("transformer2017"), pairs(20, 1)
+    old, lines = trained("transformer2017"), pairs(20, 1)
     store = write_store(tmp_path / "data", old.tokenizers, lines)
     corpus = PairList("new", [Pair(source, target, 1) for source, target in pairs(9, 2)])
     for data, is_known in ((store.fingerprint, True), ("another", False)):
@@ -69,7 +69,7 @@ def test_data_of_another_corpus_next_to_the_checkpoint_is_ignored(tmp_path: Path
 
 
 def test_damaged_data_next_to_the_checkpoint_is_ignored(tmp_path: Path) -> None:
-    old, lines = taught("transformer2017"), pairs(20, 1)
+    old, lines = trained("transformer2017"), pairs(20, 1)
     store = write_store(tmp_path / "data", old.tokenizers, lines)
     folder = tmp_path / "checkpoints" / "step-1"
     save_checkpoint(folder, replace(old, data=store.fingerprint))
