@@ -78,9 +78,9 @@ vocabulary_size = 40
 architecture = "transformer2017"
 encoder_layers = 1
 decoder_layers = 1
-d_model = 32
-ff = 64
-heads = 2
+hidden_size = 32
+ffn_size = 64
+num_heads = 2
 dropout = 0.05
 
 [train]

@@ -182,7 +182,7 @@ def test_a_recipe_that_is_wrong(files: Files, tmp_path: Path) -> None:
     refuse("train.nonsense", options=("--set", "train.nonsense=1"))
     refuse("train.max_steps", "'many'", options=("--set", "train.max_steps=many"))
     refuse("train.max_steps", options=("--set", "train.max_steps=0"))
-    refuse("model.heads", options=("--set", "model.heads=2.5"))
+    refuse("model.num_heads", options=("--set", "model.num_heads=2.5"))
     refuse("section.key=value", options=("--set", "nonsense"))
     refused(call("train", files / "nowhere.toml"), "there is no such recipe", "nowhere.toml")
     refused(call("train"), "nothing to train on", "--source")
