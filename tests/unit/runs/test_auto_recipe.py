@@ -126,7 +126,7 @@ def test_the_plan_says_why_a_vocabulary_is_smaller_unless_an_override_sets_its_s
     fixed, reasons = auto_recipe.choose_recipe(data, ["tokenizer.vocabulary_size=5000"], gpu=False)
     assert fixed.tokenizer.vocabulary_size == 5000
     assert "the text does not give" not in reasons[0]
-    with pytest.raises(ConfigError, match="a vocabulary of 5000 is more than"):
+    with pytest.raises(ConfigError, match="a vocabulary of 5000 is too large"):
         train_tokenizers(fixed.tokenizer, few_words(2500))
 
 
