@@ -72,5 +72,5 @@ def test_other_strategies_still_know_no_constraints() -> None:
 
 
 def test_only_a_linear_layer_is_narrowed() -> None:
-    with pytest.raises(TypeError, match="ReLU is no linear layer"):
+    with pytest.raises(TypeError, match="expected a linear layer, got ReLU"):
         select_outputs(nn.ReLU(), torch.tensor([0]))
