@@ -93,7 +93,6 @@ ALLOWED = (
 NOT_YET = (
     "src/regard/__init__.py", "src/regard/contract.py",
     "src/regard/special_tokens.py",
-    "src/regard/decoding",
     "src/regard/interop", "src/regard/models",
     "src/regard/nn", "src/regard/serving",
     "tests/format", "tests/laws", "tests/parity", "tests/web",
