@@ -89,9 +89,9 @@ def recipe(data: Path) -> dict[str, Any]:
             "architecture": "transformer2017",
             "encoder_layers": LAYERS,
             "decoder_layers": LAYERS,
-            "d_model": WIDTH,
-            "ff": INNER,
-            "heads": HEADS,
+            "hidden_size": WIDTH,
+            "ffn_size": INNER,
+            "num_heads": HEADS,
             "dropout": DROPOUT,
         },
         "train": {

@@ -1,16 +1,16 @@
-"""The one contract that every system keeps, and all that search and training know of a model.
+"""The contract between models and the rest of the toolkit: all that search and training know about a model.
 
-Conventions, stated once:
+Conventions:
 
-- Batch first; axis 0 of every tensor of a state is the row, of what belongs to a source the sentence.
-- A mask is boolean and True means a real position. Lengths never travel beside a mask.
-- A decoder gives logits; the loss lives in training, the normalisation in search.
-- Sizes: B sentences, N rows (B x beam), S source positions, T target positions, D the encoder's
-  width, F the width of features before the output layer, H heads, V target vocabulary.
+- Batch first. Axis 0 of a tensor is the row; of a tensor that belongs to a source, the sentence.
+- A mask is boolean, and True means a real position. Lengths are never passed in addition to a mask.
+- A decoder returns logits. The loss is computed in training, the normalization in search.
+- Sizes: B sentences, N rows (B x beam), S source positions, T target positions, D the encoder's size, F the size of
+  features before the output layer, H heads, V target vocabulary.
 
-A sentence is encoded once into a Memory. The decoder makes a first State of it, and then either
-advances that state token by token (search) or goes over a whole known target at once (teacher
-forcing). Both give the same numbers: tests/laws holds every model to it.
+A sentence is encoded once into a Memory. The decoder makes an initial State from it, and then either advances the state
+token by token (search) or processes a whole known target at once (teacher forcing). Both give the same numbers:
+tests/laws checks this for every model.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ from regard.special_tokens import PAD
 
 
 class PerSource:
-    """Mixin for a frozen dataclass of tensors that belong to source sentences: (B, ...), one for all rows of each."""
+    """Mixin for a frozen dataclass of tensors (B, ...) that belong to sources and are shared by all rows of each."""
 
     def select(self, sentences: Tensor) -> Self:
-        """Any sentences (M,), repeats allowed."""
+        """Select sentences (M,), which may repeat."""
         return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, sentences), sentences))
 
 
 class State:
-    """Mixin for the frozen dataclass in which a decoder keeps what it remembers between steps.
+    """Mixin for the frozen dataclass that a decoder passes from step to step.
 
-    Fields are tensors (N, ...), tuples of such, PerSource values, other states, numbers or None. N is a multiple
-    of B, and the rows of a sentence lie side by side: row n belongs to sentence n // (N / B). A step hands back a
-    new state and leaves the one it was given as it was.
+    Fields are tensors (N, ...), tuples of them, PerSource values, other states, numbers or None. N is a multiple of B,
+    and the rows of a sentence are consecutive: row n belongs to sentence n // (N / B). A step returns a new state and
+    does not change the state that it was given.
     """
 
     def select(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
-        """Any rows (M,), as many of each sentence, and the sentences (B',) that they belong to, in their order.
+        """Select rows, to widen or reorder a beam, and sentences, to drop finished ones.
 
-        None: the same sentences as before, so that nothing that belongs to a source moves. A beam is widened and
-        put in another order by rows alone; with sentences, those that are finished are dropped.
+        Args:
+            rows: (M,) the rows to keep, equally many of each sentence; they may repeat.
+            sentences: (B',) the sentences that these rows belong to, in the same order. None: all sentences, so
+                nothing that belongs to a source is copied.
         """
         return cast(Self, _map_tensors(self, lambda tensor: tensor.index_select(0, rows), sentences, rows))
 
@@ -54,9 +56,9 @@ class State:
 def _map_tensors(
     value: Any, change: Callable[[Tensor], Tensor], sentences: Tensor | None, rows: Tensor | None = None
 ) -> Any:
-    """A dataclass whose tensors are changed; parts that select for themselves do so."""
+    """Return a dataclass with its tensors changed. PerSource and State fields select for themselves."""
 
-    def part(value: Any) -> Any:
+    def map_field(value: Any) -> Any:
         match value:
             case Tensor():
                 return change(value)
@@ -65,27 +67,28 @@ def _map_tensors(
             case State():
                 return value.select(cast(Tensor, rows), sentences)
             case tuple():
-                return tuple(part(each) for each in value)
+                return tuple(map_field(item) for item in value)
             case _:
                 return value
 
-    return replace(value, **{field.name: part(getattr(value, field.name)) for field in fields(value)})
+    return replace(value, **{field.name: map_field(getattr(value, field.name)) for field in fields(value)})
 
 
 def expand_to_rows(value: Tensor, rows: int) -> Tensor:
-    """What belongs to sentences, (B, ...), for each of N rows of theirs: (N, ...)."""
-    each = rows // len(value)
-    return value if each == 1 else value.repeat_interleave(each, 0)
+    """Repeat what belongs to sentences, (B, ...), for each of their N rows: (N, ...)."""
+    repeats = rows // len(value)
+    return value if repeats == 1 else value.repeat_interleave(repeats, 0)
 
 
 @dataclass(frozen=True)
 class Memory(PerSource):
-    """What the encoder leaves behind of a source.
+    """The encoder's output.
 
-    keys: (B, S, D) what attention compares with.
-    values: (B, S, D) what it averages; another tensor than keys only in ConvS2S.
-    mask: (B, S) True at real positions; S may exceed the source's length (ByteNet).
-    final: per layer (B, D) the last states; empty where there are none.
+    Attributes:
+        keys: (B, S, D) what attention compares queries with.
+        values: (B, S, D) what attention averages; it differs from keys only in ConvS2S.
+        mask: (B, S) True at real positions; S may exceed the source's length (ByteNet).
+        final: (B, D) per layer, the last states; empty if there are none.
     """
 
     keys: Tensor
@@ -99,7 +102,13 @@ S = TypeVar("S", bound=State)
 
 @dataclass(frozen=True)
 class StepFeatures(Generic[S]):
-    """One token further: features (N, F), the state after it, and attention (N, S) if asked for, if any."""
+    """The result of feeding one token per row.
+
+    Attributes:
+        features: (N, F) the input of the output layer.
+        state: The state after the token.
+        attention: (N, S) attention to the source, if it was asked for and there is any.
+    """
 
     features: Tensor
     state: S
@@ -108,7 +117,7 @@ class StepFeatures(Generic[S]):
 
 @dataclass(frozen=True)
 class StepLogits(Generic[S]):
-    """As Advance, with logits (N, V) in the place of features."""
+    """The result of feeding one token per row, with the logits (N, V) of the next token instead of features."""
 
     logits: Tensor
     state: S
@@ -117,7 +126,12 @@ class StepLogits(Generic[S]):
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """A whole target under teacher forcing: features (B, T, F) and attention (B, T, S) if asked for, if any."""
+    """The result of decoding whole targets with teacher forcing.
+
+    Attributes:
+        features: (B, T, F) the input of the output layer.
+        attention: (B, T, S) attention to the source, if it was asked for and there is any.
+    """
 
     features: Tensor
     attention: Tensor | None = None
@@ -132,45 +146,51 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
-        """Source tokens (B, S) and their mask (B, S) to a Memory."""
+        """Encode source tokens (B, S) with their mask (B, S)."""
 
 
 class Decoder(nn.Module, ABC, Generic[S]):
-    """Writes a target, a token at a time or all positions at once."""
+    """Writes a target, one token at a time or all positions at once.
 
-    has_attention: bool = True  # False: attention is None even when asked for
-    vocabulary_size: int  # V, the size of its logits' last axis
-    output: Any  # the last layer, a module that gives the logits
+    Attributes:
+        has_attention: If False, attention is None even if it is asked for.
+        vocabulary_size: V, the number of logits.
+        output: The last layer, a module that returns the logits.
+    """
+
+    has_attention: bool = True
+    vocabulary_size: int
+    output: Any
 
     @abstractmethod
     def init_state(self, memory: Memory) -> S:
-        """The state before the first token, with one row a sentence."""
+        """Return the state before the first token, with one row per sentence."""
 
     @abstractmethod
     def advance(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> StepFeatures[S]:
-        """Feed tokens (N,), one a row; the first one fed is BOS."""
+        """Feed one token per row, (N,). The first is BOS."""
 
     @abstractmethod
     def readout(self, features: Tensor) -> Tensor:
-        """Features (..., F) to logits (..., V)."""
+        """Return the logits (..., V) of features (..., F)."""
 
     def readout_subset(self, tokens: Tensor) -> Readout:
-        """What gives the logits of some tokens (U,) alone: features (..., F) to (..., U). Made once, used often.
+        """Return a function that computes only the logits of `tokens` (U,): features (..., F) to (..., U).
 
-        This default works them all out and keeps those; a decoder whose last layer can be narrowed overrides it.
+        The function is made once and called often. This default computes all logits and selects from them; decoders
+        that can compute a subset override it.
         """
         return lambda features: self.readout(features).index_select(-1, tokens)
 
     def step(self, tokens: Tensor, state: S, *, with_attention: bool = False) -> StepLogits[S]:
-        """Feed tokens (N,) and give the logits (N, V) of what follows them, which whoever asked may overwrite."""
+        """Feed one token per row, (N,), and return the logits (N, V) of the next one. The caller may overwrite them."""
         advanced = self.advance(tokens, state, with_attention=with_attention)
         return StepLogits(self.readout(advanced.features), advanced.state, advanced.attention)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
-        """Teacher forcing: tokens (B, T), beginning with BOS, to the features behind each of them.
+        """Decode with teacher forcing: tokens (B, T), the first of which is BOS, to the features after each of them.
 
-        This default advances token by token; a decoder that can go over all positions at once
-        overrides it.
+        This default advances token by token; decoders that can process all positions at once override it.
         """
         state = self.init_state(memory)
         features: list[Tensor] = []
@@ -185,7 +205,7 @@ class Decoder(nn.Module, ABC, Generic[S]):
 
 
 class Seq2Seq(nn.Module):
-    """An encoder and a decoder that go together."""
+    """An encoder and a decoder."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder[Any]) -> None:
         super().__init__()
@@ -193,21 +213,21 @@ class Seq2Seq(nn.Module):
         self.decoder = decoder
 
     def encode(self, source: Tensor) -> Memory:
-        """Source tokens (B, S), padded with PAD, to a Memory."""
+        """Encode source tokens (B, S), padded with PAD."""
         return cast(Memory, self.encoder(source, source.ne(PAD)))
 
     def features(self, source: Tensor, target: Tensor, *, with_attention: bool = False) -> DecoderOutput:
-        """Source (B, S) and decoder input (B, T), which begins with BOS, to features (B, T, F)."""
+        """Return the features (B, T, F) of sources (B, S) and decoder inputs (B, T), which start with BOS."""
         return cast(DecoderOutput, self.decoder(target, self.encode(source), with_attention=with_attention))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Source (B, S) and decoder input (B, T), which begins with BOS, to logits (B, T, V)."""
+        """Return the logits (B, T, V) of sources (B, S) and decoder inputs (B, T), which start with BOS."""
         return self.decoder.readout(self.features(source, target).features)
 
 
 @dataclass(frozen=True)
 class VocabularySizes:
-    """How many tokens either side has, and whether both use one and the same vocabulary."""
+    """The number of tokens of each side, and whether both sides share one vocabulary."""
 
     source: int
     target: int

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: a tiny corpus, a tiny recipe, and the command line in this process or another."""
+"""Shared by the end-to-end tests: a tiny corpus, a tiny recipe, and the command line in this process or another."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
 def digits(count: int, seed: int, *, longest: int = 5) -> list[str]:
     """Distinct strings of digits, a third of them in two words."""
     dice = random.Random(seed)
-    found: dict[str, None] = {}
-    while len(found) < count:
-        one = "".join(dice.choices("0123456789", k=dice.randint(1, longest)))
-        if len(one) > 2 and dice.random() < 1 / 3:
-            one = f"{one[:-2]} {one[-2:]}"
-        found[one] = None
-    return list(found)
+    numbers: dict[str, None] = {}
+    while len(numbers) < count:
+        number = "".join(dice.choices("0123456789", k=dice.randint(1, longest)))
+        if len(number) > 2 and dice.random() < 1 / 3:
+            number = f"{number[:-2]} {number[-2:]}"
+        numbers[number] = None
+    return list(numbers)
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> Path:
@@ -78,9 +78,9 @@ vocabulary_size = 40
 architecture = "transformer2017"
 encoder_layers = 1
 decoder_layers = 1
-d_model = 32
-ff = 64
-heads = 2
+hidden_size = 32
+ffn_size = 64
+num_heads = 2
 dropout = 0.05
 
 [train]
@@ -123,7 +123,7 @@ class Finished:
 
 
 def call(*arguments: str | Path, stdin: bytes = b"") -> Finished:
-    """`regard ...` in this process, through the console's entry point."""
+    """Run `regard ...` in this process, through its entry point."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")  # as Python opens it
     with (
@@ -145,7 +145,7 @@ def call(*arguments: str | Path, stdin: bytes = b"") -> Finished:
 
 
 def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
-    """`regard ...` in a process of its own."""
+    """Start `regard ...` in another process."""
     command = [sys.executable, "-m", "regard", *map(str, arguments)]
     return subprocess.Popen(
         command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ONE_THREAD, **options}
@@ -172,21 +172,21 @@ run()
 
 
 def signalled_in_step(at: int, number: int, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-    """`regard ...` in a process of its own, to which the signal comes in step `at` (from 1) of its training."""
+    """Run `regard ...` in another process, which gets a signal in training step `at`, counted from 1."""
     command = [sys.executable, "-c", SIGNALLED_IN_STEP, *map(str, arguments), str(int(number)), str(at)]
     return subprocess.run(command, capture_output=True, env=ONE_THREAD, check=False)
 
 
-def refused(finished: Finished, *said: str, code: int = 1) -> None:
-    """It ended with that status, said all of `said` on stderr, and no traceback."""
+def refused(finished: Finished, *messages: str, code: int = 1) -> None:
+    """Assert the exit status, that stderr has all the messages, and that it has no traceback."""
     assert finished.code == code, finished.err
-    told = " ".join(finished.err.split())
-    for part in said:
-        assert part in told, finished.err
+    output = " ".join(finished.err.split())
+    for part in messages:
+        assert part in output, finished.err
     assert "Traceback" not in finished.err
     if code == 1:
-        assert "error:" in told
-        assert "what to do:" in told
+        assert "error:" in output
+        assert "what to do:" in output
 
 
 def file_bytes(folder: Path) -> Mapping[str, bytes]:

@@ -28,12 +28,12 @@ def limited(megabytes: int, *arguments: str | Path, threads: int = 1) -> subproc
     return subprocess.run(command, input="1 2 3\n", capture_output=True, text=True, env=environment, check=False)
 
 
-def is_told(done: subprocess.CompletedProcess[str]) -> None:
-    assert done.returncode == 1, done.stderr
-    lines = done.stderr.splitlines()
-    assert sum("error: out of memory" in line for line in lines) == 1, done.stderr
+def is_told(finished: subprocess.CompletedProcess[str]) -> None:
+    assert finished.returncode == 1, finished.stderr
+    lines = finished.stderr.splitlines()
+    assert sum("error: out of memory" in line for line in lines) == 1, finished.stderr
     assert "what to do:" in lines[-1]
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in finished.stderr
 
 
 @pytest.mark.parametrize("megabytes", [300, 460, 500, 614, 700])
@@ -42,33 +42,33 @@ def test_pytorch_is_not_loaded_where_it_does_not_fit(files: Files, tmp_path: Pat
     translate: list[str | Path] = ["translate", CHECKPOINT]
     train: list[str | Path] = ["train", files / "tiny.toml", "--out", tmp_path / "run"]
     for arguments in (translate, train):
-        done = limited(megabytes, *arguments)
-        is_told(done)
-        assert "out of memory while loading PyTorch" in done.stderr
-        assert f"limited to {megabytes} MB, and 1 thread needs at least" in done.stderr
-        assert "ulimit -v unlimited" in done.stderr
-        assert done.stderr.count("\n") == 2
+        finished = limited(megabytes, *arguments)
+        is_told(finished)
+        assert "out of memory while loading PyTorch" in finished.stderr
+        assert f"limited to {megabytes} MB, and 1 thread needs at least" in finished.stderr
+        assert "ulimit -v unlimited" in finished.stderr
+        assert finished.stderr.count("\n") == 2
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("megabytes", [800, 900, 1000])
 def test_a_limit_near_what_it_takes_ends_well_or_in_a_message(megabytes: int) -> None:
-    done = limited(megabytes, "translate", CHECKPOINT)
-    if done.returncode:
-        is_told(done)
+    finished = limited(megabytes, "translate", CHECKPOINT)
+    if finished.returncode:
+        is_told(finished)
     else:
-        assert done.stdout.count("\n") == 1
+        assert finished.stdout.count("\n") == 1
 
 
 def test_threads_need_address_space_too() -> None:
-    done = limited(1500, "translate", CHECKPOINT, threads=200)
-    is_told(done)
-    assert "200 threads need at least" in done.stderr
-    assert "set OMP_NUM_THREADS=1" in done.stderr
+    finished = limited(1500, "translate", CHECKPOINT, threads=200)
+    is_told(finished)
+    assert "200 threads need at least" in finished.stderr
+    assert "set OMP_NUM_THREADS=1" in finished.stderr
 
 
 def test_commands_without_pytorch_need_less() -> None:
     for arguments in (["version"], ["translate", "--help"]):
-        done = limited(300, *arguments)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
+        finished = limited(300, *arguments)
+        assert finished.returncode == 0, finished.stderr
+        assert finished.stdout

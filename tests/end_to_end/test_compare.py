@@ -246,7 +246,7 @@ def test_invalid_requests_are_rejected(files: Files, tmp_path: Path) -> None:
     refused(call("compare"), "nothing to compare", "either a recipe, a corpus or finished runs")
     refused(call("compare", tiny, "--corpus", "dates"), "not clear what to compare")
     refused(call("compare", tiny, "--architectures", "cho"), "no architecture 'cho'", "cho2014")
-    refused(call("compare", "--corpus", "letters"), "'letters' is not one of", "'dates', 'numbers'", code=2)
+    refused(call("compare", "--corpus", "letters"), "'letters' is not one of", code=2)
     refused(call("compare", "--runs", tmp_path), "not a run", str(tmp_path))
     refused(call("compare", "--runs", tmp_path, "--minutes", "3"), "finished runs are not trained")
     refused(

@@ -173,7 +173,14 @@ run()
 
 def test_a_model_that_does_not_fit_in_memory_is_an_error(files: Files, tmp_path: Path) -> None:
     recipe(files)
-    sizes = ("--set", "model.d_model=131072", "--set", "model.ff=131072", "--set", "model.encoder_layers=1000")
+    sizes = (
+        "--set",
+        "model.hidden_size=131072",
+        "--set",
+        "model.ffn_size=131072",
+        "--set",
+        "model.encoder_layers=1000",
+    )
     arguments = ("train", files / "tiny.toml", *sizes, "--out", tmp_path / "run")
     command = [sys.executable, "-c", LIMITED, *map(str, arguments)]
     process = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, check=False)

@@ -1,4 +1,4 @@
-"""What is wrong with the input is told in a line or two: what, where, what to do; and never by a traceback."""
+"""Errors of the input are a message of a line or two: what is wrong, where, and what to do. No traceback."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ BAD_FILES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "said"), CHECKPOINTS)
+@pytest.mark.parametrize(("name", "messages"), CHECKPOINTS)
 @pytest.mark.parametrize("command", ["translate", "evaluate", "score"])
-def test_no_checkpoint(bad: Path, command: str, name: str, said: str) -> None:
+def test_no_checkpoint(bad: Path, command: str, name: str, messages: str) -> None:
     files: dict[str, list[str | Path]] = {"evaluate": ["--source", bad / "two", "--reference", bad / "two"]}
     files["score"] = ["--source", bad / "two", "--target", bad / "two"]
-    refused(call(command, bad / name, *files.get(command, []), stdin=b"1\n"), said, str(bad / name))
+    refused(call(command, bad / name, *files.get(command, []), stdin=b"1\n"), messages, str(bad / name))
 
 
-@pytest.mark.parametrize(("name", "said"), BAD_FILES)
-def test_input_that_cannot_be_read(run: Path, bad: Path, name: str, said: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("name", "messages"), BAD_FILES)
+def test_input_that_cannot_be_read(run: Path, bad: Path, name: str, messages: tuple[str, ...]) -> None:
     path, good = bad / name, bad / "three"
-    refused(call("translate", run, "--input", path, "--output", bad / "out"), *said)
-    refused(call("evaluate", run, "--source", path, "--reference", good), *said)
-    refused(call("evaluate", run, "--source", good, "--reference", path), *said)
-    refused(call("score", run, "--source", path, "--target", good), *said)
-    refused(call("score", run, "--source", good, "--target", path), *said)
+    refused(call("translate", run, "--input", path, "--output", bad / "out"), *messages)
+    refused(call("evaluate", run, "--source", path, "--reference", good), *messages)
+    refused(call("evaluate", run, "--source", good, "--reference", path), *messages)
+    refused(call("score", run, "--source", path, "--target", good), *messages)
+    refused(call("score", run, "--source", good, "--target", path), *messages)
 
 
 def test_an_output_is_left_alone_where_the_input_is_missing(run: Path, bad: Path) -> None:
@@ -171,9 +171,9 @@ def test_a_recipe_that_is_wrong(files: Files, tmp_path: Path) -> None:
     recipe(files)
     text = (files / "tiny.toml").read_text()
 
-    def refuse(*said: str, changed: str = text, options: tuple[str, ...] = ()) -> None:
+    def refuse(*messages: str, changed: str = text, options: tuple[str, ...] = ()) -> None:
         (files / "wrong.toml").write_text(changed)
-        refused(call("train", files / "wrong.toml", "--out", tmp_path / "run", *options), *said)
+        refused(call("train", files / "wrong.toml", "--out", tmp_path / "run", *options), *messages)
 
     refuse("unknown key `train.max_stepz`", "max_steps", changed=text.replace("max_steps", "max_stepz"))
     refuse("unknown key `tran`", "train", changed=text.replace("[train]", "[tran]"))
@@ -182,7 +182,7 @@ def test_a_recipe_that_is_wrong(files: Files, tmp_path: Path) -> None:
     refuse("train.nonsense", options=("--set", "train.nonsense=1"))
     refuse("train.max_steps", "'many'", options=("--set", "train.max_steps=many"))
     refuse("train.max_steps", options=("--set", "train.max_steps=0"))
-    refuse("model.heads", options=("--set", "model.heads=2.5"))
+    refuse("model.num_heads", options=("--set", "model.num_heads=2.5"))
     refuse("section.key=value", options=("--set", "nonsense"))
     refused(call("train", files / "nowhere.toml"), "there is no such recipe", "nowhere.toml")
     refused(call("train"), "nothing to train on", "--source")
@@ -193,16 +193,16 @@ def test_a_recipe_that_is_wrong(files: Files, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("name", "said"), [*BAD_FILES, ("empty", ("empty", "the file is empty"))])
+@pytest.mark.parametrize(("name", "messages"), [*BAD_FILES, ("empty", ("empty", "the file is empty"))])
 @pytest.mark.parametrize("side", ["source", "target", "dev-source", "dev-target"])
 def test_training_files_that_cannot_be_read(
-    files: Files, bad: Path, side: str, name: str, said: tuple[str, ...]
+    files: Files, bad: Path, side: str, name: str, messages: tuple[str, ...]
 ) -> None:
     recipe(files)
-    refused(call("train", files / "tiny.toml", f"--{side}", bad / name, "--out", bad / "run"), *said)
+    refused(call("train", files / "tiny.toml", f"--{side}", bad / name, "--out", bad / "run"), *messages)
     if not side.startswith("dev"):
-        other = {"source": "--target", "target": "--source"}[side]
-        refused(call("train", f"--{side}", bad / name, other, bad / "three", "--out", bad / "own"), *said)
+        other_side = {"source": "--target", "target": "--source"}[side]
+        refused(call("train", f"--{side}", bad / name, other_side, bad / "three", "--out", bad / "own"), *messages)
         assert not (bad / "own").exists()
 
 
@@ -273,7 +273,7 @@ def test_a_run_that_cannot_be_put_there(files: Files, bad: Path) -> None:
 
 
 def test_the_demo_leaves_other_folders_alone(bad: Path) -> None:
-    refused(call("demo", "--out", bad), "holds more than an earlier demo", str(bad))
+    refused(call("demo", "--out", bad), "not from an earlier demo", str(bad))
     finished = call("demo", "--out", bad / "three")
     assert (finished.code, "Traceback" in finished.err) == (1, False)
 

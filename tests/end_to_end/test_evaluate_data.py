@@ -31,24 +31,24 @@ ASIDE = [
 def test_a_table_is_evaluated_as_its_columns_are(run: Path, files: Files, table: Path, tmp_path: Path) -> None:
     sources = files.test[:20]
     source = write_lines(tmp_path / "source", sources)
-    reference = write_lines(tmp_path / "reference", [one[::-1] for one in sources])
-    whole = json.loads(call("evaluate", run, "--source", source, "--reference", reference, "--json").out)
+    reference = write_lines(tmp_path / "reference", [source_line[::-1] for source_line in sources])
+    plain_report = json.loads(call("evaluate", run, "--source", source, "--reference", reference, "--json").out)
     finished = call("evaluate", run, "--data", table, "--json")
-    told = json.loads(finished.out)
-    assert (told["lines"], told["left_aside"], whole["left_aside"]) == (20, ASIDE, [])
+    report = json.loads(finished.out)
+    assert (report["lines"], report["left_aside"], plain_report["left_aside"]) == (20, ASIDE, [])
     assert finished.err.splitlines() == ASIDE
     for name in ("bleu", "chrf", "ter", "exact", "wer"):
-        assert told[name] == whole[name], name
+        assert report[name] == plain_report[name], name
     assert b"of 20 lines" in call("evaluate", run, "--data", table).out
     turned = ("--source-column", "2", "--target-column", "1")
     backwards = json.loads(call("evaluate", run, "--data", table, "--json", *turned).out)
-    assert backwards["lines"] == 20 and backwards["ter"] != told["ter"]
+    assert backwards["lines"] == 20 and backwards["ter"] != report["ter"]
 
 
 def test_scores_of_a_table_stand_by_its_lines(run: Path, files: Files, table: Path, tmp_path: Path) -> None:
     sources = files.test[:20]
     source = write_lines(tmp_path / "source", sources)
-    target = write_lines(tmp_path / "target", [one[::-1] for one in sources])
+    target = write_lines(tmp_path / "target", [source_line[::-1] for source_line in sources])
     plain = call("score", run, "--source", source, "--target", target).out.decode().split()
     out = tmp_path / "scores"
     finished = call("score", run, "--data", table, "--output", out)
@@ -64,8 +64,8 @@ def test_real_catalogues(run: Path) -> None:
         finished = call("score", run, "--data", formats / name)
         assert finished.code == 0, finished.err
         assert finished.out.count(b"\n") == pairs, name
-        left = [line for line in finished.err.splitlines() if "skipped" in line]
-        assert bool(left) == (not name.endswith(".tmx"))
+        skipped = [line for line in finished.err.splitlines() if "skipped" in line]
+        assert bool(skipped) == (not name.endswith(".tmx"))
 
 
 def test_what_is_not_clear_is_refused(run: Path, table: Path, tmp_path: Path) -> None:

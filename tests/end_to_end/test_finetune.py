@@ -138,10 +138,10 @@ def test_a_recipe_that_does_not_match_the_checkpoint_is_an_error(run: Path, file
     recipe(files)
     tiny = files / "tiny.toml"
     out = ("--out", tmp_path / "new", *limits())
-    wider = call("train", tiny, "--from", run, *out, "--set", "model.d_model=64", "--set", "tokenizer.kind=byte")
+    wider = call("train", tiny, "--from", run, *out, "--set", "model.hidden_size=64", "--set", "tokenizer.kind=byte")
     refused(
         wider,
-        "model.d_model is 64 in the recipe and 32 in the checkpoint",
+        "model.hidden_size is 64 in the recipe and 32 in the checkpoint",
         "tokenizer.kind is 'byte'",
         "leave these keys out",
     )

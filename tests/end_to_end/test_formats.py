@@ -16,12 +16,12 @@ def test_a_memory_to_train_on_and_a_catalogue_for_dev(tmp_path: Path) -> None:
     units = "".join(UNIT.format(f"house {number}", f"Haus {number}") for number in range(60))
     (tmp_path / "x.en-de.tmx").write_text(TMX.format(units + UNIT.format("tree", "")), encoding="utf-8")
     (tmp_path / "dev.po").write_text('msgid "house"\nmsgstr "Haus"\n\n#~ msgid "x"\n#~ msgstr "y"\n', encoding="utf-8")
-    done = call("train", "--data", tmp_path / "x.en-de.tmx", "--dev-data", tmp_path / "dev.po", "--dry-run")
-    assert done.code == 0, done.err
-    assert "train: 60 pairs from x.en-de.tmx" in done.err
-    assert "train: 1 pair skipped: the target is blank (line 62)" in done.err
-    assert "dev: 1 pairs from dev.po" in done.err
-    assert "dev: 1 pair skipped: it is obsolete (line 4)" in done.err
+    finished = call("train", "--data", tmp_path / "x.en-de.tmx", "--dev-data", tmp_path / "dev.po", "--dry-run")
+    assert finished.code == 0, finished.err
+    assert "train: 60 pairs from x.en-de.tmx" in finished.err
+    assert "train: 1 pair skipped: the target is blank (line 62)" in finished.err
+    assert "dev: 1 pairs from dev.po" in finished.err
+    assert "dev: 1 pair skipped: it is obsolete (line 4)" in finished.err
 
 
 @pytest.mark.parametrize("data", ["hf:pairs", "mtdata:a-b-c-deu-eng"])
@@ -34,9 +34,9 @@ def test_one_origin_only(files: Files, data: str) -> None:
 @pytest.mark.parametrize("path", ["gnome-photos.en-de.tmx", "cpio.de.po", "cpio.en-de.xlf", "all.en-de.tsv"])
 def test_real_files(path: str) -> None:
     columns = ("--source-column", "2", "--target-column", "3") if path.endswith(".tsv") else ()
-    done = call("train", "--data", shared("formats") / path, *columns, "--dry-run")
-    assert done.code == 0, done.err
-    assert f"pairs from {path}" in done.err
+    finished = call("train", "--data", shared("formats") / path, *columns, "--dry-run")
+    assert finished.code == 0, finished.err
+    assert f"pairs from {path}" in finished.err
 
 
 def test_a_recipe_names_a_file_beside_it(files: Files, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Input that nobody meant to send."""
+"""Hostile and accidental input."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def test_half_surrogates_in_pairs(run: Path, tmp_path: Path) -> None:
     pairs = ['{"source": "12", "target": "21"}'] * 3
     pairs[1] = '{"source": "1\\ud8002", "target": "21"}'
     (path := tmp_path / "a.jsonl").write_text("\n".join(pairs) + "\n")
-    told = "1 pair skipped: a text has half a surrogate pair, which is not a character (line 2)"
+    message = "1 pair skipped: a text has half a surrogate pair, which is not a character (line 2)"
     for command in ("evaluate", "score"):
-        done = call(command, run, "--data", path)
-        assert done.code == 0, done.err
-        assert told in done.err
-    done = call("inspect", "--data", path)
-    assert done.code == 0, done.err
-    assert told in done.out.decode()
+        finished = call(command, run, "--data", path)
+        assert finished.code == 0, finished.err
+        assert message in finished.err
+    finished = call("inspect", "--data", path)
+    assert finished.code == 0, finished.err
+    assert message in finished.out.decode()
 
 
 def test_links_that_go_round(run: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def read_of(run: Path) -> int:
 
 
 def kill_when(process: subprocess.Popen[bytes], run: Path, pairs: int) -> int:
-    """Kill it as soon as so many pairs are noted; how many were."""
+    """Kill the process as soon as this many pairs are recorded, and return how many were."""
     while read_of(run) < pairs:
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)

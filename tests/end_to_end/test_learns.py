@@ -28,23 +28,36 @@ class Setup:
 
 
 SETUPS = {
-    "bahdanau2014": Setup({"hidden": 48, "embedding": 32, "alignment": 32, "maxout": 32}, longest=5, tokens=512),
+    "bahdanau2014": Setup(
+        {"hidden_size": 48, "embedding_size": 32, "attention_size": 32, "maxout_size": 32}, longest=5, tokens=512
+    ),
     "bytenet2016": Setup(
-        {"d": 48, "encoder_blocks": 6, "decoder_blocks": 2, "dilations": 3}, steps=600, strings=12_000
+        {"hidden_size": 48, "encoder_layers": 6, "decoder_layers": 2, "num_dilations": 3}, steps=600, strings=12_000
     ),
-    "cho2014": Setup({"hidden": 96, "embedding": 32, "maxout": 32}, steps=600, strings=12_000),
-    "convs2s2017": Setup({"embedding": 48, "encoder": ((48, 3),) * 2, "decoder": ((48, 3),) * 2}),
+    "cho2014": Setup({"hidden_size": 96, "embedding_size": 32, "maxout_size": 32}, steps=600, strings=12_000),
+    "convs2s2017": Setup(
+        {"embedding_size": 48, "encoder_convolutions": ((48, 3),) * 2, "decoder_convolutions": ((48, 3),) * 2}
+    ),
     "gnmt2016": Setup(
-        {"encoder_layers": 3, "decoder_layers": 3, "hidden": 64, "embedding": 32, "alignment": 32, "weight_bound": 0.2},
+        {
+            "encoder_layers": 3,
+            "decoder_layers": 3,
+            "hidden_size": 64,
+            "embedding_size": 32,
+            "attention_size": 32,
+            "init_bound": 0.2,
+        },
         steps=400,
     ),
-    "luong2015": Setup({"layers": 2, "hidden": 96, "embedding": 32, "weight_bound": 0.2}, steps=400),
+    "luong2015": Setup({"num_layers": 2, "hidden_size": 96, "embedding_size": 32, "init_bound": 0.2}, steps=400),
     "modern": Setup(
-        {"d_model": 64, "ff": 96, "heads": 4, "encoder_layers": 2, "decoder_layers": 2},
+        {"hidden_size": 64, "ffn_size": 96, "num_heads": 4, "encoder_layers": 2, "decoder_layers": 2},
         steps=400,
     ),
-    "sutskever2014": Setup({"layers": 2, "hidden": 96, "embedding": 32}, steps=600, strings=12_000),
-    "transformer2017": Setup({"d_model": 48, "ff": 96, "heads": 4, "encoder_layers": 2, "decoder_layers": 2}),
+    "sutskever2014": Setup({"num_layers": 2, "hidden_size": 96, "embedding_size": 32}, steps=600, strings=12_000),
+    "transformer2017": Setup(
+        {"hidden_size": 48, "ffn_size": 96, "num_heads": 4, "encoder_layers": 2, "decoder_layers": 2}
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from tests.end_to_end.helpers import Files, call
 
 from regard.runs.train import read_recipe
 
-SIZES = ("d_model=16", "ff=16", "heads=2", "encoder_layers=1", "decoder_layers=1")
+SIZES = ("hidden_size=16", "ffn_size=16", "num_heads=2", "encoder_layers=1", "decoder_layers=1")
 
 
 def test_the_plan_says_that_time_is_short_and_a_resumed_run_measures_nothing(files: Files, tmp_path: Path) -> None:

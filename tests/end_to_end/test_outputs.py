@@ -1,4 +1,4 @@
-"""A result file is replaced when the new one is whole; what a failed run has finished is kept beside it, and named."""
+"""An output file is replaced only when the new one is complete; partial results are kept next to it, and named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from regard.errors import DataError
 
 PRECIOUS = b"PRECIOUS\n"
 LINES = 40
-ONE = ("--beam-size", "1", "--workers", "1")
+GREEDY = ("--beam-size", "1", "--workers", "1")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def bad_at_the_end(path: Path, lines: int = LINES) -> Path:
 def test_a_late_bad_byte_leaves_the_output_and_keeps_what_is_done(run: Path, tmp_path: Path, out: Path) -> None:
     source = bad_at_the_end(tmp_path / "in")
     align = tmp_path / "align"
-    options = (*ONE, "--output", out, "--alignments", align, "--report", tmp_path / "report")
+    options = (*GREEDY, "--output", out, "--alignments", align, "--report", tmp_path / "report")
     failed = call("translate", run, "--input", source, *options)
     refused(failed, f"{source}:{LINES + 1}", "not UTF-8")
     assert out.read_bytes() == PRECIOUS
@@ -62,7 +62,7 @@ def test_a_late_bad_byte_leaves_the_output_and_keeps_what_is_done(run: Path, tmp
     assert f"its first {finished} lines are in {part}" in " ".join(failed.err.split())
     head = write_lines(tmp_path / "head", source.read_bytes().decode("latin-1").split("\n")[:finished])
     assert call("translate", run, "--input", head, "--beam-size", "1").out == part.read_bytes()
-    again = call("translate", run, "--input", source, *ONE, "--output", out)
+    again = call("translate", run, "--input", source, *GREEDY, "--output", out)
     assert f"are in {tmp_path / 'out.part2'}" in " ".join(again.err.split())  # the first one is not written over
     assert part.read_bytes() == (tmp_path / "out.part2").read_bytes()
 
@@ -72,13 +72,13 @@ def test_a_late_bad_byte_leaves_the_output_and_keeps_what_is_done(run: Path, tmp
 def test_half_a_compressed_output_does_not_pass_as_whole(run: Path, tmp_path: Path, ending: str) -> None:
     (out := tmp_path / f"out{ending}").write_bytes(PRECIOUS)
     source = bad_at_the_end(tmp_path / "in")
-    refused(call("translate", run, "--input", source, *ONE, "--output", out), "not UTF-8")
+    refused(call("translate", run, "--input", source, *GREEDY, "--output", out), "not UTF-8")
     assert out.read_bytes() == PRECIOUS
     packed = (tmp_path / f"out{ending}.part").read_bytes()
     unpack = {".gz": gzip.decompress, ".xz": lzma.decompress, ".zst": zstd.decompress}[ending]
     assert unpack(packed).count(b"\n") >= 8
     good = write_lines(tmp_path / "good", ["12", "345"])
-    assert call("translate", run, "--input", good, *ONE, "--output", out).code == 0
+    assert call("translate", run, "--input", good, *GREEDY, "--output", out).code == 0
     assert unpack(out.read_bytes()) == call("translate", run, "--input", good, "--beam-size", "1").out
 
 
@@ -86,9 +86,9 @@ def test_half_a_compressed_output_does_not_pass_as_whole(run: Path, tmp_path: Pa
 def test_a_gzip_input_that_is_cut_short(run: Path, tmp_path: Path, out: Path) -> None:
     spaces = random.Random(1).choices(" \t", k=500_000)  # more than is unpacked at a time, and nothing to translate
     lines = ["12"] * 8 + ["".join(spaces[at : at + 500]) for at in range(0, len(spaces), 500)]
-    whole = gzip.compress("\n".join(lines).encode())
-    (source := tmp_path / "in.gz").write_bytes(whole[: len(whole) * 9 // 10])
-    refused(call("translate", run, "--input", source, *ONE, "--output", out), "gzip file is corrupt")
+    packed_whole = gzip.compress("\n".join(lines).encode())
+    (source := tmp_path / "in.gz").write_bytes(packed_whole[: len(packed_whole) * 9 // 10])
+    refused(call("translate", run, "--input", source, *GREEDY, "--output", out), "gzip file is corrupt")
     assert out.read_bytes() == PRECIOUS
     assert (tmp_path / "out.part").read_bytes().count(b"\n") >= 8
 
@@ -109,29 +109,29 @@ def test_a_worker_that_is_killed(run: Path, tmp_path: Path, out: Path) -> None:
             os.kill(worker, signal.SIGKILL)
     _, err = process.communicate()
     assert process.returncode == 1, err
-    told = " ".join(err.decode().split())
-    assert "a worker's process has ended" in told and "Traceback" not in told
+    stderr = " ".join(err.decode().split())
+    assert "a worker's process has ended" in stderr and "Traceback" not in stderr
     assert out.read_bytes() == PRECIOUS
     finished = part.read_bytes().count(b"\n")
     assert finished % 512 == 0
-    assert f"its first {finished:,} lines are in {part}" in told
+    assert f"its first {finished:,} lines are in {part}" in stderr
 
 
 def _workers(parent: int) -> list[int]:
     """The processes that translate for it."""
-    found = []
-    for one in Path("/proc").glob("[0-9]*"):
+    processes = []
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            of = int((one / "stat").read_text().rpartition(")")[2].split()[1])
-            if of == parent and b"spawn_main" in (one / "cmdline").read_bytes():
-                found.append(int(one.name))
+            of = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if of == parent and b"spawn_main" in (folder / "cmdline").read_bytes():
+                processes.append(int(folder.name))
         except OSError:  # it has ended
             continue
-    return found
+    return processes
 
 
 class FullDisk(io.RawIOBase):
-    """Takes so many bytes, and says then that the disk is full."""
+    """Accepts a number of bytes, and then reports a full disk."""
 
     def __init__(self, file: IO[bytes], room: int) -> None:
         self.file, self.room = file, room
@@ -165,7 +165,7 @@ def test_a_full_disk(run: Path, tmp_path: Path, out: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("regard.files.os.fdopen", full)
     source = write_lines(tmp_path / "in", [str(number) for number in range(1000, 1040)])
-    failed = call("translate", run, "--input", source, *ONE, "--output", out)
+    failed = call("translate", run, "--input", source, *GREEDY, "--output", out)
     refused(failed, f"{out}: it cannot be written: No space left")
     assert out.read_bytes() == PRECIOUS
     part = tmp_path / "out.part"

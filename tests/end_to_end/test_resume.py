@@ -67,8 +67,14 @@ def kill_and_compare(config: RunConfig, folder: Path, *, kills: int, seed: int) 
 
 def tiny(name: str) -> ModelConfig:
     sizes: dict[str, dict[str, Any]] = {
-        "bahdanau2014": {"hidden": 16, "embedding": 16, "alignment": 16, "maxout": 16},
-        "transformer2017": {"d_model": 16, "ff": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
+        "bahdanau2014": {"hidden_size": 16, "embedding_size": 16, "attention_size": 16, "maxout_size": 16},
+        "transformer2017": {
+            "hidden_size": 16,
+            "ffn_size": 32,
+            "num_heads": 2,
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+        },
     }
     return ARCHITECTURES[name].presets["small"]().model_copy(update={**sizes[name], "dropout": 0.1})
 
@@ -211,7 +217,9 @@ def test_a_finished_run_says_so_and_can_be_extended(run: Path, tmp_path: Path) -
     assert over.code == 0
     assert f"regard train --resume {folder} --set train.max_steps=480" in over.err
     before = (folder / "recipe.toml").read_text()
-    refused(call("train", "--resume", folder, "--set", "train.max_steps=300", "--set", "model.ff=8"), "model.ff")
+    refused(
+        call("train", "--resume", folder, "--set", "train.max_steps=300", "--set", "model.ffn_size=8"), "model.ffn_size"
+    )
     refused(call("train", "--resume", folder, "--set", "train.max_steps=-3"), "max_steps")
     assert (folder / "recipe.toml").read_text() == before
     further = call("train", "--resume", folder, "--set", "train.max_steps=250", "--set", "train.checkpoint_every=5")

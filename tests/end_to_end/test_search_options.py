@@ -28,7 +28,7 @@ def lines_of(out: bytes) -> list[str]:
     return out.decode().split("\n")[:-1]
 
 
-def said(run: Path, lines: list[str], *options: str | Path) -> list[str]:
+def translate_lines(run: Path, lines: list[str], *options: str | Path) -> list[str]:
     finished = call("translate", run, *options, stdin="".join(f"{line}\n" for line in lines).encode())
     assert finished.code == 0, finished.err
     return lines_of(finished.out)
@@ -47,7 +47,7 @@ def test_keys_of_search_are_those_of_python(run: Path, translator: Translator, f
     ):
         flags = [part for key, value in options.items() for part in ("--search", f"{key}={value}")]
         expected = [best.text for best in translator.translate(lines, **options)]
-        assert said(run, lines, *flags) == expected
+        assert translate_lines(run, lines, *flags) == expected
         assert len(expected) == len(lines)
 
 
@@ -57,7 +57,7 @@ def hard(translator: Translator, files: Files) -> list[str]:
     lines = list(dict.fromkeys(files.test))
     options: dict[str, Any] = {"length_penalty": 0.0}
     greedy, wide = ([best.text for best in translator.translate(lines, beam_size=n, **options)] for n in (1, 20))
-    missed = [line for line, one, other in zip(lines, greedy, wide, strict=True) if one != other]
+    missed = [line for line, first, second in zip(lines, greedy, wide, strict=True) if first != second]
     assert missed, "the model has learned so well that greedy search errs on no line"
     return [*missed, *(line for line in lines if line not in missed)][:30]
 
@@ -69,48 +69,51 @@ def test_exact_search_tells_what_the_beam_has_missed(
     plain: dict[str, Any] = {"beam_size": 1, "length_penalty": 0.0}
     beam = list(translator.translate(lines, **plain))
     best = list(translator.translate(lines, strategy="exact", exact_steps=10_000, **plain))
-    assert [one.proved for one in best] == [True] * 30 + [None]
-    assert {one.proved for one in beam} == {None}
+    assert [translation.proved for translation in best] == [True] * 30 + [None]
+    assert {translation.proved for translation in beam} == {None}
     for exact, first in zip(best, beam, strict=True):
         assert exact.text == first.text or exact.score > first.score
     missed = [number for number, (exact, first) in enumerate(zip(best, beam, strict=True)) if exact.text != first.text]
     assert missed  # greedy search errs on one of them at least
     wide = list(translator.translate(lines, beam_size=40, length_penalty=0.0))
-    assert [one.text for one in best] == [one.text for one in wide]
+    assert [translation.text for translation in best] == [translation.text for translation in wide]
 
     report = tmp_path / "report"
     flags = ["--search", "strategy=exact", "--search", "exact_steps=1", "--beam-size", "1", "--length-penalty", "0"]
     finished = call("translate", run, *flags, "--report", report, stdin="".join(f"{line}\n" for line in lines).encode())
     assert finished.code == 0, finished.err
-    assert lines_of(finished.out) == [one.text for one in beam]  # a step is too little to find anything
+    assert lines_of(finished.out) == [translation.text for translation in beam]  # a step is too little to find anything
     short = [json.loads(line) for line in report.read_text().splitlines()]
-    unproved = [one["line"] for one in short if "unproved" in one["marks"]]
+    unproved = [entry["line"] for entry in short if "unproved" in entry["marks"]]
     assert unproved
     proved = 30 - len(unproved)
-    told = " ".join(finished.err.split())
-    assert f"proved the best translation of {proved} of 30 lines" in told
-    assert f"; {len(unproved)} not, within exact_steps" in told
+    stderr = " ".join(finished.err.split())
+    assert f"proved the best translation of {proved} of 30 lines" in stderr
+    assert f"; {len(unproved)} not within exact_steps" in stderr
 
 
 def test_of_a_beam_the_one_is_taken_that_the_probable_others_agree_with(translator: Translator, files: Files) -> None:
     lines = files.test[:40]
     listed = translator.translate(lines, beam_size=8, top_beams=8)
-    found = list(translator.translate(lines, strategy="mbr", candidates="beam", beam_size=8))
+    results = list(translator.translate(lines, strategy="mbr", candidates="beam", beam_size=8))
     unweighted = 0
-    for one, most_probable in zip(found, listed, strict=True):
+    for translation, most_probable in zip(results, listed, strict=True):
         ended = [candidate for candidate in most_probable.n_best if candidate.finished]
-        texts, weights = [each.text for each in ended], [math.exp(each.log_probability) for each in ended]
-        assert one == replace(ended[mbr_select(texts, weights)], alternatives=())
-        unweighted += texts[mbr_select(texts)] != one.text
+        texts, weights = (
+            [candidate.text for candidate in ended],
+            [math.exp(candidate.log_probability) for candidate in ended],
+        )
+        assert translation == replace(ended[mbr_select(texts, weights)], alternatives=())
+        unweighted += texts[mbr_select(texts)] != translation.text
     assert unweighted  # it matters how probable they are
 
 
 def test_of_a_beam_under_constraints_too(translator: Translator) -> None:
     wishes = [Constraints(require=("77",)), Constraints(prefix="6", forbid=("6",)), Constraints()]
-    found = translator.translate(["1234", "567", ""], strategy="mbr", candidates="beam", constraints=wishes)
-    assert "77" in found[0].text
-    assert (found[1].text, found[1].marks) == ("", ("cut", "empty"))
-    assert found[2].text == ""
+    results = translator.translate(["1234", "567", ""], strategy="mbr", candidates="beam", constraints=wishes)
+    assert "77" in results[0].text
+    assert (results[1].text, results[1].marks) == ("", ("cut", "empty"))
+    assert results[2].text == ""
 
 
 def test_what_the_limit_cut_is_no_candidate_of_a_beam() -> None:
@@ -125,21 +128,23 @@ def test_what_the_limit_cut_is_no_candidate_of_a_beam() -> None:
 def test_exact_search_aligns_what_it_finds(translator: Translator, hard: list[str]) -> None:
     options: dict[str, Any] = {"beam_size": 1, "length_penalty": 0.0, "with_attention": True}
     beam = translator.translate(hard, **options)
-    found = translator.translate(hard, strategy="exact", **options)
-    new = [exact for exact, first in zip(found, beam, strict=True) if exact.text != first.text]
+    results = translator.translate(hard, strategy="exact", **options)
+    new = [exact for exact, first in zip(results, beam, strict=True) if exact.text != first.text]
     assert new
-    for one in new:
-        assert one.attention is not None
-        assert one.attention.shape == (len(one.tokens) + 1, len(one.source_tokens))
-        assert one.attention.sum(1) == pytest.approx(1)
+    for translation in new:
+        assert translation.attention is not None
+        assert translation.attention.shape == (len(translation.tokens) + 1, len(translation.source_tokens))
+        assert translation.attention.sum(1) == pytest.approx(1)
 
 
 def test_draws_depend_on_the_line_and_the_seed_alone(translator: Translator, files: Files) -> None:
     lines = files.test[:20]
     options: dict[str, Any] = {"strategy": "sample", "top_beams": 3, "temperature": 2.0}
 
-    def drawn(**others: Any) -> list[list[str]]:
-        return [[one.text for one in found.n_best] for found in translator.translate(lines, **options, **others)]
+    def drawn(**changes: Any) -> list[list[str]]:
+        return [
+            [first.text for first in results.n_best] for results in translator.translate(lines, **options, **changes)
+        ]
 
     first = drawn()
     assert drawn(batch_size=1) == drawn(batch_size=7) == first
@@ -152,18 +157,18 @@ def test_constraints_hold_line_by_line(run: Path, tmp_path: Path) -> None:
     wishes = [{"require": ["77"]}, None, {"forbid": ["6"]}, {"prefix": "6"}, {"require": ["9"], "forbid": ["1"]}]
     path = tmp_path / "wishes"
     path.write_text("".join("\n" if wish is None else json.dumps(wish) + "\n" for wish in wishes))
-    free, found = said(run, lines), said(run, lines, "--constraints", path)
-    assert found[1] == ""
-    assert "77" in found[0]
-    assert "6" not in found[2] and "6" in free[2]
-    assert found[3].startswith("6")
-    assert "9" in found[4] and "1" not in found[4]
+    free, results = translate_lines(run, lines), translate_lines(run, lines, "--constraints", path)
+    assert results[1] == ""
+    assert "77" in results[0]
+    assert "6" not in results[2] and "6" in free[2]
+    assert results[3].startswith("6")
+    assert "9" in results[4] and "1" not in results[4]
     path.write_text("\n" * 5)
-    assert said(run, lines, "--constraints", path) == free
+    assert translate_lines(run, lines, "--constraints", path) == free
 
 
 @pytest.mark.parametrize(
-    ("content", "what"),
+    ("content", "message"),
     [
         ("{\n", ":1: this is not JSON"),
         ("\n[]\n", ":2: this is not an object"),
@@ -173,14 +178,14 @@ def test_constraints_hold_line_by_line(run: Path, tmp_path: Path) -> None:
         ("\n", "constraints for 1 lines"),
     ],
 )
-def test_constraints_that_cannot_be_read(run: Path, tmp_path: Path, content: str, what: str) -> None:
+def test_constraints_that_cannot_be_read(run: Path, tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "wishes"
     path.write_text(content)
-    refused(call("translate", run, "--constraints", path, stdin=b"12\n34\n"), what)
+    refused(call("translate", run, "--constraints", path, stdin=b"12\n34\n"), message)
 
 
 @pytest.mark.parametrize(
-    ("options", "what"),
+    ("options", "message"),
     [
         (["--search", "beam=3"], "there is no key `beam`"),
         (["--search", "no_repeat"], "is not of the form search.KEY=VALUE"),
@@ -197,8 +202,8 @@ def test_constraints_that_cannot_be_read(run: Path, tmp_path: Path, content: str
         (["--fallback", "beamsize=9"], "there is no key"),
     ],
 )
-def test_options_that_do_not_go(run: Path, options: list[str], what: str) -> None:
-    refused(call("translate", run, *options, stdin=b"12\n"), what)
+def test_options_that_do_not_go(run: Path, options: list[str], message: str) -> None:
+    refused(call("translate", run, *options, stdin=b"12\n"), message)
 
 
 def test_a_precision_that_does_not_exist_is_refused(run: Path) -> None:
@@ -212,14 +217,14 @@ def test_what_looks_degenerate_is_reported_and_searched_again(run: Path, tmp_pat
     assert finished.code == 0
     plain = lines_of(finished.out)
     marked = [json.loads(line) for line in report.read_text().splitlines()]
-    assert 2 in [one["line"] for one in marked]  # the same digit again and again, as it should be
-    for one in marked:
-        assert one["marks"]
-        assert one["source"] == lines[one["line"] - 1].strip()
-        assert one["translation"] == plain[one["line"] - 1]
+    assert 2 in [entry["line"] for entry in marked]  # the same digit again and again, as it should be
+    for entry in marked:
+        assert entry["marks"]
+        assert entry["source"] == lines[entry["line"] - 1].strip()
+        assert entry["translation"] == plain[entry["line"] - 1]
     assert f"{len(marked)} lines look degenerate" in finished.err
-    again = said(run, lines, "--fallback", "no_repeat=2", "--fallback", "beam_size=3")
-    unmarked = [place for place in range(len(lines)) if place + 1 not in [one["line"] for one in marked]]
+    again = translate_lines(run, lines, "--fallback", "no_repeat=2", "--fallback", "beam_size=3")
+    unmarked = [place for place in range(len(lines)) if place + 1 not in [entry["line"] for entry in marked]]
     assert [again[place] for place in unmarked] == [plain[place] for place in unmarked]
     assert again[1] != plain[1]
 
@@ -227,27 +232,27 @@ def test_what_looks_degenerate_is_reported_and_searched_again(run: Path, tmp_pat
 @pytest.mark.skipif(not int8.available(), reason="no exact 8-bit products on this CPU")
 def test_8_bits_say_nearly_the_same(run: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regard.nn.inference.is_worthwhile", lambda weight: True)
-    exact, rounded = said(run, files.test), said(run, files.test, "--precision", "int8")
-    same = sum(one == other for one, other in zip(exact, rounded, strict=True))
+    exact, rounded = translate_lines(run, files.test), translate_lines(run, files.test, "--precision", "int8")
+    same = sum(first == second for first, second in zip(exact, rounded, strict=True))
     assert same > 0.8 * len(exact)
 
 
 def test_an_ensemble_of_a_run_with_itself_is_the_run(run: Path, files: Files) -> None:
-    assert said(run, files.test[:20], "--ensemble", run) == said(run, files.test[:20])
+    assert translate_lines(run, files.test[:20], "--ensemble", run) == translate_lines(run, files.test[:20])
 
 
 def test_an_ensemble_of_two_architectures(run: Path, files: Files, tmp_path: Path) -> None:
-    other = tmp_path / "other"
+    second = tmp_path / "other"
     config = recipe(files, max_steps=2, checkpoint_every=1)
-    regard.train(override_config(config, ["model.architecture=cho2014"], ARCHITECTURES), other)
-    both = regard.Translator.load_ensemble([run, other], "cpu")
-    found = [best.text for best in both.translate(files.test[:30])]
-    assert len(found) == 30
+    regard.train(override_config(config, ["model.architecture=cho2014"], ARCHITECTURES), second)
+    both = regard.Translator.load_ensemble([run, second], "cpu")
+    results = [best.text for best in both.translate(files.test[:30])]
+    assert len(results) == 30
     write_lines(tmp_path / "test.src", files.test[:30])
-    write_lines(tmp_path / "test.tgt", found)
+    write_lines(tmp_path / "test.tgt", results)
     sides = ("--source", tmp_path / "test.src", "--reference", tmp_path / "test.tgt", "--json")
-    together = json.loads(call("evaluate", run, *sides, "--ensemble", other).out)
-    alone = json.loads(call("evaluate", other, *sides).out)
+    together = json.loads(call("evaluate", run, *sides, "--ensemble", second).out)
+    alone = json.loads(call("evaluate", second, *sides).out)
     assert together["exact"] == 1 > alone["exact"]
 
 
@@ -255,9 +260,9 @@ def test_an_ensemble_needs_one_vocabulary(run: Path, tmp_path: Path) -> None:
     write_lines(tmp_path / "a", ["ab " * number for number in range(1, 40)])
     write_lines(tmp_path / "b", ["xy " * number for number in range(1, 40)])
     sets = ["train.max_steps=1", "tokenizer.kind=character", "model.preset=tiny", "train.tokens_per_batch=64"]
-    flags = [part for one in sets for part in ("--set", one)]
-    done = call("train", "--source", tmp_path / "a", "--target", tmp_path / "b", "--out", tmp_path / "run", *flags)
-    assert done.code == 0, done.err
+    flags = [part for setting in sets for part in ("--set", setting)]
+    finished = call("train", "--source", tmp_path / "a", "--target", tmp_path / "b", "--out", tmp_path / "run", *flags)
+    assert finished.code == 0, finished.err
     refused(call("translate", run, "--ensemble", tmp_path / "run", stdin=b"12\n"), "its tokenizers are others")
 
 
@@ -273,8 +278,12 @@ def test_several_workers_say_what_one_says(run: Path, files: Files, tmp_path: Pa
     wishes = tmp_path / "wishes"
     wishes.write_text("".join('{"forbid": ["1"]}\n' if number % 5 == 0 else "\n" for number in range(len(lines))))
     options = ("--search", "strategy=sample", "--search", "top_k=3")
-    assert said(run, lines, "--workers", "2", *options) == said(run, lines, "--workers", "1", *options)
-    assert said(run, lines, "--workers", "2", "--constraints", wishes) == said(run, lines, "--constraints", wishes)
+    assert translate_lines(run, lines, "--workers", "2", *options) == translate_lines(
+        run, lines, "--workers", "1", *options
+    )
+    assert translate_lines(run, lines, "--workers", "2", "--constraints", wishes) == translate_lines(
+        run, lines, "--constraints", wishes
+    )
 
 
 def test_what_is_wrong_in_a_worker_is_told(run: Path) -> None:

@@ -25,23 +25,25 @@ def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_no_sentence_is_lost_and_it_is_told_how(sentences: Path, tmp_path: Path) -> None:
     lines = write_lines(tmp_path / "in", ["one", SEVERAL, "", "Six. Two."])
-    done = call("translate", sentences, "--input", lines)
-    assert done.out.decode() == f"eins\n{JOINED}\n\nSechs. Zwei.\n"
-    assert f"2 lines were translated in parts, the first of them {lines}:2: they hold several sentences" in done.err
-    asked = call("translate", sentences, "--input", lines, "--split-sentences")
-    assert (asked.out, asked.err) == (done.out, "")
-    whole = call("translate", sentences, "--input", lines, "--no-split-sentences")
-    assert whole.err == ""
-    assert JOINED not in whole.out.decode()
+    finished = call("translate", sentences, "--input", lines)
+    assert finished.out.decode() == f"eins\n{JOINED}\n\nSechs. Zwei.\n"
+    assert f"2 lines were translated in parts, the first of them {lines}:2: they hold several sentences" in finished.err
+    split = call("translate", sentences, "--input", lines, "--split-sentences")
+    assert (split.out, split.err) == (finished.out, "")
+    unsplit = call("translate", sentences, "--input", lines, "--no-split-sentences")
+    assert unsplit.err == ""
+    assert JOINED not in unsplit.out.decode()
 
 
 def test_scores_alignments_and_the_report_of_a_divided_line(sentences: Path, tmp_path: Path) -> None:
     links, report = tmp_path / "links", tmp_path / "report"
     options = ("--top-beams", "2", "--scores", "--alignments", links, "--report", report)
-    done = call("translate", sentences, *options, stdin=f"{SEVERAL}\n".encode())
+    finished = call("translate", sentences, *options, stdin=f"{SEVERAL}\n".encode())
     translator = Translator.load(sentences, "cpu")
-    found = translator.translate(SEVERAL, top_beams=2, with_attention=True).n_best
-    assert done.out.decode().splitlines() == [f"{one.score:.6f}\t{one.text}" for one in found]
+    translations = translator.translate(SEVERAL, top_beams=2, with_attention=True).n_best
+    assert finished.out.decode().splitlines() == [
+        f"{translation.score:.6f}\t{translation.text}" for translation in translations
+    ]
     assert links.read_text().split("\n")[0] == "0-0 1-1 2-2 3-3 4-4 5-5"
     call("translate", sentences, "--no-split-sentences", "--report", report, stdin=f"one\n{SEVERAL}\n".encode())
     (entry,) = map(json.loads, report.read_text().splitlines())
@@ -50,11 +52,11 @@ def test_scores_alignments_and_the_report_of_a_divided_line(sentences: Path, tmp
 
 def test_a_line_that_is_too_long_is_reported_and_stops_nothing(sentences: Path, tmp_path: Path) -> None:
     lines = write_lines(tmp_path / "in", ["one", "two three " * 2000, "six"])
-    done = call("translate", sentences, "--input", lines, "--no-split-sentences", "--beam-size", "1")
-    first, long, last = done.out.decode().splitlines()
+    finished = call("translate", sentences, "--input", lines, "--no-split-sentences", "--beam-size", "1")
+    first, long, last = finished.out.decode().splitlines()
     assert (first, last) == ("eins", "sechs")
     assert len(long.split()) > 30  # of 8 parts or more, of which it was taught no such lengths
-    assert f"1 line was translated in parts, the first of them {lines}:2: they have more tokens" in done.err
+    assert f"1 line was translated in parts, the first of them {lines}:2: they have more tokens" in finished.err
     wished = write_lines(tmp_path / "wished", ["", '{"require": ["acht"]}', ""])
     refused = call("translate", sentences, "--input", lines, "--constraints", wished)
     assert refused.code == 1
@@ -87,11 +89,11 @@ def test_each_sentence_of_a_line_is_looked_at(sentences: Path) -> None:
 def test_evaluation_splits_where_it_is_asked_to(sentences: Path, tmp_path: Path) -> None:
     source, reference = write_lines(tmp_path / "a", [SEVERAL]), write_lines(tmp_path / "b", [JOINED])
     options = ("--source", source, "--reference", reference, "--json")
-    whole, split = (
+    unsplit, split = (
         json.loads(call("evaluate", sentences, *options, *more).out) for more in ((), ("--split-sentences",))
     )
     assert split["exact"] == 1
-    assert whole["exact"] == 0
+    assert unsplit["exact"] == 0
 
 
 @pytest.mark.parametrize(
@@ -103,9 +105,9 @@ def test_evaluation_splits_where_it_is_asked_to(sentences: Path, tmp_path: Path)
     ],
 )
 def test_a_search_without_bounds_is_refused(sentences: Path, options: tuple[str, ...]) -> None:
-    done = call("translate", sentences, *options, stdin=b"one\n")
-    assert (done.code, done.out) == (1, b"")
-    assert "hypotheses of a sentence at a time; the limit is 2,048" in done.err
+    finished = call("translate", sentences, *options, stdin=b"one\n")
+    assert (finished.code, finished.out) == (1, b"")
+    assert "hypotheses of a sentence at a time; the limit is 2,048" in finished.err
 
 
 def test_a_run_records_how_many_of_its_sources_hold_several_sentences(run: Path) -> None:

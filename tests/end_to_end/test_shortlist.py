@@ -29,12 +29,12 @@ def copied(run: Path, folder: Path) -> Path:
 def short(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run with a shortlist by which a digit becomes itself, but 7 is never said."""
     folder = copied(run, tmp_path_factory.mktemp("short") / "run")
-    done = call("shortlist", folder, "--candidates", "1", "--frequent", "0")
-    assert done.code == 0, done.err
-    assert "1,200 pairs" in done.err
-    assert "iteration 5 of 5" in done.err
+    finished = call("shortlist", folder, "--candidates", "1", "--frequent", "0")
+    assert finished.code == 0, finished.err
+    assert "1,200 pairs" in finished.err
+    assert "iteration 5 of 5" in finished.err
     path = folder / "shortlist.safetensors"
-    assert str(path) in done.err
+    assert str(path) in finished.err
     with safe_open(path, framework="pt") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     source = Tokenizers.load(folder / "data").source
@@ -46,7 +46,7 @@ def short(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def said(run: Path, lines: list[str], *options: str | Path) -> list[str]:
+def translate_lines(run: Path, lines: list[str], *options: str | Path) -> list[str]:
     finished = call("translate", run, *options, stdin="".join(f"{line}\n" for line in lines).encode())
     assert finished.code == 0, finished.err
     return finished.out.decode().split("\n")[:-1]
@@ -54,28 +54,32 @@ def said(run: Path, lines: list[str], *options: str | Path) -> list[str]:
 
 def test_a_line_is_said_by_its_own_digits_whatever_its_company(run: Path, short: Path, files: Files) -> None:
     lines = [*files.test, "", "55555 66666 77777"]
-    found = said(short, lines, *SHORT)
-    for line, one in zip(lines, found, strict=True):
-        assert {*one} <= {*line} - {"7"}
-    free = said(short, lines)
-    assert free == said(run, lines)
+    results = translate_lines(short, lines, *SHORT)
+    for line, translation in zip(lines, results, strict=True):
+        assert {*translation} <= {*line} - {"7"}
+    free = translate_lines(short, lines)
+    assert free == translate_lines(run, lines)
     assert "7" in "".join(free)
     # Most lines without a 7 keep their translation. Not all: a beam over fewer tokens may keep another hypothesis.
     unconcerned = [place for place, line in enumerate(lines) if "7" not in line]
-    assert sum(found[place] == free[place] for place in unconcerned) >= 0.9 * len(unconcerned)
-    assert said(short, lines, *SHORT, "--batch-size", "1") == found
-    assert said(short, lines, *SHORT, "--workers", "2") == found
-    assert said(short, lines, *SHORT, "--ensemble", run) == found
+    assert sum(results[place] == free[place] for place in unconcerned) >= 0.9 * len(unconcerned)
+    assert translate_lines(short, lines, *SHORT, "--batch-size", "1") == results
+    assert translate_lines(short, lines, *SHORT, "--workers", "2") == results
+    assert translate_lines(short, lines, *SHORT, "--ensemble", run) == results
 
 
 def test_python_the_fallback_and_evaluate_take_it_too(short: Path, files: Files) -> None:
     lines = files.test[:20]
     translator = regard.Translator.load(short, "cpu")
-    found = [best.text for best in translator.translate(lines, shortlist=True)]
-    assert found == said(short, lines, *SHORT)
+    results = [best.text for best in translator.translate(lines, shortlist=True)]
+    assert results == translate_lines(short, lines, *SHORT)
     silent = (*SHORT, "--search", "allow_empty=true")
-    assert said(short, ["77"], *silent) == [""]
-    assert said(short, ["77"], *silent, "--fallback", "shortlist=false") == said(short, ["77"]) != [""]
+    assert translate_lines(short, ["77"], *silent) == [""]
+    assert (
+        translate_lines(short, ["77"], *silent, "--fallback", "shortlist=false")
+        == translate_lines(short, ["77"])
+        != [""]
+    )
     test = ("--source", files / "test.src", "--reference", files / "test.tgt")
     with_it, without = (call("evaluate", short, *test, *options) for options in (SHORT, ()))
     assert with_it.code == without.code == 0
@@ -86,10 +90,10 @@ def test_constraints_reach_beyond_it(short: Path, tmp_path: Path) -> None:
     path = tmp_path / "wishes"
     path.write_text('{"require": ["7"]}\n{"prefix": "87"}\n\n')
     lines = ["123", "45", "67"]
-    first, second, third = said(short, lines, *SHORT, "--constraints", path)
+    first, second, third = translate_lines(short, lines, *SHORT, "--constraints", path)
     assert "7" in first
     assert second.startswith("87")
-    assert third == said(short, lines, *SHORT)[2]
+    assert third == translate_lines(short, lines, *SHORT)[2]
 
 
 def test_without_one_it_says_how_to_make_one(run: Path, short: Path) -> None:
@@ -119,4 +123,4 @@ def test_a_recipe_that_asks_for_it_is_trained_without(files: Files, tmp_path: Pa
     assert call("shortlist", tmp_path / "run").code == 0
     translator = Translator.load(tmp_path / "run", "cpu")
     expected = [best.text for best in translator.translate(["12", "3"], shortlist=True)]
-    assert said(tmp_path / "run", ["12", "3"]) == expected
+    assert translate_lines(tmp_path / "run", ["12", "3"]) == expected

@@ -45,11 +45,11 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
     run: Path, files: Files, tmp_path: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "with space" / "run"
-    done = signalled_in_step(30, number, "train", files / "tiny.toml", "--out", folder)
-    assert done.returncode == 130, done.stderr
-    assert b"Traceback" not in done.stderr
-    assert f"regard train --resume '{folder}'".encode() in b" ".join(done.stderr.split())
-    assert done.stdout == b""
+    stopped = signalled_in_step(30, number, "train", files / "tiny.toml", "--out", folder)
+    assert stopped.returncode == 130, stopped.stderr
+    assert b"Traceback" not in stopped.stderr
+    assert f"regard train --resume '{folder}'".encode() in b" ".join(stopped.stderr.split())
+    assert stopped.stdout == b""
     last = RunFolder(folder).last
     assert last is not None
     assert load_checkpoint(last).step == 30
@@ -70,7 +70,7 @@ def test_a_signal_before_training_stops_at_once_and_says_how_to_go_on(
     held: list[int] = []
 
     def reader_waits() -> bool:
-        """Whether it has opened the FIFO, to which nobody will write."""
+        """Return whether the process has opened the FIFO, which no process writes to."""
         try:
             held.append(os.open(tmp_path / "train.src", os.O_WRONLY | os.O_NONBLOCK))
         except OSError:
@@ -140,5 +140,5 @@ def test_workers_end_with_a_parent_that_is_killed(run: Path, tmp_path: Path) -> 
     assert process.stdout is not None
     assert process.stdout.readline()  # the workers are at work
     process.kill()
-    process.communicate(timeout=PATIENCE)  # ends when nobody holds its outputs: all that it started has ended
+    process.communicate(timeout=PATIENCE)  # returns when every process that it started has ended
     assert process.returncode == -signal.SIGKILL

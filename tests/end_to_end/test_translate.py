@@ -46,19 +46,19 @@ def test_a_process_of_its_own_gives_the_same(run: Path, translator: Translator, 
 def test_neither_batches_nor_order_change_anything(run: Path, files: Files, beam_size: str) -> None:
     lines = [*files.test, "", "12 34", " 56 ", "987 654 321 0" * 3]
     options = ("--beam-size", beam_size, "--scores")
-    whole = translated(run, as_input(lines), *options).splitlines()
+    all_lines = translated(run, as_input(lines), *options).splitlines()
     for batch_size in ("1", "7"):
-        other = translated(run, as_input(lines), *options, "--batch-size", batch_size).splitlines()
-        assert_alike(whole, other)
+        second = translated(run, as_input(lines), *options, "--batch-size", batch_size).splitlines()
+        assert_alike(all_lines, second)
     order = random.Random(3).sample(range(len(lines)), len(lines))
     shuffled = translated(run, as_input([lines[place] for place in order]), *options).splitlines()
-    assert_alike([whole[place] for place in order], shuffled)
+    assert_alike([all_lines[place] for place in order], shuffled)
 
 
-def assert_alike(one: list[bytes], other: list[bytes]) -> None:
+def assert_alike(first: list[bytes], second: list[bytes]) -> None:
     """The same texts; scores that differ by no more than the order of a sum."""
-    assert [line.split(b"\t")[1] for line in one] == [line.split(b"\t")[1] for line in other]
-    pairs = zip(one, other, strict=True)
+    assert [line.split(b"\t")[1] for line in first] == [line.split(b"\t")[1] for line in second]
+    pairs = zip(first, second, strict=True)
     assert all(abs(float(a.split(b"\t")[0]) - float(b.split(b"\t")[0])) < 1e-4 for a, b in pairs)
 
 
@@ -67,11 +67,13 @@ def test_scores_and_several_beams(run: Path, translator: Translator, files: File
     out = translated(run, as_input(lines), "--scores", "--top-beams", "3").decode().split("\n")
     assert len(out) == 3 * len(lines) + 1
     for place, best in enumerate(translator.translate(lines, top_beams=3)):
-        found = best.n_best
+        results = best.n_best
         block = out[3 * place : 3 * place + 3]
-        assert block[: len(found)] == [f"{one.score:.6f}\t{one.text}" for one in found]
-        assert block[len(found) :] == [""] * (3 - len(found))
-        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+        assert block[: len(results)] == [f"{translation.score:.6f}\t{translation.text}" for translation in results]
+        assert block[len(results) :] == [""] * (3 - len(results))
+        assert [translation.score for translation in results] == sorted(
+            (translation.score for translation in results), reverse=True
+        )
     assert len(translator.translate(files.test[0], top_beams=3).n_best) == 3
     assert out[15:18] == ["0.000000\t", "", ""]  # a line without text has one translation
 
@@ -108,9 +110,10 @@ def test_alignments_lie_within_the_words(run: Path, translator: Translator, tmp_
         assert all(0 <= source < source_words and 0 <= target < len(text.split()) for source, target in pairs), place
         assert [target for _, target in pairs] == list(range(len(text.split()))), place
     with_attention = translator.translate(lines, top_beams=2, with_attention=True)
-    flat = [one for found in with_attention for one in [*found.n_best, None][:2]]
+    flat = [translation for results in with_attention for translation in [*results.n_best, None][:2]]
     assert aligned == [
-        "" if one is None else " ".join(f"{source}-{target}" for source, target in one.alignment) for one in flat
+        "" if translation is None else " ".join(f"{source}-{target}" for source, target in translation.alignment)
+        for translation in flat
     ]
 
 
@@ -130,31 +133,31 @@ def test_evaluate_is_sacrebleu(run: Path, translator: Translator, files: Files, 
     hypotheses = [best.text for best in translator.translate(sources)]
     finished = call("evaluate", run, "--source", paths[0], "--reference", paths[1], "--json")
     assert (finished.code, finished.err) == (0, "")
-    told = json.loads(finished.out)
+    report = json.loads(finished.out)
     metrics = {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}
     for name, metric in metrics.items():
-        assert told[name] == pytest.approx(metric.corpus_score(hypotheses, [references]).score, abs=1e-9), name
-        assert told["signatures"][name] == str(metric.get_signature())
-    assert told["exact"] == sum(a == b for a, b in zip(hypotheses, references, strict=True)) / 20
-    assert told["lines"] == 20
+        assert report[name] == pytest.approx(metric.corpus_score(hypotheses, [references]).score, abs=1e-9), name
+        assert report["signatures"][name] == str(metric.get_signature())
+    assert report["exact"] == sum(a == b for a, b in zip(hypotheses, references, strict=True)) / 20
+    assert report["lines"] == 20
     text = call("evaluate", run, "--source", paths[0], "--reference", paths[1]).out.decode()
     assert [line.split()[0] for line in text.splitlines()] == ["bleu", "chrf", "ter", "wer", "exact"]
-    assert all(f"{told[name]:.2f}" in text and told["signatures"][name] in text for name in metrics)
+    assert all(f"{report[name]:.2f}" in text and report["signatures"][name] in text for name in metrics)
 
 
 def test_score_is_the_log_probability_that_translate_found(
     run: Path, translator: Translator, files: Files, tmp_path: Path
 ) -> None:
     sources = files.test[:40]
-    found = list(translator.translate(sources))
-    target = write_lines(tmp_path / "target", [best.text for best in found])
+    results = list(translator.translate(sources))
+    target = write_lines(tmp_path / "target", [best.text for best in results])
     source = write_lines(tmp_path / "source", sources)
     finished = call("score", run, "--source", source, "--target", target, "--batch-size", "7")
     assert (finished.code, finished.err) == (0, "")
     scores = [float(line) for line in finished.out.decode().splitlines()]
-    pairs = [(one, best.text) for one, best in zip(sources, found, strict=True)]
+    pairs = [(translation, best.text) for translation, best in zip(sources, results, strict=True)]
     assert scores == pytest.approx(list(translator.score(pairs)), abs=1e-5)
-    for best, score in zip(found, scores, strict=True):
+    for best, score in zip(results, scores, strict=True):
         if best.finished and "<unk>" not in best.tokens:
             assert score == pytest.approx(best.log_probability, abs=1e-3)
     unpenalised = translated(run, as_input(sources), "--scores", "--length-penalty", "0").decode().splitlines()
@@ -162,8 +165,8 @@ def test_score_is_the_log_probability_that_translate_found(
 
 
 def test_a_closed_pipe_is_no_error_to_speak_of(run: Path, files: Files, tmp_path: Path) -> None:
-    many = write_lines(tmp_path / "many", files.train * 25)  # more output than a pipe holds
-    process = start("translate", run, "--input", many, "--beam-size", "1", "--batch-size", "1000")
+    long_file = write_lines(tmp_path / "many", files.train * 25)  # more output than a pipe holds
+    process = start("translate", run, "--input", long_file, "--beam-size", "1", "--batch-size", "1000")
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
     process.stdout.close()  # as `| head -1` does
@@ -179,11 +182,15 @@ def test_windows_and_token_limits_change_nothing(
 ) -> None:
     lines = [*files.test[:30], "", *files.test[30:50]]
     pairs = [(line, line[::-1]) for line in files.test[:30]]
-    texts = [[one.text for one in found.n_best] for found in translator.translate(lines, top_beams=2)]
+    texts = [
+        [translation.text for translation in results.n_best] for results in translator.translate(lines, top_beams=2)
+    ]
     scores = list(translator.score(pairs))
     monkeypatch.setattr("regard.inference.translator.WINDOW", 8)
     monkeypatch.setattr("regard.inference.lines.BATCH_TOKENS", 20)
-    assert [[one.text for one in found.n_best] for found in translator.translate(lines, top_beams=2)] == texts
+    assert [
+        [translation.text for translation in results.n_best] for results in translator.translate(lines, top_beams=2)
+    ] == texts
     assert list(translator.score(pairs)) == pytest.approx(scores, abs=1e-4)
 
 
@@ -224,5 +231,7 @@ def test_emoji_come_through_at_their_places(run: Path, translator: Translator, t
     best = translator.translate("12 345 😀", constraints=[Constraints(forbid=("😀",))], beam_size=1)
     assert "😀" not in best.text  # what is said of emoji counts
     assert best.source_tokens[-2:] != ("5", "</s>")
-    bare = [one.score for one in translator.translate(lines[0], top_beams=3).n_best]
-    assert bare == pytest.approx([one.score for one in translator.translate("12 345", top_beams=3).n_best])
+    bare = [translation.score for translation in translator.translate(lines[0], top_beams=3).n_best]
+    assert bare == pytest.approx(
+        [translation.score for translation in translator.translate("12 345", top_beams=3).n_best]
+    )

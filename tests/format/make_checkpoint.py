@@ -40,7 +40,9 @@ def teach(model: Seq2Seq, tokenizers: Tokenizers) -> None:
 
 def main() -> None:
     tokenizer = TokenizerConfig(kind="character", vocabulary_size=20)
-    model_config = transformer2017.Config(encoder_layers=1, decoder_layers=1, d_model=16, ff=16, heads=2, dropout=0.0)
+    model_config = transformer2017.Config(
+        encoder_layers=1, decoder_layers=1, hidden_size=16, ffn_size=16, num_heads=2, dropout=0.0
+    )
     config = RunConfig(
         data=DataConfig(corpus="dates"), tokenizer=tokenizer, model=model_config, search=SearchConfig(beam_size=3)
     )

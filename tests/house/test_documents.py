@@ -17,10 +17,10 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"
 
 
 def _commands(text: str) -> list[list[str]]:
-    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", text, flags=re.DOTALL)
     lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
-    words = [shlex.split(re.split(r"[<>|]", line)[0]) for line in lines if "bin/regard " in line]
-    return [arguments[1:] for arguments in words]
+    commands = [re.search(r"(?:^|\$ |\| )regard (.*)", line) for line in lines]
+    return [shlex.split(re.split(r"[<>|]", command[1])[0]) for command in commands if command]
 
 
 README = _commands((ROOT / "README.md").read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def test_every_command_of_the_documents_is_one(arguments: list[str]) -> None:
 
 
 def test_the_readme_names_every_main_command() -> None:
-    assert {arguments[0] for arguments in README} >= {"train", "translate", "evaluate", "score"}
+    assert {arguments[0] for arguments in README} >= {"train", "translate", "evaluate", "attend", "serve", "data"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)

@@ -29,32 +29,33 @@ class Case:
     embedding_noise: float = 1.0
 
 
-LUONG = {"layers": 2, "hidden": 12, "embedding": 10, "attention": "global"}
-CONVS2S = {"embedding": 12, "encoder": ((10, 3), (14, 1)), "decoder": ((10, 3), (14, 2))}
-MODERN = {"d_model": 16, "ff": 24, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
-TRANSFORMER = {"d_model": 16, "ff": 32, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
+LUONG = {"num_layers": 2, "hidden_size": 12, "embedding_size": 10, "attention": "global"}
+CONVS2S = {"embedding_size": 12, "encoder_convolutions": ((10, 3), (14, 1)), "decoder_convolutions": ((10, 3), (14, 2))}
+MODERN = {"hidden_size": 16, "ffn_size": 24, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 2}
+TRANSFORMER = {"hidden_size": 16, "ffn_size": 32, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 2}
 
 # By architecture, or by architecture/variant.
 CASES: dict[str, Case] = {
-    "bahdanau2014": Case({"hidden": 12, "embedding": 10, "alignment": 8, "maxout": 7}),
-    "bytenet2016": Case({"d": 8, "encoder_blocks": 3, "decoder_blocks": 3}, noise=0.5),
-    "cho2014": Case({"hidden": 12, "embedding": 10, "maxout": 7}, seed=9),
-    "convs2s2017": Case({**CONVS2S, "positions": 4}),
+    "bahdanau2014": Case({"hidden_size": 12, "embedding_size": 10, "attention_size": 8, "maxout_size": 7}),
+    "bytenet2016": Case({"hidden_size": 8, "encoder_layers": 3, "decoder_layers": 3}, noise=0.5),
+    "cho2014": Case({"hidden_size": 12, "embedding_size": 10, "maxout_size": 7}, seed=9),
+    "convs2s2017": Case({**CONVS2S, "max_positions": 4}),
     "gnmt2016": Case(
-        {"encoder_layers": 3, "decoder_layers": 3, "hidden": 12, "embedding": 10, "alignment": 8}, noise=4.0
+        {"encoder_layers": 3, "decoder_layers": 3, "hidden_size": 12, "embedding_size": 10, "attention_size": 8},
+        noise=4.0,
     ),
     "luong2015": Case({**LUONG, "score": "dot"}, noise=4.0),
     "luong2015/concat": Case({**LUONG, "score": "concat"}, noise=4.0, seed=16),
     "luong2015/general": Case({**LUONG, "score": "general", "input_feeding": False}, noise=4.0),
-    "luong2015/local_m": Case({**LUONG, "attention": "local_m", "window": 1, "input_feeding": False}, noise=4.0),
-    "luong2015/local_p": Case({**LUONG, "attention": "local_p", "window": 2}, noise=4.0, seed=16),
+    "luong2015/local_m": Case({**LUONG, "attention": "local_m", "window_size": 1, "input_feeding": False}, noise=4.0),
+    "luong2015/local_p": Case({**LUONG, "attention": "local_p", "window_size": 2}, noise=4.0, seed=16),
     "luong2015/scaled_dot": Case(
         {**LUONG, "score": "scaled_dot", "input_feeding": False, "reverse_source": False}, noise=4.0
     ),
     "modern": Case(MODERN, noise=1.5, seed=4),
-    "modern/grouped": Case({**MODERN, "heads": 4, "kv_heads": 2}, noise=1.5, seed=27),
+    "modern/grouped": Case({**MODERN, "num_heads": 4, "num_kv_heads": 2}, noise=1.5, seed=27),
     "modern/ssru": Case({**MODERN, "decoder": "ssru"}, noise=1.5, seed=32),
-    "sutskever2014": Case({"layers": 2, "hidden": 12, "embedding": 10}, noise=5.0),
+    "sutskever2014": Case({"num_layers": 2, "hidden_size": 12, "embedding_size": 10}, noise=5.0),
     "transformer2017": Case(TRANSFORMER, noise=0.5),
     "transformer2017/marian": Case({**TRANSFORMER, "activation": "silu", "output_bias": True}, noise=0.5, seed=16),
 }

@@ -54,11 +54,11 @@ def layers(number: int, *patterns: str) -> list[Place]:
 SOURCE, TARGET = Place("encoder.embedding.*"), Place("decoder.embedding.*")
 OUTPUT = Place("decoder.output.weight")  # reads the features before the logits
 
-LUONG = {"layers": 2, "hidden": 12, "embedding": 10, "attention": "global", "score": "general"}
+LUONG = {"num_layers": 2, "hidden_size": 12, "embedding_size": 10, "attention": "global", "score": "general"}
 LUONG_ENCODER = [SOURCE, Place("encoder.stack.layers.1.weight_ih_l0"), TARGET]
 LUONG_STEP = [Place("decoder.stack.layers.1.weight_ih_l0"), Place("decoder.combine.weight")]
-GNMT = {"encoder_layers": 3, "decoder_layers": 4, "hidden": 12, "embedding": 10, "alignment": 8}
-TRANSFORMER = {"d_model": 32, "ff": 48, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
+GNMT = {"encoder_layers": 3, "decoder_layers": 4, "hidden_size": 12, "embedding_size": 10, "attention_size": 8}
+TRANSFORMER = {"hidden_size": 32, "ffn_size": 48, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 2}
 TRANSFORMER_PLACES = [
     SOURCE,
     *layers(2, "encoder.layers.#.attention.output.*", "encoder.layers.#.ff.2.*"),
@@ -79,10 +79,10 @@ def modern_places(past: str) -> list[Place]:
 # By architecture, or by architecture/variant.
 EXPECTED: dict[str, Expected] = {
     "bahdanau2014": Expected(
-        Case({"hidden": 12, "embedding": 10, "alignment": 8, "maxout": 7}), [SOURCE, TARGET, OUTPUT]
+        Case({"hidden_size": 12, "embedding_size": 10, "attention_size": 8, "maxout_size": 7}), [SOURCE, TARGET, OUTPUT]
     ),
     "bytenet2016": Expected(
-        Case({"d": 8, "encoder_blocks": 3, "decoder_blocks": 2}, noise=0.5),
+        Case({"hidden_size": 8, "encoder_layers": 3, "decoder_layers": 2}, noise=0.5),
         [
             SOURCE,
             *layers(3, "encoder.blocks.#.widen.*"),
@@ -92,10 +92,18 @@ EXPECTED: dict[str, Expected] = {
         ],
     ),
     "cho2014": Expected(
-        Case({"hidden": 12, "embedding": 10, "maxout": 7}), [SOURCE, TARGET, Place("decoder.out_rank.weight")]
+        Case({"hidden_size": 12, "embedding_size": 10, "maxout_size": 7}),
+        [SOURCE, TARGET, Place("decoder.out_rank.weight")],
     ),
     "convs2s2017": Expected(
-        Case({"embedding": 12, "encoder": ((10, 3), (14, 1)), "decoder": ((10, 3), (14, 2)), "positions": 4}),
+        Case(
+            {
+                "embedding_size": 12,
+                "encoder_convolutions": ((10, 3), (14, 1)),
+                "decoder_convolutions": ((10, 3), (14, 2)),
+                "max_positions": 4,
+            }
+        ),
         [
             SOURCE,
             *layers(2, "encoder.blocks.#.convolution.linear.magnitude"),
@@ -120,7 +128,7 @@ EXPECTED: dict[str, Expected] = {
     "modern": Expected(Case(TRANSFORMER), modern_places("past.output")),
     "modern/ssru": Expected(Case({**TRANSFORMER, "decoder": "ssru"}), modern_places("past.input")),
     "sutskever2014": Expected(
-        Case({"layers": 3, "hidden": 12, "embedding": 10}),
+        Case({"num_layers": 3, "hidden_size": 12, "embedding_size": 10}),
         [
             SOURCE,
             *(Place(f"encoder.stack.layers.{layer}.weight_ih_l0") for layer in (1, 2)),
@@ -130,7 +138,7 @@ EXPECTED: dict[str, Expected] = {
         ],
     ),
     "transformer2017": Expected(Case(TRANSFORMER, noise=0.5), TRANSFORMER_PLACES),
-    "transformer2017/odd": Expected(Case({**TRANSFORMER, "d_model": 34}, noise=0.5), TRANSFORMER_PLACES),
+    "transformer2017/odd": Expected(Case({**TRANSFORMER, "hidden_size": 34}, noise=0.5), TRANSFORMER_PLACES),
 }
 
 

@@ -33,34 +33,39 @@ from regard.training.loss import ModelWithLoss
 VOCABULARY = 23  # of the target
 STEPS = 52  # more than ByteNet has columns for these sources
 
-GATED = {"hidden": 33, "embedding": 21, "maxout": 17}
-GNMT = {"encoder_layers": 4, "decoder_layers": 4, "hidden": 33, "embedding": 21, "alignment": 19}
-LUONG = {"layers": 3, "hidden": 33, "embedding": 21}
-CONVS2S = {"embedding": 22, "encoder": ((20, 3), (17, 5), (17, 1)), "decoder": ((20, 3), (13, 2)), "positions": 30}
-TRANSFORMER = {"d_model": 32, "ff": 48, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
+GATED = {"hidden_size": 33, "embedding_size": 21, "maxout_size": 17}
+GNMT = {"encoder_layers": 4, "decoder_layers": 4, "hidden_size": 33, "embedding_size": 21, "attention_size": 19}
+LUONG = {"num_layers": 3, "hidden_size": 33, "embedding_size": 21}
+CONVS2S = {
+    "embedding_size": 22,
+    "encoder_convolutions": ((20, 3), (17, 5), (17, 1)),
+    "decoder_convolutions": ((20, 3), (13, 2)),
+    "max_positions": 30,
+}
+TRANSFORMER = {"hidden_size": 32, "ffn_size": 48, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 2}
 MARIAN = {**TRANSFORMER, "activation": "silu", "output_bias": True}
-MODERN = {**TRANSFORMER, "ff": 40}
+MODERN = {**TRANSFORMER, "ffn_size": 40}
 
 # By architecture, or by architecture/variant. There is as little noise as keeps rounding errors from growing.
 CASES: dict[str, Case] = {
-    "bahdanau2014": Case({**GATED, "alignment": 19}),
-    "bytenet2016": Case({"d": 13, "encoder_blocks": 6, "decoder_blocks": 6, "unfold_factor": 1.1}, noise=0.5),
+    "bahdanau2014": Case({**GATED, "attention_size": 19}),
+    "bytenet2016": Case({"hidden_size": 13, "encoder_layers": 6, "decoder_layers": 6, "unfold_factor": 1.1}, noise=0.5),
     "cho2014": Case(GATED),
     "convs2s2017": Case(CONVS2S, noise=0.3, embedding_noise=0.1),
     "gnmt2016": Case(GNMT, noise=1.5),
     "luong2015": Case({**LUONG, "score": "dot", "attention": "global"}, noise=1.5),
     "luong2015/concat": Case({**LUONG, "score": "concat", "attention": "global"}, noise=1.5),
-    "luong2015/local_m": Case({**LUONG, "attention": "local_m", "window": 5, "input_feeding": False}, noise=1.5),
-    "luong2015/local_p": Case({**LUONG, "attention": "local_p", "window": 5}, noise=1.5),
+    "luong2015/local_m": Case({**LUONG, "attention": "local_m", "window_size": 5, "input_feeding": False}, noise=1.5),
+    "luong2015/local_p": Case({**LUONG, "attention": "local_p", "window_size": 5}, noise=1.5),
     "modern": Case(MODERN, noise=1.5),
-    "modern/grouped": Case({**MODERN, "d_model": 96, "heads": 6, "kv_heads": 2}, noise=1.5),
-    "modern/odd": Case({**MODERN, "d_model": 36, "ff": 45}, noise=1.5),
+    "modern/grouped": Case({**MODERN, "hidden_size": 96, "num_heads": 6, "num_kv_heads": 2}, noise=1.5),
+    "modern/odd": Case({**MODERN, "hidden_size": 36, "ffn_size": 45}, noise=1.5),
     "modern/ssru": Case({**MODERN, "decoder": "ssru"}, noise=1.5),
-    "sutskever2014": Case({"layers": 3, "hidden": 33, "embedding": 21}, noise=1.5),
+    "sutskever2014": Case({"num_layers": 3, "hidden_size": 33, "embedding_size": 21}, noise=1.5),
     "transformer2017": Case(TRANSFORMER, noise=0.5, embedding_noise=0.2),
     "transformer2017/marian": Case(MARIAN, noise=0.5, seed=17, embedding_noise=0.2),
-    "transformer2017/odd": Case({**TRANSFORMER, "d_model": 34, "ff": 45}, noise=0.5, embedding_noise=0.2),
-    "transformer2017/wide": Case({**TRANSFORMER, "d_model": 96, "heads": 3}, noise=0.5, embedding_noise=0.2),
+    "transformer2017/odd": Case({**TRANSFORMER, "hidden_size": 34, "ffn_size": 45}, noise=0.5, embedding_noise=0.2),
+    "transformer2017/wide": Case({**TRANSFORMER, "hidden_size": 96, "num_heads": 3}, noise=0.5, embedding_noise=0.2),
 }
 
 # Largest errors of values and of gradients, relative to the largest value. Measured on AVX-512, on AVX2 and without

@@ -144,7 +144,7 @@ def paper(model: Seq2Seq) -> Paper:
 
 
 def far_from_zero() -> Seq2Seq:
-    config = bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3)
+    config = bahdanau2014.Config(hidden_size=6, embedding_size=5, attention_size=4, maxout_size=3)
     return drawn_wide(bahdanau2014.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 

@@ -145,7 +145,7 @@ def paper(model: Seq2Seq) -> Paper:
 
 def far_from_zero() -> Seq2Seq:
     """Dilations 1, 2, 4, and 1 and 2 again."""
-    config = bytenet2016.Config(encoder_blocks=4, decoder_blocks=5, d=4, dilations=3)
+    config = bytenet2016.Config(encoder_layers=4, decoder_layers=5, hidden_size=4, num_dilations=3)
     return drawn_wide(bytenet2016.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 

@@ -137,7 +137,7 @@ def paper(model: Seq2Seq) -> Paper:
 
 
 def far_from_zero() -> Seq2Seq:
-    config = cho2014.Config(hidden=6, embedding=5, maxout=3)
+    config = cho2014.Config(hidden_size=6, embedding_size=5, maxout_size=3)
     return drawn_wide(cho2014.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 

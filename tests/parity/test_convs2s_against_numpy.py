@@ -123,7 +123,7 @@ def affine(linear: Any) -> Affine:
 def block(weights: Any) -> Block:
     projection = weights.residual.projection
     narrowed = affine(projection) if list(projection.parameters()) else None
-    return Block(weights.convolution.kernel, affine(weights.convolution.linear), narrowed)
+    return Block(weights.convolution.kernel_size, affine(weights.convolution.linear), narrowed)
 
 
 def paper(model: Seq2Seq) -> Paper:
@@ -149,7 +149,10 @@ def paper(model: Seq2Seq) -> Paper:
 def far_from_zero() -> Seq2Seq:
     """Layers of several widths and kernels, and fewer positions than the longest source has words."""
     config = convs2s2017.Config(
-        embedding=5, encoder=((6, 3), (6, 5), (4, 1)), decoder=((6, 3), (4, 2), (4, 3)), positions=5
+        embedding_size=5,
+        encoder_convolutions=((6, 3), (6, 5), (4, 1)),
+        decoder_convolutions=((6, 3), (4, 2), (4, 3)),
+        max_positions=5,
     )
     return drawn_wide(convs2s2017.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 

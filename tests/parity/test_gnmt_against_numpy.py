@@ -108,7 +108,7 @@ def paper(model: Seq2Seq) -> Paper:
 
 
 def far_from_zero() -> Seq2Seq:
-    config = gnmt2016.Config(encoder_layers=4, decoder_layers=5, hidden=6, embedding=5, alignment=4)
+    config = gnmt2016.Config(encoder_layers=4, decoder_layers=5, hidden_size=6, embedding_size=5, attention_size=4)
     return drawn_wide(gnmt2016.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 

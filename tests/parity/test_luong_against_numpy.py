@@ -132,7 +132,7 @@ def paper(model: Seq2Seq, config: luong2015.Config) -> Paper:
     return Paper(
         score=config.score,
         kind=config.attention,
-        D=config.window,
+        D=config.window_size,
         input_feeding=config.input_feeding,
         reverse_source=config.reverse_source,
         E_source=encoder.embedding.weight.numpy().T,
@@ -150,12 +150,12 @@ def paper(model: Seq2Seq, config: luong2015.Config) -> Paper:
 
 def far_from_zero(score: Score, kind: Kind, feeding: bool, reverse: bool) -> tuple[Seq2Seq, Paper]:
     config = luong2015.Config(
-        layers=3,
-        hidden=6,
-        embedding=5,
+        num_layers=3,
+        hidden_size=6,
+        embedding_size=5,
         score=score,
         attention=kind,
-        window=2,
+        window_size=2,
         input_feeding=feeding,
         reverse_source=reverse,
     )

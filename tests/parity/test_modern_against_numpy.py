@@ -213,7 +213,13 @@ def written_out(model: Any) -> Model:
 
 
 def sized(variant: dict[str, Any]) -> modern.Config:
-    sizes = {"encoder_layers": LAYERS + 1, "decoder_layers": LAYERS, "d_model": D, "ff": FF, "heads": HEADS}
+    sizes = {
+        "encoder_layers": LAYERS + 1,
+        "decoder_layers": LAYERS,
+        "hidden_size": D,
+        "ffn_size": FF,
+        "num_heads": HEADS,
+    }
     return modern.Config(**{**sizes, "dropout": 0.0, **variant})
 
 
@@ -231,7 +237,7 @@ def tiny(config: modern.Config) -> Seq2Seq:
     return model
 
 
-VARIANTS = [{}, {"kv_heads": 2}, {"kv_heads": 1}, {"decoder": "ssru"}, {"decoder": "ssru", "kv_heads": 2}]
+VARIANTS = [{}, {"num_kv_heads": 2}, {"num_kv_heads": 1}, {"decoder": "ssru"}, {"decoder": "ssru", "num_kv_heads": 2}]
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)

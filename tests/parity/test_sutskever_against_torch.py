@@ -52,7 +52,7 @@ class Reference:
 
 def far_from_zero() -> Seq2Seq:
     """In float64, every weight and bias drawn wide, so that no gate is half open."""
-    config = sutskever2014.Config(layers=LAYERS, hidden=6, embedding=5)
+    config = sutskever2014.Config(num_layers=LAYERS, hidden_size=6, embedding_size=5)
     model = sutskever2014.build(config, VocabularySizes(9, 11)).double()
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

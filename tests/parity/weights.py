@@ -14,7 +14,12 @@ def tiny_transformer(*, joint: bool, seed: int = 113) -> Seq2Seq:
     The seed is one by which greedy search says something else of every source, and does not only repeat itself.
     """
     config = transformer2017.Config(
-        encoder_layers=LAYERS + 1, decoder_layers=LAYERS, d_model=WIDTH, ff=HIDDEN, heads=HEADS, dropout=0.0
+        encoder_layers=LAYERS + 1,
+        decoder_layers=LAYERS,
+        hidden_size=WIDTH,
+        ffn_size=HIDDEN,
+        num_heads=HEADS,
+        dropout=0.0,
     )
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)

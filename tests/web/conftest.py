@@ -21,7 +21,7 @@ expect.set_options(timeout=120_000)
 KEY = "a-key-of-the-tests-0123456789"
 CHARACTERS = 700
 SIZES = {
-    "bahdanau2014": "hidden = 32\nembedding = 24\nalignment = 24\nmaxout = 24",
+    "bahdanau2014": "hidden_size = 32\nembedding_size = 24\nattention_size = 24\nmaxout_size = 24",
     "transformer2017": "encoder_layers = 2\ndecoder_layers = 2\nd_model = 32\nff = 48\nheads = 2",
 }
 RECIPE = """

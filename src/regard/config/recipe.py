@@ -7,16 +7,21 @@ that names the file, the key, and the nearest valid name or the valid range.
 from __future__ import annotations
 
 import difflib
+import logging
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from regard.config.migrations import current_key, migrate
 from regard.config.schema import DATA_PATHS, CorpusConfig, DataConfig, ModelConfig, RunConfig
 from regard.errors import ConfigError
+
+log = logging.getLogger("regard.config")
 
 DATASET = "dataset"  # a path if there is such a folder, otherwise a name on the Hugging Face hub
 PATHS = {"data": (*DATA_PATHS, DATASET), "start": ("checkpoint",)}  # keys of each section that hold paths
@@ -78,9 +83,18 @@ def read_config(
             for key in keys:
                 if isinstance(part.get(key), str):
                     part[key] = _resolve(key, part[key], path.parent, f"{path}: {name}.{key}")
+    table, warnings = migrate(table, where=str(path))
+    if warnings:
+        _warn(f"{path} has old keys: {', '.join(warnings)}")
     _apply(parsed_overrides, table)
     fill_defaults(table)
     return parse_config(table, architectures, where=f"{path} with overrides" if overrides else str(path))
+
+
+@cache
+def _warn(message: str) -> None:
+    """Log a warning, once per process."""
+    log.warning("%s", message)
 
 
 def _corpus_tables(section: object) -> list[dict[str, Any]]:
@@ -129,11 +143,15 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
+    architectures = [value for name, key, value in overrides if (name, key) == ("model", "architecture")]
     for name, key, value in overrides:
         section = table.setdefault(name, {})
         if not isinstance(section, dict):
             raise ConfigError(f"`{name}` is not a table", where=OVERRIDES, fix=f"write it as [{name}] in the recipe")
-        section[key] = value
+        new_key = current_key(name, key, architectures[-1] if architectures else section.get("architecture"))
+        if new_key != key:
+            _warn(f"{OVERRIDES}: `{name}.{key}` is now called `{name}.{new_key}`")
+        section[new_key] = value
 
 
 AnyCorpus = TypeVar("AnyCorpus", bound=CorpusConfig)
@@ -185,7 +203,7 @@ def parse_config(table: Mapping[str, Any], architectures: Architectures, *, wher
     Raises:
         ConfigError: A key or a value is not valid.
     """
-    sections = dict(table)
+    sections, _ = migrate(table, where)  # the keys of a checkpoint may be old, too
     model = sections.pop("model", None)
     if not isinstance(model, Mapping):
         raise ConfigError(

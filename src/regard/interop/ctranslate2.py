@@ -101,13 +101,13 @@ def _output_bias(state: Weights, size: int) -> Tensor:
 def _transformer2017(specs: ModuleType, config: transformer2017.Config, state: Weights) -> Any:
     activations = specs.common_spec.Activation
     options = {
-        "num_heads": config.heads,
+        "num_heads": config.num_heads,
         "pre_norm": False,
         "activation": activations.SWISH if config.activation == "silu" else activations.RELU,
     }
     spec = _both(specs, config.encoder_layers, config.decoder_layers, options)
     for name, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
-        stack.position_encodings.encodings = sinusoid(POSITIONS, config.d_model)
+        stack.position_encodings.encodings = sinusoid(POSITIONS, config.hidden_size)
         for number, layer in enumerate(stack.layer):
             part = _part(state, f"{name}.layers.{number}")
             fused = _part(part, "attention")
@@ -128,12 +128,12 @@ def _transformer2017(specs: ModuleType, config: transformer2017.Config, state: W
 
 def _modern(specs: ModuleType, config: modern.Config, state: Weights) -> Any:
     options = {
-        "num_heads": config.heads,
+        "num_heads": config.num_heads,
         "pre_norm": True,
         "activation": specs.common_spec.Activation.SWISH,
         "ffn_glu": True,
-        "num_heads_kv": config.kv_heads or config.heads,
-        "rotary_dim": config.d_model // config.heads,
+        "num_heads_kv": config.num_kv_heads or config.num_heads,
+        "rotary_dim": config.hidden_size // config.num_heads,
         "rotary_interleave": True,
     }
     spec = _both(specs, config.encoder_layers, config.decoder_layers, options)

@@ -115,9 +115,9 @@ def _our_config(folder: Path, theirs: files.MarianConfig, *, output_bias: bool) 
     return Config(
         encoder_layers=theirs.encoder_layers,
         decoder_layers=theirs.decoder_layers,
-        d_model=theirs.d_model,
-        ff=theirs.encoder_ffn_dim,
-        heads=heads,
+        hidden_size=theirs.d_model,
+        ffn_size=theirs.encoder_ffn_dim,
+        num_heads=heads,
         dropout=theirs.dropout,
         activation="relu" if theirs.activation_function == "relu" else "silu",
         output_bias=output_bias,
@@ -134,7 +134,7 @@ def _state(
     wanted = ties(config, joint=joint)
     _drop_repeats(path, given, joint=joint)
     _drop_positions(path, given)
-    sizes = {"residual": config.d_model, "heads": config.d_model, "ff": config.ff}
+    sizes = {"residual": config.hidden_size, "heads": config.hidden_size, "ff": config.ffn_size}
     sizes |= {"source": theirs.vocab_size, "target": theirs.target_size}
     _refuse_misfits(path, given, wanted, sizes)
     state = {tie.ours: from_marian(tie, given) for tie in wanted}

@@ -1,4 +1,4 @@
-"""The systems, one file a paper; ARCHITECTURES names them all, in the order of their papers."""
+"""The architectures, one file per paper. ARCHITECTURES has them in the order of publication."""
 
 from __future__ import annotations
 
@@ -26,10 +26,17 @@ from regard.models import (
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is needed to name, configure and build a system."""
+    """An architecture that recipes can name.
+
+    Attributes:
+        config: The class of its settings.
+        build: Builds a model with new weights from a value of `config`.
+        presets: Functions that return settings, by name.
+        paper: The reference.
+    """
 
     config: type[ModelConfig]
-    build: Callable[[Any, VocabularySizes], Seq2Seq]  # takes a value of `config`
+    build: Callable[[Any, VocabularySizes], Seq2Seq]
     presets: Mapping[str, Callable[[], ModelConfig]]
     paper: str
 

@@ -1,27 +1,27 @@
 """ByteNet: Kalchbrenner et al. 2016, "Neural Machine Translation in Linear Time" (arXiv 1610.10099v2).
 
-Unfolding (section 3.2):  the encoder is computed to |t^| = a |s| + b columns; the decoder stands on top of it,
-                          reads column i at position i, none beyond |t^|, and goes on until it says EOS.
+Unfolding (section 3.2):  the encoder has |t^| = a |s| + b columns; the decoder is stacked on top of it, reads column i
+                          at position i and none beyond |t^|, and continues until it writes EOS.
 Block (figure 3, left):   LayerNorm, ReLU, 1x1 from 2d to d;  LayerNorm, ReLU, 1xk from d to d, dilated;
                           LayerNorm, ReLU, 1x1 from d to 2d;  plus the block's input.
-Dilation (section 3.5):   1, 2, 4, 8, 16, and from 1 again. The decoder's 1xk is masked, the encoder's centred.
-Output:                   behind the last block a 1x1, ReLU, a 1x1 to the logits.
+Dilation (section 3.5):   1, 2, 4, 8, 16, and from 1 again. The decoder's 1xk is causal, the encoder's centred.
+Output:                   after the last block a 1x1, ReLU, and a 1x1 to the logits.
 
-There is no attention. The paper's tokens are characters; which they are is the tokenizer's affair.
-Where the paper leaves it open: the decoder's input is the sum of an embedding and its column, both 2d
-wide; the layer before the logits is d wide; weights begin as `build` says. Dropout, on embeddings, on what
-a block adds and before the logits, is ours: off in the paper's preset.
+There is no attention. The paper's tokens are characters; here the tokenizer decides.
+Where the paper leaves it open: the decoder's input is the sum of an embedding and its column, both of size 2d; the
+layer before the logits has size d; initial weights are as `build` says. Dropout on embeddings, on what a block adds and
+before the logits is an addition; it is off in the paper's preset.
 
-Deviation: the columns between |s| and |t^| begin as zeros, and a batch's padding is masked. The paper
-(section 6) fills them with special characters, which have an embedding: it pads sentences to the next
-multiple of 50, and sources by another 20 per cent for the unfolding.
+Deviation: the columns between |s| and |t^| start as zeros, and a batch's padding is masked. The paper (section 6) fills
+them with special characters, which have an embedding: it pads sentences to the next multiple of 50, and sources by
+another 20 percent for the unfolding.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,12 +30,10 @@ from torch import Tensor, nn
 
 from regard.config.schema import MAX_KERNEL, MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
 from regard.contract import (
-    Decoder,
     DecoderOutput,
     Encoder,
     Memory,
     PerSource,
-    Readout,
     Seq2Seq,
     State,
     StepFeatures,
@@ -44,129 +42,147 @@ from regard.contract import (
 )
 from regard.nn.convolution import CausalConvolution, CentredConvolution
 from regard.nn.dropout import Dropout
-from regard.nn.output_layer import select_outputs
-from regard.special_tokens import PAD
+from regard.nn.embedding import token_embedding
+from regard.nn.modules import LayerNorm, Linear, ModuleList
+from regard.nn.output_layer import OutputLayerDecoder
 
 
 class Config(ModelConfig):
-    """Sizes; the defaults are those of the paper's translation model, English to German."""
+    """Settings; the defaults are those of the paper's translation model, English to German."""
 
-    architecture: Literal["bytenet2016"] = "bytenet2016"
-    encoder_blocks: int = Field(30, ge=1, le=MAX_LAYERS)
-    decoder_blocks: int = Field(30, ge=1, le=MAX_LAYERS)
-    d: int = Field(800, ge=1, le=MAX_WIDTH)  # inside a block; between blocks it is twice that
-    kernel: int = Field(3, ge=1, le=MAX_KERNEL)
-    dilations: int = Field(5, ge=1, le=16)  # how often dilation doubles before it begins again at 1
-    unfold_factor: float = Field(1.2, ge=1, le=100)  # a
-    unfold_extra: int = Field(0, ge=0, le=MAX_POSITIONS)  # b
-    dropout: float = Field(0.0, ge=0, lt=1)
+    architecture: Literal["bytenet2016"] = Field("bytenet2016", description="The name of this architecture.")
+    encoder_layers: int = Field(30, ge=1, le=MAX_LAYERS, description="Residual blocks of the encoder.")
+    decoder_layers: int = Field(30, ge=1, le=MAX_LAYERS, description="Residual blocks of the decoder.")
+    hidden_size: int = Field(
+        800, ge=1, le=MAX_WIDTH, description="Channels inside a block (d); between blocks there are twice as many."
+    )
+    kernel_size: int = Field(
+        3, ge=1, le=MAX_KERNEL, description="Positions that a convolution reads (k); an odd number."
+    )
+    num_dilations: int = Field(
+        5, ge=1, le=16, description="Blocks in which dilation doubles, from 1, before it starts at 1 again."
+    )
+    unfold_factor: float = Field(1.2, ge=1, le=100, description="Encoder columns per source token (a).")
+    unfold_extra: int = Field(
+        0, ge=0, le=MAX_POSITIONS, description="Encoder columns in addition to unfold_factor per token (b)."
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Dropout on embeddings, on what a block adds and before the logits."
+    )
 
-    @field_validator("kernel")
+    @field_validator("kernel_size")
     @classmethod
-    def _centred(cls, kernel: int) -> int:
-        if kernel % 2 == 0:
-            raise ValueError(f"a kernel of {kernel} has no centre: make it odd")
-        return kernel
+    def _check_odd(cls, kernel_size: int) -> int:
+        if kernel_size % 2 == 0:
+            raise ValueError(f"a kernel of {kernel_size} positions has no centre; use an odd number")
+        return kernel_size
 
 
 def paper() -> Config:
-    """The paper's constants."""
+    """The paper's settings."""
     return Config()
 
 
 def small() -> Config:
-    """For some ten thousand pairs and a CPU."""
-    return Config(encoder_blocks=10, decoder_blocks=10, d=128, dropout=0.2)
+    """For about ten thousand pairs and a CPU."""
+    return Config(encoder_layers=10, decoder_layers=10, hidden_size=128, dropout=0.2)
 
 
 def tiny() -> Config:
-    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
-    return Config(encoder_blocks=10, decoder_blocks=10, d=96, dropout=0.2)
+    """For thousands of pairs and a CPU. A training step costs about as much as with modern's tiny preset."""
+    return Config(encoder_layers=10, decoder_layers=10, hidden_size=96, dropout=0.2)
 
 
 def base() -> Config:
     """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
-    return Config(encoder_blocks=15, decoder_blocks=15, d=320, dropout=0.1)
+    return Config(encoder_layers=15, decoder_layers=15, hidden_size=320, dropout=0.1)
 
 
 PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class Block(nn.Module):
-    """Figure 3's residual block (ReLU), around the convolution that reads (..., d) and writes (..., d)."""
+    """Figure 3's residual block (ReLU), without its convolution, which maps (..., d) to (..., d)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(2 * config.d)
-        self.narrow = nn.Linear(2 * config.d, config.d)
-        self.inner_norm = nn.LayerNorm(config.d)
-        self.outer_norm = nn.LayerNorm(config.d)
-        self.widen = nn.Linear(config.d, 2 * config.d)
+        d = config.hidden_size
+        self.norm = LayerNorm(2 * d)
+        self.narrow = Linear(2 * d, d)
+        self.inner_norm = LayerNorm(d)
+        self.outer_norm = LayerNorm(d)
+        self.widen = Linear(d, 2 * d)
         self.dropout = Dropout(config.dropout)
 
-    def read(self, x: Tensor) -> Tensor:
-        """(..., 2d) to what the convolution reads, (..., d)."""
+    def before_convolution(self, x: Tensor) -> Tensor:
+        """Map the block's input (..., 2d) to the convolution's input (..., d)."""
         return F.relu(self.inner_norm(self.narrow(F.relu(self.norm(x)))))
 
-    def add(self, x: Tensor, convolved: Tensor) -> Tensor:
-        """The block's input (..., 2d) and what the convolution gave, (..., d), to the block's output (..., 2d)."""
-        added: Tensor = self.dropout(self.widen(F.relu(self.outer_norm(convolved))))
-        return x + added
+    def after_convolution(self, x: Tensor, convolved: Tensor) -> Tensor:
+        """Map the block's input (..., 2d) and the convolution's output (..., d) to the block's output (..., 2d)."""
+        return x + self.dropout(self.widen(F.relu(self.outer_norm(convolved))))
 
 
 class EncoderBlock(Block):
-    """Sees to both sides."""
+    """A block with a centred convolution."""
 
     def __init__(self, config: Config, dilation: int) -> None:
         super().__init__(config)
-        self.convolution = CentredConvolution(config.d, config.d, config.kernel, dilation)
+        self.convolution = CentredConvolution(config.hidden_size, config.hidden_size, config.kernel_size, dilation)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, S, 2d) and its mask (B, S) to (B, S, 2d)."""
-        return self.add(x, self.convolution(self.read(x), mask))
+        """Map (B, S, 2d), with its mask (B, S), to (B, S, 2d)."""
+        return self.after_convolution(x, self.convolution(self.before_convolution(x), mask))
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class DecoderBlock(Block):
-    """Sees what is written."""
+    """A block with a causal convolution."""
 
     def __init__(self, config: Config, dilation: int) -> None:
         super().__init__(config)
-        self.convolution = CausalConvolution(config.d, config.d, config.kernel, dilation)
+        self.convolution = CausalConvolution(config.hidden_size, config.hidden_size, config.kernel_size, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """A whole target (B, T, 2d) to (B, T, 2d)."""
-        return self.add(x, self.convolution(self.read(x)))
+        """Map a whole target (B, T, 2d) to (B, T, 2d)."""
+        return self.after_convolution(x, self.convolution(self.before_convolution(x)))
 
-    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """One position (N, 2d) and what the convolution read before it to (N, 2d) and that past with it."""
-        convolved, past = self.convolution.step(self.read(x), past)
-        return self.add(x, convolved), past
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Map one position (N, 2d) to (N, 2d), and the convolution's state to the next."""
+        convolved, state = self.convolution.step(self.before_convolution(x), state)
+        return self.after_convolution(x, convolved), state
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 def unfold(mask: Tensor, factor: float, extra: int) -> Tensor:
-    """A source's mask (B, S) to that of its columns (B, S'): ceil(factor x length + extra) of each row (equation 2)."""
+    """Return the mask (B, S') of ceil(factor x length + extra) columns for sources with mask (B, S) (equation 2)."""
     lengths = [math.ceil(round(factor * length + extra, 6)) for length in range(mask.size(1) + 1)]
-    of_row = torch.tensor(lengths, device=mask.device)[mask.sum(1)]
-    return torch.arange(lengths[-1], device=mask.device) < of_row.unsqueeze(1)
+    row_lengths = torch.tensor(lengths, device=mask.device)[mask.sum(1)]  # (B,)
+    return torch.arange(lengths[-1], device=mask.device) < row_lengths.unsqueeze(1)
 
 
 class ByteNetEncoder(Encoder):
     """Centred blocks over the unfolded source."""
 
-    def __init__(self, config: Config, vocabulary: int) -> None:
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
         super().__init__()
         self.factor = config.unfold_factor
         self.extra = config.unfold_extra
-        self.embedding = nn.Embedding(vocabulary, 2 * config.d, padding_idx=PAD)
+        self.embedding = token_embedding(vocabulary_size, 2 * config.hidden_size)
         self.dropout = Dropout(config.dropout)
-        dilations = (2 ** (number % config.dilations) for number in range(config.encoder_blocks))
-        self.blocks = nn.ModuleList(EncoderBlock(config, dilation) for dilation in dilations)
+        self.blocks: ModuleList[EncoderBlock] = ModuleList(
+            EncoderBlock(config, 2 ** (number % config.num_dilations)) for number in range(config.encoder_layers)
+        )
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
-        """(B, S) to columns (B, S', 2d), zero where the memory's mask is False."""
-        columns = unfold(mask, self.factor, self.extra)
-        x = self.dropout(self.embedding(tokens)) * mask.unsqueeze(-1)
-        x = F.pad(x, (0, 0, 0, columns.size(1) - x.size(1)))
+        """Encode (B, S) as columns (B, S', 2d), zero where the memory's mask is False."""
+        columns = unfold(mask, self.factor, self.extra)  # (B, S')
+        x = self.dropout(self.embedding(tokens)) * mask.unsqueeze(-1)  # (B, S, 2d)
+        x = F.pad(x, (0, 0, 0, columns.size(1) - x.size(1)))  # (B, S', 2d)
         for block in self.blocks:
             x = block(x, columns)
         x = x * columns.unsqueeze(-1)
@@ -182,83 +198,77 @@ class Columns(PerSource):
 
 @dataclass(frozen=True)
 class ByteNetState(State):
-    """What each block's convolution read last, (N, (k - 1) x dilation, d), and how many tokens there were."""
+    """The state between steps.
+
+    Attributes:
+        source: The columns.
+        blocks: The last inputs of each block's convolution, (N, (k - 1) x dilation, d).
+        length: The number of target tokens so far.
+    """
 
     source: Columns
-    past: tuple[Tensor, ...]
+    blocks: tuple[Tensor, ...]
     length: int
 
 
-class ByteNetDecoder(Decoder[ByteNetState]):
-    """Masked blocks on top of the encoder's columns."""
+class ByteNetDecoder(OutputLayerDecoder[ByteNetState]):
+    """Causal blocks on top of the encoder's columns."""
 
     has_attention = False
 
-    def __init__(self, config: Config, vocabulary: int) -> None:
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
         super().__init__()
-        self.vocabulary_size = vocabulary
-        self.embedding = nn.Embedding(vocabulary, 2 * config.d, padding_idx=PAD)
+        self.vocabulary_size = vocabulary_size
+        self.embedding = token_embedding(vocabulary_size, 2 * config.hidden_size)
         self.dropout = Dropout(config.dropout)
-        dilations = (2 ** (number % config.dilations) for number in range(config.decoder_blocks))
-        self.blocks = nn.ModuleList(DecoderBlock(config, dilation) for dilation in dilations)
-        self.last = nn.Linear(2 * config.d, config.d)
-        self.output = nn.Linear(config.d, vocabulary)
-
-    def _decoder_blocks(self) -> list[DecoderBlock]:
-        return [block for block in self.blocks if isinstance(block, DecoderBlock)]
+        self.blocks: ModuleList[DecoderBlock] = ModuleList(
+            DecoderBlock(config, 2 ** (number % config.num_dilations)) for number in range(config.decoder_layers)
+        )
+        self.last = Linear(2 * config.hidden_size, config.hidden_size)
+        self.output = Linear(config.hidden_size, vocabulary_size)
 
     def _features(self, x: Tensor) -> Tensor:
-        features: Tensor = self.dropout(F.relu(self.last(x)))
-        return features
+        return self.dropout(F.relu(self.last(x)))
 
     def init_state(self, memory: Memory) -> ByteNetState:
-        """Nothing written yet: zeros in every block's past."""
-        past = tuple(block.convolution.start(memory.values) for block in self._decoder_blocks())
-        return ByteNetState(Columns(memory.values), past, length=0)
+        """Return zeros for the inputs before the first position."""
+        blocks = tuple(block.convolution.initial_state(memory.values) for block in self.blocks)
+        return ByteNetState(Columns(memory.values), blocks, length=0)
 
     def advance(
         self, tokens: Tensor, state: ByteNetState, *, with_attention: bool = False
     ) -> StepFeatures[ByteNetState]:
-        """One token and the column of its position."""
+        """Feed one token (N,), together with the column of its position."""
         x = self.dropout(self.embedding(tokens))  # (N, 2d)
         if state.length < state.source.values.size(1):
             x = x + expand_to_rows(state.source.values[:, state.length], len(x))
-        kept: list[Tensor] = []
-        for block, past in zip(self._decoder_blocks(), state.past, strict=True):
-            x, now = block.step(x, past)
-            kept.append(now)
-        return StepFeatures(self._features(x), ByteNetState(state.source, tuple(kept), state.length + 1))
+        next_blocks: list[Tensor] = []
+        for block, before in zip(self.blocks, state.blocks, strict=True):
+            x, after = block.step(x, before)
+            next_blocks.append(after)
+        return StepFeatures(self._features(x), ByteNetState(state.source, tuple(next_blocks), state.length + 1))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
-        """All positions at once: (B, T) to features (B, T, d)."""
-        x = self.dropout(self.embedding(tokens))
+        """Decode all positions at once: (B, T) to features (B, T, d)."""
+        x = self.dropout(self.embedding(tokens))  # (B, T, 2d)
         columns = memory.values[:, : x.size(1)]
         x = x + F.pad(columns, (0, 0, 0, x.size(1) - columns.size(1)))
         for block in self.blocks:
             x = block(x)
         return DecoderOutput(self._features(x))
 
-    def readout(self, features: Tensor) -> Tensor:
-        """(..., d) to logits (..., V)."""
-        logits: Tensor = self.output(features)
-        return logits
 
-    def readout_subset(self, tokens: Tensor) -> Readout:
-        """By the rows of the last 1x1 that are asked for."""
-        return select_outputs(self.output, tokens)
+def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
+    """Return a model with new weights, about which the paper says nothing.
 
-
-def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
-    """A model with fresh weights, of which the paper says nothing.
-
-    Embeddings are N(0, 1), matrices behind a ReLU N(0, 2 / inputs), and what the blocks of one side add
-    is scaled to have, all together, the variance of an embedding; the last two matrices are N(0, 1 / inputs).
+    Embeddings are N(0, 1), matrices after a ReLU N(0, 2 / inputs), and what the blocks of one side add is scaled so
+    that all of it together has the variance of an embedding; the last two matrices are N(0, 1 / inputs).
     """
-    encoder, decoder = ByteNetEncoder(config, vocabularies.source), ByteNetDecoder(config, vocabularies.target)
-    for blocks in (encoder.blocks, decoder.blocks):
-        for name, module in blocks.named_modules():
+    encoder, decoder = ByteNetEncoder(config, vocabulary_sizes.source), ByteNetDecoder(config, vocabulary_sizes.target)
+    for side, blocks in ((encoder, config.encoder_layers), (decoder, config.decoder_layers)):
+        for name, module in side.blocks.named_modules():
             if isinstance(module, nn.Linear):
-                share = len(blocks) if name.endswith("widen") else 1
+                share = blocks if name.endswith("widen") else 1
                 nn.init.normal_(module.weight, std=math.sqrt(2 / module.in_features / share))
                 nn.init.zeros_(module.bias)
     for last in (decoder.last, decoder.output):

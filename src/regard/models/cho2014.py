@@ -1,6 +1,6 @@
 """The RNN Encoder-Decoder: Cho, van Merriënboer, Gulcehre, Bahdanau, Bougares, Schwenk and Bengio 2014,
 "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation"
-(arXiv 1406.1078), as its section 2 and its appendix on the RNN Encoder-Decoder write it.
+(arXiv 1406.1078), after its section 2 and its appendix on the RNN Encoder-Decoder.
 
 Encoder:   gated units over e(x_t), from zeros;  c = tanh(V h_N), the summary of the whole source
 Start:     s_0 = tanh(V' c)
@@ -9,19 +9,18 @@ State:     s~_t = tanh(W' e(y_{t-1}) + r_t * (U' s_{t-1} + C c));  s_t = z_t * s
 Output:    maxout over pairs of O_h s_t + O_y e(y_{t-1}) + O_c c;  logits = G_l G_r maxout
 First:     e(y_0) = 0
 
-There is no attention: all that the decoder sees of a source is c, of one size for every length.
+There is no attention: the decoder sees nothing of a source but c, which has the same size for every length.
 
-The paper leaves biases out; here each sum has one. What is z here is the paper's 1 - z, in the
-encoder and in the decoder: the same function, with the sign of those weights turned. The paper gives
-100 as the rank of the matrices that take words in and give them out in section 4.1.1, and 500 in the
-appendix; the preset follows section 4.1.1, and O_y acts on the embedding, too. Dropout, on embeddings
-and on the maxout units, is ours: off in the paper's preset.
+The paper omits biases; here each sum has one. z in the code is the paper's 1 - z, in the encoder and in the decoder:
+the same function, with the sign of those weights reversed. The paper gives 100 as the rank of the matrices for input
+and output words in section 4.1.1, and 500 in the appendix; the preset follows section 4.1.1, and O_y multiplies the
+embedding too. Dropout on embeddings and on the maxout units is an addition; it is off in the paper's preset.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -29,12 +28,10 @@ from torch import Tensor, nn
 
 from regard.config.schema import MAX_WIDTH, ModelConfig
 from regard.contract import (
-    Decoder,
     DecoderOutput,
     Encoder,
     Memory,
     PerSource,
-    Readout,
     Seq2Seq,
     State,
     StepFeatures,
@@ -42,88 +39,97 @@ from regard.contract import (
     expand_to_rows,
 )
 from regard.nn.dropout import Dropout
-from regard.nn.output_layer import select_outputs
-from regard.nn.recurrent import GatedUnit, orthogonal_, scan
-from regard.special_tokens import BOS, PAD
+from regard.nn.embedding import token_embedding, zero_padding
+from regard.nn.modules import Linear
+from regard.nn.output_layer import OutputLayerDecoder
+from regard.nn.recurrent import GatedUnit, init_orthogonal_, scan
+from regard.special_tokens import BOS
 
 
 class Config(ModelConfig):
-    """Sizes; the defaults are the paper's (section 4.1.1)."""
+    """Settings; the defaults are the paper's (section 4.1.1)."""
 
-    architecture: Literal["cho2014"] = "cho2014"
-    hidden: int = Field(1000, ge=1, le=MAX_WIDTH)  # of the encoder, of the decoder and of the summary
-    embedding: int = Field(100, ge=1, le=MAX_WIDTH)  # the rank of what takes words in, and of what gives them out
-    maxout: int = Field(500, ge=1, le=MAX_WIDTH)  # each over two units
-    weight_deviation: float = Field(0.01, gt=0)  # of the initial weights that are not recurrent
-    dropout: float = Field(0.0, ge=0, lt=1)
+    architecture: Literal["cho2014"] = Field("cho2014", description="The name of this architecture.")
+    hidden_size: int = Field(
+        1000, ge=1, le=MAX_WIDTH, description="Units of the encoder, of the decoder and of the summary c."
+    )
+    embedding_size: int = Field(
+        100, ge=1, le=MAX_WIDTH, description="Rank of the matrices for input words and for output words."
+    )
+    maxout_size: int = Field(500, ge=1, le=MAX_WIDTH, description="Maxout units, each over two inputs.")
+    init_std: float = Field(0.01, gt=0, description="Standard deviation of the initial weights that are not recurrent.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on embeddings and on the maxout units.")
 
 
 def paper() -> Config:
-    """The paper's constants."""
+    """The paper's settings."""
     return Config()
 
 
 def small() -> Config:
-    """For some ten thousand pairs and a CPU; starts from larger weights, as narrow layers need."""
-    return Config(hidden=384, embedding=192, maxout=256, weight_deviation=0.06, dropout=0.2)
+    """For about ten thousand pairs and a CPU. Narrow layers need larger initial weights."""
+    return Config(hidden_size=384, embedding_size=192, maxout_size=256, init_std=0.06, dropout=0.2)
 
 
 def tiny() -> Config:
-    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
-    return Config(hidden=320, embedding=128, maxout=128, weight_deviation=0.06, dropout=0.2)
+    """For thousands of pairs and a CPU. A training step costs about as much as with modern's tiny preset."""
+    return Config(hidden_size=320, embedding_size=128, maxout_size=128, init_std=0.06, dropout=0.2)
 
 
 def base() -> Config:
     """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
-    return Config(hidden=1536, embedding=512, maxout=512, dropout=0.2)
+    return Config(hidden_size=1536, embedding_size=512, maxout_size=512, dropout=0.2)
 
 
 PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 
 
 class SummaryEncoder(Encoder):
-    """Reads the source from left to right and keeps one vector of it."""
+    """Reads the source from left to right into one vector."""
 
-    def __init__(self, config: Config, vocabulary: int) -> None:
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
+        self.embedding = token_embedding(vocabulary_size, config.embedding_size)
         self.dropout = Dropout(config.dropout)
-        self.input = nn.Linear(config.embedding, 3 * config.hidden)  # W_z, W_r, W
-        self.unit = GatedUnit(config.hidden)
-        self.summary = nn.Linear(config.hidden, config.hidden)  # V
+        self.input = Linear(config.embedding_size, 3 * config.hidden_size)  # W_z, W_r, W
+        self.unit = GatedUnit(config.hidden_size)
+        self.summary = Linear(config.hidden_size, config.hidden_size)  # V
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
-        """(B, S) to the states (B, S, hidden), which no decoder of this system reads; final holds c."""
+        """Encode (B, S) as states (B, S, D), which the decoder does not read; `final` is c, (B, D)."""
         states = scan(self.unit, self.input(self.dropout(self.embedding(tokens))), mask)
-        summary = torch.tanh(self.summary(states[:, -1]))  # at padding the last state stands still
+        summary = torch.tanh(self.summary(states[:, -1]))  # in the padding the last state does not change
         return Memory(keys=states, values=states, mask=mask, final=(summary,))
 
 
 class ContextUnit(nn.Module):
-    """The decoder's gated unit: its candidate resets what comes of the state and of the context alike.
+    """The decoder's gated unit: its reset gate acts on the state's and on the context's contribution.
 
     z = sigma(x_z + U_z s + c_z), r = sigma(x_r + U_r s + c_r), s~ = tanh(x_s + r * (U s + c_s)),
-    s' = (1 - z) * s + z * s~, where x and c are what the word and the context add.
+    s' = (1 - z) * s + z * s~, where x comes from the word and c from the context.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.width = width
-        self.recurrent = nn.Linear(width, 3 * width, bias=False)  # U_z over U_r over U
+        self.size = size
+        self.recurrent = Linear(size, 3 * size, bias=False)  # U_z over U_r over U
 
     def forward(self, x: Tensor, context: Tensor, state: Tensor) -> Tensor:
-        """x and context (N, 3 x W) in the order z, r, s~, and state (N, W), to the next state (N, W)."""
-        sizes = (2 * self.width, self.width)
+        """Advance a state (N, D) by x and context (N, 3 D) in the order z, r, s~."""
+        sizes = (2 * self.size, self.size)
         gate_word, candidate_word = x.split(sizes, dim=-1)
         gate_inner, candidate_inner = (context + self.recurrent(state)).split(sizes, dim=-1)
-        update, reset = torch.sigmoid(gate_word + gate_inner).chunk(2, dim=-1)
-        candidate = torch.tanh(torch.addcmul(candidate_word, reset, candidate_inner))
+        update, reset = torch.sigmoid(gate_word + gate_inner).chunk(2, dim=-1)  # z, r (N, D)
+        candidate = torch.tanh(torch.addcmul(candidate_word, reset, candidate_inner))  # s~ (N, D)
         return torch.lerp(state, candidate, update)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 @dataclass(frozen=True)
 class Summary(PerSource):
-    """What c adds to every step: to the unit (B, 3 x hidden), and to the output (B, 2 x maxout)."""
+    """The contribution of c to every step: C c (B, 3 D), and O_c c (B, 2 x maxout)."""
 
     to_unit: Tensor
     to_output: Tensor
@@ -131,95 +137,83 @@ class Summary(PerSource):
 
 @dataclass(frozen=True)
 class SummaryState(State):
-    """s_t (N, hidden), and the source."""
+    """s_t (N, D), and the source."""
 
     hidden: Tensor
     source: Summary
 
 
-class SummaryDecoder(Decoder[SummaryState]):
-    """Writes from the summary, which it sees at every step."""
+class SummaryDecoder(OutputLayerDecoder[SummaryState]):
+    """Sees the summary at every step."""
 
     has_attention = False
 
-    def __init__(self, config: Config, vocabulary: int) -> None:
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
         super().__init__()
-        self.vocabulary_size = vocabulary
-        self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
+        self.vocabulary_size = vocabulary_size
+        size, maxout = config.hidden_size, config.maxout_size
+        self.embedding = token_embedding(vocabulary_size, config.embedding_size)
         self.dropout = Dropout(config.dropout)
-        self.start = nn.Linear(config.hidden, config.hidden)  # V'
-        self.word_input = nn.Linear(config.embedding, 3 * config.hidden)  # W'_z, W'_r, W'
-        self.context_input = nn.Linear(config.hidden, 3 * config.hidden, bias=False)  # C_z, C_r, C
-        self.unit = ContextUnit(config.hidden)
-        self.out_state = nn.Linear(config.hidden, 2 * config.maxout)  # O_h
-        self.out_word = nn.Linear(config.embedding, 2 * config.maxout, bias=False)  # O_y
-        self.out_context = nn.Linear(config.hidden, 2 * config.maxout, bias=False)  # O_c
-        self.out_rank = nn.Linear(config.maxout, config.embedding, bias=False)  # G_r
-        self.output = nn.Linear(config.embedding, vocabulary)  # G_l
+        self.start = Linear(size, size)  # V'
+        self.word_input = Linear(config.embedding_size, 3 * size)  # W'_z, W'_r, W'
+        self.context_input = Linear(size, 3 * size, bias=False)  # C_z, C_r, C
+        self.unit = ContextUnit(size)
+        self.out_state = Linear(size, 2 * maxout)  # O_h
+        self.out_word = Linear(config.embedding_size, 2 * maxout, bias=False)  # O_y
+        self.out_context = Linear(size, 2 * maxout, bias=False)  # O_c
+        self.out_rank = Linear(maxout, config.embedding_size, bias=False)  # G_r
+        self.output = Linear(config.embedding_size, vocabulary_size)  # G_l
 
     def init_state(self, memory: Memory) -> SummaryState:
-        """s_0 = tanh(V' c), and the products of c that every step needs."""
+        """Return s_0 = tanh(V' c), and the products with c that every step needs."""
         (summary,) = memory.final
         source = Summary(self.context_input(summary), self.out_context(summary))
         return SummaryState(torch.tanh(self.start(summary)), source)
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        embedded: Tensor = self.dropout(self.embedding(tokens) * tokens.ne(BOS).unsqueeze(-1))
-        return embedded
+        return self.dropout(self.embedding(tokens) * tokens.ne(BOS).unsqueeze(-1))  # e(y_0) = 0
 
     def _features(self, hidden: Tensor, word: Tensor, context: Tensor) -> Tensor:
         linear = self.out_state(hidden) + self.out_word(word) + context  # (..., 2 x maxout)
-        features: Tensor = self.out_rank(self.dropout(linear.unflatten(-1, (-1, 2)).amax(-1)))  # (..., embedding)
-        return features
+        return self.out_rank(self.dropout(linear.unflatten(-1, (-1, 2)).amax(-1)))  # (..., rank)
 
     def advance(
         self, tokens: Tensor, state: SummaryState, *, with_attention: bool = False
     ) -> StepFeatures[SummaryState]:
-        """One word; there is no attention to give."""
+        """Feed one word (N,). There is no attention."""
         word, source = self._embed(tokens), state.source
         hidden = self.unit(self.word_input(word), expand_to_rows(source.to_unit, len(tokens)), state.hidden)
         features = self._features(hidden, word, expand_to_rows(source.to_output, len(tokens)))
         return StepFeatures(features, SummaryState(hidden, source))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
-        """As advance, with all that does not wait for a state taken over all steps at once."""
+        """Decode step by step as `advance` does; products that need no state cover all steps at once."""
         state = self.init_state(memory)
         hidden, source = state.hidden, state.source
-        words = self._embed(tokens)  # (B, T, embedding)
+        words = self._embed(tokens)  # (B, T, rank)
         states: list[Tensor] = []
-        for x in self.word_input(words).unbind(1):
-            hidden = self.unit(x, source.to_unit, hidden)
+        for word_input in self.word_input(words).unbind(1):
+            hidden = self.unit(word_input, source.to_unit, hidden)
             states.append(hidden)
         return DecoderOutput(self._features(torch.stack(states, 1), words, source.to_output.unsqueeze(1)))
 
-    def readout(self, features: Tensor) -> Tensor:
-        """G_r of the maxout units (..., embedding) to logits (..., V)."""
-        logits: Tensor = self.output(features)
-        return logits
 
-    def readout_subset(self, tokens: Tensor) -> Readout:
-        """By the rows of G_l that are asked for."""
-        return select_outputs(self.output, tokens)
+def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
+    """Return a model with new weights, as in section 4.1.1.
 
-
-def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
-    """A model with fresh weights as section 4.1.1 has them.
-
-    Recurrent matrices are orthogonal, the other weights N(0, deviation^2), and biases zero; the
-    paper's deviation is 0.01.
+    Recurrent matrices are orthogonal, the other weights N(0, std^2), and biases zero. The paper's std is 0.01.
     """
-    encoder = SummaryEncoder(config, vocabularies.source)
-    decoder = SummaryDecoder(config, vocabularies.target)
+    encoder = SummaryEncoder(config, vocabulary_sizes.source)
+    decoder = SummaryDecoder(config, vocabulary_sizes.target)
     model = Seq2Seq(encoder, decoder)
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
         else:
-            nn.init.normal_(parameter, std=config.weight_deviation)
-    orthogonal_(encoder.unit)
+            nn.init.normal_(parameter, std=config.init_std)
+    init_orthogonal_(encoder.unit)
     with torch.no_grad():
-        for matrix in decoder.unit.recurrent.weight.split(config.hidden):
+        for matrix in decoder.unit.recurrent.weight.split(config.hidden_size):
             nn.init.orthogonal_(matrix)
-        for table in (encoder.embedding, decoder.embedding):
-            table.weight[PAD].zero_()
+    zero_padding(model)
     return model

@@ -4,34 +4,33 @@ Machine Translation" (arXiv 1508.04025).
 Encoder (section 2):       a stack of LSTMs over the source, its words in reverse order (sections 4.1 and 4.2)
 Start:                     the decoder's layers start from the encoder's last (h, c), layer by layer
 Score (section 3.1):       dot h^T k_s, general h^T W_a k_s or concat v_a^T tanh(W_a [h; k_s]), with h the top layer's
-                           state behind the word just read and k_s that of the encoder at source position s
+                           state after the word just read and k_s that of the encoder at source position s
 Global (equation 7):       a_s = softmax_s score, over all of the source
-local-m (section 3.2):     the same over the window [p - D, p + D] alone, p = t
+local-m (section 3.2):     the same over the window [p - D, p + D] only, p = t
 local-p (equations 9, 10): p = S sigma(v_p^T tanh(W_p h)), and a_s = softmax_s score x exp(-(s - p)^2 / (2 (D/2)^2))
 Context and output:        c = sum_s a_s k_s, h~ = tanh(W_c [c; h]) (equation 5), logits = W_s h~ (equation 6)
 Input feeding (3.3):       h~ of the step before is concatenated to the word that goes into the bottom layer
 
-Positions count from 1 and S counts the end marker. Source positions are those of the sentence: the
-encoder's outputs are put back into its order, so that reading backward changes what a state has seen
-and not where it stands. The words are reversed, the end marker is read last.
+Positions count from 1 and S counts the end marker. Source positions are those of the sentence: the encoder's outputs
+are put back into its order, so reading backward changes what a state has seen and not its position. The words are
+reversed, the end marker is read last.
 
-The product in equation 10 does not sum to 1, and the context is made of it as it is; the attention
-that is handed out is that product divided by its sum.
+The product in equation 10 does not sum to 1, and the context is computed from it as it is; the attention that is
+returned is the product divided by its sum.
 
-Deviations: where local-m's t is past the source's end, its window stays at the last position, which
-the paper leaves open. A local window is cut out of scores over the whole source, which at the length
-of sentences costs less than gathering it. Concat has a full W_a, where the paper's experiments put
-the identity in the place of its part for k_s. scaled_dot, dot / sqrt(d), is not in the paper (Vaswani
-et al. 2017). Its location score, tried and dropped, is left out. torch.nn.LSTM has two biases a gate.
-Unknown words stay as they are: the paper's unk replacement (section 4.2), by which a translation takes
-them from the source by its attention, is left out. Dropout (Zaremba et al., as cited) acts on what goes
-into each LSTM layer and on h~, which is fed as dropout leaves it.
+Deviations: where local-m's t is past the source's end, its window stays at the last position, which the paper leaves
+open. A local window is a mask on scores over the whole source, which for sentences is cheaper than gathering it. Concat
+has a full W_a, where the paper's experiments use the identity for its part on k_s. scaled_dot, dot / sqrt(d), is not in
+the paper (Vaswani et al. 2017). The paper's location score, which it drops, is left out. torch.nn.LSTM has two biases
+per gate. Unknown words are not replaced: the paper's unk replacement (section 4.2), which copies them from the source
+by attention, is left out. Dropout (Zaremba et al., as cited) acts on the input of each LSTM layer and on h~, which is
+fed after dropout.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,60 +38,62 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config.schema import MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
-from regard.contract import (
-    Decoder,
-    DecoderOutput,
-    Encoder,
-    Memory,
-    PerSource,
-    Readout,
-    Seq2Seq,
-    State,
-    StepFeatures,
-    VocabularySizes,
-)
-from regard.nn.attention import ConcatScore, DotScore, GeneralScore, masked_softmax
+from regard.contract import DecoderOutput, Encoder, Memory, Seq2Seq, State, StepFeatures, VocabularySizes
+from regard.nn.attention import AdditiveScore, Annotations, DotScore, GeneralScore, masked_softmax
 from regard.nn.dropout import Dropout
-from regard.nn.lstm import LSTMStack, LSTMState, reverse, uniform_
-from regard.nn.lstm_steps import LSTMCellStep
-from regard.nn.output_layer import select_outputs
-from regard.special_tokens import PAD
+from regard.nn.embedding import token_embedding, zero_padding
+from regard.nn.lstm import LSTMCellStep, LSTMStack, LSTMState, init_uniform_, reverse_sequences
+from regard.nn.modules import Linear
+from regard.nn.output_layer import OutputLayerDecoder
 
 
 class Config(ModelConfig):
-    """Sizes; the defaults are those of the paper's best single system (section 4.1 and table 4)."""
+    """Settings; the defaults are those of the paper's best single system (section 4.1 and table 4)."""
 
-    architecture: Literal["luong2015"] = "luong2015"
-    layers: int = Field(4, ge=1, le=MAX_LAYERS)  # of the encoder, and of the decoder
-    hidden: int = Field(1000, ge=1, le=MAX_WIDTH)
-    embedding: int = Field(1000, ge=1, le=MAX_WIDTH)
-    score: Literal["dot", "general", "concat", "scaled_dot"] = "general"
-    attention: Literal["global", "local_m", "local_p"] = "local_p"
-    window: int = Field(10, ge=1, le=MAX_POSITIONS)  # D, of local attention
-    input_feeding: bool = True  # False: training goes over all positions at once
-    reverse_source: bool = True
-    weight_bound: float = Field(0.1, gt=0)  # initial weights are uniform in [-bound, bound]
-    dropout: float = Field(0.2, ge=0, lt=1)
+    architecture: Literal["luong2015"] = Field("luong2015", description="The name of this architecture.")
+    num_layers: int = Field(4, ge=1, le=MAX_LAYERS, description="LSTM layers of the encoder, and of the decoder.")
+    hidden_size: int = Field(1000, ge=1, le=MAX_WIDTH, description="Units of each LSTM layer.")
+    embedding_size: int = Field(1000, ge=1, le=MAX_WIDTH, description="Size of word embeddings.")
+    score: Literal["dot", "general", "concat", "scaled_dot"] = Field(
+        "general", description="How decoder and encoder states are compared; scaled_dot is dot / sqrt(hidden_size)."
+    )
+    attention: Literal["global", "local_m", "local_p"] = Field(
+        "local_p",
+        description="Attend to all of the source (global), or to a window at the target's position (local_m) or at a "
+        "predicted position (local_p).",
+    )
+    window_size: int = Field(
+        10, ge=1, le=MAX_POSITIONS, description="Positions on each side of the centre of a local window (D)."
+    )
+    input_feeding: bool = Field(
+        True,
+        description="Feed the attentional vector to the next step; if false, training runs over all positions at once.",
+    )
+    reverse_source: bool = Field(True, description="Read the words of the source in reverse order.")
+    init_bound: float = Field(0.1, gt=0, description="Initial weights are uniform in [-init_bound, init_bound].")
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="Dropout on the input of each LSTM layer and on the attentional vector."
+    )
 
 
 def paper() -> Config:
-    """local-p (general) with input feeding: the paper's constants."""
+    """local-p (general) with input feeding: the paper's settings."""
     return Config()
 
 
 def small() -> Config:
-    """For some ten thousand pairs and a CPU; starts from larger weights, as narrow layers need."""
-    return Config(layers=2, hidden=256, embedding=192, weight_bound=0.2)
+    """For about ten thousand pairs and a CPU. Narrow layers need larger initial weights."""
+    return Config(num_layers=2, hidden_size=256, embedding_size=192, init_bound=0.2)
 
 
 def tiny() -> Config:
-    """For thousands of pairs and a CPU; a training step costs about as much as with modern's tiny preset."""
-    return Config(layers=2, hidden=192, embedding=128, weight_bound=0.2)
+    """For thousands of pairs and a CPU. A training step costs about as much as with modern's tiny preset."""
+    return Config(num_layers=2, hidden_size=192, embedding_size=128, init_bound=0.2)
 
 
 def base() -> Config:
     """About as many parameters as modern's base preset, for millions of pairs and a GPU."""
-    return Config(layers=2, hidden=768, embedding=512)
+    return Config(num_layers=2, hidden_size=768, embedding_size=512)
 
 
 PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
@@ -101,87 +102,90 @@ PRESETS = {"paper": paper, "base": base, "small": small, "tiny": tiny}
 class LuongEncoder(Encoder):
     """A stack of LSTMs in one direction."""
 
-    def __init__(self, config: Config, vocabulary: int) -> None:
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
+        self.embedding = token_embedding(vocabulary_size, config.embedding_size)
         self.dropout = Dropout(config.dropout)
-        self.stack = LSTMStack(config.embedding, config.hidden, config.layers, config.dropout)
-        self.backward_words = config.reverse_source
+        self.stack = LSTMStack(config.embedding_size, config.hidden_size, config.num_layers, config.dropout)
+        self.reverse_source = config.reverse_source
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
-        """(B, S), each ending with EOS, to the top layer's outputs (B, S, hidden) in the order of tokens.
+        """Encode (B, S), each ending with EOS, as the top layer's outputs (B, S, D) in the order of tokens.
 
-        final holds h and c of the first layer, of the second, and so on.
+        `final` is h and c of the first layer, of the second, and so on.
         """
-        words = F.pad(mask[:, 1:], (0, 1))  # real and not the last
-        embedded = self.dropout(self.embedding(reverse(tokens, words) if self.backward_words else tokens))
+        words = F.pad(mask[:, 1:], (0, 1))  # (B, S) real, and not the end marker
+        embedded = self.dropout(self.embedding(reverse_sequences(tokens, words) if self.reverse_source else tokens))
         outputs, states = self.stack(embedded, mask=mask)
-        if self.backward_words:
-            outputs = reverse(outputs, words)
+        if self.reverse_source:
+            outputs = reverse_sequences(outputs, words)
         return Memory(keys=outputs, values=outputs, mask=mask, final=tuple(part for state in states for part in state))
 
 
-@dataclass(frozen=True)
-class Annotations(PerSource):
-    """The source as the decoder sees it: what the score makes of k_s (B, S, ...), k_s (B, S, hidden), mask (B, S)."""
-
-    projected: Tensor
-    values: Tensor
-    mask: Tensor
-
-
 class Attention(nn.Module):
-    """Where the decoder looks: any of the scores, over all of the source or a window of it."""
+    """Attention by any of the scores, over all of the source or a window of it."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        width = config.hidden
-        self.score: DotScore | GeneralScore | ConcatScore
+        size = config.hidden_size
+        self.score: DotScore | GeneralScore | AdditiveScore
         match config.score:
             case "dot":
                 self.score = DotScore()
             case "scaled_dot":
-                self.score = DotScore(width**-0.5)
+                self.score = DotScore(size**-0.5)
             case "general":
-                self.score = GeneralScore(width, width)
+                self.score = GeneralScore(size, size)
             case "concat":
-                self.score = ConcatScore(width, width, width)
+                self.score = AdditiveScore(size, size, size, bias=False)
         self.kind = config.attention
-        self.window = config.window
+        self.window_size = config.window_size
         if self.kind == "local_p":
-            self.position = nn.Linear(width, width, bias=False)  # W_p
-            self.position_score = nn.Linear(width, 1, bias=False)  # v_p
+            self.position = Linear(size, size, bias=False)  # W_p
+            self.position_score = Linear(size, 1, bias=False)  # v_p
 
     def forward(self, queries: Tensor, source: Annotations, steps: Tensor) -> tuple[Tensor, Tensor]:
-        """States h (B, T, hidden) to contexts (B, T, hidden) and weights (B, T, S), which sum to 1 over the source.
+        """Return the contexts (B, T, D) of states h (B, T, D), and weights (B, T, S) that sum to 1 over the source.
 
-        steps: t of each state (T,), or of all of them (1,).
+        Args:
+            queries: h.
+            source: The source.
+            steps: (T,) t of each state, or (1,) of all of them.
         """
-        scores = self.score(queries, source.projected)
-        allowed = source.mask.unsqueeze(1)  # (B, 1, S)
+        scores = self.score(queries, source.projected)  # (B, T, S)
+        mask = source.mask.unsqueeze(1)  # (B, 1, S)
         if self.kind == "global":
-            weights = masked_softmax(scores, allowed)
+            weights = masked_softmax(scores, mask)
             return weights @ source.values, weights
         positions = torch.arange(1, source.mask.size(1) + 1, device=scores.device)
         distance = positions - self._centre(queries, source.mask, steps)  # (B, T, S)
-        weights = masked_softmax(scores, allowed & (distance.abs() <= self.window))
+        weights = masked_softmax(scores, mask & (distance.abs() <= self.window_size))
         if self.kind == "local_m":
             return weights @ source.values, weights
-        favoured = weights * torch.exp(-2 * (distance / self.window) ** 2)  # sigma = D / 2
-        return favoured @ source.values, favoured / favoured.sum(-1, keepdim=True)
+        products = weights * torch.exp(-2 * (distance / self.window_size) ** 2)  # equation 10, sigma = D / 2
+        return products @ source.values, products / products.sum(-1, keepdim=True)
 
     def _centre(self, queries: Tensor, mask: Tensor, steps: Tensor) -> Tensor:
-        """p of each state: (B, T, 1)."""
+        """Return p of each state, (B, T, 1)."""
         lengths = mask.sum(1)[:, None, None]  # S of each sentence
         if self.kind == "local_p":
-            share: Tensor = torch.sigmoid(self.position_score(torch.tanh(self.position(queries))))
-            return lengths * share
+            return lengths * torch.sigmoid(self.position_score(torch.tanh(self.position(queries))))
         return torch.minimum(steps[None, :, None], lengths)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 @dataclass(frozen=True)
 class LuongState(State):
-    """(h, c) of each layer, h~ of the last step (N, hidden) if it is fed, how many steps were taken, and the source."""
+    """The state between steps.
+
+    Attributes:
+        layers: (h, c) of each layer.
+        fed: h~ of the last step (N, D), with input feeding.
+        steps: The number of steps so far.
+        source: The source.
+    """
 
     layers: tuple[LSTMState, ...]
     fed: Tensor | None
@@ -189,92 +193,85 @@ class LuongState(State):
     source: Annotations
 
 
-class LuongDecoder(Decoder[LuongState]):
-    """Reads a word, looks at the source, and may remember what it saw."""
+class LuongDecoder(OutputLayerDecoder[LuongState]):
+    """A stack of LSTMs that attends to the source after each word, and may feed the result to the next step."""
 
-    def __init__(self, config: Config, vocabulary: int) -> None:
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
         super().__init__()
-        self.vocabulary_size = vocabulary
-        self.feeds = config.input_feeding
-        self.embedding = nn.Embedding(vocabulary, config.embedding, padding_idx=PAD)
+        self.vocabulary_size = vocabulary_size
+        size = config.hidden_size
+        self.input_feeding = config.input_feeding
+        self.embedding = token_embedding(vocabulary_size, config.embedding_size)
         self.dropout = Dropout(config.dropout)
-        inputs = config.embedding + (config.hidden if config.input_feeding else 0)
-        self.stack = LSTMStack(inputs, config.hidden, config.layers, config.dropout)
+        input_size = config.embedding_size + (size if config.input_feeding else 0)
+        self.stack = LSTMStack(input_size, size, config.num_layers, config.dropout)
         self.attention = Attention(config)
-        self.combine = nn.Linear(2 * config.hidden, config.hidden, bias=False)  # W_c
-        self.output = nn.Linear(config.hidden, vocabulary, bias=False)  # W_s
+        self.combine = Linear(2 * size, size, bias=False)  # W_c
+        self.output = Linear(size, vocabulary_size, bias=False)  # W_s
 
     def init_state(self, memory: Memory) -> LuongState:
-        """The encoder's last states; zeros in the place of h~."""
+        """Return the encoder's last states, and zeros for h~."""
         layers = tuple(zip(memory.final[::2], memory.final[1::2], strict=True))
-        fed = torch.zeros_like(memory.final[0]) if self.feeds else None
-        source = Annotations(self.attention.score.project(memory.keys), memory.values, memory.mask)
-        return LuongState(layers, fed, 0, source)
+        fed = torch.zeros_like(memory.final[0]) if self.input_feeding else None
+        return LuongState(layers, fed, 0, Annotations.of(memory, self.attention.score))
 
     def _attend(self, top: Tensor, source: Annotations, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """Map h (B, T, D) to h~ (B, T, D) and weights (B, T, S)."""
         context, weights = self.attention(top, source, steps)
-        attentional: Tensor = self.dropout(torch.tanh(self.combine(torch.cat((context, top), dim=-1))))
-        return attentional, weights  # h~ (B, T, hidden), (B, T, S)
+        return self.dropout(torch.tanh(self.combine(torch.cat((context, top), dim=-1)))), weights
 
-    def _attend_once(self, top: Tensor, source: Annotations, before: int) -> tuple[Tensor, Tensor]:
-        """One step of all rows, behind as many `before` it: h (N, hidden) to h~ (N, hidden) and weights (N, S)."""
-        rows = top.unflatten(0, (len(source.mask), -1))  # (B, rows of a sentence, hidden)
-        attentional, weights = self._attend(rows, source, torch.tensor([before + 1], device=top.device))
+    def _attend_step(self, top: Tensor, source: Annotations, steps_before: int) -> tuple[Tensor, Tensor]:
+        """Map h (N, D) of one step of all rows to h~ (N, D) and weights (N, S)."""
+        rows = top.unflatten(0, (len(source.mask), -1))  # (B, N / B, D)
+        attentional, weights = self._attend(rows, source, torch.tensor([steps_before + 1], device=top.device))
         return attentional.flatten(0, 1), weights.flatten(0, 1)
 
     def advance(self, tokens: Tensor, state: LuongState, *, with_attention: bool = False) -> StepFeatures[LuongState]:
-        """One word: attention is by the state behind it."""
+        """Feed one word (N,). Attention is computed from the state after it."""
         x = self.dropout(self.embedding(tokens))
         if state.fed is not None:
             x = torch.cat((x, state.fed), dim=-1)
         top, layers = self.stack(x.unsqueeze(1), states=state.layers)
-        features, weights = self._attend_once(top.squeeze(1), state.source, state.steps)
-        after = LuongState(layers, features if self.feeds else None, state.steps + 1, state.source)
-        return StepFeatures(features, after, weights if with_attention else None)
+        features, weights = self._attend_step(top.squeeze(1), state.source, state.steps)
+        fed = features if self.input_feeding else None
+        next_state = LuongState(layers, fed, state.steps + 1, state.source)
+        return StepFeatures(features, next_state, weights if with_attention else None)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
-        """All positions at once; with input feeding step by step, with all that does not wait taken at once."""
+        """Decode all positions at once, or with input feeding step by step."""
         state = self.init_state(memory)
         words = self.dropout(self.embedding(tokens))  # (B, T, embedding)
         if state.fed is not None:
-            return self._fed(words, state, state.fed, with_attention)
+            return self._run_with_input_feeding(words, state, state.fed, with_attention)
         top, _ = self.stack(words, states=state.layers)
         steps = torch.arange(1, top.size(1) + 1, device=top.device)
         features, weights = self._attend(top, state.source, steps)
         return DecoderOutput(features, weights if with_attention else None)
 
-    def _fed(self, words: Tensor, state: LuongState, fed: Tensor, with_attention: bool) -> DecoderOutput:
-        cells = [layer for layer in self.stack.layers if isinstance(layer, nn.LSTM)]
-        bottom, *others = (LSTMCellStep(cell, 0 if index else words.size(-1)) for index, cell in enumerate(cells))
+    def _run_with_input_feeding(
+        self, words: Tensor, state: LuongState, fed: Tensor, with_attention: bool
+    ) -> DecoderOutput:
+        bottom, *upper = (
+            LSTMCellStep(layer, 0 if index else words.size(-1)) for index, layer in enumerate(self.stack.layers)
+        )
         layers = list(state.layers)
         features: list[Tensor] = []
         attention: list[Tensor] = []
-        for position, x in enumerate(bottom.inputs(words).unbind(1)):
-            layers[0] = bottom(x, fed, layers[0])
-            for index, step in enumerate(others, 1):
+        for position, word_gates in enumerate(bottom.project_known(words).unbind(1)):
+            layers[0] = bottom(word_gates, fed, layers[0])
+            for index, step in enumerate(upper, 1):
                 layers[index] = step(step.bias, self.stack.dropout(layers[index - 1][0]), layers[index])
-            fed, weights = self._attend_once(layers[-1][0], state.source, position)
+            fed, weights = self._attend_step(layers[-1][0], state.source, position)
             features.append(fed)
             attention.append(weights)
         return DecoderOutput(torch.stack(features, 1), torch.stack(attention, 1) if with_attention else None)
 
-    def readout(self, features: Tensor) -> Tensor:
-        """h~ (..., hidden) to logits (..., V)."""
-        logits: Tensor = self.output(features)
-        return logits
 
-    def readout_subset(self, tokens: Tensor) -> Readout:
-        """By the rows of W_s that are asked for."""
-        return select_outputs(self.output, tokens)
-
-
-def build(config: Config, vocabularies: VocabularySizes) -> Seq2Seq:
-    """A model with fresh weights: all of them uniform (section 4.1)."""
-    encoder = LuongEncoder(config, vocabularies.source)
-    decoder = LuongDecoder(config, vocabularies.target)
+def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
+    """Return a model with new weights, all uniform (section 4.1)."""
+    encoder = LuongEncoder(config, vocabulary_sizes.source)
+    decoder = LuongDecoder(config, vocabulary_sizes.target)
     model = Seq2Seq(encoder, decoder)
-    uniform_(model, config.weight_bound)
-    for table in (encoder.embedding, decoder.embedding):
-        with torch.no_grad():
-            table.weight[PAD].zero_()
+    init_uniform_(model, config.init_bound)
+    zero_padding(model)
     return model

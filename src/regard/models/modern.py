@@ -1,19 +1,20 @@
-"""A Transformer of our own, of what has proved itself since 2017; held to transformer2017 by measurement.
+"""A Transformer with the improvements since 2017 that proved themselves, compared with transformer2017 by measurement.
 
-Layer:           x = x + f(norm(x)) for each sub-layer f (Xiong et al. 2020), with a norm behind the last layer.
-Norm:            layer normalisation without a bias. RMSNorm (Zhang and Sennrich 2019) makes nearly the same model
-                 (Jiang et al. 2023) and took twice the time on a CPU, for which PyTorch fuses only the first.
-Feed-forward:    (silu(x W) * x V) W_2 (Shazeer 2020, equation 6); `ff` is two thirds of transformer2017's for its size.
+Layer:           x = x + f(norm(x)) for each sub-layer f (Xiong et al. 2020), with a norm after the last layer.
+Norm:            layer normalization without a bias. RMSNorm (Zhang and Sennrich 2019) makes nearly the same model
+                 (Jiang et al. 2023) and takes twice the time on a CPU, for which PyTorch fuses only the first.
+Feed-forward:    (silu(x W) * x V) W_2 (Shazeer 2020, equation 6); `ffn_size` is two thirds of transformer2017's for
+                 the same number of parameters.
 Self-attention:  rotary positions (Su et al. 2021); several heads may share keys and values (Ainslie et al. 2023).
-Source:          attention without positions over the encoder's output, as in transformer2017.
-Recurrence:      with decoder = "ssru" an SSRU (Kim et al. 2019, D19-5632) is in the place of the decoder's
-                 self-attention; its state does not grow, which is fast in search.
-Embeddings:      one matrix for source, target and output, times sqrt(d) on the way in; with two vocabularies, one
-                 for target and output.
-Dropout:         on each sub-layer's output and on embeddings.
+Source:          attention without positions to the encoder's output, as in transformer2017.
+Recurrence:      with decoder = "ssru", an SSRU (Kim et al. 2019, D19-5632) replaces the self-attention of the decoder;
+                 its state does not grow, which makes search fast.
+Embeddings:      one matrix for source, target and output, multiplied by sqrt(d) in the input; with two vocabularies,
+                 one for target and output.
+Dropout:         on the output of each sub-layer and on embeddings.
 
-Nothing has a bias but the SSRU's forget gate. Weights begin as N(0, 1 / inputs), those that lead back into the
-residual stream divided by the square root of how many do (Radford et al. 2019, section 2.3), so that its scale does not
+Only the forget gate of the SSRU has a bias. Initial weights are N(0, 1 / inputs). Those that write into the residual
+stream are divided by the square root of their number (Radford et al. 2019, section 2.3), so that its scale does not
 depend on the depth.
 """
 
@@ -44,24 +45,30 @@ from regard.nn.transformer import (
 
 
 class Config(ModelConfig):
-    """Sizes; the defaults are those of transformer2017's base model."""
+    """Settings; the defaults are those of transformer2017's base model."""
 
-    architecture: Literal["modern"] = "modern"
-    encoder_layers: int = Field(6, ge=1, le=MAX_LAYERS)
-    decoder_layers: int = Field(6, ge=1, le=MAX_LAYERS)
-    d_model: int = Field(512, ge=2, le=MAX_WIDTH)
-    ff: int = Field(1344, ge=1, le=MAX_WIDTH)  # width inside the gated feed-forward, which has three matrices
-    heads: int = Field(8, ge=1, le=MAX_HEADS)
-    kv_heads: int = Field(0, ge=0, le=MAX_HEADS)  # heads of keys and values; 0: as many as of queries
-    decoder: Literal["attention", "ssru"] = "attention"  # what a target position knows those before it by
-    dropout: float = Field(0.1, ge=0, lt=1)
+    architecture: Literal["modern"] = Field("modern", description="The name of this architecture.")
+    encoder_layers: int = Field(6, ge=1, le=MAX_LAYERS, description="Layers of the encoder.")
+    decoder_layers: int = Field(6, ge=1, le=MAX_LAYERS, description="Layers of the decoder.")
+    hidden_size: int = Field(512, ge=2, le=MAX_WIDTH, description="Size of embeddings and of each layer's output.")
+    ffn_size: int = Field(
+        1344, ge=1, le=MAX_WIDTH, description="Units inside the gated feed-forward network, which has three matrices."
+    )
+    num_heads: int = Field(8, ge=1, le=MAX_HEADS, description="Attention heads; twice as many divide hidden_size.")
+    num_kv_heads: int = Field(
+        0, ge=0, le=MAX_HEADS, description="Heads of keys and values; they divide num_heads. 0: num_heads."
+    )
+    decoder: Literal["attention", "ssru"] = Field(
+        "attention", description="How a target position reads those before it: self-attention or a recurrence (SSRU)."
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on the output of each sub-layer and on embeddings.")
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Config:
-        if self.d_model % (2 * self.heads):
-            raise ValueError(f"twice heads ({self.heads}) must divide d_model ({self.d_model})")
-        if self.kv_heads and self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
+    def _check_heads(self) -> Config:
+        if self.hidden_size % (2 * self.num_heads):
+            raise ValueError(f"twice num_heads ({self.num_heads}) must divide hidden_size ({self.hidden_size})")
+        if self.num_kv_heads and self.num_heads % self.num_kv_heads:
+            raise ValueError(f"num_kv_heads ({self.num_kv_heads}) must divide num_heads ({self.num_heads})")
         return self
 
 
@@ -72,18 +79,25 @@ def base() -> Config:
 
 def small() -> Config:
     """As large as transformer2017's small."""
-    return Config(encoder_layers=3, decoder_layers=3, d_model=256, ff=672, heads=4, dropout=0.2)
+    return Config(encoder_layers=3, decoder_layers=3, hidden_size=256, ffn_size=672, num_heads=4, dropout=0.2)
 
 
 def tiny() -> Config:
     """As large as transformer2017's tiny."""
-    return Config(encoder_layers=4, decoder_layers=4, d_model=128, ff=336, heads=4, dropout=0.1)
+    return Config(encoder_layers=4, decoder_layers=4, hidden_size=128, ffn_size=336, num_heads=4, dropout=0.1)
 
 
 def fast() -> Config:
     """As large as tiny, with most of it in the encoder, which search runs once: for fast translation."""
     return Config(
-        encoder_layers=8, decoder_layers=2, d_model=128, ff=336, heads=4, kv_heads=2, decoder="ssru", dropout=0.1
+        encoder_layers=8,
+        decoder_layers=2,
+        hidden_size=128,
+        ffn_size=336,
+        num_heads=4,
+        num_kv_heads=2,
+        decoder="ssru",
+        dropout=0.1,
     )
 
 
@@ -102,9 +116,9 @@ class GatedFeedForward(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.gate = Linear(config.d_model, config.ff, bias=False)  # W
-        self.input = Linear(config.d_model, config.ff, bias=False)  # V
-        self.output = Linear(config.ff, config.d_model, bias=False)  # W_2
+        self.gate = Linear(config.hidden_size, config.ffn_size, bias=False)  # W
+        self.input = Linear(config.hidden_size, config.ffn_size, bias=False)  # V
+        self.output = Linear(config.ffn_size, config.hidden_size, bias=False)  # W_2
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, T, D) to (N, T, D)."""
@@ -119,12 +133,12 @@ class GroupedQueryAttention(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.head_size = config.d_model // config.heads
-        kv_size = (config.kv_heads or config.heads) * self.head_size
-        self.query = Linear(config.d_model, config.d_model, bias=False)
-        self.key = Linear(config.d_model, kv_size, bias=False)
-        self.value = Linear(config.d_model, kv_size, bias=False)
-        self.output = Linear(config.d_model, config.d_model, bias=False)
+        self.head_size = config.hidden_size // config.num_heads
+        kv_size = (config.num_kv_heads or config.num_heads) * self.head_size
+        self.query = Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.key = Linear(config.hidden_size, kv_size, bias=False)
+        self.value = Linear(config.hidden_size, kv_size, bias=False)
+        self.output = Linear(config.hidden_size, config.hidden_size, bias=False)
 
 
 class SelfAttention(GroupedQueryAttention):
@@ -166,9 +180,9 @@ class EncoderLayer(TransformerEncoderLayer):
 
     def __init__(self, config: Config, rotary: RotaryPositions) -> None:
         super().__init__()
-        self.attention_norm = Norm(config.d_model)
+        self.attention_norm = Norm(config.hidden_size)
         self.attention = SelfAttention(config, rotary)
-        self.ff_norm = Norm(config.d_model)
+        self.ff_norm = Norm(config.hidden_size)
         self.ff = GatedFeedForward(config)
         self.dropout = Dropout(config.dropout)
 
@@ -183,11 +197,11 @@ class DecoderLayer(TransformerDecoderLayer):
 
     def __init__(self, config: Config, rotary: RotaryPositions) -> None:
         super().__init__()
-        self.past_norm = Norm(config.d_model)  # before `past`: these are the names in checkpoints
-        self.past = SSRU(config.d_model) if config.decoder == "ssru" else SelfAttention(config, rotary)
-        self.source_norm = Norm(config.d_model)
+        self.past_norm = Norm(config.hidden_size)  # before `past`: these are the names in checkpoints
+        self.past = SSRU(config.hidden_size) if config.decoder == "ssru" else SelfAttention(config, rotary)
+        self.source_norm = Norm(config.hidden_size)
         self.source_attention = SourceAttention(config)
-        self.ff_norm = Norm(config.d_model)
+        self.ff_norm = Norm(config.hidden_size)
         self.ff = GatedFeedForward(config)
         self.dropout = Dropout(config.dropout)
 
@@ -200,21 +214,21 @@ class DecoderLayer(TransformerDecoderLayer):
 
 def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
     """Return a model with new weights, as the module's docstring says; those of embeddings are N(0, 1/d)."""
-    target = token_embedding(vocabulary_sizes.target, config.d_model)
-    source = target if vocabulary_sizes.joint else token_embedding(vocabulary_sizes.source, config.d_model)
-    head_size = config.d_model // config.heads
+    target = token_embedding(vocabulary_sizes.target, config.hidden_size)
+    source = target if vocabulary_sizes.joint else token_embedding(vocabulary_sizes.source, config.hidden_size)
+    head_size = config.hidden_size // config.num_heads
     rotary = RotaryPositions(head_size)
     encoder = TransformerEncoder(
         ScaledEmbedding(source, config.dropout),
         (EncoderLayer(config, rotary) for _ in range(config.encoder_layers)),
-        Norm(config.d_model),
+        Norm(config.hidden_size),
         head_size=head_size,
     )
     rotary = RotaryPositions(head_size)
     decoder = TransformerDecoder(
         ScaledEmbedding(target, config.dropout),
         (DecoderLayer(config, rotary) for _ in range(config.decoder_layers)),
-        Norm(config.d_model),
+        Norm(config.hidden_size),
         head_size=head_size,
         is_recurrent=config.decoder == "ssru",
     )
@@ -226,7 +240,7 @@ def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
     for table in (target,) if source is target else (source, target):
-        nn.init.normal_(table.weight, std=config.d_model**-0.5)
+        nn.init.normal_(table.weight, std=config.hidden_size**-0.5)
     model = Seq2Seq(encoder, decoder)
     zero_padding(model)
     return model

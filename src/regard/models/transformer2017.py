@@ -1,17 +1,17 @@
 """The Transformer: Vaswani et al. 2017, "Attention Is All You Need" (arXiv 1706.03762).
 
 Encoder layer (section 3.1):   x = LayerNorm(x + Attention(x, x, x));  x = LayerNorm(x + FFN(x))
-Decoder layer:                 masked self-attention, then attention to the encoder's output, then FFN, each so.
+Decoder layer:                 the same with masked self-attention, and attention to the encoder's output before FFN
 FFN (equation 2):              max(0, x W1 + b1) W2 + b2
-Embeddings (section 3.4):      one matrix for source, target and output, times sqrt(d) on the way in.
-Dropout (section 5.4):         on each sub-layer's output and on embeddings + positions.
+Embeddings (section 3.4):      one matrix for source, target and output, multiplied by sqrt(d) in the input
+Dropout (section 5.4):         on the output of each sub-layer and on embeddings + positions
 
-Deviations: attention's projections carry biases (the equations show none), as in the systems that
-share weights with this one. With two separate vocabularies, only target and output share a matrix.
+Deviations: the projections of attention have biases (the equations show none). With two separate vocabularies, only
+target and output share a matrix.
 
-Marian's Transformers (Junczys-Dowmunt et al. 2018, P18-4020), which regard imports, differ from the paper's by two
-options: `activation = "silu"` is x sigmoid(x) in the place of max(0, x), and `output_bias` adds a bias to the logits.
-Their defaults are the paper's.
+Marian's Transformers (Junczys-Dowmunt et al. 2018, P18-4020), which regard imports, differ from the paper's in two
+options: `activation = "silu"` is x sigmoid(x) instead of max(0, x), and `output_bias` adds a bias to the logits.
+The defaults are the paper's.
 """
 
 from __future__ import annotations
@@ -40,43 +40,47 @@ from regard.nn.transformer import (
 
 
 class Config(ModelConfig):
-    """Sizes; the defaults are the paper's base model (table 3)."""
+    """Settings; the defaults are the paper's base model (table 3)."""
 
-    architecture: Literal["transformer2017"] = "transformer2017"
-    encoder_layers: int = Field(6, ge=1, le=MAX_LAYERS)
-    decoder_layers: int = Field(6, ge=1, le=MAX_LAYERS)
-    d_model: int = Field(512, ge=2, multiple_of=2, le=MAX_WIDTH)
-    ff: int = Field(2048, ge=1, le=MAX_WIDTH)
-    heads: int = Field(8, ge=1, le=MAX_HEADS)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    activation: Literal["relu", "silu"] = "relu"  # inside the feed-forward
-    output_bias: bool = False  # a bias for each token of the target
+    architecture: Literal["transformer2017"] = Field("transformer2017", description="The name of this architecture.")
+    encoder_layers: int = Field(6, ge=1, le=MAX_LAYERS, description="Layers of the encoder (N).")
+    decoder_layers: int = Field(6, ge=1, le=MAX_LAYERS, description="Layers of the decoder (N).")
+    hidden_size: int = Field(
+        512, ge=2, multiple_of=2, le=MAX_WIDTH, description="Size of embeddings and of each layer's output (d_model)."
+    )
+    ffn_size: int = Field(2048, ge=1, le=MAX_WIDTH, description="Units inside the feed-forward network (d_ff).")
+    num_heads: int = Field(8, ge=1, le=MAX_HEADS, description="Attention heads; they divide hidden_size (h).")
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="Dropout on the output of each sub-layer and on embeddings (P_drop)."
+    )
+    activation: Literal["relu", "silu"] = Field("relu", description="Activation inside the feed-forward network.")
+    output_bias: bool = Field(False, description="Add a bias per target token to the logits.")
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Config:
-        if self.d_model % self.heads:
-            raise ValueError(f"heads ({self.heads}) must divide d_model ({self.d_model})")
+    def _check_heads(self) -> Config:
+        if self.hidden_size % self.num_heads:
+            raise ValueError(f"num_heads ({self.num_heads}) must divide hidden_size ({self.hidden_size})")
         return self
 
 
 def base() -> Config:
-    """The paper's base model; table 3 says 65 M parameters, 37,000 joint tokens make 63 M."""
+    """The paper's base model: table 3 gives 65 M parameters; with 37,000 joint tokens there are 63 M."""
     return Config()
 
 
 def big() -> Config:
     """The paper's big model; its English-French one has dropout 0.1."""
-    return Config(d_model=1024, ff=4096, heads=16, dropout=0.3)
+    return Config(hidden_size=1024, ffn_size=4096, num_heads=16, dropout=0.3)
 
 
 def small() -> Config:
-    """For some ten thousand pairs and a CPU."""
-    return Config(encoder_layers=3, decoder_layers=3, d_model=256, ff=1024, heads=4, dropout=0.2)
+    """For about ten thousand pairs and a CPU."""
+    return Config(encoder_layers=3, decoder_layers=3, hidden_size=256, ffn_size=1024, num_heads=4, dropout=0.2)
 
 
 def tiny() -> Config:
-    """For some ten thousand pairs of short sentences: narrower, and sooner good, than small."""
-    return Config(encoder_layers=4, decoder_layers=4, d_model=128, ff=512, heads=4, dropout=0.1)
+    """For about ten thousand pairs of short sentences. It is narrower than small and learns faster."""
+    return Config(encoder_layers=4, decoder_layers=4, hidden_size=128, ffn_size=512, num_heads=4, dropout=0.1)
 
 
 PRESETS = {"paper": base, "base": base, "big": big, "small": small, "tiny": tiny}
@@ -87,7 +91,9 @@ class FeedForward(nn.Sequential):
 
     def __init__(self, config: Config) -> None:
         activation = nn.SiLU() if config.activation == "silu" else nn.ReLU()
-        super().__init__(Linear(config.d_model, config.ff), activation, Linear(config.ff, config.d_model))
+        super().__init__(
+            Linear(config.hidden_size, config.ffn_size), activation, Linear(config.ffn_size, config.hidden_size)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, T, D) to (N, T, D)."""
@@ -102,10 +108,10 @@ class EncoderLayer(TransformerEncoderLayer):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.attention = MultiHeadSelfAttention(config.d_model, config.heads)
-        self.attention_norm = LayerNorm(config.d_model)
+        self.attention = MultiHeadSelfAttention(config.hidden_size, config.num_heads)
+        self.attention_norm = LayerNorm(config.hidden_size)
         self.ff = FeedForward(config)
-        self.ff_norm = LayerNorm(config.d_model)
+        self.ff_norm = LayerNorm(config.hidden_size)
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, source: SequenceMemory) -> Tensor:
@@ -119,12 +125,12 @@ class DecoderLayer(TransformerDecoderLayer):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.attention = MultiHeadSelfAttention(config.d_model, config.heads)
-        self.attention_norm = LayerNorm(config.d_model)
-        self.source_attention = MultiHeadSourceAttention(config.d_model, config.heads)
-        self.source_norm = LayerNorm(config.d_model)
+        self.attention = MultiHeadSelfAttention(config.hidden_size, config.num_heads)
+        self.attention_norm = LayerNorm(config.hidden_size)
+        self.source_attention = MultiHeadSourceAttention(config.hidden_size, config.num_heads)
+        self.source_norm = LayerNorm(config.hidden_size)
         self.ff = FeedForward(config)
-        self.ff_norm = LayerNorm(config.d_model)
+        self.ff_norm = LayerNorm(config.hidden_size)
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, target: SequenceMemory, source: SourceMemory) -> Tensor:
@@ -136,11 +142,11 @@ class DecoderLayer(TransformerDecoderLayer):
 
 def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
     """Return a model with new weights: Xavier for matrices, N(0, 1/d) for embeddings."""
-    target = token_embedding(vocabulary_sizes.target, config.d_model)
-    source = target if vocabulary_sizes.joint else token_embedding(vocabulary_sizes.source, config.d_model)
-    head_size = config.d_model // config.heads
+    target = token_embedding(vocabulary_sizes.target, config.hidden_size)
+    source = target if vocabulary_sizes.joint else token_embedding(vocabulary_sizes.source, config.hidden_size)
+    head_size = config.hidden_size // config.num_heads
     source_embedding, target_embedding = (
-        ScaledEmbedding(table, config.dropout, SinusoidPositions(config.d_model)) for table in (source, target)
+        ScaledEmbedding(table, config.dropout, SinusoidPositions(config.hidden_size)) for table in (source, target)
     )
     encoder_layers = (EncoderLayer(config) for _ in range(config.encoder_layers))
     encoder = TransformerEncoder(source_embedding, encoder_layers, head_size=head_size)
@@ -152,6 +158,6 @@ def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=config.d_model**-0.5)
+            nn.init.normal_(module.weight, std=config.hidden_size**-0.5)
     zero_padding(model)
     return model

@@ -1,1 +1,1 @@
-"""Parts that models are made of; they know neither text nor recipes."""
+"""Building blocks of models. They know neither text nor recipes."""

@@ -1,84 +1,120 @@
-"""Attention: how positions are scored, apart from how a model is wired to it."""
+"""Attention of recurrent decoders: scores between queries and the encoder's annotations, and weighted means of them."""
+
+from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from regard.contract import Memory, PerSource
+from regard.nn.modules import Linear
+
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Scores (..., S) to weights (..., S) that sum to 1 over the real positions of mask and are 0 elsewhere."""
+    """Return weights (..., S) that sum to 1 over the positions where mask is True, and are 0 elsewhere."""
     return scores.masked_fill(~mask, -math.inf).softmax(-1)
 
 
-class AdditiveScore(nn.Module):
-    """e_j = v^T tanh(W q + U k_j) (Bahdanau et al. 2014, section 3.1 and appendix A.1.2)."""
-
-    def __init__(self, query: int, key: int, width: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(query, width)  # W, and the one bias the sum needs
-        self.key = nn.Linear(key, width, bias=False)  # U
-        self.score = nn.Linear(width, 1, bias=False)  # v
+class Score(Protocol):
+    """How well a query and a key match."""
 
     def project(self, keys: Tensor) -> Tensor:
-        """U k_j for all positions: (B, S, D) to (B, S, A); once a source."""
-        projected: Tensor = self.key(keys)
-        return projected
+        """Return what can be computed of the keys (B, S, D) once per source."""
+        ...
+
+    def __call__(self, queries: Tensor, projected: Tensor) -> Tensor:
+        """Return the scores (N, T, S) of queries (N, T, Q) and projected keys (N, S, ...)."""
+        ...
+
+
+class AdditiveScore(nn.Module):
+    """e_j = v^T tanh(W q + U k_j) (Bahdanau et al. 2014, section 3.1 and appendix A.1.2).
+
+    Without the bias, this is the concat score of Luong et al. 2015 (section 3.1), v^T tanh(W [q; k_j]).
+    """
+
+    def __init__(self, query_size: int, key_size: int, attention_size: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.query = Linear(query_size, attention_size, bias=bias)  # W, and the one bias that the sum needs
+        self.key = Linear(key_size, attention_size, bias=False)  # U
+        self.score = Linear(attention_size, 1, bias=False)  # v
+
+    def project(self, keys: Tensor) -> Tensor:
+        """Return U k_j for all positions, (B, S, A)."""
+        return self.key(keys)
 
     def forward(self, queries: Tensor, projected: Tensor) -> Tensor:
-        """Queries (N, T, Q) and the projected keys (N, S, A) to scores (N, T, S), over N x T x S x A values."""
-        scores: Tensor = self.score(torch.tanh(self.query(queries).unsqueeze(2) + projected.unsqueeze(1)))
-        return scores.squeeze(-1)
+        """Return scores (N, T, S) of queries (N, T, Q) and projected keys (N, S, A). Needs N x T x S x A values."""
+        hidden = torch.tanh(self.query(queries).unsqueeze(2) + projected.unsqueeze(1))  # (N, T, S, A)
+        return self.score(hidden).squeeze(-1)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class DotScore(nn.Module):
-    """scale x h . k_j: dot of Luong et al. 2015 (section 3.1); with scale 1 / sqrt(d), equation 1 of Vaswani et al."""
+    """scale x q . k_j: dot of Luong et al. 2015 (section 3.1); with scale 1 / sqrt(d), equation 1 of Vaswani et al."""
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
         self.scale = scale
 
     def project(self, keys: Tensor) -> Tensor:
-        """The keys (B, S, D) themselves."""
+        """Return the keys (B, S, D) themselves."""
         return keys
 
     def forward(self, queries: Tensor, projected: Tensor) -> Tensor:
-        """Queries (N, T, D) and keys (N, S, D) to scores (N, T, S)."""
+        """Return scores (N, T, S) of queries (N, T, D) and keys (N, S, D)."""
         return (self.scale * queries) @ projected.mT
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class GeneralScore(nn.Module):
-    """h^T W k_j (Luong et al. 2015, section 3.1)."""
+    """q^T W k_j (Luong et al. 2015, section 3.1)."""
 
-    def __init__(self, query: int, key: int) -> None:
+    def __init__(self, query_size: int, key_size: int) -> None:
         super().__init__()
-        self.key = nn.Linear(key, query, bias=False)  # W
+        self.key = Linear(key_size, query_size, bias=False)  # W
 
     def project(self, keys: Tensor) -> Tensor:
-        """W k_j for all positions: (B, S, D) to (B, S, Q); once a source."""
-        projected: Tensor = self.key(keys)
-        return projected
+        """Return W k_j for all positions, (B, S, Q)."""
+        return self.key(keys)
 
     def forward(self, queries: Tensor, projected: Tensor) -> Tensor:
-        """Queries (N, T, Q) and the projected keys (N, S, Q) to scores (N, T, S)."""
+        """Return scores (N, T, S) of queries (N, T, Q) and projected keys (N, S, Q)."""
         return queries @ projected.mT
 
+    if TYPE_CHECKING:
+        __call__ = forward
 
-class ConcatScore(nn.Module):
-    """v^T tanh(W [h; k_j]) (Luong et al. 2015, section 3.1), where W [h; k] is taken as W_h h + W_k k."""
 
-    def __init__(self, query: int, key: int, width: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(query, width, bias=False)  # W_h
-        self.key = nn.Linear(key, width, bias=False)  # W_k
-        self.score = nn.Linear(width, 1, bias=False)  # v
+@dataclass(frozen=True)
+class Annotations(PerSource):
+    """The source as a decoder's attention reads it.
 
-    def project(self, keys: Tensor) -> Tensor:
-        """W_k k_j for all positions: (B, S, D) to (B, S, A); once a source."""
-        projected: Tensor = self.key(keys)
-        return projected
+    Attributes:
+        projected: (B, S, ...) the keys as the score projects them.
+        values: (B, S, D) what is averaged.
+        mask: (B, S), True at real positions.
+    """
 
-    def forward(self, queries: Tensor, projected: Tensor) -> Tensor:
-        """Queries (N, T, Q) and the projected keys (N, S, A) to scores (N, T, S), over N x T x S x A values."""
-        scores: Tensor = self.score(torch.tanh(self.query(queries).unsqueeze(2) + projected.unsqueeze(1)))
-        return scores.squeeze(-1)
+    projected: Tensor
+    values: Tensor
+    mask: Tensor
+
+    @classmethod
+    def of(cls, memory: Memory, score: Score) -> Annotations:
+        """Project the encoder's output for a score."""
+        return cls(score.project(memory.keys), memory.values, memory.mask)
+
+    def attend(self, queries: Tensor, score: Score) -> tuple[Tensor, Tensor]:
+        """Attend from one query per row, (N, Q): return contexts (N, D) and weights (N, S)."""
+        rows = queries.unflatten(0, (len(self.mask), -1))  # (B, N / B, Q)
+        weights = masked_softmax(score(rows, self.projected), self.mask.unsqueeze(1))  # (B, N / B, S)
+        contexts = torch.bmm(weights, self.values)  # (B, N / B, D)
+        return contexts.flatten(0, 1), weights.flatten(0, 1)

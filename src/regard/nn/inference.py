@@ -1,4 +1,4 @@
-"""A model made ready for search alone: what training computes anew at each step is computed once."""
+"""Prepare a model for inference: compute once what training computes at every step."""
 
 from __future__ import annotations
 
@@ -17,37 +17,43 @@ M = TypeVar("M", bound=nn.Module)
 
 @torch.no_grad()
 def freeze_for_inference(model: M, *, int8: bool = False) -> M:
-    """The same model with the same weights, to be used and not to be trained; with int8, its large matrices in 8 bits.
+    """Return a copy of the model that computes the same and cannot be trained.
 
-    Other weights are shared with the model that was given, which stays as it is. Embeddings, norms and the inside
-    of torch.nn.LSTM are in floating point always. Raises ConfigError where there are no 8-bit kernels.
+    Weights are shared with the given model, which does not change.
+
+    Args:
+        model: The model.
+        int8: Store large matrices in 8 bits. Embeddings, norms and torch.nn.LSTM stay in floating point.
+
+    Raises:
+        ConfigError: int8 is set, and this machine has no exact 8-bit products.
     """
     shared = [*model.parameters(), *model.buffers()]
-    ready = copy.deepcopy(model, {id(tensor): tensor for tensor in shared}).eval()
-    for parent in [*ready.modules()]:
+    frozen = copy.deepcopy(model, {id(tensor): tensor for tensor in shared}).eval()
+    for parent in [*frozen.modules()]:
         for name, module in [*parent.named_children()]:
             if isinstance(module, (nn.Linear, TiedLinear, WeightNormLinear)):
-                setattr(parent, name, _fixed(module, int8))
+                setattr(parent, name, _freeze(module, int8))
         if isinstance(parent, nn.Sequential):
-            _join(parent)
-    return ready
+            _fuse_relu(parent)
+    return frozen
 
 
-def _join(layers: nn.Sequential) -> None:
-    """Let our 8-bit products do the ReLU behind them."""
-    for place in reversed(range(len(layers) - 1)):
-        layer = layers[place]
-        if isinstance(layer, NativeLinear) and isinstance(layers[place + 1], nn.ReLU):
-            layer.rectified()
-            del layers[place + 1]
+def _fuse_relu(layers: nn.Sequential) -> None:
+    """Let native 8-bit layers apply the ReLU that follows them."""
+    for index in reversed(range(len(layers) - 1)):
+        layer = layers[index]
+        if isinstance(layer, NativeLinear) and isinstance(layers[index + 1], nn.ReLU):
+            layer.fuse_relu()
+            del layers[index + 1]
 
 
-def _fixed(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.Module:
+def _freeze(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.Module:
     weight, bias = weight_and_bias(layer)
     if int8 and is_worthwhile(weight):
         return int8_linear(weight, bias)
     if not isinstance(layer, WeightNormLinear):
         return layer
-    plain: nn.Linear = nn.utils.skip_init(nn.Linear, weight.size(1), weight.size(0))
-    plain.weight, plain.bias = nn.Parameter(weight, requires_grad=False), layer.bias
-    return plain
+    linear: nn.Linear = nn.utils.skip_init(nn.Linear, weight.size(1), weight.size(0))
+    linear.weight, linear.bias = nn.Parameter(weight, requires_grad=False), layer.bias
+    return linear

@@ -1,7 +1,8 @@
 """Linear layers in 8 bits for search on a CPU: weights are rounded once, activations at each call.
 
-Sums of products are exact integers on every CPU. Our own kernels see to that (kernels/int8.c). Without them PyTorch's
-oneDNN products do it where they are exact, which takes a CPU with VNNI: elsewhere they saturate, and are refused.
+Sums of products are exact integers on every CPU. The native kernels (kernels/int8.c) guarantee that. Without them,
+PyTorch's oneDNN products are used if they are exact, which needs a CPU with VNNI; elsewhere they saturate and are
+refused.
 """
 
 from __future__ import annotations
@@ -17,35 +18,37 @@ from regard.errors import ConfigError
 from regard.nn.kernels import native
 
 LEVELS = 127  # a row's largest value, in steps of its scale
-ZERO = 128  # where 0 lies in an unsigned byte
+ZERO = 128  # the unsigned byte that represents 0
 
 
 def available() -> bool:
-    """Return whether this machine has exact 8-bit products: our own, or oneDNN's in this PyTorch."""
+    """Return whether this machine has exact 8-bit products: native ones, or oneDNN's in this PyTorch."""
     return native.library() is not None or onednn_is_exact()
 
 
 @cache
 def onednn_is_exact() -> bool:
-    """Return whether oneDNN's products of bytes hold their largest sums, for the shapes that it treats differently.
+    """Return whether oneDNN's products of bytes hold their largest sums, for shapes that take different code paths.
 
-    Without VNNI it adds two products in 16 bits, which saturate: 2 x 255 x 127 becomes 32,767.
+    Without VNNI, oneDNN adds two products in 16 bits, which saturate: 2 x 255 x 127 becomes 32,767.
     """
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qlinear_pointwise")):
         return False
     for rows, inputs, outputs in ((1, 16, 2), (1, 256, 64), (16, 64, 40), (64, 256, 512)):
-        whole = torch.full((outputs, inputs), LEVELS, dtype=torch.int8)
-        whole[1::2] = -LEVELS
-        layer = OneDnnLinear(whole, torch.ones(outputs), torch.zeros(outputs))
-        if not torch.equal(layer(torch.full((rows, inputs), float(LEVELS))), LEVELS * whole.sum(1).expand(rows, -1)):
+        weight = torch.full((outputs, inputs), LEVELS, dtype=torch.int8)
+        weight[1::2] = -LEVELS
+        layer = OneDnnLinear(weight, torch.ones(outputs), torch.zeros(outputs))
+        x = torch.full((rows, inputs), float(LEVELS))
+        if not torch.equal(layer(x), LEVELS * weight.sum(1).expand(rows, -1)):
             return False
     return True
 
 
 def is_worthwhile(weight: Tensor) -> bool:
-    """Return whether a product with a weight (O, I) takes less time in 8 bits.
+    """Return whether a product with a weight (O, I) is faster in 8 bits.
 
-    A small one takes less than rounding the activations does, and portable C is slower than PyTorch in float32.
+    For a small weight, rounding the activations takes longer than it saves. Portable C is slower than PyTorch's
+    float32.
     """
     kernels = native.library()
     if kernels is None:
@@ -54,72 +57,78 @@ def is_worthwhile(weight: Tensor) -> bool:
 
 
 def int8_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """Return a layer x W^T + b with each row of W and of x in steps of a 127th of its largest value.
+    """Return a layer x W^T + b in which each row of W and of x is rounded to steps of a 127th of its largest value.
 
-    From a weight (O, I) and a bias (O,). A row's result depends on no other row. Products are summed as integers,
-    exactly; scales and bias are applied to the sums in float32. Raises ConfigError where there are no exact products.
+    The result of a row does not depend on other rows. Products are summed exactly, as integers; scales and bias are
+    applied to the sums in float32.
+
+    Args:
+        weight: (O, I).
+        bias: (O,).
+
+    Raises:
+        ConfigError: This machine has no exact 8-bit products.
     """
     weight = weight.detach().float()
     bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
     scale = weight.abs().amax(1).clamp_min(1e-12) / LEVELS
-    whole = (weight / scale[:, None]).round().to(torch.int8)
+    rounded = (weight / scale[:, None]).round().to(torch.int8)
     if native.library() is not None:
-        return NativeLinear(whole, scale, bias)
+        return NativeLinear(rounded, scale, bias)
     if not onednn_is_exact():
         raise ConfigError(
             "int8 is not available here: regard's own kernels are not in use (no C compiler, or REGARD_KERNELS=0), and "
             "PyTorch's 8-bit products saturate on a CPU without VNNI",
             where="precision",
-            fix="install a C compiler, or take float32",
+            fix="install a C compiler, or use float32",
         )
-    return OneDnnLinear(whole, scale, bias)
+    return OneDnnLinear(rounded, scale, bias)
 
 
 class NativeLinear(nn.Module):
-    """int8_linear by our own kernel: rounding, products, scales and bias in one pass."""
+    """`int8_linear` by a native kernel: rounding, products, scales and bias in one pass."""
 
-    def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.fill = -whole.size(1) % native.UNIT  # the kernel wants whole multiples
-        self.kernel = native.LinearInt8(F.pad(whole, (0, self.fill)), scale, bias)
+        self.padding = -weight.size(1) % native.UNIT  # the kernel needs multiples of UNIT
+        self.kernel = native.LinearInt8(F.pad(weight, (0, self.padding)), scale, bias)
 
     def select_outputs(self, outputs: Tensor) -> NativeLinear:
-        """The same for some of its outputs (U,) alone."""
-        narrow = copy.copy(self)
-        narrow.kernel = self.kernel.select_outputs(outputs)
-        return narrow
+        """Return a layer with only these outputs (U,)."""
+        selected = copy.copy(self)
+        selected.kernel = self.kernel.select_outputs(outputs)
+        return selected
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., I) to (..., O) in float32."""
-        return self.kernel(F.pad(x, (0, self.fill)) if self.fill else x)
+        """Map (..., I) to (..., O) in float32."""
+        return self.kernel(F.pad(x, (0, self.padding)) if self.padding else x)
 
-    def rectified(self) -> NativeLinear:
-        """With max(0, ...) behind it: itself, changed."""
-        self.kernel.least = 0.0
-        return self
+    def fuse_relu(self) -> None:
+        """Apply max(0, ...) to the outputs from now on."""
+        self.kernel.minimum = 0.0
 
-    __call__ = forward  # a module's own costs as much as a small product
+    __call__ = forward  # nn.Module's own costs as much as a small product
 
 
 class OneDnnLinear(nn.Module):
-    """int8_linear by PyTorch's kernels, where there are none of our own and they are exact.
+    """`int8_linear` by PyTorch's kernels, used without native kernels if it is exact.
 
-    They hang for ever when given a weight of another layout, or activations with a sign.
+    qlinear_pointwise never returns for a weight in another layout, or for signed activations.
     """
 
-    def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.whole = whole.contiguous()
-        self.packed = torch.ops.onednn.qlinear_prepack(self.whole, None)
-        self.zeros = torch.zeros(len(whole), dtype=torch.long)
+        self.weight = weight.contiguous()
+        self.packed = torch.ops.onednn.qlinear_prepack(self.weight, None)
+        self.zeros = torch.zeros(len(weight), dtype=torch.long)
         self.scale, self.bias = scale, bias
 
     def select_outputs(self, outputs: Tensor) -> OneDnnLinear:
-        """The same for some of its outputs (U,) alone."""
-        return OneDnnLinear(self.whole[outputs], self.scale[outputs], self.bias[outputs])
+        """Return a layer with only these outputs (U,)."""
+        return OneDnnLinear(self.weight[outputs], self.scale[outputs], self.bias[outputs])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., I) to (..., O) in float32."""
+        """Map (..., I) to (..., O) in float32."""
         rows = x.reshape(-1, x.size(-1))
         scale = rows.abs().amax(1, keepdim=True).clamp_min_(1e-12).div_(LEVELS)
         steps = torch.div(rows, scale).round_().add_(ZERO).to(torch.int32).to(torch.uint8)

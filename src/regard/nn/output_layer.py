@@ -39,8 +39,6 @@ class TiedLinear(nn.Module):
 class OutputLayerDecoder(Decoder[StateT]):
     """A decoder whose logits are those of its linear layer `output`."""
 
-    output: nn.Module
-
     def readout(self, features: Tensor) -> Tensor:
         """Return the logits (..., V) of features (..., F)."""
         logits: Tensor = self.output(features)

@@ -1,4 +1,4 @@
-"""Weights of a model for one of the same sizes but with more tokens."""
+"""Copy the weights of a model into one of the same sizes with a larger vocabulary."""
 
 from __future__ import annotations
 
@@ -13,29 +13,34 @@ from regard.special_tokens import SPECIAL
 
 @torch.no_grad()
 def copy_with_new_rows(old: nn.Module, new: nn.Module, parts: Mapping[str, Sequence[Sequence[int]]]) -> None:
-    """Copy old's parameters into new, whose vocabularies are larger.
+    """Copy the parameters of `old` into `new`, whose vocabularies are larger.
 
-    A table, an output layer's matrix and its bias have a row a token: old rows stay as they are, and a new one is the
-    mean of the rows of the tokens that it takes the place of (Gee et al. 2022), or of all ordinary tokens where it was
-    unknown (Hewitt 2021). parts: those tokens for each new one, by the first name of a parameter's path.
+    An embedding, an output layer's matrix and its bias have a row per token. Old rows are copied. The row of a new
+    token is the mean of the rows of the tokens that it replaces (Gee et al. 2022), or if there are none, of all
+    ordinary tokens (Hewitt 2021).
+
+    Args:
+        old: The model to copy from.
+        new: The model to copy to.
+        parts: The replaced tokens of each new token, by the first name in a parameter's path (encoder or decoder).
     """
-    given = dict(old.named_parameters())
-    for name, tensor in new.named_parameters():
-        rows = given[name]
-        if rows.shape == tensor.shape:
-            tensor.copy_(rows)
+    old_parameters = dict(old.named_parameters())
+    for name, parameter in new.named_parameters():
+        rows = old_parameters[name]
+        if rows.shape == parameter.shape:
+            parameter.copy_(rows)
         else:
-            tensor.copy_(torch.cat([rows, _means(rows, parts[name.partition(".")[0]])]))
-    for (name, before), after in zip(old.named_modules(), new.modules(), strict=True):
-        if isinstance(before, WeightNormLinear) and isinstance(after, WeightNormLinear):
-            known = len(before.direction)
-            if known < len(after.direction):  # the mean of rows of W, of which direction and magnitude are made
-                means = _means(before.weight(), parts[name.partition(".")[0]])
-                after.direction[known:] = means
-                after.magnitude[known:] = means.norm(dim=1)
+            parameter.copy_(torch.cat([rows, _mean_rows(rows, parts[name.partition(".")[0]])]))
+    for (name, old_module), new_module in zip(old.named_modules(), new.modules(), strict=True):
+        if isinstance(old_module, WeightNormLinear) and isinstance(new_module, WeightNormLinear):
+            old_size = len(old_module.direction)
+            if old_size < len(new_module.direction):  # the means are of rows of W, not of direction and magnitude
+                means = _mean_rows(old_module.weight(), parts[name.partition(".")[0]])
+                new_module.direction[old_size:] = means
+                new_module.magnitude[old_size:] = means.norm(dim=1)
 
 
-def _means(rows: Tensor, parts: Sequence[Sequence[int]]) -> Tensor:
-    """The mean of some rows (V, ...) for each of the new ones (M, ...)."""
+def _mean_rows(rows: Tensor, parts: Sequence[Sequence[int]]) -> Tensor:
+    """Return the mean (M, ...) of the rows (V, ...) that each of M new tokens replaces."""
     ordinary = rows[len(SPECIAL) :].mean(0)
     return torch.stack([rows[list(ids)].mean(0) if ids else ordinary for ids in parts])

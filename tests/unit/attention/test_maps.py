@@ -82,7 +82,7 @@ def test_a_model_with_one_attention_has_no_other() -> None:
 
 
 def test_saliency_is_the_norm_of_each_gradient() -> None:
-    ours = translator(name="cho2014", hidden=24, embedding=12, maxout=12)
+    ours = translator(name="cho2014", hidden_size=24, embedding_size=12, maxout_size=12)
     target = ours.tokenizers.target.encode(TARGET)
     maps = compute_attention_maps(ours, SOURCE, target)
     model, table = ours.model, ours.model.encoder.embedding

@@ -31,7 +31,7 @@ WATCHED = ("regard/checkpoints/checkpoint.py", "regard/files.py", "regard/checkp
 
 def checkpoint(step: int) -> Checkpoint:
     tokenizer = TokenizerConfig(kind="byte")
-    model = Config(d_model=4, heads=2, ff=4, encoder_layers=1, decoder_layers=1)
+    model = Config(hidden_size=4, num_heads=2, ffn_size=4, encoder_layers=1, decoder_layers=1)
     tokenizers = train_tokenizers(tokenizer, [])
     size = tokenizers.source.size
     return Checkpoint(

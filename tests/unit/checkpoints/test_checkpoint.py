@@ -28,8 +28,8 @@ from regard.tokenizers.base import train_tokenizers
 from regard.training.state import TrainingState
 
 PAIRS = [("abc", "cba"), ("abd", "dba"), ("some more", "words")]
-TRANSFORMER = transformer2017.Config(d_model=8, heads=2, ff=8, encoder_layers=1, decoder_layers=1)
-RNNSEARCH = bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=4)
+TRANSFORMER = transformer2017.Config(hidden_size=8, num_heads=2, ffn_size=8, encoder_layers=1, decoder_layers=1)
+RNNSEARCH = bahdanau2014.Config(hidden_size=6, embedding_size=5, attention_size=4, maxout_size=4)
 
 SOURCE, TARGET = torch.tensor([[5, 6, 7, 2], [6, 2, 0, 0]]), torch.tensor([[1, 5, 6], [1, 7, 0]])
 
@@ -94,7 +94,7 @@ def test_the_files_of_a_checkpoint_and_no_pickle(saved: Path) -> None:
     header = json.loads((saved / "config.json").read_text(encoding="utf-8"))
     assert header["format"] == 1
     assert header["regard"] == __version__
-    assert header["recipe"]["model"]["d_model"] == 8
+    assert header["recipe"]["model"]["hidden_size"] == 8
     assert header["data"] == "fingerprint"
     assert header["step"] == 500
     assert json.loads((saved / "metrics.json").read_text(encoding="utf-8")) == {"chrf": 41.5}
@@ -227,7 +227,7 @@ HEADERS: list[Callable[[dict[str, Any]], object]] = [
     lambda header: header.update(recipe=None),
     lambda header: header.update(step="many"),
     lambda header: header["recipe"]["model"].update(architecture="rnnsearch1989"),
-    lambda header: header["recipe"]["model"].update(heads="two"),
+    lambda header: header["recipe"]["model"].update(num_heads="two"),
     lambda header: header["recipe"].update(nonsense={}),
 ]
 

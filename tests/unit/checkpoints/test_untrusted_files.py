@@ -206,11 +206,11 @@ def test_a_file_that_is_too_large_is_not_read(saved: Path) -> None:
 SIZES: list[dict[str, Any]] = [
     {"encoder_layers": 10**9},
     {"encoder_layers": 900, "decoder_layers": 900},
-    {"d_model": 2**40},
-    {"d_model": 2**15},
-    {"ff": 10**12},
-    {"ff": 2**17},
-    {"heads": 10**15},
+    {"hidden_size": 2**40},
+    {"hidden_size": 2**15},
+    {"ffn_size": 10**12},
+    {"ffn_size": 2**17},
+    {"num_heads": 10**15},
 ]
 
 

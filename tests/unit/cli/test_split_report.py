@@ -13,9 +13,11 @@ from regard.inference.translator import Translation
 SEVERAL = "A dog runs. A cat sleeps."
 
 
-@pytest.mark.parametrize(("share", "said"), [(None, True), (0.0, True), (0.005, True), (0.2, False), (1.0, False)])
+@pytest.mark.parametrize(
+    ("share", "is_reported"), [(None, True), (0.0, True), (0.005, True), (0.2, False), (1.0, False)]
+)
 def test_lines_of_several_sentences_are_reported_unless_training_had_such_lines(
-    share: float | None, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    share: float | None, is_reported: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(split_report, "resolve_checkpoint", lambda run: run)
     config = SimpleNamespace(data=SimpleNamespace(source_language=""))
@@ -25,4 +27,4 @@ def test_lines_of_several_sentences_are_reported_unless_training_had_such_lines(
     lines.count(1, "one", Translation("eins", 0.0, 0.0))
     lines.count(2, SEVERAL, Translation("eins", 0.0, 0.0))
     lines.print()
-    assert ("1 line was translated as one segment, the first of them in:2" in capsys.readouterr().err) == said
+    assert ("1 line was translated as one segment, the first of them in:2" in capsys.readouterr().err) == is_reported

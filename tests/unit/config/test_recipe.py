@@ -71,7 +71,7 @@ def test_keys_override_those_of_a_preset(tmp_path: Path) -> None:
         (DATES + "sorce = 1\n" + MODEL, "`data.sorce`", "`source`"),
         (DATES + MODEL + '[tokenizer]\nkinds = "bpe"\n', "`tokenizer.kinds`", "`kind`"),
         (DATES + MODEL + "[search]\nbeamsize = 1\n", "`search.beamsize`", "`beam_size`"),
-        (DATES + MODEL + "d_modle = 64\n", "`model.d_modle`", "`d_model`"),
+        (DATES + MODEL + "hiden_size = 64\n", "`model.hiden_size`", "`hidden_size`"),
         (DATES + MODEL + 'preste = "small"\n', "`model.preste`", "`preset`"),
         (DATES + MODEL.replace("2017", "2016"), "'transformer2016'", "`transformer2017`"),
         (DATES + MODEL + 'preset = "smal"\n', "'smal'", "`small`"),
@@ -134,10 +134,10 @@ def test_every_whole_number_has_an_upper_bound_that_the_error_names(section: str
 def test_convolution_layers_are_bounded(tmp_path: Path) -> None:
     text = DATES + '[model]\narchitecture = "convs2s2017"\n'
     for layers in ("[[1000000000000, 3]]", "[[8, 1000000001]]", str([[8, 3]] * 1001)):
-        assert "model.encoder" in refusal(tmp_path, f"{text}encoder = {layers}\n").message
+        assert "model.encoder_convolutions" in refusal(tmp_path, f"{text}encoder_convolutions = {layers}\n").message
 
 
-@pytest.mark.parametrize("line", ["d_model = 7", "ff = 0", "dropout = 1.0", 'heads = "8"'])
+@pytest.mark.parametrize("line", ["hidden_size = 7", "ffn_size = 0", "dropout = 1.0", 'num_heads = "8"'])
 def test_an_impossible_size_is_an_error_that_names_its_key(tmp_path: Path, line: str) -> None:
     assert refusal(tmp_path, DATES + MODEL + line).message.startswith(f"`model.{line.split()[0]}`: ")
 
@@ -300,27 +300,29 @@ def test_a_written_config_has_every_key_with_a_value(tmp_path: Path) -> None:
 
 def test_overriding_a_config_changes_only_the_named_keys(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + 'preset = "small"\ndropout = 0.35\n')
-    changed = override_config(config, ["model.ff=512", "train.seed=9"], ARCHITECTURES)
-    assert changed.model == transformer2017.small().model_copy(update={"dropout": 0.35, "ff": 512})
+    changed = override_config(config, ["model.ffn_size=512", "train.seed=9"], ARCHITECTURES)
+    assert changed.model == transformer2017.small().model_copy(update={"dropout": 0.35, "ffn_size": 512})
     assert changed.train == config.train.model_copy(update={"seed": 9})
     assert (changed.data, changed.search) == (config.data, config.search)
 
 
 def test_overriding_the_architecture_starts_from_its_small_preset(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL)
-    changed = override_config(config, ["model.hidden=32", "model.architecture=bahdanau2014"], ARCHITECTURES)
-    assert changed.model == bahdanau2014.small().model_copy(update={"hidden": 32})
+    changed = override_config(config, ["model.hidden_size=32", "model.architecture=bahdanau2014"], ARCHITECTURES)
+    assert changed.model == bahdanau2014.small().model_copy(update={"hidden_size": 32})
     paper = override_config(config, ["model.architecture=bahdanau2014", "model.preset=paper"], ARCHITECTURES)
     assert paper.model == bahdanau2014.paper()
 
 
 def test_overriding_the_preset_starts_from_that_preset(tmp_path: Path) -> None:
     config = read(tmp_path, DATES + MODEL + 'preset = "small"\n')
-    changed = override_config(config, ["model.preset=big", "model.heads=8"], ARCHITECTURES)
-    assert changed.model == transformer2017.big().model_copy(update={"heads": 8})
+    changed = override_config(config, ["model.preset=big", "model.num_heads=8"], ARCHITECTURES)
+    assert changed.model == transformer2017.big().model_copy(update={"num_heads": 8})
 
 
-@pytest.mark.parametrize("override", ["model.architecture=elman1990", "model.architecture=[1]", "model.hidden=3", "x"])
+@pytest.mark.parametrize(
+    "override", ["model.architecture=elman1990", "model.architecture=[1]", "model.hidden_size=3", "x"]
+)
 def test_overriding_a_config_is_strict(tmp_path: Path, override: str) -> None:
     config = read(tmp_path, DATES + MODEL)
     with pytest.raises(ConfigError):
@@ -333,7 +335,7 @@ values = st.recursive(
     max_leaves=4,
 )
 keys = st.sampled_from(
-    [*DATA_PATHS, "corpus", "architecture", "preset", "d_model", "seed", "kind", "beam_size", "", "x"]
+    [*DATA_PATHS, "corpus", "architecture", "preset", "hidden_size", "seed", "kind", "beam_size", "", "x"]
 )
 sections = st.sampled_from([*RunConfig.model_fields, "", "x"])
 

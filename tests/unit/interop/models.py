@@ -21,7 +21,14 @@ from regard.special_tokens import EOS, PAD
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
 DATA = DataConfig(source="train.en", target="train.de", source_language="en", target_language="de")
-SIZES: dict[str, Any] = {"encoder_layers": 2, "decoder_layers": 1, "d_model": 32, "ff": 40, "heads": 4, "dropout": 0.0}
+SIZES: dict[str, Any] = {
+    "encoder_layers": 2,
+    "decoder_layers": 1,
+    "hidden_size": 32,
+    "ffn_size": 40,
+    "num_heads": 4,
+    "dropout": 0.0,
+}
 WORDS = ("the", "small", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "sleeps", "ähnlich", "straße")
 
 LINES = [
@@ -37,8 +44,8 @@ CASES: dict[str, tuple[str, dict[str, Any], bool]] = {  # architecture, options,
     "transformer2017": ("transformer2017", {}, True),
     "transformer2017/marian": ("transformer2017", {"activation": "silu", "output_bias": True}, False),
     "modern": ("modern", {}, True),
-    "modern/grouped": ("modern", {"kv_heads": 2}, False),
-    "modern/one": ("modern", {"kv_heads": 1}, True),
+    "modern/grouped": ("modern", {"num_kv_heads": 2}, False),
+    "modern/one": ("modern", {"num_kv_heads": 1}, True),
 }
 
 

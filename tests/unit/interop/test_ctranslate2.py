@@ -163,7 +163,11 @@ def refused(config: ModelConfig, place: Path, *said: str) -> None:
 
 def test_what_cannot_be_held_is_refused(tmp_path: Path) -> None:
     refused(modern.Config(**SIZES, decoder="ssru"), tmp_path / "out", "ssru", "decoder = attention")
-    refused(bahdanau2014.Config(hidden=8, embedding=8, alignment=8, maxout=8), tmp_path / "out", "bahdanau2014")
+    refused(
+        bahdanau2014.Config(hidden_size=8, embedding_size=8, attention_size=8, maxout_size=8),
+        tmp_path / "out",
+        "bahdanau2014",
+    )
     (tmp_path / "mine").write_text("mine")
     refused(transformer2017.Config(**SIZES), tmp_path, "already")
 

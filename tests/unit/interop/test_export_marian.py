@@ -87,7 +87,10 @@ def refused(contents: Checkpoint, place: Path, *said: str) -> None:
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     both = tokenizers()
-    for config in (modern.Config(**SIZES), bahdanau2014.Config(hidden=8, embedding=8, alignment=8, maxout=8)):
+    for config in (
+        modern.Config(**SIZES),
+        bahdanau2014.Config(hidden_size=8, embedding_size=8, attention_size=8, maxout_size=8),
+    ):
         refused(checkpoint(config, both), tmp_path / "out", config.architecture, "transformer2017")
 
 

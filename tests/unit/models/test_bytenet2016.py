@@ -13,7 +13,7 @@ from regard.models import bytenet2016
 from regard.models.bytenet2016 import ByteNetDecoder, ByteNetEncoder
 
 CHARACTERS = VocabularySizes(300, 320)
-TINY = bytenet2016.Config(encoder_blocks=3, decoder_blocks=2, d=6, dilations=2)
+TINY = bytenet2016.Config(encoder_layers=3, decoder_layers=2, hidden_size=6, num_dilations=2)
 
 
 def parameters(source: int, target: int, blocks: int, d: int, k: int) -> int:
@@ -24,7 +24,7 @@ def parameters(source: int, target: int, blocks: int, d: int, k: int) -> int:
 
 def test_the_preset_is_the_papers() -> None:
     config = bytenet2016.paper()
-    assert (config.encoder_blocks, config.decoder_blocks, config.d, config.kernel) == (30, 30, 800, 3)
+    assert (config.encoder_layers, config.decoder_layers, config.hidden_size, config.kernel_size) == (30, 30, 800, 3)
     assert (config.unfold_factor, config.unfold_extra, config.dropout) == (1.2, 0, 0.0)
     with torch.device("meta"):
         model = bytenet2016.build(config, CHARACTERS)
@@ -36,13 +36,13 @@ def test_the_preset_is_the_papers() -> None:
 
 
 def test_a_kernel_has_a_centre() -> None:
-    with pytest.raises(ValueError, match="a kernel of 4 has no centre"):
-        bytenet2016.Config(kernel=4)
+    with pytest.raises(ValueError, match="a kernel of 4 positions has no centre"):
+        bytenet2016.Config(kernel_size=4)
 
 
 def test_weights_begin_as_build_says() -> None:
     torch.manual_seed(1)
-    config = bytenet2016.Config(encoder_blocks=2, decoder_blocks=3, d=64)
+    config = bytenet2016.Config(encoder_layers=2, decoder_layers=3, hidden_size=64)
     model = bytenet2016.build(config, VocabularySizes(500, 600))
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
@@ -87,7 +87,7 @@ def test_columns_end_with_the_unfolded_source() -> None:
 def test_the_source_is_not_seen_beyond_the_reach_of_its_columns() -> None:
     """One decoder block of kernel 3 and dilation 1, nine places behind the last of two columns."""
     torch.manual_seed(1)
-    model = bytenet2016.build(bytenet2016.Config(encoder_blocks=1, decoder_blocks=1, d=6), CHARACTERS)
+    model = bytenet2016.build(bytenet2016.Config(encoder_layers=1, decoder_layers=1, hidden_size=6), CHARACTERS)
     target = torch.tensor([[1, 4, 5, 6, 7, 8, 9]]).expand(2, -1)
     one, other = model(torch.tensor([[5], [9]]), target)
     differs = (one - other).abs().amax(1).gt(1e-6)

@@ -21,8 +21,8 @@ def parameters_by_hand(vocabulary: int, n: int, m: int, maxout: int) -> int:
 
 def test_the_paper_preset_is_section_411s() -> None:
     config = cho2014.paper()
-    assert (config.hidden, config.embedding, config.maxout) == (1000, 100, 500)
-    assert (config.weight_deviation, config.dropout) == (0.01, 0.0)
+    assert (config.hidden_size, config.embedding_size, config.maxout_size) == (1000, 100, 500)
+    assert (config.init_std, config.dropout) == (0.01, 0.0)
     with torch.device("meta"):
         model = cho2014.build(config, WORDS)
     assert sum(p.numel() for p in model.parameters()) == parameters_by_hand(15_002, 1000, 100, 500)
@@ -30,7 +30,7 @@ def test_the_paper_preset_is_section_411s() -> None:
 
 def test_it_begins_as_section_411_says() -> None:
     torch.manual_seed(1)
-    config = cho2014.Config(hidden=128, embedding=96, maxout=80)
+    config = cho2014.Config(hidden_size=128, embedding_size=96, maxout_size=80)
     recurrent = {"encoder.unit.gates.weight": 2, "encoder.unit.candidate.weight": 1, "decoder.unit.recurrent.weight": 3}
     for name, weight in cho2014.build(config, VocabularySizes(50, 60)).named_parameters():
         if name.endswith("bias"):
@@ -46,7 +46,7 @@ def test_it_begins_as_section_411_says() -> None:
 
 
 def test_the_embeddings_of_padding_begin_at_zero() -> None:
-    model = cho2014.build(cho2014.Config(hidden=4, embedding=3, maxout=2), VocabularySizes(9, 8))
+    model = cho2014.build(cho2014.Config(hidden_size=4, embedding_size=3, maxout_size=2), VocabularySizes(9, 8))
     for side in (model.encoder, model.decoder):
         assert isinstance(side, cho2014.SummaryEncoder | cho2014.SummaryDecoder)
         assert not side.embedding.weight[PAD].any()
@@ -54,7 +54,9 @@ def test_the_embeddings_of_padding_begin_at_zero() -> None:
 
 def test_the_word_before_the_first_is_zero() -> None:
     torch.manual_seed(2)
-    model = cho2014.build(cho2014.Config(hidden=4, embedding=3, maxout=2, weight_deviation=0.5), VocabularySizes(9, 8))
+    model = cho2014.build(
+        cho2014.Config(hidden_size=4, embedding_size=3, maxout_size=2, init_std=0.5), VocabularySizes(9, 8)
+    )
     assert isinstance(model.decoder, cho2014.SummaryDecoder)
     source, target = as_batch([[4, 5, 2], [6, 2]]), torch.tensor([[BOS, 4], [BOS, 5]])
     before = model(source, target)

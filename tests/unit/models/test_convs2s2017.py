@@ -16,7 +16,12 @@ from regard.models.convs2s2017 import ConvS2SEncoder
 from regard.nn.convolution import WeightNormLinear
 
 BPE = VocabularySizes(40_000, 41_000)
-TINY = convs2s2017.Config(embedding=6, encoder=((8, 3), (4, 1)), decoder=((8, 2), (10, 3), (10, 1)), dropout=0.0)
+TINY = convs2s2017.Config(
+    embedding_size=6,
+    encoder_convolutions=((8, 3), (4, 1)),
+    decoder_convolutions=((8, 2), (10, 3), (10, 1)),
+    dropout=0.0,
+)
 
 
 def normalised(inputs: int, outputs: int) -> int:
@@ -45,17 +50,24 @@ def test_the_preset_is_the_papers() -> None:
     """Section 5.1: 512 units in ten layers and 768 in three, of kernel 3, and 2048 in two of a single input."""
     config = convs2s2017.paper()
     layers = [(512, 3)] * 10 + [(768, 3)] * 3 + [(2048, 1)] * 2
-    assert list(config.encoder) == list(config.decoder) == layers
+    assert list(config.encoder_convolutions) == list(config.decoder_convolutions) == layers
     assert len(layers) == 15
-    assert config.embedding == 512
+    assert config.embedding_size == 512
     with torch.device("meta"):
         model = convs2s2017.build(config, BPE)
-    assert sum(parameter.numel() for parameter in model.parameters()) == parameters(BPE, layers, 512, config.positions)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters(
+        BPE, layers, 512, config.max_positions
+    )
 
 
 def test_weights_begin_as_section_35_says() -> None:
     torch.manual_seed(1)
-    config = convs2s2017.Config(embedding=128, encoder=((96, 3), (160, 1)), decoder=((96, 3), (160, 2)), dropout=0.3)
+    config = convs2s2017.Config(
+        embedding_size=128,
+        encoder_convolutions=((96, 3), (160, 1)),
+        decoder_convolutions=((96, 3), (160, 2)),
+        dropout=0.3,
+    )
     model = convs2s2017.build(config, VocabularySizes(500, 600))
     found = 0
     for name, module in model.named_modules():
@@ -95,7 +107,7 @@ def test_the_encoders_gradient_is_divided_by_twice_the_attentions_but_not_the_em
 
 def test_positions_beyond_the_last_are_read_as_the_last() -> None:
     torch.manual_seed(1)
-    embedding = convs2s2017.Embedding(convs2s2017.Config(embedding=4, positions=3, dropout=0.0), 9)
+    embedding = convs2s2017.PositionalEmbedding(convs2s2017.Config(embedding_size=4, max_positions=3, dropout=0.0), 9)
     embedded = embedding(torch.tensor([[5, 5, 5, 5, 5]]))[0]
     assert embedded[2].equal(embedded[3])
     assert embedded[2].equal(embedded[4])
@@ -112,8 +124,8 @@ def recipe(tmp_path: Path, *lines: str) -> RunConfig:
 
 
 def test_layers_are_lists_in_a_recipe_and_come_back_from_it(tmp_path: Path) -> None:
-    config = recipe(tmp_path, 'preset = "small"', "encoder = [[64, 3], [128, 1]]")
-    assert config.model == convs2s2017.small().model_copy(update={"encoder": ((64, 3), (128, 1))})
+    config = recipe(tmp_path, 'preset = "small"', "encoder_convolutions = [[64, 3], [128, 1]]")
+    assert config.model == convs2s2017.small().model_copy(update={"encoder_convolutions": ((64, 3), (128, 1))})
     assert parse_config(to_table(config), ARCHITECTURES, where="here") == config
     again = tmp_path / "again.toml"
     again.write_text(to_toml(config), encoding="utf-8")
@@ -123,7 +135,7 @@ def test_layers_are_lists_in_a_recipe_and_come_back_from_it(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "value", ["3", "[]", "[3]", "[[64]]", "[[64, 3, 1]]", "[[64, 3.0]]", '[["64", 3]]', "[[0, 3]]"]
 )
-@pytest.mark.parametrize("side", ["encoder", "decoder"])
+@pytest.mark.parametrize("side", ["encoder_convolutions", "decoder_convolutions"])
 def test_what_is_no_list_of_layers_is_refused_by_its_key(tmp_path: Path, side: str, value: str) -> None:
     with pytest.raises(ConfigError) as caught:
         recipe(tmp_path, f"{side} = {value}")
@@ -132,6 +144,8 @@ def test_what_is_no_list_of_layers_is_refused_by_its_key(tmp_path: Path, side: s
 
 def test_an_encoders_kernel_has_a_centre_and_a_decoders_need_not(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        recipe(tmp_path, "encoder = [[64, 3], [64, 4]]")
-    assert caught.value.message == "`model.encoder`: a kernel of 4 has no centre: make it odd"
-    assert recipe(tmp_path, "decoder = [[64, 4]]").model.model_dump()["decoder"] == ((64, 4),)
+        recipe(tmp_path, "encoder_convolutions = [[64, 3], [64, 4]]")
+    assert (
+        caught.value.message == "`model.encoder_convolutions`: a kernel of 4 positions has no centre; use an odd number"
+    )
+    assert recipe(tmp_path, "decoder_convolutions = [[64, 4]]").model.model_dump()["decoder_convolutions"] == ((64, 4),)

@@ -24,10 +24,10 @@ def tiny(encoder_layers: int, decoder_layers: int) -> tuple[Seq2Seq, GnmtEncoder
     config = Config(
         encoder_layers=encoder_layers,
         decoder_layers=decoder_layers,
-        hidden=HIDDEN,
-        embedding=EMBEDDING,
-        alignment=ALIGNMENT,
-        weight_bound=1.5,
+        hidden_size=HIDDEN,
+        embedding_size=EMBEDDING,
+        attention_size=ALIGNMENT,
+        init_bound=1.5,
         dropout=0.0,
     )
     model = gnmt2016.build(config, VocabularySizes(9, 8)).double().requires_grad_(False)
@@ -48,8 +48,8 @@ def parameters(vocabulary: int, layers: int, n: int) -> int:
 def test_the_paper_preset_is_its_constants() -> None:
     config = gnmt2016.paper()
     assert (config.encoder_layers, config.decoder_layers) == (8, 8)
-    assert (config.hidden, config.embedding, config.alignment) == (1024, 1024, 1024)
-    assert (config.weight_bound, config.dropout) == (0.04, 0.2)
+    assert (config.hidden_size, config.embedding_size, config.attention_size) == (1024, 1024, 1024)
+    assert (config.init_bound, config.dropout) == (0.04, 0.2)
     with torch.device("meta"):
         model = gnmt2016.build(config, PIECES)
     assert sum(weight.numel() for weight in model.parameters()) == parameters(32_000, 8, 1024)
@@ -57,7 +57,7 @@ def test_the_paper_preset_is_its_constants() -> None:
 
 def test_all_weights_begin_uniform() -> None:
     torch.manual_seed(1)
-    config = Config(encoder_layers=3, decoder_layers=3, hidden=64, embedding=48, alignment=32)
+    config = Config(encoder_layers=3, decoder_layers=3, hidden_size=64, embedding_size=48, attention_size=32)
     model = gnmt2016.build(config, VocabularySizes(50, 60))
     weights = torch.cat([weight.flatten() for weight in model.parameters()])
     count = weights.numel()

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import luong2015
-from regard.models.luong2015 import Annotations, Attention, Config, LuongDecoder, LuongEncoder
+from regard.models.luong2015 import Attention, Config, LuongDecoder, LuongEncoder
+from regard.nn.attention import Annotations
 
 WORDS = VocabularySizes(50_003, 50_003)  # section 4.1: 50,000 words, and PAD, BOS and EOS beside unk
 SOURCES = [[4, 5, 6, 7, 8, 2], [8, 7, 3, 2]]
@@ -22,7 +23,14 @@ HIDDEN, EMBEDDING = 5, 3
 
 def tiny(**sizes: Any) -> Seq2Seq:
     torch.manual_seed(1)
-    plain = {"layers": 2, "hidden": HIDDEN, "embedding": EMBEDDING, "window": 2, "weight_bound": 1.5, "dropout": 0.0}
+    plain = {
+        "num_layers": 2,
+        "hidden_size": HIDDEN,
+        "embedding_size": EMBEDDING,
+        "window_size": 2,
+        "init_bound": 1.5,
+        "dropout": 0.0,
+    }
     model = luong2015.build(Config(**{**plain, **sizes}), VocabularySizes(9, 8))
     return model.double().requires_grad_(False)
 
@@ -35,8 +43,8 @@ def parts(model: Seq2Seq) -> tuple[LuongEncoder, LuongDecoder]:
 
 def parameters(config: Config, vocabulary: int) -> int:
     """Local-p (general) with input feeding; two biases a gate."""
-    n, m = config.hidden, config.embedding
-    upper = (config.layers - 1) * 4 * (n * n + n * n + 2 * n)
+    n, m = config.hidden_size, config.embedding_size
+    upper = (config.num_layers - 1) * 4 * (n * n + n * n + 2 * n)
     encoder = vocabulary * m + 4 * (n * m + n * n + 2 * n) + upper
     decoder = vocabulary * m + 4 * (n * (m + n) + n * n + 2 * n) + upper
     attention = n * n + n * n + n  # W_a, W_p, v_p
@@ -45,10 +53,10 @@ def parameters(config: Config, vocabulary: int) -> int:
 
 def test_the_paper_preset_is_section_41s() -> None:
     config = luong2015.paper()
-    assert (config.layers, config.hidden, config.embedding) == (4, 1000, 1000)
-    assert (config.attention, config.score, config.window) == ("local_p", "general", 10)
+    assert (config.num_layers, config.hidden_size, config.embedding_size) == (4, 1000, 1000)
+    assert (config.attention, config.score, config.window_size) == ("local_p", "general", 10)
     assert (config.input_feeding, config.reverse_source) == (True, True)
-    assert (config.weight_bound, config.dropout) == (0.1, 0.2)
+    assert (config.init_bound, config.dropout) == (0.1, 0.2)
     with torch.device("meta"):
         model = luong2015.build(config, WORDS)
     assert sum(weight.numel() for weight in model.parameters()) == parameters(config, 50_003)
@@ -56,7 +64,7 @@ def test_the_paper_preset_is_section_41s() -> None:
 
 def test_all_weights_begin_uniform() -> None:
     torch.manual_seed(1)
-    config = Config(layers=2, hidden=64, embedding=48)
+    config = Config(num_layers=2, hidden_size=64, embedding_size=48)
     weights = torch.cat([weight.flatten() for weight in luong2015.build(config, VocabularySizes(50, 60)).parameters()])
     weights = weights[weights.ne(0)]  # PAD's two embeddings are zero
     assert weights.numel() == sum(w.numel() for w in luong2015.build(config, VocabularySizes(50, 60)).parameters()) - 96
@@ -86,7 +94,7 @@ def test_the_encoder_is_a_stack_over_the_words_in_their_order_or_backward(backwa
 
 def attend(attention: Attention, h: Tensor, keys: Tensor, t: int) -> tuple[Tensor, Tensor]:
     """Equations 7, 9 and 10 at one step t over one sentence of keys (S, hidden): c_t, and the weights told."""
-    S, D = len(keys), attention.window
+    S, D = len(keys), attention.window_size
     score = attention.score
     if attention.kind == "local_p":
         p = S * torch.sigmoid(attention.position_score.weight[0] @ torch.tanh(attention.position.weight @ h)).item()

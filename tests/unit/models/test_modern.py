@@ -21,10 +21,10 @@ def count(config: modern.Config | transformer2017.Config, vocabularies: Vocabula
 
 def parameters(config: modern.Config, vocabulary: int) -> int:
     """By hand."""
-    d = config.d_model
-    keys_values = 2 * d * (d // config.heads) * (config.kv_heads or config.heads)
+    d = config.hidden_size
+    keys_values = 2 * d * (d // config.num_heads) * (config.num_kv_heads or config.num_heads)
     attention = d * d + keys_values + d * d
-    feed_forward = 3 * d * config.ff
+    feed_forward = 3 * d * config.ffn_size
     ssru = d * d + d * d + d
     encoder_layer = attention + feed_forward + 2 * d
     decoder_layer = (ssru if config.decoder == "ssru" else attention) + attention + feed_forward + 3 * d
@@ -42,14 +42,14 @@ def test_a_preset_has_the_weights_that_are_counted_by_hand(name: str) -> None:
 @pytest.mark.parametrize("name", ["tiny", "small", "base"])
 def test_a_preset_is_as_wide_deep_and_large_as_the_transformers(name: str) -> None:
     config, other = modern.PRESETS[name](), transformer2017.PRESETS[name]()
-    for size in ("encoder_layers", "decoder_layers", "d_model", "heads", "dropout"):
+    for size in ("encoder_layers", "decoder_layers", "hidden_size", "num_heads", "dropout"):
         assert getattr(config, size) == getattr(other, size), size
-    embeddings = 5000 * config.d_model
+    embeddings = 5000 * config.hidden_size
     assert count(config) - embeddings == pytest.approx(count(other) - embeddings, rel=0.03)
 
 
 def test_fast_is_as_large_as_tiny_with_a_deep_encoder_and_a_shallow_recurrent_decoder() -> None:
-    fast, embeddings = modern.fast(), 5000 * modern.tiny().d_model
+    fast, embeddings = modern.fast(), 5000 * modern.tiny().hidden_size
     assert count(fast) - embeddings == pytest.approx(count(modern.tiny()) - embeddings, rel=0.03)
     assert fast.encoder_layers >= 4 * fast.decoder_layers
     assert fast.decoder == "ssru"
@@ -57,12 +57,16 @@ def test_fast_is_as_large_as_tiny_with_a_deep_encoder_and_a_shallow_recurrent_de
 
 def test_embeddings_are_shared_as_far_as_vocabularies_are() -> None:
     config = modern.tiny()
-    assert count(config, VocabularySizes(3000, 5000)) == count(config) + 3000 * config.d_model
+    assert count(config, VocabularySizes(3000, 5000)) == count(config) + 3000 * config.hidden_size
 
 
 @pytest.mark.parametrize(
     ("sizes", "names"),
-    [({"heads": 3}, "heads"), ({"d_model": 24, "heads": 8}, "heads"), ({"heads": 4, "kv_heads": 3}, "kv_heads")],
+    [
+        ({"num_heads": 3}, "num_heads"),
+        ({"hidden_size": 24, "num_heads": 8}, "num_heads"),
+        ({"num_heads": 4, "num_kv_heads": 3}, "num_kv_heads"),
+    ],
 )
 def test_sizes_that_do_not_divide_are_refused(sizes: dict[str, int], names: str) -> None:
     with pytest.raises(ValueError, match=rf"{names} \(\d\) must divide"):
@@ -70,7 +74,7 @@ def test_sizes_that_do_not_divide_are_refused(sizes: dict[str, int], names: str)
 
 
 def test_a_decoder_of_ssrus_has_no_self_attention_and_a_state_that_does_not_grow() -> None:
-    config = modern.Config(d_model=16, ff=8, heads=2, encoder_layers=1, decoder_layers=2, decoder="ssru")
+    config = modern.Config(hidden_size=16, ffn_size=8, num_heads=2, encoder_layers=1, decoder_layers=2, decoder="ssru")
     decoder = modern.build(config, VocabularySizes(9, 9)).eval().decoder
     assert sum(isinstance(module, SSRU) for module in decoder.modules()) == 2
     assert not any(isinstance(module, modern.SelfAttention) for module in decoder.modules())
@@ -83,7 +87,7 @@ def test_a_decoder_of_ssrus_has_no_self_attention_and_a_state_that_does_not_grow
 
 
 def test_keys_and_values_have_the_heads_that_they_are_given() -> None:
-    config = modern.Config(d_model=16, ff=8, heads=4, kv_heads=2, encoder_layers=1, decoder_layers=1)
+    config = modern.Config(hidden_size=16, ffn_size=8, num_heads=4, num_kv_heads=2, encoder_layers=1, decoder_layers=1)
     model = modern.build(config, VocabularySizes(9, 9)).eval()
     state = model.decoder.init_state(model.encode(torch.tensor([[4, 5, 2]])))
     state = model.decoder.advance(torch.tensor([1]), state).state
@@ -94,7 +98,9 @@ def test_keys_and_values_have_the_heads_that_they_are_given() -> None:
 
 def test_weights_begin_by_their_inputs_and_those_back_into_the_residual_stream_by_the_depth() -> None:
     torch.manual_seed(1)
-    config = modern.Config(d_model=128, ff=96, heads=4, encoder_layers=3, decoder_layers=2, decoder="ssru")
+    config = modern.Config(
+        hidden_size=128, ffn_size=96, num_heads=4, encoder_layers=3, decoder_layers=2, decoder="ssru"
+    )
     weights = dict(modern.build(config, VocabularySizes(500, 600)).named_parameters())
     for name, weight in weights.items():
         if weight.ndim == 1:

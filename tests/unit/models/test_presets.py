@@ -42,7 +42,7 @@ def rnnsearch_parameters(vocabulary: int, n: int, m: int, n_alignment: int, maxo
 def test_transformer_base_is_table_3s() -> None:
     config = transformer2017.base()
     assert (config.encoder_layers, config.decoder_layers) == (6, 6)
-    assert (config.d_model, config.ff, config.heads, config.dropout) == (512, 2048, 8, 0.1)
+    assert (config.hidden_size, config.ffn_size, config.num_heads, config.dropout) == (512, 2048, 8, 0.1)
     parameters = count(shapes_only(config, JOINT))
     assert parameters == transformer_parameters(37_000, 512, 2048, 6)
     assert parameters / 1e6 == pytest.approx(65, abs=2)  # the table says 65 x 10^6; 37,000 tokens make 63
@@ -51,7 +51,7 @@ def test_transformer_base_is_table_3s() -> None:
 def test_transformer_big_is_table_3s() -> None:
     config = transformer2017.big()
     assert (config.encoder_layers, config.decoder_layers) == (6, 6)
-    assert (config.d_model, config.ff, config.heads, config.dropout) == (1024, 4096, 16, 0.3)
+    assert (config.hidden_size, config.ffn_size, config.num_heads, config.dropout) == (1024, 4096, 16, 0.3)
     parameters = count(shapes_only(config, JOINT))
     assert parameters == transformer_parameters(37_000, 1024, 4096, 6)
     assert parameters / 1e6 == pytest.approx(213, abs=2)
@@ -64,14 +64,19 @@ def test_two_vocabularies_take_a_second_embedding_and_no_output_layer() -> None:
 
 def test_rnnsearch_is_appendix_a23s() -> None:
     config = bahdanau2014.paper()
-    assert (config.hidden, config.embedding, config.alignment, config.maxout) == (1000, 620, 1000, 500)
-    assert (config.weight_deviation, config.dropout) == (0.01, 0.0)
+    assert (config.hidden_size, config.embedding_size, config.attention_size, config.maxout_size) == (
+        1000,
+        620,
+        1000,
+        500,
+    )
+    assert (config.init_std, config.dropout) == (0.01, 0.0)
     assert count(shapes_only(config, WORDS)) == rnnsearch_parameters(30_002, 1000, 620, 1000, 500)
 
 
 def test_rnnsearch_begins_as_appendix_b1_says() -> None:
     torch.manual_seed(1)
-    config = bahdanau2014.Config(hidden=128, embedding=96, alignment=100, maxout=80)
+    config = bahdanau2014.Config(hidden_size=128, embedding_size=96, attention_size=100, maxout_size=80)
     weights = dict(bahdanau2014.build(config, VocabularySizes(50, 60)).named_parameters())
     alignment = {"decoder.score.query.weight", "decoder.score.key.weight"}
     for name, weight in weights.items():

@@ -13,14 +13,14 @@ WORDS = VocabularySizes(160_000, 80_000)  # section 3.4
 
 def tiny(weight_bound: float = 0.5) -> Seq2Seq:
     torch.manual_seed(2)
-    config = sutskever2014.Config(layers=2, hidden=4, embedding=3, weight_bound=weight_bound)
+    config = sutskever2014.Config(num_layers=2, hidden_size=4, embedding_size=3, init_bound=weight_bound)
     return sutskever2014.build(config, VocabularySizes(9, 8)).double()
 
 
 def test_the_paper_preset_is_section_34s() -> None:
     config = sutskever2014.paper()
-    assert (config.layers, config.hidden, config.embedding) == (4, 1000, 1000)
-    assert (config.weight_bound, config.dropout) == (0.08, 0.0)
+    assert (config.num_layers, config.hidden_size, config.embedding_size) == (4, 1000, 1000)
+    assert (config.init_bound, config.dropout) == (0.08, 0.0)
     with torch.device("meta"):
         model = sutskever2014.build(config, WORDS)
     matrices = [p for p in model.parameters() if p.ndim == 2]
@@ -33,7 +33,7 @@ def test_the_paper_preset_is_section_34s() -> None:
 
 def test_every_weight_begins_uniform() -> None:
     torch.manual_seed(1)
-    config = sutskever2014.Config(layers=2, hidden=50, embedding=40)
+    config = sutskever2014.Config(num_layers=2, hidden_size=50, embedding_size=40)
     model = sutskever2014.build(config, VocabularySizes(300, 200))
     for name, weight in model.named_parameters():
         real = weight[PAD + 1 :] if "embedding" in name else weight

@@ -9,7 +9,7 @@ from torch import nn
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import transformer2017
 
-CONFIG = transformer2017.Config(encoder_layers=2, decoder_layers=3, d_model=64, ff=160, heads=4)
+CONFIG = transformer2017.Config(encoder_layers=2, decoder_layers=3, hidden_size=64, ffn_size=160, num_heads=4)
 
 
 def built(*, joint: bool) -> Seq2Seq:

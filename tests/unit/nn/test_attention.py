@@ -4,14 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from regard.nn.attention import AdditiveScore, ConcatScore, DotScore, GeneralScore, masked_softmax
+from regard.contract import Memory
+from regard.nn.attention import AdditiveScore, Annotations, DotScore, GeneralScore, masked_softmax
 
 
 def values(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
-def test_weights_are_a_softmax_over_the_real_positions_alone() -> None:
+def test_masked_softmax_is_a_softmax_over_real_positions_only() -> None:
     mask = torch.tensor([[True, True, False, True], [True, False, False, False]])
     scores = torch.tensor([[1.0, 2.0, 50.0, -1.0], [-9.0, 3.0, 4.0, math.nan]])
     weights = masked_softmax(scores, mask)
@@ -21,9 +22,9 @@ def test_weights_are_a_softmax_over_the_real_positions_alone() -> None:
     assert weights[~mask].eq(0).all()
 
 
-def test_the_additive_score_is_its_formula() -> None:
+def test_the_additive_score_follows_its_formula() -> None:
     torch.manual_seed(1)
-    score = AdditiveScore(query=4, key=5, width=3).double()
+    score = AdditiveScore(4, 5, 3).double()
     queries, keys = values(2, 3, 4), values(2, 6, 5)
     scores = score(queries, score.project(keys))
     assert scores.shape == (2, 3, 6)
@@ -36,7 +37,7 @@ def test_the_additive_score_is_its_formula() -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_the_dot_score_is_its_formula(scale: float) -> None:
+def test_the_dot_score_follows_its_formula(scale: float) -> None:
     score, queries, keys = DotScore(scale), values(2, 3, 4), values(2, 6, 4)
     scores = score(queries, score.project(keys))
     assert scores.shape == (2, 3, 6)
@@ -47,9 +48,9 @@ def test_the_dot_score_is_its_formula(scale: float) -> None:
                 torch.testing.assert_close(scores[row, step, position], scale * dot)
 
 
-def test_the_general_score_is_its_formula() -> None:
+def test_the_general_score_follows_its_formula() -> None:
     torch.manual_seed(1)
-    score = GeneralScore(query=4, key=5).double()
+    score = GeneralScore(4, 5).double()
     queries, keys = values(2, 3, 4), values(2, 6, 5)
     scores = score(queries, score.project(keys))
     assert scores.shape == (2, 3, 6)
@@ -61,9 +62,9 @@ def test_the_general_score_is_its_formula() -> None:
                 )
 
 
-def test_the_concat_score_is_its_formula() -> None:
+def test_without_a_bias_the_additive_score_is_luongs_concat_score() -> None:
     torch.manual_seed(1)
-    score = ConcatScore(query=4, key=5, width=3).double()
+    score = AdditiveScore(4, 5, 3, bias=False).double()
     queries, keys = values(2, 3, 4), values(2, 6, 5)
     scores = score(queries, score.project(keys))
     assert scores.shape == (2, 3, 6)
@@ -71,5 +72,18 @@ def test_the_concat_score_is_its_formula() -> None:
     for row in range(2):
         for step in range(3):
             for position in range(6):
-                both = torch.cat((queries[row, step], keys[row, position]))
-                torch.testing.assert_close(scores[row, step, position], score.score.weight[0] @ torch.tanh(W @ both))
+                pair = torch.cat((queries[row, step], keys[row, position]))
+                torch.testing.assert_close(scores[row, step, position], score.score.weight[0] @ torch.tanh(W @ pair))
+
+
+def test_annotations_are_averaged_by_the_weights_of_each_row() -> None:
+    memory, mask = values(2, 6, 4), torch.arange(6) < torch.tensor([[6], [4]])
+    source = Annotations.of(Memory(keys=memory, values=memory, mask=mask), DotScore())
+    queries = values(6, 4)  # three rows for each source
+    contexts, weights = source.attend(queries, DotScore())
+    for row in range(6):
+        real = memory[row // 3][mask[row // 3]]
+        expected = (real @ queries[row]).softmax(0)
+        torch.testing.assert_close(weights[row, : len(real)], expected)
+        assert weights[row, len(real) :].eq(0).all()
+        torch.testing.assert_close(contexts[row], expected @ real)

@@ -44,7 +44,7 @@ def test_steps_with_a_past_are_the_whole_sequence(kernel: int, dilation: int) ->
     torch.manual_seed(1)
     convolution = CausalConvolution(INPUTS, OUTPUTS, kernel, dilation).double()
     x = values(3, 23, INPUTS)
-    whole, past = convolution(x), convolution.start(x)
+    whole, past = convolution(x), convolution.initial_state(x)
     for position in range(23):
         assert past.shape == (3, (kernel - 1) * dilation, INPUTS)
         before = past.clone()
@@ -92,7 +92,7 @@ def test_a_normalised_weight_has_its_rows_directions_and_lengths() -> None:
 def test_a_normalised_weight_begins_as_its_direction() -> None:
     torch.manual_seed(1)
     linear = WeightNormLinear(200, 300)
-    linear.draw(gain=4.0)
+    linear.init_weights(gain=4.0)
     torch.testing.assert_close(linear.weight(), linear.direction.detach())
     assert linear.weight().std().item() == pytest.approx(math.sqrt(4 / 200), rel=0.02)
     assert not linear.bias.any()

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regard.nn.lstm import LSTMStack, LSTMState, reverse, run, run_held, run_packed, uniform_
+from regard.nn.lstm import (
+    LSTMStack,
+    LSTMState,
+    init_uniform_,
+    reverse_sequences,
+    run_lstm,
+    run_lstm_held,
+    run_lstm_packed,
+)
 
 INPUTS, WIDTH, LENGTHS = 3, 4, [6, 2, 4, 1]
 Way = Callable[[nn.LSTM, Tensor, Tensor, LSTMState], tuple[Tensor, LSTMState]]
@@ -44,13 +52,13 @@ def step(lstm: nn.LSTM, x: Tensor, state: LSTMState) -> LSTMState:
     return torch.sigmoid(leave) * torch.tanh(cell), cell
 
 
-@pytest.mark.parametrize("way", [run_packed, run_held])
+@pytest.mark.parametrize("way", [run_lstm_packed, run_lstm_held])
 def test_a_masked_run_has_the_gradients_of_rows_alone(way: Way) -> None:
     lstm, x, mask = layer().requires_grad_(), values(4, 8, INPUTS).requires_grad_(), mask_of(LENGTHS, 8)
     state, leaves = given(5), [x, *lstm.parameters()]
     outputs, (hidden, cell) = way(lstm, x, mask, state)
     rows = [
-        run(lstm, x[row : row + 1, :length], state=(state[0][row : row + 1], state[1][row : row + 1]))
+        run_lstm(lstm, x[row : row + 1, :length], state=(state[0][row : row + 1], state[1][row : row + 1]))
         for row, length in enumerate(LENGTHS)
     ]
     weights = values(4, 8, WIDTH, seed=13)
@@ -65,14 +73,14 @@ def test_a_masked_run_has_the_gradients_of_rows_alone(way: Way) -> None:
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("way", [run_packed, run_held])
+@pytest.mark.parametrize("way", [run_lstm_packed, run_lstm_held])
 def test_both_ways_over_padding_are_one_in_single_precision(way: Way) -> None:
     lstm, mask, state = layer().float(), mask_of(LENGTHS, 8), (given(5)[0].float(), given(5)[1].float())
     x = 10 * values(4, 8, INPUTS).float()
     outputs, (hidden, cell) = way(lstm, x, mask, state)
     for row, length in enumerate(LENGTHS):
         one = slice(row, row + 1)
-        alone, (last, kept) = run(lstm, x[one, :length], state=(state[0][one], state[1][one]))
+        alone, (last, kept) = run_lstm(lstm, x[one, :length], state=(state[0][one], state[1][one]))
         torch.testing.assert_close(outputs[one, :length], alone)
         torch.testing.assert_close((hidden[one], cell[one]), (last, kept))
         assert outputs[row, length:].eq(0).all()
@@ -82,7 +90,7 @@ def test_both_ways_over_padding_are_one_in_single_precision(way: Way) -> None:
 def test_a_run_of_padded_rows_is_that_of_each_row_alone(started: bool) -> None:
     lstm, x, mask = layer(), values(4, 8, INPUTS), mask_of(LENGTHS, 8)
     before = given(5) if started else (torch.zeros(4, WIDTH).double(), torch.zeros(4, WIDTH).double())
-    outputs, (hidden, cell) = run(lstm, x, mask=mask, state=before if started else None)
+    outputs, (hidden, cell) = run_lstm(lstm, x, mask=mask, state=before if started else None)
     assert outputs.shape == (4, 8, WIDTH)
     for row, length in enumerate(LENGTHS):
         state = before[0][row], before[1][row]
@@ -98,16 +106,16 @@ def test_what_stands_in_padding_does_not_matter() -> None:
     lstm, x, mask = layer(), values(4, 6, INPUTS), mask_of(LENGTHS, 6)
     other = torch.where(mask.unsqueeze(-1), x, values(4, 6, INPUTS, seed=9))
     assert not torch.equal(x, other)
-    one, (one_hidden, one_cell) = run(lstm, x, mask=mask)
-    two, (two_hidden, two_cell) = run(lstm, other, mask=mask)
+    one, (one_hidden, one_cell) = run_lstm(lstm, x, mask=mask)
+    two, (two_hidden, two_cell) = run_lstm(lstm, other, mask=mask)
     assert torch.equal(one, two) and torch.equal(one_hidden, two_hidden) and torch.equal(one_cell, two_cell)
 
 
 def test_without_a_mask_every_position_counts() -> None:
     lstm, x = layer(), values(4, 6, INPUTS)
     everywhere = torch.ones(4, 6, dtype=torch.bool)
-    masked, masked_state = run(lstm, x, mask=everywhere, state=given(5))
-    plain, plain_state = run(lstm, x, state=given(5))
+    masked, masked_state = run_lstm(lstm, x, mask=everywhere, state=given(5))
+    plain, plain_state = run_lstm(lstm, x, state=given(5))
     torch.testing.assert_close(plain, masked)
     torch.testing.assert_close(plain_state, masked_state)
 
@@ -118,7 +126,7 @@ def test_a_stack_is_its_layers_one_upon_the_other() -> None:
     top, after = stacked(x, mask=mask, states=states)
     for lstm, before, state in zip(stacked.layers, states, after, strict=True):
         assert isinstance(lstm, nn.LSTM)
-        x, expected = run(lstm, x, mask=mask, state=before)
+        x, expected = run_lstm(lstm, x, mask=mask, state=before)
         torch.testing.assert_close(state, expected)
     torch.testing.assert_close(top, x)
 
@@ -141,26 +149,30 @@ def test_dropout_is_between_the_layers_only() -> None:
     upper = double.layers[1]
     assert isinstance(upper, nn.LSTM)
     # of all values kept with probability 1 / 65,536, none is
-    torch.testing.assert_close(with_nothing_from_below, run(upper, torch.zeros(4, 6, WIDTH).double())[0])
+    torch.testing.assert_close(with_nothing_from_below, run_lstm(upper, torch.zeros(4, 6, WIDTH).double())[0])
 
 
 def test_reverse_turns_real_positions_and_leaves_padding() -> None:
     x = torch.tensor([[4, 5, 6, 7], [4, 5, 0, 0], [4, 5, 6, 9], [8, 9, 9, 9]])
     mask = mask_of([4, 2, 3, 0], 4)
     expected = torch.tensor([[7, 6, 5, 4], [5, 4, 0, 0], [6, 5, 4, 9], [8, 9, 9, 9]])
-    assert torch.equal(reverse(x, mask), expected)
+    assert torch.equal(reverse_sequences(x, mask), expected)
     vectors = values(4, 4, INPUTS)
     for row in range(4):
         for position in range(4):
-            there = int((reverse(x, mask)[row, position] == x[row]).nonzero()[0]) if mask[row, position] else position
-            assert torch.equal(reverse(vectors, mask)[row, position], vectors[row, there])
-    assert torch.equal(reverse(reverse(vectors, mask), mask), vectors)
+            there = (
+                int((reverse_sequences(x, mask)[row, position] == x[row]).nonzero()[0])
+                if mask[row, position]
+                else position
+            )
+            assert torch.equal(reverse_sequences(vectors, mask)[row, position], vectors[row, there])
+    assert torch.equal(reverse_sequences(reverse_sequences(vectors, mask), mask), vectors)
 
 
 def test_uniform_fills_the_interval_and_every_parameter() -> None:
     torch.manual_seed(3)
     stacked = LSTMStack(40, 50, 2, 0.0)
-    uniform_(stacked, 0.08)
+    init_uniform_(stacked, 0.08)
     for name, parameter in stacked.named_parameters():
         assert parameter.abs().max() <= 0.08, name
         assert parameter.std().item() == pytest.approx(0.08 / 3**0.5, rel=0.1), name

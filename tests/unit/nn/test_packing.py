@@ -49,10 +49,12 @@ def build(kind: str) -> Seq2Seq:
     torch.manual_seed(1)
     sizes = VocabularySizes(VOCABULARY_SIZE, VOCABULARY_SIZE, joint=True)
     if kind == "transformer2017":
-        paper = transformer2017.Config(heads=4, encoder_layers=2, decoder_layers=2, d_model=64, ff=96, dropout=0)
+        paper = transformer2017.Config(
+            num_heads=4, encoder_layers=2, decoder_layers=2, hidden_size=64, ffn_size=96, dropout=0
+        )
         return transformer2017.build(paper, sizes)
-    config = modern.Config(heads=4, encoder_layers=2, decoder_layers=2, d_model=64, ff=96, dropout=0)
-    changes: dict[str, dict[str, object]] = {"grouped queries": {"kv_heads": 2}, "ssru": {"decoder": "ssru"}}
+    config = modern.Config(num_heads=4, encoder_layers=2, decoder_layers=2, hidden_size=64, ffn_size=96, dropout=0)
+    changes: dict[str, dict[str, object]] = {"grouped queries": {"num_kv_heads": 2}, "ssru": {"decoder": "ssru"}}
     return modern.build(config.model_copy(update=changes.get(kind)), sizes)
 
 

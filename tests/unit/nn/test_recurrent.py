@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regard.nn.recurrent import GatedUnit, orthogonal_, scan
+from regard.nn.recurrent import GatedUnit, init_orthogonal_, scan
 
 WIDTH = 4
 
@@ -52,7 +52,7 @@ def test_a_state_stands_still_at_padding() -> None:
 
 def test_each_recurrent_matrix_begins_orthogonal() -> None:
     gated = GatedUnit(WIDTH)
-    orthogonal_(gated)
+    init_orthogonal_(gated)
     matrices = [*gated.gates.weight.split(WIDTH), gated.candidate.weight]
     assert len(matrices) == 3
     for matrix in matrices:

@@ -45,11 +45,11 @@ def test_more_pairs_give_larger_vocabularies_and_models() -> None:
     assert [config.tokenizer.kind for config in chosen] == ["character", *["unigram"] * 4]
     sizes = [config.tokenizer.vocabulary_size for config in chosen]
     assert sizes == sorted(sizes)
-    widths = [to_table(config)["model"]["d_model"] for config in chosen]
+    widths = [to_table(config)["model"]["hidden_size"] for config in chosen]
     assert widths == sorted(widths)
     assert widths[0] < widths[-1]
     small = build_recipe(DATA, inputs(3_000_000, gpu=False))[0]
-    assert to_table(small)["model"]["d_model"] < widths[-1]
+    assert to_table(small)["model"]["hidden_size"] < widths[-1]
 
 
 def test_character_tokens_have_a_larger_max_length() -> None:
@@ -132,8 +132,10 @@ def test_the_plan_says_why_a_vocabulary_is_smaller_unless_an_override_sets_its_s
 
 def test_overrides_are_kept(tmp_path: Path) -> None:
     data = files(tmp_path, few_words(2500))
-    config, _ = auto_recipe.choose_recipe(data, ["tokenizer.kind=bpe", "train.seed=9", "model.d_model=64"], gpu=False)
-    assert (config.tokenizer.kind, config.train.seed, to_table(config)["model"]["d_model"]) == ("bpe", 9, 64)
+    config, _ = auto_recipe.choose_recipe(
+        data, ["tokenizer.kind=bpe", "train.seed=9", "model.hidden_size=64"], gpu=False
+    )
+    assert (config.tokenizer.kind, config.train.seed, to_table(config)["model"]["hidden_size"]) == ("bpe", 9, 64)
     prepare(config, tmp_path / "prepared", lambda _: None)
     with pytest.raises(ConfigError, match=r"train\.sed"):
         auto_recipe.choose_recipe(data, ["train.sed=9"], gpu=False)
@@ -147,7 +149,7 @@ def many_words(pairs: int) -> list[tuple[str, str]]:
 BUILT = {
     "nothing": [],
     "architecture": ["model.architecture=transformer2017"],
-    "architecture and size": ["model.architecture=bahdanau2014", "model.hidden=48"],
+    "architecture and size": ["model.architecture=bahdanau2014", "model.hidden_size=48"],
     "layers": ["model.architecture=convs2s2017", "model.encoder=[[64, 3], [32, 1]]"],
     "preset": ["model.preset=fast", "model.dropout=0.25"],
     "vocabulary": ["tokenizer.vocabulary_size=500"],

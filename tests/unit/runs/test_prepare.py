@@ -407,3 +407,15 @@ def test_the_share_of_sources_with_multi_sentence_share_is_stored(tmp_path: Path
     train, _ = split_corpus(config)
     assert first.multi_sentence_share == again.multi_sentence_share
     assert first.multi_sentence_share == sum("And" in pair.source for pair in train) / 100
+
+
+def test_unequal_files_are_reported_before_anything_is_streamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regard.runs.prepare.STREAM_TOKENIZER_PAIRS", 10)
+    (tmp_path / "dev").write_text("1\n2\n")
+    config = recipe(tmp_path, PAIRS, streaming=True, dev_source=str(tmp_path / "dev"), dev_target=str(tmp_path / "dev"))
+    with (tmp_path / "a").open("a") as file:
+        file.write("one more\n")
+    with pytest.raises(DataError, match=r"unequal numbers of lines: 101 in .*, 100 in"):
+        prepare(config, tmp_path / "prepared", lambda _: None)

@@ -148,7 +148,7 @@ def test_some_keys_may_change(run: RunFolder) -> None:
         ("train.average_checkpoints=3", "the saved average of the weights is of that kind"),
         ("data.max_length=9", "corpus was read"),
         ("tokenizer.kind=bpe", "split into tokens"),
-        ("model.d_model=64", "weights belong to that model"),
+        ("model.hidden_size=64", "weights belong to that model"),
     ],
 )
 def test_other_keys_may_not_change(run: RunFolder, override: str, reason: str) -> None:

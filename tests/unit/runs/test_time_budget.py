@@ -101,7 +101,7 @@ def test_warmup_is_at_most_a_tenth_and_there_are_some_validations(allowed: int) 
 
 
 def test_measuring_changes_no_random_number_and_uses_the_precision_of_the_recipe() -> None:
-    model = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
+    model = transformer2017.Config(hidden_size=8, ffn_size=12, num_heads=2, encoder_layers=1, decoder_layers=1)
     config = RunConfig(data=DATA, model=model, train=TrainConfig(tokens_per_batch=64, device="cpu"))
     torch.manual_seed(5)
     before, messages = torch.get_rng_state(), list[str]()

@@ -84,7 +84,9 @@ def add_checkpoint(
 ) -> None:
     """Another checkpoint, which is the best from then on."""
     tokenizer = TokenizerConfig(kind="word")
-    sizes = transformer2017.Config(encoder_layers=1, decoder_layers=1, d_model=64, ff=128, heads=4, dropout=0.0)
+    sizes = transformer2017.Config(
+        encoder_layers=1, decoder_layers=1, hidden_size=64, ffn_size=128, num_heads=4, dropout=0.0
+    )
     source, target = languages
     data = DataConfig(corpus="dates", source_language=source, target_language=target)
     if tags:

@@ -39,7 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "adadelta": {"optimizer": "adadelta", "accumulate": 2},
     "one row a batch": {"tokens_per_batch": 5},
 }
-NARROW = {"d_model": 16, "ff": 32, "hidden": 16, "embedding": 16, "heads": 2, "dropout": 0.0}
+NARROW = {"hidden_size": 16, "ffn_size": 32, "embedding_size": 16, "num_heads": 2, "dropout": 0.0}
 PAIRS = [([4, 5, 6, 7], [7, 6]), ([4, 4], [8, 8, 5]), ([6], [7])]
 
 

@@ -28,7 +28,9 @@ def draw(rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
 
 def tied_model() -> Seq2Seq:
     torch.manual_seed(1)
-    config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1, dropout=0.0)
+    config = transformer2017.Config(
+        hidden_size=8, ffn_size=12, num_heads=2, encoder_layers=1, decoder_layers=1, dropout=0.0
+    )
     return transformer2017.build(config, VocabularySizes(9, 9, joint=True)).double()
 
 

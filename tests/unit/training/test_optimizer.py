@@ -21,13 +21,15 @@ SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
 
 def transformer(*, joint: bool = True) -> Seq2Seq:
     torch.manual_seed(1)
-    config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
+    config = transformer2017.Config(hidden_size=8, ffn_size=12, num_heads=2, encoder_layers=1, decoder_layers=1)
     return transformer2017.build(config, VocabularySizes(9, 9, joint=joint))
 
 
 def rnnsearch() -> Seq2Seq:
     torch.manual_seed(1)
-    return bahdanau2014.build(bahdanau2014.Config(hidden=6, embedding=5, alignment=4, maxout=3), VocabularySizes(9, 9))
+    return bahdanau2014.build(
+        bahdanau2014.Config(hidden_size=6, embedding_size=5, attention_size=4, maxout_size=3), VocabularySizes(9, 9)
+    )
 
 
 def settings(name: str, **more: float) -> TrainConfig:
@@ -145,7 +147,7 @@ def test_muon_trains_every_hidden_matrix(model: Seq2Seq) -> None:
 def coincident() -> Seq2Seq:
     """A Transformer whose feed-forward layers and embeddings are as wide as the vocabulary is large."""
     torch.manual_seed(1)
-    config = transformer2017.Config(d_model=12, ff=12, heads=2, encoder_layers=1, decoder_layers=1)
+    config = transformer2017.Config(hidden_size=12, ffn_size=12, num_heads=2, encoder_layers=1, decoder_layers=1)
     return transformer2017.build(config, VocabularySizes(12, 12, joint=True))
 
 
@@ -187,7 +189,7 @@ def test_the_constants_are_those_of_the_papers() -> None:
 
 def test_rnnsearch_learns_with_adadelta() -> None:
     torch.manual_seed(1)
-    sizes = bahdanau2014.Config(hidden=24, embedding=16, alignment=16, maxout=16, dropout=0.0)
+    sizes = bahdanau2014.Config(hidden_size=24, embedding_size=16, attention_size=16, maxout_size=16, dropout=0.0)
     model = bahdanau2014.build(sizes, VocabularySizes(14, 14))
     config = TrainConfig(optimizer="adadelta", label_smoothing=0.0)
     train_step, dice, losses = TrainStep(model, config), random.Random(1), []

@@ -48,7 +48,9 @@ def pairs() -> PairStore:
 
 
 def model(seed: int = 1, dropout: float = 0.2) -> Seq2Seq:
-    config = transformer2017.Config(d_model=8, ff=12, heads=2, encoder_layers=1, decoder_layers=1, dropout=dropout)
+    config = transformer2017.Config(
+        hidden_size=8, ffn_size=12, num_heads=2, encoder_layers=1, decoder_layers=1, dropout=dropout
+    )
     torch.manual_seed(seed)
     return transformer2017.build(config, VocabularySizes(9, 9, joint=True))
 

@@ -1,6 +1,6 @@
-"""Known-answer tests of the kernels, which each process makes when it loads them.
+"""Known-answer tests of the kernels. Each process runs them when it loads the kernels.
 
-Each kernel gets a small input that uses its vector loops, their remainders and the values where kernels go wrong (ties,
+Each kernel gets a small input that covers its vector loops, their remainders and typical causes of wrong results (ties,
 masked slots, the largest products of bytes). The answers are computed in float64 by NumPy.
 """
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-TOLERANCE = 1e-4  # of the largest value: kernels are right to 1e-6, wrong ones are not
+TOLERANCE = 1e-4  # relative to the largest value; correct kernels are within 1e-6
 SEED, DROPPED = 7, 20_000
-KEPT = 0xF35CF3F99E1DFD99  # the draws of dropout for SEED and DROPPED, value i in bit i
+KEEP_BITS = 0xF35CF3F99E1DFD99  # dropout for SEED and DROPPED: bit i is 1 if value i is kept
 
 
 def failing(kernels: Kernels) -> str | None:
-    """Return the name of the first kernel with a wrong answer; None where all are right."""
+    """Return the name of the first kernel with a wrong answer, or None."""
     with np.errstate(all="ignore"):
         return next((check.__name__[1:] for check in _CHECKS if not check(kernels)), None)
 
 
 def _values(*shape: int, seed: int = 0) -> Floats:
-    """Return values in (-1, 1) that repeat for the same shape and seed only."""
+    """Return values in (-1, 1) that depend on the shape and the seed."""
     count = int(np.prod(shape))
     values: Floats = np.sin(np.arange(1 + seed, 1 + seed + count) * 12.9898, dtype=np.float32).reshape(shape)
     return values
 
 
 def _blank(*shape: int) -> Floats:
-    """Return what a kernel has to fill."""
+    """Return an array of NaN, for a kernel to fill."""
     return np.full(shape, np.nan, np.float32)
 
 
-def _near(found: NDArray[Any], expected: NDArray[Any]) -> bool:
-    return bool(np.abs(found - expected).max() <= TOLERANCE * max(1.0, float(np.abs(expected).max())))
+def _is_near(actual: NDArray[Any], expected: NDArray[Any]) -> bool:
+    return bool(np.abs(actual - expected).max() <= TOLERANCE * max(1.0, float(np.abs(expected).max())))
 
 
-def _places(*arrays: NDArray[Any] | None) -> list[int | None]:
+def _pointers(*arrays: NDArray[Any] | None) -> list[int | None]:
     return [None if array is None else array.ctypes.data for array in arrays]
 
 
@@ -57,12 +57,12 @@ def _softmax(scores: Doubles) -> Doubles:
 
 def _best_tokens(kernels: Kernels) -> bool:
     logits = _values(2, 293) * 4
-    logits[1, [290, 17, 40]] = 5  # equals: the lower column comes first
+    logits[1, [290, 17, 40]] = 5  # ties: the lower column comes first
     exact = np.log(_softmax(logits.astype(np.float64)))
     order = np.argsort(-exact[:, 2:], axis=1, kind="stable")[:, :4] + 2
     values, columns = _blank(2, 4), np.zeros((2, 4), np.int64)
-    kernels.best_tokens(logits.ctypes.data, 2, 293, 2, 4, *_places(values, columns))
-    return bool((columns == order).all()) and _near(values, np.take_along_axis(exact, order, 1))
+    kernels.best_tokens(logits.ctypes.data, 2, 293, 2, 4, *_pointers(values, columns))
+    return bool((columns == order).all()) and _is_near(values, np.take_along_axis(exact, order, 1))
 
 
 def _attend(kernels: Kernels) -> bool:
@@ -72,10 +72,10 @@ def _attend(kernels: Kernels) -> bool:
     mask = np.ones((rows, slots), np.bool_)
     mask[1, 3:18] = False
     means = _blank(rows, heads, width)
-    places = _places(queries, keys, values, mask, means)
-    kernels.attend(*places, *(1, rows, slots, heads, 1, width), *(slots * width, width) * 2, *(rows * slots, slots))
+    pointers = _pointers(queries, keys, values, mask, means)
+    kernels.attend(*pointers, *(1, rows, slots, heads, 1, width), *(slots * width, width) * 2, *(rows * slots, slots))
     scores = queries.astype(np.float64) @ keys.T.astype(np.float64) / width**0.5
-    return _near(means, _softmax(np.where(mask[:, None], scores, -np.inf)) @ values)
+    return _is_near(means, _softmax(np.where(mask[:, None], scores, -np.inf)) @ values)
 
 
 class _Sequences:
@@ -89,14 +89,14 @@ class _Sequences:
         self.out = _blank(10, 2, 48)
 
     def run(self, kernels: Kernels) -> None:
-        inputs = _places(self.queries, self.keys, self.own, self.weights, self.out, self.rows, self.columns)
+        inputs = _pointers(self.queries, self.keys, self.own, self.weights, self.out, self.rows, self.columns)
         kernels.attention(*inputs, 0, 2, 2, 48, 96, 96, 0)
 
     def parts(self) -> list[tuple[slice, slice]]:
         return [(slice(*self.rows[part : part + 2]), slice(*self.columns[part : part + 2])) for part in range(2)]
 
     def exact(self, row: slice, column: slice) -> tuple[Doubles, ...]:
-        """Queries, keys, values and weights of one sequence by head."""
+        """Return the queries, keys, values and weights of one sequence, in float64, by head."""
         queries, keys, own = (
             part.astype(np.float64).transpose(1, 0, 2)
             for part in (self.queries[row], self.keys[column], self.own[column])
@@ -109,7 +109,7 @@ def _attention(kernels: Kernels) -> bool:
     sequences.run(kernels)
     for row, column in sequences.parts():
         _, _, own, weights = sequences.exact(row, column)
-        if not _near(sequences.out[row], (weights @ own).transpose(1, 0, 2)):
+        if not _is_near(sequences.out[row], (weights @ own).transpose(1, 0, 2)):
             return False
     return True
 
@@ -120,28 +120,28 @@ def _attention_gradient(kernels: Kernels) -> bool:
     change = _values(10, 2, 48, seed=8)
     of_queries, of_keys, of_own = (_blank(*x.shape) for x in (sequences.queries, sequences.keys, sequences.own))
     inputs = (change, sequences.queries, sequences.keys, sequences.own, sequences.weights)
-    places = _places(*inputs, of_queries, of_keys, of_own, sequences.rows, sequences.columns)
-    kernels.attention_gradient(*places, 0, 2, 2, 48, 96, 96, 96)
+    pointers = _pointers(*inputs, of_queries, of_keys, of_own, sequences.rows, sequences.columns)
+    kernels.attention_gradient(*pointers, 0, 2, 2, 48, 96, 96, 96)
     for row, column in sequences.parts():
         queries, keys, own, weights = sequences.exact(row, column)
         of_means = change[row].astype(np.float64).transpose(1, 0, 2)
         of_weights = of_means @ own.transpose(0, 2, 1)
         of_scores = weights * (of_weights - (of_weights * weights).sum(-1, keepdims=True)) / 48**0.5
         expected = (of_scores @ keys, of_scores.transpose(0, 2, 1) @ queries, weights.transpose(0, 2, 1) @ of_means)
-        found = (of_queries[row], of_keys[column], of_own[column])
-        if not all(_near(one, other.transpose(1, 0, 2)) for one, other in zip(found, expected, strict=True)):
+        actual = (of_queries[row], of_keys[column], of_own[column])
+        if not all(_is_near(x, exact.transpose(1, 0, 2)) for x, exact in zip(actual, expected, strict=True)):
             return False
     return True
 
 
 class _Norm:
-    """LayerNorm(x + y) of 3 rows of 96, and what its gradient needs."""
+    """LayerNorm(x + y) of 3 rows of 96, with intermediate results for its gradient."""
 
     def __init__(self) -> None:
         self.x, self.y = _values(3, 96) * 3 + 2, _values(3, 96, seed=2)
         self.gain, self.bias = _values(96, seed=5), _values(96, seed=6)
-        both = self.x.astype(np.float64) + self.y
-        centred = both - both.mean(1, keepdims=True)
+        total = self.x.astype(np.float64) + self.y
+        centred = total - total.mean(1, keepdims=True)
         self.scales = 1 / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5)
         self.normal = centred * self.scales
         self.out = self.normal * self.gain + self.bias
@@ -150,66 +150,66 @@ class _Norm:
 def _add_norm(kernels: Kernels) -> bool:
     norm = _Norm()
     out = _blank(3, 96)
-    kernels.add_norm(*_places(norm.x, norm.y, norm.gain, norm.bias), 1e-5, out.ctypes.data, 3, 96)
-    return _near(out, norm.out)
+    kernels.add_norm(*_pointers(norm.x, norm.y, norm.gain, norm.bias), 1e-5, out.ctypes.data, 3, 96)
+    return _is_near(out, norm.out)
 
 
 def _drop_add_norm(kernels: Kernels) -> bool:
     norm = _Norm()
-    both, out, normal = (_blank(3, 96) for _ in range(3))
+    total, out, normal = (_blank(3, 96) for _ in range(3))
     scales = _blank(3, 1)
-    inputs = _places(norm.x, norm.y, norm.gain, norm.bias)
-    kernels.drop_add_norm(*inputs, 1e-5, *_places(both, out, normal, scales), 0, 3, 96, 0, 1.0, SEED)
-    found, expected = (both, out, normal, scales), (norm.x + norm.y, norm.out, norm.normal, norm.scales)
-    return all(_near(one, other) for one, other in zip(found, expected, strict=True))
+    inputs = _pointers(norm.x, norm.y, norm.gain, norm.bias)
+    kernels.drop_add_norm(*inputs, 1e-5, *_pointers(total, out, normal, scales), 0, 3, 96, 0, 1.0, SEED)
+    actual, expected = (total, out, normal, scales), (norm.x + norm.y, norm.out, norm.normal, norm.scales)
+    return all(_is_near(x, exact) for x, exact in zip(actual, expected, strict=True))
 
 
 def _drop_add_norm_gradient(kernels: Kernels) -> bool:
     norm, change = _Norm(), _values(3, 96, seed=7)
     normal, scales = norm.normal.astype(np.float32), norm.scales.astype(np.float32)
     of_x, of_gain, of_bias = _blank(3, 96), np.zeros(96, np.float32), np.zeros(96, np.float32)
-    inputs = _places(change, None, normal, scales, norm.gain, of_x, of_x, of_gain, of_bias)
+    inputs = _pointers(change, None, normal, scales, norm.gain, of_x, of_x, of_gain, of_bias)
     kernels.drop_add_norm_gradient(*inputs, 0, 3, 96, 0, 1.0, SEED)
     of_normal = change.astype(np.float64) * norm.gain
     along = (of_normal * norm.normal).mean(1, keepdims=True)
     expected = (of_normal - of_normal.mean(1, keepdims=True) - norm.normal * along) * norm.scales
     sums = (change * norm.normal).sum(0), change.sum(0)
-    return _near(of_x, expected) and _near(of_gain, sums[0]) and _near(of_bias, sums[1])
+    return _is_near(of_x, expected) and _is_near(of_gain, sums[0]) and _is_near(of_bias, sums[1])
 
 
 def _dropout(kernels: Kernels) -> bool:
     x, out = np.ones(64, np.float32), _blank(64)
-    kernels.dropout(*_places(x, out), 64, DROPPED, 2.0, SEED)
-    kept = np.array([KEPT >> place & 1 for place in range(64)])
-    return bool((out == 2.0 * kept).all())
+    kernels.dropout(*_pointers(x, out), 64, DROPPED, 2.0, SEED)
+    is_kept = np.array([KEEP_BITS >> bit & 1 for bit in range(64)])
+    return bool((out == 2.0 * is_kept).all())
 
 
 def _bias_relu(kernels: Kernels) -> bool:
     x, bias = _values(3, 21), _values(21, seed=3)
     expected = np.maximum(x + bias, 0)
-    kernels.bias_relu(*_places(x, bias), 0, 3, 21)
-    return _near(x, expected)
+    kernels.bias_relu(*_pointers(x, bias), 0, 3, 21)
+    return _is_near(x, expected)
 
 
 def _bias_relu_gradient(kernels: Kernels) -> bool:
     change, out, of_bias = _values(3, 21), np.maximum(_values(3, 21, seed=3), 0), np.zeros(21, np.float32)
     expected = np.where(out > 0, change, 0)
-    kernels.bias_relu_gradient(*_places(change, out, of_bias), 0, 3, 21)
-    return _near(change, expected) and _near(of_bias, expected.sum(0))
+    kernels.bias_relu_gradient(*_pointers(change, out, of_bias), 0, 3, 21)
+    return _is_near(change, expected) and _is_near(of_bias, expected.sum(0))
 
 
 def _gated(kernels: Kernels) -> bool:
     gate, x, out = _values(48) * 20, _values(48, seed=3), _blank(48)
-    kernels.gated(*_places(gate, x, out), 0, 48)
-    return _near(out, gate / (1 + np.exp(-gate.astype(np.float64))) * x)
+    kernels.gated(*_pointers(gate, x, out), 0, 48)
+    return _is_near(out, gate / (1 + np.exp(-gate.astype(np.float64))) * x)
 
 
 def _gated_gradient(kernels: Kernels) -> bool:
     change, gate, x = _values(48), _values(48, seed=2) * 20, _values(48, seed=3)
     of_gate, of_x = _blank(48), _blank(48)
-    kernels.gated_gradient(*_places(change, gate, x, of_gate, of_x), 0, 48)
+    kernels.gated_gradient(*_pointers(change, gate, x, of_gate, of_x), 0, 48)
     open_ = 1 / (1 + np.exp(-gate.astype(np.float64)))
-    return _near(of_x, change * gate * open_) and _near(of_gate, change * x * open_ * (1 + gate * (1 - open_)))
+    return _is_near(of_x, change * gate * open_) and _is_near(of_gate, change * x * open_ * (1 + gate * (1 - open_)))
 
 
 def _cross_entropy(kernels: Kernels) -> bool:
@@ -217,8 +217,8 @@ def _cross_entropy(kernels: Kernels) -> bool:
     exact = _softmax(logits.astype(np.float64))
     goal = np.full((2, 37), 0.1 / 37)
     goal[[0, 1], targets] += 0.9
-    loss = kernels.cross_entropy(*_places(logits, targets), 2, 37, 0.1)
-    return abs(loss + (goal * np.log(exact)).sum()) < TOLERANCE * loss and _near(logits, exact - goal)
+    loss = kernels.cross_entropy(*_pointers(logits, targets), 2, 37, 0.1)
+    return abs(loss + (goal * np.log(exact)).sum()) < TOLERANCE * loss and _is_near(logits, exact - goal)
 
 
 def _linear_int8(kernels: Kernels) -> bool:
@@ -230,13 +230,13 @@ def _linear_int8(kernels: Kernels) -> bool:
     exact = x.astype(np.int64) @ weights.T.astype(np.int64)
     panel, depth = kernels.int8_panel(), kernels.int8_depth()
     full = -(-outputs // panel) * panel
-    whole = np.zeros((full, inputs), np.int8)
-    whole[:outputs] = weights
-    laid_out = np.ascontiguousarray(whole.reshape(-1, panel, inputs // depth, depth).transpose(0, 2, 1, 3))
-    shift = (-128 * whole.sum(1, dtype=np.int32)).astype(np.int32)
+    padded = np.zeros((full, inputs), np.int8)
+    padded[:outputs] = weights
+    panels = np.ascontiguousarray(padded.reshape(-1, panel, inputs // depth, depth).transpose(0, 2, 1, 3))
+    shift = (-128 * padded.sum(1, dtype=np.int32)).astype(np.int32)
     ones, zeros, out = np.ones(full, np.float32), np.zeros(full, np.float32), _blank(rows, outputs)
-    places = _places(x, laid_out, shift, ones, zeros, out)
-    kernels.linear_int8(*places, rows, inputs, outputs, -np.inf)
+    pointers = _pointers(x, panels, shift, ones, zeros, out)
+    kernels.linear_int8(*pointers, rows, inputs, outputs, -np.inf)
     return bool((out == exact).all())
 
 

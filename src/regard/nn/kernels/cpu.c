@@ -1,4 +1,4 @@
-/* Which levels this CPU executes, built for any CPU of its architecture. */
+/* Report which levels this CPU can run. Compiled for any CPU of its architecture. */
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>

@@ -1,9 +1,9 @@
-"""The kernels of kernels/, in C, for float32 on a CPU; without them PyTorch does their work.
+"""Native kernels in C for float32 on a CPU. Without them, PyTorch computes the same.
 
-Each is compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3 (AVX2 and FMA) and plain (portable C),
-on arm64 dotprod and neon, elsewhere plain. The best level that this CPU executes is chosen when the kernels are first
-asked for, built by the machine's C compiler if no earlier process has built it, and checked against known answers. The
-environment variable REGARD_KERNELS forces a level by its name, or does without kernels: REGARD_KERNELS=0.
+The kernels are compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3 (AVX2 and FMA) and plain
+(portable C), on arm64 dotprod and neon, elsewhere plain. The best level that this CPU can run is chosen at the first
+use. It is built by the machine's C compiler, unless an earlier process has built it, and checked against known answers.
+The environment variable REGARD_KERNELS forces a level by its name; REGARD_KERNELS=0 turns the kernels off.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from regard.nn.kernels import build, check
 from regard.nn.kernels.build import BuildError
 
 FILES = ("attention.c", "int8.c", "search.c", "training.c")
-MAX_ROWS = 32  # of a sentence: beyond them PyTorch's attention is faster
-UNIT = 16  # as in kernels/lanes.h
-ZERO = 128  # as in kernels/int8.c: where 0 lies in an unsigned byte
-MAX_COLUMNS = 256  # beyond them the weights of attention, which training keeps, take too much memory
+MAX_ROWS = 32  # per sentence; for more, PyTorch's attention is faster
+UNIT = 16  # as in lanes.h
+ZERO = 128  # as in int8.c: the unsigned byte that represents 0
+MAX_COLUMNS = 256  # for more, the attention weights that training keeps need too much memory
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
@@ -57,16 +57,18 @@ _SIGNATURES = {
     "int8_panel": [],
     "int8_depth": [],
 }
-_MAY_FAIL = ("best_tokens", "attend", "attention", "attention_gradient", "linear_int8")  # for lack of memory
+_MAY_FAIL = ("best_tokens", "attend", "attention", "attention_gradient", "linear_int8")  # out of memory
 
 
 @dataclass(frozen=True)
 class Level:
-    """How the kernels are compiled for some CPUs.
+    """How the kernels are compiled for a class of CPUs.
 
-    needs: the bit of kernels/cpu.c's answer that says that a CPU executes it; 0, every one of its architecture does.
-    features: the same in words.
-    optional: flags that not all compilers know.
+    Attributes:
+        needs: The bit that cpu.c sets for a CPU that can run this level; 0: every CPU of the architecture can.
+        features: The CPU features that the level needs, in words.
+        flags: Compiler flags.
+        optional: Flags that not all compilers know.
     """
 
     needs: int
@@ -91,12 +93,12 @@ _ARM = {
 }
 _MACHINE = platform.machine().lower()
 _LEVELS = {"x86_64": _X86, "amd64": _X86, "aarch64": _ARM, "arm64": _ARM}
-LEVELS: dict[str, Level] = _LEVELS.get(_MACHINE, {"plain": Level(0, "any CPU")})  # the best first
-SLOW = ("plain",)  # levels that are slower than PyTorch: used only if REGARD_KERNELS names them
+LEVELS: dict[str, Level] = _LEVELS.get(_MACHINE, {"plain": Level(0, "any CPU")})  # the best one first
+SLOW = ("plain",)  # slower than PyTorch: used only if REGARD_KERNELS names the level
 
 
 class Kernels:
-    """The functions of one level's library, by their names in C without `regard_LEVEL_`."""
+    """The functions of one level's library, named as in C without the prefix `regard_LEVEL_`."""
 
     def __init__(self, library: ctypes.CDLL, level: str) -> None:
         self.level = level
@@ -116,25 +118,27 @@ class Kernels:
 
 @cache
 def library() -> Kernels | None:
-    """Return the kernels to use, or None where PyTorch does their work.
+    """Return the kernels to use, or None to use PyTorch instead.
 
-    Where they are wanted and not to be had, the log says why, once. Raises ConfigError where REGARD_KERNELS names a
-    level that there is not, or that this CPU does not execute.
+    If kernels should be used but cannot be built, one warning is logged.
+
+    Raises:
+        ConfigError: REGARD_KERNELS names an unknown level, or one that this CPU cannot run.
     """
     forced = os.environ.get("REGARD_KERNELS", "")
     if forced == "0":
         return None
     if forced and forced not in LEVELS:
         raise ConfigError(
-            f"there is no level {forced!r} of kernels", where="REGARD_KERNELS", fix=f"take 0 or {', '.join(LEVELS)}"
+            f"unknown kernel level {forced!r}", where="REGARD_KERNELS", fix=f"use 0 or {', '.join(LEVELS)}"
         )
     try:
         runs = executable()
         if forced and forced not in runs:
             raise ConfigError(
-                f"this CPU does not execute level {forced}: it takes {LEVELS[forced].features}",
+                f"this CPU cannot run level {forced}, which needs {LEVELS[forced].features}",
                 where="REGARD_KERNELS",
-                fix=f"take 0 or {', '.join(runs)}",
+                fix=f"use 0 or {', '.join(runs)}",
             )
         chosen = forced or next((level for level in runs if level not in SLOW), None)
         if chosen is None:
@@ -150,19 +154,19 @@ def library() -> Kernels | None:
 
 
 class MismatchError(Exception):
-    """A kernel's answer is not the known one."""
+    """A kernel does not give the known answer."""
 
 
 @cache
 def executable() -> list[str]:
-    """Return the levels that this CPU executes, the best first. Raises BuildError."""
+    """Return the levels that this CPU can run, the best one first. Raises BuildError."""
     answer = build.load("cpu", ["cpu.c"], ()).regard_cpu_levels()
     return [name for name, level in LEVELS.items() if level.needs & answer == level.needs]
 
 
 @cache
 def load(level: str) -> Kernels:
-    """Return the kernels of a level that this CPU executes. Raises BuildError, and MismatchError on a wrong answer."""
+    """Return the kernels of a level that this CPU can run. Raises BuildError, and MismatchError for a wrong answer."""
     chosen = LEVELS[level]
     flags = (f"-DLEVEL={level}", *chosen.flags)
     built = Kernels(build.load(level, FILES, flags, chosen.optional), level)
@@ -173,18 +177,18 @@ def load(level: str) -> Kernels:
 
 
 def supports(tensor: Tensor) -> bool:
-    """Whether the kernels are for such a tensor: float32, on a CPU, and among others that are."""
-    plain = tensor.dtype == torch.float32 and tensor.is_cpu and not torch.is_autocast_enabled("cpu")
-    return plain and library() is not None
+    """Return whether the native kernels support this tensor: float32, on a CPU, outside autocast."""
+    is_supported = tensor.dtype == torch.float32 and tensor.is_cpu and not torch.is_autocast_enabled("cpu")
+    return is_supported and library() is not None
 
 
 def supports_inference(tensor: Tensor) -> bool:
-    """Whether kernels that have no gradient may take the place of PyTorch's own for such a tensor, as in search."""
+    """Return whether kernels without a gradient can be used for this tensor, as in search."""
     return not torch.is_grad_enabled() and supports(tensor)
 
 
 def can_attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> bool:
-    """Whether `attend` can do it: few rows of a sentence, and heads that lie densely and are multiples of 16 wide."""
+    """Return whether `attend` supports these: few rows per sentence, contiguous heads of a multiple of 16 values."""
     width = queries.size(3)
     return (
         queries.size(1) <= MAX_ROWS
@@ -197,9 +201,16 @@ def can_attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | Non
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """As regard.nn.multihead's, in one pass that skips what is masked: (N, T, H, W) over (N, S, K, W) to (N, T, H x W).
+    """Compute `regard.nn.scaled_dot_product.attend` in one pass that skips masked slots.
 
-    mask: (N, S) or (N, T, S). A row that sees nothing has no numbers.
+    Args:
+        queries: (N, T, H, W).
+        keys: (N, S, K, W).
+        values: (N, S, K, W).
+        mask: (N, S) or (N, T, S).
+
+    Returns:
+        (N, T, H x W); NaN for a row that sees nothing.
     """
     sentences, rows, heads, width = queries.shape
     queries = queries.contiguous()
@@ -219,9 +230,10 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -
 
 
 def best_tokens(logits: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` best columns of each row of logits (N, V) from `first` on: log-probabilities and ids, (N, count).
+    """Return the `count` best tokens of each row of logits (N, V): log-probabilities and ids, both (N, count).
 
-    The best come first, and among equals the lower id. All columns have their share of the probability.
+    The best come first, and among equals the lower id. Probabilities are over all tokens, but only ids from `first` on
+    are returned.
     """
     logits = logits.contiguous()
     rows, width = logits.shape
@@ -232,7 +244,7 @@ def best_tokens(logits: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]
 
 
 def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """norm(x + y) for x and y (..., D), D a multiple of 16, and a norm with gain and bias."""
+    """Return norm(x + y) for x and y (..., D), D a multiple of 16, and a norm with gain and bias."""
     x, y = x.contiguous(), y.contiguous()
     out = torch.empty_like(x)
     width = x.size(-1)
@@ -249,40 +261,39 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
 
 
 class LinearInt8:
-    """x W^T + b for W (O, I) in bytes, I a multiple of UNIT: see kernels/int8.c."""
+    """x W^T + b for W (O, I) in bytes, I a multiple of UNIT: see int8.c."""
 
-    def __init__(self, whole: Tensor, scale: Tensor, bias: Tensor) -> None:
-        self.outputs, self.inputs = whole.shape
+    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor) -> None:
+        self.outputs, self.inputs = weight.shape
         self.kernels = kernels()
         panel, depth = self.kernels.int8_panel(), self.kernels.int8_depth()
-        fill = -self.outputs % panel
-        laid_out = (
-            F.pad(whole, (0, 0, 0, fill)).view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
-        )
-        shift = -ZERO * whole.sum(1, dtype=torch.int32)
-        self._tensors = (laid_out, *(F.pad(part, (0, fill)).contiguous() for part in (shift, scale, bias)))
+        padding = -self.outputs % panel
+        padded = F.pad(weight, (0, 0, 0, padding))
+        panels = padded.view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
+        shift = -ZERO * weight.sum(1, dtype=torch.int32)
+        self._tensors = (panels, *(F.pad(part, (0, padding)).contiguous() for part in (shift, scale, bias)))
         self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
-        self.least = -math.inf  # what is below becomes it
+        self.minimum = -math.inf  # smaller outputs are raised to it
 
     def __deepcopy__(self, memo: object) -> LinearInt8:
-        return self  # nothing changes it
+        return self  # the tensors never change
 
     def select_outputs(self, outputs: Tensor) -> LinearInt8:
-        """The same for some of its outputs (U,) alone."""
-        laid_out, _, *others = self._tensors  # (O / panel, I / depth, panel, depth)
-        panel = laid_out.size(2)
-        whole = laid_out[outputs // panel, :, outputs % panel].flatten(1)  # (U, I)
-        narrow = LinearInt8(whole, *(part.index_select(0, outputs) for part in others))
-        narrow.least = self.least
-        return narrow
+        """Return a layer with only these outputs (U,)."""
+        panels, _, *scale_and_bias = self._tensors  # (O / panel, I / depth, panel, depth)
+        panel = panels.size(2)
+        weight = panels[outputs // panel, :, outputs % panel].flatten(1)  # (U, I)
+        selected = LinearInt8(weight, *(part.index_select(0, outputs) for part in scale_and_bias))
+        selected.minimum = self.minimum
+        return selected
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(..., I) to (..., O)."""
+        """Map (..., I) to (..., O)."""
         x = x.contiguous()
         out = torch.empty(*x.shape[:-1], self.outputs)
         self.kernels.linear_int8(
             *(x.data_ptr(), *self._pointers, out.data_ptr()),
-            *(x.numel() // self.inputs, self.inputs, self.outputs, self.least),
+            *(x.numel() // self.inputs, self.inputs, self.outputs, self.minimum),
         )
         return out
 
@@ -293,7 +304,7 @@ def _checked(failed: int) -> None:
 
 
 def kernels() -> Kernels:
-    """The library, where it is known to be there."""
+    """Return the library, which must be available."""
     built = library()
     assert built is not None
     return built

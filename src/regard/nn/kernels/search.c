@@ -1,104 +1,104 @@
-/* What search does at every step, in C: one row's results depend on no other row.
+/* The kernels of a search step. The results of a row do not depend on other rows.
  *
- * Arrays are dense unless a stride is given; strides count elements.
+ * Arrays are contiguous unless a stride is given; strides count elements.
  */
 #include "lanes.h"
 
-#define DEEP 16 /* logits of which one maximum is taken */
+#define DEPTH 16 /* logits that share one maximum */
 
-/* The sum of e^(value - most). */
-INLINE float sum_of_exponentials(const float *values, int64_t count, float most)
+/* Return the sum of e^(value - largest). */
+INLINE float sum_of_exponentials(const float *values, int64_t count, float largest)
 {
     Lanes lanes = {0};
-    int64_t place = 0;
-    for (; place + LANES <= count; place += LANES) lanes += exponentials(load(values + place) - most);
+    int64_t index = 0;
+    for (; index + LANES <= count; index += LANES) lanes += exponentials(load(values + index) - largest);
     float sum = sum_of(lanes);
-    for (; place < count; place++) sum += exponential(values[place] - most);
+    for (; index < count; index++) sum += exponential(values[index] - largest);
     return sum;
 }
 
-/* Puts a value and its column in its place among the `found` best so far, of which `count` are kept. */
-INLINE int64_t insert(float value, int64_t column, float *values, int64_t *columns, int64_t found, int64_t count)
+/* Insert a value and its column into the best so far, of which at most `count` are kept. Return the number of them. */
+INLINE int64_t insert(float value, int64_t column, float *values, int64_t *columns, int64_t filled, int64_t count)
 {
-    int64_t place = found < count ? found++ : count - 1;
-    for (; place > 0 && (value > values[place - 1] || (value == values[place - 1] && column < columns[place - 1])); place--) {
-        values[place] = values[place - 1];
-        columns[place] = columns[place - 1];
+    int64_t index = filled < count ? filled++ : count - 1;
+    for (; index > 0 && (value > values[index - 1] || (value == values[index - 1] && column < columns[index - 1])); index--) {
+        values[index] = values[index - 1];
+        columns[index] = columns[index - 1];
     }
-    values[place] = value;
-    columns[place] = column;
-    return found;
+    values[index] = value;
+    columns[index] = column;
+    return filled;
 }
 
-/* The largest of the columns at + lane, at + lane + LANES and so on, DEEP of them inside the row, for each lane. */
-INLINE Lanes deep_maxima(const float *logits, int64_t at, int64_t width)
+/* Return for each lane the largest of the columns at + lane, at + lane + LANES, ...: DEPTH of them, within the row. */
+INLINE Lanes lane_maxima(const float *logits, int64_t at, int64_t width)
 {
-    Lanes most = all(-INFINITY);
-    int64_t end = at + LANES * DEEP < width ? at + LANES * DEEP : width;
-    for (; at + LANES <= end; at += LANES) most = larger(load(logits + at), most);
-    for (int lane = 0; at + lane < end; lane++) most[lane] = logits[at + lane] > most[lane] ? logits[at + lane] : most[lane];
-    return most;
+    Lanes largest = broadcast(-INFINITY);
+    int64_t end = at + LANES * DEPTH < width ? at + LANES * DEPTH : width;
+    for (; at + LANES <= end; at += LANES) largest = maximum(load(logits + at), largest);
+    for (int lane = 0; at + lane < end; lane++) largest[lane] = logits[at + lane] > largest[lane] ? logits[at + lane] : largest[lane];
+    return largest;
 }
 
-/* The `count` largest of each row of logits (rows, width) from column `first` on, the earlier among equals first, as
- * log-probabilities (rows, count) and columns; all columns have their share of the probability. 1 <= count <= width -
- * first. Gives 1 where there is no memory.
+/* Find the `count` largest of each row of logits (rows, width) from column `first` on, the lower column first among equals.
+ * Store them as log-probabilities over all columns (rows, count), and their columns. 1 <= count <= width - first.
+ * Return 1 if out of memory.
  *
- * The count-th largest of the maxima of parts of a row is not above the count-th largest of the row: only parts with
- * a maximum as large are looked through. */
+ * The count-th largest of the maxima of a row's parts is not above the count-th largest of the row, so only parts with
+ * a maximum of at least that are searched. */
 int EXPORT(best_tokens)(const float *logits, int64_t rows, int64_t width, int64_t first, int64_t count, float *values,
                 int64_t *columns)
 {
-    float *maxima = malloc(((width - first) / DEEP + LANES) * sizeof *maxima);
+    float *maxima = malloc(((width - first) / DEPTH + LANES) * sizeof *maxima);
     if (!maxima) return 1;
     for (int64_t row = 0; row < rows; row++, logits += width, values += count, columns += count) {
-        float most = most_in(logits, first);
-        int64_t parts = 0, found = 0;
-        for (int64_t at = first; at < width; at += LANES * DEEP, parts += LANES) {
-            Lanes some = deep_maxima(logits, at, width);
-            memcpy(maxima + parts, &some, sizeof some);
+        float largest = max_in(logits, first);
+        int64_t parts = 0, filled = 0;
+        for (int64_t at = first; at < width; at += LANES * DEPTH, parts += LANES) {
+            Lanes chunk = lane_maxima(logits, at, width);
+            memcpy(maxima + parts, &chunk, sizeof chunk);
         }
         for (int64_t part = 0; part < parts; part++)
-            if (found < count || maxima[part] > values[count - 1])
-                found = insert(maxima[part], part, values, columns, found, count);
-        most = values[0] > most ? values[0] : most;
-        float total = most + logf(sum_of_exponentials(logits, width, most));
-        float least = found == count ? values[count - 1] : -INFINITY;
-        found = 0;
+            if (filled < count || maxima[part] > values[count - 1])
+                filled = insert(maxima[part], part, values, columns, filled, count);
+        largest = values[0] > largest ? values[0] : largest;
+        float total = largest + logf(sum_of_exponentials(logits, width, largest));
+        float threshold = filled == count ? values[count - 1] : -INFINITY;
+        filled = 0;
         for (int64_t part = 0; part < parts; part++) {
-            if (!(maxima[part] >= least)) continue;
-            int64_t at = first + part / LANES * LANES * DEEP + part % LANES;
-            for (int64_t deep = 0; deep < DEEP && at < width; deep++, at += LANES)
-                if (found < count || logits[at] >= values[count - 1])
-                    if (found < count || logits[at] > values[count - 1] || at < columns[count - 1])
-                        found = insert(logits[at], at, values, columns, found, count);
+            if (!(maxima[part] >= threshold)) continue;
+            int64_t at = first + part / LANES * LANES * DEPTH + part % LANES;
+            for (int64_t step = 0; step < DEPTH && at < width; step++, at += LANES)
+                if (filled < count || logits[at] >= values[count - 1])
+                    if (filled < count || logits[at] > values[count - 1] || at < columns[count - 1])
+                        filled = insert(logits[at], at, values, columns, filled, count);
         }
-        for (int64_t place = 0; place < count; place++) values[place] -= total;
+        for (int64_t index = 0; index < count; index++) values[index] -= total;
     }
     free(maxima);
     return 0;
 }
 
-#define WIDE 4 /* registers of one query, or of one mean, that are kept side by side */
+#define WIDE 4 /* registers that hold parts of one query or one mean at the same time */
 
-/* The sum of `parts` registers of products. */
-INLINE Lanes products(const int parts, const float *one, const float *other)
+/* Return the sum of `parts` registers of products. */
+INLINE Lanes partial_dot(const int parts, const float *a, const float *b)
 {
     Lanes sums[WIDE];
-    for (int part = 0; part < parts; part++) sums[part] = load(one + part * LANES) * load(other + part * LANES);
+    for (int part = 0; part < parts; part++) sums[part] = load(a + part * LANES) * load(b + part * LANES);
     for (int part = 1; part < parts; part++) sums[0] += sums[part];
     return sums[0];
 }
 
-/* `parts` registers of the mean of the values (slots apart, ...), weighted by scores that sum up to `sum`. */
-INLINE void weighted(const int parts, const float *values, const int32_t *seen, int64_t count, const float *scores,
+/* Compute `parts` registers of the mean of the visible values, weighted by scores whose sum is `sum`. */
+INLINE void weighted_mean(const int parts, const float *values, const int32_t *visible_slots, int64_t count, const float *scores,
                      float sum, float *mean, int64_t value_slot)
 {
     Lanes sums[WIDE];
-    for (int part = 0; part < parts; part++) sums[part] = all(0);
-    for (int64_t one = 0; one < count; one++) {
-        const float *value = values + seen[one] * value_slot;
-        for (int part = 0; part < parts; part++) sums[part] += scores[one] * load(value + part * LANES);
+    for (int part = 0; part < parts; part++) sums[part] = broadcast(0);
+    for (int64_t index = 0; index < count; index++) {
+        const float *value = values + visible_slots[index] * value_slot;
+        for (int part = 0; part < parts; part++) sums[part] += scores[index] * load(value + part * LANES);
     }
     for (int part = 0; part < parts; part++) {
         sums[part] /= sum;
@@ -106,88 +106,86 @@ INLINE void weighted(const int parts, const float *values, const int32_t *seen, 
     }
 }
 
-/* One query over the keys and values (slots apart, width) of the `count` slots that it sees, to their mean. scores has
- * room for count + LANES. */
-INLINE void attend_one(const float *query, const float *keys, const float *values, const int32_t *seen, int64_t count,
+/* Attend from one query to the keys and values of its `count` visible slots. scores has space for count + LANES. */
+INLINE void attend_query(const float *query, const float *keys, const float *values, const int32_t *visible_slots, int64_t count,
                        float *mean, int64_t width, int64_t key_slot, int64_t value_slot, float *scores)
 {
     float scale = 1.0f / sqrtf((float)width);
-    for (int64_t one = 0; one < count; one++) {
-        const float *key = keys + seen[one] * key_slot;
+    for (int64_t index = 0; index < count; index++) {
+        const float *key = keys + visible_slots[index] * key_slot;
         Lanes sums = {0};
         int64_t at = 0;
-        for (; at + WIDE * LANES <= width; at += WIDE * LANES) sums += products(WIDE, query + at, key + at);
-        for (; at < width; at += LANES) sums += products(1, query + at, key + at);
-        scores[one] = sum_of(sums) * scale;
+        for (; at + WIDE * LANES <= width; at += WIDE * LANES) sums += partial_dot(WIDE, query + at, key + at);
+        for (; at < width; at += LANES) sums += partial_dot(1, query + at, key + at);
+        scores[index] = sum_of(sums) * scale;
     }
     int64_t end = (count + LANES - 1) / LANES * LANES;
-    for (int64_t one = count; one < end; one++) scores[one] = -INFINITY;
-    float most = most_in(scores, end);
+    for (int64_t index = count; index < end; index++) scores[index] = -INFINITY;
+    float largest = max_in(scores, end);
     Lanes sums = {0};
-    for (int64_t one = 0; one < end; one += LANES) {
-        Lanes some = exponentials(load(scores + one) - most);
-        sums += some;
-        memcpy(scores + one, &some, sizeof some);
+    for (int64_t index = 0; index < end; index += LANES) {
+        Lanes chunk = exponentials(load(scores + index) - largest);
+        sums += chunk;
+        memcpy(scores + index, &chunk, sizeof chunk);
     }
     float sum = sum_of(sums);
     int64_t at = 0;
     for (; at + WIDE * LANES <= width; at += WIDE * LANES)
-        weighted(WIDE, values + at, seen, count, scores, sum, mean + at, value_slot);
-    for (; at < width; at += LANES) weighted(1, values + at, seen, count, scores, sum, mean + at, value_slot);
+        weighted_mean(WIDE, values + at, visible_slots, count, scores, sum, mean + at, value_slot);
+    for (; at < width; at += LANES) weighted_mean(1, values + at, visible_slots, count, scores, sum, mean + at, value_slot);
 }
 
-/* Queries (sentences, rows, heads, width) over keys and values (sentences, slots, groups, width), whose sentences and
- * slots lie some strides apart, to means (sentences, rows, heads, width). Each group serves heads / groups heads
- * that follow one another. mask: null, or bytes that tell which slots a row sees; a row that sees none
- * becomes NaN. width is a multiple of UNIT.
- * Gives 1 where there is no memory. */
+/* Attend from queries (sentences, rows, heads, width) to keys and values (sentences, slots, groups, width), which have
+ * strides between sentences and between slots, and store means (sentences, rows, heads, width). Each group of keys and
+ * values serves heads / groups consecutive heads. mask: bytes, nonzero for slots that a row sees, or null if every row sees
+ * all slots. A row that sees none becomes NaN. width is a multiple of UNIT. Return 1 if out of memory. */
 int EXPORT(attend)(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *means,
            int64_t sentences, int64_t rows, int64_t slots, int64_t heads, int64_t groups, int64_t width,
            int64_t key_sentence, int64_t key_slot, int64_t value_sentence, int64_t value_slot, int64_t mask_sentence,
            int64_t mask_row)
 {
     float *scores = malloc((slots + LANES) * sizeof *scores);
-    int32_t *seen = malloc(rows * slots * sizeof *seen + 1);
+    int32_t *visible_slots = malloc(rows * slots * sizeof *visible_slots + 1);
     int64_t *counts = malloc(rows * sizeof *counts);
-    int failed = !scores || !seen || !counts;
+    int failed = !scores || !visible_slots || !counts;
     for (int64_t sentence = 0; sentence < sentences && !failed; sentence++) {
         for (int64_t row = 0; row < rows; row++) {
             const uint8_t *visible = mask ? mask + sentence * mask_sentence + row * mask_row : 0;
             int64_t count = 0;
             for (int64_t slot = 0; slot < slots; slot++) {
-                seen[row * slots + count] = (int32_t)slot;
+                visible_slots[row * slots + count] = (int32_t)slot;
                 count += !visible || visible[slot];
             }
             counts[row] = count;
         }
-        for (int64_t head = 0; head < heads; head++) { /* outside, so that its keys stay near for all rows */
+        for (int64_t head = 0; head < heads; head++) { /* the outer loop, so that its keys stay in the cache for all rows */
             int64_t group = head * groups / heads * width;
             for (int64_t row = 0; row < rows; row++) {
                 int64_t at = ((sentence * rows + row) * heads + head) * width;
-                attend_one(queries + at, keys + sentence * key_sentence + group, values + sentence * value_sentence + group,
-                           seen + row * slots, counts[row], means + at, width, key_slot, value_slot, scores);
+                attend_query(queries + at, keys + sentence * key_sentence + group, values + sentence * value_sentence + group,
+                           visible_slots + row * slots, counts[row], means + at, width, key_slot, value_slot, scores);
             }
         }
     }
-    free(scores), free(seen), free(counts);
+    free(scores), free(visible_slots), free(counts);
     return failed;
 }
 
-/* LayerNorm(x + y) * gain + bias of each row (rows, width); width is a multiple of UNIT. */
+/* Compute LayerNorm(x + y) * gain + bias for each row (rows, width); width is a multiple of UNIT. */
 void EXPORT(add_norm)(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *out,
               int64_t rows, int64_t width)
 {
     for (int64_t row = 0; row < rows; row++, x += width, y += width, out += width) {
         Lanes sums = {0}, squares = {0};
         for (int64_t at = 0; at < width; at += LANES) {
-            Lanes both = load(x + at) + load(y + at);
-            sums += both;
-            memcpy(out + at, &both, sizeof both);
+            Lanes sum = load(x + at) + load(y + at);
+            sums += sum;
+            memcpy(out + at, &sum, sizeof sum);
         }
         float mean = sum_of(sums) / width;
         for (int64_t at = 0; at < width; at += LANES) {
-            Lanes off = load(out + at) - mean;
-            squares += off * off;
+            Lanes deviation = load(out + at) - mean;
+            squares += deviation * deviation;
         }
         float scale = 1 / sqrtf(sum_of(squares) / width + epsilon);
         for (int64_t at = 0; at < width; at += LANES) {

@@ -1,226 +1,226 @@
-/* What training does between its products, in C. */
+/* The kernels of training between matrix products. */
 #include "lanes.h"
 
-/* Cross-entropy of logits (rows, width) and targets, with so much of each target's probability smoothed over all
- * columns. The logits become the gradient of the summed loss. Gives the loss, summed. */
+/* Return the summed cross-entropy of logits (rows, width) and targets, with label smoothing. Replace the logits by the
+ * gradient of the summed loss. */
 double EXPORT(cross_entropy)(float *logits, const int64_t *targets, int64_t rows, int64_t width, float smoothing)
 {
     double loss = 0;
     for (int64_t row = 0; row < rows; row++, logits += width) {
-        float most = most_in(logits, width), aim = logits[targets[row]];
-        Lanes sums = {0}, plain = {0};
+        float largest = max_in(logits, width), target_logit = logits[targets[row]];
+        Lanes sums = {0}, totals = {0};
         float sum = 0, total = 0;
         int64_t at = 0;
         for (; at + LANES <= width; at += LANES) {
-            Lanes some = load(logits + at);
-            plain += some;
-            some = exponentials(some - most);
-            sums += some;
-            memcpy(logits + at, &some, sizeof some);
+            Lanes chunk = load(logits + at);
+            totals += chunk;
+            chunk = exponentials(chunk - largest);
+            sums += chunk;
+            memcpy(logits + at, &chunk, sizeof chunk);
         }
         for (; at < width; at++) {
             total += logits[at];
-            logits[at] = exponential(logits[at] - most);
+            logits[at] = exponential(logits[at] - largest);
             sum += logits[at];
         }
         sum += sum_of(sums);
-        total += sum_of(plain);
-        float normaliser = most + logf(sum);
-        loss += (1 - smoothing) * (normaliser - aim);
+        total += sum_of(totals);
+        float normaliser = largest + logf(sum);
+        loss += (1 - smoothing) * (normaliser - target_logit);
         if (smoothing) loss += smoothing * (normaliser - total / width); /* total may be -inf */
-        Lanes factor = all(1 / sum), shared = all(smoothing / width);
+        Lanes inverse_sum = broadcast(1 / sum), shared = broadcast(smoothing / width);
         for (at = 0; at + LANES <= width; at += LANES) {
-            Lanes some = load(logits + at) * factor - shared;
-            memcpy(logits + at, &some, sizeof some);
+            Lanes chunk = load(logits + at) * inverse_sum - shared;
+            memcpy(logits + at, &chunk, sizeof chunk);
         }
-        for (; at < width; at++) logits[at] = logits[at] * factor[0] - shared[0];
+        for (; at < width; at++) logits[at] = logits[at] * inverse_sum[0] - shared[0];
         logits[targets[row]] -= 1 - smoothing;
     }
     return loss;
 }
 
-INLINE uint64_t mixed(uint64_t number)
+INLINE uint64_t mix(uint64_t number)
 {
     number = (number ^ number >> 30) * 0xbf58476d1ce4e5b9u;
     number = (number ^ number >> 27) * 0x94d049bb133111ebu;
     return number ^ number >> 31;
 }
 
-#define DRAWS 8 /* of 64 bits at a time, which decide 4 values each */
-#define FEW (4 * DRAWS) /* values that are decided at a time */
-#define BLOCK 32 /* rows with draws of their own, so that it is all the same who works on which */
+#define DRAWS 8 /* numbers of 64 bits at a time, which decide 4 values each */
+#define VALUES_PER_DRAW (4 * DRAWS) /* values that are decided at a time */
+#define ROWS_PER_SEED 32 /* rows that share a seed, so that results do not depend on how threads divide the rows */
 
-/* Generators: xorshift128+ (Vigna 2014) in DRAWS columns, seeded by splitmix64. */
-typedef struct { uint64_t one[DRAWS], other[DRAWS]; } Draws;
+/* xorshift128+ generators (Vigna 2014), DRAWS of them, seeded by splitmix64. */
+typedef struct { uint64_t older[DRAWS], newer[DRAWS]; } Draws;
 
-INLINE void begin(Draws *draws, uint64_t seed)
+INLINE void seed_draws(Draws *draws, uint64_t seed)
 {
     for (int lane = 0; lane < DRAWS; lane++) {
-        draws->one[lane] = mixed(seed += 0x9e3779b97f4a7c15u);
-        draws->other[lane] = mixed(seed += 0x9e3779b97f4a7c15u);
+        draws->older[lane] = mix(seed += 0x9e3779b97f4a7c15u);
+        draws->newer[lane] = mix(seed += 0x9e3779b97f4a7c15u);
     }
 }
 
-/* FEW values that are `factor`, or 0 with probability dropped / 65536. */
-INLINE void draw(Draws *draws, int32_t dropped, float factor, float *factors)
+/* Set each of VALUES_PER_DRAW factors to `keep_scale`, or to 0 with probability dropped / 65536. */
+INLINE void draw(Draws *draws, int32_t dropped, float keep_scale, float *factors)
 {
     uint64_t sum[DRAWS];
-    uint16_t drawn[FEW];
+    uint16_t bits[VALUES_PER_DRAW];
     for (int lane = 0; lane < DRAWS; lane++) {
-        uint64_t first = draws->one[lane], second = draws->other[lane];
+        uint64_t first = draws->older[lane], second = draws->newer[lane];
         sum[lane] = first + second;
-        draws->one[lane] = second;
+        draws->older[lane] = second;
         first ^= first << 23;
-        draws->other[lane] = first ^ second ^ first >> 18 ^ second >> 5;
+        draws->newer[lane] = first ^ second ^ first >> 18 ^ second >> 5;
     }
-    memcpy(drawn, sum, sizeof sum);
-    for (int place = 0; place < FEW; place++) factors[place] = drawn[place] >= dropped ? factor : 0;
+    memcpy(bits, sum, sizeof sum);
+    for (int index = 0; index < VALUES_PER_DRAW; index++) factors[index] = bits[index] >= dropped ? keep_scale : 0;
 }
 
-/* x (count), each value times `factor`, or 0 with probability dropped / 65536; the same for the same seed. */
-void EXPORT(dropout)(const float *x, float *out, int64_t count, int32_t dropped, float factor, uint64_t seed)
+/* Multiply each of `count` values by `keep_scale`, or by 0 with probability dropped / 65536, as determined by the seed. */
+void EXPORT(dropout)(const float *x, float *out, int64_t count, int32_t dropped, float keep_scale, uint64_t seed)
 {
     Draws draws = {0};
-    float factors[FEW];
-    begin(&draws, seed);
-    for (int64_t at = 0; at < count; at += FEW) {
-        draw(&draws, dropped, factor, factors);
-        int64_t end = count - at < FEW ? count - at : FEW;
-        if (end == FEW)
-            for (int place = 0; place < FEW; place++) out[at + place] = x[at + place] * factors[place];
+    float factors[VALUES_PER_DRAW];
+    seed_draws(&draws, seed);
+    for (int64_t at = 0; at < count; at += VALUES_PER_DRAW) {
+        draw(&draws, dropped, keep_scale, factors);
+        int64_t end = count - at < VALUES_PER_DRAW ? count - at : VALUES_PER_DRAW;
+        if (end == VALUES_PER_DRAW)
+            for (int index = 0; index < VALUES_PER_DRAW; index++) out[at + index] = x[at + index] * factors[index];
         else
-            for (int place = 0; place < end; place++) out[at + place] = x[at + place] * factors[place];
+            for (int index = 0; index < end; index++) out[at + index] = x[at + index] * factors[index];
     }
 }
 
-/* out = gain * normal + bias, where normal (rows, width) is x + dropout(y) with each row's mean taken off, times its
- * scale: 1 / its standard deviation. Rows `first` to `end`, where `first` is a multiple of BLOCK; width of FEW. There may be
- * no bias, and x + dropout(y) is given too where there is `both`. */
-void EXPORT(drop_add_norm)(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *both,
-                   float *out, float *normal, float *scales, int64_t first, int64_t end, int64_t width, int32_t dropped,
-                   float factor, uint64_t seed)
+/* Compute out = gain * standardized + bias, where standardized (rows, width) is x + dropout(y) minus the mean of the row,
+ * multiplied by its scale: 1 / standard deviation. Rows from `first`, a multiple of ROWS_PER_SEED, to before `end`; width is
+ * a multiple of VALUES_PER_DRAW. bias may be null. If total_out is not null, x + dropout(y) is stored there. */
+void EXPORT(drop_add_norm)(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *total_out,
+                   float *out, float *standardized, float *scales, int64_t first, int64_t end, int64_t width, int32_t dropped,
+                   float keep_scale, uint64_t seed)
 {
     Draws draws = {0};
-    float factors[FEW];
+    float factors[VALUES_PER_DRAW];
     for (int64_t row = first; row < end; row++) {
-        int64_t place = row * width;
+        int64_t index = row * width;
         Lanes sums = {0}, squares = {0};
-        if (row % BLOCK == 0) begin(&draws, seed + mixed(row / BLOCK + 1));
-        for (int64_t at = place; at < place + width; at += FEW) {
-            if (dropped) draw(&draws, dropped, factor, factors);
-            for (int part = 0; part < FEW; part += LANES) {
-                Lanes more = load(y + at + part);
-                Lanes sum = load(x + at + part) + (dropped ? more * load(factors + part) : more);
+        if (row % ROWS_PER_SEED == 0) seed_draws(&draws, seed + mix(row / ROWS_PER_SEED + 1));
+        for (int64_t at = index; at < index + width; at += VALUES_PER_DRAW) {
+            if (dropped) draw(&draws, dropped, keep_scale, factors);
+            for (int part = 0; part < VALUES_PER_DRAW; part += LANES) {
+                Lanes added = load(y + at + part);
+                Lanes sum = load(x + at + part) + (dropped ? added * load(factors + part) : added);
                 sums += sum;
-                memcpy(normal + at + part, &sum, sizeof sum);
-                if (both) memcpy(both + at + part, &sum, sizeof sum);
+                memcpy(standardized + at + part, &sum, sizeof sum);
+                if (total_out) memcpy(total_out + at + part, &sum, sizeof sum);
             }
         }
         float mean = sum_of(sums) / width;
-        for (int64_t at = place; at < place + width; at += LANES) {
-            Lanes off = load(normal + at) - mean;
-            squares += off * off;
+        for (int64_t at = index; at < index + width; at += LANES) {
+            Lanes deviation = load(standardized + at) - mean;
+            squares += deviation * deviation;
         }
         float scale = scales[row] = 1 / sqrtf(sum_of(squares) / width + epsilon);
         for (int64_t at = 0; at < width; at += LANES) {
-            Lanes off = (load(normal + place + at) - mean) * scale;
-            Lanes shown = off * load(gain + at);
-            if (bias) shown += load(bias + at);
-            memcpy(normal + place + at, &off, sizeof off);
-            memcpy(out + place + at, &shown, sizeof shown);
+            Lanes deviation = (load(standardized + index + at) - mean) * scale;
+            Lanes scaled = deviation * load(gain + at);
+            if (bias) scaled += load(bias + at);
+            memcpy(standardized + index + at, &deviation, sizeof deviation);
+            memcpy(out + index + at, &scaled, sizeof scaled);
         }
     }
 }
 
-/* The gradients of x and y from that of drop_add_norm's results, `change`, and where there is one that of `both`; those of
- * gain and bias are added to what is there. */
-void EXPORT(drop_add_norm_gradient)(const float *change, const float *both_change, const float *normal, const float *scales,
-                            const float *gain, float *x_change, float *y_change, float *gain_change,
-                            float *bias_change, int64_t first, int64_t end, int64_t width, int32_t dropped, float factor,
+/* Compute the gradients of x and y from those of drop_add_norm's `out` and, if not null, of its `total_out`. The gradients
+ * of gain and bias are added to the given ones. */
+void EXPORT(drop_add_norm_gradient)(const float *gradient, const float *sum_gradient, const float *standardized, const float *scales,
+                            const float *gain, float *x_gradient, float *y_gradient, float *gain_gradient,
+                            float *bias_gradient, int64_t first, int64_t end, int64_t width, int32_t dropped, float keep_scale,
                             uint64_t seed)
 {
     Draws draws = {0};
-    float factors[FEW];
+    float factors[VALUES_PER_DRAW];
     for (int64_t row = first; row < end; row++) {
-        int64_t place = row * width;
-        Lanes sums = {0}, along = {0};
-        if (row % BLOCK == 0) begin(&draws, seed + mixed(row / BLOCK + 1));
+        int64_t index = row * width;
+        Lanes sums = {0}, weighted_sums = {0};
+        if (row % ROWS_PER_SEED == 0) seed_draws(&draws, seed + mix(row / ROWS_PER_SEED + 1));
         for (int64_t at = 0; at < width; at += LANES) {
-            Lanes some = load(change + place + at), off = load(normal + place + at);
-            Lanes of_gain = load(gain_change + at) + some * off, of_bias = load(bias_change + at) + some;
-            memcpy(gain_change + at, &of_gain, sizeof of_gain);
-            memcpy(bias_change + at, &of_bias, sizeof of_bias);
-            some *= load(gain + at);
-            sums += some;
-            along += some * off;
+            Lanes chunk = load(gradient + index + at), deviation = load(standardized + index + at);
+            Lanes of_gain = load(gain_gradient + at) + chunk * deviation, of_bias = load(bias_gradient + at) + chunk;
+            memcpy(gain_gradient + at, &of_gain, sizeof of_gain);
+            memcpy(bias_gradient + at, &of_bias, sizeof of_bias);
+            chunk *= load(gain + at);
+            sums += chunk;
+            weighted_sums += chunk * deviation;
         }
-        float mean = sum_of(sums) / width, slope = sum_of(along) / width, scale = scales[row];
-        for (int64_t at = 0; at < width; at += FEW) {
-            if (dropped) draw(&draws, dropped, factor, factors);
-            for (int part = at; part < at + FEW; part += LANES) {
-                Lanes some = load(change + place + part) * load(gain + part);
-                some = (some - mean - load(normal + place + part) * slope) * scale;
-                if (both_change) some += load(both_change + place + part);
-                memcpy(x_change + place + part, &some, sizeof some);
+        float mean = sum_of(sums) / width, slope = sum_of(weighted_sums) / width, scale = scales[row];
+        for (int64_t at = 0; at < width; at += VALUES_PER_DRAW) {
+            if (dropped) draw(&draws, dropped, keep_scale, factors);
+            for (int part = at; part < at + VALUES_PER_DRAW; part += LANES) {
+                Lanes chunk = load(gradient + index + part) * load(gain + part);
+                chunk = (chunk - mean - load(standardized + index + part) * slope) * scale;
+                if (sum_gradient) chunk += load(sum_gradient + index + part);
+                memcpy(x_gradient + index + part, &chunk, sizeof chunk);
                 if (!dropped) continue;
-                some *= load(factors + part - at);
-                memcpy(y_change + place + part, &some, sizeof some);
+                chunk *= load(factors + part - at);
+                memcpy(y_gradient + index + part, &chunk, sizeof chunk);
             }
         }
     }
 }
 
-/* x (rows, width) becomes max(x + bias, 0), rows `first` to `end`. */
+/* Replace x (rows, width) by max(x + bias, 0), in rows from `first` to before `end`. */
 void EXPORT(bias_relu)(float *restrict x, const float *restrict bias, int64_t first, int64_t end, int64_t width)
 {
     for (int64_t row = first; row < end; row++)
         for (int64_t at = 0; at < width; at++) {
             float sum = x[row * width + at] + bias[at];
-            x[row * width + at] = sum < 0 ? 0 : sum; /* what is no number stays none */
+            x[row * width + at] = sum < 0 ? 0 : sum; /* NaN stays NaN */
         }
 }
 
-/* The gradient `change` of bias_relu's results `out` becomes that of x; the bias's is added to what is there. */
-void EXPORT(bias_relu_gradient)(float *restrict change, const float *restrict out, float *restrict bias_change,
+/* Replace the gradient of bias_relu's result `out` by that of x, and add that of the bias to the given one. */
+void EXPORT(bias_relu_gradient)(float *restrict gradient, const float *restrict out, float *restrict bias_gradient,
                         int64_t first, int64_t end, int64_t width)
 {
     for (int64_t row = first; row < end; row++)
         for (int64_t at = 0; at < width; at++) {
-            float some = out[row * width + at] <= 0 ? 0 : change[row * width + at]; /* passes at NaN, as PyTorch's */
-            change[row * width + at] = some;
-            bias_change[at] += some;
+            float chunk = out[row * width + at] <= 0 ? 0 : gradient[row * width + at]; /* passes at NaN, as in PyTorch */
+            gradient[row * width + at] = chunk;
+            bias_gradient[at] += chunk;
         }
 }
 
-/* 1 / (1 + e^-x) for each lane. */
+/* Return 1 / (1 + e^-x) for each lane. */
 INLINE Lanes logistic(Lanes x)
 {
-    Bits below = x < 0.0f;
-    Lanes part = exponentials((Lanes)((below & (Bits)x) | (~below & (Bits)-x)));
+    Bits is_negative = x < 0.0f;
+    Lanes part = exponentials((Lanes)((is_negative & (Bits)x) | (~is_negative & (Bits)-x)));
     Lanes above = 1 / (1 + part);
-    return (Lanes)((below & (Bits)(part * above)) | (~below & (Bits)above));
+    return (Lanes)((is_negative & (Bits)(part * above)) | (~is_negative & (Bits)above));
 }
 
-/* out = silu(gate) * input, where silu(x) = x / (1 + e^-x); values `first` to `end`, both multiples of UNIT.
- * NaN for a gate of -inf. */
+/* Compute out = silu(gate) * input, where silu(x) = x / (1 + e^-x), for values from `first` to before `end`, both multiples
+ * of UNIT. A gate of -inf gives NaN. */
 void EXPORT(gated)(const float *gate, const float *input, float *out, int64_t first, int64_t end)
 {
     for (int64_t at = first; at < end; at += LANES) {
-        Lanes some = load(gate + at);
-        some *= logistic(some) * load(input + at);
-        memcpy(out + at, &some, sizeof some);
+        Lanes chunk = load(gate + at);
+        chunk *= logistic(chunk) * load(input + at);
+        memcpy(out + at, &chunk, sizeof chunk);
     }
 }
 
-/* The gradients of gate and input from that of gated's results. */
-void EXPORT(gated_gradient)(const float *change, const float *gate, const float *input, float *gate_change, float *input_change,
+/* Compute the gradients of gate and input from that of the result of `gated`. */
+void EXPORT(gated_gradient)(const float *gradient, const float *gate, const float *input, float *gate_gradient, float *input_gradient,
                     int64_t first, int64_t end)
 {
     for (int64_t at = first; at < end; at += LANES) {
-        Lanes some = load(gate + at), moved = load(change + at), open = logistic(some);
-        Lanes of_input = moved * some * open;
-        Lanes of_gate = moved * load(input + at) * open * (1 + some * (1 - open));
-        memcpy(input_change + at, &of_input, sizeof of_input);
-        memcpy(gate_change + at, &of_gate, sizeof of_gate);
+        Lanes chunk = load(gate + at), incoming = load(gradient + at), sigmoid = logistic(chunk);
+        Lanes of_input = incoming * chunk * sigmoid;
+        Lanes of_gate = incoming * load(input + at) * sigmoid * (1 + chunk * (1 - sigmoid));
+        memcpy(input_gradient + at, &of_input, sizeof of_input);
+        memcpy(gate_gradient + at, &of_gate, sizeof of_gate);
     }
 }

@@ -27,8 +27,8 @@ SEED = 1
 SAMPLES = 4  # test dates that are printed with their translations
 PICTURE = "attention.png"
 MODEL_SIZES: dict[str, dict[str, int]] = {  # smaller than the small presets: dates are easy
-    "bahdanau2014": {"hidden": 96, "embedding": 64, "alignment": 64, "maxout": 64},
-    "transformer2017": {"d_model": 128, "ff": 256, "encoder_layers": 2, "decoder_layers": 2},
+    "bahdanau2014": {"hidden_size": 96, "embedding_size": 64, "attention_size": 64, "maxout_size": 64},
+    "transformer2017": {"hidden_size": 128, "ffn_size": 256, "encoder_layers": 2, "decoder_layers": 2},
 }
 TRAINING: dict[str, dict[str, float]] = {
     "bahdanau2014": {"learning_rate": 0.01, "max_steps": 400},

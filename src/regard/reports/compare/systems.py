@@ -34,22 +34,26 @@ QUICK_TOKENIZERS: Mapping[str, TokenizerConfig] = {
 
 # Small enough to learn a built-in corpus in QUICK_MINUTES on two cores.
 QUICK_SIZES: Mapping[str, Mapping[str, Any]] = {
-    "cho2014": {"hidden": 160, "embedding": 64, "maxout": 64},
-    "sutskever2014": {"layers": 2, "hidden": 128, "embedding": 64},
-    "bahdanau2014": {"hidden": 96, "embedding": 64, "alignment": 64, "maxout": 64},
-    "luong2015": {"layers": 1, "hidden": 128, "embedding": 64, "weight_bound": 0.2},
+    "cho2014": {"hidden_size": 160, "embedding_size": 64, "maxout_size": 64},
+    "sutskever2014": {"num_layers": 2, "hidden_size": 128, "embedding_size": 64},
+    "bahdanau2014": {"hidden_size": 96, "embedding_size": 64, "attention_size": 64, "maxout_size": 64},
+    "luong2015": {"num_layers": 1, "hidden_size": 128, "embedding_size": 64, "init_bound": 0.2},
     "gnmt2016": {
         "encoder_layers": 2,
         "decoder_layers": 2,
-        "hidden": 96,
-        "embedding": 64,
-        "alignment": 64,
-        "weight_bound": 0.2,
+        "hidden_size": 96,
+        "embedding_size": 64,
+        "attention_size": 64,
+        "init_bound": 0.2,
     },
-    "bytenet2016": {"encoder_blocks": 5, "decoder_blocks": 5, "d": 64},
-    "convs2s2017": {"embedding": 128, "encoder": ((128, 3),) * 3, "decoder": ((128, 3),) * 3},
-    "transformer2017": {"d_model": 96, "ff": 192, "encoder_layers": 2, "decoder_layers": 2},
-    "modern": {"d_model": 96, "ff": 192, "encoder_layers": 2, "decoder_layers": 2},
+    "bytenet2016": {"encoder_layers": 5, "decoder_layers": 5, "hidden_size": 64},
+    "convs2s2017": {
+        "embedding_size": 128,
+        "encoder_convolutions": ((128, 3),) * 3,
+        "decoder_convolutions": ((128, 3),) * 3,
+    },
+    "transformer2017": {"hidden_size": 96, "ffn_size": 192, "encoder_layers": 2, "decoder_layers": 2},
+    "modern": {"hidden_size": 96, "ffn_size": 192, "encoder_layers": 2, "decoder_layers": 2},
 }
 
 

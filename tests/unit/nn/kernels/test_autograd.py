@@ -254,7 +254,7 @@ def test_the_loss_is_the_sum_of_its_parts() -> None:
 
 
 def test_a_feed_forward_that_is_not_trained_gives_the_same() -> None:
-    layer = transformer2017.FeedForward(transformer2017.Config(d_model=32, ff=64, heads=2))
+    layer = transformer2017.FeedForward(transformer2017.Config(hidden_size=32, ffn_size=64, num_heads=2))
     x = values(3, 5, 32)
     trained = layer(x)
     with torch.inference_mode():

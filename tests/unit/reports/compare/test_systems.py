@@ -31,7 +31,7 @@ target_language = "iso"
 [model]
 architecture = "transformer2017"
 preset = "tiny"
-ff = 96
+ffn_size = 96
 
 [train]
 seed = 3
@@ -76,7 +76,7 @@ def test_systems_differ_only_in_the_model(recipe: Path, tmp_path: Path) -> None:
         recipe, names, ["model.dropout=0.25", "train.learning_rate=0.002"], None, tmp_path / "out"
     )
     assert [system.name for system in (different, own)] == names
-    assert own.config.model == transformer2017.tiny().model_copy(update={"ff": 96, "dropout": 0.25})
+    assert own.config.model == transformer2017.tiny().model_copy(update={"ffn_size": 96, "dropout": 0.25})
     assert different.config.model == bahdanau2014.small().model_copy(update={"dropout": 0.25})
     assert different.config.model_copy(update={"model": own.config.model}) == own.config
     assert (own.config.train.max_minutes, own.config.train.seed, own.config.train.learning_rate) == (2, 3, 0.002)
@@ -96,8 +96,8 @@ def test_the_request_overrides_the_budget_of_the_recipe(
 def test_overrides_cannot_set_the_architecture(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot set the architecture"):
         systems_from_recipe(recipe, ["cho2014"], ["model.architecture=modern"], None, tmp_path)
-    with pytest.raises(ConfigError, match=r"unknown key `model\.ff`"):
-        systems_from_recipe(recipe, ["bahdanau2014"], ["model.ff=9"], None, tmp_path)
+    with pytest.raises(ConfigError, match=r"unknown key `model\.ffn_size`"):
+        systems_from_recipe(recipe, ["bahdanau2014"], ["model.ffn_size=9"], None, tmp_path)
 
 
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
