@@ -23,7 +23,7 @@ from regard.contract import DecoderOutput, Seq2Seq
 from regard.data.batch import Batch, make_batch
 from regard.decoding.beam import beam_search
 from regard.decoding.length_penalty import gnmt
-from regard.decoding.scoring import forced_scores
+from regard.decoding.scoring import score_targets
 from regard.models import ARCHITECTURES
 from regard.nn.inference import freeze_for_inference
 from regard.nn.kernels import native
@@ -213,7 +213,7 @@ def test_a_hypothesis_has_the_log_probability_that_float64_gives_it(models: Pair
     )
     hypotheses = [(row, one) for row, every in enumerate(found) for one in every]
     assert any(len(one.tokens) > 8 for _, one in hypotheses)
-    expected = forced_scores(
+    expected = score_targets(
         models.double,
         SOURCES[[row for row, _ in hypotheses]],
         as_batch([[BOS, *one.tokens] for _, one in hypotheses]),

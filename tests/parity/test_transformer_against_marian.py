@@ -12,8 +12,8 @@ from tests.parity.weights import HEADS, HIDDEN, LAYERS, VOCABULARY, WIDTH, tiny_
 from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
-from regard.decoding.greedy import greedy
-from regard.decoding.length_penalty import none
+from regard.decoding.greedy import greedy_search
+from regard.decoding.length_penalty import no_penalty
 from regard.special_tokens import BOS, EOS, PAD
 
 transformers = pytest.importorskip("transformers")
@@ -113,7 +113,7 @@ def test_greedy_says_what_marian_generates(models: tuple[Seq2Seq, Any]) -> None:
         max_new_tokens=STEPS,
         suppress_tokens=[PAD, BOS],  # as our searches do
     )
-    hypotheses = greedy(ours.decoder, ours.encode(SOURCE), [STEPS] * len(SOURCE), penalty=none)
+    hypotheses = greedy_search(ours.decoder, ours.encode(SOURCE), [STEPS] * len(SOURCE), penalty=no_penalty)
     expected = list(outputs(generated))
     assert [hypothesis.tokens for hypothesis in hypotheses] == expected
     assert len(set(expected)) == len(SOURCE), "the model says the same of two sources: too little is compared"
