@@ -94,7 +94,7 @@ class Translator:
         checkpoint = load_checkpoint(resolve_checkpoint(Path(folder)))
         chosen = choose_device(device)
         if precision == "int8" and chosen.type != "cpu":
-            raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="give --device cpu as well")
+            raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="choose the device cpu")
         if chosen.type == "cpu":
             keep_freed_memory()
         model = freeze_for_inference(checkpoint.model.to(chosen), int8=precision == "int8")
