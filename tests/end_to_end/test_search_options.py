@@ -192,10 +192,10 @@ def test_constraints_that_cannot_be_read(run: Path, tmp_path: Path, content: str
         (["--search", "no_repeat=many"], "no_repeat"),
         (["--search", "strategy=astar"], "strategy"),
         (["--search", "strategy=diverse", "--search", "groups=3", "--beam-size", "4"], "must divide"),
-        (["--search", "strategy=sample", "--search", "no_repeat=2"], "knows no constraints"),
+        (["--search", "strategy=sample", "--search", "no_repeat=2"], "does not support constraints"),
         (["--search", "strategy=lookahead", "--top-beams", "2"], "top_beams is 2"),
-        (["--search", "strategy=exact", "--top-beams", "2"], "top_beams is 2, where exact search finds 1"),
-        (["--search", "strategy=exact", "--search", "coverage_penalty=0.2"], "'exact' knows no constraints"),
+        (["--search", "strategy=exact", "--top-beams", "2"], "top_beams is 2, but exact search finds 1"),
+        (["--search", "strategy=exact", "--search", "coverage_penalty=0.2"], "'exact' does not support constraints"),
         (["--search", "strategy=exact", "--search", "exact_steps=0"], "exact_steps"),
         (["--search", "strategy=mbr", "--search", "candidates=draws"], "candidates"),
         (["--search", "strategy=mbr", "--search", "no_repeat=2"], "or candidates=beam"),
@@ -308,7 +308,7 @@ def test_the_options_are_the_keys_of_the_recipe() -> None:
     [
         (["--constraints", "no-such-file"], "no-such-file"),
         (["--workers", "2", "--top-beams", "9"], "top_beams"),
-        (["--search", "strategy=mbr", "--search", "no_repeat=2"], "knows no constraints"),
+        (["--search", "strategy=mbr", "--search", "no_repeat=2"], "does not support constraints"),
     ],
 )
 def test_what_is_wrong_is_told_before_a_file_is_written_over(

@@ -19,9 +19,9 @@ from regard.data.batch import make_batch
 from regard.decoding.ensemble import ensemble
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.interruptible import interruptible
-from regard.decoding.scoring import forced_scores
+from regard.decoding.scoring import score_targets
 from regard.decoding.shortlist import Shortlist
-from regard.decoding.strategies import Sentence, Wish, changed, rows_of
+from regard.decoding.strategies import SearchInput, TokenConstraints, override_search, rows_per_sentence
 from regard.decoding.strategies import search as search_for
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.degenerate_output import find_degeneration
@@ -94,7 +94,7 @@ class Translator:
         checkpoint = load_checkpoint(resolve_checkpoint(Path(folder)))
         chosen = choose_device(device)
         if precision == "int8" and chosen.type != "cpu":
-            raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="give --device cpu as well")
+            raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="choose the device cpu")
         if chosen.type == "cpu":
             keep_freed_memory()
         model = freeze_for_inference(checkpoint.model.to(chosen), int8=precision == "int8")
@@ -242,7 +242,7 @@ class Translator:
         return self._stream(numbered(lines, constraints, first_line), options)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
-        config = changed(self.search, changes, top_beams)
+        config = override_search(self.search, changes, top_beams)
         if config.shortlist and self.shortlist is None:
             raise DecodingError(
                 "there is no shortlist in the folder that was loaded",
@@ -292,7 +292,7 @@ class Translator:
         lines = [replace(line, text=one.text) for line, one in zip(window, bare, strict=True)]
         sentences = {place: self._sentence(line, search.seed) for place, line in enumerate(lines) if line.text}
         encoded = {place: list(sentence.source) for place, sentence in sentences.items()}
-        size = min(options.batch_size, max(1, BATCH_ROWS // rows_of(search, options.top_beams)))
+        size = min(options.batch_size, max(1, BATCH_ROWS // rows_per_sentence(search, options.top_beams)))
         for places in batches(encoded, size):
             results = self._search(
                 [sentences[place] for place in places], [lines[place] for place in places], search, options
@@ -303,7 +303,7 @@ class Translator:
         return found
 
     def _search(
-        self, sentences: Sequence[Sentence], lines: Sequence[Line], search: SearchConfig, options: _Options
+        self, sentences: Sequence[SearchInput], lines: Sequence[Line], search: SearchConfig, options: _Options
     ) -> list[list[Hypothesis]]:
         """Search a batch; one that does not fit in memory is searched in halves. Raises DecodingError."""
         try:
@@ -321,7 +321,7 @@ class Translator:
         if len(sentences) == 1:
             raise DecodingError(
                 f"out of memory during search: {len(sentences[0].source):,} source tokens, "
-                f"{rows_of(search, options.top_beams):,} hypotheses at a time",
+                f"{rows_per_sentence(search, options.top_beams):,} hypotheses at a time",
                 where=lines[0].place,
                 fix="take a smaller beam_size (or samples, lookahead_width), or divide the line",
             )
@@ -329,15 +329,17 @@ class Translator:
         first = self._search(sentences[:half], lines[:half], search, options)
         return first + self._search(sentences[half:], lines[half:], search, options)
 
-    def _sentence(self, line: Line, seed: int) -> Sentence:
+    def _sentence(self, line: Line, seed: int) -> SearchInput:
         target, wished = self.tokenizers.target, line.constraints
         require, forbid = (
             tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
             for phrases in (wished.require, wished.forbid)
         )
-        wish = Wish(require, forbid, tuple(target.encode(wished.prefix)) if wished.prefix.strip() else ())
+        constraints = TokenConstraints(
+            require, forbid, tuple(target.encode(wished.prefix)) if wished.prefix.strip() else ()
+        )
         drawn = seed * 1_000_003 + line.number + line.part * 2_147_483_647
-        return Sentence(self.tokenizers.source.encode(line.text), wish, drawn % 2**63)
+        return SearchInput(self.tokenizers.source.encode(line.text), constraints, drawn % 2**63)
 
     def _as_text(self, line: EmojiFreeText, source: list[int], hypothesis: Hypothesis) -> Translation:
         attention = None if hypothesis.attention is None else hypothesis.attention.float().cpu().numpy()
@@ -390,7 +392,7 @@ class Translator:
 
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
         batch = make_batch(pairs).to(self.device)
-        scores: Tensor = forced_scores(self.model, batch.source, batch.target_in, batch.target_out)
+        scores: Tensor = score_targets(self.model, batch.source, batch.target_in, batch.target_out)
         return [float(value) for value in scores]
 
 

@@ -90,8 +90,8 @@ def stream(
         except BrokenProcessPool:
             raise DecodingError(
                 "a worker's process has ended before its work did",
-                where="--workers",
-                fix="it may have run out of memory: take fewer workers, or a smaller --batch-size",
+                where="workers",
+                fix="it may have run out of memory: use fewer workers, or a smaller batch_size",
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

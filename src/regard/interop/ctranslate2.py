@@ -54,7 +54,7 @@ def export_ctranslate2(checkpoint: Checkpoint, place: Path, shortlist: Shortlist
         raise CheckpointError(
             "CTranslate2 holds transformer2017, and modern with decoder = attention; this run is of "
             + ("modern with decoder = ssru" if isinstance(config, modern.Config) else config.architecture),
-            where="--to ctranslate2",
+            where="ctranslate2",
             fix="train one of those two",
         )
     tokenizers = checkpoint.tokenizers
@@ -79,7 +79,7 @@ def _specs() -> ModuleType:
         import ctranslate2.specs
     except ImportError:
         raise ConfigError(
-            "CTranslate2 is not installed", where="--to ctranslate2", fix="pip install 'ctranslate2>=4.7'"
+            "CTranslate2 is not installed", where="ctranslate2", fix="pip install 'ctranslate2>=4.7'"
         ) from None
     specs: ModuleType = ctranslate2.specs
     return specs

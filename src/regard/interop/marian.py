@@ -47,8 +47,8 @@ def export_marian(checkpoint: Checkpoint, place: Path) -> str:
     if not isinstance(config, Config):
         raise CheckpointError(
             f"Marian's format holds transformer2017 and nothing else; this run is of {config.architecture}",
-            where="--to marian",
-            fix="train transformer2017; or, for modern, export --to ctranslate2",
+            where="marian",
+            fix="train transformer2017; or, for modern, export to CTranslate2",
         )
     with new_folder(place) as folder:
         _write_tokenizers(folder, checkpoint.tokenizers)
@@ -64,15 +64,15 @@ def _write_tokenizers(folder: Path, tokenizers: Tokenizers) -> None:
         if isinstance(tokenizer, TaggedTokenizer):
             raise CheckpointError(
                 "this run's sources begin with tags, of which Marian's tokenizer knows nothing",
-                where="--to marian",
+                where="marian",
                 fix="translate with regard, or train without data.tags",
             )
         model = plain_text_model(tokenizer)
         if model is None:
             raise CheckpointError(
                 f"Marian's tokenizer is SentencePiece, and this run's is of the kind {tokenizer.kind}",
-                where="--to marian",
-                fix="train with tokenizer.kind = unigram or bpe; or export --to ctranslate2",
+                where="marian",
+                fix="train with tokenizer.kind = unigram or bpe; or export to CTranslate2",
             )
         (folder / f"{side}.spm").write_bytes(model)
         if side == "source" or not tokenizers.joint:

@@ -12,7 +12,7 @@ import torch
 from tests.unit.serving.runs import make_run, sentences
 
 import regard.inference.translator
-from regard.decoding.strategies import Sentence
+from regard.decoding.strategies import SearchInput
 from regard.decoding.strategies import search as search_for
 from regard.errors import DecodingError
 from regard.inference.translation import Translation, join
@@ -198,7 +198,7 @@ class OutOfMemory:
         self.room = room
         self.sizes: list[int] = []
 
-    def __call__(self, model: object, batch: Sequence[Sentence], *arguments: Any, **options: Any) -> Any:
+    def __call__(self, model: object, batch: Sequence[SearchInput], *arguments: Any, **options: Any) -> Any:
         self.sizes.append(len(batch))
         if len(batch) > self.room:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:119] . DefaultCPUAllocator: can't allocate memory")
