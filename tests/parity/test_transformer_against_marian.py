@@ -26,9 +26,9 @@ TARGET_IN = as_batch([[1, 4, 11, 5, 3], [1, 7], [1, 9, 9, 4], [1]])
 
 def linears(ours: nn.Linear, *theirs: nn.Linear) -> None:
     """One matrix of ours over as many of theirs as there are."""
-    for mine, whole in ((ours.weight, "weight"), (ours.bias, "bias")):
+    for mine, name in ((ours.weight, "weight"), (ours.bias, "bias")):
         for part, linear in zip(mine.chunk(len(theirs)), theirs, strict=True):
-            getattr(linear, whole).copy_(part)
+            getattr(linear, name).copy_(part)
 
 
 def copy_attention(ours: Any, theirs: Any) -> None:
