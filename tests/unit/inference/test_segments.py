@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.unit.serving.runs import make_run, sentences
 
-import regard.inference.translator
+import regard.inference.batch_search
 from regard.decoding.strategies import SearchInput
 from regard.decoding.strategies import search as search_for
 from regard.errors import DecodingError
@@ -211,7 +211,7 @@ def test_a_batch_that_does_not_fit_in_memory_is_searched_in_halves(
     lines = sentences(20, 6)
     expected = [one.text for one in translator.translate(lines)]
     search = OutOfMemory(3)
-    monkeypatch.setattr(regard.inference.translator, "search_for", search)
+    monkeypatch.setattr(regard.inference.batch_search, "search", search)
     assert [one.text for one in translator.translate(lines)] == expected
     assert max(search.sizes) > 3 >= min(search.sizes)
 
@@ -219,13 +219,13 @@ def test_a_batch_that_does_not_fit_in_memory_is_searched_in_halves(
 def test_a_sentence_that_does_not_fit_alone_is_told_with_its_line(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(regard.inference.translator, "search_for", OutOfMemory(0))
+    monkeypatch.setattr(regard.inference.batch_search, "search", OutOfMemory(0))
     with pytest.raises(DecodingError, match=r"line 2: out of memory during search: 3 source tokens, 3 hypotheses"):
         translator.translate(["", "one two six"])
 
 
 def test_a_large_beam_makes_batches_small(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     search = OutOfMemory(10**9)
-    monkeypatch.setattr(regard.inference.translator, "search_for", search)
+    monkeypatch.setattr(regard.inference.batch_search, "search", search)
     translator.translate(["one"] * 9, beam_size=2000)
     assert search.sizes == [4, 4, 1]
