@@ -21,7 +21,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from regard.decoding.candidates import best_tokens
+from regard.decoding.next_tokens import best_tokens
 from regard.nn.dropout import Dropout
 from regard.nn.feedforward import feed_forward, silu_times
 from regard.nn.int8 import int8_linear

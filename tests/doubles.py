@@ -83,18 +83,18 @@ def table_script(table: Mapping[Prefix, Mapping[int, float]], vocabulary: int) -
 
 def random_script(seed: int, vocabulary: int, scale: float = 2.0) -> Script:
     """Logits that depend on the sentence and on all of the prefix."""
-    made: dict[tuple[int, Prefix], list[float]] = {}
+    cache: dict[tuple[int, Prefix], list[float]] = {}
 
     def script(sentence: int, prefix: Prefix) -> list[float]:
         key = (sentence, prefix)
-        if key not in made:
+        if key not in cache:
             number = seed
             for part in (sentence, *prefix):
                 number = (number * 1000003 + part + 17) % (2**31 - 1)
             generator = torch.Generator().manual_seed(number)
             logits: list[float] = (scale * torch.randn(vocabulary, generator=generator, dtype=torch.float64)).tolist()
-            made[key] = logits
-        return made[key]
+            cache[key] = logits
+        return cache[key]
 
     return script
 
@@ -103,19 +103,19 @@ def brute_force(
     next_log_probabilities: Callable[[Prefix], Sequence[float]], limit: int, penalty: LengthPenalty
 ) -> list[tuple[float, float, Prefix]]:
     """Every hypothesis that ends in EOS within `limit` steps as (score, log-probability, tokens), best first."""
-    found: list[tuple[float, float, Prefix]] = []
+    hypotheses: list[tuple[float, float, Prefix]] = []
 
     def visit(prefix: Prefix, total: float) -> None:
         row = next_log_probabilities(prefix)
         length = len(prefix) + 1
         ended = total + row[EOS]
-        found.append((ended / float(penalty(torch.tensor(float(length), dtype=torch.float64))), ended, prefix))
+        hypotheses.append((ended / float(penalty(torch.tensor(float(length), dtype=torch.float64))), ended, prefix))
         if length < limit:
             for token in range(EOS + 1, len(row)):
                 visit((*prefix, token), total + row[token])
 
     visit((), 0.0)
-    return sorted(found, reverse=True)
+    return sorted(hypotheses, reverse=True)
 
 
 class TinyEncoder(Encoder):

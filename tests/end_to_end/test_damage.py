@@ -64,7 +64,7 @@ def test_another_corpus_instead_of_the_damaged_one_is_refused(copied: Path, tmp_
     (copied / "recipe.toml").write_text(text)
     (copied / "data" / "prepared.json").unlink()
     finished = call("train", "--resume", copied)
-    refused(finished, "not what the run's last checkpoint was trained on")
+    refused(finished, "differs from what the run's last checkpoint was trained on")
 
 
 def test_a_log_with_a_damaged_line_is_repaired(copied: Path, run: Path) -> None:

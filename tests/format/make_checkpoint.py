@@ -20,7 +20,7 @@ from regard.tokenizers.base import Tokenizers, train_tokenizers
 from regard.training.state import TrainingState
 
 LINES = ["abc", "cab bac", ""]
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 def teach(model: Seq2Seq, tokenizers: Tokenizers) -> None:
@@ -51,12 +51,16 @@ def main() -> None:
     torch.manual_seed(1)
     model = build_model(model_config, VocabularySizes(size, size, joint=True))
     teach(model, tokenizers)
-    folder = HERE / f"checkpoint-{FORMAT}"
+    folder = FOLDER / f"checkpoint-{FORMAT}"
     state = TrainingState({"weights/x": torch.arange(3.0)}, {"step": 7})
     save_checkpoint(folder, Checkpoint(config, tokenizers, model, 7, "none", {"chrf": 1.5}), state)
-    found = Translator.load(folder, "cpu").translate(LINES, top_beams=2)
-    expected = [[{"text": one.text, "score": one.score} for one in best.n_best] for best in found]
-    (HERE / f"checkpoint-{FORMAT}.json").write_text(json.dumps({"lines": LINES, "expected": expected}, indent=2) + "\n")
+    translations = Translator.load(folder, "cpu").translate(LINES, top_beams=2)
+    expected = [
+        [{"text": translation.text, "score": translation.score} for translation in best.n_best] for best in translations
+    ]
+    (FOLDER / f"checkpoint-{FORMAT}.json").write_text(
+        json.dumps({"lines": LINES, "expected": expected}, indent=2) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -41,15 +41,15 @@ def call(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
 def test_as_a_program(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "pareto.py"), "--out", str(tmp_path / "nowhere")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1, result.stderr
 
 
 def refused(script: str, *arguments: str | Path) -> str:
-    done = call(script, *arguments)
-    assert done.returncode == 2, done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    return done.stderr
+    result = call(script, *arguments)
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    return result.stderr
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
     if script in TRAINING:
         return ["--data", run]
     alone = script in ("batch_composition.py", "serving.py", "stream_memory.py")
-    others: list[str | Path] = [] if alone else ["--reference", reference]
+    references: list[str | Path] = [] if alone else ["--reference", reference]
     out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []
-    return [run, "--source", source, *others, *out]
+    return [run, "--source", source, *references, *out]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -94,8 +94,8 @@ def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
 
 def test_sides_of_unequal_length(text: Path, tmp_path: Path) -> None:
     (longer := tmp_path / "longer").write_text("one\ntwo\nthree\n")
-    told = refused("decode_cpu.py", *arguments("decode_cpu.py", tmp_path, text, longer))
-    assert f"{longer}: it has 3 lines, and the source 2" in told
+    message = refused("decode_cpu.py", *arguments("decode_cpu.py", tmp_path, text, longer))
+    assert f"{longer}: it has 3 lines, and the source 2" in message
 
 
 def test_a_corpus_of_unequal_sides(tmp_path: Path) -> None:
@@ -121,9 +121,9 @@ def test_the_frontier_is_what_nothing_beats(tmp_path: Path) -> None:
     ]
     file = tmp_path / "measurements.json"
     file.write_text(json.dumps({"lines": 2, "words": 100, "rows": rows}))
-    done = call("pareto.py", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "int8" in line]
+    result = call("pareto.py", "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines() if "int8" in line]
     assert [(name, speed, bleu, place) for name, _, _, speed, bleu, place in table] == [
         ("slow", "10", "20.00", ""),
         ("good", "20", "30.00", "1"),

@@ -28,5 +28,5 @@ def test_every_public_name_is_there() -> None:
 def test_importing_regard_does_not_wait_for_torch() -> None:
     heavy = "{'torch', 'numpy', 'sentencepiece', 'matplotlib', 'pydantic', 'typer'} & set(sys.modules)"
     code = f"import sys, regard; print(regard.__version__, {heavy} or 'light')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [regard.__version__, "light"]
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [regard.__version__, "light"]

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, StartConfig, TokenizerConfig, TrainConfig
+from regard.models import ARCHITECTURES
 from regard.runs.recipe_reference import make_reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
-SECTIONS = (DataConfig, TokenizerConfig, TrainConfig, SearchConfig, StartConfig)
+SECTIONS: tuple[type[BaseModel], ...] = (DataConfig, TokenizerConfig, TrainConfig, SearchConfig, StartConfig)
+MODELS: tuple[type[BaseModel], ...] = tuple(architecture.config for architecture in ARCHITECTURES.values())
 
 
 def test_reference_is_up_to_date() -> None:
@@ -15,7 +19,7 @@ def test_reference_is_up_to_date() -> None:
 
 
 def test_every_key_is_described() -> None:
-    for section in SECTIONS:
+    for section in (*SECTIONS, *MODELS):
         missing = [key for key, field in section.model_fields.items() if not field.description]
         assert not missing, f"{section.__name__}: {missing}"
 

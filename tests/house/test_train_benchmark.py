@@ -40,8 +40,8 @@ def measured(peers: Any, tmp_path: Path, program: str, seconds: float) -> Any:
 def test_what_a_line_of_a_log_tells(peers: Any, name: str) -> None:
     module, constant = name.split(".")
     heard = getattr(peers(module), constant).heard
-    told = heard(LINES[name] + "\n")
-    assert (told.rate if module == "joeynmt" else told.tokens) == 3834
+    result = heard(LINES[name] + "\n")
+    assert (result.rate if module == "joeynmt" else result.tokens) == 3834
     assert heard("[INFO] Step by step: training on 4,096 tokens\n") is None
 
 

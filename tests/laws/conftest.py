@@ -70,11 +70,11 @@ def tiny(name: str, target: int) -> Seq2Seq:
 
 def drawn(architecture: str, case: Case, target: int) -> Seq2Seq:
     """As tiny, for any case, in float32 and with gradients."""
-    made = ARCHITECTURES[architecture]
-    config = made.config(**{**made.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
+    architecture_ = ARCHITECTURES[architecture]
+    config = architecture_.config(**{**architecture_.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(case.seed)
-        model = made.build(config, VocabularySizes(source=9, target=target)).double().eval()
+        model = architecture_.build(config, VocabularySizes(source=9, target=target)).double().eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 scale = 0.2 if parameter.dim() == 1 else case.noise * parameter.shape[-1] ** -0.5

@@ -118,7 +118,7 @@ EXPECTED: dict[str, Expected] = {
             SOURCE,
             *layers(2, "encoder.layers.#.weight_ih_l0"),
             TARGET,
-            *STEPS * [Place("decoder.bottom.weight_ih_l0", first=10)],  # the context behind the word
+            *STEPS * [Place("decoder.bottom.weight_ih_l0", first=10)],  # the context after the word
             *layers(3, "decoder.layers.#.weight_ih_l0"),
             OUTPUT,
         ],
@@ -146,7 +146,7 @@ def model_of(name: str) -> Seq2Seq:
     case = EXPECTED[name].case
     model = drawn(name.split("/")[0], Case({**case.sizes, "dropout": P}, case.noise), 8).float()
     output = getattr(model.decoder, "output", None)
-    if isinstance(output, TiedLinear):  # give it weights of its own, so that the embedding alone can be zero
+    if isinstance(output, TiedLinear):  # give it separate weights, so that only the embedding can be zeroed
         weights = nn.Embedding.from_pretrained(output.weight.detach().clone(), freeze=False)
         model.decoder.output = TiedLinear(weights)
     return model
@@ -168,7 +168,7 @@ def without(model: Seq2Seq, place: Place) -> Seq2Seq:
 
 
 class Recorder:
-    """Stand in for dropout: in training the chosen applications drop everything, the others nothing."""
+    """Replace dropout: in training the chosen applications drop everything, the others nothing."""
 
     def __init__(self) -> None:
         self.chosen: list[bool] = []
@@ -198,10 +198,10 @@ class Recorder:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    made = Recorder()
-    monkeypatch.setattr(Dropout, "forward", lambda module, x: made.forward(module, x))
-    monkeypatch.setattr(Dropout, "draw", lambda module: made.draw(module))
-    return made
+    recorder_ = Recorder()
+    monkeypatch.setattr(Dropout, "forward", lambda module, x: recorder_.forward(module, x))
+    monkeypatch.setattr(Dropout, "draw", lambda module: recorder_.draw(module))
+    return recorder_
 
 
 def test_every_architecture_is_here() -> None:
@@ -213,33 +213,33 @@ def test_dropout_acts_at_its_places_and_nowhere_else(name: str, kernels: bool, r
     model, places = model_of(name), EXPECTED[name].places
     plain = model.eval()(SOURCES, TARGETS)
     for place in dict.fromkeys(places):
-        found = recorder.run(model, [other == place for other in places])
+        actual = recorder.run(model, [candidate == place for candidate in places])
         expected = without(model, place).eval()(SOURCES, TARGETS)
-        assert near(found, expected), place
+        assert near(actual, expected), place
         assert not near(plain, expected), place
 
 
-def near(found: Tensor, expected: Tensor) -> bool:
-    return torch.allclose(found, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+def near(actual: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_nothing_is_dropped_in_evaluation(name: str, kernels: bool) -> None:
     model = model_of(name).eval()
-    found = model(SOURCES, TARGETS)
+    actual = model(SOURCES, TARGETS)
     for module in model.modules():
         if isinstance(module, Dropout):
             module.p = 0.0
-    assert near(found, model(SOURCES, TARGETS))
+    assert near(actual, model(SOURCES, TARGETS))
 
 
 def test_luongs_input_feeding_feeds_what_dropout_left(kernels: bool, recorder: Recorder) -> None:
     """The first step's attentional vector is dropped: the second step is then fed zeros."""
     model, places = model_of("luong2015/feeding"), EXPECTED["luong2015/feeding"].places
     first = places.index(LUONG_STEP[1])
-    found = recorder.run(model, [number == first for number in range(len(places))])
+    actual = recorder.run(model, [number == first for number in range(len(places))])
     fed_nothing = without(model, Place("decoder.stack.layers.0.weight_ih_l0", first=10))
     expected = fed_nothing.eval()(SOURCES, TARGETS)
-    assert found[:, 0].eq(0).all()
-    assert near(found[:, 1], expected[:, 1])
-    assert not near(found[:, 2], expected[:, 2])
+    assert actual[:, 0].eq(0).all()
+    assert near(actual[:, 1], expected[:, 1])
+    assert not near(actual[:, 2], expected[:, 2])

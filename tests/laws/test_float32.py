@@ -23,7 +23,7 @@ from regard.contract import DecoderOutput, Seq2Seq
 from regard.data.batch import Batch, make_batch
 from regard.decoding.beam import beam_search
 from regard.decoding.length_penalty import gnmt
-from regard.decoding.scoring import forced_scores
+from regard.decoding.scoring import score_targets
 from regard.models import ARCHITECTURES
 from regard.nn.inference import freeze_for_inference
 from regard.nn.kernels import native
@@ -95,11 +95,11 @@ class Pair:
     loss: Tensor
     gradients: tuple[Tensor, ...]
 
-    def assert_near(self, found: Tensor, expected: Tensor) -> None:
-        """Assert that every error is small beside the largest expected value."""
-        assert found.dtype == torch.float32
+    def assert_near(self, actual: Tensor, expected: Tensor) -> None:
+        """Assert that every error is small relative to the largest expected value."""
+        assert actual.dtype == torch.float32
         atol = TOLERANCE * expected.abs().max().item()
-        torch.testing.assert_close(found.double(), expected, rtol=0, atol=atol)
+        torch.testing.assert_close(actual.double(), expected, rtol=0, atol=atol)
 
 
 @cache
@@ -162,9 +162,9 @@ def assert_distribution(attention: Tensor | None, models: Pair) -> None:
 
 @torch.inference_mode()
 def test_attention_is_a_distribution_and_that_of_float64(models: Pair, kernels: bool) -> None:
-    found = models.single.features(SOURCES, TARGETS, with_attention=True)
-    models.assert_near(found.features, models.expected.features)
-    assert_distribution(found.attention, models)
+    output = models.single.features(SOURCES, TARGETS, with_attention=True)
+    models.assert_near(output.features, models.expected.features)
+    assert_distribution(output.attention, models)
 
 
 @torch.inference_mode()
@@ -196,10 +196,10 @@ def test_rows_of_a_beam_are_teacher_forcing_of_their_own_tokens(models: Pair, ke
         tokens, features = torch.cat((tokens, chosen[:, None]), 1), torch.cat((features, advanced.features[:, None]), 1)
         state = advanced.state
         if step % 3 == 0:
-            kept = torch.tensor([2, 0, 3]) if step == 24 else torch.arange(len(sentences))
-            rows = (3 * kept[:, None] + torch.randint(3, (len(kept), 3), generator=draw)).flatten()
-            state = state.select(rows, kept if len(kept) < len(sentences) else None)
-            tokens, features, sentences = tokens[rows], features[rows], sentences[kept]
+            remaining = torch.tensor([2, 0, 3]) if step == 24 else torch.arange(len(sentences))
+            rows = (3 * remaining[:, None] + torch.randint(3, (len(remaining), 3), generator=draw)).flatten()
+            state = state.select(rows, remaining if len(remaining) < len(sentences) else None)
+            tokens, features, sentences = tokens[rows], features[rows], sentences[remaining]
     assert sentences.tolist() == [2, 0, 3]
     expected = models.double.features(SOURCES[sentences.repeat_interleave(3)], tokens).features
     models.assert_near(features, expected)
@@ -208,18 +208,18 @@ def test_rows_of_a_beam_are_teacher_forcing_of_their_own_tokens(models: Pair, ke
 @torch.inference_mode()
 def test_a_hypothesis_has_the_log_probability_that_float64_gives_it(models: Pair, kernels: bool) -> None:
     model = freeze_for_inference(models.single)
-    found = beam_search(
+    beams = beam_search(
         model.decoder, model.encode(SOURCES), [33, 9, 20, 26], beam_size=5, top_beams=5, penalty=gnmt(0.6)
     )
-    hypotheses = [(row, one) for row, every in enumerate(found) for one in every]
-    assert any(len(one.tokens) > 8 for _, one in hypotheses)
-    expected = forced_scores(
+    hypotheses = [(row, hypothesis) for row, beam in enumerate(beams) for hypothesis in beam]
+    assert any(len(hypothesis.tokens) > 8 for _, hypothesis in hypotheses)
+    expected = score_targets(
         models.double,
         SOURCES[[row for row, _ in hypotheses]],
-        as_batch([[BOS, *one.tokens] for _, one in hypotheses]),
-        as_batch([[*one.tokens, EOS if one.finished else PAD] for _, one in hypotheses]),
+        as_batch([[BOS, *hypothesis.tokens] for _, hypothesis in hypotheses]),
+        as_batch([[*hypothesis.tokens, EOS if hypothesis.finished else PAD] for _, hypothesis in hypotheses]),
     )
-    models.assert_near(torch.tensor([one.log_probability for _, one in hypotheses]), expected)
+    models.assert_near(torch.tensor([hypothesis.log_probability for _, hypothesis in hypotheses]), expected)
 
 
 @pytest.mark.parametrize("padding", [0, 5])
@@ -230,10 +230,10 @@ def test_training_has_the_loss_and_the_gradients_of_padded_float64(models: Pair,
     gradients = torch.autograd.grad(loss, [*models.single.parameters()])
     largest = max(gradient.abs().max().item() for gradient in models.gradients)
     names = [name for name, _ in models.single.named_parameters()]
-    for name, found, expected in zip(names, gradients, models.gradients, strict=True):
+    for name, actual, expected in zip(names, gradients, models.gradients, strict=True):
         scale = max(expected.abs().max().item(), 1e-3 * largest)  # some are 0, such as that of attention's key biases
         atol = GRADIENT_TOLERANCE * scale
-        torch.testing.assert_close(found.double(), expected, rtol=0, atol=atol, msg=name)
+        torch.testing.assert_close(actual.double(), expected, rtol=0, atol=atol, msg=name)
 
 
 class Calls:

@@ -25,7 +25,7 @@ def test_the_weights_are_lively(model: Seq2Seq, sources: Tensor, targets: Tensor
 
 
 def test_search_ends_by_eos_and_by_the_limit(model: Seq2Seq, sources: Tensor) -> None:
-    found = beam_search(
+    hypotheses_ = beam_search(
         model.decoder, model.encode(sources), [9, 4, 7, 12], beam_size=3, top_beams=3, penalty=gnmt(0.6)
     )
-    assert {one.finished for hypotheses in found for one in hypotheses} == {True, False}
+    assert {hypothesis.finished for hypotheses in hypotheses_ for hypothesis in hypotheses} == {True, False}

@@ -16,12 +16,12 @@ from regard.decoding.beam import beam_search
 from regard.decoding.diverse import diverse_beam_search
 from regard.decoding.ensemble import ensemble
 from regard.decoding.exact import exact_search
-from regard.decoding.greedy import greedy
+from regard.decoding.greedy import greedy_search
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.length_penalty import gnmt, none, without_empty
-from regard.decoding.lookahead import lookahead
-from regard.decoding.sampling import Drawing, sample
-from regard.decoding.scoring import forced_scores
+from regard.decoding.length_penalty import forbid_empty, gnmt, no_penalty
+from regard.decoding.lookahead import lookahead_search
+from regard.decoding.sampling import SamplingParams, sample
+from regard.decoding.scoring import score_targets
 from regard.special_tokens import BOS, EOS, PAD
 
 LIMITS = [9, 4, 7, 12]
@@ -48,7 +48,7 @@ def assert_same(some: list[Hypothesis], others: list[Hypothesis]) -> None:
 
 
 def test_greedy_search_is_a_beam_of_one(model: Seq2Seq, sources: Tensor) -> None:
-    ones = greedy(model.decoder, model.encode(sources), LIMITS, penalty=gnmt(0.6), with_attention=True)
+    ones = greedy_search(model.decoder, model.encode(sources), LIMITS, penalty=gnmt(0.6), with_attention=True)
     for one, beams in zip(ones, search(model, sources, LIMITS, beam_size=1), strict=True):
         assert_same([one], beams)
 
@@ -80,10 +80,10 @@ def test_exact_search_is_a_wide_beam_and_never_worse_than_a_narrow_one(
 ) -> None:
     model, limits, penalty = build(6), [4] * len(sources), gnmt(alpha)
     memory = model.encode(sources)
-    first = greedy(model.decoder, memory, limits, penalty=penalty)
+    first = greedy_search(model.decoder, memory, limits, penalty=penalty)
     wide = beam_search(model.decoder, memory, limits, beam_size=40, penalty=penalty)
     for max_steps in (5, 1000):
-        found = exact_search(model.decoder, memory, limits, penalty=penalty, found=first, max_steps=max_steps)
+        found = exact_search(model.decoder, memory, limits, penalty=penalty, initial=first, max_steps=max_steps)
         for one, given, (best,) in zip(found, first, wide, strict=True):
             assert one.score >= given.score or not given.finished
             if one.proved:
@@ -95,10 +95,10 @@ def test_exact_search_is_a_wide_beam_and_never_worse_than_a_narrow_one(
 def test_with_a_limit_of_one_and_no_empty_answer_the_best_token_is_left_unfinished(
     model: Seq2Seq, sources: Tensor
 ) -> None:
-    memory, limits, penalty = model.encode(sources), [1] * len(sources), without_empty(gnmt(0.6))
+    memory, limits, penalty = model.encode(sources), [1] * len(sources), forbid_empty(gnmt(0.6))
     first = beam_search(model.decoder, memory, limits, beam_size=3, penalty=penalty)
     found = exact_search(
-        model.decoder, memory, limits, penalty=penalty, found=[best for (best,) in first], max_steps=1000
+        model.decoder, memory, limits, penalty=penalty, initial=[best for (best,) in first], max_steps=1000
     )
     for source, (beam,), exact in zip(sources, first, found, strict=True):
         own = source[source.ne(PAD)][None]
@@ -113,11 +113,13 @@ def test_looking_one_step_ahead_is_greedy_search_and_all_steps_a_wide_beam(build
     model, limit = build(6), 4
     memory, limits = model.encode(sources), [limit] * len(sources)
     near, far = (
-        lookahead(model.decoder, memory, limits, depth=depth, width=4, penalty=none, with_attention=True)
+        lookahead_search(model.decoder, memory, limits, depth=depth, width=4, penalty=no_penalty, with_attention=True)
         for depth in (1, limit)
     )
-    assert_same(near, greedy(model.decoder, memory, limits, penalty=none, with_attention=True))
-    every = beam_search(model.decoder, memory, limits, beam_size=300, top_beams=300, penalty=none, with_attention=True)
+    assert_same(near, greedy_search(model.decoder, memory, limits, penalty=no_penalty, with_attention=True))
+    every = beam_search(
+        model.decoder, memory, limits, beam_size=300, top_beams=300, penalty=no_penalty, with_attention=True
+    )
     best = [max(found, key=lambda one: one.log_probability) for found in every]
     assert_same(far, best)
 
@@ -144,7 +146,7 @@ def sampled(model: Seq2Seq, sources: Tensor, rows: list[int]) -> list[list[Hypot
         model.encode(sources),
         limits,
         samples=3,
-        drawing=Drawing(temperature=1.5, top_k=5),
+        params=SamplingParams(temperature=1.5, top_k=5),
         seeds=rows,
         with_attention=True,
     )
@@ -152,7 +154,7 @@ def sampled(model: Seq2Seq, sources: Tensor, rows: list[int]) -> list[list[Hypot
 
 def looked_ahead(model: Seq2Seq, sources: Tensor, rows: list[int]) -> list[list[Hypothesis]]:
     limits = [LIMITS[row] for row in rows]
-    found = lookahead(
+    found = lookahead_search(
         model.decoder, model.encode(sources), limits, depth=3, width=2, penalty=gnmt(0.6), with_attention=True
     )
     return [[one] for one in found]
@@ -184,7 +186,7 @@ def test_every_search_finds_in_company_what_it_finds_alone_and_says_its_log_prob
         for row, found in enumerate(together)
         for one in found
     ]
-    scores = forced_scores(
+    scores = score_targets(
         model,
         sources[[row for row, _, _ in wholes]],
         as_batch([(BOS, *tokens[:-1]) for _, _, tokens in wholes]),
@@ -197,7 +199,7 @@ def test_a_hypothesis_has_the_log_probability_that_the_model_gives_it(model: Seq
     hypotheses = [(row, one) for row, found in enumerate(search(model, sources, LIMITS)) for one in found]
     finished = [(row, one) for row, one in hypotheses if one.finished]
     assert finished
-    scores = forced_scores(
+    scores = score_targets(
         model, sources[[row for row, _ in finished]], *start_with_bos([one.tokens for _, one in finished])
     )
     assert [one.log_probability for _, one in finished] == pytest.approx(scores.tolist())

@@ -13,15 +13,15 @@ from regard.contract import Seq2Seq
 from regard.decoding.ensemble import ensemble
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.shortlist import Shortlist
-from regard.decoding.strategies import Sentence, search
+from regard.decoding.strategies import SearchInput, search
 from regard.special_tokens import BOS, EOS, PAD
 
 VOCABULARY = 14
 SENTENCES = [
-    Sentence([4, 5], seed=1),
-    Sentence([8, 7, 3, 3, 6], seed=2),
-    Sentence([], seed=3),
-    Sentence([6, 4], seed=4),
+    SearchInput([4, 5], seed=1),
+    SearchInput([8, 7, 3, 3, 6], seed=2),
+    SearchInput([], seed=3),
+    SearchInput([6, 4], seed=4),
 ]
 BEAM = {"beam_size": 3}
 STRATEGIES: list[dict[str, Any]] = [
@@ -40,13 +40,13 @@ SOME = Shortlist(
 )
 
 
-def own(sentence: Sentence) -> set[int]:
+def own(sentence: SearchInput) -> set[int]:
     """What SOME lets a sentence have."""
     return {0, 1, 2, 3, 13, *SOME.candidates[list(sentence.source)].flatten().tolist()}
 
 
 def find(
-    model: Seq2Seq, sentences: list[Sentence], shortlist: Shortlist | None, options: dict[str, Any]
+    model: Seq2Seq, sentences: list[SearchInput], shortlist: Shortlist | None, options: dict[str, Any]
 ) -> list[list[Hypothesis]]:
     config = SearchConfig(**options)
     return search(model, sentences, config, top_beams=1, with_attention=True, shortlist=shortlist)

@@ -1,4 +1,4 @@
-"""Laws of the source: padding is nothing, neighbours are nobody, attention is a distribution over what is real."""
+"""Laws of the source: padding and neighbours have no effect, attention is a distribution over real positions."""
 
 from __future__ import annotations
 

@@ -32,15 +32,15 @@ def after(model: Seq2Seq, sources: Tensor, targets: Tensor, steps: int) -> State
 
 
 def test_forward_is_the_scan_of_advance(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
-    whole = model.features(sources, targets, with_attention=True)
+    full = model.features(sources, targets, with_attention=True)
     state = model.decoder.init_state(model.encode(sources))
     for position, column in enumerate(targets.unbind(1)):
         advanced = model.decoder.advance(column, state, with_attention=True)
         state = advanced.state
-        torch.testing.assert_close(advanced.features, whole.features[:, position])
-        assert (advanced.attention is not None) == (whole.attention is not None) == model.decoder.has_attention
-        if whole.attention is not None:
-            torch.testing.assert_close(advanced.attention, whole.attention[:, position])
+        torch.testing.assert_close(advanced.features, full.features[:, position])
+        assert (advanced.attention is not None) == (full.attention is not None) == model.decoder.has_attention
+        if full.attention is not None:
+            torch.testing.assert_close(advanced.attention, full.attention[:, position])
 
 
 def test_attention_is_given_only_when_asked_for_and_changes_nothing(
@@ -85,11 +85,11 @@ def test_rows_of_a_sentence_are_as_if_each_were_alone(model: Seq2Seq, sources: T
     moves = [*MOVES, *MOVES, torch.tensor([0, 2, 3, 4, 6, 7]), torch.tensor([1, 0, 1, 2, 3, 2, 5, 4, 5])] * 4
     for number, rows in enumerate(moves):
         tokens = PREFIXES.roll(number, 0)[: 6 if number % 6 == 5 else 9, number % 3]
-        one = model.decoder.step(tokens, shared, with_attention=True)
-        other = model.decoder.step(tokens, apart, with_attention=True)
-        torch.testing.assert_close(one.logits, other.logits)
-        torch.testing.assert_close(one.attention, other.attention)
-        shared, apart = one.state.select(rows), other.state.select(rows, rows)
+        first = model.decoder.step(tokens, shared, with_attention=True)
+        second = model.decoder.step(tokens, apart, with_attention=True)
+        torch.testing.assert_close(first.logits, second.logits)
+        torch.testing.assert_close(first.attention, second.attention)
+        shared, apart = first.state.select(rows), second.state.select(rows, rows)
 
 
 def test_sentences_are_dropped_with_their_rows(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
@@ -97,13 +97,13 @@ def test_sentences_are_dropped_with_their_rows(model: Seq2Seq, sources: Tensor, 
     state = model.decoder.init_state(model.encode(sources))
     state = model.decoder.advance(targets[:, 0], state).state.select(beams)
     tokens = torch.tensor([3, 4, 5, 6, 7, 3, 4, 5])
-    whole = model.decoder.step(tokens, state, with_attention=True)
+    full = model.decoder.step(tokens, state, with_attention=True)
     rows, sentences = torch.tensor([7, 6, 3, 3]), torch.tensor([3, 1])
-    some = model.decoder.step(tokens[rows], state.select(rows, sentences), with_attention=True)
-    torch.testing.assert_close(some.logits, whole.logits[rows])
-    assert (whole.attention is None) == (some.attention is None)
-    if whole.attention is not None:
-        torch.testing.assert_close(some.attention, whole.attention[rows])
+    selected = model.decoder.step(tokens[rows], state.select(rows, sentences), with_attention=True)
+    torch.testing.assert_close(selected.logits, full.logits[rows])
+    assert (full.attention is None) == (selected.attention is None)
+    if full.attention is not None:
+        torch.testing.assert_close(selected.attention, full.attention[rows])
 
 
 def test_a_step_does_not_touch_its_state(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
@@ -114,7 +114,7 @@ def test_a_step_does_not_touch_its_state(model: Seq2Seq, sources: Tensor, target
     model.decoder.step(targets[:, 3], first.state)
     compared = list(zip(tensors(state), tensors(before), strict=True))
     assert compared
-    assert all(now.equal(then) for now, then in compared)
+    assert all(tensor.equal(copied) for tensor, copied in compared)
     assert model.decoder.step(targets[:, 2], state).logits.equal(first.logits)
 
 
@@ -123,9 +123,9 @@ def test_causality(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     for position in range(targets.shape[1]):
         changed = targets.clone()
         changed[:, position] = torch.where(targets[:, position].eq(3), 4, 3)
-        now = model.features(sources, changed).features
-        torch.testing.assert_close(now[:, :position], before[:, :position])
-        assert (now - before)[:, position].abs().amax(1).gt(1e-6).all()
+        after_change = model.features(sources, changed).features
+        torch.testing.assert_close(after_change[:, :position], before[:, :position])
+        assert (after_change - before)[:, position].abs().amax(1).gt(1e-6).all()
 
 
 def test_training_without_dropout_is_evaluation(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:

@@ -100,14 +100,14 @@ def assert_same(
     output = model.features(source, target, with_attention=True)
     logits = model.decoder.readout(output.features).numpy()
     assert (output.attention is not None) == model.decoder.has_attention
-    for row, (words, given) in enumerate(zip(sources, targets, strict=True)):
-        expected_logits, expected_attention = translate(words, given)
-        np.testing.assert_allclose(logits[row, : len(given)], expected_logits, rtol=0, atol=1e-10)
+    for row, (words, target_words) in enumerate(zip(sources, targets, strict=True)):
+        expected_logits, expected_attention = translate(words, target_words)
+        np.testing.assert_allclose(logits[row, : len(target_words)], expected_logits, rtol=0, atol=1e-10)
         if output.attention is None:
             assert expected_attention is None
             continue
         assert expected_attention is not None
-        attention = output.attention[row, : len(given)].numpy()
+        attention = output.attention[row, : len(target_words)].numpy()
         np.testing.assert_allclose(attention[:, : len(words)], expected_attention, rtol=0, atol=1e-10)
         assert not attention[:, len(words) :].any()
 

@@ -3,7 +3,7 @@
 One sentence at a time, one column at a time: the source embedded and unfolded to ceil(1.2 |s|)
 columns, residual blocks of figure 3 (ReLU variant) with taps looked up one by one, the decoder stacked
 on the encoder's columns, of which there are none beyond the unfolded length. The stack is a sum, which
-the paper leaves open. Columns behind the source begin as zeros, where the paper has special characters.
+the paper leaves open. Columns after the source start as zeros, where the paper has special characters.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Block:
     b_up: Array
 
     def columns(self, inputs: list[Array], *, masked: bool) -> list[Array]:
-        """All columns; a tap beyond either end reads zeros, a masked block reads none behind its column."""
+        """All columns; a tap beyond either end reads zeros, a masked block reads none after its column."""
         inner = []
         for x in inputs:
             small = self.down @ relu(layer_norm(x, self.gain_1, self.bias_1)) + self.b_down
@@ -89,7 +89,7 @@ class Paper:
     b: Array
 
     def unfolded(self, source: list[int]) -> list[Array]:
-        """Equation 2 with a = 1.20, b = 0: as many columns, those behind the source without a character."""
+        """Equation 2 with a = 1.20, b = 0: that number of columns, those after the source without a character."""
         length = ceil(len(source) * 12 / 10)
         columns = [self.E_source[:, s] for s in source]
         columns += [np.zeros(len(self.E_source))] * (length - len(source))

@@ -4,7 +4,7 @@ One sentence at a time, one state at a time, weights under the paper's names, ea
 and the length g of weight normalisation. Every sum of a block's input and output is multiplied by
 sqrt(0.5), the conditional input by m sqrt(1/m) (section 3.4). Where the paper leaves it open, the
 model's docstring decides: linear maps take the conditional input to the layer's width, and a block's
-input to that of its output if they differ; a position behind the last learned one is read as the last.
+input to that of its output if they differ; a position after the last learned one is read as the last.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Block:
         return gated
 
     def over(self, states: list[Array], *, ahead: int) -> list[Array]:
-        """Every state of the next layer: of `ahead` states behind it in the sentence, and the others before it."""
+        """Every state of the next layer: it reads `ahead` states after it, and the others before it."""
         zero = np.zeros(len(states[0]))
         outputs = []
         for i, state in enumerate(states):

@@ -147,10 +147,10 @@ class Model:
             xs = [layer.feed_forward(x + seen) for x, seen in zip(xs, looked, strict=True)]
         return [self.encoder_norm(x) for x in xs]
 
-    def translate(self, words: list[int], given: list[int]) -> tuple[Array, Array]:
-        """Logits (T, V) and attention (T, S) behind every given target word."""
+    def translate(self, words: list[int], target_words: list[int]) -> tuple[Array, Array]:
+        """Return logits (T, V) and attention (T, S) after every target word."""
         memory = self.encode(words)
-        xs = [self.E_target[word] * np.sqrt(D) for word in given]
+        xs = [self.E_target[word] * np.sqrt(D) for word in target_words]
         attention = []
         for layer in self.decoder:
             looked = layer.look_back(xs, causal=True)
@@ -250,8 +250,8 @@ def test_logits_and_attention_are_those_of_the_equations(variant: dict[str, Any]
 def test_the_fused_attention_gives_the_same_logits(variant: dict[str, Any]) -> None:
     model = tiny(sized(variant))
     source, target = as_batch(SOURCES), as_batch(TARGETS)
-    told = model.decoder.readout(model.features(source, target, with_attention=True).features)
-    torch.testing.assert_close(model(source, target), told, rtol=0, atol=1e-10)
+    logits = model.decoder.readout(model.features(source, target, with_attention=True).features)
+    torch.testing.assert_close(model(source, target), logits, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)

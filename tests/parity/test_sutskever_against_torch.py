@@ -62,12 +62,12 @@ def far_from_zero() -> Seq2Seq:
 
 
 def cells(stack: Any) -> list[nn.LSTMCell]:
-    made = []
+    cells_ = []
     for layer in stack.layers:
         cell = nn.LSTMCell(layer.input_size, layer.hidden_size, dtype=torch.float64)
         cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
-        made.append(cell)
-    return made
+        cells_.append(cell)
+    return cells_
 
 
 def reference(model: Seq2Seq) -> Reference:
@@ -92,10 +92,10 @@ def pairs(model: Seq2Seq, theirs: Reference) -> list[tuple[Tensor, Tensor]]:
 def test_logits_and_gradients_are_those_of_cells_in_loops() -> None:
     ours = far_from_zero()
     theirs = reference(ours)
-    fed, said = start_with_bos(TARGETS)
+    fed, expected_tokens = start_with_bos(TARGETS)
     source = as_batch([[*words, EOS] for words in WORDS])
     logits = ours(source, fed)
-    real = said.ne(PAD)
+    real = expected_tokens.ne(PAD)
     expected = [
         theirs.translate(words, row[: len(target) + 1].tolist())
         for words, target, row in zip(WORDS, TARGETS, fed, strict=True)
@@ -104,7 +104,7 @@ def test_logits_and_gradients_are_those_of_cells_in_loops() -> None:
     torch.testing.assert_close(logits[real], torch.cat(expected), rtol=0, atol=1e-10)
 
     for scores in (logits[real], torch.cat(expected)):
-        F.cross_entropy(scores, said[real]).backward()
+        F.cross_entropy(scores, expected_tokens[real]).backward()
     for parameter, copied in pairs(ours, theirs):
         assert parameter.grad is not None and copied.grad is not None
         torch.testing.assert_close(parameter.grad, copied.grad, rtol=0, atol=1e-10)

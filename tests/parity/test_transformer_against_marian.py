@@ -12,8 +12,8 @@ from tests.parity.weights import HEADS, HIDDEN, LAYERS, VOCABULARY, WIDTH, tiny_
 from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
-from regard.decoding.greedy import greedy
-from regard.decoding.length_penalty import none
+from regard.decoding.greedy import greedy_search
+from regard.decoding.length_penalty import no_penalty
 from regard.special_tokens import BOS, EOS, PAD
 
 transformers = pytest.importorskip("transformers")
@@ -26,9 +26,9 @@ TARGET_IN = as_batch([[1, 4, 11, 5, 3], [1, 7], [1, 9, 9, 4], [1]])
 
 def linears(ours: nn.Linear, *theirs: nn.Linear) -> None:
     """One matrix of ours over as many of theirs as there are."""
-    for mine, whole in ((ours.weight, "weight"), (ours.bias, "bias")):
+    for mine, name in ((ours.weight, "weight"), (ours.bias, "bias")):
         for part, linear in zip(mine.chunk(len(theirs)), theirs, strict=True):
-            getattr(linear, whole).copy_(part)
+            getattr(linear, name).copy_(part)
 
 
 def copy_attention(ours: Any, theirs: Any) -> None:
@@ -113,7 +113,7 @@ def test_greedy_says_what_marian_generates(models: tuple[Seq2Seq, Any]) -> None:
         max_new_tokens=STEPS,
         suppress_tokens=[PAD, BOS],  # as our searches do
     )
-    hypotheses = greedy(ours.decoder, ours.encode(SOURCE), [STEPS] * len(SOURCE), penalty=none)
+    hypotheses = greedy_search(ours.decoder, ours.encode(SOURCE), [STEPS] * len(SOURCE), penalty=no_penalty)
     expected = list(outputs(generated))
     assert [hypothesis.tokens for hypothesis in hypotheses] == expected
     assert len(set(expected)) == len(SOURCE), "the model says the same of two sources: too little is compared"

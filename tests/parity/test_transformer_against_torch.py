@@ -21,7 +21,7 @@ TARGET_IN, TARGET_OUT = start_with_bos([[4, 11, 5, 3], [7], [9, 9, 4]])
 
 
 def reference() -> nn.Transformer:
-    """Post-norm layers without a norm behind the last one, as the paper has them."""
+    """Post-norm layers without a norm after the last one, as in the paper."""
     sizes: dict[str, Any] = {"dropout": 0.0, "batch_first": True, "dtype": torch.float64}
     encoder_layer = nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, **sizes)
     decoder_layer = nn.TransformerDecoderLayer(WIDTH, HEADS, HIDDEN, **sizes)
@@ -96,8 +96,8 @@ def test_logits_and_gradients_are_those_of_torch(joint: bool) -> None:
     theirs = reference()
     pairs = same_weights(ours, theirs)
     with torch.no_grad():
-        for parts, whole in pairs:
-            whole.copy_(torch.cat(parts))
+        for parts, weight in pairs:
+            weight.copy_(torch.cat(parts))
     our_tables = [ours.encoder.embedding.table.weight, ours.decoder.embedding.table.weight]
     assert (our_tables[0] is our_tables[1]) == joint
     target_table = our_tables[1].detach().clone().requires_grad_()
@@ -109,9 +109,9 @@ def test_logits_and_gradients_are_those_of_torch(joint: bool) -> None:
 
     for scores in (logits, expected):
         F.cross_entropy(scores[real], TARGET_OUT[real]).backward()
-    for parts, whole in pairs:
+    for parts, weight in pairs:
         gradient = torch.cat([part.grad for part in parts if part.grad is not None])
-        torch.testing.assert_close(gradient, whole.grad, rtol=0, atol=1e-10)
+        torch.testing.assert_close(gradient, weight.grad, rtol=0, atol=1e-10)
     for table, copied in zip(our_tables, (source_table, target_table), strict=True):
         # no PAD is read where it counts, so its row's gradient through the output layer is the same on both sides
         torch.testing.assert_close(table.grad, copied.grad, rtol=0, atol=1e-10)

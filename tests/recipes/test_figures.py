@@ -1,4 +1,4 @@
-"""The figures of recipes/RESULTS.md, reached anew: half an hour each, on two cores."""
+"""The figures of recipes/RESULTS.md, reproduced: half an hour each, on two cores."""
 
 import json
 import os
@@ -36,5 +36,5 @@ def test_a_recipe_reaches_its_mark(
     run = tmp_path / "run"
     regard("train", ROOT / "recipes" / f"{recipe}.toml", "--out", run)
     source, reference = (DATA / name for name in test)
-    found = json.loads(regard("evaluate", run, "--source", source, "--reference", reference, "--json", *options))
-    assert found["bleu"] >= least
+    scores = json.loads(regard("evaluate", run, "--source", source, "--reference", reference, "--json", *options))
+    assert scores["bleu"] >= least

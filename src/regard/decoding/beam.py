@@ -1,15 +1,15 @@
-"""Beam search, over a whole batch at once and no matter which decoder.
+"""Beam search over a batch of sentences, for any decoder that keeps the contract.
 
-The rules, K being the beam's size:
+With a beam of size K:
 
-- Each step ranks the 2K best continuations of a sentence's live prefixes. One with EOS ends a
-  hypothesis only where it ranks among the first K; the K best of the others live on.
-- The K best hypotheses are kept. A sentence is done when its best live prefix could no longer beat any of
-  those that are asked for: log-probability only falls and the penalty's divisor never does, so
-  log-probability / lp(limit) bounds what may become of it. A beam of one is done with its first EOS:
-  it is greedy search.
-- At the length limit live prefixes become unfinished hypotheses, in so far as fewer finished ones were
-  found than are asked for. A finished hypothesis ranks before any unfinished one.
+- Each step ranks the 2K best continuations of a sentence's live prefixes. A continuation that ends in EOS becomes a
+  hypothesis only if it ranks among the first K. The K best of the others stay alive.
+- The K best hypotheses are kept. A sentence is finished when its best live prefix can no longer beat the worst of
+  the `top_beams` best hypotheses: the log-probability only falls and the divisor of the length penalty never does,
+  so log-probability / penalty(limit) bounds every score that the prefix can still reach. A beam of size 1 finishes
+  with its first EOS, as greedy search does.
+- At the length limit, live prefixes become unfinished hypotheses if there are fewer than `top_beams` finished ones.
+  Finished hypotheses rank before unfinished ones.
 """
 
 from __future__ import annotations
@@ -23,12 +23,24 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory, State
-from regard.decoding.candidates import best_tokens, checked_limits, guided_tokens, kept_sentences
+from regard.decoding.beam_state import (
+    BeamState,
+    LivePrefixes,
+    init_beam_state,
+    merge_ends,
+    retire_finished,
+    score_ends,
+)
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import LengthPenalty
-from regard.decoding.logits_processors import Guide, Written
-from regard.decoding.prefix_tree import End, SearchTree
-from regard.decoding.prefixes import Prefixes, Search, as_ends, merge, settle, start
+from regard.decoding.logits_processors import LogitsProcessor, PrefixTokens
+from regard.decoding.next_tokens import (
+    best_processed_tokens,
+    best_tokens,
+    check_length_limits,
+    select_unfinished,
+)
+from regard.decoding.prefix_tree import HypothesisEnd, PrefixTree
 from regard.errors import DecodingError
 from regard.special_tokens import EOS
 
@@ -42,163 +54,197 @@ def beam_search(
     beam_size: int,
     top_beams: int = 1,
     penalty: LengthPenalty,
-    guide: Guide | None = None,
+    processor: LogitsProcessor | None = None,
     with_attention: bool = False,
 ) -> list[list[Hypothesis]]:
-    """For each of the memory's B sentences at least one and at most `top_beams` hypotheses, best first.
+    """Return for each of the memory's B sentences between one and `top_beams` hypotheses, best first.
 
-    max_lengths: for each sentence, how many decoder steps it has, the one that gives EOS among them;
-    a prefix without EOS by then is unfinished, with that many tokens. Where a guide leaves a sentence nothing
-    to write, it has one unfinished hypothesis without tokens, of log-probability minus infinity.
-    Raises DecodingError for a limit below 1, for a beam that cannot hold `top_beams`, and for scores
-    that are not numbers.
+    Args:
+        max_lengths: The most decoder steps for each sentence, including the one that gives EOS. A prefix without
+            EOS by then is unfinished.
+        processor: Changes the log-probabilities of next tokens. If it leaves a sentence no token, that sentence has
+            one unfinished hypothesis without tokens and a log-probability of minus infinity.
+
+    Raises:
+        DecodingError: If a limit is below 1, the beam is smaller than `top_beams`, or a score is not finite.
     """
     if not 1 <= top_beams <= beam_size:
         raise DecodingError(
-            f"{top_beams} hypotheses were asked of a beam of {beam_size}",
-            fix="ask for at least one, and let the beam be at least as large",
+            f"cannot return {top_beams} hypotheses from a beam of size {beam_size}",
+            fix="set top_beams to at least 1 and at most beam_size",
         )
-    search = start(checked_limits(max_lengths, memory), beam_size)
-    found: list[list[End]] = [[] for _ in search.sentence]
-    tree = SearchTree()
+    beams = init_beam_state(check_length_limits(max_lengths, memory), beam_size)
+    results: list[list[HypothesisEnd]] = [[] for _ in beams.sentence]
+    tree = PrefixTree()
     state = decoder.init_state(memory)
     step = 0
-    past = None if guide is None else _Past.start(search.sentence, memory, guide)
-    while len(search.sentence):
+    history = None if processor is None else _History.start(beams.sentence, memory, processor)
+    needs_attention = with_attention or (processor is not None and processor.needs_attention)
+    while len(beams.sentence):
         step += 1
-        sentences, width = search.live.token.shape
-        fed = search.live.token.flatten()
-        out = decoder.step(fed, state, with_attention=with_attention or (guide is not None and guide.reads_attention))
-        nodes = tree.grow(fed, search.live.parent.flatten(), out.attention if with_attention else None)
+        sentences, width = beams.live.token.shape
+        fed = beams.live.token.flatten()  # (N,), N = b x w
+        out = decoder.step(fed, state, with_attention=needs_attention)
+        nodes = tree.append(fed, beams.live.parent.flatten(), out.attention if with_attention else None)
         bonus = None
-        if guide is None or past is None:
-            values, ids = best_tokens(out.logits, 2 * beam_size, step)
-            ranked = _rank(search.live, nodes, values, ids, 2 * beam_size)
+        if processor is None or history is None:
+            values, ids = best_tokens(out.logits, 2 * beam_size, step)  # (N, 2K)
+            ranked = _rank(beams.live, nodes, values, ids, 2 * beam_size)  # (b, 2K)
         else:
-            values, ids = guided_tokens(out.logits, 2 * beam_size, step, past.written, guide)
-            ranked = _rank(search.live, nodes, values, ids, 2 * beam_size, _met(guide, past.written, ids))
-            past, bonus = past.look(out.attention, guide)
-        search = _advance(search, ranked, penalty, step, in_order=guide is None, bonus=bonus)
-        search = settle(search, found, top_beams, penalty, step)
-        still = kept_sentences(search.over)
-        if still is not None:
-            search = search.select(still)
-        places = torch.arange(sentences, device=fed.device) if still is None else still
-        rows = (places[:, None] * width + search.live.beam).flatten()
-        state = out.state.select(rows, still)
-        past = None if past is None else past.write(rows, search.live.token.flatten())
-    return tree.hypotheses(found, memory.mask)
+            values, ids = best_processed_tokens(out.logits, 2 * beam_size, step, history.prefixes, processor)
+            progress = _constraint_progress(processor, history.prefixes, ids)
+            ranked = _rank(beams.live, nodes, values, ids, 2 * beam_size, progress)
+            history, bonus = history.attend(out.attention, processor)
+        beams = _advance(beams, ranked, penalty, step, is_sorted=processor is None, bonus=bonus)
+        beams = retire_finished(beams, results, top_beams, penalty, step)
+        unfinished = select_unfinished(beams.is_done)
+        if unfinished is not None:
+            beams = beams.select(unfinished)
+        places = torch.arange(sentences, device=fed.device) if unfinished is None else unfinished
+        rows = (places[:, None] * width + beams.live.beam).flatten()  # (N',) the row that each live prefix extends
+        state = out.state.select(rows, unfinished)
+        history = None if history is None else history.append(rows, beams.live.token.flatten())
+    return tree.read_hypotheses(results, memory.mask)
 
 
 @dataclass(frozen=True)
-class _Past(State):
-    """What a guide may ask of the rows: what they have written, and what they have looked at."""
+class _History(State):
+    """What a logits processor may read of each row: its tokens, and where it has attended."""
 
     tokens: Tensor  # (N, t)
     sentence: Tensor  # (N,)
-    covered: Tensor | None  # (N, S), the sum of attention
+    attention_sum: Tensor | None  # (N, S)
     mask: Tensor  # (N, S)
 
     @classmethod
-    def start(cls, sentence: Tensor, memory: Memory, guide: Guide) -> _Past:
-        """Nothing written."""
-        covered = memory.mask.to(memory.values.dtype) * 0 if guide.reads_attention else None
-        return cls(sentence[:, None][:, :0], sentence, covered, memory.mask)
+    def start(cls, sentence: Tensor, memory: Memory, processor: LogitsProcessor) -> _History:
+        """Return the history before the first step, with one row for each sentence."""
+        attention_sum = memory.mask.to(memory.values.dtype) * 0 if processor.needs_attention else None
+        return cls(sentence[:, None][:, :0], sentence, attention_sum, memory.mask)
 
     @property
-    def written(self) -> Written:
-        return Written(self.tokens, self.sentence)
+    def prefixes(self) -> PrefixTokens:
+        return PrefixTokens(self.tokens, self.sentence)
 
-    def look(self, attention: Tensor | None, guide: Guide) -> tuple[_Past, Tensor | None]:
-        """With a step's attention (N, S), and what the guide adds (N,) to the score of rows that end with it."""
-        if self.covered is None or attention is None:
+    def attend(self, attention: Tensor | None, processor: LogitsProcessor) -> tuple[_History, Tensor | None]:
+        """Add a step's attention (N, S). Also return the score bonus (N,) of rows that end with this step."""
+        if self.attention_sum is None or attention is None:
             return self, None
-        covered = self.covered + attention
-        return replace(self, covered=covered), guide.at_end(covered, self.mask)
+        attention_sum = self.attention_sum + attention
+        return replace(self, attention_sum=attention_sum), processor.final_score_bonus(attention_sum, self.mask)
 
-    def write(self, rows: Tensor, tokens: Tensor) -> _Past:
-        """The rows (M,), each with one token more (M,)."""
-        chosen = self.select(rows)
-        return replace(chosen, tokens=torch.cat((chosen.tokens, tokens[:, None]), 1))
+    def append(self, rows: Tensor, tokens: Tensor) -> _History:
+        """Select rows (M,) and append one token to each (M,)."""
+        selected = self.select(rows)
+        return replace(selected, tokens=torch.cat((selected.tokens, tokens[:, None]), 1))
 
 
-def _met(guide: Guide, written: Written, ids: Tensor) -> Tensor | None:
-    """How much of what is required each continuation ids (N, k) has: (N, k)."""
-    if guide.met(written) is None:
+def _constraint_progress(processor: LogitsProcessor, prefixes: PrefixTokens, ids: Tensor) -> Tensor | None:
+    """Return the constraint progress (N, k) of each prefix extended by each of the tokens ids (N, k)."""
+    if processor.constraint_progress(prefixes) is None:
         return None
-    each = ids.size(1)
-    longer = torch.cat((written.tokens.repeat_interleave(each, 0), ids.flatten()[:, None]), 1)
-    met = guide.met(Written(longer, written.sentence.repeat_interleave(each, 0)))
-    return None if met is None else met.view_as(ids)
+    count = ids.size(1)
+    longer = torch.cat((prefixes.tokens.repeat_interleave(count, 0), ids.flatten()[:, None]), 1)  # (N * k, t + 1)
+    progress = processor.constraint_progress(PrefixTokens(longer, prefixes.sentence.repeat_interleave(count, 0)))
+    return None if progress is None else progress.view_as(ids)
 
 
 def _rank(
-    live: Prefixes, nodes: Tensor, values: Tensor, ids: Tensor, count: int, met: Tensor | None = None
-) -> Prefixes:
-    """The `count` best continuations of each sentence, or as many as there are.
+    live: LivePrefixes, nodes: Tensor, values: Tensor, ids: Tensor, count: int, progress: Tensor | None = None
+) -> LivePrefixes:
+    """Return the `count` best continuations of each sentence, or all if there are fewer.
 
-    nodes (N,) of its live prefixes (b, w), values and ids (N, k) of the tokens behind them, and how much of what
-    is required each would have, (N, k), where anything is. The sort is stable, so that equals rank the same way
-    in every batch and in greedy search.
+    The sort is stable, so that equal scores rank the same way in every batch and in greedy search.
+
+    Args:
+        nodes: (N,) nodes of the live prefixes (b, w).
+        values: (N, k) log-probabilities of the next tokens.
+        ids: (N, k) the next tokens.
+        progress: (N, k) constraint progress of each continuation. If given, half of the places are for ends and the
+            other half are shared among the levels of progress.
     """
     sentences, width = live.total.shape
-    each = ids.shape[1]
-    totals = (live.total[:, :, None] + values.view(sentences, width, each)).flatten(1)  # (b, w * k)
-    ids = ids.view(sentences, width * each)
+    per_row = ids.shape[1]
+    totals = (live.total[:, :, None] + values.view(sentences, width, per_row)).flatten(1)  # (b, w * k)
+    ids = ids.view(sentences, width * per_row)
     ranked, order = totals.sort(dim=1, descending=True, stable=True)
-    if met is None:
+    if progress is None:
         ranked, order = ranked[:, :count], order[:, :count]
     else:
-        met = met.view(sentences, width * each).gather(1, order)
-        turn, none = _turns(ids.gather(1, order), met, ranked, count)
-        ranked, order = ranked.gather(1, turn).masked_fill(none, -math.inf), order.gather(1, turn)
-    beam = order // each
-    return Prefixes(ranked, ids.gather(1, order), nodes.view(sentences, width).gather(1, beam), beam)
+        progress = progress.view(sentences, width * per_row).gather(1, order)
+        places, is_filler = _allocate_by_progress(ids.gather(1, order), progress, ranked, count)
+        ranked, order = ranked.gather(1, places).masked_fill(is_filler, -math.inf), order.gather(1, places)
+    beam = order // per_row
+    return LivePrefixes(ranked, ids.gather(1, order), nodes.view(sentences, width).gather(1, beam), beam)
 
 
-def _turns(ids: Tensor, met: Tensor, totals: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Which of the continuations (b, C), best first, to take: ends by their totals, and others in turn.
+def _allocate_by_progress(ids: Tensor, progress: Tensor, totals: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Choose continuations so that every level of constraint progress keeps a share (Post and Vilar 2018).
 
-    The best of those that have most of what is required, the best of those that have less, and so on, then the
-    second best of each. Gives their places (b, count), a half of which is for ends, and which of them are none.
+    Half of the places are for continuations that end in EOS, by total. The other half go to the levels of progress
+    in rounds: the best continuation of each level, the highest level first, then the second best of each level, ...
+
+    Example:
+        Six continuations a to f of one sentence, best first, of which c ends in EOS, with count = 8::
+
+            continuation      a    b    c    d    e    f
+            is EOS            -    -    yes  -    -    -
+            progress          0    0    2    1    0    2
+            rank in its level 1    2    -    1    3    1
+
+        Round 1 takes f (level 2), d (level 1), a (level 0); round 2 takes b, the second best of level 0. The result
+        is [c, filler, filler, filler, f, d, a, b]: a plain beam would have taken a, b, d, e and dropped f.
+
+        The key is rank * levels - progress, which sorts by round first and then from the highest level down.
+
+    Args:
+        ids: (b, C) tokens of the continuations, best first.
+        progress: (b, C) their constraint progress.
+        totals: (b, C) their log-probabilities; minus infinity for impossible ones.
+        count: The number of places.
+
+    Returns:
+        The chosen positions (b, count), and which of them are fillers (b, count) because there were too few.
     """
-    possible = totals.isfinite()
+    is_possible = totals.isfinite()
     is_end = ids.eq(EOS)
-    banks = torch.arange(int(met.max()) + 1, device=met.device)
-    same = met[:, :, None].eq(banks) & (possible & ~is_end)[:, :, None]  # (b, C, banks)
-    rank = same.cumsum(1).gather(2, met[:, :, None]).squeeze(2)  # its place among those that have as much
-    turn = rank * len(banks) - met
-    kinds = ((possible & is_end, torch.zeros_like(turn)), (possible & ~is_end, turn))
-    never = turn.max() + 1
+    levels = torch.arange(int(progress.max()) + 1, device=progress.device)
+    in_level = progress[:, :, None].eq(levels) & (is_possible & ~is_end)[:, :, None]  # (b, C, levels)
+    rank = in_level.cumsum(1).gather(2, progress[:, :, None]).squeeze(2)  # (b, C)
+    key = rank * len(levels) - progress
+    halves = ((is_possible & is_end, torch.zeros_like(key)), (is_possible & ~is_end, key))
+    last = key.max() + 1
     chosen = [
-        torch.where(of_kind, key, never).sort(dim=1, stable=True).indices[:, : count // 2] for of_kind, key in kinds
+        torch.where(is_member, order, last).sort(dim=1, stable=True).indices[:, : count // 2]
+        for is_member, order in halves
     ]
-    none = [of_kind.logical_not().gather(1, order) for (of_kind, _), order in zip(kinds, chosen, strict=True)]
-    return torch.cat(chosen, 1), torch.cat(none, 1)
+    fillers = [is_member.logical_not().gather(1, places) for (is_member, _), places in zip(halves, chosen, strict=True)]
+    return torch.cat(chosen, 1), torch.cat(fillers, 1)
 
 
 def _advance(
-    search: Search, ranked: Prefixes, penalty: LengthPenalty, step: int, *, in_order: bool, bonus: Tensor | None
-) -> Search:
-    """Part the ranked continuations (b, C) into hypotheses that end here and prefixes that live on.
+    beams: BeamState, ranked: LivePrefixes, penalty: LengthPenalty, step: int, *, is_sorted: bool, bonus: Tensor | None
+) -> BeamState:
+    """Divide the ranked continuations (b, C) into hypotheses that end here and prefixes that stay alive.
 
-    in_order: whether they are ranked by their totals alone, the best first. bonus: (N,) what is added to the score of
-    a hypothesis by the row that ends with it.
+    Args:
+        is_sorted: Whether the continuations are sorted by total, best first.
+        bonus: (N,) added to the score of a hypothesis by the row that ends with it.
     """
-    beam_size = search.kept.score.shape[1]
+    beam_size = beams.ends.score.shape[1]
     is_end = ranked.token.eq(EOS)
-    if in_order and not is_end.any():
-        return replace(search, live=ranked.first(beam_size))
+    if is_sorted and not is_end.any():
+        return replace(beams, live=ranked.first(beam_size))
     ended = _best(ranked, ranked.total[:, :beam_size].masked_fill(~is_end[:, :beam_size], -math.inf), beam_size)
     live = _best(ranked, ranked.total.masked_fill(is_end, -math.inf), beam_size)
-    ends = as_ends(ended, penalty, step)
+    ends = score_ends(ended, penalty, step)
     if bonus is not None:
         ends = replace(ends, score=ends.score + bonus.view(len(ranked.beam), -1).gather(1, ended.beam))
-    return replace(search, live=live, kept=merge(search.kept, ends))
+    return replace(beams, live=live, ends=merge_ends(beams.ends, ends))
 
 
-def _best(prefixes: Prefixes, total: Tensor, count: int) -> Prefixes:
-    """The `count` best of the prefixes, or as many as there are, by another `total` (b, w) than their own."""
+def _best(prefixes: LivePrefixes, total: Tensor, count: int) -> LivePrefixes:
+    """Return the `count` best prefixes, or all if there are fewer, sorted by these totals (b, w)."""
     total, order = total.sort(dim=1, descending=True, stable=True)
     total, order = total[:, :count], order[:, :count]
-    return Prefixes(total, *(part.gather(1, order) for part in (prefixes.token, prefixes.parent, prefixes.beam)))
+    return LivePrefixes(total, *(part.gather(1, order) for part in (prefixes.token, prefixes.parent, prefixes.beam)))

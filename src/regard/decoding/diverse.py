@@ -1,10 +1,10 @@
 """Diverse beam search: groups that share a beam and avoid one another's tokens (Vijayakumar et al. 2016).
 
-Each group searches as beam search does with its part of the beam; at every step one group goes after another. A
-token costs a continuation `strength` for each time that groups before its own took it at this same step, which is
-their Hamming diversity. That counts where the continuations of this step are ranked and nowhere else:
-log-probabilities and scores stay the model's. What a group takes are the last tokens of its prefixes that live on, or
-that the limit cuts, and EOS for each hypothesis that ends; a group that is done takes no more.
+Each group runs a beam search with its share of the beam. In every step the groups follow one after another. A
+continuation is ranked by its log-probability minus `strength` for each time that an earlier group took the same token
+in this step (Hamming diversity). Only this ranking is affected: log-probabilities and scores remain those of the model.
+A group takes the last token of each prefix that stays alive or that the limit cuts, and EOS for each hypothesis that
+ends. A finished group takes none.
 """
 
 from __future__ import annotations
@@ -18,11 +18,18 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory
-from regard.decoding.candidates import best_tokens, checked_limits, kept_sentences
+from regard.decoding.beam_state import (
+    BeamState,
+    LivePrefixes,
+    init_beam_state,
+    merge_ends,
+    retire_finished,
+    score_ends,
+)
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import LengthPenalty
-from regard.decoding.prefix_tree import End, SearchTree
-from regard.decoding.prefixes import Prefixes, Search, as_ends, merge, settle, start
+from regard.decoding.next_tokens import best_tokens, check_length_limits, select_unfinished
+from regard.decoding.prefix_tree import HypothesisEnd, PrefixTree
 from regard.errors import DecodingError
 from regard.special_tokens import EOS
 
@@ -39,113 +46,126 @@ def diverse_beam_search(
     penalty: LengthPenalty,
     with_attention: bool = False,
 ) -> list[list[Hypothesis]]:
-    """For each of the memory's B sentences what all groups found, best first and nothing twice.
+    """Return the distinct hypotheses of all groups for each of the memory's B sentences, best first.
 
-    groups: how many share the beam equally; each finds at most beam_size / groups hypotheses. Finished ones rank
-    before unfinished ones. With one group it is beam search. max_lengths: as in beam search.
-    Raises DecodingError for a beam that cannot be shared so, a negative strength, a limit below 1, and scores that
-    are not numbers.
+    Finished hypotheses rank before unfinished ones. With one group this is beam search.
+
+    Args:
+        max_lengths: As in `beam_search`.
+        groups: The number of groups, which share the beam equally. Each returns at most beam_size / groups hypotheses.
+        strength: The cost of a token for each time that an earlier group took it in the same step.
+
+    Raises:
+        DecodingError: If `groups` does not divide the beam, the strength is negative, a limit is below 1, or a score
+            is not finite.
     """
     if groups < 1 or beam_size < 1 or beam_size % groups:
         raise DecodingError(
-            f"a beam of {beam_size} cannot be shared by {groups} groups",
-            fix="let the beam be a multiple of the number of groups",
+            f"a beam of size {beam_size} cannot be divided into {groups} groups",
+            fix="make beam_size a multiple of groups",
         )
     if not 0 <= strength < math.inf:
-        raise DecodingError(f"the strength of diversity is {strength}", fix="give a number that is not negative")
-    limits = checked_limits(max_lengths, memory)
-    own = beam_size // groups
-    searches = [start(limits, own) for _ in range(groups)]
-    found: list[list[list[End]]] = [[[] for _ in limits] for _ in searches]
-    tree = SearchTree()
+        raise DecodingError(f"diversity is {strength}", fix="set it to 0 or more")
+    limits = check_length_limits(max_lengths, memory)
+    group_size = beam_size // groups
+    beams = [init_beam_state(limits, group_size) for _ in range(groups)]
+    results: list[list[list[HypothesisEnd]]] = [[[] for _ in limits] for _ in beams]
+    tree = PrefixTree()
     state = decoder.init_state(memory).select(torch.arange(len(limits), device=limits.device).repeat_interleave(groups))
     step = 0
-    while len(searches[0].sentence):
+    while len(beams[0].sentence):
         step += 1
-        fed = torch.cat([search.live.token for search in searches], 1)  # (b, groups x w)
-        parents = torch.cat([search.live.parent for search in searches], 1)
+        fed = torch.cat([group.live.token for group in beams], 1)  # (b, groups x w)
+        parents = torch.cat([group.live.parent for group in beams], 1)
         out = decoder.step(fed.flatten(), state, with_attention=with_attention)
-        nodes = tree.grow(fed.flatten(), parents.flatten(), out.attention).view_as(fed)
-        # A group wants no other tokens of a row: before its own part of the beam are EOS and what others took, at most.
+        nodes = tree.append(fed.flatten(), parents.flatten(), out.attention).view_as(fed)
+        # A group needs no more tokens of a row: at most EOS and the tokens of earlier groups rank before its share.
         values, ids = (part.view(*fed.shape, -1) for part in best_tokens(out.logits, beam_size + 1, step))
-        searches = _go_on(searches, found, nodes, values, ids, strength, penalty, step)
-        still = kept_sentences(torch.stack([search.over for search in searches]).all(0))
-        if still is not None:
-            searches = [search.select(still) for search in searches]
-        places = torch.arange(len(fed), device=fed.device) if still is None else still
-        beams = torch.cat([search.live.beam for search in searches], 1)
-        state = out.state.select((places[:, None] * fed.shape[1] + beams).flatten(), still)
-    every = [[end for group in found for end in group[sentence]] for sentence in range(len(limits))]
-    return [_ordered(hypotheses) for hypotheses in tree.hypotheses(every, memory.mask)]
+        beams = _step(beams, results, nodes, values, ids, strength, penalty, step)
+        unfinished = select_unfinished(torch.stack([group.is_done for group in beams]).all(0))
+        if unfinished is not None:
+            beams = [group.select(unfinished) for group in beams]
+        places = torch.arange(len(fed), device=fed.device) if unfinished is None else unfinished
+        rows = torch.cat([group.live.beam for group in beams], 1)
+        state = out.state.select((places[:, None] * fed.shape[1] + rows).flatten(), unfinished)
+    ends = [[end for group in results for end in group[sentence]] for sentence in range(len(limits))]
+    return [_sort_distinct(hypotheses) for hypotheses in tree.read_hypotheses(ends, memory.mask)]
 
 
-def _go_on(
-    searches: Sequence[Search],
-    found: Sequence[list[list[End]]],
+def _step(
+    beams: Sequence[BeamState],
+    results: Sequence[list[list[HypothesisEnd]]],
     nodes: Tensor,
     values: Tensor,
     ids: Tensor,
     strength: float,
     penalty: LengthPenalty,
     step: int,
-) -> list[Search]:
-    """One step of every group, the first to the last, each with its part of all rows.
+) -> list[BeamState]:
+    """Advance every group by one step, each with its share of the rows.
 
-    nodes (b, groups x w) of the prefixes; values and ids (b, groups x w, k) of the tokens behind them.
+    Args:
+        nodes: (b, groups x w) nodes of the prefixes.
+        values: (b, groups x w, k) log-probabilities of the next tokens.
+        ids: (b, groups x w, k) the next tokens.
     """
-    width = nodes.shape[1] // len(searches)
+    width = nodes.shape[1] // len(beams)
     taken = nodes[:, :0]
-    after: list[Search] = []
-    for number, (search, ends) in enumerate(zip(searches, found, strict=True)):
+    advanced: list[BeamState] = []
+    for number, (group, ends) in enumerate(zip(beams, results, strict=True)):
         rows = slice(number * width, (number + 1) * width)
-        times = (ids[:, rows, :, None] == taken[:, None, None]).sum(3)
-        totals = search.live.total[:, :, None] + values[:, rows]
+        times = (ids[:, rows, :, None] == taken[:, None, None]).sum(3)  # (b, w, k)
+        totals = group.live.total[:, :, None] + values[:, rows]
         ranked = _rank(totals, totals - strength * times.to(totals), ids[:, rows], nodes[:, rows], number * width)
-        own = search.kept.score.shape[1]
-        after.append(settle(_advance(search, ranked, penalty, step), ends, own, penalty, step))
-        taken = torch.cat((taken, _taken(search, after[-1], ranked, step)), 1)
-    return after
+        group_size = group.ends.score.shape[1]
+        advanced.append(retire_finished(_advance(group, ranked, penalty, step), ends, group_size, penalty, step))
+        taken = torch.cat((taken, _taken_tokens(group, advanced[-1], ranked, step)), 1)
+    return advanced
 
 
-def _rank(totals: Tensor, worth: Tensor, ids: Tensor, nodes: Tensor, first: int) -> Prefixes:
-    """All continuations of one group's prefixes, (b, w x k), in the order of their worth, not of their totals.
+def _rank(totals: Tensor, ranking: Tensor, ids: Tensor, nodes: Tensor, first: int) -> LivePrefixes:
+    """Return all continuations (b, w x k) of one group's prefixes, sorted by `ranking` instead of their totals.
 
-    totals, worth and ids: (b, w, k); nodes (b, w); first: the number of the group's first row.
+    Args:
+        totals, ranking, ids: (b, w, k).
+        nodes: (b, w).
+        first: The number of the group's first row.
     """
-    order = worth.flatten(1).sort(dim=1, descending=True, stable=True).indices
+    order = ranking.flatten(1).sort(dim=1, descending=True, stable=True).indices
     beam = order // ids.shape[2]
     total, token = (part.flatten(1).gather(1, order) for part in (totals, ids))
-    return Prefixes(total, token, nodes.gather(1, beam), first + beam)
+    return LivePrefixes(total, token, nodes.gather(1, beam), first + beam)
 
 
-def _advance(search: Search, ranked: Prefixes, penalty: LengthPenalty, step: int) -> Search:
-    """Part the ranked continuations (b, C) as beam search does; prefixes live on in the order of their rank."""
-    own = search.kept.score.shape[1]
+def _advance(group: BeamState, ranked: LivePrefixes, penalty: LengthPenalty, step: int) -> BeamState:
+    """Divide the ranked continuations (b, C) as beam search does; live prefixes stay in the order of their rank."""
+    group_size = group.ends.score.shape[1]
     is_end = ranked.token.eq(EOS)
     ended = replace(ranked, total=ranked.total.masked_fill(~is_end, -math.inf))
-    others = replace(ranked, total=ranked.total.masked_fill(is_end, -math.inf))
-    first = torch.arange(ranked.token.shape[1], device=is_end.device)[:own].expand(len(is_end), -1)
-    kept = merge(search.kept, as_ends(_take(ended, first), penalty, step))
-    return replace(search, live=_take(others, is_end.int().sort(dim=1, stable=True).indices[:, :own]), kept=kept)
+    continued = replace(ranked, total=ranked.total.masked_fill(is_end, -math.inf))
+    first = torch.arange(ranked.token.shape[1], device=is_end.device)[:group_size].expand(len(is_end), -1)
+    ends = merge_ends(group.ends, score_ends(_take(ended, first), penalty, step))
+    live = _take(continued, is_end.int().sort(dim=1, stable=True).indices[:, :group_size])
+    return replace(group, live=live, ends=ends)
 
 
-def _take(prefixes: Prefixes, places: Tensor) -> Prefixes:
+def _take(prefixes: LivePrefixes, places: Tensor) -> LivePrefixes:
     parts = (prefixes.total, prefixes.token, prefixes.parent, prefixes.beam)
-    return Prefixes(*(part.gather(1, places) for part in parts))
+    return LivePrefixes(*(part.gather(1, places) for part in parts))
 
 
-def _taken(before: Search, after: Search, ranked: Prefixes, step: int) -> Tensor:
-    """The tokens that a group takes at a step, (b, m), as often as it does; -1: none."""
-    own = before.kept.score.shape[1]
-    ended = ranked.token[:, :own].eq(EOS) & ranked.total[:, :own].isfinite()
-    lives = after.live.total.isfinite() & (after.limit.le(step) | ~after.over)[:, None]
-    took = torch.cat((ended, lives), 1) & ~before.over[:, None]
-    return torch.cat((ranked.token[:, :own], after.live.token), 1).masked_fill(~took, -1)
+def _taken_tokens(before: BeamState, after: BeamState, ranked: LivePrefixes, step: int) -> Tensor:
+    """Return the tokens (b, m) that a group takes in a step, with repetitions; -1 marks an empty place."""
+    group_size = before.ends.score.shape[1]
+    is_end = ranked.token[:, :group_size].eq(EOS) & ranked.total[:, :group_size].isfinite()
+    is_live = after.live.total.isfinite() & (after.limit.le(step) | ~after.is_done)[:, None]
+    is_taken = torch.cat((is_end, is_live), 1) & ~before.is_done[:, None]
+    return torch.cat((ranked.token[:, :group_size], after.live.token), 1).masked_fill(~is_taken, -1)
 
 
-def _ordered(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """Best first, finished before unfinished, each once."""
-    once: dict[tuple[tuple[int, ...], bool], Hypothesis] = {}
-    for one in sorted(hypotheses, key=lambda one: (not one.finished, -one.score)):
-        once.setdefault((one.tokens, one.finished), one)
-    return list(once.values())
+def _sort_distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """Return the distinct hypotheses, best first, finished ones before unfinished ones."""
+    distinct: dict[tuple[tuple[int, ...], bool], Hypothesis] = {}
+    for hypothesis in sorted(hypotheses, key=lambda hypothesis: (not hypothesis.finished, -hypothesis.score)):
+        distinct.setdefault((hypothesis.tokens, hypothesis.finished), hypothesis)
+    return list(distinct.values())

@@ -1,4 +1,4 @@
-"""Several models that decode as one: their probabilities are averaged at every step."""
+"""Ensembles: several models decode as one model by averaging their probabilities at every step."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from regard.errors import DecodingError
 
 @dataclass(frozen=True)
 class EnsembleMemory(Memory):
-    """Each member's memory of the same source; to others it looks like the first one's."""
+    """The memories of all members for the same source. Its own tensors are those of the first member."""
 
     members: tuple[Memory, ...] = ()
 
     @classmethod
     def of(cls, members: Sequence[Memory]) -> Self:
-        """Of as many memories as there are decoders, in their order."""
+        """Combine the memories of all members, in the order of the decoders."""
         first = members[0]
         return cls(first.keys, first.values, first.mask, first.final, tuple(members))
 
 
 @dataclass(frozen=True)
 class EnsembleState(State):
-    """Each member's state."""
+    """The states of all members."""
 
     members: tuple[State, ...]
 
 
 class EnsembleEncoder(Encoder):
-    """Reads a source with every member's encoder."""
+    """Encodes a source with the encoder of every member."""
 
     def __init__(self, members: Sequence[Encoder]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> EnsembleMemory:
-        """Source tokens (B, S) and their mask (B, S) to one memory a member."""
+        """Return the memories of all members, given source tokens (B, S) and their mask (B, S)."""
         return EnsembleMemory.of([member(tokens, mask) for member in self.members])
 
 
 class Ensemble(Decoder[EnsembleState]):
-    """Averages the probabilities of decoders over one vocabulary, and their attention.
+    """Averages the probabilities and the attention of decoders with the same vocabulary.
 
-    Its features are the log-probabilities themselves (..., V), which are logits as well as any. It
-    decodes an EnsembleMemory. Raises DecodingError where the vocabularies' sizes differ.
+    Its features are log-probabilities (..., V), which also serve as logits. It decodes an `EnsembleMemory`. Raises
+    DecodingError if the sizes of the vocabularies differ.
     """
 
     def __init__(self, members: Sequence[Decoder[Any]]) -> None:
@@ -58,7 +58,7 @@ class Ensemble(Decoder[EnsembleState]):
         sizes = {member.vocabulary_size for member in members}
         if len(sizes) != 1:
             raise DecodingError(
-                f"an ensemble's members must share one target vocabulary; theirs have the sizes {sorted(sizes)}",
+                f"the models of an ensemble must share one target vocabulary, but the sizes are {sorted(sizes)}",
                 fix="choose models that were trained with the same tokenizer",
             )
         self.members = nn.ModuleList(members)
@@ -66,7 +66,7 @@ class Ensemble(Decoder[EnsembleState]):
         self.has_attention = any(member.has_attention for member in members)
 
     def init_state(self, memory: Memory) -> EnsembleState:
-        """Each member's state before the first token."""
+        """Return the state of each member before the first token."""
         return EnsembleState(tuple(member.init_state(part) for member, part in self._pair(memory)))
 
     def advance(
@@ -83,11 +83,11 @@ class Ensemble(Decoder[EnsembleState]):
         )
 
     def readout(self, features: Tensor) -> Tensor:
-        """The features as they are."""
+        """Return the features: they are the logits."""
         return features
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
-        """Teacher forcing in every member: tokens (B, T) to log-probabilities (B, T, V)."""
+        """Return the log-probabilities (B, T, V) of tokens (B, T) under teacher forcing."""
         logits: list[Tensor] = []
         attention: list[Tensor | None] = []
         for member, part in self._pair(memory):
@@ -101,21 +101,21 @@ class Ensemble(Decoder[EnsembleState]):
 
     def _pair(self, memory: Memory) -> list[tuple[Decoder[Any], Memory]]:
         if not isinstance(memory, EnsembleMemory):
-            raise TypeError("an ensemble decodes an EnsembleMemory")
+            raise TypeError(f"an ensemble needs an EnsembleMemory, not a {type(memory).__name__}")
         return list(zip(self._decoders(), memory.members, strict=True))
 
 
 def ensemble(models: Sequence[Seq2Seq]) -> Seq2Seq:
-    """One model of several with the same vocabularies. Raises DecodingError where they differ in size."""
+    """Combine models into one. Raises DecodingError if the sizes of their target vocabularies differ."""
     return Seq2Seq(EnsembleEncoder([model.encoder for model in models]), Ensemble([model.decoder for model in models]))
 
 
 def _mean_probability(logits: Sequence[Tensor]) -> Tensor:
-    precise = [one.to(torch.promote_types(one.dtype, torch.float32)).log_softmax(-1) for one in logits]
+    precise = [member.to(torch.promote_types(member.dtype, torch.float32)).log_softmax(-1) for member in logits]
     return torch.stack(precise).logsumexp(0) - math.log(len(precise))
 
 
 def _mean(attention: Sequence[Tensor | None]) -> Tensor | None:
-    """Over the members that have any."""
-    some = [weights for weights in attention if weights is not None]
-    return torch.stack(some).mean(0) if some else None
+    """Return the mean attention of the members that have any."""
+    present = [weights for weights in attention if weights is not None]
+    return torch.stack(present).mean(0) if present else None

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory
-from regard.decoding.candidates import best_tokens
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import LengthPenalty
-from regard.decoding.token_loop import Rows, walk
+from regard.decoding.next_tokens import best_tokens
+from regard.decoding.token_loop import Rows, run_token_loop
 
 
 @torch.inference_mode()
-def greedy(
+def greedy_search(
     decoder: Decoder[Any],
     memory: Memory,
     max_lengths: Sequence[int] | Tensor,
@@ -24,16 +24,21 @@ def greedy(
     penalty: LengthPenalty,
     with_attention: bool = False,
 ) -> list[Hypothesis]:
-    """One hypothesis for each of the memory's B sentences.
+    """Return one hypothesis for each of the memory's B sentences.
 
-    max_lengths: for each sentence, how many decoder steps it has, the one that gives EOS among them;
-    a sentence without EOS by then is returned unfinished, with that many tokens.
-    Raises DecodingError for a limit below 1 and for scores that are not numbers.
+    Args:
+        max_lengths: The most decoder steps for each sentence, including the one that gives EOS. A hypothesis without
+            EOS by then is unfinished.
+
+    Raises:
+        DecodingError: If a limit is below 1, or a score is not finite.
     """
 
     def choose(logits: Tensor, state: Any, rows: Rows, step: int) -> tuple[Tensor, Tensor]:
         values, ids = best_tokens(logits, 2, step)
         return values[:, 0], ids[:, 0]
 
-    found = walk(decoder, memory, max_lengths, choose=choose, penalty=penalty, with_attention=with_attention)
-    return [best for (best,) in found]
+    results = run_token_loop(
+        decoder, memory, max_lengths, choose=choose, penalty=penalty, with_attention=with_attention
+    )
+    return [best for (best,) in results]

@@ -1,4 +1,4 @@
-"""What every search hands back."""
+"""The result of a search."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One target that a search found.
+    """A target that a search has found.
 
-    tokens: without BOS and without EOS.
-    log_probability: the sum over its tokens, EOS included where it is finished.
-    score: log_probability after the length penalty; what hypotheses are ranked by.
-    finished: False where the length limit cut it before its EOS.
-    attention: (T, S), a distribution over the S source positions for each of the T decoder steps (one a
-        token, and one for EOS where it is finished); None where it was not asked for or there is none.
-    proved: whether exact search has shown that no finished one within the limit has a greater score; None where
-        that was not asked.
+    Attributes:
+        tokens: The target tokens, without BOS and EOS.
+        log_probability: The sum over the tokens, and over EOS if finished, in nats.
+        score: The log-probability after the length penalty, by which hypotheses are ranked.
+        finished: False if the length limit cut the hypothesis before its EOS.
+        attention: (T, S) a distribution over the S source positions for each of the T decoder steps: one for each
+            token, and one for EOS if finished. None if it was not requested or the model has none.
+        proved: Whether exact search has proved that no finished hypothesis within the limit has a greater score;
+            None after other searches.
     """
 
     tokens: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""A search that can be broken off between two steps."""
+"""A decoder whose search can be interrupted between two steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from regard.contract import Decoder, Memory, Seq2Seq, State, StepFeatures
 
 
 class InterruptibleDecoder(Decoder[Any]):
-    """A decoder as it is, which calls `check` before each step: what that raises ends the search."""
+    """Calls `check` before each step of a decoder. An exception from `check` ends the search."""
 
     def __init__(self, decoder: Decoder[Any], check: Callable[[], None]) -> None:
         super().__init__()
@@ -21,20 +21,20 @@ class InterruptibleDecoder(Decoder[Any]):
         self.has_attention = decoder.has_attention
 
     def init_state(self, memory: Memory) -> State:
-        """The decoder's own."""
+        """Return the decoder's first state."""
         state: State = self.decoder.init_state(memory)
         return state
 
     def advance(self, tokens: Tensor, state: State, *, with_attention: bool = False) -> StepFeatures[Any]:
-        """Feed tokens (N,). Raises what `check` does."""
+        """Call `check`, then feed tokens (N,) to the decoder."""
         self.check()
         return self.decoder.advance(tokens, state, with_attention=with_attention)
 
     def readout(self, features: Tensor) -> Tensor:
-        """The decoder's own."""
+        """Return the decoder's logits."""
         return self.decoder.readout(features)
 
 
 def interruptible(model: Seq2Seq, check: Callable[[], None]) -> Seq2Seq:
-    """The same model, whose search calls `check` before each step."""
+    """Return the model with a decoder that calls `check` before each step."""
     return Seq2Seq(model.encoder, InterruptibleDecoder(model.decoder, check)).eval()

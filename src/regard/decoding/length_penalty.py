@@ -1,4 +1,4 @@
-"""Length penalties: functions of a hypothesis' length by which its log-probability is divided."""
+"""Length penalties: functions of the length of a hypothesis that divide its log-probability."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from torch import Tensor
 from regard.errors import DecodingError
 
 LengthPenalty = Callable[[Tensor], Tensor]
-"""Lengths |Y| of any shape, EOS counted, as floats, to divisors of that shape: 0 where none may be so short, else more.
+"""Maps lengths |Y|, EOS included, of any shape and as floats, to divisors; 0 forbids a length.
 
-The divisor never falls as the length grows: beam search relies on it when it decides to stop.
+The divisor never decreases with the length: beam search relies on this when it decides to stop.
 """
 
 
-def none(lengths: Tensor) -> Tensor:
-    """Rank by the log-probability itself."""
+def no_penalty(lengths: Tensor) -> Tensor:
+    """Return 1, so that the score is the log-probability."""
     return torch.ones_like(lengths)
 
 
 def average(alpha: float) -> LengthPenalty:
-    """|Y| ** alpha; alpha 1 ranks by the mean log-probability of a token.
+    """Return the penalty |Y| ** alpha. With alpha 1, the score is the mean log-probability of a token.
 
-    Raises DecodingError where alpha is negative.
+    Raises DecodingError if alpha is negative.
     """
-    _check(alpha)
+    _check_alpha(alpha)
     return lambda lengths: lengths**alpha
 
 
 def gnmt(alpha: float) -> LengthPenalty:
-    """lp(Y) = ((5 + |Y|) / 6) ** alpha (Wu et al. 2016); alpha 0 is no penalty.
+    """Return the penalty lp(Y) = ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, eq. 14). With alpha 0 it has no effect.
 
-    Raises DecodingError where alpha is negative.
+    Raises DecodingError if alpha is negative.
     """
-    _check(alpha)
+    _check_alpha(alpha)
     return lambda lengths: ((5 + lengths) / 6) ** alpha
 
 
 @dataclass(frozen=True)
-class _WithoutEmpty:
+class _ForbidEmpty:
     penalty: LengthPenalty
 
     def __call__(self, lengths: Tensor) -> Tensor:
         return self.penalty(lengths).masked_fill(lengths.le(1), 0)
 
 
-def without_empty(penalty: LengthPenalty) -> LengthPenalty:
-    """Return the same penalty with divisor 0 for a hypothesis of length 1, which is EOS alone."""
-    return _WithoutEmpty(penalty)
+def forbid_empty(penalty: LengthPenalty) -> LengthPenalty:
+    """Return the same penalty, but with divisor 0 for length 1, which is EOS alone."""
+    return _ForbidEmpty(penalty)
 
 
-def for_unfinished(penalty: LengthPenalty) -> LengthPenalty:
-    """Return the penalty of prefixes that have no EOS: one of length 1 holds a token, so it is never empty."""
-    return penalty.penalty if isinstance(penalty, _WithoutEmpty) else penalty
+def penalty_for_unfinished(penalty: LengthPenalty) -> LengthPenalty:
+    """Return the penalty for prefixes without EOS: one of length 1 holds a token, so it is not empty."""
+    return penalty.penalty if isinstance(penalty, _ForbidEmpty) else penalty
 
 
-def _check(alpha: float) -> None:
+def _check_alpha(alpha: float) -> None:
     if not alpha >= 0:
-        raise DecodingError(f"the length penalty is {alpha}", fix="give a number that is not negative")
+        raise DecodingError(f"length_penalty is {alpha}", fix="set it to 0 or more")

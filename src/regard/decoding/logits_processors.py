@@ -1,7 +1,7 @@
-"""What bends a search: functions from the next tokens' log-probabilities to others, which compose.
+"""Logits processors: functions that change the log-probabilities of the next tokens during search.
 
-A guide sees what is written so far. Minus infinity forbids a token. Guides that only forbid leave the log-probability
-of what is found as the model gives it.
+A processor sees the tokens generated so far. Minus infinity forbids a token. Processors that only forbid tokens leave
+the log-probability of the hypotheses as the model gives it.
 """
 
 from __future__ import annotations
@@ -19,183 +19,196 @@ Phrase = Sequence[int]  # tokens, at least one
 
 
 @dataclass(frozen=True)
-class Written:
-    """What N rows have written: tokens (N, t) without BOS, and which sentence of the batch each is of, (N,)."""
+class PrefixTokens:
+    """The tokens of N prefixes.
+
+    Attributes:
+        tokens: (N, t) without BOS.
+        sentence: (N,) the index in the batch of the sentence that each prefix translates.
+    """
 
     tokens: Tensor
     sentence: Tensor
 
 
-class Guide:
-    """Bends nothing; a guide overrides what it needs."""
+class LogitsProcessor:
+    """Base class, a no-op. Override the methods that your processor needs.
 
-    def __call__(self, scores: Tensor, written: Written) -> Tensor:
-        """Log-probabilities (N, V) of the next tokens, which may be changed in place, to others."""
+    Attributes:
+        needs_attention: Whether `final_score_bonus` is called, which needs the attention of every step.
+    """
+
+    needs_attention: bool = False
+
+    def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
+        """Return new log-probabilities of the next tokens, given scores (N, V), which may be changed in place."""
         return scores
 
-    def wanted(self, written: Written) -> Tensor | None:
-        """Next tokens (N, k) that must be tried whatever their rank; a row with fewer repeats one, or has -1."""
+    def forced_tokens(self, prefixes: PrefixTokens) -> Tensor | None:
+        """Return next tokens (N, k) to try whatever their rank. A row with fewer than k repeats one, or has -1."""
         return None
 
-    def met(self, written: Written) -> Tensor | None:
-        """How much of what it requires each row has (N,): a beam is shared among rows that have less and more."""
+    def constraint_progress(self, prefixes: PrefixTokens) -> Tensor | None:
+        """Return how many required tokens each prefix has, (N,). A beam keeps a share for each level of progress."""
         return None
 
-    def at_end(self, covered: Tensor, mask: Tensor) -> Tensor | None:
-        """What is added to the score of a hypothesis that ends, (N,) and never positive.
+    def final_score_bonus(self, attention_sum: Tensor, mask: Tensor) -> Tensor | None:
+        """Return what is added to the score of a hypothesis when it ends: (N,), never positive.
 
-        covered (N, S): the sum of its attention over all its steps, EOS's among them; mask (N, S). Only asked
-        where `reads_attention`.
+        Args:
+            attention_sum: (N, S) the sum of the attention of all steps, including that of EOS.
+            mask: (N, S) True at real source positions.
         """
         return None
 
-    reads_attention: bool = False
 
+class LogitsProcessorList(LogitsProcessor):
+    """Several processors, applied one after another."""
 
-class Guides(Guide):
-    """Several, one after another."""
+    def __init__(self, processors: Sequence[LogitsProcessor]) -> None:
+        self.processors = tuple(processors)
+        self.needs_attention = any(processor.needs_attention for processor in processors)
 
-    def __init__(self, guides: Sequence[Guide]) -> None:
-        self.guides = tuple(guides)
-        self.reads_attention = any(guide.reads_attention for guide in guides)
-
-    def __call__(self, scores: Tensor, written: Written) -> Tensor:
-        """Each on what the one before it gave."""
-        for guide in self.guides:
-            scores = guide(scores, written)
+    def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
+        """Apply each processor to the result of the one before."""
+        for processor in self.processors:
+            scores = processor(scores, prefixes)
         return scores
 
-    def wanted(self, written: Written) -> Tensor | None:
-        """What any wants."""
-        found = [tokens for guide in self.guides if (tokens := guide.wanted(written)) is not None]
-        return torch.cat(found, 1) if found else None
+    def forced_tokens(self, prefixes: PrefixTokens) -> Tensor | None:
+        """Return the forced tokens of all processors."""
+        parts = [part for processor in self.processors if (part := processor.forced_tokens(prefixes)) is not None]
+        return torch.cat(parts, 1) if parts else None
 
-    def met(self, written: Written) -> Tensor | None:
-        """The sum over all."""
-        found = [part for guide in self.guides if (part := guide.met(written)) is not None]
-        return torch.stack(found).sum(0) if found else None
+    def constraint_progress(self, prefixes: PrefixTokens) -> Tensor | None:
+        """Return the sum over all processors."""
+        parts = [part for processor in self.processors if (part := processor.constraint_progress(prefixes)) is not None]
+        return torch.stack(parts).sum(0) if parts else None
 
-    def at_end(self, covered: Tensor, mask: Tensor) -> Tensor | None:
-        """The sum over all."""
-        found = [part for guide in self.guides if (part := guide.at_end(covered, mask)) is not None]
-        return torch.stack(found).sum(0) if found else None
+    def final_score_bonus(self, attention_sum: Tensor, mask: Tensor) -> Tensor | None:
+        """Return the sum over all processors."""
+        bonuses = (processor.final_score_bonus(attention_sum, mask) for processor in self.processors)
+        parts = [part for part in bonuses if part is not None]
+        return torch.stack(parts).sum(0) if parts else None
 
 
-class Coverage(Guide):
-    """GNMT's coverage penalty: beta sum_j log(min(sum_i a_ij, 1)) (Wu et al. 2016)."""
+class CoveragePenalty(LogitsProcessor):
+    """GNMT's coverage penalty: beta sum_j log(min(sum_i a_ij, 1)) (Wu et al. 2016, eq. 14)."""
 
-    reads_attention = True
+    needs_attention = True
 
     def __init__(self, beta: float) -> None:
         self.beta = beta
 
-    def at_end(self, covered: Tensor, mask: Tensor) -> Tensor:
-        """What the source positions that were looked at too little cost."""
-        least = torch.finfo(covered.dtype).tiny
-        return self.beta * covered.clamp(least, 1).log().masked_fill(~mask, 0).sum(-1)
+    def final_score_bonus(self, attention_sum: Tensor, mask: Tensor) -> Tensor:
+        """Return the penalty for source positions with a total attention below 1."""
+        smallest = torch.finfo(attention_sum.dtype).tiny
+        return self.beta * attention_sum.clamp(smallest, 1).log().masked_fill(~mask, 0).sum(-1)
 
 
-class Forbid(Guide):
-    """Phrases that must not appear, for each sentence of the batch its own."""
+class ForbiddenPhrases(LogitsProcessor):
+    """Forbids phrases; each sentence of the batch has its own list."""
 
     def __init__(self, phrases: Sequence[Sequence[Phrase]]) -> None:
         self.phrases = phrases
 
-    def __call__(self, scores: Tensor, written: Written) -> Tensor:
-        """The last token of a phrase is forbidden where the others have just been written."""
-        for row, (sentence, tokens) in enumerate(zip(written.sentence.tolist(), written.tokens.tolist(), strict=True)):
+    def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
+        """Forbid the last token of a phrase after its other tokens."""
+        sentences, tokens = prefixes.sentence.tolist(), prefixes.tokens.tolist()
+        for row, (sentence, prefix) in enumerate(zip(sentences, tokens, strict=True)):
             for phrase in self.phrases[sentence]:
                 *first, last = phrase
-                if tokens[len(tokens) - len(first) :] == first:
+                if prefix[len(prefix) - len(first) :] == first:
                     scores[row, last] = -math.inf
         return scores
 
 
-class NoRepeat(Guide):
-    """No n tokens in a row twice."""
+class NoRepeatNGram(LogitsProcessor):
+    """Forbids the repetition of any sequence of n tokens."""
 
     def __init__(self, n: int) -> None:
         self.n = n
 
-    def __call__(self, scores: Tensor, written: Written) -> Tensor:
-        """Forbids what followed an earlier occurrence of the last n - 1 tokens."""
-        length, before = written.tokens.size(1), self.n - 1
+    def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
+        """Forbid the tokens that followed earlier occurrences of the last n - 1 tokens."""
+        length, context = prefixes.tokens.size(1), self.n - 1
         if length < self.n:
             return scores
-        grams = written.tokens.unfold(1, self.n, 1)  # (N, t - n + 1, n)
-        same = grams[:, :, :before].eq(written.tokens[:, None, length - before :]).all(2)
-        rows, places = same.nonzero(as_tuple=True)
-        scores[rows, grams[rows, places, before]] = -math.inf
+        ngrams = prefixes.tokens.unfold(1, self.n, 1)  # (N, t - n + 1, n)
+        is_same = ngrams[:, :, :context].eq(prefixes.tokens[:, None, length - context :]).all(2)
+        rows, places = is_same.nonzero(as_tuple=True)
+        scores[rows, ngrams[rows, places, context]] = -math.inf
         return scores
 
 
-class ForcedPrefix(Guide):
-    """Each target begins with the given tokens, for each sentence of the batch its own (none: an empty one)."""
+class ForcedPrefix(LogitsProcessor):
+    """Makes each target begin with given tokens; each sentence of the batch has its own prefix, perhaps empty."""
 
     def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
         self.prefixes = prefixes
 
-    def __call__(self, scores: Tensor, written: Written) -> Tensor:
-        """Forbids all but the next of them; its log-probability stays."""
-        place = written.tokens.size(1)
-        for row, sentence in enumerate(written.sentence.tolist()):
+    def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
+        """Forbid all tokens but the next one of the prefix, which keeps its log-probability."""
+        position = prefixes.tokens.size(1)
+        for row, sentence in enumerate(prefixes.sentence.tolist()):
             prefix = self.prefixes[sentence]
-            if place < len(prefix):
-                kept = scores[row, prefix[place]].clone()
+            if position < len(prefix):
+                score = scores[row, prefix[position]].clone()
                 scores[row] = -math.inf
-                scores[row, prefix[place]] = kept
+                scores[row, prefix[position]] = score
         return scores
 
 
-class Require(Guide):
-    """Phrases that must appear, for each sentence of the batch its own (Post and Vilar 2018).
+class RequiredPhrases(LogitsProcessor):
+    """Requires phrases; each sentence of the batch has its own list (Post and Vilar 2018).
 
-    EOS is forbidden until all have appeared; the next token of each is always tried; and a beam is shared among
-    prefixes that have more and fewer of the tokens that are required, so that those with more are not crowded out.
+    EOS is forbidden until all phrases have appeared. The next token of each phrase is always tried. The beam keeps a
+    share for each level of progress, so that prefixes with many required tokens survive.
     """
 
     def __init__(self, phrases: Sequence[Sequence[Phrase]]) -> None:
-        self.phrases = [[list(phrase) for phrase in own] for own in phrases]
-        self.most = max((len(own) for own in self.phrases), default=0)
+        self.phrases = [[list(phrase) for phrase in sentence] for sentence in phrases]
+        self.max_phrases = max((len(sentence) for sentence in self.phrases), default=0)
 
-    def __call__(self, scores: Tensor, written: Written) -> Tensor:
-        """Forbids EOS to rows that lack a phrase."""
-        for row, (own, tokens) in enumerate(self._rows(written)):
-            if any(_progress(tokens, phrase) < len(phrase) for phrase in own):
+    def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
+        """Forbid EOS in rows that lack a phrase."""
+        for row, (phrases, prefix) in enumerate(self._rows(prefixes)):
+            if any(_progress(prefix, phrase) < len(phrase) for phrase in phrases):
                 scores[row, EOS] = -math.inf
         return scores
 
-    def wanted(self, written: Written) -> Tensor | None:
-        """The next token of each phrase that is not complete."""
-        if not self.most:
+    def forced_tokens(self, prefixes: PrefixTokens) -> Tensor | None:
+        """Return the next token of each incomplete phrase."""
+        if not self.max_phrases:
             return None
-        found = torch.full((len(written.sentence), self.most), -1, dtype=torch.long)
-        for row, (own, tokens) in enumerate(self._rows(written)):
-            for place, phrase in enumerate(own):
-                done = _progress(tokens, phrase)
-                if done < len(phrase):
-                    found[row, place] = phrase[done]
-        return found.to(written.tokens.device)
+        forced = torch.full((len(prefixes.sentence), self.max_phrases), -1, dtype=torch.long)
+        for row, (phrases, prefix) in enumerate(self._rows(prefixes)):
+            for column, phrase in enumerate(phrases):
+                progress = _progress(prefix, phrase)
+                if progress < len(phrase):
+                    forced[row, column] = phrase[progress]
+        return forced.to(prefixes.tokens.device)
 
-    def met(self, written: Written) -> Tensor | None:
-        """How many tokens of the phrases there are, those of one that is under way among them."""
-        if not self.most:
+    def constraint_progress(self, prefixes: PrefixTokens) -> Tensor | None:
+        """Return the number of tokens of complete and started phrases in each prefix."""
+        if not self.max_phrases:
             return None
-        counts = [sum(_progress(tokens, phrase) for phrase in own) for own, tokens in self._rows(written)]
-        return torch.tensor(counts, device=written.tokens.device)
+        counts = [sum(_progress(prefix, phrase) for phrase in phrases) for phrases, prefix in self._rows(prefixes)]
+        return torch.tensor(counts, device=prefixes.tokens.device)
 
-    def _rows(self, written: Written) -> list[tuple[list[list[int]], list[int]]]:
-        sentences, tokens = written.sentence.tolist(), written.tokens.tolist()
-        return [(self.phrases[sentence], row) for sentence, row in zip(sentences, tokens, strict=True)]
+    def _rows(self, prefixes: PrefixTokens) -> list[tuple[list[list[int]], list[int]]]:
+        """Return the phrases and the tokens of each row."""
+        sentences, tokens = prefixes.sentence.tolist(), prefixes.tokens.tolist()
+        return [(self.phrases[sentence], prefix) for sentence, prefix in zip(sentences, tokens, strict=True)]
 
 
 def _progress(tokens: list[int], phrase: list[int]) -> int:
-    """How much of a phrase has appeared: all of it anywhere, or its longest beginning that is the end of the tokens."""
+    """Return how many tokens of a phrase have appeared: all, or those of its longest beginning at the end of tokens."""
     size = len(phrase)
     if any(tokens[start : start + size] == phrase for start in range(len(tokens) - size + 1)):
         return size
     return next(
-        part
-        for part in range(size - 1, -1, -1)
-        if part <= len(tokens) and tokens[len(tokens) - part :] == phrase[:part]
+        length
+        for length in range(size - 1, -1, -1)
+        if length <= len(tokens) and tokens[len(tokens) - length :] == phrase[:length]
     )

@@ -1,4 +1,4 @@
-"""The tree of prefixes that a search has gone through, from which hypotheses are read in the end."""
+"""The tree of all prefixes of a search, from which hypotheses are read at the end."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from regard.special_tokens import BOS, EOS
 
 
 @dataclass(frozen=True)
-class End:
-    """Where a hypothesis ends: at a node, with one token more (EOS, unless the limit cut it)."""
+class HypothesisEnd:
+    """The end of a hypothesis: a node and its last token, which is EOS unless the length limit cut it."""
 
     node: int
     token: int
@@ -23,10 +23,10 @@ class End:
     score: float
 
 
-class SearchTree:
-    """Every row of every decoder step is a node: the token it was fed, and its parent.
+class PrefixTree:
+    """Stores a node for each row of each decoder step: the token fed to the decoder, and the parent node.
 
-    Steps only append; nothing is copied when the rows of a beam change places.
+    Steps only append, so reordering a beam copies nothing.
     """
 
     def __init__(self) -> None:
@@ -35,8 +35,8 @@ class SearchTree:
         self._parents: list[Tensor] = []
         self._attention: list[Tensor] = []
 
-    def grow(self, tokens: Tensor, parents: Tensor, attention: Tensor | None) -> Tensor:
-        """The tokens (N,) fed in a step, under parent nodes (N,), with attention (N, S): to their nodes (N,)."""
+    def append(self, tokens: Tensor, parents: Tensor, attention: Tensor | None) -> Tensor:
+        """Append a step: tokens (N,) fed under parents (N,), with attention (N, S). Return the new nodes (N,)."""
         self._tokens.append(tokens)
         self._parents.append(parents)
         if attention is not None:
@@ -45,16 +45,16 @@ class SearchTree:
         self._size += len(tokens)
         return nodes
 
-    def hypotheses(self, ends: Sequence[Sequence[End]], mask: Tensor) -> list[list[Hypothesis]]:
-        """The hypotheses behind each sentence's ends; mask (B, S) says how much of attention is real."""
+    def read_hypotheses(self, ends: Sequence[Sequence[HypothesisEnd]], mask: Tensor) -> list[list[Hypothesis]]:
+        """Return the hypotheses of each sentence's ends; mask (B, S) is True at real source positions."""
         tokens: list[int] = torch.cat(self._tokens).tolist()
         parents: list[int] = torch.cat(self._parents).tolist()
         attention = torch.cat(self._attention) if self._attention else None
         lengths: list[int] = mask.sum(1).tolist()
 
-        def read(end: End, length: int) -> Hypothesis:
+        def read(end: HypothesisEnd, length: int) -> Hypothesis:
             path = [end.node]
-            while tokens[path[-1]] != BOS:  # only the first step is fed BOS
+            while tokens[path[-1]] != BOS:  # only the first step feeds BOS
                 path.append(parents[path[-1]])
             path.reverse()
             finished = end.token == EOS
@@ -66,11 +66,11 @@ class SearchTree:
                 attention=None if attention is None else attention[path, :length],
             )
 
-        def nothing(length: int) -> Hypothesis:
-            looked = None if attention is None else attention[:0, :length]
-            return Hypothesis((), -math.inf, -math.inf, finished=False, attention=looked)
+        def empty(length: int) -> Hypothesis:
+            no_attention = None if attention is None else attention[:0, :length]
+            return Hypothesis((), -math.inf, -math.inf, finished=False, attention=no_attention)
 
         return [
-            [read(end, length) for end in found] or [nothing(length)]
-            for found, length in zip(ends, lengths, strict=True)
+            [read(end, length) for end in sentence] or [empty(length)]
+            for sentence, length in zip(ends, lengths, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""The probability that a model gives to a target that is known."""
+"""The log-probability of a given target."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from torch import Tensor
 from regard.contract import Seq2Seq
 from regard.special_tokens import PAD
 
-CHUNK = 2**24  # logits held at a time: 64 MiB of float32
+CHUNK = 2**24  # logits computed at a time: 64 MiB of float32
 
 
 @torch.inference_mode()
-def forced_scores(model: Seq2Seq, source: Tensor, target_in: Tensor, target_out: Tensor) -> Tensor:
-    """The log-probability (B,) of each target, its EOS included, in float32 or better.
+def score_targets(model: Seq2Seq, source: Tensor, target_in: Tensor, target_out: Tensor) -> Tensor:
+    """Return the log-probability (B,) of each target, EOS included, in float32 or better.
 
-    source (B, S); target_in (B, T) begins with BOS; target_out (B, T) is the same one to the left, ends in
-    EOS, and is padded with PAD, which counts for nothing.
+    Args:
+        source: (B, S).
+        target_in: (B, T) the target after BOS.
+        target_out: (B, T) the same target shifted left by one, with EOS at its end. PAD positions are ignored.
     """
-    real = target_out.ne(PAD)
-    features = model.features(source, target_in).features[real]  # (R, F), one row a token
-    tokens = target_out[real]
-    sentences = real.nonzero()[:, 0]
+    is_real = target_out.ne(PAD)
+    features = model.features(source, target_in).features[is_real]  # (R, F), one row for each real token
+    tokens = target_out[is_real]  # (R,)
+    sentences = is_real.nonzero()[:, 0]  # (R,)
     rows = max(1, CHUNK // model.decoder.vocabulary_size)
-    scores: list[Tensor] = []
-    for some, wanted in zip(torch.split(features, rows), torch.split(tokens, rows), strict=True):
-        logits = model.decoder.readout(some)
+    chunks: list[Tensor] = []
+    for feature_chunk, token_chunk in zip(torch.split(features, rows), torch.split(tokens, rows), strict=True):
+        logits = model.decoder.readout(feature_chunk)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        scores.append(logits.gather(1, wanted[:, None]).squeeze(1) - logits.logsumexp(1))
-    every = torch.cat(scores)
-    return every.new_zeros(len(source)).index_add(0, sentences, every)
+        chunks.append(logits.gather(1, token_chunk[:, None]).squeeze(1) - logits.logsumexp(1))
+    scores = torch.cat(chunks)
+    return scores.new_zeros(len(source)).index_add(0, sentences, scores)

@@ -1,8 +1,9 @@
-"""From a recipe's [search] to the search that it asks for: sources as tokens in, hypotheses out."""
+"""Search strategies: from a recipe's [search] to the search that it describes. Source tokens in, hypotheses out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,22 +16,30 @@ from regard.data.batch import pad
 from regard.decoding.beam import beam_search
 from regard.decoding.diverse import diverse_beam_search
 from regard.decoding.exact import exact_search
-from regard.decoding.greedy import greedy
+from regard.decoding.greedy import greedy_search
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.length_penalty import LengthPenalty, average, gnmt, without_empty
-from regard.decoding.logits_processors import Coverage, Forbid, ForcedPrefix, Guide, Guides, NoRepeat, Require
-from regard.decoding.lookahead import lookahead
-from regard.decoding.sampling import Drawing, sample
+from regard.decoding.length_penalty import LengthPenalty, average, forbid_empty, gnmt
+from regard.decoding.logits_processors import (
+    CoveragePenalty,
+    ForbiddenPhrases,
+    ForcedPrefix,
+    LogitsProcessor,
+    LogitsProcessorList,
+    NoRepeatNGram,
+    RequiredPhrases,
+)
+from regard.decoding.lookahead import lookahead_search
+from regard.decoding.sampling import SamplingParams, sample
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
-from regard.errors import DecodingError
+from regard.errors import ConfigError, DecodingError
 from regard.special_tokens import EOS
 
-MOST_ROWS = 2048  # hypotheses of one sentence, each of which takes a row of the decoder's batch
+MAX_ROWS = 2048  # hypotheses of a sentence kept at a time; each takes a row of the decoder's batch
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What one target must and must not have in it, and how it begins, as tokens."""
+class TokenConstraints:
+    """Phrases that a target must and must not contain, and how it begins, as tokens."""
 
     require: tuple[tuple[int, ...], ...] = ()
     forbid: tuple[tuple[int, ...], ...] = ()
@@ -38,12 +47,45 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """A source without its EOS, what is wished of its target, and the seed of its draws."""
+class SearchInput:
+    """A source sentence without EOS, the constraints on its target, and the seed of its samples."""
 
     source: Sequence[int]
-    wish: Wish = Wish()
+    constraints: TokenConstraints = TokenConstraints()
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a strategy searches: encoded sentences, and how."""
+
+    decoder: Decoder[Any]
+    memory: Memory
+    limits: Sequence[int]
+    seeds: Sequence[int]
+    config: SearchConfig
+    top_beams: int
+    processor: LogitsProcessor | None
+    with_attention: bool
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A search strategy.
+
+    Attributes:
+        search: Returns the hypotheses of each sentence of a batch, best first.
+        rows: Returns how many hypotheses of a sentence it keeps at a time, given the config and `top_beams`.
+        max_results: Returns how many translations of a sentence it can give, given the config and `top_beams`.
+        rows_option: The option that determines the number of rows.
+        has_processors: Whether it supports constraints and other logits processors.
+    """
+
+    search: Callable[[Batch], list[list[Hypothesis]]]
+    rows: Callable[[SearchConfig, int], int] = lambda config, top_beams: config.beam_size
+    max_results: Callable[[SearchConfig, int], int] = lambda config, top_beams: config.beam_size
+    rows_option: str = "beam_size"
+    has_processors: bool = False
 
 
 def length_limit(source_length: int, config: SearchConfig) -> int:
@@ -51,201 +93,257 @@ def length_limit(source_length: int, config: SearchConfig) -> int:
     return int(config.max_length_factor * source_length) + config.max_length_addend
 
 
-def rows_of(config: SearchConfig, top_beams: int = 1) -> int:
-    """Return how many hypotheses the search for one sentence keeps at a time, each in a row of the decoder's batch."""
-    if config.strategy == "lookahead":
-        rows: int = config.lookahead_width ** min(config.lookahead_depth - 1, 64)
-        return rows
-    if config.strategy == "sample":
-        return top_beams
-    return config.samples if config.strategy == "mbr" and config.candidates == "samples" else config.beam_size
+def rows_per_sentence(config: SearchConfig, top_beams: int = 1) -> int:
+    """Return how many hypotheses of a sentence the search keeps at a time, each in a row of the decoder's batch."""
+    return _strategy_of(config).rows(config, top_beams)
 
 
-def changed(config: SearchConfig, changes: Mapping[str, Any], top_beams: int) -> SearchConfig:
-    """Return a [search] with other values for some keys; None changes nothing.
+def override_search(config: SearchConfig, options: Mapping[str, Any], top_beams: int) -> SearchConfig:
+    """Return a [search] with other values for some keys; None keeps the value.
 
-    Raises DecodingError for a value that a key cannot have, for more hypotheses than MOST_ROWS, and where the search
-    does not find `top_beams` translations.
+    Raises:
+        ConfigError: If there is no such option. The message names the nearest one.
+        DecodingError: If a value is out of range, the search would keep more than MAX_ROWS hypotheses of a sentence,
+            or it cannot return `top_beams` translations.
     """
-    given = {key: value for key, value in changes.items() if value is not None}
+    for option in options:
+        if option not in SearchConfig.model_fields:
+            nearest = difflib.get_close_matches(option, SearchConfig.model_fields, n=1, cutoff=0.5)
+            raise ConfigError(
+                f"there is no search option `{option}`",
+                fix=(f"did you mean `{nearest[0]}`? " if nearest else "")
+                + f"valid: {', '.join(SearchConfig.model_fields)}",
+            )
+    changes = {option: value for option, value in options.items() if value is not None}
     try:
-        config = SearchConfig.model_validate({**config.model_dump(), **given})
+        config = SearchConfig.model_validate({**config.model_dump(), **changes})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        what = ".".join(str(part) for part in first["loc"]) or "search"
-        raise DecodingError(f"{what}: {first['msg']}", fix="give a value that it can have") from None
+        option = ".".join(str(part) for part in first["loc"]) or "search"
+        raise DecodingError(f"{option}: {first['msg']}", fix="give a valid value") from None
     _check_rows(config, top_beams)
-    most = {"lookahead": 1, "exact": 1, "mbr": 1, "sample": top_beams}.get(config.strategy, config.beam_size)
+    most = _strategy_of(config).max_results(config, top_beams)
     if not 1 <= top_beams <= most:
         raise DecodingError(
-            f"top_beams is {top_beams}, where {config.strategy} search finds {most}",
-            fix=f"let 1 <= top_beams <= {most}" + (", or make beam_size larger" if most > 1 else ""),
+            f"top_beams is {top_beams}, but {config.strategy} search finds {most}",
+            fix=f"set top_beams to at least 1 and at most {most}" + (", or raise beam_size" if most > 1 else ""),
         )
     return config
 
 
 def _check_rows(config: SearchConfig, top_beams: int) -> None:
-    if (rows := rows_of(config, top_beams)) > MOST_ROWS:
+    if (rows := rows_per_sentence(config, top_beams)) > MAX_ROWS:
         number = f"{rows:,}" if rows < 10**12 else "more than 10^12"
-        keys = {"lookahead": "lookahead_width or lookahead_depth", "sample": "top_beams"}
-        key = keys.get(config.strategy, "beam_size" if rows == config.beam_size else "samples")
         raise DecodingError(
             f"{config.strategy} search would keep {number} hypotheses of a sentence at a time; "
-            f"the limit is {MOST_ROWS:,}",
-            fix=f"lower {key}",
+            f"the limit is {MAX_ROWS:,}",
+            fix=f"lower {_strategy_of(config).rows_option}",
         )
 
 
 @torch.inference_mode()
 def search(
     model: Seq2Seq,
-    sentences: Sequence[Sentence],
+    inputs: Sequence[SearchInput],
     config: SearchConfig,
     *,
     top_beams: int,
     with_attention: bool,
     shortlist: Shortlist | None = None,
 ) -> list[list[Hypothesis]]:
-    """For each sentence at least one hypothesis and at most `top_beams`, best first; for mbr all its candidates.
+    """Return for each sentence between one and `top_beams` hypotheses, best first; for MBR, all its candidates.
 
-    With a shortlist, of its tokens and those that are wished alone, whatever the config says. Raises DecodingError
-    where a search is asked for what it cannot do.
+    With a shortlist, targets consist of its tokens and those of the constraints, whatever the config says. Raises
+    DecodingError if the strategy does not support the constraints.
     """
     device = next(model.parameters()).device
-    memory = model.encode(pad([list(one.source) for one in sentences], last=EOS).to(device))
+    memory = model.encode(pad([list(sentence.source) for sentence in inputs], last=EOS).to(device))
+    options: dict[str, Any] = {"top_beams": top_beams, "with_attention": with_attention}
     if shortlist is None:
-        return _search(model.decoder, memory, sentences, config, top_beams=top_beams, with_attention=with_attention)
-    wished = [[token for phrase in (*one.wish.require, one.wish.prefix) for token in phrase] for one in sentences]
-    choice = shortlist.choose([one.source for one in sentences], wished, model.decoder.vocabulary_size)
-    tokens = choice.tokens.tolist()
-    places = {token: place for place, token in enumerate(tokens)}
-    found = _search(
-        ShortlistDecoder(model.decoder, choice.tokens.to(device)),
-        ShortlistMemory.of(memory, choice),
-        [replace(one, wish=_placed(one.wish, places)) for one in sentences],
+        return _search(model.decoder, memory, inputs, config, **options)
+    required = [
+        [token for phrase in (*sentence.constraints.require, sentence.constraints.prefix) for token in phrase]
+        for sentence in inputs
+    ]
+    batch = shortlist.choose([sentence.source for sentence in inputs], required, model.decoder.vocabulary_size)
+    tokens = batch.tokens.tolist()
+    positions = {token: position for position, token in enumerate(tokens)}
+    results = _search(
+        ShortlistDecoder(model.decoder, batch.tokens.to(device)),
+        ShortlistMemory.of(memory, batch),
+        [replace(sentence, constraints=_as_positions(sentence.constraints, positions)) for sentence in inputs],
         config,
-        top_beams=top_beams,
-        with_attention=with_attention,
+        **options,
     )
-    return [[replace(one, tokens=tuple(tokens[place] for place in one.tokens)) for one in some] for some in found]
+    return [
+        [replace(best, tokens=tuple(tokens[position] for position in best.tokens)) for best in hypotheses]
+        for hypotheses in results
+    ]
 
 
-def _placed(wish: Wish, places: Mapping[int, int]) -> Wish:
-    """The same by the places of tokens; what is forbidden and has none cannot be said anyway."""
-    forbid = (phrase for phrase in wish.forbid if all(token in places for token in phrase))
+def _as_positions(constraints: TokenConstraints, positions: Mapping[int, int]) -> TokenConstraints:
+    """Return constraints on positions in a shortlist. A forbidden phrase with a token outside it cannot occur."""
+    forbid = (phrase for phrase in constraints.forbid if all(token in positions for token in phrase))
     require, forbidden = (
-        tuple(tuple(places[token] for token in phrase) for phrase in phrases) for phrases in (wish.require, forbid)
+        tuple(tuple(positions[token] for token in phrase) for phrase in phrases)
+        for phrases in (constraints.require, forbid)
     )
-    return Wish(require, forbidden, tuple(places[token] for token in wish.prefix))
+    return TokenConstraints(require, forbidden, tuple(positions[token] for token in constraints.prefix))
 
 
 def _search(
     decoder: Decoder[Any],
     memory: Memory,
-    sentences: Sequence[Sentence],
+    inputs: Sequence[SearchInput],
     config: SearchConfig,
     *,
     top_beams: int,
     with_attention: bool,
 ) -> list[list[Hypothesis]]:
-    limits = [length_limit(len(one.source), config) for one in sentences]
-    guide = _guide(config, [one.wish for one in sentences])
-    listed = config.strategy == "mbr" and config.candidates == "beam"
-    if config.strategy == "beam" or listed:
-        count = config.beam_size if listed else top_beams
-        return _beam(decoder, memory, limits, config, guide=guide, top_beams=count, with_attention=with_attention)
-    if guide is not None:
+    strategy = _strategy_of(config)
+    limits = [length_limit(len(sentence.source), config) for sentence in inputs]
+    processor = _processor(config, [sentence.constraints for sentence in inputs])
+    if processor is not None and not strategy.has_processors:
         raise DecodingError(
-            f"the strategy {config.strategy!r} knows no constraints, coverage penalty or no_repeat",
-            fix="leave them out, or take the strategy beam"
-            + (" or candidates=beam" if config.strategy == "mbr" else ""),
+            f"strategy {config.strategy!r} does not support constraints, coverage_penalty or no_repeat",
+            fix="leave them out, or use strategy=beam" + (" or candidates=beam" if config.strategy == "mbr" else ""),
         )
-    if config.strategy == "exact":
-        return _exact(decoder, memory, limits, config, with_attention=with_attention)
-    if config.strategy == "lookahead":
-        depth, width = config.lookahead_depth, config.lookahead_width
-        ones = lookahead(
-            decoder, memory, limits, depth=depth, width=width, penalty=_norm(config), with_attention=with_attention
-        )
-        return [[one] for one in ones]
-    if config.strategy == "diverse":
-        found = diverse_beam_search(
-            decoder,
-            memory,
-            limits,
-            beam_size=config.beam_size,
-            groups=config.groups,
-            strength=config.diversity,
-            penalty=_penalty(config),
-            with_attention=with_attention,
-        )
-        return [some[:top_beams] for some in found]
-    drawing = Drawing(config.temperature, config.top_k, config.top_p)
-    samples = config.samples if config.strategy == "mbr" else top_beams
-    seeds = [one.seed for one in sentences]
-    return sample(decoder, memory, limits, samples=samples, drawing=drawing, seeds=seeds, with_attention=with_attention)
+    seeds = [sentence.seed for sentence in inputs]
+    return strategy.search(Batch(decoder, memory, limits, seeds, config, top_beams, processor, with_attention))
 
 
-def _beam(
-    decoder: Decoder[Any],
-    memory: Memory,
-    limits: Sequence[int],
-    config: SearchConfig,
-    *,
-    guide: Guide | None,
-    top_beams: int,
-    with_attention: bool,
-) -> list[list[Hypothesis]]:
-    if config.beam_size == 1 and guide is None:
-        ones = greedy(decoder, memory, limits, penalty=_norm(config), with_attention=with_attention)
-        return [[one] for one in ones]
-    return beam_search(
-        decoder,
-        memory,
-        limits,
-        beam_size=config.beam_size,
-        top_beams=top_beams,
-        penalty=_penalty(config),
-        guide=guide,
-        with_attention=with_attention,
-    )
+def _processor(config: SearchConfig, constraints: Sequence[TokenConstraints]) -> LogitsProcessor | None:
+    processors: list[LogitsProcessor] = []
+    if any(sentence.prefix for sentence in constraints):
+        processors.append(ForcedPrefix([sentence.prefix for sentence in constraints]))
+    if any(sentence.forbid for sentence in constraints):
+        processors.append(ForbiddenPhrases([sentence.forbid for sentence in constraints]))
+    if any(sentence.require for sentence in constraints):
+        processors.append(RequiredPhrases([sentence.require for sentence in constraints]))
+    if config.no_repeat:
+        processors.append(NoRepeatNGram(config.no_repeat))
+    if config.coverage_penalty:
+        processors.append(CoveragePenalty(config.coverage_penalty))
+    return LogitsProcessorList(processors) if processors else None
 
 
 def _penalty(config: SearchConfig) -> LengthPenalty:
-    return _norm(config) if config.allow_empty else without_empty(_norm(config))
+    return _norm(config) if config.allow_empty else forbid_empty(_norm(config))
 
 
 def _norm(config: SearchConfig) -> LengthPenalty:
     return (average if config.length_norm == "average" else gnmt)(config.length_penalty)
 
 
-def _exact(
-    decoder: Decoder[Any], memory: Memory, limits: Sequence[int], config: SearchConfig, *, with_attention: bool
-) -> list[list[Hypothesis]]:
-    """One hypothesis a sentence: what beam search finds, unless there is a better one."""
-    first = _beam(decoder, memory, limits, config, guide=None, top_beams=1, with_attention=with_attention)
-    found = exact_search(
-        decoder,
-        memory,
-        limits,
-        penalty=_penalty(config),
-        found=[best for best, *_ in first],
-        max_steps=config.exact_steps,
-        with_attention=with_attention,
+def _beam(batch: Batch) -> list[list[Hypothesis]]:
+    """Search with a beam; a beam of size 1 without processors is greedy search."""
+    if batch.config.beam_size == 1 and batch.processor is None:
+        results = greedy_search(
+            batch.decoder,
+            batch.memory,
+            batch.limits,
+            penalty=_norm(batch.config),
+            with_attention=batch.with_attention,
+        )
+        return [[best] for best in results]
+    return beam_search(
+        batch.decoder,
+        batch.memory,
+        batch.limits,
+        beam_size=batch.config.beam_size,
+        top_beams=batch.top_beams,
+        penalty=_penalty(batch.config),
+        processor=batch.processor,
+        with_attention=batch.with_attention,
     )
-    return [[one] for one in found]
 
 
-def _guide(config: SearchConfig, wishes: Sequence[Wish]) -> Guide | None:
-    guides: list[Guide] = []
-    if any(wish.prefix for wish in wishes):
-        guides.append(ForcedPrefix([wish.prefix for wish in wishes]))
-    if any(wish.forbid for wish in wishes):
-        guides.append(Forbid([wish.forbid for wish in wishes]))
-    if any(wish.require for wish in wishes):
-        guides.append(Require([wish.require for wish in wishes]))
-    if config.no_repeat:
-        guides.append(NoRepeat(config.no_repeat))
-    if config.coverage_penalty:
-        guides.append(Coverage(config.coverage_penalty))
-    return Guides(guides) if guides else None
+def _diverse(batch: Batch) -> list[list[Hypothesis]]:
+    results = diverse_beam_search(
+        batch.decoder,
+        batch.memory,
+        batch.limits,
+        beam_size=batch.config.beam_size,
+        groups=batch.config.groups,
+        strength=batch.config.diversity,
+        penalty=_penalty(batch.config),
+        with_attention=batch.with_attention,
+    )
+    return [hypotheses[: batch.top_beams] for hypotheses in results]
+
+
+def _lookahead(batch: Batch) -> list[list[Hypothesis]]:
+    results = lookahead_search(
+        batch.decoder,
+        batch.memory,
+        batch.limits,
+        depth=batch.config.lookahead_depth,
+        width=batch.config.lookahead_width,
+        penalty=_norm(batch.config),
+        with_attention=batch.with_attention,
+    )
+    return [[best] for best in results]
+
+
+def _exact(batch: Batch) -> list[list[Hypothesis]]:
+    """Search exactly, with the result of beam search as the initial hypothesis."""
+    results = exact_search(
+        batch.decoder,
+        batch.memory,
+        batch.limits,
+        penalty=_penalty(batch.config),
+        initial=[best for best, *_ in _beam(replace(batch, top_beams=1))],
+        max_steps=batch.config.exact_steps,
+        with_attention=batch.with_attention,
+    )
+    return [[best] for best in results]
+
+
+def _sample(batch: Batch) -> list[list[Hypothesis]]:
+    config = batch.config
+    return sample(
+        batch.decoder,
+        batch.memory,
+        batch.limits,
+        samples=batch.top_beams,
+        params=SamplingParams(config.temperature, config.top_k, config.top_p),
+        seeds=batch.seeds,
+        with_attention=batch.with_attention,
+    )
+
+
+STRATEGIES = {
+    "beam": Strategy(_beam, has_processors=True),
+    "diverse": Strategy(_diverse),
+    "lookahead": Strategy(
+        _lookahead,
+        rows=lambda config, top_beams: int(config.lookahead_width ** min(config.lookahead_depth - 1, 64)),
+        max_results=lambda config, top_beams: 1,
+        rows_option="lookahead_width or lookahead_depth",
+    ),
+    "exact": Strategy(_exact, max_results=lambda config, top_beams: 1),
+    "sample": Strategy(
+        _sample,
+        rows=lambda config, top_beams: top_beams,
+        max_results=lambda config, top_beams: top_beams,
+        rows_option="top_beams",
+    ),
+    "mbr": Strategy(
+        lambda batch: _sample(replace(batch, top_beams=batch.config.samples)),
+        rows=lambda config, top_beams: config.samples,
+        max_results=lambda config, top_beams: 1,
+        rows_option="samples",
+    ),
+}
+
+_MBR_OF_BEAM = Strategy(  # mbr with candidates=beam
+    lambda batch: _beam(replace(batch, top_beams=batch.config.beam_size)),
+    max_results=lambda config, top_beams: 1,
+    has_processors=True,
+)
+
+
+def _strategy_of(config: SearchConfig) -> Strategy:
+    if config.strategy == "mbr" and config.candidates == "beam":
+        return _MBR_OF_BEAM
+    return STRATEGIES[config.strategy]

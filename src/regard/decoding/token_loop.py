@@ -1,4 +1,4 @@
-"""Walks: searches whose rows go on token by token, and never turn back nor change places."""
+"""The token loop of searches without a beam: every row grows by one token in each step and is never reordered."""
 
 from __future__ import annotations
 
@@ -10,90 +10,99 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory, State
-from regard.decoding.candidates import checked_limits, kept_sentences
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import LengthPenalty
-from regard.decoding.prefix_tree import End, SearchTree
+from regard.decoding.next_tokens import check_length_limits, select_unfinished
+from regard.decoding.prefix_tree import HypothesisEnd, PrefixTree
 from regard.special_tokens import BOS, EOS
 
 
 @dataclass(frozen=True)
 class Rows(State):
-    """The N rows that are still written; all (N,)."""
+    """The N rows that are still in the batch. All tensors are (N,)."""
 
-    place: Tensor  # among all rows of the batch
-    limit: Tensor
-    over: Tensor  # whether it is done and only waits to be dropped
-    token: Tensor  # the last one
-    node: Tensor  # the one it was fed at
+    place: Tensor  # index among all rows of the original batch
+    limit: Tensor  # length limit
+    is_done: Tensor  # finished; kept only until enough rows are finished to shrink the batch
+    token: Tensor  # the last token
+    node: Tensor  # the node of the prefix without its last token
     total: Tensor  # log-probability
 
 
-Choice = Callable[[Tensor, Any, Rows, int], tuple[Tensor, Tensor]]
-"""Logits (N, V), the state behind them, the rows and the step's number to log-probabilities and next tokens, (N,).
+ChooseTokens = Callable[[Tensor, Any, Rows, int], tuple[Tensor, Tensor]]
+"""Maps logits (N, V), the decoder state after them, the rows and the step to log-probabilities and tokens, both (N,).
 
-The logits may be used up.
+It may overwrite the logits.
 """
 
 
-def walk(
+def run_token_loop(
     decoder: Decoder[Any],
     memory: Memory,
     max_lengths: Sequence[int] | Tensor,
     *,
-    choose: Choice,
-    each: int = 1,
+    choose: ChooseTokens,
+    rows_per_sentence: int = 1,
     penalty: LengthPenalty,
     with_attention: bool = False,
 ) -> list[list[Hypothesis]]:
-    """For each of the memory's B sentences `each` hypotheses, one a row, which goes where `choose` says.
+    """Return `rows_per_sentence` hypotheses for each of the memory's B sentences, one from each row.
 
-    max_lengths: for each sentence, how many decoder steps it has, the one that gives EOS among them;
-    a row without EOS by then is unfinished, with that many tokens. Raises DecodingError for a limit below 1.
+    Args:
+        max_lengths: The most decoder steps for each sentence, including the one that gives EOS. A row without EOS
+            by then is unfinished.
+        choose: Chooses the next token of each row.
+
+    Raises:
+        DecodingError: If a limit is below 1.
     """
-    rows = _start(checked_limits(max_lengths, memory))
-    ends: list[list[End]] = [[] for _ in range(len(rows.token) * each)]
-    tree = SearchTree()
+    rows = _init_rows(check_length_limits(max_lengths, memory))
+    ends: list[list[HypothesisEnd]] = [[] for _ in range(len(rows.token) * rows_per_sentence)]
+    tree = PrefixTree()
     state = decoder.init_state(memory)
     step = 0
     while len(rows.token):
         step += 1
         out = decoder.step(rows.token, state, with_attention=with_attention)
-        rows = replace(rows, node=tree.grow(rows.token, rows.node, out.attention))
+        rows = replace(rows, node=tree.append(rows.token, rows.node, out.attention))
         logits, state = out.logits, out.state
-        if step == 1 and each > 1:
-            copies = rows.place.repeat_interleave(each)
+        if step == 1 and rows_per_sentence > 1:
+            copies = rows.place.repeat_interleave(rows_per_sentence)  # (B,) -> (B x rows_per_sentence,)
             rows, logits, state = rows.select(copies), logits.index_select(0, copies), state.select(copies)
             rows = replace(rows, place=torch.arange(len(copies), device=copies.device))
         values, ids = choose(logits, state, rows, step)
-        done = (ids.eq(EOS) | rows.limit.le(step)) & ~rows.over
-        rows = replace(rows, token=ids, total=rows.total + values, over=rows.over | done)
-        if done.any():
-            _collect(ends, rows, done, penalty, step)
-            live = kept_sentences(rows.over.view(-1, each).all(1))
-            if live is not None:
-                kept = (live[:, None] * each + torch.arange(each, device=live.device)).flatten()
-                rows, state = rows.select(kept), state.select(kept, live)
-    sentences = [[end for place in ends[start : start + each] for end in place] for start in range(0, len(ends), each)]
-    return tree.hypotheses(sentences, memory.mask)
+        ends_here = (ids.eq(EOS) | rows.limit.le(step)) & ~rows.is_done
+        rows = replace(rows, token=ids, total=rows.total + values, is_done=rows.is_done | ends_here)
+        if ends_here.any():
+            _collect(ends, rows, ends_here, penalty, step)
+            sentences = select_unfinished(rows.is_done.view(-1, rows_per_sentence).all(1))
+            if sentences is not None:
+                offsets = torch.arange(rows_per_sentence, device=sentences.device)
+                live = (sentences[:, None] * rows_per_sentence + offsets).flatten()
+                rows, state = rows.select(live), state.select(live, sentences)
+    by_sentence = [
+        [end for row in ends[start : start + rows_per_sentence] for end in row]
+        for start in range(0, len(ends), rows_per_sentence)
+    ]
+    return tree.read_hypotheses(by_sentence, memory.mask)
 
 
-def _start(limits: Tensor) -> Rows:
-    """One row a sentence, in which only BOS is."""
+def _init_rows(limits: Tensor) -> Rows:
+    """Return one row with the prefix BOS for each sentence."""
     place = torch.arange(len(limits), device=limits.device)
     return Rows(
         place,
         limits,
-        over=torch.zeros_like(place, dtype=torch.bool),
+        is_done=torch.zeros_like(place, dtype=torch.bool),
         token=torch.full_like(place, BOS),
         node=torch.full_like(place, -1),
         total=torch.zeros(len(limits), device=limits.device),
     )
 
 
-def _collect(ends: list[list[End]], rows: Rows, done: Tensor, penalty: LengthPenalty, step: int) -> None:
-    """Note the ends of the rows that are done (N,), each at its place."""
+def _collect(ends: list[list[HypothesisEnd]], rows: Rows, ends_here: Tensor, penalty: LengthPenalty, step: int) -> None:
+    """Write the ends of the rows that end in this step, ends_here (N,), into `ends`."""
     scores = rows.total / penalty(torch.full_like(rows.total, step))
-    found = (part[done].tolist() for part in (rows.place, rows.node, rows.token, rows.total, scores))
-    for place, *end in zip(*found, strict=True):
-        ends[place].append(End(*end))
+    columns = (part[ends_here].tolist() for part in (rows.place, rows.node, rows.token, rows.total, scores))
+    for place, *end in zip(*columns, strict=True):
+        ends[place].append(HypothesisEnd(*end))

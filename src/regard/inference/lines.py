@@ -1,4 +1,4 @@
-"""The lines that a translator is given: numbered, divided into parts, and batched by length."""
+"""The lines of a translator's input: numbered, divided into segments, and batched by length."""
 
 from __future__ import annotations
 
@@ -11,58 +11,61 @@ from regard.errors import DecodingError
 from regard.inference.translation import Constraints
 from regard.text.segments import Span
 
-BATCH_TOKENS = 8192  # of padded source in one batch at most, however many sentences were asked for
+BATCH_TOKENS = 8192  # the most padded source tokens in a batch, whatever its batch size
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line, or a part of one: its number from 0, its text, and what is wished of its translation."""
+    """A line or a segment of it: its number from 0, its text, and the constraints on its translation."""
 
     number: int
     text: str
     constraints: Constraints
-    part: int = 0  # which part of the line it is
+    part: int = 0  # the number of the segment within the line
 
     @property
     def place(self) -> str:
-        """Return where it is, as errors say it: `line 12`."""
+        """Return the place of the line for error messages: `line 12`."""
         return f"line {self.number + 1}"
 
     def parts(self, spans: Sequence[Span]) -> list[Line]:
-        """Return the line's segments, given their spans, as lines; a line that is not divided is itself.
+        """Return the line's segments as lines, given their spans; the line itself if it cannot be divided.
 
-        A prefix goes with the first part, what is forbidden with all of them, and a required phrase with the first
-        part whose source has it. Where no part has it, nothing says where it belongs: the line is not divided.
+        The prefix applies to the first segment and forbidden phrases apply to all. A required phrase applies to the
+        first segment whose source contains it. If none does, it is unknown where it belongs, and the line is not
+        divided.
         """
         texts = [self.text[start:end] for start, end in spans]
-        wished = self.constraints
-        homes = [next((place for place, text in enumerate(texts) if phrase in text), -1) for phrase in wished.require]
+        constraints = self.constraints
+        homes = [
+            next((place for place, text in enumerate(texts) if phrase in text), -1) for phrase in constraints.require
+        ]
         if len(spans) < 2 or -1 in homes:
             return [self]
         parts = []
         for place, text in enumerate(texts):
-            require = tuple(phrase for phrase, home in zip(wished.require, homes, strict=True) if home == place)
-            own = Constraints(require, wished.forbid, "" if place else wished.prefix)
-            parts.append(Line(self.number, text, own, place))
+            require = tuple(phrase for phrase, home in zip(constraints.require, homes, strict=True) if home == place)
+            part = Constraints(require, constraints.forbid, "" if place else constraints.prefix)
+            parts.append(Line(self.number, text, part, place))
         return parts
 
 
-def numbered(lines: Iterable[str], constraints: Iterable[Constraints] | None, first: int) -> Iterator[Line]:
-    """Number lines from `first`. Raises DecodingError where there are fewer constraints than lines."""
-    wishes = repeat(Constraints()) if constraints is None else iter(constraints)
+def number_lines(lines: Iterable[str], constraints: Iterable[Constraints] | None, first: int) -> Iterator[Line]:
+    """Number lines from `first`. Raises DecodingError if there are fewer constraints than lines."""
+    remaining = repeat(Constraints()) if constraints is None else iter(constraints)
     for number, text in enumerate(lines, start=first):
-        wished = next(wishes, None)
-        if wished is None:
+        line_constraints = next(remaining, None)
+        if line_constraints is None:
             raise DecodingError(
-                f"there are constraints for {number:,} lines and more lines than that", fix="give them for every line"
+                f"there are constraints for {number:,} lines, but more lines", fix="give constraints for every line"
             )
-        yield Line(number, text.strip(), wished)
+        yield Line(number, text.strip(), line_constraints)
 
 
-def batches(encoded: dict[int, list[int]], batch_size: int) -> Iterator[list[int]]:
-    """Places of like lengths together, at most batch_size of them and BATCH_TOKENS padded tokens, longest first.
+def batch_lines(encoded: dict[int, list[int]], batch_size: int) -> Iterator[list[int]]:
+    """Yield batches of places with similar lengths, longest first: at most `batch_size` lines and BATCH_TOKENS tokens.
 
-    Their order is by what stands there, so that the same lines in another order make the same batches.
+    Lines of equal length are sorted by their tokens, so the same lines in another order make the same batches.
     """
     longest_first = sorted(encoded, key=lambda place: (-len(encoded[place]), encoded[place]))
     return length_batches(

@@ -1,20 +1,22 @@
-"""Options of the search and of a translation, as keyword arguments."""
+"""Options of the search and of `Translator.translate`, as keyword arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from regard.inference.translation import Constraints
 
+StrategyName = Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"]
+
 
 class SearchOptions(TypedDict, total=False):
-    """Keys of a recipe's [search], to be other than they are there."""
+    """Search options that override the recipe's [search]. `SearchConfig` describes each key."""
 
-    strategy: str
+    strategy: StrategyName
     beam_size: int
     length_penalty: float
-    length_norm: str
+    length_norm: Literal["gnmt", "average"]
     max_length_factor: float
     max_length_addend: int
     allow_empty: bool
@@ -25,7 +27,7 @@ class SearchOptions(TypedDict, total=False):
     lookahead_depth: int
     lookahead_width: int
     exact_steps: int
-    candidates: str
+    candidates: Literal["samples", "beam"]
     samples: int
     temperature: float
     top_k: int

@@ -1,7 +1,7 @@
-"""A run's shortlist: made of its training data, kept in its folder, read by what translates.
+"""The shortlist of a run: made from its training data and stored in its folder.
 
-shortlist.safetensors has `candidates` (source V, K) and `frequent` (F,) as int32, and in its metadata the fingerprint
-of the data that it was made of.
+shortlist.safetensors has the tensors `candidates` (source V, K) and `frequent` (F,), int32, and the fingerprint of the
+training data in its metadata.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from regard.files import check_writable, open_atomic, remove_leftovers
 from regard.special_tokens import PAD
 from regard.tokenizers.base import Tokenizer, Tokenizers
 
-MOST_CELLS = 1 << 26  # links of a target token to a source token that are looked at: some 300,000 sentences
+MAX_CELLS = 1 << 26  # pairs of a source and a target token to learn from: about 300,000 sentences
 
 FILE = "shortlist.safetensors"
 
@@ -35,11 +35,18 @@ Table = NDArray[np.int32]
 
 
 def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[str], None]) -> Path:
-    """Learn a run's shortlist from its training data, and write it into its folder; `say` is told how it goes.
+    """Learn a run's shortlist from its training data and write it into its folder. Return its path.
 
-    candidates: of each source token, as many as may come of it, at most; a token that the target writes alike is always
-    among them, so that what no training pair has can be copied. frequent: so many target tokens are always candidates.
-    Raises DataError where there is no training data, and CheckpointError where the folder cannot be written.
+    Args:
+        folder: The folder of the run.
+        candidates: The most target tokens for each source token. A target token that is written like the source token
+            is always one of them, so that names and numbers can be copied.
+        frequent: How many of the most frequent target tokens are always allowed.
+        say: Receives messages about the progress.
+
+    Raises:
+        DataError: If there is no training data.
+        CheckpointError: If the shortlist cannot be written.
     """
     data = RunFolder(folder).data
     if not (data / "train.json").is_file():
@@ -55,28 +62,28 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
     sentences = sentences_of(store)
     table = ibm_model_1(sentences, targets, say=say).most_probable(sources, candidates)
     counts = np.bincount(sentences.target, minlength=targets)
-    often = np.argsort(-counts, kind="stable")[:frequent]
-    found = Shortlist(
+    by_count = np.argsort(-counts, kind="stable")[:frequent]
+    shortlist = Shortlist(
         torch.from_numpy(_with_copies(table, tokenizers)),
-        torch.from_numpy(often[counts[often] > 0].astype(np.int32)),
+        torch.from_numpy(by_count[counts[by_count] > 0].astype(np.int32)),
     )
-    return _save(found, folder / FILE, store.fingerprint)
+    return _save(shortlist, folder / FILE, store.fingerprint)
 
 
 def _with_copies(table: Table, tokenizers: Tokenizers) -> Table:
-    """The table (source V, K) with, for each source token, the target token that is written like it, if there is one.
+    """Add to each source token of the table (source V, K) the target token that is written like it, if there is one.
 
-    It takes the place of the last, where it is not there yet.
+    If the row is full, it replaces the last candidate.
     """
-    ids = {piece: id for id, piece in enumerate(_written(tokenizers.target))}
-    copies = np.array([ids.get(piece, PAD) for piece in _written(tokenizers.source)], dtype=np.int32)
-    lacking = ((table != copies[:, None]).all(1) & (copies != PAD)).nonzero()[0]
+    ids = {piece: id for id, piece in enumerate(_pieces(tokenizers.target))}
+    copies = np.array([ids.get(piece, PAD) for piece in _pieces(tokenizers.source)], dtype=np.int32)
+    missing = ((table != copies[:, None]).all(1) & (copies != PAD)).nonzero()[0]
     last = np.minimum((table != PAD).sum(1), table.shape[1] - 1)
-    table[lacking, last[lacking]] = copies[lacking]
+    table[missing, last[missing]] = copies[missing]
     return table
 
 
-def _written(tokenizer: Tokenizer) -> list[str]:
+def _pieces(tokenizer: Tokenizer) -> list[str]:
     return tokenizer.pieces(range(tokenizer.size))
 
 
@@ -105,27 +112,27 @@ def _write_errors(path: Path) -> Iterator[None]:
 
 
 def load_shortlist(folder: Path, checkpoint: Checkpoint) -> Shortlist | None:
-    """The one that lies in a run's folder; None where there is none.
+    """Return the shortlist in a run's folder; None if there is none.
 
-    Raises CheckpointError where it is damaged, or was made of other data than the run's checkpoint.
+    Raises CheckpointError if it is damaged, or was made from other data than the run's checkpoint.
     """
     path = folder / FILE
     if not path.exists():
         return None
     if not path.is_file():
-        raise _useless(folder, "it is not a regular file")
+        raise _unusable(folder, "it is not a regular file")
     try:
         with safe_open(path, framework="pt") as file:
             made_of = (file.metadata() or {}).get("data")
             candidates, frequent = file.get_tensor("candidates"), file.get_tensor("frequent")
     except (OSError, SafetensorError) as error:
-        raise _useless(folder, f"it cannot be read: {error}") from None
+        raise _unusable(folder, f"it cannot be read: {error}") from None
     if made_of != checkpoint.data:
-        raise _useless(folder, "it was made of other training data than the run's")
+        raise _unusable(folder, "it was made of other training data than the run's")
     sources, targets = checkpoint.tokenizers.source.size, checkpoint.tokenizers.target.size
     shaped = candidates.dim() == 2 and len(candidates) == sources and frequent.dim() == 1
     if not (shaped and _are_ids(candidates, targets) and _are_ids(frequent, targets)):
-        raise _useless(folder, "its tokens are not those of the run")
+        raise _unusable(folder, "its tokens are not those of the run")
     return Shortlist(candidates, frequent)
 
 
@@ -133,14 +140,14 @@ def _are_ids(tokens: Tensor, vocabulary: int) -> bool:
     return tokens.dtype == torch.int32 and bool(((tokens >= 0) & (tokens < vocabulary)).all())
 
 
-def _useless(folder: Path, what: str) -> CheckpointError:
-    return CheckpointError(what, where=folder / FILE, fix=f"make it again: regard shortlist {folder}")
+def _unusable(folder: Path, reason: str) -> CheckpointError:
+    return CheckpointError(reason, where=folder / FILE, fix=f"make it again: regard shortlist {folder}")
 
 
-def sentences_of(store: PairStore, most_cells: int = MOST_CELLS) -> Sentences:
-    """All pairs of a store; or every second, third and so on, where all have more than so many cells."""
+def sentences_of(store: PairStore, max_cells: int = MAX_CELLS) -> Sentences:
+    """Return all pairs of a store; or every second, third, ..., if all of them have more than `max_cells` cells."""
     cells = int(((store.source_lengths.astype(np.int64) + 1) * store.target_lengths).sum())
-    chosen = range(0, len(store), max(1, -(-cells // most_cells)))
+    chosen = range(0, len(store), max(1, -(-cells // max_cells)))
     null = np.array([NULL])
     source, source_offsets = concatenate([part for index in chosen for part in (null, store.source(index))], 2)
     return Sentences(source, source_offsets, *concatenate([store.target(index) for index in chosen], 1))

@@ -1,9 +1,8 @@
-"""What a translator gives for a text, and how the translations of its segments become one."""
+"""The translation of a text, and how the translations of its segments are joined."""
 
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,14 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.config.schema import SearchConfig
-from regard.evaluation.mbr import mbr_select
 from regard.text.segments import Piece, Span, join_pieces
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """What one line's translation must and must not have in it, and how it begins, as text."""
+    """Phrases that the translation of a line must and must not contain, and how it begins, as text."""
 
     require: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
@@ -28,24 +25,29 @@ class Constraints:
 
 @dataclass(frozen=True)
 class Translation:
-    """One hypothesis as text.
+    """A translation of a text.
 
-    score: what it is ranked by: log_probability (in nats, EOS included) over the length penalty.
-    tokens, source_tokens: the written forms of the tokens; the source's end with its EOS. ids: those of `tokens`.
-    attention: (T, S) what each of T tokens (and the EOS behind them, where finished) looked at over S
-        source tokens; None where it was not asked for or the model does not attend.
-    alignment: pairs (source word, target word), counted from 0; empty without attention.
-    finished: False where the length limit cut it.
-    marks: what tells that it has gone wrong (see regard.evaluation.degenerate_output); mostly none.
-    proved: of exact search, whether the model scores no other translation higher; False where exact_steps were too
-        few to tell. None of any other search.
-    parts: the segments of a text that was divided, in order; empty for a text that was translated as one.
-    alternatives: the translations ranked below this one, best first, or further samples in the order drawn; empty
-        unless `top_beams` is above 1. They have no alternatives themselves.
+    The translation of a divided text has the sums of its segments' scores and log-probabilities, their tokens in
+    order, the union of their marks, and the word alignment of the whole text. It is finished or proved if all segments
+    are. Its attention is None: each segment has its own.
 
-    A divided text has its parts' scores and log-probabilities added, their tokens one after another, every mark that
-    any of them has, and an alignment of the words of the whole text. It is finished or proved where all parts are.
-    Its attention is None: each part has its own.
+    Attributes:
+        text: The translation.
+        score: What translations are ranked by: the log-probability divided by the length penalty.
+        log_probability: In nats, EOS included.
+        tokens: The written forms of the target tokens.
+        source_tokens: The written forms of the source tokens, with EOS.
+        attention: (T, S) the attention of each of T target tokens (and EOS, if finished) over S source tokens; None if
+            it was not requested or the model has none.
+        alignment: Pairs (source word, target word), counted from 0; empty without attention.
+        finished: False if the length limit cut the translation.
+        marks: Signs of degenerate output (see regard.evaluation.degenerate_output); usually none.
+        proved: After exact search, whether it is proved that the model scores no other translation higher; False if
+            `exact_steps` was too small for a proof. None after other searches.
+        ids: The ids of `tokens`.
+        parts: The segments of a text that was divided, in order; empty for a text translated as one segment.
+        alternatives: The translations ranked below this one, best first, or further samples in the order drawn; empty
+            unless `top_beams` is above 1. They have no alternatives themselves.
     """
 
     text: str
@@ -69,7 +71,7 @@ class Translation:
 
     @property
     def attends(self) -> bool:
-        """Return whether its attention, or that of every part of it, is there."""
+        """Return whether this translation, or every segment of it, has attention."""
         return all(part.attends for part in self.parts) if self.parts else self.attention is not None
 
 
@@ -83,69 +85,61 @@ class Part:
 
     @property
     def attends(self) -> bool:
-        """Return whether there is attention, where there is anything to attend."""
+        """Return whether the segment has attention, or no tokens that could attend."""
         return self.translation.attends or not self.translation.tokens
 
 
 def join(
-    source: str, spans: Sequence[Span], found: Sequence[Sequence[Translation]], count: int, *, drawn: bool = False
+    source: str, spans: Sequence[Span], segments: Sequence[Sequence[Translation]], count: int, *, drawn: bool = False
 ) -> list[Translation]:
-    """Join the translations of a text's segments: at most `count` translations of the whole text, best first.
+    """Join the translations of a text's segments into at most `count` translations of the text, best first.
 
-    found: for each span its translations, best first. The best combinations of them are those with the fewest
-    unfinished parts and then the greatest sum of scores. drawn: they are samples instead, in the order drawn, and the
-    i-th of each segment make the i-th of the text.
+    The best combinations have the fewest unfinished segments and, among these, the greatest sum of scores.
+
+    Args:
+        source: The text.
+        spans: The spans of its segments.
+        segments: The translations of each segment, best first.
+        count: The most translations to return.
+        drawn: Whether the translations are samples in the order drawn. The i-th samples of all segments are then
+            joined into the i-th of the text.
     """
     if drawn:
-        return [_joined(source, spans, one) for one in zip(*found, strict=False)][:count]
-    return [_joined(source, spans, one) for one in _best(found, count)]
+        return [_join(source, spans, translations) for translations in zip(*segments, strict=False)][:count]
+    return [_join(source, spans, translations) for translations in _best_combinations(segments, count)]
 
 
-def _best(found: Sequence[Sequence[Translation]], count: int) -> list[tuple[Translation, ...]]:
-    """Return the best combinations of one translation from each list, at most `count`.
+def _best_combinations(segments: Sequence[Sequence[Translation]], count: int) -> list[tuple[Translation, ...]]:
+    """Return the best combinations of one translation from each segment, at most `count`.
 
-    The best of all begin with the best of what comes before, so `count` of those suffice at each list.
+    Each of the best combinations begins with one of the best combinations of the segments before, so `count` of these
+    are enough in each step.
     """
     best: list[tuple[tuple[int, float], tuple[Translation, ...]]] = [((0, 0.0), ())]
-    for translations in found:
+    for translations in segments:
         longer = (
-            ((cut + (not one.finished), cost - one.score), (*before, one))
-            for ((cut, cost), before), one in product(best, translations[:count])
+            ((unfinished + (not last.finished), cost - last.score), (*before, last))
+            for ((unfinished, cost), before), last in product(best, translations[:count])
         )
         best = heapq.nsmallest(count, longer, key=lambda entry: entry[0])
-    return [parts for _, parts in best]
+    return [combination for _, combination in best]
 
 
-def _joined(source: str, spans: Sequence[Span], found: Sequence[Translation]) -> Translation:
-    pieces = [Piece(*span, one.text, one.alignment) for span, one in zip(spans, found, strict=True)]
-    whole = join_pieces(source, pieces)
-    aligned = any(one.alignment for one in found)
-    proved = {one.proved for one in found}
+def _join(source: str, spans: Sequence[Span], segments: Sequence[Translation]) -> Translation:
+    pieces = [Piece(*span, segment.text, segment.alignment) for span, segment in zip(spans, segments, strict=True)]
+    joined = join_pieces(source, pieces)
+    is_aligned = any(segment.alignment for segment in segments)
+    proved = {segment.proved for segment in segments}
     return Translation(
-        text=whole.text,
-        score=sum(one.score for one in found),
-        log_probability=sum(one.log_probability for one in found),
-        tokens=tuple(token for one in found for token in one.tokens),
-        source_tokens=tuple(token for one in found for token in one.source_tokens),
-        alignment=whole.alignment if aligned else (),
-        finished=all(one.finished for one in found),
-        marks=tuple(dict.fromkeys(mark for one in found for mark in one.marks)),
+        text=joined.text,
+        score=sum(segment.score for segment in segments),
+        log_probability=sum(segment.log_probability for segment in segments),
+        tokens=tuple(token for segment in segments for token in segment.tokens),
+        source_tokens=tuple(token for segment in segments for token in segment.source_tokens),
+        alignment=joined.alignment if is_aligned else (),
+        finished=all(segment.finished for segment in segments),
+        marks=tuple(dict.fromkeys(mark for segment in segments for mark in segment.marks)),
         proved=None if proved == {None} else proved == {True},
-        ids=tuple(token for one in found for token in one.ids),
-        parts=tuple(Part(*places) for places in zip(spans, whole.spans, found, strict=True)),
+        ids=tuple(token for segment in segments for token in segment.ids),
+        parts=tuple(Part(*spans_and_segment) for spans_and_segment in zip(spans, joined.spans, segments, strict=True)),
     )
-
-
-def agreed(candidates: Sequence[Translation], search: SearchConfig) -> Translation:
-    """The candidate of least risk: draws count alike, what a beam found by its probability.
-
-    What the length limit cut is no candidate of a beam, unless there is no other.
-    """
-    if search.candidates == "samples":
-        return candidates[mbr_select([one.text for one in candidates])]
-    listed = [one for one in candidates if one.finished] or candidates
-    if len(listed) == 1:  # it may have no probability at all
-        return listed[0]
-    most = max(one.log_probability for one in listed)
-    weights = [math.exp(one.log_probability - most) for one in listed]
-    return listed[mbr_select([one.text for one in listed], weights)]

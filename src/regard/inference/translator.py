@@ -1,4 +1,4 @@
-"""A trained model put to work: text in, text out."""
+"""Translate text with a trained model."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from regard.data.batch import make_batch
 from regard.decoding.ensemble import ensemble
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.interruptible import interruptible
-from regard.decoding.scoring import forced_scores
+from regard.decoding.scoring import score_targets
 from regard.decoding.shortlist import Shortlist
-from regard.decoding.strategies import Sentence, Wish, changed, rows_of
-from regard.decoding.strategies import search as search_for
+from regard.decoding.strategies import SearchInput, TokenConstraints, override_search, rows_per_sentence
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.degenerate_output import find_degeneration
-from regard.inference.lines import Line, batches, numbered
+from regard.inference.batch_search import search_batch
+from regard.inference.lines import Line, batch_lines, number_lines
+from regard.inference.mbr import select_translation
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
-from regard.inference.translation import agreed, join
+from regard.inference.translation import join
 from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
 from regard.special_tokens import EOS
@@ -39,12 +40,11 @@ from regard.text.emoji import EmojiFreeText, remove_unknown_emoji
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.words import WordMap
-from regard.training.microbatches import is_out_of_memory
 
 Precision = Literal["float32", "int8"]
 
 WINDOW = 2000  # lines sorted by length at a time
-BATCH_ROWS = 8192  # hypotheses that a batch's searches keep, at most
+BATCH_ROWS = 8192  # the most hypotheses that the searches of a batch keep
 LONGEST = 512  # tokens in a segment, unless the run was trained on longer ones
 SEVERAL = 0.2  # share of training sources with more than one sentence above which lines are not split
 
@@ -60,7 +60,7 @@ class _Options:
 
 
 class Translator:
-    """A model with its tokenizers."""
+    """A trained model with its tokenizers, ready to translate."""
 
     def __init__(
         self,
@@ -74,9 +74,14 @@ class Translator:
         several_sentences: float | None = None,
         longest: int = LONGEST,
     ) -> None:
-        """several_sentences: the share of training sources that hold more than one; None: unknown.
+        """Create a translator from its parts; usually you call `Translator.load` instead.
 
-        longest: how many source tokens a segment may have; longer ones are divided.
+        Args:
+            model: The model, on the device where it will run.
+            tokenizers: Its tokenizers.
+            search: The default search options.
+            several_sentences: The share of training sources with more than one sentence; None: unknown.
+            longest: The most source tokens in a segment; longer ones are divided.
         """
         self.model = model.eval()
         self.tokenizers = tokenizers
@@ -90,11 +95,14 @@ class Translator:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Translator:
-        """From a run (its best checkpoint) or a checkpoint; int8 is for a CPU. Raises CheckpointError, ConfigError."""
+        """Load the best checkpoint of a run, or a checkpoint.
+
+        Raises CheckpointError if it cannot be loaded, and ConfigError for int8 on another device than the CPU.
+        """
         checkpoint = load_checkpoint(resolve_checkpoint(Path(folder)))
         chosen = choose_device(device)
         if precision == "int8" and chosen.type != "cpu":
-            raise ConfigError(f"int8 is for the CPU, and the device is {chosen.type}", fix="give --device cpu as well")
+            raise ConfigError(f"int8 needs the CPU, but the device is {chosen.type}", fix="set device to cpu")
         if chosen.type == "cpu":
             keep_freed_memory()
         model = freeze_for_inference(checkpoint.model.to(chosen), int8=precision == "int8")
@@ -114,22 +122,22 @@ class Translator:
     def load_ensemble(
         cls, folders: Sequence[str | Path], device: str = "auto", precision: Precision = "float32"
     ) -> Translator:
-        """Several as one, by the mean of their probabilities; the first one's [search] and shortlist count.
+        """Load several models and average their probabilities, with the [search] and the shortlist of the first.
 
-        Raises CheckpointError, and DecodingError where their tokenizers differ.
+        Raises CheckpointError if one cannot be loaded, and DecodingError if their tokenizers differ.
         """
         members = [cls.load(folder, device, precision) for folder in folders]
         first = members[0]
         for folder, member in zip(folders, members, strict=True):
             if _vocabularies(member.tokenizers) != _vocabularies(first.tokenizers):
                 raise DecodingError(
-                    f"its tokenizers are others than those of {folders[0]}",
+                    f"its tokenizers differ from those of {folders[0]}",
                     where=folder,
-                    fix="choose models that were trained with the same ones",
+                    fix="choose models that were trained with the same tokenizers",
                 )
-        together = ensemble([member.model for member in members])
+        combined = ensemble([member.model for member in members])
         return cls(
-            together,
+            combined,
             first.tokenizers,
             first.search,
             source_language=first.source_language,
@@ -140,27 +148,30 @@ class Translator:
         )
 
     def with_tags(self, tags: Sequence[str]) -> Translator:
-        """The same model with these tags, say of a language, before each source. Raises ConfigError for others."""
-        other = copy.copy(self)
-        other.tokenizers = self.tokenizers.prepend_tags(tags)
-        return other
+        """Return a translator that puts these tags, such as a language, before each source.
+
+        Raises ConfigError if the model does not know a tag.
+        """
+        translator = copy.copy(self)
+        translator.tokenizers = self.tokenizers.prepend_tags(tags)
+        return translator
 
     def with_search(self, **changes: Unpack[SearchOptions]) -> Translator:
-        """The same model with these keys of its [search] changed. Raises DecodingError."""
-        other = copy.copy(self)
-        other.search = self._settings(changes, 1)
-        return other
+        """Return a translator with other default search options. Raises ConfigError and DecodingError."""
+        translator = copy.copy(self)
+        translator.search = self._settings(changes, 1)
+        return translator
 
     def interruptible(self, check: Callable[[], None]) -> Translator:
-        """The same model; `check` is called before each step of a search, and what it raises ends it."""
-        other = copy.copy(self)
-        other.model = interruptible(self.model, check)
-        return other
+        """Return a translator that calls `check` before each step of a search. An exception from it ends the search."""
+        translator = copy.copy(self)
+        translator.model = interruptible(self.model, check)
+        return translator
 
     def division(self, split_sentences: bool | None = None) -> Division:
-        """Return how a text is divided into segments: as asked, or as the run was trained.
+        """Return how a text is divided into segments; None: as suits the training data.
 
-        Lines are split into sentences unless the source language is unknown, or the run is `trained_on_several`.
+        Lines are then split into sentences unless the source language is unknown or the run is `trained_on_several`.
         """
         if split_sentences is not None:
             return "sentences" if split_sentences else "whole"
@@ -168,15 +179,15 @@ class Translator:
 
     @property
     def trained_on_several(self) -> bool:
-        """Return whether the run is known to have learned from segments of several sentences."""
+        """Return whether many training sources had several sentences."""
         return self.several_sentences is not None and self.several_sentences > SEVERAL
 
     def segments(self, text: str, split_sentences: bool | None = None) -> list[Span]:
-        """Return the spans of a text that are translated one at a time, each of at most `longest` tokens."""
+        """Return the spans of the segments of a text, each of at most `longest` tokens."""
         return split_segments(text, self.source_language, self.division(split_sentences), self.fits)
 
     def fits(self, text: str, tokenizer: Tokenizer | None = None) -> bool:
-        """Return whether a text has at most `longest` tokens, of the source unless another tokenizer is given."""
+        """Return whether a text has at most `longest` tokens, of the source or of another tokenizer."""
         if len(text) > 100 * self.longest:
             return False
         tokens = (tokenizer or self.tokenizers.source).encode
@@ -235,119 +246,105 @@ class Translator:
         """
         config = self._settings(search, top_beams)
         if batch_size < 1:
-            raise DecodingError("a batch holds at least one", fix="give a positive number")
-        other = None if fallback is None else self._settings({**search, **fallback}, top_beams)
+            raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
+        second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
         division = self.division(split_sentences)
-        options = _Options(config, other, top_beams, batch_size, with_attention, division)
-        return self._stream(numbered(lines, constraints, first_line), options)
+        options = _Options(config, second, top_beams, batch_size, with_attention, division)
+        return self._stream(number_lines(lines, constraints, first_line), options)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
-        config = changed(self.search, changes, top_beams)
+        config = override_search(self.search, changes, top_beams)
         if config.shortlist and self.shortlist is None:
             raise DecodingError(
-                "there is no shortlist in the folder that was loaded",
-                fix="make one by `regard shortlist RUN`, and give the run's folder, not a checkpoint's",
+                "the model has no shortlist",
+                fix="make one with `regard shortlist RUN`, and load the run's folder instead of a checkpoint's",
             )
         return config
 
-    def _stream(self, numbered: Iterator[Line], options: _Options) -> Iterator[Translation]:
-        while window := list(islice(numbered, WINDOW)):
-            divided = [self._divided(line, options) for line in window]
-            parts = [part for _, some in divided for part in some]
+    def _stream(self, lines: Iterator[Line], options: _Options) -> Iterator[Translation]:
+        drawn = options.search.strategy == "sample"
+        while window := list(islice(lines, WINDOW)):
+            divided = [self._divide(line, options) for line in window]
+            parts = [part for _, line_parts in divided for part in line_parts]
             chunks = (parts[first : first + WINDOW] for first in range(0, len(parts), WINDOW))
-            found = (one for chunk in chunks for one in self._searched(chunk, options))
-            drawn = options.search.strategy == "sample"
-            for line, (spans, some) in zip(window, divided, strict=True):
-                own = list(islice(found, len(some)))
-                best, *others = own[0] if len(own) == 1 else join(line.text, spans, own, options.top_beams, drawn=drawn)
-                yield replace(best, alternatives=tuple(others)) if others else best
+            results = (n_best for chunk in chunks for n_best in self._search_with_fallback(chunk, options))
+            for line, (spans, line_parts) in zip(window, divided, strict=True):
+                segments = list(islice(results, len(line_parts)))
+                n_best = segments[0]
+                if len(segments) > 1:
+                    n_best = join(line.text, spans, segments, options.top_beams, drawn=drawn)
+                best, *alternatives = n_best
+                yield replace(best, alternatives=tuple(alternatives)) if alternatives else best
 
-    def _divided(self, line: Line, options: _Options) -> tuple[list[Span], list[Line]]:
+    def _divide(self, line: Line, options: _Options) -> tuple[list[Span], list[Line]]:
         spans = split_segments(line.text, self.source_language, options.division, self.fits)
         parts = line.parts(spans)
         if len(parts) == 1 and not self.fits(line.text):
             raise DecodingError(
-                f"the line has more than {self.longest:,} tokens and cannot be divided, for its constraints",
+                f"the line has more than {self.longest:,} tokens and cannot be divided because of its constraints",
                 where=line.place,
                 fix="divide the line, or leave its constraints out",
             )
         return spans, parts
 
-    def _searched(self, lines: Sequence[Line], options: _Options) -> list[list[Translation]]:
-        found = self._translate(lines, options.search, options)
+    def _search_with_fallback(self, lines: Sequence[Line], options: _Options) -> list[list[Translation]]:
+        """Return the n-best list of each line; lines whose best translation has marks are searched again."""
+        results = self._search_lines(lines, options.search, options)
         if options.fallback is not None:
-            again = [place for place, translations in enumerate(found) if translations[0].marks]
-            others = self._translate([lines[place] for place in again], options.fallback, options)
-            for place, other in zip(again, others, strict=True):
-                if len(other[0].marks) < len(found[place][0].marks):
-                    found[place] = other
-        return found
+            marked = [place for place, n_best in enumerate(results) if n_best[0].marks]
+            second_results = self._search_lines([lines[place] for place in marked], options.fallback, options)
+            for place, n_best in zip(marked, second_results, strict=True):
+                if len(n_best[0].marks) < len(results[place][0].marks):
+                    results[place] = n_best
+        return results
 
-    def _translate(self, window: Sequence[Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
-        phrases = [(*one.require, *one.forbid, one.prefix) for one in (line.constraints for line in window)]
-        bare = [
-            remove_unknown_emoji(line.text, self.tokenizers, some) for line, some in zip(window, phrases, strict=True)
-        ]
-        found: list[list[Translation]] = [[Translation(line.text, 0.0, 0.0)] for line in window]  # emoji, or nothing
-        lines = [replace(line, text=one.text) for line, one in zip(window, bare, strict=True)]
-        sentences = {place: self._sentence(line, search.seed) for place, line in enumerate(lines) if line.text}
-        encoded = {place: list(sentence.source) for place, sentence in sentences.items()}
-        size = min(options.batch_size, max(1, BATCH_ROWS // rows_of(search, options.top_beams)))
-        for places in batches(encoded, size):
-            results = self._search(
-                [sentences[place] for place in places], [lines[place] for place in places], search, options
-            )
-            for place, hypotheses in zip(places, results, strict=True):
-                texts = [self._as_text(bare[place], encoded[place], one) for one in hypotheses]
-                found[place] = [agreed(texts, search)] if search.strategy == "mbr" else texts
-        return found
-
-    def _search(
-        self, sentences: Sequence[Sentence], lines: Sequence[Line], search: SearchConfig, options: _Options
-    ) -> list[list[Hypothesis]]:
-        """Search a batch; one that does not fit in memory is searched in halves. Raises DecodingError."""
-        try:
-            return search_for(
+    def _search_lines(self, window: Sequence[Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
+        """Return the n-best list of each line, in batches of lines of similar length."""
+        bare: list[EmojiFreeText] = []
+        for line in window:
+            constraints = line.constraints
+            phrases = (*constraints.require, *constraints.forbid, constraints.prefix)
+            bare.append(remove_unknown_emoji(line.text, self.tokenizers, phrases))
+        results = [[Translation(line.text, 0.0, 0.0)] for line in window]  # of lines without words
+        lines = [replace(line, text=text.text) for line, text in zip(window, bare, strict=True)]
+        inputs = {place: self._input(line, search.seed) for place, line in enumerate(lines) if line.text}
+        encoded = {place: list(sentence.source) for place, sentence in inputs.items()}
+        size = min(options.batch_size, max(1, BATCH_ROWS // rows_per_sentence(search, options.top_beams)))
+        for places in batch_lines(encoded, size):
+            batch = search_batch(
                 self.model,
-                sentences,
+                [inputs[place] for place in places],
+                [lines[place].place for place in places],
                 search,
                 top_beams=options.top_beams,
                 with_attention=options.with_attention,
                 shortlist=self.shortlist if search.shortlist else None,
             )
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        if len(sentences) == 1:
-            raise DecodingError(
-                f"out of memory during search: {len(sentences[0].source):,} source tokens, "
-                f"{rows_of(search, options.top_beams):,} hypotheses at a time",
-                where=lines[0].place,
-                fix="take a smaller beam_size (or samples, lookahead_width), or divide the line",
-            )
-        half = len(sentences) // 2
-        first = self._search(sentences[:half], lines[:half], search, options)
-        return first + self._search(sentences[half:], lines[half:], search, options)
+            for place, hypotheses in zip(places, batch, strict=True):
+                n_best = [self._decode(bare[place], encoded[place], hypothesis) for hypothesis in hypotheses]
+                results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
+        return results
 
-    def _sentence(self, line: Line, seed: int) -> Sentence:
-        target, wished = self.tokenizers.target, line.constraints
+    def _input(self, line: Line, seed: int) -> SearchInput:
+        target, constraints = self.tokenizers.target, line.constraints
         require, forbid = (
             tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
-            for phrases in (wished.require, wished.forbid)
+            for phrases in (constraints.require, constraints.forbid)
         )
-        wish = Wish(require, forbid, tuple(target.encode(wished.prefix)) if wished.prefix.strip() else ())
-        drawn = seed * 1_000_003 + line.number + line.part * 2_147_483_647
-        return Sentence(self.tokenizers.source.encode(line.text), wish, drawn % 2**63)
+        prefix = tuple(target.encode(constraints.prefix)) if constraints.prefix.strip() else ()
+        line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
+        source = self.tokenizers.source.encode(line.text)
+        return SearchInput(source, TokenConstraints(require, forbid, prefix), line_seed % 2**63)
 
-    def _as_text(self, line: EmojiFreeText, source: list[int], hypothesis: Hypothesis) -> Translation:
-        attention = None if hypothesis.attention is None else hypothesis.attention.float().cpu().numpy()
-        links = (
-            ()
-            if attention is None
-            else WordMap.from_ids(self.tokenizers, source, hypothesis.tokens).link_words(attention)
-        )
-        said = self.tokenizers.target.decode(hypothesis.tokens)
-        text, alignment = line.restore(said, links)
+    def _decode(self, line: EmojiFreeText, source: list[int], hypothesis: Hypothesis) -> Translation:
+        """Return a hypothesis as text, with the emoji of its source."""
+        attention = None
+        links: tuple[tuple[int, int], ...] = ()
+        if hypothesis.attention is not None:
+            attention = hypothesis.attention.float().cpu().numpy()
+            links = WordMap.from_ids(self.tokenizers, source, hypothesis.tokens).link_words(attention)
+        decoded = self.tokenizers.target.decode(hypothesis.tokens)
+        text, alignment = line.restore(decoded, links)
         tokens = tuple(self.tokenizers.target.pieces(hypothesis.tokens))
         languages = self.source_language, self.target_language
         return Translation(
@@ -359,15 +356,15 @@ class Translator:
             attention=attention,
             alignment=alignment,
             finished=hypothesis.finished,
-            marks=find_degeneration(line.text, said, tokens, finished=hypothesis.finished, languages=languages),
+            marks=find_degeneration(line.text, decoded, tokens, finished=hypothesis.finished, languages=languages),
             proved=hypothesis.proved,
             ids=tuple(hypothesis.tokens),
         )
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
-        """For each (source, target) the log-probability of the target, EOS included, in nats; in order.
+        """Yield the log-probability of the target of each (source, target) pair, EOS included, in nats.
 
-        Raises DataError where a source has no text.
+        Raises DataError if a source is empty.
         """
         remaining = iter(pairs)
         first = 1
@@ -376,13 +373,11 @@ class Translator:
             for place, (source, target) in enumerate(window):
                 source, target = source.strip(), target.strip()
                 if not source:
-                    raise DataError(
-                        "there is no source to score a target by", where=f"pair {first + place}", fix="leave it out"
-                    )
+                    raise DataError("the source is empty", where=f"pair {first + place}", fix="leave the pair out")
                 encoded[place] = (self.tokenizers.source.encode(source), self.tokenizers.target.encode(target))
             scores = [0.0] * len(window)
             longer = {place: max(sides, key=len) for place, sides in encoded.items()}
-            for places in batches(longer, batch_size):
+            for places in batch_lines(longer, batch_size):
                 for place, value in zip(places, self._score([encoded[place] for place in places]), strict=True):
                     scores[place] = value
             yield from scores
@@ -390,7 +385,7 @@ class Translator:
 
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
         batch = make_batch(pairs).to(self.device)
-        scores: Tensor = forced_scores(self.model, batch.source, batch.target_in, batch.target_out)
+        scores: Tensor = score_targets(self.model, batch.source, batch.target_in, batch.target_out)
         return [float(value) for value in scores]
 
 

@@ -1,4 +1,4 @@
-"""Several processes that translate side by side, one thread each, which does more than one process with as many."""
+"""Translate in several processes of one thread each, which is faster than one process with as many threads."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ import torch
 from regard.errors import DecodingError
 from regard.inference.translator import Constraints, TranslateOptions, Translation, Translator
 
-CHUNK = 512  # lines that a worker is given at a time
-PROBE = 64  # lines that are translated to see what is fastest
-GAIN = 0.9  # of the time, at most, that several processes must take to be worth their start
-AHEAD = 2  # chunks that wait for each worker, so that none is idle
+CHUNK = 512  # lines that a worker receives at a time
+PROBE = 64  # lines translated to measure what is fastest
+GAIN = 0.9  # several processes must need at most this share of the time to be worth their start
+AHEAD = 2  # chunks queued for each worker, so that none is idle
 
 Load = Callable[[], Translator]
-Found = list[Translation]
 
-_translator: Translator | None = None  # of a worker's process
+_translator: Translator | None = None  # in a worker process
 
 
 def processors() -> int:
-    """How many this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def probe(translate: Callable[[Sequence[str]], object], lines: Sequence[str], most: int) -> int:
-    """How many processes would translate such lines fastest: `most`, of one thread each, or this one with as many.
+    """Return the fastest number of processes for these lines: up to `most` of one thread each, or 1 with all threads.
 
-    Translates some of the lines both ways, a second's work or so. No more processes than there is memory for.
+    Translates a sample of the lines both ways, which takes about a second, and considers only as many processes as
+    fit into memory.
     """
-    some = lines[:: max(1, len(lines) // PROBE)][:PROBE]
+    sample = lines[:: max(1, len(lines) // PROBE)][:PROBE]
     seconds: dict[int, float] = {}
     before = torch.get_num_threads()
     for threads in 2 * (before, 1) if before > 1 else (1,):
         torch.set_num_threads(threads)
-        began = time.perf_counter()
-        translate(some)
-        seconds[threads] = min(time.perf_counter() - began, seconds.get(threads, math.inf))
+        start = time.perf_counter()
+        translate(sample)
+        seconds[threads] = min(time.perf_counter() - start, seconds.get(threads, math.inf))
     torch.set_num_threads(before)
     fit = min(most, _room())
     return fit if fit > 1 and seconds[1] / fit < seconds[before] * GAIN else 1
 
 
 def _room() -> int:
-    """How many processes as large as this one the free memory has room for."""
+    """Return how many processes as large as this one fit into the free memory."""
     try:
         free = {line.split(":")[0]: int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()}
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
@@ -71,27 +71,34 @@ def stream(
     workers: int,
     **options: Unpack[TranslateOptions],
 ) -> Iterator[Translation]:
-    """As Translator.stream, by `workers` processes that each `load` a translator; in order, in bounded memory.
+    """Yield translations as `Translator.stream` does, made by several processes; in order, in bounded memory.
 
-    load: a function that a new process can import, as functools.partial(Translator.load, folder). Raises
-    DecodingError where a worker is lost, and whatever the translator raises.
+    Args:
+        load: Loads the translator of a process. A new process must be able to import it; for example
+            `functools.partial(Translator.load, folder)`.
+        lines: The lines to translate.
+        workers: The number of processes.
+        options: As for `Translator.stream`.
+
+    Raises:
+        DecodingError: If a worker process ends unexpectedly, or the search fails.
     """
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(load,)) as pool:
         constraints = options.pop("constraints", None)
-        waiting: deque[Future[Found]] = deque()
+        waiting: deque[Future[list[Translation]]] = deque()
         chunks = _chunks(iter(lines), None if constraints is None else iter(constraints))
         try:
-            for number, (chunk, wishes) in enumerate(chunks):
-                waiting.append(pool.submit(_translate, number * CHUNK, chunk, wishes, options))
+            for number, (chunk, chunk_constraints) in enumerate(chunks):
+                waiting.append(pool.submit(_translate, number * CHUNK, chunk, chunk_constraints, options))
                 if len(waiting) >= AHEAD * workers:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
         except BrokenProcessPool:
             raise DecodingError(
-                "a worker's process has ended before its work did",
-                where="--workers",
-                fix="it may have run out of memory: take fewer workers, or a smaller --batch-size",
+                "a worker process ended unexpectedly",
+                where="workers",
+                fix="it may be out of memory: use fewer workers, or a smaller batch_size",
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -107,7 +114,7 @@ def _chunks(
 def _start(load: Load) -> None:
     global _translator
     _end_with_parent()
-    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):  # from the terminal, which sends them to the parent too
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):  # the terminal sends them to the parent too, which stops the workers
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     torch.set_num_threads(1)
@@ -115,7 +122,7 @@ def _start(load: Load) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process as soon as its parent has ended, even by SIGKILL: the pool would wait for work forever."""
+    """End this process when its parent ends, even by SIGKILL. The pool would wait for work forever."""
     parent = parent_process()
     assert parent is not None
 
@@ -128,7 +135,7 @@ def _end_with_parent() -> None:
 
 def _translate(
     first: int, lines: Sequence[str], constraints: Sequence[Constraints] | None, options: TranslateOptions
-) -> Found:
+) -> list[Translation]:
     assert _translator is not None
-    numbered: TranslateOptions = {**options, "first_line": first, "constraints": constraints}
-    return _translator.translate(lines, **numbered)
+    chunk_options: TranslateOptions = {**options, "first_line": first, "constraints": constraints}
+    return _translator.translate(lines, **chunk_options)

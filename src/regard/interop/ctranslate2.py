@@ -63,7 +63,7 @@ def export_ctranslate2(checkpoint: Checkpoint, out: Path, shortlist: Shortlist |
         raise CheckpointError(
             "CTranslate2 supports transformer2017, and modern with decoder = attention; this run uses "
             + ("modern with decoder = ssru" if isinstance(config, modern.Config) else config.architecture),
-            where="export to ctranslate2",
+            where="ctranslate2",
             fix="train one of these architectures",
         )
     tokenizers = checkpoint.tokenizers
@@ -88,7 +88,7 @@ def _specs() -> ModuleType:
         import ctranslate2.specs
     except ImportError:
         raise ConfigError(
-            "CTranslate2 is not installed", where="export to ctranslate2", fix="pip install 'ctranslate2>=4.7'"
+            "CTranslate2 is not installed", where="ctranslate2", fix="pip install 'ctranslate2>=4.7'"
         ) from None
     specs: ModuleType = ctranslate2.specs
     return specs

@@ -50,8 +50,8 @@ def export_marian(checkpoint: Checkpoint, out: Path) -> str:
     if not isinstance(config, Config):
         raise CheckpointError(
             f"Marian's format supports only transformer2017; this run uses {config.architecture}",
-            where="export to marian",
-            fix="train transformer2017, or export to ctranslate2, which supports modern too",
+            where="marian",
+            fix="train transformer2017, or export to CTranslate2, which supports modern too",
         )
     with new_folder(out) as folder:
         _write_tokenizers(folder, checkpoint.tokenizers)
@@ -67,15 +67,15 @@ def _write_tokenizers(folder: Path, tokenizers: Tokenizers) -> None:
         if isinstance(tokenizer, TaggedTokenizer):
             raise CheckpointError(
                 "the sources of this run begin with tags, which Marian's tokenizer does not support",
-                where="export to marian",
+                where="marian",
                 fix="translate with regard, or train without data.tags",
             )
         model = plain_text_model(tokenizer)
         if model is None:
             raise CheckpointError(
                 f"Marian's format needs a SentencePiece tokenizer; this run has tokenizer.kind = {tokenizer.kind}",
-                where="export to marian",
-                fix="train with tokenizer.kind = unigram or bpe, or export to ctranslate2",
+                where="marian",
+                fix="train with tokenizer.kind = unigram or bpe, or export to CTranslate2",
             )
         (folder / f"{side}.spm").write_bytes(model)
         if side == "source" or not tokenizers.joint:

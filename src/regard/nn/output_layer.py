@@ -17,7 +17,7 @@ StateT = TypeVar("StateT", bound=State)
 
 
 class TiedLinear(nn.Module):
-    """x E^T, where E (V, D) is the table of an embedding (Press and Wolf 2017). It has no weights of its own."""
+    """x E^T, where E (V, D) is the table of an embedding (Press and Wolf 2017). It has no parameters."""
 
     def __init__(self, table: nn.Embedding) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from regard.config.migrations import current_key
 from regard.config.recipe import to_table
 from regard.config.schema import ModelConfig, RunConfig, TokenizerConfig
 from regard.contract import VocabularySizes
@@ -39,9 +40,9 @@ class Plan:
     """
 
     def __init__(self, config: RunConfig, overrides: Mapping[str, object]) -> None:
-        """`overrides`: `section.key` to value."""
+        """`overrides`: `section.key` to value; keys may have their old names."""
         self.config = config
-        self._overrides = overrides
+        self._overrides = {_current_name(key, config.model.architecture): overrides[key] for key in overrides}
         self._shown: set[str] = set()
 
     def mark(self, key: str, text: object) -> str:
@@ -118,6 +119,11 @@ class Plan:
         table = to_table(self.config)
         values = [f"{key}={_short(_value(table, key))}" for key in sorted(self._overrides.keys() - self._shown)]
         return [f"also {FROM_SET[1:-1]}: {', '.join(values)}"] if values else []
+
+
+def _current_name(key: str, architecture: str) -> str:
+    section, _, name = key.partition(".")
+    return f"{section}.{current_key(section, name, architecture)}"
 
 
 def _value(table: Mapping[str, Mapping[str, object]], key: str) -> object:

@@ -82,6 +82,8 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
 
 @dataclass(frozen=True)
 class _Dev:
+    """The dev set as text and as token ids."""
+
     texts: tuple[TextPair, ...]
     ids: tuple[IdPair, ...]
 

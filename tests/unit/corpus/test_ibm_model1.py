@@ -72,8 +72,8 @@ def test_the_chunk_size_does_not_matter(tmp_path: Path, chunk: int, monkeypatch:
 
 def test_every_nth_of_too_many_pairs_is_taken(tmp_path: Path) -> None:
     pairs = [([4 + place], [10 + place]) for place in range(6)]  # two cells each, one of them with NULL
-    assert sentences(tmp_path, pairs, most_cells=12).target.tolist() == [10, 11, 12, 13, 14, 15]
-    sample = sentences(tmp_path, pairs, most_cells=11)
+    assert sentences(tmp_path, pairs, max_cells=12).target.tolist() == [10, 11, 12, 13, 14, 15]
+    sample = sentences(tmp_path, pairs, max_cells=11)
     assert sample.target.tolist() == [10, 12, 14]
     assert sample.source.tolist() == [NULL, 4, NULL, 6, NULL, 8]
     assert (sample.source_offsets.tolist(), sample.target_offsets.tolist()) == ([0, 2, 4, 6], [0, 1, 2, 3])

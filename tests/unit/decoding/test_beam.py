@@ -15,9 +15,9 @@ from tests.doubles import (
 )
 
 from regard.decoding.beam import beam_search
-from regard.decoding.greedy import greedy
+from regard.decoding.greedy import greedy_search
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.length_penalty import LengthPenalty, gnmt, none, without_empty
+from regard.decoding.length_penalty import LengthPenalty, forbid_empty, gnmt, no_penalty
 from regard.errors import DecodingError
 from regard.special_tokens import BOS, EOS
 
@@ -25,7 +25,7 @@ A, B, V = 3, 4, 5
 
 
 def decode(
-    script: Script, beam_size: int, limit: int, *, top_beams: int = 1, penalty: LengthPenalty = none
+    script: Script, beam_size: int, limit: int, *, top_beams: int = 1, penalty: LengthPenalty = no_penalty
 ) -> list[Hypothesis]:
     (found,) = beam_search(
         ScriptedDecoder(script, V),
@@ -114,7 +114,7 @@ def test_nothing_at_all_is_found_only_where_it_may_be() -> None:
     script = table_script({(): {EOS: 0.9, A: 0.1}, (A,): {EOS: 0.8, A: 0.2}, (A, A): {EOS: 1.0}}, V)
     (silent,) = decode(script, 2, 5, penalty=gnmt(0.6))
     assert_is(silent, (), math.log(0.9))
-    first, second = decode(script, 2, 5, top_beams=2, penalty=without_empty(gnmt(0.6)))
+    first, second = decode(script, 2, 5, top_beams=2, penalty=forbid_empty(gnmt(0.6)))
     assert_is(first, (A,), math.log(0.08))
     assert first.score == pytest.approx(math.log(0.08) / (7 / 6) ** 0.6)
     assert_is(second, (A, A), math.log(0.02))
@@ -125,7 +125,7 @@ def test_a_wide_beam_without_it_is_brute_force_without_it(seed: int) -> None:
     script = random_script(seed, V)
     every = brute_force(lambda prefix: log_softmax(script, 0, prefix), 4, gnmt(0.6))
     some = [(score, tokens) for score, _, tokens in every if tokens]
-    found = decode(script, 81, 4, top_beams=len(some), penalty=without_empty(gnmt(0.6)))
+    found = decode(script, 81, 4, top_beams=len(some), penalty=forbid_empty(gnmt(0.6)))
     assert [one.tokens for one in found] == [tokens for _, tokens in some]
     assert [one.score for one in found] == pytest.approx([score for score, _ in some])
 
@@ -222,7 +222,7 @@ def test_a_beam_of_one_is_greedy_search(alpha: float) -> None:
     script, sentences = random_script(11, V), 30
     memory = scripted_memory([V + sentence % 3 for sentence in range(sentences)])
     limits = [1 + sentence % 6 for sentence in range(sentences)]
-    ones = greedy(ScriptedDecoder(script, V), memory, limits, penalty=gnmt(alpha), with_attention=True)
+    ones = greedy_search(ScriptedDecoder(script, V), memory, limits, penalty=gnmt(alpha), with_attention=True)
     beams = beam_search(
         ScriptedDecoder(script, V), memory, limits, beam_size=1, penalty=gnmt(alpha), with_attention=True
     )
@@ -238,7 +238,7 @@ def test_a_beam_of_one_is_greedy_search_among_equals_too() -> None:
     def script(_: int, prefix: Prefix) -> list[float]:
         return [0.0] * V
 
-    (one,) = greedy(ScriptedDecoder(script, V), scripted_memory([1]), [4], penalty=none)
+    (one,) = greedy_search(ScriptedDecoder(script, V), scripted_memory([1]), [4], penalty=no_penalty)
     assert decode(script, 1, 4) == [one]
 
 
@@ -268,10 +268,12 @@ def test_a_sentence_in_a_batch_is_as_alone() -> None:
 def test_a_beam_that_takes_the_place_of_a_finished_sentence_reads_its_own_source() -> None:
     script, memory = random_script(13, V), scripted_memory([1, 1])
     decoder = ScriptedDecoder(script, V)
-    _, together = beam_search(decoder, memory, [1, 6], beam_size=2, top_beams=2, penalty=none)
+    _, together = beam_search(decoder, memory, [1, 6], beam_size=2, top_beams=2, penalty=no_penalty)
     assert decoder.rows[:2] == [2, 2]  # a row for either sentence, then two for the second
     second = memory.select(torch.tensor([1]))
-    assert beam_search(ScriptedDecoder(script, V), second, [6], beam_size=2, top_beams=2, penalty=none) == [together]
+    assert beam_search(ScriptedDecoder(script, V), second, [6], beam_size=2, top_beams=2, penalty=no_penalty) == [
+        together
+    ]
 
 
 def test_attention_follows_its_hypothesis_through_the_beam() -> None:
@@ -299,7 +301,7 @@ def test_no_row_is_spent_on_copies_of_bos_or_on_finished_sentences() -> None:
         return [-99.0, -99.0, 0.0 if len(prefix) >= sentence else -30.0, -1.0 - len(prefix), -2.0]
 
     decoder = ScriptedDecoder(script, V)
-    beam_search(decoder, scripted_memory([1] * 3), [1, 2, 4], beam_size=4, penalty=none)
+    beam_search(decoder, scripted_memory([1] * 3), [1, 2, 4], beam_size=4, penalty=no_penalty)
     assert decoder.rows[0] == 3  # BOS
     assert decoder.rows[1] == 2 * 3  # EOS, A and B behind it, EOS as a row without a prefix
     assert decoder.rows[2] <= 4
@@ -311,7 +313,7 @@ def test_a_limit_of_one_gives_the_best_token_unfinished_where_nothing_at_all_is_
     script = random_script(seed, V)
     scores = log_softmax(script, 0, ())
     ranked = sorted(((scores[token], token) for token in range(EOS + 1, V)), reverse=True)[:size]
-    found = decode(script, size, 1, top_beams=size, penalty=without_empty(gnmt(0.6)))
+    found = decode(script, size, 1, top_beams=size, penalty=forbid_empty(gnmt(0.6)))
     assert [(one.tokens, one.finished) for one in found] == [((token,), False) for _, token in ranked]
     assert [one.log_probability for one in found] == pytest.approx([total for total, _ in ranked])
     assert [one.score for one in found] == pytest.approx([total for total, _ in ranked])  # lp(1) is 1

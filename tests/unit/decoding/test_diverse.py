@@ -12,7 +12,7 @@ from tests.doubles import Prefix, Script, ScriptedDecoder, random_script, script
 from regard.decoding.beam import beam_search
 from regard.decoding.diverse import diverse_beam_search
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.length_penalty import LengthPenalty, gnmt, none
+from regard.decoding.length_penalty import LengthPenalty, gnmt, no_penalty
 from regard.errors import DecodingError
 from regard.special_tokens import BOS, EOS
 
@@ -142,7 +142,7 @@ def test_a_second_group_takes_another_token() -> None:
         **{(first, second): {EOS: 1.0} for first in (A, B) for second in (A, B)},
     }
     script = table_script(table, V)
-    weak, strong = (search(script, [5], 2, 2, strength, penalty=none)[0] for strength in (2.0, 3.0))
+    weak, strong = (search(script, [5], 2, 2, strength, penalty=no_penalty)[0] for strength in (2.0, 3.0))
     assert [one.tokens for one in weak] == [(A, A)]  # 0.9 / e ** 2 is still more than 0.1
     assert [one.tokens for one in strong] == [(A, A), (B, B)]
     assert [one.log_probability for one in strong] == pytest.approx([math.log(0.81), math.log(0.08)])
@@ -187,7 +187,7 @@ def test_attention_and_log_probability_are_those_of_the_hypothesis() -> None:
     [(0, 1, 0.0), (4, 0, 0.0), (4, 3, 0.0), (2, 4, 0.0), (4, 2, -1.0), (4, 2, math.nan)],
 )
 def test_what_cannot_be_shared_is_refused(beam_size: int, groups: int, strength: float) -> None:
-    with pytest.raises(DecodingError, match=r"shared|strength"):
+    with pytest.raises(DecodingError, match=r"groups|diversity"):
         search(random_script(1, V), [3], beam_size, groups, strength)
 
 

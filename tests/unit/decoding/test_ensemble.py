@@ -7,7 +7,7 @@ from tests.doubles import as_batch, start_with_bos, tiny_model
 from regard.decoding.beam import beam_search
 from regard.decoding.ensemble import Ensemble, ensemble
 from regard.decoding.length_penalty import gnmt
-from regard.decoding.scoring import forced_scores
+from regard.decoding.scoring import score_targets
 from regard.errors import DecodingError
 from regard.special_tokens import BOS
 
@@ -44,7 +44,7 @@ def test_searches_with_all_its_members() -> None:
     finished = [(row, best) for row, (best,) in enumerate(found) if best.finished]
     assert finished
     for row, best in finished:
-        (score,) = forced_scores(together, SOURCES[row : row + 1], *start_with_bos([best.tokens])).tolist()
+        (score,) = score_targets(together, SOURCES[row : row + 1], *start_with_bos([best.tokens])).tolist()
         assert best.log_probability == pytest.approx(score)
 
 

@@ -10,9 +10,9 @@ from tests.doubles import Prefix, Script, ScriptedDecoder, brute_force, random_s
 
 from regard.decoding.beam import beam_search
 from regard.decoding.exact import exact_search
-from regard.decoding.greedy import greedy
+from regard.decoding.greedy import greedy_search
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.length_penalty import LengthPenalty, gnmt, none, without_empty
+from regard.decoding.length_penalty import LengthPenalty, forbid_empty, gnmt, no_penalty
 from regard.errors import DecodingError
 from regard.special_tokens import BOS, EOS
 
@@ -27,7 +27,7 @@ def search(
     limits: Sequence[int],
     found: Sequence[Hypothesis] | None = None,
     *,
-    penalty: LengthPenalty = none,
+    penalty: LengthPenalty = no_penalty,
     max_steps: int = MANY,
 ) -> tuple[list[Hypothesis], ScriptedDecoder]:
     decoder = ScriptedDecoder(script, V)
@@ -36,7 +36,7 @@ def search(
         scripted_memory([1] * len(limits)),
         limits,
         penalty=penalty,
-        found=[NOTHING] * len(limits) if found is None else found,
+        initial=[NOTHING] * len(limits) if found is None else found,
         max_steps=max_steps,
     )
     return exact, decoder
@@ -104,13 +104,13 @@ def test_it_is_never_worse_than_what_it_is_given_and_says_when_it_was_cut(max_st
     cut = better = 0
     for seed in range(8):
         script, limits = late(seed), [6, 2, 6]
-        given = beams(script, limits, 1, none)
+        given = beams(script, limits, 1, no_penalty)
         exact, decoder = search(script, limits, given, max_steps=max_steps)
         assert sum(decoder.rows) <= max_steps * len(limits)
         for sentence, (one, first, limit) in enumerate(zip(exact, given, limits, strict=True)):
             assert same(one, first) or one.score > first.score or not first.finished
             if one.proved:
-                assert one.tokens == best_of_all(script, sentence, limit, none)[2]
+                assert one.tokens == best_of_all(script, sentence, limit, no_penalty)[2]
             cut += not one.proved
             better += not same(one, first)
     assert cut
@@ -141,9 +141,11 @@ def test_a_hypothesis_that_is_the_best_stays_with_its_attention() -> None:
 def test_what_it_finds_has_attention_where_that_is_asked_for() -> None:
     script = table_script({(): {A: 0.4, B: 0.6}, (A,): {EOS: 1.0}, (B,): {B: 0.5, EOS: 0.5}, (B, B): {EOS: 1.0}}, V)
     memory, decoder = scripted_memory([5, 4]), ScriptedDecoder(script, V)
-    given = greedy(decoder, memory, [3, 3], penalty=none, with_attention=True)
+    given = greedy_search(decoder, memory, [3, 3], penalty=no_penalty, with_attention=True)
     for asked in (False, True):
-        found = exact_search(decoder, memory, [3, 3], penalty=none, found=given, max_steps=MANY, with_attention=asked)
+        found = exact_search(
+            decoder, memory, [3, 3], penalty=no_penalty, initial=given, max_steps=MANY, with_attention=asked
+        )
         assert [one.tokens for one in found] == [(A,), (A,)] != [one.tokens for one in given]
         if not asked:
             assert [one.attention for one in found] == [None, None]
@@ -164,7 +166,7 @@ def test_a_good_first_hypothesis_saves_steps() -> None:
 
 def test_any_finished_hypothesis_is_better_than_an_unfinished_one() -> None:
     script = table_script({(): {A: 0.9, EOS: 0.1}, (A,): {A: 1.0}, (A, A): {A: 1.0}}, V)
-    (given,) = greedy(ScriptedDecoder(script, V), scripted_memory([1]), [3], penalty=none)
+    (given,) = greedy_search(ScriptedDecoder(script, V), scripted_memory([1]), [3], penalty=no_penalty)
     assert not given.finished
     (exact,), _ = search(script, [3], [given])
     assert exact.tokens == ()
@@ -174,16 +176,16 @@ def test_any_finished_hypothesis_is_better_than_an_unfinished_one() -> None:
 
 def test_where_nothing_can_finish_what_was_given_stays() -> None:
     script = table_script({(): {A: 1.0}, (A,): {A: 0.5, B: 0.5}, (A, A): {A: 1.0}, (A, B): {A: 1.0}}, V)
-    (given,) = greedy(ScriptedDecoder(script, V), scripted_memory([1]), [3], penalty=none)
+    (given,) = greedy_search(ScriptedDecoder(script, V), scripted_memory([1]), [3], penalty=no_penalty)
     (exact,), _ = search(script, [3], [given])
     assert exact == replace(given, proved=False)  # whether another prefix is better was not looked at
 
 
 def test_what_cannot_be_searched_is_refused() -> None:
     script = random_script(1, V)
-    with pytest.raises(DecodingError, match="1 hypotheses for 2"):
+    with pytest.raises(DecodingError, match="1 initial hypotheses for 2"):
         search(script, [3, 3], [NOTHING])
-    with pytest.raises(DecodingError, match="0 steps"):
+    with pytest.raises(DecodingError, match="exact_steps is 0"):
         search(script, [3], max_steps=0)
     with pytest.raises(DecodingError, match="limit"):
         search(script, [0])
@@ -201,7 +203,7 @@ def test_nothing_at_all_is_found_only_where_it_may_be(seed: int) -> None:
         return logits
 
     ((silent,), _), ((told,), _) = (
-        search(script, [4], penalty=penalty) for penalty in (gnmt(0.6), without_empty(gnmt(0.6)))
+        search(script, [4], penalty=penalty) for penalty in (gnmt(0.6), forbid_empty(gnmt(0.6)))
     )
 
     def row(prefix: Prefix) -> list[float]:
@@ -217,7 +219,7 @@ def test_nothing_at_all_is_found_only_where_it_may_be(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_limit_of_one_without_the_empty_answer_leaves_the_best_token_and_proves_nothing(seed: int) -> None:
-    script, penalty = random_script(seed, V), without_empty(gnmt(0.6))
+    script, penalty = random_script(seed, V), forbid_empty(gnmt(0.6))
     (exact,), _ = search(script, [1], beams(script, [1], 2, penalty), penalty=penalty)
     row = torch.tensor(script(0, ()), dtype=torch.float64).log_softmax(0)
     total, token = row[EOS + 1 :].max(0)

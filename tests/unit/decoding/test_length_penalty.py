@@ -20,12 +20,12 @@ def test_average_divides_by_the_length() -> None:
 
 def test_no_penalty_divides_by_one() -> None:
     lengths = torch.arange(1.0, 30.0)
-    assert length_penalty.none(lengths).eq(1).all()
+    assert length_penalty.no_penalty(lengths).eq(1).all()
     assert length_penalty.gnmt(0)(lengths).eq(1).all()
 
 
 @pytest.mark.parametrize("alpha", [-0.1, float("nan")])
 def test_a_penalty_that_would_fall_with_length_is_refused(alpha: float) -> None:
     for penalty in (length_penalty.gnmt, length_penalty.average):
-        with pytest.raises(DecodingError, match="length penalty"):
+        with pytest.raises(DecodingError, match="length_penalty"):
             penalty(alpha)

@@ -12,7 +12,15 @@ from tests.doubles import Prefix, ScriptedDecoder, as_batch, brute_force, random
 from regard.decoding.beam import beam_search
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import gnmt
-from regard.decoding.logits_processors import Coverage, Forbid, ForcedPrefix, Guide, Guides, NoRepeat, Require
+from regard.decoding.logits_processors import (
+    CoveragePenalty,
+    ForbiddenPhrases,
+    ForcedPrefix,
+    LogitsProcessor,
+    LogitsProcessorList,
+    NoRepeatNGram,
+    RequiredPhrases,
+)
 from regard.errors import DecodingError
 
 V, LIMIT, SENTENCES = 6, 5, 4
@@ -20,11 +28,19 @@ WIDE = 400
 PENALTY = gnmt(0.6)
 
 
-def search(guide: Guide | None, beam_size: int = WIDE, seed: int = 5, top_beams: int = 1) -> list[list[Hypothesis]]:
+def search(
+    processor: LogitsProcessor | None, beam_size: int = WIDE, seed: int = 5, top_beams: int = 1
+) -> list[list[Hypothesis]]:
     decoder = ScriptedDecoder(random_script(seed, V), V)
     memory = scripted_memory([1] * SENTENCES)
     return beam_search(
-        decoder, memory, [LIMIT] * SENTENCES, beam_size=beam_size, top_beams=top_beams, penalty=PENALTY, guide=guide
+        decoder,
+        memory,
+        [LIMIT] * SENTENCES,
+        beam_size=beam_size,
+        top_beams=top_beams,
+        penalty=PENALTY,
+        processor=processor,
     )
 
 
@@ -50,15 +66,20 @@ def repeats(tokens: Prefix, n: int) -> bool:
 FORBIDDEN: list[list[Prefix]] = [[(3,)], [(4, 5)], [], [(3, 3), (5,)]]
 REQUIRED: list[list[Prefix]] = [[(3, 4)], [(5,), (4,)], [], [(3, 3)]]
 PREFIXES: list[Prefix] = [(5,), (), (4, 4), (3, 5, 4)]
-CASES: dict[str, tuple[Guide, Callable[[int, Prefix], bool]]] = {
-    "nothing": (Guide(), lambda number, tokens: True),
-    "forbid": (Forbid(FORBIDDEN), lambda number, tokens: not any(has(tokens, one) for one in FORBIDDEN[number])),
-    "require": (Require(REQUIRED), lambda number, tokens: all(has(tokens, one) for one in REQUIRED[number])),
+CASES: dict[str, tuple[LogitsProcessor, Callable[[int, Prefix], bool]]] = {
+    "nothing": (LogitsProcessor(), lambda number, tokens: True),
+    "forbid": (
+        ForbiddenPhrases(FORBIDDEN),
+        lambda number, tokens: not any(has(tokens, one) for one in FORBIDDEN[number]),
+    ),
+    "require": (RequiredPhrases(REQUIRED), lambda number, tokens: all(has(tokens, one) for one in REQUIRED[number])),
     "prefix": (ForcedPrefix(PREFIXES), lambda number, tokens: tokens[: len(PREFIXES[number])] == PREFIXES[number]),
-    "no_repeat_1": (NoRepeat(1), lambda number, tokens: not repeats(tokens, 1)),
-    "no_repeat_2": (NoRepeat(2), lambda number, tokens: not repeats(tokens, 2)),
+    "no_repeat_1": (NoRepeatNGram(1), lambda number, tokens: not repeats(tokens, 1)),
+    "no_repeat_2": (NoRepeatNGram(2), lambda number, tokens: not repeats(tokens, 2)),
     "all": (
-        Guides([Forbid([[(3, 5)]] * SENTENCES), Require([[(4,)]] * SENTENCES), NoRepeat(2)]),
+        LogitsProcessorList(
+            [ForbiddenPhrases([[(3, 5)]] * SENTENCES), RequiredPhrases([[(4,)]] * SENTENCES), NoRepeatNGram(2)]
+        ),
         lambda number, tokens: not has(tokens, (3, 5)) and has(tokens, (4,)) and not repeats(tokens, 2),
     ),
 }
@@ -66,8 +87,8 @@ CASES: dict[str, tuple[Guide, Callable[[int, Prefix], bool]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_wide_beam_finds_the_best_of_what_is_allowed(case: str) -> None:
-    guide, keep = CASES[case]
-    for number, found in enumerate(search(guide, top_beams=3)):
+    processor, keep = CASES[case]
+    for number, found in enumerate(search(processor, top_beams=3)):
         expected = allowed(number, lambda tokens, number=number: keep(number, tokens))[:3]  # type: ignore[misc]
         assert [one.tokens for one in found if one.finished] == [tokens for _, _, tokens in expected]
         for one, (score, total, _) in zip(found, expected, strict=False):
@@ -78,14 +99,17 @@ def test_a_wide_beam_finds_the_best_of_what_is_allowed(case: str) -> None:
 @pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_narrow_beam_does_not_lose_what_is_required(beam_size: int, seed: int) -> None:
-    for number, (best, *_) in enumerate(search(Require(REQUIRED), beam_size, seed)):
+    for number, (best, *_) in enumerate(search(RequiredPhrases(REQUIRED), beam_size, seed)):
         assert all(has(best.tokens, phrase) for phrase in REQUIRED[number])
 
 
 def test_nobody_is_moved_by_anothers_constraints() -> None:
     free = search(None, beam_size=4)
-    for guide, first in ((Forbid([[], [(2,), (3,)], [], []]), {4, 5}), (ForcedPrefix([(), (4,), (), ()]), {4})):
-        guided = search(guide, beam_size=4)
+    for processor, first in (
+        (ForbiddenPhrases([[], [(2,), (3,)], [], []]), {4, 5}),
+        (ForcedPrefix([(), (4,), (), ()]), {4}),
+    ):
+        guided = search(processor, beam_size=4)
         assert [one.tokens for one in guided[0] + guided[2] + guided[3]] == [
             one.tokens for one in free[0] + free[2] + free[3]
         ]
@@ -95,7 +119,7 @@ def test_nobody_is_moved_by_anothers_constraints() -> None:
 
 def test_what_is_impossible_is_flagged_and_the_others_are_found() -> None:
     everything = [(token,) for token in range(2, V)]
-    found = search(Forbid([[], everything, [], []]), beam_size=3)
+    found = search(ForbiddenPhrases([[], everything, [], []]), beam_size=3)
     assert [one.tokens for one in found[1]] == [()]
     assert found[1][0].log_probability == -math.inf
     assert not found[1][0].finished
@@ -103,7 +127,7 @@ def test_what_is_impossible_is_flagged_and_the_others_are_found() -> None:
 
 
 def test_no_duplicates_among_hypotheses() -> None:
-    for found in search(Require(REQUIRED), beam_size=5, top_beams=5):
+    for found in search(RequiredPhrases(REQUIRED), beam_size=5, top_beams=5):
         tokens = [(one.tokens, one.finished) for one in found]
         assert len({*tokens}) == len(tokens)
 
@@ -118,7 +142,7 @@ def test_coverage_is_its_equation() -> None:
         beam_size=6,
         top_beams=6,
         penalty=PENALTY,
-        guide=Coverage(beta),
+        processor=CoveragePenalty(beta),
         with_attention=True,
     )
     checked = 0
@@ -139,4 +163,4 @@ def test_coverage_is_its_equation() -> None:
 def test_scores_that_are_no_numbers_are_an_error_with_a_guide_too() -> None:
     decoder = ScriptedDecoder(lambda number, prefix: [math.nan] * V, V)
     with pytest.raises(DecodingError, match="step 1"):
-        beam_search(decoder, scripted_memory([1]), [3], beam_size=2, penalty=PENALTY, guide=NoRepeat(2))
+        beam_search(decoder, scripted_memory([1]), [3], beam_size=2, penalty=PENALTY, processor=NoRepeatNGram(2))

@@ -8,10 +8,10 @@ import pytest
 import torch
 from tests.doubles import Prefix, Script, ScriptedDecoder, random_script, scripted_memory
 
-from regard.decoding.greedy import greedy
+from regard.decoding.greedy import greedy_search
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.length_penalty import none
-from regard.decoding.sampling import Drawing, sample
+from regard.decoding.length_penalty import no_penalty
+from regard.decoding.sampling import SamplingParams, sample
 from regard.errors import DecodingError
 from regard.special_tokens import BOS, EOS
 
@@ -23,7 +23,7 @@ def draw(
     script: Script,
     limits: Sequence[int],
     samples: int,
-    drawing: Drawing | None = None,
+    drawing: SamplingParams | None = None,
     seeds: Sequence[int] | None = None,
     rows: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
@@ -34,7 +34,7 @@ def draw(
         memory,
         limits,
         samples=samples,
-        drawing=drawing or Drawing(),
+        params=drawing or SamplingParams(),
         seeds=range(len(limits)) if seeds is None else seeds,
     )
 
@@ -79,7 +79,7 @@ def surprise(found: Sequence[Hypothesis], expected: dict[tuple[Prefix, bool], fl
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_samples_come_as_often_as_their_probability_says(temperature: float) -> None:
     script = random_script(4, V, scale=1.0)
-    (found,) = draw(script, [3], 4000, Drawing(temperature))
+    (found,) = draw(script, [3], 4000, SamplingParams(temperature))
     assert abs(surprise(found, distribution(script, 3, temperature))) < 4
     assert surprise(found, distribution(script, 3, temperature * 1.4)) > 8
 
@@ -96,30 +96,30 @@ PROBABILITIES = (0.05, 0.05, 0.2, 0.1, 0.25, 0.35)  # PAD, BOS, EOS, 3, 4, 5
 @pytest.mark.parametrize(
     ("drawing", "expected"),
     [
-        (Drawing(), {EOS, 3, 4, 5}),
-        (Drawing(top_k=1), {5}),
-        (Drawing(top_k=3), {EOS, 4, 5}),
-        (Drawing(top_k=4), {EOS, 3, 4, 5}),
-        (Drawing(top_k=99), {EOS, 3, 4, 5}),
-        (Drawing(top_p=0.01), {5}),
-        (Drawing(top_p=0.38), {5}),  # 0.35 of 0.9 that can be drawn
-        (Drawing(top_p=0.40), {4, 5}),
-        (Drawing(top_p=0.66), {4, 5}),
-        (Drawing(top_p=0.68), {EOS, 4, 5}),
-        (Drawing(top_p=0.90), {EOS, 3, 4, 5}),
-        (Drawing(top_k=3, top_p=0.74), {4, 5}),  # 0.60 of the 0.80 that top-k leaves
-        (Drawing(top_k=3, top_p=0.76), {EOS, 4, 5}),
-        (Drawing(temperature=0.01, top_p=0.99), {5}),
-        (Drawing(temperature=100, top_p=0.74), {EOS, 4, 5}),
+        (SamplingParams(), {EOS, 3, 4, 5}),
+        (SamplingParams(top_k=1), {5}),
+        (SamplingParams(top_k=3), {EOS, 4, 5}),
+        (SamplingParams(top_k=4), {EOS, 3, 4, 5}),
+        (SamplingParams(top_k=99), {EOS, 3, 4, 5}),
+        (SamplingParams(top_p=0.01), {5}),
+        (SamplingParams(top_p=0.38), {5}),  # 0.35 of 0.9 that can be drawn
+        (SamplingParams(top_p=0.40), {4, 5}),
+        (SamplingParams(top_p=0.66), {4, 5}),
+        (SamplingParams(top_p=0.68), {EOS, 4, 5}),
+        (SamplingParams(top_p=0.90), {EOS, 3, 4, 5}),
+        (SamplingParams(top_k=3, top_p=0.74), {4, 5}),  # 0.60 of the 0.80 that top-k leaves
+        (SamplingParams(top_k=3, top_p=0.76), {EOS, 4, 5}),
+        (SamplingParams(temperature=0.01, top_p=0.99), {5}),
+        (SamplingParams(temperature=100, top_p=0.74), {EOS, 4, 5}),
     ],
 )
-def test_what_top_k_and_top_p_leave(drawing: Drawing, expected: set[int]) -> None:
+def test_what_top_k_and_top_p_leave(drawing: SamplingParams, expected: set[int]) -> None:
     (found,) = draw(flat(*PROBABILITIES), [1], 500, drawing)
     assert {one.tokens[0] if one.tokens else EOS for one in found} == expected
 
 
 def test_equals_are_cut_by_top_k_all_the_same() -> None:
-    (found,) = draw(flat(*[1 / V] * V), [1], 300, Drawing(top_k=2))
+    (found,) = draw(flat(*[1 / V] * V), [1], 300, SamplingParams(top_k=2))
     assert len({one.tokens for one in found}) == 2
 
 
@@ -130,8 +130,10 @@ def test_pad_and_bos_are_never_drawn_and_keep_their_probability() -> None:
         assert one.log_probability == pytest.approx((len(one.tokens) + one.finished) * math.log(0.05))
 
 
-@pytest.mark.parametrize("drawing", [Drawing(), Drawing(temperature=3.0), Drawing(0.7, top_k=3, top_p=0.9)])
-def test_log_probability_and_score_are_the_models_own(drawing: Drawing) -> None:
+@pytest.mark.parametrize(
+    "drawing", [SamplingParams(), SamplingParams(temperature=3.0), SamplingParams(0.7, top_k=3, top_p=0.9)]
+)
+def test_log_probability_and_score_are_the_models_own(drawing: SamplingParams) -> None:
     script = random_script(9, V)
     found = draw(script, LIMITS, 5, drawing)
     assert {one.finished for hypotheses in found for one in hypotheses} == {True, False}
@@ -151,14 +153,14 @@ def test_log_probability_and_score_are_the_models_own(drawing: Drawing) -> None:
 @pytest.mark.parametrize("temperature", [0.0, 1e-300, 1e-6])
 def test_towards_temperature_zero_it_is_greedy_search(temperature: float) -> None:
     script, memory = random_script(2, V), scripted_memory([V] * len(LIMITS))
-    best = greedy(ScriptedDecoder(script, V), memory, LIMITS, penalty=none)
-    for one, found in zip(best, draw(script, LIMITS, 3, Drawing(temperature)), strict=True):
+    best = greedy_search(ScriptedDecoder(script, V), memory, LIMITS, penalty=no_penalty)
+    for one, found in zip(best, draw(script, LIMITS, 3, SamplingParams(temperature)), strict=True):
         assert [(other.tokens, other.finished) for other in found] == [(one.tokens, one.finished)] * 3
         assert found[0].log_probability == pytest.approx(one.log_probability)
 
 
-@pytest.mark.parametrize("drawing", [Drawing(), Drawing(1.5, top_k=3, top_p=0.9)])
-def test_a_sentences_samples_depend_on_its_own_seed_and_on_nothing_else(drawing: Drawing) -> None:
+@pytest.mark.parametrize("drawing", [SamplingParams(), SamplingParams(1.5, top_k=3, top_p=0.9)])
+def test_a_sentences_samples_depend_on_its_own_seed_and_on_nothing_else(drawing: SamplingParams) -> None:
     script, seeds = random_script(7, V), [5, 5, 0, 123456789012, 7, 9, 1, 2]
     together = draw(script, LIMITS, 4, drawing, seeds)
     order = [6, 0, 3, 7, 1, 5, 2, 4]
@@ -191,7 +193,7 @@ def test_finished_sentences_leave_the_batch() -> None:
         return [-99.0, -99.0, 0.0 if len(prefix) >= sentence else -99.0, -60.0, -99.0, -60.0]
 
     decoder = ScriptedDecoder(script, V)
-    found = sample(decoder, scripted_memory([1] * 4), [9, 9, 9, 3], samples=5, drawing=Drawing(), seeds=range(4))
+    found = sample(decoder, scripted_memory([1] * 4), [9, 9, 9, 3], samples=5, params=SamplingParams(), seeds=range(4))
     assert [{len(one.tokens) for one in samples} for samples in found] == [{0}, {1}, {2}, {3}]
     assert decoder.rows == [4, 3 * 5, 2 * 5]
 
@@ -203,7 +205,7 @@ def test_attention_follows_its_sample() -> None:
         scripted_memory(lengths),
         LIMITS,
         samples=3,
-        drawing=Drawing(),
+        params=SamplingParams(),
         seeds=range(8),
         with_attention=True,
     )
@@ -219,19 +221,19 @@ def test_attention_follows_its_sample() -> None:
     "values", [{"temperature": -1}, {"temperature": math.nan}, {"temperature": math.inf}, {"top_k": -1}]
 )
 def test_a_drawing_that_is_none_is_refused(values: dict[str, int]) -> None:
-    with pytest.raises(DecodingError, match=next(iter(values)).replace("_", "-")):
-        Drawing(**values)
+    with pytest.raises(DecodingError, match=next(iter(values))):
+        SamplingParams(**values)
 
 
 @pytest.mark.parametrize("top_p", [0.0, -0.5, 1.01, math.nan])
 def test_a_share_that_is_none_is_refused(top_p: float) -> None:
-    with pytest.raises(DecodingError, match="top-p"):
-        Drawing(top_p=top_p)
+    with pytest.raises(DecodingError, match="top_p"):
+        SamplingParams(top_p=top_p)
 
 
 def test_what_cannot_be_sampled_is_refused() -> None:
     script = random_script(1, V)
-    with pytest.raises(DecodingError, match="0 samples"):
+    with pytest.raises(DecodingError, match="samples is 0"):
         draw(script, [3], 0)
     with pytest.raises(DecodingError, match="2 seeds for 1"):
         draw(script, [3], 1, seeds=[1, 2])

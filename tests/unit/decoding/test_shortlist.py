@@ -9,7 +9,7 @@ from torch import nn
 
 from regard.config.schema import SearchConfig
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
-from regard.decoding.strategies import Sentence, Wish, search
+from regard.decoding.strategies import SearchInput, TokenConstraints, search
 from regard.errors import DecodingError
 from regard.nn.output_layer import select_outputs
 
@@ -20,7 +20,7 @@ TABLE = Shortlist(
 MODEL = tiny_model(7, source=8, target=14)
 
 
-def found(sentences: list[Sentence], **options: object) -> list[tuple[int, ...]]:
+def found(sentences: list[SearchInput], **options: object) -> list[tuple[int, ...]]:
     config = SearchConfig.model_validate({"beam_size": 4, **options})
     several = search(MODEL, sentences, config, top_beams=1, with_attention=False, shortlist=TABLE)
     return [best.tokens for (best,) in several]
@@ -37,17 +37,17 @@ def test_one_sentence_pays_for_no_bar() -> None:
     choice = TABLE.choose([[5, 4]], [[]], 14)
     memory = MODEL.encode(torch.tensor([[5, 4, 2]]))
     decoder = ShortlistDecoder(MODEL.decoder, choice.tokens)
-    assert decoder.init_state(ShortlistMemory.of(memory, choice)).bar is None
-    with pytest.raises(TypeError, match="decodes a ShortlistMemory"):
+    assert decoder.init_state(ShortlistMemory.of(memory, choice)).logit_mask is None
+    with pytest.raises(TypeError, match="needs a ShortlistMemory"):
         decoder.init_state(memory)
 
 
 def test_what_is_wished_may_be_said_by_that_sentence_alone() -> None:
-    plain = [Sentence([5, 4]), Sentence([6]), Sentence([4, 4, 6])]
+    plain = [SearchInput([5, 4]), SearchInput([6]), SearchInput([4, 4, 6])]
     wished = [
-        Sentence([5, 4], Wish(require=((12, 13),))),
-        Sentence([6], Wish(prefix=(7, 8))),
-        Sentence([4, 4, 6]),
+        SearchInput([5, 4], TokenConstraints(require=((12, 13),))),
+        SearchInput([6], TokenConstraints(prefix=(7, 8))),
+        SearchInput([4, 4, 6]),
     ]
     first, second, third = found(wished)
     assert any(first[place : place + 2] == (12, 13) for place in range(len(first)))
@@ -59,18 +59,18 @@ def test_what_is_wished_may_be_said_by_that_sentence_alone() -> None:
 
 
 def test_what_is_forbidden_is_not_said_and_what_is_out_of_reach_is_no_matter() -> None:
-    (free,) = found([Sentence([6, 5])])
+    (free,) = found([SearchInput([6, 5])])
     assert len(free) > 1
-    assert found([Sentence([6, 5], Wish(forbid=((12,), (free[0], 13))))]) == [free]
-    (other,) = found([Sentence([6, 5], Wish(forbid=(free[:2], (12,))))])
+    assert found([SearchInput([6, 5], TokenConstraints(forbid=((12,), (free[0], 13))))]) == [free]
+    (other,) = found([SearchInput([6, 5], TokenConstraints(forbid=(free[:2], (12,))))])
     assert free[:2] not in list(pairwise(other))
 
 
 def test_other_strategies_still_know_no_constraints() -> None:
-    with pytest.raises(DecodingError, match="knows no constraints"):
-        found([Sentence([5], Wish(forbid=((6,),)))], strategy="sample")
+    with pytest.raises(DecodingError, match="does not support constraints"):
+        found([SearchInput([5], TokenConstraints(forbid=((6,),)))], strategy="sample")
 
 
 def test_only_a_linear_layer_is_narrowed() -> None:
-    with pytest.raises(TypeError, match="ReLU is no linear layer"):
+    with pytest.raises(TypeError, match="expected a linear layer, got ReLU"):
         select_outputs(nn.ReLU(), torch.tensor([0]))

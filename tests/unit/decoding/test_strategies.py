@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from regard.config.schema import SearchConfig
 from regard.contract import Encoder, Memory, Seq2Seq
-from regard.decoding.strategies import Sentence, search
+from regard.decoding.strategies import SearchInput, search
 from regard.special_tokens import EOS
 
 A, B, V = 3, 4, 5
@@ -43,7 +43,7 @@ class Source(Encoder):
 )
 def test_a_beam_says_nothing_at_all_only_where_it_may(config: SearchConfig, said: tuple[int, ...]) -> None:
     model = Seq2Seq(Source(), ScriptedDecoder(SILENT, V))
-    ((best, *_),) = search(model, [Sentence((A, B))], config, top_beams=1, with_attention=False)
+    ((best, *_),) = search(model, [SearchInput((A, B))], config, top_beams=1, with_attention=False)
     assert best.tokens == said
     assert best.finished and best.score > -100
 
@@ -67,6 +67,6 @@ def test_a_translation_has_at_most_as_many_tokens_as_the_recipe_allows(
         return [-99.0, -99.0, -99.0, 1.0, 0.0]
 
     model = Seq2Seq(Source(), ScriptedDecoder(script, V))
-    ((best, *_),) = search(model, [Sentence((A, B, A))], config, top_beams=1, with_attention=False)
+    ((best, *_),) = search(model, [SearchInput((A, B, A))], config, top_beams=1, with_attention=False)
     assert len(best.tokens) == most
     assert not best.finished

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from tests.unit.reports.untrained import translator
+
+from regard.errors import ConfigError
 
 SOURCES = ["one", "two three", "a half"]
 
@@ -34,3 +38,11 @@ def test_alternatives_are_the_next_best_translations() -> None:
     assert [translation.alternatives for translation in best.alternatives] == [(), ()]
     alone = translator(1, beam_size=4).translate("two three")
     assert replace(best, alternatives=()).text == alone.text
+
+
+def test_an_unknown_option_names_the_nearest_one() -> None:
+    options: dict[str, Any] = {"beamsize": 4}
+    with pytest.raises(ConfigError, match=r"no search option `beamsize`(?s:.*)did you mean `beam_size`"):
+        translator(1).translate("one", **options)
+    with pytest.raises(ConfigError, match="beam_size"):
+        translator(1).with_search(**options)

@@ -17,7 +17,7 @@ TINY = bytenet2016.Config(encoder_layers=3, decoder_layers=2, hidden_size=6, num
 
 
 def parameters(source: int, target: int, blocks: int, d: int, k: int) -> int:
-    """Embeddings of 2d, figure 3's blocks with their gains and biases, and the two layers behind them."""
+    """Embeddings of 2d, figure 3's blocks with their gains and biases, and the two layers after them."""
     block = (2 * 2 * d + 2 * d * d + d) + (2 * d + k * d * d + d) + (2 * d + d * 2 * d + 2 * d)
     return (source + target) * 2 * d + 2 * blocks * block + (2 * d * d + d) + (d * target + target)
 
@@ -31,8 +31,8 @@ def test_the_preset_is_the_papers() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters(300, 320, 30, 800, 3)
     for side in (model.encoder, model.decoder):
         assert isinstance(side, (ByteNetEncoder, ByteNetDecoder))
-        found = [block.get_submodule("convolution").dilation for block in side.blocks]
-        assert found == [1, 2, 4, 8, 16] * 6
+        dilations = [block.get_submodule("convolution").dilation for block in side.blocks]
+        assert dilations == [1, 2, 4, 8, 16] * 6
 
 
 def test_a_kernel_has_a_centre() -> None:
@@ -85,10 +85,10 @@ def test_columns_end_with_the_unfolded_source() -> None:
 
 
 def test_the_source_is_not_seen_beyond_the_reach_of_its_columns() -> None:
-    """One decoder block of kernel 3 and dilation 1, nine places behind the last of two columns."""
+    """One decoder block of kernel 3 and dilation 1, nine positions after the last of two columns."""
     torch.manual_seed(1)
     model = bytenet2016.build(bytenet2016.Config(encoder_layers=1, decoder_layers=1, hidden_size=6), CHARACTERS)
     target = torch.tensor([[1, 4, 5, 6, 7, 8, 9]]).expand(2, -1)
-    one, other = model(torch.tensor([[5], [9]]), target)
-    differs = (one - other).abs().amax(1).gt(1e-6)
+    first, second = model(torch.tensor([[5], [9]]), target)
+    differs = (first - second).abs().amax(1).gt(1e-6)
     assert differs.tolist() == [True, True, True, True, False, False, False]

@@ -69,7 +69,7 @@ def test_weights_begin_as_section_35_says() -> None:
         dropout=0.3,
     )
     model = convs2s2017.build(config, VocabularySizes(500, 600))
-    found = 0
+    count = 0
     for name, module in model.named_modules():
         if isinstance(module, WeightNormLinear):
             gain = 4 * 0.7 if "convolution" in name else 0.7 if name.endswith(("enter", "decoder.output")) else 1
@@ -77,11 +77,11 @@ def test_weights_begin_as_section_35_says() -> None:
             assert module.weight().std().item() == pytest.approx(sqrt(gain / inputs), rel=0.05), name
             torch.testing.assert_close(module.weight(), module.direction)
             assert not module.bias.any(), name
-            found += 1
+            count += 1
         elif isinstance(module, nn.Embedding):
             assert module.weight[1:].std().item() == pytest.approx(0.1, rel=0.05), name
             assert module.weight[0].any() == name.endswith("positions")
-    assert found == 15
+    assert count == 15
 
 
 def gradients(model: Seq2Seq, scale: float) -> dict[str, Tensor]:
@@ -97,12 +97,12 @@ def test_the_encoders_gradient_is_divided_by_twice_the_attentions_but_not_the_em
     model = convs2s2017.build(TINY, VocabularySizes(9, 8)).double()
     assert isinstance(model.encoder, ConvS2SEncoder)
     assert model.encoder.gradient_scale == 1 / 6  # three layers attend
-    none, whole, scaled = gradients(model, 0.0), gradients(model, 1.0), gradients(model, 1 / 6)
-    for name in whole:
-        torch.testing.assert_close(scaled[name] - none[name], (whole[name] - none[name]) / 6, msg=name)
+    none, full, scaled = gradients(model, 0.0), gradients(model, 1.0), gradients(model, 1 / 6)
+    for name in full:
+        torch.testing.assert_close(scaled[name] - none[name], (full[name] - none[name]) / 6, msg=name)
         alone = not name.startswith("encoder") or "embedding" in name
         assert none[name].any() == alone, name
-        assert whole[name].equal(none[name]) == name.startswith("decoder"), name
+        assert full[name].equal(none[name]) == name.startswith("decoder"), name
 
 
 def test_positions_beyond_the_last_are_read_as_the_last() -> None:

@@ -15,7 +15,7 @@ from regard.models import luong2015
 from regard.models.luong2015 import Attention, Config, LuongDecoder, LuongEncoder
 from regard.nn.attention import Annotations
 
-WORDS = VocabularySizes(50_003, 50_003)  # section 4.1: 50,000 words, and PAD, BOS and EOS beside unk
+WORDS = VocabularySizes(50_003, 50_003)  # section 4.1: 50,000 words, with unk, and PAD, BOS and EOS
 SOURCES = [[4, 5, 6, 7, 8, 2], [8, 7, 3, 2]]
 TARGETS = torch.tensor([[1, 4, 5, 3, 7], [1, 3, 3, 6, 4]])
 HIDDEN, EMBEDDING = 5, 3
@@ -80,7 +80,7 @@ def test_the_encoder_is_a_stack_over_the_words_in_their_order_or_backward(backwa
     memory = encoder(batch, batch.ne(0))
     for row, source in enumerate(SOURCES):
         order = [*source[-2::-1], 2] if backward else source
-        positions = [source.index(token) for token in order]  # every token stands once in its source
+        positions = [source.index(token) for token in order]  # every token occurs once in its source
         x = encoder.embedding(torch.tensor([order]))
         final = []
         for layer in encoder.stack.layers:
@@ -93,7 +93,7 @@ def test_the_encoder_is_a_stack_over_the_words_in_their_order_or_backward(backwa
 
 
 def attend(attention: Attention, h: Tensor, keys: Tensor, t: int) -> tuple[Tensor, Tensor]:
-    """Equations 7, 9 and 10 at one step t over one sentence of keys (S, hidden): c_t, and the weights told."""
+    """Equations 7, 9 and 10 at one step t over one sentence of keys (S, hidden): c_t and the weights."""
     S, D = len(keys), attention.window_size
     score = attention.score
     if attention.kind == "local_p":
@@ -107,10 +107,10 @@ def attend(attention: Attention, h: Tensor, keys: Tensor, t: int) -> tuple[Tenso
         sigma = D / 2
         aligned = aligned * torch.tensor([math.exp(-((s - p) ** 2) / (2 * sigma**2)) for s in window]).to(aligned)
     context = sum((a * keys[s - 1] for a, s in zip(aligned, window, strict=True)), torch.zeros_like(h))
-    told = torch.zeros(S, dtype=h.dtype)
+    expected_weights = torch.zeros(S, dtype=h.dtype)
     for a, s in zip(aligned, window, strict=True):
-        told[s - 1] = a / aligned.sum()
-    return context, told
+        expected_weights[s - 1] = a / aligned.sum()
+    return context, expected_weights
 
 
 @pytest.mark.parametrize("kind", ["global", "local_m", "local_p"])
@@ -128,9 +128,9 @@ def test_attention_is_its_equations_at_each_position(kind: str, score: str) -> N
     for row, length in enumerate(lengths):
         for step in range(steps):
             own = keys[row, :length]
-            context, told = attend(decoder.attention, queries[row, step], own, start + step + 1)
+            context, expected_weights = attend(decoder.attention, queries[row, step], own, start + step + 1)
             torch.testing.assert_close(contexts[row, step], context)
-            torch.testing.assert_close(weights[row, step, :length], told)
+            torch.testing.assert_close(weights[row, step, :length], expected_weights)
             assert weights[row, step, length:].eq(0).all()
     if kind != "global":
         assert weights[0].eq(0).any(-1).all()  # nine positions, of which a window holds five
@@ -165,8 +165,8 @@ def test_the_decoder_is_its_equations_at_each_step(feeding: bool) -> None:
                 cell.load_state_dict({name.removesuffix("_l0"): weight for name, weight in layer.state_dict().items()})
                 states[index] = cell(x[None], states[index])
                 x = states[index][0][0]
-            context, told = attend(decoder.attention, x, memory.keys[0], step + 1)
+            context, expected_weights = attend(decoder.attention, x, memory.keys[0], step + 1)
             attentional = torch.tanh(decoder.combine.weight @ torch.cat((context, x)))
             torch.testing.assert_close(output.features[row, step], attentional)
-            torch.testing.assert_close(output.attention[row, step, : len(source)], told)
+            torch.testing.assert_close(output.attention[row, step, : len(source)], expected_weights)
             torch.testing.assert_close(logits[row, step], decoder.output.weight @ attentional)

@@ -41,11 +41,11 @@ def test_a_preset_has_the_weights_that_are_counted_by_hand(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tiny", "small", "base"])
 def test_a_preset_is_as_wide_deep_and_large_as_the_transformers(name: str) -> None:
-    config, other = modern.PRESETS[name](), transformer2017.PRESETS[name]()
+    config, transformer = modern.PRESETS[name](), transformer2017.PRESETS[name]()
     for size in ("encoder_layers", "decoder_layers", "hidden_size", "num_heads", "dropout"):
-        assert getattr(config, size) == getattr(other, size), size
+        assert getattr(config, size) == getattr(transformer, size), size
     embeddings = 5000 * config.hidden_size
-    assert count(config) - embeddings == pytest.approx(count(other) - embeddings, rel=0.03)
+    assert count(config) - embeddings == pytest.approx(count(transformer) - embeddings, rel=0.03)
 
 
 def test_fast_is_as_large_as_tiny_with_a_deep_encoder_and_a_shallow_recurrent_decoder() -> None:

@@ -19,7 +19,7 @@ def built(*, joint: bool) -> Seq2Seq:
 
 def test_matrices_are_xavier_uniform_and_biases_zero() -> None:
     """Glorot and Bengio 2010, equation 16: U(-b, b) with b = sqrt(6 / (inputs + outputs))."""
-    found = 0
+    count = 0
     for name, module in built(joint=True).named_modules():
         if not isinstance(module, nn.Linear):
             continue
@@ -29,8 +29,8 @@ def test_matrices_are_xavier_uniform_and_biases_zero() -> None:
         assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.03), name
         assert abs(weight.mean().item()) < 0.03 * bound, name
         assert module.bias is None or not module.bias.any(), name
-        found += 1
-    assert found == 2 * (3 + 2) + 3 * (3 + 3 + 2)  # queries, keys with values and outputs; the feed-forward's two
+        count += 1
+    assert count == 2 * (3 + 2) + 3 * (3 + 3 + 2)  # queries, keys with values and outputs; the feed-forward's two
 
 
 def test_norms_change_nothing_at_first() -> None:

@@ -44,12 +44,12 @@ def test_steps_with_a_past_are_the_whole_sequence(kernel: int, dilation: int) ->
     torch.manual_seed(1)
     convolution = CausalConvolution(INPUTS, OUTPUTS, kernel, dilation).double()
     x = values(3, 23, INPUTS)
-    whole, past = convolution(x), convolution.initial_state(x)
+    full, past = convolution(x), convolution.initial_state(x)
     for position in range(23):
         assert past.shape == (3, (kernel - 1) * dilation, INPUTS)
         before = past.clone()
         out, after = convolution.step(x[:, position], past)
-        torch.testing.assert_close(out, whole[:, position])
+        torch.testing.assert_close(out, full[:, position])
         assert past.equal(before)
         past = after
 

@@ -42,12 +42,12 @@ def test_any_shape_is_kept(shape: tuple[int, ...]) -> None:
 
 
 def test_a_part_of_a_larger_tensor_is_dropped_by_its_own_shape() -> None:
-    whole = torch.randn(6, 8)
-    out = Dropout(0.5)(whole.t())
-    kept = out.ne(0)
-    torch.testing.assert_close(out[kept], 2 * whole.t()[kept])
-    assert kept.any()
-    assert not kept.all()
+    x = torch.randn(6, 8)
+    out = Dropout(0.5)(x.t())
+    is_kept = out.ne(0)
+    torch.testing.assert_close(out[is_kept], 2 * x.t()[is_kept])
+    assert is_kept.any()
+    assert not is_kept.all()
 
 
 @pytest.mark.parametrize(("p", "training"), [(0.5, False), (0.0, True)])
@@ -90,5 +90,5 @@ def test_the_gradient_is_dropped_where_the_value_was() -> None:
 def test_different_places_and_seeds_do_not_follow_one_another() -> None:
     torch.manual_seed(1)
     first, second = (Dropout(0.5)(torch.ones(COUNT)).eq(0).double() for _ in range(2))
-    for other in (second, *(first.roll(shift) for shift in (1, 2, 8, 32, 64, 1000))):
-        assert (first * other).mean().item() == pytest.approx(0.25, abs=0.006)
+    for shifted in (second, *(first.roll(shift) for shift in (1, 2, 8, 32, 64, 1000))):
+        assert (first * shifted).mean().item() == pytest.approx(0.25, abs=0.006)

@@ -33,9 +33,9 @@ def test_it_is_near_the_linear_layer(shape: tuple[int, ...], bias: bool, kind: t
     x = torch.randn(*shape, 64)
     rounded = int8_linear(linear.weight, linear.bias)
     assert type(rounded) is kind
-    exact, found = linear(x), rounded(x)
-    assert found.shape == exact.shape
-    assert (found - exact).abs().max() < 0.06
+    exact, actual = linear(x), rounded(x)
+    assert actual.shape == exact.shape
+    assert (actual - exact).abs().max() < 0.06
     assert exact.abs().max() > 1
 
 
@@ -65,9 +65,9 @@ def test_any_number_of_rows_and_outputs_will_do(rows: int, outputs: int) -> None
 @pytest.mark.parametrize("outputs", [[0], [3, 33, 69], [*range(1, 70, 2)], [*range(70)]])
 def test_narrowed_it_is_the_same_for_those_outputs(outputs: list[int]) -> None:
     torch.manual_seed(1)
-    layer, x, some = int8_linear(torch.randn(70, 48), torch.randn(70)), torch.randn(5, 48), torch.tensor(outputs)
+    layer, x, selected = int8_linear(torch.randn(70, 48), torch.randn(70)), torch.randn(5, 48), torch.tensor(outputs)
     assert isinstance(layer, (NativeLinear, OneDnnLinear))
-    assert torch.equal(layer.select_outputs(some)(x), layer(x)[:, some])
+    assert torch.equal(layer.select_outputs(selected)(x), layer(x)[:, selected])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -91,7 +91,7 @@ def test_inputs_of_any_width_will_do(width: int, kind: type[nn.Module]) -> None:
 @pytest.mark.parametrize("outputs", [2, 70])
 @pytest.mark.parametrize("rows", [1, 7, 30])
 def test_the_largest_sums_do_not_saturate(rows: int, inputs: int, outputs: int) -> None:
-    """Two products of 127 x 127 have no room in 16 bits beside the offset that unsigned activations need."""
+    """Two products of 127 x 127 do not fit in 16 bits together with the offset that unsigned activations need."""
     weight, x = torch.full((outputs, inputs), 127.0), torch.full((rows, inputs), 127.0)
     weight[1::2] *= -1
     x[1::3] *= -1
@@ -104,8 +104,8 @@ def test_the_largest_sums_do_not_saturate(rows: int, inputs: int, outputs: int) 
 def test_values_are_rounded_to_the_nearest_step_halves_to_even() -> None:
     x = torch.zeros(1, 16)
     x[0, :8] = torch.tensor([127.0, 0.5, 1.5, 2.5, -0.5, -1.5, 0.4999, -2.51])
-    found = int8_linear(127 * torch.eye(16), None)(x) / 127
-    assert found[0, :8].tolist() == [127, 0, 2, 2, 0, -2, 0, -3]
+    actual = int8_linear(127 * torch.eye(16), None)(x) / 127
+    assert actual[0, :8].tolist() == [127, 0, 2, 2, 0, -2, 0, -3]
 
 
 def test_a_bound_below_does_not_hide_what_is_no_number(kind: type[nn.Module]) -> None:
@@ -116,9 +116,9 @@ def test_a_bound_below_does_not_hide_what_is_no_number(kind: type[nn.Module]) ->
     x = torch.randn(3, 32)
     x[1] = math.nan
     layer.fuse_relu()
-    found = layer(x)
-    assert found[1].isnan().all()
-    assert found[[0, 2]].min() == 0
+    actual = layer(x)
+    assert actual[1].isnan().all()
+    assert actual[[0, 2]].min() == 0
 
 
 def test_without_exact_products_int8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

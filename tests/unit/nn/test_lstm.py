@@ -34,7 +34,7 @@ def stack(layers: int = 3, dropout: float = 0.0) -> LSTMStack:
     return LSTMStack(INPUTS, WIDTH, layers, dropout).double().requires_grad_(False)
 
 
-def given(seed: int) -> LSTMState:
+def random_state(seed: int) -> LSTMState:
     return values(len(LENGTHS), WIDTH, seed=seed), values(len(LENGTHS), WIDTH, seed=seed + 1)
 
 
@@ -55,7 +55,7 @@ def step(lstm: nn.LSTM, x: Tensor, state: LSTMState) -> LSTMState:
 @pytest.mark.parametrize("way", [run_lstm_packed, run_lstm_held])
 def test_a_masked_run_has_the_gradients_of_rows_alone(way: Way) -> None:
     lstm, x, mask = layer().requires_grad_(), values(4, 8, INPUTS).requires_grad_(), mask_of(LENGTHS, 8)
-    state, leaves = given(5), [x, *lstm.parameters()]
+    state, leaves = random_state(5), [x, *lstm.parameters()]
     outputs, (hidden, cell) = way(lstm, x, mask, state)
     rows = [
         run_lstm(lstm, x[row : row + 1, :length], state=(state[0][row : row + 1], state[1][row : row + 1]))
@@ -69,27 +69,29 @@ def test_a_masked_run_has_the_gradients_of_rows_alone(way: Way) -> None:
     )
     assert isinstance(apart, Tensor)
     torch.testing.assert_close(together, apart)
-    for one, other in zip(torch.autograd.grad(together, leaves), torch.autograd.grad(apart, leaves), strict=True):
-        torch.testing.assert_close(one, other)
+    for gradient, expected_gradient in zip(
+        torch.autograd.grad(together, leaves), torch.autograd.grad(apart, leaves), strict=True
+    ):
+        torch.testing.assert_close(gradient, expected_gradient)
 
 
 @pytest.mark.parametrize("way", [run_lstm_packed, run_lstm_held])
-def test_both_ways_over_padding_are_one_in_single_precision(way: Way) -> None:
-    lstm, mask, state = layer().float(), mask_of(LENGTHS, 8), (given(5)[0].float(), given(5)[1].float())
+def test_both_ways_of_running_over_padding_agree_in_float32(way: Way) -> None:
+    lstm, mask, state = layer().float(), mask_of(LENGTHS, 8), (random_state(5)[0].float(), random_state(5)[1].float())
     x = 10 * values(4, 8, INPUTS).float()
     outputs, (hidden, cell) = way(lstm, x, mask, state)
     for row, length in enumerate(LENGTHS):
-        one = slice(row, row + 1)
-        alone, (last, kept) = run_lstm(lstm, x[one, :length], state=(state[0][one], state[1][one]))
-        torch.testing.assert_close(outputs[one, :length], alone)
-        torch.testing.assert_close((hidden[one], cell[one]), (last, kept))
+        rows = slice(row, row + 1)
+        alone, (last, last_cell) = run_lstm(lstm, x[rows, :length], state=(state[0][rows], state[1][rows]))
+        torch.testing.assert_close(outputs[rows, :length], alone)
+        torch.testing.assert_close((hidden[rows], cell[rows]), (last, last_cell))
         assert outputs[row, length:].eq(0).all()
 
 
 @pytest.mark.parametrize("started", [False, True])
 def test_a_run_of_padded_rows_is_that_of_each_row_alone(started: bool) -> None:
     lstm, x, mask = layer(), values(4, 8, INPUTS), mask_of(LENGTHS, 8)
-    before = given(5) if started else (torch.zeros(4, WIDTH).double(), torch.zeros(4, WIDTH).double())
+    before = random_state(5) if started else (torch.zeros(4, WIDTH).double(), torch.zeros(4, WIDTH).double())
     outputs, (hidden, cell) = run_lstm(lstm, x, mask=mask, state=before if started else None)
     assert outputs.shape == (4, 8, WIDTH)
     for row, length in enumerate(LENGTHS):
@@ -102,27 +104,31 @@ def test_a_run_of_padded_rows_is_that_of_each_row_alone(started: bool) -> None:
         torch.testing.assert_close(cell[row], state[1])
 
 
-def test_what_stands_in_padding_does_not_matter() -> None:
+def test_padding_values_do_not_matter() -> None:
     lstm, x, mask = layer(), values(4, 6, INPUTS), mask_of(LENGTHS, 6)
-    other = torch.where(mask.unsqueeze(-1), x, values(4, 6, INPUTS, seed=9))
-    assert not torch.equal(x, other)
-    one, (one_hidden, one_cell) = run_lstm(lstm, x, mask=mask)
-    two, (two_hidden, two_cell) = run_lstm(lstm, other, mask=mask)
-    assert torch.equal(one, two) and torch.equal(one_hidden, two_hidden) and torch.equal(one_cell, two_cell)
+    changed = torch.where(mask.unsqueeze(-1), x, values(4, 6, INPUTS, seed=9))
+    assert not torch.equal(x, changed)
+    outputs, (one_hidden, one_cell) = run_lstm(lstm, x, mask=mask)
+    changed_outputs, (two_hidden, two_cell) = run_lstm(lstm, changed, mask=mask)
+    assert (
+        torch.equal(outputs, changed_outputs)
+        and torch.equal(one_hidden, two_hidden)
+        and torch.equal(one_cell, two_cell)
+    )
 
 
 def test_without_a_mask_every_position_counts() -> None:
     lstm, x = layer(), values(4, 6, INPUTS)
     everywhere = torch.ones(4, 6, dtype=torch.bool)
-    masked, masked_state = run_lstm(lstm, x, mask=everywhere, state=given(5))
-    plain, plain_state = run_lstm(lstm, x, state=given(5))
+    masked, masked_state = run_lstm(lstm, x, mask=everywhere, state=random_state(5))
+    plain, plain_state = run_lstm(lstm, x, state=random_state(5))
     torch.testing.assert_close(plain, masked)
     torch.testing.assert_close(plain_state, masked_state)
 
 
 def test_a_stack_is_its_layers_one_upon_the_other() -> None:
     stacked, x, mask = stack(), values(4, 6, INPUTS), mask_of(LENGTHS, 6)
-    states = [given(5), given(7), given(11)]
+    states = [random_state(5), random_state(7), random_state(11)]
     top, after = stacked(x, mask=mask, states=states)
     for lstm, before, state in zip(stacked.layers, states, after, strict=True):
         assert isinstance(lstm, nn.LSTM)
@@ -131,12 +137,12 @@ def test_a_stack_is_its_layers_one_upon_the_other() -> None:
     torch.testing.assert_close(top, x)
 
 
-def test_a_stack_goes_on_where_it_stopped() -> None:
+def test_a_stack_continues_from_its_last_states() -> None:
     stacked, x = stack(), values(4, 6, INPUTS)
-    whole, last = stacked(x)
+    full, last = stacked(x)
     first, middle = stacked(x[:, :2])
     second, end = stacked(x[:, 2:], states=middle)
-    torch.testing.assert_close(torch.cat((first, second), 1), whole)
+    torch.testing.assert_close(torch.cat((first, second), 1), full)
     torch.testing.assert_close(end, last)
 
 
@@ -160,12 +166,12 @@ def test_reverse_turns_real_positions_and_leaves_padding() -> None:
     vectors = values(4, 4, INPUTS)
     for row in range(4):
         for position in range(4):
-            there = (
+            source_position = (
                 int((reverse_sequences(x, mask)[row, position] == x[row]).nonzero()[0])
                 if mask[row, position]
                 else position
             )
-            assert torch.equal(reverse_sequences(vectors, mask)[row, position], vectors[row, there])
+            assert torch.equal(reverse_sequences(vectors, mask)[row, position], vectors[row, source_position])
     assert torch.equal(reverse_sequences(reverse_sequences(vectors, mask), mask), vectors)
 
 

@@ -16,11 +16,11 @@ def test_steps_are_the_layer_over_the_whole(known: int) -> None:
     torch.manual_seed(1)
     lstm = nn.LSTM(7, WIDTH, batch_first=True).double()
     x, state = values(2, 5, 7), (values(2, WIDTH), values(2, WIDTH).flip(0))
-    whole, (hidden, cell) = lstm(x, (state[0][None], state[1][None]))
+    full, (hidden, cell) = lstm(x, (state[0][None], state[1][None]))
     step = LSTMCellStep(lstm, known)
     for position, column in enumerate(step.project_known(x[..., :known]).unbind(1)):
         state = step(column, x[:, position, known:], state)
-        torch.testing.assert_close(state[0], whole[:, position])
+        torch.testing.assert_close(state[0], full[:, position])
     torch.testing.assert_close(state, (hidden[0], cell[0]))
 
 

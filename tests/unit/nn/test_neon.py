@@ -62,14 +62,14 @@ def test_the_levels_of_arm64_give_what_portable_c_gives_here(level: str, tmp_pat
     if shutil.which(CROSS) is None or shutil.which(EMULATOR) is None:
         pytest.skip(f"needs {CROSS} and {EMULATOR}")
     runner = (EMULATOR, "-cpu", CPUS[level])
-    found, expected = answers(tmp_path, CROSS, level, native._ARM[level].flags, runner), plain()
-    assert [name for name, _ in found] == [name for name, _ in expected]
-    for (name, one), (_, other) in zip(found, expected, strict=True):
+    actual, expected = answers(tmp_path, CROSS, level, native._ARM[level].flags, runner), plain()
+    assert [name for name, _ in actual] == [name for name, _ in expected]
+    for (name, actual_values), (_, expected_values) in zip(actual, expected, strict=True):
         if name in ("linear_int8", "best_columns", "dropout"):
-            np.testing.assert_array_equal(one, other, name)
+            np.testing.assert_array_equal(actual_values, expected_values, name)
         else:
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, err_msg=name)
-    sums = [values for name, values in found if name == "linear_int8"]
+            np.testing.assert_allclose(actual_values, expected_values, rtol=1e-5, atol=1e-5, err_msg=name)
+    sums = [values for name, values in actual if name == "linear_int8"]
     assert [values[:2].tolist() for values in sums] == [
         [127.0 * 127 * inputs, -127.0 * 127 * inputs] for inputs in (16, 64, 512)
     ]

@@ -126,7 +126,7 @@ def test_the_plan_says_why_a_vocabulary_is_smaller_unless_an_override_sets_its_s
     fixed, reasons = auto_recipe.choose_recipe(data, ["tokenizer.vocabulary_size=5000"], gpu=False)
     assert fixed.tokenizer.vocabulary_size == 5000
     assert "the text does not give" not in reasons[0]
-    with pytest.raises(ConfigError, match="a vocabulary of 5000 is more than"):
+    with pytest.raises(ConfigError, match="a vocabulary of 5000 is too large"):
         train_tokenizers(fixed.tokenizer, few_words(2500))
 
 
@@ -187,6 +187,7 @@ MARKED = {
     "model.architecture=transformer2017": "transformer2017",
     "model.preset=small": "the small preset",
     "model.dropout=0.25": "dropout=0.25",
+    "model.hidden_size=64": "hidden_size=64",
     "train.tokens_per_batch=512": "512 tokens",
     "train.accumulate=2": "2 batches per step",
     "train.max_steps=9000": r"9,000 steps \(.*? epochs\)",
@@ -218,6 +219,12 @@ def test_each_override_is_shown_and_marked_and_nothing_else_is(override: str) ->
     section, _, name = key.partition(".")
     if name != "preset":
         assert str(to_table(config)[section][name]).lower() == override.partition("=")[2]
+
+
+def test_an_override_by_the_old_name_of_a_key_is_marked_at_the_new_name() -> None:
+    _, lines = build_recipe(DATA, inputs(20_000), ["model.d_model=64"])
+    assert f"hidden_size=64 {FROM_SET}" in lines[1]
+    assert not any(line.startswith("also") for line in lines)
 
 
 def test_other_values_are_chosen_to_go_with_overrides() -> None:

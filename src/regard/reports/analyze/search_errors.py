@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regard.inference.options import StrategyName
 from regard.inference.translator import SearchOptions, Translation, Translator
 from regard.reports.analyze.progress import ProgressHook, no_progress
 
@@ -111,6 +112,6 @@ def _is_more_probable(first: Translation, second: Translation) -> bool:
     return first.log_probability > second.log_probability + TOLERANCE
 
 
-def _search(translator: Translator, source: str, strategy: str) -> Translation:
+def _search(translator: Translator, source: str, strategy: StrategyName) -> Translation:
     options: SearchOptions = {**BY_PROBABILITY, "strategy": strategy}
     return translator.translate(source, split_sentences=False, **options)

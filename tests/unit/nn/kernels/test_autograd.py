@@ -47,14 +47,14 @@ def gradients(out: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad(out, leaves, values(*out.shape, seed=9).to(out.dtype))
 
 
-def close(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=2e-5)
+def close(actual: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
+    for value, exact_value in zip(actual, expected, strict=True):
+        torch.testing.assert_close(value.double(), exact_value, rtol=1e-5, atol=2e-5)
 
 
 def lengths(*count: int, most: int) -> Packing:
     """Sequences of these lengths."""
-    return Packing.of(torch.tensor([[place < each for place in range(most)] for each in count]))
+    return Packing.of(torch.tensor([[place < length for place in range(most)] for length in count]))
 
 
 @pytest.mark.parametrize("width", [16, 32, 64, 112])
@@ -62,36 +62,38 @@ def lengths(*count: int, most: int) -> Packing:
 def test_attention_and_its_gradient(width: int, causal: bool) -> None:
     rows = lengths(1, 17, 40, 5, 16, most=40)
     columns = rows if causal else lengths(70, 1, 16, 33, 5, most=70)
-    one, many = len(rows.indices), len(columns.indices)
-    queries = values(1, one, 3 * width).requires_grad_()
-    both = values(1, many, 2 * 3 * width, seed=3).requires_grad_()
+    num_rows, num_columns = len(rows.indices), len(columns.indices)
+    queries = values(1, num_rows, 3 * width).requires_grad_()
+    both = values(1, num_columns, 2 * 3 * width, seed=3).requires_grad_()
 
     def parts(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         first, second, third = (x.to(dtype).unflatten(-1, (3, width)) for x in (queries, *both.chunk(2, -1)))
         return first, second, third
 
-    found = attend_packed(*parts(torch.float32), rows.starts, columns.starts, causal=causal)
+    actual = attend_packed(*parts(torch.float32), rows.starts, columns.starts, causal=causal)
     expected = []
-    for (row, end), (column, last) in zip(*(pairwise(each.starts.tolist()) for each in (rows, columns)), strict=True):
+    for (row, end), (column, last) in zip(
+        *(pairwise(packing.starts.tolist()) for packing in (rows, columns)), strict=True
+    ):
         turned, keys, own = (x.transpose(1, 2) for x in parts(torch.float64))
         means = F.scaled_dot_product_attention(
             turned[:, :, row:end], keys[:, :, column:last], own[:, :, column:last], is_causal=causal
         )
         expected.append(means.transpose(1, 2).flatten(2))
     together = torch.cat(expected, 1)
-    torch.testing.assert_close(found.double(), together, rtol=0, atol=2e-6)
-    close(gradients(found, queries, both), tuple(x.double() for x in gradients(together, queries, both)))
+    torch.testing.assert_close(actual.double(), together, rtol=0, atol=2e-6)
+    close(gradients(actual, queries, both), tuple(x.double() for x in gradients(together, queries, both)))
 
 
 def test_heads_that_share_keys_have_the_gradient_of_all_their_queries() -> None:
     rows = lengths(3, 5, most=5)
     queries, keys = values(1, 8, 4, 16).requires_grad_(), values(1, 8, 2, 16, seed=3).requires_grad_()
-    found = attend_packed(queries, keys, keys, rows.starts, rows.starts, causal=False)
-    each = keys.repeat_interleave(2, 2)
-    expected = attend_packed(queries, each, each, rows.starts, rows.starts, causal=False)
-    torch.testing.assert_close(found, expected)
-    for one, other in zip(gradients(found, queries, keys), gradients(expected, queries, keys), strict=True):
-        torch.testing.assert_close(one, other)
+    actual = attend_packed(queries, keys, keys, rows.starts, rows.starts, causal=False)
+    expanded_keys = keys.repeat_interleave(2, 2)
+    expected = attend_packed(queries, expanded_keys, expanded_keys, rows.starts, rows.starts, causal=False)
+    torch.testing.assert_close(actual, expected)
+    for value, exact_value in zip(gradients(actual, queries, keys), gradients(expected, queries, keys), strict=True):
+        torch.testing.assert_close(value, exact_value)
 
 
 def test_what_is_no_number_is_not_hidden_by_attention() -> None:
@@ -118,21 +120,21 @@ def test_norm_of_a_sum_with_dropout_and_its_gradient(shape: tuple[int, ...], p: 
     nn.init.normal_(norm.bias)
     x, y = (values(*shape) * 3 + 5).requires_grad_(), values(*shape, seed=3).requires_grad_()
     torch.manual_seed(4)
-    found = add_norm(x, y, norm, dropout)
+    actual = add_norm(x, y, norm, dropout)
     torch.manual_seed(4)
     zero = nn.LayerNorm(shape[-1], elementwise_affine=True)
     with torch.no_grad():  # what is dropped shows where nothing else is added
         ones, draws = torch.ones(shape), dropout.draw()
         alone = autograd.drop_add_norm(torch.zeros(shape), ones, zero, draws, with_sum=True)
-        kept = alone.sum
-    assert kept is not None
-    assert kept.gt(0).double().mean().item() == pytest.approx(1 - p, abs=5 * (p / kept.numel()) ** 0.5)
-    factor = kept.gt(0).double() * (1 / (1 - round(p * 65536) / 65536))
+        survivors = alone.sum
+    assert survivors is not None
+    assert survivors.gt(0).double().mean().item() == pytest.approx(1 - p, abs=5 * (p / survivors.numel()) ** 0.5)
+    factor = survivors.gt(0).double() * (1 / (1 - round(p * 65536) / 65536))
     gain, bias = norm.weight.double(), norm.bias.double()
     expected = F.layer_norm(x.double() + y.double() * factor, shape[-1:], gain, bias, norm.eps)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-5)
     leaves = x, y, norm.weight, norm.bias
-    close(gradients(found, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
+    close(gradients(actual, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
 
 
 @pytest.mark.parametrize("biased", [True, False])
@@ -146,31 +148,31 @@ def test_a_sum_and_its_norm_and_their_gradient(biased: bool, used: str) -> None:
     def ends(both: Tensor, normed: Tensor) -> Tensor:
         return torch.cat([part for name, part in (("norm", normed), ("sum", both)) if used in (name, "both")])
 
-    found = ends(*add_then_norm(x, y, norm, Dropout(0.0)))
+    actual = ends(*add_then_norm(x, y, norm, Dropout(0.0)))
     exact = x.double() + y.double()
     gain, bias = norm.weight.double(), norm.bias.double() if biased else None
     expected = ends(exact, F.layer_norm(exact, (64,), gain, bias, norm.eps))
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-5)
     loose = used == "sum"  # which the norm's parameters have no part in
     leaves = leaves[:2] if loose else leaves
-    close(gradients(found, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
+    close(gradients(actual, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
 
 
 @pytest.mark.parametrize("shape", [(16,), (3, 7, 48)])
 def test_a_gate_and_its_gradient(shape: tuple[int, ...]) -> None:
     gate, x = (values(*shape) * 20).requires_grad_(), values(*shape, seed=3).requires_grad_()
-    found = silu_times(gate, x)
+    actual = silu_times(gate, x)
     expected = F.silu(gate.double()) * x.double()
-    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
-    close(gradients(found, gate, x), tuple(part.double() for part in gradients(expected, gate, x)))
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-6, atol=1e-6)
+    close(gradients(actual, gate, x), tuple(part.double() for part in gradients(expected, gate, x)))
 
 
 def test_the_draws_do_not_depend_on_the_threads() -> None:
     norm, x = nn.LayerNorm(64), values(7, 50, 64)
     draws = autograd.DropoutDraw(20_000, 1.4, 77)
-    found = autograd.drop_add_norm(x, x, norm, draws, with_sum=False).out
+    actual = autograd.drop_add_norm(x, x, norm, draws, with_sum=False).out
     torch.set_num_threads(2)
-    assert torch.equal(found, autograd.drop_add_norm(x, x, norm, draws, with_sum=False).out)
+    assert torch.equal(actual, autograd.drop_add_norm(x, x, norm, draws, with_sum=False).out)
 
 
 @pytest.mark.parametrize(("inner", "outer"), [(7, 5), (64, 32)])
@@ -181,11 +183,11 @@ def test_feed_forward_and_its_gradient(inner: int, outer: int) -> None:
     layers = nn.Sequential(first, nn.ReLU(), second)
     assert feedforward.can_fuse(x, layers)
     assert not feedforward.can_fuse(x, nn.Sequential(first, nn.SiLU(), second))
-    found = fused_feed_forward(x, layers)
+    actual = fused_feed_forward(x, layers)
     inside = F.linear(x.double(), first.weight.double(), first.bias.double()).relu()
     expected = F.linear(inside, second.weight.double(), second.bias.double())
-    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
-    close(gradients(found, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
+    torch.testing.assert_close(actual.double(), expected, rtol=0, atol=1e-5)
+    close(gradients(actual, *leaves), tuple(part.double() for part in gradients(expected, *leaves)))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -70,12 +70,12 @@ def test_a_library_is_built_once_and_kept(fresh: Path, monkeypatch: pytest.Monke
 def test_a_truncated_library_is_built_again(fresh: Path, size: int) -> None:
     cpu()
     path = built(fresh)
-    whole = path.read_bytes()
+    damaged = path.read_bytes()
     path.unlink()  # so that the one that this process has loaded stays whole
-    path.write_bytes(whole[:size])
+    path.write_bytes(damaged[:size])
     path.chmod(0o700)
     assert cpu().regard_cpu_levels() >= 0
-    assert built(fresh).read_bytes() == whole
+    assert built(fresh).read_bytes() == damaged
 
 
 def test_a_library_that_others_can_write_to_is_built_again(fresh: Path) -> None:
@@ -111,12 +111,12 @@ def test_a_folder_that_others_can_write_to_is_not_used(fresh: Path, writable: st
 
 
 def test_a_library_is_not_built_through_a_link_into_a_folder_of_others(fresh: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    other.chmod(0o777)
-    (fresh / "regard").symlink_to(other)
+    elsewhere = tmp_path / "other"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    (fresh / "regard").symlink_to(elsewhere)
     cpu()
-    assert not [*other.iterdir()]
+    assert not [*elsewhere.iterdir()]
 
 
 def test_a_folder_that_cannot_be_made_is_no_trouble(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,16 +40,16 @@ def test_attention_is_as_pytorchs(kv_heads: int, slots: int, seen: str) -> None:
     expected = attend(*(part.double() for part in (queries, keys, own)), mask=mask)
     with torch.inference_mode():
         assert native.can_attend(queries, keys, own, mask)
-        found = attend(queries, keys, own, mask=mask)
-    torch.testing.assert_close(found, expected.float(), rtol=0, atol=2e-6)
+        actual = attend(queries, keys, own, mask=mask)
+    torch.testing.assert_close(actual, expected.float(), rtol=0, atol=2e-6)
 
 
 def test_large_scores_are_no_trouble() -> None:
     queries, keys = values(1, 1, 2, 16) * 100, values(1, 20, 2, 16, seed=3) * 100
     expected = attend(queries.double(), keys.double(), keys.double())
     with torch.inference_mode():
-        found = attend(queries, keys, keys)
-    torch.testing.assert_close(found, expected.float())
+        actual = attend(queries, keys, keys)
+    torch.testing.assert_close(actual, expected.float())
 
 
 def test_training_and_other_precisions_are_left_to_pytorch() -> None:
@@ -65,9 +65,9 @@ def test_a_row_that_sees_nothing_is_nan() -> None:
     mask = torch.ones(2, 3, 20, dtype=torch.bool)
     mask[1, 2] = False
     with torch.inference_mode():
-        found = attend(queries, keys, keys, mask=mask)
-    assert found[1, 2].isnan().all()
-    assert found.isfinite().all(-1).sum() == 5
+        actual = attend(queries, keys, keys, mask=mask)
+    assert actual[1, 2].isnan().all()
+    assert actual.isfinite().all(-1).sum() == 5
 
 
 def test_a_masked_slot_has_no_part_in_the_mean() -> None:
@@ -76,8 +76,8 @@ def test_a_masked_slot_has_no_part_in_the_mean() -> None:
     mask[0, 7] = False
     keys[0, 7] = math.nan
     with torch.inference_mode():
-        found = attend(queries, keys, keys, mask=mask)
-    assert found.isfinite().all()
+        actual = attend(queries, keys, keys, mask=mask)
+    assert actual.isfinite().all()
 
 
 @pytest.mark.parametrize("width", [16, 48, 256])

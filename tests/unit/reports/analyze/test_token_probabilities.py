@@ -6,7 +6,7 @@ import torch
 from tests.doubles import as_batch, start_with_bos
 from tests.unit.reports.untrained import translator
 
-from regard.decoding.scoring import forced_scores
+from regard.decoding.scoring import score_targets
 from regard.reports.analyze import token_probabilities
 from regard.reports.analyze.token_probabilities import compute_token_probabilities
 from regard.special_tokens import EOS
@@ -25,7 +25,7 @@ def test_probabilities_agree_with_forced_scores(chunk: int, tokens: int, monkeyp
     for index, (source, target) in enumerate(encoded):
         target_in, target_out = start_with_bos([target])
         source_batch = as_batch([[*source, EOS]])
-        score = float(forced_scores(untrained.model, source_batch, target_in, target_out))
+        score = float(score_targets(untrained.model, source_batch, target_in, target_out))
         assert np.log(probabilities[index].target).sum() == pytest.approx(score, rel=1e-4)
         with torch.inference_mode():
             features = untrained.model.features(source_batch, target_in).features

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.levels import LEVELS, use_level
 
-from regard.decoding.candidates import best_tokens, largest
+from regard.decoding.next_tokens import best_tokens, blockwise_topk
 from regard.errors import DecodingError
 from regard.nn.kernels import native
 from regard.special_tokens import BOS, EOS, PAD
@@ -70,7 +70,7 @@ def test_the_largest_by_blocks_are_the_largest(width: int, count: int) -> None:
     values[0, -1], values[1, -2:] = 9, torch.tensor([9.0, 8.0])  # behind the last whole block
     values[2, :count] = 10 + torch.arange(count)  # all in one block
     values[3, 3:] = -math.inf
-    found, ids = largest(values, count)
+    found, ids = blockwise_topk(values, count)
     expected = values.topk(count, dim=1)
     assert torch.equal(found, expected.values)
     real = found.isfinite()

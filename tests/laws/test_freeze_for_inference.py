@@ -1,4 +1,4 @@
-"""Laws of the form that is used for search alone: the same model, with the given one left as it was."""
+"""Laws of `freeze_for_inference`: it computes the same and does not change the given model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
-from regard.nn import inference as making
-from regard.nn import int8
+from regard.nn import inference, int8
 from regard.nn.inference import freeze_for_inference
 from regard.nn.int8 import NativeLinear, OneDnnLinear
 from regard.nn.kernels import native
@@ -27,16 +26,16 @@ def test_it_is_the_same_model_and_shares_its_weights(model: Seq2Seq, sources: Te
 def test_in_8_bits_it_is_near_and_the_model_stays(
     model: Seq2Seq, sources: Tensor, targets: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "is_worthwhile", lambda weight: True)
+    monkeypatch.setattr(inference, "is_worthwhile", lambda weight: True)
     model = model.float()
     before = copy.deepcopy(model.state_dict())
     exact = model(sources, targets)
     ready = freeze_for_inference(model, int8=True)
     assert any(isinstance(module, (NativeLinear, OneDnnLinear)) for module in ready.decoder.modules())
-    found = ready(sources, targets)
-    assert (found - exact).square().mean().sqrt() < 0.3 * exact.std()
-    assert not found.equal(exact)
-    assert all(torch.equal(now, before[name]) for name, now in model.state_dict().items())
+    actual = ready(sources, targets)
+    assert (actual - exact).square().mean().sqrt() < 0.3 * exact.std()
+    assert not actual.equal(exact)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.state_dict().items())
     assert model(sources, targets).equal(exact)
 
 

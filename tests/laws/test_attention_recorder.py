@@ -1,4 +1,4 @@
-"""Laws of listening: it changes nothing, and what is heard is what the model attends by."""
+"""Laws of the attention recorder: it changes no output, and records the weights that the model attends by."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from regard.nn.attention_recorder import AttentionRecorder, record_attention
 from regard.special_tokens import PAD
 
 
-def test_listening_changes_nothing(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+def test_recording_changes_no_output(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     plain = model(sources, targets)
     with record_attention():
-        heard = model(sources, targets)
-    torch.testing.assert_close(heard, plain)
+        recorded = model(sources, targets)
+    torch.testing.assert_close(recorded, plain)
 
 
-def test_heads_of_all_layers_make_up_what_the_model_says_it_attends_to(
+def test_the_mean_over_layers_and_heads_is_the_attention_of_the_model(
     model: Seq2Seq, sources: Tensor, targets: Tensor
 ) -> None:
-    with record_attention() as heard:
+    with record_attention() as recorder:
         output = model.features(sources, targets, with_attention=True)
-    if not heard.source_attention:  # of one layer and one head, or of none
+    if not recorder.source_attention:  # of one layer and one head, or of none
         return
     assert output.attention is not None
-    every = torch.stack([layer.mean(1) for layer in heard.source_attention]).mean(0)
-    torch.testing.assert_close(every, output.attention)
+    mean = torch.stack([layer.mean(1) for layer in recorder.source_attention]).mean(0)
+    torch.testing.assert_close(mean, output.attention)
 
 
-def test_all_that_is_heard_is_a_distribution_over_what_may_be_seen(
+def test_recorded_weights_are_distributions_over_visible_positions(
     model: Seq2Seq, sources: Tensor, targets: Tensor
 ) -> None:
     with record_attention() as encoder:
@@ -51,8 +51,8 @@ def _is_distribution(weights: Tensor, seen: Tensor) -> None:
     assert weights[~seen].eq(0).all()
 
 
-def test_nobody_hears_afterwards(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
-    with record_attention() as heard:
+def test_nothing_is_recorded_after_the_context(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    with record_attention() as recorder:
         pass
     model(sources, targets)
-    assert heard == AttentionRecorder()
+    assert recorder == AttentionRecorder()

@@ -1,0 +1,114 @@
+"""State of a beam search: the live prefixes of each sentence, and the ends of the hypotheses that are kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from regard.contract import State
+from regard.decoding.length_penalty import LengthPenalty, penalty_for_unfinished
+from regard.decoding.prefix_tree import HypothesisEnd
+from regard.special_tokens import BOS
+
+
+@dataclass(frozen=True)
+class LivePrefixes(State):
+    """Prefixes of b sentences that can still grow, best first. All tensors are (b, w)."""
+
+    total: Tensor  # log-probability; minus infinity marks an empty place
+    token: Tensor  # the last token
+    parent: Tensor  # the node of the prefix without its last token
+    beam: Tensor  # the row of that node, counted within its sentence
+
+    def first(self, count: int) -> LivePrefixes:
+        """Return the first `count` prefixes of each sentence."""
+        return LivePrefixes(self.total[:, :count], self.token[:, :count], self.parent[:, :count], self.beam[:, :count])
+
+
+@dataclass(frozen=True)
+class HypothesisEnds(State):
+    """Ends of the hypotheses of b sentences, best first. All tensors are (b, w)."""
+
+    score: Tensor  # minus infinity marks an empty place
+    total: Tensor  # log-probability
+    token: Tensor
+    parent: Tensor
+
+    def read(self, sentence: int) -> list[HypothesisEnd]:
+        """Return the ends of one of the b sentences."""
+        columns = (part[sentence].tolist() for part in (self.parent, self.token, self.total, self.score))
+        return [HypothesisEnd(*row) for row in zip(*columns, strict=True) if row[-1] > -math.inf]
+
+
+@dataclass(frozen=True)
+class BeamState(State):
+    """The b sentences that are still in the batch, with a beam of size K."""
+
+    sentence: Tensor  # (b,) index in the original batch
+    limit: Tensor  # (b,) length limit
+    is_done: Tensor  # (b,) finished; kept only until enough sentences are finished to shrink the batch
+    live: LivePrefixes  # (b, w), w <= K
+    ends: HypothesisEnds  # (b, K)
+
+
+def init_beam_state(limits: Tensor, beam_size: int) -> BeamState:
+    """Return a state with the prefix BOS and no hypothesis for each sentence; limits: (b,)."""
+    batch = len(limits)
+    total = torch.zeros(batch, 1, device=limits.device)
+    first = torch.zeros(batch, 1, dtype=torch.long, device=limits.device)
+    no_score = torch.full((batch, beam_size), -math.inf, device=limits.device)
+    no_node = torch.zeros(batch, beam_size, dtype=torch.long, device=limits.device)
+    return BeamState(
+        sentence=torch.arange(batch, device=limits.device),
+        limit=limits,
+        is_done=torch.zeros_like(limits, dtype=torch.bool),
+        live=LivePrefixes(total, token=first + BOS, parent=first - 1, beam=first),
+        ends=HypothesisEnds(no_score, no_score, token=no_node, parent=no_node),
+    )
+
+
+def score_ends(prefixes: LivePrefixes, penalty: LengthPenalty, length: int) -> HypothesisEnds:
+    """Return the prefixes as hypotheses of this length, EOS included; a divisor of 0 leaves the place empty."""
+    divisor = penalty(torch.full_like(prefixes.total, length))
+    score = (prefixes.total / divisor).masked_fill(divisor.eq(0), -math.inf)
+    return HypothesisEnds(score, prefixes.total, prefixes.token, prefixes.parent)
+
+
+def merge_ends(old: HypothesisEnds, new: HypothesisEnds) -> HypothesisEnds:
+    """Return the best of both, as many as `old` has places. Of equal scores the old ones come first."""
+    width = old.score.shape[1]
+    score, order = torch.cat((old.score, new.score), 1).sort(dim=1, descending=True, stable=True)
+    pairs = ((old.total, new.total), (old.token, new.token), (old.parent, new.parent))
+    return HypothesisEnds(score[:, :width], *(torch.cat(pair, 1).gather(1, order[:, :width]) for pair in pairs))
+
+
+def retire_finished(
+    beams: BeamState, results: list[list[HypothesisEnd]], count: int, penalty: LengthPenalty, step: int
+) -> BeamState:
+    """Mark finished sentences as done, and write the `count` best ends of each newly done one into `results`."""
+    is_done = _is_done(beams, count, penalty, step)
+    new = (is_done & beams.is_done.logical_not()).nonzero().squeeze(1)
+    if not len(new):
+        return beams
+    _collect(results, beams.select(new), count, penalty, step)
+    return replace(beams, is_done=is_done | beams.is_done)
+
+
+def _is_done(beams: BeamState, count: int, penalty: LengthPenalty, step: int) -> Tensor:
+    """Return which sentences (b,) have reached their limit or cannot improve their `count` best hypotheses."""
+    best = beams.live.total.amax(1)
+    worst = beams.ends.score[:, count - 1]  # minus infinity until there are `count` hypotheses
+    is_done = beams.limit.le(step) | worst.ge(best / penalty_for_unfinished(penalty)(beams.limit.to(best.dtype)))
+    return is_done | worst.isfinite() if beams.ends.score.shape[1] == 1 else is_done
+
+
+def _collect(
+    results: list[list[HypothesisEnd]], retired: BeamState, count: int, penalty: LengthPenalty, step: int
+) -> None:
+    """Write the ends of done sentences into `results`: finished hypotheses, then live prefixes as unfinished ones."""
+    unfinished = score_ends(retired.live, penalty_for_unfinished(penalty), step)
+    for place, sentence in enumerate(retired.sentence.tolist()):
+        results[sentence] = (retired.ends.read(place) + unfinished.read(place))[:count]
