@@ -112,8 +112,8 @@ def _serve(
     from regard.console import say, status
 
     with status("loading PyTorch"):
-        from regard.serving.allowed_hosts import Names
-        from regard.serving.api_keys import read_keys
+        from regard.serving.allowed_hosts import AllowedHosts
+        from regard.serving.api_keys import load_api_keys
         from regard.serving.app import create_app
         from regard.serving.limits import Limits
         from regard.serving.models import Models
@@ -126,7 +126,7 @@ def _serve(
     host, port = address
     api_keys, origins, names = access
     logging.basicConfig(format="%(message)s")
-    keys = read_keys(api_keys)
+    keys = load_api_keys(api_keys)
     models = Models(runs, device, precision)
     for model in models.served:
         tag = f", tag {model.tag}" if model.tag else ""
@@ -139,6 +139,6 @@ def _serve(
             "`ulimit -n` raises it"
         )
     service = Service(models, Limits(**limits, body=body, connections=connections), keys)
-    server = Server(create_app(service, origins, Names.of(host, names)), service, host, port, say)
+    server = Server(create_app(service, origins, AllowedHosts.for_server(host, names)), service, host, port, say)
     server.run()
     end_process()

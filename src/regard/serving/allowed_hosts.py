@@ -1,7 +1,8 @@
-"""By which names the server may be asked, against pages that make their own name mean this machine (DNS rebinding).
+"""Check the Host header of requests, as protection against DNS rebinding.
 
-A browser lets a page ask the server that the page came from. If the page's owner then has its name lead to 127.0.0.1,
-the page asks whatever listens there, and reads the answers. Only the name that is asked for tells.
+A browser lets a web page call the server that the page came from. If the owner of the page's domain then points the
+domain at 127.0.0.1, the page can call any server on this machine and read the responses. Only the Host header of such
+a request gives it away.
 """
 
 from __future__ import annotations
@@ -13,44 +14,50 @@ from ipaddress import ip_address
 from starlette.types import Scope
 
 from regard.errors import ConfigError
-from regard.serving.limits import Refused
+from regard.serving.limits import RequestRejected
 
 LOCAL = "localhost"
 
 
-class Names:
-    """Those it goes by, beside localhost and every number; without any, it answers to all."""
+class AllowedHosts:
+    """Host names that requests may use, in addition to localhost and IP addresses. If empty, every host is allowed."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._names = frozenset(_plain(name) for name in names)
+        self._names = frozenset(_normalize(name) for name in names)
 
     @classmethod
-    def of(cls, host: str, given: Iterable[str]) -> Names:
-        """Of a server that listens on `host`: the given ones; where only this machine can ask it, at least its own.
+    def for_server(cls, host: str, names: Iterable[str]) -> AllowedHosts:
+        """Return the allowed hosts of a server that listens on `host`.
 
-        Raises ConfigError for what is no name: an address with a scheme or a path, a blank.
+        If `names` is empty, a server that only this machine can reach allows this machine's names, and any other server
+        allows every host.
+
+        Raises:
+            ConfigError: A name is not a host name, but for example a URL or blank.
         """
-        given = list(given)
-        for name in given:
-            if not _plain(name) or any(character in "/@?#*," or character.isspace() for character in name):
+        names = list(names)
+        for name in names:
+            if not _normalize(name) or any(character in "/@?#*," or character.isspace() for character in name):
                 raise ConfigError(
-                    f"`{name}` is no name of a machine", where="--allow-host", fix="give it as translate.example.org"
+                    f"`{name}` is not a valid host name",
+                    where="allowed hosts",
+                    fix="give a name such as translate.example.org",
                 )
-        return cls([*given, LOCAL, socket.gethostname()] if given or _is_local(host) else ())
+        return cls([*names, LOCAL, socket.gethostname()] if names or _is_local(host) else ())
 
     def check(self, scope: Scope) -> None:
-        """Raises Refused where a request asks for another."""
-        asked = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        name = _plain(asked)
-        if not self._names or not name or name in self._names or name.endswith("." + LOCAL) or _is_number(name):
+        """Raise RequestRejected if the Host header of a request names a host that is not allowed."""
+        header = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        name = _normalize(header)
+        if not self._names or not name or name in self._names or name.endswith("." + LOCAL) or _is_ip_address(name):
             return
-        raise Refused(
-            421, f"this server does not go by the name {name[:100]}; whoever runs it can say so by --allow-host"
+        raise RequestRejected(
+            421, f"the host {name[:100]} is not allowed; the operator of the server can allow it with --allow-host"
         )
 
 
-def _plain(host: str) -> str:
-    """Without a port, brackets and a dot at its end."""
+def _normalize(host: str) -> str:
+    """Return a host in lower case, without port, brackets and final dot."""
     host = host.strip().lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
@@ -60,7 +67,7 @@ def _plain(host: str) -> str:
     return host.rstrip(".")
 
 
-def _is_number(name: str) -> bool:
+def _is_ip_address(name: str) -> bool:
     try:
         ip_address(name)
     except ValueError:
@@ -69,4 +76,4 @@ def _is_number(name: str) -> bool:
 
 
 def _is_local(host: str) -> bool:
-    return host == LOCAL or (_is_number(host) and ip_address(host).is_loopback)
+    return host == LOCAL or (_is_ip_address(host) and ip_address(host).is_loopback)

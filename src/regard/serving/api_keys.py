@@ -1,4 +1,4 @@
-"""API keys: from a file or the environment, compared in constant time, and never in an address that is logged."""
+"""API keys: read from a file or the environment, and compared in constant time."""
 
 from __future__ import annotations
 
@@ -13,53 +13,64 @@ from starlette.requests import Request
 
 from regard.corpus.formats.plain import read_lines
 from regard.errors import ConfigError
-from regard.serving.limits import Refused
+from regard.serving.limits import RequestRejected
 
 VARIABLE = "REGARD_API_KEYS"
-SHORTEST = 8  # characters
+MIN_LENGTH = 8  # characters
 
 
-class Keys:
-    """Those that are let in; without any, everyone is."""
+class ApiKeys:
+    """The accepted API keys. If there are none, no key is needed."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._sums = [hashlib.sha256(key.encode()).digest() for key in keys]
+        self._hashes = [hashlib.sha256(key.encode()).digest() for key in keys]
 
     def __bool__(self) -> bool:
-        return bool(self._sums)
+        return bool(self._hashes)
 
-    def check(self, request: Request, said: Mapping[str, Any]) -> None:
-        """By the field `api_key`, or a header as DeepL's or as of a bearer. Raises Refused."""
-        if not self._sums:
+    def check(self, request: Request, fields: Mapping[str, Any]) -> None:
+        """Check the key of a request: a Bearer or DeepL-Auth-Key header, or else the field `api_key`.
+
+        Raises:
+            RequestRejected: The key is missing or wrong.
+        """
+        if not self._hashes:
             return
-        scheme, _, named = request.headers.get("authorization", "").partition(" ")
+        scheme, _, header_key = request.headers.get("authorization", "").partition(" ")
         in_header = scheme.lower() in ("bearer", "deepl-auth-key")
-        key = named.strip() if in_header else said.get("api_key")
+        key = header_key.strip() if in_header else fields.get("api_key")
         if not isinstance(key, str) or not key:
-            raise Refused(400 if "q" in said else 403, "Please contact the server operator to get an API key")
-        spellings = [key.encode("utf-8", "replace")]
-        if in_header:  # which was taken for Latin-1, and may be UTF-8 as well
-            spellings.append(key.encode("latin-1"))
-        given = [hashlib.sha256(spelling).digest() for spelling in spellings]
-        known = sum(hmac.compare_digest(one, other) for one in given for other in self._sums)  # all are compared
-        if not known:
-            raise Refused(403, "Invalid API key")
+            raise RequestRejected(400 if "q" in fields else 403, "Please contact the server operator to get an API key")
+        encodings = [key.encode("utf-8", "replace")]
+        if in_header:  # Starlette decodes headers as Latin-1; the client may have sent UTF-8
+            encodings.append(key.encode("latin-1"))
+        candidates = [hashlib.sha256(encoding).digest() for encoding in encodings]
+        matches = sum(hmac.compare_digest(a, b) for a in candidates for b in self._hashes)  # no early exit
+        if not matches:
+            raise RequestRejected(403, "Invalid API key")
 
 
-def read_keys(path: Path | None) -> Keys:
-    """One a line, and those in REGARD_API_KEYS between spaces. Raises ConfigError, DataError."""
-    found = os.environ.get(VARIABLE, "").split()
+def load_api_keys(path: Path | None) -> ApiKeys:
+    """Read keys from a file, one per line, and from the variable REGARD_API_KEYS, separated by spaces.
+
+    Raises:
+        ConfigError: The file has no key, or a key is too short or contains a space.
+        DataError: The file cannot be read.
+    """
+    keys = os.environ.get(VARIABLE, "").split()
     where = VARIABLE
     if path is not None:
         where = str(path)
-        found += [line.strip() for line in read_lines(path) if line.strip()]
-        if not found:
-            raise ConfigError("there is no key", where=where, fix="write a key a line, or leave --api-keys out")
-    for number, key in enumerate(found, start=1):
-        if len(key) < SHORTEST or any(character.isspace() for character in key):
+        keys += [line.strip() for line in read_lines(path) if line.strip()]
+        if not keys:
             raise ConfigError(
-                f"key {number} is shorter than {SHORTEST} characters, or has a space in it",
-                where=where,
-                fix="make keys by `openssl rand -hex 16`",
+                "the file contains no key", where=where, fix="write one key per line, or serve without a key file"
             )
-    return Keys(found)
+    for number, key in enumerate(keys, start=1):
+        if len(key) < MIN_LENGTH or any(character.isspace() for character in key):
+            raise ConfigError(
+                f"key {number} has fewer than {MIN_LENGTH} characters or contains a space",
+                where=where,
+                fix="generate keys with `openssl rand -hex 16`",
+            )
+    return ApiKeys(keys)

@@ -1,4 +1,4 @@
-"""The application: all endpoints, and what is around them."""
+"""The ASGI application: all endpoints, error handlers and middleware."""
 
 from __future__ import annotations
 
@@ -16,21 +16,27 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from regard.serving import deepl, libretranslate, web_page
-from regard.serving.allowed_hosts import Names
-from regard.serving.attention import attend
-from regard.serving.limits import Refused
+from regard.serving.allowed_hosts import AllowedHosts
+from regard.serving.attention import translate_with_attention
+from regard.serving.limits import RequestRejected
 from regard.serving.metrics import CONTENT_TYPE
-from regard.serving.middleware import FAILED, Guard, refusal
-from regard.serving.openapi import answers, asks
-from regard.serving.request_parsing import fields, parsed
+from regard.serving.middleware import FAILED, ServerMiddleware, error_response
+from regard.serving.openapi import error_responses, request_body
+from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import AttentionAnswer, AttentionRequest, Error, Model
 from regard.serving.service import Service
 from regard.serving.threads import start_thread
 from regard.version import __version__
 
 
-def create_app(service: Service, origins: Sequence[str] = (), names: Names | None = None) -> ASGIApp:
-    """All that is served; origins: of pages elsewhere whose scripts may ask; names: what it is asked as, else any."""
+def create_app(service: Service, origins: Sequence[str] = (), allowed_hosts: AllowedHosts | None = None) -> ASGIApp:
+    """Create the application.
+
+    Args:
+        service: The state that all endpoints share.
+        origins: Origins whose web pages may call the server (CORS).
+        allowed_hosts: Host names that requests may use; None allows every host.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -44,16 +50,16 @@ def create_app(service: Service, origins: Sequence[str] = (), names: Names | Non
     app = FastAPI(
         title="regard",
         version=__version__,
-        description="Translation by models of regard, as LibreTranslate and DeepL are spoken to.",
+        description="Translation with models of regard, compatible with clients of LibreTranslate and DeepL.",
         lifespan=lifespan,
-        docs_url=None,  # its page fetches scripts from elsewhere
+        docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
     )
     app.include_router(libretranslate.router(service))
     app.include_router(deepl.router(service))
     app.include_router(web_page.router())
-    _own(app, service)
-    _refusals(app)
+    _add_endpoints(app, service)
+    _add_exception_handlers(app)
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -61,63 +67,64 @@ def create_app(service: Service, origins: Sequence[str] = (), names: Names | Non
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    return Guard(app, service, names or Names())
+    return ServerMiddleware(app, service, allowed_hosts or AllowedHosts())
 
 
-def _own(app: FastAPI, service: Service) -> None:
-    """What no other interface has."""
+def _add_endpoints(app: FastAPI, service: Service) -> None:
+    """Add the endpoints that only regard has."""
 
     @app.get("/models", response_model=list[Model], tags=["regard"])
     async def models() -> Any:
-        """What is served."""
-        return [one.told() for one in service.models.served]
+        """List the models."""
+        return [model.to_json() for model in service.models.served]
 
     @app.post(
         "/attention",
         response_model=AttentionAnswer,
-        responses=answers(Error, 400, 403, 408, 413, 415, 503),
-        openapi_extra=asks(AttentionRequest),
+        responses=error_responses(Error, 400, 403, 408, 413, 415, 503),
+        openapi_extra=request_body(AttentionRequest),
         tags=["regard"],
     )
     async def attention(request: Request) -> Response:
-        """Translate a sentence, and say what else the beam found and what the model looked at."""
-        said = await fields(request)
-        asked = parsed(AttentionRequest, said)
-        service.count([asked.q, asked.target_text or ""], said, request)
-        service.alternatives(asked.alternatives)
-        answer = await service.work(
-            request, lambda ticket: attend(service.batcher, service.limits, service.models, asked, ticket)
+        """Translate a text, with the attention weights and the alternatives of its first sentence."""
+        fields = await read_fields(request)
+        body = validate_fields(AttentionRequest, fields)
+        service.check_texts([body.q, body.target_text or ""], fields, request)
+        service.check_alternatives(body.alternatives)
+        response = await service.run_job(
+            request,
+            lambda ticket: translate_with_attention(service.batcher, service.limits, service.models, body, ticket),
         )
-        return Response(answer, media_type="application/json")
+        return Response(response, media_type="application/json")
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
         service.keys.check(request, {})
-        return Response(service.metrics.told(), media_type=CONTENT_TYPE)
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
 
 
-def _refusals(app: FastAPI) -> None:
-    """Every error as the clients of its interface read it."""
+def _add_exception_handlers(app: FastAPI) -> None:
+    """Answer every error in the format of the API that was called."""
 
-    def refuse(request: Request, refused: Refused) -> Response:
-        body, headers = refusal(request.url.path, refused)
-        return Response(body, refused.status, headers)
+    def respond(request: Request, error: RequestRejected) -> Response:
+        body, headers = error_response(request.url.path, error)
+        return Response(body, error.status, headers)
 
-    @app.exception_handler(Refused)
-    async def refused(request: Request, error: Refused) -> Response:
-        return refuse(request, error)
+    @app.exception_handler(RequestRejected)
+    async def rejected(request: Request, error: RequestRejected) -> Response:
+        return respond(request, error)
 
     @app.exception_handler(HTTPException)
-    async def of_starlette(request: Request, error: HTTPException) -> Response:
-        answer = refuse(request, Refused(error.status_code, str(error.detail)))
-        answer.headers.update(error.headers or {})
-        return answer
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        response = respond(request, RequestRejected(error.status_code, str(error.detail)))
+        response.headers.update(error.headers or {})
+        return response
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        return refuse(request, Refused(500, FAILED))  # it is raised again, and the guard logs it
+        return respond(request, RequestRejected(500, FAILED))  # Starlette raises it again, and the middleware logs it
 
     @app.exception_handler(RequestValidationError)
-    async def of_query(request: Request, error: RequestValidationError) -> Response:
+    async def invalid_query(request: Request, error: RequestValidationError) -> Response:
         name = str(error.errors()[0]["loc"][-1])
-        return refuse(request, Refused(400, f"Invalid request: {name[:40]} parameter is wrong"))
+        return respond(request, RequestRejected(400, f"Invalid request: {name[:40]} parameter is wrong"))

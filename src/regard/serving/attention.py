@@ -1,4 +1,4 @@
-"""POST /attention: a translation, what else the beam found, and all that the model looked at."""
+"""POST /attention: a translation with its alternatives and attention weights."""
 
 from __future__ import annotations
 
@@ -9,82 +9,96 @@ from regard.attention.maps import compute_attention_maps
 from regard.inference.translation import Translation, join
 from regard.serving.batcher import Batcher, Ticket
 from regard.serving.limits import Limits, invalid
-from regard.serving.models import Models, Served
+from regard.serving.models import Models, ServedModel
 from regard.serving.schema import AttentionAnswer, AttentionRequest, Hypothesis, Model, Segment
-from regard.serving.translate import Task, is_plain, order, sentence, translate
+from regard.serving.translate import Task, is_plain, make_sentence, search_key, translate
 from regard.text.segments import Span
 
 
-def attend(batcher: Batcher, limits: Limits, models: Models, asked: AttentionRequest, ticket: Ticket) -> bytes:
-    """Translate a text of any length, and look at its first segment; block until the answer is there, as JSON.
+def translate_with_attention(
+    batcher: Batcher, limits: Limits, models: Models, request: AttentionRequest, ticket: Ticket
+) -> bytes:
+    """Translate a text of any length and compute the attention weights of its first segment; block until it is done.
 
-    Raises Refused, RegardError.
+    Returns:
+        An `AttentionAnswer` as JSON.
+
+    Raises:
+        RequestRejected: The request is invalid, or it is not answered in time.
+        RegardError: The translation failed.
     """
-    served = models.pick(asked.source, asked.target, asked.model)
+    served = models.pick(request.source, request.target, request.model)
     translator = served.translator
-    spans = translator.segments(asked.q, asked.split_sentences)
+    spans = translator.segments(request.q, request.split_sentences)
     if not spans:
         raise invalid("missing q parameter")
-    chosen = order(served, limits, asked.alternatives + 1, with_attention=False)
-    if is_plain(asked.q):
-        texts = [asked.q[start:end] for start, end in spans]
-        found = batcher.search(chosen, [sentence(served, text) for text in texts], ticket)
-        best, listed = [some[0] for some in found], found[0]
+    key = search_key(served, limits, request.alternatives + 1, with_attention=False)
+    if is_plain(request.q):
+        texts = [request.q[start:end] for start, end in spans]
+        results = batcher.search(key, [make_sentence(served, text) for text in texts], ticket)
+        best, hypotheses = [n_best[0] for n_best in results], results[0]
     else:
-        spans, filled = _filled(batcher, limits, Task(served, [asked.q], split_sentences=asked.split_sentences), ticket)
-        texts = [asked.q[start:end] for start, end in spans]
+        spans, filled = _translate_placeholders(
+            batcher, limits, Task(served, [request.q], split_sentences=request.split_sentences), ticket
+        )
+        texts = [request.q[start:end] for start, end in spans]
         best = [Translation(text, 0.0, 0.0) for text in filled]
-        listed = []
+        hypotheses = []
         if translator.fits(texts[0]):
-            (found_first,) = batcher.search(chosen, [sentence(served, texts[0])], ticket)
-            same = next((one for one in found_first if one.text == filled[0]), None)
-            best[0] = same or _scored(batcher, served, texts[0], filled[0], ticket)
-            listed = [best[0], *(one for one in found_first if one is not same)]
-    if asked.target_text is not None:
-        best[0] = _scored(batcher, served, texts[0], " ".join(asked.target_text.split()), ticket)
-    (whole,) = join(asked.q, spans, [[one] for one in best], 1)
+            (first_results,) = batcher.search(key, [make_sentence(served, texts[0])], ticket)
+            match = next((result for result in first_results if result.text == filled[0]), None)
+            best[0] = match or _score(batcher, served, texts[0], filled[0], ticket)
+            hypotheses = [best[0], *(result for result in first_results if result is not match)]
+    if request.target_text is not None:
+        best[0] = _score(batcher, served, texts[0], " ".join(request.target_text.split()), ticket)
+    (joined,) = join(request.q, spans, [[segment] for segment in best], 1)
     first = best[0]
-    target = next((one.ids for one in listed if one.text == first.text), None)
+    target = next((result.ids for result in hypotheses if result.text == first.text), None)
     target = target or tuple(translator.tokenizers.target.encode(first.text))
     tokens = max(len(translator.tokenizers.source.encode(texts[0])), len(target))
-    looks = None
-    if tokens <= limits.looks:
-        looks = to_json(batcher.call(lambda: compute_attention_maps(translator, texts[0], target), ticket))
-    answer = AttentionAnswer(
-        translatedText=whole.text,
+    maps = None
+    if tokens <= limits.attention_tokens:
+        maps = to_json(batcher.call(lambda: compute_attention_maps(translator, texts[0], target), ticket))
+    response = AttentionAnswer(
+        translatedText=joined.text,
         sentences=[
-            Segment(start=one.source[0], end=one.source[1], target_start=one.target[0], target_end=one.target[1])
-            for one in whole.parts
+            Segment(start=part.source[0], end=part.source[1], target_start=part.target[0], target_end=part.target[1])
+            for part in joined.parts
         ],
         score=first.score,
         alternatives=[
-            Hypothesis(text=one.text, score=one.score, tokens=list(one.tokens), finished=one.finished) for one in listed
+            Hypothesis(text=result.text, score=result.score, tokens=list(result.tokens), finished=result.finished)
+            for result in hypotheses
         ],
-        model=Model.model_validate(served.told()),
-        looks=looks,
-        note="" if looks else f"attention is shown for up to {limits.looks} tokens, and this sentence has {tokens}",
+        model=Model.model_validate(served.to_json()),
+        looks=maps,
+        note=""
+        if maps
+        else f"attention is shown for up to {limits.attention_tokens} tokens, and this sentence has {tokens}",
     )
-    return answer.model_dump_json().encode()
+    return response.model_dump_json().encode()
 
 
-def _filled(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> tuple[list[Span], list[str]]:
+def _translate_placeholders(
+    batcher: Batcher, limits: Limits, task: Task, ticket: Ticket
+) -> tuple[list[Span], list[str]]:
     """Translate a text with placeholders as /translate does; return the spans of its segments and their translations.
 
-    Where the translations of the segments do not make up that of the text, its only segment is the text.
+    If the joined translations of the segments differ from the translation of the text, return the text as one segment.
     """
     (text,) = task.texts
     spans = task.served.translator.segments(text, task.split_sentences)
     parts = [text[start:end] for start, end in spans]
-    whole, *filled = translate(batcher, limits, replace(task, texts=[text, *parts]), ticket).texts
+    whole_text, *filled = translate(batcher, limits, replace(task, texts=[text, *parts]), ticket).texts
     (joined,) = join(text, spans, [[Translation(part, 0.0, 0.0)] for part in filled], 1)
-    if joined.text == whole:
+    if joined.text == whole_text:
         return spans, filled
     start = len(text) - len(text.lstrip())
-    return [(start, len(text.rstrip()))], [whole.strip()]
+    return [(start, len(text.rstrip()))], [whole_text.strip()]
 
 
-def _scored(batcher: Batcher, served: Served, source: str, target: str, ticket: Ticket) -> Translation:
-    """Return a translation that no search found, with its log-probability as its score."""
+def _score(batcher: Batcher, served: ServedModel, source: str, target: str, ticket: Ticket) -> Translation:
+    """Return a forced translation, with its log-probability as its score."""
     translator = served.translator
     (score,) = batcher.call(lambda: list(translator.score([(source, target)])), ticket)
     ids = tuple(translator.tokenizers.target.encode(target))

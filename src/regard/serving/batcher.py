@@ -1,9 +1,9 @@
-"""Sentences of many requests, searched together: those of like length that wait at the same time share a batch.
+"""Dynamic batching: sentences of concurrent requests that have similar lengths are decoded in one batch.
 
-One thread works on the models, so that a request never competes with another for the processor in the middle of a
-search. What waits longest is next; with it go those of its kind that are nearest to it in length. A batch that is not
-full waits a moment for others. Rows of a batch do not see each other (tests/laws), so what a sentence gets is what it
-would get alone, but for the rounding of sums.
+One thread runs the models, so requests never compete for the processor during a search. The sentence that has waited
+longest comes next, together with the compatible sentences nearest to it in length. A batch that is not full waits
+briefly for more. The rows of a batch are independent (see tests/laws), so a sentence gets the same translation as
+alone, apart from the rounding of sums.
 """
 
 from __future__ import annotations
@@ -19,26 +19,29 @@ from typing import Any, TypeVar
 import torch
 
 from regard.inference.translator import Constraints, SearchOptions, Translation, Translator
-from regard.serving.limits import Limits, Refused, busy
+from regard.serving.limits import Limits, RequestRejected, busy
 
 T = TypeVar("T")
-TOKENS = 8192  # of padded source in a batch
-SLACK = 16  # tokens by which the longest of a batch may exceed twice the shortest
+MAX_BATCH_TOKENS = 8192  # source tokens per batch, with padding
+LENGTH_SLACK = 16  # in one batch, longest <= 2 * shortest + LENGTH_SLACK, in tokens
 STOPPING = "the server is stopping"
 
 
 @dataclass(frozen=True)
-class Order:
-    """How a sentence is searched; only those of one order share a batch."""
+class SearchKey:
+    """The model and the search options of a sentence. Only sentences with equal keys share a batch."""
 
     translator: Translator
     top_beams: int = 1
-    beam_size: int | None = None  # None: the recipe's
+    beam_size: int | None = None  # None: as in the recipe
     with_attention: bool = False
 
     @property
     def options(self) -> SearchOptions:
-        """What is other than in the recipe. A shortlist is that of a batch, so none is used."""
+        """Search options that differ from the recipe.
+
+        Shortlists are off: a shortlist depends on the whole batch, so translations would too.
+        """
         options: SearchOptions = {"shortlist": False}
         if self.beam_size is not None:
             options["beam_size"] = self.beam_size
@@ -47,16 +50,22 @@ class Order:
         return options
 
     @property
-    def draws(self) -> bool:
-        """Whether what is found depends on a line's number: such a sentence is searched alone, as the first line."""
+    def is_random(self) -> bool:
+        """Whether the search samples. Samples depend on the row, so such a sentence is decoded alone."""
         search = self.translator.search
-        drawn = search.strategy == "sample" or (search.strategy == "mbr" and search.candidates == "samples")
-        return drawn and self.top_beams == 1
+        samples = search.strategy == "sample" or (search.strategy == "mbr" and search.candidates == "samples")
+        return samples and self.top_beams == 1
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is translated in one go, how many source tokens it has, and what must be in its translation."""
+    """One segment to translate.
+
+    Attributes:
+        text: The source text.
+        tokens: Number of source tokens.
+        require: Strings that the translation must contain.
+    """
 
     text: str
     tokens: int
@@ -64,83 +73,92 @@ class Sentence:
 
 
 class Ticket:
-    """A request's claim on the batcher: until when it holds, and whether it was given up."""
+    """The deadline of a request, and whether its client has gone."""
 
     def __init__(self, seconds: float) -> None:
-        self.ends = time.monotonic() + seconds
-        self.given_up = False
+        self.deadline = time.monotonic() + seconds
+        self.is_abandoned = False
 
     @property
-    def over(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self.given_up or time.monotonic() > self.ends
+    def is_over(self) -> bool:
+        """Whether the request is abandoned or past its deadline."""
+        return self.is_abandoned or time.monotonic() > self.deadline
 
 
 @dataclass(eq=False)
 class _Item:
     ticket: Ticket
-    order: Order | None = None
+    key: SearchKey | None = None
     sentence: Sentence = Sentence("", 0)
-    call: Callable[[], Any] | None = None  # in the place of a search
-    came: float = field(default_factory=time.monotonic)
+    call: Callable[[], Any] | None = None  # called instead of a search
+    arrival: float = field(default_factory=time.monotonic)
     future: Future[Any] = field(default_factory=Future)
 
 
 class Batcher:
-    """Takes sentences from any thread, and searches them in its own."""
+    """Accept sentences from any thread and translate them in one thread."""
 
-    def __init__(self, limits: Limits, seen: Callable[[int], None] = lambda size: None) -> None:
-        """seen: is told the size of each batch."""
+    def __init__(self, limits: Limits, on_batch: Callable[[int], None] = lambda size: None) -> None:
+        """Start the thread. `on_batch` is called with the size of each batch."""
         self._limits = limits
-        self._seen = seen
+        self._on_batch = on_batch
         self._waiting: list[_Item] = []
-        self._searched: Sequence[_Item] = ()  # now
+        self._running: Sequence[_Item] = ()  # the current batch
         self._changed = threading.Condition()
         self._stopping = False
-        self._ended = 0.0  # the last batch: who had its answers may ask again
-        self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
+        self._last_end = 0.0  # when the last batch ended: its clients may send new requests at once
+        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """How many sentences wait."""
+        """Number of waiting sentences."""
         return len(self._waiting)
 
-    def search(self, order: Order, sentences: Sequence[Sentence], ticket: Ticket) -> list[list[Translation]]:
-        """For each sentence its translations, best first. Raises Refused, and what the search raises."""
-        return self.results(self.begin(order, sentences, ticket), ticket)
+    def search(self, key: SearchKey, sentences: Sequence[Sentence], ticket: Ticket) -> list[list[Translation]]:
+        """Translate sentences and return the translations of each, best first; block until all are done.
 
-    def begin(self, order: Order, sentences: Sequence[Sentence], ticket: Ticket) -> list[Future[list[Translation]]]:
-        """Let them wait for their turn. Raises Refused where there is no room for all of them."""
-        items = [_Item(ticket, order, sentence) for sentence in sentences]
+        Raises:
+            RequestRejected: The queue is full, or the results are not ready before the deadline.
+            RegardError: The search failed.
+        """
+        return self.results(self.submit(key, sentences, ticket), ticket)
+
+    def submit(self, key: SearchKey, sentences: Sequence[Sentence], ticket: Ticket) -> list[Future[list[Translation]]]:
+        """Add sentences to the queue. Raise RequestRejected if it has no room for all of them."""
+        items = [_Item(ticket, key, sentence) for sentence in sentences]
         self._add(items)
         return [item.future for item in items]
 
     def call(self, function: Callable[[], T], ticket: Ticket) -> T:
-        """Whatever else has to do with a model, in its turn."""
+        """Call a function in the batcher's thread and return its result."""
         item = _Item(ticket, call=function)
         self._add([item])
         results: list[T] = self.results([item.future], ticket)
         return results[0]
 
     def results(self, futures: Sequence[Future[T]], ticket: Ticket) -> list[T]:
-        """Those of `begin`. Raises Refused where they are not there in time, or nobody wants them any more."""
-        wait(futures, timeout=max(0.0, ticket.ends - time.monotonic()) + 0.05)
+        """Wait for the results of `submit`.
+
+        Raises:
+            RequestRejected: They are not ready before the deadline, or the request was abandoned.
+        """
+        wait(futures, timeout=max(0.0, ticket.deadline - time.monotonic()) + 0.05)
         if not all(future.done() for future in futures):
-            ticket.given_up = True
-            raise _late()
+            ticket.is_abandoned = True
+            raise _timed_out()
         return [future.result() for future in futures]
 
     def stop(self, seconds: float) -> None:
-        """Finish what waits, but for no longer than this; refuse the rest, and break off the search under way."""
+        """Finish the waiting sentences within `seconds`; then reject the rest and interrupt the running search."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self._thread.join(seconds)
         with self._changed:
-            left, self._waiting = [*self._searched, *self._waiting], []
-        for item in left:
-            item.ticket.given_up = True
+            unfinished, self._waiting = [*self._running, *self._waiting], []
+        for item in unfinished:
+            item.ticket.is_abandoned = True
             _fail(item, busy(STOPPING))
 
     def _add(self, items: Sequence[_Item]) -> None:
@@ -148,111 +166,111 @@ class Batcher:
             if self._stopping:
                 raise busy(STOPPING)
             if len(self._waiting) + len(items) > self._limits.queue:
-                raise busy(f"{len(self._waiting):,} sentences wait already")
+                raise busy(f"{len(self._waiting):,} sentences are waiting already")
             self._waiting += items
             self._changed.notify_all()
 
-    def _work(self) -> None:
-        # One processor is left to the connections: a product that waits for a thread which is kept from it loses more.
+    def _run(self) -> None:
+        # Leave one processor to the connections: a matrix product waits for its slowest thread.
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))
-        while batch := self._next():
-            self._do(batch)
-            self._searched = ()
-            self._ended = time.monotonic()
+        while batch := self._next_batch():
+            self._run_batch(batch)
+            self._running = ()
+            self._last_end = time.monotonic()
 
-    def _next(self) -> list[_Item]:
-        """What is to be done together; nothing, once there is nothing and will be nothing."""
+    def _next_batch(self) -> list[_Item]:
+        """Wait for the next batch and return it; return an empty list when the batcher stops and nothing waits."""
         with self._changed:
             while True:
-                self._drop()
+                self._drop_abandoned()
                 if not self._waiting:
                     if self._stopping:
                         return []
                     self._changed.wait()
                     continue
                 oldest = self._waiting[0]
-                batch, full = self._company(oldest)
-                left = max(oldest.came, self._ended) + self._limits.gather - time.monotonic()
-                if full or left <= 0 or self._stopping:
-                    taken = set(map(id, batch))
-                    self._waiting = [item for item in self._waiting if id(item) not in taken]
-                    self._searched = batch
+                batch, is_full = self._compatible_items(oldest)
+                remaining = max(oldest.arrival, self._last_end) + self._limits.gather - time.monotonic()
+                if is_full or remaining <= 0 or self._stopping:
+                    batch_ids = set(map(id, batch))
+                    self._waiting = [item for item in self._waiting if id(item) not in batch_ids]
+                    self._running = batch
                     return batch
-                self._changed.wait(left)
+                self._changed.wait(remaining)
 
-    def _drop(self) -> None:
-        """Those that nobody waits for."""
-        kept = []
+    def _drop_abandoned(self) -> None:
+        """Drop items whose request is over."""
+        active = []
         for item in self._waiting:
-            if item.ticket.over:
-                _fail(item, _late())
+            if item.ticket.is_over:
+                _fail(item, _timed_out())
             else:
-                kept.append(item)
-        self._waiting = kept
+                active.append(item)
+        self._waiting = active
 
-    def _company(self, oldest: _Item) -> tuple[list[_Item], bool]:
-        """The oldest, those that go with it, and whether no more would."""
-        if oldest.order is None or oldest.order.draws:
+    def _compatible_items(self, oldest: _Item) -> tuple[list[_Item], bool]:
+        """Return a batch: the oldest item and those that can share its batch; and whether the batch is full."""
+        if oldest.key is None or oldest.key.is_random:
             return [oldest], True
-        alike = [item for item in self._waiting[1:] if item.order == oldest.order]
-        alike.sort(key=lambda item: abs(item.sentence.tokens - oldest.sentence.tokens))
+        candidates = [item for item in self._waiting[1:] if item.key == oldest.key]
+        candidates.sort(key=lambda item: abs(item.sentence.tokens - oldest.sentence.tokens))
         batch = [oldest]
         shortest = longest = oldest.sentence.tokens
-        for item in alike:
+        for item in candidates:
             if len(batch) == self._limits.batch:
                 break
             shortest, longest = min(shortest, item.sentence.tokens), max(longest, item.sentence.tokens)
-            if longest > 2 * shortest + SLACK or (longest + 1) * (len(batch) + 1) > TOKENS:
+            if longest > 2 * shortest + LENGTH_SLACK or (longest + 1) * (len(batch) + 1) > MAX_BATCH_TOKENS:
                 break
             batch.append(item)
         return batch, len(batch) == self._limits.batch
 
-    def _do(self, batch: Sequence[_Item]) -> None:
-        """Search them together; if that fails, each alone, so that none suffers for another."""
-        self._seen(len(batch))
+    def _run_batch(self, batch: Sequence[_Item]) -> None:
+        """Run a batch. If it fails, run each sentence alone, so that an error affects only its own request."""
+        self._on_batch(len(batch))
         try:
             results = [batch[0].call()] if batch[0].call else _search(batch)
         except BaseException as error:
-            if len(batch) == 1 or isinstance(error, Refused):
+            if len(batch) == 1 or isinstance(error, RequestRejected):
                 for item in batch:
                     _fail(item, error)
                 return
             for item in batch:
-                self._do([item])
+                self._run_batch([item])
             return
         for item, result in zip(batch, results, strict=True):
-            with suppress(InvalidStateError):  # it was refused meanwhile
+            with suppress(InvalidStateError):  # it was rejected in the meantime
                 item.future.set_result(result)
 
 
 def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
-    """Raises Refused when nobody waits for any of them any more, and what the search raises."""
-    order = batch[0].order
-    assert order is not None
+    """Translate a batch. Raise RequestRejected once the requests of all its sentences are over."""
+    key = batch[0].key
+    assert key is not None
     constraints = None
     if any(item.sentence.require for item in batch):
         constraints = [Constraints(require=item.sentence.require) for item in batch]
 
     def check() -> None:
-        if all(item.ticket.over for item in batch):
-            raise _late()
+        if all(item.ticket.is_over for item in batch):
+            raise _timed_out()
 
-    found = order.translator.interruptible(check).translate(
+    translations = key.translator.interruptible(check).translate(
         [item.sentence.text for item in batch],
-        top_beams=order.top_beams,
+        top_beams=key.top_beams,
         batch_size=len(batch),
-        with_attention=order.with_attention,
+        with_attention=key.with_attention,
         constraints=constraints,
         split_sentences=False,
-        **order.options,
+        **key.options,
     )
-    return [list(translation.n_best) for translation in found]
+    return [list(translation.n_best) for translation in translations]
 
 
 def _fail(item: _Item, error: BaseException) -> None:
-    with suppress(InvalidStateError):  # it was refused meanwhile
+    with suppress(InvalidStateError):  # it was rejected in the meantime
         item.future.set_exception(error)
 
 
-def _late() -> Refused:
-    return busy("it takes too long just now")
+def _timed_out() -> RequestRejected:
+    return busy("the request took too long")

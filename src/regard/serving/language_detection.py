@@ -1,4 +1,4 @@
-"""Which of the served languages a text is in, by py3langid."""
+"""Detect which of the served languages a text is in, with py3langid."""
 
 from __future__ import annotations
 
@@ -7,40 +7,46 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from regard.serving.limits import Refused
+from regard.serving.limits import RequestRejected
 from regard.serving.models import Models
 from regard.serving.schema import Detected
 
-READ = 2000  # characters of a text
+MAX_CHARACTERS = 2000  # of a text that are read
 
 
-class Detector:
-    """Knows the languages that can be translated from: among several of them it chooses, a single one it judges."""
+class LanguageDetector:
+    """Detects the language of a text among the source languages of the models."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
         self._lock = threading.Lock()
 
     def detect(self, text: str) -> list[Detected]:
-        """Likeliest first; confidences are in per cent. Raises Refused where there is no telling."""
+        """Return the languages, most likely first, with their confidence in percent.
+
+        Raises:
+            RequestRejected: None of the served languages can be detected.
+        """
         with self._lock:
             codes = self._codes()
             identifier, known = _identifier(tuple(sorted(codes)))
             if not known:
-                raise Refused(400, "auto is not supported: the languages that are served cannot be detected")
-            ranked = [(code, probability) for code, probability in identifier.rank(text[:READ]) if code in known]
+                raise RequestRejected(400, "auto is not supported: the served languages cannot be detected")
+            ranked = [
+                (code, probability) for code, probability in identifier.rank(text[:MAX_CHARACTERS]) if code in known
+            ]
         return [
             Detected(confidence=round(100 * float(probability), 1), language=codes[code])
             for code, probability in ranked
         ]
 
-    def ready(self) -> None:
-        """Load what it needs, which takes a second or two, before anyone asks."""
+    def load(self) -> None:
+        """Load the detector's model ahead of the first request; this takes a second or two."""
         with self._lock:
             _identifier(tuple(sorted(self._codes())))
 
     def _codes(self) -> dict[str, str]:
-        """The language as py3langid has it, and as a client does."""
+        """Return the served code of each language by its py3langid code."""
         return {source.split("-")[0]: source for source in reversed(self._models.sources)}
 
 

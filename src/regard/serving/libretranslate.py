@@ -1,4 +1,4 @@
-"""The interface of LibreTranslate, as its clients speak it."""
+"""Endpoints compatible with LibreTranslate clients."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from regard.serving import translate as work
+from regard.serving import translate as translation
 from regard.serving.models import language_name
-from regard.serving.openapi import answers, asks
-from regard.serving.request_parsing import fields, parsed
+from regard.serving.openapi import error_responses, request_body
+from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import (
     Detected,
     DetectRequest,
     Error,
     Health,
     Language,
+    LanguageName,
     Languages,
-    Named,
     Settings,
     TranslateAnswer,
     TranslateRequest,
@@ -26,91 +26,96 @@ from regard.serving.schema import (
 )
 from regard.serving.service import Service
 
-TIMEOUT = 500  # milliseconds
+TYPING_DELAY = 500  # milliseconds
 
 
 def router(service: Service) -> APIRouter:
-    """Its endpoints."""
+    """Return the router of the endpoints."""
     routes = APIRouter(tags=["LibreTranslate"])
-    _of_texts(routes, service)
-    _of_the_server(routes, service)
+    _add_text_endpoints(routes, service)
+    _add_server_endpoints(routes, service)
     return routes
 
 
-def _of_texts(routes: APIRouter, service: Service) -> None:
-    refusals = answers(Error, 400, 403, 408, 413, 415, 503)
+def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
+    errors = error_responses(Error, 400, 403, 408, 413, 415, 503)
 
     @routes.post(
         "/translate",
         response_model=TranslateAnswer,
         response_model_exclude_none=True,
-        responses=refusals,
-        openapi_extra=asks(TranslateRequest),
+        responses=errors,
+        openapi_extra=request_body(TranslateRequest),
     )
     async def translate(request: Request) -> Any:
-        """Translate a text, or several: JSON, a form, or the query of the address."""
-        said = await fields(request)
-        asked = parsed(TranslateRequest, said)
-        texts = asked.q if isinstance(asked.q, list) else [asked.q]
-        if not isinstance(asked.q, list) and "json" not in request.headers.get("content-type", ""):
-            texts = [asked.q.replace("\r\n", "\n")]  # as forms end their lines
-        service.count(texts, said, request)
-        alternatives = service.alternatives(asked.alternatives)
+        """Translate one text or several, given as JSON, a form or a query string."""
+        fields = await read_fields(request)
+        body = validate_fields(TranslateRequest, fields)
+        texts = body.q if isinstance(body.q, list) else [body.q]
+        if not isinstance(body.q, list) and "json" not in request.headers.get("content-type", ""):
+            texts = [body.q.replace("\r\n", "\n")]  # forms end lines with CRLF
+        service.check_texts(texts, fields, request)
+        alternatives = service.check_alternatives(body.alternatives)
         detected = None
-        source = asked.source
+        source = body.source
         if source == "auto":
-            detected = (await service.work(request, lambda _: service.detector.detect("\n".join(texts))))[0]
+            detected = (await service.run_job(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
-        served = service.models.pick(source, asked.target, asked.model)
-        task = work.Task(served, texts, asked.format == "html", alternatives)
-        done = await service.work(request, lambda ticket: work.translate(service.batcher, service.limits, task, ticket))
-        several = isinstance(asked.q, list)
+        served = service.models.pick(source, body.target, body.model)
+        task = translation.Task(served, texts, body.format == "html", alternatives)
+        result = await service.run_job(
+            request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
+        )
+        is_list = isinstance(body.q, list)
         return TranslateAnswer(
-            translatedText=done.texts if several else done.texts[0],
-            detectedLanguage=[detected] * len(texts) if detected and several else detected,
-            alternatives=(done.alternatives if several else done.alternatives[0]) if alternatives else None,
-            untranslated=[Untranslated(text=one.text, source=one.source, why=one.why) for one in done.left] or None,
+            translatedText=result.texts if is_list else result.texts[0],
+            detectedLanguage=[detected] * len(texts) if detected and is_list else detected,
+            alternatives=(result.alternatives if is_list else result.alternatives[0]) if alternatives else None,
+            untranslated=[
+                Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
+            ]
+            or None,
         )
 
-    @routes.post("/detect", response_model=list[Detected], responses=refusals, openapi_extra=asks(DetectRequest))
+    @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
     async def detect(request: Request) -> Any:
-        """Say which of the languages that can be translated from a text is in, likeliest first."""
-        said = await fields(request)
-        asked = parsed(DetectRequest, said)
-        service.count([asked.q], said, request)
-        return await service.work(request, lambda _: service.detector.detect(asked.q))
+        """Detect the language of a text among the source languages, most likely first."""
+        fields = await read_fields(request)
+        body = validate_fields(DetectRequest, fields)
+        service.check_texts([body.q], fields, request)
+        return await service.run_job(request, lambda _: service.detector.detect(body.q))
 
 
-def _of_the_server(routes: APIRouter, service: Service) -> None:
+def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
     @routes.get("/languages", response_model=list[Language])
     async def languages() -> Any:
-        """All languages of the models, and to which each can be translated: to none, where it is only a target."""
+        """List all languages of the models, each with its target languages."""
         return [
             Language(code=code, name=language_name(code), targets=service.models.targets(code))
             for code in service.models.languages
         ]
 
-    @routes.get("/health", response_model=Health, responses=answers(Error, 503))
+    @routes.get("/health", response_model=Health, responses=error_responses(Error, 503))
     async def health() -> Any:
-        """Whether it serves."""
-        service.refuse_if_draining()
+        """Report whether the server accepts requests."""
+        service.reject_if_draining()
         return Health(status="ok")
 
     @routes.get("/frontend/settings", response_model=Settings)
     async def settings() -> Any:
-        """What a page has to know."""
-        first = service.models.served[0]
+        """Return the settings for a web page."""
+        default = service.models.served[0]
         return Settings(
             charLimit=service.limits.characters,
-            frontendTimeout=TIMEOUT,
+            frontendTimeout=TYPING_DELAY,
             apiKeys=bool(service.keys),
             keyRequired=bool(service.keys),
             suggestions=False,
             filesTranslation=False,
             supportedFilesFormat=[],
-            language=Languages(source=_named(first.source), target=_named(first.target)),
+            language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )
 
 
-def _named(code: str) -> Named:
-    return Named(code=code, name=language_name(code))
+def _language_name(code: str) -> LanguageName:
+    return LanguageName(code=code, name=language_name(code))

@@ -1,4 +1,4 @@
-"""What a client may ask of the server, and how it is told that it asks too much."""
+"""Limits of requests and connections, and the exception that rejects a request."""
 
 from __future__ import annotations
 
@@ -7,29 +7,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """All bounds, in one place; times are in seconds."""
+    """All limits of the server. Times are in seconds."""
 
     body: int = 1 << 20  # bytes of a request
-    characters: int = 20_000  # of all texts of a request
-    texts: int = 128  # in the list of a request
-    looks: int = 100  # tokens on either side of what /attention looks at: its answer grows with their product
+    characters: int = 20_000  # in all texts of a request
+    texts: int = 128  # per request
+    attention_tokens: int = 100  # per side for /attention, whose response grows with the product of both lengths
     alternatives: int = 8
-    beam: int = 10  # the most that a recipe's beam and the alternatives may make of it
-    batch: int = 32  # sentences searched together
-    requests: int = 256  # worked on at a time; each has a thread
-    queue: int = 4096  # sentences that wait
+    beam: int = 10  # largest beam, whether set by the recipe or needed for alternatives
+    batch: int = 32  # sentences per batch
+    requests: int = 256  # running at a time; each has a thread
+    queue: int = 4096  # waiting sentences
     connections: int = 1024
-    gather: float = 0.005  # that the first sentence of a batch waits for others
-    work: float = 60.0  # from the whole request to its answer
-    receive: float = 15.0  # for the head of a request, and for its body
-    send: float = 60.0  # for a client to take its answer
-    stop: float = 30.0  # to finish what was accepted
-    reload: float = 2.0  # between two looks at whether a run has a better checkpoint
-    load: float = 600.0  # to load one; afterwards it is given up
+    gather: float = 0.005  # time that the first sentence of a batch waits for others
+    work: float = 60.0  # from the received request to its response
+    receive: float = 15.0  # to receive the head of a request, and the same for its body
+    send: float = 60.0  # for the client to read the response
+    stop: float = 30.0  # to finish accepted requests
+    reload: float = 2.0  # between two checks for a newer checkpoint
+    load: float = 600.0  # to load a checkpoint
 
 
-class Refused(Exception):
-    """A request is not done: an HTTP status, why, and after how many seconds it may be tried again."""
+class RequestRejected(Exception):
+    """A request is rejected.
+
+    Attributes:
+        status: The HTTP status of the response.
+        message: The reason.
+        retry_after: Seconds after which the client may try again, if any.
+    """
 
     def __init__(self, status: int, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -38,11 +44,11 @@ class Refused(Exception):
         self.retry_after = retry_after
 
 
-def invalid(message: str) -> Refused:
-    """What is asked for is wrong in itself."""
-    return Refused(400, f"Invalid request: {message}")
+def invalid(message: str) -> RequestRejected:
+    """Return the error for an invalid request."""
+    return RequestRejected(400, f"Invalid request: {message}")
 
 
-def busy(message: str) -> Refused:
-    """There is too much to do just now."""
-    return Refused(503, message, retry_after=1)
+def busy(message: str) -> RequestRejected:
+    """Return the error for a server that is too busy."""
+    return RequestRejected(503, message, retry_after=1)

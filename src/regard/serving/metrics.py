@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """Counters of one server."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -21,38 +21,38 @@ class Metrics:
         )
         self._seconds = Histogram(
             "regard_request_seconds",
-            "From the head of a request to its answer.",
+            "Time from the head of a request to its response.",
             ["endpoint"],
             buckets=_SECONDS,
             registry=self._registry,
         )
         self._batches = Histogram(
-            "regard_batch_sentences", "Sentences searched together.", buckets=_SIZES, registry=self._registry
+            "regard_batch_sentences", "Sentences per batch.", buckets=_SIZES, registry=self._registry
         )
-        self._characters = Counter("regard_characters", "Characters of texts to translate.", registry=self._registry)
-        self._queue = Gauge("regard_queue_sentences", "Sentences that wait.", registry=self._registry)
-        self._working = Gauge("regard_requests_in_work", "Requests that are worked on.", registry=self._registry)
+        self._characters = Counter("regard_characters", "Characters of translated texts.", registry=self._registry)
+        self._queue = Gauge("regard_queue_sentences", "Waiting sentences.", registry=self._registry)
+        self._working = Gauge("regard_requests_in_work", "Requests in progress.", registry=self._registry)
         self.characters = 0
 
     def watch(self, queue: Callable[[], float], working: Callable[[], float]) -> None:
-        """Where the two gauges are read."""
+        """Set the functions that the two gauges read."""
         self._queue.set_function(queue)
         self._working.set_function(working)
 
     def request(self, endpoint: str, status: int, seconds: float) -> None:
-        """One is answered."""
+        """Count a response."""
         self._requests.labels(endpoint, str(status)).inc()
         self._seconds.labels(endpoint).observe(seconds)
 
     def batch(self, size: int) -> None:
-        """One is searched."""
+        """Count a batch."""
         self._batches.observe(size)
 
     def text(self, characters: int) -> None:
-        """So many are to be translated."""
+        """Count translated characters."""
         self.characters += characters
         self._characters.inc(characters)
 
-    def told(self) -> bytes:
-        """All, in Prometheus' text format."""
+    def render(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Around all endpoints: sizes and times are bounded, every answer has its headers, and nothing ends the server."""
+"""Middleware for all endpoints: limits on size and time, response headers, metrics, and a last error handler."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from regard.serving.allowed_hosts import Names
+from regard.serving.allowed_hosts import AllowedHosts
 from regard.serving.batcher import STOPPING
-from regard.serving.limits import Refused, busy
-from regard.serving.service import CHARACTERS, GONE, Service
+from regard.serving.limits import RequestRejected, busy
+from regard.serving.service import CHARACTERS, CLIENT_CLOSED, Service
 
 log = logging.getLogger("regard.serving")
-FAILED = "the server failed; its log says why"
+FAILED = "internal server error; see the log of the server"
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -31,65 +31,68 @@ ENDPOINTS = frozenset(
 )
 
 
-class Guard:
-    """An ASGI application around another."""
+class ServerMiddleware:
+    """ASGI middleware around the application."""
 
-    def __init__(self, app: ASGIApp, service: Service, names: Names) -> None:
+    def __init__(self, app: ASGIApp, service: Service, allowed_hosts: AllowedHosts) -> None:
         self.app = app
         self.service = service
-        self.names = names
+        self.allowed_hosts = allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, last=self.service.crowded, bare=scope["method"] == "HEAD")
-        if answer.bare:
+        response = _Response(send, closes=self.service.is_crowded, omits_body=scope["method"] == "HEAD")
+        if response.omits_body:
             scope = {**scope, "method": "GET"}
         state = scope.setdefault("state", {})
-        began = time.monotonic()
+        start = time.monotonic()
         try:
-            self.names.check(scope)
-            self.service.refuse_if_draining()
-            if answer.last:
+            self.allowed_hosts.check(scope)
+            self.service.reject_if_draining()
+            if response.closes:
                 raise busy("there are too many connections")
-            await self.app(scope, self._bounded(scope, receive, began), answer)
-        except Refused as refused:
-            await answer.refuse(scope, refused)
-        except asyncio.CancelledError:  # the server ends before the request does
-            await answer.refuse(scope, busy(STOPPING))
+            await self.app(scope, self._limit_body(scope, receive, start), response)
+        except RequestRejected as error:
+            await response.reject(scope, error)
+        except asyncio.CancelledError:  # the server stops before the request is done
+            await response.reject(scope, busy(STOPPING))
         except Exception:
             log.exception("a request failed")
-            await answer.refuse(scope, Refused(500, FAILED))
+            await response.reject(scope, RequestRejected(500, FAILED))
         finally:
             path = scope["path"]
             endpoint = path if path in ENDPOINTS else "/static" if path.startswith("/static/") else "other"
-            self.service.metrics.request(endpoint, answer.status, time.monotonic() - began)
-            if answer.status == 200:
+            self.service.metrics.request(endpoint, response.status, time.monotonic() - start)
+            if response.status == 200:
                 self.service.metrics.text(state.get(CHARACTERS, 0))
 
-    def _bounded(self, scope: Scope, receive: Receive, began: float) -> Receive:
-        """Raises Refused where a body is too large, before it is read if it says so, or does not come in time."""
+    def _limit_body(self, scope: Scope, receive: Receive, start: float) -> Receive:
+        """Return a `receive` that raises RequestRejected for a body that is too large or arrives too late.
+
+        A Content-Length above the limit is rejected before the body is read.
+        """
         limits = self.service.limits
-        said = dict(scope["headers"]).get(b"content-length", b"0")
-        if not said.isdigit() or int(said[:20]) > limits.body:
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length[:20]) > limits.body:
             raise _too_large(limits.body)
         size = 0
-        whole = False
+        is_complete = False
 
         async def bounded() -> Message:
-            nonlocal size, whole
-            if whole:
+            nonlocal size, is_complete
+            if is_complete:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(0.0, began + limits.receive - time.monotonic()))
+                message = await asyncio.wait_for(receive(), max(0.0, start + limits.receive - time.monotonic()))
             except TimeoutError:
-                raise Refused(408, "the request did not come in time") from None
+                raise RequestRejected(408, "the request was not received in time") from None
             if message["type"] == "http.disconnect":
-                raise Refused(400, "the request broke off")
+                raise RequestRejected(400, "the connection closed before the request was complete")
             size += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
+            is_complete = not message.get("more_body", False)
             if size > limits.body:
                 raise _too_large(limits.body)
             return message
@@ -97,56 +100,56 @@ class Guard:
         return bounded
 
 
-class _Answer:
-    """What is sent, with the headers that all answers have.
+class _Response:
+    """Send a response with the headers that all responses have.
 
-    last: whether it ends its connection. bare: whether it has no body, as to HEAD.
+    closes: whether it closes its connection. omits_body: whether the body is left out, as for HEAD.
     """
 
-    def __init__(self, send: Send, *, last: bool, bare: bool) -> None:
+    def __init__(self, send: Send, *, closes: bool, omits_body: bool) -> None:
         self._send = send
-        self.last = last
-        self.bare = bare
-        self.status = GONE
-        self.whole = False
+        self.closes = closes
+        self.omits_body = omits_body
+        self.status = CLIENT_CLOSED
+        self.is_complete = False
 
     async def __call__(self, message: Message) -> None:
-        self.whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+        self.is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = {name.lower() for name, _ in message["headers"]}
-            added = [(name, value) for name, value in HEADERS if name not in own]
-            if b"cache-control" not in own:
+            present = {name.lower() for name, _ in message["headers"]}
+            added = [(name, value) for name, value in HEADERS if name not in present]
+            if b"cache-control" not in present:
                 added.append((b"cache-control", b"no-store"))
-            if self.last or self.status in (408, 413):  # the rest of such a request is not read
+            if self.closes or self.status in (408, 413):  # the rest of the request is not read
                 added.append((b"connection", b"close"))
             message = {**message, "headers": [*message["headers"], *added]}
-        elif self.bare:
+        elif self.omits_body:
             message = {**message, "body": b""}
         await self._send(message)
 
-    async def refuse(self, scope: Scope, refused: Refused) -> None:
-        """Say why; an answer that has begun breaks off."""
-        if self.whole:
+    async def reject(self, scope: Scope, error: RequestRejected) -> None:
+        """Send an error response. If a response has started already, raise the error, which closes the connection."""
+        if self.is_complete:
             return
-        if self.status != GONE:
-            raise refused
-        body, headers = refusal(scope["path"], refused)
-        start = [(name.encode(), value.encode()) for name, value in headers.items()]
-        start.append((b"content-length", str(len(body)).encode()))
-        await self({"type": "http.response.start", "status": refused.status, "headers": start})
+        if self.status != CLIENT_CLOSED:
+            raise error
+        body, headers = error_response(scope["path"], error)
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        encoded.append((b"content-length", str(len(body)).encode()))
+        await self({"type": "http.response.start", "status": error.status, "headers": encoded})
         await self({"type": "http.response.body", "body": body})
 
 
-def refusal(path: str, refused: Refused) -> tuple[bytes, dict[str, str]]:
-    """The body, as the clients of an interface read it, and the headers."""
+def error_response(path: str, error: RequestRejected) -> tuple[bytes, dict[str, str]]:
+    """Return the body of an error, in the format of the API at `path`, and the headers."""
     name = "message" if path.startswith("/v2/") else "error"
-    table: dict[str, Any] = {name: refused.message}
+    table: dict[str, Any] = {name: error.message}
     headers = {"content-type": "application/json"}
-    if refused.retry_after is not None:
-        headers["retry-after"] = str(refused.retry_after)
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
     return json.dumps(table).encode(), headers
 
 
-def _too_large(most: int) -> Refused:
-    return Refused(413, f"the request has more than {most:,} bytes")
+def _too_large(limit: int) -> RequestRejected:
+    return RequestRejected(413, f"the request has more than {limit:,} bytes")

@@ -1,4 +1,4 @@
-"""The models that are served: which runs, for which languages, and a newer one in the place of an older."""
+"""The served models: load runs, choose a model for a language pair, and replace a model by a newer checkpoint."""
 
 from __future__ import annotations
 
@@ -21,19 +21,26 @@ from regard.checkpoints.untrusted_files import TRAINING
 from regard.config.schema import DataConfig
 from regard.errors import CheckpointError, ConfigError, DecodingError
 from regard.inference.translator import Precision, Translator
-from regard.serving.limits import Refused, invalid
+from regard.serving.limits import RequestRejected, invalid
 
-UNKNOWN = "und"  # ISO 639: the language of a text that nobody has told
-ATTEMPTS = 3  # to load a checkpoint of a run that is being trained
-TRIAL = "1 2 3"  # a text that any tokenizer takes
-EARLIER = "choose an earlier checkpoint of the run, such as RUN/checkpoints/step-000500"
+UNKNOWN = "und"  # ISO 639: the language is undetermined
+LOAD_ATTEMPTS = 3  # the checkpoint of a run that is training can change while it is read
+TRIAL_TEXT = "1 2 3"  # any tokenizer can encode it
+FIX_EARLIER = "choose an earlier checkpoint of the run, such as RUN/checkpoints/step-000500"
 
 
 @dataclass(frozen=True, eq=False)
-class Served:
-    """One model for one pair of languages.
+class ServedModel:
+    """One model for one language pair.
 
-    tag: what is before each source of a model of several languages. parameters: how many numbers were trained.
+    Attributes:
+        name: The name of the run.
+        architecture: The architecture of the model.
+        source: The code of the source language.
+        target: The code of the target language.
+        tag: The tag before each source of a model for several languages.
+        translator: Translates with the model.
+        parameters: The number of trained parameters.
     """
 
     name: str
@@ -45,21 +52,23 @@ class Served:
     parameters: int
 
     @property
-    def attends(self) -> bool:
-        """Whether it has attention to look at."""
+    def has_attention(self) -> bool:
+        """Whether the model has attention weights."""
         return bool(self.translator.model.decoder.has_attention)
 
-    def told(self) -> dict[str, Any]:
-        """As GET /models has it."""
-        names = ("name", "architecture", "source", "target", "attends", "parameters", "tag")
-        return {name: getattr(self, name) for name in names}
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of GET /models."""
+        names = ("name", "architecture", "source", "target", "parameters", "tag")
+        return {name: getattr(self, name) for name in names} | {"attends": self.has_attention}
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells the state of a checkpoint's folder from another.
+    """Identifies the state of a checkpoint folder.
 
-    files: of each file directly in the folder the name, size in bytes, modification time in ns, and inode number.
+    Attributes:
+        checkpoint: The path of the folder.
+        files: Name, size in bytes, modification time in ns and inode number of each file in the folder.
     """
 
     checkpoint: str
@@ -67,104 +76,113 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """The model of one run, for each of its pairs of languages."""
+class LoadedRun:
+    """The model of one run, once for each of its language pairs."""
 
     stamp: Stamp
-    served: tuple[Served, ...]
+    served: tuple[ServedModel, ...]
 
 
 class Models:
-    """Runs by pairs of languages; the first one named is meant where a client says no name."""
+    """All served models. A request that names no model gets the first one for its language pair."""
 
     def __init__(self, runs: Sequence[Path], device: str = "auto", precision: Precision = "float32") -> None:
-        """Raises CheckpointError, ConfigError."""
+        """Load all runs.
+
+        Raises:
+            CheckpointError: A checkpoint cannot be loaded.
+            ConfigError: No run is given, or the device or the precision is not available.
+        """
         if not runs:
-            raise ConfigError("there is nothing to serve", where="regard serve", fix="name the folder of a run")
+            raise ConfigError("there are no runs to serve", where="regard serve", fix="give the folder of a run")
         self._runs = dict(zip(_names(runs), runs, strict=True))
-        self._machine: tuple[str, Precision] = (device, precision)
+        self._hardware: tuple[str, Precision] = (device, precision)
         self._loaded = {name: self.load(name) for name in self._runs}
 
     @property
     def names(self) -> list[str]:
-        """The names of the runs, in their order."""
+        """The names of the runs, in the order given."""
         return list(self._runs)
 
     @property
-    def served(self) -> list[Served]:
-        """All, in the order of the runs."""
-        return [one for loaded in self._loaded.values() for one in loaded.served]
+    def served(self) -> list[ServedModel]:
+        """All models, in the order of the runs."""
+        return [model for loaded in self._loaded.values() for model in loaded.served]
 
     @property
     def sources(self) -> list[str]:
-        """The languages that can be translated from, each once."""
-        return list(dict.fromkeys(one.source for one in self.served))
+        """The source languages, without repetition."""
+        return list(dict.fromkeys(model.source for model in self.served))
 
     @property
     def languages(self) -> list[str]:
-        """Those, and then those that can only be translated to."""
-        return list(dict.fromkeys([*self.sources, *(one.target for one in self.served)]))
+        """The source languages, followed by those that are only targets."""
+        return list(dict.fromkeys([*self.sources, *(model.target for model in self.served)]))
 
     def targets(self, source: str) -> list[str]:
-        """The languages that it can be translated to, each once."""
-        return list(dict.fromkeys(one.target for one in self.served if one.source == source))
+        """Return the target languages of a source language, without repetition."""
+        return list(dict.fromkeys(model.target for model in self.served if model.source == source))
 
-    def pick(self, source: str, target: str, name: str | None = None) -> Served:
-        """The model for a pair of languages, by its name where there are several. Raises Refused."""
+    def pick(self, source: str, target: str, name: str | None = None) -> ServedModel:
+        """Return the model for a language pair, by name if given. Raise RequestRejected if there is none."""
         served = self.served
-        known = {code for one in served for code in (one.source, one.target)}
+        known = {code for model in served for code in (model.source, model.target)}
         for code in (source, target):
             if code not in known:
-                raise Refused(400, f"{code[:40]} is not supported")
-        pair = [one for one in served if (one.source, one.target) == (source, target)]
-        if not pair:
-            raise Refused(
+                raise RequestRejected(400, f"{code[:40]} is not supported")
+        candidates = [model for model in served if (model.source, model.target) == (source, target)]
+        if not candidates:
+            raise RequestRejected(
                 400,
                 f"{language_name(target)} ({target}) is not available as a target language from "
                 f"{language_name(source)} ({source})",
             )
-        for one in pair:
-            if name in (None, one.name):
-                return one
-        near = difflib.get_close_matches(str(name)[:200], [one.name for one in pair], n=1, cutoff=0.0)
-        raise invalid(f"there is no such model for these languages; one is {near[0] if near else pair[0].name}")
+        for model in candidates:
+            if name in (None, model.name):
+                return model
+        similar = difflib.get_close_matches(str(name)[:200], [model.name for model in candidates], n=1, cutoff=0.0)
+        raise invalid(
+            f"no such model for these languages; did you mean {similar[0] if similar else candidates[0].name}?"
+        )
 
     def stamp(self, name: str) -> Stamp:
-        """Return the stamp of the files that a run's best checkpoint has now. Raises CheckpointError, OSError."""
+        """Return the stamp of the current best checkpoint of a run. Raise CheckpointError or OSError on failure."""
         return _stamp(self._runs[name])
 
     def loaded_stamp(self, name: str) -> Stamp:
-        """Return the stamp of the files that the model which serves was loaded from."""
+        """Return the stamp of the checkpoint that is being served."""
         return self._loaded[name].stamp
 
-    def load(self, name: str) -> Loaded:
-        """Load a run's best checkpoint and try it; it does not serve yet.
+    def load(self, name: str) -> LoadedRun:
+        """Load the best checkpoint of a run and test it, without serving it yet.
 
-        Raises CheckpointError where it cannot be read, changes meanwhile, or finds no finite scores; ConfigError.
+        Raises:
+            CheckpointError: It cannot be read, changes while it is read, or gives scores that are not finite.
+            ConfigError: The device or the precision is not available.
         """
         run = self._runs[name]
-        for _ in range(ATTEMPTS):
+        for _ in range(LOAD_ATTEMPTS):
             stamp = _stamp(run)
-            loaded = _load(name, stamp, *self._machine)
+            loaded = _load(name, stamp, *self._hardware)
             if _stamp(run) == stamp:
                 return loaded
         raise CheckpointError(
             "the checkpoint changed while it was being loaded", where=run, fix="wait until it is completely written"
         )
 
-    def replace(self, name: str, loaded: Loaded) -> None:
-        """Let another model serve from now on; requests that have picked the one before end with it."""
+    def replace(self, name: str, loaded: LoadedRun) -> None:
+        """Serve another model from now on. Requests in progress finish with the previous one."""
         self._loaded[name] = loaded
 
 
 def _names(runs: Sequence[Path]) -> Iterator[str]:
-    """The folders' own names, those that come again with a number."""
+    """Return the names of the folders, with a number appended to repeated ones."""
     seen: set[str] = set()
     for run in runs:
-        own = run.resolve().name or "model"
-        name, number = own, 2
+        folder_name = run.resolve().name or "model"
+        name, number = folder_name, 2
         while name in seen:
-            name, number = f"{own}-{number}", number + 1
+            name, number = f"{folder_name}-{number}", number + 1
         seen.add(name)
         yield name
 
@@ -175,19 +193,19 @@ def _stamp(run: Path) -> Stamp:
     with os.scandir(checkpoint) as entries:
         for entry in entries:
             if entry.name != TRAINING:
-                with suppress(FileNotFoundError):  # it has gone meanwhile
+                with suppress(FileNotFoundError):  # it was removed in the meantime
                     stat = entry.stat()
                     files.add((entry.name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
     return Stamp(str(checkpoint), frozenset(files))
 
 
-def _load(name: str, stamp: Stamp, device: str, precision: Precision) -> Loaded:
+def _load(name: str, stamp: Stamp, device: str, precision: Precision) -> LoadedRun:
     checkpoint = load_checkpoint(Path(stamp.checkpoint))
-    _refuse_not_finite(checkpoint, stamp.checkpoint)
+    _check_finite(checkpoint, stamp.checkpoint)
     translator = Translator.load(stamp.checkpoint, device, precision)
-    parameters = sum(one.numel() for one in checkpoint.model.parameters())
+    parameters = sum(parameter.numel() for parameter in checkpoint.model.parameters())
     served = tuple(
-        Served(
+        ServedModel(
             name=name,
             architecture=checkpoint.config.model.architecture,
             source=source,
@@ -196,37 +214,39 @@ def _load(name: str, stamp: Stamp, device: str, precision: Precision) -> Loaded:
             translator=translator.with_tags(tags) if tags else translator,
             parameters=parameters,
         )
-        for source, target, tags in pairs(checkpoint.config.data)
+        for source, target, tags in language_pairs(checkpoint.config.data)
     )
-    _try(served[0].translator, stamp.checkpoint)
-    return Loaded(stamp, served)
+    _test_translation(served[0].translator, stamp.checkpoint)
+    return LoadedRun(stamp, served)
 
 
-def _refuse_not_finite(checkpoint: Checkpoint, where: str) -> None:
+def _check_finite(checkpoint: Checkpoint, where: str) -> None:
     for name, weights in checkpoint.model.named_parameters():
         if not torch.isfinite(weights).all():
-            raise CheckpointError(f"the weights {name} are not finite: training has diverged", where=where, fix=EARLIER)
+            raise CheckpointError(
+                f"the weights {name} are not finite: training has diverged", where=where, fix=FIX_EARLIER
+            )
 
 
-def _try(translator: Translator, where: str) -> None:
-    """Translate one sentence. Raises CheckpointError where its score is not finite."""
+def _test_translation(translator: Translator, where: str) -> None:
+    """Translate a trial text. Raise CheckpointError if that fails or its score is not finite."""
     try:
-        trial = translator.translate(TRIAL, strategy="beam", beam_size=1, shortlist=False)
+        trial = translator.translate(TRIAL_TEXT, strategy="beam", beam_size=1, shortlist=False)
     except DecodingError as error:
-        raise CheckpointError(f"a trial translation failed: {error.message}", where=where, fix=EARLIER) from None
+        raise CheckpointError(f"a trial translation failed: {error.message}", where=where, fix=FIX_EARLIER) from None
     if not math.isfinite(trial.score):
-        raise CheckpointError("the score of a trial translation is not finite", where=where, fix=EARLIER)
+        raise CheckpointError("the score of a trial translation is not finite", where=where, fix=FIX_EARLIER)
 
 
-def pairs(data: DataConfig) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Source and target languages with the tags that go before a source, each once; a tag may name the target."""
-    found: dict[tuple[str, str, tuple[str, ...]], None] = {}
+def language_pairs(data: DataConfig) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return source language, target language and source tags of each pair. A tag can name the target language."""
+    unique: dict[tuple[str, str, tuple[str, ...]], None] = {}
     for corpus in data.corpora or (data,):
         source = corpus.source_language or data.source_language
-        named = next((tag for tag in corpus.tags if language_name(tag) != tag), "")
-        target = corpus.target_language or named or data.target_language
-        found[_code(source), _code(target), corpus.tags] = None
-    return list(found)
+        tag_language = next((tag for tag in corpus.tags if language_name(tag) != tag), "")
+        target = corpus.target_language or tag_language or data.target_language
+        unique[_code(source), _code(target), corpus.tags] = None
+    return list(unique)
 
 
 def _code(language: str) -> str:
@@ -239,7 +259,7 @@ def _english() -> Locale:
 
 
 def language_name(code: str) -> str:
-    """In English; the code itself where it is none."""
+    """Return the English name of a language, or the code itself if it is not known."""
     base, _, rest = code.partition("-")
     name = _english().languages.get(base)
     if name is None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by uvicorn, with an end to waiting for clients that are slow at sending a head or taking an answer."""
+"""uvicorn's HTTP/1.1 protocol, with timeouts for clients that are slow to send a request or to read a response."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from regard.serving.limits import Limits
 
 
-class Patient(H11Protocol):
-    """One connection."""
+class TimeoutProtocol(H11Protocol):
+    """One connection with timeouts."""
 
     limits = Limits()
-    _head: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """See asyncio."""
+        """See asyncio.Protocol."""
         super().connection_made(transport)
-        self._expect_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
-        self._forget_head()
+        """See asyncio.Protocol."""
+        self._cancel_head_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """See asyncio."""
+        """See asyncio.Protocol."""
         super().data_received(data)
         if self.transport.is_closing() or self.conn.their_state is not h11.IDLE:
-            self._forget_head()
+            self._cancel_head_timer()
         elif self.conn.trailing_data[0]:
-            self._expect_head()
+            self._start_head_timer()
 
     def send_400_response(self, msg: str) -> None:
-        """See uvicorn; whoever works on an answer to what breaks off here is told that the client has gone."""
+        """See uvicorn. Mark a request that is in progress as disconnected."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
@@ -46,26 +46,26 @@ class Patient(H11Protocol):
             self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """See uvicorn."""
+        """See uvicorn. Close the connection if the client does not read the response in time."""
         super().on_response_complete()
-        self.loop.call_later(self.limits.send, _cut, self.transport)
+        self.loop.call_later(self.limits.send, _abort_unread, self.transport)
 
-    def _expect_head(self) -> None:
-        if self._head is None:
-            self._head = self.loop.call_later(self.limits.receive, self.transport.abort)
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.limits.receive, self.transport.abort)
 
-    def _forget_head(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None
-
-
-def protocol(limits: Limits) -> type[Patient]:
-    """What uvicorn makes for each connection."""
-    return type("Patient", (Patient,), {"limits": limits})
+    def _cancel_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
-def _cut(transport: asyncio.Transport) -> None:
-    """End a connection whose client has not taken its answer."""
+def make_protocol(limits: Limits) -> type[TimeoutProtocol]:
+    """Return the class that uvicorn creates for each connection."""
+    return type("TimeoutProtocol", (TimeoutProtocol,), {"limits": limits})
+
+
+def _abort_unread(transport: asyncio.Transport) -> None:
+    """Abort a connection whose client has not read its response."""
     if transport.get_write_buffer_size():
         transport.abort()

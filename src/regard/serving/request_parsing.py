@@ -1,4 +1,4 @@
-"""What a request says, whichever way it says it: a JSON object, a form, the query of its address."""
+"""Read the fields of a request from JSON, a form or the query string."""
 
 from __future__ import annotations
 
@@ -10,29 +10,33 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from regard.serving.limits import Refused, invalid
+from regard.serving.limits import RequestRejected, invalid
 
-MOST_FIELDS = 1000
+MAX_FIELDS = 1000
 _FORM = "application/x-www-form-urlencoded"
 
 M = TypeVar("M", bound=BaseModel)
 
 
-async def fields(request: Request) -> dict[str, Any]:
-    """By name; what a form or an address says more than once is a list. Raises Refused."""
+async def read_fields(request: Request) -> dict[str, Any]:
+    """Return the fields by name. A field that a form or a query string repeats becomes a list.
+
+    Raises:
+        RequestRejected: The body is not valid JSON or a valid form in UTF-8.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
-        return _json(await request.body())
-    said = _pairs(request.scope["query_string"])
+        return _parse_json(await request.body())
+    pairs = _parse_form(request.scope["query_string"])
     if kind == "multipart/form-data":
-        said += await _multipart(request)
-    else:  # urllib and curl call it a form, and so do clients that say nothing
+        pairs += await _read_multipart(request)
+    else:  # a form: the default of urllib and curl
         body = await request.body()
         if body and kind not in ("", _FORM):
-            raise Refused(415, f"give JSON or a form, not {kind[:60]}")
-        said += _pairs(body)
+            raise RequestRejected(415, f"the content type must be JSON or a form, not {kind[:60]}")
+        pairs += _parse_form(body)
     table: dict[str, Any] = {}
-    for name, value in said:
+    for name, value in pairs:
         if name not in table:
             table[name] = value
         elif isinstance(table[name], list):
@@ -42,8 +46,8 @@ async def fields(request: Request) -> dict[str, Any]:
     return table
 
 
-def parsed(model: type[M], table: dict[str, Any]) -> M:
-    """Raises Refused with the name of the field that is wrong."""
+def validate_fields(model: type[M], table: dict[str, Any]) -> M:
+    """Validate fields against a model. Raise RequestRejected, naming the field that is missing or invalid."""
     try:
         return model.model_validate(table)
     except ValidationError as error:
@@ -54,35 +58,35 @@ def parsed(model: type[M], table: dict[str, Any]) -> M:
         raise invalid(f"{name[:40]}: {first['msg']}") from None
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _parse_json(body: bytes) -> dict[str, Any]:
     try:
         table = json.loads(body)
-        json.dumps(table, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair, NaN
+        json.dumps(table, ensure_ascii=False, allow_nan=False).encode()  # reject half of a surrogate pair, and NaN
     except (ValueError, RecursionError):
-        raise invalid("this is not JSON in UTF-8") from None
+        raise invalid("the body is not JSON in UTF-8") from None
     if not isinstance(table, dict):
-        raise invalid("this is no JSON object")
+        raise invalid("the body is not a JSON object")
     return table
 
 
-def _pairs(text: bytes) -> list[tuple[str, str]]:
+def _parse_form(text: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
-            text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS, separator="&"
+            text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS, separator="&"
         )
     except ValueError:
-        raise invalid("this is no form in UTF-8") from None
+        raise invalid("the form is not valid UTF-8") from None
 
 
-async def _multipart(request: Request) -> list[tuple[str, str]]:
+async def _read_multipart(request: Request) -> list[tuple[str, str]]:
     try:
-        async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-            found = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        async with request.form(max_files=0, max_fields=MAX_FIELDS) as form:
+            pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     except (HTTPException, ValueError, KeyError):
-        raise invalid("this is no form of several parts") from None
+        raise invalid("the body is not a valid multipart form") from None
     try:
-        for pair in found:
+        for pair in pairs:
             "".join(pair).encode()
     except UnicodeEncodeError:
-        raise invalid("this is no form in UTF-8") from None
-    return found
+        raise invalid("the form is not valid UTF-8") from None
+    return pairs

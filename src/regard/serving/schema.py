@@ -1,4 +1,4 @@
-"""What is asked and answered, as the OpenAPI document says it."""
+"""Request and response models of all endpoints, as in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -9,39 +9,41 @@ from pydantic import BaseModel, BeforeValidator, Field
 Text = Annotated[str, Field(min_length=1)]
 
 
-def _listed(value: object) -> object:
+def _to_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
 class TranslateRequest(BaseModel):
     """POST /translate."""
 
-    q: Annotated[str | list[str], Field(min_length=1, description="A text, or several")]
-    source: Text = Field(description="The code of a language, or auto")
+    q: Annotated[str | list[str], Field(min_length=1, description="One text, or a list of texts")]
+    source: Text = Field(description="A language code, or auto")
     target: Text
     format: Literal["text", "html"] = "text"
-    alternatives: int = Field(0, ge=0, description="How many other translations are wanted; of HTML none is given")
-    model: str | None = Field(None, description="Which, where several serve the pair; an addition to LibreTranslate's")
+    alternatives: int = Field(0, ge=0, description="Number of alternative translations; none for HTML")
+    model: str | None = Field(
+        None, description="Name of the model, if several serve the language pair; not in LibreTranslate"
+    )
     api_key: str | None = None
 
 
 class Detected(BaseModel):
-    """A language, and how sure it is: 0 to 100."""
+    """A detected language with its confidence, from 0 to 100."""
 
     confidence: float = Field(ge=0, le=100)
     language: str
 
 
 class Untranslated(BaseModel):
-    """What of a text stays as it was, and why; an addition to LibreTranslate's."""
+    """A part of a text that was left untranslated, and why. Not in LibreTranslate."""
 
-    text: int = Field(description="Which of the texts, from 1")
+    text: int = Field(description="Number of the text, from 1")
     source: str
     why: str
 
 
 class TranslateAnswer(BaseModel):
-    """As many texts, alternatives and detected languages as were asked for: one of each, or a list."""
+    """Single values for a single text, lists for a list of texts."""
 
     translatedText: str | list[str]
     detectedLanguage: Detected | list[Detected] | None = None
@@ -57,32 +59,32 @@ class DetectRequest(BaseModel):
 
 
 class Language(BaseModel):
-    """A language, and those that it can be translated to."""
+    """A language with its target languages."""
 
     code: str
     name: str
     targets: list[str]
 
 
-class Named(BaseModel):
-    """A language."""
+class LanguageName(BaseModel):
+    """A language with its English name."""
 
     code: str
     name: str
 
 
 class Languages(BaseModel):
-    """Those that a page begins with."""
+    """The default languages of a web page."""
 
-    source: Named
-    target: Named
+    source: LanguageName
+    target: LanguageName
 
 
 class Settings(BaseModel):
     """GET /frontend/settings."""
 
     charLimit: int
-    frontendTimeout: int = Field(description="Milliseconds after the last key before a text is sent")
+    frontendTimeout: int = Field(description="Milliseconds after the last keystroke before a text is sent")
     apiKeys: bool
     keyRequired: bool
     suggestions: bool
@@ -98,13 +100,13 @@ class Health(BaseModel):
 
 
 class Error(BaseModel):
-    """What LibreTranslate's clients read."""
+    """An error in LibreTranslate's format."""
 
     error: str
 
 
 class Message(BaseModel):
-    """What DeepL's clients read."""
+    """An error in DeepL's format."""
 
     message: str
 
@@ -112,19 +114,19 @@ class Message(BaseModel):
 class DeepLRequest(BaseModel):
     """POST /v2/translate."""
 
-    text: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
+    text: Annotated[list[str], BeforeValidator(_to_list), Field(min_length=1)]
     target_lang: Text
     source_lang: str | None = None
     tag_handling: Literal["html"] | None = None
     formality: str | None = Field(None, description="default, prefer_more or prefer_less")
-    glossary_id: str | None = Field(None, description="There are none")
+    glossary_id: str | None = Field(None, description="Not supported")
     split_sentences: Literal["0", "1", "nonewlines"] | None = Field(
-        None, description="0: each text is one segment; 1: at line breaks and sentences; nonewlines: at sentences alone"
+        None, description="0: each text is one segment; 1: at line breaks and sentences; nonewlines: at sentences only"
     )
 
 
 class DeepLTranslation(BaseModel):
-    """One text."""
+    """One translated text."""
 
     detected_source_language: str
     text: str
@@ -132,7 +134,7 @@ class DeepLTranslation(BaseModel):
 
 
 class DeepLAnswer(BaseModel):
-    """In the order of the texts."""
+    """The translations, in the order of the texts."""
 
     translations: list[DeepLTranslation]
 
@@ -146,7 +148,7 @@ class DeepLLanguage(BaseModel):
 
 
 class DeepLUsage(BaseModel):
-    """Characters since the server began."""
+    """Number of characters since the server started."""
 
     character_count: int
     character_limit: int
@@ -167,18 +169,18 @@ class Model(BaseModel):
 class AttentionRequest(BaseModel):
     """POST /attention."""
 
-    q: Text = Field(description="A text; the attention is that of its first sentence")
+    q: Text = Field(description="A text; attention weights are returned for its first sentence")
     source: Text
     target: Text
-    model: str | None = Field(None, description="Which, where several serve the pair")
-    target_text: str | None = Field(None, description="What the first sentence is to become, if not the model's own")
-    split_sentences: bool | None = Field(None, description="False: q is one sentence. Default: as the run was trained")
+    model: str | None = Field(None, description="Name of the model, if several serve the language pair")
+    target_text: str | None = Field(None, description="Translation to force for the first sentence")
+    split_sentences: bool | None = Field(None, description="False: q is one sentence. Default: as in training")
     alternatives: int = Field(0, ge=0)
     api_key: str | None = None
 
 
 class Hypothesis(BaseModel):
-    """What the beam found: its tokens as they are written, and whether it has an end."""
+    """A hypothesis of the beam: text, score, tokens, and whether it ended with the end token."""
 
     text: str
     score: float
@@ -187,7 +189,7 @@ class Hypothesis(BaseModel):
 
 
 class Segment(BaseModel):
-    """Characters (code points) start to end of the text, and target_start to target_end of its translation."""
+    """Offsets, in code points, of a sentence in the text and of its translation in the translated text."""
 
     start: int
     end: int
@@ -196,10 +198,11 @@ class Segment(BaseModel):
 
 
 class AttentionAnswer(BaseModel):
-    """translatedText and sentences are those of the whole text; the rest is about its first sentence.
+    """The translation of a text. All fields but translatedText and sentences are about its first sentence.
 
-    score: what the translation is ranked by; of a target_text, its log-probability in nats.
-    looks: what regard.attention.explorer.table gives; null where the sentence is too long, as `note` says then.
+    score: the ranking score of the translation; for a target_text, its log-probability in nats.
+    looks: the attention weights, as returned by regard.attention.explorer.to_json. Null if the sentence is too long;
+    `note` then says so.
     """
 
     translatedText: str

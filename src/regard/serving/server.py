@@ -1,4 +1,4 @@
-"""The server: it begins, serves, and stops when it has finished what it accepted."""
+"""The HTTP server, with a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from regard.serving.protocol import protocol
+from regard.serving.protocol import make_protocol
 from regard.serving.service import Service
 from regard.serving.sockets import listen
 
@@ -22,7 +22,7 @@ HANGUPS = [signal.Signals[name] for name in ("SIGHUP", "SIGQUIT") if name in sig
 
 
 class Server(uvicorn.Server):
-    """At the first signal it refuses what is new and ends when the rest is answered; at the second, at once."""
+    """A uvicorn server. The first signal stops it after the requests in progress; the second stops it at once."""
 
     def __init__(self, app: ASGIApp, service: Service, host: str, port: int, say: Callable[[str], None]) -> None:
         limits = service.limits
@@ -30,8 +30,8 @@ class Server(uvicorn.Server):
             app,
             host=host,
             port=port,
-            loop="asyncio",  # uvloop would not ask Listener.accept
-            http=protocol(limits),
+            loop="asyncio",  # uvloop does not call Listener.accept
+            http=make_protocol(limits),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -46,55 +46,57 @@ class Server(uvicorn.Server):
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal. Raises ConfigError where it cannot listen."""
+        """Serve until a signal arrives. Raise ConfigError if the address cannot be used."""
         super().run(sockets or listen(self.config.host, self.config.port))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """See uvicorn; says where it listens, once it does."""
+        """See uvicorn. Report the addresses once the server listens."""
         await super().startup(sockets)
         for server in self.servers:
-            for one in server.sockets:
-                host, port = one.getsockname()[:2]
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
                 self.say(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """See uvicorn; the signals of a lost terminal count as well, unless they are ignored, as by nohup."""
+        """See uvicorn. Also handle the signals of a closed terminal, unless they are ignored, as under nohup."""
         with super().capture_signals():
-            before = {}
+            previous = {}
             if threading.current_thread() is threading.main_thread():
                 caught = [number for number in HANGUPS if signal.getsignal(number) is not signal.SIG_IGN]
-                before = {number: signal.signal(number, self.handle_exit) for number in caught}
+                previous = {number: signal.signal(number, self.handle_exit) for number in caught}
             try:
                 yield
             finally:
-                for number, handler in before.items():
+                for number, handler in previous.items():
                     signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Finish at the first signal; at the second, end the process at once, as the signal does by default."""
-        if self._service.draining:
+        """Drain at the first signal. At the second, end the process at once with the signal's default action."""
+        if self._service.is_draining:
             signal.signal(sig, signal.SIG_DFL)
             signal.raise_signal(sig)
-        self._service.draining = True
+        self._service.is_draining = True
         name = signal.Signals(sig).name
-        self._tell(f"{name}: finishing {self._service.working:,} requests, refusing new ones")
+        self._say(f"{name}: finishing {self._service.working:,} requests, rejecting new ones")
         threading.Thread(target=self._drain, args=(name,), name="drain", daemon=True).start()
 
     def _drain(self, name: str) -> None:
-        """Wait until what was accepted is answered, for limits.stop seconds in all; refuse the rest."""
+        """Wait up to limits.stop seconds for the requests in progress, then reject the rest."""
         service, limits = self._service, self._service.limits
-        ends = time.monotonic() + limits.stop
-        time.sleep(0.2)  # a health check, or a client that keeps its connection, still gets an answer
-        while service.working and time.monotonic() < ends:
+        deadline = time.monotonic() + limits.stop
+        time.sleep(0.2)  # let health checks and open connections still get a response
+        while service.working and time.monotonic() < deadline:
             time.sleep(0.02)
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cancelled from now on is no error
+        logging.getLogger("uvicorn.error").setLevel(
+            logging.CRITICAL
+        )  # do not log requests that are cancelled from now on
         if service.working:
-            self._tell(f"{name}: refusing {service.working:,} requests that took more than {limits.stop:,} seconds")
+            self._say(f"{name}: rejecting {service.working:,} requests that took more than {limits.stop:,} seconds")
             service.batcher.stop(0)
-        self.config.timeout_graceful_shutdown = max(1, round(ends - time.monotonic()))
+        self.config.timeout_graceful_shutdown = max(1, round(deadline - time.monotonic()))
         self.should_exit = True
 
-    def _tell(self, text: str) -> None:
-        with suppress(OSError):  # the terminal may be what has gone
+    def _say(self, text: str) -> None:
+        with suppress(OSError):  # the terminal may be closed
             self.say(text)

@@ -1,4 +1,4 @@
-"""What all endpoints share: the models, the batcher, and the threads in which requests wait for it."""
+"""State that all endpoints share: the models, the batcher, and one thread per request."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from regard.errors import RegardError
-from regard.serving.api_keys import Keys
+from regard.serving.api_keys import ApiKeys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
-from regard.serving.language_detection import Detector
-from regard.serving.limits import Limits, Refused, busy, invalid
+from regard.serving.language_detection import LanguageDetector
+from regard.serving.limits import Limits, RequestRejected, busy, invalid
 from regard.serving.metrics import Metrics
 from regard.serving.models import Models
 from regard.serving.reloading import Reloader
@@ -21,117 +21,125 @@ from regard.serving.threads import start_thread
 
 T = TypeVar("T")
 log = logging.getLogger("regard.serving")
-CHARACTERS = "characters"  # in the state of a request, of its texts
-GONE = 499  # the status, in the metrics alone, of a request whose client has gone; nginx's
-CLOSE = 2.0  # seconds for a search that nobody waits for to break off
+CHARACTERS = "characters"  # key in a request's state: number of characters of its texts
+CLIENT_CLOSED = 499  # as in nginx: the client closed the connection; appears in the metrics only
+CLOSE_TIMEOUT = 2.0  # seconds for an abandoned search to stop
 
 
 class Service:
-    """One server's."""
+    """The state of one server."""
 
-    def __init__(self, models: Models, limits: Limits | None = None, keys: Keys | None = None) -> None:
+    def __init__(self, models: Models, limits: Limits | None = None, keys: ApiKeys | None = None) -> None:
         self.models = models
         self.limits = limits or Limits()
-        self.keys = keys or Keys()
-        self.detector = Detector(models)
+        self.keys = keys or ApiKeys()
+        self.detector = LanguageDetector(models)
         self.metrics = Metrics()
         self.batcher = Batcher(self.limits, self.metrics.batch)
-        self.draining = False
-        self.connections: Callable[[], int] = lambda: 0  # how many are open; who listens says it
+        self.is_draining = False
+        self.connections: Callable[[], int] = lambda: 0  # number of open connections; set by the server
         self.working = 0
         self.metrics.watch(lambda: self.batcher.waiting, lambda: self.working)
 
-    async def work(self, request: Request, job: Callable[[Ticket], T]) -> T:
-        """A job in a thread of its own, which is given up when the client goes. Raises Refused."""
-        gone = asyncio.ensure_future(_gone(request))
+    async def run_job(self, request: Request, job: Callable[[Ticket], T]) -> T:
+        """Run a job in a separate thread and return its result; abandon it if the client disconnects.
+
+        Raises:
+            RequestRejected: The job failed, the client disconnected, or the server is too busy.
+        """
+        disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
         ticket = Ticket(self.limits.work)
         try:
-            await asyncio.sleep(0)  # a client that has left by now is found before anything is done for it
-            if gone.done():
-                raise Refused(GONE, "the client has gone")
-            task = self._begin(lambda: job(ticket))
-            either: set[asyncio.Future[Any]] = {task, gone}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)  # notice a client that has disconnected already
+            if disconnected.done():
+                raise RequestRejected(CLIENT_CLOSED, "the client closed the connection")
+            task = self._start(lambda: job(ticket))
+            futures: set[asyncio.Future[Any]] = {task, disconnected}
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise Refused(GONE, "the client has gone")
+                raise RequestRejected(CLIENT_CLOSED, "the client closed the connection")
             return await task
         except RegardError as error:
-            raise Refused(400, error.message) from None
-        except Refused:
+            raise RequestRejected(400, error.message) from None
+        except RequestRejected:
             raise
         except Exception:
             log.exception("a request failed")
-            raise Refused(500, "the translation failed; the server's log says why") from None
+            raise RequestRejected(500, "the translation failed; see the log of the server") from None
         finally:
-            ticket.given_up = True
-            gone.cancel()
+            ticket.is_abandoned = True
+            disconnected.cancel()
 
-    def _begin(self, job: Callable[[], T]) -> asyncio.Future[T]:
-        """Start a job in a thread. Raises Refused where that cannot be."""
+    def _start(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Start a job in a thread. Raise RequestRejected if too many are running."""
         if self.working >= self.limits.requests:
-            raise busy(f"{self.working:,} requests are worked on already")
+            raise busy(f"{self.working:,} requests are in progress already")
         try:
             task = start_thread(job, "request")
-        except RuntimeError:  # of the system's limit
+        except RuntimeError:  # the limit of the system
             raise busy("no more threads can be started") from None
         self.working += 1
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._finish)
         return task
 
-    def _ended(self, task: asyncio.Future[Any]) -> None:
+    def _finish(self, task: asyncio.Future[Any]) -> None:
         self.working -= 1
         if not task.cancelled():
-            task.exception()  # it is seen, also where nobody waits for it any more
+            task.exception()  # mark the exception as retrieved
 
-    def count(self, texts: Sequence[str], said: Mapping[str, Any], request: Request) -> None:
-        """Ask for a key and bound the texts, which the guard counts once they are answered. Raises Refused."""
-        self.keys.check(request, said)
+    def check_texts(self, texts: Sequence[str], fields: Mapping[str, Any], request: Request) -> None:
+        """Check the API key and the size of the texts. The middleware counts the characters if the request succeeds.
+
+        Raises:
+            RequestRejected: The key is missing or wrong, or the texts exceed a limit.
+        """
+        self.keys.check(request, fields)
         characters = sum(map(len, texts))
-        for size, limit, what in (
+        for size, limit, unit in (
             (len(texts), self.limits.texts, "texts"),
             (characters, self.limits.characters, "characters"),
         ):
             if size > limit:
-                raise invalid(f"request ({size}) exceeds text limit ({limit} {what})")
+                raise invalid(f"request ({size}) exceeds text limit ({limit} {unit})")
         setattr(request.state, CHARACTERS, characters)
 
-    def alternatives(self, wanted: int) -> int:
-        """The same number. Raises Refused where it is too large."""
-        most = min(self.limits.alternatives, self.limits.beam - 1)
-        if wanted > most:
-            raise invalid(f"alternatives parameter must be <= {most}")
-        return wanted
+    def check_alternatives(self, count: int) -> int:
+        """Return the number of alternatives. Raise RequestRejected if it is too large."""
+        maximum = min(self.limits.alternatives, self.limits.beam - 1)
+        if count > maximum:
+            raise invalid(f"alternatives parameter must be <= {maximum}")
+        return count
 
     async def watch(self) -> None:
-        """Load newer checkpoints, until it is cancelled; and first what tells several languages from each other."""
+        """Load the language detector if needed, then watch all runs for newer checkpoints until cancelled."""
         if len(self.models.sources) > 1:
-            await self._ready()
+            await self._load_detector()
         reloaders = [Reloader(self.models, name, self.limits) for name in self.models.names]
-        await asyncio.gather(*(one.watch() for one in reloaders))
+        await asyncio.gather(*(reloader.watch() for reloader in reloaders))
 
-    async def _ready(self) -> None:
+    async def _load_detector(self) -> None:
         try:
-            await start_thread(self.detector.ready, "detector")
+            await start_thread(self.detector.load, "detector")
         except Exception:
-            log.exception("the language detector could not be loaded; the first request that needs it tries again")
+            log.exception("cannot load the language detector; the next request that needs it tries again")
 
     def close(self) -> None:
-        """Stop the batcher; what still waits is refused."""
-        self.draining = True
-        self.batcher.stop(CLOSE)
+        """Stop the batcher and reject the waiting requests."""
+        self.is_draining = True
+        self.batcher.stop(CLOSE_TIMEOUT)
 
-    def refuse_if_draining(self) -> None:
-        """Raises Refused."""
-        if self.draining:
-            raise Refused(503, STOPPING, retry_after=2)
+    def reject_if_draining(self) -> None:
+        """Raise RequestRejected if the server is shutting down."""
+        if self.is_draining:
+            raise RequestRejected(503, STOPPING, retry_after=2)
 
     @property
-    def crowded(self) -> bool:
-        """Whether there are more connections than are served."""
+    def is_crowded(self) -> bool:
+        """Whether there are more connections than the limit."""
         return self.connections() > self.limits.connections
 
 
-async def _gone(request: Request) -> None:
-    """Until the client goes; its request has been read."""
+async def _wait_for_disconnect(request: Request) -> None:
+    """Wait until the client disconnects. The request must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -14,8 +14,8 @@ from typing import Any
 from regard.errors import ConfigError
 
 log = logging.getLogger("regard.serving")
-RESERVE = 32  # file descriptors that connections never take: for checkpoints, imports and logs
-QUIET = 60.0  # seconds between two messages about refused connections
+RESERVE = 32  # file descriptors reserved for checkpoints, imports and logs
+WARNING_INTERVAL = 60.0  # seconds between two warnings about refused connections
 _BODY = b'{"error": "there are too many connections"}'
 _REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
@@ -23,34 +23,38 @@ _REFUSAL = (
 )
 
 
-def allow_connections(wanted: int) -> int:
+def allow_connections(requested: int) -> int:
     """Raise the process's limit of open files as far as needed and allowed.
 
-    Return how many connections can be served then, `wanted` at most. Raises ConfigError where it is none.
+    Returns:
+        The number of connections that can be served, at most `requested`.
+
+    Raises:
+        ConfigError: The limit leaves no file descriptor for connections.
     """
     try:
         import resource
-    except ImportError:  # Windows, where sockets are not counted as files
-        return wanted
+    except ImportError:  # Windows: sockets are not files
+        return requested
     in_use = _lowest_free()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = in_use + 2 * wanted + RESERVE  # as many again can be told that they are too many
+    needed = in_use + 2 * requested + RESERVE  # the second half is for responses to refused connections
     if soft != resource.RLIM_INFINITY and soft < needed:
         raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-    room = _descriptors() - in_use
+    room = _descriptor_limit() - in_use
     if room < 1:
         raise ConfigError(
-            f"the limit of open files, {_descriptors() + RESERVE}, leaves no room for connections",
+            f"the limit of open files, {_descriptor_limit() + RESERVE}, leaves no room for connections",
             where="regard serve",
             fix="raise it, for example by `ulimit -n 1024`",
         )
-    return min(wanted, room)
+    return min(requested, room)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen at every address of a host; an empty one stands for all of this machine. Raises ConfigError."""
+    """Listen on every address of a host; an empty host stands for all addresses. Raise ConfigError if that fails."""
     listeners: list[socket.socket] = []
     failure: OSError | None = None
     try:
@@ -62,13 +66,13 @@ def listen(host: str, port: int) -> list[socket.socket]:
             listeners.append(_listener(family, kind, protocol, address))
         except OSError as error:
             failure = error
-    if failure and (not listeners or failure.errno == errno.EADDRINUSE):  # else there is no IPv6, say
-        for one in listeners:
-            one.close()
+    if failure and (not listeners or failure.errno == errno.EADDRINUSE):  # otherwise, for example, only IPv6 is missing
+        for listener in listeners:
+            listener.close()
         raise ConfigError(
-            f"port {port} of {host} cannot be listened on: {failure.strerror or failure}",
+            f"cannot listen on port {port} of {host}: {failure.strerror or failure}",
             where="regard serve",
-            fix="choose another --port or --host",
+            fix="choose another port or host",
         )
     return listeners
 
@@ -89,40 +93,40 @@ def _listener(family: int, kind: int, protocol: int, address: Any) -> Listener:
 
 
 class Listener(socket.socket):
-    """A listening socket that refuses connections for which no file descriptors are left.
+    """A listening socket that refuses connections when no file descriptors are left for them.
 
-    asyncio accepts all that wait before it looks at any of them, so nothing later than `accept` can bound them.
+    asyncio accepts all waiting connections before it handles any of them, so only `accept` can limit their number.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._descriptors = _descriptors()
-        self._quiet_until = 0.0
+        self._descriptor_limit = _descriptor_limit()
+        self._next_warning = 0.0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection. Raises BlockingIOError where none waits, or the one that waited was refused."""
+        """Accept a connection. Raise BlockingIOError if none is waiting, or if the waiting one was refused."""
         connection, address = super().accept()
-        if connection.fileno() < self._descriptors:  # a new one has the lowest number that is free
+        if connection.fileno() < self._descriptor_limit:  # a new descriptor is the lowest free one
             return connection, address
         self._refuse(connection)
-        raise BlockingIOError(errno.EAGAIN, "refused; the event loop calls again while others wait")
+        raise BlockingIOError(errno.EAGAIN, "refused; the event loop calls again while connections are waiting")
 
     def _refuse(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
             connection.setblocking(False)
             connection.send(_REFUSAL)
             connection.shutdown(socket.SHUT_WR)
-            connection.recv(1 << 16)  # closing with a request unread would discard the answer
-        if time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + QUIET
+            connection.recv(1 << 16)  # closing a socket with unread data would discard the response
+        if time.monotonic() >= self._next_warning:
+            self._next_warning = time.monotonic() + WARNING_INTERVAL
             log.warning(
-                "too many connections for the %s open files that are allowed: new ones are refused",
-                f"{self._descriptors + RESERVE:,}",
+                "too many connections for the limit of %s open files: new connections are refused",
+                f"{self._descriptor_limit + RESERVE:,}",
             )
 
 
-def _descriptors() -> int:
-    """Return the number that the file descriptor of a connection has to be below."""
+def _descriptor_limit() -> int:
+    """Return the exclusive upper bound for file descriptors of connections."""
     try:
         import resource
     except ImportError:

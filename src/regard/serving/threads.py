@@ -1,7 +1,7 @@
 """Run blocking functions in daemon threads.
 
-An executor's threads are joined when the event loop and the interpreter end. A call that hangs, say on a dead network
-disk, would then keep the server from ending.
+The interpreter joins the threads of an executor when it exits, so a call that hangs, for example on a dead network
+disk, would keep the server from exiting. Daemon threads are not joined.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ T = TypeVar("T")
 
 
 def start_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:
-    """Start a daemon thread that calls `function`; return a future of its result. Needs a running event loop."""
+    """Start a daemon thread that calls `function`; return a future of its result.
+
+    Call it while an event loop is running.
+    """
     result: Future[T] = Future()
-    result.set_running_or_notify_cancel()  # it cannot be cancelled from now on, so the thread can always set it
+    result.set_running_or_notify_cancel()  # now it cannot be cancelled, so the thread can always set it
 
     def run() -> None:
         try:
@@ -37,13 +40,13 @@ def start_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:
 
 
 def end_process() -> None:
-    """End the process with status 0 where daemon threads are at work.
+    """Exit with status 0 at once if daemon threads are running; otherwise return.
 
-    The interpreter's own end may crash one that is inside a library. Without any, return.
+    A normal exit can crash in a thread that is inside a native library.
     """
     if any(thread.daemon for thread in threading.enumerate()):
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):  # of a terminal that has gone
+            with suppress(OSError, ValueError, AttributeError):  # the terminal may be closed
                 stream.flush()
         os._exit(0)

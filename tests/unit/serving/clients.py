@@ -1,4 +1,4 @@
-"""The application in this process, asked as a client would."""
+"""Send requests to the application in this process."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from regard.serving.service import Service
 
 
 def ask(service: Service, method: str, path: str, **options: Any) -> httpx.Response:
-    """One request."""
+    """Send one request."""
     return ask_all(service, [(method, path, options)])[0]
 
 
 def ask_all(service: Service, requests: list[tuple[str, str, dict[str, Any]]], **app: Any) -> list[httpx.Response]:
-    """Several at the same time."""
+    """Send several requests concurrently."""
     transport = httpx.ASGITransport(create_app(service, **app))
 
-    async def asked() -> list[httpx.Response]:
+    async def send() -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=120) as client:
             return await asyncio.gather(
                 *(client.request(method, path, **options) for method, path, options in requests)
             )
 
-    return asyncio.run(asked())
+    return asyncio.run(send())

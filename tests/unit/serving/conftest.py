@@ -14,7 +14,7 @@ from regard.serving.service import Service
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Sums in one order, however many processors there are."""
+    """Use one thread, so that sums are computed in the same order on every machine."""
     torch.set_num_threads(1)
 
 
@@ -30,6 +30,6 @@ def models(run: Path) -> Models:
 
 @pytest.fixture(scope="session")
 def service(models: Models) -> Iterator[Service]:
-    made = Service(models, Limits(gather=0.001))
-    yield made
-    made.close()
+    service = Service(models, Limits(gather=0.001))
+    yield service
+    service.close()

@@ -1,4 +1,4 @@
-"""A server in a process of its own."""
+"""A server in a separate process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 import httpx
 
 KEY = "a-key-of-a-test"
-ASKED = {"q": "one two three", "source": "en", "target": "de"}
+REQUEST = {"q": "one two three", "source": "en", "target": "de"}
 
 
 class Running:
-    """`regard serve` until it is stopped."""
+    """A running `regard serve` process."""
 
     def __init__(self, run: Path, *options: str, shell: str = "", python: str = "", **environment: str) -> None:
-        """shell, python: what is run in its process before it, such as `ulimit -n 64`."""
+        """Start it. `shell` and `python` are run in its process first, such as `ulimit -n 64`."""
         code = f"{python}\nfrom regard.cli.main import run\nrun()"
         command = [sys.executable, "-c", code, "serve", str(run), "--device", "cpu", *options]
         if shell:
@@ -33,36 +33,36 @@ class Running:
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
         assert self.process.stderr is not None
-        self.told: list[str] = []
+        self.output: list[str] = []
         for line in self.process.stderr:
-            self.told.append(line)
+            self.output.append(line)
             if line.startswith("listening on "):
                 break
         else:
-            raise AssertionError("".join(self.told))
-        self.url = self.told[-1].removeprefix("listening on ").strip()
+            raise AssertionError("".join(self.output))
+        self.url = self.output[-1].removeprefix("listening on ").strip()
         self.port = int(self.url.rpartition(":")[2])
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        self.told.extend(self.process.stderr)
+        self.output.extend(self.process.stderr)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.ended()
+        return self.wait()
 
-    def ended(self) -> int:
+    def wait(self) -> int:
         status = self.process.wait(120)
-        self._reading.join(120)
+        self._reader.join(120)
         assert self.process.stderr is not None
         self.process.stderr.close()
         return status
 
-    def connected(self) -> socket.socket:
+    def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=120)
 
-    def serves(self) -> bool:
-        answer = httpx.post(f"{self.url}/translate", json={**ASKED, "api_key": KEY}, timeout=120)
+    def translates(self) -> bool:
+        answer = httpx.post(f"{self.url}/translate", json={**REQUEST, "api_key": KEY}, timeout=120)
         return bool(answer.json() == {"translatedText": "eins zwei drei"})

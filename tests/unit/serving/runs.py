@@ -1,4 +1,4 @@
-"""Runs for a server to serve, made in a second or two: English digits in words to German ones."""
+"""Small runs, trained within seconds: number words from English to German."""
 
 from __future__ import annotations
 
@@ -28,36 +28,38 @@ WORDS = dict(
 STEPS = 200
 
 
-def said(text: str) -> str:
-    """What a run that has learned makes of a text of one line."""
-    found = []
+def reference(text: str) -> str:
+    """Return the correct translation of a line."""
+    words = []
     for word in text.split():
-        bare = WORDS[word.strip(".").lower()]
-        found.append((bare.capitalize() if word[0].isupper() else bare) + "." * word.endswith("."))
-    return " ".join(found)
+        translated = WORDS[word.strip(".").lower()]
+        words.append((translated.capitalize() if word[0].isupper() else translated) + "." * word.endswith("."))
+    return " ".join(words)
 
 
-def sentence(dice: random.Random, *, longest: int = 6) -> str:
-    """One to six words, half of the time with a capital, half of the time with a full stop."""
-    words = " ".join(dice.choices(list(WORDS), k=dice.randint(1, longest)))
-    words = words.capitalize() if dice.random() < 0.5 else words
-    return words + "." * (dice.random() < 0.5)
+def sentence(generator: random.Random, *, max_words: int = 6) -> str:
+    """Return one to six random words; half of the time capitalized, half of the time with a full stop."""
+    words = " ".join(generator.choices(list(WORDS), k=generator.randint(1, max_words)))
+    words = words.capitalize() if generator.random() < 0.5 else words
+    return words + "." * (generator.random() < 0.5)
 
 
 def sentences(count: int, seed: int) -> list[str]:
-    """So many, of all lengths."""
-    dice = random.Random(seed)
-    return [sentence(dice) for _ in range(count)]
+    """Return `count` random sentences of all lengths."""
+    generator = random.Random(seed)
+    return [sentence(generator) for _ in range(count)]
 
 
-def _teach(model: Seq2Seq, tokenizers: Tokenizers, steps: int) -> None:
+def _train(model: Seq2Seq, tokenizers: Tokenizers, steps: int) -> None:
     optimizer = torch.optim.Adam(model.parameters())
-    dice = random.Random(1)
+    generator = random.Random(1)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 0.005 * min(1, (step + 1) / 20) * (1 - 0.9 * step / steps)
-        texts = [sentence(dice) for _ in range(32)]
-        batch = make_batch([(tokenizers.source.encode(text), tokenizers.target.encode(said(text))) for text in texts])
+        texts = [sentence(generator) for _ in range(32)]
+        batch = make_batch(
+            [(tokenizers.source.encode(text), tokenizers.target.encode(reference(text))) for text in texts]
+        )
         logits = model(batch.source, batch.target_in)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
         optimizer.zero_grad()
@@ -66,7 +68,7 @@ def _teach(model: Seq2Seq, tokenizers: Tokenizers, steps: int) -> None:
 
 
 def make_run(folder: Path, *, steps: int = STEPS, languages: tuple[str, str] = ("en", "de"), beam: int = 3) -> Path:
-    """A run's folder with one checkpoint, which has learned in so many steps."""
+    """Write a run with one checkpoint after `steps` training steps."""
     run = RunFolder(folder)
     run.checkpoints.mkdir(parents=True)
     add_checkpoint(folder, 1, steps=steps, languages=languages, beam=beam)
@@ -82,7 +84,7 @@ def add_checkpoint(
     beam: int = 3,
     tags: tuple[str, ...] = (),
 ) -> None:
-    """Another checkpoint, which is the best from then on."""
+    """Add a checkpoint and make it the best one."""
     tokenizer = TokenizerConfig(kind="word")
     sizes = transformer2017.Config(
         encoder_layers=1, decoder_layers=1, hidden_size=64, ffn_size=128, num_heads=4, dropout=0.0
@@ -93,15 +95,15 @@ def add_checkpoint(
         corpora = tuple(CorpusConfig(source="a", target="b", tags=(tag,)) for tag in tags)
         data = DataConfig(corpora=corpora, source_language=source)
     config = RunConfig(data=data, tokenizer=tokenizer, model=sizes, search=SearchConfig(beam_size=beam))
-    tokenizers = train_tokenizers(tokenizer, [(text, said(text)) for text in sentences(400, 1)])
+    tokenizers = train_tokenizers(tokenizer, [(text, reference(text)) for text in sentences(400, 1)])
     if tags:
         tokenizers = Tokenizers(TaggedTokenizer(tokenizers.source, tags), tokenizers.target, joint=False)
     with torch.random.fork_rng():
         torch.manual_seed(number)
         vocabularies = VocabularySizes(tokenizers.source.size, tokenizers.target.size, joint=tokenizers.joint)
         model = build_model(sizes, vocabularies)
-        _teach(model, tokenizers, steps)
+        _train(model, tokenizers, steps)
     run = RunFolder(folder)
-    place = run.checkpoint(number)
-    save_checkpoint(place, Checkpoint(config, tokenizers, model, number, "none", {}))
-    run.set_best(place)
+    path = run.checkpoint(number)
+    save_checkpoint(path, Checkpoint(config, tokenizers, model, number, "none", {}))
+    run.set_best(path)

@@ -13,7 +13,7 @@ from tests.unit.serving.clients import ask, ask_all
 
 from regard.errors import ConfigError
 from regard.serving import attention, translate, web_page
-from regard.serving.api_keys import Keys, read_keys
+from regard.serving.api_keys import ApiKeys, load_api_keys
 from regard.serving.batcher import Ticket
 from regard.serving.limits import Limits
 from regard.serving.models import Models
@@ -22,22 +22,22 @@ from regard.serving.service import Service
 SENTENCE = {"q": "one two three", "source": "en", "target": "de"}
 
 
-def test_attention_over_a_translation(service: Service) -> None:
+def test_attention_of_a_translation(service: Service) -> None:
     answer = ask(service, "POST", "/attention", json={**SENTENCE, "alternatives": 2}).json()
     assert answer["translatedText"] == "eins zwei drei"
     assert answer["model"] == ask(service, "GET", "/models").json()[0]
     assert answer["alternatives"][0]["text"] == "eins zwei drei"
     assert len(answer["alternatives"]) == 3
     assert answer["alternatives"][0]["tokens"] == ["eins", "zwei", "drei"]
-    scores = [one["score"] for one in answer["alternatives"]]
+    scores = [alternative["score"] for alternative in answer["alternatives"]]
     assert scores == sorted(scores, reverse=True)
     assert answer["score"] == scores[0]
-    looks = answer["looks"]
-    assert looks["target"]["words"] == ["eins", "zwei", "drei", "</s>"]
-    np.testing.assert_allclose(np.sum(looks["mean"], 1), 1, atol=1e-3)
+    maps = answer["looks"]
+    assert maps["target"]["words"] == ["eins", "zwei", "drei", "</s>"]
+    np.testing.assert_allclose(np.sum(maps["mean"], 1), 1, atol=1e-3)
 
 
-def test_attention_over_what_anyone_would_have_it_say(service: Service) -> None:
+def test_attention_of_a_forced_translation(service: Service) -> None:
     answer = ask(service, "POST", "/attention", json={**SENTENCE, "target_text": "zehn acht"}).json()
     assert answer["translatedText"] == "zehn acht"
     assert answer["looks"]["target"]["words"] == ["zehn", "acht", "</s>"]
@@ -45,20 +45,20 @@ def test_attention_over_what_anyone_would_have_it_say(service: Service) -> None:
     assert answer["score"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_attention_of_a_text_loses_no_sentence_and_is_that_of_the_first(service: Service) -> None:
+def test_attention_translates_all_sentences_and_shows_the_first(service: Service) -> None:
     text = "😀 One two.  Six ten.\n\nFour."
     answer = ask(service, "POST", "/attention", json={**SENTENCE, "q": text, "alternatives": 1}).json()
     translated = ask(service, "POST", "/translate", json={**SENTENCE, "q": text}).json()["translatedText"]
     assert answer["translatedText"] == translated
     assert translated.endswith("zwei.  Sechs zehn.\n\nVier.")
-    spans = [(text[one["start"] : one["end"]], one) for one in answer["sentences"]]
+    spans = [(text[span["start"] : span["end"]], span) for span in answer["sentences"]]
     assert [source for source, _ in spans] == ["😀 One two.", "Six ten.", "Four."]
-    assert [translated[one["target_start"] : one["target_end"]] for _, one in spans][1:] == ["Sechs zehn.", "Vier."]
+    assert [translated[span["target_start"] : span["target_end"]] for _, span in spans][1:] == ["Sechs zehn.", "Vier."]
     first = ask(service, "POST", "/attention", json={**SENTENCE, "q": "😀 One two.", "split_sentences": False}).json()
     assert answer["looks"]["source"] == first["looks"]["source"]
     assert len(first["sentences"]) == 1
-    other = ask(service, "POST", "/attention", json={**SENTENCE, "q": text, "target_text": "zehn"}).json()
-    assert other["translatedText"] == "zehn  Sechs zehn.\n\nVier."
+    forced = ask(service, "POST", "/attention", json={**SENTENCE, "q": text, "target_text": "zehn"}).json()
+    assert forced["translatedText"] == "zehn  Sechs zehn.\n\nVier."
 
 
 PLACEHOLDERS = [
@@ -72,17 +72,17 @@ PLACEHOLDERS = [
 
 @pytest.mark.parametrize("split", [None, False])
 @pytest.mark.parametrize("text", PLACEHOLDERS, ids=lambda text: text[:20])
-def test_placeholders_come_through_with_attention_as_without(service: Service, text: str, split: bool | None) -> None:
+def test_placeholders_are_preserved_with_attention_as_without(service: Service, text: str, split: bool | None) -> None:
     task = translate.Task(service.models.pick("en", "de"), [text], split_sentences=split)
     (expected,) = translate.translate(service.batcher, service.limits, task, Ticket(60)).texts
     fields = {**SENTENCE, "q": text, "split_sentences": split, "alternatives": 2}
     answer = ask(service, "POST", "/attention", json=fields).json()
     assert answer["translatedText"] == expected
     first, *_ = answer["sentences"]
-    own = expected[first["target_start"] : first["target_end"]]
-    assert answer["alternatives"][0]["text"] == own
+    first_translation = expected[first["target_start"] : first["target_end"]]
+    assert answer["alternatives"][0]["text"] == first_translation
     assert answer["alternatives"][0]["score"] == answer["score"]
-    assert len({one["text"] for one in answer["alternatives"]}) == len(answer["alternatives"])
+    assert len({alternative["text"] for alternative in answer["alternatives"]}) == len(answer["alternatives"])
     for span in answer["sentences"]:
         source = text[span["start"] : span["end"]]
         alone = ask(service, "POST", "/attention", json={**SENTENCE, "q": source, "split_sentences": False}).json()
@@ -90,25 +90,25 @@ def test_placeholders_come_through_with_attention_as_without(service: Service, t
 
 
 @pytest.mark.parametrize("count", [1, 2000])
-def test_a_text_that_its_sentences_do_not_make_up_is_one_segment(
+def test_a_text_whose_segments_translate_differently_alone_is_one_segment(
     service: Service, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def otherwise(*arguments: Any) -> translate.Done:
-        done = translate.translate(*arguments)
-        return translate.Done(
-            [f" {text} not as alone " if not place else text for place, text in enumerate(done.texts)], []
+    def different(*arguments: Any) -> translate.TranslationResult:
+        result = translate.translate(*arguments)
+        return translate.TranslationResult(
+            [f" {text} different " if not index else text for index, text in enumerate(result.texts)], []
         )
 
-    monkeypatch.setattr(attention, "translate", otherwise)
+    monkeypatch.setattr(attention, "translate", different)
     text = " One %s. Six ten. " + "two " * count
     answer = ask(service, "POST", "/attention", json={**SENTENCE, "q": text}).json()
-    assert answer["translatedText"].endswith("not as alone" + " " * (len(text) - len(text.rstrip())))
+    assert answer["translatedText"].endswith("different" + " " * (len(text) - len(text.rstrip())))
     (segment,) = answer["sentences"]
     assert text[segment["start"] : segment["end"]] == text.strip()
     assert (answer["looks"] is None) == (count > 1)
 
 
-def test_attention_of_a_text_with_placeholders_over_what_anyone_would_have_it_say(service: Service) -> None:
+def test_attention_of_a_forced_translation_with_placeholders(service: Service) -> None:
     fields = {**SENTENCE, "q": "One %s.\nSix http://example.org", "target_text": "zehn %s"}
     answer = ask(service, "POST", "/attention", json=fields).json()
     assert answer["translatedText"].startswith("zehn %s\n")
@@ -116,7 +116,7 @@ def test_attention_of_a_text_with_placeholders_over_what_anyone_would_have_it_sa
     assert answer["looks"]["target"]["words"][0] == "zehn"
 
 
-def test_a_sentence_that_is_too_long_to_look_at_is_translated_all_the_same(service: Service) -> None:
+def test_a_sentence_too_long_for_attention_is_still_translated(service: Service) -> None:
     answer = ask(service, "POST", "/attention", json={**SENTENCE, "q": "one " * 101 + "\nSix."}).json()
     assert answer["looks"] is None
     assert "up to 100 tokens, and this sentence has" in answer["note"]
@@ -124,13 +124,13 @@ def test_a_sentence_that_is_too_long_to_look_at_is_translated_all_the_same(servi
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [({"q": " "}, "missing q"), ({"alternatives": 9}, "alternatives")],
 )
-def test_attention_has_its_bounds(service: Service, fields: dict[str, Any], told: str) -> None:
+def test_attention_rejects_invalid_fields(service: Service, fields: dict[str, Any], message: str) -> None:
     answer = ask(service, "POST", "/attention", json={**SENTENCE, **fields})
     assert answer.status_code == 400
-    assert told in answer.json()["error"]
+    assert message in answer.json()["error"]
 
 
 def test_the_page_and_its_files(service: Service) -> None:
@@ -147,13 +147,13 @@ def test_the_page_and_its_files(service: Service) -> None:
 
 
 @pytest.mark.parametrize("name", ["../app.py", "%2e%2e%2fapp.py", "..%2f..%2f..%2fpyproject.toml", "x", "index.html"])
-def test_no_other_file_is_given(service: Service, name: str) -> None:
+def test_no_other_file_is_served(service: Service, name: str) -> None:
     answer = ask(service, "GET", f"/static/{name}")
     assert answer.status_code == 404
     assert "import" not in answer.text
 
 
-def test_scripts_of_other_pages_may_not_ask_unless_it_is_said(service: Service) -> None:
+def test_cross_origin_requests_need_an_allowed_origin(service: Service) -> None:
     request = ("GET", "/health", {"headers": {"origin": "http://there"}})
     assert "access-control-allow-origin" not in ask_all(service, [request])[0].headers
     allowed = ask_all(service, [request], origins=["http://there"])[0]
@@ -178,7 +178,7 @@ def test_metrics_count(service: Service) -> None:
     assert "nowhere" not in text
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_read(service: Service) -> None:
+def test_an_oversized_body_is_rejected_before_it_is_read(service: Service) -> None:
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -187,15 +187,15 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(service: Service)
             read += 1 << 14
             yield b"x" * (1 << 14)
 
-    said = ask(service, "POST", "/translate", content=b"x", headers={"content-length": str(10**9)})
-    assert said.status_code == 413
+    declared = ask(service, "POST", "/translate", content=b"x", headers={"content-length": str(10**9)})
+    assert declared.status_code == 413
     answer = ask(service, "POST", "/translate", content=endless(), headers={"transfer-encoding": "chunked"})
     assert answer.status_code == 413
     assert answer.headers["connection"] == "close"
     assert ask(service, "POST", "/v2/translate", content=b"", headers={"content-length": "-1"}).status_code == 413
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_body_times_out(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "limits", replace(service.limits, receive=0.1))
 
     async def slow() -> AsyncIterator[bytes]:
@@ -208,7 +208,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(service: Service, monkeypat
     assert answer.headers["connection"] == "close"
 
 
-def test_what_fails_inside_is_told_without_its_insides(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_errors_reveal_no_details(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: Any) -> None:
         raise RuntimeError("a secret in /a/path")
 
@@ -216,41 +216,41 @@ def test_what_fails_inside_is_told_without_its_insides(service: Service, monkeyp
     answer = ask(service, "POST", "/translate", json=SENTENCE)
     assert answer.status_code == 500
     assert "secret" not in answer.text
-    monkeypatch.setattr(service, "count", broken)
+    monkeypatch.setattr(service, "check_texts", broken)
     answer = ask(service, "POST", "/translate", json=SENTENCE)
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert ask(service, "GET", "/health").status_code == 200
 
 
-def test_while_it_stops_it_refuses(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "draining", True)
+def test_requests_are_rejected_during_shutdown(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "is_draining", True)
     for path in ("/health", "/translate", "/v2/translate"):
         answer = ask(service, "POST", path)
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
 
 
-def test_keys_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not read_keys(None)
+def test_keys_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load_api_keys(None)
     file = tmp_path / "keys"
     file.write_text("one-two-three\n\nfour-five-six\n")
-    assert read_keys(file)
+    assert load_api_keys(file)
     monkeypatch.setenv("REGARD_API_KEYS", "seven-eight")
-    assert read_keys(None)
+    assert load_api_keys(None)
     for wrong in ("\n", "short\n", "has a space in it\n"):
         file.write_text(wrong)
         monkeypatch.delenv("REGARD_API_KEYS", raising=False)
         with pytest.raises(ConfigError):
-            read_keys(file)
-    assert not Keys()
+            load_api_keys(file)
+    assert not ApiKeys()
 
 
-def test_the_pages_files_are_read_once() -> None:
-    assert web_page.INDEX in web_page._files()
+def test_the_files_of_the_page_include_the_index() -> None:
+    assert web_page.INDEX in web_page._read_files()
 
 
-def test_the_document_names_every_endpoint(service: Service) -> None:
+def test_the_openapi_document_lists_every_endpoint(service: Service) -> None:
     paths = ask(service, "GET", "/openapi.json").json()["paths"]
     assert set(paths) == {
         *("/translate", "/detect", "/languages", "/health", "/frontend/settings"),
@@ -259,26 +259,26 @@ def test_the_document_names_every_endpoint(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/languages", "/static/page.js", "/metrics", "/nowhere"])
-def test_head_is_answered_as_get_without_a_body(service: Service, path: str) -> None:
+def test_head_matches_get_without_a_body(service: Service, path: str) -> None:
     got, head = ask(service, "GET", path), ask(service, "HEAD", path)
     assert head.status_code == got.status_code
     assert head.headers["content-type"] == got.headers["content-type"]
-    if path != "/metrics":  # it counts meanwhile
+    if path != "/metrics":  # the counters change between the requests
         assert head.headers["content-length"] == str(len(got.content))
     assert head.content == b""
 
 
-def test_head_is_not_allowed_where_get_is_not(service: Service) -> None:
+def test_head_is_not_allowed_without_get(service: Service) -> None:
     answer = ask(service, "HEAD", "/translate")
     assert (answer.status_code, answer.headers["allow"], answer.content) == (405, "POST", b"")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 @pytest.mark.parametrize("scheme", ["Bearer", "DeepL-Auth-Key"])
-def test_a_key_may_have_any_letters(
+def test_a_key_can_contain_non_ascii_letters(
     service: Service, monkeypatch: pytest.MonkeyPatch, encoding: str, scheme: str
 ) -> None:
-    monkeypatch.setattr(service, "keys", Keys(["schlüssel-der-tür"]))
+    monkeypatch.setattr(service, "keys", ApiKeys(["schlüssel-der-tür"]))
 
     def status(key: str) -> int:
         header = f"{scheme} {key}".encode(encoding)
@@ -289,10 +289,10 @@ def test_a_key_may_have_any_letters(
 
 
 def test_only_texts_of_accepted_requests_are_counted(models: Models) -> None:
-    service = Service(models, Limits(gather=0.001), Keys(["a-right-key"]))
+    service = Service(models, Limits(gather=0.001), ApiKeys(["a-right-key"]))
     right = {"headers": {"authorization": "Bearer a-right-key"}}
 
-    def counted() -> int:
+    def character_count() -> int:
         return int(ask(service, "GET", "/v2/usage", **right).json()["character_count"])
 
     try:
@@ -306,13 +306,13 @@ def test_only_texts_of_accepted_requests_are_counted(models: Models) -> None:
         ):
             wrong = {} if body is SENTENCE else right
             assert ask(service, "POST", path, json=body, **wrong).status_code >= 400
-        assert counted() == 0
+        assert character_count() == 0
         assert ask(service, "POST", "/translate", json=SENTENCE, **right).status_code == 200
-        assert counted() == len(SENTENCE["q"])
+        assert character_count() == len(SENTENCE["q"])
         assert (
             ask(service, "POST", "/v2/translate", json={"text": ["one"], "target_lang": "DE"}, **right).status_code
             == 200
         )
-        assert counted() == len(SENTENCE["q"]) + len("one")
+        assert character_count() == len(SENTENCE["q"]) + len("one")
     finally:
         service.close()

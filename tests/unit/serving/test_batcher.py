@@ -9,27 +9,27 @@ import pytest
 from regard.config.schema import SearchConfig
 from regard.errors import DecodingError
 from regard.inference.translator import Translation, Translator
-from regard.serving.batcher import Batcher, Order, Sentence, Ticket
-from regard.serving.limits import Limits, Refused
+from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
+from regard.serving.limits import Limits, RequestRejected
 from regard.serving.models import Models
 
 
 class Stub:
-    """Says texts backwards, and keeps which came together; waits until it may."""
+    """A translator that reverses texts and records its batches, once it is released."""
 
     def __init__(self, search: SearchConfig | None = None) -> None:
         self.search = search or SearchConfig()
         self.batches: list[list[str]] = []
         self.options: list[dict[str, Any]] = []
-        self.may = threading.Event()
-        self.began = threading.Event()
+        self.release = threading.Event()
+        self.started = threading.Event()
 
     def interruptible(self, check: Callable[[], None]) -> Stub:
         return self
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[Translation]:
-        self.began.set()
-        self.may.wait(120)
+        self.started.set()
+        self.release.wait(120)
         self.batches.append(list(lines))
         self.options.append(options)
         if "bad" in lines:
@@ -44,180 +44,187 @@ def stub() -> Stub:
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Batcher]]:
-    made: list[Batcher] = []
+    batchers: list[Batcher] = []
 
-    def one(**limits: Any) -> Batcher:
-        made.append(Batcher(Limits(**{"gather": 0.0, **limits})))
-        return made[-1]
+    def make_one(**limits: Any) -> Batcher:
+        batchers.append(Batcher(Limits(**{"gather": 0.0, **limits})))
+        return batchers[-1]
 
-    yield one
-    for batcher in made:
+    yield make_one
+    for batcher in batchers:
         batcher.stop(120)
 
 
-def order(stub: Stub, **options: Any) -> Order:
-    return Order(cast(Translator, stub), **options)
+def key(stub: Stub, **options: Any) -> SearchKey:
+    return SearchKey(cast(Translator, stub), **options)
 
 
-def of(*texts: str) -> list[Sentence]:
+def make_sentences(*texts: str) -> list[Sentence]:
     return [Sentence(text, len(text)) for text in texts]
 
 
-def held(batcher: Batcher, stub: Stub) -> None:
-    """A first sentence is being searched, and what comes now has to wait."""
-    batcher.begin(order(stub), of("first"), Ticket(120))
-    assert stub.began.wait(120)
+def block(batcher: Batcher, stub: Stub) -> None:
+    """Start a first search, so that everything submitted later waits."""
+    batcher.submit(key(stub), make_sentences("first"), Ticket(120))
+    assert stub.started.wait(120)
 
 
-def test_those_of_like_length_go_together_oldest_first(stub: Stub, make: Callable[..., Batcher]) -> None:
+def test_similar_lengths_share_a_batch_oldest_first(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make(batch=3)
-    held(batcher, stub)
+    block(batcher, stub)
     ticket = Ticket(120)
     texts = ["a" * 50, "b", "c" * 52, "dd", "e" * 49, "f" * 60]
-    futures = [batcher.begin(order(stub), of(text), ticket)[0] for text in texts]
+    futures = [batcher.submit(key(stub), make_sentences(text), ticket)[0] for text in texts]
     assert batcher.waiting == 6
-    stub.may.set()
-    assert [one[0].text for one in batcher.results(futures, ticket)] == [text[::-1] for text in texts]
+    stub.release.set()
+    assert [n_best[0].text for n_best in batcher.results(futures, ticket)] == [text[::-1] for text in texts]
     lengths = [sorted(map(len, batch)) for batch in stub.batches]
     assert lengths == [[5], [49, 50, 52], [1, 2], [60]]
 
 
-def test_a_batch_of_one_is_one_sentence(stub: Stub, make: Callable[..., Batcher]) -> None:
+def test_batch_size_one(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make(batch=1)
-    begun = batcher.begin(order(stub), of("a", "b", "c"), Ticket(120))
-    stub.may.set()
-    batcher.results(begun, Ticket(120))
+    futures = batcher.submit(key(stub), make_sentences("a", "b", "c"), Ticket(120))
+    stub.release.set()
+    batcher.results(futures, Ticket(120))
     assert stub.batches == [["a"], ["b"], ["c"]]
 
 
-def test_other_orders_do_not_share_a_batch(stub: Stub, make: Callable[..., Batcher]) -> None:
+def test_different_search_keys_do_not_share_a_batch(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make()
-    held(batcher, stub)
+    block(batcher, stub)
     ticket = Ticket(120)
-    futures = batcher.begin(order(stub), of("a"), ticket) + batcher.begin(order(stub, beam_size=2), of("b"), ticket)
-    stub.may.set()
+    futures = batcher.submit(key(stub), make_sentences("a"), ticket) + batcher.submit(
+        key(stub, beam_size=2), make_sentences("b"), ticket
+    )
+    stub.release.set()
     batcher.results(futures, ticket)
     assert stub.batches == [["first"], ["a"], ["b"]]
     assert stub.options[2]["beam_size"] == 2
 
 
-def test_a_batch_that_is_not_full_waits_a_moment(stub: Stub, make: Callable[..., Batcher]) -> None:
-    stub.may.set()
+def test_a_batch_that_is_not_full_waits_for_more(stub: Stub, make: Callable[..., Batcher]) -> None:
+    stub.release.set()
     ticket = Ticket(120)
     batcher = make(gather=3600.0, batch=2)
-    batcher.results([batcher.begin(order(stub), of(text), ticket)[0] for text in ("a", "b")], ticket)  # it is full
+    batcher.results(
+        [batcher.submit(key(stub), make_sentences(text), ticket)[0] for text in ("a", "b")], ticket
+    )  # a full batch
     assert stub.batches == [["a", "b"]]
-    (alone,) = batcher.begin(order(stub), of("c"), ticket)
+    (alone,) = batcher.submit(key(stub), make_sentences("c"), ticket)
     assert batcher.waiting == 1
     batcher.stop(120)
     assert alone.done()
-    make(gather=0.01, batch=2).search(order(stub), of("d"), ticket)
+    make(gather=0.01, batch=2).search(key(stub), make_sentences("d"), ticket)
     assert stub.batches == [["a", "b"], ["c"], ["d"]]
 
 
-def test_draws_are_made_alone(make: Callable[..., Batcher]) -> None:
+def test_sampling_uses_batches_of_one(make: Callable[..., Batcher]) -> None:
     stub = Stub(SearchConfig(strategy="sample"))
     batcher = make()
-    held(batcher, stub)
+    block(batcher, stub)
     ticket = Ticket(120)
-    futures = batcher.begin(order(stub), of("a", "b"), ticket)
-    stub.may.set()
+    futures = batcher.submit(key(stub), make_sentences("a", "b"), ticket)
+    stub.release.set()
     batcher.results(futures, ticket)
     assert stub.batches == [["first"], ["a"], ["b"]]
 
 
-def test_what_fails_fails_alone(stub: Stub, make: Callable[..., Batcher]) -> None:
+def test_an_error_affects_only_its_sentence(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make()
-    held(batcher, stub)
+    block(batcher, stub)
     tickets = [Ticket(120) for _ in range(3)]
     futures = [
-        batcher.begin(order(stub), of(text), ticket) for text, ticket in zip(("ab", "bad", "cd"), tickets, strict=True)
+        batcher.submit(key(stub), make_sentences(text), ticket)
+        for text, ticket in zip(("ab", "bad", "cd"), tickets, strict=True)
     ]
-    stub.may.set()
+    stub.release.set()
     assert batcher.results(futures[0], tickets[0])[0][0].text == "ba"
     assert batcher.results(futures[2], tickets[2])[0][0].text == "dc"
     with pytest.raises(DecodingError):
         batcher.results(futures[1], tickets[1])
-    assert batcher.search(order(stub), of("go on"), Ticket(120))[0][0].text == "no og"
+    assert batcher.search(key(stub), make_sentences("go on"), Ticket(120))[0][0].text == "no og"
 
 
-@pytest.mark.parametrize("somebody", [False, True])
-def test_a_search_that_nobody_waits_for_is_broken_off(
-    somebody: bool, models: Models, make: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_client", [False, True])
+def test_an_abandoned_search_is_interrupted(
+    has_client: bool, models: Models, make: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     translator = models.served[0].translator
     tickets = [Ticket(120), Ticket(120)]
     steps = 0
 
-    def counted(*arguments: Any, **options: Any) -> Any:
+    def counting(*arguments: Any, **options: Any) -> Any:
         nonlocal steps
         steps += 1
-        for ticket in tickets[somebody:]:
-            ticket.given_up = ticket.given_up or steps == 2
+        for ticket in tickets[has_client:]:
+            ticket.is_abandoned = ticket.is_abandoned or steps == 2
         return advance(*arguments, **options)
 
     advance = translator.model.decoder.advance
-    monkeypatch.setattr(translator.model.decoder, "advance", counted)
+    monkeypatch.setattr(translator.model.decoder, "advance", counting)
     batcher = make(gather=3600.0, batch=2)
-    futures = [batcher.begin(Order(translator), of("one two three four"), ticket)[0] for ticket in tickets]
-    if somebody:
+    futures = [
+        batcher.submit(SearchKey(translator), make_sentences("one two three four"), ticket)[0] for ticket in tickets
+    ]
+    if has_client:
         assert [future.result(120)[0].text for future in futures] == ["eins zwei drei vier"] * 2
         assert steps == 5
         return
     for future in futures:
-        with pytest.raises(Refused, match="too long"):
+        with pytest.raises(RequestRejected, match="too long"):
             future.result(120)
     assert steps == 2
 
 
-def test_the_queue_has_an_end(stub: Stub, make: Callable[..., Batcher]) -> None:
+def test_a_full_queue_rejects_sentences(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make(queue=2)
-    held(batcher, stub)
-    batcher.begin(order(stub), of("a", "b"), Ticket(120))
-    with pytest.raises(Refused) as refused:
-        batcher.begin(order(stub), of("c"), Ticket(120))
-    assert (refused.value.status, refused.value.retry_after) == (503, 1)
-    stub.may.set()
+    block(batcher, stub)
+    batcher.submit(key(stub), make_sentences("a", "b"), Ticket(120))
+    with pytest.raises(RequestRejected) as error:
+        batcher.submit(key(stub), make_sentences("c"), Ticket(120))
+    assert (error.value.status, error.value.retry_after) == (503, 1)
+    stub.release.set()
 
 
-def test_what_is_given_up_is_not_searched(stub: Stub, make: Callable[..., Batcher]) -> None:
+def test_abandoned_sentences_are_not_translated(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make()
-    held(batcher, stub)
+    block(batcher, stub)
     gone, late = Ticket(120), Ticket(0.05)
-    futures = [batcher.begin(order(stub), of(text), ticket) for text, ticket in (("a", gone), ("b", late))]
-    gone.given_up = True
-    with pytest.raises(Refused):
+    futures = [batcher.submit(key(stub), make_sentences(text), ticket) for text, ticket in (("a", gone), ("b", late))]
+    gone.is_abandoned = True
+    with pytest.raises(RequestRejected):
         batcher.results(futures[1], late)
-    stub.may.set()
-    with pytest.raises(Refused):
+    stub.release.set()
+    with pytest.raises(RequestRejected):
         batcher.results(futures[0], gone)
     assert stub.batches == [["first"]]
 
 
-def test_stopping_finishes_what_waits(stub: Stub, make: Callable[..., Batcher]) -> None:
+def test_stopping_finishes_waiting_sentences(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make()
-    held(batcher, stub)
+    block(batcher, stub)
     ticket = Ticket(120)
-    futures = batcher.begin(order(stub), of("ab", "cd"), ticket)
-    threading.Timer(0.1, stub.may.set).start()
+    futures = batcher.submit(key(stub), make_sentences("ab", "cd"), ticket)
+    threading.Timer(0.1, stub.release.set).start()
     batcher.stop(120)
-    assert [one[0].text for one in batcher.results(futures, ticket)] == ["ba", "dc"]
-    with pytest.raises(Refused):
-        batcher.begin(order(stub), of("e"), ticket)
+    assert [n_best[0].text for n_best in batcher.results(futures, ticket)] == ["ba", "dc"]
+    with pytest.raises(RequestRejected):
+        batcher.submit(key(stub), make_sentences("e"), ticket)
 
 
-def test_stopping_does_not_wait_for_ever(stub: Stub, make: Callable[..., Batcher]) -> None:
+def test_stopping_has_a_time_limit(stub: Stub, make: Callable[..., Batcher]) -> None:
     batcher = make()
-    held(batcher, stub)
+    block(batcher, stub)
     ticket = Ticket(120)
-    futures = batcher.begin(order(stub), of("ab"), ticket)
+    futures = batcher.submit(key(stub), make_sentences("ab"), ticket)
     batcher.stop(0.05)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRejected):
         batcher.results(futures, ticket)
-    stub.may.set()
+    stub.release.set()
 
 
-def test_calls_take_their_turn(stub: Stub, make: Callable[..., Batcher]) -> None:
-    stub.may.set()
+def test_calls_run_in_the_thread_of_the_batcher(stub: Stub, make: Callable[..., Batcher]) -> None:
+    stub.release.set()
     batcher = make()
     assert batcher.call(lambda: threading.current_thread().name, Ticket(120)) == "batcher"

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from tests.unit.serving.clients import ask
 
-from regard.serving.api_keys import Keys
+from regard.serving.api_keys import ApiKeys
 from regard.serving.service import Service
 
 
-def test_texts_in_their_order(service: Service) -> None:
-    asked = {"text": ["one", "two."], "target_lang": "DE", "source_lang": "EN", "show_billed_characters": True}
-    answer = ask(service, "POST", "/v2/translate", json=asked).json()
+def test_texts_keep_their_order(service: Service) -> None:
+    body = {"text": ["one", "two."], "target_lang": "DE", "source_lang": "EN", "show_billed_characters": True}
+    answer = ask(service, "POST", "/v2/translate", json=body).json()
     assert answer == {
         "translations": [
             {"detected_source_language": "EN", "text": "eins", "billed_characters": 3},
@@ -19,9 +19,9 @@ def test_texts_in_their_order(service: Service) -> None:
         ]
     }
     form = ask(service, "POST", "/v2/translate", data={"text": ["one", "two"], "target_lang": "de"}).json()
-    assert [one["text"] for one in form["translations"]] == ["eins", "zwei"]
-    one = ask(service, "POST", "/v2/translate", data={"text": "one", "target_lang": "DE-CH"}).json()
-    assert one["translations"][0]["text"] == "eins"
+    assert [translation["text"] for translation in form["translations"]] == ["eins", "zwei"]
+    variant = ask(service, "POST", "/v2/translate", data={"text": "one", "target_lang": "DE-CH"}).json()
+    assert variant["translations"][0]["text"] == "eins"
 
 
 @pytest.mark.parametrize(
@@ -32,24 +32,24 @@ def test_texts_in_their_order(service: Service) -> None:
         ("nonewlines", "Eins zwei. Sechs\nzehn. Vier."),
     ],
 )
-def test_sentences_are_split_as_asked(service: Service, split: str | None, expected: str) -> None:
-    asked = {"text": "One two. Six\nten. Four.", "target_lang": "DE", "source_lang": "EN", "split_sentences": split}
-    answer = ask(service, "POST", "/v2/translate", json=asked).json()
+def test_sentences_are_split_as_requested(service: Service, split: str | None, expected: str) -> None:
+    body = {"text": "One two. Six\nten. Four.", "target_lang": "DE", "source_lang": "EN", "split_sentences": split}
+    answer = ask(service, "POST", "/v2/translate", json=body).json()
     assert answer["translations"][0]["text"] == expected
 
 
-def test_a_text_is_one_segment_where_that_is_asked(service: Service) -> None:
+def test_splitting_can_be_turned_off(service: Service) -> None:
     text = "One two. Six\nten. Four."
-    asked = {"text": text, "target_lang": "DE", "source_lang": "EN", "split_sentences": "0"}
-    answer = ask(service, "POST", "/v2/translate", json=asked).json()
+    body = {"text": text, "target_lang": "DE", "source_lang": "EN", "split_sentences": "0"}
+    answer = ask(service, "POST", "/v2/translate", json=body).json()
     translator = service.models.served[0].translator
     assert answer["translations"][0]["text"] == translator.translate(text, split_sentences=False).text
-    assert ask(service, "POST", "/v2/translate", json={**asked, "split_sentences": "2"}).status_code == 400
+    assert ask(service, "POST", "/v2/translate", json={**body, "split_sentences": "2"}).status_code == 400
 
 
 def test_markup(service: Service) -> None:
-    asked = {"text": "one <b>six</b>", "target_lang": "DE", "tag_handling": "html"}
-    answer = ask(service, "POST", "/v2/translate", json=asked).json()
+    body = {"text": "one <b>six</b>", "target_lang": "DE", "tag_handling": "html"}
+    answer = ask(service, "POST", "/v2/translate", json=body).json()
     assert answer["translations"][0]["text"] == "eins <b>sechs</b>"
 
 
@@ -65,7 +65,7 @@ def test_markup(service: Service) -> None:
         ({"text": "one", "target_lang": "DE", "glossary_id": "g"}, 404),
     ],
 )
-def test_what_is_wrong_is_told(service: Service, fields: dict[str, Any], status: int) -> None:
+def test_invalid_requests_are_rejected(service: Service, fields: dict[str, Any], status: int) -> None:
     answer = ask(service, "POST", "/v2/translate", json=fields)
     assert answer.status_code == status
     assert answer.json()["message"]
@@ -82,10 +82,10 @@ def test_languages_and_usage(service: Service) -> None:
 
 
 def test_keys(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "keys", Keys(["correct-key"]))
-    asked = {"json": {"text": "one", "target_lang": "DE"}}
+    monkeypatch.setattr(service, "keys", ApiKeys(["correct-key"]))
+    body = {"json": {"text": "one", "target_lang": "DE"}}
     for key, status in (("", 403), ("wrong", 403), ("correct-key", 200)):
         headers = {"authorization": f"DeepL-Auth-Key {key}"} if key else {}
-        assert ask(service, "POST", "/v2/translate", headers=headers, **asked).status_code == status
+        assert ask(service, "POST", "/v2/translate", headers=headers, **body).status_code == status
         assert ask(service, "GET", "/v2/usage", headers=headers).status_code == status
         assert ask(service, "GET", "/v2/languages", headers=headers).status_code == status

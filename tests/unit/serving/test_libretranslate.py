@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from tests.unit.serving.clients import ask, ask_all
-from tests.unit.serving.runs import said, sentences
+from tests.unit.serving.runs import reference, sentences
 
-from regard.serving import translate as work
-from regard.serving.api_keys import Keys
+from regard.serving import translate as translation
+from regard.serving.api_keys import ApiKeys
 from regard.serving.service import Service
 
 PAIR = {"source": "en", "target": "de"}
@@ -22,10 +22,10 @@ def translated(service: Service, **fields: Any) -> Any:
 
 
 @pytest.mark.parametrize("way", ["json", "data", "params", "files"])
-def test_a_text_however_it_is_said(service: Service, way: str) -> None:
-    said_so = {"q": "one two", **PAIR}
+def test_a_text_in_each_request_format(service: Service, way: str) -> None:
+    fields = {"q": "one two", **PAIR}
     options: dict[str, Any] = {
-        way: {name: (None, value) for name, value in said_so.items()} if way == "files" else said_so
+        way: {name: (None, value) for name, value in fields.items()} if way == "files" else fields
     }
     answer = ask(service, "POST", "/translate", **options)
     assert answer.json() == {"translatedText": "eins zwei"}
@@ -38,31 +38,31 @@ def test_a_list_gives_a_list(service: Service) -> None:
     assert form.json() == {"translatedText": ["eins", "zwei"]}
 
 
-def test_alternatives_are_given_where_they_are_asked_for(service: Service) -> None:
-    found = translated(service, q="one two", alternatives=2)
-    assert found["translatedText"] == "eins zwei"
-    assert 1 <= len(found["alternatives"]) <= 2
+def test_alternatives(service: Service) -> None:
+    response = translated(service, q="one two", alternatives=2)
+    assert response["translatedText"] == "eins zwei"
+    assert 1 <= len(response["alternatives"]) <= 2
 
 
 def test_the_source_is_detected(service: Service) -> None:
-    found = translated(service, q="one two three four", source="auto")
-    assert found["translatedText"] == "eins zwei drei vier"
-    assert found["detectedLanguage"]["language"] == "en"
+    response = translated(service, q="one two three four", source="auto")
+    assert response["translatedText"] == "eins zwei drei vier"
+    assert response["detectedLanguage"]["language"] == "en"
     several = translated(service, q=["one", "two"], source="auto")
-    assert [one["language"] for one in several["detectedLanguage"]] == ["en", "en"]
+    assert [language["language"] for language in several["detectedLanguage"]] == ["en", "en"]
     detected = ask(service, "POST", "/detect", data={"q": "this is a sentence in English"}).json()
     assert detected[0]["language"] == "en"
     assert detected[0]["confidence"] > 50
 
 
-def test_markup_stays(service: Service) -> None:
+def test_markup_is_preserved(service: Service) -> None:
     assert translated(service, q="<p>one <b>six</b></p>", format="html") == {
         "translatedText": "<p>eins <b>sechs</b></p>"
     }
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"source": "en", "target": "de"}, "missing q parameter"),
         ({"q": "", "source": "en", "target": "de"}, "missing q parameter"),
@@ -80,11 +80,11 @@ def test_markup_stays(service: Service) -> None:
         ({"q": ["one"] * 129, "source": "en", "target": "de"}, "exceeds text limit"),
     ],
 )
-def test_what_is_wrong_is_told(service: Service, fields: dict[str, Any], told: str) -> None:
+def test_invalid_requests_are_rejected(service: Service, fields: dict[str, Any], message: str) -> None:
     answer = ask(service, "POST", "/translate", json=fields)
     assert answer.status_code == 400
     assert list(answer.json()) == ["error"]
-    assert told in answer.json()["error"]
+    assert message in answer.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_what_is_wrong_is_told(service: Service, fields: dict[str, Any], told: s
         b"NaN",
     ],
 )
-def test_bad_json_is_told(service: Service, body: bytes) -> None:
+def test_invalid_json_is_rejected(service: Service, body: bytes) -> None:
     answer = ask(service, "POST", "/translate", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert "JSON" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("body", [b"q=%ff&source=en&target=de", b"q=\xff", b"&".join([b"q=a"] * 2000)])
-def test_a_bad_form_is_told(service: Service, body: bytes) -> None:
+def test_invalid_forms_are_rejected(service: Service, body: bytes) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     answer = ask(service, "POST", "/translate", content=body, headers=headers)
     assert answer.status_code == 400
@@ -126,13 +126,13 @@ def test_a_bad_form_is_told(service: Service, body: bytes) -> None:
         ),
     ],
 )
-def test_other_bodies_are_refused(service: Service, kind: str, body: bytes, status: int) -> None:
+def test_other_bodies_are_rejected(service: Service, kind: str, body: bytes, status: int) -> None:
     answer = ask(service, "POST", "/translate", content=body, headers={"content-type": kind})
     assert answer.status_code == status
     assert answer.json()["error"]
 
 
-def test_what_it_says_of_itself(service: Service) -> None:
+def test_languages_health_and_settings(service: Service) -> None:
     assert ask(service, "GET", "/languages").json() == [
         {"code": "en", "name": "English", "targets": ["de"]},
         {"code": "de", "name": "German", "targets": []},
@@ -144,24 +144,24 @@ def test_what_it_says_of_itself(service: Service) -> None:
     assert settings["keyRequired"] is False
 
 
-def test_who_else_asks_changes_nothing(service: Service) -> None:
+def test_concurrent_requests_do_not_change_translations(service: Service) -> None:
     texts = sentences(60, 7)
     requests: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "/translate", {"json": {"q": text, **PAIR, "alternatives": n % 3}}) for n, text in enumerate(texts)
     ]
-    together = [answer.json() for answer in ask_all(service, requests)]
+    concurrent = [answer.json() for answer in ask_all(service, requests)]
     alone = [ask_all(service, [request])[0].json() for request in requests]
-    assert together == alone
-    assert sum(one["translatedText"] == said(text) for one, text in zip(alone, texts, strict=True)) > 45
+    assert concurrent == alone
+    assert sum(answer["translatedText"] == reference(text) for answer, text in zip(alone, texts, strict=True)) > 45
 
 
-def test_a_key_is_asked_for_where_there_are_keys(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "keys", Keys(["correct-key"]))
+def test_a_key_is_required_if_keys_are_set(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "keys", ApiKeys(["correct-key"]))
     fields = {"q": "one", **PAIR}
-    for given, status in (({}, 400), ({"api_key": "wrong-key"}, 403), ({"api_key": "correct-key"}, 200)):
-        assert ask(service, "POST", "/translate", json={**fields, **given}).status_code == status
-        assert ask(service, "POST", "/detect", data={"q": "one", **given}).status_code == status
-        assert ask(service, "POST", "/attention", json={**fields, **given}).status_code == status
+    for key, status in (({}, 400), ({"api_key": "wrong-key"}, 403), ({"api_key": "correct-key"}, 200)):
+        assert ask(service, "POST", "/translate", json={**fields, **key}).status_code == status
+        assert ask(service, "POST", "/detect", data={"q": "one", **key}).status_code == status
+        assert ask(service, "POST", "/attention", json={**fields, **key}).status_code == status
     headers = {"authorization": "Bearer correct-key"}
     assert ask(service, "POST", "/translate", json=fields, headers=headers).status_code == 200
     assert ask(service, "GET", "/metrics").status_code == 403
@@ -170,23 +170,23 @@ def test_a_key_is_asked_for_where_there_are_keys(service: Service, monkeypatch: 
     assert ask(service, "GET", "/languages").status_code == 200
 
 
-def test_too_much_at_a_time_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    translate, request_ended = work.translate, service.metrics.request
-    refused = threading.Semaphore(0)
+def test_too_many_concurrent_requests_are_rejected(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    translate, request_ended = translation.translate, service.metrics.request
+    rejections = threading.Semaphore(0)
 
-    def held(*arguments: Any) -> work.Done:
+    def blocked(*arguments: Any) -> translation.TranslationResult:
         for _ in range(7):
-            assert refused.acquire(timeout=50)
+            assert rejections.acquire(timeout=50)
         return translate(*arguments)
 
-    def ended(endpoint: str, status: int, seconds: float) -> None:
+    def count_rejections(endpoint: str, status: int, seconds: float) -> None:
         request_ended(endpoint, status, seconds)
         if status == 503:
-            refused.release()
+            rejections.release()
 
     monkeypatch.setattr(service, "limits", replace(service.limits, requests=1))
-    monkeypatch.setattr(work, "translate", held)
-    monkeypatch.setattr(service.metrics, "request", ended)
+    monkeypatch.setattr(translation, "translate", blocked)
+    monkeypatch.setattr(service.metrics, "request", count_rejections)
     request = ("POST", "/translate", {"json": {"q": "one two three four five", **PAIR}})
     answers = ask_all(service, [request] * 8)
     assert sorted(answer.status_code for answer in answers) == [200] + [503] * 7

@@ -9,16 +9,19 @@ from regard.checkpoints.run_folder import RunFolder
 from regard.config.data import CorpusConfig
 from regard.config.schema import DataConfig
 from regard.errors import CheckpointError, ConfigError
-from regard.serving.limits import Refused
-from regard.serving.models import Models, language_name, pairs
+from regard.serving.limits import RequestRejected
+from regard.serving.models import Models, language_name, language_pairs
 
 
 def test_a_tag_names_the_target() -> None:
     corpora = tuple(CorpusConfig(source="a", target="b", tags=(tag,)) for tag in ("de", "fr", "de"))
-    assert pairs(DataConfig(corpora=corpora, source_language="en")) == [("en", "de", ("de",)), ("en", "fr", ("fr",))]
+    assert language_pairs(DataConfig(corpora=corpora, source_language="en")) == [
+        ("en", "de", ("de",)),
+        ("en", "fr", ("fr",)),
+    ]
     domain = CorpusConfig(source="a", target="b", source_language="fi", target_language="pt_BR", tags=("laws",))
-    assert pairs(DataConfig(corpora=(domain,))) == [("fi", "pt-br", ("laws",))]
-    assert pairs(DataConfig(corpus="dates")) == [("und", "und", ())]
+    assert language_pairs(DataConfig(corpora=(domain,))) == [("fi", "pt-br", ("laws",))]
+    assert language_pairs(DataConfig(corpus="dates")) == [("und", "und", ())]
 
 
 @pytest.mark.parametrize(("code", "name"), [("en", "English"), ("pt-br", "Portuguese (BR)"), ("iso", "iso")])
@@ -26,7 +29,7 @@ def test_languages_have_names(code: str, name: str) -> None:
     assert language_name(code) == name
 
 
-def test_a_model_of_several_languages_is_served_for_each(tmp_path: Path) -> None:
+def test_a_multilingual_model_is_served_for_each_language(tmp_path: Path) -> None:
     folder = tmp_path / "several"
     RunFolder(folder).checkpoints.mkdir(parents=True)
     add_checkpoint(folder, 1, steps=1, languages=("en", ""), tags=("de", "fr"))
@@ -35,22 +38,22 @@ def test_a_model_of_several_languages_is_served_for_each(tmp_path: Path) -> None
     assert models.targets("en") == ["de", "fr"]
     french = models.pick("en", "fr")
     assert (french.tag, french.name) == ("fr", "several")
-    found = french.translator.translate("one")
-    assert found.source_tokens[0] == "<fr>"
+    result = french.translator.translate("one")
+    assert result.source_tokens[0] == "<fr>"
 
 
-def test_several_models_of_one_pair_have_names(run: Path) -> None:
+def test_several_models_for_one_pair_have_distinct_names(run: Path) -> None:
     models = Models([run, run], "cpu")
-    assert [one.name for one in models.served] == ["small", "small-2"]
+    assert [model.name for model in models.served] == ["small", "small-2"]
     assert models.pick("en", "de").name == "small"
     assert models.pick("en", "de", "small-2").name == "small-2"
     for source, target, name in (("en", "de", "other"), ("xx", "de", None), ("de", "en", None), ("en", "en", None)):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RequestRejected) as error:
             models.pick(source, target, name)
-        assert refused.value.status == 400
+        assert error.value.status == 400
 
 
-def test_what_cannot_be_served_is_told(tmp_path: Path) -> None:
+def test_missing_runs_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         Models([tmp_path / "none"], "cpu")
     with pytest.raises(ConfigError):

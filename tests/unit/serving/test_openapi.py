@@ -1,4 +1,4 @@
-"""The requests that docs/serving.md shows."""
+"""The example requests of docs/serving.md succeed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
 LINES = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("curl ")]
 
 
-def test_there_are_some() -> None:
+def test_the_documentation_has_examples() -> None:
     assert len(LINES) > 10
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_each_is_answered(line: str, service: Service) -> None:
+def test_each_example_succeeds(line: str, service: Service) -> None:
     data: list[str] = []
     headers = {}
     address = ""
@@ -36,12 +36,12 @@ def test_each_is_answered(line: str, service: Service) -> None:
             address = word
     if data:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")  # as curl does
-    place = urlsplit(address)
-    assert place.netloc == "127.0.0.1:5000"
+    url = urlsplit(address)
+    assert url.netloc == "127.0.0.1:5000"
     answer = ask(
         service,
         "POST" if data else "GET",
-        f"{place.path}?{place.query}",
+        f"{url.path}?{url.query}",
         content="&".join(data).encode() or None,
         headers=headers,
     )

@@ -23,7 +23,7 @@ from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.errors import CheckpointError
 from regard.serving import models as loading
 from regard.serving.limits import Limits
-from regard.serving.models import Models, Served
+from regard.serving.models import Models, ServedModel
 from regard.serving.reloading import Reloader
 from regard.serving.service import Service
 
@@ -33,7 +33,7 @@ Until = Callable[[Callable[[], object]], None]
 
 @contextmanager
 def watched(models: Models, **limits: Any) -> Iterator[Until]:
-    """A service that looks for newer checkpoints all the time; yields a function that waits for a condition."""
+    """Run a service that checks for newer checkpoints all the time; yield a function that waits for a condition."""
     service = Service(models, Limits(**{"reload": 0.01, **limits}))
     ended = threading.Event()
 
@@ -60,13 +60,13 @@ def watched(models: Models, **limits: Any) -> Iterator[Until]:
     assert not thread.is_alive()
 
 
-def only(models: Models) -> Served:
+def only(models: Models) -> ServedModel:
     (served,) = models.served
     return served
 
 
-def spoil(checkpoint: Path) -> None:
-    """Make weights that are not finite, with the sums that fit them."""
+def corrupt(checkpoint: Path) -> None:
+    """Make all weights NaN, and remove the checksums."""
     tensors = {name: torch.full_like(tensor, torch.nan) for name, tensor in load_file(checkpoint / WEIGHTS).items()}
     save_file(tensors, checkpoint / WEIGHTS)
     (checkpoint / "SHA256SUMS").unlink()
@@ -84,36 +84,36 @@ def test_a_newer_checkpoint_is_loaded(folder: Path, caplog: pytest.LogCaptureFix
         add_checkpoint(folder, 2, steps=2)
         until(lambda: only(models) is not before)
         until(lambda: caplog.messages)
-    assert caplog.messages == ["run: a new checkpoint serves"]
-    weights = (one.translator.model.state_dict() for one in (before, only(models)))
-    assert any((a != b).any() for a, b in zip(*(one.values() for one in weights), strict=True))
+    assert caplog.messages == ["run: now serving a new checkpoint"]
+    weights = (model.translator.model.state_dict() for model in (before, only(models)))
+    assert any((a != b).any() for a, b in zip(*(state.values() for state in weights), strict=True))
 
 
-def test_a_checkpoint_copied_in_place_is_loaded_once_it_is_whole(
+def test_a_checkpoint_copied_in_place_is_loaded_once_it_is_complete(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     newer = RunFolder(make_run(tmp_path / "newer", steps=2)).checkpoint(1)
-    place = RunFolder(folder).checkpoint(1)
+    checkpoint = RunFolder(folder).checkpoint(1)
     models = Models([folder], "cpu")
     before = only(models)
     with watched(models) as until:
         for path in sorted(newer.iterdir()):
             if path.name != WEIGHTS:
-                shutil.copy2(path, place)
+                shutil.copy2(path, checkpoint)
         until(lambda: caplog.messages)
         assert only(models) is before
-        shutil.copy2(newer / WEIGHTS, place)
+        shutil.copy2(newer / WEIGHTS, checkpoint)
         until(lambda: len(caplog.messages) > 1)
     failed, loaded = caplog.messages
-    assert "the one before serves on" in failed
+    assert "still serving the previous one" in failed
     assert str(tmp_path) not in failed
-    assert loaded == "run: a new checkpoint serves"
+    assert loaded == "run: now serving a new checkpoint"
     expected = Models([tmp_path / "newer"], "cpu").served[0].translator.model.state_dict()
     for name, tensor in only(models).translator.model.state_dict().items():
         assert torch.equal(tensor, expected[name])
 
 
-def test_a_checkpoint_that_fails_is_tried_again_though_its_files_stay_as_they_are(
+def test_loading_is_retried_even_if_the_files_do_not_change(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     models = Models([folder], "cpu")
@@ -131,14 +131,14 @@ def test_a_checkpoint_that_fails_is_tried_again_though_its_files_stay_as_they_ar
     with watched(models) as until:
         add_checkpoint(folder, 2, steps=1)
         until(lambda: only(models) is not before)
-    assert len(caplog.messages) == 2  # the failure, which is the same three times, and the success
+    assert len(caplog.messages) == 2  # one failure, which is repeated three times, and the success
 
 
-def test_broken_checkpoints_with_the_same_times_are_told_apart(
+def test_broken_checkpoints_with_equal_times_are_distinguished(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = RunFolder(folder).checkpoint(1)
-    first, second = (shutil.copytree(place, tmp_path / name) for name in ("first", "second"))
+    checkpoint = RunFolder(folder).checkpoint(1)
+    first, second = (shutil.copytree(checkpoint, tmp_path / name) for name in ("first", "second"))
     (first / WEIGHTS).write_bytes((first / WEIGHTS).read_bytes()[:-10])
     sums = (second / "SHA256SUMS").read_text().splitlines(keepends=True)
     (second / "SHA256SUMS").write_text("no sums\n" + "".join(sums[1:]))
@@ -146,14 +146,14 @@ def test_broken_checkpoints_with_the_same_times_are_told_apart(
         os.utime(broken / "config.json", ns=(10**18, 10**18))
     models = Models([folder], "cpu")
     with watched(models) as until:
-        shutil.copytree(first, place, dirs_exist_ok=True)  # with the times of its files, as cp -p
+        shutil.copytree(first, checkpoint, dirs_exist_ok=True)  # keeps the modification times, like cp -p
         until(lambda: len(caplog.messages) == 1)
-        shutil.copytree(second, place, dirs_exist_ok=True)
+        shutil.copytree(second, checkpoint, dirs_exist_ok=True)
         until(lambda: len(caplog.messages) == 2)
     assert len(set(caplog.messages)) == 2
 
 
-def test_a_checkpoint_that_is_not_finite_never_serves(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_checkpoint_that_is_not_finite_is_never_served(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     models = Models([folder], "cpu")
     before = only(models)
     with watched(models) as until:
@@ -161,12 +161,12 @@ def test_a_checkpoint_that_is_not_finite_never_serves(folder: Path, caplog: pyte
         until(lambda: only(models) is not before)
         good = only(models)
         run = RunFolder(folder)
-        spoiled = shutil.copytree(run.checkpoint(2), run.checkpoint(3))
-        spoil(spoiled)
-        run.set_best(spoiled)
+        corrupted = shutil.copytree(run.checkpoint(2), run.checkpoint(3))
+        corrupt(corrupted)
+        run.set_best(corrupted)
         until(lambda: len(caplog.messages) == 2)
     assert "finite" in caplog.messages[-1] or "diverged" in caplog.messages[-1]
-    assert "the one before serves on" in caplog.messages[-1]
+    assert "still serving the previous one" in caplog.messages[-1]
     assert only(models) is good
     service = Service(models)
     try:
@@ -178,11 +178,11 @@ def test_a_checkpoint_that_is_not_finite_never_serves(folder: Path, caplog: pyte
 
 
 @pytest.mark.parametrize("part", ["all", "one"])
-def test_a_checkpoint_that_is_not_finite_is_refused_at_the_start(folder: Path, part: str) -> None:
+def test_a_checkpoint_that_is_not_finite_is_rejected_at_startup(folder: Path, part: str) -> None:
     checkpoint = RunFolder(folder).checkpoint(1)
     if part == "all":
-        spoil(checkpoint)
-    else:  # of one word, which a trial sentence need not have
+        corrupt(checkpoint)
+    else:  # the embedding of one word, which the trial text may lack
         tensors = load_file(checkpoint / WEIGHTS)
         name = next(name for name, tensor in tensors.items() if tensor.dim() == 2)
         tensors[name][-1, 0] = torch.nan
@@ -193,7 +193,7 @@ def test_a_checkpoint_that_is_not_finite_is_refused_at_the_start(folder: Path, p
     refused(call("serve", folder, "--device", "cpu", "--port", "0"), "finite", str(checkpoint))
 
 
-def test_a_checkpoint_whose_scores_are_not_finite_is_refused(folder: Path) -> None:
+def test_a_checkpoint_whose_scores_are_not_finite_is_rejected(folder: Path) -> None:
     checkpoint = RunFolder(folder).checkpoint(1)
     tensors = {name: tensor * 1e30 for name, tensor in load_file(checkpoint / WEIGHTS).items()}
     save_file(tensors, checkpoint / WEIGHTS)
@@ -202,35 +202,35 @@ def test_a_checkpoint_whose_scores_are_not_finite_is_refused(folder: Path) -> No
         Models([folder], "cpu")
 
 
-def test_a_run_that_is_gone_is_warned_of_once(
+def test_a_missing_run_is_reported_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looks = 0
+    checks = 0
 
-    def counted(path: Path) -> Path:
-        nonlocal looks
-        looks += 1
+    def counting(path: Path) -> Path:
+        nonlocal checks
+        checks += 1
         return resolve_checkpoint(path)
 
     def more_than(number: int) -> bool:
-        return looks > number
+        return checks > number
 
     models = Models([folder], "cpu")
     before = only(models)
-    monkeypatch.setattr(loading, "resolve", counted)
+    monkeypatch.setattr(loading, "resolve_checkpoint", counting)
     with watched(models) as until:
-        for times in (1, 2):
+        for count in (1, 2):
             away = folder.rename(folder.with_name("away"))
-            until(partial(more_than, looks + 10))
-            assert len(caplog.messages) == times
+            until(partial(more_than, checks + 10))
+            assert len(caplog.messages) == count
             away.rename(folder)
-            until(partial(more_than, looks + 10))
+            until(partial(more_than, checks + 10))
     assert only(models) is before
 
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Is set once a load of step 2 of the run `run` hangs, which it does until the end of the test."""
+    """Make loading step 2 of the run `run` hang until the test ends; the event is set when it hangs."""
     hangs, ended = threading.Event(), threading.Event()
 
     def hang(path: Path) -> Any:
@@ -244,46 +244,46 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     ended.set()
 
 
-def test_a_load_that_hangs_stops_neither_the_others_nor_the_end(
+def test_a_hanging_load_blocks_neither_other_runs_nor_shutdown(
     folder: Path, tmp_path: Path, hanging: threading.Event
 ) -> None:
-    other = make_run(tmp_path / "other", steps=1)
-    models = Models([folder, other], "cpu")
+    second = make_run(tmp_path / "second", steps=1)
+    models = Models([folder, second], "cpu")
     before = models.served
     with watched(models) as until:
         add_checkpoint(folder, 2, steps=1)
         until(hanging.is_set)
-        add_checkpoint(other, 2, steps=1)
+        add_checkpoint(second, 2, steps=1)
         until(lambda: models.served[1] is not before[1])
     assert models.served[0] is before[0]
 
 
-def test_a_load_that_hangs_is_given_up_and_what_mends_it_is_loaded(
+def test_a_hanging_load_times_out_and_a_newer_checkpoint_is_loaded(
     folder: Path, hanging: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     models = Models([folder], "cpu")
     before = only(models)
     reloader = Reloader(models, "run", Limits(load=0.01))
 
-    async def looks() -> None:
+    async def check() -> None:
         add_checkpoint(folder, 2, steps=1)
-        for _ in range(100):  # it is not tried again: that would hang too
-            await reloader.look()
+        for _ in range(100):  # no new attempt, which would hang too
+            await reloader.check()
         reloader.limits = Limits()
         add_checkpoint(folder, 3, steps=1)
-        await reloader.look()
-        await reloader.look()
+        await reloader.check()
+        await reloader.check()
 
-    asyncio.run(looks())
+    asyncio.run(check())
     assert hanging.is_set()
     assert [message.rpartition(": ")[2] for message in caplog.messages] == [
-        "loading takes more than 0.01 seconds",
-        "a new checkpoint serves",
+        "loading took more than 0.01 seconds",
+        "now serving a new checkpoint",
     ]
     assert only(models) is not before
 
 
-def test_what_fails_unexpectedly_does_not_end_the_watch(
+def test_unexpected_errors_do_not_end_the_watch(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     models = Models([folder], "cpu")
@@ -297,7 +297,7 @@ def test_what_fails_unexpectedly_does_not_end_the_watch(
             raise KeyError("config")
         return resolve_checkpoint(path)
 
-    monkeypatch.setattr(loading, "resolve", failing)
+    monkeypatch.setattr(loading, "resolve_checkpoint", failing)
     with watched(models) as until:
         until(lambda: times > 3)
         add_checkpoint(folder, 2, steps=1)

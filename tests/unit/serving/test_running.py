@@ -1,4 +1,4 @@
-"""A server in a process of its own: the published clients, clients that are slow or broken, a stop and a kill."""
+"""A server in a separate process: published clients, broken clients, concurrency, reloading, startup errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.end_to_end.helpers import call, refused
-from tests.unit.serving.running import ASKED, KEY, Running
+from tests.unit.serving.running import KEY, REQUEST, Running
 from tests.unit.serving.runs import add_checkpoint
 
 from regard.checkpoints.run_folder import RunFolder
@@ -37,7 +37,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 @pytest.fixture(scope="module")
 def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the run, of which a test makes another checkpoint."""
+    """Return a copy of the run, to which a test adds a checkpoint."""
     return shutil.copytree(run, tmp_path_factory.mktemp("served") / "small", symlinks=True)
 
 
@@ -46,28 +46,28 @@ def server(folder: Path) -> Iterator[Running]:
     running = Running(folder, "--port", "0", REGARD_API_KEYS=KEY)
     yield running
     assert running.stop() == 0
-    assert "Traceback" not in "".join(running.told), "".join(running.told)
+    assert "Traceback" not in "".join(running.output), "".join(running.output)
 
 
-def test_libretranslates_client(server: Running) -> None:
+def test_the_libretranslate_client(server: Running) -> None:
     client = LibreTranslateAPI(server.url, api_key=KEY)
     assert client.translate("one two three", "en", "de") == "eins zwei drei"
     assert client.translate("One. Two.", "auto", "de") == "Eins. Zwei."
     assert client.detect("this is English")[0]["language"] == "en"
-    assert [one["targets"] for one in client.languages() if one["code"] == "en"] == [["de"]]
+    assert [language["targets"] for language in client.languages() if language["code"] == "en"] == [["de"]]
 
 
-def test_deepls_client(server: Running) -> None:
+def test_the_deepl_client(server: Running) -> None:
     client = deepl.DeepLClient(KEY, server_url=server.url)
     assert str(client.translate_text("one two", target_lang="DE")) == "eins zwei"
     several = client.translate_text(["one", "six."], source_lang="EN", target_lang="DE")
     assert isinstance(several, list)
-    assert [one.text for one in several] == ["eins", "sechs."]
+    assert [result.text for result in several] == ["eins", "sechs."]
     assert several[0].detected_source_lang == "EN"
     marked = client.translate_text("one <b>six</b>", target_lang="DE", tag_handling="html")
     assert str(marked) == "eins <b>sechs</b>"
-    assert [one.code for one in client.get_source_languages()] == ["EN"]
-    assert [one.code for one in client.get_target_languages()] == ["DE"]
+    assert [language.code for language in client.get_source_languages()] == ["EN"]
+    assert [language.code for language in client.get_target_languages()] == ["DE"]
     assert client.get_usage().character.valid
     with pytest.raises(deepl.AuthorizationException):
         deepl.DeepLClient("another", server_url=server.url).get_usage()
@@ -76,37 +76,37 @@ def test_deepls_client(server: Running) -> None:
 
 
 def _status(server: Running, sent: bytes) -> bytes:
-    """Of the answer; nothing where the server has closed before all was sent, and the answer went with it."""
-    found = b""
-    with server.connected() as one, suppress(ConnectionError):
+    """Return the status of the response; empty if the server closed the connection before it read the request."""
+    received = b""
+    with server.connect() as connection, suppress(ConnectionError):
         with suppress(ConnectionError):
-            one.sendall(sent)
-        while not found.endswith(b"}") and (part := one.recv(65536)):
-            found += part
-    return found.split(b"\r\n")[0][9:12]
+            connection.sendall(sent)
+        while not received.endswith(b"}") and (part := connection.recv(65536)):
+            received += part
+    return received.split(b"\r\n")[0][9:12]
 
 
-def test_broken_clients_do_it_no_harm(server: Running) -> None:
+def test_broken_clients_do_not_harm_the_server(server: Running) -> None:
     head = b"POST /translate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     half = head + b"content-length: 1000\r\n\r\n" + b'{"q": "one'
     for sent in (b"", b"GET", b"\x00\xff\x16\x03", half, head + b"transfer-encoding: chunked\r\n\r\nzz\r\n"):
-        with server.connected() as one:
-            one.sendall(sent)  # and goes
+        with server.connect() as connection:
+            connection.sendall(sent)  # and disconnect
     assert _status(server, b"\xff\xfe nonsense\r\n\r\n") == b"400"
     assert _status(server, head + b"content-length: 99999999999\r\n\r\n{") == b"413"
     chunks = b"10000\r\n%b\r\n" % (b"x" * 65536) * 20
     assert _status(server, head + b"transfer-encoding: chunked\r\n\r\n" + chunks) in (b"413", b"")
     broken = head.replace(b"localhost", b"elsewhere") + b"transfer-encoding: chunked\r\n\r\nzz\r\n"
-    assert _status(server, broken) == b"400"  # which is said at once, and then not once more that the name is wrong
+    assert _status(server, broken) == b"400"  # one response, not a second one about the host
     assert _status(server, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 1_000_000 + b"\r\n\r\n") in (b"400", b"")
-    body = json.dumps({**ASKED, "q": ["one two"] * 100, "api_key": KEY}).encode()
-    for _ in range(5):  # they ask for much, and do not wait for it
-        with server.connected() as one:
-            one.sendall(head + b"content-length: %d\r\n\r\n%b" % (len(body), body))
-    assert server.serves()
+    body = json.dumps({**REQUEST, "q": ["one two"] * 100, "api_key": KEY}).encode()
+    for _ in range(5):  # large requests whose clients disconnect
+        with server.connect() as connection:
+            connection.sendall(head + b"content-length: %d\r\n\r\n%b" % (len(body), body))
+    assert server.translates()
 
 
-def test_answers_are_as_the_openapi_document_says(server: Running) -> None:
+def test_responses_match_the_openapi_document(server: Running) -> None:
     document = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     tried = 0
     for result in document.get_all_operations():
@@ -122,42 +122,42 @@ def test_answers_are_as_the_openapi_document_says(server: Running) -> None:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy())
-        def asked(case: schemathesis.Case[Any]) -> None:
+        def check(case: schemathesis.Case[Any]) -> None:
             nonlocal tried
             tried += 1
             case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {KEY}"})
 
-        asked()
+        check()
     assert tried > 30
 
 
-def test_many_at_a_time_get_what_each_gets_alone(server: Running) -> None:
+def test_concurrent_requests_get_the_same_responses(server: Running) -> None:
     bodies: list[dict[str, Any]] = [
-        {**ASKED, "api_key": KEY, "q": "one two three four five six"[: 3 + 4 * (n % 6)], "alternatives": n % 2}
+        {**REQUEST, "api_key": KEY, "q": "one two three four five six"[: 3 + 4 * (n % 6)], "alternatives": n % 2}
         for n in range(60)
     ]
     with httpx.Client(base_url=server.url, timeout=120) as client, ThreadPoolExecutor(12) as pool:
-        together = list(pool.map(lambda body: client.post("/translate", json=body).json(), bodies))
+        concurrent = list(pool.map(lambda body: client.post("/translate", json=body).json(), bodies))
         alone = [client.post("/translate", json=body).json() for body in bodies[:12]]
-    assert together[:12] == alone
-    assert together == (together[:12] * 5)[:60]
+    assert concurrent[:12] == alone
+    assert concurrent == (concurrent[:12] * 5)[:60]
 
 
-def test_a_better_checkpoint_is_served_without_a_stop(server: Running, folder: Path) -> None:
+def test_a_better_checkpoint_is_served_without_a_restart(server: Running, folder: Path) -> None:
     add_checkpoint(folder, 2, steps=1)
-    ends = time.monotonic() + 120
-    while server.serves() or "small: a new checkpoint serves\n" not in server.told:
-        assert time.monotonic() < ends
+    deadline = time.monotonic() + 120
+    while server.translates() or "small: now serving a new checkpoint\n" not in server.output:
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     run = RunFolder(folder)
     run.set_best(run.checkpoint(1))
 
 
-def test_what_cannot_be_listened_on_is_told(server: Running, folder: Path) -> None:
-    refused(call("serve", folder, "--device", "cpu", "--port", str(server.port)), "cannot be listened on")
+def test_a_port_in_use_is_reported(server: Running, folder: Path) -> None:
+    refused(call("serve", folder, "--device", "cpu", "--port", str(server.port)), "cannot listen on port")
 
 
-def test_what_cannot_be_served_is_told(folder: Path, tmp_path: Path) -> None:
+def test_startup_errors_are_reported(folder: Path, tmp_path: Path) -> None:
     refused(call("serve", tmp_path / "none"), "there is no such folder")
     refused(call("serve", folder, "--precision", "int3"), "there is no precision")
     refused(call("serve", folder, "--api-keys", tmp_path / "none"), "none")

@@ -15,22 +15,22 @@ from regard.serving.models import Models
 from regard.serving.server import Server
 from regard.serving.service import Service
 
-MOST = 3
+MAX_CONNECTIONS = 3
 
 
 @pytest.fixture
 def connect(models: Models) -> Iterator[Callable[[], socket.socket]]:
-    """To a server that has room for so many."""
-    service = Service(models, Limits(connections=MOST))
-    told: list[str] = []
-    server = Server(create_app(service), service, "127.0.0.1", 0, told.append)
+    """Return a function that connects to a server with at most MAX_CONNECTIONS connections."""
+    service = Service(models, Limits(connections=MAX_CONNECTIONS))
+    messages: list[str] = []
+    server = Server(create_app(service), service, "127.0.0.1", 0, messages.append)
     thread = threading.Thread(target=server.run)
     thread.start()
-    ends = time.monotonic() + 120
-    while not told:
-        assert time.monotonic() < ends
+    deadline = time.monotonic() + 120
+    while not messages:
+        assert time.monotonic() < deadline
         time.sleep(0.01)
-    port = int(told[0].rpartition(":")[2])
+    port = int(messages[0].rpartition(":")[2])
     with ExitStack() as opened:
         yield lambda: opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=120))
     server.should_exit = True
@@ -38,33 +38,33 @@ def connect(models: Models) -> Iterator[Callable[[], socket.socket]]:
     assert not thread.is_alive()
 
 
-def asked(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """The status, headers and body of /health."""
+def health(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of /health."""
     connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
-    got = b""
-    while b"}" not in got:
+    received = b""
+    while b"}" not in received:
         part = connection.recv(4096)
-        assert part, got
-        got += part
-    head, _, body = got.partition(b"\r\n\r\n")
+        assert part, received
+        received += part
+    head, _, body = received.partition(b"\r\n\r\n")
     first, *rest = head.decode().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in rest)
     return int(first.split()[1]), headers, body
 
 
-def test_beyond_so_many_connections_a_request_is_refused_and_its_connection_ends(
+def test_requests_beyond_the_connection_limit_are_rejected_and_closed(
     connect: Callable[[], socket.socket],
 ) -> None:
-    within = [connect() for _ in range(MOST)]
-    assert [asked(one)[0] for one in within] == [200] * MOST
+    within = [connect() for _ in range(MAX_CONNECTIONS)]
+    assert [health(connection)[0] for connection in within] == [200] * MAX_CONNECTIONS
     beyond = connect()
-    status, headers, body = asked(beyond)
+    status, headers, body = health(beyond)
     assert status == 503
     assert headers["retry-after"] == "1"
     assert json.loads(body) == {"error": "there are too many connections"}
     assert beyond.recv(1) == b""
     within.pop().close()
-    ends = time.monotonic() + 120
-    while asked(connect())[0] != 200:  # until the server has seen that one has gone
-        assert time.monotonic() < ends
-    assert asked(within[0])[0] == 200
+    deadline = time.monotonic() + 120
+    while health(connect())[0] != 200:  # until the server notices the closed connection
+        assert time.monotonic() < deadline
+    assert health(within[0])[0] == 200

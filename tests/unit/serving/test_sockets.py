@@ -21,14 +21,14 @@ resource = pytest.importorskip("resource")
 
 
 def until(condition: Callable[[], object]) -> None:
-    ends = time.monotonic() + 120
+    deadline = time.monotonic() + 120
     while not condition():
-        assert time.monotonic() < ends
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def is_refused(connection: socket.socket) -> bool:
-    """Whether the server has answered, which it was not asked to."""
+    """Return whether the server refused the connection, without a request."""
     try:
         return connection.recv(65536)[9:12] == b"503"
     except BlockingIOError:
@@ -36,22 +36,22 @@ def is_refused(connection: socket.socket) -> bool:
 
 
 def health(server: Running) -> bytes:
-    """The status of GET /health; empty where the connection ended without one."""
-    found = b""
-    with server.connected() as connection, suppress(ConnectionError):
+    """Return the status of GET /health; empty if the connection ended without one."""
+    received = b""
+    with server.connect() as connection, suppress(ConnectionError):
         connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         while part := connection.recv(65536):
-            found += part
-    return found[9:12]
+            received += part
+    return received[9:12]
 
 
 def test_idle_connections_beyond_the_open_files_are_refused(run: Path) -> None:
     files = 64
     server = Running(run, "--port", "0", shell=f"ulimit -n {files}")
-    assert any("connections at a time" in line for line in server.told)
-    begun = len(server.told)
+    assert any("simultaneous connections" in line for line in server.output)
+    startup = len(server.output)
     with ExitStack() as opened:
-        idle = [opened.enter_context(server.connected()) for _ in range(files + 50)]
+        idle = [opened.enter_context(server.connect()) for _ in range(files + 50)]
         for connection in idle:
             connection.setblocking(False)
         refused: set[socket.socket] = set()
@@ -63,17 +63,17 @@ def test_idle_connections_beyond_the_open_files_are_refused(run: Path) -> None:
         until(are_refused)
         assert {health(server) for _ in range(20)} <= {b"200", b"503", b""}
     until(lambda: health(server) == b"200")
-    assert server.serves()
+    assert server.translates()
     assert server.stop() == 0
-    told = server.told[begun:]
-    assert len(told) == 2, told
-    assert "too many connections" in told[0]
+    messages = server.output[startup:]
+    assert len(messages) == 2, messages
+    assert "too many connections" in messages[0]
 
 
-def test_a_connection_without_a_file_descriptor_is_answered_and_closed(
+def test_a_connection_without_a_file_descriptor_gets_a_response_and_is_closed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sockets, "_descriptors", lambda: 3)
+    monkeypatch.setattr(sockets, "_descriptor_limit", lambda: 3)
     (listener,) = listen("127.0.0.1", 0)
     with listener:
         for _ in range(3):
@@ -103,16 +103,16 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed(monkeypatch: pytest.
     assert allow_connections(1024) == 1024
 
 
-def test_where_open_files_are_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_files_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)
     assert allow_connections(1024) == 1024
-    (listener, *others) = listen("127.0.0.1", 0)
+    (listener, *rest) = listen("127.0.0.1", 0)
     with listener, socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
         assert accepted.fileno() > 0
-    assert others == []
+    assert rest == []
 
 
-def test_it_listens_at_every_address_of_a_host_but_those_that_there_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listening_skips_unavailable_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     def listener(family: int, *arguments: Any) -> socket.socket:
         if family == socket.AF_INET6:
             raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
@@ -125,9 +125,9 @@ def test_it_listens_at_every_address_of_a_host_but_those_that_there_are_not(monk
     make = sockets._listener
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: both)
     monkeypatch.setattr(sockets, "_listener", listener)
-    (found,) = listen("localhost", 0)
-    with found:
-        assert found.getsockname()[0] == "127.0.0.1"
+    (listening,) = listen("localhost", 0)
+    with listening:
+        assert listening.getsockname()[0] == "127.0.0.1"
     both.pop()
     with pytest.raises(ConfigError, match="Cannot assign"):
         listen("localhost", 0)
