@@ -98,7 +98,7 @@ def test_constraints_reach_beyond_it(short: Path, tmp_path: Path) -> None:
 
 def test_without_one_it_says_how_to_make_one(run: Path, short: Path) -> None:
     refused(call("translate", run, *SHORT, stdin=b"12\n"), "the model has no shortlist", "regard shortlist RUN")
-    refused(call("translate", short / "best", *SHORT, stdin=b"12\n"), "the model has no shortlist", "not a checkpoint's")
+    refused(call("translate", short / "best", *SHORT, stdin=b"12\n"), "no shortlist", "instead of a checkpoint's")
     refused(call("translate", run, "--ensemble", short, *SHORT, stdin=b"12\n"), "the model has no shortlist")
 
 
