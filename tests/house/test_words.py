@@ -94,7 +94,7 @@ NOT_YET = (
     "src/regard/__init__.py", "src/regard/interop", "src/regard/serving",
     "tests/laws", "tests/web", "tests/house", "tests/recipes", "tests/conftest.py",
     "tests/unit/decoding",
-    "tests/unit/inference", "tests/unit/interop",
+    "tests/unit/interop",
     "tests/unit/serving",
     "benchmarks",
 )  # fmt: skip
