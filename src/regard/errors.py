@@ -29,7 +29,7 @@ class RegardError(Exception):
 
     @property
     def what(self) -> str:
-        """The former name of `message`."""
+        """The former name of `message`, kept as an alias."""
         return self.message
 
     def __str__(self) -> str:

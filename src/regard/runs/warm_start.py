@@ -64,8 +64,8 @@ def fill_from_start(table: dict[str, Any]) -> None:
     old = to_table(load_checkpoint(resolve_checkpoint(Path(start["checkpoint"]))).config)
     architecture = old["model"]["architecture"]
     if model.get("architecture", architecture) == architecture and "preset" not in model:
-        given = {current_key("model", key, architecture) for key in model}
-        table["model"] = {key: value for key, value in old["model"].items() if key not in given} | model
+        present = {current_key("model", key, architecture) for key in model}
+        table["model"] = {key: value for key, value in old["model"].items() if key not in present} | model
     table["tokenizer"] = {**old["tokenizer"], **tokenizer}
     table["data"] = {**{name: old["data"][name] for name in LANGUAGES}, **data}
 
