@@ -112,7 +112,7 @@ def test_old_keys_are_renamed_in_a_recipe_that_takes_its_architecture_from_the_s
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe._warn.cache_clear()
-    old = taught("transformer2017")
+    old = trained("transformer2017")
     save_checkpoint(tmp_path / "start", old)
     text = '[data]\ncorpus = "dates"\n[start]\ncheckpoint = "start"\n[model]\n'
     path = tmp_path / "tuned.toml"
