@@ -1,4 +1,16 @@
-"""regard: sequence-to-sequence models with attention, trained from your own pairs and put to work."""
+"""Train sequence-to-sequence models with attention on parallel text, and translate with them.
+
+Read a recipe, train it, and translate with the best checkpoint of the run:
+
+    config = regard.read_recipe("recipes/multi30k-en-de.toml", ["train.max_minutes=10"])
+    result = regard.train(config, "runs/ten-minutes")
+    translator = regard.Translator.load(result.folder)
+    for translation in translator.translate(["A dog runs.", "Two men are cooking."]):
+        print(translation.text)
+
+The command `regard` does the same from a terminal. Importing this package is fast: PyTorch is loaded on the first
+access to a public name.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Public names, imported when first asked for, so that `import regard` does not wait for PyTorch."""
+    """Import a public name on first access, so that `import regard` does not load PyTorch."""
     if name in ("Translation", "Translator"):
         from regard.inference import translator
 
@@ -22,3 +34,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(train, name)
     raise AttributeError(f"module 'regard' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, including those that are not imported yet."""
+    return sorted(__all__)

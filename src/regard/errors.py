@@ -27,6 +27,11 @@ class RegardError(Exception):
         self.fix = fix
         super().__init__(str(self))
 
+    @property
+    def what(self) -> str:
+        """The former name of `message`, kept as an alias."""
+        return self.message
+
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         remedy = f"\n  what to do: {self.fix}" if self.fix else ""

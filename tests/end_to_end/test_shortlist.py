@@ -97,9 +97,9 @@ def test_constraints_reach_beyond_it(short: Path, tmp_path: Path) -> None:
 
 
 def test_without_one_it_says_how_to_make_one(run: Path, short: Path) -> None:
-    refused(call("translate", run, *SHORT, stdin=b"12\n"), "there is no shortlist", "regard shortlist RUN")
-    refused(call("translate", short / "best", *SHORT, stdin=b"12\n"), "there is no shortlist", "not a checkpoint's")
-    refused(call("translate", run, "--ensemble", short, *SHORT, stdin=b"12\n"), "there is no shortlist")
+    refused(call("translate", run, *SHORT, stdin=b"12\n"), "the model has no shortlist", "regard shortlist RUN")
+    refused(call("translate", short / "best", *SHORT, stdin=b"12\n"), "no shortlist", "instead of a checkpoint's")
+    refused(call("translate", run, "--ensemble", short, *SHORT, stdin=b"12\n"), "the model has no shortlist")
 
 
 def test_one_that_is_damaged_is_told(short: Path, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_without_training_data_there_is_nothing_to_learn_from(run: Path, tmp_pat
 def test_a_recipe_that_asks_for_it_is_trained_without(files: Files, tmp_path: Path) -> None:
     config = override_config(recipe(files, max_steps=2, checkpoint_every=1), ["search.shortlist=true"], ARCHITECTURES)
     regard.train(config, tmp_path / "run")
-    refused(call("translate", tmp_path / "run", stdin=b"12\n"), "there is no shortlist")
+    refused(call("translate", tmp_path / "run", stdin=b"12\n"), "the model has no shortlist")
     assert call("shortlist", tmp_path / "run").code == 0
     translator = Translator.load(tmp_path / "run", "cpu")
     expected = [best.text for best in translator.translate(["12", "3"], shortlist=True)]

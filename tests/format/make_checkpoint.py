@@ -1,4 +1,4 @@
-"""Makes the frozen checkpoint of the present format; run once when FORMAT is raised, never for an old one.
+"""Make the frozen checkpoint of the current format. Run this once when FORMAT is raised, never for an old format.
 
 python -m tests.format.make_checkpoint
 """
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent
 
 
 def teach(model: Seq2Seq, tokenizers: Tokenizers) -> None:
-    """To turn strings of a, b and c round, in so far as three hundred steps teach it."""
+    """Train a model for 300 steps to reverse strings of a, b and c."""
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     dice = random.Random(1)
     for _ in range(300):

@@ -14,6 +14,10 @@ def test_public_names_are_frozen() -> None:
     assert sorted(regard.__all__) == PUBLIC
 
 
+def test_dir_lists_the_public_names() -> None:
+    assert dir(regard) == PUBLIC
+
+
 def test_every_public_name_is_there() -> None:
     for name in PUBLIC:
         assert getattr(regard, name) is not None

@@ -44,6 +44,8 @@ FILLERS = frozenset(
     ]
 )
 
+FORMER_NAMES = {"src/regard/errors.py": {"what"}}  # public attributes that stay as aliases of new names
+
 # Words that readers stumble over, each with what to write in its place.
 WORDS = {
     r"told|tells? apart": "report, print, explain, distinguish",
@@ -91,10 +93,9 @@ ALLOWED = (
 
 # Rooms that are not rewritten yet. A room that is leaves this list; nothing joins it.
 NOT_YET = (
-    "src/regard/__init__.py", "src/regard/interop", "src/regard/serving",
+    "src/regard/interop", "src/regard/serving",
     "tests/web", "tests/house", "tests/recipes", "tests/conftest.py",
-    "tests/unit/decoding",
-    "tests/unit/inference", "tests/unit/interop",
+    "tests/unit/interop",
     "tests/unit/serving",
 )  # fmt: skip
 
@@ -156,7 +157,9 @@ def problems(path: Path) -> list[str]:
     """Return the findings in one file, as `path:line: what`."""
     source, python = path.read_text(encoding="utf-8"), path.suffix == ".py"
     name = path.relative_to(ROOT)
-    names = [f"{name}:{line}: filler name `{word}`" for line, word in filler_names(source)] if python else []
+    aliases = FORMER_NAMES.get(name.as_posix(), set())
+    fillers = [(line, word) for line, word in filler_names(source) if word not in aliases] if python else []
+    names = [f"{name}:{line}: filler name `{word}`" for line, word in fillers]
     words = [f"{name}:{line}: `{word}`: {advice}" for line, word, advice in banned_words(source, python=python)]
     return names + words
 

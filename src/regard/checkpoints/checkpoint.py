@@ -43,7 +43,11 @@ from regard.tokenizers.base import Tokenizers
 from regard.training.state import TrainingState
 from regard.version import __version__
 
-FORMAT = 1
+FORMAT = 2
+"""The format of new checkpoints. Earlier formats are read, too.
+
+In format 2, keys of [model] have new names (see regard.config.migrations).
+"""
 WEIGHTS = "model.safetensors"
 
 

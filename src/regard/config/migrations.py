@@ -1,6 +1,8 @@
 """Recipe keys that were renamed. A recipe or a checkpoint with the old keys still loads.
 
-`RENAMED` has the table. A key of it is a section of the recipe, as `train`, or for [model] an architecture.
+`RENAMED` has the table. A key of it is a section of the recipe, as `train`, or for [model] an architecture. When you
+rename a key, raise `FORMAT` in regard.checkpoints.checkpoint, so that older versions of regard report new checkpoints
+as too new.
 """
 
 from __future__ import annotations

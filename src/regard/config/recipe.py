@@ -83,12 +83,19 @@ def read_config(
             for key in keys:
                 if isinstance(part.get(key), str):
                     part[key] = _resolve(key, part[key], path.parent, f"{path}: {name}.{key}")
-    table, warnings = migrate(table, where=str(path))
-    if warnings:
-        _warn(f"{path} has old keys: {', '.join(warnings)}")
+    table = _migrate(table, where=str(path))
     _apply(parsed_overrides, table)
     fill_defaults(table)
-    return parse_config(table, architectures, where=f"{path} with overrides" if overrides else str(path))
+    where = f"{path} with overrides" if overrides else str(path)
+    return parse_config(_migrate(table, where), architectures, where=where)  # the architecture may be a default
+
+
+def _migrate(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a recipe with today's keys, and log a warning if it has old ones."""
+    migrated, warnings = migrate(table, where)
+    if warnings:
+        _warn(f"{where} has old keys: {', '.join(warnings)}")
+    return migrated
 
 
 @cache

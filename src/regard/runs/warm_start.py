@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
+from regard.config.migrations import current_key
 from regard.config.recipe import to_table
 from regard.config.schema import RunConfig, StartConfig, TokenizerConfig
 from regard.console import Say
@@ -50,7 +51,8 @@ SideIds = tuple[Ids, Ids]  # all source tokens, all target tokens; (tokens,) eac
 def fill_from_start(table: dict[str, Any]) -> None:
     """Fill keys of [model], [tokenizer] and the languages that a recipe leaves out with those of its [start].
 
-    A [model] that names a preset is not filled. Raise CheckpointError if the checkpoint of [start] cannot be read.
+    A [model] that names a preset is not filled. Keys that it has by an old name are not left out (see
+    regard.config.migrations). Raise CheckpointError if the checkpoint of [start] cannot be read.
     """
     start = table.get("start")
     sections = [table.get(name, {}) for name in ("model", "tokenizer", "data")]
@@ -60,9 +62,10 @@ def fill_from_start(table: dict[str, Any]) -> None:
         return
     model, tokenizer, data = sections
     old = to_table(load_checkpoint(resolve_checkpoint(Path(start["checkpoint"]))).config)
-    is_same_architecture = model.get("architecture", old["model"]["architecture"]) == old["model"]["architecture"]
-    if is_same_architecture and "preset" not in model:
-        table["model"] = {**old["model"], **model}
+    architecture = old["model"]["architecture"]
+    if model.get("architecture", architecture) == architecture and "preset" not in model:
+        present = {current_key("model", key, architecture) for key in model}
+        table["model"] = {key: value for key, value in old["model"].items() if key not in present} | model
     table["tokenizer"] = {**old["tokenizer"], **tokenizer}
     table["data"] = {**{name: old["data"][name] for name in LANGUAGES}, **data}
 

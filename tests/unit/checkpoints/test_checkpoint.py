@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from regard import __version__
-from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_training_state, save_checkpoint
+from regard.checkpoints.checkpoint import FORMAT, Checkpoint, load_checkpoint, load_training_state, save_checkpoint
 from regard.checkpoints.untrusted_files import SUMS
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig
 from regard.contract import VocabularySizes
@@ -92,7 +92,7 @@ def test_loading_does_not_change_the_callers_random_state(saved: Path) -> None:
 
 def test_the_files_of_a_checkpoint_and_no_pickle(saved: Path) -> None:
     header = json.loads((saved / "config.json").read_text(encoding="utf-8"))
-    assert header["format"] == 1
+    assert header["format"] == FORMAT
     assert header["regard"] == __version__
     assert header["recipe"]["model"]["hidden_size"] == 8
     assert header["data"] == "fingerprint"
@@ -202,8 +202,9 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_a_later_format_is_an_error_that_names_its_version(saved: Path) -> None:
-    edit(saved / "config.json", lambda header: header.update(format=2, regard="0.9.1"))
-    with pytest.raises(CheckpointError, match=r"written by regard 0\.9\.1 in format 2(.|\n)*upgrade regard to 0\.9\.1"):
+    edit(saved / "config.json", lambda header: header.update(format=FORMAT + 1, regard="0.9.1"))
+    expected = rf"written by regard 0\.9\.1 in format {FORMAT + 1}(.|\n)*upgrade regard to 0\.9\.1"
+    with pytest.raises(CheckpointError, match=expected):
         load_checkpoint(saved)
 
 

@@ -143,7 +143,8 @@ def test_an_impossible_size_is_an_error_that_names_its_key(tmp_path: Path, line:
 
 
 def test_incompatible_sizes_are_an_error(tmp_path: Path) -> None:
-    assert refusal(tmp_path, DATES + MODEL + "heads = 3\n").message == "`model`: heads (3) must divide d_model (512)"
+    error = refusal(tmp_path, DATES + MODEL + "num_heads = 3\n")
+    assert error.message == "`model`: num_heads (3) must divide hidden_size (512)"
 
 
 @pytest.mark.parametrize("preset", ['["small"]', "{}", "5", "false"])

@@ -27,7 +27,7 @@ A, B, V = 3, 4, 5
 def decode(
     script: Script, beam_size: int, limit: int, *, top_beams: int = 1, penalty: LengthPenalty = no_penalty
 ) -> list[Hypothesis]:
-    (found,) = beam_search(
+    (hypotheses,) = beam_search(
         ScriptedDecoder(script, V),
         scripted_memory([1]),
         [limit],
@@ -35,7 +35,7 @@ def decode(
         top_beams=top_beams,
         penalty=penalty,
     )
-    return found
+    return hypotheses
 
 
 def assert_is(hypothesis: Hypothesis, tokens: Prefix, log_probability: float) -> None:
@@ -52,7 +52,7 @@ def log_softmax(script: Script, sentence: int, prefix: Prefix) -> list[float]:
 def naive_beam_search(
     script: Script, size: int, limit: int, penalty: LengthPenalty
 ) -> list[tuple[float, Prefix, bool]]:
-    """The rules with lists and loops, and without ever stopping early but for a beam of one."""
+    """Search with lists and loops; stop before the limit only with a beam of one."""
 
     def score(total: float, length: int) -> float:
         return total / float(penalty(torch.tensor(float(length), dtype=torch.float64)))
@@ -90,7 +90,7 @@ def test_finds_what_greedy_search_misses() -> None:
     assert_is(wide, (B,), math.log(0.4))
 
 
-def test_eos_below_the_first_k_ends_nothing() -> None:
+def test_eos_outside_the_best_k_candidates_ends_no_hypothesis() -> None:
     table: dict[Prefix, dict[int, float]] = {
         (): {A: 0.5, B: 0.3, EOS: 0.2},
         (A,): {EOS: 0.3, A: 0.36, B: 0.34},
@@ -110,7 +110,7 @@ def test_the_first_finished_hypothesis_does_not_end_the_search() -> None:
     assert_is(second, (), math.log(0.1))
 
 
-def test_nothing_at_all_is_found_only_where_it_may_be() -> None:
+def test_the_empty_target_is_found_only_if_it_is_allowed() -> None:
     script = table_script({(): {EOS: 0.9, A: 0.1}, (A,): {EOS: 0.8, A: 0.2}, (A, A): {EOS: 1.0}}, V)
     (silent,) = decode(script, 2, 5, penalty=gnmt(0.6))
     assert_is(silent, (), math.log(0.9))
@@ -121,54 +121,54 @@ def test_nothing_at_all_is_found_only_where_it_may_be() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_wide_beam_without_it_is_brute_force_without_it(seed: int) -> None:
+def test_a_wide_beam_equals_brute_force_without_the_empty_target(seed: int) -> None:
     script = random_script(seed, V)
-    every = brute_force(lambda prefix: log_softmax(script, 0, prefix), 4, gnmt(0.6))
-    some = [(score, tokens) for score, _, tokens in every if tokens]
-    found = decode(script, 81, 4, top_beams=len(some), penalty=forbid_empty(gnmt(0.6)))
-    assert [one.tokens for one in found] == [tokens for _, tokens in some]
-    assert [one.score for one in found] == pytest.approx([score for score, _ in some])
+    ranked = brute_force(lambda prefix: log_softmax(script, 0, prefix), 4, gnmt(0.6))
+    nonempty = [(score, tokens) for score, _, tokens in ranked if tokens]
+    hypotheses = decode(script, 81, 4, top_beams=len(nonempty), penalty=forbid_empty(gnmt(0.6)))
+    assert [hypothesis.tokens for hypothesis in hypotheses] == [tokens for _, tokens in nonempty]
+    assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([score for score, _ in nonempty])
 
 
 def long_tail(_: int, prefix: Prefix) -> list[float]:
-    """After a hypothesis of one step and one of two, a certain path to a long one."""
+    """Return logits with two short hypotheses, of one and two steps, and a third that is certain from then on."""
     rows = {0: {EOS: 0.5, A: 0.5}, 1: {EOS: 0.4, A: 0.6}, 19: {EOS: 1.0}}
     row = rows.get(len(prefix), {A: 1.0})
     return [math.log(row[token]) if token in row else -math.inf for token in range(V)]
 
 
-def test_a_full_beam_of_finished_hypotheses_does_not_end_the_search_either() -> None:
+def test_a_full_beam_of_finished_hypotheses_does_not_end_the_search() -> None:
     (best,) = decode(long_tail, 2, 20, penalty=gnmt(1.0))
     assert best.tokens == (A,) * 19
     assert best.score == pytest.approx(math.log(0.3) / (25 / 6))
 
 
 @pytest.mark.parametrize(("top_beams", "steps"), [(1, 1), (2, 2)])
-def test_the_search_ends_when_nothing_better_can_come(top_beams: int, steps: int) -> None:
+def test_the_search_ends_when_no_better_hypothesis_is_possible(top_beams: int, steps: int) -> None:
     decoder = ScriptedDecoder(table_script({(): {EOS: 0.8, A: 0.2}, (A,): {EOS: 0.9, A: 0.1}}, V), V)
     beam_search(decoder, scripted_memory([1]), [20], beam_size=2, top_beams=top_beams, penalty=gnmt(0.1))
-    assert len(decoder.rows) == steps  # 0.8 has ended, then 0.18, and 0.02 lives
+    assert len(decoder.rows) == steps  # 0.8 has ended, then 0.18; 0.02 is still live
 
 
-def test_without_eos_the_limit_cuts() -> None:
+def test_without_eos_hypotheses_are_cut_at_the_limit() -> None:
     def script(sentence: int, prefix: Prefix) -> list[float]:
         return [-math.inf, -math.inf, -math.inf, 1.0, 0.0]
 
-    found = decode(script, 3, 4, top_beams=2, penalty=gnmt(1.0))
-    assert found[0].tokens == (A, A, A, A)
-    assert [hypothesis.finished for hypothesis in found] == [False, False]
-    assert found[0].log_probability == pytest.approx(-4 * math.log(1 + math.exp(-1)))
-    assert found[0].score == pytest.approx(found[0].log_probability / 1.5)
+    hypotheses = decode(script, 3, 4, top_beams=2, penalty=gnmt(1.0))
+    assert hypotheses[0].tokens == (A, A, A, A)
+    assert [hypothesis.finished for hypothesis in hypotheses] == [False, False]
+    assert hypotheses[0].log_probability == pytest.approx(-4 * math.log(1 + math.exp(-1)))
+    assert hypotheses[0].score == pytest.approx(hypotheses[0].log_probability / 1.5)
 
 
 def test_a_finished_hypothesis_ranks_before_an_unfinished_one() -> None:
     script = table_script({(): {A: 0.9, EOS: 0.1}, (A,): {A: 1.0}, (A, A): {A: 1.0}}, V)
-    found = decode(script, 3, 3, top_beams=3)
-    assert [(one.tokens, one.finished) for one in found] == [((), True), ((A, A, A), False)]
-    assert found[0].score < found[1].score
+    hypotheses = decode(script, 3, 3, top_beams=3)
+    assert [(hypothesis.tokens, hypothesis.finished) for hypothesis in hypotheses] == [((), True), ((A, A, A), False)]
+    assert hypotheses[0].score < hypotheses[1].score
 
 
-def test_nan_is_told_with_its_step() -> None:
+def test_nan_is_reported_with_its_step() -> None:
     def script(_: int, prefix: Prefix) -> list[float]:
         return [math.nan if len(prefix) == 2 else 0.0] * 3 + [1.0, 2.0]
 
@@ -177,17 +177,17 @@ def test_nan_is_told_with_its_step() -> None:
 
 
 @pytest.mark.parametrize(("beam_size", "top_beams"), [(0, 0), (3, 0), (2, 3)])
-def test_a_beam_that_cannot_hold_what_is_asked_of_it_is_refused(beam_size: int, top_beams: int) -> None:
+def test_a_beam_that_cannot_hold_the_requested_hypotheses_is_an_error(beam_size: int, top_beams: int) -> None:
     with pytest.raises(DecodingError, match="beam"):
         decode(random_script(1, V), beam_size, 3, top_beams=top_beams)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0, 2.0])
 @pytest.mark.parametrize("top_beams", [1, 6])
-def test_a_wide_beam_is_brute_force(alpha: float, top_beams: int) -> None:
+def test_a_wide_beam_equals_brute_force(alpha: float, top_beams: int) -> None:
     script, limit = random_script(5, V), 4
     sentences = 4
-    found = beam_search(
+    results = beam_search(
         ScriptedDecoder(script, V),
         scripted_memory([1] * sentences),
         [limit] * sentences,
@@ -195,54 +195,58 @@ def test_a_wide_beam_is_brute_force(alpha: float, top_beams: int) -> None:
         top_beams=top_beams,
         penalty=gnmt(alpha),
     )
-    for sentence, hypotheses in enumerate(found):
+    for sentence, hypotheses in enumerate(results):
 
         def row(prefix: Prefix, sentence: int = sentence) -> list[float]:
             return log_softmax(script, sentence, prefix)
 
         best = brute_force(row, limit, gnmt(alpha))[:top_beams]
-        assert [one.tokens for one in hypotheses] == [tokens for _, _, tokens in best]
-        assert [one.score for one in hypotheses] == pytest.approx([score for score, _, _ in best])
-        assert [one.log_probability for one in hypotheses] == pytest.approx([total for _, total, _ in best])
+        assert [hypothesis.tokens for hypothesis in hypotheses] == [tokens for _, _, tokens in best]
+        assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([score for score, _, _ in best])
+        assert [hypothesis.log_probability for hypothesis in hypotheses] == pytest.approx(
+            [total for _, total, _ in best]
+        )
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
-def test_stopping_early_loses_nothing(size: int, alpha: float) -> None:
+def test_stopping_early_does_not_change_the_result(size: int, alpha: float) -> None:
     for seed in range(25):
         script = random_script(seed, V)
-        found = decode(script, size, 7, top_beams=size, penalty=gnmt(alpha))
-        expected = naive_beam_search(script, size, 7, gnmt(alpha))[: len(found)]
-        assert [(one.tokens, one.finished) for one in found] == [(tokens, done) for _, tokens, done in expected]
-        assert [one.score for one in found] == pytest.approx([score for score, _, _ in expected])
+        hypotheses = decode(script, size, 7, top_beams=size, penalty=gnmt(alpha))
+        expected = naive_beam_search(script, size, 7, gnmt(alpha))[: len(hypotheses)]
+        assert [(hypothesis.tokens, hypothesis.finished) for hypothesis in hypotheses] == [
+            (tokens, finished) for _, tokens, finished in expected
+        ]
+        assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([score for score, _, _ in expected])
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 3.0])
-def test_a_beam_of_one_is_greedy_search(alpha: float) -> None:
+def test_a_beam_of_one_equals_greedy_search(alpha: float) -> None:
     script, sentences = random_script(11, V), 30
     memory = scripted_memory([V + sentence % 3 for sentence in range(sentences)])
     limits = [1 + sentence % 6 for sentence in range(sentences)]
-    ones = greedy_search(ScriptedDecoder(script, V), memory, limits, penalty=gnmt(alpha), with_attention=True)
+    greedy = greedy_search(ScriptedDecoder(script, V), memory, limits, penalty=gnmt(alpha), with_attention=True)
     beams = beam_search(
         ScriptedDecoder(script, V), memory, limits, beam_size=1, penalty=gnmt(alpha), with_attention=True
     )
-    assert {one.finished for one in ones} == {True, False}
-    for one, (same,) in zip(ones, beams, strict=True):
-        assert (one.tokens, one.finished) == (same.tokens, same.finished)
-        assert (one.log_probability, one.score) == (same.log_probability, same.score)
-        assert one.attention is not None and same.attention is not None
-        assert one.attention.equal(same.attention)
+    assert {expected.finished for expected in greedy} == {True, False}
+    for expected, (hypothesis,) in zip(greedy, beams, strict=True):
+        assert (expected.tokens, expected.finished) == (hypothesis.tokens, hypothesis.finished)
+        assert (expected.log_probability, expected.score) == (hypothesis.log_probability, hypothesis.score)
+        assert expected.attention is not None and hypothesis.attention is not None
+        assert expected.attention.equal(hypothesis.attention)
 
 
-def test_a_beam_of_one_is_greedy_search_among_equals_too() -> None:
+def test_a_beam_of_one_breaks_ties_as_greedy_search_does() -> None:
     def script(_: int, prefix: Prefix) -> list[float]:
         return [0.0] * V
 
-    (one,) = greedy_search(ScriptedDecoder(script, V), scripted_memory([1]), [4], penalty=no_penalty)
-    assert decode(script, 1, 4) == [one]
+    (expected,) = greedy_search(ScriptedDecoder(script, V), scripted_memory([1]), [4], penalty=no_penalty)
+    assert decode(script, 1, 4) == [expected]
 
 
-def test_a_sentence_in_a_batch_is_as_alone() -> None:
+def test_the_result_of_a_sentence_does_not_depend_on_its_batch() -> None:
     script, sentences = random_script(7, V), 12
     lengths = [V + sentence % 4 for sentence in range(sentences)]
     limits = [1 + sentence % 7 for sentence in range(sentences)]
@@ -259,17 +263,21 @@ def test_a_sentence_in_a_batch_is_as_alone() -> None:
         )
 
     together = search(list(range(sentences)))
-    for found in ([search([row])[0] for row in range(sentences)], search(list(range(sentences))[::-1])[::-1]):
-        for some, others in zip(together, found, strict=True):
-            assert [(one.tokens, one.finished) for one in some] == [(one.tokens, one.finished) for one in others]
-            assert [one.score for one in some] == pytest.approx([one.score for one in others], rel=1e-12)
+    for results in ([search([row])[0] for row in range(sentences)], search(list(range(sentences))[::-1])[::-1]):
+        for expected, hypotheses in zip(together, results, strict=True):
+            assert [(hypothesis.tokens, hypothesis.finished) for hypothesis in expected] == [
+                (hypothesis.tokens, hypothesis.finished) for hypothesis in hypotheses
+            ]
+            assert [hypothesis.score for hypothesis in expected] == pytest.approx(
+                [hypothesis.score for hypothesis in hypotheses], rel=1e-12
+            )
 
 
-def test_a_beam_that_takes_the_place_of_a_finished_sentence_reads_its_own_source() -> None:
+def test_a_beam_that_moves_into_the_rows_of_a_finished_sentence_keeps_its_source() -> None:
     script, memory = random_script(13, V), scripted_memory([1, 1])
     decoder = ScriptedDecoder(script, V)
     _, together = beam_search(decoder, memory, [1, 6], beam_size=2, top_beams=2, penalty=no_penalty)
-    assert decoder.rows[:2] == [2, 2]  # a row for either sentence, then two for the second
+    assert decoder.rows[:2] == [2, 2]  # one row for each sentence, then two for the second
     second = memory.select(torch.tensor([1]))
     assert beam_search(ScriptedDecoder(script, V), second, [6], beam_size=2, top_beams=2, penalty=no_penalty) == [
         together
@@ -279,7 +287,7 @@ def test_a_beam_that_takes_the_place_of_a_finished_sentence_reads_its_own_source
 def test_attention_follows_its_hypothesis_through_the_beam() -> None:
     lengths = [V + sentence % 3 for sentence in range(8)]
     limits = [2 + sentence for sentence in range(8)]
-    found = beam_search(
+    results = beam_search(
         ScriptedDecoder(random_script(3, V), V),
         scripted_memory(lengths),
         limits,
@@ -288,12 +296,12 @@ def test_attention_follows_its_hypothesis_through_the_beam() -> None:
         penalty=gnmt(1.0),
         with_attention=True,
     )
-    for hypotheses, length in zip(found, lengths, strict=True):
-        for one in hypotheses:
-            assert one.attention is not None
-            fed = (BOS, *one.tokens) if one.finished else (BOS, *one.tokens[:-1])
-            assert one.attention.shape == (len(fed), length)
-            assert tuple(one.attention.argmax(1).tolist()) == fed
+    for hypotheses, length in zip(results, lengths, strict=True):
+        for hypothesis in hypotheses:
+            assert hypothesis.attention is not None
+            fed = (BOS, *hypothesis.tokens) if hypothesis.finished else (BOS, *hypothesis.tokens[:-1])
+            assert hypothesis.attention.shape == (len(fed), length)
+            assert tuple(hypothesis.attention.argmax(1).tolist()) == fed
 
 
 def test_no_row_is_spent_on_copies_of_bos_or_on_finished_sentences() -> None:
@@ -303,17 +311,20 @@ def test_no_row_is_spent_on_copies_of_bos_or_on_finished_sentences() -> None:
     decoder = ScriptedDecoder(script, V)
     beam_search(decoder, scripted_memory([1] * 3), [1, 2, 4], beam_size=4, penalty=no_penalty)
     assert decoder.rows[0] == 3  # BOS
-    assert decoder.rows[1] == 2 * 3  # EOS, A and B behind it, EOS as a row without a prefix
+    assert decoder.rows[1] == 2 * 3  # after BOS: EOS, A and B; the row of EOS has no live prefix
     assert decoder.rows[2] <= 4
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_limit_of_one_gives_the_best_token_unfinished_where_nothing_at_all_is_no_answer(seed: int, size: int) -> None:
+def test_a_limit_of_one_gives_the_best_token_unfinished_if_the_empty_target_is_forbidden(seed: int, size: int) -> None:
     script = random_script(seed, V)
     scores = log_softmax(script, 0, ())
     ranked = sorted(((scores[token], token) for token in range(EOS + 1, V)), reverse=True)[:size]
-    found = decode(script, size, 1, top_beams=size, penalty=forbid_empty(gnmt(0.6)))
-    assert [(one.tokens, one.finished) for one in found] == [((token,), False) for _, token in ranked]
-    assert [one.log_probability for one in found] == pytest.approx([total for total, _ in ranked])
-    assert [one.score for one in found] == pytest.approx([total for total, _ in ranked])  # lp(1) is 1
+    hypotheses = decode(script, size, 1, top_beams=size, penalty=forbid_empty(gnmt(0.6)))
+    assert [(hypothesis.tokens, hypothesis.finished) for hypothesis in hypotheses] == [
+        ((token,), False) for _, token in ranked
+    ]
+    assert [hypothesis.log_probability for hypothesis in hypotheses] == pytest.approx([total for total, _ in ranked])
+    # The length penalty of one token is 1.
+    assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([total for total, _ in ranked])

@@ -43,74 +43,80 @@ def search(
     )
 
 
-Found = tuple[float, Prefix, bool]  # score, tokens, whether finished
+ScoredPrefix = tuple[float, Prefix, bool]  # score, tokens, whether finished
 
 
 @dataclass
 class Group:
     live: list[tuple[float, Prefix]] = field(default_factory=lambda: [(0.0, ())])
-    ended: list[Found] = field(default_factory=list)
-    done: bool = False
+    ended: list[ScoredPrefix] = field(default_factory=list)
+    is_done: bool = False
 
 
 def naive(
-    script: Script, sentence: int, limit: int, own: int, groups: int, strength: float, penalty: LengthPenalty
-) -> list[Found]:
+    script: Script, sentence: int, limit: int, group_size: int, groups: int, strength: float, penalty: LengthPenalty
+) -> list[ScoredPrefix]:
+    """Search with lists and loops."""
+
     def score(total: float, length: int) -> float:
         return total / float(penalty(torch.tensor(float(length), dtype=torch.float64)))
 
-    everyone = [Group() for _ in range(groups)]
+    all_groups = [Group() for _ in range(groups)]
     for length in range(1, limit + 1):
         taken: Counter[int] = Counter()
-        for group in everyone:
-            if group.done:
+        for group in all_groups:
+            if group.is_done:
                 continue
             ranked: list[tuple[float, float, Prefix]] = []
             for total, prefix in group.live:
-                after = torch.tensor(script(sentence, prefix), dtype=torch.float64).log_softmax(0).tolist()
+                scores = torch.tensor(script(sentence, prefix), dtype=torch.float64).log_softmax(0).tolist()
                 for token in range(EOS, V):
-                    both = total + after[token]
-                    ranked.append((both - strength * taken[token], both, (*prefix, token)))
+                    extended = total + scores[token]
+                    ranked.append((extended - strength * taken[token], extended, (*prefix, token)))
             ranked.sort(reverse=True)
-            ends = [(score(total, length), prefix[:-1], True) for _, total, prefix in ranked[:own] if prefix[-1] == EOS]
-            group.ended = sorted(group.ended + ends, reverse=True)[:own]
-            group.live = [(total, prefix) for _, total, prefix in ranked if prefix[-1] != EOS][:own]
-            full = len(group.ended) == own
-            hope = max(score(total, limit) for total, _ in group.live)
-            group.done = length == limit or (full and (own == 1 or group.ended[-1][0] >= hope))
+            ends = [
+                (score(total, length), prefix[:-1], True)
+                for _, total, prefix in ranked[:group_size]
+                if prefix[-1] == EOS
+            ]
+            group.ended = sorted(group.ended + ends, reverse=True)[:group_size]
+            group.live = [(total, prefix) for _, total, prefix in ranked if prefix[-1] != EOS][:group_size]
+            is_full = len(group.ended) == group_size
+            best_possible = max(score(total, limit) for total, _ in group.live)
+            group.is_done = length == limit or (is_full and (group_size == 1 or group.ended[-1][0] >= best_possible))
             taken.update([EOS] * len(ends))
-            if not group.done or length == limit:
+            if not group.is_done or length == limit:
                 taken.update(prefix[-1] for _, prefix in group.live)
-    found = {
+    merged = {
         (tokens, finished): (finished, value)
-        for group in everyone
+        for group in all_groups
         for value, tokens, finished in (
             group.ended + [(score(total, limit), prefix, False) for total, prefix in group.live]
-        )[:own]
+        )[:group_size]
     }
-    return [(value, *key) for key, (_, value) in sorted(found.items(), key=lambda item: item[1], reverse=True)]
+    return [(value, *key) for key, (_, value) in sorted(merged.items(), key=lambda item: item[1], reverse=True)]
 
 
-@pytest.mark.parametrize(("own", "groups"), [(1, 1), (1, 4), (2, 1), (2, 3), (3, 2), (4, 2)])
+@pytest.mark.parametrize(("group_size", "groups"), [(1, 1), (1, 4), (2, 1), (2, 3), (3, 2), (4, 2)])
 @pytest.mark.parametrize("strength", [0.0, 0.7, 1e6])
 @pytest.mark.parametrize("alpha", [0.0, 1.5])
-def test_it_is_the_rules_with_lists_and_loops(own: int, groups: int, strength: float, alpha: float) -> None:
+def test_it_equals_a_naive_implementation(group_size: int, groups: int, strength: float, alpha: float) -> None:
     for seed in range(3):
         script = random_script(seed, V)
-        found = search(script, LIMITS, own * groups, groups, strength, penalty=gnmt(alpha))
-        for sentence, (limit, hypotheses) in enumerate(zip(LIMITS, found, strict=True)):
-            expected = naive(script, sentence, limit, own, groups, strength, gnmt(alpha))
-            assert [(one.tokens, one.finished) for one in hypotheses] == [
+        results = search(script, LIMITS, group_size * groups, groups, strength, penalty=gnmt(alpha))
+        for sentence, (limit, hypotheses) in enumerate(zip(LIMITS, results, strict=True)):
+            expected = naive(script, sentence, limit, group_size, groups, strength, gnmt(alpha))
+            assert [(hypothesis.tokens, hypothesis.finished) for hypothesis in hypotheses] == [
                 (tokens, finished) for _, tokens, finished in expected
             ]
-            assert [one.score for one in hypotheses] == pytest.approx([value for value, *_ in expected])
+            assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([value for value, *_ in expected])
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 @pytest.mark.parametrize("strength", [0.0, 2.0])
-def test_one_group_is_beam_search(size: int, strength: float) -> None:
+def test_one_group_equals_beam_search(size: int, strength: float) -> None:
     script = random_script(8, V)
-    expected = beam_search(
+    beams = beam_search(
         ScriptedDecoder(script, V),
         scripted_memory([V + row % 3 for row in range(len(LIMITS))]),
         LIMITS,
@@ -119,19 +125,21 @@ def test_one_group_is_beam_search(size: int, strength: float) -> None:
         penalty=gnmt(0.6),
         with_attention=True,
     )
-    for found, same in zip(search(script, LIMITS, size, 1, strength), expected, strict=True):
-        assert [(one.tokens, one.finished, one.score) for one in found] == [
-            (one.tokens, one.finished, one.score) for one in same
+    for hypotheses, expected in zip(search(script, LIMITS, size, 1, strength), beams, strict=True):
+        assert [(hypothesis.tokens, hypothesis.finished, hypothesis.score) for hypothesis in hypotheses] == [
+            (hypothesis.tokens, hypothesis.finished, hypothesis.score) for hypothesis in expected
         ]
-        for one, other in zip(found, same, strict=True):
-            torch.testing.assert_close(one.attention, other.attention)
+        for hypothesis, beam in zip(hypotheses, expected, strict=True):
+            torch.testing.assert_close(hypothesis.attention, beam.attention)
 
 
-def test_groups_without_strength_find_the_same_and_nothing_twice() -> None:
+def test_groups_without_diversity_find_the_same_hypotheses_without_duplicates() -> None:
     script = random_script(8, V)
-    alone = search(script, LIMITS, 2, 1, 0.0)
-    for one, same in zip(search(script, LIMITS, 6, 3, 0.0), alone, strict=True):
-        assert [(each.tokens, each.score) for each in one] == [(each.tokens, each.score) for each in same]
+    single_group = search(script, LIMITS, 2, 1, 0.0)
+    for hypotheses, expected in zip(search(script, LIMITS, 6, 3, 0.0), single_group, strict=True):
+        assert [(hypothesis.tokens, hypothesis.score) for hypothesis in hypotheses] == [
+            (hypothesis.tokens, hypothesis.score) for hypothesis in expected
+        ]
 
 
 def test_a_second_group_takes_another_token() -> None:
@@ -143,42 +151,49 @@ def test_a_second_group_takes_another_token() -> None:
     }
     script = table_script(table, V)
     weak, strong = (search(script, [5], 2, 2, strength, penalty=no_penalty)[0] for strength in (2.0, 3.0))
-    assert [one.tokens for one in weak] == [(A, A)]  # 0.9 / e ** 2 is still more than 0.1
-    assert [one.tokens for one in strong] == [(A, A), (B, B)]
-    assert [one.log_probability for one in strong] == pytest.approx([math.log(0.81), math.log(0.08)])
-    assert [one.score for one in strong] == pytest.approx([math.log(0.81), math.log(0.08)])
+    assert [hypothesis.tokens for hypothesis in weak] == [(A, A)]  # 0.9 / e ** 2 is still more than 0.1
+    assert [hypothesis.tokens for hypothesis in strong] == [(A, A), (B, B)]
+    assert [hypothesis.log_probability for hypothesis in strong] == pytest.approx([math.log(0.81), math.log(0.08)])
+    assert [hypothesis.score for hypothesis in strong] == pytest.approx([math.log(0.81), math.log(0.08)])
 
 
-def test_strength_makes_what_is_found_more_various() -> None:
+def test_more_strength_gives_more_distinct_hypotheses() -> None:
     script, limits = random_script(9, V, scale=1.0), [8] * 30
-    kinds = [
-        sum(len({one.tokens for one in found}) for found in search(script, limits, 4, 4, strength))
+    distinct = [
+        sum(
+            len({hypothesis.tokens for hypothesis in hypotheses})
+            for hypotheses in search(script, limits, 4, 4, strength)
+        )
         for strength in (0.0, 0.5, 1e6)
     ]
-    assert kinds[0] == 30 < kinds[1] < kinds[2]
+    assert distinct[0] == 30 < distinct[1] < distinct[2]
 
 
-def test_a_sentence_in_a_batch_is_as_alone() -> None:
+def test_the_result_of_a_sentence_does_not_depend_on_its_batch() -> None:
     script, order = random_script(7, V), [6, 0, 3, 7, 1, 5, 2, 4]
     together = search(script, LIMITS, 6, 3, 0.8)
     shuffled = search(script, [LIMITS[row] for row in order], 6, 3, 0.8, rows=order)
-    for row, some in enumerate(together):
-        for others in (shuffled[order.index(row)], search(script, [LIMITS[row]], 6, 3, 0.8, rows=[row])[0]):
-            assert [(one.tokens, one.finished) for one in some] == [(one.tokens, one.finished) for one in others]
-            assert [one.score for one in some] == pytest.approx([one.score for one in others], rel=1e-12)
+    for row, expected in enumerate(together):
+        for hypotheses in (shuffled[order.index(row)], search(script, [LIMITS[row]], 6, 3, 0.8, rows=[row])[0]):
+            assert [(hypothesis.tokens, hypothesis.finished) for hypothesis in expected] == [
+                (hypothesis.tokens, hypothesis.finished) for hypothesis in hypotheses
+            ]
+            assert [hypothesis.score for hypothesis in expected] == pytest.approx(
+                [hypothesis.score for hypothesis in hypotheses], rel=1e-12
+            )
 
 
 def test_attention_and_log_probability_are_those_of_the_hypothesis() -> None:
     script = random_script(3, V)
-    for row, found in enumerate(search(script, LIMITS, 6, 3, 1.0)):
-        for one in found:
-            whole = (*one.tokens, EOS) if one.finished else one.tokens
-            assert one.attention is not None
-            assert one.attention.shape == (len(whole), V + row % 3)
-            assert tuple(one.attention.argmax(1).tolist()) == (BOS, *whole[:-1])
-            rows = [torch.tensor(script(row, whole[:place])).log_softmax(0) for place in range(len(whole))]
-            assert one.log_probability == pytest.approx(
-                sum(float(after[token]) for after, token in zip(rows, whole, strict=True)), rel=1e-5
+    for row, hypotheses in enumerate(search(script, LIMITS, 6, 3, 1.0)):
+        for hypothesis in hypotheses:
+            target = (*hypothesis.tokens, EOS) if hypothesis.finished else hypothesis.tokens
+            assert hypothesis.attention is not None
+            assert hypothesis.attention.shape == (len(target), V + row % 3)
+            assert tuple(hypothesis.attention.argmax(1).tolist()) == (BOS, *target[:-1])
+            rows = [torch.tensor(script(row, target[:place])).log_softmax(0) for place in range(len(target))]
+            assert hypothesis.log_probability == pytest.approx(
+                sum(float(scores[token]) for scores, token in zip(rows, target, strict=True)), rel=1e-5
             )
 
 
@@ -186,11 +201,11 @@ def test_attention_and_log_probability_are_those_of_the_hypothesis() -> None:
     ("beam_size", "groups", "strength"),
     [(0, 1, 0.0), (4, 0, 0.0), (4, 3, 0.0), (2, 4, 0.0), (4, 2, -1.0), (4, 2, math.nan)],
 )
-def test_what_cannot_be_shared_is_refused(beam_size: int, groups: int, strength: float) -> None:
+def test_a_beam_that_cannot_be_divided_into_groups_is_an_error(beam_size: int, groups: int, strength: float) -> None:
     with pytest.raises(DecodingError, match=r"groups|diversity"):
         search(random_script(1, V), [3], beam_size, groups, strength)
 
 
-def test_scores_that_are_no_numbers_are_told_with_their_step() -> None:
+def test_nan_is_reported_with_its_step() -> None:
     with pytest.raises(DecodingError, match="step 2"):
         search(lambda _, prefix: [math.nan if prefix else float(token) for token in range(V)], [9], 4, 2, 1.0)

@@ -26,7 +26,7 @@ def test_averages_probabilities_and_attention() -> None:
     torch.testing.assert_close(attention, torch.stack([part for part in parts if part is not None]).mean(0))
 
 
-def test_stepping_is_teacher_forcing() -> None:
+def test_stepping_equals_teacher_forcing() -> None:
     together = ensemble([tiny_model(1), tiny_model(2)])
     targets = torch.tensor([[BOS, 4, 5], [BOS, 3, 3], [BOS, 7, 6]])
     state = together.decoder.init_state(together.encode(SOURCES))
@@ -38,16 +38,16 @@ def test_stepping_is_teacher_forcing() -> None:
     torch.testing.assert_close(torch.stack(logits, 1), together(SOURCES, targets))
 
 
-def test_searches_with_all_its_members() -> None:
+def test_the_search_uses_all_members() -> None:
     together = ensemble([tiny_model(2, width=4), tiny_model(3, width=7)])
-    found = beam_search(together.decoder, together.encode(SOURCES), [6] * 3, beam_size=3, penalty=gnmt(0.6))
-    finished = [(row, best) for row, (best,) in enumerate(found) if best.finished]
+    results = beam_search(together.decoder, together.encode(SOURCES), [6] * 3, beam_size=3, penalty=gnmt(0.6))
+    finished = [(row, best) for row, (best,) in enumerate(results) if best.finished]
     assert finished
     for row, best in finished:
         (score,) = score_targets(together, SOURCES[row : row + 1], *start_with_bos([best.tokens])).tolist()
         assert best.log_probability == pytest.approx(score)
 
 
-def test_members_of_unlike_vocabularies_are_refused() -> None:
+def test_members_with_different_vocabulary_sizes_are_an_error() -> None:
     with pytest.raises(DecodingError, match=r"\[7, 8\]"):
         Ensemble([tiny_model(target=8).decoder, tiny_model(target=7).decoder])

@@ -32,32 +32,32 @@ def test_finished_sentences_leave_the_batch() -> None:
         return [-9.0, -9.0, 0.0, -5.0, -5.0] if len(prefix) == lengths[sentence] else [-9.0, -9.0, -5.0, 0.0, -5.0]
 
     decoder = ScriptedDecoder(script, V)
-    found = greedy_search(decoder, scripted_memory([1, 2, 3, 4]), torch.tensor([9, 9, 3, 9]), penalty=no_penalty)
-    assert [best.tokens for best in found] == [(A,) * length for length in lengths]
-    assert [best.finished for best in found] == [True, True, False, True]
+    results = greedy_search(decoder, scripted_memory([1, 2, 3, 4]), torch.tensor([9, 9, 3, 9]), penalty=no_penalty)
+    assert [best.tokens for best in results] == [(A,) * length for length in lengths]
+    assert [best.finished for best in results] == [True, True, False, True]
     assert decoder.rows == [4, 3, 2]
 
 
 def test_the_limit_counts_eos() -> None:
     decoder = ScriptedDecoder(table_script({(): {A: 1.0}, (A,): {EOS: 1.0}}, V), V)
-    cut, whole = greedy_search(decoder, scripted_memory([1, 1]), [1, 2], penalty=no_penalty)
+    cut, complete = greedy_search(decoder, scripted_memory([1, 1]), [1, 2], penalty=no_penalty)
     assert (cut.tokens, cut.finished) == ((A,), False)
-    assert (whole.tokens, whole.finished) == ((A,), True)
+    assert (complete.tokens, complete.finished) == ((A,), True)
 
 
 def test_attention_has_a_row_for_each_step_and_a_column_for_each_source_position() -> None:
     lengths, limits = [V, V + 2, V + 1], [7, 1, 9]
     decoder = ScriptedDecoder(random_script(3, V), V)
-    found = greedy_search(decoder, scripted_memory(lengths), limits, penalty=no_penalty, with_attention=True)
-    assert {best.finished for best in found} == {True, False}
-    for best, length in zip(found, lengths, strict=True):
+    results = greedy_search(decoder, scripted_memory(lengths), limits, penalty=no_penalty, with_attention=True)
+    assert {best.finished for best in results} == {True, False}
+    for best, length in zip(results, lengths, strict=True):
         assert best.attention is not None
         fed = (BOS, *best.tokens) if best.finished else (BOS, *best.tokens[:-1])
         assert best.attention.shape == (len(fed), length)
         assert tuple(best.attention.argmax(1).tolist()) == fed
 
 
-def test_nan_is_told_with_its_step() -> None:
+def test_nan_is_reported_with_its_step() -> None:
     def script(_: int, prefix: Prefix) -> list[float]:
         return [math.nan if len(prefix) == 2 else 0.0] * 3 + [1.0, 2.0]
 
@@ -66,6 +66,6 @@ def test_nan_is_told_with_its_step() -> None:
 
 
 @pytest.mark.parametrize("limits", [[3], [3, 0], [3, 3, 3]])
-def test_limits_that_cannot_be_kept_are_refused(limits: list[int]) -> None:
+def test_invalid_limits_are_rejected(limits: list[int]) -> None:
     with pytest.raises(DecodingError, match="limit"):
         greedy_search(ScriptedDecoder(random_script(1, V), V), scripted_memory([1, 1]), limits, penalty=no_penalty)

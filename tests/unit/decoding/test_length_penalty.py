@@ -25,7 +25,7 @@ def test_no_penalty_divides_by_one() -> None:
 
 
 @pytest.mark.parametrize("alpha", [-0.1, float("nan")])
-def test_a_penalty_that_would_fall_with_length_is_refused(alpha: float) -> None:
+def test_a_penalty_that_decreases_with_length_is_an_error(alpha: float) -> None:
     for penalty in (length_penalty.gnmt, length_penalty.average):
         with pytest.raises(DecodingError, match="length_penalty"):
             penalty(alpha)

@@ -17,12 +17,12 @@ def test_sums_the_log_probabilities_of_the_tokens_and_eos(chunk: int, monkeypatc
     model = tiny_model()
     scores = score_targets(model, as_batch(SOURCES), *start_with_bos(TARGETS))
     for source, target, score in zip(SOURCES, TARGETS, scores.tolist(), strict=True):
-        given, wanted = start_with_bos([target])
-        log_probabilities = model(as_batch([source]), given)[0].log_softmax(1).detach()
-        assert score == pytest.approx(sum(float(log_probabilities[t, token]) for t, token in enumerate(wanted[0])))
+        inputs, labels = start_with_bos([target])
+        log_probabilities = model(as_batch([source]), inputs)[0].log_softmax(1).detach()
+        assert score == pytest.approx(sum(float(log_probabilities[t, token]) for t, token in enumerate(labels[0])))
 
 
-def test_half_precision_is_summed_in_single() -> None:
+def test_half_precision_is_summed_in_single_precision() -> None:
     model = tiny_model().bfloat16()
     scores = score_targets(model, as_batch(SOURCES), *start_with_bos(TARGETS))
     assert scores.dtype == torch.float32

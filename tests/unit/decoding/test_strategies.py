@@ -11,11 +11,11 @@ from regard.decoding.strategies import SearchInput, search
 from regard.special_tokens import EOS
 
 A, B, V = 3, 4, 5
-SILENT = table_script({(): {EOS: 0.9, A: 0.1}, (A,): {EOS: 0.8, A: 0.2}, (A, A): {EOS: 1.0}}, V)
+EMPTY_IS_LIKELY = table_script({(): {EOS: 0.9, A: 0.1}, (A,): {EOS: 0.8, A: 0.2}, (A, A): {EOS: 1.0}}, V)
 
 
-class Source(Encoder):
-    """Leaves behind what a scripted decoder reads."""
+class ScriptedEncoder(Encoder):
+    """Return the memory that a scripted decoder reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Source(Encoder):
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "tokens"),
     [
         (SearchConfig(), (A,)),
         (SearchConfig(allow_empty=True), ()),
@@ -41,15 +41,15 @@ class Source(Encoder):
         (SearchConfig(strategy="lookahead", lookahead_depth=1, lookahead_width=1), ()),
     ],
 )
-def test_a_beam_says_nothing_at_all_only_where_it_may(config: SearchConfig, said: tuple[int, ...]) -> None:
-    model = Seq2Seq(Source(), ScriptedDecoder(SILENT, V))
+def test_a_beam_finds_the_empty_target_only_if_it_is_allowed(config: SearchConfig, tokens: tuple[int, ...]) -> None:
+    model = Seq2Seq(ScriptedEncoder(), ScriptedDecoder(EMPTY_IS_LIKELY, V))
     ((best, *_),) = search(model, [SearchInput((A, B))], config, top_beams=1, with_attention=False)
-    assert best.tokens == said
+    assert best.tokens == tokens
     assert best.finished and best.score > -100
 
 
 @pytest.mark.parametrize(
-    ("changes", "most"),
+    ("changes", "max_tokens"),
     [
         ({}, 2 * 3 + 20),
         ({"max_length_factor": 1.0, "max_length_addend": 50}, 3 + 50),
@@ -58,15 +58,15 @@ def test_a_beam_says_nothing_at_all_only_where_it_may(config: SearchConfig, said
     ],
 )
 @pytest.mark.parametrize("strategy", ["beam", "diverse", "lookahead", "sample", "mbr"])
-def test_a_translation_has_at_most_as_many_tokens_as_the_recipe_allows(
-    strategy: str, changes: dict[str, float], most: int
+def test_a_translation_is_cut_at_the_length_limit_of_the_recipe(
+    strategy: str, changes: dict[str, float], max_tokens: int
 ) -> None:
     config = SearchConfig.model_validate({"strategy": strategy, "beam_size": 2, "groups": 2, **changes})
 
     def script(sentence: int, prefix: tuple[int, ...]) -> list[float]:
         return [-99.0, -99.0, -99.0, 1.0, 0.0]
 
-    model = Seq2Seq(Source(), ScriptedDecoder(script, V))
+    model = Seq2Seq(ScriptedEncoder(), ScriptedDecoder(script, V))
     ((best, *_),) = search(model, [SearchInput((A, B, A))], config, top_beams=1, with_attention=False)
-    assert len(best.tokens) == most
+    assert len(best.tokens) == max_tokens
     assert not best.finished

@@ -15,7 +15,7 @@ VOCABULARY = 5
 
 
 class Lengths(Encoder):
-    """Leaves behind as many positions as the source has."""
+    """Returns a memory with as many positions as the source has."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +44,6 @@ def endless(number: int, prefix: tuple[int, ...]) -> list[float]:
 def test_each_sentence_has_its_own_limit(config: SearchConfig) -> None:
     model = Seq2Seq(Lengths(), ScriptedDecoder(endless, VOCABULARY))
     sources = [(3,) * length for length in (4, 0, 11, 1)]
-    found = search(model, [SearchInput(source) for source in sources], config, top_beams=1, with_attention=False)
-    assert [len(best.tokens) for best, *_ in found] == [28, 20, 42, 22]
-    assert not any(best.finished for best, *_ in found)
+    results = search(model, [SearchInput(source) for source in sources], config, top_beams=1, with_attention=False)
+    assert [len(best.tokens) for best, *_ in results] == [28, 20, 42, 22]
+    assert not any(best.finished for best, *_ in results)

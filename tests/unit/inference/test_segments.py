@@ -77,29 +77,29 @@ def test_whether_lines_are_split_is_as_the_run_was_trained(
     translator.source_language, translator.target_language = languages
     assert translator.division() == expected
     assert (translator.division(True), translator.division(False)) == ("sentences", "whole")
-    whole = best(translator, SEVERAL, split_sentences=expected == "sentences")
-    assert best(translator, SEVERAL).text == whole.text
+    joined = best(translator, SEVERAL, split_sentences=expected == "sentences")
+    assert best(translator, SEVERAL).text == joined.text
 
 
 def test_what_a_divided_line_says_of_itself(translator: Translator) -> None:
-    whole = best(translator, SEVERAL, with_attention=True)
+    joined = best(translator, SEVERAL, with_attention=True)
     apart = [best(translator, text, with_attention=True) for text in SEVERAL.replace(".", ".|").split("|")[:-1]]
-    assert [part.translation.text for part in whole.parts] == [one.text for one in apart]
-    assert [SEVERAL[slice(*part.source)] for part in whole.parts] == ["One two.", "Six ten.", "Four five.", "Nine."]
-    assert [whole.text[slice(*part.target)] for part in whole.parts] == [one.text for one in apart]
-    assert whole.score == pytest.approx(sum(one.score for one in apart), abs=1e-4)
-    assert whole.log_probability == pytest.approx(sum(one.log_probability for one in apart), abs=1e-4)
-    assert whole.tokens == tuple(token for one in apart for token in one.tokens)
+    assert [part.translation.text for part in joined.parts] == [translation.text for translation in apart]
+    assert [SEVERAL[slice(*part.source)] for part in joined.parts] == ["One two.", "Six ten.", "Four five.", "Nine."]
+    assert [joined.text[slice(*part.target)] for part in joined.parts] == [translation.text for translation in apart]
+    assert joined.score == pytest.approx(sum(translation.score for translation in apart), abs=1e-4)
+    assert joined.log_probability == pytest.approx(sum(translation.log_probability for translation in apart), abs=1e-4)
+    assert joined.tokens == tuple(token for translation in apart for token in translation.tokens)
     starts = [0, 2, 4, 6]  # words before each sentence, in the source as in the target
-    assert whole.alignment == tuple(
+    assert joined.alignment == tuple(
         (start + source, start + target)
-        for start, one in zip(starts, apart, strict=True)
-        for source, target in one.alignment
+        for start, translation in zip(starts, apart, strict=True)
+        for source, target in translation.alignment
     )
-    assert whole.attention is None
-    assert whole.attends
-    assert all(part.translation.attention is not None for part in whole.parts)
-    assert whole.finished
+    assert joined.attention is None
+    assert joined.attends
+    assert all(part.translation.attention is not None for part in joined.parts)
+    assert joined.finished
 
 
 def scripted(scores: Sequence[tuple[float, bool]]) -> list[Translation]:
@@ -113,24 +113,34 @@ def test_the_best_translations_of_a_line_are_the_best_combinations_of_its_senten
         scripted([(-2.0, True), (-2.1, True)]),
         scripted([(-0.5, True), (-3.0, True), (-4.0, True)]),
     ]
-    found = join("A. B. C.", [(0, 2), (3, 5), (6, 8)], lists, count)
+    translations = join("A. B. C.", [(0, 2), (3, 5), (6, 8)], lists, count)
     every = sorted(
-        product(*lists), key=lambda some: (sum(not one.finished for one in some), -sum(one.score for one in some))
+        product(*lists),
+        key=lambda combination: (
+            sum(not translation.finished for translation in combination),
+            -sum(translation.score for translation in combination),
+        ),
     )
-    assert [one.text for one in found] == [" ".join(part.text for part in some) for some in every[:count]]
-    assert [one.finished for one in found] == [all(part.finished for part in some) for some in every[:count]]
+    assert [translation.text for translation in translations] == [
+        " ".join(part.text for part in combination) for combination in every[:count]
+    ]
+    assert [translation.finished for translation in translations] == [
+        all(part.finished for part in combination) for combination in every[:count]
+    ]
     drawn = join("A. B. C.", [(0, 2), (3, 5), (6, 8)], lists, 2, drawn=True)
-    assert [[part.translation for part in one.parts] for one in drawn] == [
-        list(some) for some in zip(*lists, strict=False)
+    assert [[part.translation for part in translation.parts] for translation in drawn] == [
+        list(combination) for combination in zip(*lists, strict=False)
     ][:2]
 
 
 def test_several_translations_of_a_line_of_several_sentences(translator: Translator) -> None:
-    found = translator.translate(SEVERAL, top_beams=3).n_best
-    assert len(found) == 3
-    assert found[0].text == best(translator, SEVERAL).text
-    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-    assert len({one.text for one in found}) == 3
+    translations = translator.translate(SEVERAL, top_beams=3).n_best
+    assert len(translations) == 3
+    assert translations[0].text == best(translator, SEVERAL).text
+    assert [translation.score for translation in translations] == sorted(
+        (translation.score for translation in translations), reverse=True
+    )
+    assert len({translation.text for translation in translations}) == 3
 
 
 def test_constraints_go_with_their_sentences(translator: Translator) -> None:
@@ -149,10 +159,10 @@ def test_a_line_that_is_too_long_is_divided_and_none_is_lost(translator: Transla
     translator.longest = 8
     long = " ".join(["one two three"] * 40)
     for split in (True, False, None):
-        found = best(translator, long, split_sentences=split)
-        assert len(found.parts) > 14
-        assert all(len(part.translation.source_tokens) <= 8 + 1 for part in found.parts)
-        assert len(found.text.split()) > 90
+        translations = best(translator, long, split_sentences=split)
+        assert len(translations.parts) > 14
+        assert all(len(part.translation.source_tokens) <= 8 + 1 for part in translations.parts)
+        assert len(translations.text.split()) > 90
     with pytest.raises(DecodingError, match="line 2: the line has more than 8 tokens"):
         translator.translate(["one", long], constraints=[Constraints(), Constraints(require=("acht",))])
 
@@ -160,11 +170,11 @@ def test_a_line_that_is_too_long_is_divided_and_none_is_lost(translator: Transla
 def test_draws_of_sentences_differ_and_repeat(translator: Translator) -> None:
     options: TranslateOptions = {"strategy": "sample", "temperature": 3.0}
     text = "One two. One two. One two. One two."
-    one = best(translator, text, **options)
-    assert len({part.translation.text for part in one.parts}) > 1
-    assert one == best(translator, text, **options)
+    translation = best(translator, text, **options)
+    assert len({part.translation.text for part in translation.parts}) > 1
+    assert translation == best(translator, text, **options)
     alone = best(translator, "One two.", **options)
-    assert one.parts[0].translation.tokens == alone.tokens
+    assert translation.parts[0].translation.tokens == alone.tokens
 
 
 def test_fewer_sentences_than_the_source_are_told(translator: Translator) -> None:
@@ -173,7 +183,7 @@ def test_fewer_sentences_than_the_source_are_told(translator: Translator) -> Non
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "fix"),
     [
         ({"beam_size": 5_000}, "lower beam_size"),
         ({"strategy": "exact", "beam_size": 5_000}, "lower beam_size"),
@@ -184,15 +194,15 @@ def test_fewer_sentences_than_the_source_are_told(translator: Translator) -> Non
     ],
 )
 def test_a_search_that_would_keep_too_many_hypotheses_is_refused(
-    translator: Translator, options: dict[str, Any], told: str
+    translator: Translator, options: dict[str, Any], fix: str
 ) -> None:
-    with pytest.raises(DecodingError, match=told) as refused:
+    with pytest.raises(DecodingError, match=fix) as refused:
         translator.stream(["one"], **options)
     assert "the limit is 2,048" in str(refused.value)
 
 
 class OutOfMemory:
-    """A search that has room for so many sentences at a time."""
+    """A search that runs out of memory above a number of sentences."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -209,10 +219,10 @@ def test_a_batch_that_does_not_fit_in_memory_is_searched_in_halves(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = sentences(20, 6)
-    expected = [one.text for one in translator.translate(lines)]
+    expected = [translation.text for translation in translator.translate(lines)]
     search = OutOfMemory(3)
     monkeypatch.setattr(regard.inference.batch_search, "search", search)
-    assert [one.text for one in translator.translate(lines)] == expected
+    assert [translation.text for translation in translator.translate(lines)] == expected
     assert max(search.sizes) > 3 >= min(search.sizes)
 
 

@@ -25,7 +25,7 @@ def tokenizers(*, joint: bool) -> Tokenizers:
     return train_tokenizers(config, [*PAIRS, ("neu Q", "Q")])
 
 
-def made(folder: Path, *, joint: bool = False, candidates: int = 2, frequent: int = 1) -> Checkpoint:
+def make_run_with_shortlist(folder: Path, *, joint: bool = False, candidates: int = 2, frequent: int = 1) -> Checkpoint:
     """A run with training data and a shortlist, and its checkpoint."""
     both = tokenizers(joint=joint)
     both.save(_folder(folder / "data"))
@@ -42,19 +42,19 @@ def _folder(path: Path) -> Path:
 
 
 def words(contents: Checkpoint, folder: Path) -> tuple[dict[str, list[str]], list[str]]:
-    found = load_shortlist(folder, contents)
-    assert found is not None
+    shortlist = load_shortlist(folder, contents)
+    assert shortlist is not None
     source, target = contents.tokenizers.source, contents.tokenizers.target
     rows = {
         source.pieces([id])[0]: target.pieces([token for token in row.tolist() if token])
-        for id, row in enumerate(found.candidates)
+        for id, row in enumerate(shortlist.candidates)
     }
-    return rows, target.pieces(found.frequent.tolist())
+    return rows, target.pieces(shortlist.frequent.tolist())
 
 
 @pytest.mark.parametrize("joint", [True, False])
 def test_each_word_has_its_translations_and_itself(tmp_path: Path, joint: bool) -> None:
-    rows, frequent = words(made(tmp_path, joint=joint, candidates=2), tmp_path)
+    rows, frequent = words(make_run_with_shortlist(tmp_path, joint=joint, candidates=2), tmp_path)
     assert (rows["das"][0], rows["haus"][0], rows["buch"][0]) == ("the", "house", "book")
     assert frequent == ["the"]
     assert "7" in rows["7"]
@@ -65,7 +65,7 @@ def test_each_word_has_its_translations_and_itself(tmp_path: Path, joint: bool) 
 
 
 def test_no_more_than_there_are(tmp_path: Path) -> None:
-    contents = made(tmp_path, candidates=7, frequent=50)
+    contents = make_run_with_shortlist(tmp_path, candidates=7, frequent=50)
     rows, frequent = words(contents, tmp_path)
     assert sorted(frequent) == ["7", "a", "book", "house", "the"]
     assert frequent[0] == "the"
@@ -82,7 +82,7 @@ def test_a_run_without_its_data_has_nothing_to_learn_from(tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
-    made(tmp_path)
+    make_run_with_shortlist(tmp_path)
     (tmp_path / FILE).unlink()
     _folder(tmp_path / FILE / "in the way")
     with pytest.raises(CheckpointError, match="cannot be written"):
@@ -91,7 +91,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_it_is_told_before_the_work_that_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made(tmp_path)
+    make_run_with_shortlist(tmp_path)
     (tmp_path / FILE).unlink()
     _folder(tmp_path / FILE / "in the way")
     monkeypatch.setattr(
@@ -101,26 +101,26 @@ def test_it_is_told_before_the_work_that_it_cannot_be_written(tmp_path: Path, mo
         make_shortlist(tmp_path, 2, 1, lambda text: None)
 
 
-def refused(folder: Path, contents: Checkpoint, what: str) -> None:
-    with pytest.raises(CheckpointError, match=f"{what}(?s:.*)what to do: make it again: regard shortlist {folder}"):
+def refused(folder: Path, contents: Checkpoint, message: str) -> None:
+    with pytest.raises(CheckpointError, match=f"{message}(?s:.*)what to do: make it again: regard shortlist {folder}"):
         load_shortlist(folder, contents)
 
 
 def test_one_that_is_not_the_runs_is_refused(tmp_path: Path) -> None:
-    contents = made(tmp_path)
+    contents = make_run_with_shortlist(tmp_path)
     refused(tmp_path, replace(contents, data="another"), "other training data")
-    given = load_file(tmp_path / FILE)
+    tensors = load_file(tmp_path / FILE)
     own = {"data": contents.data}
     for wrong in (
-        {**given, "candidates": given["candidates"][:-1]},
-        {**given, "candidates": given["candidates"] + 50},
-        {**given, "frequent": -given["frequent"]},
-        {**given, "frequent": given["frequent"].to(torch.int64)},
-        {**given, "frequent": given["frequent"][None]},
+        {**tensors, "candidates": tensors["candidates"][:-1]},
+        {**tensors, "candidates": tensors["candidates"] + 50},
+        {**tensors, "frequent": -tensors["frequent"]},
+        {**tensors, "frequent": tensors["frequent"].to(torch.int64)},
+        {**tensors, "frequent": tensors["frequent"][None]},
     ):
         save_file(wrong, tmp_path / FILE, metadata=own)
         refused(tmp_path, contents, "not those of the run")
-    save_file({"candidates": given["candidates"]}, tmp_path / FILE, metadata=own)
+    save_file({"candidates": tensors["candidates"]}, tmp_path / FILE, metadata=own)
     refused(tmp_path, contents, "cannot be read")
     (tmp_path / FILE).write_bytes(b"no tensors")
     refused(tmp_path, contents, "cannot be read")

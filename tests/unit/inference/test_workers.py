@@ -21,13 +21,13 @@ def threads() -> Iterator[None]:
 
 
 def taking(seconds: Callable[[int], float], monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]], object]:
-    """A translation that takes so long with so many threads, by a clock of its own."""
-    now = 0.0
-    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    """Return a translation function that takes `seconds(threads)` for each line, by a fake clock."""
+    clock = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: clock)
 
     def translate(lines: Sequence[str]) -> None:
-        nonlocal now
-        now += seconds(torch.get_num_threads()) * len(lines)
+        nonlocal clock
+        clock += seconds(torch.get_num_threads()) * len(lines)
 
     return translate
 

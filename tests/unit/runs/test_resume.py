@@ -100,6 +100,18 @@ def test_a_run_that_has_lost_all_checkpoints_says_how_to_start_again(run: RunFol
     assert caught.value.fix is not None and command in caught.value.fix
 
 
+def test_a_run_whose_recipe_has_old_keys_resumes(run: RunFolder) -> None:
+    config = load_recipe(run, [])
+    old = run.recipe.read_text()
+    for new_key, old_key in (("hidden_size", "d_model"), ("ffn_size", "ff"), ("num_heads", "heads")):
+        assert f"\n{new_key} = " in old
+        old = old.replace(f"\n{new_key} = ", f"\n{old_key} = ")
+    run.recipe.write_text(old)
+    restore_recipe(run, lambda _: None)
+    assert load_recipe(run, []) == config
+    assert load_recipe(run, ["train.max_steps=7"]).model == config.model
+
+
 @pytest.mark.parametrize("damage", [None, b"", b"\0" * 512, b"\n"])
 def test_a_missing_or_blank_recipe_is_restored_from_a_checkpoint(run: RunFolder, damage: bytes | None) -> None:
     if damage is None:

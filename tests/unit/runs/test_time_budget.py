@@ -185,6 +185,6 @@ def test_a_run_does_not_time_a_step_that_its_recipe_has_timed(
     config, lines = chosen(f"train.{limit}", timing=StepTiming(0.5, precision))
     assert config.train.precision == precision
     assert any(precision in line for line in lines)
-    monkeypatch.setattr("regard.training.precision._share", lambda: 0.1)
+    monkeypatch.setattr("regard.training.precision._time_ratio", lambda: 0.1)
     monkeypatch.setattr(step_timing, "time_steps", lambda *_: pytest.fail("it was measured twice"))
     assert step_timing.resolve_precision(config, torch.device("cpu"), lambda _: None) == config

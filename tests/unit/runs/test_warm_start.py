@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from tests.unit.interop.models import pairs, taught, tokenizers
 
 from regard.checkpoints.checkpoint import save_checkpoint
+from regard.config import recipe
 from regard.config.schema import StartConfig, TokenizerConfig
 from regard.corpus.corpus import Pair, PairList
 from regard.data.store import PairStore
+from regard.errors import ConfigError
+from regard.runs.train import read_recipe
 from regard.runs.warm_start import WarmStart, fill_from_start, load_warm_start
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
@@ -102,3 +106,23 @@ def test_a_recipe_without_a_start_is_unchanged() -> None:
         before = repr(table)
         fill_from_start(table)
         assert repr(table) == before
+
+
+def test_old_keys_are_renamed_in_a_recipe_that_takes_its_architecture_from_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe._warn.cache_clear()
+    old = taught("transformer2017")
+    save_checkpoint(tmp_path / "start", old)
+    text = '[data]\ncorpus = "dates"\n[start]\ncheckpoint = "start"\n[model]\n'
+    path = tmp_path / "tuned.toml"
+    path.write_text(f"{text}d_model = 32\ndropout = 0.2\n")
+    with caplog.at_level(logging.WARNING, "regard.config"):
+        config = read_recipe(path, ["model.heads=4"])
+    assert config.model == old.config.model.model_copy(update={"dropout": 0.2})
+    (message,) = caplog.messages
+    for part in (str(path), "`model.d_model` is now called `model.hidden_size`", "`model.num_heads`"):
+        assert part in message
+    path.write_text(f"{text}d_model = 32\nhidden_size = 32\n")
+    with pytest.raises(ConfigError, match=r"`model.d_model` is the old name of `model.hidden_size`, and both are set"):
+        read_recipe(path)
