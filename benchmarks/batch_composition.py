@@ -1,9 +1,9 @@
-"""How many translations change with the batch that their sentences are in: none, where numbers are exact.
+"""Count the translations that depend on the composition of their batch.
 
     python benchmarks/batch_composition.py RUN... --source FILE [--lines 500] [--beam-size 5]
 
-translates the same sentences in batches of 64, of 7 and one at a time, in float64 and in float32, and counts
-the lines that differ from those of batches of 64.
+translates the same sentences at batch sizes 64, 7 and 1, in float64 and in float32, and counts the lines that differ
+from those at batch size 64. With exact arithmetic, no line differs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from common import count, read, told
+from common import count, exit_on_error, read
 
 from regard.inference.translator import Translator
 
@@ -25,25 +25,26 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = read(arguments.source, arguments.lines)
     for run in arguments.runs:
-        for name in ("float64", "float32"):
+        for precision in ("float64", "float32"):
             translator = Translator.load(run, "cpu")
-            if name == "float64":
+            if precision == "float64":
                 translator.model.double()
 
-            def said(size: int, translator: Translator = translator) -> list[str]:
-                found = translator.translate(
+            def translate(size: int, translator: Translator = translator) -> list[str]:
+                translations = translator.translate(
                     lines, beam_size=arguments.beam_size, batch_size=size, split_sentences=False
                 )
-                return [best.text for best in found]
+                return [translation.text for translation in translations]
 
-            together = said(64)
+            expected = translate(64)
             differing = {
-                size: sum(one != other for one, other in zip(said(size), together, strict=True)) for size in (7, 1)
+                size: sum(text != reference for text, reference in zip(translate(size), expected, strict=True))
+                for size in (7, 1)
             }
-            counts = ", ".join(f"{count} with {size}" for size, count in differing.items())
-            print(f"{run.name}, {name}: of {len(lines)} lines differ {counts}", flush=True)
+            counts = ", ".join(f"{number} at batch size {size}" for size, number in differing.items())
+            print(f"{run.name}, {precision}: of {len(lines)} lines, {counts} differ", flush=True)
 
 
 if __name__ == "__main__":
-    with told():
+    with exit_on_error():
         main()

@@ -1,4 +1,4 @@
-"""What the benchmarks share: text read, counts checked, and what is wrong with what they were given told in a line."""
+"""Helpers shared by the benchmarks: reading text, parsing counts, and reporting errors in one line."""
 
 from __future__ import annotations
 
@@ -15,33 +15,43 @@ from regard.errors import DataError, RegardError
 
 
 def read(path: Path, lines: int | None = None) -> list[str]:
-    """The lines of a text, .gz too, or so many of its first. Raises DataError where there are none to be read."""
-    found = list(islice(read_lines(path), lines))
-    if not found:
-        raise DataError("there is no line in it", where=path, fix="give a text with lines")
-    return found
+    """Return the lines of a plain or compressed text, or only the first `lines`.
+
+    Raises:
+        DataError: If the file cannot be read or is empty.
+    """
+    text = list(islice(read_lines(path), lines))
+    if not text:
+        raise DataError("the file has no lines", where=path, fix="give a text with at least one line")
+    return text
 
 
 def read_pair(source: Path, reference: Path, lines: int | None = None) -> tuple[list[str], list[str]]:
-    """Both sides of a test set. Raises DataError where they are not equally long."""
+    """Return both sides of a test set.
+
+    Raises:
+        DataError: If a file cannot be read or is empty, or if the sides differ in length.
+    """
     sides = read(source, lines), read(reference, lines)
     if len(sides[0]) != len(sides[1]):
         raise DataError(
-            f"it has {len(sides[1])} lines, and the source {len(sides[0])}", where=reference, fix="give its reference"
+            f"the file has {len(sides[1])} lines, but the source has {len(sides[0])}",
+            where=reference,
+            fix="give the reference of this source",
         )
     return sides
 
 
 def count(text: str) -> int:
-    """An argument that is a positive number."""
+    """Parse a command-line argument that must be a positive integer."""
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{number} is not positive")
     return number
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """What is wrong with a path goes to stderr in one line, and ends this process with status 2."""
+def exit_on_error() -> Iterator[None]:
+    """On an error about a path, print one line on stderr and exit with status 2."""
     try:
         yield
     except RegardError as error:
@@ -50,7 +60,7 @@ def told() -> Iterator[None]:
         fail(f"{error.filename or 'a file'}: {error.strerror or error}")
 
 
-def fail(what: str) -> NoReturn:
-    """End this process with status 2 and a line on stderr."""
-    print(f"error: {' '.join(what.split())}", file=sys.stderr)
+def fail(message: str) -> NoReturn:
+    """Print a message on stderr, in one line, and exit with status 2."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

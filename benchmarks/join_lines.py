@@ -1,10 +1,10 @@
-"""Join neighbouring lines of a corpus in ../shared/data into one of long sources.
+"""Join neighbouring lines of a corpus in ../shared/data into longer segments.
 
     python benchmarks/join_lines.py verses|captions OUT
 
-writes OUT/{train,dev,test}.LANGUAGE: each segment is a run of neighbouring lines, as many as chance says: one to
-three verses of one chapter (English and Spanish), or one to four captions (German and English, tokenised). Test and
-dev go over their lines once; training goes over them PASSES times, with other cuts each time.
+writes OUT/{train,dev,test}.LANGUAGE. Each segment joins a random number of neighbouring lines: one to three verses of
+the same chapter (English and Spanish), or one to four captions (German and English, tokenized). Test and dev sets are
+read once. The training set is read PASSES["train"] times, with new segment boundaries each time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from common import read, told
+from common import exit_on_error, read
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 PASSES = {"train": 2, "dev": 1, "test": 1}
@@ -24,46 +24,54 @@ PASSES = {"train": 2, "dev": 1, "test": 1}
 
 @dataclass(frozen=True)
 class Corpus:
-    """A file's name by split and language (or `ref`, whose lines name the verses), and how many lines are joined."""
+    """A corpus and how to join its lines.
+
+    Attributes:
+        name: The path of a file, by split and language. The language `ref` is a file with the reference of each verse.
+        splits: The name of each split in the corpus.
+        languages: The source and the target language.
+        max_lines: The largest number of lines in a segment.
+        references: Whether the corpus has verse references; segments then do not cross chapters.
+    """
 
     name: str
     splits: dict[str, str]
     languages: tuple[str, str]
-    most: int
+    max_lines: int
     references: bool = False
 
 
 CORPORA = {
     "verses": Corpus(
-        "bible-en-es/{split}.{language}.gz", {name: name for name in PASSES}, ("en", "es"), most=3, references=True
+        "bible-en-es/{split}.{language}.gz", {name: name for name in PASSES}, ("en", "es"), max_lines=3, references=True
     ),
     "captions": Corpus(
         "multi30k/tok/{split}.lc.norm.tok.{language}.gz",
         {"train": "train", "dev": "val", "test": "test_2016_flickr"},
         ("de", "en"),
-        most=4,
+        max_lines=4,
     ),
 }
 
 
-def side(corpus: Corpus, split: str, language: str) -> list[str]:
+def read_side(corpus: Corpus, split: str, language: str) -> list[str]:
     return read(DATA / corpus.name.format(split=corpus.splits[split], language=language))
 
 
-def joined(pairs: list[tuple[str, str]], most: int, dice: random.Random) -> Iterator[tuple[str, ...]]:
-    """Runs of one to `most` pairs, cut by chance."""
+def join_pairs(pairs: list[tuple[str, str]], max_lines: int, rng: random.Random) -> Iterator[tuple[str, ...]]:
+    """Yield segments of one to `max_lines` pairs, with random boundaries."""
     while pairs:
-        run, pairs = pairs[: (size := dice.randint(1, most))], pairs[size:]
-        yield tuple(" ".join(pair[side] for pair in run) for side in (0, 1))
+        segment, pairs = pairs[: (size := rng.randint(1, max_lines))], pairs[size:]
+        yield tuple(" ".join(pair[side] for pair in segment) for side in (0, 1))
 
 
 def groups(corpus: Corpus, split: str) -> list[list[tuple[str, str]]]:
-    """The pairs, those together that may be joined."""
-    pairs = list(zip(*(side(corpus, split, language) for language in corpus.languages), strict=True))
+    """Return the pairs in groups; segments do not cross groups."""
+    pairs = list(zip(*(read_side(corpus, split, language) for language in corpus.languages), strict=True))
     if not corpus.references:
         return [pairs]
-    verses = zip(side(corpus, split, "ref"), pairs, strict=True)
-    return [[pair for _, pair in group] for _, group in groupby(verses, key=lambda one: one[0].rpartition(".")[0])]
+    verses = zip(read_side(corpus, split, "ref"), pairs, strict=True)
+    return [[pair for _, pair in group] for _, group in groupby(verses, key=lambda verse: verse[0].rpartition(".")[0])]
 
 
 def main() -> None:
@@ -73,17 +81,19 @@ def main() -> None:
     arguments = parser.parse_args()
     corpus, out = CORPORA[arguments.corpus], arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    dice = random.Random(1)
+    rng = random.Random(1)
     for split, passes in PASSES.items():
         parts = groups(corpus, split)
-        segments = [one for _ in range(passes) for part in parts for one in joined(part, corpus.most, dice)]
-        for place, language in enumerate(corpus.languages):
-            text = "".join(segment[place] + "\n" for segment in segments)
+        segments = [
+            segment for _ in range(passes) for part in parts for segment in join_pairs(part, corpus.max_lines, rng)
+        ]
+        for side, language in enumerate(corpus.languages):
+            text = "".join(segment[side] + "\n" for segment in segments)
             (out / f"{split}.{language}").write_text(text, encoding="utf-8")
         longer = sum(len(segment[0].split()) > 30 for segment in segments)
         print(f"{split}: {len(segments):,} segments, {longer:,} of them with more than 30 source words")
 
 
 if __name__ == "__main__":
-    with told():
+    with exit_on_error():
         main()

@@ -1,13 +1,13 @@
-"""Each kernel beside what PyTorch does in its place: CPU time with kernels as a share of the time without.
+"""Compare each native kernel with the PyTorch code that it replaces: CPU time with the kernel / CPU time without.
 
     python benchmarks/kernels.py [--rounds 15]
 
-REGARD_KERNELS chooses the level. To see an AVX2 machine on one with AVX-512, hold PyTorch to AVX2 too:
+REGARD_KERNELS selects the instruction set. To simulate an AVX2 machine on one with AVX-512, restrict PyTorch too:
 
     REGARD_KERNELS=v3 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 \\
         python benchmarks/kernels.py
 
-Both are run in turn, on one thread; the figure is the median of the rounds' ratios. Above 1 the kernel costs time.
+Both variants run in turn on one thread. The result is the median ratio of the rounds. Above 1, the kernel is slower.
 """
 
 from __future__ import annotations
@@ -31,23 +31,26 @@ from regard.nn.packing import Packing
 from regard.nn.scaled_dot_product import attend, attend_packed
 from regard.training.loss import chunked_cross_entropy
 
-SECONDS = 0.05  # that a round takes at least
+SECONDS = 0.05  # the minimum duration of a round
 
 Work = Callable[[], object]
-Case = tuple[Work, Work]  # with the kernel, without
+Case = tuple[Work, Work]  # with the kernel, without it
 
 
 @contextmanager
 def without_kernels() -> Iterator[None]:
-    chosen = native.library
+    """Disable the native kernels."""
+    library = native.library
     native.library = lambda: None  # type: ignore[assignment]
     try:
         yield
     finally:
-        native.library = chosen
+        native.library = library
 
 
 def both_ways(work: Work) -> Case:
+    """Return the work with and without kernels."""
+
     def without() -> object:
         with without_kernels():
             return work()
@@ -55,7 +58,7 @@ def both_ways(work: Work) -> Case:
     return work, without
 
 
-def in_search(work: Work) -> Work:
+def in_inference_mode(work: Work) -> Work:
     def run() -> object:
         with torch.inference_mode():
             return work()
@@ -68,18 +71,24 @@ def backward(out: Tensor) -> None:
 
 
 def search_cases() -> Iterator[tuple[str, Case]]:
-    for rows, slots, heads, width in ((5, 15, 4, 64), (1, 15, 4, 64), (5, 40, 8, 32), (1, 40, 8, 32)):
-        queries, keys = torch.randn(64, rows, heads, width), torch.randn(64, slots, heads, width)
-        mask = torch.rand(64, rows, slots) > 0.2
+    for rows, positions, heads, width in ((5, 15, 4, 64), (1, 15, 4, 64), (5, 40, 8, 32), (1, 40, 8, 32)):
+        queries, keys = torch.randn(64, rows, heads, width), torch.randn(64, positions, heads, width)
+        mask = torch.rand(64, rows, positions) > 0.2
         mask[..., 0] = True
-        name = f"search attention, 64 x {rows} rows, {slots} slots, {heads} x {width}"
-        yield name, both_ways(in_search(lambda q=queries, k=keys, m=mask: attend(q, k, k, mask=m)))
+        name = f"search attention, 64 x {rows} rows, {positions} positions, {heads} x {width}"
+        yield name, both_ways(in_inference_mode(lambda q=queries, k=keys, m=mask: attend(q, k, k, mask=m)))
     for rows in (1, 64, 320):
         logits = torch.randn(rows, 8000)
-        yield f"best 10 of 8,000, {rows} rows", both_ways(in_search(lambda x=logits: best_tokens(x.clone(), 10, 1)))
+        yield (
+            f"best 10 of 8,000, {rows} rows",
+            both_ways(in_inference_mode(lambda x=logits: best_tokens(x.clone(), 10, 1))),
+        )
     for width in (128, 256, 512):
         x, norm, dropout = torch.randn(320, width), nn.LayerNorm(width), Dropout(0.1).eval()
-        yield f"add + norm, 320 x {width}", both_ways(in_search(lambda x=x, n=norm, d=dropout: add_norm(x, x, n, d)))
+        yield (
+            f"add + norm, 320 x {width}",
+            both_ways(in_inference_mode(lambda x=x, n=norm, d=dropout: add_norm(x, x, n, d))),
+        )
 
 
 def int8_cases() -> Iterator[tuple[str, Case]]:
@@ -87,7 +96,7 @@ def int8_cases() -> Iterator[tuple[str, Case]]:
         for inputs, outputs in ((64, 64), (128, 128), (128, 512), (256, 256), (256, 1024), (1024, 256), (256, 8000)):
             linear = nn.Linear(inputs, outputs).requires_grad_(False)
             rounded, x = int8_linear(linear.weight, linear.bias), torch.randn(rows, inputs)
-            case = in_search(lambda r=rounded, x=x: r(x)), in_search(lambda lin=linear, x=x: lin(x))
+            case = in_inference_mode(lambda r=rounded, x=x: r(x)), in_inference_mode(lambda lin=linear, x=x: lin(x))
             yield f"int8 / float32, {rows} x {inputs} -> {outputs}", case
 
 
@@ -139,38 +148,39 @@ def training_cases() -> Iterator[tuple[str, Case]]:
         yield f"output layer and loss, 2,048 x {vocabulary}", both_ways(loss)
 
 
-def seconds(work: Work, times: int) -> float:
-    began = time.process_time()
-    for _ in range(times):
+def seconds(work: Work, repeats: int) -> float:
+    """Return the CPU seconds of one call, averaged over `repeats` calls."""
+    start = time.process_time()
+    for _ in range(repeats):
         work()
-    return (time.process_time() - began) / times
+    return (time.process_time() - start) / repeats
 
 
-def measured(case: Case, rounds: int) -> tuple[float, float, float]:
-    """CPU seconds with and without, and the median of their ratios."""
-    times = [max(1, round(SECONDS / max(seconds(work, 3), 1e-7))) for work in case]
-    pairs = [[seconds(work, count) for work, count in zip(case, times, strict=True)] for _ in range(rounds)]
+def measure(case: Case, rounds: int) -> tuple[float, float, float]:
+    """Return the median CPU seconds with and without the kernel, and the median ratio."""
+    repeats = [max(1, round(SECONDS / max(seconds(work, 3), 1e-7))) for work in case]
+    pairs = [[seconds(work, count) for work, count in zip(case, repeats, strict=True)] for _ in range(rounds)]
     with_kernel, without = (statistics.median(side) for side in zip(*pairs, strict=True))
-    return with_kernel, without, statistics.median(one / other for one, other in pairs)
+    return with_kernel, without, statistics.median(kernel / plain for kernel, plain in pairs)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--only", default="", help="run only cases whose name contains this text")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    chosen = native.library()
-    if chosen is None:
-        raise SystemExit("there are no kernels here")
-    print(f"level {chosen.level}; PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
+    library = native.library()
+    if library is None:
+        raise SystemExit("the native kernels are not available")
+    print(f"level {library.level}; PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
     print("| | with, ms | without, ms | with / without |\n| --- | ---: | ---: | ---: |")
     for cases in (search_cases, int8_cases, training_cases):
         for name, case in cases():
             if options.only in name:
-                ours, theirs, ratio = measured(case, options.rounds)
-                print(f"| {name} | {1e3 * ours:.3f} | {1e3 * theirs:.3f} | {ratio:.2f} |", flush=True)
+                kernel, plain, ratio = measure(case, options.rounds)
+                print(f"| {name} | {1e3 * kernel:.3f} | {1e3 * plain:.3f} | {ratio:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

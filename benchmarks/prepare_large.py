@@ -1,14 +1,16 @@
-"""Preparing large corpora: pairs a second, busy cores, memory, bytes a pair, and going on after a kill.
+"""Measure the preparation of large corpora: speed, busy cores, memory, bytes per pair, and recovery after a kill.
 
     python benchmarks/prepare_large.py [--source FILE --target FILE] [--pairs 300000 1000000] [--vocabulary 16000]
                                        [--kill SECONDS]
 
-The pairs of the two files (by default Debian's from English to German) are repeated, each time with another number
-behind both sides, into plain files in a temporary folder. A process of its own then does what `regard train` does
-before its first step: it reads them, learns the vocabulary, encodes and stores the pairs, and lays out an epoch's
-batches. It and its workers are watched from here. The last three columns are bytes a pair: what the store takes on the
-disk, what training holds in memory to draw batches from it, and what laying out an epoch takes at most. With --kill the
-first try is killed (-9) after so many seconds of encoding, and what is measured is the second. Linux only.
+The pairs of the two files (by default, the English-German Debian corpus) are written repeatedly to plain files in a
+temporary folder, with a different number appended to both sides each time. A separate process then does what `regard
+train` does before its first step: it reads the files, learns the vocabulary, encodes and stores the pairs, and plans
+the batches of an epoch. This script watches the process and its workers.
+
+The last three columns are bytes per pair: the store on disk, the memory that training needs to draw batches from it,
+and the peak memory of planning an epoch. With --kill, the first attempt is killed (-9) after this many seconds of
+encoding, and the second attempt is measured. Linux only.
 """
 
 from __future__ import annotations
@@ -24,39 +26,47 @@ import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
-from common import count, read_pair, told
-from stream_memory import family, megabytes
+from common import count, exit_on_error, read_pair
+from stream_memory import megabytes, process_tree
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "debian-en-de"
-LOOK = 0.1  # seconds
+POLL_INTERVAL = 0.1  # seconds
 
 
-class Found(NamedTuple):
-    """What one size took: seconds, seconds of all processors, and megabytes of all processes and of the first one.
+class Measurement(NamedTuple):
+    """The measurement of one corpus size.
 
-    disk, held, peak: bytes of the store, and of the loader's memory after and while it has laid out an epoch.
+    Attributes:
+        seconds: Elapsed time.
+        cpu_seconds: CPU time of all processes.
+        total_megabytes: Peak memory of all processes together.
+        main_megabytes: Peak memory of the main process.
+        disk: Bytes of the store.
+        loader: Bytes of the loader after it has planned an epoch.
+        loader_peak: Peak bytes of the loader while it plans an epoch.
     """
 
     seconds: float
-    busy: float
-    most: float
-    first: float
+    cpu_seconds: float
+    total_megabytes: float
+    main_megabytes: float
     disk: int
-    held: int
-    peak: int
+    loader: int
+    loader_peak: int
 
 
 def generate(source: Path, target: Path, pairs: int, folder: Path) -> None:
+    """Write a corpus of `pairs` numbered pairs to the folder."""
     sides = read_pair(source, target)
     for name, lines in zip(("source", "target"), sides, strict=True):
         with (folder / name).open("w", encoding="utf-8") as file:
             for number in range(pairs):
-                turn, place = divmod(number, len(lines))
-                file.write(f"{lines[place]} {turn}\n" if turn else f"{lines[place]}\n")
+                repetition, index = divmod(number, len(lines))
+                file.write(f"{lines[index]} {repetition}\n" if repetition else f"{lines[index]}\n")
 
 
 def prepare(folder: Path, vocabulary: int) -> None:
-    """In a process of its own."""
+    """Prepare the corpus, in a separate process."""
     from regard.config.recipe import parse_config
     from regard.data.loader import Loader
     from regard.data.store import PairStore
@@ -68,37 +78,37 @@ def prepare(folder: Path, vocabulary: int) -> None:
     config = parse_config(table, ARCHITECTURES, where="the benchmark")
     prepared = prepare(config, folder / "data", lambda text: print(text, flush=True))
     del prepared
-    tracemalloc.start()  # which knows NumPy's arrays, and of mapped files nothing
+    tracemalloc.start()  # traces NumPy arrays, but not mapped files
     loader = Loader(PairStore.open(folder / "data", "train"), 4096, seed=1)
     next(iter(loader))
     (folder / "memory").write_text(" ".join(map(str, tracemalloc.get_traced_memory())))
-    print(f"{loader.batches_per_epoch:,} batches an epoch", flush=True)
+    print(f"{loader.batches_per_epoch:,} batches per epoch", flush=True)
 
 
-def watched(folder: Path, vocabulary: int, kill: float | None) -> Found | None:
-    """None where it was killed."""
-    began, before = time.monotonic(), os.times()
+def measure(folder: Path, vocabulary: int, kill: float | None) -> Measurement | None:
+    """Measure the preparation in a separate process. Return None if the process was killed."""
+    start, before = time.monotonic(), os.times()
     process = subprocess.Popen([sys.executable, __file__, "--work", str(folder), str(vocabulary)])
-    most = first = 0.0
+    total = main_process = 0.0
     encoding: float | None = None
     while process.poll() is None:
         sizes = megabytes(process.pid)
-        most, first = max(most, sum(sizes)), max([first, *sizes[:1]])
-        if encoding is None and len(family(process.pid)) > 1:
+        total, main_process = max(total, sum(sizes)), max([main_process, *sizes[:1]])
+        if encoding is None and len(process_tree(process.pid)) > 1:
             encoding = time.monotonic()
         if kill is not None and encoding is not None and time.monotonic() - encoding > kill:
             process.send_signal(signal.SIGKILL)
             process.wait()
             return None
-        time.sleep(LOOK)
+        time.sleep(POLL_INTERVAL)
     if process.returncode:
         sys.exit(process.returncode)
     after = os.times()
-    busy = after.children_user - before.children_user + after.children_system - before.children_system
-    seconds = time.monotonic() - began
+    cpu_seconds = after.children_user - before.children_user + after.children_system - before.children_system
+    seconds = time.monotonic() - start
     disk = sum(path.stat().st_size for path in (folder / "data").glob("train.*"))
-    held, peak = map(int, (folder / "memory").read_text().split())
-    return Found(seconds, busy, most, first, disk, held, peak)
+    loader, loader_peak = map(int, (folder / "memory").read_text().split())
+    return Measurement(seconds, cpu_seconds, total, main_process, disk, loader, loader_peak)
 
 
 def main() -> None:
@@ -109,19 +119,20 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=count, default=16_000)
     parser.add_argument("--kill", type=float)
     arguments = parser.parse_args()
-    print("| pairs | seconds | pairs/s | busy cores | peak MB, all | the first one | on disk | held | to lay out |")
+    print("| pairs | seconds | pairs/s | busy cores | peak MB, all | main process | on disk | loader | loader, peak |")
     print("| ---: " * 9 + "|")
     for pairs in arguments.pairs:
-        with tempfile.TemporaryDirectory() as scratch, told():
+        with tempfile.TemporaryDirectory() as scratch, exit_on_error():
             folder = Path(scratch)
             generate(arguments.source, arguments.target, pairs, folder)
-            found = watched(folder, arguments.vocabulary, arguments.kill)
-            found = found or watched(folder, arguments.vocabulary, None)
-            assert found is not None
+            result = measure(folder, arguments.vocabulary, arguments.kill)
+            result = result or measure(folder, arguments.vocabulary, None)
+            assert result is not None
             print(
-                f"| {pairs:,} | {found.seconds:,.0f} | {pairs / found.seconds:,.0f} | {found.busy / found.seconds:.2f} "
-                f"| {found.most:,.0f} | {found.first:,.0f} | {found.disk / pairs:.1f} | {found.held / pairs:.1f} "
-                f"| {found.peak / pairs:.1f} |",
+                f"| {pairs:,} | {result.seconds:,.0f} | {pairs / result.seconds:,.0f} "
+                f"| {result.cpu_seconds / result.seconds:.2f} "
+                f"| {result.total_megabytes:,.0f} | {result.main_megabytes:,.0f} | {result.disk / pairs:.1f} "
+                f"| {result.loader / pairs:.1f} | {result.loader_peak / pairs:.1f} |",
                 flush=True,
             )
 

@@ -1,10 +1,11 @@
-"""Training on a CPU: several processes of a thread each beside one process of as many threads, at the same batches.
+"""Compare training on a CPU in several processes of one thread each with one process of as many threads.
 
     python benchmarks/processes_cpu.py [--processes 2] [--kinds ddp fsdp] [--seconds 60] [--rounds 3] [--data FOLDER]
 
-The work is that of train_cpu.py, and so are its rules: each measurement begins anew, the first updates are left out,
-rounds go over all in turn, and all are held to as many cores as there are processes. The batches are the same ones:
-processes share the rows of each. A target token is a piece of a target sentence or its end; padding is not one.
+The task and the rules are those of train_cpu.py: each measurement starts a new training, the first updates are not
+counted, each round measures every variant once, and every variant may use as many cores as there are processes. All
+variants train on the same batches: processes share the rows of each batch. The target tokens that are counted include
+the end of each sentence and exclude padding.
 """
 
 from __future__ import annotations
@@ -17,56 +18,57 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import count, fail, told
-from peers.here import heard, train_regard
+from common import count, exit_on_error, fail
+from peers.here import parse_line, train_regard
 from peers.measure import PeerError, Window, measure
 from peers.work import System, Work
-from train_cpu import DATA, pin, prepared
+from train_cpu import DATA, pin_to_cores, prepare_work
 
 KINDS = ("ddp", "fsdp")
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
-def alone(processes: int) -> System:
-    """One process of as many threads."""
-    return System(f"one process, {processes} threads", lambda python, work, _: _worker(python, work, processes), heard)
+def single_process(threads: int) -> System:
+    """Return the variant with one process."""
+    name = f"one process, {threads} threads"
+    return System(name, lambda python, work, _: _worker_command(python, work, threads), parse_line)
 
 
-def together(processes: int, kind: str) -> System:
-    """torchrun's processes, of one thread each."""
+def multiple_processes(processes: int, kind: str) -> System:
+    """Return the variant with several processes of one thread each, started by torchrun."""
 
     def command(python: Path, work: Work, _: Path) -> list[str]:
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        return [str(python), *launcher, *_worker(python, work, 1, kind)[1:]]
+        return [str(python), *launcher, *_worker_command(python, work, 1, kind)[1:]]
 
-    return System(f"{processes} processes, {kind}", command, heard)
+    return System(f"{processes} processes, {kind}", command, parse_line)
 
 
-def _worker(python: Path, work: Work, threads: int, kind: str = "ddp") -> list[str]:
+def _worker_command(python: Path, work: Work, threads: int, kind: str = "ddp") -> list[str]:
     return [str(python), __file__, "--work", str(work.folder), str(threads), kind]
 
 
 def measure_all(processes: int, kinds: list[str], folder: Path, seconds: float, rounds: int) -> dict[str, list[Window]]:
-    """The windows of each, the single process first."""
-    systems = [(alone(processes), Work(folder, processes))]
-    systems += [(together(processes, kind), Work(folder, 1)) for kind in kinds]
-    found: dict[str, list[Window]] = {system.name: [] for system, _ in systems}
+    """Return the windows of each variant, the single process first."""
+    systems = [(single_process(processes), Work(folder, processes))]
+    systems += [(multiple_processes(processes, kind), Work(folder, 1)) for kind in kinds]
+    results: dict[str, list[Window]] = {system.name: [] for system, _ in systems}
     for number in range(1, rounds + 1):
         for system, work in systems:
             window = measure(system, Path(sys.executable), work, seconds)
-            found[system.name].append(window)
+            results[system.name].append(window)
             print(f"round {number}: {system.name}: {window.speed:,.0f} target tokens/s", file=sys.stderr)
-    return found
+    return results
 
 
-def report(found: dict[str, list[Window]], seconds: float) -> None:
-    """The table, in Markdown."""
-    rounds = len(next(iter(found.values())))
+def report(results: dict[str, list[Window]], seconds: float) -> None:
+    """Print the table, in Markdown."""
+    rounds = len(next(iter(results.values())))
     print(f"Windows of {seconds:g} seconds: {rounds} each, medians.\n")
-    print("| | target tokens/s | lowest to highest | of one process | target tokens an update |")
+    print("| | target tokens/s | lowest to highest | speed / one process | target tokens per update |")
     print("| --- | ---: | ---: | ---: | ---: |")
     first = 0.0
-    for name, windows in found.items():
+    for name, windows in results.items():
         speeds = [window.speed for window in windows]
         speed = statistics.median(speeds)
         first = first or speed
@@ -84,24 +86,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        prepared(arguments.data, Path(scratch))
-        pin(arguments.processes)
+        prepare_work(arguments.data, Path(scratch))
+        pin_to_cores(arguments.processes)
         try:
-            found = measure_all(
+            results = measure_all(
                 arguments.processes, arguments.kinds, Path(scratch), arguments.seconds, arguments.rounds
             )
         except PeerError as error:
             fail(str(error))
-    report(found, arguments.seconds)
+    report(results, arguments.seconds)
 
 
-def work(folder: str, threads: str, kind: str) -> None:
-    """What this script does in processes of its own, which end when the one that started them is ended."""
+def run_worker(folder: str, threads: str, kind: str) -> None:
+    """Train in a worker process, which ends when its parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     train_regard(Path(folder), int(threads), kind)
 
 
 if __name__ == "__main__":
-    with told():
-        work(*sys.argv[2:]) if sys.argv[1:2] == ["--work"] else main()
+    with exit_on_error():
+        run_worker(*sys.argv[2:]) if sys.argv[1:2] == ["--work"] else main()

@@ -1,9 +1,9 @@
-"""Memory of `regard translate` while it goes through many lines: it should not grow with them.
+"""Measure the memory of `regard translate` over many lines. It should not grow with the number of lines.
 
-    python benchmarks/stream_memory.py RUN --source FILE [--lines 1000000] [--words 3] [-- TRANSLATE'S OPTIONS]
+    python benchmarks/stream_memory.py RUN --source FILE [--lines 1000000] [--words 3] [-- OPTIONS OF TRANSLATE]
 
-feeds the first words of the file's lines again and again to the command's standard input, and tells at each
-tenth how many lines came back and how much memory the command and its workers had at that time. Linux only.
+feeds the first words of the lines of the file repeatedly to the standard input of the command. After each tenth, it
+prints the number of translated lines and the memory of the command and of its workers. Linux only.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from common import count, read, told
+from common import count, exit_on_error, read
 
 from regard.checkpoints.run_folder import resolve_checkpoint
 
 
-def family(process: int) -> list[int]:
-    """A process and its descendants."""
-    children = Path(f"/proc/{process}/task/{process}/children")
+def process_tree(process: int) -> list[int]:
+    """Return the ids of a process and its descendants."""
+    path = Path(f"/proc/{process}/task/{process}/children")
     try:
-        found = [int(child) for child in children.read_text().split()]
+        children = [int(child) for child in path.read_text().split()]
     except OSError:
         return [process]
-    return [process, *itertools.chain.from_iterable(map(family, found))]
+    return [process, *itertools.chain.from_iterable(map(process_tree, children))]
 
 
 def megabytes(process: int) -> list[float]:
-    """Resident memory of each of the family that has some."""
+    """Return the resident memory of each process in the tree; those that have ended are skipped."""
     sizes: list[float] = []
-    for one in family(process):
+    for number in process_tree(process):
         try:
-            status = Path(f"/proc/{one}/status").read_text()
+            status = Path(f"/proc/{number}/status").read_text()
         except OSError:
             continue
         sizes.extend(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--words", type=count, default=3)
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     arguments, options = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
-    with told():
+    with exit_on_error():
         resolve_checkpoint(arguments.run)
         texts = [" ".join(line.split()[: arguments.words]) + "\n" for line in read(arguments.source)]
     command = [sys.executable, "-m", "regard", "translate", str(arguments.run), *options]
@@ -61,16 +61,16 @@ def main() -> None:
     stdin = process.stdin
 
     def feed() -> None:
-        with suppress(BrokenPipeError), stdin:  # the command tells itself why it has ended
+        with suppress(BrokenPipeError), stdin:  # the command itself reports why it ended
             stdin.writelines(itertools.islice(itertools.cycle(texts), arguments.lines))
 
     threading.Thread(target=feed, daemon=True).start()
     print("| lines | seconds | MB: command, workers |\n| ---: | ---: | --- |", flush=True)
-    began, tenth, number = time.monotonic(), max(1, arguments.lines // 10), 0
+    start, tenth, number = time.monotonic(), max(1, arguments.lines // 10), 0
     for number, _ in enumerate(process.stdout, start=1):
         if number % tenth == 0:
             sizes = ", ".join(f"{size:.0f}" for size in megabytes(process.pid))
-            print(f"| {number:,} | {time.monotonic() - began:.0f} | {sizes} |", flush=True)
+            print(f"| {number:,} | {time.monotonic() - start:.0f} | {sizes} |", flush=True)
     sys.exit(process.wait() or number != arguments.lines)
 
 

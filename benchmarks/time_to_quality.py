@@ -1,21 +1,21 @@
-"""Minutes of training until a test set is translated so well: regard beside Hugging Face's model in a plain loop.
+"""Measure the training time to a given BLEU: regard, and the Hugging Face model in a plain PyTorch loop.
 
     python benchmarks/time_to_quality.py [--threads 1] [--marks 31.7 36] [--minutes 60] [--rate 0.001]
                                          [--warm-up 400] [--batch 2048] [--systems NAME...] [--data FOLDER]
                                          [-- OPTION...]
 
-Multi30k from English to German; BLEU is sacreBLEU's of test_2016_flickr, detokenised and cased, by greedy search.
-Systems go one after another on the same cores.
+The task is Multi30k from English to German. BLEU is sacreBLEU on test_2016_flickr, detokenized and cased, with greedy
+search. The systems run one after another on the same cores.
 
-regard is its own command with the recipe that it chooses for these files, `regard train --source ... --target ...`,
-with what follows `--` behind it. Its clock starts with the command: reading the corpus, learning the vocabulary and
-judging each checkpoint on dev count. At each checkpoint it is stopped, with its clock, and what lies on the disk is
-tested.
+regard runs as the command `regard train --source ... --target ...`, with the recipe that it chooses for these files
+and the options after `--`. The measured time starts with the command and includes reading the corpus, learning the
+vocabulary and validating each checkpoint. At each checkpoint, the process and the clock are paused, and the checkpoint
+on disk is tested.
 
-Hugging Face's is MarianMTModel, 256 wide with 3 + 3 layers and 8,000 pieces, trained with Adam, warmed up for --warm-up
-updates to the learning rate --rate, which then falls with the square root of their number, on batches of about --batch
-target tokens. Vocabulary and batches are given to it, and it judges nothing on dev: its clock has updates alone. It is
-tested once a minute of that.
+The Hugging Face model is MarianMTModel with hidden size 256, 3 + 3 layers and 8,000 pieces. It is trained with Adam on
+batches of about --batch target tokens. The learning rate rises to --rate over --warm-up updates, then falls with the
+inverse square root of the number of updates. Vocabulary and batches are prepared for it, and it does not validate: only
+updates are timed. It is tested once per minute of training time.
 """
 
 from __future__ import annotations
@@ -33,37 +33,37 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common import count, fail, read_pair, told
+from common import count, exit_on_error, fail, read_pair
 from peers.measure import THREADS
 from peers.work import SOURCE, TARGET, make
-from train_cpu import DATA, pin
+from train_cpu import DATA, pin_to_cores
 
 TEST = "test_2016_flickr"
 SYSTEMS = ("regard", "huggingface")
-LOOK = 0.2  # seconds between two looks for a checkpoint
-SPREAD = 0.02  # of first weights: what Hugging Face begins with
-APART = 60.0  # seconds of training between two tests of Hugging Face's
+POLL_INTERVAL = 0.2  # seconds between two checks for a new checkpoint
+INIT_STD = 0.02  # standard deviation of the initial weights, the default of Hugging Face
+TEST_INTERVAL = 60.0  # seconds of training between two tests of the Hugging Face model
 
 
 class Recipe(NamedTuple):
-    """Of Hugging Face's model: the learning rate's peak, the updates before it, target tokens in a batch."""
+    """How the Hugging Face model is trained: peak learning rate, warm-up updates, target tokens per batch."""
 
     rate: float
     warm_up: int
     batch: int
 
 
-Judged = tuple[float, int, float]  # seconds of training, steps, BLEU
+TestResult = tuple[float, int, float]  # seconds of training, steps, BLEU
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    from regard.evaluation.metrics import bleu as measured
+    from regard.evaluation.metrics import bleu as sacrebleu
 
-    return measured(list(hypotheses), list(references), target_language=TARGET)
+    return sacrebleu(list(hypotheses), list(references), target_language=TARGET)
 
 
-def regard_run(data: Path, threads: int, options: Sequence[str]) -> Iterator[Judged]:
-    """Each checkpoint of `regard train`, tested while it stands still."""
+def regard_run(data: Path, threads: int, options: Sequence[str]) -> Iterator[TestResult]:
+    """Run `regard train` and yield the test result of each checkpoint; training is paused during the test."""
     from regard.inference.translator import Translator
 
     sources, references = read_pair(data / f"{TEST}.{SOURCE}.gz", data / f"{TEST}.{TARGET}.gz")
@@ -75,38 +75,39 @@ def regard_run(data: Path, threads: int, options: Sequence[str]) -> Iterator[Jud
             "--dev-source": f"val.{SOURCE}",
             "--dev-target": f"val.{TARGET}",
         }
-        named = [text for option, name in files.items() for text in (option, str(data / f"{name}.gz"))]
-        command = [sys.executable, "-m", "regard", "train", *named, "--out", str(run), *options]
-        began, still, seen = time.monotonic(), 0.0, ""
-        with running(command, threads, run.parent / "said") as process:
-            while process.poll() is None or _last(run) != seen:
-                if _last(run) == seen:
-                    time.sleep(LOOK)
+        data_options = [text for option, name in files.items() for text in (option, str(data / f"{name}.gz"))]
+        command = [sys.executable, "-m", "regard", "train", *data_options, "--out", str(run), *options]
+        start, paused, tested = time.monotonic(), 0.0, ""
+        with running(command, threads, run.parent / "log") as process:
+            while process.poll() is None or _last_checkpoint(run) != tested:
+                if _last_checkpoint(run) == tested:
+                    time.sleep(POLL_INTERVAL)
                     continue
                 process.send_signal(signal.SIGSTOP)
                 stopped = time.monotonic()
-                seen = _last(run)
-                found = Translator.load(run / "checkpoints" / seen, device="cpu").translate(
+                tested = _last_checkpoint(run)
+                translations = Translator.load(run / "checkpoints" / tested, device="cpu").translate(
                     sources, beam_size=1, split_sentences=False
                 )
-                score = bleu([translation.text for translation in found], references)
-                yield stopped - began - still, int(seen.rpartition("-")[2]), score
+                score = bleu([translation.text for translation in translations], references)
+                yield stopped - start - paused, int(tested.rpartition("-")[2]), score
                 process.send_signal(signal.SIGCONT)
-                still += time.monotonic() - stopped
+                paused += time.monotonic() - stopped
         if process.returncode:
-            fail(f"regard train: {(run.parent / 'said').read_text(encoding='utf-8')[-500:]}")
+            fail(f"regard train: {(run.parent / 'log').read_text(encoding='utf-8')[-500:]}")
 
 
-def _last(run: Path) -> str:
+def _last_checkpoint(run: Path) -> str:
+    """Return the name of the newest checkpoint, or "" if there is none."""
     link = run / "last"
     return link.readlink().name if link.is_symlink() else ""
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], threads: int, said: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that is gone afterwards; what it says goes to a file."""
+def running(command: Sequence[str], threads: int, log: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a process until the end of the context; write its output to a file."""
     variables = os.environ | dict.fromkeys(THREADS, str(threads))
-    with said.open("w", encoding="utf-8") as file:
+    with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=variables, text=True)
         try:
             yield process
@@ -115,74 +116,74 @@ def running(command: Sequence[str], threads: int, said: Path) -> Iterator[subpro
             process.wait()
 
 
-def huggingface_run(data: Path, threads: int, recipe: Recipe) -> Iterator[Judged]:
-    """Hugging Face's model, tested each minute of its own clock."""
+def huggingface_run(data: Path, threads: int, recipe: Recipe) -> Iterator[TestResult]:
+    """Train the Hugging Face model and yield its test results, one per minute of training time."""
     with tempfile.TemporaryDirectory() as scratch:
         make(data, Path(scratch))
-        said = Path(scratch) / "said"
+        log = Path(scratch) / "log"
         command = [sys.executable, __file__, "--work", scratch, str(data), str(threads), *map(str, recipe)]
-        with running(command, threads, said) as process, said.open(encoding="utf-8") as lines:
+        with running(command, threads, log) as process, log.open(encoding="utf-8") as lines:
             while True:
                 line = lines.readline()
                 if line.startswith("{") and line.endswith("\n"):
-                    found = json.loads(line)
-                    yield found["seconds"], found["step"], found["bleu"]
+                    result = json.loads(line)
+                    yield result["seconds"], result["step"], result["bleu"]
                 elif not line and process.poll() is not None:
-                    fail(f"Hugging Face's loop: {said.read_text(encoding='utf-8')[-500:]}")
+                    fail(f"Hugging Face loop: {log.read_text(encoding='utf-8')[-500:]}")
                 elif not line:
-                    time.sleep(LOOK)
+                    time.sleep(POLL_INTERVAL)
 
 
 def huggingface_work(folder: Path, data: Path, threads: int, recipe: Recipe) -> None:
-    """What trains Hugging Face's model, in a process of its own, without end."""
+    """Train the Hugging Face model, in a separate process, until it is killed."""
     from peers.here import huggingface_greedy, huggingface_updates, marian_model, open_work
 
     _, prepared, loader = open_work(folder, threads, recipe.batch)
-    model = marian_model(prepared.tokenizers.source.size, spread=SPREAD)
+    model = marian_model(prepared.tokenizers.source.size, init_std=INIT_STD)
     sources, references = read_pair(data / f"{TEST}.{SOURCE}.gz", data / f"{TEST}.{TARGET}.gz")
-    began, still, due = time.monotonic(), 0.0, APART
+    start, paused, due = time.monotonic(), 0.0, TEST_INTERVAL
     for step, _ in enumerate(huggingface_updates(model, loader, recipe.rate, recipe.warm_up), start=1):
         stopped = time.monotonic()
-        if stopped - began - still < due:
+        if stopped - start - paused < due:
             continue
-        due += APART
+        due += TEST_INTERVAL
         score = bleu(huggingface_greedy(model, prepared.tokenizers, sources), references)
-        print(json.dumps({"seconds": stopped - began - still, "step": step, "bleu": score}), flush=True)
-        still += time.monotonic() - stopped
+        print(json.dumps({"seconds": stopped - start - paused, "step": step, "bleu": score}), flush=True)
+        paused += time.monotonic() - stopped
 
 
-def follow(name: str, judged: Iterator[Judged], marks: Sequence[float], minutes: float) -> list[Judged]:
-    """All tests until the last mark is reached or the minutes are over, told as they come."""
-    found: list[Judged] = []
-    with contextlib.closing(judged) as tests:  # type: ignore[type-var]
+def collect(name: str, results: Iterator[TestResult], marks: Sequence[float], minutes: float) -> list[TestResult]:
+    """Return the test results until the highest mark is reached or the minutes are over; print each result."""
+    collected: list[TestResult] = []
+    with contextlib.closing(results) as tests:  # type: ignore[type-var]
         for seconds, step, score in tests:
-            found.append((seconds, step, score))
+            collected.append((seconds, step, score))
             print(f"{name}: {seconds:,.0f} s, step {step:,}: BLEU {score:.2f}", file=sys.stderr, flush=True)
             if score >= max(marks) or seconds >= 60 * minutes:
                 break
-    return found
+    return collected
 
 
-def reached(tests: Sequence[Judged], mark: float) -> float | None:
-    """The seconds of the first test at a mark or above it."""
+def time_to(tests: Sequence[TestResult], mark: float) -> float | None:
+    """Return the seconds of the first test with at least this BLEU, or None."""
     return next((seconds for seconds, _, score in tests if score >= mark), None)
 
 
-def report(found: dict[str, list[Judged]], marks: Sequence[float], threads: int) -> None:
-    """Seconds to each mark, in Markdown."""
-    print(f"Threads: {threads}. Seconds of training to a BLEU of test_2016_flickr, greedy.\n")
+def report(results: dict[str, list[TestResult]], marks: Sequence[float], threads: int) -> None:
+    """Print the seconds to each mark, in Markdown."""
+    print(f"Threads: {threads}. Seconds of training to reach a BLEU on test_2016_flickr, greedy.\n")
     print("| system | " + " | ".join(f"to {mark:g}" for mark in marks) + " | best | steps |")
     print("| --- |" + " ---: |" * (len(marks) + 2))
-    for name, tests in found.items():
-        times = [reached(tests, mark) for mark in marks]
+    for name, tests in results.items():
+        times = [time_to(tests, mark) for mark in marks]
         shown = ["not reached" if time is None else f"{time:,.0f}" for time in times]
         best, steps = max((score for *_, score in tests), default=0.0), tests[-1][1] if tests else 0
         print(f"| {name} | {' | '.join(shown)} | {best:.2f} | {steps:,} |")
-    if len(found) == len(SYSTEMS):
+    if len(results) == len(SYSTEMS):
         for mark in marks:
-            ours, theirs = (reached(found[name], mark) for name in SYSTEMS)
+            ours, theirs = (time_to(results[name], mark) for name in SYSTEMS)
             if ours is not None and theirs is not None:
-                print(f"\nTo {mark:g}: regard took {ours / theirs:.2f} of Hugging Face's time.")
+                print(f"\nTo {mark:g}: regard took {ours / theirs:.2f} times as long as Hugging Face.")
 
 
 def main() -> None:
@@ -195,24 +196,24 @@ def main() -> None:
     parser.add_argument("--batch", type=count, default=2048)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="of `regard train`")
+    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="options of `regard train`")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
         fail(f"{arguments.data}: there is no such folder; Multi30k is not part of this project")
-    pin(arguments.threads)
-    found: dict[str, list[Judged]] = {}
+    pin_to_cores(arguments.threads)
+    results: dict[str, list[TestResult]] = {}
     for name in dict.fromkeys(arguments.systems):
         if name == "regard":
-            judged = regard_run(arguments.data, arguments.threads, arguments.options)
+            tests = regard_run(arguments.data, arguments.threads, arguments.options)
         else:
             recipe = Recipe(arguments.rate, arguments.warm_up, arguments.batch)
-            judged = huggingface_run(arguments.data, arguments.threads, recipe)
-        found[name] = follow(name, judged, arguments.marks, arguments.minutes)
-    report(found, arguments.marks, arguments.threads)
+            tests = huggingface_run(arguments.data, arguments.threads, recipe)
+        results[name] = collect(name, tests, arguments.marks, arguments.minutes)
+    report(results, arguments.marks, arguments.threads)
 
 
 if __name__ == "__main__":
-    with told():
+    with exit_on_error():
         if sys.argv[1:2] == ["--work"]:
             folder, data, threads, rate, warm_up, batch = sys.argv[2:]
             recipe = Recipe(float(rate), int(warm_up), int(batch))

@@ -1,24 +1,24 @@
-"""Training on a CPU, side by side: regard, and what other toolkits can be made to run, at the same work.
+"""Compare training on a CPU: regard and other toolkits, on the same task.
 
     python benchmarks/train_cpu.py [--threads 1] [--seconds 60] [--rounds 3] [--systems NAME...]
                                    [--data FOLDER] [--environments FOLDER]
 
-The work: Multi30k from English to German, 8,000 SentencePiece pieces for both languages, a Transformer of 256 and 3 + 3
-layers (1,024 inside, 4 heads, one embedding matrix for all), batches of about 4,096 target tokens, Adam, dropout
-0.1, label smoothing 0.1, float32. The vocabulary is learned and the corpus encoded once, by regard, and all are given
-those ids. Sizes and schedules are in peers/work.py. Each system makes its own batches, save Hugging Face's model, which
-is trained by a plain PyTorch loop on those of regard.
+The task: Multi30k from English to German, a joint vocabulary of 8,000 SentencePiece pieces, a Transformer of hidden
+size 256 with 3 + 3 layers (FFN size 1,024, 4 heads, one shared embedding matrix), batches of about 4,096 target tokens,
+Adam, dropout 0.1, label smoothing 0.1, float32. regard learns the vocabulary and encodes the corpus once, and every
+system trains on these token ids. peers/work.py defines sizes and schedules. Each system makes its own batches, except
+the Hugging Face model, which a plain PyTorch loop trains on the batches of regard.
 
-Each measurement is a process of its own. The first updates are left out; then it is watched for --seconds, to the end
-of the update, and killed. Rounds go over all systems in turn, and the table has medians. All are held to as many
-cores as threads.
+Each measurement is a separate process. The first updates are not counted. Then the process is measured for --seconds,
+to the end of the update, and killed. Each round measures every system once, and the table shows medians. Every system
+may use as many cores as threads.
 
-A target token is a piece of a target sentence or its end; padding is not one. regard and the Hugging Face loop say
-after each update how many it had, and so do the logs of fairseq, Marian and Eole; JoeyNMT's has target tokens a second
-since the update before. peers/ has a file for each. The clock is this script's: a line counts from when it is read.
+The target tokens that are counted include the end of each sentence and exclude padding. regard, the Hugging Face loop,
+fairseq, Marian and Eole log the number of target tokens of each update; JoeyNMT logs target tokens per second since the
+previous update. peers/ has one file for each system. This script measures time: a line counts from when it is read.
 
-Peers are installed into environments of their own, kept in --environments, with the version of PyTorch that regard runs
-on. One that cannot be installed or does not train is in the table with what it said instead.
+Peers are installed into separate environments, cached in --environments, with the PyTorch version that regard uses. For
+a system that cannot be installed or fails to train, the table shows the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import count, fail, read_pair, told
+from common import count, exit_on_error, fail, read_pair
 from peers import eole, fairseq, here, joeynmt, marian
 from peers.environments import default_folder, python_of
 from peers.measure import PeerError, Window, measure
@@ -50,82 +50,84 @@ SYSTEMS = {
 OURS = "regard"
 
 
-def prepared(data: Path, folder: Path) -> None:
-    """The work's files, by a process of its own, so that this one stays small beside those that it measures."""
+def prepare_work(data: Path, folder: Path) -> None:
+    """Create the files of the task in a separate process, so that this process stays small."""
     if not data.is_dir():
         fail(f"{data}: there is no such folder; Multi30k is not part of this project")
     for part in ("train", "val"):
         read_pair(data / f"{part}.{SOURCE}.gz", data / f"{part}.{TARGET}.gz")
     command = [sys.executable, __file__, "--work", "make", str(data), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode == 2:
-        fail(done.stderr.removeprefix("error: "))
-    if done.returncode:
-        sys.exit(done.stderr[-2000:])
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode == 2:
+        fail(result.stderr.removeprefix("error: "))
+    if result.returncode:
+        sys.exit(result.stderr[-2000:])
 
 
-def pin(threads: int) -> None:
-    """Hold this process and those that it starts to so many of its cores."""
+def pin_to_cores(threads: int) -> None:
+    """Restrict this process and its children to as many of its cores as threads."""
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < threads:
-        fail(f"{threads} threads need as many cores, and there are {len(cores)} for this process")
+        fail(f"{threads} threads need {threads} cores, but this process has {len(cores)}")
     os.sched_setaffinity(0, cores[:threads])
 
 
 def measure_all(
     chosen: Sequence[str], work: Work, environments: Path, seconds: float, rounds: int
 ) -> tuple[dict[str, list[Window]], dict[str, str]]:
-    """The windows of each system that trains, and why the others do not."""
-    found: dict[str, list[Window]] = {name: [] for name in chosen}
-    wrong: dict[str, str] = {}
+    """Return the windows of each system that trains, and the errors of the systems that fail."""
+    results: dict[str, list[Window]] = {name: [] for name in chosen}
+    errors: dict[str, str] = {}
     pythons: dict[str, Path] = {}
     for name in chosen:
         try:
             pythons[name] = python_of(SYSTEMS[name], environments)
         except PeerError as error:
-            wrong[name] = str(error)
-    pin(work.threads)
+            errors[name] = str(error)
+    pin_to_cores(work.threads)
     for number in range(1, rounds + 1):
         for name in chosen:
-            if name in wrong:
+            if name in errors:
                 continue
             try:
                 window = measure(SYSTEMS[name], pythons[name], work, seconds)
             except PeerError as error:
-                wrong[name] = str(error)
+                errors[name] = str(error)
             else:
-                found[name].append(window)
+                results[name].append(window)
                 print(f"round {number}: {name}: {window.speed:,.0f} target tokens/s", file=sys.stderr)
-    return {name: windows for name, windows in found.items() if name not in wrong}, wrong
+    return {name: windows for name, windows in results.items() if name not in errors}, errors
 
 
-def report(found: dict[str, list[Window]], wrong: dict[str, str], threads: int, seconds: float) -> None:
-    """The table, in Markdown, and who is not in it."""
-    speeds = {name: statistics.median(window.speed for window in windows) for name, windows in found.items()}
+def report(results: dict[str, list[Window]], errors: dict[str, str], threads: int, seconds: float) -> None:
+    """Print the table, in Markdown, with the systems that failed."""
+    speeds = {name: statistics.median(window.speed for window in windows) for name, windows in results.items()}
     peers = {name: speed for name, speed in speeds.items() if name != OURS}
     fastest = max(peers, key=lambda name: peers[name], default=None)
-    rounds = max(map(len, found.values()), default=0)
+    rounds = max(map(len, results.values()), default=0)
     print(f"Threads: {threads}. Windows of {seconds:g} seconds: {rounds} each, medians.\n")
-    print("| system | target tokens/s | lowest to highest | of the fastest peer | target tokens an update | peak MB |")
+    print(
+        "| system | target tokens/s | lowest to highest | speed / fastest peer | target tokens per update | peak MB |"
+    )
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name in sorted(speeds, key=lambda name: -speeds[name]):
-        windows = found[name]
-        least, most = (end(window.speed for window in windows) for end in (min, max))
+        windows = results[name]
+        lowest, highest = (bound(window.speed for window in windows) for bound in (min, max))
         ratio = f"{speeds[name] / peers[fastest]:.2f}" if fastest else ""
         size = sum(window.tokens for window in windows) / sum(window.updates for window in windows)
         memory = statistics.median(window.megabytes for window in windows)
         print(
-            f"| {SYSTEMS[name].name} | {speeds[name]:,.0f} | {least:,.0f} to {most:,.0f} | {ratio} "
+            f"| {SYSTEMS[name].name} | {speeds[name]:,.0f} | {lowest:,.0f} to {highest:,.0f} | {ratio} "
             f"| {size:,.0f} | {memory:,.0f} |"
         )
-    for name, reason in wrong.items():
-        print(f"| {SYSTEMS[name].name} | left out: {' '.join(reason.split()).replace('|', '/')} | | | | |")
+    for name, reason in errors.items():
+        print(f"| {SYSTEMS[name].name} | failed: {' '.join(reason.split()).replace('|', '/')} | | | | |")
 
 
-def work(name: str, arguments: Sequence[str]) -> None:
-    """What this script does in processes of its own."""
+def run_worker(name: str, arguments: Sequence[str]) -> None:
+    """Prepare the task or train a system, in a separate process."""
     if name == "make":
         make(Path(arguments[0]), Path(arguments[1]))
         return
@@ -144,14 +146,14 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        prepared(arguments.data, folder)
+        prepare_work(arguments.data, folder)
         task = Work(folder, arguments.threads)
         chosen = list(dict.fromkeys(arguments.systems))
         environments = arguments.environments.resolve()
-        found, wrong = measure_all(chosen, task, environments, arguments.seconds, arguments.rounds)
-    report(found, wrong, arguments.threads, arguments.seconds)
+        results, errors = measure_all(chosen, task, environments, arguments.seconds, arguments.rounds)
+    report(results, errors, arguments.threads, arguments.seconds)
 
 
 if __name__ == "__main__":
-    with told():
-        work(sys.argv[2], sys.argv[3:]) if sys.argv[1:2] == ["--work"] else main()
+    with exit_on_error():
+        run_worker(sys.argv[2], sys.argv[3:]) if sys.argv[1:2] == ["--work"] else main()

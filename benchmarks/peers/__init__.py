@@ -1,1 +1,1 @@
-"""How benchmarks run other toolkits: what each is installed from, how it is called, and what its log says."""
+"""How the benchmarks install other toolkits, run them and parse their logs."""

@@ -1,8 +1,8 @@
-"""Eole, by `eole train`.
+"""Eole, run by `eole train`.
 
-Its line after each update has bsz: source tokens, target tokens and sentences an update. The middle one is counted:
-the pieces and the ends of sentences that have a loss, without padding. Its layers are normalised before, not after,
-and it cuts batches from ten passes over the corpus at once, so that there is next to no padding in them.
+It logs `bsz` after each update: source tokens, target tokens and sentences per update. The second number is counted:
+the tokens that have a loss, with the ends of sentences and without padding. Eole uses pre-norm layers, and it forms
+batches from ten epochs of the corpus at a time, so they contain almost no padding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from peers.work import (
     TARGET,
     WARM_UP,
     WIDTH,
-    Heard,
+    LogEntry,
     System,
     Work,
 )
@@ -97,13 +97,13 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
             "log_attention_entropy": False,
         },
     }
-    (path := folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # which is YAML as well
+    (path := folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is valid YAML
     return [str(python.with_name("eole")), "train", "--config", str(path)]
 
 
-def _heard(line: str) -> Heard | None:
-    found = UPDATE.search(line)
-    return Heard(tokens=int(found[1])) if found else None
+def _parse_line(line: str) -> LogEntry | None:
+    match = UPDATE.search(line)
+    return LogEntry(tokens=int(match[1])) if match else None
 
 
-EOLE = System("Eole", _command, _heard, installs=(("eole==0.6.4", "aiohttp"),))
+EOLE = System("Eole", _command, _parse_line, installs=(("eole==0.6.4", "aiohttp"),))

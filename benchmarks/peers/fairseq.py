@@ -1,8 +1,8 @@
-"""fairseq, by fairseq-train on raw text.
+"""fairseq, run by fairseq-train on raw text.
 
-Its JSON log gives, after each update, target tokens an update as `wpb`: the pieces and the ends of sentences, without
-padding, of that update, as its log interval is one. It counts more parameters than there are: its encoder has copies
-of some, for inference, that have no gradient.
+Its JSON log has the target tokens of each update as `wpb` (the log interval is 1), with the ends of sentences and
+without padding. fairseq reports more parameters than it trains: its encoder has copies of some parameters for
+inference, which have no gradient.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from peers.work import (
     TARGET,
     WARM_UP,
     WIDTH,
-    Heard,
+    LogEntry,
     System,
     Work,
 )
 
-# Python 3.11 refuses instances of dataclasses as fields' defaults unless they have a hash.
+# Python 3.11 rejects dataclass instances without a hash as field defaults.
 STARTUP = """
 import dataclasses
 
 def _hashable(cls, *arguments, _make=dataclasses._process_class, **options):
-    made = _make(cls, *arguments, **options)
-    if made.__hash__ is None:
-        made.__hash__ = object.__hash__
-    return made
+    result = _make(cls, *arguments, **options)
+    if result.__hash__ is None:
+        result.__hash__ = object.__hash__
+    return result
 
 dataclasses._process_class = _hashable
 """
@@ -82,9 +82,9 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
     return [str(python.with_name("fairseq-train")), str(folder), *switches, *pairs]
 
 
-def _heard(line: str) -> Heard | None:
-    _, _, told = line.partition("| train_inner | ")
-    return Heard(tokens=float(json.loads(told)["wpb"])) if told else None
+def _parse_line(line: str) -> LogEntry | None:
+    _, _, fields = line.partition("| train_inner | ")
+    return LogEntry(tokens=float(json.loads(fields)["wpb"])) if fields else None
 
 
-FAIRSEQ = System("fairseq", _command, _heard, installs=(("pip<24.1",), ("fairseq==0.12.2",)), startup=STARTUP)
+FAIRSEQ = System("fairseq", _command, _parse_line, installs=(("pip<24.1",), ("fairseq==0.12.2",)), startup=STARTUP)

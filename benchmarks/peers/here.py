@@ -1,6 +1,6 @@
-"""What trains in regard's own environment: regard, and Hugging Face's Marian in a plain PyTorch loop.
+"""The systems that train in the environment of regard: regard, and the Hugging Face Marian in a plain PyTorch loop.
 
-Both are run by train_cpu.py as `--work NAME FOLDER THREADS`, and get the same batches in the same order.
+train_cpu.py runs both with `--work NAME FOLDER THREADS`. They train on the same batches in the same order.
 """
 
 from __future__ import annotations
@@ -10,37 +10,53 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from peers.work import BETAS, CLIP, DROPOUT, HEADS, INNER, LAYERS, RATE, SMOOTHING, WARM_UP, WIDTH, Heard, System, Work
+from peers.work import (
+    BETAS,
+    CLIP,
+    DROPOUT,
+    HEADS,
+    INNER,
+    LAYERS,
+    RATE,
+    SMOOTHING,
+    WARM_UP,
+    WIDTH,
+    LogEntry,
+    System,
+    Work,
+)
 
 if TYPE_CHECKING:
     from regard.config.schema import RunConfig
     from regard.data.batch import Batch
     from regard.data.loader import Loader, Position
-    from regard.runs.prepare import Prepared
+    from regard.runs.prepared import Prepared
     from regard.tokenizers.base import Tokenizers
     from regard.training.trainer import CheckpointEvent
     from regard.training.training_log import StepMetrics
 
-SAID = "target tokens of an update: "
-LONGEST = 512  # positions
+PREFIX = "target tokens of an update: "
+MAX_POSITIONS = 512
 CHUNK_PAIRS = 64  # sentences
 
 
-def _say(tokens: int) -> None:
-    print(f"{SAID}{tokens}", flush=True)
+def _log_update(tokens: int) -> None:
+    print(f"{PREFIX}{tokens}", flush=True)
 
 
-def heard(line: str) -> Heard | None:
-    """What a line of either tells."""
-    return Heard(tokens=int(line.removeprefix(SAID))) if line.startswith(SAID) else None
+def parse_line(line: str) -> LogEntry | None:
+    """Parse a line of the log of either system."""
+    return LogEntry(tokens=int(line.removeprefix(PREFIX))) if line.startswith(PREFIX) else None
 
 
 def open_work(
     folder: Path, threads: int, batch: int = 0, rank: int = 0, size: int = 1
 ) -> tuple[RunConfig, Prepared, Loader]:
+    """Load the recipe and the prepared data of the task, and make this process's loader."""
     import torch
 
     from regard.data.loader import Loader
+    from regard.data.store import PairStore
     from regard.runs.prepare import prepare
     from regard.runs.train import read_recipe
 
@@ -48,13 +64,14 @@ def open_work(
     torch.manual_seed(1)
     config = read_recipe(folder / "recipe.toml")
     prepared = prepare(config, folder / "data", lambda _: None)
+    assert isinstance(prepared.train, PairStore)
     tokens = batch or config.train.tokens_per_batch
     loader = Loader(prepared.train, tokens, config.train.seed, rank=rank, size=size)
     return config, prepared, loader
 
 
-class _Teller:
-    """A loader, and a reporter that says how many target tokens it gave since the last step."""
+class _TokenCounter:
+    """A loader and a reporter that logs the number of target tokens since the previous step."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -64,13 +81,17 @@ class _Teller:
     def position(self) -> Position:
         return self._loader.position
 
+    @property
+    def batches_per_epoch(self) -> int | None:
+        return self._loader.batches_per_epoch
+
     def __iter__(self) -> Iterator[Batch]:
         for batch in self._loader:
-            self._tokens += batch.together
+            self._tokens += batch.global_target_tokens
             yield batch
 
-    def on_step(self, progress: StepMetrics) -> None:
-        _say(self._tokens)
+    def on_step(self, metrics: StepMetrics) -> None:
+        _log_update(self._tokens)
         self._tokens = 0
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
@@ -84,7 +105,7 @@ class _Teller:
 
 
 def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
-    """regard's Trainer, without end; in several processes where torchrun has started them."""
+    """Train with the Trainer of regard until this process is killed; also works in processes started by torchrun."""
     from regard.runtime import shorten_idle_spins
 
     shorten_idle_spins()  # as the command does
@@ -94,31 +115,31 @@ def train_regard(folder: Path, threads: int, parallel: str = "ddp") -> None:
     from regard.training.trainer import Trainer
 
     def validate(_: Seq2Seq) -> NoReturn:
-        sys.exit("the run has come to a checkpoint")
+        sys.exit("the run reached a checkpoint")
 
     def save(_: CheckpointEvent) -> NoReturn:
-        sys.exit("the run has come to a checkpoint")
+        sys.exit("the run reached a checkpoint")
 
-    with init_distributed() as here:
-        config, prepared, loader = open_work(folder, threads, rank=here.rank, size=here.size)
+    with init_distributed() as processes:
+        config, prepared, loader = open_work(folder, threads, rank=processes.rank, size=processes.size)
         size = prepared.tokenizers.source.size
         model = build_model(config.model, VocabularySizes(size, size, joint=True))
-        teller: Any = _Teller(loader)
-        reporters = [teller] if here.is_main else []
+        counter: Any = _TokenCounter(loader)
+        reporters = [counter] if processes.is_main else []
         train = config.train.model_copy(update={"parallel": parallel})
-        Trainer(model, teller, train, validate=validate, save=save, reporters=reporters, processes=here).run()
+        Trainer(model, counter, train, validate=validate, save=save, reporters=reporters, processes=processes).run()
 
 
 def train_huggingface(folder: Path, threads: int) -> None:
-    """Hugging Face's MarianMTModel in a plain loop, without end."""
+    """Train the Hugging Face MarianMTModel in a plain loop until this process is killed."""
     _, prepared, loader = open_work(folder, threads)
     model = marian_model(prepared.tokenizers.source.size)
     for tokens in huggingface_updates(model, loader, RATE, WARM_UP):
-        _say(tokens)
+        _log_update(tokens)
 
 
-def marian_model(vocabulary: int, spread: float = WIDTH**-0.5) -> Any:
-    """Hugging Face's Marian of the work's size, with fresh weights of that standard deviation."""
+def marian_model(vocabulary: int, init_std: float = WIDTH**-0.5) -> Any:
+    """Return the Hugging Face Marian of the size of the task, with random weights of this standard deviation."""
     from transformers import MarianConfig, MarianMTModel
 
     from regard.special_tokens import BOS, EOS, PAD
@@ -135,9 +156,9 @@ def marian_model(vocabulary: int, spread: float = WIDTH**-0.5) -> Any:
         activation_function="relu",
         dropout=DROPOUT,
         scale_embedding=True,
-        max_position_embeddings=LONGEST,
+        max_position_embeddings=MAX_POSITIONS,
         use_cache=False,
-        init_std=spread,
+        init_std=init_std,
         pad_token_id=PAD,
         eos_token_id=EOS,
         forced_eos_token_id=EOS,
@@ -147,7 +168,7 @@ def marian_model(vocabulary: int, spread: float = WIDTH**-0.5) -> Any:
 
 
 def huggingface_updates(model: Any, loader: Loader, rate: float, warm_up: int) -> Iterator[int]:
-    """Train it in a plain loop: the target tokens of each update, when it is done."""
+    """Train the model in a plain loop; yield the number of target tokens after each update."""
     import torch
 
     from regard.special_tokens import PAD
@@ -172,7 +193,7 @@ def huggingface_updates(model: Any, loader: Loader, rate: float, warm_up: int) -
 
 
 def huggingface_greedy(model: Any, tokenizers: Tokenizers, sources: Sequence[str]) -> list[str]:
-    """Its greedy translations."""
+    """Return the greedy translations of the sources."""
     import torch
 
     from regard.data.batch import pad
@@ -180,19 +201,19 @@ def huggingface_greedy(model: Any, tokenizers: Tokenizers, sources: Sequence[str
 
     model.eval()
     encoded = [tokenizers.source.encode(source) for source in sources]
-    order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
-    found: dict[int, str] = {}
+    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+    translations: dict[int, str] = {}
     for start in range(0, len(order), CHUNK_PAIRS):
-        places = order[start : start + CHUNK_PAIRS]
-        ids = pad([encoded[place] for place in places], last=EOS)
+        indices = order[start : start + CHUNK_PAIRS]
+        ids = pad([encoded[index] for index in indices], last=EOS)
         with torch.no_grad():
             out = model.generate(
                 ids, attention_mask=ids.ne(PAD).long(), num_beams=1, max_new_tokens=2 * ids.size(1) + 10, use_cache=True
             )
-        for place, row in zip(places, out[:, 1:].tolist(), strict=True):
-            found[place] = tokenizers.target.decode([id for id in row if id not in (PAD, EOS)])
+        for index, row in zip(indices, out[:, 1:].tolist(), strict=True):
+            translations[index] = tokenizers.target.decode([id for id in row if id not in (PAD, EOS)])
     model.train()
-    return [found[place] for place in range(len(encoded))]
+    return [translations[index] for index in range(len(encoded))]
 
 
 def _system(name: str, work_name: str) -> System:
@@ -200,7 +221,7 @@ def _system(name: str, work_name: str) -> System:
         script = Path(__file__).parents[1] / "train_cpu.py"
         return [str(python), str(script), "--work", work_name, str(work.folder), str(work.threads)]
 
-    return System(name, command, heard)
+    return System(name, command, parse_line)
 
 
 REGARD = _system("regard", "regard")

@@ -1,8 +1,8 @@
-"""JoeyNMT, by `python -m joeynmt train`.
+"""JoeyNMT, run by `python -m joeynmt train`.
 
-Its line after each update has target tokens a second since the one before: pieces and ends of sentences, without
-padding. That is counted over the time between the two lines. It does not put sentences of like lengths together, so
-that much of a batch is padding. Its dropout is inside attention too.
+After each update it logs the target tokens per second since the previous update, with the ends of sentences and without
+padding. This rate is multiplied by the time between the two lines. JoeyNMT does not group sentences by length, so its
+batches contain much padding. It also applies dropout to attention weights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from peers.work import (
     TARGET,
     WARM_UP,
     WIDTH,
-    Heard,
+    LogEntry,
     System,
     Work,
 )
@@ -89,13 +89,13 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
             "decoder": side,
         },
     }
-    (path := folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # which is YAML as well
+    (path := folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is valid YAML
     return [str(python), "-m", "joeynmt", "train", str(path), "--skip-test"]
 
 
-def _heard(line: str) -> Heard | None:
-    found = UPDATE.search(line)
-    return Heard(rate=int(found[1])) if found else None
+def _parse_line(line: str) -> LogEntry | None:
+    match = UPDATE.search(line)
+    return LogEntry(rate=int(match[1])) if match else None
 
 
-JOEYNMT = System("JoeyNMT", _command, _heard, installs=(("joeynmt==2.3.0", "importlib_metadata"),))
+JOEYNMT = System("JoeyNMT", _command, _parse_line, installs=(("joeynmt==2.3.0", "importlib_metadata"),))

@@ -1,8 +1,8 @@
-"""Marian, by the whole command line that pymarian's wheel has.
+"""Marian, run by the command-line program in the pymarian wheel.
 
-With --disp-label-counts each update's line says how many target labels it had: those of the sentences and their
-ends, without padding. Marian puts source words, not target ones, into --mini-batch-words. Several threads share each
-update (--sync-sgd), each with a graph of its own.
+With --disp-label-counts, Marian logs the number of target labels of each update, with the ends of sentences and without
+padding. Its --mini-batch-words counts source words, not target words. Several threads share each update (--sync-sgd),
+each with a separate graph.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from peers.work import (
     TARGET,
     WARM_UP,
     WIDTH,
-    Heard,
+    LogEntry,
     System,
     Work,
 )
@@ -67,18 +67,18 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
         "disp-label-counts": "true",
         "save-freq": f"{ENDLESS}u",
     }
-    alone = ["env", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1"]  # of each of its threads
+    single_threaded = ["env", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1"]  # in each of its threads
     switches = ["--tied-embeddings-all", "--output-omit-bias", "--sync-sgd"]
-    command = [*alone, str(python.with_name("pymarian")), "train", *switches]
+    command = [*single_threaded, str(python.with_name("pymarian")), "train", *switches]
     for name, value in options.items():
         values = value if isinstance(value, list) else [value]
         command += [f"--{name}", *map(str, values)]
     return command
 
 
-def _heard(line: str) -> Heard | None:
-    found = UPDATE.search(line)
-    return Heard(tokens=int(found[1].replace(",", ""))) if found else None
+def _parse_line(line: str) -> LogEntry | None:
+    match = UPDATE.search(line)
+    return LogEntry(tokens=int(match[1].replace(",", ""))) if match else None
 
 
-MARIAN = System("Marian", _command, _heard, installs=(("pymarian==1.12.42",),), torch=False)
+MARIAN = System("Marian", _command, _parse_line, installs=(("pymarian==1.12.42",),), torch=False)

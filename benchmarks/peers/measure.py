@@ -1,4 +1,4 @@
-"""One measurement: a system in a process of its own, warmed up, watched for a while by what it says, and ended."""
+"""Measure a system: run it in a separate process, skip the warm-up, parse its output for a while, and kill it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from typing import IO
 from peers.work import System, Work
 
 WARM_UP = 6  # updates
-PATIENCE = 900  # seconds that a system may take beyond its window
-TOLD = 12  # lines of what it said last, where it fails
+PATIENCE = 900  # seconds that a system may take in addition to its window
+LAST_LINES = 12  # lines of output that are kept to explain a failure
 VARIABLES = {"CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class PeerError(Exception):
-    """A system that cannot be installed or does not train, with the reason in a line."""
+    """A system cannot be installed or fails to train; the message is the reason, in one line."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What was measured: the target tokens of so many updates, the seconds they took, and the process's peak memory."""
+    """A measurement: target tokens, updates, elapsed seconds, and the peak memory of the process."""
 
     tokens: float
     updates: int
@@ -43,11 +43,14 @@ class Window:
 
 
 def measure(system: System, python: Path, work: Work, seconds: float) -> Window:
-    """Train for so many seconds after the warm-up, to the end of the update. Raises PeerError.
+    """Train for `seconds` after the warm-up, to the end of the update.
 
-    A line that tells of an update counts from when it comes here, so the clock is the same for every system.
+    The time of an update is the time when its line is read, so every system is measured with the same clock.
+
+    Raises:
+        PeerError: If the system ends or is killed before the window is complete.
     """
-    last: deque[str] = deque(maxlen=TOLD)
+    last: deque[str] = deque(maxlen=LAST_LINES)
     with tempfile.TemporaryDirectory() as scratch:
         command = system.command(python, work, Path(scratch))
         dropped = ("PYTHONPATH",) if system.installs else ()
@@ -55,40 +58,40 @@ def measure(system: System, python: Path, work: Work, seconds: float) -> Window:
         variables |= dict.fromkeys(THREADS, str(work.threads))
         with _running(command, Path(scratch), variables, PATIENCE + seconds) as process:
             assert process.stdout is not None
-            found = _watch(system, process.stdout, seconds, last)
-        if found is None:
+            result = _watch(system, process.stdout, seconds, last)
+        if result is None:
             raise PeerError(_reason(last, process.returncode))
-    tokens, updates, took = found
-    return Window(tokens, updates, took, process.megabytes)
+    tokens, updates, elapsed = result
+    return Window(tokens, updates, elapsed, process.megabytes)
 
 
 def _watch(system: System, lines: IO[str], seconds: float, last: deque[str]) -> tuple[float, int, float] | None:
-    """Tokens, updates and seconds of the window; None where the lines end before it does."""
-    tokens, updates, began, before = 0.0, -WARM_UP, 0.0, 0.0
+    """Return tokens, updates and seconds of the window, or None if the output ends first."""
+    tokens, updates, start, previous = 0.0, -WARM_UP, 0.0, 0.0
     for line in lines:
-        now = time.perf_counter()
-        heard = system.heard(line)
-        if heard is None:
+        current = time.perf_counter()
+        entry = system.parse_line(line)
+        if entry is None:
             last.append(line.strip())
             continue
         updates += 1
         if updates == 0:
-            began = now
+            start = current
         elif updates > 0:
-            tokens += heard.tokens if heard.tokens is not None else (heard.rate or 0.0) * (now - before)
-            if now - began >= seconds:
-                return tokens, updates, now - began
-        before = now
+            tokens += entry.tokens if entry.tokens is not None else (entry.rate or 0.0) * (current - previous)
+            if current - start >= seconds:
+                return tokens, updates, current - start
+        previous = current
     return None
 
 
 class _Process(subprocess.Popen[str]):
-    megabytes = 0.0  # the peak, once it is over
+    megabytes = 0.0  # peak memory, set when the process has ended
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, variables: dict[str, str], most: float) -> Iterator[_Process]:
-    """A process whose output can be read, with all that it starts; killed at the end, or after so many seconds."""
+def _running(command: list[str], folder: Path, variables: dict[str, str], timeout: float) -> Iterator[_Process]:
+    """Run a process in a process group; kill the group at the end of the context or after the timeout."""
     process = _Process(
         command,
         cwd=folder,
@@ -100,14 +103,14 @@ def _running(command: list[str], folder: Path, variables: dict[str, str], most: 
         errors="replace",
         start_new_session=True,
     )
-    timer = Timer(most, os.killpg, (process.pid, signal.SIGKILL))
+    timer = Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
     try:
         yield process
     finally:
         timer.cancel()
         with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
+            os.killpg(process.pid, signal.SIGKILL)  # not yet waited for, so the process id is still valid
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         process.megabytes = usage.ru_maxrss / 1024
@@ -116,9 +119,9 @@ def _running(command: list[str], folder: Path, variables: dict[str, str], most: 
 
 
 def _reason(last: deque[str], status: int) -> str:
-    said = [line for line in last if line]
-    errors = [line for line in said if "Error" in line or "error" in line]
-    told = (errors or said or ["nothing"])[-1]
+    output = [line for line in last if line]
+    errors = [line for line in output if "Error" in line or "error" in line]
+    message = (errors or output or ["no output"])[-1]
     if status == -signal.SIGKILL:
-        return f"it was killed, or was not through {PATIENCE} seconds after its window; it said last: {told}"
-    return f"it ended with status {status}: {told}"
+        return f"it was killed, or did not finish within {PATIENCE} seconds after its window; last output: {message}"
+    return f"it ended with status {status}: {message}"

@@ -1,4 +1,4 @@
-"""The work that every system of train_cpu.py is given, and how its files are made."""
+"""The training task of every system in train_cpu.py, and the creation of its files."""
 
 from __future__ import annotations
 
@@ -7,48 +7,50 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-VOCABULARY = 8000  # both languages together, with four special tokens
+VOCABULARY = 8000  # joint, including four special tokens
 WIDTH = 256
-LAYERS = 3  # of each side
+LAYERS = 3  # in the encoder and in the decoder
 INNER = 1024
 HEADS = 4
-DROPOUT = 0.1  # on what sub-layers give and on embeddings; not inside attention
-SMOOTHING = 0.1  # of labels
-BATCH = 4096  # tokens of the longer side, or what a system has that comes near to it
-RATE, WARM_UP = 1e-3, 1000  # the learning rate's peak and the updates before it; then the inverse square root
+DROPOUT = 0.1  # on sublayer outputs and embeddings, not on attention weights
+SMOOTHING = 0.1  # label smoothing
+BATCH = 4096  # tokens of the longer side, or the closest measure that a system offers
+RATE, WARM_UP = 1e-3, 1000  # peak learning rate and warm-up updates, then inverse square root decay
 BETAS = (0.9, 0.98)
 CLIP = 1.0
-ENDLESS = 1_000_000  # updates, more than any window has
+ENDLESS = 1_000_000  # updates; no window has as many
 
 SOURCE, TARGET = "en", "de"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done, by how many threads.
+    """The files of the task and the number of threads.
 
-    folder: what `make` filled. Its train.en, train.de, dev.en and dev.de have the ids of the tokens, divided by
-    spaces and written as numbers, without BOS and EOS; the special ids 0 to 3 are not among them.
+    Attributes:
+        folder: A folder filled by `make`. Its files train.en, train.de, dev.en and dev.de contain token ids as
+            numbers separated by spaces, without BOS and EOS. The special ids 0 to 3 do not occur.
+        threads: The number of threads that a system uses.
     """
 
     folder: Path
     threads: int
 
     def text(self, part: str, language: str) -> Path:
-        """The encoded text of "train" or "dev"."""
+        """Return the path of an encoded text; `part` is "train" or "dev"."""
         return self.folder / f"{part}.{language}"
 
     @property
     def tokens(self) -> list[str]:
-        """All that the texts may have, as they write it."""
+        """All tokens that can occur in the texts."""
         return [str(id) for id in range(4, VOCABULARY)]
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a line of a log tells of one update: its target tokens, or the target tokens a second since the last one.
+class LogEntry:
+    """The target tokens of an update, or the target tokens per second since the previous update.
 
-    Padding is not counted, and the end of a sentence is.
+    The end of each sentence is counted; padding is not.
     """
 
     tokens: float | None = None
@@ -57,24 +59,29 @@ class Heard:
 
 @dataclass(frozen=True)
 class System:
-    """One that trains.
+    """A system that trains.
 
-    installs: the arguments of `pip install`, call by call, for an environment of its own that has torch where
-    `torch` is true; without them it runs in this one. command: how it is called, with a folder that it may write to
-    and is called in. heard: what a line of its output tells, if that is about an update. startup: Python that its
-    interpreter runs whenever it starts.
+    Attributes:
+        name: The name in tables.
+        command: Returns the command line for an interpreter, a task, and a scratch folder that is the working
+            directory.
+        parse_line: Parses a line of output. Returns None if the line does not report an update.
+        installs: The arguments of each `pip install` call for a separate environment. If empty, the system runs in
+            this environment.
+        torch: Whether to install PyTorch into the separate environment.
+        startup: Python code that the interpreter of the environment runs when it starts.
     """
 
     name: str
     command: Callable[[Path, Work, Path], list[str]]
-    heard: Callable[[str], Heard | None]
+    parse_line: Callable[[str], LogEntry | None]
     installs: tuple[tuple[str, ...], ...] = ()
     torch: bool = True
     startup: str = ""
 
 
 def recipe(data: Path) -> dict[str, Any]:
-    """The work as regard's recipe; `data` is the folder of Multi30k."""
+    """Return the task as a recipe of regard; `data` is the folder of Multi30k."""
     return {
         "data": {
             "source": str(data / f"train.{SOURCE}.gz"),
@@ -110,19 +117,25 @@ def recipe(data: Path) -> dict[str, Any]:
 
 
 def make(data: Path, folder: Path) -> None:
-    """Learn the vocabulary and encode the corpus. Raises DataError."""
+    """Learn the vocabulary and encode the corpus.
+
+    Raises:
+        DataError: If the corpus cannot be read.
+    """
     from regard.config.recipe import parse_config, to_toml
+    from regard.data.store import PairStore
     from regard.models import ARCHITECTURES
     from regard.runs.prepare import prepare
 
     config = parse_config(recipe(data), ARCHITECTURES, where="the benchmark's recipe")
     (folder / "recipe.toml").write_text(to_toml(config), encoding="utf-8")
     prepared = prepare(config, folder / "data", lambda _: None)
+    assert isinstance(prepared.train, PairStore)
     train, tokenizers = prepared.train, prepared.tokenizers
     source, target = tokenizers.source, tokenizers.target
     texts = {
-        f"train.{SOURCE}": (train.source(place).tolist() for place in range(len(train))),
-        f"train.{TARGET}": (train.target(place).tolist() for place in range(len(train))),
+        f"train.{SOURCE}": (train.source(index).tolist() for index in range(len(train))),
+        f"train.{TARGET}": (train.target(index).tolist() for index in range(len(train))),
         f"dev.{SOURCE}": (source.encode(line) for line, _ in prepared.dev),
         f"dev.{TARGET}": (target.encode(line) for _, line in prepared.dev),
     }

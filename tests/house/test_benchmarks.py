@@ -89,20 +89,22 @@ def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
     (run / "config.json").touch()  # that of a checkpoint
     assert f"error: {wrong}: there is no such file" in refused(script, *arguments(script, run, wrong, text))
     (wrong := tmp_path / "empty").touch()
-    assert f"error: {wrong}: there is no line" in refused(script, *arguments(script, run, wrong, text))
+    assert f"error: {wrong}: the file has no lines" in refused(script, *arguments(script, run, wrong, text))
 
 
 def test_sides_of_unequal_length(text: Path, tmp_path: Path) -> None:
     (longer := tmp_path / "longer").write_text("one\ntwo\nthree\n")
     message = refused("decode_cpu.py", *arguments("decode_cpu.py", tmp_path, text, longer))
-    assert f"{longer}: it has 3 lines, and the source 2" in message
+    assert f"{longer}: the file has 3 lines, but the source has 2" in message
 
 
 def test_a_corpus_of_unequal_sides(tmp_path: Path) -> None:
     for name, lines in {"train.en": 3, "train.de": 3, "val.en": 2, "val.de": 1}.items():
         with gzip.open(tmp_path / f"{name}.gz", "wt") as file:
             file.write("line\n" * lines)
-    assert f"{tmp_path / 'val.de.gz'}: it has 1 lines, and the source 2" in refused("train_cpu.py", "--data", tmp_path)
+    assert f"{tmp_path / 'val.de.gz'}: the file has 1 lines, but the source has 2" in refused(
+        "train_cpu.py", "--data", tmp_path
+    )
     (wrong := tmp_path / "train.de.gz").unlink()
     assert f"error: {wrong}: there is no such file" in refused("train_cpu.py", "--data", tmp_path)
 
@@ -133,7 +135,7 @@ def test_the_frontier_is_what_nothing_beats(tmp_path: Path) -> None:
     ]
     assert (tmp_path / "pareto.png").read_bytes().startswith(b"\x89PNG")
     file.write_text("{}")
-    assert f"error: {file}: these are no measurements" in refused("pareto.py", "--out", tmp_path)
+    assert f"error: {file}: this file does not contain measurements" in refused("pareto.py", "--out", tmp_path)
     file.unlink()
     assert f"error: {file}: " in refused("pareto.py", "--out", tmp_path)
 

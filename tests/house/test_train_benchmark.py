@@ -28,21 +28,21 @@ def peers(monkeypatch: pytest.MonkeyPatch) -> Any:
 def measured(peers: Any, tmp_path: Path, program: str, seconds: float) -> Any:
     work = peers("work")
 
-    def heard(line: str) -> Any:
+    def parse_line(line: str) -> Any:
         kind, _, number = line.partition(" ")
-        return work.Heard(**{kind: float(number)}) if kind in ("tokens", "rate") else None
+        return work.LogEntry(**{kind: float(number)}) if kind in ("tokens", "rate") else None
 
-    system = work.System("a system", lambda python, *_: [str(python), "-c", program], heard)
+    system = work.System("a system", lambda python, *_: [str(python), "-c", program], parse_line)
     return peers("measure").measure(system, Path(sys.executable), work.Work(tmp_path, 1), seconds)
 
 
 @pytest.mark.parametrize("name", LINES)
 def test_what_a_line_of_a_log_tells(peers: Any, name: str) -> None:
     module, constant = name.split(".")
-    heard = getattr(peers(module), constant).heard
-    result = heard(LINES[name] + "\n")
+    parse_line = getattr(peers(module), constant).parse_line
+    result = parse_line(LINES[name] + "\n")
     assert (result.rate if module == "joeynmt" else result.tokens) == 3834
-    assert heard("[INFO] Step by step: training on 4,096 tokens\n") is None
+    assert parse_line("[INFO] Step by step: training on 4,096 tokens\n") is None
 
 
 @pytest.mark.parametrize("kind, tokens", [("tokens", 10.0), ("rate", 10.0)])
@@ -68,7 +68,7 @@ def test_a_system_that_fails_says_why(peers: Any, tmp_path: Path) -> None:
 
 def test_a_system_that_hangs_is_ended(peers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers("measure"), "PATIENCE", 1)
-    with pytest.raises(peers("measure").PeerError, match="said last: waiting"):
+    with pytest.raises(peers("measure").PeerError, match="last output: waiting"):
         measured(peers, tmp_path, "import time; print('waiting', flush=True); time.sleep(300)", 0.1)
 
 

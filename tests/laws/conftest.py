@@ -1,4 +1,4 @@
-"""Every law is put to every architecture: tiny, in float64, with weights far from uniform predictions."""
+"""Fixtures of the laws. Each law tests tiny models of every architecture, in float64, with confident predictions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from regard.nn.kernels import native
 
 @dataclass(frozen=True)
 class Case:
-    """A tiny system that passes test_lively.py.
+    """A tiny model that passes test_lively.py.
 
-    noise: on matrices, times sqrt(fan in). A residual network takes little: its sublayers would drown the target.
+    Attributes:
+        sizes: Values that override the small preset. Dropout is off by default.
+        noise: The standard deviation of the noise added to matrices, times sqrt(fan-in). Residual networks need a
+            small value: with a large one, their sublayers drown out the target embedding.
+        seed: The seed of the weights.
+        embedding_noise: The standard deviation of the noise added to embeddings.
     """
 
-    sizes: Mapping[str, Any]  # over the small preset; dropout is off
+    sizes: Mapping[str, Any]
     noise: float = 2.0
     seed: int = 15
     embedding_noise: float = 1.0
@@ -34,7 +39,7 @@ CONVS2S = {"embedding_size": 12, "encoder_convolutions": ((10, 3), (14, 1)), "de
 MODERN = {"hidden_size": 16, "ffn_size": 24, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 2}
 TRANSFORMER = {"hidden_size": 16, "ffn_size": 32, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 2}
 
-# By architecture, or by architecture/variant.
+# Keys are `architecture` or `architecture/variant`.
 CASES: dict[str, Case] = {
     "bahdanau2014": Case({"hidden_size": 12, "embedding_size": 10, "attention_size": 8, "maxout_size": 7}),
     "bytenet2016": Case({"hidden_size": 8, "encoder_layers": 3, "decoder_layers": 3}, noise=0.5),
@@ -64,17 +69,17 @@ Build = Callable[[int], Seq2Seq]
 
 
 def tiny(name: str, target: int) -> Seq2Seq:
-    """The case over 9 source and `target` target tokens, with noise on all weights."""
-    return drawn(name.split("/")[0], CASES[name], target).double().requires_grad_(False)
+    """Build a case with 9 source tokens and `target` target tokens, in float64, with noise on all weights."""
+    return build_case(name.split("/")[0], CASES[name], target).double().requires_grad_(False)
 
 
-def drawn(architecture: str, case: Case, target: int) -> Seq2Seq:
-    """As tiny, for any case, in float32 and with gradients."""
-    architecture_ = ARCHITECTURES[architecture]
-    config = architecture_.config(**{**architecture_.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
+def build_case(architecture: str, case: Case, target: int) -> Seq2Seq:
+    """Build any case, with gradients enabled."""
+    spec = ARCHITECTURES[architecture]
+    config = spec.config(**{**spec.presets["small"]().model_dump(), "dropout": 0.0, **case.sizes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(case.seed)
-        model = architecture_.build(config, VocabularySizes(source=9, target=target)).double().eval()
+        model = spec.build(config, VocabularySizes(source=9, target=target)).double().eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 scale = 0.2 if parameter.dim() == 1 else case.noise * parameter.shape[-1] ** -0.5
@@ -87,7 +92,7 @@ def drawn(architecture: str, case: Case, target: int) -> Seq2Seq:
 
 @pytest.fixture(params=sorted(CASES))
 def build(request: pytest.FixtureRequest) -> Build:
-    """A target vocabulary's size to a model of each case in turn."""
+    """Return a function from the size of the target vocabulary to a model, for each case in turn."""
     name = str(request.param)
     return lambda target: tiny(name, target)
 
@@ -99,21 +104,21 @@ def model(build: Build) -> Seq2Seq:
 
 @pytest.fixture
 def sources() -> Tensor:
-    """(B, S) of mixed lengths, the longest neither first nor last."""
+    """Return sources (B, S) of mixed lengths; the longest is neither first nor last."""
     return as_batch([[4, 5, 2], [8, 7, 3, 3, 6, 2], [2], [6, 4, 4, 5, 2]])
 
 
 @pytest.fixture
 def targets() -> Tensor:
-    """(B, T) decoder input, for the sources."""
+    """Return decoder inputs (B, T) for the sources."""
     return torch.tensor([[1, 4, 5, 3, 7], [1, 3, 3, 6, 4], [1, 7, 4, 5, 5], [1, 6, 6, 3, 4]])
 
 
 @pytest.fixture(params=["kernels", "PyTorch"])
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Run a test with the native kernels, where there are any, and without them; return whether they are used."""
+    """Run a test with the native kernels, if available, and without them. Return whether they are used."""
     if request.param == "PyTorch":
         monkeypatch.setattr(native, "library", lambda: None)
     elif native.library() is None:
-        pytest.skip("there are no native kernels here")
+        pytest.skip("the native kernels are not available")
     return native.library() is not None

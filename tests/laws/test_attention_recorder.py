@@ -1,4 +1,4 @@
-"""Laws of the attention recorder: it changes no output, and records the weights that the model attends by."""
+"""Laws of the attention recorder: it changes no output, and it records the weights that the model attends with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_mean_over_layers_and_heads_is_the_attention_of_the_model(
 ) -> None:
     with record_attention() as recorder:
         output = model.features(sources, targets, with_attention=True)
-    if not recorder.source_attention:  # of one layer and one head, or of none
+    if not recorder.source_attention:  # a single layer with one head, or no attention
         return
     assert output.attention is not None
     mean = torch.stack([layer.mean(1) for layer in recorder.source_attention]).mean(0)
@@ -46,9 +46,9 @@ def test_recorded_weights_are_distributions_over_visible_positions(
     assert not encoder.source_attention
 
 
-def _is_distribution(weights: Tensor, seen: Tensor) -> None:
+def _is_distribution(weights: Tensor, visible: Tensor) -> None:
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
-    assert weights[~seen].eq(0).all()
+    assert weights[~visible].eq(0).all()
 
 
 def test_nothing_is_recorded_after_the_context(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:

@@ -1,7 +1,7 @@
-"""Where dropout acts: in every architecture at the places that its docstring names, and nowhere else.
+"""Laws of dropout: it acts where the docstring of each architecture says, and nowhere else.
 
-To drop everything at one place is to set to zero the weights that write or read what is dropped. So a place is named
-by these weights.
+Dropping every value at a place has the same effect as zeroing the weights that produce or consume these values. The
+tests therefore identify a place by its weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import chain
 import pytest
 import torch
 from tests.doubles import as_batch
-from tests.laws.conftest import Case, drawn
+from tests.laws.conftest import Case, build_case
 from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
@@ -32,7 +32,7 @@ TARGETS = torch.tensor([[1, 4, 5], [1, 3, 6], [1, 7, 4]])
 
 @dataclass(frozen=True)
 class Place:
-    """The weights (..., inputs) to zero, by a pattern of parameter and buffer names, from column `first` on."""
+    """Weights (..., inputs) to zero: a pattern of parameter and buffer names, and the first column to zero."""
 
     weights: str
     first: int = 0
@@ -40,14 +40,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Expected:
-    """A case, and the places of dropout in the order in which it is applied."""
+    """A case and its places of dropout, in the order of application."""
 
     case: Case
     places: Sequence[Place]
 
 
 def layers(number: int, *patterns: str) -> list[Place]:
-    """The places of each layer in turn; `#` stands for the layer's number."""
+    """Return the places of each layer in turn; `#` in a pattern stands for the number of the layer."""
     return [Place(pattern.replace("#", str(layer))) for layer in range(number) for pattern in patterns]
 
 
@@ -67,16 +67,17 @@ TRANSFORMER_PLACES = [
 ]
 
 
-def modern_places(past: str) -> list[Place]:
+def modern_places(history: str) -> list[Place]:
+    """Return the places of `modern`; `history` is the layer that reads the target so far."""
     return [
         SOURCE,
         *layers(2, "encoder.layers.#.attention.output.*", "encoder.layers.#.ff.output.*"),
         TARGET,
-        *layers(2, *(f"decoder.layers.#.{part}.*" for part in (past, "source_attention.output", "ff.output"))),
+        *layers(2, *(f"decoder.layers.#.{part}.*" for part in (history, "source_attention.output", "ff.output"))),
     ]
 
 
-# By architecture, or by architecture/variant.
+# Keys are `architecture` or `architecture/variant`.
 EXPECTED: dict[str, Expected] = {
     "bahdanau2014": Expected(
         Case({"hidden_size": 12, "embedding_size": 10, "attention_size": 8, "maxout_size": 7}), [SOURCE, TARGET, OUTPUT]
@@ -142,9 +143,10 @@ EXPECTED: dict[str, Expected] = {
 }
 
 
-def model_of(name: str) -> Seq2Seq:
+def build_model(name: str) -> Seq2Seq:
+    """Build the model of an expectation, in float32, with dropout and untied output weights."""
     case = EXPECTED[name].case
-    model = drawn(name.split("/")[0], Case({**case.sizes, "dropout": P}, case.noise), 8).float()
+    model = build_case(name.split("/")[0], Case({**case.sizes, "dropout": P}, case.noise), 8).float()
     output = getattr(model.decoder, "output", None)
     if isinstance(output, TiedLinear):  # give it separate weights, so that only the embedding can be zeroed
         weights = nn.Embedding.from_pretrained(output.weight.detach().clone(), freeze=False)
@@ -153,36 +155,36 @@ def model_of(name: str) -> Seq2Seq:
 
 
 def without(model: Seq2Seq, place: Place) -> Seq2Seq:
-    """Return a copy in which the place's weights are zero."""
+    """Return a copy of the model in which the weights of the place are zero."""
     changed = copy.deepcopy(model)
-    named = [
+    matching = [
         tensor
         for key, tensor in chain(changed.named_parameters(), changed.named_buffers())
         if fnmatchcase(key, place.weights)
     ]
-    assert named, place
+    assert matching, place
     with torch.no_grad():
-        for tensor in named:
+        for tensor in matching:
             tensor[..., place.first :] = 0
     return changed
 
 
 class Recorder:
-    """Replace dropout: in training the chosen applications drop everything, the others nothing."""
+    """Replaces dropout: in training, the chosen applications drop everything and all others drop nothing."""
 
     def __init__(self) -> None:
         self.chosen: list[bool] = []
         self.count = 0
 
     def run(self, model: Seq2Seq, chosen: Sequence[bool]) -> Tensor:
-        """Return the logits in training, with a drop at each application that is chosen."""
+        """Return the logits in training mode; each chosen application of dropout drops everything."""
         self.chosen, self.count = list(chosen), 0
         logits: Tensor = model.train()(SOURCES, TARGETS)
         assert self.count == len(chosen)
         return logits
 
     def drops(self, module: Dropout) -> bool:
-        """Count one application; return whether it drops everything."""
+        """Count one application and return whether it drops everything."""
         if not module.training:
             return False
         assert module.p == P
@@ -204,42 +206,42 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recorder_
 
 
-def test_every_architecture_is_here() -> None:
+def test_every_architecture_has_an_expectation() -> None:
     assert {name.split("/")[0] for name in EXPECTED} == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_dropout_acts_at_its_places_and_nowhere_else(name: str, kernels: bool, recorder: Recorder) -> None:
-    model, places = model_of(name), EXPECTED[name].places
+def test_dropout_acts_only_at_its_places(name: str, kernels: bool, recorder: Recorder) -> None:
+    model, places = build_model(name), EXPECTED[name].places
     plain = model.eval()(SOURCES, TARGETS)
     for place in dict.fromkeys(places):
         actual = recorder.run(model, [candidate == place for candidate in places])
         expected = without(model, place).eval()(SOURCES, TARGETS)
-        assert near(actual, expected), place
-        assert not near(plain, expected), place
+        assert is_close(actual, expected), place
+        assert not is_close(plain, expected), place
 
 
-def near(actual: Tensor, expected: Tensor) -> bool:
+def is_close(actual: Tensor, expected: Tensor) -> bool:
     return torch.allclose(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_nothing_is_dropped_in_evaluation(name: str, kernels: bool) -> None:
-    model = model_of(name).eval()
+    model = build_model(name).eval()
     actual = model(SOURCES, TARGETS)
     for module in model.modules():
         if isinstance(module, Dropout):
             module.p = 0.0
-    assert near(actual, model(SOURCES, TARGETS))
+    assert is_close(actual, model(SOURCES, TARGETS))
 
 
-def test_luongs_input_feeding_feeds_what_dropout_left(kernels: bool, recorder: Recorder) -> None:
-    """The first step's attentional vector is dropped: the second step is then fed zeros."""
-    model, places = model_of("luong2015/feeding"), EXPECTED["luong2015/feeding"].places
+def test_input_feeding_feeds_the_vector_after_dropout(kernels: bool, recorder: Recorder) -> None:
+    """When the attentional vector of the first step is dropped, the second step is fed zeros."""
+    model, places = build_model("luong2015/feeding"), EXPECTED["luong2015/feeding"].places
     first = places.index(LUONG_STEP[1])
     actual = recorder.run(model, [number == first for number in range(len(places))])
-    fed_nothing = without(model, Place("decoder.stack.layers.0.weight_ih_l0", first=10))
-    expected = fed_nothing.eval()(SOURCES, TARGETS)
+    without_feeding = without(model, Place("decoder.stack.layers.0.weight_ih_l0", first=10))
+    expected = without_feeding.eval()(SOURCES, TARGETS)
     assert actual[:, 0].eq(0).all()
-    assert near(actual[:, 1], expected[:, 1])
-    assert not near(actual[:, 2], expected[:, 2])
+    assert is_close(actual[:, 1], expected[:, 1])
+    assert not is_close(actual[:, 2], expected[:, 2])

@@ -1,7 +1,7 @@
-"""Laws in float32, with the native kernels and without: every way to compute a target gives what float64 gives.
+"""Laws in float32, with and without the native kernels: every way to compute a target agrees with float64.
 
-Heads are 16 wide or a multiple of it, as the kernels need them, or odd, which is left to PyTorch. Sources and targets
-are long enough to fill the kernels' blocks, the spare slots of a KV cache and dilated convolutions. float64 never uses
+Head widths are multiples of 16, which the kernels support, or odd, which PyTorch handles. Sources and targets are long
+enough to fill the blocks of the kernels, the spare positions of a KV cache and dilated convolutions. float64 never uses
 the kernels.
 """
 
@@ -16,7 +16,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.doubles import as_batch
-from tests.laws.conftest import Case, drawn
+from tests.laws.conftest import Case, build_case
 from torch import Tensor
 
 from regard.contract import DecoderOutput, Seq2Seq
@@ -30,8 +30,8 @@ from regard.nn.kernels import native
 from regard.special_tokens import BOS, EOS, PAD
 from regard.training.loss import ModelWithLoss
 
-VOCABULARY = 23  # of the target
-STEPS = 52  # more than ByteNet has columns for these sources
+VOCABULARY = 23  # target tokens
+STEPS = 52  # more steps than ByteNet has columns for these sources
 
 GATED = {"hidden_size": 33, "embedding_size": 21, "maxout_size": 17}
 GNMT = {"encoder_layers": 4, "decoder_layers": 4, "hidden_size": 33, "embedding_size": 21, "attention_size": 19}
@@ -46,7 +46,7 @@ TRANSFORMER = {"hidden_size": 32, "ffn_size": 48, "num_heads": 2, "encoder_layer
 MARIAN = {**TRANSFORMER, "activation": "silu", "output_bias": True}
 MODERN = {**TRANSFORMER, "ffn_size": 40}
 
-# By architecture, or by architecture/variant. There is as little noise as keeps rounding errors from growing.
+# Keys are `architecture` or `architecture/variant`. The noise is small, so that rounding errors do not grow.
 CASES: dict[str, Case] = {
     "bahdanau2014": Case({**GATED, "attention_size": 19}),
     "bytenet2016": Case({"hidden_size": 13, "encoder_layers": 6, "decoder_layers": 6, "unfold_factor": 1.1}, noise=0.5),
@@ -68,14 +68,14 @@ CASES: dict[str, Case] = {
     "transformer2017/wide": Case({**TRANSFORMER, "hidden_size": 96, "num_heads": 3}, noise=0.5, embedding_noise=0.2),
 }
 
-# Largest errors of values and of gradients, relative to the largest value. Measured on AVX-512, on AVX2 and without
-# kernels: at most 3e-6 and 1e-5.
+# Tolerances of values and gradients, relative to the largest value. The errors measured with AVX-512, with AVX2 and
+# without kernels are at most 3e-6 and 1e-5.
 TOLERANCE, GRADIENT_TOLERANCE = 5e-6, 2e-5
 
 
 def random_tokens(lengths: Sequence[int], vocabulary: int, seed: int) -> list[list[int]]:
-    draw = torch.Generator().manual_seed(seed)
-    return [torch.randint(EOS + 1, vocabulary, (length,), generator=draw).tolist() for length in lengths]
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(EOS + 1, vocabulary, (length,), generator=generator).tolist() for length in lengths]
 
 
 TARGETS = as_batch([[BOS, *target] for target in random_tokens([STEPS - 1] * 4, VOCABULARY, seed=6)])
@@ -87,7 +87,7 @@ SOURCES = BATCH.source
 
 @dataclass(frozen=True)
 class Pair:
-    """The same weights in both precisions, and what float64 gives: for TARGETS, and in training on BATCH."""
+    """The same weights in both precisions, with the float64 results for TARGETS and for training on BATCH."""
 
     single: Seq2Seq
     double: Seq2Seq
@@ -105,8 +105,8 @@ class Pair:
 @cache
 def pair(name: str) -> Pair:
     architecture = name.split("/")[0]
-    single, double = (drawn(architecture, CASES[name], VOCABULARY).float() for _ in range(2))
-    double = double.double()  # of weights that are rounded to float32
+    single, double = (build_case(architecture, CASES[name], VOCABULARY).float() for _ in range(2))
+    double = double.double()  # the weights stay rounded to float32
     with torch.no_grad():
         expected = double.features(SOURCES, TARGETS, with_attention=True)
     real = BATCH.target_out.ne(PAD)
@@ -121,12 +121,12 @@ def models(request: pytest.FixtureRequest) -> Pair:
     return pair(str(request.param))
 
 
-def test_every_architecture_is_held_to_these_laws() -> None:
+def test_every_architecture_is_tested() -> None:
     assert {name.split("/")[0] for name in CASES} == set(ARCHITECTURES)
 
 
 def test_the_weights_are_lively(models: Pair) -> None:
-    """Features that forget the source or the last token would keep the laws here."""
+    """Features that ignore the source or the last token would pass every test in this file."""
     features = models.expected.features
     other_tokens = TARGETS.where(TARGETS.eq(BOS), VOCABULARY + EOS - TARGETS)
     with torch.no_grad():
@@ -134,11 +134,11 @@ def test_the_weights_are_lively(models: Pair) -> None:
         by_token = (models.double.features(SOURCES, other_tokens).features - features).abs().amax(-1)
     noticeable = 500 * TOLERANCE * features.abs().max()
     assert by_token[:, 1:].min() > noticeable
-    assert by_source.amax(1).min() > noticeable  # somewhere: without attention a long target forgets its source
+    assert by_source.amax(1).min() > noticeable  # at some position: without attention, a long target forgets its source
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
-def test_a_sentence_in_a_batch_or_alone_gives_what_float64_gives(models: Pair, kernels: bool, training: bool) -> None:
+def test_a_sentence_alone_and_in_a_batch_agrees_with_float64(models: Pair, kernels: bool, training: bool) -> None:
     with torch.set_grad_enabled(training):
         together = models.single.features(SOURCES, TARGETS).features
         models.assert_near(together, models.expected.features)
@@ -161,14 +161,14 @@ def assert_distribution(attention: Tensor | None, models: Pair) -> None:
 
 
 @torch.inference_mode()
-def test_attention_is_a_distribution_and_that_of_float64(models: Pair, kernels: bool) -> None:
+def test_attention_is_a_distribution_and_agrees_with_float64(models: Pair, kernels: bool) -> None:
     output = models.single.features(SOURCES, TARGETS, with_attention=True)
     models.assert_near(output.features, models.expected.features)
     assert_distribution(output.attention, models)
 
 
 @torch.inference_mode()
-def test_decoding_step_by_step_is_teacher_forcing(models: Pair, kernels: bool) -> None:
+def test_step_by_step_decoding_agrees_with_teacher_forcing(models: Pair, kernels: bool) -> None:
     decoder = models.single.decoder
     state = decoder.init_state(models.single.encode(SOURCES))
     features: list[Tensor] = []
@@ -184,20 +184,20 @@ def test_decoding_step_by_step_is_teacher_forcing(models: Pair, kernels: bool) -
 
 
 @torch.inference_mode()
-def test_rows_of_a_beam_are_teacher_forcing_of_their_own_tokens(models: Pair, kernels: bool) -> None:
-    """Three rows a sentence fork or change places at every third step, and half-way a sentence is dropped."""
-    decoder, draw = models.single.decoder, torch.Generator().manual_seed(7)
+def test_rows_of_a_beam_agree_with_teacher_forcing(models: Pair, kernels: bool) -> None:
+    """The three rows of each sentence fork or swap at every third step; halfway, a sentence is dropped."""
+    decoder, generator = models.single.decoder, torch.Generator().manual_seed(7)
     first = decoder.advance(TARGETS[:, 0], decoder.init_state(models.single.encode(SOURCES)))
     sentences, rows = torch.arange(4), torch.arange(4).repeat_interleave(3)
     state, tokens, features = first.state.select(rows), TARGETS[rows, :1], first.features[rows, None]
     for step in range(1, STEPS):
-        chosen = torch.randint(EOS + 1, VOCABULARY, (len(rows),), generator=draw)
+        chosen = torch.randint(EOS + 1, VOCABULARY, (len(rows),), generator=generator)
         advanced = decoder.advance(chosen, state)
         tokens, features = torch.cat((tokens, chosen[:, None]), 1), torch.cat((features, advanced.features[:, None]), 1)
         state = advanced.state
         if step % 3 == 0:
             remaining = torch.tensor([2, 0, 3]) if step == 24 else torch.arange(len(sentences))
-            rows = (3 * remaining[:, None] + torch.randint(3, (len(remaining), 3), generator=draw)).flatten()
+            rows = (3 * remaining[:, None] + torch.randint(3, (len(remaining), 3), generator=generator)).flatten()
             state = state.select(rows, remaining if len(remaining) < len(sentences) else None)
             tokens, features, sentences = tokens[rows], features[rows], sentences[remaining]
     assert sentences.tolist() == [2, 0, 3]
@@ -206,7 +206,7 @@ def test_rows_of_a_beam_are_teacher_forcing_of_their_own_tokens(models: Pair, ke
 
 
 @torch.inference_mode()
-def test_a_hypothesis_has_the_log_probability_that_float64_gives_it(models: Pair, kernels: bool) -> None:
+def test_the_log_probability_of_a_hypothesis_agrees_with_float64(models: Pair, kernels: bool) -> None:
     model = freeze_for_inference(models.single)
     beams = beam_search(
         model.decoder, model.encode(SOURCES), [33, 9, 20, 26], beam_size=5, top_beams=5, penalty=gnmt(0.6)
@@ -223,7 +223,7 @@ def test_a_hypothesis_has_the_log_probability_that_float64_gives_it(models: Pair
 
 
 @pytest.mark.parametrize("padding", [0, 5])
-def test_training_has_the_loss_and_the_gradients_of_padded_float64(models: Pair, kernels: bool, padding: int) -> None:
+def test_loss_and_gradients_agree_with_padded_float64(models: Pair, kernels: bool, padding: int) -> None:
     batch = (F.pad(tokens, (0, padding)) for tokens in (BATCH.source, BATCH.target_in, BATCH.target_out))
     loss = ModelWithLoss(models.single, 0.1)(*batch)
     assert loss.item() == pytest.approx(models.loss.item(), rel=1e-6)
@@ -231,13 +231,13 @@ def test_training_has_the_loss_and_the_gradients_of_padded_float64(models: Pair,
     largest = max(gradient.abs().max().item() for gradient in models.gradients)
     names = [name for name, _ in models.single.named_parameters()]
     for name, actual, expected in zip(names, gradients, models.gradients, strict=True):
-        scale = max(expected.abs().max().item(), 1e-3 * largest)  # some are 0, such as that of attention's key biases
+        scale = max(expected.abs().max().item(), 1e-3 * largest)  # some gradients are 0, e.g. those of key biases
         atol = GRADIENT_TOLERANCE * scale
         torch.testing.assert_close(actual.double(), expected, rtol=0, atol=atol, msg=name)
 
 
 class Calls:
-    """A kernel library that notes which of its functions are asked for."""
+    """A kernel library that records the names of the functions that are used."""
 
     def __init__(self, library: Any) -> None:
         self.library = library
@@ -258,9 +258,9 @@ KERNELS = {
 }
 
 
-@pytest.mark.skipif(native.library() is None, reason="there are no native kernels here")
+@pytest.mark.skipif(native.library() is None, reason="the native kernels are not available")
 @pytest.mark.parametrize("name", KERNELS)
-def test_the_kernels_are_what_these_laws_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_expected_kernels_are_called(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, (training, searching) = pair(name).single, KERNELS[name]
     calls = Calls(native.library())
     monkeypatch.setattr(native, "library", lambda: calls)

@@ -1,4 +1,4 @@
-"""A law of the output layer: the logits of a subset of tokens are those of all tokens, and only they are computed."""
+"""Law of the output layer: logits of a subset of tokens equal the full logits, and no others are computed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from regard.nn import inference, int8
 from regard.nn.inference import freeze_for_inference
 
 
-@pytest.mark.parametrize("eight_bits", [False, True])
-def test_a_readout_subset_computes_its_logits_only(
-    build: Build, sources: Tensor, targets: Tensor, eight_bits: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("use_int8", [False, True])
+def test_a_readout_subset_computes_only_its_logits(
+    build: Build, sources: Tensor, targets: Tensor, use_int8: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = build(14)
-    if eight_bits:
+    if use_int8:
         if not int8.available():
-            pytest.skip("there are no 8-bit products")
+            pytest.skip("int8 products are not available")
         monkeypatch.setattr(inference, "is_worthwhile", lambda weight: True)
         model = freeze_for_inference(model.float(), int8=True)
     features = model.features(sources, targets).features
@@ -28,7 +28,7 @@ def test_a_readout_subset_computes_its_logits_only(
     expected = model.decoder.readout(features)[..., tokens]
 
     def fail(*_: object) -> NoReturn:
-        pytest.fail("all logits are computed")
+        pytest.fail("all logits were computed")
 
     monkeypatch.setattr(type(model.decoder), "readout", fail)
     torch.testing.assert_close(model.decoder.readout_subset(tokens)(features), expected)

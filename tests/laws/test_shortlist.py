@@ -1,4 +1,4 @@
-"""Laws of the shortlist over every decoder: it is the same search over fewer tokens, each sentence's own."""
+"""Laws of the shortlist for every decoder: search is the same, restricted to the shortlist of each sentence."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ STRATEGIES: list[dict[str, Any]] = [
     {"strategy": "mbr", "candidates": "beam", "beam_size": 3},
     {"strategy": "sample", "temperature": 2.0, "top_k": 5},
 ]
-EVERY = Shortlist(torch.zeros(9, 1, dtype=torch.int32), torch.arange(VOCABULARY, dtype=torch.int32))
-SOME = Shortlist(
+FULL = Shortlist(torch.zeros(9, 1, dtype=torch.int32), torch.arange(VOCABULARY, dtype=torch.int32))
+SHORT = Shortlist(
     torch.tensor([[PAD, PAD], *([4 + number, 9 + number % 5] for number in range(8))], dtype=torch.int32),
     torch.tensor([13], dtype=torch.int32),
 )
 
 
-def own(sentence: SearchInput) -> set[int]:
-    """What SOME lets a sentence have."""
-    return {0, 1, 2, 3, 13, *SOME.candidates[list(sentence.source)].flatten().tolist()}
+def allowed_tokens(sentence: SearchInput) -> set[int]:
+    """Return the tokens that SHORT allows for a sentence."""
+    return {0, 1, 2, 3, 13, *SHORT.candidates[list(sentence.source)].flatten().tolist()}
 
 
 def find(
@@ -52,59 +52,60 @@ def find(
     return search(model, sentences, config, top_beams=1, with_attention=True, shortlist=shortlist)
 
 
-def assert_same(some: list[Hypothesis], others: list[Hypothesis]) -> None:
-    assert [(one.tokens, one.finished) for one in some] == [(one.tokens, one.finished) for one in others]
-    for one, other in zip(some, others, strict=True):
-        assert one.log_probability == pytest.approx(other.log_probability, rel=1e-9)
-        torch.testing.assert_close(one.attention, other.attention)
+def assert_same(actual: list[Hypothesis], expected: list[Hypothesis]) -> None:
+    assert [(a.tokens, a.finished) for a in actual] == [(e.tokens, e.finished) for e in expected]
+    for a, e in zip(actual, expected, strict=True):
+        assert a.log_probability == pytest.approx(e.log_probability, rel=1e-9)
+        torch.testing.assert_close(a.attention, e.attention)
 
 
-def test_with_all_of_the_vocabulary_nothing_changes(build: Build) -> None:
-    nothing_changes(build(VOCABULARY), BEAM)
+def test_a_shortlist_of_the_full_vocabulary_changes_nothing(build: Build) -> None:
+    check_full_shortlist(build(VOCABULARY), BEAM)
 
 
-def test_a_sentence_has_its_own_tokens_whatever_its_company(build: Build) -> None:
-    own_tokens(build(VOCABULARY), BEAM)
+def test_a_sentence_is_restricted_to_its_shortlist_in_any_batch(build: Build) -> None:
+    check_short_shortlist(build(VOCABULARY), BEAM)
 
 
 @pytest.mark.parametrize("options", STRATEGIES, ids=str)
 @pytest.mark.parametrize("case", ["luong2015/general", "modern"])
-def test_so_it_is_in_every_search(case: str, options: dict[str, Any]) -> None:
+def test_every_strategy_respects_the_shortlist(case: str, options: dict[str, Any]) -> None:
     model = tiny(case, VOCABULARY)
-    nothing_changes(model, options)
-    own_tokens(model, options)
+    check_full_shortlist(model, options)
+    check_short_shortlist(model, options)
 
 
-def nothing_changes(model: Seq2Seq, options: dict[str, Any]) -> None:
-    found = find(model, SENTENCES, EVERY, options)
-    for one, other in zip(found, find(model, SENTENCES, None, options), strict=True):
-        assert_same(one, other)
+def check_full_shortlist(model: Seq2Seq, options: dict[str, Any]) -> None:
+    restricted = find(model, SENTENCES, FULL, options)
+    for actual, expected in zip(restricted, find(model, SENTENCES, None, options), strict=True):
+        assert_same(actual, expected)
 
 
-def own_tokens(model: Seq2Seq, options: dict[str, Any]) -> None:
-    together = find(model, SENTENCES, SOME, options)
-    for sentence, found in zip(SENTENCES, together, strict=True):
-        assert {token for one in found for token in one.tokens} <= own(sentence)
-        assert_same(find(model, [sentence], SOME, options)[0], found)
+def check_short_shortlist(model: Seq2Seq, options: dict[str, Any]) -> None:
+    together = find(model, SENTENCES, SHORT, options)
+    for sentence, hypotheses in zip(SENTENCES, together, strict=True):
+        assert {token for hypothesis in hypotheses for token in hypothesis.tokens} <= allowed_tokens(sentence)
+        assert_same(find(model, [sentence], SHORT, options)[0], hypotheses)
     pair = [SENTENCES[2], SENTENCES[1]]
-    for one, other in zip(find(model, pair, SOME, options), (together[2], together[1]), strict=True):
-        assert_same(one, other)
-    assert [one[0].tokens for one in together] != [one[0].tokens for one in find(model, SENTENCES, None, options)]
+    for actual, expected in zip(find(model, pair, SHORT, options), (together[2], together[1]), strict=True):
+        assert_same(actual, expected)
+    unrestricted = find(model, SENTENCES, None, options)
+    assert [best.tokens for best, *_ in together] != [best.tokens for best, *_ in unrestricted]
 
 
-def test_its_log_probability_is_that_among_the_sentences_own_tokens(build: Build) -> None:
+def test_log_probabilities_are_normalized_over_the_shortlist(build: Build) -> None:
     model = build(VOCABULARY)
-    for sentence, (one,) in zip(SENTENCES, find(model, SENTENCES, SOME, BEAM), strict=True):
-        wanted = [*one.tokens, *([EOS] if one.finished else [])]
-        logits = model(torch.tensor([[*sentence.source, EOS]]), torch.tensor([[BOS, *wanted[:-1]]]))[0]
-        tokens = sorted(own(sentence))
+    for sentence, (best,) in zip(SENTENCES, find(model, SENTENCES, SHORT, BEAM), strict=True):
+        targets = [*best.tokens, *([EOS] if best.finished else [])]
+        logits = model(torch.tensor([[*sentence.source, EOS]]), torch.tensor([[BOS, *targets[:-1]]]))[0]
+        tokens = sorted(allowed_tokens(sentence))
         scores = logits[:, tokens].log_softmax(-1)
-        total = sum(float(row[tokens.index(token)]) for row, token in zip(scores, wanted, strict=True))
-        assert one.log_probability == pytest.approx(total, rel=1e-6)
+        total = sum(float(row[tokens.index(token)]) for row, token in zip(scores, targets, strict=True))
+        assert best.log_probability == pytest.approx(total, rel=1e-6)
 
 
-def test_an_ensemble_of_copies_is_the_model(build: Build) -> None:
+def test_an_ensemble_of_copies_agrees_with_the_model(build: Build) -> None:
     model = build(VOCABULARY)
-    copies = find(ensemble([model, model]), SENTENCES, SOME, BEAM)
-    for one, other in zip(copies, find(model, SENTENCES, SOME, BEAM), strict=True):
-        assert_same(one, other)
+    copies = find(ensemble([model, model]), SENTENCES, SHORT, BEAM)
+    for actual, expected in zip(copies, find(model, SENTENCES, SHORT, BEAM), strict=True):
+        assert_same(actual, expected)

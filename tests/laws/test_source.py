@@ -1,4 +1,4 @@
-"""Laws of the source: padding and neighbours have no effect, attention is a distribution over real positions."""
+"""Laws of the source: padding and the rest of the batch have no effect, and attention sums to 1 over real positions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from regard.contract import Seq2Seq
 from regard.special_tokens import PAD
 
 
-def test_more_padding_changes_nothing(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+def test_padding_has_no_effect(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     width = sources.shape[1]
     plain = model.features(sources, targets, with_attention=True)
     padded = model.features(nn.functional.pad(sources, (0, 3), value=PAD), targets, with_attention=True)
@@ -21,22 +21,22 @@ def test_more_padding_changes_nothing(model: Seq2Seq, sources: Tensor, targets: 
     assert padded.attention[..., width:].eq(0).all()
 
 
-def test_a_row_ignores_its_neighbours(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+def test_a_row_does_not_depend_on_the_batch(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     together = model(sources, targets)
     for row, source in enumerate(sources):
         alone = model(source[source.ne(PAD)][None], targets[row : row + 1])
         torch.testing.assert_close(alone[0], together[row])
 
 
-def test_every_source_token_counts(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+def test_every_source_token_has_an_effect(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     before = model(sources, targets)
     for position in range(sources.shape[1]):
         real = sources[:, position].ne(PAD)
         changed = sources.clone()
         changed[:, position] = torch.where(real, torch.where(sources[:, position].eq(5), 6, 5), PAD)
-        moved = (model(changed, targets) - before).abs().flatten(1).amax(1)
-        assert moved[real].gt(1e-6).all()
-        assert moved[~real].eq(0).all()
+        difference = (model(changed, targets) - before).abs().flatten(1).amax(1)
+        assert difference[real].gt(1e-6).all()
+        assert difference[~real].eq(0).all()
 
 
 def test_attention_is_a_distribution_over_real_positions(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:

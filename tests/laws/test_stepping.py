@@ -1,4 +1,4 @@
-"""Laws of the decoder's state: a step at a time is a whole target, and a state is a value."""
+"""Laws of the decoder state: decoding step by step agrees with teacher forcing, and states are immutable values."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from regard.contract import Seq2Seq, State
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a nested state."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, tuple):
@@ -24,14 +25,15 @@ def tensors(value: Any) -> Iterator[Tensor]:
             yield from tensors(getattr(value, field.name))
 
 
-def after(model: Seq2Seq, sources: Tensor, targets: Tensor, steps: int) -> State:
+def state_after(model: Seq2Seq, sources: Tensor, targets: Tensor, steps: int) -> State:
+    """Return the decoder state after the first `steps` target tokens."""
     state: State = model.decoder.init_state(model.encode(sources))
     for column in targets[:, :steps].unbind(1):
         state = model.decoder.advance(column, state).state
     return state
 
 
-def test_forward_is_the_scan_of_advance(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+def test_forward_agrees_with_repeated_advance(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     full = model.features(sources, targets, with_attention=True)
     state = model.decoder.init_state(model.encode(sources))
     for position, column in enumerate(targets.unbind(1)):
@@ -43,13 +45,13 @@ def test_forward_is_the_scan_of_advance(model: Seq2Seq, sources: Tensor, targets
             torch.testing.assert_close(advanced.attention, full.attention[:, position])
 
 
-def test_attention_is_given_only_when_asked_for_and_changes_nothing(
+def test_attention_is_returned_only_on_request_and_changes_no_output(
     model: Seq2Seq, sources: Tensor, targets: Tensor
 ) -> None:
     plain = model.features(sources, targets)
     assert plain.attention is None
     torch.testing.assert_close(plain.features, model.features(sources, targets, with_attention=True).features)
-    state = after(model, sources, targets, 2)
+    state = state_after(model, sources, targets, 2)
     step = model.decoder.step(targets[:, 2], state)
     assert step.attention is None
     torch.testing.assert_close(step.logits, model.decoder.step(targets[:, 2], state, with_attention=True).logits)
@@ -58,7 +60,7 @@ def test_attention_is_given_only_when_asked_for_and_changes_nothing(
 def test_select_commutes_with_step(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     rows = torch.tensor([2, 0, 2, 3, 1, 1])
     for steps in range(3):
-        state = after(model, sources, targets, steps)
+        state = state_after(model, sources, targets, steps)
         chosen = state.select(rows, rows)
         for position in (steps, steps + 1):
             step = model.decoder.step(targets[:, position], state, with_attention=True)
@@ -76,20 +78,20 @@ PREFIXES = torch.tensor(
 MOVES = (torch.tensor([1, 1, 0, 5, 3, 4, 8, 8, 8]), torch.tensor([2, 0, 0, 3, 5, 5, 7, 6, 8]))
 
 
-def test_rows_of_a_sentence_are_as_if_each_were_alone(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
-    """Three sentences of three rows each, that fork, change places, and lose and gain rows."""
+def test_rows_that_share_a_sentence_agree_with_separate_rows(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    """The rows of three sentences, three each, fork, swap, and are removed and added."""
     beams = torch.arange(3).repeat_interleave(3)
     first = model.decoder.init_state(model.encode(sources[:3]))
     shared = model.decoder.advance(targets[:3, 0], first).state.select(beams)
-    apart = model.decoder.advance(targets[beams, 0], model.decoder.init_state(model.encode(sources[beams]))).state
+    separate = model.decoder.advance(targets[beams, 0], model.decoder.init_state(model.encode(sources[beams]))).state
     moves = [*MOVES, *MOVES, torch.tensor([0, 2, 3, 4, 6, 7]), torch.tensor([1, 0, 1, 2, 3, 2, 5, 4, 5])] * 4
     for number, rows in enumerate(moves):
         tokens = PREFIXES.roll(number, 0)[: 6 if number % 6 == 5 else 9, number % 3]
         first = model.decoder.step(tokens, shared, with_attention=True)
-        second = model.decoder.step(tokens, apart, with_attention=True)
+        second = model.decoder.step(tokens, separate, with_attention=True)
         torch.testing.assert_close(first.logits, second.logits)
         torch.testing.assert_close(first.attention, second.attention)
-        shared, apart = first.state.select(rows), second.state.select(rows, rows)
+        shared, separate = first.state.select(rows), second.state.select(rows, rows)
 
 
 def test_sentences_are_dropped_with_their_rows(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
@@ -106,19 +108,19 @@ def test_sentences_are_dropped_with_their_rows(model: Seq2Seq, sources: Tensor, 
         torch.testing.assert_close(selected.attention, full.attention[rows])
 
 
-def test_a_step_does_not_touch_its_state(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
-    state = after(model, sources, targets, 2)
+def test_a_step_does_not_modify_its_state(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+    state = state_after(model, sources, targets, 2)
     before = copy.deepcopy(state)
     first = model.decoder.step(targets[:, 2], state)
     model.decoder.step(targets[:, 3], state)
     model.decoder.step(targets[:, 3], first.state)
     compared = list(zip(tensors(state), tensors(before), strict=True))
     assert compared
-    assert all(tensor.equal(copied) for tensor, copied in compared)
+    assert all(tensor.equal(original) for tensor, original in compared)
     assert model.decoder.step(targets[:, 2], state).logits.equal(first.logits)
 
 
-def test_causality(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+def test_decoding_is_causal(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     before = model.features(sources, targets).features
     for position in range(targets.shape[1]):
         changed = targets.clone()
@@ -128,6 +130,6 @@ def test_causality(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
         assert (after_change - before)[:, position].abs().amax(1).gt(1e-6).all()
 
 
-def test_training_without_dropout_is_evaluation(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
+def test_training_mode_without_dropout_agrees_with_eval_mode(model: Seq2Seq, sources: Tensor, targets: Tensor) -> None:
     evaluated = model(sources, targets)
     torch.testing.assert_close(model.train()(sources, targets), evaluated)
