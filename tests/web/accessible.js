@@ -1,37 +1,37 @@
-// What is wrong with a page for a reader of a screen or by the keyboard, as sentences; an empty list is none.
+// Return the accessibility problems of a page (screen reader, keyboard, contrast) as a list of sentences.
 () => {
-  const wrong = [];
+  const problems = [];
   const named = (one) => `${one.tagName.toLowerCase()} «${(one.id || one.className || one.textContent || "").toString().slice(0, 40)}»`;
   const seen = (one) => one.checkVisibility({ opacityProperty: true, visibilityProperty: true });
   const all = [...document.querySelectorAll("body *")].filter(seen);
   const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
-  for (const id of new Set(ids)) if (ids.filter((other) => other === id).length > 1) wrong.push(`twice the id ${id}`);
+  for (const id of new Set(ids)) if (ids.filter((other) => other === id).length > 1) problems.push(`duplicate id ${id}`);
   for (const one of document.querySelectorAll("[for], [aria-labelledby], [aria-describedby]")) {
     for (const name of ["for", "aria-labelledby", "aria-describedby"]) {
       const id = one.getAttribute(name);
-      if (id && !document.getElementById(id)) wrong.push(`${named(one)}: ${name} ${id} leads nowhere`);
+      if (id && !document.getElementById(id)) problems.push(`${named(one)}: ${name} ${id} does not exist`);
     }
   }
   for (const one of all.filter((one) => one.matches("input, select, textarea"))) {
-    if (![...one.labels].some((label) => label.textContent.trim()) && !one.ariaLabel) wrong.push(`${named(one)} has no label`);
+    if (![...one.labels].some((label) => label.textContent.trim()) && !one.ariaLabel) problems.push(`${named(one)} has no label`);
   }
   for (const one of all.filter((one) => one.matches("button, a, h1, h2, h3"))) {
-    if (!one.textContent.trim() && !one.ariaLabel) wrong.push(`${named(one)} has no text`);
+    if (!one.textContent.trim() && !one.ariaLabel) problems.push(`${named(one)} has no text`);
   }
   for (const one of all.filter((one) => one.matches("button, input, select"))) {
     const box = one.type === "checkbox" ? one.closest("label").getBoundingClientRect() : one.getBoundingClientRect();
-    if (box.height < 24 || box.width < 18) wrong.push(`${named(one)} is small: ${box.width} by ${box.height}`);
+    if (box.height < 24 || box.width < 18) problems.push(`${named(one)} is small: ${box.width} by ${box.height}`);
   }
-  for (const one of document.querySelectorAll("[role=region], [role=group]")) if (!one.ariaLabel) wrong.push(`${named(one)} has no name`);
-  for (const one of all) if (one.tabIndex > 0) wrong.push(`${named(one)} is before others by its tabindex`);
+  for (const one of document.querySelectorAll("[role=region], [role=group]")) if (!one.ariaLabel) problems.push(`${named(one)} has no name`);
+  for (const one of all) if (one.tabIndex > 0) problems.push(`${named(one)} has a positive tabindex`);
   for (const one of document.querySelectorAll("svg, img")) {
-    if (one.getAttribute("aria-hidden") !== "true" && !one.getAttribute("alt")) wrong.push(`${named(one)} is not told`);
+    if (one.getAttribute("aria-hidden") !== "true" && !one.getAttribute("alt")) problems.push(`${named(one)} has no alternative text`);
   }
-  if (!document.documentElement.lang) wrong.push("no language");
-  if (!document.title) wrong.push("no title");
+  if (!document.documentElement.lang) problems.push("no lang attribute");
+  if (!document.title) problems.push("no title");
   const levels = all.filter((one) => /^H\d$/.test(one.tagName)).map((one) => Number(one.tagName[1]));
-  if (levels.filter((level) => level === 1).length !== 1) wrong.push("not one h1");
-  levels.forEach((level, place) => { if (place && level > levels[place - 1] + 1) wrong.push(`a heading of level ${level} after ${levels[place - 1]}`); });
+  if (levels.filter((level) => level === 1).length !== 1) problems.push("the number of h1 headings is not 1");
+  levels.forEach((level, place) => { if (place && level > levels[place - 1] + 1) problems.push(`a heading of level ${level} after ${levels[place - 1]}`); });
   const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const rgba = (colour) => {
     pixel.clearRect(0, 0, 1, 1);
@@ -49,7 +49,7 @@
     if (one.matches("option")) continue;
     const text = [...one.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data).join("").trim() || one.value;
     if (!text || one.closest(".hidden")) continue;
-    if (!one.closest("header, main, footer")) wrong.push(`${named(one)} is in no landmark`);
+    if (!one.closest("header, main, footer")) problems.push(`${named(one)} is in no landmark`);
     const layers = [];
     let opacity = 1;
     for (let place = one; place; place = place.parentElement) {
@@ -62,8 +62,8 @@
     const [first, second] = [light(over(ground, [r, g, b, a * opacity])), light(ground)].sort((x, y) => y - x);
     const contrast = (first + 0.05) / (second + 0.05);
     measured += 1;
-    if (contrast < 4.5) wrong.push(`${named(one)}: contrast ${contrast.toFixed(2)}`);
+    if (contrast < 4.5) problems.push(`${named(one)}: contrast ${contrast.toFixed(2)}`);
   }
-  if (measured < 10) wrong.push(`only ${measured} texts were measured`);
-  return wrong;
+  if (measured < 10) problems.push(`only ${measured} texts were measured`);
+  return problems;
 }

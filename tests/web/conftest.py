@@ -1,4 +1,4 @@
-"""A server with two small models of different architectures, and a browser to look at its page with."""
+"""A server with two small models of different architectures, and a browser to test its page."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ WORDS = dict(
 
 @dataclass
 class Served:
-    """A server that runs."""
+    """A running server."""
 
     process: subprocess.Popen[bytes]
     address: str
@@ -82,41 +82,41 @@ class Served:
         self.process.stderr.close()
 
 
-def _begun(*arguments: str | Path) -> subprocess.Popen[bytes]:
+def _start_server(*arguments: str | Path) -> subprocess.Popen[bytes]:
     return start("serve", *arguments, "--port", "0", "--device", "cpu", stdout=subprocess.DEVNULL)
 
 
-def _listening(process: subprocess.Popen[bytes]) -> Served:
+def _wait_until_listening(process: subprocess.Popen[bytes]) -> Served:
     assert process.stderr is not None
-    told = b""
+    output = b""
     for line in process.stderr:
-        told += line
-        if found := re.search(rb"listening on (http://\S+)", line):
-            return Served(process, found[1].decode() + "/")
-    raise AssertionError(told.decode())
+        output += line
+        if match := re.search(rb"listening on (http://\S+)", line):
+            return Served(process, match[1].decode() + "/")
+    raise AssertionError(output.decode())
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Spoken digits of English, backwards in German."""
+    """Train two models that translate English digits to German in reverse order."""
     folder = tmp_path_factory.mktemp("web")
-    dice = random.Random(1)
+    generator = random.Random(1)
     for name, count in (("train", 1200), ("dev", 40)):
-        lines = [dice.choices(list(WORDS), k=dice.randint(1, 7)) for _ in range(count)]
+        lines = [generator.choices(list(WORDS), k=generator.randint(1, 7)) for _ in range(count)]
         write_lines(folder / f"{name}.en", [" ".join(line) for line in lines])
         write_lines(folder / f"{name}.de", [" ".join(WORDS[word] for word in reversed(line)) for line in lines])
     for name, sizes in SIZES.items():
         (folder / f"{name}.toml").write_text(RECIPE.format(name=name, sizes=sizes))
-        done = call("train", folder / f"{name}.toml", "--out", folder / name)
-        assert done.code == 0, done.err
+        result = call("train", folder / f"{name}.toml", "--out", folder / name)
+        assert result.code == 0, result.err
     return [folder / name for name in SIZES]
 
 
 @pytest.fixture(scope="session")
 def servers(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
     keys = write_lines(tmp_path_factory.mktemp("keys") / "keys", [KEY])
-    begun = _begun(*models, "--characters", str(CHARACTERS)), _begun(models[1], "--api-keys", keys)
-    first, second = map(_listening, begun)
+    processes = _start_server(*models, "--characters", str(CHARACTERS)), _start_server(models[1], "--api-keys", keys)
+    first, second = map(_wait_until_listening, processes)
     yield first, second
     first.stop()
     second.stop()
@@ -124,54 +124,54 @@ def servers(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def served(servers: tuple[Served, Served]) -> Served:
-    """Both models."""
+    """Return the server of both models, without API keys."""
     return servers[0]
 
 
 @pytest.fixture(scope="session")
 def guarded(servers: tuple[Served, Served]) -> Served:
-    """One model, for those who have a key."""
+    """Return the server of one model, with an API key."""
     return servers[1]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
+        pytest.skip("Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
 @dataclass
 class Watch:
-    """What a page asked for and complained of; `expected`: parts of complaints that a test brings about."""
+    """The hosts that a page contacts, and its messages; `expected` holds parts of those that a test causes."""
 
     hosts: set[str] = field(default_factory=set)
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     expected: tuple[str, ...] = ()
 
     def on(self, page: Page) -> None:
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._record)
 
-    def _hear(self, message: ConsoleMessage) -> None:
+    def _record(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self.errors.append(message.text)
 
 
 @pytest.fixture
 def watch(served: Served, guarded: Served) -> Iterator[Watch]:
-    """Nothing is asked of another host, and nothing complained of."""
+    """Check that the page contacts no other host and logs no unexpected errors or warnings."""
     watch = Watch()
     yield watch
     assert watch.hosts <= {urlsplit(server.address).netloc for server in (served, guarded)}
-    assert [one for one in watch.complaints if not any(part in one for part in watch.expected)] == []
+    assert [error for error in watch.errors if not any(part in error for part in watch.expected)] == []
 
 
 @pytest.fixture
 def page(browser: Browser, served: Served, watch: Watch) -> Iterator[Page]:
-    """The page, once it has been told the models."""
+    """Return the page once it has loaded the list of models."""
     with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
         page = context.new_page()
         page.set_default_timeout(120_000)

@@ -1,4 +1,4 @@
-"""The page of `regard serve` in Chromium, over models that were trained."""
+"""The page of `regard serve` in Chromium, with trained models."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ WEB = Path(regard.__file__).parent / "serving" / "web"
 SENTENCE = "one two three four"
 
 
-def asked(page: Page, path: str, **body: Any) -> Any:
-    """What the server itself says."""
+def request(page: Page, path: str, **body: Any) -> Any:
+    """Send a request to the server and return its JSON response."""
     address = page.url.split("#")[0]
     answer = page.request.post(address + path, data={"source": "en", "target": "de", **body})
     assert answer.ok, answer.text()
@@ -36,9 +36,11 @@ def section(page: Page, number: int = 0) -> Locator:
 
 
 def write(page: Page, text: str, answer: str | None = None) -> None:
-    """Type, and wait for the answer."""
+    """Type a text and wait for its translation."""
     page.get_by_label("Your text").fill(text)
-    expect(section(page).locator(".answer")).to_have_text(answer or asked(page, "translate", q=text)["translatedText"])
+    expect(section(page).locator(".answer")).to_have_text(
+        answer or request(page, "translate", q=text)["translatedText"]
+    )
     expect(section(page).locator(".map")).to_be_visible()
 
 
@@ -47,23 +49,23 @@ def words(page: Page, side: str) -> Locator:
 
 
 def state(page: Page) -> dict[str, str]:
-    """What the address says behind the #."""
+    """Return the fields in the fragment of the address."""
     pairs = page.evaluate("[...new URLSearchParams(location.hash.slice(1))]")
     return dict(pairs)
 
 
 def shares(buttons: Locator) -> list[float]:
-    found = buttons.evaluate_all("all => all.map(one => Number(one.style.getPropertyValue('--share')))")
-    return [float(share) for share in found]
+    shares = buttons.evaluate_all("all => all.map(one => Number(one.style.getPropertyValue('--share')))")
+    return [float(share) for share in shares]
 
 
 def test_a_sentence_is_translated_as_it_is_typed(page: Page) -> None:
     text = page.get_by_label("Your text")
     text.press_sequentially("one two")
     answer = section(page).locator(".answer")
-    expect(answer).to_have_text(asked(page, "translate", q="one two")["translatedText"])
+    expect(answer).to_have_text(request(page, "translate", q="one two")["translatedText"])
     text.press_sequentially(" three")
-    expect(answer).to_have_text(asked(page, "translate", q="one two three")["translatedText"])
+    expect(answer).to_have_text(request(page, "translate", q="one two three")["translatedText"])
     expect(answer).to_have_attribute("lang", "de")
     assert answer.get_attribute("role") == "status"
     assert state(page)["q"] == "one two three"
@@ -72,7 +74,7 @@ def test_a_sentence_is_translated_as_it_is_typed(page: Page) -> None:
     expect(page.locator("#answers")).to_be_hidden()
 
 
-def test_the_last_answer_counts_and_the_one_before_is_given_up(page: Page) -> None:
+def test_a_new_request_aborts_the_previous_one(page: Page) -> None:
     held: list[Route] = []
     failed: list[str] = []
 
@@ -91,52 +93,52 @@ def test_the_last_answer_counts_and_the_one_before_is_given_up(page: Page) -> No
     assert failed == ["net::ERR_ABORTED"]
 
 
-def test_hovering_a_word_shows_what_it_looks_at(page: Page) -> None:
+def test_hovering_a_word_shows_its_attention(page: Page) -> None:
     write(page, SENTENCE)
-    looks = asked(page, "attention", q=SENTENCE)["looks"]
+    looks = request(page, "attention", q=SENTENCE)["looks"]
     lines = section(page).locator(".pair path")
-    every = lines.count()
-    assert every > 0
+    count = lines.count()
+    assert count > 0
     last = len(looks["target"]["words"]) - 1
     words(page, "target").nth(last).hover()
     row = looks["mean"][last]
     assert shares(words(page, "source")) == pytest.approx(row, abs=1e-3)
     assert lines.count() == sum(share >= 0.04 for share in row)
     most = max(range(len(row)), key=row.__getitem__)
-    said = section(page).locator(".status")
-    expect(said).to_contain_text(
+    status = section(page).locator(".status")
+    expect(status).to_contain_text(
         f"attends to: \u2068{looks['source']['words'][most]}\u2069 {math.floor(100 * row[most] + 0.5)} %"
     )
     words(page, "source").nth(0).hover()
-    expect(said).to_contain_text("is attended to by")
+    expect(status).to_contain_text("is attended to by")
     page.mouse.move(0, 0)
-    expect(said).to_have_text("")
-    assert lines.count() == every
+    expect(status).to_have_text("")
+    assert lines.count() == count
     words(page, "target").nth(0).click()
     page.mouse.move(0, 0)
     expect(words(page, "target").nth(0)).to_have_attribute("aria-pressed", "true")
-    expect(said).to_contain_text("attends to")
+    expect(status).to_contain_text("attends to")
 
 
-def test_by_the_keyboard_alone(page: Page) -> None:
-    met: list[str] = []
+def test_keyboard_navigation(page: Page) -> None:
+    visited: list[str] = []
 
-    def until(what: str) -> None:
+    def tab_to(target: str) -> None:
         for _ in range(40):
             page.keyboard.press("Tab")
             name, outline = page.evaluate(
                 "() => { const on = document.activeElement;"
                 "return [on.id || on.className || on.dataset.name, getComputedStyle(on).outlineStyle]; }"
             )
-            met.append(name)
+            visited.append(name)
             assert outline != "none", name
-            if name == what:
+            if name == target:
                 return
-        raise AssertionError(f"no {what} after {met}")
+        raise AssertionError(f"no {target} after {visited}")
 
-    until("q")
+    tab_to("q")
     page.keyboard.type(SENTENCE)
-    best = asked(page, "translate", q=SENTENCE)["translatedText"]
+    best = request(page, "translate", q=SENTENCE)["translatedText"]
     expect(section(page).locator(".answer")).to_have_text(best)
     expect(section(page).locator(".map")).to_be_visible()
     page.keyboard.press("Tab")
@@ -144,31 +146,32 @@ def test_by_the_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(section(page).locator(".answer")).not_to_have_text(best)
     expect(section(page).locator(".tree button[aria-pressed=true]")).to_be_focused()
-    until("word")
-    said = section(page).locator(".status")
-    expect(said).to_contain_text("\u2068one\u2069 is attended to by")
+    tab_to("word")
+    status = section(page).locator(".status")
+    expect(status).to_contain_text("\u2068one\u2069 is attended to by")
     assert words(page, "source").evaluate_all("all => all.filter(one => one.tabIndex === 0).length") == 1
     page.keyboard.press("ArrowRight")
-    expect(said).to_contain_text("\u2068two\u2069 is attended to by")
+    expect(status).to_contain_text("\u2068two\u2069 is attended to by")
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
-    expect(said).to_contain_text("\u2068four\u2069 is attended to by")
+    expect(status).to_contain_text("\u2068four\u2069 is attended to by")
     page.keyboard.press("Tab")
-    expect(said).to_contain_text("attends to:")
-    until("map")
-    assert met[:4] == ["from", "to", "model", "against"]
+    expect(status).to_contain_text("attends to:")
+    tab_to("map")
+    assert visited[:4] == ["from", "to", "model", "against"]
 
 
 def test_two_models_side_by_side(page: Page) -> None:
     write(page, SENTENCE)
     page.get_by_label("Compare with").select_option("transformer2017")
-    other = asked(page, "translate", q=SENTENCE, model="transformer2017")["translatedText"]
-    expect(section(page, 1).locator(".answer")).to_have_text(other)
+    second = request(page, "translate", q=SENTENCE, model="transformer2017")["translatedText"]
+    expect(section(page, 1).locator(".answer")).to_have_text(second)
     expect(section(page, 1).get_by_role("heading", level=2)).to_contain_text("transformer2017")
     expect(section(page, 1).get_by_label("attention")).to_have_count(1)
-    expect(section(page, 0).get_by_label("attention")).to_have_count(0)  # it has but one kind
-    left, right = (section(page, number).bounding_box() for number in (0, 1))
-    assert left and right and left["y"] == right["y"] and left["x"] + left["width"] <= right["x"]
+    expect(section(page, 0).get_by_label("attention")).to_have_count(0)  # it has only one kind
+    left_box, right_box = (section(page, number).bounding_box() for number in (0, 1))
+    assert left_box and right_box and left_box["y"] == right_box["y"]
+    assert left_box["x"] + left_box["width"] <= right_box["x"]
     page.set_viewport_size({"width": 600, "height": 900})
     above, below = (section(page, number).bounding_box() for number in (0, 1))
     assert above and below and above["x"] == below["x"] and above["y"] + above["height"] <= below["y"]
@@ -178,22 +181,24 @@ def test_two_models_side_by_side(page: Page) -> None:
 
 def test_an_alternative_is_chosen_and_shared(page: Page, served: Served) -> None:
     write(page, SENTENCE)
-    found = asked(page, "attention", q=SENTENCE, alternatives=4)["alternatives"]
+    hypotheses = request(page, "attention", q=SENTENCE, alternatives=4)["alternatives"]
     tree = section(page).get_by_role("list", name="alternatives by their scores")
     leaves = tree.get_by_role("button")
-    assert leaves.count() == len(found) == 5
-    told = [" ".join(text.replace("(ends here)", "").split()) for text in leaves.all_text_contents()]
-    assert sorted(told) == sorted(f"{one['text']} {one['score']:.2f}".replace("-", "\u2212") for one in found)
-    other = found[1]["text"]
-    tree.locator(f"button[data-text='{other}']").click()
-    expect(section(page).locator(".answer")).to_have_text(other)
-    expect(words(page, "target")).to_have_text([*other.split(), "</s>"])
-    assert state(page)["say0"] == other
+    assert leaves.count() == len(hypotheses) == 5
+    texts = [" ".join(text.replace("(ends here)", "").split()) for text in leaves.all_text_contents()]
+    assert sorted(texts) == sorted(
+        f"{hypothesis['text']} {hypothesis['score']:.2f}".replace("-", "\u2212") for hypothesis in hypotheses
+    )
+    alternative = hypotheses[1]["text"]
+    tree.locator(f"button[data-text='{alternative}']").click()
+    expect(section(page).locator(".answer")).to_have_text(alternative)
+    expect(words(page, "target")).to_have_text([*alternative.split(), "</s>"])
+    assert state(page)["say0"] == alternative
     page.goto("about:blank")
-    page.goto(f"{served.address}#{'&'.join(f'{name}={value}' for name, value in state_of(other).items())}")
-    expect(section(page).locator(".answer")).to_have_text(other)
-    tree.locator(f"button[data-text='{found[0]['text']}']").click()
-    expect(section(page).locator(".answer")).to_have_text(found[0]["text"])
+    page.goto(f"{served.address}#{'&'.join(f'{name}={value}' for name, value in state_of(alternative).items())}")
+    expect(section(page).locator(".answer")).to_have_text(alternative)
+    tree.locator(f"button[data-text='{hypotheses[0]['text']}']").click()
+    expect(section(page).locator(".answer")).to_have_text(hypotheses[0]["text"])
     assert "say0" not in state(page)
 
 
@@ -201,10 +206,10 @@ def state_of(chosen: str) -> dict[str, str]:
     return {"q": SENTENCE, "from": "en", "to": "de", "model": "bahdanau2014", "say0": chosen}
 
 
-def test_layer_head_and_tokens_are_kept_while_typing_and_in_the_address(page: Page, served: Served) -> None:
+def test_layer_head_and_tokens_persist_while_typing_and_in_the_address(page: Page, served: Served) -> None:
     page.get_by_label("Model").select_option("transformer2017")
-    write(page, SENTENCE, asked(page, "translate", q=SENTENCE, model="transformer2017")["translatedText"])
-    looks = asked(page, "attention", q=SENTENCE, model="transformer2017")["looks"]
+    write(page, SENTENCE, request(page, "translate", q=SENTENCE, model="transformer2017")["translatedText"])
+    looks = request(page, "attention", q=SENTENCE, model="transformer2017")["looks"]
     page.get_by_label("attention").select_option("encoder")
     page.get_by_label("layer").select_option("2")
     page.get_by_label("head").select_option("1")
@@ -228,18 +233,18 @@ def test_layer_head_and_tokens_are_kept_while_typing_and_in_the_address(page: Pa
 LINES = ["one two three", "", "four five", "six", "seven eight nine"]
 
 
-def test_no_sentence_is_lost_and_each_can_be_looked_at(page: Page, served: Served) -> None:
+def test_every_sentence_is_translated_and_can_be_shown(page: Page, served: Served) -> None:
     text, answer, turn = (
         page.get_by_label("Your text"),
         section(page).locator(".answer"),
         section(page).locator(".turn"),
     )
-    expected = asked(page, "translate", q="\n".join(LINES))["translatedText"]
+    expected = request(page, "translate", q="\n".join(LINES))["translatedText"]
     assert len(expected.split("\n")) == len(LINES)
     text.fill("\n".join(LINES))
     expect(answer).to_have_text(expected)
     assert answer.inner_text() == expected
-    expect(turn).to_contain_text("Sentence 4 of 4")  # that of the caret
+    expect(turn).to_contain_text("Sentence 4 of 4")  # the sentence at the caret
     expect(words(page, "source")).to_have_text(["seven", "eight", "nine", "</s>"])
     text.press("Control+Home")
     expect(turn).to_contain_text("Sentence 1 of 4")
@@ -248,9 +253,9 @@ def test_no_sentence_is_lost_and_each_can_be_looked_at(page: Page, served: Serve
     expect(words(page, "source")).to_have_text(["four", "five", "</s>"])
     answer.locator(".sentence").nth(2).click()
     expect(words(page, "source")).to_have_text(["six", "</s>"])
-    expect(answer.locator(".sentence.shown")).to_have_text(asked(page, "translate", q="six")["translatedText"])
+    expect(answer.locator(".sentence.shown")).to_have_text(request(page, "translate", q="six")["translatedText"])
     section(page).locator(".tree button[aria-pressed=false]").first.click()
-    expect(section(page).locator(".note")).to_contain_text("Chosen by you")
+    expect(section(page).locator(".note")).to_contain_text("You chose this alternative")
     chosen = answer.inner_text()
     assert chosen.split("\n")[:3] == expected.split("\n")[:3]
     assert chosen.split("\n")[3:] != expected.split("\n")[3:]
@@ -261,7 +266,7 @@ def test_no_sentence_is_lost_and_each_can_be_looked_at(page: Page, served: Serve
     expect(words(page, "source")).to_have_text(["six", "</s>"])
 
 
-def test_a_text_that_is_too_long_is_told_and_kept(page: Page) -> None:
+def test_a_text_that_is_too_long_is_reported_and_preserved(page: Page) -> None:
     long = "one " * (CHARACTERS // 4 + 1)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -269,16 +274,16 @@ def test_a_text_that_is_too_long_is_told_and_kept(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text(f"The text is too long: {len(long)} characters")
     expect(page.get_by_label("Your text")).to_have_value(long)
     assert requests == []
-    middling = "one two " * 55  # more than can be looked at
+    middling = "one two " * 55  # too long for attention
     page.get_by_label("Your text").fill(middling)
     expect(section(page).locator(".note")).to_contain_text("Attention is shown for up to 100 tokens, and")
     expect(section(page).locator(".answer")).not_to_be_empty()
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_busy_server_is_asked_again(page: Page, watch: Watch) -> None:
+def test_requests_to_a_busy_server_are_retried(page: Page, watch: Watch) -> None:
     watch.expected = ("503",)
-    busy = [True]  # until it is told
+    busy = [True]  # until the test clears it
 
     def answer(route: Route) -> None:
         if busy:
@@ -288,15 +293,13 @@ def test_a_busy_server_is_asked_again(page: Page, watch: Watch) -> None:
 
     page.route("**/attention", answer)
     page.get_by_label("Your text").fill(SENTENCE)
-    expect(page.get_by_role("alert")).to_contain_text(
-        "The server is busy: too much is asked. It is tried again in 1 s."
-    )
+    expect(page.get_by_role("alert")).to_contain_text("The server is busy: too much is asked. Trying again in 1 s.")
     busy.clear()
-    expect(section(page).locator(".answer")).to_have_text(asked(page, "translate", q=SENTENCE)["translatedText"])
+    expect(section(page).locator(".answer")).to_have_text(request(page, "translate", q=SENTENCE)["translatedText"])
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_key_that_is_wrong_and_then_a_server_that_is_gone(browser: Browser, guarded: Served, watch: Watch) -> None:
+def test_a_wrong_key_and_then_a_stopped_server(browser: Browser, guarded: Served, watch: Watch) -> None:
     watch.expected = ("403", "ERR_CONNECTION_REFUSED")
     with browser.new_context() as context:
         page = context.new_page()
@@ -306,17 +309,17 @@ def test_a_key_that_is_wrong_and_then_a_server_that_is_gone(browser: Browser, gu
         expect(key).to_be_visible()
         expect(page.get_by_label("Compare with")).to_be_hidden()  # one model is served
         text.fill(SENTENCE)
-        expect(alert).to_contain_text("The server wants an API key")
+        expect(alert).to_contain_text("This server requires an API key")
         key.fill("not-the-key-of-the-tests")
         key.press("Enter")
-        expect(alert).to_contain_text("The server does not take this API key")
+        expect(alert).to_contain_text("The server rejected this API key")
         key.fill(KEY)
         key.press("Enter")
-        best = asked(page, "translate", q=SENTENCE, api_key=KEY)["translatedText"]
+        best = request(page, "translate", q=SENTENCE, api_key=KEY)["translatedText"]
         expect(section(page).locator(".answer")).to_have_text(best)
         expect(alert).to_be_hidden()
-        kept = page.evaluate("[sessionStorage.getItem('key'), localStorage.length, document.cookie]")
-        assert kept == [KEY, 0, ""]
+        stored = page.evaluate("[sessionStorage.getItem('key'), localStorage.length, document.cookie]")
+        assert stored == [KEY, 0, ""]
         assert KEY not in page.url
         guarded.stop()
         text.fill(f"{SENTENCE} five")
@@ -327,7 +330,7 @@ def test_a_key_that_is_wrong_and_then_a_server_that_is_gone(browser: Browser, gu
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_can_be_read_by_all(page: Page, scheme: str) -> None:
+def test_accessibility(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
     write(page, SENTENCE)
     page.get_by_label("Compare with").select_option("transformer2017")
@@ -350,19 +353,19 @@ def test_it_can_be_read_by_all(page: Page, scheme: str) -> None:
     assert page.evaluate(ACCESSIBLE) == []
 
 
-def made_up(source: Sequence[str], target: Sequence[str]) -> AttentionMaps:
-    """The n-th word of one side looks at the n-th of the other."""
+def diagonal_maps(source: Sequence[str], target: Sequence[str]) -> AttentionMaps:
+    """Return maps in which the n-th target word attends to the n-th source word."""
     sides = [TokenizedText((*side, "</s>"), tuple(range(len(side) + 1)), (*side, "</s>")) for side in (source, target)]
     mean = np.eye(len(target) + 1, len(source) + 1, dtype=np.float32)
     return AttentionMaps(sides[0], sides[1], mean, {"source": (mean[None],)}, False)
 
 
 def places(buttons: Locator) -> list[float]:
-    found = buttons.evaluate_all("all => all.map(one => one.getBoundingClientRect().left)")
-    return [float(left) for left in found]
+    lefts = buttons.evaluate_all("all => all.map(one => one.getBoundingClientRect().left)")
+    return [float(x) for x in lefts]
 
 
-def test_from_right_to_left_and_from_top_to_bottom(page: Page) -> None:
+def test_right_to_left_and_vertical_text(page: Page) -> None:
     arabic, japanese = ["قرأت", "الكتاب", "القديم"], ["古い", "本", "を"]
     answer = {
         "translatedText": " ".join(arabic),
@@ -370,7 +373,7 @@ def test_from_right_to_left_and_from_top_to_bottom(page: Page) -> None:
         "note": "",
         "score": -1.0,
         "alternatives": [{"text": " ".join(arabic), "score": -1.0, "tokens": arabic, "finished": True}],
-        "looks": explorer.to_json(made_up(japanese, arabic)),
+        "looks": explorer.to_json(diagonal_maps(japanese, arabic)),
     }
     page.route("**/attention", lambda route: route.fulfill(json=answer))
     write(page, " ".join(japanese), " ".join(arabic))
@@ -385,9 +388,9 @@ def test_from_right_to_left_and_from_top_to_bottom(page: Page) -> None:
 
 
 def test_the_explorer_works_alone(browser: Browser, tmp_path: Path, watch: Watch) -> None:
-    many = [f"w{number}" for number in range(70)]
-    panels = [("one <two>", made_up(["one", "two"], ["eins", "zwei"])), ("many", made_up(many, many))]
-    (tmp_path / "alone.html").write_text(explorer.render_explorer_page("alone & whole", panels), encoding="utf-8")
+    long = [f"w{number}" for number in range(70)]
+    panels = [("one <two>", diagonal_maps(["one", "two"], ["eins", "zwei"])), ("long", diagonal_maps(long, long))]
+    (tmp_path / "alone.html").write_text(explorer.render_explorer_page("alone & complete", panels), encoding="utf-8")
     with browser.new_context() as context:
         page = context.new_page()
         watch.on(page)
@@ -402,7 +405,7 @@ def test_the_explorer_works_alone(browser: Browser, tmp_path: Path, watch: Watch
         assert page.evaluate(ACCESSIBLE) == []
 
 
-def test_it_is_small_and_takes_nothing_from_elsewhere() -> None:
+def test_the_page_is_small_and_loads_nothing_from_other_hosts() -> None:
     files = sorted(WEB.iterdir())
     assert {path.name for path in files} == {"index.html", "page.css", "page.js", "tree.js"}
     assert (
@@ -412,18 +415,18 @@ def test_it_is_small_and_takes_nothing_from_elsewhere() -> None:
     assert not any("http" in path.read_text(encoding="utf-8") for path in files if path.suffix != ".js")
 
 
-def test_a_server_of_another_kind_is_told(page: Page, watch: Watch) -> None:
+def test_a_response_of_another_server_is_reported(page: Page, watch: Watch) -> None:
     watch.expected = ("418",)
     page.route("**/attention", lambda route: route.fulfill(status=418, body="<h1>teapot</h1>"))
     page.get_by_label("Your text").fill(SENTENCE)
-    expect(page.get_by_role("alert")).to_contain_text("The answer is not one of regard's server.")
+    expect(page.get_by_role("alert")).to_contain_text("The response does not come from a regard server.")
     page.unroute("**/attention")
     page.get_by_role("button", name="Try again").click()
     expect(section(page).locator(".answer")).not_to_be_empty()
 
 
-def test_no_script_but_its_own_runs(page: Page, watch: Watch) -> None:
+def test_foreign_scripts_do_not_run(page: Page, watch: Watch) -> None:
     watch.expected = ("Content Security Policy",)
     script = "Object.assign(document.createElement('script'), { textContent: 'window.foreign = 1' })"
     assert page.evaluate(f"(document.body.append({script}), window.foreign)") is None
-    assert len(watch.complaints) == 1
+    assert len(watch.errors) == 1

@@ -159,7 +159,7 @@ def test_a_port_in_use_is_reported(server: Running, folder: Path) -> None:
 
 def test_startup_errors_are_reported(folder: Path, tmp_path: Path) -> None:
     refused(call("serve", tmp_path / "none"), "there is no such folder")
-    refused(call("serve", folder, "--precision", "int3"), "there is no precision")
+    refused(call("serve", folder, "--precision", "int3"), "int3", "is not one of", code=2)
     refused(call("serve", folder, "--api-keys", tmp_path / "none"), "none")
     with mock.patch.dict(sys.modules, {"uvicorn": None}):
         refused(call("serve", folder), "uvicorn", "pip install 'regard[serve]'")
