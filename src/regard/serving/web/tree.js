@@ -31,7 +31,7 @@ function buildTree(hypotheses) {
 }
 
 function mergeRuns(node) {
-  node.children = node.children.map(joined);
+  node.children = node.children.map(mergeRuns);
   if (node.children.length !== 1 || node.hypothesis) return node;
   const [only] = node.children;
   return { run: [...node.run, ...only.run], children: only.children, hypothesis: only.hypothesis };
