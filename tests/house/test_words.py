@@ -91,17 +91,7 @@ ALLOWED = (
     '"judged"',  # a key of state.json
 )
 
-# Rooms that are not rewritten yet. A room that is leaves this list; nothing joins it.
-NOT_YET = (
-    "tests/house", "tests/recipes", "tests/conftest.py",
-)  # fmt: skip
-
 SUFFIXES = {".py", ".md", ".c", ".h", ".js", ".html", ".css", ".toml"}
-
-
-def _is_rewritten(path: Path) -> bool:
-    name = path.relative_to(ROOT).as_posix()
-    return not any(name == room or name.startswith(f"{room}/") for room in NOT_YET)
 
 
 def _files() -> list[Path]:
@@ -161,9 +151,7 @@ def problems(path: Path) -> list[str]:
     return names + words
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in _files() if _is_rewritten(path)], ids=lambda path: str(path.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", _files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_names_and_sentences_are_plain(path: Path) -> None:
     assert not problems(path), "\n".join(problems(path))
 
@@ -173,10 +161,6 @@ def test_what_is_banned_is_found() -> None:
     assert {name for _, name in filler_names(source)} == {"told", "one", "found", "other"}
     assert {word for _, word, _ in banned_words(source, python=True)} == {"Nobody", "told", "stands"}
     assert not list(banned_words("x = 1  # Runs behind a reverse proxy.\n", python=True))
-
-
-def test_every_room_that_waits_exists() -> None:
-    assert [room for room in NOT_YET if not (ROOT / room).exists()] == []
 
 
 if __name__ == "__main__":  # python -m tests.house.test_words PATH ...: list what is to mend
