@@ -69,7 +69,7 @@ def test_sides_may_have_tokens_of_different_kinds(tmp_path: Path) -> None:
     assert len(loaded.source.encode("aab")) == 3
     assert loaded.target.decode(loaded.target.encode("eɪ b")) == "eɪ b"
     assert len(loaded.target.encode("eɪ b")) == 2
-    with pytest.raises(ValueError, match="one vocabulary has tokens of one kind"):
+    with pytest.raises(ValueError, match="a joint vocabulary has one kind of token"):
         TokenizerConfig(kind="character", target_kind="word")
 
 
