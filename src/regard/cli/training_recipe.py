@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from regard.config.data_folder import find_data_file
 from regard.config.schema import DATA_PATHS, DataConfig, RunConfig, StartConfig
 from regard.console import say
 from regard.corpus.language_codes import languages_from_names
@@ -70,7 +71,7 @@ def _without_prefixes(files: Mapping[str, str]) -> dict[str, str]:
 def _chosen_recipe(
     files: Mapping[str, str], start: StartConfig | None, overrides: Sequence[str], console: Console
 ) -> RunConfig:
-    paths = {key: os.path.realpath(value) for key, value in files.items() if key in DATA_PATHS}
+    paths = {key: os.path.realpath(find_data_file(value)) for key, value in files.items() if key in DATA_PATHS}
     if "dataset" in files:
         folder = Path(files["dataset"])
         paths["dataset"] = os.path.realpath(folder) if folder.is_dir() else files["dataset"]

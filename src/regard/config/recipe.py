@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, get_args
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from regard.config.data_folder import find_data_file
 from regard.config.migrations import current_key, migrate
 from regard.config.schema import DATA_PATHS, CorpusConfig, DataConfig, ModelConfig, RunConfig
 from regard.errors import ConfigError
@@ -117,7 +118,7 @@ def _resolve(key: str, path: str, folder: Path, where: str) -> str:
     try:
         if key == DATASET and not (folder / path).is_dir():
             return path
-        return str((folder / path).resolve())
+        return str(find_data_file(path, folder).resolve())
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"{path!r} is not a valid path: {error}", where=where, fix="give the path of a file"

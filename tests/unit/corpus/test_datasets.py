@@ -20,6 +20,7 @@ from regard.corpus import datasets as module
 from regard.corpus.datasets import Archive, Dataset, RemoteFile, datasets, download, find_dataset, is_complete
 from regard.corpus.splits import split_linked
 from regard.errors import ConfigError, DataError
+from regard.runs.train import read_recipe
 
 ENGLISH = "".join(f"sentence number {number} of the corpus\n" for number in range(2000)).encode()
 GERMAN = "".join(f"Satz Nummer {number} des Korpus\n" for number in range(2000)).encode()
@@ -249,3 +250,23 @@ def test_a_missing_file_of_a_published_corpus_says_how_to_get_it(tmp_path: Path)
     refused = call("train", "--source", "data/toy/train.en", "--target", "data/toy/train.de", "--out", tmp_path / "run")
     assert refused.code == 1
     assert "regard data get toy" in refused.err
+
+
+def test_recipes_find_data_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "corpora" / "toy").mkdir(parents=True)
+    (tmp_path / "corpora" / "toy" / "train.tsv").write_text("a\tb\n")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[data]\nfile = "data/toy/train.tsv"\n[model]\narchitecture = "modern"\n')
+    monkeypatch.setenv("REGARD_DATA", str(tmp_path / "corpora"))
+    for overrides in ([], ["data.file=data/toy/train.tsv"]):
+        config = read_recipe(recipe, overrides)
+        assert config.data.file == str((tmp_path / "corpora/toy/train.tsv").resolve())
+
+
+def test_the_command_line_finds_data_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "corpora" / "toy").mkdir(parents=True)
+    for name in ("train.en", "train.de"):
+        (tmp_path / "corpora" / "toy" / name).write_bytes(b"")
+    monkeypatch.setenv("REGARD_DATA", str(tmp_path / "corpora"))
+    refused = call("train", "--source", "data/toy/train.en", "--target", "data/toy/train.de", "--out", tmp_path / "run")
+    assert "no such file" not in refused.err
