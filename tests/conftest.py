@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,11 @@ from regard.nn.kernels.build import BuildError
 # No example has a deadline: its time depends on the machine and its load. CI draws the same examples in each run.
 settings.register_profile("regard", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("regard")
+
+# A shell that starts the tests in the background, or under nohup, ignores signals that the tests send.
+for _name in ("SIGHUP", "SIGQUIT"):
+    if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
+        signal.signal(getattr(signal, _name), signal.SIG_DFL)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

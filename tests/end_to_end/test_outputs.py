@@ -110,7 +110,7 @@ def test_a_worker_that_is_killed(run: Path, tmp_path: Path, out: Path) -> None:
     _, err = process.communicate()
     assert process.returncode == 1, err
     stderr = " ".join(err.decode().split())
-    assert "a worker's process has ended" in stderr and "Traceback" not in stderr
+    assert "a worker process ended unexpectedly" in stderr and "Traceback" not in stderr
     assert out.read_bytes() == PRECIOUS
     finished = part.read_bytes().count(b"\n")
     assert finished % 512 == 0

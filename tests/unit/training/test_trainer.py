@@ -127,20 +127,8 @@ def test_saved_weights_are_the_mean_of_the_last_checkpoints() -> None:
 STOPPING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
 
 
-@pytest.fixture
-def handled_signals() -> Iterator[None]:
-    """No stopping signal is ignored, as SIGHUP is if the tests run under nohup."""
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    for number, handler in before.items():
-        if handler == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("number", STOPPING)
-def test_a_signal_between_checkpoints_saves_and_ends_training(number: int, handled_signals: None) -> None:
+def test_a_signal_between_checkpoints_saves_and_ends_training(number: int) -> None:
     before = [signal.getsignal(stopping) for stopping in STOPPING]
     run, seen = trainer(settings(), signaller=Signaller(number, [5]))
     assert run.run() == "interrupted"
