@@ -91,7 +91,7 @@ def run_demo(out: Path, console: Console) -> dict[str, float]:
     say(
         f"\nBoth systems took {time.monotonic() - start:.0f} s. Next, try your own files, where line n translates "
         "line n:\n\n"
-        "  .venv/bin/regard train --source train.en --target train.de --out runs/mine\n"
+        "  .venv/bin/regard train --source train.en --target train.de -o runs/mine\n"
         "  .venv/bin/regard translate runs/mine < new.en > new.de",
         console,
     )
