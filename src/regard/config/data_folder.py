@@ -18,18 +18,18 @@ def data_folder() -> Path:
 def find_data_file(path: str | Path, folder: Path = Path()) -> Path:
     """Return where a file is.
 
-    A path that begins with `data/` is looked for in the folder that REGARD_DATA names, in `folder`, in the folder above
-    it, and in the working folder; the first that exists is returned.
+    A path that begins with `data/` is looked for in the folder that REGARD_DATA names, in the folder of the recipe, in
+    the folder above it, and in the working folder; the first that exists is returned.
 
     Args:
         path: The file. If it is absolute, or does not begin with `data/`, the result is `folder / path`.
-        folder: What the path is relative to: the folder of the recipe that names it.
+        folder: The folder of the recipe that names the path; the working folder for other paths.
     """
     path = Path(path)
     if path.parts[:1] != (FOLDER,):
         return folder / path
     rest = Path(*path.parts[1:])
-    places = [folder / path, folder / ".." / path, path]
+    places = [folder / path, *([folder / ".." / path, path] if folder.parts else [])]
     if os.environ.get(VARIABLE):
         places.insert(0, data_folder() / rest)
     return next((place for place in places if place.exists()), places[0])

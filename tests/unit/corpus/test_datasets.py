@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -240,6 +241,8 @@ def test_data_files_are_looked_for_in_several_places(tmp_path: Path, monkeypatch
     assert find_data_file("data/a/x").samefile("data/a/x")
     assert find_data_file("data/a/y", Path("recipes")) == Path("recipes/data/a/y")
     assert find_data_file("other/x", Path("recipes")) == Path("recipes/other/x")
+    with contextlib.chdir(tmp_path / "recipes"):  # a path of the command line is not looked for in the folder above
+        assert not find_data_file("data/a/x").exists()
     monkeypatch.setenv("REGARD_DATA", str(tmp_path / "elsewhere"))
     assert find_data_file("data/a/x", Path("recipes")).samefile("data/a/x")
     (tmp_path / "elsewhere/a/x").touch()
