@@ -120,9 +120,9 @@ def placeholder_error(source: Sequence[Placeholder], target: Sequence[Placeholde
     return ""
 
 
-def _surplus(side: Sequence[Placeholder], other: Sequence[Placeholder]) -> list[str]:
-    """Return the texts of the placeholders of one side, without literals, that the other side does not have."""
-    counts = Counter(placeholder.key for placeholder in other if placeholder.kind != "literal")
+def _surplus(side: Sequence[Placeholder], opposite: Sequence[Placeholder]) -> list[str]:
+    """Return the texts of the placeholders of one side, without literals, that the opposite side does not have."""
+    counts = Counter(placeholder.key for placeholder in opposite if placeholder.kind != "literal")
     texts = []
     for placeholder in side:
         if placeholder.kind == "literal":
