@@ -251,7 +251,7 @@ def _make_report(
     return ComparisonReport(
         title=_title(request, first.config),
         date=date.today().isoformat(),
-        machine=_describe_machine(first),
+        machine=describe_machine(_device_of(first)),
         minutes=first.config.train.max_minutes if first.train else None,
         test=test_set.name,
         test_pairs=len(test_set),
@@ -270,11 +270,12 @@ def _title(request: ComparisonRequest, config: RunConfig) -> str:
     return name + (f", {source} to {target}" if source and target else "") + (", on the dev set" if is_on_dev else "")
 
 
-def _describe_machine(system: ComparedSystem) -> str:
-    device = choose_device(_device_of(system))
+def describe_machine(device_name: str) -> str:
+    """Return for example "2 cores (x86_64), cpu, torch 2.9.1"."""
+    device = choose_device(device_name)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores ({platform.machine()}), {name}, torch {torch.__version__}"
+    return f"{cores} {'core' if cores == 1 else 'cores'} ({platform.machine()}), {name}, torch {torch.__version__}"
 
 
 @contextmanager
