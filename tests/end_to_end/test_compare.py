@@ -263,7 +263,7 @@ def test_finished_runs_are_compared_in_python(
         ({}, "nothing to compare"),
     ):
         with pytest.raises(ConfigError, match=message):
-            regard.compare(**options)  # type: ignore[call-overload]
+            regard.compare(**options)
 
 
 @pytest.mark.usefixtures("quick")

@@ -68,7 +68,7 @@ def refuse_unknown(options: Iterable[str]) -> None:
     valid = TranslateOptions.__annotations__
     for name in options:
         if name not in valid:
-            raise ConfigError(f"there is no option `{name}`", fix=suggest(name, valid))
+            raise ConfigError(f"unknown option `{name}`", fix=suggest(name, valid))
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _parse(
     valid = {"output", "source", "target", "data", "corpus", *TrainOptions.__annotations__}
     for name in options:
         if name not in valid:
-            raise ConfigError(f"there is no option `{name}`", where=CALLER, fix=suggest(name, sorted(valid)))
+            raise ConfigError(f"unknown option `{name}`", where=CALLER, fix=suggest(name, sorted(valid)))
     shortcuts = cast("dict[str, object]", {name: options.get(name) for name in OPTIONS})
     request = TrainingRequest(
         recipe=recipe if recipe is None or isinstance(recipe, RunConfig) else Path(recipe),

@@ -38,7 +38,7 @@ class FakeDisplay:
 
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> list[FakeDisplay]:
-    """A stand-in for IPython."""
+    """Replace IPython."""
     FakeDisplay.handles.clear()
     package: Any = ModuleType("IPython")
     package.display = ModuleType("IPython.display")

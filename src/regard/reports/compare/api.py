@@ -151,7 +151,7 @@ def compare(recipe: str | Path | None = None, **options: Any) -> Comparison:
     valid = {"corpus", "runs", *TrainedOptions.__annotations__, *CompareOptions.__annotations__}
     for name in options:
         if name not in valid:
-            raise ConfigError(f"there is no option `{name}`", where=CALLER, fix=suggest(name, sorted(valid)))
+            raise ConfigError(f"unknown option `{name}`", where=CALLER, fix=suggest(name, sorted(valid)))
     runs, architectures = options.get("runs", ()), options.get("architectures", "all")
     source, reference, data = (None if options.get(key) is None else Path(options[key]) for key in TEST_SET)
     request = ComparisonRequest(
