@@ -24,3 +24,12 @@ def use_level(level: str, monkeypatch: pytest.MonkeyPatch) -> native.Kernels:
         pytest.skip(f"no kernels: {error}")
     monkeypatch.setattr(native, "library", lambda: kernels)
     return kernels
+
+
+def use_best_level(monkeypatch: pytest.MonkeyPatch) -> native.Kernels:
+    """Let regard use the best level of this CPU for one test; skip the test where it cannot be had."""
+    try:
+        best = next(iter(native.executable()))
+    except BuildError as error:
+        pytest.skip(f"no kernels: {error}")
+    return use_level(best, monkeypatch)

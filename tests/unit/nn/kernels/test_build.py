@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.levels import LEVELS, use_level
+from tests.levels import LEVELS, use_best_level
 
 from regard.errors import ConfigError
 from regard.nn.kernels import build, check, native
@@ -261,7 +261,7 @@ class _Without:
 
 @pytest.mark.parametrize("name", [name for name in native._SIGNATURES if not name.startswith("int8_")])
 def test_each_kernel_has_a_known_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels = use_level(next(iter(native.executable())), monkeypatch)
+    kernels = use_best_level(monkeypatch)
     assert check.failing(kernels) is None
     assert check.failing(_Without(kernels, name)) is not None  # type: ignore[arg-type]
 
