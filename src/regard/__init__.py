@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from regard.version import __version__
 
-__all__ = ["Result", "Translation", "Translator", "__version__", "read_recipe", "resume", "train"]
+__all__ = ["Result", "Translation", "Translator", "__version__", "load_plugin", "read_recipe", "resume", "train"]
 
 if TYPE_CHECKING:
     from regard.inference.translator import Translation, Translator
+    from regard.plugins import load_plugin
     from regard.runs.train import Result, read_recipe, resume, train
 
 
@@ -33,6 +34,10 @@ def __getattr__(name: str) -> Any:
         from regard.runs import train
 
         return getattr(train, name)
+    if name == "load_plugin":
+        from regard.plugins import load_plugin
+
+        return load_plugin
     raise AttributeError(f"module 'regard' has no attribute {name!r}")
 
 

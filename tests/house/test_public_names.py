@@ -7,7 +7,7 @@ import sys
 
 import regard
 
-PUBLIC = ["Result", "Translation", "Translator", "__version__", "read_recipe", "resume", "train"]
+PUBLIC = ["Result", "Translation", "Translator", "__version__", "load_plugin", "read_recipe", "resume", "train"]
 
 
 def test_public_names_are_frozen() -> None:

@@ -6,7 +6,6 @@ that names the file, the key, and the nearest valid name or the valid range.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +18,16 @@ from pydantic import BaseModel, ValidationError
 
 from regard.config.data_folder import find_data_file
 from regard.config.migrations import current_key, migrate
+from regard.config.names import UNKNOWN_NAME, did_you_mean
 from regard.config.schema import DATA_PATHS, CorpusConfig, DataConfig, ModelConfig, RunConfig
 from regard.errors import ConfigError
+from regard.plugins.loading import require_plugins
 
 log = logging.getLogger("regard.config")
 
 DATASET = "dataset"  # a path if there is such a folder, otherwise a name on the Hugging Face hub
 PATHS = {"data": (*DATA_PATHS, DATASET), "start": ("checkpoint",)}  # keys of each section that hold paths
+PLUGINS = "plugins"  # the key above all sections: names of plugins that the recipe needs
 OVERRIDES = "overrides"  # what errors name as the place of an override
 
 
@@ -185,14 +187,15 @@ def _resolve_corpus_paths(corpus: AnyCorpus) -> AnyCorpus:
 def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:
     """Return a config with `section.key=value` overrides applied.
 
-    An override of the architecture starts from that architecture's `small` preset, an override of the preset from
-    that preset, and an override of the optimizer from that optimizer's default learning rate. Raises ConfigError.
+    An override of the architecture starts from that architecture's `small` preset (its first one, if there is none of
+    that name), an override of the preset from that preset, and an override of the optimizer from that optimizer's
+    default learning rate. Raises ConfigError.
     """
     parsed = [_parse_override(text) for text in overrides]
     model = {key: value for section, key, value in parsed if section == "model"}
     table = to_table(config)
     if "preset" in model or model.get("architecture", config.model.architecture) != config.model.architecture:
-        table["model"] = {"preset": "small", "architecture": config.model.architecture}
+        table["model"] = _default_size(model.get("architecture", config.model.architecture), architectures)
     optimizers = [value for section, key, value in parsed if (section, key) == ("train", "optimizer")]
     if optimizers and optimizers[-1] != config.train.optimizer:
         del table["train"]["learning_rate"]
@@ -200,8 +203,16 @@ def override_config(config: RunConfig, overrides: Sequence[str], architectures: 
     return parse_config(table, architectures, where=OVERRIDES)
 
 
+def _default_size(architecture: object, architectures: Architectures) -> dict[str, Any]:
+    """Return a [model] with the `small` preset of an architecture, or else its first preset, if it has any."""
+    is_known = isinstance(architecture, str) and architecture in architectures
+    presets = list(architectures[str(architecture)].presets) if is_known else ["small"]
+    preset = {"preset": "small" if "small" in presets else presets[0]} if presets else {}
+    return {"architecture": architecture, **preset}
+
+
 def parse_config(table: Mapping[str, Any], architectures: Architectures, *, where: str) -> RunConfig:
-    """Validate a nested table and return it as a RunConfig.
+    """Validate a nested table and return it as a RunConfig. The plugins that it names are loaded if they are installed.
 
     Args:
         table: Section to key to value, as tomllib or json reads it.
@@ -210,8 +221,10 @@ def parse_config(table: Mapping[str, Any], architectures: Architectures, *, wher
 
     Raises:
         ConfigError: A key or a value is not valid.
+        PluginError: A plugin that it names is neither loaded nor installed.
     """
     sections, _ = migrate(table, where)  # the keys of a checkpoint may be old, too
+    require_plugins(sections.pop(PLUGINS, ()), where)
     model = sections.pop("model", None)
     if not isinstance(model, Mapping):
         raise ConfigError(
@@ -232,7 +245,7 @@ def _parse_model(table: Mapping[str, Any], architectures: Architectures, where: 
         raise ConfigError(
             f"unknown architecture {name!r}" if name else "model.architecture is missing",
             where=f"{where}: model.architecture",
-            fix=_did_you_mean(str(name), list(architectures)),
+            fix=f"{did_you_mean(str(name), list(architectures))}; a plugin can add others",
         )
     architecture = architectures[name]
     preset = values.pop("preset", None)
@@ -241,7 +254,7 @@ def _parse_model(table: Mapping[str, Any], architectures: Architectures, where: 
             raise ConfigError(
                 f"{name} has no preset {preset!r}",
                 where=f"{where}: model.preset",
-                fix=_did_you_mean(str(preset), list(architecture.presets)),
+                fix=did_you_mean(str(preset), list(architecture.presets)),
             )
         values = {**architecture.presets[preset]().model_dump(), **values}
     try:
@@ -258,8 +271,10 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
     owner = _owner(root, path)
     value = first["input"]
     if first["type"] == "extra_forbidden":
-        names = [*(["preset"] if prefix else []), *owner.model_fields]
-        problem, fix = f"unknown key `{key}`", _did_you_mean(path[-1], names)
+        further = ["preset"] if prefix else [] if len(path) > 1 else [PLUGINS]
+        problem, fix = f"unknown key `{key}`", did_you_mean(path[-1], [*further, *owner.model_fields])
+    elif first["type"] == UNKNOWN_NAME:
+        problem, fix = f"`{key}`: {first['ctx']['problem']}", first["ctx"]["fix"]
     elif first["type"] == "missing":
         section = key.rpartition(".")[0]
         problem, fix = f"`{key}` is missing", f"add it to [{section}]" if section else f"add a [{key}] table"
@@ -296,16 +311,16 @@ def describe_range(section: type[BaseModel], key: str) -> str:
     return " and ".join(f"{words[name]} {value:,}" for name, value in bounds if value is not None) or "of that type"
 
 
-def _did_you_mean(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return (f"did you mean `{near[0]}`? " if near else "") + f"valid: {', '.join(names)}"
-
-
 def to_table(config: RunConfig) -> dict[str, Any]:
-    """Return the nested table of a config. `parse_config` reads it back to an equal config."""
+    """Return the sections of a config as nested tables. `parse_config` reads them back to an equal config."""
     return config.model_dump(mode="json", exclude_none=True)
+
+
+def to_portable_table(config: RunConfig) -> dict[str, Any]:
+    """Return the sections of a config, after the names of the plugins that it uses, for another process to read."""
+    return {**({PLUGINS: list(config.plugins)} if config.plugins else {}), **to_table(config)}
 
 
 def to_toml(config: RunConfig) -> str:
     """Return a config as TOML with every key written out."""
-    return tomli_w.dumps(to_table(config))
+    return tomli_w.dumps(to_portable_table(config))

@@ -7,13 +7,11 @@ from typing import Literal, TypedDict
 
 from regard.inference.translation import Constraints
 
-StrategyName = Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"]
-
 
 class SearchOptions(TypedDict, total=False):
     """Search options that override the recipe's [search]. `SearchConfig` describes each key."""
 
-    strategy: StrategyName
+    strategy: str
     beam_size: int
     length_penalty: float
     length_norm: Literal["gnmt", "average"]
