@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from regard.errors import suggest
 from regard.plugins.names import BUILT_IN, NOUNS, Kind
 from regard.plugins.registry import find_plugin, valid_names
 
@@ -38,18 +38,12 @@ class NameOf:
         names = [name for name in valid_names(self.kind) if name not in self.without]
         if value is None or value in names:
             return value
-        problem, fix = f"unknown {NOUNS[self.kind]} {value!r}", f"{did_you_mean(value, names)}; a plugin can add others"
+        problem, fix = f"unknown {NOUNS[self.kind]} {value!r}", f"{suggest(value, names)}; a plugin can add others"
         raise PydanticCustomError(UNKNOWN_NAME, "{problem} ({fix})", {"problem": problem, "fix": fix})
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return the schema of the annotated type, followed by `check`."""
         return core_schema.no_info_after_validator_function(self.check, handler(source))
-
-
-def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """Return advice on a wrong name: the nearest valid one, if there is one, and all of them."""
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return (f"did you mean `{near[0]}`? " if near else "") + f"valid: {', '.join(names)}"
 
 
 def used_plugins(section: BaseModel) -> Iterator[str]:
