@@ -56,8 +56,8 @@ def test_an_installed_wheel_needs_no_compiler(wheel: Path, tmp_path: Path) -> No
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    others = [path for path in sys.path if path.endswith("-packages")]
-    (site / "others.pth").write_text("\n".join(others), encoding="utf-8")
+    packages = [path for path in sys.path if path.endswith("-packages")]
+    (site / "dependencies.pth").write_text("\n".join(packages), encoding="utf-8")
     environment = {**_environment(), **NO_COMPILER, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = [str(tmp_path / "venv/bin/python"), "-m", "regard", "version", "--verbose"]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
