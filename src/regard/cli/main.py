@@ -40,6 +40,8 @@ from regard.cli.train import EXAMPLES as TRAIN
 from regard.cli.train import train
 from regard.cli.translate import EXAMPLES as TRANSLATE
 from regard.cli.translate import translate
+from regard.cli.version import EXAMPLES as VERSION
+from regard.cli.version import version
 from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
 
@@ -72,17 +74,12 @@ app.command("shortlist", cls=ModelCommand, epilog=SHORTLIST, rich_help_panel="Sp
 app.command("export", cls=ModelCommand, epilog=EXPORT, rich_help_panel="Speed and exchange")(export)
 app.command("import", cls=TorchCommand, epilog=IMPORT, rich_help_panel="Speed and exchange")(import_)
 app.command("demo", cls=TorchCommand, epilog=DEMO, rich_help_panel="Get started")(demo)
-
-
-@app.command("version", hidden=True)
-def version() -> None:
-    """Print the version."""
-    print(__version__)
+app.command("version", cls=Command, epilog=VERSION, rich_help_panel="Get started")(version)
 
 
 def _print_version(is_given: bool) -> None:
     if is_given:
-        version()
+        print(__version__)
         raise typer.Exit
 
 

@@ -110,12 +110,16 @@ def _type(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
-        return "tables" if _is_section(arguments[0]) else f"list of {_type(arguments[0])}s"
+        return "tables" if _is_section(arguments[0]) else f"list of {_plural(_type(arguments[0]))}"
     if arguments and type(None) in get_args(annotation):
         return _type(arguments[0])
     if arguments and hasattr(annotation, "__metadata__"):
         return _type(annotation.__origin__)
     return {str: "string", int: "integer", float: "number", bool: "boolean"}.get(annotation, "list")
+
+
+def _plural(type_name: str) -> str:
+    return f"lists of {type_name.removeprefix('list of ')}" if type_name.startswith("list of ") else f"{type_name}s"
 
 
 def _is_section(annotation: Any) -> bool:
