@@ -15,7 +15,7 @@ from regard.cli.attend import EXAMPLES as ATTEND
 from regard.cli.attend import attend
 from regard.cli.clean import EXAMPLES as CLEAN
 from regard.cli.clean import clean
-from regard.cli.command import Group, ModelCommand, PluginCommand, TorchCommand
+from regard.cli.command import Command, Group, ModelCommand, PluginCommand, TorchCommand
 from regard.cli.compare import EXAMPLES as COMPARE
 from regard.cli.compare import compare
 from regard.cli.data import app as data
