@@ -8,8 +8,9 @@ import pytest
 
 from regard.nn.kernels import native
 from regard.nn.kernels.build import BuildError
+from regard.nn.kernels.levels import LEVELS as KERNEL_LEVELS
 
-LEVELS = tuple(native.LEVELS)
+LEVELS = tuple(KERNEL_LEVELS)
 
 
 def use_level(level: str, monkeypatch: pytest.MonkeyPatch) -> native.Kernels:
@@ -18,7 +19,7 @@ def use_level(level: str, monkeypatch: pytest.MonkeyPatch) -> native.Kernels:
         pytest.skip("REGARD_KERNELS=0")
     try:
         if level not in native.executable():
-            pytest.skip(f"this CPU does not execute level {level}, which takes {native.LEVELS[level].features}")
+            pytest.skip(f"this CPU does not execute level {level}, which takes {KERNEL_LEVELS[level].features}")
         kernels = native.load(level)
     except BuildError as error:
         pytest.skip(f"no kernels: {error}")
