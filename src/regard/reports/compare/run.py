@@ -30,7 +30,7 @@ from regard.console import progress_bar, say, track
 from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
-from regard.evaluation.metrics import bleu_metric
+from regard.evaluation.metrics import bleu_metric, plugin_scores
 from regard.files import write_atomic
 from regard.inference.translator import Translation
 from regard.reports.compare import systems as systems_module
@@ -262,13 +262,18 @@ def _make_report(
     hypotheses = {name: measurement.hypotheses for name, measurement in measurements.items()}
     scores = {name: paired_bootstrap(hypotheses, test_set.references, metric) for name, metric in metrics.items()}
     scored = [
-        ScoredSystem(**dict(measurement.facts), bleu=scores["bleu"][name], chrf=scores["chrf"][name])
+        ScoredSystem(
+            **dict(measurement.facts),
+            bleu=scores["bleu"][name],
+            chrf=scores["chrf"][name],
+            plugin_scores=plugin_scores(measurement.hypotheses, test_set.references),
+        )
         for name, measurement in measurements.items()
     ]
     return ComparisonReport(
         title=_title(request, first.config),
         date=date.today().isoformat(),
-        machine=_describe_machine(first),
+        machine=describe_machine(_device_of(first)),
         minutes=first.config.train.max_minutes if first.train else None,
         test=test_set.name,
         test_pairs=len(test_set),
@@ -287,11 +292,12 @@ def _title(request: ComparisonRequest, config: RunConfig) -> str:
     return name + (f", {source} to {target}" if source and target else "") + (", on the dev set" if is_on_dev else "")
 
 
-def _describe_machine(system: ComparedSystem) -> str:
-    device = choose_device(_device_of(system))
+def describe_machine(device_name: str) -> str:
+    """Return for example "2 cores (x86_64), cpu, torch 2.9.1"."""
+    device = choose_device(device_name)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores ({platform.machine()}), {name}, torch {torch.__version__}"
+    return f"{cores} {'core' if cores == 1 else 'cores'} ({platform.machine()}), {name}, torch {torch.__version__}"
 
 
 @contextmanager
