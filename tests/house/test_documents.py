@@ -22,8 +22,13 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"
 
 
 def _commands(text: str) -> list[list[str]]:
-    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", text, flags=re.DOTALL)
-    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"```(sh|console)\n(.*?)```", text, flags=re.DOTALL)
+    lines = [
+        line.split("#")[0]
+        for kind, block in blocks
+        for line in block.splitlines()
+        if kind == "sh" or line.startswith("$ ")  # other lines of a console are its output
+    ]
     commands = [re.search(r"(?:^|\$ |\| )regard (.*)", line) for line in lines]
     return [shlex.split(re.split(r"[<>|]", command[1])[0]) for command in commands if command]
 

@@ -91,7 +91,7 @@ def compare(
 
     If you stop it with Ctrl-C, the same command continues.
     """
-    for name in architectures.split(","):
+    for name in architectures.split(",") if recipe is None else ():
         refuse_unknown_architecture(name.strip() if name.strip() not in ("", "all") else None, "--architectures")
     from regard.console import say, status
 
