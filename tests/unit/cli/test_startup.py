@@ -59,6 +59,7 @@ def test_help_and_version_do_not_import_pytorch() -> None:
         (["train", "recipe.toml", "--set", "nonsense"], "section.key=value"),
         (["train", "--resume", "run", "--dry-run"], "--resume"),
         (["train", "--data", "a.tsv", "--architecture", "transfomer2017"], "--architecture: unknown architecture"),
+        (["compare", "--corpus", "dates", "--architectures", "modem, cho2014"], "did you mean `modern`"),
         (["train", "a.toml", "--extend-vocabulary", "5"], "--extend-vocabulary: there is no vocabulary"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
