@@ -242,7 +242,7 @@ def _parse_model(
             raise ConfigError(
                 f"{name} has no preset {preset!r}",
                 where=origins.get("model.preset", f"{where}: model.preset"),
-                fix=suggest(str(preset), architecture.presets),
+                fix=suggest(str(preset), architecture.presets) if architecture.presets else "leave it out",
             )
         values = {**architecture.presets[preset]().model_dump(), **values}
     try:

@@ -110,10 +110,10 @@ def test_luong_attends_by_a_score_of_a_plugin() -> None:
     sizes = {"hidden_size": 8, "embedding_size": 8, "num_layers": 1}
     config = parse(model={"architecture": "luong2015", "score": "distance", **sizes})
     model = build_model(config.model, VocabularySizes(9, 9)).eval()
-    assert "decoder.attention.score.query.weight" in model.state_dict()
+    weight = model.get_parameter("decoder.attention.score.query.weight")
     source, target = torch.tensor([[5, 6, 3]]), torch.tensor([[2, 5]])
     before = model(source, target)
-    torch.nn.init.normal_(model.decoder.attention.score.query.weight)
+    torch.nn.init.normal_(weight)
     assert not torch.equal(model(source, target), before)
 
 

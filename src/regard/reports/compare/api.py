@@ -85,6 +85,7 @@ class Comparison:
                 "bleu_high": system.bleu.high,
                 "chrf": system.chrf.value,
                 "exact": 100 * system.exact,
+                **system.plugin_scores,
                 "sentences_per_second": system.sentences_per_second,
             }
             for system in self.report.systems
