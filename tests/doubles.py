@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from regard.contract import Decoder, Encoder, Memory, PerSource, Seq2Seq, State, StepFeatures, expand_to_rows
-from regard.decoding.length_penalty import LengthPenalty
-from regard.special_tokens import BOS, EOS
+from regard.special_tokens import EOS
+from regard.testing.searching import Prefix as Prefix
+from regard.testing.searching import brute_force as brute_force
+from regard.testing.sequences import as_batch as as_batch
+from regard.testing.sequences import start_with_bos as start_with_bos
 
-Prefix = tuple[int, ...]
 Script = Callable[[int, Prefix], Sequence[float]]
 """The number of a sentence and the tokens so far, without BOS, to the V next tokens' logits."""
 
@@ -99,25 +101,6 @@ def random_script(seed: int, vocabulary: int, scale: float = 2.0) -> Script:
     return script
 
 
-def brute_force(
-    next_log_probabilities: Callable[[Prefix], Sequence[float]], limit: int, penalty: LengthPenalty
-) -> list[tuple[float, float, Prefix]]:
-    """Every hypothesis that ends in EOS within `limit` steps as (score, log-probability, tokens), best first."""
-    hypotheses: list[tuple[float, float, Prefix]] = []
-
-    def visit(prefix: Prefix, total: float) -> None:
-        row = next_log_probabilities(prefix)
-        length = len(prefix) + 1
-        ended = total + row[EOS]
-        hypotheses.append((ended / float(penalty(torch.tensor(float(length), dtype=torch.float64))), ended, prefix))
-        if length < limit:
-            for token in range(EOS + 1, len(row)):
-                visit((*prefix, token), total + row[token])
-
-    visit((), 0.0)
-    return sorted(hypotheses, reverse=True)
-
-
 class TinyEncoder(Encoder):
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
@@ -169,13 +152,3 @@ def tiny_model(seed: int = 1, *, source: int = 9, target: int = 8, width: int = 
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     return model
-
-
-def as_batch(sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Token sequences of any lengths to (B, S), padded."""
-    return nn.utils.rnn.pad_sequence([torch.tensor(sequence, dtype=torch.long) for sequence in sequences], True)
-
-
-def start_with_bos(targets: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Targets without EOS to decoder input and output, both (B, T)."""
-    return as_batch([[BOS, *target] for target in targets]), as_batch([[*target, EOS] for target in targets])
