@@ -425,6 +425,13 @@ def test_a_response_of_another_server_is_reported(page: Page, watch: Watch) -> N
     expect(section(page).locator(".answer")).not_to_be_empty()
 
 
+def test_a_run_without_languages_has_unspecified_ones(page: Page, watch: Watch) -> None:
+    models = page.evaluate("fetch('models').then((response) => response.json())")
+    page.route("**/models", lambda route: route.fulfill(json=[{**model, "source": "und"} for model in models]))
+    page.reload()
+    expect(page.get_by_label("From").get_by_role("option")).to_have_text(["unspecified"])
+
+
 def test_foreign_scripts_do_not_run(page: Page, watch: Watch) -> None:
     watch.expected = ("Content Security Policy",)
     script = "Object.assign(document.createElement('script'), { textContent: 'window.foreign = 1' })"

@@ -79,7 +79,7 @@ def show_attention(
     with output(None) as write:
         for number, source in enumerate(sources):
             of_line = _attend(translator, number, source.strip(), target, search)
-            for line in _formatted(of_line, view, print_as):
+            for line in list(_formatted(of_line, view, print_as)):  # raise errors before anything is printed
                 write(line + "\n")
             if outputs:
                 segments += of_line

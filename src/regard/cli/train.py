@@ -13,17 +13,21 @@ import typer
 from regard.cli.options import (
     ARCHITECTURES,
     BOTH_SIDES,
-    COLUMN,
     CORPUS,
     DEV_SET,
     HARDWARE,
-    LANGUAGES,
     MODEL,
     OUTPUT,
     TRAINING,
     CorpusSource,
+    CorpusSourceColumn,
+    CorpusSourceLanguage,
     CorpusTarget,
+    CorpusTargetColumn,
+    CorpusTargetLanguage,
+    DevData,
     Device,
+    DevTarget,
     Settings,
 )
 from regard.console import say
@@ -74,48 +78,12 @@ def train(
             rich_help_panel=DEV_SET,
         ),
     ] = None,
-    dev_target: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its target side.", rich_help_panel=DEV_SET)
-    ] = None,
-    dev_data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Instead, one file with both sides.", rich_help_panel=DEV_SET)
-    ] = None,
-    source_language: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LANG",
-            help="Language code of the source, such as en.",
-            show_default="from the file's name",
-            rich_help_panel=LANGUAGES,
-        ),
-    ] = None,
-    target_language: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LANG",
-            help="Language code of the target, such as de.",
-            show_default="from the file's name",
-            rich_help_panel=LANGUAGES,
-        ),
-    ] = None,
-    source_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help=f"Source column of a table: {COLUMN}.",
-            show_default="1",
-            rich_help_panel=LANGUAGES,
-        ),
-    ] = None,
-    target_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help=f"Target column of a table: {COLUMN}.",
-            show_default="2",
-            rich_help_panel=LANGUAGES,
-        ),
-    ] = None,
+    dev_target: DevTarget = None,
+    dev_data: DevData = None,
+    source_language: CorpusSourceLanguage = "",
+    target_language: CorpusTargetLanguage = "",
+    source_column: CorpusSourceColumn = "",
+    target_column: CorpusTargetColumn = "",
     architecture: Annotated[
         str | None,
         typer.Option(
@@ -214,7 +182,7 @@ def train(
         "source_column": source_column,
         "target_column": target_column,
     }
-    files = {name: str(value) for name, value in named.items() if value is not None}
+    files = {name: str(value) for name, value in named.items() if value}
     overrides = _overrides(
         {
             "model.architecture": architecture,
