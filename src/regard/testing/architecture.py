@@ -21,7 +21,7 @@ from regard.testing import (
     stepping,
 )
 from regard.testing.assertions import InconclusiveError
-from regard.testing.case import Case
+from regard.testing.case import Case, preset_values
 from regard.testing.law import Law
 
 MODULES = (
@@ -109,10 +109,9 @@ def check_architecture(
 
 def _smallest_sizes(spec: Architecture) -> dict[str, Any]:
     """Return the settings of the preset `tiny`, or of the first one, with at most MAX_LAYERS layers."""
-    sizes = (spec.presets.get("tiny") or next(iter(spec.presets.values()), spec.config))().model_dump()
     return {
         name: min(value, MAX_LAYERS) if name.endswith("layers") and isinstance(value, int) else value
-        for name, value in sizes.items()
+        for name, value in preset_values(spec, "tiny").items()
     }
 
 
@@ -135,7 +134,7 @@ class _Candidates:
     def __init__(self, cases: Sequence[Case], precondition: Law) -> None:
         self._first, self._untried, self._precondition = cases[0], iter(cases), precondition
         self._lively: list[Case] = []
-        self._problem = ""
+        self._problem = InconclusiveError("", -1)  # of the case that came closest
 
     def check(self, law: Law) -> None:
         """Check a law with the first case that can show it.
@@ -152,7 +151,7 @@ class _Candidates:
                 return law(case)
             except InconclusiveError as error:
                 problem = problem or error
-        raise problem or _NoCaseError(self._precondition, self._problem)
+        raise problem or _NoCaseError(self._precondition, str(self._problem))
 
     def _find(self) -> Iterator[Case]:
         """Yield the cases that meet the precondition. Each case is tried once."""
@@ -161,7 +160,7 @@ class _Candidates:
             try:
                 self._precondition(case)
             except InconclusiveError as error:
-                self._problem = self._problem or str(error)
+                self._problem = max(self._problem, error, key=lambda problem: problem.passed)
             else:
                 self._lively.append(case)
                 yield case

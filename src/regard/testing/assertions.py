@@ -19,7 +19,15 @@ _TOLERANCES = {torch.float64: (1e-7, 1e-7), torch.float32: (1.3e-6, 1e-5)}  # re
 
 
 class InconclusiveError(AssertionError):
-    """The weights of the tiny model cannot show whether a law holds; other weights may."""
+    """The weights of the tiny model cannot show whether a law holds; other weights may.
+
+    Attributes:
+        passed: The number of conditions on the weights that were met before this one.
+    """
+
+    def __init__(self, message: str, passed: int = 0) -> None:
+        super().__init__(message)
+        self.passed = passed
 
 
 def require(condition: bool, message: str) -> None:
@@ -28,10 +36,10 @@ def require(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def require_lively(condition: bool, message: str) -> None:
-    """Raise InconclusiveError with the message if the condition is false."""
+def require_lively(condition: bool, message: str, passed: int = 0) -> None:
+    """Raise InconclusiveError with the message if the condition is false, `passed` conditions after the first."""
     if not condition:
-        raise InconclusiveError(message)
+        raise InconclusiveError(message, passed)
 
 
 def assert_close(

@@ -15,6 +15,14 @@ from regard.models import ARCHITECTURES, Architecture
 from regard.testing.sequences import SOURCE_VOCABULARY, TARGET_VOCABULARY
 
 
+def preset_values(spec: Architecture, name: str) -> dict[str, Any]:
+    """Return the settings of a preset, of the first preset if there is none of that name, or the defaults."""
+    if not spec.presets:
+        return spec.config.model_validate({}).model_dump()
+    preset = spec.presets.get(name) or next(iter(spec.presets.values()))
+    return preset().model_dump()
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """An architecture with tiny sizes, and noise on its weights.
@@ -59,9 +67,7 @@ class Case:
 
     def config(self, *, dropout: float | None = None) -> ModelConfig:
         """Return the settings; `dropout` sets every setting of which the name contains that word."""
-        presets = self.spec.presets
-        preset = presets.get("small") or next(iter(presets.values()), self.spec.config)
-        values = preset().model_dump()
+        values = preset_values(self.spec, "small")
         dropouts = [name for name in values if "dropout" in name]
         values.update({**dict.fromkeys(dropouts, 0.0), **self.sizes})
         if dropout is not None:

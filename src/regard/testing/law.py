@@ -53,9 +53,10 @@ class Law:
                         self.check(case)
                 else:
                     self.check(case)
+            except InconclusiveError as error:
+                raise InconclusiveError(self._message(case, mode, str(error)), error.passed) from None
             except AssertionError as error:
-                kind = InconclusiveError if isinstance(error, InconclusiveError) else AssertionError
-                raise kind(self._message(case, mode, str(error))) from None
+                raise AssertionError(self._message(case, mode, str(error))) from None
             except Exception as error:
                 error.add_note(self._message(case, mode, "the model raised the error above"))
                 raise

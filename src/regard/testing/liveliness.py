@@ -18,10 +18,12 @@ def outputs_depend_on_source_and_prefix(case: Case) -> None:
     confidence = float(probabilities.amax(-1).mean())
     require_lively(confidence > 0.5, f"predictions are vague: the best token has a probability of {confidence:.2f}")
     by_position = float(probabilities.std(1).amax(-1).min())
-    require_lively(by_position > 0.05, f"predictions vary by only {by_position:.3g} between target positions")
+    require_lively(by_position > 0.05, f"predictions vary by only {by_position:.3g} between target positions", 1)
     same_prefix = model(SOURCES, TARGETS[:1].expand_as(TARGETS)).softmax(-1)
     by_source = float(same_prefix.std(0).amax(-1).min())
-    require_lively(by_source > 0.01, f"predictions vary by only {by_source:.3g} between sources: is the source read?")
+    require_lively(
+        by_source > 0.01, f"predictions vary by only {by_source:.3g} between sources: is the source read?", 2
+    )
 
 
 @law("search laws would not test how hypotheses end")

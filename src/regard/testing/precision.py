@@ -115,7 +115,7 @@ def long_outputs_depend_on_source_and_prefix(case: Case) -> None:
     smallest = float(by_token[:, 1:].min())
     require_lively(smallest > noticeable, f"features vary by only {smallest:.3g} with the last token")
     smallest = float(by_source.amax(1).min())  # at some position: without attention, a long target forgets its source
-    require_lively(smallest > noticeable, f"features vary by only {smallest:.3g} with the source: is it read?")
+    require_lively(smallest > noticeable, f"features vary by only {smallest:.3g} with the source: is it read?", 1)
 
 
 @law("a sentence gets another translation in another batch, or training and evaluation disagree", float32=True)

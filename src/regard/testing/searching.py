@@ -34,6 +34,7 @@ from regard.testing.sequences import SOURCES, TARGETS, as_batch
 
 LIMITS = [9, 4, 7, 12]  # on the length of the target of each source
 FEW_TOKENS, SHORT = 6, 4  # so few and short targets that all of them can be tried
+WIDE = 300  # a beam that keeps all continuations of these targets
 Prefix = tuple[int, ...]
 Search = Callable[[Seq2Seq, Tensor, list[int]], list[list[Hypothesis]]]
 
@@ -110,7 +111,7 @@ def a_wide_beam_agrees_with_brute_force(case: Case) -> None:
     tables = [next_log_probabilities(model, without_padding(source), SHORT - 1) for source in SOURCES]
     for penalty in (gnmt(0.0), gnmt(1.0)):
         beams = beam_search(
-            model.decoder, model.encode(SOURCES), [SHORT] * len(SOURCES), beam_size=40, top_beams=5, penalty=penalty
+            model.decoder, model.encode(SOURCES), [SHORT] * len(SOURCES), beam_size=WIDE, top_beams=5, penalty=penalty
         )
         for row, (table, beam) in enumerate(zip(tables, beams, strict=True)):
             best = brute_force(table.__getitem__, SHORT, penalty)[:5]
@@ -129,7 +130,7 @@ def exact_search_agrees_with_a_wide_beam(case: Case) -> None:
     memory = model.encode(SOURCES)
     for penalty in (gnmt(0.0), gnmt(1.0)):
         initial = greedy_search(model.decoder, memory, limits, penalty=penalty)
-        wide = beam_search(model.decoder, memory, limits, beam_size=40, penalty=penalty)
+        wide = beam_search(model.decoder, memory, limits, beam_size=WIDE, penalty=penalty)
         for max_steps in (5, 1000):
             exact = exact_search(model.decoder, memory, limits, penalty=penalty, initial=initial, max_steps=max_steps)
             for row, (hypothesis, start, (best,)) in enumerate(zip(exact, initial, wide, strict=True)):
@@ -181,7 +182,7 @@ def lookahead_lies_between_greedy_search_and_a_wide_beam(case: Case) -> None:
     greedy = greedy_search(model.decoder, memory, limits, penalty=no_penalty, with_attention=True)
     assert_same_hypotheses(shallow, greedy, "lookahead of depth 1 and greedy search")
     beams = beam_search(
-        model.decoder, memory, limits, beam_size=300, top_beams=300, penalty=no_penalty, with_attention=True
+        model.decoder, memory, limits, beam_size=WIDE, top_beams=WIDE, penalty=no_penalty, with_attention=True
     )
     best = [max(beam, key=lambda hypothesis: hypothesis.log_probability) for beam in beams]
     assert_same_hypotheses(deep, best, "lookahead of full depth and a wide beam")

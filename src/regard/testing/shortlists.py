@@ -54,7 +54,7 @@ def a_shortlist_of_the_full_vocabulary_changes_nothing(case: Case) -> None:
 
 @law("a shortlist lets a sentence use the tokens of another one, or does not restrict it")
 def a_sentence_is_restricted_to_its_shortlist(case: Case) -> None:
-    """Targets consist of tokens of the shortlist of their own sentence, whichever batch the sentence is in."""
+    """Targets consist of tokens of their sentence's shortlist, whichever batch the sentence is in."""
     check_short_shortlist(case.model(VOCABULARY), BEAM)
 
 

@@ -193,8 +193,8 @@ def a_beam_moves_nothing_of_the_source(case: Case) -> None:
     state = state_after(model, 2)
     rows = torch.arange(len(SOURCES)).flip(0)
     before, after = (list(tensors(value, of_source=True)) for value in (state, state.select(rows)))
-    kept = len(before) == len(after) and all(first is second for first, second in zip(before, after, strict=True))
-    require(kept, "state.select(rows), without sentences, copies tensors of a PerSource")
+    is_same = len(before) == len(after) and all(first is second for first, second in zip(before, after, strict=True))
+    require(is_same, "state.select(rows), without sentences, copies tensors of a PerSource")
     width = SOURCES.shape[1]
     longer = state_after(model, 2, nn.functional.pad(SOURCES, (0, width), value=PAD))
     moved = (tensors(value, of_source=False) for value in (state, longer))
