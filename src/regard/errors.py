@@ -2,6 +2,7 @@
 
 RegardError
 ├── ConfigError      a recipe or an option
+│   └── PluginError  a plugin
 ├── DataError        a corpus or an input file
 ├── CheckpointError  a run or a checkpoint
 ├── DecodingError    the search for a translation
@@ -9,7 +10,16 @@ RegardError
 └── PeerFailed       another process of a distributed job
 """
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Return what to do about an unknown name: the nearest valid name, and all of them."""
+    names = list(valid)
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return (f"did you mean `{nearest[0]}`? " if nearest else "") + f"valid: {', '.join(names)}"
 
 
 class RegardError(Exception):
@@ -40,6 +50,10 @@ class RegardError(Exception):
 
 class ConfigError(RegardError):
     """A recipe or an option is invalid: an unknown key, a value of the wrong type or out of range."""
+
+
+class PluginError(ConfigError):
+    """A plugin cannot be loaded, or a recipe or checkpoint needs one that is not loaded."""
 
 
 class DataError(RegardError):

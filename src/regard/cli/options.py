@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
+from regard.errors import ConfigError, suggest
+from regard.plugins.names import BUILT_IN
+from regard.plugins.registry import valid_names
 
 CORPUS = "Corpus"
 DEV_SET = "Dev set"
@@ -22,13 +25,12 @@ HARDWARE = "Hardware"
 
 OLD_SPELLINGS = frozenset(["--out", "--out-source", "--out-target"])  # accepted, but not shown in --help
 
-ARCHITECTURES = (
-    "cho2014, sutskever2014, bahdanau2014, luong2015, gnmt2016, bytenet2016, convs2s2017, transformer2017, modern"
-)
+ARCHITECTURES = ", ".join(BUILT_IN["architectures"])
 BOTH_SIDES = f"one file with both sides ({', '.join(BILINGUAL_SUFFIXES)})"
 COLUMN = "a name, or a number counted from 1"
 
 
+BuiltinCorpus = Literal["dates", "numbers"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "int8"]  # of the weights during search
 
@@ -265,3 +267,14 @@ TestTarget = Annotated[Path | None, typer.Option(metavar="FILE", help="Its targe
 TestData = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Instead, one file with both sides.", rich_help_panel=TEST_SET)
 ]
+
+
+def refuse_unknown_architecture(name: str | None, option: str) -> None:
+    """Raise ConfigError for an architecture that neither regard nor a loaded plugin has, before PyTorch is imported.
+
+    It is for commands without a recipe: a recipe may name plugins, which are loaded with it.
+    """
+    names = valid_names("architectures")
+    if name is not None and name not in names:
+        fix = f"{suggest(name, names)}; a plugin can add others"
+        raise ConfigError(f"unknown architecture '{name}'", where=option, fix=fix)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, TypedDict
 
+from regard.config.schema import SearchConfig
+from regard.errors import ConfigError, suggest
 from regard.inference.translation import Constraints
-
-StrategyName = Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"]
+from regard.text.segments import Division
 
 
 class SearchOptions(TypedDict, total=False):
     """Search options that override the recipe's [search]. `SearchConfig` describes each key."""
 
-    strategy: StrategyName
+    strategy: str
     beam_size: int
     length_penalty: float
     length_norm: Literal["gnmt", "average"]
@@ -57,3 +59,23 @@ class TranslateOptions(SearchOptions, total=False):
     fallback: SearchOptions | None
     first_line: int
     split_sentences: bool | None
+
+
+def refuse_unknown(options: Iterable[str]) -> None:
+    """Raise ConfigError for an option that `Translator.translate` does not have. The message names the nearest one."""
+    valid = TranslateOptions.__annotations__
+    for name in options:
+        if name not in valid:
+            raise ConfigError(f"unknown option `{name}`", fix=suggest(name, valid))
+
+
+@dataclass(frozen=True)
+class ResolvedOptions:
+    """Options of `Translator.translate` after those of the recipe are filled in."""
+
+    search: SearchConfig
+    fallback: SearchConfig | None
+    top_beams: int
+    batch_size: int
+    with_attention: bool
+    division: Division

@@ -61,7 +61,7 @@ function visible(name) {
 }
 
 class Explorer {
-  // maps: {source, target, gradient, mean, layers}, as `regard attend --json` writes them.
+  // maps: {source, target, gradient, mean, layers}, as `regard attend --json` writes them. With `words_unknown`, words are tokens.
   // view: the initial choices, from `view()` of another explorer. Layers and heads that do not exist are ignored.
   // changed: called after the reader has changed the view.
   constructor(place, maps, view = {}, changed = () => {}) {
@@ -254,7 +254,7 @@ class Explorer {
       }) : null,
       layers.length ? select("layer", this.layer, numbered(layers.length, "layer"), (value) => { this.layer = Number(value); }) : null,
       layers.length ? select("head", this.head, numbered(this.heads(), "head"), (value) => { this.head = Number(value); }) : null,
-      element("label", {}, element("input", {
+      this.maps.words_unknown ? null : element("label", {}, element("input", {
         type: "checkbox", checked: this.byToken, "data-name": "tokens",
         onchange: (event) => { this.byToken = event.target.checked; this.redraw("tokens"); },
       }), " tokens"));
