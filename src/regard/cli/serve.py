@@ -13,6 +13,7 @@ from regard.errors import ConfigError
 EXAMPLES = """
 regard serve runs/en-de
 regard serve runs/en-de runs/de-en --port 8000 --precision int8
+regard serve runs/en-de --workers 4
 """
 ACCESS = "Access"
 LIMITS = "Limits"
@@ -77,6 +78,17 @@ def serve(
         int,
         typer.Option(min=1, max=256, metavar="N", help="Sentences decoded at a time.", rich_help_panel=HARDWARE),
     ] = 32,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Batches translated at a time, each in a process with one thread; at most one per core. The processes "
+            "share the weights. Linux only.",
+            rich_help_panel=HARDWARE,
+        ),
+    ] = 1,
 ) -> None:
     """Translate over HTTP, with the interfaces of LibreTranslate and DeepL, a web page, and metrics."""
     _require_packages()
@@ -85,7 +97,7 @@ def serve(
     for run in runs:
         resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
     limits = {"batch": batch_size, "characters": characters, "queue": queue}
-    _serve(runs, (device, precision), (host, port), limits, (api_keys, allow_origin or [], allow_host or []))
+    _serve(runs, (device, precision, workers), (host, port), limits, (api_keys, allow_origin or [], allow_host or []))
 
 
 def _require_packages() -> None:
@@ -102,7 +114,7 @@ def _require_packages() -> None:
 
 def _serve(
     runs: list[Path],
-    hardware: tuple[Device, Precision],
+    hardware: tuple[Device, Precision, int],
     address: tuple[str, int],
     limits: dict[str, int],
     access: tuple[Path | None, list[str], list[str]],
@@ -122,23 +134,23 @@ def _serve(
         from regard.serving.sockets import allow_connections
         from regard.serving.threads import end_process
 
-    device, precision = hardware
     host, port = address
     api_keys, origins, names = access
     logging.basicConfig(format="%(message)s")
     keys = load_api_keys(api_keys)
-    models = Models(runs, device, precision)
+    models = Models(runs, *hardware)
     for model in models.served:
         tag = f", tag {model.tag}" if model.tag else ""
         say(f"{model.name}: {model.source} to {model.target}, {model.architecture}{tag}")
     body = max(Limits.body, 12 * limits["characters"])  # a character can be written as two escapes
-    connections = allow_connections(Limits.connections)
+    reserve = Limits.reserve + models.new_descriptors
+    connections = allow_connections(Limits.connections, reserve)
     if connections < Limits.connections:
         say(
             f"at most {connections:,} simultaneous connections, because of the limit of open files; "
             "`ulimit -n` raises it"
         )
-    service = Service(models, Limits(**limits, body=body, connections=connections), keys)
+    service = Service(models, Limits(**limits, body=body, connections=connections, reserve=reserve), keys)
     server = Server(create_app(service, origins, AllowedHosts.for_server(host, names)), service, host, port, say)
     server.run()
     end_process()

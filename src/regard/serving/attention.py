@@ -12,6 +12,7 @@ from regard.serving.limits import Limits, invalid
 from regard.serving.models import Models, ServedModel
 from regard.serving.schema import AttentionAnswer, AttentionRequest, Hypothesis, Model, Segment
 from regard.serving.translate import Task, is_plain, make_sentence, search_key, translate
+from regard.serving.workers import call_with
 from regard.text.segments import Span
 
 
@@ -58,7 +59,7 @@ def translate_with_attention(
     tokens = max(len(translator.tokenizers.source.encode(texts[0])), len(target))
     maps = None
     if tokens <= limits.attention_tokens:
-        maps = to_json(batcher.call(lambda: compute_attention_maps(translator, texts[0], target), ticket))
+        maps = to_json(batcher.call(lambda: call_with(translator, compute_attention_maps, texts[0], target), ticket))
     response = AttentionAnswer(
         translatedText=joined.text,
         sentences=[

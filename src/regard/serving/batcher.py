@@ -1,19 +1,23 @@
 """Dynamic batching: sentences of concurrent requests that have similar lengths are decoded in one batch.
 
-One thread runs the models, so requests never compete for the processor during a search. The sentence that has waited
-longest comes next, together with the compatible sentences nearest to it in length. A batch that is not full waits
-briefly for more. The rows of a batch are independent (see tests/laws), so a sentence gets the same translation as
-alone, apart from the rounding of sums.
+One thread runs the models, so requests never compete for the processor during a search; with worker processes, one
+thread waits for each of them. The sentence that has waited longest comes next, together with the compatible sentences
+nearest to it in length. A batch that is not full waits briefly for more, and idle threads share what is waiting.
+
+The rows of a batch are independent (see tests/laws), so a sentence gets the same translation as alone, apart from the
+rounding of sums.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -96,19 +100,30 @@ class _Item:
 
 
 class Batcher:
-    """Accept sentences from any thread and translate them in one thread."""
+    """Accept sentences from any thread and translate them in one thread, or in one thread per worker process."""
 
-    def __init__(self, limits: Limits, on_batch: Callable[[int], None] = lambda size: None) -> None:
-        """Start the thread. `on_batch` is called with the size of each batch."""
+    def __init__(
+        self, limits: Limits, on_batch: Callable[[int], None] = lambda size: None, *, threads: int = 1
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            limits: The limits of the server.
+            on_batch: Called with the size of each batch.
+            threads: The number of batches that are translated at a time.
+        """
         self._limits = limits
         self._on_batch = on_batch
         self._waiting: list[_Item] = []
-        self._running: Sequence[_Item] = ()  # the current batch
+        self._running: list[Sequence[_Item]] = [()] * threads  # the current batch of each thread
+        self._idle = 0  # threads that wait for a batch
         self._changed = threading.Condition()
         self._stopping = False
-        self._last_end = 0.0  # when the last batch ended: its clients may send new requests at once
-        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,), name="batcher", daemon=True) for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -154,9 +169,11 @@ class Batcher:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._thread.join(seconds)
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         with self._changed:
-            unfinished, self._waiting = [*self._running, *self._waiting], []
+            unfinished, self._waiting = [*chain(*self._running), *self._waiting], []
         for item in unfinished:
             item.ticket.is_abandoned = True
             _fail(item, busy(STOPPING))
@@ -170,33 +187,39 @@ class Batcher:
             self._waiting += items
             self._changed.notify_all()
 
-    def _run(self) -> None:
+    def _run(self, thread: int) -> None:
         # Leave one processor to the connections: a matrix product waits for its slowest thread.
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))
-        while batch := self._next_batch():
+        last_end = 0.0  # when the last batch ended: its clients may send new requests at once
+        while batch := self._next_batch(thread, last_end):
             self._run_batch(batch)
-            self._running = ()
-            self._last_end = time.monotonic()
+            self._running[thread] = ()
+            del batch  # it refers to its model, which may have been replaced
+            last_end = time.monotonic()
 
-    def _next_batch(self) -> list[_Item]:
+    def _next_batch(self, thread: int, last_end: float) -> list[_Item]:
         """Wait for the next batch and return it; return an empty list when the batcher stops and nothing waits."""
         with self._changed:
-            while True:
-                self._drop_abandoned()
-                if not self._waiting:
-                    if self._stopping:
-                        return []
-                    self._changed.wait()
-                    continue
-                oldest = self._waiting[0]
-                batch, is_full = self._compatible_items(oldest)
-                remaining = max(oldest.arrival, self._last_end) + self._limits.gather - time.monotonic()
-                if is_full or remaining <= 0 or self._stopping:
-                    batch_ids = set(map(id, batch))
-                    self._waiting = [item for item in self._waiting if id(item) not in batch_ids]
-                    self._running = batch
-                    return batch
-                self._changed.wait(remaining)
+            self._idle += 1
+            try:
+                while True:
+                    self._drop_abandoned()
+                    if not self._waiting:
+                        if self._stopping:
+                            return []
+                        self._changed.wait()
+                        continue
+                    oldest = self._waiting[0]
+                    batch, is_full = self._compatible_items(oldest)
+                    remaining = max(oldest.arrival, last_end) + self._limits.gather - time.monotonic()
+                    if is_full or remaining <= 0 or self._stopping:
+                        batch_ids = set(map(id, batch))
+                        self._waiting = [item for item in self._waiting if id(item) not in batch_ids]
+                        self._running[thread] = batch
+                        return batch
+                    self._changed.wait(remaining)
+            finally:
+                self._idle -= 1
 
     def _drop_abandoned(self) -> None:
         """Drop items whose request is over."""
@@ -213,11 +236,13 @@ class Batcher:
         if oldest.key is None or oldest.key.is_random:
             return [oldest], True
         candidates = [item for item in self._waiting[1:] if item.key == oldest.key]
+        share = math.ceil(len(self._waiting) / self._idle)  # two threads search two small batches faster than one large
+        size = min(share, self._limits.batch)
         candidates.sort(key=lambda item: abs(item.sentence.tokens - oldest.sentence.tokens))
         batch = [oldest]
         shortest = longest = oldest.sentence.tokens
         for item in candidates:
-            if len(batch) == self._limits.batch:
+            if len(batch) == size:
                 break
             shortest, longest = min(shortest, item.sentence.tokens), max(longest, item.sentence.tokens)
             if longest > 2 * shortest + LENGTH_SLACK or (longest + 1) * (len(batch) + 1) > MAX_BATCH_TOKENS:

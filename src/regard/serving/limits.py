@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+RESERVE = 32  # file descriptors for checkpoints, imports and logs
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -19,6 +21,7 @@ class Limits:
     requests: int = 256  # running at a time; each has a thread
     queue: int = 4096  # waiting sentences
     connections: int = 1024
+    reserve: int = RESERVE  # file descriptors that connections leave free
     gather: float = 0.005  # time that the first sentence of a batch waits for others
     work: float = 60.0  # from the received request to its response
     receive: float = 15.0  # to receive the head of a request, and the same for its body

@@ -32,12 +32,16 @@ class Metrics:
         self._characters = Counter("regard_characters", "Characters of translated texts.", registry=self._registry)
         self._queue = Gauge("regard_queue_sentences", "Waiting sentences.", registry=self._registry)
         self._working = Gauge("regard_requests_in_work", "Requests in progress.", registry=self._registry)
+        self._deaths = Gauge(
+            "regard_worker_deaths", "Worker processes that ended unexpectedly.", registry=self._registry
+        )
         self.characters = 0
 
-    def watch(self, queue: Callable[[], float], working: Callable[[], float]) -> None:
-        """Set the functions that the two gauges read."""
+    def watch(self, queue: Callable[[], float], working: Callable[[], float], deaths: Callable[[], float]) -> None:
+        """Set the functions that the gauges read."""
         self._queue.set_function(queue)
         self._working.set_function(working)
+        self._deaths.set_function(deaths)
 
     def request(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a response."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from regard.config.schema import DataConfig
 from regard.errors import CheckpointError, ConfigError, DecodingError
 from regard.inference.translator import Precision, Translator
 from regard.serving.limits import RequestRejected, invalid
+from regard.serving.workers import DESCRIPTORS, Deaths, check_workers, load_in_process
 
 UNKNOWN = "und"  # ISO 639: the language is undetermined
 LOAD_ATTEMPTS = 3  # the checkpoint of a run that is training can change while it is read
@@ -41,6 +42,7 @@ class ServedModel:
         tag: The tag before each source of a model for several languages.
         translator: Translates with the model.
         parameters: The number of trained parameters.
+        has_attention: Whether the model has attention weights.
     """
 
     name: str
@@ -50,11 +52,7 @@ class ServedModel:
     tag: str | None
     translator: Translator
     parameters: int
-
-    @property
-    def has_attention(self) -> bool:
-        """Whether the model has attention weights."""
-        return bool(self.translator.model.decoder.has_attention)
+    has_attention: bool
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of GET /models."""
@@ -86,15 +84,26 @@ class LoadedRun:
 class Models:
     """All served models. A request that names no model gets the first one for its language pair."""
 
-    def __init__(self, runs: Sequence[Path], device: str = "auto", precision: Precision = "float32") -> None:
+    def __init__(
+        self, runs: Sequence[Path], device: str = "auto", precision: Precision = "float32", workers: int = 1
+    ) -> None:
         """Load all runs.
+
+        Args:
+            runs: The folders of the runs, or of checkpoints.
+            device: The device to translate on.
+            precision: The precision of the weights.
+            workers: How many batches are translated at a time; above 1, each in a separate process. See workers.py.
 
         Raises:
             CheckpointError: A checkpoint cannot be loaded.
-            ConfigError: No run is given, or the device or the precision is not available.
+            ConfigError: No run is given, or the device, the precision or several workers are not available.
         """
         if not runs:
             raise ConfigError("there are no runs to serve", where="regard serve", fix="give the folder of a run")
+        check_workers(workers, device)
+        self.workers = workers
+        self.deaths = Deaths()  # of worker processes
         self._runs = dict(zip(_names(runs), runs, strict=True))
         self._hardware: tuple[str, Precision] = (device, precision)
         self._loaded = {name: self.load(name) for name in self._runs}
@@ -103,6 +112,11 @@ class Models:
     def names(self) -> list[str]:
         """The names of the runs, in the order given."""
         return list(self._runs)
+
+    @property
+    def new_descriptors(self) -> int:
+        """How many file descriptors are needed to load all runs again while requests use the previous models."""
+        return 0 if self.workers == 1 else len(self._runs) * (self.workers + DESCRIPTORS)
 
     @property
     def served(self) -> list[ServedModel]:
@@ -163,16 +177,29 @@ class Models:
         run = self._runs[name]
         for _ in range(LOAD_ATTEMPTS):
             stamp = _stamp(run)
-            loaded = _load(name, stamp, *self._hardware)
-            if _stamp(run) == stamp:
-                return loaded
-        raise CheckpointError(
-            "the checkpoint changed while it was being loaded", where=run, fix="wait until it is completely written"
-        )
+            with suppress(ChangedError):
+                loaded = self._load(name, stamp)
+                if _stamp(run) == stamp:
+                    return loaded
+        raise ChangedError(run)
+
+    def _load(self, name: str, stamp: Stamp) -> LoadedRun:
+        if self.workers == 1:
+            return _load(name, stamp, *self._hardware)
+        return load_in_process(partial(_load_unchanged, name, stamp, *self._hardware), name, self.workers, self.deaths)
 
     def replace(self, name: str, loaded: LoadedRun) -> None:
         """Serve another model from now on. Requests in progress finish with the previous one."""
         self._loaded[name] = loaded
+
+
+class ChangedError(CheckpointError):
+    """A checkpoint is not the one that was to be loaded."""
+
+    def __init__(self, where: str | Path) -> None:
+        super().__init__(
+            "the checkpoint changed while it was being loaded", where=where, fix="wait until it is completely written"
+        )
 
 
 def _names(runs: Sequence[Path]) -> Iterator[str]:
@@ -213,11 +240,20 @@ def _load(name: str, stamp: Stamp, device: str, precision: Precision) -> LoadedR
             tag=" ".join(tags) or None,
             translator=translator.with_tags(tags) if tags else translator,
             parameters=parameters,
+            has_attention=bool(translator.model.decoder.has_attention),
         )
         for source, target, tags in language_pairs(checkpoint.config.data)
     )
     _test_translation(served[0].translator, stamp.checkpoint)
     return LoadedRun(stamp, served)
+
+
+def _load_unchanged(name: str, stamp: Stamp, device: str, precision: Precision) -> LoadedRun:
+    """Load a checkpoint. Raise CheckpointError if it is not the one of the stamp any more."""
+    loaded = _load(name, stamp, device, precision)
+    if _stamp(Path(stamp.checkpoint)) != stamp:
+        raise ChangedError(stamp.checkpoint)
+    return loaded
 
 
 def _check_finite(checkpoint: Checkpoint, where: str) -> None:

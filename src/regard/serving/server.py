@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal arrives. Raise ConfigError if the address cannot be used."""
-        super().run(sockets or listen(self.config.host, self.config.port))
+        super().run(sockets or listen(self.config.host, self.config.port, self._service.limits.reserve))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn. Report the addresses once the server listens."""

@@ -35,11 +35,11 @@ class Service:
         self.keys = keys or ApiKeys()
         self.detector = LanguageDetector(models)
         self.metrics = Metrics()
-        self.batcher = Batcher(self.limits, self.metrics.batch)
+        self.batcher = Batcher(self.limits, self.metrics.batch, threads=models.workers)
         self.is_draining = False
         self.connections: Callable[[], int] = lambda: 0  # number of open connections; set by the server
         self.working = 0
-        self.metrics.watch(lambda: self.batcher.waiting, lambda: self.working)
+        self.metrics.watch(lambda: self.batcher.waiting, lambda: self.working, lambda: models.deaths.count)
 
     async def run_job(self, request: Request, job: Callable[[Ticket], T]) -> T:
         """Run a job in a separate thread and return its result; abandon it if the client disconnects.

@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 from regard.errors import ConfigError
+from regard.serving.limits import RESERVE
 
 log = logging.getLogger("regard.serving")
-RESERVE = 32  # file descriptors reserved for checkpoints, imports and logs
 WARNING_INTERVAL = 60.0  # seconds between two warnings about refused connections
 _BODY = b'{"error": "there are too many connections"}'
 _REFUSAL = (
@@ -23,8 +23,12 @@ _REFUSAL = (
 )
 
 
-def allow_connections(requested: int) -> int:
+def allow_connections(requested: int, reserve: int = RESERVE) -> int:
     """Raise the process's limit of open files as far as needed and allowed.
+
+    Args:
+        requested: The number of connections to serve.
+        reserve: The number of file descriptors that connections leave free.
 
     Returns:
         The number of connections that can be served, at most `requested`.
@@ -38,24 +42,33 @@ def allow_connections(requested: int) -> int:
         return requested
     in_use = _lowest_free()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = in_use + 2 * requested + RESERVE  # the second half is for responses to refused connections
+    needed = in_use + 2 * requested + reserve  # the second half is for responses to refused connections
     if soft != resource.RLIM_INFINITY and soft < needed:
         raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-    room = _descriptor_limit() - in_use
+    room = _descriptor_limit(reserve) - in_use
     if room < 1:
         raise ConfigError(
-            f"the limit of open files, {_descriptor_limit() + RESERVE}, leaves no room for connections",
+            f"the limit of open files, {_descriptor_limit(0)}, leaves no room for connections",
             where="regard serve",
             fix="raise it, for example by `ulimit -n 1024`",
         )
     return min(requested, room)
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address of a host; an empty host stands for all addresses. Raise ConfigError if that fails."""
-    listeners: list[socket.socket] = []
+def listen(host: str, port: int, reserve: int = RESERVE) -> list[socket.socket]:
+    """Listen on every address of a host; an empty host stands for all addresses.
+
+    Args:
+        host: A host name or an address.
+        port: The port; 0 chooses a free one.
+        reserve: The number of file descriptors that connections leave free.
+
+    Raises:
+        ConfigError: The address cannot be used.
+    """
+    listeners: list[Listener] = []
     failure: OSError | None = None
     try:
         addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -64,6 +77,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     for family, kind, protocol, _, address in dict.fromkeys(addresses):
         try:
             listeners.append(_listener(family, kind, protocol, address))
+            listeners[-1].descriptor_limit = _descriptor_limit(reserve)
         except OSError as error:
             failure = error
     if failure and (not listeners or failure.errno == errno.EADDRINUSE):  # otherwise, for example, only IPv6 is missing
@@ -74,7 +88,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             where="regard serve",
             fix="choose another port or host",
         )
-    return listeners
+    return [*listeners]
 
 
 def _listener(family: int, kind: int, protocol: int, address: Any) -> Listener:
@@ -100,13 +114,13 @@ class Listener(socket.socket):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._descriptor_limit = _descriptor_limit()
+        self.descriptor_limit = sys.maxsize
         self._next_warning = 0.0
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection. Raise BlockingIOError if none is waiting, or if the waiting one was refused."""
         connection, address = super().accept()
-        if connection.fileno() < self._descriptor_limit:  # a new descriptor is the lowest free one
+        if connection.fileno() < self.descriptor_limit:  # a new descriptor is the lowest free one
             return connection, address
         self._refuse(connection)
         raise BlockingIOError(errno.EAGAIN, "refused; the event loop calls again while connections are waiting")
@@ -121,18 +135,18 @@ class Listener(socket.socket):
             self._next_warning = time.monotonic() + WARNING_INTERVAL
             log.warning(
                 "too many connections for the limit of %s open files: new connections are refused",
-                f"{self._descriptor_limit + RESERVE:,}",
+                f"{_descriptor_limit(0):,}",
             )
 
 
-def _descriptor_limit() -> int:
-    """Return the exclusive upper bound for file descriptors of connections."""
+def _descriptor_limit(reserve: int) -> int:
+    """Return the exclusive upper bound for file descriptors that leaves `reserve` free."""
     try:
         import resource
     except ImportError:
         return sys.maxsize
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else int(soft) - RESERVE
+    return sys.maxsize if soft == resource.RLIM_INFINITY else int(soft) - reserve
 
 
 def _lowest_free() -> int:

@@ -13,6 +13,14 @@ from pathlib import Path
 import httpx
 
 KEY = "a-key-of-a-test"
+# The time limits are high enough for a machine that is busy with other work.
+PATIENT = """
+from regard.serving import limits
+class PatientLimits(limits.Limits):
+    def __init__(self, **options):
+        super().__init__(**{"stop": 600.0, "work": 600.0, **options})
+limits.Limits = PatientLimits
+"""
 REQUEST = {"q": "one two three", "source": "en", "target": "de"}
 
 

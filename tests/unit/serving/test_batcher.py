@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
@@ -46,8 +47,8 @@ def stub() -> Stub:
 def make() -> Iterator[Callable[..., Batcher]]:
     batchers: list[Batcher] = []
 
-    def make_one(**limits: Any) -> Batcher:
-        batchers.append(Batcher(Limits(**{"gather": 0.0, **limits})))
+    def make_one(threads: int = 1, **limits: Any) -> Batcher:
+        batchers.append(Batcher(Limits(**{"gather": 0.0, **limits}), threads=threads))
         return batchers[-1]
 
     yield make_one
@@ -117,6 +118,19 @@ def test_a_batch_that_is_not_full_waits_for_more(stub: Stub, make: Callable[...,
     assert alone.done()
     make(gather=0.01, batch=2).search(key(stub), make_sentences("d"), ticket)
     assert stub.batches == [["a", "b"], ["c"], ["d"]]
+
+
+def test_idle_threads_share_the_waiting_sentences(stub: Stub, make: Callable[..., Batcher]) -> None:
+    batcher = make(threads=2, gather=3600.0)
+    futures = batcher.submit(key(stub), make_sentences("a", "b", "c", "d"), Ticket(120))
+    stopping = threading.Thread(target=batcher.stop, args=(120,))  # ends the wait for more sentences
+    stopping.start()
+    while batcher.waiting:
+        time.sleep(0.01)
+    assert not any(future.done() for future in futures)
+    stub.release.set()
+    stopping.join(120)
+    assert sorted(map(len, stub.batches)) == [2, 2]
 
 
 def test_sampling_uses_batches_of_one(make: Callable[..., Batcher]) -> None:

@@ -15,7 +15,8 @@ from tests.unit.serving.running import Running
 
 from regard.errors import ConfigError
 from regard.serving import sockets
-from regard.serving.sockets import RESERVE, allow_connections, listen
+from regard.serving.limits import RESERVE
+from regard.serving.sockets import allow_connections, listen
 
 resource = pytest.importorskip("resource")
 
@@ -73,7 +74,7 @@ def test_idle_connections_beyond_the_open_files_are_refused(run: Path) -> None:
 def test_a_connection_without_a_file_descriptor_gets_a_response_and_is_closed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sockets, "_descriptor_limit", lambda: 3)
+    monkeypatch.setattr(sockets, "_descriptor_limit", lambda reserve: 3)
     (listener,) = listen("127.0.0.1", 0)
     with listener:
         for _ in range(3):
@@ -96,6 +97,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed(monkeypatch: pytest.
     limits[:] = [256, 512]
     assert 400 < allow_connections(1024) < 512 - RESERVE
     assert limits == [512, 512]
+    assert allow_connections(1024, RESERVE + 100) == allow_connections(1024) - 100
     limits[:] = [RESERVE, RESERVE]
     with pytest.raises(ConfigError, match="open files"):
         allow_connections(1024)

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.serving.running import REQUEST, Running
+from tests.unit.serving.running import PATIENT, REQUEST, Running
 
 from regard.serving import translate
 from regard.serving.app import create_app
@@ -26,14 +26,10 @@ from regard.serving.models import Models
 from regard.serving.server import Server
 from regard.serving.service import Service
 
-# Searches wait until the file GO exists; the time limits are high enough.
-HELD = """
+# Searches wait until the file GO exists.
+HELD = f"""{PATIENT}
 import os, time
-from regard.serving import limits, translate as translation
-class PatientLimits(limits.Limits):
-    def __init__(self, **options):
-        super().__init__(**{"stop": 600.0, "work": 600.0, **options})
-limits.Limits = PatientLimits
+from regard.serving import translate as translation
 translate = translation.translate
 def blocked(*arguments):
     while not os.path.exists(os.environ["GO"]):
