@@ -119,6 +119,7 @@ def _serve(
     limits: dict[str, int],
     access: tuple[Path | None, list[str], list[str]],
 ) -> None:
+    import gc
     import logging
 
     from regard.console import say, status
@@ -139,9 +140,7 @@ def _serve(
     logging.basicConfig(format="%(message)s")
     keys = load_api_keys(api_keys)
     models = Models(runs, *hardware)
-    for model in models.served:
-        tag = f", tag {model.tag}" if model.tag else ""
-        say(f"{model.name}: {model.source} to {model.target}, {model.architecture}{tag}")
+    say("\n".join(str(model) for model in models.served))
     body = max(Limits.body, 12 * limits["characters"])  # a character can be written as two escapes
     reserve = Limits.reserve + models.new_descriptors
     connections = allow_connections(Limits.connections, reserve)
@@ -152,5 +151,7 @@ def _serve(
         )
     service = Service(models, Limits(**limits, body=body, connections=connections, reserve=reserve), keys)
     server = Server(create_app(service, origins, AllowedHosts.for_server(host, names)), service, host, port, say)
+    gc.collect()
+    gc.freeze()  # later collections are short and frequent, so they soon free what refers to a replaced model
     server.run()
     end_process()

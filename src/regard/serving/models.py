@@ -54,6 +54,10 @@ class ServedModel:
     parameters: int
     has_attention: bool
 
+    def __str__(self) -> str:
+        tag = f", tag {self.tag}" if self.tag else ""
+        return f"{self.name}: {self.source} to {self.target}, {self.architecture}{tag}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry of GET /models."""
         names = ("name", "architecture", "source", "target", "parameters", "tag")

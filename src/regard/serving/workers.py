@@ -141,29 +141,35 @@ class ModelProcess:
             try:
                 result, error = worker.run(call, check)
             except (EOFError, OSError):  # the worker has ended
+                with self._lock:
+                    self._idle.append(self._new_worker())
                 continue
             with self._lock:
                 self._idle.append(worker)
-            if error is not None:
+            if error is None:
+                return result
+            try:
                 raise error
-            return result
+            finally:
+                del error  # its traceback refers to this frame, and that to the model
         raise RuntimeError(f"{self._name}: {ATTEMPTS} worker processes ended during the same search")
 
     def _take(self) -> Worker:
-        """Return an idle worker, or a new one in place of a worker that has ended."""
+        """Return an idle worker, or a new one if that has ended. Raise RequestRejected if none can be started."""
         with self._lock:
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.is_alive:
-                    return worker
-            try:
-                with suppress(EOFError, OSError):
-                    return self._fork()
-                self._launch()
+            worker = self._idle.pop() if self._idle else None
+            return worker if worker is not None and worker.is_alive else self._new_worker()
+
+    def _new_worker(self) -> Worker:
+        """Start a worker; if the model process has ended, load the run again."""
+        try:
+            with suppress(EOFError, OSError):
                 return self._fork()
-            except (RegardError, EOFError, OSError) as error:
-                log.error("%s: cannot start a worker process: %s", self._name, error)
-                raise busy("the model is not loaded") from None
+            self._launch()
+            return self._fork()
+        except (RegardError, EOFError, OSError) as error:
+            log.error("%s: cannot start a worker process: %s", self._name, error)
+            raise busy("the model is not loaded") from None
 
     def _launch(self) -> LoadedRun:
         """Start a model process, and a thread that logs how its processes end."""
@@ -249,6 +255,9 @@ class RemoteTranslator(Translator):
         self._index = index
         self._process = process
         self._check: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<RemoteTranslator: {self.source_language or '?'} to {self.target_language or '?'}>"
 
     def call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call a function in a worker, with the translator that has the model as its first argument."""
