@@ -68,7 +68,7 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
         return ["--source", run, "--target", reference]
     if script in TRAINING:
         return ["--data", run]
-    alone = script in ("batch_composition.py", "serving.py", "stream_memory.py")
+    alone = script in ("batch_composition.py", "serving.py", "serving_workers.py", "stream_memory.py")
     references: list[str | Path] = [] if alone else ["--reference", reference]
     out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []
     return [run, "--source", source, *references, *out]
