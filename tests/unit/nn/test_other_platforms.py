@@ -1,4 +1,4 @@
-"""The kernels of arm64 and Windows: a cross compiler builds them, an emulator runs them, and they agree with those here.
+"""The kernels of arm64 and Windows: a cross compiler builds them, an emulator runs them; they agree with ours.
 
 Debian has all of it: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user gcc-mingw-w64-x86-64 wine64.
 """
