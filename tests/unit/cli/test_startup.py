@@ -54,7 +54,7 @@ WRONG: list[tuple[list[str | Path], str]] = [
     (["train", "a.toml", "--extend-vocabulary", "5"], "--extend-vocabulary: there is no vocabulary"),
 ]
 # All commands in one process: an import of PyTorch fails, and would fail again.
-EACH = """
+IN_ONE_PROCESS = """
 import io, json, sys
 from contextlib import redirect_stderr
 sys.modules["torch"] = None
@@ -74,7 +74,7 @@ print(json.dumps(results))
 
 
 def test_wrong_options_are_reported_before_pytorch_is_imported() -> None:
-    finished = regard(EACH, json.dumps([list(map(str, arguments)) for arguments, _ in WRONG]))
+    finished = regard(IN_ONE_PROCESS, json.dumps([list(map(str, arguments)) for arguments, _ in WRONG]))
     assert finished.returncode == 0, finished.stderr
     for (arguments, message), (status, err) in zip(WRONG, json.loads(finished.stdout), strict=True):
         assert status == 1, (arguments, err)
@@ -83,7 +83,7 @@ def test_wrong_options_are_reported_before_pytorch_is_imported() -> None:
 
 def test_help_and_version_do_not_import_pytorch() -> None:
     commands = [["--help"], ["-h"], ["--version"], ["version"], ["translate", "-h"], ["train", "--help"]]
-    finished = regard(EACH, json.dumps(commands))
+    finished = regard(IN_ONE_PROCESS, json.dumps(commands))
     assert finished.returncode == 0, finished.stderr
     results = json.loads(finished.stdout.splitlines()[-1])  # after what the commands print
     assert results == len(commands) * [[0, ""]], results
