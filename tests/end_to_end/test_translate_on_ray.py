@@ -46,7 +46,19 @@ def test_the_files_are_those_of_one_process(
         folder = tmp_path / name
         options = ["--alignments", folder / "alignments", "--report", folder / "report", "--constraints", constraints]
         finished = call(
-            *("translate", run, "-i", source, "-o", folder / "out", "--top-beams", "2", "--scores", "--batch-size", "1"),
+            *(
+                "translate",
+                run,
+                "-i",
+                source,
+                "-o",
+                folder / "out",
+                "--top-beams",
+                "2",
+                "--scores",
+                "--batch-size",
+                "1",
+            ),
             *options,
             *extra,
         )
@@ -88,10 +100,12 @@ def test_a_second_start_continues_with_the_missing_parts(
 
 
 def test_an_error_of_a_line_names_its_place(
-    run: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A line that is too long for one segment, and has a constraint that fits none."""
     install(monkeypatch, FakeCluster())
-    constraints = write_lines(tmp_path / "constraints", [*["{}"] * 20, '{"require": ["7"], "forbid": ["7"]}', *["{}"] * 14])
+    source = write_lines(tmp_path / "lines", [*files.test[:20], "1 2 " * 300, "3"])
+    constraints = write_lines(tmp_path / "constraints", [*["{}"] * 20, '{"require": ["77"]}', "{}"])
     command = ["translate", run, "-i", source, "-o", tmp_path / "out", "--constraints", constraints]
     alone, cluster = call(*command), call(*command, "--ray", "auto")
     refused(alone, f"{source}:21")

@@ -197,9 +197,7 @@ def _write_report(write: Write, number: int, source: str, best: LineOutput) -> N
     write(json.dumps(table, ensure_ascii=False) + "\n")
 
 
-def _with_progress(
-    results: Iterator[tuple[str, LineOutput]], *, show: bool
-) -> Iterator[tuple[str, LineOutput]]:
+def _with_progress(results: Iterator[tuple[str, LineOutput]], *, show: bool) -> Iterator[tuple[str, LineOutput]]:
     """Yield the results; show on a terminal how many lines are translated, and how many words per second."""
     if not show:
         return results

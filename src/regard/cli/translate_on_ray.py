@@ -27,7 +27,11 @@ WEIGHTS = ("config.json", "model.safetensors")
 
 @contextmanager
 def cluster_results(
-    model: TranslatorOptions, path: Path | None, request: SearchRequest, outputs: OutputOptions, options: TranslateOptions
+    model: TranslatorOptions,
+    path: Path | None,
+    request: SearchRequest,
+    outputs: OutputOptions,
+    options: TranslateOptions,
 ) -> Iterator[Iterator[LineOutput]]:
     """Yield the results of all lines in order. The folder of the parts is deleted if the block ends without an error.
 

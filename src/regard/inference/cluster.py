@@ -98,9 +98,7 @@ class ClusterJob:
         translated = dataset.map(
             PartTranslator,
             fn_constructor_args=(self,),
-            compute=ray.data.ActorPoolStrategy(
-                size=min(actors, len(numbers)), max_tasks_in_flight_per_actor=AHEAD
-            ),
+            compute=ray.data.ActorPoolStrategy(size=min(actors, len(numbers)), max_tasks_in_flight_per_actor=AHEAD),
             num_cpus=0 if use_gpus else 1,
             num_gpus=1 if use_gpus else 0,
             max_restarts=-1,

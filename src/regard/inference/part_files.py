@@ -95,7 +95,9 @@ class PartFiles:
         table = json.loads(self._source(number).read_text(encoding="utf-8"))
         constraints = table["constraints"]
         if constraints is not None:
-            constraints = [Constraints(tuple(require), tuple(forbid), prefix) for require, forbid, prefix in constraints]
+            constraints = [
+                Constraints(tuple(require), tuple(forbid), prefix) for require, forbid, prefix in constraints
+            ]
         return Part(table["first"], table["lines"], constraints)
 
     def save_results(self, number: int, outputs: Sequence[LineOutput]) -> None:

@@ -151,6 +151,7 @@ SINGLE_PROCESS = ProcessGroup()
 
 _initialized: list[tuple[ProcessGroup, Any, Any]] = []  # with its torch groups: for steps, and for the setup
 
+
 def _torch_group(*, patient: bool = False) -> Any:
     return _initialized[0][2 if patient else 1]
 
