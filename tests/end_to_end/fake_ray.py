@@ -1,4 +1,4 @@
-"""A stand-in for Ray in one process, so that the suite tests what regard does with it where Ray is not installed."""
+"""A fake of Ray in one process, so that the suite tests what regard does with it where Ray is not installed."""
 
 from __future__ import annotations
 

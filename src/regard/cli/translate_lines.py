@@ -153,7 +153,7 @@ def _locate_errors(results: Iterator[LineOutput], path: Path | None) -> Iterator
 
 
 def read_constraints(path: Path | None) -> Iterator[Constraints] | None:
-    """Return the constraints of each line in a file, whose first line is read at once; None if there is no file.
+    """Return the constraints of each line in a file, whose first line is read at once; None without a file.
 
     Raises DataError if the file cannot be read, or a line is not valid.
     """
