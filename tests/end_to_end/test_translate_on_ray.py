@@ -227,5 +227,5 @@ def test_a_start_on_this_machine_is_interrupted_and_continues(run: Path, files: 
     _, err = second.communicate()
     assert second.returncode == 0, err
     assert b"continuing: " in err
-    assert out.read_bytes() == call("translate", run, "-i", source, "--workers", "1").out
+    assert out.read_bytes() == start("translate", run, "-i", source, "--workers", "1").communicate()[0]
     assert not folder.exists()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -95,15 +96,16 @@ class ClusterJob:
         context.max_errored_blocks = -1  # a part that is lost stays missing, and the others continue
         dataset = ray.data.from_items(numbers, override_num_blocks=len(numbers))
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        translated = dataset.map(
-            PartTranslator,
-            fn_constructor_args=(self,),
-            compute=ray.data.ActorPoolStrategy(size=min(actors, len(numbers)), max_tasks_in_flight_per_actor=AHEAD),
-            num_cpus=0 if use_gpus else 1,
-            num_gpus=1 if use_gpus else 0,
-            max_restarts=-1,
-            max_task_retries=0,
-        )
+        with warnings.catch_warnings(action="ignore"):  # advice on later versions of Ray
+            translated = dataset.map(
+                PartTranslator,
+                fn_constructor_args=(self,),
+                compute=ray.data.ActorPoolStrategy(size=min(actors, len(numbers)), max_tasks_in_flight_per_actor=AHEAD),
+                num_cpus=0 if use_gpus else 1,
+                num_gpus=1 if use_gpus else 0,
+                max_restarts=-1,
+                max_task_retries=0,
+            )
         yield from translated.iter_rows()
 
     def _pool(self, resources: Mapping[str, float]) -> tuple[bool, int]:
@@ -172,7 +174,7 @@ def connect(address: str) -> Iterator[None]:
         yield
         return
     options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    with _kept_signal_handlers():
+    with _kept_signal_handlers(), warnings.catch_warnings(action="ignore"):  # advice on later versions of Ray
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
