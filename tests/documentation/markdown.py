@@ -1,0 +1,75 @@
+"""The commands and the Python of a Markdown page, each with the output that the page shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+
+Language = Literal["shell", "python"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command line, or a block of Python.
+
+    Attributes:
+        language: What runs it.
+        line: The line of the page where it starts, counted from 1.
+        code: The command line, or the block.
+        output: The lines that the page shows as its output.
+    """
+
+    language: Language
+    line: int
+    code: str
+    output: tuple[str, ...] = ()
+
+
+def steps(page: str) -> list[Step]:
+    """Return what a reader of a page would run, in order.
+
+    In a `sh` block each line is a command. In a `console` block commands begin with `$ `, and other lines are output. A
+    block without a language that follows a `sh` or `python` block directly has the output of its last step.
+    """
+    found: list[Step] = []
+    end_of_step: int | None = None  # where the last block ended, if output may follow
+    for match in FENCE.finditer(page):
+        language, text = match.groups()
+        line = page.count("\n", 0, match.start()) + 2
+        is_adjacent = end_of_step is not None and not page[end_of_step : match.start()].strip()
+        end_of_step = None
+        if language == "console":
+            found += _console(text, line)
+        elif language == "sh":
+            found += _commands(text, line)
+            end_of_step = match.end()
+        elif language == "python":
+            found.append(Step("python", line, text))
+            end_of_step = match.end()
+        elif not language and is_adjacent:
+            last = found.pop()
+            found.append(Step(last.language, last.line, last.code, tuple(text.splitlines())))
+    return found
+
+
+def _commands(text: str, first: int) -> Iterator[Step]:
+    lines = text.replace("\\\n", "  ").splitlines()
+    for number, line in enumerate(lines, start=first):
+        if line.strip() and not line.startswith("#"):
+            yield Step("shell", number, line)
+
+
+def _console(text: str, first: int) -> Iterator[Step]:
+    command: tuple[int, str] | None = None
+    output: list[str] = []
+    for number, line in enumerate([*text.splitlines(), "$ "], start=first):
+        if not line.startswith("$ "):
+            output.append(line)
+            continue
+        if command is not None:
+            yield Step("shell", *command, tuple(output))
+        command, output = (number, line[2:]), []
