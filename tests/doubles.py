@@ -1,4 +1,8 @@
-"""Test doubles: a decoder that follows a script, a tiny model, and the search that tries everything."""
+"""Test doubles: a decoder with scripted logits, a tiny recurrent model, and brute-force search.
+
+In shapes, B is the number of sentences, N the number of rows, S the source length, T the target length and V the size
+of the target vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +19,40 @@ from regard.special_tokens import BOS, EOS
 
 Prefix = tuple[int, ...]
 Script = Callable[[int, Prefix], Sequence[float]]
-"""The number of a sentence and the tokens so far, without BOS, to the V next tokens' logits."""
+"""Maps the number of a sentence and its prefix, without BOS, to the logits of the next token (V)."""
 
 
 @dataclass(frozen=True)
 class ScriptedSource(PerSource):
+    """The numbers of the sentences, and the mask of their source tokens."""
+
     number: Tensor  # (B,)
     mask: Tensor  # (B, S)
 
 
 @dataclass(frozen=True)
 class ScriptedState(State):
+    """The sources, and the tokens fed so far."""
+
     source: ScriptedSource
     fed: Tensor  # (N, t), BOS first
 
 
 class ScriptedDecoder(Decoder[ScriptedState]):
-    """Follows a script; at each step its whole attention is on the position numbered as the token it is fed."""
+    """A decoder whose logits come from a script.
+
+    After token i, all attention is on source position i.
+
+    Attributes:
+        script: The script.
+        rows: The number of rows of each step.
+    """
 
     def __init__(self, script: Script, vocabulary: int) -> None:
         super().__init__()
         self.script = script
         self.vocabulary_size = vocabulary
-        self.rows: list[int] = []  # how many rows each step had
+        self.rows: list[int] = []
 
     def init_state(self, memory: Memory) -> ScriptedState:
         source = ScriptedSource(memory.keys[:, 0, 0].long(), memory.mask)
@@ -62,16 +77,17 @@ class ScriptedDecoder(Decoder[ScriptedState]):
 
 
 def scripted_memory(lengths: Sequence[int]) -> Memory:
-    """One sentence, with its number, for each length."""
+    """Return the memory of one sentence for each length; its keys and values hold the number of the sentence."""
     width = max(lengths)
     numbers = torch.arange(len(lengths)).double()[:, None, None].expand(-1, width, 1)
     return Memory(numbers, numbers, torch.arange(width) < torch.tensor(lengths)[:, None])
 
 
 def table_script(table: Mapping[Prefix, Mapping[int, float]], vocabulary: int) -> Script:
-    """A script from each prefix's probabilities by token; tokens left out have none.
+    """Return a script that looks up the probabilities of the next tokens by prefix.
 
-    A prefix that the table lacks cannot be reached; a row of the beam that is none may still ask for it.
+    Tokens that an entry lacks have probability 0. A prefix that the table lacks ends with EOS: it has probability 0,
+    but unused rows of a beam may still ask for it.
     """
 
     def script(_: int, prefix: Prefix) -> list[float]:
@@ -82,7 +98,7 @@ def table_script(table: Mapping[Prefix, Mapping[int, float]], vocabulary: int) -
 
 
 def random_script(seed: int, vocabulary: int, scale: float = 2.0) -> Script:
-    """Logits that depend on the sentence and on all of the prefix."""
+    """Return a script of random logits, normal with standard deviation `scale`, for each sentence and prefix."""
     cache: dict[tuple[int, Prefix], list[float]] = {}
 
     def script(sentence: int, prefix: Prefix) -> list[float]:
@@ -102,7 +118,10 @@ def random_script(seed: int, vocabulary: int, scale: float = 2.0) -> Script:
 def brute_force(
     next_log_probabilities: Callable[[Prefix], Sequence[float]], limit: int, penalty: LengthPenalty
 ) -> list[tuple[float, float, Prefix]]:
-    """Every hypothesis that ends in EOS within `limit` steps as (score, log-probability, tokens), best first."""
+    """Return every hypothesis that ends in EOS within `limit` steps, best first.
+
+    Each is a tuple of its score, its log-probability and its tokens without EOS.
+    """
     hypotheses: list[tuple[float, float, Prefix]] = []
 
     def visit(prefix: Prefix, total: float) -> None:
@@ -119,6 +138,8 @@ def brute_force(
 
 
 class TinyEncoder(Encoder):
+    """Embeds the source; its final state is the mean of the embeddings."""
+
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
@@ -130,11 +151,15 @@ class TinyEncoder(Encoder):
 
 @dataclass(frozen=True)
 class TinyState(State):
+    """The source, and the hidden state (N, width)."""
+
     memory: Memory
     hidden: Tensor
 
 
 class TinyDecoder(Decoder[TinyState]):
+    """A GRU that attends to the source by dot products."""
+
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
         self.vocabulary_size = vocabulary
@@ -162,7 +187,7 @@ class TinyDecoder(Decoder[TinyState]):
 
 
 def tiny_model(seed: int = 1, *, source: int = 9, target: int = 8, width: int = 6) -> Seq2Seq:
-    """A recurrent model with attention, in float64, that is far from uniform."""
+    """Return a recurrent model with attention in float64, whose large weights give peaked distributions."""
     model = Seq2Seq(TinyEncoder(source, width), TinyDecoder(target, width)).double().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -172,10 +197,10 @@ def tiny_model(seed: int = 1, *, source: int = 9, target: int = 8, width: int = 
 
 
 def as_batch(sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Token sequences of any lengths to (B, S), padded."""
+    """Return token sequences as a padded batch (B, S)."""
     return nn.utils.rnn.pad_sequence([torch.tensor(sequence, dtype=torch.long) for sequence in sequences], True)
 
 
 def start_with_bos(targets: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Targets without EOS to decoder input and output, both (B, T)."""
+    """Return the decoder input and the expected output, both (B, T), of targets without EOS."""
     return as_batch([[BOS, *target] for target in targets]), as_batch([[*target, EOS] for target in targets])

@@ -1,12 +1,8 @@
 """Train sequence-to-sequence models with attention on parallel text, and translate with them.
 
-Read a recipe, train it, and translate with the best checkpoint of the run:
-
-    config = regard.read_recipe("recipes/multi30k-en-de.toml", ["train.max_minutes=10"])
-    result = regard.train(config, "runs/ten-minutes")
-    translator = regard.Translator.load(result.folder)
-    for translation in translator.translate(["A dog runs.", "Two men are cooking."]):
-        print(translation.text)
+    result = regard.train(source="a.en", target="a.de", minutes=30)
+    translator = regard.load(result.folder)
+    print(translator.translate("A dog runs.").text)
 
 The command `regard` does the same from a terminal. Importing this package is fast: PyTorch is loaded on the first
 access to a public name.
@@ -16,24 +12,51 @@ from typing import TYPE_CHECKING, Any
 
 from regard.version import __version__
 
-__all__ = ["Result", "Translation", "Translator", "__version__", "read_recipe", "resume", "train"]
+__all__ = [
+    "AttentionMaps",
+    "Comparison",
+    "Result",
+    "Translation",
+    "Translator",
+    "__version__",
+    "attend",
+    "compare",
+    "load",
+    "read_recipe",
+    "resume",
+    "train",
+]
 
 if TYPE_CHECKING:
-    from regard.inference.translator import Translation, Translator
-    from regard.runs.train import Result, read_recipe, resume, train
+    from regard.attention.api import attend
+    from regard.attention.maps import AttentionMaps
+    from regard.inference.translator import Translation, Translator, load
+    from regard.reports.compare.api import Comparison, compare
+    from regard.runs.api import train
+    from regard.runs.train import Result, read_recipe, resume
+
+_MODULES = {  # where each public name is
+    "AttentionMaps": "regard.attention.maps",
+    "Comparison": "regard.reports.compare.api",
+    "Result": "regard.runs.train",
+    "Translation": "regard.inference.translator",
+    "Translator": "regard.inference.translator",
+    "attend": "regard.attention.api",
+    "compare": "regard.reports.compare.api",
+    "load": "regard.inference.translator",
+    "read_recipe": "regard.runs.train",
+    "resume": "regard.runs.train",
+    "train": "regard.runs.api",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first access, so that `import regard` does not load PyTorch."""
-    if name in ("Translation", "Translator"):
-        from regard.inference import translator
+    if name not in _MODULES:
+        raise AttributeError(f"module 'regard' has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(translator, name)
-    if name in ("Result", "read_recipe", "resume", "train"):
-        from regard.runs import train
-
-        return getattr(train, name)
-    raise AttributeError(f"module 'regard' has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

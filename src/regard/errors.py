@@ -9,7 +9,16 @@ RegardError
 └── PeerFailed       another process of a distributed job
 """
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Return what to do about an unknown name: the nearest valid name, and all of them."""
+    names = list(valid)
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return (f"did you mean `{nearest[0]}`? " if nearest else "") + f"valid: {', '.join(names)}"
 
 
 class RegardError(Exception):

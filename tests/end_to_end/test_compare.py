@@ -8,6 +8,7 @@ import signal
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -16,8 +17,9 @@ from tests.end_to_end.helpers import Files, Finished, call, recipe, refused, sig
 
 import regard
 from regard.checkpoints.run_folder import RunFolder
+from regard.config.schema import RunConfig
 from regard.corpus.paths import CorpusPaths
-from regard.errors import TrainingError
+from regard.errors import ConfigError, TrainingError
 from regard.reports.compare import measure
 from regard.reports.compare import run as comparing
 from regard.reports.compare.results import ComparisonReport, ScoredSystem
@@ -233,6 +235,62 @@ def test_a_system_that_fails_is_left_out_and_reported(
         compare(request, out, Console(quiet=True))
     assert [system.name for system in report(out).systems] == ["transformer2017"]
     assert report(out).systems[0].bleu.p is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_finished_runs_are_compared_in_python(
+    compared: tuple[Path, Finished], files: Files, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = [compared[0] / "runs" / name for name in NAMES]
+    test: dict[str, Any] = {"test_source": files / "test.src", "test_reference": files / "test.tgt", "quiet": True}
+    comparison = regard.compare(runs=runs, **test)
+    assert capfd.readouterr() == ("", "")
+    assert comparison.page is None and not comparison.failures
+    expected = report(compared[0]).systems
+    assert [(row["name"], row["bleu"], row["steps"]) for row in comparison.rows] == [
+        (system.name, system.bleu.value, 30) for system in expected
+    ]
+    assert str(comparison).splitlines()[1].split()[:3] == [
+        NAMES[0],
+        f"{expected[0].parameters:,}",
+        f"{expected[0].bleu.value:.1f}",
+    ]
+    assert comparison._repr_html_().count("<tr>") == 3
+    assert not list(compared[0].parent.glob("regard-compare-*"))
+    for options, message in (
+        ({"runs": runs, "minuts": 3}, "did you mean `minutes`"),
+        ({"corpus": "dates", "architectures": ["modem"]}, "did you mean `modern`"),
+        ({}, "nothing to compare"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            regard.compare(**options)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_comparison_in_python_writes_the_page_and_names_the_system_that_failed(
+    compared: tuple[Path, Finished], files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(config: RunConfig, *_: object, **__: object) -> None:
+        raise TrainingError("the loss is not finite")
+
+    recipe(files)
+    monkeypatch.setattr(comparing, "train", fails)
+    out = tmp_path / "out"
+    shutil.copytree(compared[0], out, symlinks=True)
+    shutil.rmtree(out / "runs" / "bahdanau2014")
+    comparison = regard.compare(
+        files / "tiny.toml",
+        architectures=NAMES,
+        minutes=5,
+        overrides={"train.max_steps": 30, "train.checkpoint_every": 20},
+        test_source=files / "test.src",
+        test_reference=files / "test.tgt",
+        output=out,
+        quiet=True,
+    )
+    assert comparison.page == out / "index.html"
+    assert [row["name"] for row in comparison.rows] == ["transformer2017"]
+    assert "bahdanau2014 is left out: the loss is not finite" in str(comparison)
 
 
 def test_another_recipe_in_the_same_folder_is_rejected(compared: tuple[Path, Finished], files: Files) -> None:

@@ -151,7 +151,7 @@ def test_out_of_memory_is_an_error(tmp_path: Path, error: Exception | None) -> N
             raise error
         torch.empty(1 << 50, dtype=torch.uint8)
 
-    with mock.patch("regard.cli.training_recipe.choose_recipe", fail):
+    with mock.patch("regard.runs.training_recipe.choose_recipe", fail):
         refused(call("train", tmp_path / "any.toml"), "out of memory", "tokenizer.vocabulary_size")
 
 
@@ -159,7 +159,7 @@ def test_out_of_memory_is_an_error(tmp_path: Path, error: Exception | None) -> N
     "error", [ImportError("no module"), RuntimeError("could not create a primitive descriptor")], ids=repr
 )
 def test_another_error_is_not_taken_for_a_lack_of_memory(tmp_path: Path, error: Exception) -> None:
-    with mock.patch("regard.cli.training_recipe.choose_recipe", side_effect=error), pytest.raises(type(error)):
+    with mock.patch("regard.runs.training_recipe.choose_recipe", side_effect=error), pytest.raises(type(error)):
         call("train", tmp_path / "any.toml")
 
 

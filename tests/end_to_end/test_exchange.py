@@ -22,7 +22,8 @@ def subwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_export_to_marian_and_import_keep_the_translations(subwords: Path, tmp_path: Path) -> None:
     out = call("export", subwords, "--to", "marian", tmp_path / "marian")
     assert out.code == 0, out.err
-    assert f"MarianMTModel.from_pretrained('{tmp_path / 'marian'}')" in out.err
+    assert f"MarianMTModel.from_pretrained('{tmp_path / 'marian'}')" in out.out.decode()
+    assert "MarianMTModel" not in out.err  # so that `> use.py` holds the code, and only the code
     back = call("import", "marian", tmp_path / "marian", "--out", tmp_path / "run")
     assert back.code == 0, back.err
     assert f"regard translate {tmp_path / 'run'}" in back.err
@@ -37,7 +38,8 @@ def test_export_to_ctranslate2_with_a_character_tokenizer(run: Path, tmp_path: P
     pytest.importorskip("ctranslate2")
     out = call("export", run, "--to", "ctranslate2", tmp_path / "fast")
     assert out.code == 0, out.err
-    assert "ctranslate2.Translator(" in out.err
+    assert "ctranslate2.Translator(" in out.out.decode()
+    assert "beam_size=4," in out.out.decode()  # as in the recipe: CTranslate2's own default is 2
     assert {path.name for path in (tmp_path / "fast").iterdir()} >= {"model.bin", "config.json", "tokenizer.json"}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.end_to_end.helpers import call
 from tests.unit.corpus_checks.synthetic import sentences
 
 from regard.cli.clean import chosen_faults, clean
@@ -71,11 +72,23 @@ def test_clean(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_clean_repairs_and_drops_the_requested_kinds(files: Files, tmp_path: Path) -> None:
-    clean(**files, output=tmp_path / "c.tsv", drop="copies,blank", mend=True, report=tmp_path / "r")
+    clean(**files, output=tmp_path / "c.tsv", drop="copies,blank", repair=True, report=tmp_path / "r")
     lines = (tmp_path / "c.tsv").read_text(encoding="utf-8").split("\n")[:-1]
     assert len(lines) == 298 and all(line.count("\t") == 1 for line in lines)
     assert "\u2028" not in "".join(lines) and lines[37].endswith(" ende")
     assert "1 of the kept pairs repaired: control" in (tmp_path / "r").read_text()
+
+
+def test_mend_is_the_old_name_of_repair(files: Files, tmp_path: Path) -> None:
+    corpus = ("--source", files["source"], "--target", files["target"])
+    outputs = {}
+    for option in ("--repair", "--mend"):
+        outputs[option] = call("clean", *corpus, option, "-o", out := tmp_path / f"{option}.tsv")
+        assert "1 of the kept pairs repaired: control" in outputs[option].err
+        assert "\u2028" not in out.read_text(encoding="utf-8")
+    warning = "--mend is the old name of --repair"
+    assert warning in outputs["--mend"].err and warning not in outputs["--repair"].err
+    assert "--mend" not in call("clean", "--help").out.decode()
 
 
 def test_a_table_with_rows_that_are_not_pairs(tmp_path: Path) -> None:
@@ -168,6 +181,7 @@ def test_certain_faults_are_removed_by_default() -> None:
 
 
 def test_doubtful_pairs_are_removed_only_on_request() -> None:
-    assert FaultKind.DOUBTFUL not in chosen_faults(None, None, None, False).drop
-    assert chosen_faults(None, "perhaps-unrelated", None, False).drop == {*DROPPED_BY_DEFAULT, FaultKind.DOUBTFUL}
-    assert chosen_faults("copies", "perhaps-unrelated", "copies", False).drop == {FaultKind.DOUBTFUL}
+    assert FaultKind.DOUBTFUL not in chosen_faults(None, None, None, repair=False).drop
+    also_doubtful = chosen_faults(None, "perhaps-unrelated", None, repair=False)
+    assert also_doubtful.drop == {*DROPPED_BY_DEFAULT, FaultKind.DOUBTFUL}
+    assert chosen_faults("copies", "perhaps-unrelated", "copies", repair=False).drop == {FaultKind.DOUBTFUL}

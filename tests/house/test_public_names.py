@@ -7,7 +7,20 @@ import sys
 
 import regard
 
-PUBLIC = ["Result", "Translation", "Translator", "__version__", "read_recipe", "resume", "train"]
+PUBLIC = [
+    "AttentionMaps",
+    "Comparison",
+    "Result",
+    "Translation",
+    "Translator",
+    "__version__",
+    "attend",
+    "compare",
+    "load",
+    "read_recipe",
+    "resume",
+    "train",
+]
 
 
 def test_public_names_are_frozen() -> None:

@@ -22,7 +22,7 @@ KEY = "a-key-of-the-tests-0123456789"
 CHARACTERS = 700
 SIZES = {
     "bahdanau2014": "hidden_size = 32\nembedding_size = 24\nattention_size = 24\nmaxout_size = 24",
-    "transformer2017": "encoder_layers = 2\ndecoder_layers = 2\nd_model = 32\nff = 48\nheads = 2",
+    "transformer2017": "encoder_layers = 2\ndecoder_layers = 2\nhidden_size = 32\nffn_size = 48\nnum_heads = 2",
 }
 RECIPE = """
 [data]

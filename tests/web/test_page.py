@@ -17,6 +17,7 @@ from tests.web.conftest import CHARACTERS, KEY, Served, Watch
 import regard
 from regard.attention import explorer
 from regard.attention.maps import AttentionMaps, TokenizedText
+from regard.html import explorer as html_explorer
 
 ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8")
 WEB = Path(regard.__file__).parent / "serving" / "web"
@@ -409,7 +410,8 @@ def test_the_page_is_small_and_loads_nothing_from_other_hosts() -> None:
     files = sorted(WEB.iterdir())
     assert {path.name for path in files} == {"index.html", "page.css", "page.js", "tree.js"}
     assert (
-        sum(path.stat().st_size for path in files) + len((explorer.read_script() + explorer.read_style()).encode())
+        sum(path.stat().st_size for path in files)
+        + len((html_explorer.read_script() + html_explorer.read_style()).encode())
         < 48_000
     )
     assert not any("http" in path.read_text(encoding="utf-8") for path in files if path.suffix != ".js")
@@ -423,6 +425,13 @@ def test_a_response_of_another_server_is_reported(page: Page, watch: Watch) -> N
     page.unroute("**/attention")
     page.get_by_role("button", name="Try again").click()
     expect(section(page).locator(".answer")).not_to_be_empty()
+
+
+def test_a_run_without_languages_has_unspecified_ones(page: Page, watch: Watch) -> None:
+    models = page.evaluate("fetch('models').then((response) => response.json())")
+    page.route("**/models", lambda route: route.fulfill(json=[{**model, "source": "und"} for model in models]))
+    page.reload()
+    expect(page.get_by_label("From").get_by_role("option")).to_have_text(["unspecified"])
 
 
 def test_foreign_scripts_do_not_run(page: Page, watch: Watch) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from regard.contract import Seq2Seq
 from regard.data.batch import make_batch
 from regard.errors import DecodingError
+from regard.html.notebook import render_output_explorers
 from regard.inference.translator import Translator
 from regard.nn.attention_recorder import AttentionRecorder, record_attention
 from regard.special_tokens import EOS
@@ -120,6 +121,12 @@ class AttentionMaps:
         """Link each target word to the source word with the highest weight, as (source, target), without EOS."""
         word_weights = self.fold_to_words(self.mean if weights is None else weights)[:-1, :-1]
         return tuple((int(row.argmax()), number) for number, row in enumerate(word_weights) if word_weights.shape[1])
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the explorer."""
+        from regard.attention.explorer import to_json
+
+        return render_output_explorers([to_json(self)])
 
     def _list_kinds(self) -> str:
         kinds = [kind for kind in KINDS if self.layers.get(kind)]

@@ -6,7 +6,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from regard.inference.translator import Translation
-from regard.special_tokens import SPECIAL
 
 DIGITS = 4  # of a weight
 
@@ -28,6 +27,6 @@ def attention_matrix(translation: Translation) -> AttentionMatrix | None:
     weights = np.round(translation.attention.astype(float), DIGITS).tolist()
     return AttentionMatrix(
         source_tokens=translation.source_tokens,
-        target_tokens=(*translation.tokens, SPECIAL[2])[: len(weights)],
+        target_tokens=translation.target_tokens,
         weights=tuple(tuple(row) for row in weights),
     )

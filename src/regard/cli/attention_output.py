@@ -24,6 +24,7 @@ from regard.training.microbatches import is_out_of_memory
 MAX_SENTENCES = 100
 MAX_MAPS = 100  # in one picture
 DEFAULT_WIDTH = 80  # columns, if standard output is not a terminal
+AXES_LABELS = {"source": ("source", "target"), "encoder": ("source", "source"), "decoder": ("target", "target")}
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def show_attention(
     with output(None) as write:
         for number, source in enumerate(sources):
             of_line = _attend(translator, number, source.strip(), target, search)
-            for line in _formatted(of_line, view, print_as):
+            for line in list(_formatted(of_line, view, print_as)):  # raise errors before anything is printed
                 write(line + "\n")
             if outputs:
                 segments += of_line
@@ -227,6 +228,7 @@ def _write_picture(segments: Sequence[AttendedSegment], view: View, path: Path) 
         LIGHT,
         max_columns=max(heads) if view.every else 1,
         label="share of the gradient" if has_gradient else "attention weight",
+        axes_labels=AXES_LABELS[view.kind],
     )
     if path.suffix.lower() == ".svg":
         _write_lines(path, [to_svg(drawn).rstrip("\n")])
@@ -237,7 +239,7 @@ def _write_picture(segments: Sequence[AttendedSegment], view: View, path: Path) 
     if missing:
         say(
             f"{path}: no installed font has {' '.join(sorted(missing)[:10])}: "
-            "install one (such as Noto Sans CJK), or write .svg or .html"
+            "install a font that has them (such as Noto Sans CJK, or Noto Emoji), or write .svg or .html"
         )
     with write_errors(path):
         save_png(drawn, path)

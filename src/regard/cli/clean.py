@@ -100,14 +100,15 @@ def clean(
         str | None,
         typer.Option(metavar="KIND,KIND", help="Kinds not to remove pairs for.", rich_help_panel=FAULTS),
     ] = None,
-    mend: Annotated[
+    repair: Annotated[
         bool,
         typer.Option(
-            "--mend",
+            "--repair",
             help="Replace line separators by spaces, and delete control and invisible characters.",
             rich_help_panel=FAULTS,
         ),
     ] = False,
+    mend: Annotated[bool, typer.Option("--mend", hidden=True)] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -150,10 +151,14 @@ def clean(
 ) -> None:
     """Write a corpus without the pairs that have faults, and say how many were removed, and why."""
     from regard.cli.corpus_inputs import CorpusInputs
+    from regard.cli.streams import output as open_output
     from regard.cli.streams import refuse_same
+    from regard.console import say
     from regard.corpus.formats.sides import Sides
     from regard.corpus.parallel_text import ParallelText
 
+    if mend:
+        say("--mend is the old name of --repair")
     inputs = CorpusInputs.of(
         (source, target, data),
         (dev_source, dev_target, dev_data),
@@ -161,15 +166,12 @@ def clean(
         Sides(source_language, target_language, source_column, target_column),
     )
     outputs = CleanOutputs(output_source, output_target, output)
-    options = chosen_faults(drop, also, keep, mend)
+    options = chosen_faults(drop, also, keep, repair=repair or mend)
     refuse_same(inputs.files(), [*outputs.files(), removed, report])
     corpus = inputs.train.open(inputs.sides)
     if isinstance(corpus, ParallelText) and (error := corpus.length_mismatch()):
         raise error
     summary = _summary(options, *_write(inputs.read(), options, outputs, removed))
-    from regard.cli.streams import output as open_output
-    from regard.console import say
-
     for line in summary:
         say(line)
     if report is not None:
@@ -177,7 +179,7 @@ def clean(
             write("".join(f"{line}\n" for line in summary))
 
 
-def chosen_faults(drop: str | None, also: str | None, keep: str | None, mend: bool) -> CleaningOptions:
+def chosen_faults(drop: str | None, also: str | None, keep: str | None, *, repair: bool) -> CleaningOptions:
     """Return the kinds of fault that pairs are removed for, and those that are repaired.
 
     Raises:
@@ -188,7 +190,7 @@ def chosen_faults(drop: str | None, also: str | None, keep: str | None, mend: bo
 
     chosen = set(DROPPED_BY_DEFAULT if drop is None else _kinds(drop, "--drop")) | set(_kinds(also or "", "--also"))
     return CleaningOptions(
-        drop=frozenset(chosen - set(_kinds(keep or "", "--keep"))), repair=REPAIRABLE if mend else ()
+        drop=frozenset(chosen - set(_kinds(keep or "", "--keep"))), repair=REPAIRABLE if repair else ()
     )
 
 

@@ -6,11 +6,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from regard.cli.options import ARCHITECTURES, OUTPUT, TEST_SET, TRAINING, Settings, Tokenized
+from regard.cli.options import ARCHITECTURES, OUTPUT, TEST_SET, TRAINING, BuiltinCorpus, Settings, Tokenized
 
 EXAMPLES = """
 regard compare --corpus dates --minutes 1
@@ -20,9 +20,6 @@ regard compare --runs runs/first,runs/second -o report
 SYSTEMS = "Systems"
 
 
-BuiltinCorpus = Literal["numbers", "dates"]
-
-
 def compare(
     recipe: Annotated[
         Path | None, typer.Argument(metavar="RECIPE", help="Recipe (TOML) that every system is trained with.")
@@ -30,7 +27,7 @@ def compare(
     corpus: Annotated[
         BuiltinCorpus | None,
         typer.Option(
-            metavar="NAME", help="Instead of a recipe, a built-in corpus: numbers or dates.", rich_help_panel=SYSTEMS
+            metavar="NAME", help="Instead of a recipe, a built-in corpus: dates or numbers.", rich_help_panel=SYSTEMS
         ),
     ] = None,
     runs: Annotated[

@@ -27,11 +27,11 @@ app = typer.Typer(
 def list_() -> None:
     """List the corpora that can be downloaded, with their licences."""
     from regard.config.data_folder import data_folder
-    from regard.corpus.datasets import datasets, is_complete
+    from regard.corpus.datasets import datasets, is_present
 
     for dataset in datasets().values():
         folder = data_folder() / dataset.name
-        state = f"in {folder}" if is_complete(dataset, folder) else "not downloaded"
+        state = f"in {folder}" if is_present(dataset, folder) else "not downloaded"
         print(f"{dataset.name} ({state})\n  {dataset.title}\n  licence: {dataset.licence}\n  {dataset.homepage}")
 
 

@@ -27,6 +27,7 @@ def export(
 ) -> None:
     """Write a run in the format of another toolkit, and print how to translate with it."""
     from regard.checkpoints.run_folder import resolve_checkpoint
+    from regard.cli.streams import output
     from regard.console import say, status
 
     checkpoint_folder = resolve_checkpoint(run)
@@ -43,5 +44,6 @@ def export(
         from regard.interop.ctranslate2 import export_ctranslate2
 
         usage = export_ctranslate2(checkpoint, folder, load_shortlist(run, checkpoint))
-    say(f"written to {folder}; in Python:\n")
-    say(usage)
+    say(f"written to {folder}; Python code that translates with it:")
+    with output(None) as write:
+        write(usage)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
+from regard.errors import ConfigError, suggest
 
 CORPUS = "Corpus"
 DEV_SET = "Dev set"
@@ -29,6 +31,7 @@ BOTH_SIDES = f"one file with both sides ({', '.join(BILINGUAL_SUFFIXES)})"
 COLUMN = "a name, or a number counted from 1"
 
 
+BuiltinCorpus = Literal["dates", "numbers"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "int8"]  # of the weights during search
 
@@ -265,3 +268,13 @@ TestTarget = Annotated[Path | None, typer.Option(metavar="FILE", help="Its targe
 TestData = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Instead, one file with both sides.", rich_help_panel=TEST_SET)
 ]
+
+
+def refuse_unknown_architecture(name: str | None, option: str) -> None:
+    """Raise ConfigError for an architecture that does not exist, before PyTorch is imported.
+
+    If the architectures are imported already, as by a plugin that adds one, the recipe is checked against them later.
+    """
+    names = ARCHITECTURES.split(", ")
+    if name is not None and name not in names and "regard.models" not in sys.modules:
+        raise ConfigError(f"unknown architecture '{name}'", where=option, fix=suggest(name, names))

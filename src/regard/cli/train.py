@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,18 +14,24 @@ import typer
 from regard.cli.options import (
     ARCHITECTURES,
     BOTH_SIDES,
-    COLUMN,
     CORPUS,
     DEV_SET,
     HARDWARE,
-    LANGUAGES,
     MODEL,
     OUTPUT,
     TRAINING,
+    BuiltinCorpus,
     CorpusSource,
+    CorpusSourceColumn,
+    CorpusSourceLanguage,
     CorpusTarget,
+    CorpusTargetColumn,
+    CorpusTargetLanguage,
+    DevData,
     Device,
+    DevTarget,
     Settings,
+    refuse_unknown_architecture,
 )
 from regard.console import say
 from regard.errors import ConfigError, PeerFailed
@@ -32,8 +39,8 @@ from regard.errors import ConfigError, PeerFailed
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from regard.config.schema import StartConfig
     from regard.runs.train import Result
+    from regard.runs.training_request import TrainingRequest
 
 EXAMPLES = """
 regard train --source train.en --target train.de --minutes 30
@@ -42,12 +49,6 @@ regard train --resume runs/en-de
 regard train --from runs/en-de --data domain.tsv
 """
 START = "Continue or fine-tune"
-ENDS = {
-    "steps": "finished all steps",
-    "minutes": "reached the time limit",
-    "patience": "stopped early, because the dev score no longer improves",
-    "interrupted": "stopped, and saved a checkpoint",
-}
 
 
 def train(
@@ -65,6 +66,10 @@ def train(
             rich_help_panel=CORPUS,
         ),
     ] = None,
+    corpus: Annotated[
+        BuiltinCorpus | None,
+        typer.Option(metavar="NAME", help="Instead, a built-in corpus: dates or numbers.", rich_help_panel=CORPUS),
+    ] = None,
     dev_source: Annotated[
         Path | None,
         typer.Option(
@@ -74,48 +79,12 @@ def train(
             rich_help_panel=DEV_SET,
         ),
     ] = None,
-    dev_target: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its target side.", rich_help_panel=DEV_SET)
-    ] = None,
-    dev_data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Instead, one file with both sides.", rich_help_panel=DEV_SET)
-    ] = None,
-    source_language: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LANG",
-            help="Language code of the source, such as en.",
-            show_default="from the file's name",
-            rich_help_panel=LANGUAGES,
-        ),
-    ] = None,
-    target_language: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LANG",
-            help="Language code of the target, such as de.",
-            show_default="from the file's name",
-            rich_help_panel=LANGUAGES,
-        ),
-    ] = None,
-    source_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help=f"Source column of a table: {COLUMN}.",
-            show_default="1",
-            rich_help_panel=LANGUAGES,
-        ),
-    ] = None,
-    target_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help=f"Target column of a table: {COLUMN}.",
-            show_default="2",
-            rich_help_panel=LANGUAGES,
-        ),
-    ] = None,
+    dev_target: DevTarget = None,
+    dev_data: DevData = None,
+    source_language: CorpusSourceLanguage = "",
+    target_language: CorpusTargetLanguage = "",
+    source_column: CorpusSourceColumn = "",
+    target_column: CorpusTargetColumn = "",
     architecture: Annotated[
         str | None,
         typer.Option(
@@ -202,45 +171,39 @@ def train(
 
     Ctrl-C saves a checkpoint; --resume continues from it. Under torchrun, all processes train one model together.
     """
-    named = {
+    options = {
         "source": source,
         "target": target,
-        "file": data,
+        "data": data,
+        "corpus": corpus,
         "dev_source": dev_source,
         "dev_target": dev_target,
-        "dev_file": dev_data,
+        "dev_data": dev_data,
         "source_language": source_language,
         "target_language": target_language,
         "source_column": source_column,
         "target_column": target_column,
     }
-    files = {name: str(value) for name, value in named.items() if value is not None}
-    overrides = _overrides(
-        {
-            "model.architecture": architecture,
-            "model.preset": preset,
-            "train.max_minutes": minutes,
-            "train.device": device,
-        },
-        settings or [],
-    )
+    files = {name: str(value) for name, value in options.items() if value}
+    shortcuts = {"architecture": architecture, "preset": preset, "minutes": minutes, "device": device}
     if _is_first_process():
         say("loading PyTorch", style="dim")
     try:
-        start = _start_config(from_, extend_vocabulary)
+        request = _request(recipe, files, shortcuts, settings or [], output, from_, extend_vocabulary)
         if resume is not None:
-            is_alone = recipe is None and not files and output is None and start is None and not dry_run
+            is_alone = recipe is None and not files and output is None and request.start is None and not dry_run
             _check_resume(is_alone)
         else:
-            _check_inputs(recipe, files, overrides)
+            refuse_unknown_architecture(architecture, "--architecture")
+            request.check()
     except ConfigError as error:
         if _is_first_process():
             raise
         raise PeerFailed(error.message) from None
     if resume is not None:
-        _resume(resume, overrides)
+        _resume(resume, request.overrides)
     else:
-        _train(recipe, files, output, start, overrides, dry_run=dry_run)
+        _train(request, dry_run=dry_run)
 
 
 def _is_first_process() -> bool:
@@ -248,23 +211,27 @@ def _is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _overrides(options: Mapping[str, object], settings: Sequence[str]) -> list[str]:
-    """Return `section.key=value` for each option that is given, and then the values of --set."""
-    return [*(f"{key}={value}" for key, value in options.items() if value is not None), *settings]
+def _request(
+    recipe: Path | None,
+    files: Mapping[str, str],
+    shortcuts: Mapping[str, object],
+    settings: Sequence[str],
+    output: Path | None,
+    run: Path | None,
+    new_tokens: int | None,
+) -> TrainingRequest:
+    """Return what the command line asks for. Raise ConfigError."""
+    from regard.config.overrides import Override
+    from regard.runs.training_request import TrainingRequest, option_overrides, start_config
+
+    overrides = [*option_overrides(shortcuts, _spell), *(Override(text, "--set") for text in settings)]
+    start = start_config(run, new_tokens, _spell)
+    return TrainingRequest(recipe, files, overrides, output, start, caller="regard train", spell=_spell)
 
 
-def _start_config(run: Path | None, new_tokens: int | None) -> StartConfig | None:
-    """Return the [start] that --from and --extend-vocabulary ask for. Raise ConfigError."""
-    if run is None and new_tokens is not None:
-        raise ConfigError(
-            "there is no vocabulary to extend", where="--extend-vocabulary", fix="name the run that has it by --from"
-        )
-    if run is None:
-        return None
-    from regard.config.schema import StartConfig
-
-    values = {} if new_tokens is None else {"new_tokens": new_tokens}
-    return StartConfig(checkpoint=os.path.realpath(run), **values)
+def _spell(option: str) -> str:
+    """Return an option as it is written on the command line."""
+    return "--from" if option == "start" else f"--{option.replace('_', '-')}"
 
 
 def _check_resume(is_alone: bool) -> None:
@@ -274,55 +241,22 @@ def _check_resume(is_alone: bool) -> None:
         )
 
 
-def _check_inputs(recipe: Path | None, files: Mapping[str, str], overrides: Sequence[str]) -> None:
-    """Raise ConfigError for inputs that are unclear, before PyTorch is imported."""
-    from regard.config.recipe import parse_overrides
-
-    parse_overrides(overrides)
-    if recipe is not None:
-        return
-    corpus = {"source", "target", "file"} & files.keys()
-    if corpus not in ({"source", "target"}, {"file"}):
-        raise ConfigError(
-            "it is not clear what to train on" if corpus else "there is nothing to train on",
-            where="regard train",
-            fix="give a recipe, or both --source and --target, or --data",
-        )
-    if ("dev_source" in files) != ("dev_target" in files) or {"dev_source", "dev_file"} <= files.keys():
-        raise ConfigError(
-            "a dev set has two sides",
-            where="regard train",
-            fix="give both --dev-source and --dev-target, or --dev-data",
-        )
-    if ("source_column" in files) != ("target_column" in files):
-        raise ConfigError(
-            "a pair has two columns", where="regard train", fix="give both --source-column and --target-column"
-        )
-
-
-def _train(
-    recipe: Path | None,
-    files: Mapping[str, str],
-    output: Path | None,
-    start: StartConfig | None,
-    overrides: Sequence[str],
-    *,
-    dry_run: bool,
-) -> None:
+def _train(request: TrainingRequest, *, dry_run: bool) -> None:
     from rich.console import Console
 
-    from regard.cli.training_recipe import choose_recipe
     from regard.runs import train as runs
+    from regard.runs.training_recipe import choose_recipe
 
     console = Console(stderr=True)
+    print_line = partial(say, console=console)
     if dry_run:
         from regard.runs.dry_run import dry_run as run_dry
 
-        run_dry(*choose_recipe(recipe, files, output, start, overrides, console), console)
+        run_dry(*choose_recipe(request, print_line), console)
         return
 
     def prepare() -> tuple[Path, Callable[[], Result]]:
-        config, folder = choose_recipe(recipe, files, output, start, overrides, console)
+        config, folder = choose_recipe(request, print_line)
         return folder, lambda: runs.train(config, folder, console=console)
 
     _run_in_every_process(prepare, console)
@@ -369,8 +303,7 @@ def _say_how_to_continue(folder: Path, console: Console) -> None:
 
 def _say_result(result: Result, console: Console) -> None:
     """Print why training ended, the best scores, and the next command; exit with 130 if it was interrupted."""
-    scores = "  ".join(f"{name} {value:.3f}" for name, value in result.scores.items())
-    say(f"{ENDS[result.end]}, at step {result.step:,}" + (f"; best on dev: {scores}" if scores else ""), console)
+    say(result.summary, console)
     if result.end == "interrupted":
         _say_how_to_continue(result.folder, console)
         raise typer.Exit(130)

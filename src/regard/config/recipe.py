@@ -6,27 +6,23 @@ that names the file, the key, and the nearest valid name or the valid range.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from regard.config.data_folder import find_data_file
 from regard.config.migrations import current_key, migrate
-from regard.config.schema import DATA_PATHS, CorpusConfig, DataConfig, ModelConfig, RunConfig
-from regard.errors import ConfigError
+from regard.config.overrides import OVERRIDES, PATHS, ParsedOverride, parse_override, resolve_path
+from regard.config.schema import CorpusConfig, DataConfig, ModelConfig, RunConfig
+from regard.errors import ConfigError, suggest
 
 log = logging.getLogger("regard.config")
-
-DATASET = "dataset"  # a path if there is such a folder, otherwise a name on the Hugging Face hub
-PATHS = {"data": (*DATA_PATHS, DATASET), "start": ("checkpoint",)}  # keys of each section that hold paths
-OVERRIDES = "overrides"  # what errors name as the place of an override
 
 
 class ArchitectureSchema(Protocol):
@@ -68,7 +64,7 @@ def read_config(
     Raises:
         ConfigError: The file cannot be read, or a key or a value is not valid.
     """
-    parsed_overrides = [_parse_override(text) for text in overrides]
+    parsed = [parse_override(text) for text in overrides]
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -83,12 +79,13 @@ def read_config(
         for part in _corpus_tables(table.get(name)):
             for key in keys:
                 if isinstance(part.get(key), str):
-                    part[key] = _resolve(key, part[key], path.parent, f"{path}: {name}.{key}")
+                    part[key] = resolve_path(key, part[key], path.parent, f"{path}: {name}.{key}")
     table = _migrate(table, where=str(path))
-    _apply(parsed_overrides, table)
+    origins = _apply(parsed, table)
     fill_defaults(table)
-    where = f"{path} with overrides" if overrides else str(path)
-    return parse_config(_migrate(table, where), architectures, where=where)  # the architecture may be a default
+    where = f"{path} with {_join_origins(origins)}" if origins else str(path)
+    table = _migrate(table, where)  # again, because the architecture may be a default
+    return parse_config(table, architectures, where=where, origins=origins)
 
 
 def _migrate(table: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -113,53 +110,25 @@ def _corpus_tables(section: object) -> list[dict[str, Any]]:
     return [section, *(part for part in corpora if isinstance(part, dict))] if isinstance(corpora, list) else [section]
 
 
-def _resolve(key: str, path: str, folder: Path, where: str) -> str:
-    """Return the absolute form of a path; the name of a dataset on the hub is returned as it is."""
-    try:
-        if key == DATASET and not (folder / path).is_dir():
-            return path
-        return str(find_data_file(path, folder).resolve())
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(
-            f"{path!r} is not a valid path: {error}", where=where, fix="give the path of a file"
-        ) from None
-
-
-Override = tuple[str, str, Any]  # section, key, value
-
-
-def _parse_override(text: str) -> Override:
-    name, equals, value = text.partition("=")
-    section, _, key = name.strip().partition(".")
-    if not (equals and section and key) or "." in key:
-        raise ConfigError(
-            f"`{text}` is not of the form section.key=value", where=OVERRIDES, fix="write for example train.seed=7"
-        )
-    try:
-        table = tomllib.loads(f"value = {value}")
-    except (ValueError, RecursionError):
-        table = {}
-    parsed = table["value"] if len(table) == 1 else value.strip()  # a bare word or a path is a string
-    if key in PATHS.get(section, ()) and isinstance(parsed, str):
-        parsed = _resolve(key, parsed, Path(), f"{OVERRIDES}: {section}.{key}")
-    return section, key, parsed
-
-
-def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the value of each `section.key` that overrides set. Raises ConfigError."""
-    return {f"{section}.{key}": value for section, key, value in map(_parse_override, overrides)}
-
-
-def _apply(overrides: Sequence[Override], table: dict[str, Any]) -> None:
-    architectures = [value for name, key, value in overrides if (name, key) == ("model", "architecture")]
-    for name, key, value in overrides:
+def _apply(overrides: Sequence[ParsedOverride], table: dict[str, Any]) -> dict[str, str]:
+    """Write overrides into a table, in place. Return where each `section.key` was given."""
+    architectures = [value for name, key, value, _ in overrides if (name, key) == ("model", "architecture")]
+    origins = {}
+    for name, key, value, origin in overrides:
         section = table.setdefault(name, {})
         if not isinstance(section, dict):
-            raise ConfigError(f"`{name}` is not a table", where=OVERRIDES, fix=f"write it as [{name}] in the recipe")
+            raise ConfigError(f"`{name}` is not a table", where=origin, fix=f"write it as [{name}] in the recipe")
         new_key = current_key(name, key, architectures[-1] if architectures else section.get("architecture"))
         if new_key != key:
-            _warn(f"{OVERRIDES}: `{name}.{key}` is now called `{name}.{new_key}`")
+            _warn(f"{origin}: `{name}.{key}` is now called `{name}.{new_key}`")
         section[new_key] = value
+        origins[f"{name}.{new_key}"] = origin
+    return origins
+
+
+def _join_origins(origins: Mapping[str, str]) -> str:
+    """Return where overrides were given, for example `--set, --minutes`."""
+    return ", ".join(dict.fromkeys(origins.values())) or OVERRIDES
 
 
 AnyCorpus = TypeVar("AnyCorpus", bound=CorpusConfig)
@@ -178,7 +147,7 @@ def resolve_data_paths(data: DataConfig) -> DataConfig:
 
 def _resolve_corpus_paths(corpus: AnyCorpus) -> AnyCorpus:
     values = ((key, getattr(corpus, key)) for key in PATHS["data"])
-    paths = {key: _resolve(key, value, Path(), f"data.{key}") for key, value in values if value is not None}
+    paths = {key: resolve_path(key, value, Path(), f"data.{key}") for key, value in values if value is not None}
     return corpus.model_copy(update=paths)
 
 
@@ -188,25 +157,32 @@ def override_config(config: RunConfig, overrides: Sequence[str], architectures: 
     An override of the architecture starts from that architecture's `small` preset, an override of the preset from
     that preset, and an override of the optimizer from that optimizer's default learning rate. Raises ConfigError.
     """
-    parsed = [_parse_override(text) for text in overrides]
-    model = {key: value for section, key, value in parsed if section == "model"}
+    parsed = [parse_override(text) for text in overrides]
+    model = {key: value for section, key, value, _ in parsed if section == "model"}
     table = to_table(config)
     if "preset" in model or model.get("architecture", config.model.architecture) != config.model.architecture:
         table["model"] = {"preset": "small", "architecture": config.model.architecture}
-    optimizers = [value for section, key, value in parsed if (section, key) == ("train", "optimizer")]
+    optimizers = [value for section, key, value, _ in parsed if (section, key) == ("train", "optimizer")]
     if optimizers and optimizers[-1] != config.train.optimizer:
         del table["train"]["learning_rate"]
-    _apply(parsed, table)
-    return parse_config(table, architectures, where=OVERRIDES)
+    origins = _apply(parsed, table)
+    return parse_config(table, architectures, where=_join_origins(origins), origins=origins)
 
 
-def parse_config(table: Mapping[str, Any], architectures: Architectures, *, where: str) -> RunConfig:
+def parse_config(
+    table: Mapping[str, Any],
+    architectures: Architectures,
+    *,
+    where: str,
+    origins: Mapping[str, str] = MappingProxyType({}),
+) -> RunConfig:
     """Validate a nested table and return it as a RunConfig.
 
     Args:
         table: Section to key to value, as tomllib or json reads it.
         architectures: The known architectures by name.
         where: The origin of the table, for error messages.
+        origins: The origin of each `section.key` that comes from elsewhere, such as an override.
 
     Raises:
         ConfigError: A key or a value is not valid.
@@ -220,19 +196,29 @@ def parse_config(table: Mapping[str, Any], architectures: Architectures, *, wher
             fix=f"add it, with one of {', '.join(architectures)} as model.architecture",
         )
     try:
-        return RunConfig(model=_parse_model(model, architectures, where), **sections)
+        return RunConfig(model=_parse_model(model, architectures, where, origins), **sections)
     except ValidationError as error:
-        raise _as_config_error(error, RunConfig, where, prefix="") from None
+        raise _as_config_error(error, RunConfig, where, origins, prefix="") from None
 
 
-def _parse_model(table: Mapping[str, Any], architectures: Architectures, where: str) -> ModelConfig:
+def parse_data(table: Mapping[str, Any], *, where: str, origins: Mapping[str, str]) -> DataConfig:
+    """Validate the table of [data] alone, as `parse_config` does. Raise ConfigError."""
+    try:
+        return DataConfig.model_validate(table)
+    except ValidationError as error:
+        raise _as_config_error(error, DataConfig, where, origins, prefix="data.") from None
+
+
+def _parse_model(
+    table: Mapping[str, Any], architectures: Architectures, where: str, origins: Mapping[str, str]
+) -> ModelConfig:
     values = dict(table)
     name = values.get("architecture")
     if not isinstance(name, str) or name not in architectures:
         raise ConfigError(
             f"unknown architecture {name!r}" if name else "model.architecture is missing",
-            where=f"{where}: model.architecture",
-            fix=_did_you_mean(str(name), list(architectures)),
+            where=origins.get("model.architecture", f"{where}: model.architecture"),
+            fix=suggest(str(name), architectures),
         )
     architecture = architectures[name]
     preset = values.pop("preset", None)
@@ -240,17 +226,19 @@ def _parse_model(table: Mapping[str, Any], architectures: Architectures, where: 
         if not isinstance(preset, str) or preset not in architecture.presets:
             raise ConfigError(
                 f"{name} has no preset {preset!r}",
-                where=f"{where}: model.preset",
-                fix=_did_you_mean(str(preset), list(architecture.presets)),
+                where=origins.get("model.preset", f"{where}: model.preset"),
+                fix=suggest(str(preset), architecture.presets),
             )
         values = {**architecture.presets[preset]().model_dump(), **values}
     try:
         return architecture.config(**values)
     except ValidationError as error:
-        raise _as_config_error(error, architecture.config, where, prefix="model.") from None
+        raise _as_config_error(error, architecture.config, where, origins, prefix="model.") from None
 
 
-def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, prefix: str) -> ConfigError:
+def _as_config_error(
+    error: ValidationError, root: type[BaseModel], where: str, origins: Mapping[str, str], prefix: str
+) -> ConfigError:
     """Return the first problem that pydantic found as a ConfigError."""
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
@@ -259,7 +247,7 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
     value = first["input"]
     if first["type"] == "extra_forbidden":
         names = [*(["preset"] if prefix else []), *owner.model_fields]
-        problem, fix = f"unknown key `{key}`", _did_you_mean(path[-1], names)
+        problem, fix = f"unknown key `{key}`", suggest(path[-1], names)
     elif first["type"] == "missing":
         section = key.rpartition(".")[0]
         problem, fix = f"`{key}` is missing", f"add it to [{section}]" if section else f"add a [{key}] table"
@@ -274,7 +262,7 @@ def _as_config_error(error: ValidationError, root: type[BaseModel], where: str, 
         problem, fix = f"`{key}`: {first['msg']} (it is {shown!r})", "give a value of that type"
         if first["type"] in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
             fix = f"give a value {describe_range(owner, path[-1])}"
-    return ConfigError(problem, where=where, fix=fix)
+    return ConfigError(problem, where=origins.get(key, where), fix=fix)
 
 
 def _owner(root: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
@@ -294,11 +282,6 @@ def describe_range(section: type[BaseModel], key: str) -> str:
     limits = [] if field is None else field.metadata
     bounds = ((name, getattr(limit, name, None)) for limit in limits for name in words)
     return " and ".join(f"{words[name]} {value:,}" for name, value in bounds if value is not None) or "of that type"
-
-
-def _did_you_mean(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return (f"did you mean `{near[0]}`? " if near else "") + f"valid: {', '.join(names)}"
 
 
 def to_table(config: RunConfig) -> dict[str, Any]:

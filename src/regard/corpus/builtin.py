@@ -84,3 +84,4 @@ def _word(days: Sequence[date], count: int, rng: random.Random, name: str) -> Pa
 
 
 BUILTIN: Mapping[str, Callable[[int], BuiltinCorpora]] = {"dates": dates, "numbers": numbers}
+LANGUAGES: Mapping[str, tuple[str, str]] = {"dates": ("", "iso"), "numbers": ("en", "de")}  # of source and target

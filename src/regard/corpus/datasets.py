@@ -6,9 +6,11 @@ names.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import http.client
+import os
 import tempfile
 import tomllib
 import urllib.error
@@ -94,6 +96,11 @@ class Dataset:
         """The size of all texts in bytes; None for an archive, whose size is unknown before the download."""
         return None if self.archive else sum(file.size for file in self.files)
 
+    @property
+    def names(self) -> list[str]:
+        """The paths of all files in the folder of the corpus."""
+        return _split_names(self.archive) if self.archive else [file.name for file in self.files]
+
 
 @cache
 def datasets() -> dict[str, Dataset]:
@@ -120,11 +127,14 @@ def find_dataset(name: str) -> Dataset:
     return datasets()[name]
 
 
+def is_present(dataset: Dataset, folder: Path) -> bool:
+    """Return whether all files of a corpus are in its folder. They are not read: see `is_complete`."""
+    return all((folder / name).is_file() for name in dataset.names)
+
+
 def is_complete(dataset: Dataset, folder: Path) -> bool:
-    """Return whether all files of a corpus are in its folder, with the right SHA-256."""
-    if dataset.archive:
-        return all((folder / name).is_file() for name in _split_names(dataset.archive))
-    return not _missing_files(dataset, folder)
+    """Return whether all files of a corpus are in its folder, with the right SHA-256 if it is published."""
+    return is_present(dataset, folder) and not _missing_files(dataset, folder)
 
 
 def download(dataset: Dataset, folder: Path, progress: Progress = lambda size: None) -> None:
@@ -137,16 +147,36 @@ def download(dataset: Dataset, folder: Path, progress: Progress = lambda size: N
     """
     try:
         if dataset.archive:
-            _download_archive(dataset.archive, folder, progress)
+            _download_archive(dataset, dataset.archive, folder, progress)
         for file in _missing_files(dataset, folder):
             chunks = _with_progress(_verified(file, _read(file.url, file.size + 1)), progress)
             _write(folder / file.name, chunks)
     except OSError as error:
-        raise DataError(
-            f"the corpus cannot be written: {error.strerror or error}",
-            where=folder,
-            fix="free disk space, or choose another folder",
-        ) from error
+        raise _write_error(error, folder, dataset.names) from error
+
+
+def _write_error(error: OSError, folder: Path, names: Iterable[str]) -> DataError:
+    """Return the error for a corpus that cannot be written, with what to do about the cause."""
+    for path in [folder / name for name in names]:
+        file = next((parent for parent in path.parents if os.path.lexists(parent) and not parent.is_dir()), None)
+        if file is not None:
+            return DataError(
+                "the corpus cannot be written: this is a file, but must be a folder",
+                where=file,
+                fix="move or delete the file, or choose another folder for corpora",
+            )
+        if path.is_dir():
+            return DataError(
+                "the corpus cannot be written: this is a folder, but must be a file",
+                where=path,
+                fix="move or delete the folder, or choose another folder for corpora",
+            )
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DataError(
+        f"the corpus cannot be written: {error.strerror or error}",
+        where=folder,
+        fix="free disk space, or choose another folder" if is_full else "choose a folder that you can write to",
+    )
 
 
 def _missing_files(dataset: Dataset, folder: Path) -> list[RemoteFile]:
@@ -233,9 +263,9 @@ def _split_names(archive: Archive) -> list[str]:
     ]
 
 
-def _download_archive(archive: Archive, folder: Path, progress: Progress) -> None:
+def _download_archive(dataset: Dataset, archive: Archive, folder: Path, progress: Progress) -> None:
     """Download a zip file, and write its pairs as train, dev and test. Raises DataError and OSError."""
-    if all((folder / name).is_file() for name in _split_names(archive)):
+    if is_present(dataset, folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
@@ -246,7 +276,7 @@ def _download_archive(archive: Archive, folder: Path, progress: Progress) -> Non
         _compare_with_first(archive.url, digest.hexdigest(), folder / SUMS)
         pairs = _pairs(archive, file)
     splits = split_linked(pairs, archive.held_out)
-    for name in _split_names(archive):
+    for name in dataset.names:
         split, language, _ = name.split(".")
         side = 0 if language == archive.source[0] else 1
         _write(folder / name, (f"{pair[side]}\n".encode() for pair in splits[split]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,7 +30,7 @@ from regard.decoding.logits_processors import (
 from regard.decoding.lookahead import lookahead_search
 from regard.decoding.sampling import SamplingParams, sample
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
-from regard.errors import ConfigError, DecodingError
+from regard.errors import ConfigError, DecodingError, suggest
 from regard.special_tokens import EOS
 
 MAX_ROWS = 2048  # hypotheses of a sentence kept at a time; each takes a row of the decoder's batch
@@ -108,12 +107,7 @@ def override_search(config: SearchConfig, options: Mapping[str, Any], top_beams:
     """
     for option in options:
         if option not in SearchConfig.model_fields:
-            nearest = difflib.get_close_matches(option, SearchConfig.model_fields, n=1, cutoff=0.5)
-            raise ConfigError(
-                f"there is no search option `{option}`",
-                fix=(f"did you mean `{nearest[0]}`? " if nearest else "")
-                + f"valid: {', '.join(SearchConfig.model_fields)}",
-            )
+            raise ConfigError(f"there is no search option `{option}`", fix=suggest(option, SearchConfig.model_fields))
     changes = {option: value for option, value in options.items() if value is not None}
     try:
         config = SearchConfig.model_validate({**config.model_dump(), **changes})

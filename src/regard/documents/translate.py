@@ -205,7 +205,7 @@ def _make_draft(segment: Segment, language: str | None, sentences: Sentences) ->
     """Split a segment into sentences, and add new ones to `sentences`. Without a language, nothing is split."""
     content, accelerator, letter = segment.content, "", ""
     if len(content.text) > MAX_SEGMENT_LENGTH or len(content.tags) + len(content.protected) > MAX_MARKUP:
-        reason = f"it has more than {MAX_SEGMENT_LENGTH:,} characters, or more than {MAX_MARKUP} pieces of markup"
+        reason = f"the text has more than {MAX_SEGMENT_LENGTH:,} characters, or more than {MAX_MARKUP} pieces of markup"
         return _Draft(segment, content, accelerator, letter, [], reason)
     if segment.can_have_accelerator and not content.tags and not content.protected:
         text, accelerator, letter = split_accelerator(content.text)
@@ -325,7 +325,7 @@ def _check_placeholders(sentence: _Sentence, translation: str) -> tuple[str, tup
     spans = locate_literals(sentence.text, _spans(literals), translation)
     if spans is None:
         texts = tuple(placeholder.text for placeholder in literals)
-        return "it does not have the same number of " + ", ".join(texts), texts
+        return "the translation does not have the same number of " + ", ".join(texts), texts
     placeholders = find_placeholders(translation, spans)
     if not any(spans_between(translation, 0, len(translation), _spans(placeholders))):
         return "the translation has no word", ()
@@ -356,10 +356,10 @@ def _assemble(draft: _Draft) -> tuple[MarkedText | None, str]:
         groups.append(Piece(start, end, wrapped, joined.alignment))
     joined = join_pieces(text, groups)
     if not draft.segment.is_reflowable and joined.text.count("\n") != text.count("\n"):
-        return None, "it has too few words for its lines"
+        return None, "the translation has too few words for its lines"
     content = project_markup(draft.content, joined.text, joined.alignment)
     if content is None:
-        return None, "it does not have the same untranslatable parts as the source"
+        return None, "the translation does not have the same untranslatable parts as the source"
     reason = placeholder_error(
         find_placeholders(text, _spans(draft.content.protected)),
         find_placeholders(content.text, _spans(content.protected)),

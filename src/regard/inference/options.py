@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, TypedDict
 
+from regard.config.schema import SearchConfig
+from regard.errors import ConfigError, suggest
 from regard.inference.translation import Constraints
+from regard.text.segments import Division
 
 StrategyName = Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"]
 
@@ -57,3 +61,23 @@ class TranslateOptions(SearchOptions, total=False):
     fallback: SearchOptions | None
     first_line: int
     split_sentences: bool | None
+
+
+def refuse_unknown(options: Iterable[str]) -> None:
+    """Raise ConfigError for an option that `Translator.translate` does not have. The message names the nearest one."""
+    valid = TranslateOptions.__annotations__
+    for name in options:
+        if name not in valid:
+            raise ConfigError(f"unknown option `{name}`", fix=suggest(name, valid))
+
+
+@dataclass(frozen=True)
+class ResolvedOptions:
+    """Options of `Translator.translate` after those of the recipe are filled in."""
+
+    search: SearchConfig
+    fallback: SearchConfig | None
+    top_beams: int
+    batch_size: int
+    with_attention: bool
+    division: Division

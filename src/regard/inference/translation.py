@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.special_tokens import EOS, SPECIAL
 from regard.text.segments import Piece, Span, join_pieces
 
 
@@ -23,9 +24,9 @@ class Constraints:
     prefix: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Translation:
-    """A translation of a text.
+    """A translation of a text. Printed, it is its text; a notebook also shows score, alternatives and attention.
 
     The translation of a divided text has the sums of its segments' scores and log-probabilities, their tokens in
     order, the union of their marks, and the word alignment of the whole text. It is finished or proved if all segments
@@ -68,6 +69,23 @@ class Translation:
     def n_best(self) -> tuple[Translation, ...]:
         """Return this translation followed by its alternatives."""
         return (self, *self.alternatives)
+
+    @property
+    def target_tokens(self) -> tuple[str, ...]:
+        """Return the tokens of the rows of `attention`: `tokens`, and EOS if the translation is finished."""
+        return (*self.tokens, SPECIAL[EOS])[: len(self.tokens) if self.attention is None else len(self.attention)]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Translation({self.text!r}, score={self.score:.3f})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from regard.inference.translation_output import render_translation
+
+        return render_translation(self)
 
     @property
     def attends(self) -> bool:

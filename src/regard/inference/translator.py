@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Unpack, overload
@@ -27,6 +27,7 @@ from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.batch_search import search_batch
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
+from regard.inference.options import ResolvedOptions, refuse_unknown
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
@@ -47,16 +48,6 @@ WINDOW = 2000  # lines sorted by length at a time
 BATCH_ROWS = 8192  # the most hypotheses that the searches of a batch keep
 LONGEST = 512  # tokens in a segment, unless the run was trained on longer ones
 SEVERAL = 0.2  # share of training sources with more than one sentence above which lines are not split
-
-
-@dataclass(frozen=True)
-class _Options:
-    search: SearchConfig
-    fallback: SearchConfig | None
-    top_beams: int
-    batch_size: int
-    with_attention: bool
-    division: Division
 
 
 class Translator:
@@ -146,6 +137,11 @@ class Translator:
             several_sentences=first.several_sentences,
             longest=min(member.longest for member in members),
         )
+
+    def __repr__(self) -> str:
+        parameters = sum(weight.numel() for weight in self.model.parameters())
+        languages = " to ".join(filter(None, (self.source_language, self.target_language)))
+        return f"<Translator {languages + ', ' if languages else ''}{parameters:,} parameters, on {self.device}>"
 
     def with_tags(self, tags: Sequence[str]) -> Translator:
         """Return a translator that puts these tags, such as a language, before each source.
@@ -244,12 +240,13 @@ class Translator:
         of a line is ignored; an empty line has one empty translation. The options are those of `TranslateOptions`;
         a beam of size 1 is greedy search. Raises DecodingError at the call for options that contradict each other.
         """
+        refuse_unknown(search)
         config = self._settings(search, top_beams)
         if batch_size < 1:
             raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
         second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
         division = self.division(split_sentences)
-        options = _Options(config, second, top_beams, batch_size, with_attention, division)
+        options = ResolvedOptions(config, second, top_beams, batch_size, with_attention, division)
         return self._stream(number_lines(lines, constraints, first_line), options)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
@@ -261,7 +258,7 @@ class Translator:
             )
         return config
 
-    def _stream(self, lines: Iterator[Line], options: _Options) -> Iterator[Translation]:
+    def _stream(self, lines: Iterator[Line], options: ResolvedOptions) -> Iterator[Translation]:
         drawn = options.search.strategy == "sample"
         while window := list(islice(lines, WINDOW)):
             divided = [self._divide(line, options) for line in window]
@@ -276,7 +273,7 @@ class Translator:
                 best, *alternatives = n_best
                 yield replace(best, alternatives=tuple(alternatives)) if alternatives else best
 
-    def _divide(self, line: Line, options: _Options) -> tuple[list[Span], list[Line]]:
+    def _divide(self, line: Line, options: ResolvedOptions) -> tuple[list[Span], list[Line]]:
         spans = split_segments(line.text, self.source_language, options.division, self.fits)
         parts = line.parts(spans)
         if len(parts) == 1 and not self.fits(line.text):
@@ -287,7 +284,7 @@ class Translator:
             )
         return spans, parts
 
-    def _search_with_fallback(self, lines: Sequence[Line], options: _Options) -> list[list[Translation]]:
+    def _search_with_fallback(self, lines: Sequence[Line], options: ResolvedOptions) -> list[list[Translation]]:
         """Return the n-best list of each line; lines whose best translation has marks are searched again."""
         results = self._search_lines(lines, options.search, options)
         if options.fallback is not None:
@@ -298,7 +295,9 @@ class Translator:
                     results[place] = n_best
         return results
 
-    def _search_lines(self, window: Sequence[Line], search: SearchConfig, options: _Options) -> list[list[Translation]]:
+    def _search_lines(
+        self, window: Sequence[Line], search: SearchConfig, options: ResolvedOptions
+    ) -> list[list[Translation]]:
         """Return the n-best list of each line, in batches of lines of similar length."""
         bare: list[EmojiFreeText] = []
         for line in window:
@@ -387,6 +386,9 @@ class Translator:
         batch = make_batch(pairs).to(self.device)
         scores: Tensor = score_targets(self.model, batch.source, batch.target_in, batch.target_out)
         return [float(value) for value in scores]
+
+
+load = Translator.load
 
 
 def _vocabularies(tokenizers: Tokenizers) -> list[tuple[str, list[str]]]:

@@ -79,7 +79,8 @@ def export_ctranslate2(checkpoint: Checkpoint, out: Path, shortlist: Shortlist |
             (folder / "vmap.txt").write_text(_vocabulary_map(shortlist, tokenizers), encoding="utf-8")
         search = checkpoint.config.search
         min_length = int(search.beam_size > 1 and not search.allow_empty)
-        options = f"min_decoding_length={min_length}" + ("" if shortlist is None else ", use_vmap=True")
+        options = f"beam_size={search.beam_size}, min_decoding_length={min_length}"
+        options += "" if shortlist is None else ", use_vmap=True"
         return _write_tokenizers(folder, tokenizers, out, options)
 
 

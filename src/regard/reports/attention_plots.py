@@ -19,6 +19,7 @@ _LONGEST_SIDE = 14.0  # inches, of one map
 _TOTAL_WIDTH = 16.0  # inches, of the maps in one row
 _READABLE_CELL = 0.1  # inches: the tokens of smaller cells are not written
 _MAX_TOKEN = 20  # characters
+_MAX_STRETCH = 1.5  # a map with fewer rows than the highest has square cells instead of higher ones
 
 
 def draw_attention_maps(
@@ -27,6 +28,7 @@ def draw_attention_maps(
     *,
     max_columns: int = 4,
     label: str = "attention weight",
+    axes_labels: tuple[str, str] = ("source", "target"),
 ) -> Figure:
     """Draw one map for each (title, weights), as in Bahdanau et al. 2014, figure 3.
 
@@ -37,6 +39,7 @@ def draw_attention_maps(
         theme: Colours.
         max_columns: Maps in one row of the picture at most.
         label: What the weights are, written next to the colour scale.
+        axes_labels: What the columns and the rows are.
     """
     across = max(len(matrix.source_tokens) for _, matrix in panels)
     down = max(len(matrix.target_tokens) for _, matrix in panels)
@@ -50,22 +53,27 @@ def draw_attention_maps(
         grid = figure.subplots(rows, columns, squeeze=False)
         scale = LinearSegmentedColormap.from_list("weights", [theme.paper, *theme.scale])
         for axes, (title, matrix) in zip(grid.flat, panels, strict=False):
+            aspect = "equal" if down > _MAX_STRETCH * len(matrix.target_tokens) else "auto"
             image = axes.imshow(
-                np.array(matrix.weights), cmap=scale, vmin=0, vmax=1, aspect="auto", interpolation="none"
+                np.array(matrix.weights), cmap=scale, vmin=0, vmax=1, aspect=aspect, interpolation="none"
             )
-            _label_tokens(axes, matrix, cell)
+            axes.set_anchor("N")  # a shorter map is at the top
+            _label_tokens(axes, matrix, cell, axes_labels)
             axes.set_title(title, fontsize=11)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
-        figure.colorbar(image, ax=grid, label=label, shrink=min(1.0, 3.0 / (rows * height)), aspect=15)
+        figure.colorbar(image, ax=grid, label=label, shrink=min(1.0, 3.0 / (rows * height)), aspect=15, panchor=False)
         return figure
 
 
-def _label_tokens(axes: Any, matrix: AttentionMatrix, cell: float) -> None:
+def _label_tokens(axes: Any, matrix: AttentionMatrix, cell: float, axes_labels: tuple[str, str]) -> None:
+    columns, rows = axes_labels
     if cell < _READABLE_CELL:
-        axes.set_xlabel(f"{len(matrix.source_tokens)} source tokens")
-        axes.set_ylabel(f"{len(matrix.target_tokens)} target tokens")
+        axes.set_xlabel(f"{len(matrix.source_tokens)} {columns} tokens")
+        axes.set_ylabel(f"{len(matrix.target_tokens)} {rows} tokens")
         return
+    axes.set_xlabel(columns)
+    axes.set_ylabel(rows)
     size = min(9.0, 0.75 * 72 * cell)
     sources = [_shorten(token) for token in matrix.source_tokens]
     targets = [_shorten(token) for token in matrix.target_tokens]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from regard.config.recipe import override_config, parse_overrides
+from regard.config.overrides import parse_override, parse_overrides
+from regard.config.recipe import override_config
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig, TrainConfig
 from regard.console import Say
 from regard.corpus.paths import open_corpora
@@ -72,6 +73,7 @@ def choose_recipe(
         ConfigError: An override is not valid.
     """
     override_values = parse_overrides(overrides)
+    check_overrides(RunConfig(data=data, model=ARCHITECTURES[DEFAULT_ARCHITECTURE].presets["small"]()), overrides)
     say("reading the corpus")
     inputs = inspect_corpus(data, gpu=gpu)
     config, plan = build_recipe(data, inputs, overrides)
@@ -90,6 +92,12 @@ def choose_recipe(
         timing = measure_step(config, sizes, mean_length(inputs, config.tokenizer), say)
         config, plan = build_recipe(data, inputs, overrides, tokenizer, timing)
     return config, plan
+
+
+def check_overrides(config: RunConfig, overrides: Sequence[str]) -> None:
+    """Raise ConfigError for an override that is not valid. Those of [tokenizer] depend on the corpus: not checked."""
+    checked = [text for text in overrides if parse_override(text).section != "tokenizer"]
+    override_config(config, checked, ARCHITECTURES)
 
 
 def _fit_vocabulary(config: RunConfig, inputs: RecipeInputs, *, fixed_kind: bool) -> TokenizerChoice | None:
@@ -164,7 +172,7 @@ def build_recipe(
     dev_tokens = inputs.dev_pairs * mean_length(inputs, draft.tokenizer)
     fitted = draft.model_copy(update={"model": model, "train": fit_schedule(train, budget, dev_tokens)})
     config = override_config(fitted, overrides, ARCHITECTURES)
-    plan = Plan(config, override_values)
+    plan = Plan(config, overrides)
     return config, [
         plan.tokens(tokenizer_reason),
         plan.model(model_reason),

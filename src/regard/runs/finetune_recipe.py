@@ -7,12 +7,20 @@ from pathlib import Path
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
-from regard.config.recipe import override_config, parse_overrides
+from regard.config.overrides import parse_overrides
+from regard.config.recipe import override_config
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig
 from regard.console import Say
 from regard.contract import VocabularySizes
 from regard.models import ARCHITECTURES
-from regard.runs.auto_recipe import RecipeInputs, batch_size, inspect_corpus, mean_length, steps_per_epoch
+from regard.runs.auto_recipe import (
+    RecipeInputs,
+    batch_size,
+    check_overrides,
+    inspect_corpus,
+    mean_length,
+    steps_per_epoch,
+)
 from regard.runs.plan import Plan
 from regard.runs.step_timing import StepTiming, measure_step
 from regard.runs.time_budget import Budget, fit_schedule
@@ -44,6 +52,7 @@ def choose_recipe(
         ConfigError: An override is not valid.
     """
     checkpoint = load_checkpoint(resolve_checkpoint(Path(start.checkpoint)))
+    check_overrides(checkpoint.config, overrides)
     say("reading the corpus")
     inputs = inspect_corpus(data, gpu=gpu)
     config, plan = build_recipe(start, data, checkpoint, inputs, overrides)
@@ -99,7 +108,7 @@ def build_recipe(
     dev_tokens = inputs.dev_pairs * mean_length(inputs, old.tokenizer)
     fitted = draft.model_copy(update={"train": fit_schedule(train, budget, dev_tokens)})
     config = override_config(fitted, overrides, ARCHITECTURES)
-    plan = Plan(config, override_values)
+    plan = Plan(config, overrides)
     return config, [
         _describe_model(plan, old),
         plan.batch(epoch_steps),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from regard.config.migrations import current_key
+from regard.config.overrides import override_origins, parse_overrides
 from regard.config.recipe import to_table
 from regard.config.schema import ModelConfig, RunConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.models import build_on_meta
 from regard.tokenizers.simple import ByteTokenizer
 
-FROM_SET = "(from --set)"
 SUBWORDS = ("unigram", "bpe")
 
 KINDS = {
@@ -39,20 +38,21 @@ class Plan:
     if an override set the value.
     """
 
-    def __init__(self, config: RunConfig, overrides: Mapping[str, object]) -> None:
-        """`overrides`: `section.key` to value; keys may have their old names."""
+    def __init__(self, config: RunConfig, overrides: Sequence[str]) -> None:
+        """`overrides`: `section.key=value`; keys may have their old names."""
         self.config = config
-        self._overrides = {_current_name(key, config.model.architecture): overrides[key] for key in overrides}
+        self._preset = parse_overrides(overrides).get("model.preset")
+        self._origins = override_origins(overrides, config.model.architecture)
         self._shown: set[str] = set()
 
     def mark(self, key: str, text: object) -> str:
-        """Return the text for a key, marked if an override set the key."""
+        """Return the text for a key, with the origin of the override that set it, if there is one."""
         self._shown.add(key)
-        return f"{text} {FROM_SET}" if key in self._overrides else str(text)
+        return f"{text} (from {self._origins[key]})" if key in self._origins else str(text)
 
     def is_overridden(self, key: str) -> bool:
         """Return whether an override set a key."""
-        return key in self._overrides
+        return key in self._origins
 
     def tokens(self, reason: str) -> str:
         """Describe [tokenizer]."""
@@ -70,8 +70,8 @@ class Plan:
         sizes = self.config.model.model_dump()
         name = self.mark("model.architecture", sizes.pop("architecture"))
         shown = ", ".join(self.mark(f"model.{key}", f"{key}={_short(value)}") for key, value in sizes.items())
-        if "model.preset" in self._overrides:
-            reason = self.mark("model.preset", f"the {self._overrides['model.preset']} preset")
+        if self._preset is not None:
+            reason = self.mark("model.preset", f"the {self._preset} preset")
         return f"model: {name}, {_parameters(self.config)} parameters: {shown}; {reason}"
 
     def batch(self, steps_per_epoch: int) -> str:
@@ -115,15 +115,12 @@ class Plan:
         return f"patience: validation {every}; {end}"
 
     def other_overrides(self) -> list[str]:
-        """Return a line with the overrides that no other line has shown, if there are any."""
+        """Return a line for each origin of overrides that no other line has shown."""
         table = to_table(self.config)
-        values = [f"{key}={_short(_value(table, key))}" for key in sorted(self._overrides.keys() - self._shown)]
-        return [f"also {FROM_SET[1:-1]}: {', '.join(values)}"] if values else []
-
-
-def _current_name(key: str, architecture: str) -> str:
-    section, _, name = key.partition(".")
-    return f"{section}.{current_key(section, name, architecture)}"
+        values: dict[str, list[str]] = {}
+        for key in sorted(self._origins.keys() - self._shown):
+            values.setdefault(self._origins[key], []).append(f"{key}={_short(_value(table, key))}")
+        return [f"also from {origin}: {', '.join(texts)}" for origin, texts in values.items()]
 
 
 def _value(table: Mapping[str, Mapping[str, object]], key: str) -> object:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from regard.checkpoints.checkpoint import load_config, load_fingerprint, load_training_state
 from regard.checkpoints.run_folder import PREPARED, RunFolder
-from regard.config.recipe import OVERRIDES, read_config, to_table, to_toml
+from regard.config.overrides import OVERRIDES, override_origins
+from regard.config.recipe import read_config, to_table, to_toml
 from regard.config.schema import RunConfig, TrainConfig
 from regard.console import Say
 from regard.data.loader import Position
@@ -161,23 +162,24 @@ def load_recipe(run: RunFolder, overrides: Sequence[str]) -> RunConfig:
         advice = "; or delete the file: `regard train --resume` restores it from the last checkpoint"
         raise ConfigError(error.message, where=error.where, fix=f"{error.fix}{advice if run.steps else ''}") from None
     config = read_config(run.recipe, ARCHITECTURES, overrides)
+    origins = override_origins(overrides, config.model.architecture)
     old, new = to_table(written), to_table(config)
     for section in sorted({*old, *new}):
         before, after = old.get(section, {}), new.get(section, {})
         for key in sorted({*before, *after}):
             if before.get(key) != after.get(key):
-                _check_changeable(section, key)
+                _check_changeable(section, key, origins.get(f"{section}.{key}", OVERRIDES))
     return config
 
 
-def _check_changeable(section: str, key: str) -> None:
+def _check_changeable(section: str, key: str, where: str) -> None:
     if section == "search" or (section == "train" and key in CHANGEABLE_TRAIN_KEYS):
         return
     name = f"{section}.{key}"
     reason = WHY_FIXED.get(name) or WHY_FIXED.get(section) or "what has been trained so far depends on it"
     raise ConfigError(
         f"`{name}` cannot change after a run has started: {reason}",
-        where=OVERRIDES,
+        where=where,
         fix=f"start a new run with it; only search.* and train.{', '.join(CHANGEABLE_TRAIN_KEYS)} can change",
     )
 

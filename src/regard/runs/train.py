@@ -12,12 +12,14 @@ from rich.console import Console
 
 from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import Finished, RunFolder
+from regard.config.overrides import Overrides, to_overrides
 from regard.config.recipe import read_config, resolve_paths, to_toml
 from regard.config.schema import RunConfig
 from regard.console import Say, say
 from regard.contract import Seq2Seq
 from regard.data.loader import BatchSource, Position
 from regard.errors import RegardError
+from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
 from regard.runs.model_init import init_model
 from regard.runs.preflight import disk_space_warning, estimate_checkpoint_bytes, format_probes, warmup_warning
@@ -48,6 +50,14 @@ from regard.training.training_log import BestEffort, JsonLines, Reporter
 PREPARING = "preparing the data: reading the corpus, learning the vocabulary, encoding the pairs"
 
 
+ENDS: Mapping[End, str] = {
+    "steps": "finished all steps",
+    "minutes": "reached the time limit",
+    "patience": "stopped early, because the dev score no longer improves",
+    "interrupted": "stopped, and saved a checkpoint",
+}
+
+
 @dataclass(frozen=True)
 class Result:
     """The result of training.
@@ -64,6 +74,21 @@ class Result:
     step: int
     scores: Mapping[str, float]
 
+    @property
+    def summary(self) -> str:
+        """Return why and when training has ended, and the best dev scores."""
+        scores = "  ".join(f"{name} {value:.3f}" for name, value in self.scores.items())
+        return f"{ENDS[self.end]}, at step {self.step:,}" + (f"; best on dev: {scores}" if scores else "")
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.summary}"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        scores = [(f"best {name} on dev", f"{value:.3f}") for name, value in self.scores.items()]
+        end = f"{ENDS[self.end]}, at step {self.step:,}"
+        return render_output_table([("run", str(self.folder)), ("end", end), *scores])
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -76,16 +101,20 @@ class _Run:
     state: TrainingState | None
 
 
-def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a TOML recipe, with `section.key=value` overrides.
+def read_recipe(path: str | Path, overrides: Overrides = ()) -> RunConfig:
+    """Read a TOML recipe.
 
     If it has a [start], the model, the tokenizer and the languages that it leaves out are those of that checkpoint.
+
+    Args:
+        path: The file.
+        overrides: `["train.seed=7", ...]`, or `{"train.seed": 7, ...}`.
 
     Raises:
         ConfigError: The recipe or an override is not valid.
         CheckpointError: The checkpoint of [start] cannot be read.
     """
-    return read_config(Path(path), ARCHITECTURES, overrides, fill_from_start)
+    return read_config(Path(path), ARCHITECTURES, to_overrides(overrides), fill_from_start)
 
 
 def train(config: RunConfig, out: str | Path | None = None, *, console: Console | None = None) -> Result:
@@ -115,7 +144,9 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
         return _train_run(processes.main_process_first(start), processes, console)
 
 
-def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Console | None = None) -> Result:
+def resume(
+    folder: str | Path, overrides: Overrides = (), *, console: Console | None = None, quiet: bool = False
+) -> Result:
     """Continue a run from its last checkpoint, or from the beginning if it has none yet.
 
     On a CPU and without overrides, the result is bit for bit that of a run that was never interrupted, unless the
@@ -123,9 +154,10 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
 
     Args:
         folder: The folder of the run, or of one of its checkpoints, which then becomes the last one.
-        overrides: `section.key=value` for keys that may change after a run has started (see regard.runs.resume). They
-            are written into the recipe of the run.
+        overrides: `section.key=value` for keys that may change after a run has started (see regard.runs.resume), in a
+            list, or as a mapping. They are written into the recipe of the run.
         console: Where to print messages and progress; standard error by default.
+        quiet: Print nothing.
 
     Raises:
         ConfigError: An override is not valid.
@@ -134,8 +166,8 @@ def resume(folder: str | Path, overrides: Sequence[str] = (), *, console: Consol
         TrainingError: Training diverges or runs out of memory.
     """
     with flush_denormals(), init_distributed() as processes, ExitStack() as lock:
-        console = _main_console(console, processes)
-        load = partial(_load_run, Path(folder), overrides, processes, lock, partial(say, console=console))
+        console = _main_console(Console(quiet=True) if quiet else console, processes)
+        load = partial(_load_run, Path(folder), to_overrides(overrides), processes, lock, partial(say, console=console))
         return _train_run(processes.main_process_first(load), processes, console)
 
 

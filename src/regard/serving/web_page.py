@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regard.attention import explorer
+from regard.html import explorer
 from regard.serving.limits import RequestRejected
 
 _FOLDER = Path(__file__).parent / "web"

@@ -108,19 +108,30 @@ def _literal_pattern(literal: str, source: str, spans: Sequence[tuple[int, int]]
 
 def placeholder_error(source: Sequence[Placeholder], target: Sequence[Placeholder]) -> str:
     """Return how the placeholders of a translation differ from those of its source; empty if they do not."""
-    before, after = (
-        Counter(placeholder.key for placeholder in side if placeholder.kind != "literal") for side in (source, target)
-    )
-    if lost := before - after:
-        return "it lost " + ", ".join(sorted(lost.elements()))
-    if new := after - before:
-        return "it has more of " + ", ".join(sorted(new.elements()))
+    if missing := _surplus(source, target):
+        return f"the translation lacks {', '.join(missing)}"
+    if added := _surplus(target, source):
+        return f"the translation adds {', '.join(added)}"
     first, second = (
         [placeholder.text for placeholder in side if placeholder.kind == "ordered"] for side in (source, target)
     )
     if first != second:
-        return f"it has {', '.join(second)} in another order"
+        return f"the translation changes the order of {', '.join(first)}"
     return ""
+
+
+def _surplus(side: Sequence[Placeholder], opposite: Sequence[Placeholder]) -> list[str]:
+    """Return the texts of the placeholders of one side, without literals, that the opposite side does not have."""
+    counts = Counter(placeholder.key for placeholder in opposite if placeholder.kind != "literal")
+    texts = []
+    for placeholder in side:
+        if placeholder.kind == "literal":
+            continue
+        if counts[placeholder.key] == 0:
+            texts.append(placeholder.text)
+        else:
+            counts[placeholder.key] -= 1
+    return texts
 
 
 _WORD_START = re.compile(r"(?:(?<=\s)|(?<![\s\S])|(?<=[(\[\"“„«»'/]))([_&])(?=[^\W\d_])")

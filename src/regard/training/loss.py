@@ -124,7 +124,9 @@ def _loss_and_gradients(
     """Return the summed loss of rows (r, F), and its gradients by the rows and by each parameter, None if unused."""
     with torch.enable_grad():
         rows = rows.requires_grad_()
-        logits = readout(rows).float()  # (r, V)
+        logits = readout(rows)  # (r, V)
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            logits = logits.float()
         if native.supports(logits):
             gradient = logits.detach()  # overwrites the logits: no layer needs its own output for its gradient
             total = torch.tensor(cross_entropy(gradient, targets, smoothing), dtype=torch.float64)

@@ -1,16 +1,82 @@
-"""Report progress on the console: a live line in a terminal, plain lines elsewhere."""
+"""Report progress on the console: a live line in a terminal or a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
+from regard.html.page import escape
 from regard.training.training_log import StepMetrics
 
-PLAIN_INTERVAL = 30.0  # seconds between two lines outside a terminal
+PLAIN_INTERVAL = 30.0  # seconds between two lines where there is no live line
+REDRAW_INTERVAL = 0.25  # seconds between two drawings of the live line of a notebook
+
+
+class LiveLine(Protocol):
+    """A bar with a text, redrawn in place."""
+
+    def update(self, fraction: float, text: str) -> None:
+        """Draw the bar up to this fraction, and the text after it."""
+
+    def stop(self) -> None:
+        """End the drawing."""
+
+
+class TerminalLine:
+    """The live line of a terminal, which disappears when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(BarColumn(bar_width=8), TextColumn("{task.description}"), console=console, transient=True)
+        self._task = self._bar.add_task("", total=1.0)
+        self._bar.start()
+
+    def update(self, fraction: float, text: str) -> None:
+        """Draw the bar up to this fraction, and the text after it."""
+        self._bar.update(self._task, completed=fraction, description=text)
+
+    def stop(self) -> None:
+        """Remove the line."""
+        self._bar.stop()
+
+
+class NotebookLine:
+    """The live line of a notebook, as HTML: widgets, which Rich needs for its own, need not be installed."""
+
+    def __init__(self) -> None:
+        from IPython.display import HTML, DisplayHandle
+
+        self._html, self._handle = HTML, DisplayHandle()
+        self._handle.display(HTML(""))
+        self._last_drawn = 0.0
+        self._text = ""
+
+    def update(self, fraction: float, text: str) -> None:
+        """Draw the bar up to this fraction, and the text after it, if the last drawing is old enough."""
+        self._text = text
+        if time.monotonic() - self._last_drawn >= REDRAW_INTERVAL:
+            self._last_drawn = time.monotonic()
+            bar = f'<progress value="{fraction:.4f}" max="1" style="width: 8em"></progress>'
+            self._handle.update(self._html(f"{bar} <code>{escape(text)}</code>"))
+
+    def stop(self) -> None:
+        """Leave the last text without the bar."""
+        self._handle.update(self._html(f"<code>{escape(self._text)}</code>"))
+
+
+def live_line(console: Console) -> LiveLine | None:
+    """Return the live line that a console can show; None if it shows none."""
+    if console.quiet:
+        return None
+    if console.is_jupyter:
+        try:
+            return NotebookLine()
+        except ImportError:
+            return None
+    return TerminalLine(console) if console.is_terminal else None
 
 
 class ConsoleReporter:
@@ -21,19 +87,13 @@ class ConsoleReporter:
         self._metric = metric
         self._best: float | None = None
         self._last_line = time.monotonic()
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        if console.is_terminal:
-            columns = BarColumn(bar_width=8), TextColumn("{task.description}")
-            self._bar = Progress(*columns, console=console, transient=True)
-            self._task = self._bar.add_task("", total=1.0)
-            self._bar.start()
+        self._live = live_line(console)
 
     def on_step(self, metrics: StepMetrics) -> None:
-        """Redraw the live line; outside a terminal, print a line every PLAIN_INTERVAL seconds."""
-        if self._bar is not None:
+        """Redraw the live line; where there is none, print a line every PLAIN_INTERVAL seconds."""
+        if self._live is not None:
             fraction = metrics.seconds / max(metrics.seconds + metrics.seconds_left, 1e-9)
-            self._bar.update(self._task, completed=fraction, description=self._line(metrics))
+            self._live.update(fraction, self._line(metrics))
         elif time.monotonic() - self._last_line >= PLAIN_INTERVAL:
             self._last_line = time.monotonic()
             self._console.print(self._line(metrics), highlight=False, soft_wrap=True)
@@ -60,9 +120,9 @@ class ConsoleReporter:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Remove the live line."""
-        if self._bar is not None:
-            self._bar.stop()
+        """End the live line."""
+        if self._live is not None:
+            self._live.stop()
 
 
 def _format_time(seconds: float) -> str:

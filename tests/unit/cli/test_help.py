@@ -95,7 +95,7 @@ def test_search_settings_have_one_meaning_however_they_are_spelled() -> None:
 
 def test_shortcuts_of_train_are_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[str]] = []
-    monkeypatch.setattr("regard.cli.train._train", lambda *arguments, dry_run: calls.append(list(arguments[4])))
+    monkeypatch.setattr("regard.cli.train._train", lambda request, dry_run: calls.append(list(request.overrides)))
     line = "train a.toml --minutes 5 --architecture cho2014 --preset tiny --device cpu --set train.max_minutes=7"
     result = CliRunner().invoke(app, line.split())
     assert result.exit_code == 0, result.output

@@ -57,6 +57,8 @@ def test_help_and_version_do_not_import_pytorch() -> None:
         (["train", "--source", "a"], "not clear what to train on"),
         (["train", "recipe.toml", "--set", "nonsense"], "section.key=value"),
         (["train", "--resume", "run", "--dry-run"], "--resume"),
+        (["train", "--data", "a.tsv", "--architecture", "transfomer2017"], "--architecture: unknown architecture"),
+        (["train", "a.toml", "--extend-vocabulary", "5"], "--extend-vocabulary: there is no vocabulary"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from regard.config.overrides import Override, to_overrides
 from regard.config.recipe import override_config, parse_config, read_config, to_table, to_toml
 from regard.config.schema import DATA_PATHS, DataConfig, RunConfig, Section, StartConfig
 from regard.errors import ConfigError
@@ -270,7 +271,26 @@ def test_an_override_of_another_form_is_an_error(tmp_path: Path, override: str) 
     ["train.seed=", "train.seed=seven", "train.seed=7\nx = 1", "train.seed=" + "[" * 5000, "train.sede=7", "trian.x=1"],
 )
 def test_overrides_are_validated_strictly(tmp_path: Path, override: str) -> None:
-    assert refusal(tmp_path, DATES + MODEL, override).where == f"{tmp_path / 'some.toml'} with overrides"
+    error = refusal(tmp_path, DATES + MODEL, override)
+    assert error.where == ("overrides" if override.startswith("train") else f"{tmp_path / 'some.toml'} with overrides")
+
+
+def test_an_error_names_the_option_that_set_a_value(tmp_path: Path) -> None:
+    overrides = [Override("train.max_minutes=-1", "--minutes"), Override("model.nonsense=1", "--set")]
+    assert refusal(tmp_path, DATES + MODEL, overrides[0]).where == "--minutes"
+    assert refusal(tmp_path, DATES + MODEL, overrides[1]).where == "--set"
+    wrong = Override("model.architecture=transfomer2017", "--architecture")
+    error = refusal(tmp_path, DATES + MODEL, wrong)
+    assert error.where == "--architecture" and "did you mean `transformer2017`?" in str(error.fix)
+    together = [Override("train.average_decay=0.9", "--set"), Override("train.average_checkpoints=3", "average")]
+    assert refusal(tmp_path, DATES + MODEL, *together).where == f"{tmp_path / 'some.toml'} with --set, average"
+
+
+def test_overrides_may_be_a_mapping_or_a_single_text(tmp_path: Path) -> None:
+    mapping = {"train.seed": 7, "train.freeze": ["encoder"], "data.target_language": "no", "tokenizer.joint": False}
+    texts = ["train.seed=7", 'train.freeze=["encoder"]', 'data.target_language="no"', "tokenizer.joint=false"]
+    assert to_overrides(mapping) == to_overrides(texts) == texts
+    assert to_overrides("train.seed=7") == ["train.seed=7"]
 
 
 def test_an_override_with_an_invalid_path_or_of_a_section_that_is_not_a_table_is_an_error(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +80,41 @@ def test_a_truncated_download_stores_nothing(dataset: Dataset, server: FileServe
         download(dataset, tmp_path)
     assert not list(tmp_path.rglob("*.part*"))
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("kind", ["files", "archive"])
+def test_a_file_in_the_place_of_a_folder_is_named(dataset: Dataset, server: FileServer, tmp_path: Path, kind: str) -> None:
+    corpus = dataset if kind == "files" else archive(server, ENGLISH, GERMAN)
+    (file := tmp_path / "data").touch()
+    for folder in (file / "toy", file):
+        with pytest.raises(DataError, match="this is a file, but must be a folder") as raised:
+            download(corpus, folder)
+        assert (raised.value.where, raised.value.fix) == (
+            str(file),
+            "move or delete the file, or choose another folder for corpora",
+        )
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "words.tsv").mkdir()
+    with pytest.raises(DataError, match="this is a folder, but must be a file") as raised:
+        download(dataset, tmp_path)
+    assert raised.value.where == str(tmp_path / "words.tsv")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.ENOSPC, "free disk space"), (errno.EACCES, "choose a folder that you can write to")]
+)
+def test_the_advice_suits_the_cause(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, "_write", fail)
+    with pytest.raises(DataError, match=os.strerror(number)) as raised:
+        download(dataset, tmp_path)
+    assert advice in (raised.value.fix or "")
 
 
 def test_a_wrong_checksum_stores_nothing(dataset: Dataset, server: FileServer, tmp_path: Path) -> None:
@@ -176,7 +213,9 @@ def test_the_command_downloads_what_is_missing(
     again = call("data", "get", "toy")
     assert (again.code, server.requests) == (0, [])
     assert "complete" in again.err
-    assert "toy (in " in call("data", "list").out.decode()
+    with monkeypatch.context() as context:  # listing reads no file: hashing large corpora takes long
+        context.setattr(module, "_digest", lambda path: pytest.fail(f"{path} is read"))
+        assert "toy (in " in call("data", "list").out.decode()
     unknown = call("data", "get", "nonsense")
     assert unknown.code == 1
     assert "choose one of: toy" in unknown.err

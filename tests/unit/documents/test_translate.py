@@ -48,7 +48,7 @@ def test_an_entry_with_broken_placeholders_stays_untranslated() -> None:
         b'msgid "Close"', b'#, fuzzy\nmsgid "Close"'
     )
     (report,) = [report for report in result.reports if report.reason]
-    assert (report.line, report.reason, report.source) == (1, "it has more of %d", "Open %s")
+    assert (report.line, report.reason, report.source) == (1, "the translation adds %d", "Open %s")
     assert (result.filled, result.untranslated, result.already_translated) == (1, 1, 0)
 
 

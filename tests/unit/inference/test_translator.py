@@ -42,7 +42,10 @@ def test_alternatives_are_the_next_best_translations() -> None:
 
 def test_an_unknown_option_names_the_nearest_one() -> None:
     options: dict[str, Any] = {"beamsize": 4}
-    with pytest.raises(ConfigError, match=r"no search option `beamsize`(?s:.*)did you mean `beam_size`"):
+    with pytest.raises(ConfigError, match=r"unknown option `beamsize`(?s:.*)did you mean `beam_size`"):
         translator(1).translate("one", **options)
+    more: dict[str, Any] = {"top_beam": 4}
+    with pytest.raises(ConfigError, match=r"unknown option `top_beam`(?s:.*)did you mean `top_beams`"):
+        translator(1).translate("one", **more)
     with pytest.raises(ConfigError, match="beam_size"):
         translator(1).with_search(**options)

@@ -86,7 +86,7 @@ def test_the_example_code_runs(exported: tuple[Checkpoint, Path, str]) -> None:
     contents, _, usage = exported
     out = io.StringIO()
     with redirect_stdout(out):
-        exec(usage.replace("a line", LINES[1]).replace("min_d", "beam_size=1, min_d"), {})
+        exec(usage.replace("a line", LINES[1]), {})
     assert out.getvalue().strip() == translations(contents)[1].text
 
 
@@ -99,7 +99,7 @@ def test_the_example_code_of_a_run_with_tags_uses_the_first_tag(tmp_path: Path) 
     assert with_tag.finished and with_tag.text != with_other.text
     out = io.StringIO()
     with redirect_stdout(out):
-        exec(usage.replace("a line", LINES[4]).replace("min_d", "beam_size=1, min_d"), {})
+        exec(usage.replace("a line", LINES[4]), {})
     assert out.getvalue().strip() == with_tag.text
 
 
@@ -125,7 +125,7 @@ def test_translations_with_a_shortlist_match(tmp_path: Path) -> None:
     assert [best.tokens for best in translations(contents)] != expected_tokens
     out = io.StringIO()
     with redirect_stdout(out):
-        exec(usage.replace("a line", LINES[1]).replace("min_d", "beam_size=1, min_d"), {})
+        exec(usage.replace("a line", LINES[1]), {})
     assert out.getvalue().strip() == target.decode(_ids(target, expected_tokens[1]))
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 from regard.attention.matrix import AttentionMatrix, attention_matrix
@@ -56,6 +58,19 @@ def test_a_picture_shows_the_weights(tmp_path: Path) -> None:
     assert np.abs(sharp - flat).mean() > 0.01
 
 
+def test_a_short_map_is_not_stretched_to_the_height_of_a_long_one() -> None:
+    short, long = (
+        AttentionMatrix(source_tokens=("a",) * 9, target_tokens=("b",) * rows, weights=((1 / 9,) * 9,) * rows)
+        for rows in (3, 40)
+    )
+    figure = draw_attention_maps([("short", short), ("long", long)], LIGHT)
+    FigureCanvasAgg(figure).draw()
+    heights = [axes.get_window_extent().height / rows for axes, rows in zip(figure.axes, (3, 40), strict=False)]
+    assert heights[0] == pytest.approx(heights[1], rel=0.5)
+    assert figure.axes[0].get_window_extent().y1 == pytest.approx(figure.axes[1].get_window_extent().y1)
+    assert [axes.get_ylabel() for axes in figure.axes[:2]] == ["target", "target"]
+
+
 def test_maps_are_below_each_other_in_one_column(tmp_path: Path) -> None:
     heights = []
     for number in (1, 2):
@@ -72,7 +87,7 @@ def test_svg_has_all_letters_as_text_and_is_reproducible() -> None:
     first, second = (to_svg(draw_attention_maps([("x", matrix)], LIGHT)) for _ in range(2))
     assert first == second
     texts = {text.text for text in ElementTree.fromstring(first).iter("{http://www.w3.org/2000/svg}text")}
-    assert {"▁a", "日", "$x", "␣", "�"} <= texts
+    assert {"▁a", "日", "$x", "␣", "�", "source", "target"} <= texts
     assert not re.search(r"(href|src)=\"(?!#|data:)", first)
 
 

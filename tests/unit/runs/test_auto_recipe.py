@@ -15,7 +15,7 @@ from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model
 from regard.runs import auto_recipe
 from regard.runs.auto_recipe import RecipeInputs, build_recipe, inspect_corpus
-from regard.runs.plan import FROM_SET, count_parameters, expected_vocabulary_sizes
+from regard.runs.plan import count_parameters, expected_vocabulary_sizes
 from regard.runs.prepare import prepare
 from regard.tokenizers.base import train_tokenizers
 
@@ -167,7 +167,7 @@ def test_the_plan_describes_the_model_that_is_built(name: str, tmp_path: Path) -
     sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
     built = sum(parameter.numel() for parameter in build_model(config.model, sizes).parameters())
     tokens, model = lines[0], lines[1]
-    match = re.match(r"model: (\w+)(?: \(from --set\))?, (at most )?([\d,]+) parameters: ", model)
+    match = re.match(r"model: (\w+)(?: \(from overrides\))?, (at most )?([\d,]+) parameters: ", model)
     assert match is not None, model
     assert match[1] == config.model.architecture
     parameters = int(match[3].replace(",", ""))
@@ -210,12 +210,12 @@ MARKED = {
 def test_each_override_is_shown_and_marked_and_nothing_else_is(override: str) -> None:
     config, lines = build_recipe(DATA, inputs(20_000), [override])
     text = "\n".join(lines)
-    assert text.count("from --set") == 1
+    assert text.count("from overrides") == 1
     key, _, _ = override.partition("=")
     if key.startswith(("search", "data")) or key == "train.seed":
-        assert lines[-1] == f"also from --set: {MARKED[override]}"
+        assert lines[-1] == f"also from overrides: {MARKED[override]}"
     else:
-        assert re.search(f"{MARKED[override]} {re.escape(FROM_SET)}", text), text
+        assert re.search(rf"{MARKED[override]} \(from overrides\)", text), text
     section, _, name = key.partition(".")
     if name != "preset":
         assert str(to_table(config)[section][name]).lower() == override.partition("=")[2]
@@ -223,7 +223,7 @@ def test_each_override_is_shown_and_marked_and_nothing_else_is(override: str) ->
 
 def test_an_override_by_the_old_name_of_a_key_is_marked_at_the_new_name() -> None:
     _, lines = build_recipe(DATA, inputs(20_000), ["model.d_model=64"])
-    assert f"hidden_size=64 {FROM_SET}" in lines[1]
+    assert "hidden_size=64 (from overrides)" in lines[1]
     assert not any(line.startswith("also") for line in lines)
 
 

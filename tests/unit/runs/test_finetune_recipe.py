@@ -67,10 +67,10 @@ def test_languages_and_max_length_are_those_of_the_old_run_by_default() -> None:
 @pytest.mark.parametrize(
     ("override", "shown"),
     [
-        ("model.dropout=0.35", "dropout=0.35 (from --set)"),
-        ("train.learning_rate=0.003", "rate: 0.003 (from --set)"),
-        ("train.max_steps=4000", "(from --set)"),
-        ("train.seed=8", "also from --set: train.seed=8"),
+        ("model.dropout=0.35", "dropout=0.35 (from overrides)"),
+        ("train.learning_rate=0.003", "rate: 0.003 (from overrides)"),
+        ("train.max_steps=4000", "(from overrides)"),
+        ("train.seed=8", "also from overrides: train.seed=8"),
     ],
 )
 def test_the_plan_shows_overrides(override: str, shown: str) -> None:

@@ -42,7 +42,7 @@ def test_the_schedule_fits_the_available_time_and_the_plan_says_how_much_is_need
     needed = plain.train.max_steps
     hours, minutes = divmod(round(needed * 2 / 0.8 / 60), 60)
     assert line == (
-        f"time: 3 minutes (from --set) allow about 72 steps of 2 s in float32, {7200 / needed:.0f} % of the "
+        f"time: 3 minutes (from overrides) allow about 72 steps of 2 s in float32, {7200 / needed:.0f} % of the "
         f"{needed:,} that 5,000 pairs need (about {hours} h {minutes} min on this machine); the schedule is fitted to "
         "the time; expect poor translations"
     )
@@ -90,7 +90,7 @@ def test_scarce_steps_have_a_higher_rate_and_less_dropout() -> None:
 def test_overrides_of_the_schedule_stay() -> None:
     config, lines = chosen("train.max_minutes=3", "train.warmup_steps=50", "train.checkpoint_every=9")
     assert (config.train.warmup_steps, config.train.checkpoint_every) == (50, 9)
-    assert "50 steps of warm-up (from --set)" in "".join(lines)
+    assert "50 steps of warm-up (from overrides)" in "".join(lines)
 
 
 @pytest.mark.parametrize("allowed", [1, 3, 64, 500, 1999, 2_000])

@@ -36,19 +36,18 @@ def test_placeholders_are_found(text: str, expected: list[str]) -> None:
     ("source", "target", "expected"),
     [
         ("%s of %d", "%s von %d", ""),
-        ("%s of %d", "%d von %s", "another order"),
+        ("%s of %d", "%d von %s", "the translation changes the order of %s, %d"),
         ("%1$s of %2$d", "%2$d von %1$s", ""),
-        ("%s here", "hier", "it lost %s"),
-        ("here", "hier %s", "it has more of %s"),
+        ("%s here", "hier", "the translation lacks %s"),
+        ("here", "hier %s", "the translation adds %s"),
         ("1,000.5 files", "1.000,5 Dateien", ""),
-        ("1,000 files", "1.001 Dateien", "it lost 1000"),
-        ("{a} {a}", "{a}", "it lost {a}"),
+        ("1,000 files", "1.001 Dateien", "the translation lacks 1,000"),
+        ("{a} {a}", "{a}", "the translation lacks {a}"),
     ],
 )
 def test_broken_placeholders(source: str, target: str, expected: str) -> None:
     error = placeholder_error(find_placeholders(source), find_placeholders(target))
-    assert expected in error
-    assert bool(expected) == bool(error)
+    assert error == expected
 
 
 @given(st.text(alphabet="ab %s{}d&;$1.,\\n@:/_-<>()*", max_size=60))
@@ -70,8 +69,9 @@ def test_a_removed_placeholder_is_missed(holders: list[str], data: st.DataObject
     complete = " und ".join(holders)
     index = data.draw(st.integers(0, len(holders) - 1))
     incomplete = " und ".join([*holders[:index], "x", *holders[index + 1 :]])
-    assert placeholder_error(find_placeholders(complete), find_placeholders(incomplete)).startswith("it lost")
-    assert placeholder_error(find_placeholders(incomplete), find_placeholders(complete)).startswith("it has more of")
+    before, after = find_placeholders(complete), find_placeholders(incomplete)
+    assert placeholder_error(before, after).startswith("the translation lacks ")
+    assert placeholder_error(after, before).startswith("the translation adds ")
 
 
 def test_literals_are_whole_words_and_appear_as_often() -> None:
@@ -112,4 +112,4 @@ def test_an_accelerator_prefers_the_same_letter_at_the_start_of_a_word() -> None
 def test_emoji_are_placeholders() -> None:
     (placeholder,) = find_placeholders("press 1️⃣ now")
     assert (placeholder.text, placeholder.kind) == ("1️⃣", "emoji")
-    assert placeholder_error(find_placeholders("a 👍🏽 b"), find_placeholders("a 👍 b")) == "it lost 👍🏽"
+    assert placeholder_error(find_placeholders("a 👍🏽 b"), find_placeholders("a 👍 b")) == "the translation lacks 👍🏽"

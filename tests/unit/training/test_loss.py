@@ -80,7 +80,22 @@ def test_every_parameter_has_the_gradient_of_the_full_batch(
     assert total.item() == pytest.approx(full.item())
     (total * scale).backward()
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected[name], rtol=2e-6, atol=2e-6)  # logits are float32
+        torch.testing.assert_close(parameter.grad, expected[name])
+
+
+def test_the_loss_of_a_model_in_float64_is_computed_in_float64() -> None:
+    model, targets = tiny_model(), torch.tensor([3, 1, 6, 2])
+    generator = torch.Generator().manual_seed(1)
+    features, direction = torch.randn(2, 4, 12, generator=generator, dtype=torch.float64)
+
+    def loss(distance: float) -> float:
+        return in_chunks(model, features + distance * direction, targets, 0.1).item()
+
+    features.requires_grad_()
+    in_chunks(model, features, targets, 0.1).backward()
+    assert features.grad is not None
+    slope = (features.grad * direction).sum().item()
+    assert (loss(1e-5) - loss(-1e-5)) / 2e-5 == pytest.approx(slope, rel=1e-8)
 
 
 def test_logits_are_computed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
-from regard.attention import explorer
+from regard.attention.explorer import to_json
 from regard.attention.maps import AttentionMaps
+from regard.html import explorer
 from regard.html.page import escape, render_facts, render_page, render_sections, render_table
 from regard.reports.analyze import sections
 from regard.reports.analyze.results import AnalysisReport, Example
@@ -98,7 +99,9 @@ def _render_attention(name: str, maps: AttentionMaps | None, number: int) -> str
     title = f"Attention of {escape(name)}"
     if maps is None:
         return f"<p>{title}: not shown, the sentence is too long.</p>"
-    return f"<details><summary>{title}</summary>{explorer.render_explorer(number, _limit_size(maps))}</details>\n"
+    return (
+        f"<details><summary>{title}</summary>{explorer.render_explorer(number, to_json(_limit_size(maps)))}</details>\n"
+    )
 
 
 def _limit_size(maps: AttentionMaps) -> AttentionMaps:

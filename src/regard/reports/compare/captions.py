@@ -11,6 +11,7 @@ from regard.evaluation.by_length import LengthBin
 from regard.reports.compare.results import ComparisonReport
 
 UNCERTAIN_BELOW = 30  # sentences in a bin
+MIN_BLEU = 1.0  # differences below it are noise
 
 
 def describe_quality_by_time(report: ComparisonReport) -> str:
@@ -21,6 +22,8 @@ def describe_quality_by_time(report: ComparisonReport) -> str:
     if not ranked:
         return "No system has dev scores."
     best, end = ranked[0], ranked[0].curve[-1]
+    if end.bleu < MIN_BLEU:
+        return f"No system translates yet: the highest dev BLEU is {end.bleu:.1f}."
     if len(ranked) == 1:
         start = best.curve[0]
         return (

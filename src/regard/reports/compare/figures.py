@@ -44,6 +44,7 @@ class LineStyle:
         return {
             "color": self.dark if theme == DARK else self.light,
             "marker": self.marker,
+            "clip_on": False,  # the first and the last marker are on the frame
             "linestyle": (0, (4, 2)) if self.is_dashed else "-",
         }
 

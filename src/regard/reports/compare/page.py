@@ -142,7 +142,7 @@ def _render_sparkline(system: ScoredSystem, number: int, highest: float) -> str:
 
 
 def _render_score(score: BootstrapInterval, all_scores: Sequence[BootstrapInterval]) -> str:
-    is_best = score.p is None and score.value == max(rival.value for rival in all_scores)
+    is_best = score.p is None and score.value == max(captions.MIN_BLEU, *(rival.value for rival in all_scores))
     note = ""
     if score.p is not None:
         p = "p &lt; 0.001" if score.p < 0.0005 else f"p {score.p:.3f}"

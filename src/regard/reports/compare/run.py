@@ -76,6 +76,14 @@ class ComparisonRequest:
     tokenized: bool = False
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a comparison has measured, and the errors of the systems that are left out because their training failed."""
+
+    report: ComparisonReport
+    failures: Mapping[str, TrainingError]
+
+
 def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
     """Train and measure the systems that are not trained or measured yet, and write the report.
 
@@ -88,6 +96,15 @@ def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
     Raises:
         ConfigError, DataError, CheckpointError, TrainingError: See their messages.
     """
+    outcome = measure_systems(request, out, console)
+    page = write_report(outcome.report, out, console)
+    for error in outcome.failures.values():
+        raise error
+    return page
+
+
+def measure_systems(request: ComparisonRequest, out: Path, console: Console) -> Outcome:
+    """Train and measure the systems that are not trained or measured yet, as `compare` does, and write no report."""
     systems = _choose_systems(request, out)
     conditions = choose_test_conditions(
         systems, request.test, tokenized=request.tokenized, report=partial(say, console=console)
@@ -95,7 +112,7 @@ def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
     test_set = conditions.test_set
     say(f"{len(systems)} systems, tested on {len(test_set):,} pairs: {test_set.name}", console)
     measurements: dict[str, Measurement] = {}
-    failures: list[TrainingError] = []
+    failures: dict[str, TrainingError] = {}
     with _sigterm_as_interrupt():
         for index, system in enumerate(systems):
             console.rule(_heading(systems, index), align="left")
@@ -103,19 +120,20 @@ def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
                 train_system(system, console)
             except TrainingError as error:
                 say(f"{system.name} is left out of the report: {error}", console)
-                failures.append(error)
+                failures[system.name] = error
                 continue
             measurements[system.name] = _measure(system, conditions, out, console)
         if not measurements:
-            raise failures[0]
-        console.rule("report", align="left")
-        report = _make_report(request, systems, conditions, measurements)
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(out / "report.json", report.model_dump_json() + "\n")
-        page = write_page(report, out)
-    if failures:
-        raise failures[0]
-    return page
+            raise next(iter(failures.values()))
+        return Outcome(_make_report(request, systems, conditions, measurements), failures)
+
+
+def write_report(report: ComparisonReport, out: Path, console: Console) -> Path:
+    """Write OUT/report.json, OUT/index.html and its pictures. Return the path of the page."""
+    console.rule("report", align="left")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "report.json", report.model_dump_json() + "\n")
+    return write_page(report, out)
 
 
 def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSystem]:
@@ -123,7 +141,6 @@ def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSyste
     if sum(is_given) != 1:
         raise ConfigError(
             "it is not clear what to compare" if any(is_given) else "there is nothing to compare",
-            where="regard compare",
             fix="give either a recipe, a corpus or finished runs",
         )
     if request.runs:
@@ -251,7 +268,7 @@ def _make_report(
     return ComparisonReport(
         title=_title(request, first.config),
         date=date.today().isoformat(),
-        machine=_describe_machine(first),
+        machine=describe_machine(_device_of(first)),
         minutes=first.config.train.max_minutes if first.train else None,
         test=test_set.name,
         test_pairs=len(test_set),
@@ -270,11 +287,12 @@ def _title(request: ComparisonRequest, config: RunConfig) -> str:
     return name + (f", {source} to {target}" if source and target else "") + (", on the dev set" if is_on_dev else "")
 
 
-def _describe_machine(system: ComparedSystem) -> str:
-    device = choose_device(_device_of(system))
+def describe_machine(device_name: str) -> str:
+    """Return for example "2 cores (x86_64), cpu, torch 2.9.1"."""
+    device = choose_device(device_name)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores ({platform.machine()}), {name}, torch {torch.__version__}"
+    return f"{cores} {'core' if cores == 1 else 'cores'} ({platform.machine()}), {name}, torch {torch.__version__}"
 
 
 @contextmanager

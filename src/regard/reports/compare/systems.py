@@ -13,11 +13,11 @@ from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import override_config, read_config, resolve_paths, to_table
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.console import Say
-from regard.corpus.builtin import BUILTIN
+from regard.corpus.builtin import BUILTIN, LANGUAGES
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
 from regard.corpus.paths import CorpusPaths, infer_sides
-from regard.errors import CheckpointError, ConfigError, DataError
+from regard.errors import CheckpointError, ConfigError, DataError, suggest
 from regard.evaluation.test_set import TestSet
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import TestConditions
@@ -85,11 +85,7 @@ def select_architectures(names: str) -> list[str]:
         return known
     selected = {name.strip() for name in names.split(",") if name.strip()}
     for name in sorted(selected - {*known}):
-        raise ConfigError(
-            f"there is no architecture {name!r}",
-            where="architectures",
-            fix=f"name all, or any of {', '.join(known)}",
-        )
+        raise ConfigError(f"there is no architecture '{name}'", where="architectures", fix=suggest(name, known))
     if not selected:
         raise ConfigError("no architecture is named", where="architectures", fix="name all, or at least one")
     return [name for name in known if name in selected]
@@ -141,7 +137,7 @@ def quick_recipe(corpus: str, architecture: str) -> RunConfig:
     spec = ARCHITECTURES[architecture]
     sizes: dict[str, Any] = {**spec.presets["small"]().model_dump(), **QUICK_SIZES.get(architecture, {})}
     model: ModelConfig = spec.config(**{**sizes, "dropout": 0.0})
-    source, target = ("en", "de") if corpus == "numbers" else ("", "iso")
+    source, target = LANGUAGES[corpus]
     data: dict[str, Any] = {"corpus": corpus, "source_language": source, "target_language": target}
     return RunConfig(
         data=DataConfig(**data),

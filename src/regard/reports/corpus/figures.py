@@ -15,6 +15,7 @@ from regard.corpus_checks.findings import POSITION_BINS, Finding
 from regard.corpus_checks.inspection import HISTOGRAM_BINS, CorpusReport, LengthHistogram
 from regard.reports.theme import BLUE, DARK, ORANGE, Theme, create_axes, figure_settings
 
+MIN_HEIGHT = 2.6  # inches; a lower figure would cut off the label of its colour scale
 _TICKS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000)  # characters
 
 
@@ -38,6 +39,7 @@ def draw_length_pairs(report: CorpusReport, theme: Theme) -> Figure:
     """Draw the number of pairs by the length of the source and the length of the target."""
     with figure_settings(theme):
         figure, axes = create_axes("characters in the source (logarithmic)", "characters in the target (logarithmic)")
+        axes.grid(False)  # it would cross the cells
         edges = np.log1p(_cell_edges(report.length_histogram))
         counts = np.ma.masked_equal(report.length_histogram.counts.T, 0)
         norm = LogNorm(1, max(2, int(report.length_histogram.counts.max())))
@@ -50,7 +52,7 @@ def draw_length_pairs(report: CorpusReport, theme: Theme) -> Figure:
         axes.set_xlim(*_axis_range(report.length_histogram))
         axes.set_ylim(*_axis_range(report.length_histogram))
         axes.set_aspect("equal")
-        _format_plainly(figure.colorbar(mesh, ax=axes, label="pairs in a cell (logarithmic)"))
+        _format_plainly(figure.colorbar(mesh, ax=axes, label="pairs in a cell"))
         return figure
 
 
@@ -59,7 +61,8 @@ def draw_positions(report: CorpusReport, theme: Theme) -> Figure:
     with figure_settings(theme):
         findings: Sequence[Finding] = list(report.findings)
         figure, axes = create_axes(f"pair of the corpus ({POSITION_BINS} parts)", "")
-        figure.set_size_inches(7.6, 1.3 + 0.36 * len(findings))
+        axes.grid(False)  # it would cross the cells
+        figure.set_size_inches(7.6, max(MIN_HEIGHT, 1.3 + 0.36 * len(findings)))
         table = np.stack([finding.counts_by_position for finding in findings])
         pairs_per_part = max(report.read / POSITION_BINS, 1)
         shares = np.ma.masked_equal(100 * table / pairs_per_part, 0)
@@ -71,7 +74,7 @@ def draw_positions(report: CorpusReport, theme: Theme) -> Figure:
         axes.set_yticks(range(len(findings)), [finding.kind.value for finding in findings])
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.0f}"))
-        _format_plainly(figure.colorbar(mesh, ax=axes, label="% of the pairs of a part (logarithmic)"))
+        _format_plainly(figure.colorbar(mesh, ax=axes, label="% of the pairs of a part"))
         return figure
 
 

@@ -322,8 +322,9 @@ function options(select, pairs) {
   if (pairs.some(([value]) => value === before)) select.value = before;
 }
 
-// Return the English name of a language, or the code if it is not known.
+// Return the English name of a language, or the code if it is not known. A run without languages has the code `und`.
 function language(code) {
+  if (code === "und") return "unspecified"; // Chromium calls it "root"
   try { return new Intl.DisplayNames(["en"], { type: "language" }).of(code); } catch { return code; }
 }
 

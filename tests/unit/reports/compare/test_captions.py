@@ -45,6 +45,12 @@ def test_final_scores_are_described() -> None:
     assert describe_quality_by_time(report(system("modern", curve=()))) == "No system has dev scores."
 
 
+def test_scores_near_zero_are_not_compared() -> None:
+    assert describe_quality_by_time(report(system("cho2014", bleu=0.1), system("modern", bleu=0.2))) == (
+        "No system translates yet: the highest dev BLEU is 0.2."
+    )
+
+
 def test_the_growth_of_step_times_is_described() -> None:
     slow = tuple(step.model_copy(update={"milliseconds": step.length**2 / 4}) for step in system("x").step_times)
     assert describe_step_time(report(system("cho2014"), system("modern", step_times=slow))) == (

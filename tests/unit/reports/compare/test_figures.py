@@ -106,6 +106,12 @@ def test_lines_show_the_numbers() -> None:
     assert _drawn(draw_step_time(report_on_three(), LIGHT))["bahdanau2014"] == [(16, 32), (32, 64), (64, 128)]
 
 
+def test_markers_on_the_frame_are_whole() -> None:
+    figure = draw_quality_by_time(report_on_three(), LIGHT)
+    assert figure is not None
+    assert not any(line.get_clip_on() for line in figure.axes[0].get_lines())
+
+
 def test_a_missing_length_does_not_shift_the_others() -> None:
     late = LengthBin(shortest=21, longest=30, sentences=9, bleu=8.0, chrf=9.0)
     figure = draw_quality_by_length(report(system("modern", lengths=(late,)), system("gnmt2016")), LIGHT)

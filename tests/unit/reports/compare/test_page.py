@@ -9,6 +9,7 @@ from matplotlib.image import imread
 from tests.unit.reports.fake_reports import report, report_on_three, system
 
 from regard.errors import DataError
+from regard.evaluation.bootstrap import BootstrapInterval
 from regard.reports.compare.page import write_page
 
 VOID = {"meta", "link", "img", "source"}
@@ -90,6 +91,14 @@ def test_the_table_holds_the_numbers(page: Reader) -> None:
 def test_only_the_best_is_shaded(folder: Path) -> None:
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<td class="?best"?>([\d.]+)', text) == ["33.3", "53.3"]
+
+
+def test_a_score_near_zero_is_not_the_best(tmp_path: Path) -> None:
+    zero = BootstrapInterval(value=0.1, low=0.0, high=0.2)
+    best, second = system("cho2014", chrf=zero, lengths=()), system("modern", chrf=zero, p=0.5, lengths=())
+    write_page(report(best, second), tmp_path / "page")
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<td class="?best"?>([\d.]+)', page) == ["30.0"]  # not 0.1 of chrF
 
 
 def test_theory_is_shown_with_measurements(page: Reader) -> None:
