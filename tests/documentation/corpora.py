@@ -128,6 +128,7 @@ def write_files(folder: Path) -> None:
     _write_tmx(folder, captions(300, 11))
     _write_catalogues(folder)
     write(folder / "letter.txt", "A dog runs. A cat\nsleeps in the park.\n\nA man sits on the street.\n")
+    write(folder / "recipe.toml", f"{LAW}\n[model]\narchitecture = 'transformer2017'\npreset = 'small'\n")
     write_lines(folder / "keys.txt", ["a-key-of-the-tests-0123456789"])
     write_lines(folder / "constraints.jsonl", ['{"forbid": ["Rad"]}'] * 7)
 
@@ -146,7 +147,8 @@ def _write_tables(folder: Path, sentences: Captions) -> None:
     rows = list(zip(side(sentences, "en"), side(sentences, "de"), strict=True))
     write_lines(folder / "memory.tsv", ["source\ttarget", *map("\t".join, rows)])
     write_lines(folder / "pairs.tsv", ["English\tGerman", *map("\t".join, rows)])
-    write_lines(folder / "all.tsv", ["id\tEnglish\tGerman", *(f"{index}\t{row[0]}\t" for index, row in enumerate(rows[:4]))])
+    untranslated = [f"{number}\t{row[0]}\t" for number, row in enumerate(rows[:4])]
+    write_lines(folder / "all.tsv", ["id\tEnglish\tGerman", *untranslated])
     objects = [json.dumps({"translation": dict(zip(("en", "de"), row, strict=True))}) for row in rows]
     write_lines(folder / "folder" / "train.jsonl", objects)
 
@@ -176,11 +178,13 @@ TMX = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def _write_catalogues(folder: Path) -> None:
-    for name, is_translated, sentences in (("messages.po", False, captions(4, 12)), ("messages.de.po", True, captions(20, 13))):
-        entries = [
-            f'msgid "{english}"\nmsgstr "{german if is_translated else ""}"\n' for english, german, _ in sentences
-        ]
-        write(folder / name, "\n".join([PO_HEADER, *entries]))
+    def entry(source: str, target: str) -> str:
+        return f'msgid "{source}"\nmsgstr "{target}"\n'
+
+    untranslated = [entry(english, "") for english, *_ in captions(4, 12)]
+    translated = [entry(english, german) for english, german, _ in captions(20, 13)]
+    write(folder / "messages.po", "\n".join([PO_HEADER, *untranslated]))
+    write(folder / "messages.de.po", "\n".join([PO_HEADER, *translated]))
 
 
 PO_HEADER = r"""msgid ""

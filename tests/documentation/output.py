@@ -24,8 +24,8 @@ ACCEPTED = {
     "space": r"\s+",
 }
 
-# Lines on standard output that depend on the model: the words of the test's model are not those of the page. Each line, of
-# the page and of the real output, must match one of these forms.
+# Lines on standard output that depend on the model: the words of the test's model are not those of the page. Each line,
+# of the page and of the real output, must match one of these forms.
 WORD = r"[^\s░▒▓█]\S*"
 FORMS = {
     "translate": (r".*",),

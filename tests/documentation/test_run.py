@@ -126,6 +126,9 @@ def reader(path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyP
         store.run(name)  # trained before little_training
     folder = tmp_path / "clone"
     workplace.make_folder(folder, ROOT, store.folder / "files")
+    if "opus-mt-en-de" in page:
+        finished = call("export", store.run("en-de"), folder / "opus-mt-en-de", "--to", "marian")
+        assert finished.code == 0, finished.err
     monkeypatch.chdir(folder)
     monkeypatch.setenv("REGARD_DATA", str(store.folder / "data"))
     (tmp_path / "bin").mkdir()

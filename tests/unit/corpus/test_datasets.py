@@ -83,7 +83,9 @@ def test_a_truncated_download_stores_nothing(dataset: Dataset, server: FileServe
 
 
 @pytest.mark.parametrize("kind", ["files", "archive"])
-def test_a_file_in_the_place_of_a_folder_is_named(dataset: Dataset, server: FileServer, tmp_path: Path, kind: str) -> None:
+def test_a_file_in_the_place_of_a_folder_is_named(
+    dataset: Dataset, server: FileServer, tmp_path: Path, kind: str
+) -> None:
     corpus = dataset if kind == "files" else archive(server, ENGLISH, GERMAN)
     (file := tmp_path / "data").touch()
     for folder in (file / "toy", file):
