@@ -2,10 +2,10 @@
 # How it was checked, and what was not: docs/serving.md.
 FROM python:3.12-slim
 
-# The kernels in C are built at the first start, where there is a compiler; without one all works, and slower.
+# The compiler builds the kernels into the wheel of regard.
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /regard
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml hatch_build.py constraints.txt README.md LICENSE ./
 COPY src ./src
 RUN pip install --no-cache-dir -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu '.[serve]'
 

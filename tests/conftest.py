@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from regard.nn.kernels import native
 from regard.nn.kernels.build import BuildError
+from regard.nn.kernels.levels import LEVELS
 
 # No example has a deadline: its time depends on the machine and its load. CI draws the same examples in each run.
 settings.register_profile("regard", deadline=None, derandomize="CI" in os.environ)
@@ -28,7 +29,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     except BuildError as error:
         terminalreporter.write_line(f"kernels: none tested: {error}")
         return
-    missing = [f"{name} ({level.features})" for name, level in native.LEVELS.items() if name not in executable]
+    missing = [f"{name} ({level.features})" for name, level in LEVELS.items() if name not in executable]
     terminalreporter.write_line(
         f"kernels tested: {', '.join(executable)}; not on this CPU: {', '.join(missing) or 'none'}"
     )

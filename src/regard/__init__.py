@@ -22,6 +22,7 @@ __all__ = [
     "attend",
     "compare",
     "load",
+    "load_plugin",
     "read_recipe",
     "resume",
     "train",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from regard.attention.api import attend
     from regard.attention.maps import AttentionMaps
     from regard.inference.translator import Translation, Translator, load
+    from regard.plugins import load_plugin
     from regard.reports.compare.api import Comparison, compare
     from regard.runs.api import train
     from regard.runs.train import Result, read_recipe, resume
@@ -44,6 +46,7 @@ _MODULES = {  # where each public name is
     "attend": "regard.attention.api",
     "compare": "regard.reports.compare.api",
     "load": "regard.inference.translator",
+    "load_plugin": "regard.plugins",
     "read_recipe": "regard.runs.train",
     "resume": "regard.runs.train",
     "train": "regard.runs.api",

@@ -2,6 +2,7 @@
 
 RegardError
 ├── ConfigError      a recipe or an option
+│   └── PluginError  a plugin
 ├── DataError        a corpus or an input file
 ├── CheckpointError  a run or a checkpoint
 ├── DecodingError    the search for a translation
@@ -49,6 +50,10 @@ class RegardError(Exception):
 
 class ConfigError(RegardError):
     """A recipe or an option is invalid: an unknown key, a value of the wrong type or out of range."""
+
+
+class PluginError(ConfigError):
+    """A plugin cannot be loaded, or a recipe or checkpoint needs one that is not loaded."""
 
 
 class DataError(RegardError):

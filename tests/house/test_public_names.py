@@ -17,6 +17,7 @@ PUBLIC = [
     "attend",
     "compare",
     "load",
+    "load_plugin",
     "read_recipe",
     "resume",
     "train",

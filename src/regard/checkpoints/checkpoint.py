@@ -7,7 +7,8 @@
     training/            state.safetensors and state.json, needed only to resume training
     SHA256SUMS           checksums of all other files, in the format of `sha256sum --check`; verified when loading
 
-No file is a pickle: loading a checkpoint never runs code.
+No file is a pickle: loading a checkpoint never runs code from it. It may name plugins that it needs. One that is
+installed is imported; a file has to be loaded by `--plugin` or `regard.load_plugin` before.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from regard.checkpoints.untrusted_files import (
     named_weights,
     verify_sums,
 )
-from regard.config.recipe import parse_config, to_table
+from regard.config.recipe import parse_config, to_portable_table
 from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.errors import CheckpointError, RegardError
+from regard.errors import CheckpointError, PluginError, RegardError
 from regard.files import atomic_folder, read_regular_file
 from regard.models import ARCHITECTURES
 from regard.tokenizers.base import Tokenizers
@@ -96,7 +97,7 @@ def _write(folder: Path, contents: Checkpoint, training: TrainingState | None) -
     header = {
         "format": FORMAT,
         "regard": __version__,
-        "recipe": to_table(contents.config),
+        "recipe": to_portable_table(contents.config),
         "vocabularies": asdict(_sizes(contents.tokenizers)),
         "data": contents.data,
         "step": contents.step,
@@ -135,6 +136,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: If the folder is not a checkpoint, is damaged, contains non-finite weights, or was written by
             a later version of regard.
+        PluginError: If it needs a plugin that is neither loaded nor installed.
     """
     header = _read_header(folder)
     files = list_files(folder, training=False)
@@ -168,7 +170,7 @@ def _step(header: Mapping[str, Any]) -> int:
 
 
 def load_config(folder: Path) -> RunConfig:
-    """Load only the recipe of a checkpoint. Raises CheckpointError."""
+    """Load only the recipe of a checkpoint. Raises CheckpointError and PluginError, as `load_checkpoint` does."""
     return _config(_read_header(folder), folder)
 
 
@@ -190,6 +192,8 @@ def load_fingerprint(folder: Path) -> str:
 def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:
     try:
         return parse_config(header["recipe"], ARCHITECTURES, where=str(folder / "config.json"))
+    except PluginError:
+        raise
     except RegardError as error:
         raise CheckpointError(error.message, where=error.where, fix=DAMAGED) from None
     except (TypeError, ValueError) as error:

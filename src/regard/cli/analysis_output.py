@@ -128,6 +128,7 @@ def summary(report: AnalysisReport) -> Iterator[str]:
             score = run.scores[key]
             comparison = "" if score.p is None else _comparison(score.p)
             yield (f"{metric:5} {run.name:{width}} {score.value:6.2f}  [{score.low:.2f}, {score.high:.2f}]{comparison}")
+    yield from (f"{name:5} {run:{width}} {score:6.2f}" for name, run, score in _plugin_scores(report))
     for run in report.runs:
         errors = ", ".join(f"{count:,} {kind}" for kind, count in count_errors(run.errors).items() if count)
         yield f"errors of {run.name}: {errors or 'none'}"
@@ -149,6 +150,13 @@ def summary(report: AnalysisReport) -> Iterator[str]:
             rate = f"{100 * best.aer:.1f} % by {method}, in {best.pairs:,} pairs"
             yield f"alignment error rate of {run.name}: {rate}"
     yield from report.notes
+
+
+def _plugin_scores(report: AnalysisReport) -> Iterator[tuple[str, str, float]]:
+    """Yield metric, run and score for each metric of a plugin and each run."""
+    for name in report.runs[0].plugin_scores:
+        for run in report.runs:
+            yield name, run.name, run.plugin_scores[name]
 
 
 def _comparison(p: float) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterable
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
 import typer
+import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from regard.cli.address_space import require_address_space
 from regard.cli.options import OLD_SPELLINGS
+from regard.console import status
+from regard.errors import PeerFailed, RegardError
+from regard.plugins import load_plugin
 
 WIDTH = 79
 FIRST_COLUMN = 28  # longer option names have their help on the next line
@@ -34,6 +40,14 @@ class Command(TyperCommand):
         _write_examples(self.epilog, formatter)
 
 
+class PluginCommand(Command):
+    """A command with the option --plugin. Plugins are loaded before any other option is read."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_plugin_option())
+
+
 class TorchCommand(Command):
     """A command that imports PyTorch. It first checks that there is enough address space to load it."""
 
@@ -41,6 +55,48 @@ class TorchCommand(Command):
         """Run the command. Raise RegardError if there is too little address space."""
         require_address_space()
         return super().invoke(ctx)
+
+
+class ModelCommand(TorchCommand, PluginCommand):
+    """A command that imports PyTorch and has the option --plugin."""
+
+
+def _load_plugins(context: typer.Context, plugins: list[str] | None) -> None:
+    """Load the plugins that the command line names. Raise RegardError, or PeerFailed in all processes but the first."""
+    if not plugins or context.resilient_parsing:
+        return
+    require_address_space()
+    try:
+        with status("loading the plugin"):
+            for plugin in plugins:
+                load_plugin(plugin)
+    except RegardError as error:
+        if os.environ.get("RANK", "0") == "0":
+            raise
+        raise PeerFailed(error.message) from None
+
+
+@cache
+def _plugin_option() -> Any:
+    """Return the option --plugin, as typer makes it from a parameter."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def command(
+        plugin: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="FILE",
+                help="Python file with your own architecture, attention score, tokenizer, search, corpus format or "
+                "metric; or the name of an installed plugin. Can be repeated.",
+                callback=_load_plugins,
+                is_eager=True,
+                expose_value=False,
+            ),
+        ] = None,
+    ) -> None: ...
+
+    return next(parameter for parameter in typer.main.get_command(app).params if parameter.name == "plugin")
 
 
 class Group(TyperGroup):

@@ -93,20 +93,20 @@ def evaluate(
     best = list(track(results, "translating", len(pairs)))
     seconds = time.monotonic() - start
     say_proofs(Counter(translation.proved for translation in best))
-    from regard.evaluation.metrics import measure
+    from regard.evaluation.metrics import measure, plugin_scores
 
-    quality = measure(
-        [translation.text for translation in best],
-        [pair.target for pair in pairs],
-        target_language=target_language or translator.target_language,
-        tokenized=tokenized,
-    )
+    texts = [translation.text for translation in best], [pair.target for pair in pairs]
+    language = target_language or translator.target_language
+    quality = measure(*texts, target_language=language, tokenized=tokenized)
+    further_scores = plugin_scores(*texts)
     with output(None) as write:
         if json_:
             counts = {"lines": len(pairs), "left_aside": skipped.sentences(), "seconds": round(seconds, 2)}
-            write(json.dumps({**asdict(quality), **counts}, ensure_ascii=False) + "\n")
+            write(json.dumps({**asdict(quality), **further_scores, **counts}, ensure_ascii=False) + "\n")
             return
         for name in ("bleu", "chrf", "ter"):
             write(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}\n")
+        for name, score in further_scores.items():
+            write(f"{name:5} {score:6.2f}\n")
         write(f"wer   {quality.wer:6.2f}  edits per 100 words of the reference\n")
         write(f"exact {100 * quality.exact:6.2f}  % of {len(pairs):,} lines, in {seconds:.1f} s\n")

@@ -15,7 +15,7 @@ from regard.cli.attend import EXAMPLES as ATTEND
 from regard.cli.attend import attend
 from regard.cli.clean import EXAMPLES as CLEAN
 from regard.cli.clean import clean
-from regard.cli.command import Command, Group, TorchCommand
+from regard.cli.command import Command, Group, ModelCommand, PluginCommand, TorchCommand
 from regard.cli.compare import EXAMPLES as COMPARE
 from regard.cli.compare import compare
 from regard.cli.data import app as data
@@ -40,6 +40,8 @@ from regard.cli.train import EXAMPLES as TRAIN
 from regard.cli.train import train
 from regard.cli.translate import EXAMPLES as TRANSLATE
 from regard.cli.translate import translate
+from regard.cli.version import EXAMPLES as VERSION
+from regard.cli.version import version
 from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
 
@@ -57,32 +59,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=EXAMPLES,
 )
-app.command("train", cls=TorchCommand, epilog=TRAIN, rich_help_panel="Train and translate")(train)
-app.command("translate", cls=TorchCommand, epilog=TRANSLATE, rich_help_panel="Train and translate")(translate)
-app.command("serve", cls=TorchCommand, epilog=SERVE, rich_help_panel="Train and translate")(serve)
-app.command("evaluate", cls=TorchCommand, epilog=EVALUATE, rich_help_panel="Evaluate")(evaluate)
-app.command("score", cls=TorchCommand, epilog=SCORE, rich_help_panel="Evaluate")(score)
-app.command("attend", cls=TorchCommand, epilog=ATTEND, rich_help_panel="Evaluate")(attend)
-app.command("analyze", cls=TorchCommand, epilog=ANALYZE, rich_help_panel="Evaluate")(analyze)
-app.command("compare", cls=TorchCommand, epilog=COMPARE, rich_help_panel="Evaluate")(compare)
+app.command("train", cls=ModelCommand, epilog=TRAIN, rich_help_panel="Train and translate")(train)
+app.command("translate", cls=ModelCommand, epilog=TRANSLATE, rich_help_panel="Train and translate")(translate)
+app.command("serve", cls=ModelCommand, epilog=SERVE, rich_help_panel="Train and translate")(serve)
+app.command("evaluate", cls=ModelCommand, epilog=EVALUATE, rich_help_panel="Evaluate")(evaluate)
+app.command("score", cls=ModelCommand, epilog=SCORE, rich_help_panel="Evaluate")(score)
+app.command("attend", cls=ModelCommand, epilog=ATTEND, rich_help_panel="Evaluate")(attend)
+app.command("analyze", cls=ModelCommand, epilog=ANALYZE, rich_help_panel="Evaluate")(analyze)
+app.command("compare", cls=ModelCommand, epilog=COMPARE, rich_help_panel="Evaluate")(compare)
 app.add_typer(data, rich_help_panel="Corpora")
-app.command("inspect", cls=Command, epilog=INSPECT, rich_help_panel="Corpora")(inspect)
-app.command("clean", cls=Command, epilog=CLEAN, rich_help_panel="Corpora")(clean)
-app.command("shortlist", cls=TorchCommand, epilog=SHORTLIST, rich_help_panel="Speed and exchange")(shortlist)
-app.command("export", cls=TorchCommand, epilog=EXPORT, rich_help_panel="Speed and exchange")(export)
+app.command("inspect", cls=PluginCommand, epilog=INSPECT, rich_help_panel="Corpora")(inspect)
+app.command("clean", cls=PluginCommand, epilog=CLEAN, rich_help_panel="Corpora")(clean)
+app.command("shortlist", cls=ModelCommand, epilog=SHORTLIST, rich_help_panel="Speed and exchange")(shortlist)
+app.command("export", cls=ModelCommand, epilog=EXPORT, rich_help_panel="Speed and exchange")(export)
 app.command("import", cls=TorchCommand, epilog=IMPORT, rich_help_panel="Speed and exchange")(import_)
 app.command("demo", cls=TorchCommand, epilog=DEMO, rich_help_panel="Get started")(demo)
-
-
-@app.command("version", hidden=True)
-def version() -> None:
-    """Print the version."""
-    print(__version__)
+app.command("version", cls=Command, epilog=VERSION, rich_help_panel="Get started")(version)
 
 
 def _print_version(is_given: bool) -> None:
     if is_given:
-        version()
+        print(__version__)
         raise typer.Exit
 
 

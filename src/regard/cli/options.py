@@ -10,6 +10,7 @@ import typer
 
 from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.errors import ConfigError, suggest
+from regard.plugins.names import BUILT_IN
 
 CORPUS = "Corpus"
 DEV_SET = "Dev set"
@@ -24,9 +25,7 @@ HARDWARE = "Hardware"
 
 OLD_SPELLINGS = frozenset(["--out", "--out-source", "--out-target"])  # accepted, but not shown in --help
 
-ARCHITECTURES = (
-    "cho2014, sutskever2014, bahdanau2014, luong2015, gnmt2016, bytenet2016, convs2s2017, transformer2017, modern"
-)
+ARCHITECTURES = ", ".join(BUILT_IN["architectures"])
 BOTH_SIDES = f"one file with both sides ({', '.join(BILINGUAL_SUFFIXES)})"
 COLUMN = "a name, or a number counted from 1"
 

@@ -35,6 +35,7 @@ from regard.cli.options import (
 )
 from regard.console import say
 from regard.errors import ConfigError, PeerFailed
+from regard.plugins.registry import plugin_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -298,7 +299,7 @@ def _say_stopped(folder: Path, console: Console) -> None:
 
 
 def _say_how_to_continue(folder: Path, console: Console) -> None:
-    say(f"continue:   regard train --resume {shlex.quote(str(folder))}", console)
+    say(f"continue:   regard train --resume {shlex.quote(str(folder))}{plugin_options()}", console)
 
 
 def _say_result(result: Result, console: Console) -> None:
@@ -307,4 +308,5 @@ def _say_result(result: Result, console: Console) -> None:
     if result.end == "interrupted":
         _say_how_to_continue(result.folder, console)
         raise typer.Exit(130)
-    say(f"translate:  regard translate {shlex.quote(str(result.folder))} < input.txt > output.txt", console)
+    command = f"regard translate {shlex.quote(str(result.folder))}{plugin_options()}"
+    say(f"translate:  {command} < input.txt > output.txt", console)

@@ -18,11 +18,15 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from regard.config.migrations import current_key, migrate
+from regard.config.names import UNKNOWN_NAME
 from regard.config.overrides import OVERRIDES, PATHS, ParsedOverride, parse_override, resolve_path
 from regard.config.schema import CorpusConfig, DataConfig, ModelConfig, RunConfig
 from regard.errors import ConfigError, suggest
+from regard.plugins.loading import require_plugins
 
 log = logging.getLogger("regard.config")
+
+PLUGINS = "plugins"  # the key above all sections: names of plugins that the recipe needs
 
 
 class ArchitectureSchema(Protocol):
@@ -154,19 +158,28 @@ def _resolve_corpus_paths(corpus: AnyCorpus) -> AnyCorpus:
 def override_config(config: RunConfig, overrides: Sequence[str], architectures: Architectures) -> RunConfig:
     """Return a config with `section.key=value` overrides applied.
 
-    An override of the architecture starts from that architecture's `small` preset, an override of the preset from
-    that preset, and an override of the optimizer from that optimizer's default learning rate. Raises ConfigError.
+    An override of the architecture starts from that architecture's `small` preset (its first one, if there is none of
+    that name), an override of the preset from that preset, and an override of the optimizer from that optimizer's
+    default learning rate. Raises ConfigError.
     """
     parsed = [parse_override(text) for text in overrides]
     model = {key: value for section, key, value, _ in parsed if section == "model"}
     table = to_table(config)
     if "preset" in model or model.get("architecture", config.model.architecture) != config.model.architecture:
-        table["model"] = {"preset": "small", "architecture": config.model.architecture}
+        table["model"] = _default_size(model.get("architecture", config.model.architecture), architectures)
     optimizers = [value for section, key, value, _ in parsed if (section, key) == ("train", "optimizer")]
     if optimizers and optimizers[-1] != config.train.optimizer:
         del table["train"]["learning_rate"]
     origins = _apply(parsed, table)
     return parse_config(table, architectures, where=_join_origins(origins), origins=origins)
+
+
+def _default_size(architecture: object, architectures: Architectures) -> dict[str, Any]:
+    """Return a [model] with the `small` preset of an architecture, or else its first preset, if it has any."""
+    is_known = isinstance(architecture, str) and architecture in architectures
+    presets = list(architectures[str(architecture)].presets) if is_known else ["small"]
+    preset = {"preset": "small" if "small" in presets else presets[0]} if presets else {}
+    return {"architecture": architecture, **preset}
 
 
 def parse_config(
@@ -176,7 +189,7 @@ def parse_config(
     where: str,
     origins: Mapping[str, str] = MappingProxyType({}),
 ) -> RunConfig:
-    """Validate a nested table and return it as a RunConfig.
+    """Validate a nested table and return it as a RunConfig. The plugins that it names are loaded if they are installed.
 
     Args:
         table: Section to key to value, as tomllib or json reads it.
@@ -186,8 +199,10 @@ def parse_config(
 
     Raises:
         ConfigError: A key or a value is not valid.
+        PluginError: A plugin that it names is neither loaded nor installed.
     """
     sections, _ = migrate(table, where)  # the keys of a checkpoint may be old, too
+    require_plugins(sections.pop(PLUGINS, ()), where)
     model = sections.pop("model", None)
     if not isinstance(model, Mapping):
         raise ConfigError(
@@ -218,7 +233,7 @@ def _parse_model(
         raise ConfigError(
             f"unknown architecture {name!r}" if name else "model.architecture is missing",
             where=origins.get("model.architecture", f"{where}: model.architecture"),
-            fix=suggest(str(name), architectures),
+            fix=f"{suggest(str(name), architectures)}; a plugin can add others",
         )
     architecture = architectures[name]
     preset = values.pop("preset", None)
@@ -246,8 +261,10 @@ def _as_config_error(
     owner = _owner(root, path)
     value = first["input"]
     if first["type"] == "extra_forbidden":
-        names = [*(["preset"] if prefix else []), *owner.model_fields]
-        problem, fix = f"unknown key `{key}`", suggest(path[-1], names)
+        further = ["preset"] if prefix else [] if len(path) > 1 else [PLUGINS]
+        problem, fix = f"unknown key `{key}`", suggest(path[-1], [*further, *owner.model_fields])
+    elif first["type"] == UNKNOWN_NAME:
+        problem, fix = f"`{key}`: {first['ctx']['problem']}", first["ctx"]["fix"]
     elif first["type"] == "missing":
         section = key.rpartition(".")[0]
         problem, fix = f"`{key}` is missing", f"add it to [{section}]" if section else f"add a [{key}] table"
@@ -285,10 +302,15 @@ def describe_range(section: type[BaseModel], key: str) -> str:
 
 
 def to_table(config: RunConfig) -> dict[str, Any]:
-    """Return the nested table of a config. `parse_config` reads it back to an equal config."""
+    """Return the sections of a config as nested tables. `parse_config` reads them back to an equal config."""
     return config.model_dump(mode="json", exclude_none=True)
+
+
+def to_portable_table(config: RunConfig) -> dict[str, Any]:
+    """Return the sections of a config, after the names of the plugins that it uses, for another process to read."""
+    return {**({PLUGINS: list(config.plugins)} if config.plugins else {}), **to_table(config)}
 
 
 def to_toml(config: RunConfig) -> str:
     """Return a config as TOML with every key written out."""
-    return tomli_w.dumps(to_table(config))
+    return tomli_w.dumps(to_portable_table(config))

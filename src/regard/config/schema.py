@@ -6,7 +6,8 @@ regard.config.recipe reads a TOML file into a `RunConfig`. docs/reference.md lis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -15,6 +16,8 @@ from regard.config.data import MAX_LENGTH
 from regard.config.data import CorpusConfig as CorpusConfig
 from regard.config.data import DataConfig as DataConfig
 from regard.config.data import Section as Section
+from regard.config.names import NameOf, used_plugins
+from regard.plugins.registry import find_plugin
 
 MAX_WIDTH = 1 << 17  # of a layer, an embedding or a feed-forward network
 MAX_LAYERS = 1000
@@ -28,12 +31,12 @@ MAX_STEPS = 10**12
 class TokenizerConfig(Section):
     """[tokenizer]: how text is split into tokens."""
 
-    kind: Literal["unigram", "bpe", "character", "word", "byte", "marian"] = Field(
+    kind: Annotated[str, NameOf("tokenizers")] = Field(
         "unigram",
         description="Tokenizer: SentencePiece `unigram` or `bpe`, `character`, whitespace-separated `word`, or UTF-8 "
         "`byte`. `marian` is set only by `regard import`.",
     )
-    target_kind: Literal["unigram", "bpe", "character", "word", "byte"] | None = Field(
+    target_kind: Annotated[str | None, NameOf("tokenizers", without=("marian",))] = Field(
         None, description="Tokenizer of the target side, if it differs from `kind`. Requires `joint = false`."
     )
     vocabulary_size: int = Field(
@@ -135,7 +138,7 @@ class TrainConfig(Section):
         le=10**9,
         description="Consecutive checkpoints without a better score after which training stops. 0: never.",
     )
-    metric: Literal["chrf", "bleu", "exact", "loss"] = Field(
+    metric: Annotated[str, NameOf("metrics")] = Field(
         "chrf", description="Dev-set metric that selects the best checkpoint."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
@@ -161,7 +164,7 @@ class TrainConfig(Section):
 class SearchConfig(Section):
     """[search]: how `translate` decodes by default. Validation uses it with greedy search and without a shortlist."""
 
-    strategy: Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"] = Field(
+    strategy: Annotated[str, NameOf("searches")] = Field(
         "beam",
         description="Search strategy: `beam` search, `diverse` beam search, greedy search with `lookahead`, `exact` "
         "search, `sample`, or minimum Bayes risk (`mbr`).",
@@ -258,6 +261,17 @@ class RunConfig(Section):
     train: TrainConfig = TrainConfig()
     search: SearchConfig = SearchConfig()
     start: StartConfig | None = None
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """The names of the plugins that the recipe uses, sorted."""
+        sections = (self.tokenizer, self.model, self.train, self.search)
+        names = {name for section in sections for name in used_plugins(section)}
+        names.add(find_plugin("architectures", self.model.architecture) or "")
+        for corpus in (self.data, *self.data.corpora):
+            suffixes = (suffix for file in (corpus.file, corpus.dev_file) if file for suffix in Path(file).suffixes)
+            names.update(find_plugin("formats", suffix.lower()) or "" for suffix in suffixes)
+        return tuple(sorted(names - {""}))
 
     @model_validator(mode="after")
     def _check_subword_sampling(self) -> Self:

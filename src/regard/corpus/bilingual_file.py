@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from regard.corpus.formats.sides import Sides
 from regard.corpus.formats.tmx import read_tmx
 from regard.corpus.formats.xliff import read_xliff
 from regard.errors import DataError
+from regard.plugins.registry import WithPlugins
 
 Reader = Callable[[Path, Sides], Iterator[Pair | Skipped]]
 """Reads a file as a stream. Yields each pair, or Skipped with the reason. Raises DataError with file and line."""
 
-READERS: dict[str, Reader] = {
+_READERS: Mapping[str, Reader] = {
     ".tsv": read_tsv,
     ".csv": read_csv,
     ".tmx": read_tmx,
@@ -32,6 +33,7 @@ READERS: dict[str, Reader] = {
     ".jsonl": read_jsonl,
     ".parquet": read_parquet,
 }
+READERS: Mapping[str, Reader] = WithPlugins("formats", _READERS)
 
 _BREAK = re.compile(r"\s*[\r\n]+\s*")
 

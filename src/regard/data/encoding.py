@@ -1,8 +1,8 @@
 """Encode pairs of text as token ids with several worker processes.
 
-`python -m regard.data.encoding FOLDER` is a worker: it reads pickled chunks of text from standard input and writes
-pickled chunks of ids to standard output, until its input ends. This is not multiprocessing, because that would run the
-main module of the parent again in each worker, which breaks plain scripts.
+`python -m regard.data.encoding FOLDER [PLUGIN ...]` is a worker: it reads pickled chunks of text from standard input
+and writes pickled chunks of ids to standard output, until its input ends. This is not multiprocessing, because that
+would run the main module of the parent again in each worker, which breaks plain scripts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from regard.corpus.corpus import Pair
 from regard.corpus.tagged import split_tags
 from regard.data.store_writer import CHUNK_PAIRS, Chunk
 from regard.errors import DataError
+from regard.plugins.loading import load_plugin
+from regard.plugins.registry import plugin_sources
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
@@ -106,7 +108,7 @@ class _Worker:
     def __init__(self, folder: Path) -> None:
         self.is_busy = False
         self._folder = folder
-        command = [sys.executable, "-m", "regard.data.encoding", str(folder)]
+        command = [sys.executable, "-m", "regard.data.encoding", str(folder), *plugin_sources()]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
@@ -157,6 +159,8 @@ def _serve(folder: Path, requests: BinaryIO, results: BinaryIO) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this process
+    for source in sys.argv[2:]:
+        load_plugin(source)
     try:
         _serve(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
     except (BrokenPipeError, pickle.UnpicklingError):  # the parent was killed

@@ -31,6 +31,7 @@ from regard.decoding.lookahead import lookahead_search
 from regard.decoding.sampling import SamplingParams, sample
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
 from regard.errors import ConfigError, DecodingError, suggest
+from regard.plugins.registry import WithPlugins
 from regard.special_tokens import EOS
 
 MAX_ROWS = 2048  # hypotheses of a sentence kept at a time; each takes a row of the decoder's batch
@@ -306,7 +307,7 @@ def _sample(batch: Batch) -> list[list[Hypothesis]]:
     )
 
 
-STRATEGIES = {
+_STRATEGIES = {
     "beam": Strategy(_beam, has_processors=True),
     "diverse": Strategy(_diverse),
     "lookahead": Strategy(
@@ -329,6 +330,8 @@ STRATEGIES = {
         rows_option="samples",
     ),
 }
+
+STRATEGIES: Mapping[str, Strategy] = WithPlugins("searches", _STRATEGIES)
 
 _MBR_OF_BEAM = Strategy(  # mbr with candidates=beam
     lambda batch: _beam(replace(batch, top_beams=batch.config.beam_size)),

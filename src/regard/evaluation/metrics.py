@@ -13,6 +13,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from regard.errors import DataError
+from regard.plugins.registry import plugin_values
 
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char"}  # languages that 13a, the default, does not split well
 
@@ -63,6 +64,21 @@ def measure(
         wer=wer(hypotheses, references),
         signatures={name: str(metric.get_signature()) for name, metric in metrics.items()},
     )
+
+
+def plugin_scores(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """Return the scores of all metrics of plugins, by name. Higher is better in each."""
+    return {name: plugin_score(name, hypotheses, references) for name in plugin_values("metrics")}
+
+
+def plugin_score(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Return the score of one metric of a plugin. Raise DataError if it is not a number."""
+    _check_lines(hypotheses, references)
+    score = plugin_values("metrics")[name](list(hypotheses), list(references))
+    try:
+        return float(score)
+    except (TypeError, ValueError):
+        raise DataError(f"the metric `{name}` returned {score!r}", fix="return a number") from None
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str], *, target_language: str = "") -> float:

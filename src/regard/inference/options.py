@@ -11,13 +11,11 @@ from regard.errors import ConfigError, suggest
 from regard.inference.translation import Constraints
 from regard.text.segments import Division
 
-StrategyName = Literal["beam", "diverse", "lookahead", "exact", "sample", "mbr"]
-
 
 class SearchOptions(TypedDict, total=False):
     """Search options that override the recipe's [search]. `SearchConfig` describes each key."""
 
-    strategy: StrategyName
+    strategy: str
     beam_size: int
     length_penalty: float
     length_norm: Literal["gnmt", "average"]

@@ -20,6 +20,8 @@ import torch
 
 from regard.errors import DecodingError
 from regard.inference.translator import Constraints, TranslateOptions, Translation, Translator
+from regard.plugins.loading import load_plugin
+from regard.plugins.registry import plugin_sources
 
 CHUNK = 512  # lines that a worker receives at a time
 PROBE = 64  # lines translated to measure what is fastest
@@ -83,7 +85,8 @@ def stream(
     Raises:
         DecodingError: If a worker process ends unexpectedly, or the search fails.
     """
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(load,)) as pool:
+    arguments = (load, plugin_sources())
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=arguments) as pool:
         constraints = options.pop("constraints", None)
         waiting: deque[Future[list[Translation]]] = deque()
         chunks = _chunks(iter(lines), None if constraints is None else iter(constraints))
@@ -111,13 +114,15 @@ def _chunks(
         yield chunk, None if constraints is None else list(islice(constraints, len(chunk)))
 
 
-def _start(load: Load) -> None:
+def _start(load: Load, plugins: Sequence[str]) -> None:
     global _translator
     _end_with_parent()
     for name in ("SIGINT", "SIGHUP", "SIGQUIT"):  # the terminal sends them to the parent too, which stops the workers
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     torch.set_num_threads(1)
+    for plugin in plugins:
+        load_plugin(plugin)
     _translator = load()
 
 

@@ -1,9 +1,9 @@
-"""The architectures, one file per paper. ARCHITECTURES has them in the order of publication."""
+"""The architectures, one file per paper. ARCHITECTURES has them in the order of publication, then those of plugins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from regard.models import (
     sutskever2014,
     transformer2017,
 )
+from regard.plugins.registry import WithPlugins
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Architecture:
     """An architecture that recipes can name.
 
     Attributes:
-        config: The class of its settings.
+        config: The class of its settings, a subclass of ModelConfig.
         build: Builds a model with new weights from a value of `config`.
         presets: Functions that return settings, by name.
         paper: The reference.
@@ -37,11 +38,11 @@ class Architecture:
 
     config: type[ModelConfig]
     build: Callable[[Any, VocabularySizes], Seq2Seq]
-    presets: Mapping[str, Callable[[], ModelConfig]]
-    paper: str
+    presets: Mapping[str, Callable[[], ModelConfig]] = field(default_factory=dict)
+    paper: str = ""
 
 
-ARCHITECTURES: Mapping[str, Architecture] = {
+_PAPERS: Mapping[str, Architecture] = {
     "cho2014": Architecture(cho2014.Config, cho2014.build, cho2014.PRESETS, "Cho et al. 2014, arXiv 1406.1078"),
     "sutskever2014": Architecture(
         sutskever2014.Config,
@@ -67,6 +68,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "modern": Architecture(modern.Config, modern.build, modern.PRESETS, "regard's own; see its docstring"),
 }
+ARCHITECTURES: Mapping[str, Architecture] = WithPlugins("architectures", _PAPERS)
 
 
 def build_model(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:

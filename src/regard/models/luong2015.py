@@ -30,16 +30,17 @@ fed after dropout.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from regard.config.names import NameOf
 from regard.config.schema import MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
 from regard.contract import DecoderOutput, Encoder, Memory, Seq2Seq, State, StepFeatures, VocabularySizes
-from regard.nn.attention import AdditiveScore, Annotations, DotScore, GeneralScore, masked_softmax
+from regard.nn.attention import SCORES, Annotations, masked_softmax
 from regard.nn.dropout import Dropout
 from regard.nn.embedding import token_embedding, zero_padding
 from regard.nn.lstm import LSTMCellStep, LSTMStack, LSTMState, init_uniform_, reverse_sequences
@@ -54,7 +55,7 @@ class Config(ModelConfig):
     num_layers: int = Field(4, ge=1, le=MAX_LAYERS, description="LSTM layers of the encoder, and of the decoder.")
     hidden_size: int = Field(1000, ge=1, le=MAX_WIDTH, description="Units of each LSTM layer.")
     embedding_size: int = Field(1000, ge=1, le=MAX_WIDTH, description="Size of word embeddings.")
-    score: Literal["dot", "general", "concat", "scaled_dot"] = Field(
+    score: Annotated[str, NameOf("scores")] = Field(
         "general", description="How decoder and encoder states are compared; scaled_dot is dot / sqrt(hidden_size)."
     )
     attention: Literal["global", "local_m", "local_p"] = Field(
@@ -128,16 +129,7 @@ class Attention(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         size = config.hidden_size
-        self.score: DotScore | GeneralScore | AdditiveScore
-        match config.score:
-            case "dot":
-                self.score = DotScore()
-            case "scaled_dot":
-                self.score = DotScore(size**-0.5)
-            case "general":
-                self.score = GeneralScore(size, size)
-            case "concat":
-                self.score = AdditiveScore(size, size, size, bias=False)
+        self.score = SCORES[config.score](size, size)
         self.kind = config.attention
         self.window_size = config.window_size
         if self.kind == "local_p":

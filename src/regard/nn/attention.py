@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from regard.contract import Memory, PerSource
 from regard.nn.modules import Linear
+from regard.plugins.registry import WithPlugins
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -91,6 +93,22 @@ class GeneralScore(nn.Module):
 
     if TYPE_CHECKING:
         __call__ = forward
+
+
+def _concat(query_size: int, key_size: int) -> Score:
+    return AdditiveScore(query_size, key_size, query_size, bias=False)
+
+
+SCORES: Mapping[str, Callable[[int, int], Score]] = WithPlugins(
+    "scores",
+    {
+        "dot": lambda query_size, key_size: DotScore(),
+        "general": GeneralScore,
+        "concat": _concat,
+        "scaled_dot": lambda query_size, key_size: DotScore(key_size**-0.5),
+    },
+)
+"""Functions of the sizes of a query and a key, by the name of the score."""
 
 
 @dataclass(frozen=True)

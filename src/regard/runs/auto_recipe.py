@@ -228,11 +228,14 @@ def _choose_model(
         preset, dropout, reason = "base", None, "for many pairs and a GPU"
     name = str(overrides.get("model.architecture"))
     architecture = ARCHITECTURES.get(name, ARCHITECTURES[DEFAULT_ARCHITECTURE])  # an unknown name is an error later
-    preset = preset if preset in architecture.presets else "small"
+    if not architecture.presets:
+        return architecture.config.model_validate({"architecture": name}), "the default sizes"
+    if preset not in architecture.presets:
+        preset = "small" if "small" in architecture.presets else next(iter(architecture.presets))
     config = architecture.presets[preset]()
     if scarce and dropout is not None:
         dropout, reason = min(dropout, SCARCE_DROPOUT), f"{reason} and little time"
-    if dropout is None or "model.dropout" in overrides:
+    if dropout is None or "model.dropout" in overrides or "dropout" not in type(config).model_fields:
         return config, f"the {preset} preset {reason}"
     changed = config.model_copy(update={"dropout": dropout})
     return changed, f"the {preset} preset with a dropout of {dropout} {reason}"

@@ -57,9 +57,9 @@ class Plan:
     def tokens(self, reason: str) -> str:
         """Describe [tokenizer]."""
         tokenizer = self.config.tokenizer
-        kind = self.mark("tokenizer.kind", KINDS[tokenizer.kind])
+        kind = self.mark("tokenizer.kind", _kind(tokenizer.kind))
         if tokenizer.target_kind not in (None, tokenizer.kind):
-            kind += f" and {self.mark('tokenizer.target_kind', KINDS[str(tokenizer.target_kind)])}"
+            kind += f" and {self.mark('tokenizer.target_kind', _kind(str(tokenizer.target_kind)))}"
         size = "" if tokenizer.kind == "byte" else self.mark("tokenizer.vocabulary_size", _size(tokenizer)) + " "
         sides = self.mark("tokenizer.joint", "for both sides" if tokenizer.joint else "for each side")
         because = "" if self.is_overridden("tokenizer.vocabulary_size") else f"; {reason}"
@@ -107,7 +107,7 @@ class Plan:
         """Describe validation and early stopping."""
         train = self.config.train
         every = self.mark("train.checkpoint_every", f"every {train.checkpoint_every:,} steps")
-        metric = self.mark("train.metric", f"{METRICS[train.metric]} on dev")
+        metric = self.mark("train.metric", f"{METRICS.get(train.metric, train.metric)} on dev")
         if train.patience:
             end = self.mark("train.patience", f"training stops after {train.patience} without a better {metric}")
         else:
@@ -121,6 +121,10 @@ class Plan:
         for key in sorted(self._origins.keys() - self._shown):
             values.setdefault(self._origins[key], []).append(f"{key}={_short(_value(table, key))}")
         return [f"also from {origin}: {', '.join(texts)}" for origin, texts in values.items()]
+
+
+def _kind(name: str) -> str:
+    return KINDS.get(name, f"{name} tokens")
 
 
 def _value(table: Mapping[str, Mapping[str, object]], key: str) -> object:

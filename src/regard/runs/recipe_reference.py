@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from regard.config.names import NameOf
 from regard.config.schema import CorpusConfig, RunConfig, StartConfig
 from regard.models import ARCHITECTURES
 
@@ -39,6 +40,11 @@ regard train recipe.toml -o runs/mine --set train.max_steps=5000
 
 `--set section.key=value` overrides a key. Relative paths are resolved against the folder of the recipe. Only `[data]`
 and `[model]` are required. `(0, 1]` is the range of values greater than 0 and at most 1.
+
+`plugins = ["my_model"]`, above all tables, names the plugins that a recipe needs. regard writes it into the recipe of a
+run and into its checkpoints. To read them, give the file, as `--plugin my_model.py`, unless the plugin is installed.
+Plugins add values of `tokenizer.kind`, `model.architecture`, `train.metric` and `search.strategy`, and of `model.score`
+of luong2015; the tables here list regard's own.
 
 This page is generated from the schema by `python -m regard.runs.recipe_reference docs/reference.md`.
 """
@@ -88,9 +94,14 @@ def _table(section: type[BaseModel], skip: set[str] = frozenset()) -> str:  # ty
     rows = ["| key | type | default | range | description |", "| --- | --- | --- | --- | --- |"]
     for key, field in section.model_fields.items():
         if key not in skip:
-            cells = f"`{key}`", _type(field.annotation), _default(field), _range(field), field.description or ""
+            cells = f"`{key}`", _field_type(field), _default(field), _range(field), field.description or ""
             rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(rows) + "\n"
+
+
+def _field_type(field: FieldInfo) -> str:
+    names = next((annotation.built_in for annotation in field.metadata if isinstance(annotation, NameOf)), None)
+    return _type(field.annotation) if names is None else ", ".join(f"`{name}`" for name in names)
 
 
 def _type(annotation: Any) -> str:
@@ -99,12 +110,16 @@ def _type(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
-        return "tables" if _is_section(arguments[0]) else f"list of {_type(arguments[0])}s"
+        return "tables" if _is_section(arguments[0]) else f"list of {_plural(_type(arguments[0]))}"
     if arguments and type(None) in get_args(annotation):
         return _type(arguments[0])
     if arguments and hasattr(annotation, "__metadata__"):
         return _type(annotation.__origin__)
     return {str: "string", int: "integer", float: "number", bool: "boolean"}.get(annotation, "list")
+
+
+def _plural(type_name: str) -> str:
+    return f"lists of {type_name.removeprefix('list of ')}" if type_name.startswith("list of ") else f"{type_name}s"
 
 
 def _is_section(annotation: Any) -> bool:

@@ -17,7 +17,7 @@ from regard.console import Say
 from regard.data.loader import Position
 from regard.data.store import PairStore, verify_store
 from regard.data.streaming import Stream
-from regard.errors import CheckpointError, ConfigError, DataError
+from regard.errors import CheckpointError, ConfigError, DataError, PluginError
 from regard.models import ARCHITECTURES
 from regard.tokenizers.base import Tokenizers
 from regard.training.state import TrainingState
@@ -158,6 +158,8 @@ def load_recipe(run: RunFolder, overrides: Sequence[str]) -> RunConfig:
     """Return a run's recipe with overrides. Raise ConfigError for an override of a key that may not change."""
     try:
         written = read_config(run.recipe, ARCHITECTURES)
+    except PluginError:
+        raise
     except ConfigError as error:
         advice = "; or delete the file: `regard train --resume` restores it from the last checkpoint"
         raise ConfigError(error.message, where=error.where, fix=f"{error.fix}{advice if run.steps else ''}") from None

@@ -10,8 +10,9 @@ import torch
 from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch, length_batches, make_batch
-from regard.evaluation.metrics import bleu, chrf, exact_match
+from regard.evaluation.metrics import bleu, chrf, exact_match, plugin_score
 from regard.inference.translator import Translator
+from regard.plugins.registry import find_plugin
 from regard.runs.prepared import IdPair, Prepared
 from regard.special_tokens import PAD
 from regard.training.distributed import ProcessGroup
@@ -46,6 +47,8 @@ def make_validator(config: RunConfig, prepared: Prepared, processes: ProcessGrou
         }
         if config.train.metric == "exact":
             scores["exact"] = 100 * exact_match(translations, references)
+        elif find_plugin("metrics", config.train.metric) is not None:
+            scores[config.train.metric] = plugin_score(config.train.metric, translations, references)
         return scores
 
     return validate

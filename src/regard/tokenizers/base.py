@@ -3,15 +3,16 @@
 import json
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 
 from regard.config.schema import TokenizerConfig
 from regard.corpus.tagged import split_tags
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.files import read_regular_file
+from regard.plugins.registry import WithPlugins
 from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
@@ -55,6 +56,23 @@ class Tokenizer(Protocol):
     def save(self, folder: Path, name: str) -> None:
         """Write what the tokenizer needs into files whose names begin with `name`."""
         ...
+
+
+class TokenizerClass(Protocol):
+    """A class of tokenizers that are trained on text."""
+
+    def train(self, sentences: Sequence[str], size: int) -> Tokenizer:
+        """Return a tokenizer of these sentences, with at most `size` ids."""
+        ...
+
+    def load(self, folder: Path, name: str) -> Tokenizer:
+        """Read what `save` wrote. Raises CheckpointError."""
+        ...
+
+
+_CLASSES: Mapping[str, TokenizerClass] = {"character": CharacterTokenizer, "word": WordTokenizer}
+CLASSES: Mapping[str, TokenizerClass] = WithPlugins("tokenizers", _CLASSES)
+"""The classes of all kinds that are trained in the same way; SentencePiece, bytes and Marian are not."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +142,17 @@ def _load(folder: Path, name: str, kind: object) -> Tokenizer:
     match kind:
         case "unigram" | "bpe":
             return SubwordTokenizer.load(folder, name, kind)
-        case "character":
-            return CharacterTokenizer.load(folder, name)
-        case "word":
-            return WordTokenizer.load(folder, name)
         case "byte":
             return ByteTokenizer()
         case "marian":
             return MarianTokenizer.load(folder, name)
-    raise _broken(folder / FILE, f"unknown kind of tokenizer {kind!r}")
+        case str() if kind in CLASSES:
+            return CLASSES[kind].load(folder, name)
+    raise CheckpointError(
+        f"the tokenizer cannot be read: unknown kind of tokenizer {kind!r}",
+        where=folder / FILE,
+        fix="if the run has a plugin, give it: --plugin FILE; or restore the file from the run it came from",
+    )
 
 
 def _broken(path: Path, reason: str) -> CheckpointError:
@@ -169,16 +189,13 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
     return Tokenizers(source, _train(target_kind, size, targets, "the target side's text"), joint=False)
 
 
-def _train(
-    kind: Literal["unigram", "bpe", "character", "word", "byte"], size: int, sentences: Sequence[str], text: str
-) -> Tokenizer:
-    if kind == "byte":
-        return ByteTokenizer()
-    if kind == "character":
-        return CharacterTokenizer.train(sentences, size)
-    if kind == "word":
-        return WordTokenizer.train(sentences, size)
-    return SubwordTokenizer.train(sentences, size, kind, text=text)
+def _train(kind: str, size: int, sentences: Sequence[str], text: str) -> Tokenizer:
+    match kind:
+        case "unigram" | "bpe":
+            return SubwordTokenizer.train(sentences, size, kind, text=text)
+        case "byte":
+            return ByteTokenizer()
+    return CLASSES[kind].train(sentences, size)
 
 
 def _sample(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from regard.corpus.corpus import Corpus
 from regard.errors import ConfigError
 from regard.special_tokens import SPECIAL, UNK
 from regard.tokenizers.base import Tokenizer, Tokenizers
+from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SPACE, SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
@@ -69,8 +70,10 @@ def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], max_new: int) -
             reason = "its last ids are those of tags"
         case ByteTokenizer():
             reason = "bytes spell every text, so no token is missing"
-        case _:
+        case MarianTokenizer():
             reason = "the pieces of a Marian model are split by one file and numbered by another"
+        case _:
+            reason = "it is a plugin's"
     raise ConfigError(
         f"a vocabulary of the kind {tokenizer.kind} cannot be extended: {reason}",
         where="start.new_tokens",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from regard.nn.kernels import native
 from regard.nn.kernels.build import FLAGS, SOURCES
+from regard.nn.kernels.levels import ARM, FILES
 
 DRIVER = Path(__file__).with_name("all_kernels.c")
 CROSS, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
@@ -30,7 +31,7 @@ Answers = list[tuple[str, NDArray[np.float64]]]
 def answers(folder: Path, compiler: str, level: str, flags: tuple[str, ...], runner: tuple[str, ...]) -> Answers:
     """Build the kernels of a level and a program that calls them, run it, and read what it prints."""
     program = folder / level
-    sources = [str(SOURCES / name) for name in native.FILES]
+    sources = [str(SOURCES / name) for name in FILES]
     command = [
         compiler,
         *FLAGS,
@@ -62,7 +63,7 @@ def test_the_levels_of_arm64_give_what_portable_c_gives_here(level: str, tmp_pat
     if shutil.which(CROSS) is None or shutil.which(EMULATOR) is None:
         pytest.skip(f"needs {CROSS} and {EMULATOR}")
     runner = (EMULATOR, "-cpu", CPUS[level])
-    actual, expected = answers(tmp_path, CROSS, level, native._ARM[level].flags, runner), plain()
+    actual, expected = answers(tmp_path, CROSS, level, ARM[level].flags, runner), plain()
     assert [name for name, _ in actual] == [name for name, _ in expected]
     for (name, actual_values), (_, expected_values) in zip(actual, expected, strict=True):
         if name in ("linear_int8", "best_columns", "dropout"):

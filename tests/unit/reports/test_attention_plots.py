@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 from regard.attention.matrix import AttentionMatrix, attention_matrix
@@ -64,7 +63,7 @@ def test_a_short_map_is_not_stretched_to_the_height_of_a_long_one() -> None:
         for rows in (3, 40)
     )
     figure = draw_attention_maps([("short", short), ("long", long)], LIGHT)
-    FigureCanvasAgg(figure).draw()
+    figure.draw_without_rendering()
     heights = [axes.get_window_extent().height / rows for axes, rows in zip(figure.axes, (3, 40), strict=False)]
     assert heights[0] == pytest.approx(heights[1], rel=0.5)
     assert figure.axes[0].get_window_extent().y1 == pytest.approx(figure.axes[1].get_window_extent().y1)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tests.end_to_end.helpers import write_lines
 from tests.unit.corpus_checks.synthetic import sentences
@@ -30,10 +29,9 @@ def test_no_grid_crosses_the_cells_and_no_label_is_cut_off(
     report: CorpusReport, draw: Callable[[CorpusReport, Theme], Figure]
 ) -> None:
     figure = draw(report, LIGHT)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
+    figure.draw_without_rendering()
     cells, scale = figure.axes
     assert not any(line.get_visible() for axis in (cells.xaxis, cells.yaxis) for line in axis.get_gridlines())
-    label, picture = scale.yaxis.label.get_window_extent(renderer), figure.bbox
+    label, picture = scale.yaxis.label.get_window_extent(), figure.bbox
     assert picture.x0 <= label.x0 and label.x1 <= picture.x1
     assert picture.y0 <= label.y0 and label.y1 <= picture.y1

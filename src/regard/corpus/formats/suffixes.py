@@ -2,4 +2,6 @@
 
 from typing import Final
 
-BILINGUAL_SUFFIXES: Final = (".tsv", ".csv", ".tmx", ".po", ".mo", ".xlf", ".xliff", ".jsonl", ".parquet")
+from regard.plugins.names import BUILT_IN
+
+BILINGUAL_SUFFIXES: Final = BUILT_IN["formats"]

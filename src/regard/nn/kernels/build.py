@@ -1,7 +1,8 @@
-"""Build shared libraries from the C sources with the machine's C compiler, and cache them for later processes.
+"""Find the shared libraries of the kernels, or build them from the C sources.
 
-A cached library is used only if no other user could have written it: the folder, the folders above it and the file
-belong to this user (or root) and are not writable by others, and the file's name contains its SHA-256.
+A wheel contains the libraries, compiled. Elsewhere, the machine's C compiler builds them, and they are cached for later
+processes. A cached library is used only if no other user could have written it: the folder, the folders above it and
+the file belong to this user (or root) and are not writable by others, and the file's name contains its SHA-256.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import parent_process
 from pathlib import Path
 
+from regard.nn.kernels.levels import Library
+
 log = logging.getLogger("regard.kernels")
 
 SOURCES = Path(__file__).parent
+SHIPPED = SOURCES / "compiled"  # exists only in an installed wheel
 FLAGS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-fvisibility=hidden")
 TIMEOUT = 120  # seconds for a run of the compiler, which usually takes one
 
@@ -33,34 +38,48 @@ class BuildError(Exception):
     """No shared library could be built; the message says why."""
 
 
-def load(name: str, files: Sequence[str], flags: Sequence[str], optional: Sequence[str] = ()) -> ctypes.CDLL:
-    """Load the shared library `name`, and build it from `files` first if it is not in the cache.
+@dataclass(frozen=True)
+class Loaded:
+    """A shared library in this process, and where it comes from, in words."""
 
-    Args:
-        name: The name of the library.
-        files: Source files in the folder of this module.
-        flags: Compiler flags in addition to FLAGS.
-        optional: Flags that some compilers do not know.
+    library: ctypes.CDLL
+    origin: str
+
+
+def load(library: Library) -> Loaded:
+    """Load the library that the wheel ships; else the one in the cache, which is built first if it is not there.
 
     Raises:
         BuildError: The library cannot be built or loaded.
     """
-    key = _key(name, files, (*flags, *optional))
+    reasons = []
+    shipped = SHIPPED / shipped_name(library)
+    if shipped.is_file():
+        try:
+            return Loaded(ctypes.CDLL(str(shipped)), "from the wheel")
+        except OSError as error:  # of another operating system or C library
+            reasons.append(f"{shipped}: {error}")
+    key = _key(library)
     folders, refusals = _cache_folders()
-    reasons = [*refusals]
+    reasons += refusals
     for folder in folders:
         try:
-            built = _find_cached(folder, f"{name}-{key}") or _build(folder, f"{name}-{key}", files, flags, optional)
-            return ctypes.CDLL(str(built))
+            built = _find_cached(folder, f"{library.name}-{key}") or build(folder, f"{library.name}-{key}", library)
+            return Loaded(ctypes.CDLL(str(built)), f"compiled by {_compiler_name()} into {folder}")
         except OSError as error:
             reasons.append(f"{folder}: {error.strerror or error}")
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            loaded = ctypes.CDLL(str(_build(Path(scratch), name, files, flags, optional)))
+            loaded = ctypes.CDLL(str(build(Path(scratch), library.name, library)))
     except OSError as error:
         raise BuildError(f"the compiled kernels cannot be loaded: {error}") from None
     _warn_uncached("; ".join(reasons))
-    return loaded
+    return Loaded(loaded, f"compiled by {_compiler_name()} for this process")
+
+
+def shipped_name(library: Library) -> str:
+    """Return the name of a library's file in a wheel, which changes with the sources."""
+    return f"{library.name}-{_digest(library, ())}.so"
 
 
 def warn(message: str, *arguments: object) -> None:
@@ -78,10 +97,16 @@ def _warn_uncached(reasons: str) -> None:
     )
 
 
-def _key(name: str, files: Sequence[str], flags: Sequence[str]) -> str:
-    """Return a digest of everything that determines a library."""
-    digest = hashlib.sha256(repr((name, flags, FLAGS, platform.machine(), sys.platform, _compiler_name())).encode())
-    for path in (*sorted(SOURCES.glob("*.h")), *(SOURCES / file for file in files)):
+def _key(library: Library) -> str:
+    """Return a digest of everything that determines a library that is compiled here."""
+    return _digest(library, (platform.machine(), sys.platform, _compiler_name()))
+
+
+def _digest(library: Library, environment: Sequence[str]) -> str:
+    """Return a digest of a library's sources and flags, and of the environment."""
+    flags = (*library.flags, *library.optional)
+    digest = hashlib.sha256(repr((library.name, flags, FLAGS, environment)).encode())
+    for path in (*sorted(SOURCES.glob("*.h")), *(SOURCES / file for file in library.files)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -162,36 +187,46 @@ def _file_name(stem: str, path: Path) -> str:
     return f"{stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.so"
 
 
-def _build(folder: Path, stem: str, files: Sequence[str], flags: Sequence[str], optional: Sequence[str]) -> Path:
-    """Build a library atomically; other processes may build it at the same time."""
+def build(folder: Path, stem: str, library: Library) -> Path:
+    """Build a library into STEM-CHECKSUM.so, atomically; other processes may build it at the same time.
+
+    Raises:
+        BuildError: There is no C compiler, or it fails.
+        OSError: The folder cannot be written to.
+    """
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        library = Path(scratch) / "kernels.so"
-        try:
-            _compile(Path(scratch), library, files, (*flags, *optional))
-        except BuildError:
-            if not optional:
-                raise
-            _compile(Path(scratch), library, files, flags)
-        with library.open("rb") as file:
+        linked = Path(scratch) / "kernels.so"
+        compile_library(Path(scratch), linked, library)
+        with linked.open("rb") as file:
             os.fsync(file.fileno())
-        built = folder / _file_name(stem, library)
-        library.chmod(0o700)
-        library.replace(built)
+        built = folder / _file_name(stem, linked)
+        linked.chmod(0o700)
+        linked.replace(built)
     return built
 
 
-def _compile(scratch: Path, library: Path, files: Sequence[str], flags: Sequence[str]) -> None:
+def compile_library(scratch: Path, output: Path, library: Library) -> None:
+    """Compile and link a library, without the optional flags if the compiler refuses them. Raises BuildError."""
+    try:
+        _compile(scratch, output, library.files, (*library.flags, *library.optional))
+    except BuildError:
+        if not library.optional:
+            raise
+        _compile(scratch, output, library.files, library.flags)
+
+
+def _compile(scratch: Path, output: Path, files: Sequence[str], flags: Sequence[str]) -> None:
     """Compile all files in parallel, and link them."""
     command = shlex.split(_compiler_name())
     if not command or shutil.which(command[0]) is None:
         raise BuildError(f"no C compiler: {command[0] if command else 'CC'!s} is not on the PATH")
     objects = [str(scratch / f"{file}.o") for file in files]
     compiles = [
-        [*command, *FLAGS, *flags, "-c", "-o", output, str(SOURCES / file)]
-        for file, output in zip(files, objects, strict=True)
+        [*command, *FLAGS, *flags, "-c", "-o", object_file, str(SOURCES / file)]
+        for file, object_file in zip(files, objects, strict=True)
     ]
     _run(compiles)
-    _run([[*command, "-shared", "-fPIC", "-o", str(library), *objects, "-lm"]])
+    _run([[*command, "-shared", "-fPIC", "-o", str(output), *objects, "-lm"]])
 
 
 def _run(commands: Sequence[Sequence[str]]) -> None:

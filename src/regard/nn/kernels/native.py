@@ -2,8 +2,9 @@
 
 The kernels are compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3 (AVX2 and FMA) and plain
 (portable C), on arm64 dotprod and neon, elsewhere plain. The best level that this CPU can run is chosen at the first
-use. It is built by the machine's C compiler, unless an earlier process has built it, and checked against known answers.
-The environment variable REGARD_KERNELS forces a level by its name; REGARD_KERNELS=0 turns the kernels off.
+use. A wheel ships it compiled; in a source checkout it is built by the machine's C compiler, unless an earlier process
+has built it. It is checked against known answers. The environment variable REGARD_KERNELS forces a level by its name;
+REGARD_KERNELS=0 turns the kernels off.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-import platform
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,8 @@ from torch import Tensor, nn
 from regard.errors import ConfigError
 from regard.nn.kernels import build, check
 from regard.nn.kernels.build import BuildError
+from regard.nn.kernels.levels import CPU, LEVELS, SLOW
 
-FILES = ("attention.c", "int8.c", "search.c", "training.c")
 MAX_ROWS = 32  # per sentence; for more, PyTorch's attention is faster
 UNIT = 16  # as in lanes.h
 ZERO = 128  # as in int8.c: the unsigned byte that represents 0
@@ -60,50 +59,13 @@ _SIGNATURES = {
 _MAY_FAIL = ("best_tokens", "attend", "attention", "attention_gradient", "linear_int8")  # out of memory
 
 
-@dataclass(frozen=True)
-class Level:
-    """How the kernels are compiled for a class of CPUs.
-
-    Attributes:
-        needs: The bit that cpu.c sets for a CPU that can run this level; 0: every CPU of the architecture can.
-        features: The CPU features that the level needs, in words.
-        flags: Compiler flags.
-        optional: Flags that not all compilers know.
-    """
-
-    needs: int
-    features: str
-    flags: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-
-
-_X86 = {
-    "v4": Level(
-        2,
-        "AVX-512 with VNNI",
-        ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma"),
-        ("-mprefer-vector-width=512",),
-    ),
-    "v3": Level(1, "AVX2 and FMA", ("-mavx2", "-mfma")),
-    "plain": Level(0, "any x86-64"),
-}
-_ARM = {
-    "dotprod": Level(4, "NEON with dot products", ("-march=armv8.2-a+dotprod",)),
-    "neon": Level(0, "any arm64"),
-}
-_MACHINE = platform.machine().lower()
-_LEVELS = {"x86_64": _X86, "amd64": _X86, "aarch64": _ARM, "arm64": _ARM}
-LEVELS: dict[str, Level] = _LEVELS.get(_MACHINE, {"plain": Level(0, "any CPU")})  # the best one first
-SLOW = ("plain",)  # slower than PyTorch: used only if REGARD_KERNELS names the level
-
-
 class Kernels:
     """The functions of one level's library, named as in C without the prefix `regard_LEVEL_`."""
 
-    def __init__(self, library: ctypes.CDLL, level: str) -> None:
-        self.level = level
+    def __init__(self, loaded: build.Loaded, level: str) -> None:
+        self.level, self.origin = level, loaded.origin
         for name, arguments in _SIGNATURES.items():
-            function = getattr(library, f"regard_{level}_{name}")
+            function = getattr(loaded.library, f"regard_{level}_{name}")
             function.argtypes = arguments
             if name in _MAY_FAIL:
                 function.restype = _checked
@@ -128,22 +90,8 @@ def library() -> Kernels | None:
     forced = os.environ.get("REGARD_KERNELS", "")
     if forced == "0":
         return None
-    if forced and forced not in LEVELS:
-        raise ConfigError(
-            f"unknown kernel level {forced!r}", where="REGARD_KERNELS", fix=f"use 0 or {', '.join(LEVELS)}"
-        )
     try:
-        runs = executable()
-        if forced and forced not in runs:
-            raise ConfigError(
-                f"this CPU cannot run level {forced}, which needs {LEVELS[forced].features}",
-                where="REGARD_KERNELS",
-                fix=f"use 0 or {', '.join(runs)}",
-            )
-        chosen = forced or next((level for level in runs if level not in SLOW), None)
-        if chosen is None:
-            raise BuildError("this CPU has no AVX2")
-        return load(chosen)
+        return load(_choose(forced))
     except (BuildError, MismatchError) as error:
         build.warn(
             "regard's own kernels are not used, so training and translation are slower: %s. "
@@ -153,6 +101,39 @@ def library() -> Kernels | None:
         return None
 
 
+def _choose(forced: str) -> str:
+    """Return the forced level, or the best one. Raises ConfigError, and BuildError if there is none to choose."""
+    if forced and forced not in LEVELS:
+        raise ConfigError(
+            f"unknown kernel level {forced!r}", where="REGARD_KERNELS", fix=f"use 0 or {', '.join(LEVELS)}"
+        )
+    runs = executable()
+    if forced and forced not in runs:
+        raise ConfigError(
+            f"this CPU cannot run level {forced}, which needs {LEVELS[forced].features}",
+            where="REGARD_KERNELS",
+            fix=f"use 0 or {', '.join(runs)}",
+        )
+    chosen = forced or next((level for level in runs if level not in SLOW), None)
+    if chosen is None:
+        raise BuildError("this CPU has no AVX2")
+    return chosen
+
+
+def describe() -> str:
+    """Return which kernels run, and why, for people to read. Raises ConfigError as `library` does."""
+    forced = os.environ.get("REGARD_KERNELS", "")
+    if forced == "0":
+        return "none: REGARD_KERNELS=0 turns them off, so PyTorch does the work"
+    try:
+        level = _choose(forced)
+        kernels = load(level)
+    except (BuildError, MismatchError) as error:
+        return f"none, so PyTorch does the work: {error}"
+    reason = "as REGARD_KERNELS says" if forced else "the best level that this CPU can run"
+    return f"{level} ({LEVELS[level].features}), {reason}; {kernels.origin}"
+
+
 class MismatchError(Exception):
     """A kernel does not give the known answer."""
 
@@ -160,16 +141,14 @@ class MismatchError(Exception):
 @cache
 def executable() -> list[str]:
     """Return the levels that this CPU can run, the best one first. Raises BuildError."""
-    answer = build.load("cpu", ["cpu.c"], ()).regard_cpu_levels()
+    answer = build.load(CPU).library.regard_cpu_levels()
     return [name for name, level in LEVELS.items() if level.needs & answer == level.needs]
 
 
 @cache
 def load(level: str) -> Kernels:
     """Return the kernels of a level that this CPU can run. Raises BuildError, and MismatchError for a wrong answer."""
-    chosen = LEVELS[level]
-    flags = (f"-DLEVEL={level}", *chosen.flags)
-    built = Kernels(build.load(level, FILES, flags, chosen.optional), level)
+    built = Kernels(build.load(LEVELS[level].library(level)), level)
     wrong = check.failing(built)
     if wrong is not None:
         raise MismatchError(f"the kernel {wrong} of level {level} does not give the known answer on this machine")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from regard.attention.maps import AttentionMaps
@@ -40,6 +40,7 @@ class RunResults:
         search: Search errors; None if they were not measured.
         alignment: Alignment scores by `mean` and by each layer (`layer 1`); None without gold alignments.
         is_saliency: The model has no attention, and gradients are used instead.
+        plugin_scores: Scores of the metrics of plugins, by name.
     """
 
     name: str
@@ -56,6 +57,7 @@ class RunResults:
     search: SearchErrors | None
     alignment: Mapping[str, AlignmentScores] | None
     is_saliency: bool
+    plugin_scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def _run_to_json(run: RunResults) -> dict[str, Any]:
         "run": run.run,
         "facts": dict(run.facts),
         "scores": _to_json(run.scores),
+        **({"plugin_scores": dict(run.plugin_scores)} if run.plugin_scores else {}),
         "lengths": _to_json(run.lengths),
         "frequency": _to_json(run.frequency),
         "calibration": _to_json(run.calibration),
@@ -156,8 +159,6 @@ def _to_json(value: Any) -> Any:
             return [_to_json(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
-        return {
-            _JSON_NAMES.get((kind, field.name), field.name): _to_json(getattr(value, field.name))
-            for field in fields(value)
-        }
+        names = [item.name for item in fields(value)]
+        return {_JSON_NAMES.get((kind, name), name): _to_json(getattr(value, name)) for name in names}
     return value

@@ -22,7 +22,7 @@ from regard.evaluation.by_length import by_length
 from regard.evaluation.calibration import Calibration, compute_calibration
 from regard.evaluation.edit_alignment import find_matches
 from regard.evaluation.error_types import classify_errors
-from regard.evaluation.metrics import bleu_metric
+from regard.evaluation.metrics import bleu_metric, plugin_scores
 from regard.evaluation.test_set import TestSet
 from regard.inference.translator import Translation, Translator
 from regard.reports.analyze.alignments import align_words
@@ -183,6 +183,7 @@ def _measure(
         search=_measure_search(run, test, options, track),
         alignment=_measure_alignment(run, test, track, notes),
         is_saliency=not run.translator.model.decoder.has_attention,
+        plugin_scores=plugin_scores(run.texts, test.references),
     )
 
 

@@ -10,7 +10,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regard.inference.options import StrategyName
 from regard.inference.translator import SearchOptions, Translation, Translator
 from regard.reports.analyze.progress import ProgressHook, no_progress
 
@@ -112,6 +111,6 @@ def _is_more_probable(first: Translation, second: Translation) -> bool:
     return first.log_probability > second.log_probability + TOLERANCE
 
 
-def _search(translator: Translator, source: str, strategy: StrategyName) -> Translation:
+def _search(translator: Translator, source: str, strategy: str) -> Translation:
     options: SearchOptions = {**BY_PROBABILITY, "strategy": strategy}
     return translator.translate(source, split_sentences=False, **options)

@@ -105,6 +105,11 @@ def _render_scores(report: AnalysisReport) -> str:
             cells += [difference, _format_p(p_value(scores))]
         direction = "lower" if key in LOWER_IS_BETTER else "higher"
         rows.append([f"{name}<small>{direction} is better</small>", *cells])
+    for name in report.runs[0].plugin_scores:
+        values = [run.plugin_scores[name] for run in report.runs]
+        cells = [f"{value:.2f}" for value in values]
+        cells += [f"{values[1] - values[0]:+.2f}".replace("-", "−"), _MISSING] if is_comparison else []
+        rows.append([f"{escape(name)}<small>higher is better</small>", *cells])
     head = ["", *_names(report), *(["difference<small>second − first</small>", "p"] if is_comparison else [])]
     text = "<p>Below each score is its 95% interval.</p>"
     if is_comparison:

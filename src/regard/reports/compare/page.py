@@ -86,9 +86,10 @@ def _render_head(report: ComparisonReport) -> str:
 
 def _render_scores(report: ComparisonReport, styles: Sequence[LineStyle]) -> str:
     highest = max((point.bleu for system in report.systems for point in system.curve), default=0.0)
+    plugin_metrics = list(report.systems[0].plugin_scores)
     head = (
         "system", "attention", "parameters", "training, tokens/s", "minutes", "steps", "dev BLEU", "BLEU", "chrF",
-        "exact match", "translation, sentences/s",
+        "exact match", *map(escape, plugin_metrics), "translation, sentences/s",
     )  # fmt: skip
     bleu_scores = [system.bleu for system in report.systems]
     chrf_scores = [system.chrf for system in report.systems]
@@ -104,6 +105,7 @@ def _render_scores(report: ComparisonReport, styles: Sequence[LineStyle]) -> str
             _render_score(system.bleu, bleu_scores),
             _render_score(system.chrf, chrf_scores),
             f"{100 * system.exact:.1f}%",
+            *(f"{system.plugin_scores[name]:.2f}" for name in plugin_metrics),
             f"{system.sentences_per_second:,.1f}",
         )
         for number, (system, style) in enumerate(zip(report.systems, styles, strict=True))

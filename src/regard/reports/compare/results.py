@@ -78,10 +78,17 @@ class SystemResults(Record):
 
 
 class ScoredSystem(SystemResults):
-    """One system, with test scores that are compared with those of the others."""
+    """One system, with test scores that are compared with those of the others.
+
+    Attributes:
+        bleu: BLEU, 0 to 100.
+        chrf: chrF, 0 to 100.
+        plugin_scores: Scores of the metrics of plugins, by name.
+    """
 
     bleu: BootstrapInterval
     chrf: BootstrapInterval
+    plugin_scores: dict[str, float] = {}
 
 
 class Sample(Record):

@@ -30,7 +30,7 @@ from regard.console import progress_bar, say, track
 from regard.corpus.paths import CorpusPaths
 from regard.errors import CheckpointError, ConfigError, TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
-from regard.evaluation.metrics import bleu_metric
+from regard.evaluation.metrics import bleu_metric, plugin_scores
 from regard.files import write_atomic
 from regard.inference.translator import Translation
 from regard.reports.compare import systems as systems_module
@@ -262,7 +262,12 @@ def _make_report(
     hypotheses = {name: measurement.hypotheses for name, measurement in measurements.items()}
     scores = {name: paired_bootstrap(hypotheses, test_set.references, metric) for name, metric in metrics.items()}
     scored = [
-        ScoredSystem(**dict(measurement.facts), bleu=scores["bleu"][name], chrf=scores["chrf"][name])
+        ScoredSystem(
+            **dict(measurement.facts),
+            bleu=scores["bleu"][name],
+            chrf=scores["chrf"][name],
+            plugin_scores=plugin_scores(measurement.hypotheses, test_set.references),
+        )
         for name, measurement in measurements.items()
     ]
     return ComparisonReport(

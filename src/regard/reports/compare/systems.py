@@ -135,8 +135,11 @@ def systems_from_corpus(
 def quick_recipe(corpus: str, architecture: str) -> RunConfig:
     """Return the recipe of an architecture for a built-in corpus."""
     spec = ARCHITECTURES[architecture]
-    sizes: dict[str, Any] = {**spec.presets["small"]().model_dump(), **QUICK_SIZES.get(architecture, {})}
-    model: ModelConfig = spec.config(**{**sizes, "dropout": 0.0})
+    preset = spec.presets.get("small", spec.config)
+    sizes: dict[str, Any] = {**preset().model_dump(), **QUICK_SIZES.get(architecture, {}), "architecture": architecture}
+    if "dropout" in spec.config.model_fields:
+        sizes["dropout"] = 0.0
+    model: ModelConfig = spec.config(**sizes)
     source, target = LANGUAGES[corpus]
     data: dict[str, Any] = {"corpus": corpus, "source_language": source, "target_language": target}
     return RunConfig(

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.levels import LEVELS, use_level
+from tests.levels import LEVELS, use_best_level
 
 from regard.errors import ConfigError
-from regard.nn.kernels import build, check, native
+from regard.nn.kernels import build, check, levels, native
+from regard.nn.kernels.levels import CPU, X86, Library
 
 
 def _forget() -> None:
@@ -48,7 +49,7 @@ def fresh(anew: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def cpu() -> ctypes.CDLL:
     """The smallest of the libraries."""
     build._cache_folders.cache_clear()
-    return build.load("cpu", ["cpu.c"], ())
+    return build.load(CPU).library
 
 
 def built(cache: Path) -> Path:
@@ -131,8 +132,8 @@ def _make_read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(30, "Read-only file system", str(folder))
         return real(folder, stem, *rest)
 
-    real = build._build
-    monkeypatch.setattr(build, "_build", refuse)
+    real = build.build
+    monkeypatch.setattr(build, "build", refuse)
 
 
 def _open_to_others(folder: Path, _: pytest.MonkeyPatch) -> None:
@@ -169,7 +170,7 @@ def test_where_nothing_can_be_cached_one_message_says_why(
     (temporary / f"regard-{os.geteuid()}").touch()
     spoil(fresh / "regard", monkeypatch)
     for name in ("cpu", "again"):
-        build.load(name, ["cpu.c"], ())
+        build.load(Library(name, CPU.files))
     (record,) = caplog.records
     message = record.getMessage()
     assert "compiles its kernels at every start" in message
@@ -233,7 +234,7 @@ def test_the_best_level_of_the_cpu_is_used_unless_another_is_named(anew: None, m
     runs = ["v3", "plain"] if "v3" in LEVELS else [*LEVELS]
     monkeypatch.setattr(native, "executable", lambda: runs)
     monkeypatch.setattr(native, "load", lambda level: level)
-    monkeypatch.setattr(native, "LEVELS", {**native._X86, **native.LEVELS})
+    monkeypatch.setattr(native, "LEVELS", {**X86, **levels.LEVELS})
     assert str(native.library()) == runs[0]
     for level in runs:
         monkeypatch.setenv("REGARD_KERNELS", level)
@@ -261,7 +262,7 @@ class _Without:
 
 @pytest.mark.parametrize("name", [name for name in native._SIGNATURES if not name.startswith("int8_")])
 def test_each_kernel_has_a_known_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels = use_level(next(iter(native.executable())), monkeypatch)
+    kernels = use_best_level(monkeypatch)
     assert check.failing(kernels) is None
     assert check.failing(_Without(kernels, name)) is not None  # type: ignore[arg-type]
 
