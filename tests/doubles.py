@@ -1,4 +1,4 @@
-"""Test doubles: a decoder with scripted logits, a tiny recurrent model, and brute-force search.
+"""Test doubles: a decoder with scripted logits and a tiny recurrent model.
 
 In shapes, B is the number of sentences, N the number of rows, S the source length, T the target length and V the size
 of the target vocabulary.
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from regard.contract import Decoder, Encoder, Memory, PerSource, Seq2Seq, State, StepFeatures, expand_to_rows
-from regard.decoding.length_penalty import LengthPenalty
-from regard.special_tokens import BOS, EOS
+from regard.special_tokens import EOS
+from regard.testing.searching import Prefix as Prefix
+from regard.testing.searching import brute_force as brute_force
+from regard.testing.sequences import as_batch as as_batch
+from regard.testing.sequences import start_with_bos as start_with_bos
 
-Prefix = tuple[int, ...]
 Script = Callable[[int, Prefix], Sequence[float]]
 """Maps the number of a sentence and its prefix, without BOS, to the logits of the next token (V)."""
 
@@ -115,28 +117,6 @@ def random_script(seed: int, vocabulary: int, scale: float = 2.0) -> Script:
     return script
 
 
-def brute_force(
-    next_log_probabilities: Callable[[Prefix], Sequence[float]], limit: int, penalty: LengthPenalty
-) -> list[tuple[float, float, Prefix]]:
-    """Return every hypothesis that ends in EOS within `limit` steps, best first.
-
-    Each is a tuple of its score, its log-probability and its tokens without EOS.
-    """
-    hypotheses: list[tuple[float, float, Prefix]] = []
-
-    def visit(prefix: Prefix, total: float) -> None:
-        row = next_log_probabilities(prefix)
-        length = len(prefix) + 1
-        ended = total + row[EOS]
-        hypotheses.append((ended / float(penalty(torch.tensor(float(length), dtype=torch.float64))), ended, prefix))
-        if length < limit:
-            for token in range(EOS + 1, len(row)):
-                visit((*prefix, token), total + row[token])
-
-    visit((), 0.0)
-    return sorted(hypotheses, reverse=True)
-
-
 class TinyEncoder(Encoder):
     """Embeds the source; its final state is the mean of the embeddings."""
 
@@ -194,13 +174,3 @@ def tiny_model(seed: int = 1, *, source: int = 9, target: int = 8, width: int = 
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     return model
-
-
-def as_batch(sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Return token sequences as a padded batch (B, S)."""
-    return nn.utils.rnn.pad_sequence([torch.tensor(sequence, dtype=torch.long) for sequence in sequences], True)
-
-
-def start_with_bos(targets: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Return the decoder input and the expected output, both (B, T), of targets without EOS."""
-    return as_batch([[BOS, *target] for target in targets]), as_batch([[*target, EOS] for target in targets])

@@ -18,12 +18,15 @@ Say = Callable[[str], None]
 def say(text: str, console: Console | None = None, *, style: str | None = None) -> None:
     """Print a message exactly as it is: nothing in it is markup, nothing is highlighted, and no line is wrapped.
 
+    A notebook, which would cut long lines, wraps them.
+
     Args:
         text: One line, or several.
         console: Where to print; standard error if None.
         style: A rich style for the whole message, such as `dim` or `bold red`.
     """
-    (console or Console(stderr=True)).print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+    console = console or Console(stderr=True)
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=not console.is_jupyter)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ Conventions:
 
 A sentence is encoded once into a Memory. The decoder makes an initial State from it, and then either advances the state
 token by token (search) or processes a whole known target at once (teacher forcing). Both give the same numbers:
-tests/laws checks this for every model.
+regard.testing checks this for every model.
 """
 
 from __future__ import annotations

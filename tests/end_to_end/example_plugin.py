@@ -37,7 +37,8 @@ class NegativeDistance(nn.Module):
         return keys
 
     def forward(self, queries: Tensor, projected: Tensor) -> Tensor:
-        return -(self.query(queries).unsqueeze(2) - projected.unsqueeze(1)).square().mean(-1)  # (N, T, S)
+        differences: Tensor = self.query(queries).unsqueeze(2) - projected.unsqueeze(1)  # (N, T, S, D)
+        return -differences.square().mean(-1)  # (N, T, S)
 
 
 class Config(ModelConfig):

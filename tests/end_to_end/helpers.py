@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import random
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,8 @@ from regard.cli.main import run as run_regard
 from regard.config.schema import RunConfig
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+if not os.environ.get("REGARD_KERNELS") and shutil.which(shlex.split(os.environ.get("CC") or "cc")[0]) is None:
+    ONE_THREAD["REGARD_KERNELS"] = "0"  # without a C compiler, processes say that they have no kernels
 
 
 def digits(count: int, seed: int, *, longest: int = 5) -> list[str]:

@@ -79,7 +79,7 @@ def test_train_does_what_the_command_does(files: Files, tmp_path: Path, capfd: p
     assert regard.resume(result.folder, {"train.max_steps": 3}, quiet=True).step == 3
     assert capfd.readouterr() == ("", "")
     translator = regard.load(result.folder, "cpu")
-    assert isinstance(translator, regard.Translator) and "xx, " in repr(translator)
+    assert isinstance(translator, regard.Translator) and "Translator: xx to ?, " in repr(translator)
 
 
 def test_a_recipe_is_trained_from_its_file_or_its_value(
@@ -156,6 +156,8 @@ def test_attention_of_a_pair(translator: regard.Translator) -> None:
     assert maps.source.words == ("12", "345", "</s>")
     assert "".join(maps.target.tokens[:-1]).replace("▁", " ") == translator.translate("12 345").text
     assert maps.mean.shape == (len(maps.target.tokens), len(maps.source.tokens))
+    sizes = f"{len(maps.source.tokens)} source and {len(maps.target.tokens)} target tokens"
+    assert f"{sizes}; layers x heads: source 1 x 2, encoder 1 x 2, decoder 1 x 2" in repr(maps)
     forced = regard.attend(translator, "12", "99")
     assert forced.target.tokens == ("9", "9", "</s>")
     assert '"tokens":["9","9","</s>"]'.replace("<", "\\u003c") in forced._repr_html_()

@@ -255,7 +255,7 @@ def test_finished_runs_are_compared_in_python(
         f"{expected[0].parameters:,}",
         f"{expected[0].bleu.value:.1f}",
     ]
-    assert comparison._repr_html_().count("<tr>") == 3
+    assert comparison._repr_html_().count("<tr>") == 3 and repr(comparison) == str(comparison)
     assert not list(compared[0].parent.glob("regard-compare-*"))
     for options, message in (
         ({"runs": runs, "minuts": 3}, "did you mean `minutes`"),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 from tests.end_to_end.helpers import Files, call, file_bytes, recipe, refused, write_lines
-from tests.laws.conftest import CASES
+from tests.laws.cases import CASES
 from tests.unit.interop.models import trained
 
 import regard

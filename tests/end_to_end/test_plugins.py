@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +15,9 @@ from tests.unit.serving.clients import ask
 
 import regard
 from regard.checkpoints.checkpoint import load_config
+from regard.corpus.corpus import Pair
+from regard.data import encoding
+from regard.inference import workers
 from regard.plugins.registry import LOADED
 from regard.serving.limits import Limits
 from regard.serving.models import Models
@@ -91,10 +96,10 @@ def test_commands_say_which_plugin_they_need(folder: Path) -> None:
         ("compare", "--runs", run, "-o", folder / "report"),
         ("serve", run, "--port", "0"),
         ("export", run, folder / "exported", "--to", "ctranslate2"),
+        ("shortlist", run),
     ]
     for command in commands:
         refused(call(*command, stdin=b"12\n"), *NEEDED)
-    refused(call("shortlist", run), "unknown kind of tokenizer 'digits'", "--plugin FILE")
     refused(call("inspect", "--data", pairs), "the suffix .arrows is not that of a known format")
     refused(call("translate", run, "--plugin", "nowhere.py"), "nowhere.py: there is no such file")
 
@@ -111,11 +116,27 @@ def test_the_plugin_translates_and_tests(folder: Path) -> None:
     analyzed = call("analyze", run, *plugin, "--data", pairs, "-o", folder / "page.html", "--exact", "1")
     assert analyzed.code == 0 and b"same_length" in analyzed.out, analyzed.err
     assert call("inspect", *plugin, "--data", pairs).code == 0
-    compared = call("compare", *plugin, "--runs", run, "-o", folder / "report")
-    assert compared.code == 0, compared.err
+    shortlist = call("shortlist", run, *plugin)
+    assert f"regard translate {run} --set search.shortlist=true --plugin {PLUGIN} < " in shortlist.err, shortlist.err
+    assert call("translate", run, *plugin, "--set", "search.shortlist=true", stdin=b"12\n").code == 0
+    regard.load_plugin(PLUGIN)
+    (row,) = regard.compare(runs=[run], output=folder / "report").rows
+    assert row["same_length"] == scored["same_length"]
     (system,) = json.loads((folder / "report/report.json").read_text())["systems"]
     assert system["plugin_scores"] == {"same_length": scored["same_length"]}
     assert "same_length" in (folder / "report/index.html").read_text()
+
+
+def test_other_processes_load_the_plugin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    regard.load_plugin(PLUGIN)
+    load = partial(regard.Translator.load, folder / "run", "cpu")
+    (translation,) = workers.stream(load, ["12"], 1)
+    assert translation.text == load().translate("12").text
+    monkeypatch.setattr(encoding, "SERIAL_PAIRS", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
+    (chunk,) = encoding.encode([Pair("12", "21", 1)], folder / "run" / "data")
+    expected = encoding.encode_in_process([Pair("12", "21", 1)], load().tokenizers)
+    assert chunk.source.tolist() == expected.source.tolist()
 
 
 def test_the_plugin_serves(folder: Path) -> None:

@@ -27,7 +27,7 @@ def test_no_sentence_is_lost_and_it_is_told_how(sentences: Path, tmp_path: Path)
     lines = write_lines(tmp_path / "in", ["one", SEVERAL, "", "Six. Two."])
     finished = call("translate", sentences, "--input", lines)
     assert finished.out.decode() == f"eins\n{JOINED}\n\nSechs. Zwei.\n"
-    assert f"2 lines were translated in parts, the first of them {lines}:2: they hold several sentences" in finished.err
+    assert f"2 lines were translated in parts, the first of them {lines}:2: several sentences" in finished.err
     split = call("translate", sentences, "--input", lines, "--split-sentences")
     assert (split.out, split.err) == (finished.out, "")
     unsplit = call("translate", sentences, "--input", lines, "--no-split-sentences")
@@ -56,7 +56,7 @@ def test_a_line_that_is_too_long_is_reported_and_stops_nothing(sentences: Path, 
     first, long, last = finished.out.decode().splitlines()
     assert (first, last) == ("eins", "sechs")
     assert len(long.split()) > 30  # of 8 parts or more, of which it was taught no such lengths
-    assert f"1 line was translated in parts, the first of them {lines}:2: they have more tokens" in finished.err
+    assert f"1 line was translated in parts, {lines}:2: more tokens than a segment can have" in finished.err
     wished = write_lines(tmp_path / "wished", ["", '{"require": ["acht"]}', ""])
     refused = call("translate", sentences, "--input", lines, "--constraints", wished)
     assert refused.code == 1

@@ -1,5 +1,6 @@
 """What README, map and recipes name is there."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -7,7 +8,11 @@ from pathlib import Path
 import pytest
 import typer.main
 
+import regard
 from regard.cli.main import app
+from regard.inference.options import TranslateOptions
+from regard.reports.compare.api import TrainedOptions
+from regard.runs.api import RecipeOptions
 from regard.runs.train import read_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +22,13 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"
 
 
 def _commands(text: str) -> list[list[str]]:
-    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", text, flags=re.DOTALL)
-    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"```(sh|console)\n(.*?)```", text, flags=re.DOTALL)
+    lines = [
+        line.split("#")[0]
+        for kind, block in blocks
+        for line in block.splitlines()
+        if kind == "sh" or line.startswith("$ ")  # other lines of a console are its output
+    ]
     commands = [re.search(r"(?:^|\$ |\| )regard (.*)", line) for line in lines]
     return [shlex.split(re.split(r"[<>|]", command[1])[0]) for command in commands if command]
 
@@ -36,6 +46,31 @@ def test_every_command_of_the_documents_is_one(arguments: list[str]) -> None:
 
 def test_the_readme_names_every_main_command() -> None:
     assert {arguments[0] for arguments in README} >= {"train", "translate", "evaluate", "attend", "serve", "data"}
+
+
+def _python_calls(text: str) -> list[ast.Call]:
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    return [node for block in blocks for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]
+
+
+def test_every_call_in_python_names_options_that_there_are() -> None:
+    options = {
+        "regard.train": {*RecipeOptions.__annotations__, "output", "corpus"},
+        "regard.compare": {*TrainedOptions.__annotations__, "runs", "corpus"},
+        "regard.load": {"device", "precision"},
+        "regard.attend": {*TranslateOptions.__annotations__},
+        "translator.translate": {*TranslateOptions.__annotations__},
+    }
+    called = set()
+    for document in DOCUMENTS:
+        for call in _python_calls(document.read_text(encoding="utf-8")):
+            function = ast.unparse(call.func)
+            called.add(function)
+            owner, _, name = function.rpartition(".")
+            assert owner != "regard" or name in dir(regard), function
+            keywords = {keyword.arg for keyword in call.keywords}
+            assert keywords <= options.get(function, keywords), (document.name, function, keywords - options[function])
+    assert called >= options.keys()
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)

@@ -1,41 +1,27 @@
-"""Laws of dropout: it acts where the docstring of each architecture says, and nowhere else.
-
-Dropping every value at a place has the same effect as zeroing the weights that produce or consume these values. The
-tests therefore identify a place by its weights.
-"""
+"""Dropout acts where the docstring of each architecture says, and nowhere else: `check_dropout_places`."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from itertools import chain
 
 import pytest
-import torch
-from tests.doubles import as_batch
-from tests.laws.conftest import Case, build_case
-from torch import Tensor, nn
 
-from regard.contract import Seq2Seq
 from regard.models import ARCHITECTURES
-from regard.nn.dropout import LEVELS, Dropout
-from regard.nn.kernels.autograd import DropoutDraw
-from regard.nn.output_layer import TiedLinear
+from regard.testing import Case, Place, check_dropout_places
+from regard.testing.dropout import (
+    SOURCES,
+    TARGETS,
+    build_with_dropout,
+    dropout_acts_only_in_training,
+    is_close,
+    record_dropout,
+    without,
+)
+from regard.testing.law import without_kernels
 
-P = 0.5
-STEPS = 3
-SOURCES = as_batch([[4, 5, 2], [8, 7, 3, 3, 6, 2], [2]])
-TARGETS = torch.tensor([[1, 4, 5], [1, 3, 6], [1, 7, 4]])
-
-
-@dataclass(frozen=True)
-class Place:
-    """Weights (..., inputs) to zero: a pattern of parameter and buffer names, and the first column to zero."""
-
-    weights: str
-    first: int = 0
+STEPS = TARGETS.shape[1]
 
 
 @dataclass(frozen=True)
@@ -80,10 +66,11 @@ def modern_places(history: str) -> list[Place]:
 # Keys are `architecture` or `architecture/variant`.
 EXPECTED: dict[str, Expected] = {
     "bahdanau2014": Expected(
-        Case({"hidden_size": 12, "embedding_size": 10, "attention_size": 8, "maxout_size": 7}), [SOURCE, TARGET, OUTPUT]
+        Case("bahdanau2014", {"hidden_size": 12, "embedding_size": 10, "attention_size": 8, "maxout_size": 7}),
+        [SOURCE, TARGET, OUTPUT],
     ),
     "bytenet2016": Expected(
-        Case({"hidden_size": 8, "encoder_layers": 3, "decoder_layers": 2}, noise=0.5),
+        Case("bytenet2016", {"hidden_size": 8, "encoder_layers": 3, "decoder_layers": 2}, noise=0.5),
         [
             SOURCE,
             *layers(3, "encoder.blocks.#.widen.*"),
@@ -93,17 +80,18 @@ EXPECTED: dict[str, Expected] = {
         ],
     ),
     "cho2014": Expected(
-        Case({"hidden_size": 12, "embedding_size": 10, "maxout_size": 7}),
+        Case("cho2014", {"hidden_size": 12, "embedding_size": 10, "maxout_size": 7}),
         [SOURCE, TARGET, Place("decoder.out_rank.weight")],
     ),
     "convs2s2017": Expected(
         Case(
+            "convs2s2017",
             {
                 "embedding_size": 12,
                 "encoder_convolutions": ((10, 3), (14, 1)),
                 "decoder_convolutions": ((10, 3), (14, 2)),
                 "max_positions": 4,
-            }
+            },
         ),
         [
             SOURCE,
@@ -114,7 +102,7 @@ EXPECTED: dict[str, Expected] = {
         ],
     ),
     "gnmt2016": Expected(
-        Case(GNMT),
+        Case("gnmt2016", GNMT),
         [
             SOURCE,
             *layers(2, "encoder.layers.#.weight_ih_l0"),
@@ -124,12 +112,12 @@ EXPECTED: dict[str, Expected] = {
             OUTPUT,
         ],
     ),
-    "luong2015": Expected(Case({**LUONG, "input_feeding": False}), [*LUONG_ENCODER, *LUONG_STEP]),
-    "luong2015/feeding": Expected(Case(LUONG), [*LUONG_ENCODER, *STEPS * LUONG_STEP]),
-    "modern": Expected(Case(TRANSFORMER), modern_places("past.output")),
-    "modern/ssru": Expected(Case({**TRANSFORMER, "decoder": "ssru"}), modern_places("past.input")),
+    "luong2015": Expected(Case("luong2015", {**LUONG, "input_feeding": False}), [*LUONG_ENCODER, *LUONG_STEP]),
+    "luong2015/feeding": Expected(Case("luong2015", LUONG), [*LUONG_ENCODER, *STEPS * LUONG_STEP]),
+    "modern": Expected(Case("modern", TRANSFORMER), modern_places("past.output")),
+    "modern/ssru": Expected(Case("modern", {**TRANSFORMER, "decoder": "ssru"}), modern_places("past.input")),
     "sutskever2014": Expected(
-        Case({"num_layers": 3, "hidden_size": 12, "embedding_size": 10}),
+        Case("sutskever2014", {"num_layers": 3, "hidden_size": 12, "embedding_size": 10}),
         [
             SOURCE,
             *(Place(f"encoder.stack.layers.{layer}.weight_ih_l0") for layer in (1, 2)),
@@ -138,72 +126,11 @@ EXPECTED: dict[str, Expected] = {
             OUTPUT,
         ],
     ),
-    "transformer2017": Expected(Case(TRANSFORMER, noise=0.5), TRANSFORMER_PLACES),
-    "transformer2017/odd": Expected(Case({**TRANSFORMER, "hidden_size": 34}, noise=0.5), TRANSFORMER_PLACES),
+    "transformer2017": Expected(Case("transformer2017", TRANSFORMER, noise=0.5), TRANSFORMER_PLACES),
+    "transformer2017/odd": Expected(
+        Case("transformer2017", {**TRANSFORMER, "hidden_size": 34}, noise=0.5), TRANSFORMER_PLACES
+    ),
 }
-
-
-def build_model(name: str) -> Seq2Seq:
-    """Build the model of an expectation, in float32, with dropout and untied output weights."""
-    case = EXPECTED[name].case
-    model = build_case(name.split("/")[0], Case({**case.sizes, "dropout": P}, case.noise), 8).float()
-    output = getattr(model.decoder, "output", None)
-    if isinstance(output, TiedLinear):  # give it separate weights, so that only the embedding can be zeroed
-        weights = nn.Embedding.from_pretrained(output.weight.detach().clone(), freeze=False)
-        model.decoder.output = TiedLinear(weights)
-    return model
-
-
-def without(model: Seq2Seq, place: Place) -> Seq2Seq:
-    """Return a copy of the model in which the weights of the place are zero."""
-    changed = copy.deepcopy(model)
-    matching = [
-        tensor
-        for key, tensor in chain(changed.named_parameters(), changed.named_buffers())
-        if fnmatchcase(key, place.weights)
-    ]
-    assert matching, place
-    with torch.no_grad():
-        for tensor in matching:
-            tensor[..., place.first :] = 0
-    return changed
-
-
-class Recorder:
-    """Replaces dropout: in training, the chosen applications drop everything and all others drop nothing."""
-
-    def __init__(self) -> None:
-        self.chosen: list[bool] = []
-        self.count = 0
-
-    def run(self, model: Seq2Seq, chosen: Sequence[bool]) -> Tensor:
-        """Return the logits in training mode; each chosen application of dropout drops everything."""
-        self.chosen, self.count = list(chosen), 0
-        logits: Tensor = model.train()(SOURCES, TARGETS)
-        assert self.count == len(chosen)
-        return logits
-
-    def drops(self, module: Dropout) -> bool:
-        """Count one application and return whether it drops everything."""
-        if not module.training:
-            return False
-        assert module.p == P
-        self.count += 1
-        return self.count <= len(self.chosen) and self.chosen[self.count - 1]
-
-    def forward(self, module: Dropout, x: Tensor) -> Tensor:
-        return x * (0 if self.drops(module) else 1)
-
-    def draw(self, module: Dropout) -> DropoutDraw:
-        return DropoutDraw(LEVELS if self.drops(module) else 0, 1.0, 0)
-
-
-@pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    recorder_ = Recorder()
-    monkeypatch.setattr(Dropout, "forward", lambda module, x: recorder_.forward(module, x))
-    monkeypatch.setattr(Dropout, "draw", lambda module: recorder_.draw(module))
-    return recorder_
 
 
 def test_every_architecture_has_an_expectation() -> None:
@@ -211,35 +138,24 @@ def test_every_architecture_has_an_expectation() -> None:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_dropout_acts_only_at_its_places(name: str, kernels: bool, recorder: Recorder) -> None:
-    model, places = build_model(name), EXPECTED[name].places
-    plain = model.eval()(SOURCES, TARGETS)
-    for place in dict.fromkeys(places):
-        actual = recorder.run(model, [candidate == place for candidate in places])
-        expected = without(model, place).eval()(SOURCES, TARGETS)
-        assert is_close(actual, expected), place
-        assert not is_close(plain, expected), place
-
-
-def is_close(actual: Tensor, expected: Tensor) -> bool:
-    return torch.allclose(actual, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+def test_dropout_acts_only_at_its_places(name: str) -> None:
+    check_dropout_places(EXPECTED[name].case, EXPECTED[name].places)
+    with without_kernels():
+        check_dropout_places(EXPECTED[name].case, EXPECTED[name].places)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_nothing_is_dropped_in_evaluation(name: str, kernels: bool) -> None:
-    model = build_model(name).eval()
-    actual = model(SOURCES, TARGETS)
-    for module in model.modules():
-        if isinstance(module, Dropout):
-            module.p = 0.0
-    assert is_close(actual, model(SOURCES, TARGETS))
+def test_nothing_is_dropped_in_evaluation(name: str) -> None:
+    dropout_acts_only_in_training(EXPECTED[name].case)
 
 
-def test_input_feeding_feeds_the_vector_after_dropout(kernels: bool, recorder: Recorder) -> None:
+@pytest.mark.parametrize("kernels", [True, False])
+def test_input_feeding_feeds_the_vector_after_dropout(kernels: bool) -> None:
     """When the attentional vector of the first step is dropped, the second step is fed zeros."""
-    model, places = build_model("luong2015/feeding"), EXPECTED["luong2015/feeding"].places
+    model, places = build_with_dropout(EXPECTED["luong2015/feeding"].case), EXPECTED["luong2015/feeding"].places
     first = places.index(LUONG_STEP[1])
-    actual = recorder.run(model, [number == first for number in range(len(places))])
+    with nullcontext() if kernels else without_kernels(), record_dropout() as recorder:
+        actual = recorder.run(model, [number == first for number in range(len(places))])
     without_feeding = without(model, Place("decoder.stack.layers.0.weight_ih_l0", first=10))
     expected = without_feeding.eval()(SOURCES, TARGETS)
     assert actual[:, 0].eq(0).all()

@@ -38,7 +38,7 @@ Kind = Literal["global", "local_m", "local_p"]
 class Paper:
     """The attentional model with its weights under the paper's names; those a variant lacks are None."""
 
-    score: Score
+    score: str
     kind: Kind
     D: int
     input_feeding: bool

@@ -55,6 +55,7 @@ def test_outputs_of_a_notebook(browser: Browser, tmp_path: Path, theme: str, ink
         expect(explorers.nth(0).locator(".status")).to_have_text("")
         expect(explorers.nth(2).get_by_role("button", name="zwei")).to_be_visible()
         assert explorers.nth(2).locator("td").last.evaluate("cell => getComputedStyle(cell).color") != "rgb(255, 0, 0)"
+        assert [box.get_by_label("tokens").count() for box in explorers.all()] == [0, 0, 1]
         assert page.evaluate("window.attacked") is None
         assert errors == []
         page.screenshot(path=tmp_path / "notebook.png", full_page=True)

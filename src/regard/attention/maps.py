@@ -53,7 +53,7 @@ class TokenizedText:
         return matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttentionMaps:
     """What T target tokens attend to, EOS last.
 
@@ -121,6 +121,11 @@ class AttentionMaps:
         """Link each target word to the source word with the highest weight, as (source, target), without EOS."""
         word_weights = self.fold_to_words(self.mean if weights is None else weights)[:-1, :-1]
         return tuple((int(row.argmax()), number) for number, row in enumerate(word_weights) if word_weights.shape[1])
+
+    def __repr__(self) -> str:
+        layers = ", ".join(f"{kind} {len(maps)} x {len(maps[0])}" for kind, maps in self.layers.items())
+        sizes = f"{len(self.source.tokens)} source and {len(self.target.tokens)} target tokens"
+        return f"<AttentionMaps: {sizes}; layers x heads: {layers or 'none, gradients'}>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the explorer."""

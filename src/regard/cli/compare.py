@@ -10,7 +10,16 @@ from typing import Annotated
 
 import typer
 
-from regard.cli.options import ARCHITECTURES, OUTPUT, TEST_SET, TRAINING, BuiltinCorpus, Settings, Tokenized
+from regard.cli.options import (
+    ARCHITECTURES,
+    OUTPUT,
+    TEST_SET,
+    TRAINING,
+    BuiltinCorpus,
+    Settings,
+    Tokenized,
+    refuse_unknown_architecture,
+)
 
 EXAMPLES = """
 regard compare --corpus dates --minutes 1
@@ -82,6 +91,8 @@ def compare(
 
     If you stop it with Ctrl-C, the same command continues.
     """
+    for name in architectures.split(",") if recipe is None else ():
+        refuse_unknown_architecture(name.strip() if name.strip() not in ("", "all") else None, "--architectures")
     from regard.console import say, status
 
     with status("loading PyTorch"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ import typer
 from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.errors import ConfigError, suggest
 from regard.plugins.names import BUILT_IN
+from regard.plugins.registry import valid_names
 
 CORPUS = "Corpus"
 DEV_SET = "Dev set"
@@ -270,10 +270,11 @@ TestData = Annotated[
 
 
 def refuse_unknown_architecture(name: str | None, option: str) -> None:
-    """Raise ConfigError for an architecture that does not exist, before PyTorch is imported.
+    """Raise ConfigError for an architecture that neither regard nor a loaded plugin has, before PyTorch is imported.
 
-    If the architectures are imported already, as by a plugin that adds one, the recipe is checked against them later.
+    It is for commands without a recipe: a recipe may name plugins, which are loaded with it.
     """
-    names = ARCHITECTURES.split(", ")
-    if name is not None and name not in names and "regard.models" not in sys.modules:
-        raise ConfigError(f"unknown architecture '{name}'", where=option, fix=suggest(name, names))
+    names = valid_names("architectures")
+    if name is not None and name not in names:
+        fix = f"{suggest(name, names)}; a plugin can add others"
+        raise ConfigError(f"unknown architecture '{name}'", where=option, fix=fix)

@@ -48,19 +48,22 @@ class SplitReport:
     def print(self) -> None:
         """Print a line for each kind; nothing about the kind that the user has asked for."""
         if self._in_parts.total and not self._split_sentences:
-            why = "they have more tokens than a segment can have"
+            why = "more tokens than a segment can have"
             if self._split_sentences is None:
-                why = "they hold several sentences, or more tokens than a segment can have"
+                why = "several sentences, or more tokens than a segment can have"
                 why += "" if self._is_recorded else " (the run does not record whether its training data do)"
                 why += "; --no-split-sentences translates a line as one segment"
             self._say("translated in parts", self._in_parts, why)
         if self._as_one.total:
-            why = "they seem to hold several sentences, but the source language of the run is unknown; "
+            why = "several sentences, it seems, but the source language of the run is unknown; "
             self._say("translated as one segment", self._as_one, f"{why}--split-sentences translates each sentence")
 
     def _say(self, event: str, lines: _Lines, why: str) -> None:
-        count = "1 line was" if lines.total == 1 else f"{lines.total:,} lines were"
-        say(f"{count} {event}, the first of them {self._name}:{lines.first}: {why}")
+        place = f"{self._name}:{lines.first}"
+        lines_were = f"1 line was {event}, {place}"
+        if lines.total > 1:
+            lines_were = f"{lines.total:,} lines were {event}, the first of them {place}"
+        say(f"{lines_were}: {why}")
 
 
 class _Lines:

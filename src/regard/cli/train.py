@@ -195,7 +195,8 @@ def train(
             is_alone = recipe is None and not files and output is None and request.start is None and not dry_run
             _check_resume(is_alone)
         else:
-            refuse_unknown_architecture(architecture, "--architecture")
+            if recipe is None:
+                refuse_unknown_architecture(architecture, "--architecture")
             request.check()
     except ConfigError as error:
         if _is_first_process():

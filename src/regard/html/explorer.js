@@ -61,7 +61,7 @@ function visible(name) {
 }
 
 class Explorer {
-  // maps: {source, target, gradient, mean, layers}, as `regard attend --json` writes them.
+  // maps: {source, target, gradient, mean, layers}, as `regard attend --json` writes them. With `words_unknown`, words are tokens.
   // view: the initial choices, from `view()` of another explorer. Layers and heads that do not exist are ignored.
   // changed: called after the reader has changed the view.
   constructor(place, maps, view = {}, changed = () => {}) {
@@ -247,7 +247,6 @@ class Explorer {
         ...options.map(([value, text]) => element("option", { value, selected: String(value) === String(chosen) }, text))));
     const numbered = (count, unit) => [[0, count > 1 ? `mean of ${count}` : `the only ${unit}`],
       ...(count > 1 ? Array.from({ length: count }, (_, number) => [number + 1, `${unit} ${number + 1}`]) : [])];
-    const folds = [this.maps.source, this.maps.target].some((side) => side.words.length < side.tokens.length);
     const kinds = Object.keys(KINDS).filter((kind) => kind === "source" || this.maps.layers[kind]);
     return element("div", { class: "choices" },
       kinds.length > 1 ? select("attention", this.kind, kinds.map((kind) => [kind, KINDS[kind]]), (value) => {
@@ -255,10 +254,10 @@ class Explorer {
       }) : null,
       layers.length ? select("layer", this.layer, numbered(layers.length, "layer"), (value) => { this.layer = Number(value); }) : null,
       layers.length ? select("head", this.head, numbered(this.heads(), "head"), (value) => { this.head = Number(value); }) : null,
-      folds ? element("label", {}, element("input", {
+      this.maps.words_unknown ? null : element("label", {}, element("input", {
         type: "checkbox", checked: this.byToken, "data-name": "tokens",
         onchange: (event) => { this.byToken = event.target.checked; this.redraw("tokens"); },
-      }), " tokens") : null);
+      }), " tokens"));
   }
 
   // Draw again and keep the focus.

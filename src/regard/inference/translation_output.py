@@ -41,6 +41,7 @@ def _explorer_data(translation: Translation) -> ExplorerData:
         "gradient": False,
         "mean": weights,
         "layers": {},
+        "words_unknown": True,
     }
 
 

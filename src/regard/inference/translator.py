@@ -140,8 +140,8 @@ class Translator:
 
     def __repr__(self) -> str:
         parameters = sum(weight.numel() for weight in self.model.parameters())
-        languages = " to ".join(filter(None, (self.source_language, self.target_language)))
-        return f"<Translator {languages + ', ' if languages else ''}{parameters:,} parameters, on {self.device}>"
+        languages = f"{self.source_language or '?'} to {self.target_language or '?'}"
+        return f"<Translator: {languages}, {parameters:,} parameters, on {self.device}>"
 
     def with_tags(self, tags: Sequence[str]) -> Translator:
         """Return a translator that puts these tags, such as a language, before each source.

@@ -41,6 +41,11 @@ class Architecture:
     presets: Mapping[str, Callable[[], ModelConfig]] = field(default_factory=dict)
     paper: str = ""
 
+    def build_on_meta(self, config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
+        """Build a model on the meta device: its weights have shapes, but no memory and no values."""
+        with torch.device("meta"), _SkipInitialization():
+            return self.build(config, vocabularies)
+
 
 _PAPERS: Mapping[str, Architecture] = {
     "cho2014": Architecture(cho2014.Config, cho2014.build, cho2014.PRESETS, "Cho et al. 2014, arXiv 1406.1078"),
@@ -78,8 +83,7 @@ def build_model(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
 
 def build_on_meta(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
     """Build a model on the meta device: its weights have shapes, but no memory and no values."""
-    with torch.device("meta"), _SkipInitialization():
-        return build_model(config, vocabularies)
+    return ARCHITECTURES[config.architecture].build_on_meta(config, vocabularies)
 
 
 class _SkipInitialization(TorchFunctionMode):

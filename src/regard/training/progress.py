@@ -87,10 +87,13 @@ class ConsoleReporter:
         self._metric = metric
         self._best: float | None = None
         self._last_line = time.monotonic()
-        self._live = live_line(console)
+        self._live: LiveLine | None = None
+        self._has_started = False
 
     def on_step(self, metrics: StepMetrics) -> None:
         """Redraw the live line; where there is none, print a line every PLAIN_INTERVAL seconds."""
+        if not self._has_started:  # not before: what is printed first stays above the line of a notebook
+            self._has_started, self._live = True, live_line(self._console)
         if self._live is not None:
             fraction = metrics.seconds / max(metrics.seconds + metrics.seconds_left, 1e-9)
             self._live.update(fraction, self._line(metrics))

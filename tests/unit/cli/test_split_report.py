@@ -27,4 +27,4 @@ def test_lines_of_several_sentences_are_reported_unless_training_had_such_lines(
     lines.count(1, "one", Translation("eins", 0.0, 0.0))
     lines.count(2, SEVERAL, Translation("eins", 0.0, 0.0))
     lines.print()
-    assert ("1 line was translated as one segment, the first of them in:2" in capsys.readouterr().err) == is_reported
+    assert ("1 line was translated as one segment, in:2: several sentences" in capsys.readouterr().err) == is_reported

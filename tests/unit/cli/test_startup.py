@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.helpers import ONE_THREAD
 
 CHECKPOINT = Path(__file__).parents[2] / "format" / "checkpoint-1"
 HEAVY = ("babel", "matplotlib", "num2words", "sacrebleu", "tensorboard", "torch._dynamo", "regard.runs.train")
@@ -25,7 +26,7 @@ print(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 
 def regard(code: str, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, input=stdin, check=False)
+    return subprocess.run(command, capture_output=True, text=True, input=stdin, env=ONE_THREAD, check=False)
 
 
 def test_translating_a_line_imports_nothing_that_it_does_not_need() -> None:
@@ -58,6 +59,7 @@ def test_help_and_version_do_not_import_pytorch() -> None:
         (["train", "recipe.toml", "--set", "nonsense"], "section.key=value"),
         (["train", "--resume", "run", "--dry-run"], "--resume"),
         (["train", "--data", "a.tsv", "--architecture", "transfomer2017"], "--architecture: unknown architecture"),
+        (["compare", "--corpus", "dates", "--architectures", "modem, cho2014"], "did you mean `modern`"),
         (["train", "a.toml", "--extend-vocabulary", "5"], "--extend-vocabulary: there is no vocabulary"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 import torch
-from tests.laws.conftest import CASES
+from tests.laws.cases import CASES
 
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.models import ARCHITECTURES

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.laws.conftest import CASES
+from tests.laws.cases import CASES
 from tests.unit.training.toy import model, pairs, resumed, same, settings, trainer, weights
 
 from regard.contract import Seq2Seq, VocabularySizes

@@ -11,9 +11,12 @@ from typing import Any, ClassVar
 import pytest
 from rich.console import Console
 
+from regard.console import say
 from regard.training import progress
 from regard.training.progress import ConsoleReporter, TerminalLine, live_line
 from regard.training.training_log import StepMetrics
+
+PRINTED: list[Any] = []
 
 
 def metrics(step: int) -> StepMetrics:
@@ -43,7 +46,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> list[FakeDisplay]:
     package: Any = ModuleType("IPython")
     package.display = ModuleType("IPython.display")
     package.display.HTML, package.display.DisplayHandle = str, FakeDisplay
-    package.display.display = lambda *objects, **options: None  # Rich prints with it
+    package.display.display = lambda *objects, **options: PRINTED.extend(objects)  # Rich prints with it
     monkeypatch.setitem(sys.modules, "IPython", package)
     monkeypatch.setitem(sys.modules, "IPython.display", package.display)
     return FakeDisplay.handles
@@ -72,6 +75,12 @@ def test_a_live_line_is_not_redrawn_at_each_step(notebook: list[FakeDisplay], mo
     reporter.close()
     assert len(notebook[0].drawn) == 2
     assert "step 99" in notebook[0].drawn[-1] and "&lt;chrf&gt;" in notebook[0].drawn[-1]
+
+
+def test_a_message_is_not_cut_in_a_notebook(notebook: list[FakeDisplay]) -> None:
+    PRINTED.clear()
+    say("word " * 30, Console(force_jupyter=True, width=40))
+    assert [len(message.text.splitlines()) for message in PRINTED] == [4]
 
 
 def test_a_terminal_has_a_live_line_and_a_quiet_console_none(notebook: list[FakeDisplay]) -> None:

@@ -57,7 +57,7 @@ class TrainedOptions(CompareOptions, total=False):
     minutes: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The result of `regard.compare`.
 
@@ -85,6 +85,7 @@ class Comparison:
                 "bleu_high": system.bleu.high,
                 "chrf": system.chrf.value,
                 "exact": 100 * system.exact,
+                **system.plugin_scores,
                 "sentences_per_second": system.sentences_per_second,
             }
             for system in self.report.systems
@@ -98,6 +99,8 @@ class Comparison:
             for cells in (list(zip(row, widths, strict=True)) for row in (head, *rows))
         ]
         return "\n".join([*lines, *self._notes()])
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
