@@ -128,7 +128,7 @@ def write_files(folder: Path) -> None:
     _write_tmx(folder, captions(300, 11))
     _write_catalogues(folder)
     write(folder / "letter.txt", "A dog runs. A cat\nsleeps in the park.\n\nA man sits on the street.\n")
-    write(folder / "recipe.toml", f"{LAW}\n[model]\narchitecture = 'transformer2017'\npreset = 'small'\n")
+    write(folder / "recipe.toml", RECIPE)
     write_lines(folder / "keys.txt", ["a-key-of-the-tests-0123456789"])
     write_lines(folder / "constraints.jsonl", ['{"forbid": ["Rad"]}'] * 7)
 
@@ -140,6 +140,17 @@ target = "law.de"
 
 [train]
 max_steps = 100
+"""
+
+
+RECIPE = """
+[data]
+source = "train.en"
+target = "train.de"
+
+[model]
+architecture = "transformer2017"
+preset = "small"
 """
 
 

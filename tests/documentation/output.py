@@ -27,6 +27,7 @@ ACCEPTED = {
 # Lines on standard output that depend on the model: the words of the test's model are not those of the page. Each line,
 # of the page and of the real output, must match one of these forms.
 WORD = r"[^\s░▒▓█]\S*"
+PLAIN_WORD = r"[^\s░▒▓█%:=]+"  # of a translation, which has no percentages and no labels
 FORMS = {
     "translate": (r".*",),
     "attend": (
@@ -34,7 +35,7 @@ FORMS = {
         r"\s+1(?: +\d+)+",  # the numbers of the columns
         rf"{WORD}(?: {WORD})*?  [░▒▓█ ]*(?:{WORD} \d+%(?:, {WORD} \d+%)*)?",  # a word of the translation
         rf"1 {WORD}(?:  \d+ {WORD})*",  # the legend
-        rf"{WORD}(?: {WORD})*",  # the translation
+        rf"{PLAIN_WORD}(?: {PLAIN_WORD})*",  # the translation
     ),
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from _pytest.mark.structures import ParameterSet
 from tests.documentation import corpora, shell, workplace
 from tests.documentation.markdown import Step, steps
 from tests.documentation.output import differences
@@ -21,6 +22,9 @@ from tests.end_to_end.helpers import call
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+# Pages that train several systems, or train one repeatedly: `make slow` runs them.
+SLOW = {"docs/analyze.md", "docs/compare.md", "docs/data.md", "docs/python.md", "docs/training.md", "docs/papers"}
 
 # What cannot run here: the beginning of a command, and why.
 NOT_RUN = {
@@ -118,6 +122,17 @@ def reason_not_to_run(step: Step) -> str | None:
     return next((reason for start, reason in NOT_RUN.items() if command.startswith(start)), None)
 
 
+def pages_that_run() -> list[ParameterSet]:
+    """Return the pages with commands or Python, those of SLOW marked."""
+    parameters = []
+    for page in PAGES:
+        name = page.relative_to(ROOT)
+        marks = [pytest.mark.slow] if SLOW & {str(name), str(name.parent)} else []
+        if steps(page.read_text(encoding="utf-8")):
+            parameters.append(pytest.param(page, marks=marks, id=str(name)))
+    return parameters
+
+
 @pytest.fixture
 def reader(path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     """Return a reader of a page, in a fresh working folder."""
@@ -143,11 +158,7 @@ def reader(path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyP
         yield Reader(store, servers)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [page for page in PAGES if steps(page.read_text(encoding="utf-8"))],
-    ids=lambda page: str(page.relative_to(ROOT)),
-)
+@pytest.mark.parametrize("path", pages_that_run())
 def test_a_page_does_what_it_says(reader: Reader, path: Path) -> None:
     for step in steps(path.read_text(encoding="utf-8")):
         if reason_not_to_run(step) is None:
