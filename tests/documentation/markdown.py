@@ -9,31 +9,36 @@ from typing import Literal
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
-Language = Literal["shell", "python"]
+FILE_NAME = re.compile(r"^`([\w.]+)`:\s*\Z", flags=re.MULTILINE)  # above the block that is the file
+
+Language = Literal["shell", "python", "file"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command line, or a block of Python.
+    """A command line, a block of Python, or a file that the page tells its reader to write.
 
     Attributes:
         language: What runs it.
         line: The line of the page where it starts, counted from 1.
         code: The command line, or the block.
         output: The lines that the page shows as its output.
+        name: The name of the file.
     """
 
     language: Language
     line: int
     code: str
     output: tuple[str, ...] = ()
+    name: str = ""
 
 
 def steps(page: str) -> list[Step]:
     """Return what a reader of a page would run, in order.
 
     In a `sh` block each line is a command. In a `console` block commands begin with `$ `, and other lines are output. A
-    block without a language that follows a `sh` or `python` block directly has the output of its last step.
+    block without a language that follows a `sh` or `python` block directly has the output of its last step. A block under
+    "`NAME`:" is a file.
     """
     found: list[Step] = []
     end_of_step: int | None = None  # where the last block ended, if output may follow
@@ -42,7 +47,10 @@ def steps(page: str) -> list[Step]:
         line = page.count("\n", 0, match.start()) + 2
         is_adjacent = end_of_step is not None and not page[end_of_step : match.start()].strip()
         end_of_step = None
-        if language == "console":
+        name = FILE_NAME.search(page, 0, match.start())
+        if name is not None:
+            found.append(Step("file", line, text, name=name[1]))
+        elif language == "console":
             found += _console(text, line)
         elif language == "sh":
             found += _commands(text, line)

@@ -6,11 +6,13 @@ import io
 import os
 import re
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -20,11 +22,13 @@ from tests.documentation.markdown import Step, steps
 from tests.documentation.output import differences
 from tests.end_to_end.helpers import call
 
+from regard.plugins.registry import LOADED
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-# Pages that train several systems, or train one repeatedly: `make slow` runs them.
-SLOW = {"docs/analyze.md", "docs/compare.md", "docs/data.md", "docs/python.md", "docs/training.md", "docs/papers"}
+# Pages that train several systems, or train one repeatedly: `make documentation` runs them, and CI.
+SLOW = {"docs/analyze.md", "docs/compare.md", "docs/data.md", "docs/extending.md", "docs/python.md", "docs/training.md", "docs/papers"}
 
 # What cannot run here: the beginning of a command, and why.
 NOT_RUN = {
@@ -84,6 +88,9 @@ class Reader:
 
     def follow(self, step: Step) -> list[str]:
         """Run a step; return the lines that the page shows, but that were not printed."""
+        if step.language == "file":
+            Path(step.name).write_text(step.code, encoding="utf-8")
+            return []
         self._provide_runs(step)
         if step.language == "python":
             return self._run_python(step)
@@ -150,9 +157,10 @@ def reader(path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyP
     pairs = folder / "memory.tsv"
     corpora.write(tmp_path / "bin" / "mtdata", MTDATA.format(pairs=pairs))
     (tmp_path / "bin" / "mtdata").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), sysconfig.get_path("scripts"), os.environ["PATH"]]))
     servers = workplace.Servers()
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(LOADED, clear=True))  # as in a new process
         for context in (workplace.little_training(), workplace.miniature_downloads(), servers.installed()):
             stack.enter_context(context)
         yield Reader(store, servers)
