@@ -12,6 +12,9 @@ BIN := .venv/bin
 demo: .venv/base
 	$(BIN)/regard demo
 
+# The processes that tests start would compile regard anew each time without cached bytecode.
+test coverage slow: export PYTHONDONTWRITEBYTECODE =
+
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 

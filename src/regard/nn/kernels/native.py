@@ -1,10 +1,10 @@
 """Native kernels in C for float32 on a CPU. Without them, PyTorch computes the same.
 
-The kernels are compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3 (AVX2 and FMA) and plain
-(portable C), on arm64 dotprod and neon, elsewhere plain. The best level that this CPU can run is chosen at the first
-use. A wheel ships it compiled; in a source checkout it is built by the machine's C compiler, unless an earlier process
-has built it. It is checked against known answers. The environment variable REGARD_KERNELS forces a level by its name;
-REGARD_KERNELS=0 turns the kernels off.
+The kernels are compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3vnni (AVX2 with AVX-VNNI), v3
+(AVX2 and FMA) and plain (portable C), on arm64 dotprod and neon, elsewhere plain. The best level that this CPU can run
+is chosen at the first use. A wheel ships it compiled; in a source checkout it is built by the machine's C compiler,
+unless an earlier process has built it. It is checked against known answers. The environment variable REGARD_KERNELS
+forces a level by its name; REGARD_KERNELS=0 turns the kernels off.
 """
 
 from __future__ import annotations
