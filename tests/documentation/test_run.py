@@ -27,9 +27,6 @@ from regard.plugins.registry import LOADED
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-# Pages that train several systems, or train one repeatedly: `make documentation` runs them, and CI.
-SLOW = {"docs/analyze.md", "docs/compare.md", "docs/data.md", "docs/extending.md", "docs/python.md", "docs/training.md", "docs/papers"}
-
 # What cannot run here: the beginning of a command, and why.
 NOT_RUN = {
     "python3 -m venv": "makes the environment in which the tests run",
@@ -130,11 +127,11 @@ def reason_not_to_run(step: Step) -> str | None:
 
 
 def pages_that_run() -> list[ParameterSet]:
-    """Return the pages with commands or Python, those of SLOW marked."""
+    """Return the pages with commands or Python. `make test` runs README; `make documentation`, and CI, run the others."""
     parameters = []
     for page in PAGES:
         name = page.relative_to(ROOT)
-        marks = [pytest.mark.slow] if SLOW & {str(name), str(name.parent)} else []
+        marks = [] if page.name == "README.md" else [pytest.mark.slow]
         if steps(page.read_text(encoding="utf-8")):
             parameters.append(pytest.param(page, marks=marks, id=str(name)))
     return parameters
