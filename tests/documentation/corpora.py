@@ -28,7 +28,7 @@ VERBS = [
     ("runs", "rennt", "court"),
     ("plays", "spielt", "joue"),
     ("sits", "sitzt", "est assis"),
-    ("stands", "steht", "est debout"),
+    ("waits", "wartet", "attend"),
     ("is running", "läuft", "est en train de courir"),
     ("sleeps", "schläft", "dort"),
 ]
@@ -113,7 +113,7 @@ def _spellings(count: int, seed: str) -> list[str]:
 
 
 def write_files(folder: Path) -> None:
-    """Write the files of their own that readers are expected to have."""
+    """Write the files that readers are expected to have."""
     splits = {"train": (2_200, True), "dev": (20, False), "val": (20, False), "test": (12, False), "law": (300, False)}
     for seed, (split, (count, names)) in enumerate(splits.items()):
         sentences = captions(count, seed, names=names)

@@ -40,7 +40,7 @@ def steps(page: str) -> list[Step]:
     block without a language that follows a `sh` or `python` block directly has the output of its last step. A block under
     "`NAME`:" is a file.
     """
-    found: list[Step] = []
+    page_steps: list[Step] = []
     end_of_step: int | None = None  # where the last block ended, if output may follow
     for match in FENCE.finditer(page):
         language, text = match.groups()
@@ -49,19 +49,19 @@ def steps(page: str) -> list[Step]:
         end_of_step = None
         name = FILE_NAME.search(page, 0, match.start())
         if name is not None:
-            found.append(Step("file", line, text, name=name[1]))
+            page_steps.append(Step("file", line, text, name=name[1]))
         elif language == "console":
-            found += _console(text, line)
+            page_steps += _console(text, line)
         elif language == "sh":
-            found += _commands(text, line)
+            page_steps += _commands(text, line)
             end_of_step = match.end()
         elif language == "python":
-            found.append(Step("python", line, text))
+            page_steps.append(Step("python", line, text))
             end_of_step = match.end()
         elif not language and is_adjacent:
-            last = found.pop()
-            found.append(Step(last.language, last.line, last.code, tuple(text.splitlines())))
-    return found
+            last = page_steps.pop()
+            page_steps.append(Step(last.language, last.line, last.code, tuple(text.splitlines())))
+    return page_steps
 
 
 def _commands(text: str, first: int) -> Iterator[Step]:

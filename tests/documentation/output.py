@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 # Where a page leaves something out, in a line or as a line.
 ELLIPSIS = "..."
 
-# What differs between machines, models and corpora, and what is accepted in its place.
+# What differs between machines, models and corpora, and what is accepted instead.
 VARIABLE = re.compile(
     r"(?P<ellipsis>\.\.\.)"
     r"|(?P<duration>\d[\d,.]* (?:h|min|s)\b(?: \d+ (?:min|s)\b)*)"

@@ -90,8 +90,8 @@ MAP = ["Ein Hund.", "", "      1 2 3 4", "Ein   █ ▒      A 83%, dog 10%", "<
 
 
 def test_data_must_have_a_known_form() -> None:
-    other = ["Katzen", "", "     1 2", "Katze  █ ▓  B 70%, cat 9%", "", "1 B  2 cat"]
-    assert not differences("attend", other, MAP, [])  # of another number of words
+    cat = ["Katzen", "", "     1 2", "Katze  █ ▓  B 70%, cat 9%", "", "1 B  2 cat"]
+    assert not differences("attend", cat, MAP, [])  # of another number of words
     assert differences("translate", ["Katzen", "Hunde"], ["Katzen"], [])
     assert differences("attend", MAP, [*MAP[:3], "Ein: 83%", *MAP[4:]], [])
     assert differences("attend", [*MAP[:-1], "legend: 1=A"], MAP, [])

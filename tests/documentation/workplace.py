@@ -107,7 +107,7 @@ def miniature_downloads() -> Iterator[None]:
 
 @dataclass
 class Servers:
-    """Runs each server of `regard serve` in a thread, on a free port instead of its own.
+    """Runs each server of `regard serve` in a thread, on a free port instead of the one in its command.
 
     Attributes:
         addresses: The port of a command, and the address of the server that it started.

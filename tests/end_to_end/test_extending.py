@@ -25,7 +25,7 @@ from regard.serving.service import Service
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 FILE = re.compile(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 FILES = dict(FILE.findall(PAGE))
-OTHERS = ("my_score.py", "my_tokenizer.py", "my_search.py", "my_format.py", "my_metric.py")
+REMAINING = ("my_score.py", "my_tokenizer.py", "my_search.py", "my_format.py", "my_metric.py")
 SIZES = ("hidden_size", "embedding_size", "attention_size", "maxout_size")
 RECIPE = """
 [data]
@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_block_of_python_and_toml_is_a_file_that_the_tests_run() -> None:
-    used = ["my_model.py", "test_my_model.py", *OTHERS, "recipe.toml", "pyproject.toml"]
+    used = ["my_model.py", "test_my_model.py", *REMAINING, "recipe.toml", "pyproject.toml"]
     assert list(FILES) == used
     assert len(re.findall(r"^```(?:python|toml)$", PAGE, flags=re.MULTILINE)) == len(used)
 
@@ -115,17 +115,17 @@ def test_the_architecture_trains_translates_compares_and_serves(folder: Path, mo
 
 def test_the_other_plugins_work_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    plugins = [text for name in OTHERS for text in ("--plugin", name)]
+    plugins = [text for name in REMAINING for text in ("--plugin", name)]
     (folder / "others.toml").write_text(RECIPE.format(folder), encoding="utf-8")
     trained = call("train", "others.toml", *plugins, "-o", "others")
     assert trained.code == 0 and "same_length" in trained.err and "there is no arrow" in trained.err, trained.err
     assert call("inspect", *plugins, "--data", "dev.arrows").code == 0
-    without = [text for name in OTHERS[:3] for text in ("--plugin", name)]
+    without = [text for name in REMAINING[:3] for text in ("--plugin", name)]
     LOADED.clear()
     three = call("translate", "others", *without, "--top-beams", "3", stdin=b"12\n")
     assert three.code == 0, three.err
     model = regard.load("others", "cpu")
-    shortest = [len(model.tokenizers.target.encode(best.text)) for best in model.translate("12", top_beams=3).n_best]
+    shortest = [len(translation.ids) for translation in model.translate("12", top_beams=3).n_best]
     assert shortest == sorted(shortest)
 
 

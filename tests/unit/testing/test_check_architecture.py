@@ -151,7 +151,7 @@ class Convolution(TinyEncoder):
 
 
 def test_the_noise_on_a_convolution_depends_on_all_its_inputs() -> None:
-    weight = Case(architecture(Convolution), noise=1.0).build().get_parameter("encoder.convolution.weight")
+    weight = Case(architecture(Convolution), noise=1.0).build().get_parameter("encoder.convolution.weight").detach()
     noise = 40**-0.5  # 8 channels at 5 positions, each with a standard deviation of 40 ** -0.5
     assert noise < float(weight.std()) < 1.4 * noise  # PyTorch's own weights add a third of that variance
 
