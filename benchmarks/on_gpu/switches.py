@@ -169,6 +169,7 @@ def varlen_attention(longest: int) -> Callable[..., Tensor]:
     return attend
 
 
+@torch.compiler.disable  # its loop over sequences would be traced for each batch
 def attend_sequence_by_sequence(
     queries: Tensor, keys: Tensor, values: Tensor, query_starts: Tensor, key_starts: Tensor, *, causal: bool
 ) -> Tensor:

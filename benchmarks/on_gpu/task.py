@@ -68,7 +68,7 @@ class Task:
     seconds: float = 4.0
     decoded: int = 32
     batch_sizes: tuple[int, ...] = (1, 64)
-    sizes: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, float] = field(default_factory=dict)
 
     def config(self, architecture: str) -> ModelConfig:
         """Return the preset `base`, or tiny sizes in a smoke run."""
@@ -117,7 +117,14 @@ def smoke_task(device: torch.device) -> Task:
         seconds=0.01,
         decoded=3,
         batch_sizes=(1, 2),
-        sizes={"encoder_layers": 1, "decoder_layers": 1, "hidden_size": 32, "ffn_size": 48, "num_heads": 2},
+        sizes={
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+            "hidden_size": 32,
+            "ffn_size": 48,
+            "num_heads": 2,
+            "dropout": 0.0,  # which torch.compile traces slowly on a CPU
+        },
     )
 
 
