@@ -114,16 +114,20 @@ def test_the_cost_counts_each_weight_once_for_each_token_that_passes_it(stages: 
         assert weights < cost.of(batch) < 1.1 * weights
 
 
+def fail(error: Exception) -> None:
+    raise error
+
+
 def test_a_failure_is_a_row_of_the_table(stages: Any) -> None:
     module = stages("on_gpu.report")
     rows: list[Any] = []
     report = module.Report("a stage", rows.append)
     with report.attempt("good") as values:
         values.update({"tokens/s": 12345, "waits": None})
-    with report.attempt("bad"):
-        raise ValueError("no | such\nthing")
-    with report.attempt("missing"):
-        raise ImportError("no module")
+    errors = {"bad": ValueError("no | such\nthing"), "missing": ImportError("no module")}
+    for system, error in errors.items():
+        with report.attempt(system):
+            fail(error)
     assert module.to_markdown({"device": "d"}, rows).splitlines() == [
         "- device: d",
         "",
