@@ -133,8 +133,8 @@ def main() -> None:
         parser.error("there is no GPU; --smoke runs on a CPU")
     for name in arguments.stages:
         stage_start = time.monotonic()
-        left = max(1.0, min(STAGES[name].seconds, LIMIT - (stage_start - start)))
-        rows += run_smoke(name) if arguments.smoke else run_isolated(name, left)
+        seconds = max(1.0, min(STAGES[name].seconds, LIMIT - (stage_start - start)))
+        rows += run_smoke(name) if arguments.smoke else run_isolated(name, seconds)
         facts[f"seconds of {name}"] = round(time.monotonic() - stage_start, 1)
         if arguments.out is not None:  # after each stage, in case this process is stopped
             arguments.out.mkdir(parents=True, exist_ok=True)
