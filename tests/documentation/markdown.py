@@ -37,8 +37,8 @@ def steps(page: str) -> list[Step]:
     """Return what a reader of a page would run, in order.
 
     In a `sh` block each line is a command. In a `console` block commands begin with `$ `, and other lines are output. A
-    block without a language that follows a `sh` or `python` block directly has the output of its last step. A block under
-    "`NAME`:" is a file.
+    block without a language that follows a `sh` or `python` block directly has the output of its last step. A block
+    under "`NAME`:" is a file.
     """
     page_steps: list[Step] = []
     end_of_step: int | None = None  # where the last block ended, if output may follow

@@ -56,7 +56,8 @@ def differences(command: str, shown: Sequence[str], stdout: Sequence[str], stder
         return _missing(shown, [*stderr, *stdout])
     data = _missing(shown, stderr)
     unknown = [line for line in [*data, *stdout] if not _has_form(line, forms)]
-    has_all_lines = len(data) == len(stdout) or (len(data) < len(stdout) and any(line.strip() == ELLIPSIS for line in shown))
+    is_shortened = any(line.strip() == ELLIPSIS for line in shown)
+    has_all_lines = len(data) == len(stdout) or (is_shortened and len(data) < len(stdout))
     if not has_all_lines and command != "attend":  # whose map has a line for each word that the model writes
         unknown.append(f"{len(data)} lines are shown, and {len(stdout)} were printed")
     return unknown

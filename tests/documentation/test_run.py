@@ -127,7 +127,7 @@ def reason_not_to_run(step: Step) -> str | None:
 
 
 def pages_that_run() -> list[ParameterSet]:
-    """Return the pages with commands or Python. `make test` runs README; `make documentation`, and CI, run the others."""
+    """Return the pages with commands or Python. `make test` runs README, `make documentation` the others."""
     parameters = []
     for page in PAGES:
         name = page.relative_to(ROOT)
@@ -154,7 +154,8 @@ def reader(path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyP
     pairs = folder / "memory.tsv"
     corpora.write(tmp_path / "bin" / "mtdata", MTDATA.format(pairs=pairs))
     (tmp_path / "bin" / "mtdata").chmod(0o755)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), sysconfig.get_path("scripts"), os.environ["PATH"]]))
+    folders = [str(tmp_path / "bin"), sysconfig.get_path("scripts"), os.environ["PATH"]]
+    monkeypatch.setenv("PATH", os.pathsep.join(folders))
     servers = workplace.Servers()
     with ExitStack() as stack:
         stack.enter_context(mock.patch.dict(LOADED, clear=True))  # as in a new process
