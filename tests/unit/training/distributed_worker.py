@@ -1,6 +1,6 @@
 """Worker for test_distributed.py: runs checks in two processes and saves their results to files.
 
-Arguments: a folder that contains `single.pt`, the state of a run with one process; `quick` or `slow`, the checks to run.
+Arguments: a folder with `single.pt`, the state of a run with one process; `quick` or `slow`, the checks to run.
 """
 
 from __future__ import annotations
