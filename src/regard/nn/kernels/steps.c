@@ -1,9 +1,10 @@
 /* A step of all layers of a decoder in one call: a program of the kernels that the layers call, one after another.
  *
  * The values between the kernels are in a workspace. A buffer of the workspace starts at a number of floats per row, and
- * has `step` floats per row. The structs are those of operations.py.
+ * has `step` floats per row.
  */
 #include "lanes.h"
+#include "steps.h"
 
 int EXPORT(attend)(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *means,
                    int64_t sentences, int64_t rows, int64_t slots, int64_t heads, int64_t groups, int64_t width,
@@ -15,38 +16,6 @@ int EXPORT(linear_int8)(const float *x, const int8_t *weights, const int32_t *sh
                         float *out, int64_t rows, int64_t inputs, int64_t outputs, float minimum);
 
 #define KERNEL(name) NAMED(LEVEL, name)
-
-enum { LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE };
-
-typedef struct {
-    int64_t start, step, offset; /* row r of an input is at start * rows + r * step + offset */
-} Input;
-
-typedef struct {
-    int64_t kind;
-    int64_t layer;                /* of attention */
-    Input inputs[3];              /* x; x and y; queries, keys and values; queries. All but keys and values are contiguous. */
-    int64_t out;                  /* where the output starts */
-    int64_t width, outputs;       /* of an input row and an output row; for attention: of a head */
-    int64_t heads, groups;        /* of attention, as in `attend` */
-    const void *constants[4];     /* weights, shift, scales and bias; or gain and bias */
-    float number;                 /* minimum; or epsilon */
-} Operation;
-
-typedef struct {
-    float *keys, *values;         /* the cache (slots, sentences, groups, width), of which `written` slots are written */
-    int64_t written;
-    const float *source_keys, *source_values;
-    int64_t key_sentence, key_slot, value_sentence, value_slot; /* strides of the source */
-} Layer;
-
-/* The rows of a step. */
-typedef struct {
-    int64_t rows, sentences;
-    const uint8_t *visible;       /* (rows, written + rows / sentences) the slots that each row sees; null: all */
-    const uint8_t *source_mask;   /* (sentences, source_slots), contiguous */
-    int64_t source_slots;
-} Batch;
 
 /* Write the keys or values of a step into the slots of its rows. */
 static void cache(const Batch *batch, const float *workspace, Input from, float *to, int64_t written, int64_t across)
