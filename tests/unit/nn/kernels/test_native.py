@@ -104,7 +104,9 @@ def test_the_best_continuations_are_those_of_a_stable_sort(rows: int, width: int
         assert native.can_rank(totals, steps, count)
         assert not native.can_rank(totals.double(), steps, count)
         best, tokens, parents, places = native.best_continuations(totals, steps, ids, nodes, count)
-    expected, order = (totals[:, :, None] + steps.view(3, rows, width)).flatten(1).sort(1, descending=True, stable=True)
+    expected, order = (
+        (totals[:, :, None] + steps.view(3, rows, width)).flatten(1).sort(dim=1, descending=True, stable=True)
+    )
     order = order[:, :count]
     assert best.equal(expected[:, :count])
     assert tokens.equal(ids.view(3, -1).gather(1, order))
