@@ -54,9 +54,9 @@ def test_every_step_is_the_same_bit_for_bit(level: str, monkeypatch: pytest.Monk
         fast, slow = (decoder.step(tokens, state) for decoder, state in zip(decoders, states, strict=True))
         assert fast.logits.equal(slow.logits)
         chosen = torch.randint(rows, (sentences, 4), generator=generator) + torch.arange(sentences)[:, None] * rows
-        kept = torch.tensor([0, 2]) if step == 20 else None  # a sentence is finished
-        chosen = chosen if kept is None else chosen[kept]
-        states = [out.state.select(chosen.flatten(), kept) for out in (fast, slow)]
+        unfinished = torch.tensor([0, 2]) if step == 20 else None  # a sentence is finished
+        chosen = chosen if unfinished is None else chosen[unfinished]
+        states = [out.state.select(chosen.flatten(), unfinished) for out in (fast, slow)]
         sentences, rows = chosen.shape
 
 

@@ -85,13 +85,14 @@ def _best_continuations(kernels: Kernels) -> bool:
     kernels.best_continuations(*arrays[0], 2, 3, 4, 5, 5, *arrays[1])
     exact = (totals[:, :3, None] + values).reshape(2, 12)
     order = np.argsort(-exact, axis=1, kind="stable")[:, :5]
-    expected = (
+    expected: tuple[NDArray[Any], ...] = (
         np.take_along_axis(exact, order, 1),
         np.take_along_axis(ids.reshape(2, 12), order, 1),
         np.take_along_axis(nodes.reshape(2, 3), order // 4, 1),
         order // 4,
     )
-    return all(np.array_equal(*pair) for pair in zip((best, tokens, parents, rows), expected, strict=True))
+    actual: tuple[NDArray[Any], ...] = best, tokens, parents, rows
+    return all(np.array_equal(*pair) for pair in zip(actual, expected, strict=True))
 
 
 def _attend(kernels: Kernels) -> bool:
@@ -315,7 +316,7 @@ class _Step:
         sides = zip(self.caches, (both[..., :16], both[..., 16:]), strict=True)
         keys, values = (np.concatenate((cache[:2].transpose(1, 0, 2), new), 1) for cache, new in sides)
         target = _attend_by_heads(x, keys, values, self.visible.reshape(2, 2, 4))
-        source = _attend_by_heads(target, *self.sources, self.mask[:, None])
+        source = _attend_by_heads(target, self.sources[0], self.sources[1], self.mask[:, None])
         total: Doubles = (x + source).reshape(4, 32)
         deviation = total - total.mean(1, keepdims=True)
         scaled: Doubles = deviation / np.sqrt((deviation**2).mean(1, keepdims=True) + 1e-5) * self.gain + self.bias
