@@ -17,7 +17,7 @@ from tests.unit.testing.test_broken_architectures import (
     WrongInFloat32,
     negated,
 )
-from tests.unit.testing.tiny_architecture import Config, TinyDecoder, architecture
+from tests.unit.testing.tiny_architecture import Config, TinyDecoder, TinyEncoder, architecture
 
 from regard import testing
 from regard.contract import StepFeatures
@@ -142,6 +142,18 @@ def test_rounding_to_8_bits_is_inconclusive_where_as_much_noise_has_that_effect(
     monkeypatch.setattr(inference, "freeze_in_8_bits", lambda model: negated(freeze(model)))
     assert "breaks the law int8_is_close" in message(architecture(), law)
     assert "as sensitive" not in message(architecture(), law)
+
+
+class Convolution(TinyEncoder):
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
+        super().__init__(config, vocabulary_size)
+        self.convolution = torch.nn.Conv1d(config.hidden_size, 200, 5)
+
+
+def test_the_noise_on_a_convolution_depends_on_all_its_inputs() -> None:
+    weight = Case(architecture(Convolution), noise=1.0).build().get_parameter("encoder.convolution.weight").detach()
+    noise = 40**-0.5  # 8 channels at 5 positions, each with a standard deviation of 40 ** -0.5
+    assert noise < float(weight.std()) < 1.4 * noise  # PyTorch's own weights add a third of that variance
 
 
 def test_no_test_framework_is_needed() -> None:
