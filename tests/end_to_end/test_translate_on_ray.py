@@ -44,7 +44,14 @@ def test_the_files_are_those_of_one_process(
     written = {}
     for name, extra in (("alone", ["--workers", "1"]), ("cluster", ["--ray", "auto"])):
         folder = tmp_path / name
-        options = ["--alignments", folder / "alignments", "--report", folder / "report", "--constraints", constraints]
+        options: list[str | Path] = [
+            "--alignments",
+            folder / "alignments",
+            "--report",
+            folder / "report",
+            "--constraints",
+            constraints,
+        ]
         finished = call(
             *(
                 "translate",
@@ -78,7 +85,7 @@ def test_a_second_start_continues_with_the_missing_parts(
     cluster = FakeCluster(lost=[{0, 2}, {0, 2}], breaks=True)
     install(monkeypatch, cluster)
     out = tmp_path / "out"
-    command = ["translate", run, "-i", source, "-o", out, "--ray", "auto"]
+    command: list[str | Path] = ["translate", run, "-i", source, "-o", out, "--ray", "auto"]
     failed = call(*command)
     refused(failed, "the cluster translates nothing: a node was lost", "2 of 4 parts are in")
     assert not out.exists()
@@ -106,7 +113,7 @@ def test_an_error_of_a_line_names_its_place(
     install(monkeypatch, FakeCluster())
     source = write_lines(tmp_path / "lines", [*files.test[:20], "1 2 " * 300, "3"])
     constraints = write_lines(tmp_path / "constraints", [*["{}"] * 20, '{"require": ["77"]}', "{}"])
-    command = ["translate", run, "-i", source, "-o", tmp_path / "out", "--constraints", constraints]
+    command: list[str | Path] = ["translate", run, "-i", source, "-o", tmp_path / "out", "--constraints", constraints]
     alone, cluster = call(*command), call(*command, "--ray", "auto")
     refused(alone, f"{source}:21")
     refused(cluster, f"{source}:21")
@@ -125,7 +132,7 @@ def test_rows_of_parquet_are_translated_like_lines(
     parquet.write_table(pyarrow.Table.from_pylist(rows), table)
     lines = write_lines(tmp_path / "lines", [*files.test[:12], "", "1 2"])
     expected = call("translate", run, "-i", lines).out
-    command = ["translate", run, "-i", table, "--source-column", "text"]
+    command: list[str | Path] = ["translate", run, "-i", table, "--source-column", "text"]
     assert call(*command).out == expected
     assert call(*command, "-o", tmp_path / "out", "--ray", "auto").code == 0
     assert (tmp_path / "out").read_bytes() == expected
@@ -139,7 +146,7 @@ def test_the_folder_of_the_parts_deletes_no_files_of_others(
     run: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, FakeCluster())
-    command = ["translate", run, "-i", source, "-o", tmp_path / "out", "--ray", "auto"]
+    command: list[str | Path] = ["translate", run, "-i", source, "-o", tmp_path / "out", "--ray", "auto"]
     folder = tmp_path / "out.parts"
     folder.mkdir()
     (folder / "000000.source.json").write_text("{")  # killed while the lines were divided
@@ -150,7 +157,7 @@ def test_the_folder_of_the_parts_deletes_no_files_of_others(
 
 
 def test_what_ray_needs(run: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = ["translate", run, "-i", source, "--ray", "here:1"]
+    command: list[str | Path] = ["translate", run, "-i", source, "--ray", "here:1"]
     refused(call(*command), "--ray", "give both --input and --output")
     po = write_lines(tmp_path / "a.po", ['msgid ""', 'msgstr ""'])
     refused(call("translate", run, "-i", po, "-o", tmp_path / "b.po", "--ray", "here:1"), "on one machine")
@@ -184,8 +191,9 @@ def test_a_cluster_of_two_nodes_loses_one(
     source, out = write_lines(tmp_path / "lines", lines), tmp_path / "out"
     try:
         command = ("translate", run, "-i", source, "-o", out, "--ray", cluster.address, "--batch-size", "1")
-        finished = start(*command)
-        assert finished.communicate()[1] == b""
+        process = start(*command)
+        _, err = process.communicate()
+        assert process.returncode == 0, err
         assert out.read_text().splitlines() == [output.texts[0] for output in expected]
 
         parts = PartFiles.open(tmp_path / "parts", {}, lambda: divide(iter(lines), None))

@@ -120,7 +120,7 @@ def train(machines: tuple[Machine, Machine], folder: Path, config: Path, *, loss
     run = folder / "run"
     first, second = machines
     overrides = [word for key, value in TRAINING.items() for word in ("--set", f"train.{key}={value}")]
-    command = ("train", config, "--out", run, *overrides)
+    command: tuple[str | Path, ...] = ("train", config, "--out", run, *overrides)
 
     def show() -> str:
         return "\n\n".join(f"{machine.name}: {machine.text}" for machine in machines)

@@ -76,7 +76,6 @@ def cluster_results(
 def _require_ray() -> None:
     """Raise ConfigError if Ray Data is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send nothing to the makers of Ray
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # a lost node is no error here
     try:
         import ray.data  # noqa: F401
     except ImportError as error:

@@ -54,7 +54,10 @@ class LineOutput:
     @classmethod
     def from_json(cls, table: Mapping[str, Any]) -> Self:
         """Return the output whose `dataclasses.asdict` was stored as JSON."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
+        }
+        return cls(**values)
 
 
 def _alignment(translation: Translation) -> str:

@@ -73,7 +73,9 @@ class PartFiles:
             files = cls(folder, 0)
             count = 0
             for part in divide():
-                table = {**asdict(part), "constraints": part.constraints and [astuple(c) for c in part.constraints]}
+                table: dict[str, Any] = {"first": part.first, "lines": part.lines, "constraints": None}
+                if part.constraints is not None:
+                    table["constraints"] = [astuple(constraints) for constraints in part.constraints]
                 files._source(count).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
                 count += 1
             write_atomic(folder / JOB, json.dumps({"parts": count, "job": job}, ensure_ascii=False))

@@ -32,6 +32,7 @@ from regard.errors import ConfigError, PeerFailed, RegardError, TrainingError
 from regard.runtime import choose_device
 
 if TYPE_CHECKING:  # slow to import, and few need them
+    from torch._C._distributed_c10d import Store
     from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
 
@@ -189,7 +190,7 @@ def _connect(processes: ProcessGroup) -> ProcessGroup:
     return replace(processes, restarts=restarts)
 
 
-def agree_on_prefix(store: dist.Store, processes: ProcessGroup) -> tuple[str, int]:
+def agree_on_prefix(store: Store, processes: ProcessGroup) -> tuple[str, int]:
     """Return a prefix for the keys of one connection, and the largest restart count, equal in all processes.
 
     torchrun may use one store for all connections of a job, and a new prefix hides the addresses of processes that may
