@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -195,17 +195,35 @@ def test_collectives_of_a_single_process() -> None:
     assert SINGLE_PROCESS.report_once(error) is error
 
 
-@pytest.mark.parametrize("second", ["later", "restarted"])
-def test_no_connection_reads_the_addresses_of_another(second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def agreed(store: HashStore, restarts: Sequence[int]) -> list[tuple[str, int]]:
+    """Return what the processes of a job agree on, the main process last to start."""
+    with ThreadPoolExecutor(len(restarts)) as pool:
+        groups = [ProcessGroup(rank, len(restarts), restarts=count) for rank, count in enumerate(restarts)]
+        futures = [pool.submit(distributed.agree_on_prefix, store, group) for group in reversed(groups)]
+        return [future.result(PATIENCE) for future in futures]
+
+
+def test_all_processes_agree_on_a_prefix_that_no_earlier_connection_had() -> None:
+    """torchrun keeps its store over restarts, and a machine that replaces a lost one counts its restarts from 0."""
+    store = HashStore()
+    prefixes = []
+    for restarts in ((0, 0, 0), (0, 0, 0), (1, 0, 1), (0, 2, 0)):
+        results = agreed(store, restarts)
+        assert len(set(results)) == 1
+        prefix, largest = results[0]
+        assert largest == max(restarts)
+        prefixes.append(prefix)
+    assert len(set(prefixes)) == len(prefixes)
+
+
+def test_a_connection_uses_the_prefix_and_the_largest_restart_count(monkeypatch: pytest.MonkeyPatch) -> None:
     shared, stores = HashStore(), []
     monkeypatch.setattr(distributed, "rendezvous", lambda _: iter([(shared, 0, 2)]))
+    monkeypatch.setattr(distributed, "agree_on_prefix", lambda store, processes: ("new", 3))
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, store, **__: stores.append(store))
-    for restarts in (0, int(second == "restarted")):
-        if second == "restarted":
-            monkeypatch.setattr(distributed, "_connections", count())  # as in a process that has just started
-        distributed._connect(ProcessGroup(0, 2, restarts=restarts))
-        assert not stores[-1].check(["address"])
-        stores[-1].set("address", "here")
+    assert distributed._connect(ProcessGroup(0, 2, restarts=1)).restarts == 3
+    stores[0].set("address", "here")
+    assert shared.check(["regard/new/address"])
 
 
 def test_each_process_has_a_separate_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
