@@ -40,6 +40,7 @@ WRONG: list[tuple[list[str | Path], str]] = [
     (["translate", CHECKPOINT, "--set", "train.seed=1"], "search.KEY=VALUE"),
     (["translate", CHECKPOINT, "--input", "no-such-file"], "no-such-file"),
     (["translate", CHECKPOINT, "--plain", "--paragraphs"], "--plain, --paragraphs"),
+    (["translate", CHECKPOINT, "--ray", "auto"], "give both --input and --output"),
     (["evaluate", CHECKPOINT], "no test set is given"),
     (["score", CHECKPOINT, "--source", "a"], "give both"),
     (["attend", CHECKPOINT, "a", "--output", "a.gif"], "`.gif`"),
