@@ -76,8 +76,12 @@ def side(sentences: Captions, language: str) -> list[str]:
 def write(path: Path, text: str) -> None:
     """Write a file, compressed if its name ends in .gz or .xz."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    compress = {".gz": gzip.compress, ".xz": lzma.compress}.get(path.suffix, bytes)
-    path.write_bytes(compress(text.encode()))
+    data = text.encode()
+    if path.suffix == ".gz":
+        data = gzip.compress(data)
+    elif path.suffix == ".xz":
+        data = lzma.compress(data)
+    path.write_bytes(data)
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:

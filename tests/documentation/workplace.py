@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 from tests.documentation import corpora
 from tests.file_server import serve_files
 
+from regard.config.recipe import resolve_paths
 from regard.config.schema import RunConfig
 from regard.corpus import datasets
 from regard.corpus.datasets import Dataset, RemoteFile
@@ -48,7 +49,7 @@ def little_training() -> Iterator[None]:
 
     No command changes, and nothing that a command prints before training.
     """
-    check_end, resolve_paths = Trainer.check_end, training.resolve_paths
+    check_end = Trainer.check_end
     starts: WeakKeyDictionary[Trainer, int] = WeakKeyDictionary()  # the step at which each trainer started
 
     def ends_early(trainer: Trainer) -> End | None:

@@ -26,7 +26,7 @@ def test_both_systems_are_trained_tested_and_drawn(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(demo, "choose_test_conditions", choose_few)
     quick = {"max_steps": 2, "tokens_per_batch": 256, "precision": "float32"}  # a set precision is not timed
     monkeypatch.setattr(demo, "TRAINING", {name: {**settings, **quick} for name, settings in TRAINING.items()})
-    monkeypatch.setitem(BUILTIN, "dates", partial(dates, train=1000, dev=20, test=20))  # type: ignore[arg-type]
+    monkeypatch.setitem(BUILTIN, "dates", partial(dates, train=1000, dev=20, test=20))
     console = Console(file=StringIO(), width=160)
     exact = run_demo(tmp_path, console)
     assert list(exact) == list(MODEL_SIZES)
