@@ -2,18 +2,26 @@
 # make test    set up, and run the tests
 # make coverage   set up, and run the tests with a report of the lines that they do not reach
 # make check   set up, and run what reads the code: ruff, mypy, import-linter
+# make documentation   set up, and run all commands of the pages in docs (README's are in `make test`); PAGES chooses some
 # make reference   set up, and write docs/reference.md, the page of all recipe keys
 
 PYTHON ?= python3
+PAGES ?= page
 BIN := .venv/bin
 
-.PHONY: demo test coverage check slow reference
+.PHONY: demo test documentation coverage check slow reference
 
 demo: .venv/base
 	$(BIN)/regard demo
 
+# The processes that tests start would compile regard anew each time without cached bytecode.
+test documentation coverage slow: export PYTHONDONTWRITEBYTECODE =
+
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
+
+documentation: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/documentation -m slow -k '$(PAGES)'
 
 coverage: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --cov --cov-report=term:skip-covered

@@ -4,7 +4,8 @@
 
 RUN is a transformer2017 run with a joint SentencePiece vocabulary. It is exported to both formats. Each measurement is
 a separate process that loads the model, warms up on some sentences, translates all of them from text to text, and
-reports seconds, peak memory and the translations. Rounds alternate between the systems, and the table shows medians.
+reports seconds, CPU seconds, peak memory and the translations. Rounds alternate between the systems, and the table
+shows medians.
 
 With several threads, regard uses as many worker processes, whose start-up time counts, and CTranslate2 as many
 translators with one thread each. Hugging Face uses all threads in one process, and so does every system when it
@@ -157,15 +158,21 @@ def run_task(task: Task) -> None:
     translate = systems[name]()
     lines = read(Path(task.source), SINGLE_SENTENCES if batch == 1 else None)
     translate(lines[:WARM_UP])
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), cpu_seconds()
     texts = translate(lines)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu_start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "megabytes": memory, "texts": texts}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "megabytes": memory, "texts": texts}))
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of its workers that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def measure_task(task: Task) -> dict[str, Any]:
-    """Run a task in a separate process; return its `seconds`, its peak `megabytes` and its translations, `texts`."""
+    """Run a task in a separate process; return `seconds`, `cpu_seconds`, peak `megabytes` and translations, `texts`."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads), "TOKENIZERS_PARALLELISM": "false"}
     command = [sys.executable, __file__, "--work", json.dumps(asdict(task))]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -224,8 +231,8 @@ def report(
     mode: str, measurements: dict[str, list[dict[str, Any]]], references: Sequence[str], metric: Callable[[], Any]
 ) -> None:
     """Print the table of a mode, in Markdown."""
-    print(f"\n{mode}\n| system | sentences/s | ms per sentence | speed / Hugging Face | peak MB | BLEU |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print(f"\n{mode}\n| system | sentences/s | ms per sentence | CPU ms | speed / Hugging Face | peak MB | BLEU |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     seconds = {
         system: statistics.median(measurement["seconds"] for measurement in rounds)
         for system, rounds in measurements.items()
@@ -235,8 +242,12 @@ def report(
         rate = len(texts) / seconds[system]
         memory = statistics.median(measurement["megabytes"] for measurement in rounds)
         bleu = metric().corpus_score(texts, [list(references[: len(texts)])]).score
+        cpu = 1000 * statistics.median(measurement["cpu_seconds"] for measurement in rounds) / len(texts)
         ratio = seconds[BASELINE] / seconds[system]
-        print(f"| {system} | {rate:.1f} | {1000 / rate:.1f} | {ratio:.2f} | {memory:.0f} | {bleu:.2f} |", flush=True)
+        print(
+            f"| {system} | {rate:.1f} | {1000 / rate:.1f} | {cpu:.1f} | {ratio:.2f} | {memory:.0f} | {bleu:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

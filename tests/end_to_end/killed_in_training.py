@@ -19,7 +19,8 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import torch.utils.tensorboard  # imported once, before the forks
+import torch._dynamo  # imported once, before the forks: it takes two seconds
+import torch.utils.tensorboard
 from rich.console import Console
 
 import regard

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.helpers import ONE_THREAD, Files, recipe
+from tests.end_to_end.helpers import ONE_THREAD, Files, recipe, slow
 
 resource = pytest.importorskip("resource")
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux enforces RLIMIT_AS")
@@ -36,7 +36,7 @@ def is_told(finished: subprocess.CompletedProcess[str]) -> None:
     assert "Traceback" not in finished.stderr
 
 
-@pytest.mark.parametrize("megabytes", [300, 460, 500, 614, 700])
+@pytest.mark.parametrize("megabytes", [300, 700, *slow(460, 500, 614)])
 def test_pytorch_is_not_loaded_where_it_does_not_fit(files: Files, tmp_path: Path, megabytes: int) -> None:
     recipe(files)
     translate: list[str | Path] = ["translate", CHECKPOINT]
@@ -51,7 +51,7 @@ def test_pytorch_is_not_loaded_where_it_does_not_fit(files: Files, tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("megabytes", [800, 900, 1000])
+@pytest.mark.parametrize("megabytes", [800, *slow(900, 1000)])
 def test_a_limit_near_what_it_takes_ends_well_or_in_a_message(megabytes: int) -> None:
     finished = limited(megabytes, "translate", CHECKPOINT)
     if finished.returncode:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from regard.corpus.builtin import BUILTIN, dates
 from regard.evaluation.test_set import TestSet
 from regard.reports.compare import demo
 from regard.reports.compare.demo import MODEL_SIZES, PICTURE, TRAINING, run_demo
@@ -22,7 +24,9 @@ def test_both_systems_are_trained_tested_and_drawn(tmp_path: Path, monkeypatch: 
         return replace(conditions, test_set=TestSet(pairs.name, pairs.sources[:10], pairs.references[:10]))
 
     monkeypatch.setattr(demo, "choose_test_conditions", choose_few)
-    monkeypatch.setattr(demo, "TRAINING", {name: {**settings, "max_steps": 2} for name, settings in TRAINING.items()})
+    quick = {"max_steps": 2, "tokens_per_batch": 256, "precision": "float32"}  # a set precision is not timed
+    monkeypatch.setattr(demo, "TRAINING", {name: {**settings, **quick} for name, settings in TRAINING.items()})
+    monkeypatch.setitem(BUILTIN, "dates", partial(dates, train=1000, dev=20, test=20))
     console = Console(file=StringIO(), width=160)
     exact = run_demo(tmp_path, console)
     assert list(exact) == list(MODEL_SIZES)

@@ -52,11 +52,11 @@ SETUPS = {
     "luong2015": Setup({"num_layers": 2, "hidden_size": 96, "embedding_size": 32, "init_bound": 0.2}, steps=400),
     "modern": Setup(
         {"hidden_size": 64, "ffn_size": 96, "num_heads": 4, "encoder_layers": 2, "decoder_layers": 2},
-        steps=400,
+        steps=250,
     ),
     "sutskever2014": Setup({"num_layers": 2, "hidden_size": 96, "embedding_size": 32}, steps=600, strings=12_000),
     "transformer2017": Setup(
-        {"hidden_size": 48, "ffn_size": 96, "num_heads": 4, "encoder_layers": 2, "decoder_layers": 2}
+        {"hidden_size": 48, "ffn_size": 96, "num_heads": 4, "encoder_layers": 2, "decoder_layers": 2}, steps=200
     ),
 }
 

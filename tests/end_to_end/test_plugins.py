@@ -96,10 +96,10 @@ def test_commands_say_which_plugin_they_need(folder: Path) -> None:
         ("compare", "--runs", run, "-o", folder / "report"),
         ("serve", run, "--port", "0"),
         ("export", run, folder / "exported", "--to", "ctranslate2"),
+        ("shortlist", run),
     ]
     for command in commands:
         refused(call(*command, stdin=b"12\n"), *NEEDED)
-    refused(call("shortlist", run), "unknown kind of tokenizer 'digits'", "--plugin FILE")
     refused(call("inspect", "--data", pairs), "the suffix .arrows is not that of a known format")
     refused(call("translate", run, "--plugin", "nowhere.py"), "nowhere.py: there is no such file")
 
@@ -116,6 +116,9 @@ def test_the_plugin_translates_and_tests(folder: Path) -> None:
     analyzed = call("analyze", run, *plugin, "--data", pairs, "-o", folder / "page.html", "--exact", "1")
     assert analyzed.code == 0 and b"same_length" in analyzed.out, analyzed.err
     assert call("inspect", *plugin, "--data", pairs).code == 0
+    shortlist = call("shortlist", run, *plugin)
+    assert f"regard translate {run} --set search.shortlist=true --plugin {PLUGIN} < " in shortlist.err, shortlist.err
+    assert call("translate", run, *plugin, "--set", "search.shortlist=true", stdin=b"12\n").code == 0
     regard.load_plugin(PLUGIN)
     (row,) = regard.compare(runs=[run], output=folder / "report").rows
     assert row["same_length"] == scored["same_length"]

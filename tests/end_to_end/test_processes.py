@@ -84,6 +84,7 @@ def end_alone(run: Path) -> None:
     assert logged == sorted(logged)
 
 
+@pytest.mark.slow
 def test_a_job_restarts_after_a_kill_and_ends_after_the_next(files: Files, tmp_path: Path) -> None:
     recipe(files)
     run = tmp_path / "run"

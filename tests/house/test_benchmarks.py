@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py")
-NO_FILES = ("common.py", "kernels.py")  # which are given none
+NO_FILES = ("common.py", "gpu.py", "kernels.py")  # which are given none
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name not in NO_FILES)
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import shlex
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import typer.main
@@ -41,7 +42,8 @@ COMMANDS = [*README, *(command for page in PAGES for command in _commands(page.r
 def test_every_command_of_the_documents_is_one(arguments: list[str]) -> None:
     group = typer.main.get_command(app)
     command = group.commands[arguments[0]]  # type: ignore[attr-defined]
-    command.make_context(arguments[0], list(arguments[1:]))  # parses; runs nothing
+    with mock.patch("regard.cli.command.load_plugin"):  # the files of docs/extending.md are run elsewhere
+        command.make_context(arguments[0], list(arguments[1:]))  # parses; runs nothing
 
 
 def test_the_readme_names_every_main_command() -> None:

@@ -72,9 +72,20 @@ def test_a_system_that_hangs_is_ended(peers: Any, tmp_path: Path, monkeypatch: p
         measured(peers, tmp_path, "import time; print('waiting', flush=True); time.sleep(300)", 0.1)
 
 
-def test_an_environment_that_cannot_be_made_says_why(peers: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fresh", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_environment_that_cannot_be_made_says_why(
+    peers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool
+) -> None:
+    environments = peers("environments")
+    call = environments._call
+
+    def call_without_venv(command: list[str]) -> str:
+        return "" if "venv" in command else str(call([sys.executable, *command[1:]]))
+
+    if not fresh:  # pip of this interpreter fails to install it, too; a virtual environment takes ten seconds
+        monkeypatch.setattr(environments, "_call", call_without_venv)
     system = peers("work").System(
         "a system", None, None, installs=(("--no-index", "regard-has-no-such-peer"),), torch=False
     )
     with pytest.raises(peers("measure").PeerError, match=r"cannot be installed: .*regard-has-no-such-peer"):
-        peers("environments").python_of(system, tmp_path)
+        environments.python_of(system, tmp_path)

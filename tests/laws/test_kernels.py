@@ -28,12 +28,16 @@ class Calls:
 
 
 TRAINING = {"attention", "attention_gradient", "drop_add_norm", "drop_add_norm_gradient", "cross_entropy"}
+RANKING = {"best_tokens", "best_continuations"}
 KERNELS = {
-    "transformer2017": (TRAINING | {"bias_relu", "bias_relu_gradient"}, {"attend", "add_norm", "best_tokens"}),
-    "modern": (TRAINING | {"gated", "gated_gradient"}, {"attend", "best_tokens"}),
-    "modern/grouped": (TRAINING | {"gated", "gated_gradient"}, {"attend", "best_tokens"}),
-    "modern/ssru": (TRAINING | {"gated", "gated_gradient"}, {"attend", "best_tokens"}),
-    "luong2015": ({"cross_entropy"}, {"best_tokens"}),
+    "transformer2017": (
+        TRAINING | {"bias_relu", "bias_relu_gradient"},
+        {"attend", "add_norm"} | RANKING,
+    ),
+    "modern": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
+    "modern/grouped": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
+    "modern/ssru": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
+    "luong2015": ({"cross_entropy"}, RANKING),
 }
 
 

@@ -131,7 +131,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Load a checkpoint; the model is on the CPU and in eval mode.
 
-    The folder is not trusted: see regard.checkpoints.untrusted_files.
+    The folder is not trusted: see regard.checkpoints.untrusted_files. Plugins that only training needs may be missing.
 
     Raises:
         CheckpointError: If the folder is not a checkpoint, is damaged, contains non-finite weights, or was written by
@@ -169,9 +169,12 @@ def _step(header: Mapping[str, Any]) -> int:
     return step
 
 
-def load_config(folder: Path) -> RunConfig:
-    """Load only the recipe of a checkpoint. Raises CheckpointError and PluginError, as `load_checkpoint` does."""
-    return _config(_read_header(folder), folder)
+def load_config(folder: Path, *, for_training: bool = False) -> RunConfig:
+    """Load only the recipe of a checkpoint; with `for_training`, with all plugins that it names.
+
+    Raises CheckpointError and PluginError, as `load_checkpoint` does.
+    """
+    return _config(_read_header(folder), folder, for_training=for_training)
 
 
 def load_several_sentences(folder: Path) -> float | None:
@@ -189,9 +192,10 @@ def load_fingerprint(folder: Path) -> str:
     return str(_read_header(folder).get("data", ""))
 
 
-def _config(header: Mapping[str, Any], folder: Path) -> RunConfig:
+def _config(header: Mapping[str, Any], folder: Path, *, for_training: bool = False) -> RunConfig:
+    where = str(folder / "config.json")
     try:
-        return parse_config(header["recipe"], ARCHITECTURES, where=str(folder / "config.json"))
+        return parse_config(header["recipe"], ARCHITECTURES, where=where, for_training=for_training)
     except PluginError:
         raise
     except RegardError as error:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from regard.plugins.registry import plugin_options
+
 EXAMPLES = """
 regard shortlist runs/en-de
 regard translate runs/en-de --set search.shortlist=true -i input.txt
@@ -30,4 +32,5 @@ def shortlist(
         from regard.inference.shortlist import make_shortlist
     path = make_shortlist(run, candidates, frequent, say)
     say(f"written to {path}")
-    say(f"translate:  regard translate {shlex.quote(str(run))} --set search.shortlist=true < input.txt > output.txt")
+    command = f"regard translate {shlex.quote(str(run))} --set search.shortlist=true{plugin_options()}"
+    say(f"translate:  {command} < input.txt > output.txt")

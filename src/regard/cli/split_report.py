@@ -7,7 +7,6 @@ from pathlib import Path
 from regard.checkpoints.checkpoint import load_config, load_several_sentences
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.console import say
-from regard.inference.translation import Translation
 from regard.text.segments import count_sentences, is_language
 
 COMMON_SHARE = 0.01  # of the training sources: the model then knows lines of several sentences
@@ -38,9 +37,9 @@ class SplitReport:
         self._in_parts = _Lines()
         self._as_one = _Lines()
 
-    def count(self, number: int, source: str, best: Translation) -> None:
-        """Count a line: its number from 1, its text, and its best translation."""
-        if best.parts:
+    def count(self, number: int, source: str, *, is_divided: bool) -> None:
+        """Count a line: its number from 1, its text, and whether it was translated in several segments."""
+        if is_divided:
             self._in_parts.add(number)
         elif self._warns_of_sentences and count_sentences(source, "") > 1:
             self._as_one.add(number)

@@ -13,6 +13,7 @@ from pathlib import Path
 from regard.console import say
 from regard.corpus.corpus import surrogate_reason
 from regard.corpus.formats.compressed import open_compressed
+from regard.corpus.formats.parquet import read_parquet_column
 from regard.corpus.formats.plain import decode_lines, read_lines
 from regard.errors import ConfigError, DataError
 from regard.files import AtomicFile, check_writable, open_atomic
@@ -20,8 +21,12 @@ from regard.files import AtomicFile, check_writable, open_atomic
 Write = Callable[[str], None]
 
 
-def input_lines(path: Path | None) -> Iterator[str]:
+def input_lines(path: Path | None, column: str | None = None) -> Iterator[str]:
     """Return the lines of a file, whose first line is read at once, or of standard input if `path` is None.
+
+    Args:
+        path: The file.
+        column: If not None, the file is Parquet, and the lines are the values of this column; empty: its only one.
 
     Raises:
         DataError: The file cannot be read, or a line is not UTF-8.
@@ -30,7 +35,7 @@ def input_lines(path: Path | None) -> Iterator[str]:
         if sys.stdin is None:
             raise DataError("it is closed", where="standard input", fix="name a file to read")
         return decode_lines(sys.stdin.buffer, "standard input")
-    lines = read_lines(path)
+    lines = read_lines(path) if column is None else read_parquet_column(path, column)
     first = next(lines, None)
     return lines if first is None else chain([first], lines)
 

@@ -26,11 +26,13 @@ from regard.cli.options import (
     SplitSentences,
     Tags,
 )
+from regard.errors import ConfigError
 
 EXAMPLES = """
 regard translate runs/en-de < input.txt > output.txt
 regard translate runs/en-de -i manual.po -o manual.de.po
 regard translate runs/en-de -i input.txt --beam-size 8 --scores
+regard translate runs/en-de -i large.txt.zst -o large.de.txt --ray auto
 """
 
 
@@ -42,7 +44,7 @@ def translate(
             "-i",
             "--input",
             metavar="FILE",
-            help="File to translate; .gz, .xz and .zst are unpacked.",
+            help="File to translate; .gz, .xz and .zst are unpacked. Rows of .parquet are translated like lines.",
             show_default="standard input",
             rich_help_panel=INPUT,
         ),
@@ -120,7 +122,7 @@ def translate(
         str,
         typer.Option(
             metavar="COLUMN",
-            help=f"Column of a table to translate: {COLUMN}.",
+            help=f"Column of a table or of Parquet to translate: {COLUMN}.",
             show_default="1",
             rich_help_panel=LANGUAGES,
         ),
@@ -162,10 +164,21 @@ def translate(
         typer.Option(
             min=0,
             metavar="N",
-            help="Number of processes on a CPU; 0 chooses what is fastest.",
+            help="Number of processes on a CPU, or of actors with --ray; 0 chooses what is fastest.",
             rich_help_panel=HARDWARE,
         ),
     ] = 0,
+    ray: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Translate on a Ray cluster: HOST:PORT, `auto` for the one that runs on this machine, or `local` to "
+            "start one. Needs --input and --output on a file system that all nodes share. If it is interrupted, the "
+            "same command continues.",
+            show_default="no cluster",
+            rich_help_panel=HARDWARE,
+        ),
+    ] = "",
 ) -> None:
     """Translate text line by line, or a document in its own format.
 
@@ -173,7 +186,7 @@ def translate(
     .md, .html) only entries without a translation are filled, and everything else stays as it is.
     """
     from regard.cli.search_settings import search_settings
-    from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
+    from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest, is_parquet
     from regard.cli.translator_options import TranslatorOptions
 
     model = TranslatorOptions(run, device, precision, ensemble or (), tag or ())
@@ -185,10 +198,16 @@ def translate(
         split_sentences=split_sentences,
         batch_size=batch_size,
         workers=workers,
+        ray=ray,
+        column=source_column if is_parquet(input_) else None,
     )
     outputs = OutputOptions(output, scores=scores, alignments=alignments, report=report)
     document = DocumentOptions(paragraphs, plain, source_column, target_column, source_language, target_language)
     if document.apply_to(input_):
+        if ray:
+            raise ConfigError(
+                "a document is translated on one machine", where="--ray", fix="give lines of text or Parquet"
+            )
         from regard.cli.translate_document import translate_document
 
         translate_document(model, input_, request, outputs, document)

@@ -7,7 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from itertools import chain, islice, tee
 from pathlib import Path
@@ -21,6 +21,9 @@ from regard.corpus.corpus import surrogate_reason
 from regard.errors import DataError, DecodingError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from regard.inference.line_output import LineOutput
     from regard.inference.translator import Constraints, SearchOptions, TranslateOptions, Translation
 
 PARALLEL_LINES = 2000  # for fewer lines, other processes are not worth their start
@@ -40,8 +43,45 @@ def translate_lines(
         DecodingError: The search does not support these options, or fails.
     """
     refuse_same([path, request.constraints], outputs.files())
-    lines, sources = tee(input_lines(path))  # `sources` waits for translations, at most a few chunks
-    results = _locate_errors(_translate(model, request, lines, with_attention=outputs.alignments is not None), path)
+    options: TranslateOptions = {
+        **request.search,
+        "top_beams": request.top_beams,
+        "batch_size": request.batch_size,
+        "with_attention": outputs.alignments is not None,
+        "fallback": request.fallback,
+        "split_sentences": request.split_sentences,
+        "first_line": 0,
+        "constraints": None,
+    }
+    sources: Iterator[str]
+    results: AbstractContextManager[Iterator[LineOutput]]
+    if request.ray:
+        from regard.cli.translate_on_ray import cluster_results
+
+        sources = input_lines(path, request.column)
+        results = cluster_results(model, path, request, outputs, options)
+    else:
+        lines, sources = tee(input_lines(path, request.column))  # `sources` waits for translations, a few chunks
+        results = nullcontext(_line_outputs(_translate(model, request, lines, options), outputs))
+    with results as line_outputs:
+        _write(model, path, request, outputs, zip(sources, _locate_errors(line_outputs, path), strict=False))
+
+
+def _line_outputs(translations: Iterator[Translation], outputs: OutputOptions) -> Iterator[LineOutput]:
+    from regard.inference.line_output import LineOutput
+
+    for best in translations:
+        yield LineOutput.of(best, align=outputs.alignments is not None)
+
+
+def _write(
+    model: TranslatorOptions,
+    path: Path | None,
+    request: SearchRequest,
+    outputs: OutputOptions,
+    results: Iterator[tuple[str, LineOutput]],
+) -> None:
+    """Write all files that are asked for, and report."""
     results = chain(list(islice(results, 1)), results)  # report early errors before an output file is replaced
     from regard.cli.split_report import SplitReport  # imports PyTorch, which the checks above do not need
 
@@ -49,21 +89,21 @@ def translate_lines(
     mark_counts: Counter[str] = Counter()
     proofs: Counter[bool | None] = Counter()
     with ExitStack() as stack:
-        write = stack.enter_context(output(outputs.text, keep_partial=True))
+        keep_partial = not request.ray  # a cluster keeps the parts
+        write = stack.enter_context(output(outputs.text, keep_partial=keep_partial))
         write_alignment, write_report = (
-            None if file is None else stack.enter_context(output(file, keep_partial=True))
+            None if file is None else stack.enter_context(output(file, keep_partial=keep_partial))
             for file in (outputs.alignments, outputs.report)
         )
         shown = _with_progress(results, show=outputs.text is not None or not sys.stdout.isatty())
-        for number, (source, best) in enumerate(zip(sources, shown, strict=False), start=1):
+        for number, (source, best) in enumerate(shown, start=1):
             for rank in range(request.top_beams):
-                translation = best.n_best[rank] if rank < len(best.n_best) else None
-                write(_line(translation, outputs.scores))
+                write(_line(best, rank, outputs.scores))
                 if write_alignment is not None:
-                    write_alignment(_alignment(translation))
+                    write_alignment(f"{best.alignments[rank] if rank < len(best.alignments) else ''}\n")
             mark_counts.update([*best.marks, *(["lines"] if best.marks else [])])
             proofs[best.proved] += 1
-            split_report.count(number, source, best)
+            split_report.count(number, source, is_divided=best.is_divided)
             if write_report is not None and (best.marks or best.proved is False):
                 _write_report(write_report, number, source, best)
     say_proofs(proofs)
@@ -73,21 +113,11 @@ def translate_lines(
 
 
 def _translate(
-    model: TranslatorOptions, request: SearchRequest, lines: Iterator[str], *, with_attention: bool
+    model: TranslatorOptions, request: SearchRequest, lines: Iterator[str], options: TranslateOptions
 ) -> Iterator[Translation]:
     """Translate in this process, or in several if there are many lines and the device is the CPU."""
-    options: TranslateOptions = {
-        **request.search,
-        "top_beams": request.top_beams,
-        "batch_size": request.batch_size,
-        "with_attention": with_attention,
-        "fallback": request.fallback,
-        "split_sentences": request.split_sentences,
-        "first_line": 0,
-        "constraints": None,
-    }
     model.check()
-    constraint_lines = None if request.constraints is None else input_lines(request.constraints)
+    constraints = read_constraints(request.constraints)
     first = list(islice(lines, PARALLEL_LINES))
     lines = chain(first, lines)
     translator = None
@@ -101,8 +131,7 @@ def _translate(
         beam: SearchOptions = {**request.search, "strategy": "beam"}
         translate = partial(translator.translate, split_sentences=request.split_sentences, **beam)
         workers = probe(translate, first, processors()) if is_worthwhile else 1
-    if constraint_lines is not None:
-        options["constraints"] = _constraints(constraint_lines, request.constraints)
+    options["constraints"] = constraints
     if workers == 1:
         translator = translator or model.load()
         return translator.stream(lines, **options)
@@ -111,7 +140,7 @@ def _translate(
     return stream(model.loader(), lines, workers, **options)
 
 
-def _locate_errors(results: Iterator[Translation], path: Path | None) -> Iterator[Translation]:
+def _locate_errors(results: Iterator[LineOutput], path: Path | None) -> Iterator[LineOutput]:
     """Yield the results; name the input file in the errors of a line."""
     try:
         yield from results
@@ -123,7 +152,15 @@ def _locate_errors(results: Iterator[Translation], path: Path | None) -> Iterato
         raise DecodingError(error.message, where=where, fix=error.fix) from None
 
 
-def _constraints(lines: Iterable[str], path: Path | None) -> Iterator[Constraints]:
+def read_constraints(path: Path | None) -> Iterator[Constraints] | None:
+    """Return the constraints of each line in a file, whose first line is read at once; None without a file.
+
+    Raises DataError if the file cannot be read, or a line is not valid.
+    """
+    return None if path is None else _constraints(input_lines(path), path)
+
+
+def _constraints(lines: Iterable[str], path: Path) -> Iterator[Constraints]:
     from regard.inference.translator import Constraints
 
     for number, line in enumerate(lines, start=1):
@@ -148,34 +185,23 @@ def _parse_constraint(line: str, where: str) -> tuple[tuple[str, ...], tuple[str
     return tuple(require), tuple(forbid), prefix
 
 
-def _line(translation: Translation | None, scores: bool) -> str:
-    if translation is None:
+def _line(best: LineOutput, rank: int, scores: bool) -> str:
+    if rank >= len(best.texts):
         return "\n"
-    return f"{translation.score:.6f}\t{translation.text}\n" if scores else f"{translation.text}\n"
+    return f"{best.scores[rank]:.6f}\t{best.texts[rank]}\n" if scores else f"{best.texts[rank]}\n"
 
 
-def _alignment(translation: Translation | None) -> str:
-    """Return the word alignment in Pharaoh format: source-target, counted from 0."""
-    if translation is None or not translation.tokens:
-        return "\n"
-    if not translation.attends:
-        raise DecodingError(
-            "this model has no attention, so it cannot align words", where="--alignments", fix="remove --alignments"
-        )
-    return " ".join(f"{source}-{target}" for source, target in translation.alignment) + "\n"
-
-
-def _write_report(write: Write, number: int, source: str, best: Translation) -> None:
+def _write_report(write: Write, number: int, source: str, best: LineOutput) -> None:
     marks = [*best.marks, *(["unproved"] if best.proved is False else [])]
-    table = {"line": number, "marks": marks, "source": source.strip(), "translation": best.text}
+    table = {"line": number, "marks": marks, "source": source.strip(), "translation": best.texts[0]}
     write(json.dumps(table, ensure_ascii=False) + "\n")
 
 
-def _with_progress(results: Iterator[Translation], *, show: bool) -> Iterator[Translation]:
+def _with_progress(results: Iterator[tuple[str, LineOutput]], *, show: bool) -> Iterator[tuple[str, LineOutput]]:
     """Yield the results; show on a terminal how many lines are translated, and how many words per second."""
     if not show:
         return results
-    return track(results, "lines", measure=lambda translation: len(translation.text.split()), unit="words")
+    return track(results, "lines", measure=lambda result: len(result[1].texts[0].split()), unit="words")
 
 
 def say_proofs(proofs: Counter[bool | None]) -> None:

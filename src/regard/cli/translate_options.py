@@ -25,7 +25,9 @@ class SearchRequest:
         constraints: A file with the constraints of each line.
         split_sentences: Whether sentences are translated separately; None: as the run was trained.
         batch_size: Sentences decoded at a time.
-        workers: The number of processes; 0: what is fastest.
+        workers: The number of processes, or of actors on a Ray cluster; 0: what is fastest.
+        ray: The address of a Ray cluster; empty: translate on this machine.
+        column: The column of a Parquet file to translate, empty for its only one; None: the input is lines of text.
     """
 
     search: SearchOptions
@@ -35,6 +37,8 @@ class SearchRequest:
     split_sentences: bool | None = None
     batch_size: int = 64
     workers: int = 0
+    ray: str = ""
+    column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,15 +79,21 @@ class DocumentOptions:
             )
         if self.paragraphs:
             return True
-        if path is not None and not self.plain and _is_document_or_lines(path):
+        if path is not None and not self.plain and not is_parquet(path) and _is_document_or_lines(path):
             return True
-        if any((self.source_column, self.target_column, self.source_language, self.target_language)):
+        source_column = "" if is_parquet(path) else self.source_column
+        if any((source_column, self.target_column, self.source_language, self.target_language)):
             raise ConfigError(
                 "columns and languages belong to documents, but the input is lines of text",
                 where="standard input" if path is None else path,
                 fix="name a file that is a document, or remove these options",
             )
         return False
+
+
+def is_parquet(path: Path | None) -> bool:
+    """Return whether a file is Parquet, by its name: its rows are translated like lines."""
+    return path is not None and format_suffix(path) == ".parquet"
 
 
 def _is_document_or_lines(path: Path) -> bool:

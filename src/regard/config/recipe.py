@@ -22,7 +22,8 @@ from regard.config.names import UNKNOWN_NAME
 from regard.config.overrides import OVERRIDES, PATHS, ParsedOverride, parse_override, resolve_path
 from regard.config.schema import CorpusConfig, DataConfig, ModelConfig, RunConfig
 from regard.errors import ConfigError, suggest
-from regard.plugins.loading import require_plugins
+from regard.plugins.loading import load_installed_plugins, missing_plugin
+from regard.plugins.registry import valid_names
 
 log = logging.getLogger("regard.config")
 
@@ -188,21 +189,42 @@ def parse_config(
     *,
     where: str,
     origins: Mapping[str, str] = MappingProxyType({}),
+    for_training: bool = True,
 ) -> RunConfig:
     """Validate a nested table and return it as a RunConfig. The plugins that it names are loaded if they are installed.
+
+    Without `for_training`, plugins may be missing that only read the corpus, and those of `train.metric`, which then
+    has its default.
 
     Args:
         table: Section to key to value, as tomllib or json reads it.
         architectures: The known architectures by name.
         where: The origin of the table, for error messages.
         origins: The origin of each `section.key` that comes from elsewhere, such as an override.
+        for_training: Whether a model is trained with the config, rather than only used.
 
     Raises:
         ConfigError: A key or a value is not valid.
-        PluginError: A plugin that it names is neither loaded nor installed.
+        PluginError: A plugin that is needed is neither loaded nor installed.
     """
     sections, _ = migrate(table, where)  # the keys of a checkpoint may be old, too
-    require_plugins(sections.pop(PLUGINS, ()), where)
+    missing = load_installed_plugins(sections.pop(PLUGINS, ()), where)
+    if not missing:
+        return _parse_sections(sections, architectures, where, origins)
+    if for_training:
+        raise missing_plugin(missing[0], where)
+    train = sections.get("train")
+    if isinstance(train, Mapping) and train.get("metric") not in valid_names("metrics"):
+        sections["train"] = {key: value for key, value in train.items() if key != "metric"}
+    try:
+        return _parse_sections(sections, architectures, where, origins)
+    except ConfigError:  # probably a name that a missing plugin has
+        raise missing_plugin(missing[0], where) from None
+
+
+def _parse_sections(
+    sections: dict[str, Any], architectures: Architectures, where: str, origins: Mapping[str, str]
+) -> RunConfig:
     model = sections.pop("model", None)
     if not isinstance(model, Mapping):
         raise ConfigError(

@@ -45,13 +45,13 @@ class Batch:
     origins: LineOrigins = field(default_factory=LineOrigins)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on another device."""
-        return replace(
-            self,
-            source=self.source.to(device),
-            target_in=self.target_in.to(device),
-            target_out=self.target_out.to(device),
-        )
+        """Return the batch on another device. Copies to a GPU are queued: this process does not wait for them."""
+        is_queued = torch.device(device).type == "cuda" and self.source.is_cpu
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.pin_memory().to(device, non_blocking=True) if is_queued else tensor.to(device)
+
+        return replace(self, source=move(self.source), target_in=move(self.target_in), target_out=move(self.target_out))
 
     def halves(self) -> tuple[Batch, Batch]:
         """Split a batch of two or more rows into its first and its second half, with no more padding than needed."""

@@ -42,6 +42,7 @@ from regard.decoding.next_tokens import (
 )
 from regard.decoding.prefix_tree import HypothesisEnd, PrefixTree
 from regard.errors import DecodingError
+from regard.nn.kernels import native
 from regard.special_tokens import EOS
 
 
@@ -165,6 +166,8 @@ def _rank(
     """
     sentences, width = live.total.shape
     per_row = ids.shape[1]
+    if progress is None and native.can_rank(live.total, values, count):
+        return LivePrefixes(*native.best_continuations(live.total, values, ids, nodes, min(count, width * per_row)))
     totals = (live.total[:, :, None] + values.view(sentences, width, per_row)).flatten(1)  # (b, w * k)
     ids = ids.view(sentences, width * per_row)
     ranked, order = totals.sort(dim=1, descending=True, stable=True)

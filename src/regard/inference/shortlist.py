@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from regard.checkpoints.checkpoint import Checkpoint
+from regard.checkpoints.checkpoint import Checkpoint, load_config
 from regard.checkpoints.run_folder import RunFolder
 from regard.corpus.ibm_model1 import NULL, Sentences, concatenate, ibm_model_1
 from regard.data.store import PairStore, verify_store
@@ -47,8 +47,10 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
     Raises:
         DataError: If there is no training data.
         CheckpointError: If the shortlist cannot be written.
+        PluginError: If the run's tokenizer or model needs a plugin that is neither loaded nor installed.
     """
-    data = RunFolder(folder).data
+    run = RunFolder(folder)
+    data = run.data
     if not (data / "train.json").is_file():
         raise DataError(
             "there is no training data, of which a shortlist is made",
@@ -56,6 +58,8 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
             fix="give the folder of a run that was trained here, with its data/",
         )
     _check_writable(folder / FILE)
+    if run.last is not None:
+        load_config(run.last)  # raises the error that names a missing plugin
     store, tokenizers = PairStore.open(data, "train"), Tokenizers.load(data)
     sources, targets = tokenizers.source.size, tokenizers.target.size
     verify_store(data, "train", (sources, targets))

@@ -8,9 +8,13 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from regard.contract import Seq2Seq
 from regard.nn.convolution import WeightNormLinear
 from regard.nn.int8 import NativeLinear, int8_linear, is_worthwhile
+from regard.nn.kernels import native
 from regard.nn.output_layer import TiedLinear, weight_and_bias
+from regard.nn.transformer import TransformerDecoder
+from regard.special_tokens import EOS
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -36,7 +40,15 @@ def freeze_for_inference(model: M, *, int8: bool = False) -> M:
                 setattr(parent, name, _freeze(module, int8))
         if isinstance(parent, nn.Sequential):
             _fuse_relu(parent)
+    if int8 and isinstance(frozen, Seq2Seq) and native.supports_inference(next(frozen.parameters())):
+        _record_step(frozen)
     return frozen
+
+
+def _record_step(model: Seq2Seq) -> None:
+    """Let a Transformer decoder record its step, with any sentences as source."""
+    if isinstance(model.decoder, TransformerDecoder):
+        model.decoder.record_step(model.encode(torch.full((2, 3), EOS)))
 
 
 def _fuse_relu(layers: nn.Sequential) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import Protocol, Self
 
 import torch
@@ -50,25 +50,24 @@ class CacheBuffer:
     """Keys and values (C, B, K, W) for C slots, of which the first are written."""
 
     def __init__(self, keys: Tensor, values: Tensor, written: int) -> None:
-        self.keys_values = (keys, values)
+        self.keys, self.values = keys.transpose(0, 1), values.transpose(0, 1)  # (B, C, K, W)
         self.written = written
 
     @property
     def capacity(self) -> int:
         """C."""
-        return len(self.keys_values[0])
+        return self.keys.size(1)
 
     def append(self, keys: Tensor, values: Tensor) -> None:
         """Write further slots (B, L, K, W)."""
         end = self.written + keys.size(1)
-        for buffer, new in zip(self.keys_values, (keys, values), strict=True):
-            buffer[self.written : end] = new.transpose(0, 1)
+        self.keys[:, self.written : end] = keys
+        self.values[:, self.written : end] = values
         self.written = end
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Return views of the keys and values written so far, (B, L, K, W)."""
-        keys, values = (buffer[: self.written].transpose(0, 1) for buffer in self.keys_values)
-        return keys, values
+        return self.keys.narrow(1, 0, self.written), self.values.narrow(1, 0, self.written)
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,12 @@ class LayerCache(PerSource):
         """Return the cache with further slots (B, L', K, W), for which there must be space."""
         assert self.buffer is not None and self.has_space(keys.size(1))
         self.buffer.append(keys, values)
+        return LayerCache.of(self.buffer)
+
+    def extend(self, slots: int) -> LayerCache:
+        """Return the cache with further slots that a kernel has written into its buffer."""
+        assert self.buffer is not None
+        self.buffer.written += slots
         return LayerCache.of(self.buffer)
 
     def compact(self, sentences: Tensor, slots: Tensor, spare: int) -> LayerCache:
@@ -259,9 +264,10 @@ class TransformerState(State):
 def add_own_slots(visible: Tensor, sentences: int) -> Tensor:
     """Extend the mask (N, L) to (N, L + N / sentences): of the new slots, each row sees only its own."""
     rows = len(visible) // sentences
-    return torch.cat((visible, _identity(rows, visible.device).repeat(sentences, 1)), 1)
+    return torch.cat((visible, _own_slots(rows, sentences, visible.device)), 1)
 
 
-@cache
-def _identity(size: int, device: torch.device) -> Tensor:
-    return torch.eye(size, dtype=torch.bool, device=device)
+@lru_cache(maxsize=64)
+def _own_slots(rows: int, sentences: int, device: torch.device) -> Tensor:
+    """Return which of a sentence's new slots (N, N / B) each row sees: its own."""
+    return torch.eye(rows, dtype=torch.bool, device=device).repeat(sentences, 1)

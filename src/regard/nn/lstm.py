@@ -18,6 +18,9 @@ from regard.nn.modules import ModuleList
 
 LSTMState = tuple[Tensor, Tensor]
 SATURATED = 1e4  # makes a gate exactly 0 or 1, whatever else is added to it
+# Devices on which autocast runs an LSTM in float16, whatever its own dtype is. Gradients of a mean over thousands of
+# tokens underflow in it, so that an LSTM runs in float32 there.
+FLOAT16_DEVICES = ("cuda",)
 
 
 def run_lstm(
@@ -36,6 +39,10 @@ def run_lstm(
     """
     if state is None:
         state = (x.new_zeros(len(x), lstm.hidden_size),) * 2
+    if x.device.type in FLOAT16_DEVICES and torch.is_autocast_enabled(x.device.type):
+        with torch.autocast(x.device.type, enabled=False):
+            hidden, cell = state
+            return run_lstm(lstm, x.float(), mask=mask, state=(hidden.float(), cell.float()))
     if mask is not None:
         return (run_lstm_held if x.device.type == "cpu" else run_lstm_packed)(lstm, x, mask, state)
     if x.size(1) == 1:  # one step without the overhead of a run

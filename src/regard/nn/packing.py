@@ -11,6 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from regard.nn.kernels import native
 
+STATIC_DEVICES = ("cpu", "cuda")  # for which all supported versions of PyTorch have nonzero_static
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -27,11 +29,21 @@ class Packing:
     starts: Tensor
 
     @classmethod
-    def of(cls, mask: Tensor) -> Packing:
-        """Return the packing of sequences whose mask (B, T) is True at real positions."""
+    def of(cls, mask: Tensor, count: int | None = None) -> Packing:
+        """Return the packing of sequences whose mask (B, T) is True at real positions.
+
+        Args:
+            mask: The mask.
+            count: The number of real positions, if it is known; a CUDA GPU then need not be waited for.
+        """
         lengths = mask.sum(1)
         starts = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
-        return cls(mask, mask.flatten().nonzero().squeeze(1), starts)
+        flat = mask.flatten()
+        if count is None or mask.device.type not in STATIC_DEVICES:
+            indices = flat.nonzero()
+        else:
+            indices = torch.nonzero_static(flat, size=count)
+        return cls(mask, indices.squeeze(1), starts)
 
     @property
     def positions(self) -> Tensor:

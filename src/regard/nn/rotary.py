@@ -36,10 +36,12 @@ class RotaryPositions(nn.Module):
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """Rotate heads x (N, T, H, W) at their positions, T or one for all."""
+        dtype = torch.promote_types(x.dtype, torch.float32)  # there are no complex numbers of two bfloat16 values
         rotation = self._first(positions.end)[positions.rows]  # (T, W / 2, 2)
-        turn = torch.view_as_complex(rotation.to(x.dtype)).unsqueeze(1)  # (T, 1, W / 2)
+        turn = torch.view_as_complex(rotation.to(dtype)).unsqueeze(1)  # (T, 1, W / 2)
         turn = turn.expand(-1, x.size(2), -1).contiguous()  # long rows are multiplied faster
-        return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turn).flatten(-2)
+        pairs = torch.view_as_complex(x.to(dtype).unflatten(-1, (-1, 2)))
+        return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
 
     def _first(self, positions: int) -> Tensor:
         if positions > self.table.size(0):

@@ -22,10 +22,12 @@ from regard.nn.attention_memory import (
     SourceMemory,
 )
 from regard.nn.embedding import ScaledEmbedding
+from regard.nn.kernels import native
 from regard.nn.kv_cache import LayerCache, LayerState, ProjectedSource, RecurrentState, TransformerState
 from regard.nn.modules import ModuleList
 from regard.nn.output_layer import OutputLayerDecoder, TiedLinear
 from regard.nn.packing import Packing, should_pack
+from regard.nn.step_program import ROWS, StepProgram
 from regard.special_tokens import PAD
 
 
@@ -133,6 +135,18 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         self.layers: ModuleList[TransformerDecoderLayer] = ModuleList(layers)
         self.norm = norm or nn.Identity()
         self.bias = nn.Parameter(torch.zeros(self.vocabulary_size)) if output_bias else None
+        self.step_program: StepProgram | None = None  # of the layers
+
+    def record_step(self, memory: Memory) -> None:
+        """Record a step for frozen weights, if native kernels compute all of it, with an encoder's output as source."""
+        if self.is_recurrent or not native.supports_inference(memory.values):
+            return  # a recurrence has no cache, which a program needs
+        state = self.init_state(memory)
+        sentences = len(memory.mask)
+        state, targets = state.select(torch.arange(sentences).repeat_interleave(ROWS)).begin_step()
+        shape = sentences, ROWS, self.embedding.table.embedding_dim
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        self.step_program = StepProgram.record(self._run, x, targets, state.source.memories(with_weights=False))
 
     def init_state(self, memory: Memory) -> TransformerState:
         """Project the source for every layer; there is no target yet."""
@@ -153,7 +167,9 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         x = x.view(len(state.source.mask), -1, x.size(-1))  # (B, N / B, D)
         state, targets = state.begin_step()
         sources = state.source.memories(with_weights=with_attention)
-        features = self._run(x, targets, sources).flatten(0, 1)  # (N, D)
+        program = self.step_program
+        run = program.run if program is not None and program.can_run(x, sources) else self._run
+        features = run(x, targets, sources).flatten(0, 1)  # (N, D)
         attention = _mean_weights(sources)  # (B, N / B, S)
         return StepFeatures(features, state.end_step(targets), None if attention is None else attention.flatten(0, 1))
 

@@ -40,15 +40,18 @@ def load_plugin(source: str | Path) -> Plugin:
     return _load_entry_point(text)
 
 
-def require_plugins(names: object, where: str) -> None:
+def load_installed_plugins(names: object, where: str) -> list[str]:
     """Load the plugins that a recipe or checkpoint names, if they are installed. No path is ever taken from it.
 
     Args:
         names: The value of `plugins`.
         where: The recipe or checkpoint, for errors.
 
+    Returns:
+        The names of plugins that are neither loaded nor installed.
+
     Raises:
-        PluginError: `names` is not a list of names, or a plugin is neither loaded nor installed.
+        PluginError: `names` is not a list of names, or an installed plugin cannot be loaded.
     """
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
         shown = repr(names)
@@ -57,17 +60,23 @@ def require_plugins(names: object, where: str) -> None:
             where=where,
             fix='write for example plugins = ["my_model"]',
         )
+    missing = []
     for name in names:
-        if name in LOADED:
-            continue
-        if not _entry_points(name):
-            raise PluginError(
-                f"the plugin `{name}` is needed, and is not loaded",
-                where=where,
-                fix=f"give its file: --plugin {name}.py, or in Python regard.load_plugin({name + '.py'!r}); "
-                "or install the package that has it",
-            )
-        _load_entry_point(name)
+        if name not in LOADED and not _entry_points(name):
+            missing.append(name)
+        elif name not in LOADED:
+            _load_entry_point(name)
+    return missing
+
+
+def missing_plugin(name: str, where: str) -> PluginError:
+    """Return the error that a plugin is needed, and neither loaded nor installed."""
+    return PluginError(
+        f"the plugin `{name}` is needed, and is not loaded",
+        where=where,
+        fix=f"give its file: --plugin {name}.py, or in Python regard.load_plugin({name + '.py'!r}); "
+        "or install the package that has it",
+    )
 
 
 def _load_file(label: str) -> Plugin:

@@ -74,7 +74,7 @@ def warmup_warning(train: TrainConfig, probes: Sequence[BatchProbe]) -> str | No
 def format_bytes(count: float) -> str:
     """Return for example `1.2 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.5:  # which would be 1e+03
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"

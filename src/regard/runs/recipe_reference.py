@@ -35,7 +35,7 @@ max_steps = 20000
 ```
 
 ```sh
-.venv/bin/regard train recipe.toml --out runs/mine --set train.max_steps=5000
+regard train recipe.toml -o runs/mine --set train.max_steps=5000
 ```
 
 `--set section.key=value` overrides a key. Relative paths are resolved against the folder of the recipe. Only `[data]`

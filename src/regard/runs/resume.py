@@ -68,7 +68,7 @@ def restore_recipe(run: RunFolder, say: Say) -> None:
             return
     for checkpoint in reversed(run.steps):
         with suppress(CheckpointError):
-            run.write_recipe(to_toml(load_config(checkpoint)))
+            run.write_recipe(to_toml(load_config(checkpoint, for_training=True)))
             say(f"{run.recipe} was missing or empty: it is restored from {checkpoint.name}")
             return
     raise CheckpointError(

@@ -87,7 +87,7 @@ class Case:
             model = self.spec.build(self.config(dropout=dropout), sizes).double().eval()
             with torch.no_grad():
                 for parameter in model.parameters():
-                    scale = 0.2 if parameter.dim() == 1 else self.noise * parameter.shape[-1] ** -0.5
+                    scale = 0.2 if parameter.dim() == 1 else self.noise * parameter[0].numel() ** -0.5
                     parameter.add_(scale * torch.randn_like(parameter))
                 for module in model.modules():
                     if isinstance(module, nn.Embedding):

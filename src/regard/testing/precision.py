@@ -7,6 +7,7 @@ the kernels.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -100,6 +101,23 @@ def pair(case: Case) -> Pair:
     loss = F.cross_entropy(logits[is_real], BATCH.target_out[is_real], reduction="sum", label_smoothing=0.1)
     gradients = torch.autograd.grad(loss, [*double.parameters()], allow_unused=True, materialize_grads=True)
     return Pair(single, double, expected, loss.detach(), gradients, case.tolerance)
+
+
+def sensitivity(case: Case) -> float:
+    """Return how much rounding the weights to float32 changes the features in float64, relative to the largest.
+
+    Rounding errors inside a model have effects of the same size. In deep networks with sharp attention they are large.
+    """
+    models, changes = pair(case), []
+    for seed in range(3):
+        rounded, generator = copy.deepcopy(models.double), torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in rounded.parameters():
+                noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+                parameter.mul_(1 + torch.finfo(torch.float32).eps * noise)
+            change = rounded.features(SOURCES, TARGETS).features - models.expected.features
+        changes.append(float(change.abs().max() / models.expected.features.abs().max()))
+    return max(changes)
 
 
 @law("a model that computes the same everywhere passes every law in float32")

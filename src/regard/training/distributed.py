@@ -9,14 +9,16 @@ one again.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import count
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import torch
@@ -30,6 +32,7 @@ from regard.errors import ConfigError, PeerFailed, RegardError, TrainingError
 from regard.runtime import choose_device
 
 if TYPE_CHECKING:  # slow to import, and few need them
+    from torch._C._distributed_c10d import Store
     from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
 
@@ -37,6 +40,7 @@ T = TypeVar("T")
 
 # How long a collective waits for all processes. A process that dies is noticed at once.
 STEP_TIMEOUT, SETUP_TIMEOUT = timedelta(minutes=30), timedelta(days=7)
+STORE_INTERVAL = 0.02  # seconds between two reads of a store
 CONNECTION_WORDS = ("gloo", "connection", "nccl", "socket", "peer")  # found in errors of lost connections
 
 
@@ -49,7 +53,7 @@ class ProcessGroup:
         size: The number of processes.
         local_rank: The number of this process on its machine, from 0.
         job: Identifies the torchrun job and stays the same after a restart; empty without torchrun.
-        restarts: How often torchrun has restarted the job.
+        restarts: How often torchrun has restarted the job. torchrun counts on each machine; this is the largest count.
     """
 
     rank: int = 0
@@ -148,8 +152,6 @@ SINGLE_PROCESS = ProcessGroup()
 
 _initialized: list[tuple[ProcessGroup, Any, Any]] = []  # with its torch groups: for steps, and for the setup
 
-_connections = count()
-
 
 def _torch_group(*, patient: bool = False) -> Any:
     return _initialized[0][2 if patient else 1]
@@ -167,7 +169,7 @@ def init_distributed() -> Iterator[ProcessGroup]:
         yield processes
         return
     with _connection_errors():
-        _connect(processes)
+        processes = _connect(processes)
         groups = [dist.new_group(backend="gloo", timeout=timeout) for timeout in (STEP_TIMEOUT, SETUP_TIMEOUT)]
         _initialized.append((processes, *groups))
         try:
@@ -178,12 +180,41 @@ def init_distributed() -> Iterator[ProcessGroup]:
         dist.destroy_process_group()
 
 
-def _connect(processes: ProcessGroup) -> None:
+def _connect(processes: ProcessGroup) -> ProcessGroup:
+    """Initialize torch.distributed. Return the group with the restarts that all processes know of."""
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-    # One store serves all connections of a job. A new prefix hides the addresses of processes that may be gone.
     store, *_ = next(rendezvous("env://"))
-    prefixed = PrefixStore(f"regard/{processes.restarts}/{next(_connections)}", store)
+    prefix, restarts = agree_on_prefix(PrefixStore("regard", store), processes)
+    prefixed = PrefixStore(f"regard/{prefix}", store)
     dist.init_process_group(backend, store=prefixed, rank=processes.rank, world_size=processes.size)
+    return replace(processes, restarts=restarts)
+
+
+def agree_on_prefix(store: Store, processes: ProcessGroup) -> tuple[str, int]:
+    """Return a prefix for the keys of one connection, and the largest restart count, equal in all processes.
+
+    torchrun may use one store for all connections of a job, and a new prefix hides the addresses of processes that may
+    be gone. The restart count cannot be that prefix: a machine that replaces a lost one counts from 0. The main process
+    chooses the prefix, collects a random name from each other process, and publishes the names; a process that does
+    not find its own name has read the prefix of an earlier connection, and reads it again.
+    """
+    name = uuid.uuid4().hex
+    if processes.is_main:
+        store.set("prefix", name)
+        replies = [json.loads(store.get(f"{name}/{rank}")) for rank in range(1, processes.size)]
+        restarts = max(processes.restarts, *(count for _, count in replies))
+        store.set(f"{name}/members", json.dumps([[member for member, _ in replies], restarts]))
+        return name, restarts
+    deadline = time.monotonic() + STEP_TIMEOUT.total_seconds()
+    while time.monotonic() < deadline:
+        prefix = store.get("prefix").decode()
+        store.set(f"{prefix}/{processes.rank}", json.dumps([name, processes.restarts]))
+        if store.check([f"{prefix}/members"]):
+            members, restarts = json.loads(store.get(f"{prefix}/members"))
+            if name in members:
+                return prefix, restarts
+        time.sleep(STORE_INTERVAL)
+    raise dist.DistStoreError("the main process does not answer")
 
 
 def from_environment(environment: Mapping[str, str]) -> ProcessGroup:

@@ -143,17 +143,21 @@ class ModelWithLoss(nn.Module):
         self.model = model
         self.smoothing = smoothing
 
-    def forward(self, source: Tensor, target_in: Tensor, target_out: Tensor) -> Tensor:
+    def forward(
+        self, source: Tensor, target_in: Tensor, target_out: Tensor, target_tokens: int | None = None
+    ) -> Tensor:
         """Return the summed loss over the target tokens of a batch, ().
 
         Args:
             source: Source tokens (B, S).
             target_in: Decoder input (B, T), which begins with BOS.
             target_out: Expected tokens (B, T); padding does not count.
+            target_tokens: The number of tokens in `target_out` without padding, if it is known; this spares a GPU a
+                synchronization.
         """
         decoder = self.model.decoder
         features = self.model.features(source, target_in).features  # (B, T, F)
-        packing = Packing.of(target_out.ne(PAD))
+        packing = Packing.of(target_out.ne(PAD), target_tokens)
         features = packing.pack(features).squeeze(0)  # (R, F)
         targets = target_out.flatten()[packing.indices]  # (R,)
         return chunked_cross_entropy(decoder.readout, decoder.parameters(), features, targets, smoothing=self.smoothing)

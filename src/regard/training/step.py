@@ -82,32 +82,36 @@ class TrainStep:
         self.model.train()
         tokens = sum(batch.global_target_tokens for batch in batches)
         scale = self.processes.size / tokens  # DDP and FSDP average gradients over processes
-        (loss,) = self.processes.sum(self._accumulate_gradients(batches, scale, self._sync))
+        losses = self._accumulate_gradients(batches, scale, self._sync)
         max_norm = self.config.clip_norm or math.inf
-        norm = float(full_tensor(torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm)))
+        norm_tensor = full_tensor(torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm))  # ()
+        (loss,) = self.processes.sum(_total(losses))  # the first value that is read: until here, a GPU works on its own
+        norm = norm_tensor.item()
         is_finite = math.isfinite(loss) and not self.processes.any(not math.isfinite(norm))
         if is_finite:
             self.optimizers.step(rate)
         return StepResult(loss / tokens, tokens, norm, is_finite)
 
-    def _accumulate_gradients(self, batches: Sequence[Batch], scale: float, sync: GradSync) -> float:
-        """Add up the gradients of the batches, each times `scale`; return their summed loss."""
-        loss = 0.0
+    def _accumulate_gradients(self, batches: Sequence[Batch], scale: float, sync: GradSync) -> list[Tensor]:
+        """Add up the gradients of the batches, each times `scale`; return the summed loss of each microbatch, ()."""
+        losses: list[Tensor] = []
         for attempt in self._splitter.attempts(batches, sync):  # after out of memory again, with smaller microbatches
             with attempt:
-                loss = 0.0
+                losses = []
                 for microbatch, is_synced in attempt:
-                    loss += self._forward_backward(microbatch.to(self.device), scale, is_synced)
-        return loss
+                    losses.append(self._forward_backward(microbatch.to(self.device), scale, is_synced))
+        return losses
 
-    def _forward_backward(self, batch: Batch, scale: float, is_synced: bool) -> float:
+    def _forward_backward(self, batch: Batch, scale: float, is_synced: bool) -> Tensor:
         # A function, so that its tensors are freed before the next attempt after an out-of-memory error.
         is_bfloat16 = self.config.precision == "bfloat16"
         with grad_sync(self.model_with_loss, enabled=is_synced):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bfloat16, cache_enabled=False):
-                loss: Tensor = self.model_with_loss(batch.source, batch.target_in, batch.target_out)  # ()
+                loss: Tensor = self.model_with_loss(
+                    batch.source, batch.target_in, batch.target_out, batch.target_tokens
+                )  # ()
             (loss * scale).backward()
-        return loss.item()
+        return loss.detach()
 
     def probe(self, batches: Sequence[Batch]) -> list[BatchProbe]:
         """Run forward and backward of each batch without changing anything, to learn which batches fit in memory."""
@@ -117,7 +121,7 @@ class TrainStep:
         optimizer_memory = [torch.empty_like(p) for p in self.model.parameters() for _ in self._missing_moments()]
         for batch in batches:
             start = time.monotonic()
-            self._accumulate_gradients([batch], 1 / batch.global_target_tokens, sync)
+            _total(self._accumulate_gradients([batch], 1 / batch.global_target_tokens, sync))  # waits for a GPU
             probes.append(BatchProbe(batch, time.monotonic() - start, peak_memory(self.device)))
         del optimizer_memory
         self.model.zero_grad()
@@ -127,3 +131,11 @@ class TrainStep:
     def _missing_moments(self) -> range:
         """Return a range over the tensors that the optimizer will allocate for each weight in its first step."""
         return range(0 if self.optimizers.state_dict() else 2)
+
+
+def _total(losses: Sequence[Tensor]) -> float:
+    """Return the sum of losses, each (), in float64."""
+    total = 0.0
+    for loss in losses:
+        total += loss.item()
+    return total

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from regard.cli import split_report
-from regard.inference.translator import Translation
 
 SEVERAL = "A dog runs. A cat sleeps."
 
@@ -24,7 +23,7 @@ def test_lines_of_several_sentences_are_reported_unless_training_had_such_lines(
     monkeypatch.setattr(split_report, "load_config", lambda folder: config)
     monkeypatch.setattr(split_report, "load_several_sentences", lambda folder: share)
     lines = split_report.SplitReport(Path("run"), Path("in"), None)
-    lines.count(1, "one", Translation("eins", 0.0, 0.0))
-    lines.count(2, SEVERAL, Translation("eins", 0.0, 0.0))
+    lines.count(1, "one", is_divided=False)
+    lines.count(2, SEVERAL, is_divided=False)
     lines.print()
     assert ("1 line was translated as one segment, in:2: several sentences" in capsys.readouterr().err) == is_reported

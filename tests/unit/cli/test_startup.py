@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from tests.end_to_end.helpers import ONE_THREAD
 
 CHECKPOINT = Path(__file__).parents[2] / "format" / "checkpoint-1"
 HEAVY = ("babel", "matplotlib", "num2words", "sacrebleu", "tensorboard", "torch._dynamo", "regard.runs.train")
-WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from regard.cli.main import run; run()"
 TRANSLATE = f"""
 import sys
 from regard.cli.main import run
@@ -34,37 +33,58 @@ def test_translating_a_line_imports_nothing_that_it_does_not_need() -> None:
     assert (finished.returncode, finished.stderr.strip()) == (0, "")
 
 
+WRONG: list[tuple[list[str | Path], str]] = [
+    (["translate", "no-such-run"], "no-such-run: there is no such folder"),
+    (["translate", CHECKPOINT, "--set", "search.beam=3"], "there is no key `beam`"),
+    (["translate", CHECKPOINT, "--set", "search.beam_size=0"], "search.beam_size"),
+    (["translate", CHECKPOINT, "--set", "train.seed=1"], "search.KEY=VALUE"),
+    (["translate", CHECKPOINT, "--input", "no-such-file"], "no-such-file"),
+    (["translate", CHECKPOINT, "--plain", "--paragraphs"], "--plain, --paragraphs"),
+    (["translate", CHECKPOINT, "--ray", "auto"], "give both --input and --output"),
+    (["evaluate", CHECKPOINT], "no test set is given"),
+    (["score", CHECKPOINT, "--source", "a"], "give both"),
+    (["attend", CHECKPOINT, "a", "--output", "a.gif"], "`.gif`"),
+    (["analyze", CHECKPOINT, "--against-set", "beam_size=2"], "--against"),
+    (["export", "no-such-run", "out", "--to", "marian"], "no-such-run"),
+    (["train"], "there is nothing to train on"),
+    (["train", "--source", "a"], "not clear what to train on"),
+    (["train", "recipe.toml", "--set", "nonsense"], "section.key=value"),
+    (["train", "--resume", "run", "--dry-run"], "--resume"),
+    (["train", "--data", "a.tsv", "--architecture", "transfomer2017"], "--architecture: unknown architecture"),
+    (["compare", "--corpus", "dates", "--architectures", "modem, cho2014"], "did you mean `modern`"),
+    (["train", "a.toml", "--extend-vocabulary", "5"], "--extend-vocabulary: there is no vocabulary"),
+]
+# All commands in one process: an import of PyTorch fails, and would fail again.
+IN_ONE_PROCESS = """
+import io, json, sys
+from contextlib import redirect_stderr
+sys.modules["torch"] = None
+from regard.cli.main import run
+results = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["regard", *arguments]
+    status, err = 0, io.StringIO()
+    with redirect_stderr(err):
+        try:
+            run()
+        except SystemExit as end:
+            status = end.code
+    results.append((status, err.getvalue()))
+print(json.dumps(results))
+"""
+
+
+def test_wrong_options_are_reported_before_pytorch_is_imported() -> None:
+    finished = regard(IN_ONE_PROCESS, json.dumps([list(map(str, arguments)) for arguments, _ in WRONG]))
+    assert finished.returncode == 0, finished.stderr
+    for (arguments, message), (status, err) in zip(WRONG, json.loads(finished.stdout), strict=True):
+        assert status == 1, (arguments, err)
+        assert message in err and "Traceback" not in err, (arguments, err)
+
+
 def test_help_and_version_do_not_import_pytorch() -> None:
-    for arguments in (["--help"], ["-h"], ["--version"], ["version"], ["translate", "-h"], ["train", "--help"]):
-        finished = regard(WITHOUT_TORCH, *arguments)
-        assert (finished.returncode, finished.stderr) == (0, ""), arguments
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["translate", "no-such-run"], "no-such-run: there is no such folder"),
-        (["translate", CHECKPOINT, "--set", "search.beam=3"], "there is no key `beam`"),
-        (["translate", CHECKPOINT, "--set", "search.beam_size=0"], "search.beam_size"),
-        (["translate", CHECKPOINT, "--set", "train.seed=1"], "search.KEY=VALUE"),
-        (["translate", CHECKPOINT, "--input", "no-such-file"], "no-such-file"),
-        (["translate", CHECKPOINT, "--plain", "--paragraphs"], "--plain, --paragraphs"),
-        (["evaluate", CHECKPOINT], "no test set is given"),
-        (["score", CHECKPOINT, "--source", "a"], "give both"),
-        (["attend", CHECKPOINT, "a", "--output", "a.gif"], "`.gif`"),
-        (["analyze", CHECKPOINT, "--against-set", "beam_size=2"], "--against"),
-        (["export", "no-such-run", "out", "--to", "marian"], "no-such-run"),
-        (["train"], "there is nothing to train on"),
-        (["train", "--source", "a"], "not clear what to train on"),
-        (["train", "recipe.toml", "--set", "nonsense"], "section.key=value"),
-        (["train", "--resume", "run", "--dry-run"], "--resume"),
-        (["train", "--data", "a.tsv", "--architecture", "transfomer2017"], "--architecture: unknown architecture"),
-        (["compare", "--corpus", "dates", "--architectures", "modem, cho2014"], "did you mean `modern`"),
-        (["train", "a.toml", "--extend-vocabulary", "5"], "--extend-vocabulary: there is no vocabulary"),
-    ],
-    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
-)
-def test_wrong_options_are_reported_before_pytorch_is_imported(arguments: list[str | Path], message: str) -> None:
-    finished = regard(WITHOUT_TORCH, *arguments)
-    assert finished.returncode == 1, finished.stderr
-    assert message in finished.stderr and "Traceback" not in finished.stderr
+    commands = [["--help"], ["-h"], ["--version"], ["version"], ["translate", "-h"], ["train", "--help"]]
+    finished = regard(IN_ONE_PROCESS, json.dumps(commands))
+    assert finished.returncode == 0, finished.stderr
+    results = json.loads(finished.stdout.splitlines()[-1])  # after what the commands print
+    assert results == len(commands) * [[0, ""]], results

@@ -8,14 +8,13 @@ import gzip
 import hashlib
 import io
 import os
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from tests.end_to_end.helpers import call
+from tests.file_server import FileServer, serve_files
 from tests.shared_data import SHARED
 
 from regard.config.data_folder import find_data_file
@@ -29,56 +28,18 @@ ENGLISH = "".join(f"sentence number {number} of the corpus\n" for number in rang
 GERMAN = "".join(f"Satz Nummer {number} des Korpus\n" for number in range(2000)).encode()
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `pages`; what is in `truncated` ends after half of the bytes that were announced."""
-
-    pages: dict[str, bytes]
-    truncated: set[str]
-    requests: list[str]
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.pages, self.truncated, self.requests = {}, set(), []
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/{name}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        name = self.path.strip("/")
-        self.server.requests.append(name)
-        if name not in self.server.pages:
-            self.send_error(404)
-            return
-        page = self.server.pages[name]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page[: len(page) // 2] if name in self.server.truncated else page)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+def server() -> Iterator[FileServer]:
+    with serve_files() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
-def remote(server: Server, name: str, text: bytes, url: str | None = None) -> RemoteFile:
+def remote(server: FileServer, name: str, text: bytes, url: str | None = None) -> RemoteFile:
     return RemoteFile(name, server.url(url or name), len(text), hashlib.sha256(text).hexdigest())
 
 
 @pytest.fixture
-def dataset(server: Server) -> Dataset:
+def dataset(server: FileServer) -> Dataset:
     """Three files: compressed at the source and here, only here, and nowhere."""
     server.pages |= {"train.en.gz": gzip.compress(ENGLISH), "train.de": GERMAN, "words.tsv": b"a\tb\n"}
     files = (
@@ -100,7 +61,7 @@ def test_files_are_stored_by_their_names(dataset: Dataset, tmp_path: Path) -> No
     assert is_complete(dataset, tmp_path)
 
 
-def test_only_what_is_missing_is_downloaded(dataset: Dataset, server: Server, tmp_path: Path) -> None:
+def test_only_what_is_missing_is_downloaded(dataset: Dataset, server: FileServer, tmp_path: Path) -> None:
     server.truncated = {"train.de"}
     with pytest.raises(DataError, match="ended"):
         download(dataset, tmp_path)
@@ -113,7 +74,7 @@ def test_only_what_is_missing_is_downloaded(dataset: Dataset, server: Server, tm
 
 
 @pytest.mark.parametrize("name", ["train.en.gz", "train.de", "words.tsv"])
-def test_a_truncated_download_stores_nothing(dataset: Dataset, server: Server, tmp_path: Path, name: str) -> None:
+def test_a_truncated_download_stores_nothing(dataset: Dataset, server: FileServer, tmp_path: Path, name: str) -> None:
     server.truncated = {name}
     with pytest.raises(DataError, match="the download failed"):
         download(dataset, tmp_path)
@@ -122,7 +83,9 @@ def test_a_truncated_download_stores_nothing(dataset: Dataset, server: Server, t
 
 
 @pytest.mark.parametrize("kind", ["files", "archive"])
-def test_a_file_in_the_place_of_a_folder_is_named(dataset: Dataset, server: Server, tmp_path: Path, kind: str) -> None:
+def test_a_file_in_the_place_of_a_folder_is_named(
+    dataset: Dataset, server: FileServer, tmp_path: Path, kind: str
+) -> None:
     corpus = dataset if kind == "files" else archive(server, ENGLISH, GERMAN)
     (file := tmp_path / "data").touch()
     for folder in (file / "toy", file):
@@ -156,14 +119,14 @@ def test_the_advice_suits_the_cause(
     assert advice in (raised.value.fix or "")
 
 
-def test_a_wrong_checksum_stores_nothing(dataset: Dataset, server: Server, tmp_path: Path) -> None:
+def test_a_wrong_checksum_stores_nothing(dataset: Dataset, server: FileServer, tmp_path: Path) -> None:
     server.pages["words.tsv"] = b"a\tc\n"
     with pytest.raises(DataError, match=r"SHA-256 of the file is [0-9a-f]{64}, but should be"):
         download(dataset, tmp_path)
     assert not (tmp_path / "words.tsv").exists()
 
 
-def test_a_file_without_end_is_not_read_on(dataset: Dataset, server: Server, tmp_path: Path) -> None:
+def test_a_file_without_end_is_not_read_on(dataset: Dataset, server: FileServer, tmp_path: Path) -> None:
     server.pages["train.en.gz"] = gzip.compress(bytes(100_000_000))
     sizes: list[int] = []
     with pytest.raises(DataError, match="SHA-256"):
@@ -171,7 +134,7 @@ def test_a_file_without_end_is_not_read_on(dataset: Dataset, server: Server, tmp
     assert sum(sizes) <= len(ENGLISH) + 1
 
 
-def test_no_network_and_no_such_page(dataset: Dataset, server: Server, tmp_path: Path) -> None:
+def test_no_network_and_no_such_page(dataset: Dataset, server: FileServer, tmp_path: Path) -> None:
     del server.pages["train.en.gz"]
     with pytest.raises(DataError, match="the server answers 404"):
         download(dataset, tmp_path)
@@ -180,7 +143,7 @@ def test_no_network_and_no_such_page(dataset: Dataset, server: Server, tmp_path:
         download(nowhere, tmp_path)
 
 
-def archive(server: Server, english: bytes, german: bytes) -> Dataset:
+def archive(server: FileServer, english: bytes, german: bytes) -> Dataset:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as members:
         members.writestr("toy.en", english)
@@ -190,7 +153,7 @@ def archive(server: Server, english: bytes, german: bytes) -> Dataset:
     return Dataset("toy", "a toy corpus", "CC BY 2.0", "http://example.org", archive=parts)
 
 
-def test_an_archive_is_split(server: Server, tmp_path: Path) -> None:
+def test_an_archive_is_split(server: FileServer, tmp_path: Path) -> None:
     dataset = archive(server, ENGLISH, GERMAN)
     download(dataset, tmp_path)
     assert is_complete(dataset, tmp_path)
@@ -205,7 +168,7 @@ def test_an_archive_is_split(server: Server, tmp_path: Path) -> None:
         assert numbers[0] == numbers[1]
 
 
-def test_an_archive_keeps_the_checksum_of_its_first_download(server: Server, tmp_path: Path) -> None:
+def test_an_archive_keeps_the_checksum_of_its_first_download(server: FileServer, tmp_path: Path) -> None:
     dataset = archive(server, ENGLISH, GERMAN)
     download(dataset, tmp_path)
     (tmp_path / "dev.en.gz").unlink()
@@ -216,7 +179,7 @@ def test_an_archive_keeps_the_checksum_of_its_first_download(server: Server, tmp
 
 
 @pytest.mark.parametrize("page", [b"no zip", None])
-def test_a_broken_archive_is_refused(server: Server, tmp_path: Path, page: bytes | None) -> None:
+def test_a_broken_archive_is_refused(server: FileServer, tmp_path: Path, page: bytes | None) -> None:
     dataset = archive(server, ENGLISH, GERMAN + b"one more\n")
     if page is not None:
         server.pages["toy.zip"] = page
@@ -238,7 +201,7 @@ def test_linked_pairs_are_in_one_split() -> None:
 
 
 def test_the_command_downloads_what_is_missing(
-    dataset: Dataset, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "datasets", lambda: {"toy": dataset})
     monkeypatch.setenv("REGARD_DATA", str(tmp_path))

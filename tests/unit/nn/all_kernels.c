@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../src/regard/nn/kernels/steps.h"
+
 #define JOINED(level, name) regard_##level##_##name
 #define NAMED(level, name) JOINED(level, name)
 #define KERNEL(name) NAMED(LEVEL, name)
@@ -29,6 +31,9 @@ double KERNEL(cross_entropy)(float *, const int64_t *, int64_t, int64_t, float);
 void KERNEL(dropout)(const float *, float *, int64_t, int32_t, float, uint64_t);
 int KERNEL(linear_int8)(const float *, const int8_t *, const int32_t *, const float *, const float *, float *, int64_t, int64_t,
                         int64_t, float);
+void KERNEL(best_continuations)(const float *, const float *, const int64_t *, const int64_t *, int64_t, int64_t, int64_t,
+                                int64_t, int64_t, float *, int64_t *, int64_t *, int64_t *);
+int KERNEL(decoder_step)(const Operation *, int64_t, const Layer *, const Batch *, const float *, float *, int64_t, int64_t);
 int KERNEL(int8_panel)(void);
 int KERNEL(int8_depth)(void);
 
@@ -68,11 +73,27 @@ static void int8(int rows, int inputs, int outputs)
     print("linear_int8", out, rows * outputs);
 }
 
+/* A step of four rows of two sentences: attention to the target and to the source, and a norm. */
+static void step(float *x, float *gain)
+{
+    float *keys = values(128, 11, 1), *own = values(128, 12, 1), *source = values(192, 13, 1), *out = values(128, 14, 1);
+    uint8_t mask[] = {1, 1, 1, 1, 1, 0};
+    Layer layer = {keys, own, 2, source, source + 96, 48, 16, 48, 16};
+    Batch batch = {4, 2, 0, mask, 3};
+    Operation operations[] = {
+        {.kind = ATTEND_TARGET, .inputs = {{0, 32, 0}, {0, 32, 0}, {0, 32, 16}}, .out = 32, .width = 16, .heads = 2, .groups = 1},
+        {.kind = ATTEND_SOURCE, .inputs = {{32, 32, 0}}, .out = 64, .width = 16, .heads = 2, .groups = 1},
+        {.kind = ADD_NORM, .inputs = {{0, 32, 0}, {64, 32, 0}}, .out = 32, .width = 32, .constants = {gain, gain + 32}, .number = 1e-5f},
+    };
+    KERNEL(decoder_step)(operations, 3, &layer, &batch, x, out, 32, 96);
+    print("decoder_step", out, 128), print("cache", keys, 128);
+}
+
 int main(void)
 {
     float *a = values(20000, 1, 1), *b = values(20000, 2, 1), *c = values(20000, 3, 1), *d = values(20000, 4, 1);
     float *e = values(20000, 7, 1), *f = values(20000, 8, 1), *g = values(20000, 9, 1), *wide = values(20000, 10, 5);
-    int64_t columns[8], rows[] = {0, 3, 10}, keys[] = {0, 18, 23}, targets[] = {36, 2};
+    int64_t columns[8], tokens[10], parents[10], prefixes[10], nodes[] = {5, 6, 7, 8}, rows[] = {0, 3, 10}, keys[] = {0, 18, 23}, targets[] = {36, 2};
     uint8_t mask[38];
     for (int at = 0; at < 38; at++) mask[at] = at < 19 || at % 3 == 0;
 
@@ -80,6 +101,11 @@ int main(void)
     print("best_tokens", a, 8);
     for (int at = 0; at < 8; at++) a[at] = columns[at];
     print("best_columns", a, 8);
+    KERNEL(best_continuations)(b, c, columns, nodes, 2, 2, 2, 3, 2, a, tokens, parents, prefixes);
+    print("best_continuations", a, 6);
+    for (int at = 0; at < 6; at++) a[at] = tokens[at] + 1000 * parents[at] + 100 * prefixes[at];
+    print("continued", a, 6);
+    step(b, c);
     KERNEL(attend)(b, c, d, mask, e, 1, 2, 19, 2, 1, 80, 19 * 80, 80, 19 * 80, 80, 38, 19);
     print("attend", e, 2 * 2 * 80);
     KERNEL(attention)(b, c, d, f, e, rows, keys, 0, 2, 2, 48, 96, 96, 0);

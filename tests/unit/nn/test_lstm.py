@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from regard.nn import lstm as module
 from regard.nn.lstm import (
     LSTMStack,
     LSTMState,
@@ -182,3 +183,15 @@ def test_uniform_fills_the_interval_and_every_parameter() -> None:
     for name, parameter in stacked.named_parameters():
         assert parameter.abs().max() <= 0.08, name
         assert parameter.std().item() == pytest.approx(0.08 / 3**0.5, rel=0.1), name
+
+
+def test_an_lstm_runs_in_float32_where_autocast_would_use_float16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FLOAT16_DEVICES", ("cpu",))
+    lstm, x, mask = layer().float(), values(4, 6, INPUTS).float(), torch.arange(6) < torch.tensor(LENGTHS)[:, None]
+    for masked in (mask, None):
+        expected, (expected_hidden, expected_cell) = run_lstm(lstm, x, mask=masked)
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs, (hidden, cell) = run_lstm(lstm, x, mask=masked)
+        assert torch.equal(outputs, expected)
+        assert torch.equal(hidden, expected_hidden)
+        assert torch.equal(cell, expected_cell)

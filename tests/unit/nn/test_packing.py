@@ -27,6 +27,13 @@ def test_rows_are_the_real_positions_sequence_by_sequence() -> None:
     assert torch.equal(packing.unpack(packing.pack(x)), x * MASK.unsqueeze(2))
 
 
+def test_a_known_number_of_positions_gives_the_same_packing() -> None:
+    for mask in (MASK, MASK[2:3]):
+        packing, expected = Packing.of(mask, int(mask.sum())), Packing.of(mask)
+        assert torch.equal(packing.indices, expected.indices)
+        assert torch.equal(packing.starts, expected.starts)
+
+
 def test_pack_and_unpack_pass_gradcheck() -> None:
     packing = Packing.of(MASK)
     x, rows = (torch.randn(*shape, dtype=torch.double, requires_grad=True) for shape in ((4, 3, 2), (1, 6, 2)))

@@ -97,3 +97,12 @@ def test_a_table_that_grew_in_a_search_can_be_used_in_training() -> None:
     rotary(x, first(300)).square().sum().backward()
     assert x.grad is not None
     torch.testing.assert_close(x.grad, 2 * x.detach())  # a rotation changes no length
+
+
+def test_values_in_16_bits_are_rotated_in_float32() -> None:
+    rotary = RotaryPositions(6)
+    x = values(2, 5, 3, 6).float()
+    for dtype in (torch.bfloat16, torch.float16):
+        rotated = rotary(x.to(dtype), first(5))
+        assert rotated.dtype == dtype
+        assert torch.equal(rotated, rotary(x.to(dtype).float(), first(5)).to(dtype))

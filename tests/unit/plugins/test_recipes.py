@@ -127,7 +127,7 @@ def test_an_architecture_without_presets_and_dropout_trains_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    "plugins", [["../evil"], ["FOLDER/evil.py"], ["evil.py"], ["evil"], "evil", [3], {"evil": 1}, 7]
+    "plugins", [["../evil"], ["FOLDER/evil.py"], ["evil.py"], ["evil"], "evil", [3], [["evil"]], {"evil": 1}, 7]
 )
 def test_a_checkpoint_runs_no_file_that_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugins: object
@@ -141,6 +141,7 @@ def test_a_checkpoint_runs_no_file_that_it_names(
     monkeypatch.syspath_prepend(str(tmp_path))
     header = json.loads((checkpoint / "config.json").read_text())
     header["recipe"]["plugins"] = json.loads(json.dumps(plugins).replace("FOLDER", str(tmp_path)))
+    header["recipe"]["search"]["strategy"] = "evil"
     (checkpoint / "config.json").write_text(json.dumps(header))
     (checkpoint / "SHA256SUMS").unlink(missing_ok=True)
     for load in (load_checkpoint, load_config, regard.Translator.load):
@@ -148,3 +149,30 @@ def test_a_checkpoint_runs_no_file_that_it_names(
             load(checkpoint)
         assert caught.value.where == str(checkpoint / "config.json")
     assert not (tmp_path / "ran").exists() and not LOADED
+
+
+def test_a_checkpoint_translates_without_plugins_that_only_training_needs(tmp_path: Path) -> None:
+    shutil.copytree(CHECKPOINT, checkpoint := tmp_path / "checkpoint")
+    (checkpoint / "SHA256SUMS").unlink()
+    header = json.loads((checkpoint / "config.json").read_text())
+    header["recipe"].update(plugins=["example_plugin"], data={"file": "pairs.arrows"})
+    header["recipe"]["train"].update(metric="same_length", seed=3)
+
+    def write() -> None:
+        (checkpoint / "config.json").write_text(json.dumps(header))
+
+    write()
+    config = load_checkpoint(checkpoint).config
+    assert config == load_config(checkpoint)
+    assert (config.train.metric, config.train.seed, config.data.file) == ("chrf", 3, "pairs.arrows")
+    assert regard.load(checkpoint).translate("12").text == regard.load(CHECKPOINT).translate("12").text
+    with pytest.raises(PluginError, match="the plugin `example_plugin` is needed, and is not loaded"):
+        load_config(checkpoint, for_training=True)
+    header["recipe"]["tokenizer"]["kind"] = "digits"
+    write()
+    with pytest.raises(PluginError, match="the plugin `example_plugin` is needed, and is not loaded"):
+        load_checkpoint(checkpoint)
+    header["recipe"]["tokenizer"]["kind"] = "character"
+    write()
+    regard.load_plugin(EXAMPLE)
+    assert load_config(checkpoint).train.metric == "same_length"

@@ -44,7 +44,14 @@ def test_probes_are_described_in_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("count", "expected"),
-    [(12, "12 bytes"), (1_234_567, "1.23 MB"), (98_700_000_000, "98.7 GB"), (2e15, "2e+03 TB")],
+    [
+        (12, "12 bytes"),
+        (999, "999 bytes"),
+        (1_234_567, "1.23 MB"),
+        (999_700_000, "1 GB"),
+        (98_700_000_000, "98.7 GB"),
+        (2e15, "2e+03 TB"),
+    ],
 )
 def test_format_bytes(count: float, expected: str) -> None:
     assert format_bytes(count) == expected

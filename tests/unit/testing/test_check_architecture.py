@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.unit.testing.test_broken_architectures import IgnoresTheSource, SeesTheFuture, StepsDiffer
-from tests.unit.testing.tiny_architecture import Config, TinyDecoder, architecture
+import torch
+from tests.unit.testing.test_broken_architectures import (
+    Decoder,
+    IgnoresTheSource,
+    SeesTheFuture,
+    StepsDiffer,
+    WrongInFloat32,
+    negated,
+)
+from tests.unit.testing.tiny_architecture import Config, TinyDecoder, TinyEncoder, architecture
 
 from regard import testing
+from regard.contract import StepFeatures
 from regard.models import ARCHITECTURES, Architecture, bahdanau2014
-from regard.testing import LAWS, Case, Law, check_architecture
+from regard.nn import int8
+from regard.nn.attention import DotScore
+from regard.testing import LAWS, Case, InconclusiveError, Law, check_architecture, inference
 from regard.testing.architecture import _smallest_sizes
-from regard.testing.precision import steps_in_float32_agree_with_teacher_forcing
+from regard.testing.inference import int8_is_close_and_leaves_the_model_unchanged
+from regard.testing.precision import (
+    a_batch_in_float32_agrees_with_float64,
+    sensitivity,
+    steps_in_float32_agree_with_teacher_forcing,
+)
 from regard.testing.sources import attention_is_a_distribution
 from regard.testing.stepping import decoding_is_causal, steps_agree_with_teacher_forcing
 
@@ -72,6 +90,70 @@ def test_an_error_in_the_model_is_raised_with_the_law_as_a_note() -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as error:
         steps_agree_with_teacher_forcing(Case(architecture(decoder=RaisesAnError)))
     assert "tiny breaks the law steps_agree_with_teacher_forcing" in error.value.__notes__[0]
+
+
+class SharpAttention(TinyDecoder):
+    """Rounding errors move attention from one word to another."""
+
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
+        super().__init__(config, vocabulary_size)
+        self.score = DotScore(20.0)
+
+
+class SharpAttentionAndWrongInFloat32(WrongInFloat32, SharpAttention):
+    """Features are off by more than rounding errors."""
+
+    def change(self, step: StepFeatures[Any], tokens: torch.Tensor) -> StepFeatures[Any]:
+        return replace(step, features=step.features * (1.002 if step.features.dtype == torch.float32 else 1.0))
+
+
+def test_errors_in_float32_may_be_as_large_as_rounding_explains() -> None:
+    laws = [a_batch_in_float32_agrees_with_float64, steps_in_float32_agree_with_teacher_forcing]
+    right, sharp = architecture(), architecture(decoder=SharpAttention)
+    cases = [Case(spec, noise=0.3, embedding_noise=0.1, seed=1) for spec in (right, sharp)]
+    assert sensitivity(cases[1]) > 10 * sensitivity(cases[0])
+    with pytest.raises(AssertionError):
+        laws[0](replace(cases[0], tolerance=1e-9))
+    for spec in (right, sharp):
+        check_architecture(spec, laws=laws, tolerance=1e-9)
+    for decoder in (WrongInFloat32, SharpAttentionAndWrongInFloat32):
+        text = message(architecture(decoder=decoder), *laws)
+        assert text.startswith("tiny breaks a_batch_in_float32_agrees_with_float64, steps_in_float32_agree_with_")
+
+
+class Chaotic(Decoder):
+    """Small differences between features become large."""
+
+    def change(self, step: StepFeatures[Any], tokens: torch.Tensor) -> StepFeatures[Any]:
+        features = step.features.sigmoid()
+        for _ in range(10):
+            features = 4 * features * (1 - features)
+        return replace(step, features=features)
+
+
+@pytest.mark.skipif(not int8.available(), reason="products in 8 bits are not available")
+def test_rounding_to_8_bits_is_inconclusive_where_as_much_noise_has_that_effect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    law = int8_is_close_and_leaves_the_model_unchanged
+    with pytest.raises(InconclusiveError, match="but the model is as sensitive to noise in float32"):
+        law(Case(architecture(decoder=Chaotic), seed=1))
+    freeze = inference.freeze_in_8_bits
+    monkeypatch.setattr(inference, "freeze_in_8_bits", lambda model: negated(freeze(model)))
+    assert "breaks the law int8_is_close" in message(architecture(), law)
+    assert "as sensitive" not in message(architecture(), law)
+
+
+class Convolution(TinyEncoder):
+    def __init__(self, config: Config, vocabulary_size: int) -> None:
+        super().__init__(config, vocabulary_size)
+        self.convolution = torch.nn.Conv1d(config.hidden_size, 200, 5)
+
+
+def test_the_noise_on_a_convolution_depends_on_all_its_inputs() -> None:
+    weight = Case(architecture(Convolution), noise=1.0).build().get_parameter("encoder.convolution.weight").detach()
+    noise = 40**-0.5  # 8 channels at 5 positions, each with a standard deviation of 40 ** -0.5
+    assert noise < float(weight.std()) < 1.4 * noise  # PyTorch's own weights add a third of that variance
 
 
 def test_no_test_framework_is_needed() -> None:

@@ -1,6 +1,6 @@
 """Worker for test_distributed.py: runs checks in two processes and saves their results to files.
 
-Argument: a folder that contains `single.pt`, the state of a run with one process.
+Arguments: a folder with `single.pt`, the state of a run with one process; `quick` or `slow`, the checks to run.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "muon": {"optimizer": "muon", "average_checkpoints": 2, "weight_decay": 0.1},
     "adadelta": {"optimizer": "adadelta", "accumulate": 2},
     "one row a batch": {"tokens_per_batch": 5},
+}
+SLOW = {  # checks that `make slow` adds; for each, the quick ones have a check that differs in one thing
+    ("adadelta", "fsdp"),
+    ("one row a batch", "fsdp"),
+    *((f"gradient {name}", "fsdp") for name in ARCHITECTURES if name != "transformer2017"),
 }
 NARROW = {"hidden_size": 16, "ffn_size": 32, "embedding_size": 16, "num_heads": 2, "dropout": 0.0}
 PAIRS = [([4, 5, 6, 7], [7, 6]), ([4, 4], [8, 8, 5]), ([6], [7])]
@@ -186,7 +191,7 @@ def main_first(processes: ProcessGroup, _: str) -> Result:
     return {}
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, choice: str) -> None:
     alone = torch.load(folder / "single.pt")
     checks: dict[str, Callable[[ProcessGroup, str], Result]] = {
         **{recipe: partial(steps, recipe) for recipe in RECIPES},
@@ -206,8 +211,9 @@ def main(folder: Path) -> None:
         assert again is processes
         for name, check in checks.items():
             for kind in KINDS:
-                torch.save(check(processes, kind), folder / f"{name}-{kind}-{processes.rank}.pt")
-        for name, check in once.items():
+                if ((name, kind) in SLOW) == (choice == "slow"):
+                    torch.save(check(processes, kind), folder / f"{name}-{kind}-{processes.rank}.pt")
+        for name, check in once.items() if choice == "quick" else ():
             torch.save(check(processes, "ddp"), folder / f"{name}-{processes.rank}.pt")
     with init_distributed() as processes:
         torch.save({"all": processes.gather(processes.rank)}, folder / f"later-{processes.rank}.pt")
@@ -215,4 +221,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

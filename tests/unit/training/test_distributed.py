@@ -3,15 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from _pytest.mark.structures import ParameterSet
 from tests.unit.training import distributed_worker as worker
-from tests.unit.training.distributed_worker import KINDS, RECIPES, Result
+from tests.unit.training.distributed_worker import KINDS, RECIPES, SLOW, Result
 from tests.unit.training.toy import resumed_from, same, settings
 from torch._C._distributed_c10d import HashStore
 
@@ -35,12 +36,23 @@ def single() -> Result:
 
 @pytest.fixture(scope="module")
 def load(single: Result, tmp_path_factory: pytest.TempPathFactory) -> Load:
-    """Run two processes; return a function that loads the results of a check by rank."""
+    """Run the checks in two processes; return a function that loads the results of one by rank."""
     folder = tmp_path_factory.mktemp("distributed")
+    run_processes(single, folder, "quick")
+
+    def results(*names: str) -> list[Result]:
+        if names in SLOW and not list(folder.glob("-".join(names) + "-*.pt")):
+            run_processes(single, folder, "slow")
+        return [torch.load(folder / f"{'-'.join(names)}-{rank}.pt") for rank in range(2)]
+
+    return results
+
+
+def run_processes(single: Result, folder: Path, choice: str) -> None:
     torch.save(single["states"][0], folder / "single.pt")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
-    command += [worker.__file__, str(folder)]
+    command += [worker.__file__, str(folder), choice]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as job:
         try:
             _, err = job.communicate(timeout=PATIENCE)
@@ -48,7 +60,15 @@ def load(single: Result, tmp_path_factory: pytest.TempPathFactory) -> Load:
             job.terminate()  # it ends its processes
             raise
     assert job.returncode == 0, err
-    return lambda *names: [torch.load(folder / f"{'-'.join(names)}-{rank}.pt") for rank in range(2)]
+
+
+def with_each_kind(names: Iterable[str], check: str = "") -> list[ParameterSet]:
+    """Return each name with each kind; those of SLOW are marked."""
+    return [
+        pytest.param(name, kind, marks=[pytest.mark.slow] if (check + name, kind) in SLOW else [])
+        for name in names
+        for kind in KINDS
+    ]
 
 
 def assert_close(first: Result, second: Result, *, rtol: float = 1e-4) -> None:
@@ -58,8 +78,7 @@ def assert_close(first: Result, second: Result, *, rtol: float = 1e-4) -> None:
     assert first["scores"] == pytest.approx(second["scores"], rel=rtol)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("recipe", "kind"), with_each_kind(RECIPES))
 def test_two_processes_take_the_same_steps_as_one(load: Load, recipe: str, kind: str) -> None:
     expected = worker.steps(recipe, SINGLE_PROCESS, kind)
     both = load(recipe, kind)
@@ -73,8 +92,7 @@ def test_two_processes_take_the_same_steps_as_one(load: Load, recipe: str, kind:
     assert both[0]["states"][0]["tensors"].keys() == {*expected["states"][0]["tensors"], "random/1/cpu"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(("name", "kind"), with_each_kind(ARCHITECTURES, "gradient "))
 def test_the_gradient_of_each_architecture(load: Load, name: str, kind: str) -> None:
     expected = worker.gradient(name, SINGLE_PROCESS, kind)
     for result in load(f"gradient {name}", kind):
@@ -177,17 +195,35 @@ def test_collectives_of_a_single_process() -> None:
     assert SINGLE_PROCESS.report_once(error) is error
 
 
-@pytest.mark.parametrize("second", ["later", "restarted"])
-def test_no_connection_reads_the_addresses_of_another(second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def agreed(store: HashStore, restarts: Sequence[int]) -> list[tuple[str, int]]:
+    """Return what the processes of a job agree on, the main process last to start."""
+    with ThreadPoolExecutor(len(restarts)) as pool:
+        groups = [ProcessGroup(rank, len(restarts), restarts=count) for rank, count in enumerate(restarts)]
+        futures = [pool.submit(distributed.agree_on_prefix, store, group) for group in reversed(groups)]
+        return [future.result(PATIENCE) for future in futures]
+
+
+def test_all_processes_agree_on_a_prefix_that_no_earlier_connection_had() -> None:
+    """torchrun keeps its store over restarts, and a machine that replaces a lost one counts its restarts from 0."""
+    store = HashStore()
+    prefixes = []
+    for restarts in ((0, 0, 0), (0, 0, 0), (1, 0, 1), (0, 2, 0)):
+        results = agreed(store, restarts)
+        assert len(set(results)) == 1
+        prefix, largest = results[0]
+        assert largest == max(restarts)
+        prefixes.append(prefix)
+    assert len(set(prefixes)) == len(prefixes)
+
+
+def test_a_connection_uses_the_prefix_and_the_largest_restart_count(monkeypatch: pytest.MonkeyPatch) -> None:
     shared, stores = HashStore(), []
     monkeypatch.setattr(distributed, "rendezvous", lambda _: iter([(shared, 0, 2)]))
+    monkeypatch.setattr(distributed, "agree_on_prefix", lambda store, processes: ("new", 3))
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, store, **__: stores.append(store))
-    for restarts in (0, int(second == "restarted")):
-        if second == "restarted":
-            monkeypatch.setattr(distributed, "_connections", count())  # as in a process that has just started
-        distributed._connect(ProcessGroup(0, 2, restarts=restarts))
-        assert not stores[-1].check(["address"])
-        stores[-1].set("address", "here")
+    assert distributed._connect(ProcessGroup(0, 2, restarts=1)).restarts == 3
+    stores[0].set("address", "here")
+    assert shared.check(["regard/new/address"])
 
 
 def test_each_process_has_a_separate_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,6 +173,12 @@ def test_a_batch_of_padding_has_a_gradient_of_zeros(kernels: bool, monkeypatch: 
         assert not parameter.grad.any(), name
 
 
+def test_the_number_of_target_tokens_does_not_change_the_loss() -> None:
+    model = tied_model()
+    loss = ModelWithLoss(model, 0.1)(SOURCE, TARGET_IN, TARGET_OUT, int(REAL.sum()))
+    assert loss.item() == ModelWithLoss(model, 0.1)(SOURCE, TARGET_IN, TARGET_OUT).item()
+
+
 def test_frozen_parameters_have_no_gradient() -> None:
     model = tied_model()
     model.decoder.requires_grad_(False)

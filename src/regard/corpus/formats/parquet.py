@@ -5,28 +5,71 @@ Needs pyarrow, an optional dependency: pip install "regard[parquet]".
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.compressed import COMPRESSED_SUFFIXES, open_decompressed
-from regard.corpus.formats.records import KeyPath, extract_pair, find_key_paths
+from regard.corpus.formats.records import KeyPath, extract_pair, find_column, find_key_paths
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
+    from pyarrow.parquet import ParquetFile
 
 BATCH_ROWS = 1024  # rows in memory
 BUFFER_BYTES = 1 << 20  # read from a column at once
+LINE_BREAKS = re.compile(r"[\r\n]+")
 
 
 def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """Yield the pairs of a Parquet file; the line is the row, from 1. Raises DataError."""
+    with _open(path) as table:
+        record = {field.name: _shape(field.type) for field in table.schema_arrow}
+        key_paths = find_key_paths(record, sides, str(path))
+        for key_path in key_paths:
+            _check_text_column(record, key_path, path)
+        for row, values in enumerate(_rows(table, key_paths), start=1):
+            yield extract_pair(values, *key_paths, row)
+
+
+def read_parquet_column(path: Path, column: str) -> Iterator[str]:
+    """Yield the text of a column in each row, with spaces for line breaks; rows without text are empty.
+
+    Args:
+        path: The file.
+        column: The name of a column; empty for the only column of text.
+
+    Raises:
+        DataError: The file cannot be read, or has no such column.
+    """
+    with _open(path) as table:
+        record = {field.name: _shape(field.type) for field in table.schema_arrow}
+        texts = [name for name, shape in record.items() if shape is True]
+        if not column and len(texts) != 1:
+            raise DataError(
+                f"it is not clear which column to read: {len(texts)} hold text ({', '.join(texts)})",
+                where=path,
+                fix="name one with --source-column",
+            )
+        key_path = find_column(record, column or texts[0], str(path), fix="change --source-column")
+        _check_text_column(record, key_path, path)
+        for values in _rows(table, [key_path]):
+            value: Any = values
+            for key in key_path:
+                value = None if value is None else value[key]
+            yield LINE_BREAKS.sub(" ", value or "")
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[ParquetFile]:
+    """Open a Parquet file. Raises DataError, also while it is read."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -36,21 +79,16 @@ def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
         ) from None
     with _seekable(path) as file:
         try:
-            table = parquet.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
-            record = {field.name: _shape(field.type) for field in table.schema_arrow}
-            key_paths = find_key_paths(record, sides, str(path))
-            for key_path in key_paths:
-                _check_text_column(record, key_path, path)
-            row = 0
-            for batch in table.iter_batches(
-                BATCH_ROWS, columns=[".".join(key_path) for key_path in key_paths], use_threads=False
-            ):
-                for values in batch.to_pylist():
-                    row += 1
-                    yield extract_pair(values, *key_paths, row)
+            yield parquet.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(f"the Parquet file cannot be read: {reason}", where=path, fix="write it again") from None
+
+
+def _rows(table: ParquetFile, key_paths: Sequence[KeyPath]) -> Iterator[dict[str, Any]]:
+    columns = [".".join(key_path) for key_path in key_paths]
+    for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+        yield from batch.to_pylist()
 
 
 @contextmanager
@@ -85,5 +123,5 @@ def _check_text_column(record: dict[str, Any], key_path: KeyPath, path: Path) ->
         raise DataError(
             f"the column {'.'.join(key_path)!r} does not hold text",
             where=path,
-            fix="choose other columns for source and target",
+            fix="choose another column",
         )

@@ -21,7 +21,7 @@ def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> tuple
     in an object `translation`. Raises DataError that lists the keys.
     """
     if sides.source_column or sides.target_column:
-        return _find_column(record, sides.source_column, where), _find_column(record, sides.target_column, where)
+        return find_column(record, sides.source_column, where), find_column(record, sides.target_column, where)
     if "source" in record and "target" in record:
         return ("source",), ("target",)
     translation = record.get("translation")
@@ -54,8 +54,13 @@ def extract_pair(record: object, source: KeyPath, target: KeyPath, line: int) ->
     return Pair(texts[0], texts[1], line)
 
 
-def _find_column(record: Mapping[str, Any], column: str, where: str) -> KeyPath:
-    """Return the key path of `a` or `a.b`; a key with a point in its name takes precedence."""
+def find_column(
+    record: Mapping[str, Any], column: str, where: str, fix: str = "change source_column or target_column"
+) -> KeyPath:
+    """Return the key path of `a` or `a.b`; a key with a point in its name takes precedence.
+
+    Raises DataError, with `fix`, if there is no such key.
+    """
     for key_path in ((column,), tuple(column.split("."))):
         value: object = record
         for key in key_path:
@@ -65,7 +70,7 @@ def _find_column(record: Mapping[str, Any], column: str, where: str) -> KeyPath:
     raise DataError(
         f"there is no key {column!r}; there are {_list_keys(record)}",
         where=where,
-        fix="change source_column or target_column",
+        fix=fix,
     )
 
 

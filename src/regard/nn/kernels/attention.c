@@ -176,6 +176,14 @@ static int64_t measure(const int64_t *row_starts, const int64_t *column_starts, 
     return before;
 }
 
+#define LINE 64 /* bytes of a cache line */
+
+/* Return the first address in `block` where a cache line starts. (Windows has no aligned_alloc.) */
+INLINE float *aligned(float *block)
+{
+    return (float *)(((uintptr_t)block + LINE - 1) / LINE * LINE);
+}
+
 /* Attend in the sequences from `first` to before `end`. A row without columns becomes NaN. Return 1 if out of memory. */
 int EXPORT(attention)(const float *queries, const float *keys, const float *values, float *weights, float *out,
               const int64_t *row_starts, const int64_t *column_starts, int64_t first, int64_t end, int64_t heads,
@@ -184,8 +192,8 @@ int EXPORT(attention)(const float *queries, const float *keys, const float *valu
     int64_t across = heads * width, largest, rows;
     float scale = 1 / sqrtf(width);
     int64_t weight = measure(row_starts, column_starts, first, end, heads, &largest, &rows);
-    float *transposed = aligned_alloc(64, width * largest * sizeof *transposed);
-    if (!transposed) return 1;
+    float *block = malloc(width * largest * sizeof *block + LINE), *transposed = aligned(block);
+    if (!block) return 1;
     for (int64_t sequence = first; sequence < end; sequence++) {
         Part part = part_of(row_starts, column_starts, sequence);
         for (int64_t head = 0; head < heads; head++, weight += part.rows * part.full) {
@@ -200,7 +208,7 @@ int EXPORT(attention)(const float *queries, const float *keys, const float *valu
                 for (int64_t at = 0; at < width; at++) out[index + row * across + at] = NAN;
         }
     }
-    free(transposed);
+    free(block);
     return 0;
 }
 
@@ -228,8 +236,8 @@ int EXPORT(attention_gradient)(const float *gradient, const float *queries, cons
     int64_t across = heads * width, largest, rows;
     float scale = 1 / sqrtf(width);
     int64_t at = measure(row_starts, column_starts, first, end, heads, &largest, &rows);
-    float *transposed = aligned_alloc(64, (width + rows) * largest * sizeof *transposed);
-    if (!transposed) return 1;
+    float *block = malloc((width + rows) * largest * sizeof *block + LINE), *transposed = aligned(block);
+    if (!block) return 1;
     float *scores = transposed + width * largest;
     for (int64_t sequence = first; sequence < end; sequence++) {
         Part part = part_of(row_starts, column_starts, sequence);
@@ -247,6 +255,6 @@ int EXPORT(attention_gradient)(const float *gradient, const float *queries, cons
             product(scores, 1, full, queries + index, across, key_gradient + gradient_index, gradient_step, rows, columns, width);
         }
     }
-    free(transposed);
+    free(block);
     return 0;
 }

@@ -69,7 +69,7 @@ def load(library: Library) -> Loaded:
         except OSError as error:
             reasons.append(f"{folder}: {error.strerror or error}")
     try:
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:  # Windows keeps a loaded library
             loaded = ctypes.CDLL(str(build(Path(scratch), library.name, library)))
     except OSError as error:
         raise BuildError(f"the compiled kernels cannot be loaded: {error}") from None
@@ -197,7 +197,7 @@ def build(folder: Path, stem: str, library: Library) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         linked = Path(scratch) / "kernels.so"
         compile_library(Path(scratch), linked, library)
-        with linked.open("rb") as file:
+        with linked.open("r+b") as file:  # Windows syncs only a file that is open for writing
             os.fsync(file.fileno())
         built = folder / _file_name(stem, linked)
         linked.chmod(0o700)

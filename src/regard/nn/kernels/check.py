@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.nn.kernels.operations import (
+    ADD_NORM,
+    ATTEND_SOURCE,
+    ATTEND_TARGET,
+    LINEAR_INT8,
+    Batch,
+    Input,
+    Layer,
+    Operation,
+)
+
 if TYPE_CHECKING:
     from regard.nn.kernels.native import Kernels
 
@@ -63,6 +74,25 @@ def _best_tokens(kernels: Kernels) -> bool:
     values, columns = _blank(2, 4), np.zeros((2, 4), np.int64)
     kernels.best_tokens(logits.ctypes.data, 2, 293, 2, 4, *_pointers(values, columns))
     return bool((columns == order).all()) and _is_near(values, np.take_along_axis(exact, order, 1))
+
+
+def _best_continuations(kernels: Kernels) -> bool:
+    totals, values, ids = _values(2, 5), np.round(_values(2, 3, 4) * 4), np.arange(24).reshape(2, 3, 4) % 7
+    totals[:, :3] = [[0, -1, -2], [0, 0, -1]]  # the sums have ties; the other two are not of these sentences
+    nodes, best = np.arange(6) * 10, _blank(2, 5)
+    tokens, parents, rows = (np.zeros((2, 5), np.int64) for _ in range(3))
+    arrays = _pointers(totals, values, ids, nodes), _pointers(best, tokens, parents, rows)
+    kernels.best_continuations(*arrays[0], 2, 3, 4, 5, 5, *arrays[1])
+    exact = (totals[:, :3, None] + values).reshape(2, 12)
+    order = np.argsort(-exact, axis=1, kind="stable")[:, :5]
+    expected: tuple[NDArray[Any], ...] = (
+        np.take_along_axis(exact, order, 1),
+        np.take_along_axis(ids.reshape(2, 12), order, 1),
+        np.take_along_axis(nodes.reshape(2, 3), order // 4, 1),
+        order // 4,
+    )
+    actual: tuple[NDArray[Any], ...] = best, tokens, parents, rows
+    return all(np.array_equal(*pair) for pair in zip(actual, expected, strict=True))
 
 
 def _attend(kernels: Kernels) -> bool:
@@ -228,20 +258,90 @@ def _linear_int8(kernels: Kernels) -> bool:
     weights[:3], x[:2] = [[127], [-127], [127]], [[127], [-127]]  # the largest sums, which a 16-bit sum does not hold
     x[:, 0] = 127  # so that a step is 1 and all is exact
     exact = x.astype(np.int64) @ weights.T.astype(np.int64)
+    constants, out = _int8_constants(kernels, weights, 1.0), _blank(rows, outputs)
+    kernels.linear_int8(*_pointers(x, *constants, out), rows, inputs, outputs, -np.inf)
+    return bool((out == exact).all())
+
+
+def _int8_constants(kernels: Kernels, weights: NDArray[np.int8], scale: float) -> tuple[NDArray[Any], ...]:
+    """Return the weights in panels, the shift, the scales and the bias, which is 0."""
+    outputs, inputs = weights.shape
     panel, depth = kernels.int8_panel(), kernels.int8_depth()
     full = -(-outputs // panel) * panel
     padded = np.zeros((full, inputs), np.int8)
     padded[:outputs] = weights
     panels = np.ascontiguousarray(padded.reshape(-1, panel, inputs // depth, depth).transpose(0, 2, 1, 3))
     shift = (-128 * padded.sum(1, dtype=np.int32)).astype(np.int32)
-    ones, zeros, out = np.ones(full, np.float32), np.zeros(full, np.float32), _blank(rows, outputs)
-    pointers = _pointers(x, panels, shift, ones, zeros, out)
-    kernels.linear_int8(*pointers, rows, inputs, outputs, -np.inf)
-    return bool((out == exact).all())
+    return panels, shift, np.full(full, scale, np.float32), np.zeros(full, np.float32)
+
+
+class _Step:
+    """A step of two rows for each of two sentences: a projection to keys and values, attention to both sides, a norm.
+
+    There are two heads of 16, which share keys and values. Two slots of the cache are written before the step.
+    """
+
+    def __init__(self, kernels: Kernels) -> None:
+        self.x = (np.round(_values(4, 32) * 127) / 127).astype(np.float32)
+        self.x[:, 0] = 1  # so that rounding to bytes changes nothing
+        self.weights = np.round(_values(32, 32, seed=1) * 127).astype(np.int8)
+        self.caches = [np.full((4, 2, 16), np.nan, np.float32) for _ in range(2)]  # slots, sentences, width
+        for seed, cache in enumerate(self.caches):
+            cache[:2] = _values(2, 2, 16, seed=seed + 2)
+        self.sources = [_values(2, 3, 16, seed=seed) for seed in (5, 6)]  # sentences, slots, width
+        self.visible = np.array([[1, 1, 1, 0], [0, 1, 0, 1], [1, 1, 1, 0], [1, 0, 0, 1]], np.bool_)
+        self.mask = np.array([[1, 1, 1], [1, 1, 0]], np.bool_)
+        self.gain, self.bias, self.out = _values(32, seed=7) + 2, _values(32, seed=8), _blank(4, 32)
+        self.int8 = _int8_constants(kernels, self.weights, 0.01)
+
+    def run(self, kernels: Kernels) -> None:
+        x, both, target, source = Input(0, 32, 0), 32, Input(64, 32, 0), Input(96, 32, 0)
+        heads = {"width": 16, "outputs": 32, "heads": 2, "groups": 1}
+        operations = (Operation * 4)(
+            Operation(LINEAR_INT8, inputs=(x,), out=both, width=32, outputs=32, number=-np.inf),
+            Operation(ATTEND_TARGET, inputs=(x, Input(both, 32, 0), Input(both, 32, 16)), out=64, **heads),
+            Operation(ATTEND_SOURCE, inputs=(target,), out=96, **heads),
+            Operation(ADD_NORM, inputs=(x, source), out=64, width=32, outputs=32, number=1e-5),
+        )
+        operations[0].constants[:] = _pointers(*self.int8)
+        operations[3].constants[:2] = _pointers(self.gain, self.bias)
+        layers = (Layer * 1)(Layer(*_pointers(*self.caches), 2, *_pointers(*self.sources), 48, 16, 48, 16))
+        batch = (Batch * 1)(Batch(4, 2, *_pointers(self.visible, self.mask), 3))
+        kernels.decoder_step(operations, 4, layers, batch, *_pointers(self.x, self.out), 32, 128)
+
+    def exact(self) -> Doubles:
+        """Return the output."""
+        x = self.x.astype(np.float64).reshape(2, 2, 32)  # sentences, rows, width
+        both = x @ (0.01 * self.weights.T.astype(np.float64))
+        sides = zip(self.caches, (both[..., :16], both[..., 16:]), strict=True)
+        keys, values = (np.concatenate((cache[:2].transpose(1, 0, 2), new), 1) for cache, new in sides)
+        target = _attend_by_heads(x, keys, values, self.visible.reshape(2, 2, 4))
+        source = _attend_by_heads(target, self.sources[0], self.sources[1], self.mask[:, None])
+        total: Doubles = (x + source).reshape(4, 32)
+        deviation = total - total.mean(1, keepdims=True)
+        scaled: Doubles = deviation / np.sqrt((deviation**2).mean(1, keepdims=True) + 1e-5) * self.gain + self.bias
+        return scaled
+
+
+def _attend_by_heads(queries: Doubles, keys: NDArray[Any], values: NDArray[Any], mask: NDArray[np.bool_]) -> Doubles:
+    """Attend from queries (B, N, 32), two heads, to keys and values (B, S, 16) with a mask (B, N or 1, S)."""
+    heads = [
+        _softmax(np.where(mask, head @ keys.transpose(0, 2, 1) / 4, -np.inf)) @ values
+        for head in (queries[..., :16], queries[..., 16:])
+    ]
+    return np.concatenate(heads, -1)
+
+
+def _decoder_step(kernels: Kernels) -> bool:
+    step = _Step(kernels)
+    exact = step.exact()
+    step.run(kernels)
+    return _is_near(step.out, exact)
 
 
 _CHECKS: tuple[Callable[[Kernels], bool], ...] = (
     _best_tokens,
+    _best_continuations,
     _attend,
     _attention,
     _attention_gradient,
@@ -255,4 +355,5 @@ _CHECKS: tuple[Callable[[Kernels], bool], ...] = (
     _gated_gradient,
     _cross_entropy,
     _linear_int8,
+    _decoder_step,
 )

@@ -1,5 +1,7 @@
 /* Report which levels this CPU can run. Compiled for any CPU of its architecture. */
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -12,7 +14,7 @@ __declspec(dllexport)
 #else
 __attribute__((visibility("default")))
 #endif
-/* Return a set of bits: 1 for v3, 2 for v4, 4 for dotprod. */
+/* Return a set of bits: 1 for v3, 2 for v4, 4 for dotprod, 8 for v3vnni. */
 int regard_cpu_levels(void)
 {
     int levels = 0;
@@ -22,6 +24,8 @@ int regard_cpu_levels(void)
     if (levels && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         levels |= 2;
+    unsigned eax, ebx, ecx, edx; /* not all compilers know the name avxvnni */
+    if (levels && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && eax >> 4 & 1) levels |= 8;
 #elif defined(__aarch64__) && defined(__linux__)
     if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) levels |= 4;
 #elif defined(__aarch64__) && defined(__APPLE__)

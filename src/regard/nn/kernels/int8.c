@@ -1,6 +1,6 @@
 /* Linear layers in 8 bits. The integer sums are exact on every level, so all levels give the same result.
  *
- * No product saturates. With VNNI, vpdpbusd adds four products of unsigned and signed bytes in 32 bits; activations are
+ * No product saturates. With VNNI (AVX-512 or AVX), vpdpbusd adds four products of unsigned and signed bytes in 32 bits; activations are
  * stored as value + ZERO, and `shift` subtracts ZERO times the weights. On other levels activations keep their sign, and
  * products of two inputs at a time are computed in 16 bits: by vpmaddwd on AVX2, and by vmull_s8 on NEON, where the largest
  * product is 127 x 127. (vpmaddubsw, which other libraries use on AVX2, saturates.)
@@ -19,6 +19,12 @@
 #define DEPTH 4  /* inputs of an output that are adjacent in memory */
 #define TILE 12  /* rows whose sums are in registers at the same time */
 #define ZERO 128 /* the unsigned byte that represents 0 */
+typedef uint8_t Activation;
+#elif defined(__AVXVNNI__)
+#define PANEL 16
+#define DEPTH 4
+#define TILE 6
+#define ZERO 128
 typedef uint8_t Activation;
 #elif defined(__ARM_FEATURE_DOTPROD)
 #define PANEL 16
@@ -92,6 +98,25 @@ INLINE Repeated repeat(const Activation *in)
 INLINE void floats(Sums sums, float *out)
 {
     _mm512_storeu_ps(out, _mm512_cvtepi32_ps(sums));
+}
+#elif defined(__AVXVNNI__)
+typedef __m256i Sums;
+#define SUMS 8
+#define START(panel_shift, part) _mm256_loadu_si256((const __m256i *)((panel_shift) + (part) * SUMS))
+#define WEIGHTS(panel, part) _mm256_loadu_si256((const __m256i *)((panel) + (part) * 32))
+typedef __m256i Weights;
+typedef __m256i Repeated;
+INLINE Repeated repeat(const Activation *in)
+{
+    int32_t four;
+    memcpy(&four, in, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+/* In assembly for the same reason. */
+#define ADD(sums, repeat, weights) __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(repeat), "x"(weights))
+INLINE void floats(Sums sums, float *out)
+{
+    _mm256_storeu_ps(out, _mm256_cvtepi32_ps(sums));
 }
 #elif defined(__AVX2__)
 typedef __m256i Sums;

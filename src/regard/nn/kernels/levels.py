@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 
-FILES = ("attention.c", "int8.c", "search.c", "training.c")
+FILES = ("attention.c", "int8.c", "search.c", "steps.c", "training.c")
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ X86 = {
         ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma"),
         ("-mprefer-vector-width=512",),
     ),
+    "v3vnni": Level(1 | 8, "AVX2, FMA and AVX-VNNI", ("-mavx2", "-mfma"), ("-mavxvnni",)),
     "v3": Level(1, "AVX2 and FMA", ("-mavx2", "-mfma")),
     "plain": Level(0, "any x86-64"),
 }

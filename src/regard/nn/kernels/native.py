@@ -1,10 +1,10 @@
 """Native kernels in C for float32 on a CPU. Without them, PyTorch computes the same.
 
-The kernels are compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3 (AVX2 and FMA) and plain
-(portable C), on arm64 dotprod and neon, elsewhere plain. The best level that this CPU can run is chosen at the first
-use. A wheel ships it compiled; in a source checkout it is built by the machine's C compiler, unless an earlier process
-has built it. It is checked against known answers. The environment variable REGARD_KERNELS forces a level by its name;
-REGARD_KERNELS=0 turns the kernels off.
+The kernels are compiled for several levels of CPU: on x86-64 v4 (AVX-512 with VNNI), v3vnni (AVX2 with AVX-VNNI), v3
+(AVX2 and FMA) and plain (portable C), on arm64 dotprod and neon, elsewhere plain. The best level that this CPU can run
+is chosen at the first use. A wheel ships it compiled; in a source checkout it is built by the machine's C compiler,
+unless an earlier process has built it. It is checked against known answers. The environment variable REGARD_KERNELS
+forces a level by its name; REGARD_KERNELS=0 turns the kernels off.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +23,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
-from regard.nn.kernels import build, check
+from regard.nn.kernels import build, check, operations
 from regard.nn.kernels.build import BuildError
 from regard.nn.kernels.levels import CPU, LEVELS, SLOW
 
 MAX_ROWS = 32  # per sentence; for more, PyTorch's attention is faster
 UNIT = 16  # as in lanes.h
 ZERO = 128  # as in int8.c: the unsigned byte that represents 0
+MAX_RANKS = 64
 MAX_COLUMNS = 256  # for more, the attention weights that training keeps need too much memory
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES = {
     "best_tokens": [_POINTER, *[_NUMBER] * 4, *[_POINTER] * 2],
+    "best_continuations": [*[_POINTER] * 4, *[_NUMBER] * 5, *[_POINTER] * 4],
     "attend": [*[_POINTER] * 5, *[_NUMBER] * 12],
     "attention": [*[_POINTER] * 7, *[_NUMBER] * 6, ctypes.c_int],
     "attention_gradient": [*[_POINTER] * 10, *[_NUMBER] * 7],
@@ -53,10 +58,34 @@ _SIGNATURES = {
     "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, ctypes.c_float],
     "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
+    "decoder_step": [_POINTER, _NUMBER, *[_POINTER] * 4, *[_NUMBER] * 2],
     "int8_panel": [],
     "int8_depth": [],
 }
-_MAY_FAIL = ("best_tokens", "attend", "attention", "attention_gradient", "linear_int8")  # out of memory
+_MAY_FAIL = (  # out of memory
+    "best_tokens",
+    "attend",
+    "attention",
+    "attention_gradient",
+    "linear_int8",
+    "decoder_step",
+)
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """A call that `regard.nn.step_program` can replay; the attributes are those of `operations.Operation`."""
+
+    kind: int
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    constants: tuple[Tensor, ...] = ()
+    number: float = 0.0
+    groups: int = 0
+
+
+call_listener: ContextVar[Callable[[KernelCall], None] | None] = ContextVar("call_listener", default=None)
+"""What is called after each kernel that a program can replay, in this thread."""
 
 
 class Kernels:
@@ -222,6 +251,38 @@ def best_tokens(logits: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]
     return values, ids
 
 
+def can_rank(totals: Tensor, values: Tensor, count: int) -> bool:
+    """Return whether `best_continuations` supports these; to rank many, PyTorch's sort is faster."""
+    return count <= MAX_RANKS and supports_inference(values) and totals.dtype == values.dtype and totals.stride(1) == 1
+
+
+def best_continuations(
+    totals: Tensor, values: Tensor, ids: Tensor, nodes: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the `count` best continuations of each of b sentences, best first, and the first one first among equals.
+
+    Args:
+        totals: (b, w) log-probabilities of the sentence's prefixes.
+        values: (N, k) log-probabilities of their next tokens, N = b x w.
+        ids: (N, k) the next tokens.
+        nodes: (N,) the nodes of the prefixes.
+        count: The number of continuations, at most w x k.
+
+    Returns:
+        Their log-probabilities, tokens, nodes and rows within their sentence, all (b, count).
+    """
+    sentences, width = totals.shape
+    values, ids = values.contiguous(), ids.contiguous()
+    best = torch.empty(sentences, count)
+    tokens, parents, rows = (torch.empty(sentences, count, dtype=torch.long) for _ in range(3))
+    kernels().best_continuations(
+        *(totals.data_ptr(), values.data_ptr(), ids.data_ptr(), nodes.data_ptr()),
+        *(sentences, width, ids.size(1), count, totals.stride(0)),
+        *(best.data_ptr(), tokens.data_ptr(), parents.data_ptr(), rows.data_ptr()),
+    )
+    return best, tokens, parents, rows
+
+
 def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
     """Return norm(x + y) for x and y (..., D), D a multiple of 16, and a norm with gain and bias."""
     x, y = x.contiguous(), y.contiguous()
@@ -236,6 +297,8 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
         out.data_ptr(),
         *(x.numel() // width, width),
     )
+    if (listener := call_listener.get()) is not None:
+        listener(KernelCall(operations.ADD_NORM, (x, y), out, (norm.weight, norm.bias), norm.eps))
     return out
 
 
@@ -274,6 +337,8 @@ class LinearInt8:
             *(x.data_ptr(), *self._pointers, out.data_ptr()),
             *(x.numel() // self.inputs, self.inputs, self.outputs, self.minimum),
         )
+        if (listener := call_listener.get()) is not None:
+            listener(KernelCall(operations.LINEAR_INT8, (x,), out, self._tensors, self.minimum))
         return out
 
 

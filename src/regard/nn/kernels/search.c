@@ -79,6 +79,30 @@ int EXPORT(best_tokens)(const float *logits, int64_t rows, int64_t width, int64_
     return 0;
 }
 
+/* Find the `count` best continuations of each sentence's prefixes, the first one first among equals: of prefixes with totals
+ * (sentences, rows), whose sentences are `total_sentence` apart, the continuations by `width` tokens each, with values and
+ * ids (sentences, rows, width). Store their totals, tokens, nodes (those of their prefixes) and prefixes, all (sentences,
+ * count). count <= rows x width. */
+void EXPORT(best_continuations)(const float *totals, const float *values, const int64_t *ids, const int64_t *nodes,
+                                int64_t sentences, int64_t rows, int64_t width, int64_t count, int64_t total_sentence,
+                                float *best, int64_t *tokens, int64_t *parents, int64_t *prefixes)
+{
+    for (int64_t sentence = 0; sentence < sentences; sentence++) {
+        int64_t filled = 0;
+        for (int64_t index = 0; index < rows * width; index++) {
+            float total = totals[index / width] + values[index];
+            if (filled < count || total > best[count - 1]) filled = insert(total, index, best, prefixes, filled, count);
+        }
+        for (int64_t index = 0; index < count; index++) {
+            tokens[index] = ids[prefixes[index]];
+            prefixes[index] /= width;
+            parents[index] = nodes[prefixes[index]];
+        }
+        totals += total_sentence, values += rows * width, ids += rows * width, nodes += rows;
+        best += count, tokens += count, parents += count, prefixes += count;
+    }
+}
+
 #define WIDE 4 /* registers that hold parts of one query or one mean at the same time */
 
 /* Return the sum of `parts` registers of products. */

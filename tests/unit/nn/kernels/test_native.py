@@ -92,3 +92,23 @@ def test_the_norm_of_a_sum_is_as_pytorchs(width: int) -> None:
         torch.testing.assert_close(
             add_norm(x, y, norm, Dropout(0.5).eval()), native.add_norm(x, y, norm), rtol=0, atol=0
         )
+
+
+@pytest.mark.parametrize(("rows", "width", "count"), [(1, 10, 10), (5, 10, 10), (3, 2, 6), (40, 8, 64)])
+def test_the_best_continuations_are_those_of_a_stable_sort(rows: int, width: int, count: int) -> None:
+    totals = values(3, 2 * rows).mul(4).round()[:, :rows]  # round, so that there are ties
+    totals[1, rows // 2 :] = -math.inf
+    steps, ids = values(3 * rows, width, seed=3).round(), torch.arange(3 * rows * width).view(-1, width)
+    nodes = torch.arange(7, 7 + 3 * rows)
+    with torch.inference_mode():
+        assert native.can_rank(totals, steps, count)
+        assert not native.can_rank(totals.double(), steps, count)
+        best, tokens, parents, places = native.best_continuations(totals, steps, ids, nodes, count)
+    expected, order = (
+        (totals[:, :, None] + steps.view(3, rows, width)).flatten(1).sort(dim=1, descending=True, stable=True)
+    )
+    order = order[:, :count]
+    assert best.equal(expected[:, :count])
+    assert tokens.equal(ids.view(3, -1).gather(1, order))
+    assert places.equal(order // width)
+    assert parents.equal(nodes.view(3, rows).gather(1, order // width))

@@ -1,0 +1,62 @@
+"""The structs of steps.c: what a program of kernels consists of, and what it runs on."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, ClassVar
+
+LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE = range(4)  # kinds of operations
+
+_Fields = list[tuple[str, Any]]
+_NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
+
+
+class Input(ctypes.Structure):
+    """Where the input of an operation is in the workspace."""
+
+    _fields_: ClassVar[_Fields] = [("start", _NUMBER), ("step", _NUMBER), ("offset", _NUMBER)]
+
+
+class Operation(ctypes.Structure):
+    """A call of a kernel."""
+
+    _fields_: ClassVar[_Fields] = [
+        ("kind", _NUMBER),
+        ("layer", _NUMBER),
+        ("inputs", Input * 3),
+        ("out", _NUMBER),
+        ("width", _NUMBER),
+        ("outputs", _NUMBER),
+        ("heads", _NUMBER),
+        ("groups", _NUMBER),
+        ("constants", _POINTER * 4),
+        ("number", ctypes.c_float),
+    ]
+
+
+class Layer(ctypes.Structure):
+    """The cache of a layer, and the source that it attends to."""
+
+    _fields_: ClassVar[_Fields] = [
+        ("keys", _POINTER),
+        ("values", _POINTER),
+        ("written", _NUMBER),
+        ("source_keys", _POINTER),
+        ("source_values", _POINTER),
+        ("key_sentence", _NUMBER),
+        ("key_slot", _NUMBER),
+        ("value_sentence", _NUMBER),
+        ("value_slot", _NUMBER),
+    ]
+
+
+class Batch(ctypes.Structure):
+    """The rows of a step, and what they see."""
+
+    _fields_: ClassVar[_Fields] = [
+        ("rows", _NUMBER),
+        ("sentences", _NUMBER),
+        ("visible", _POINTER),
+        ("source_mask", _POINTER),
+        ("source_slots", _NUMBER),
+    ]

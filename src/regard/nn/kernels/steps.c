@@ -1,0 +1,82 @@
+/* A step of all layers of a decoder in one call: a program of the kernels that the layers call, one after another.
+ *
+ * The values between the kernels are in a workspace. A buffer of the workspace starts at a number of floats per row, and
+ * has `step` floats per row.
+ */
+#include "lanes.h"
+#include "steps.h"
+
+int EXPORT(attend)(const float *queries, const float *keys, const float *values, const uint8_t *mask, float *means,
+                   int64_t sentences, int64_t rows, int64_t slots, int64_t heads, int64_t groups, int64_t width,
+                   int64_t key_sentence, int64_t key_slot, int64_t value_sentence, int64_t value_slot, int64_t mask_sentence,
+                   int64_t mask_row);
+void EXPORT(add_norm)(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *out,
+                      int64_t rows, int64_t width);
+int EXPORT(linear_int8)(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
+                        float *out, int64_t rows, int64_t inputs, int64_t outputs, float minimum);
+
+#define KERNEL(name) NAMED(LEVEL, name)
+
+/* Write the keys or values of a step into the slots of its rows. */
+static void cache(const Batch *batch, const float *workspace, Input from, float *to, int64_t written, int64_t across)
+{
+    int64_t each = batch->rows / batch->sentences;
+    for (int64_t row = 0; row < batch->rows; row++) {
+        const float *new = workspace + from.start * batch->rows + row * from.step + from.offset;
+        int64_t slot = written + row % each, sentence = row / each;
+        memcpy(to + (slot * batch->sentences + sentence) * across, new, across * sizeof *to);
+    }
+}
+
+static int attend_target(const Operation *operation, const Layer *layer, const Batch *batch, float *workspace)
+{
+    int64_t each = batch->rows / batch->sentences, slots = layer->written + each, across = operation->groups * operation->width;
+    cache(batch, workspace, operation->inputs[1], layer->keys, layer->written, across);
+    cache(batch, workspace, operation->inputs[2], layer->values, layer->written, across);
+    return KERNEL(attend)(workspace + operation->inputs[0].start * batch->rows, layer->keys, layer->values, batch->visible,
+                          workspace + operation->out * batch->rows, batch->sentences, each, slots, operation->heads,
+                          operation->groups, operation->width, across, batch->sentences * across, across,
+                          batch->sentences * across, each * slots, slots);
+}
+
+static int attend_source(const Operation *operation, const Layer *layer, const Batch *batch, float *workspace)
+{
+    return KERNEL(attend)(workspace + operation->inputs[0].start * batch->rows, layer->source_keys, layer->source_values,
+                          batch->source_mask, workspace + operation->out * batch->rows, batch->sentences,
+                          batch->rows / batch->sentences, batch->source_slots, operation->heads, operation->groups,
+                          operation->width, layer->key_sentence, layer->key_slot, layer->value_sentence, layer->value_slot,
+                          batch->source_slots, 0);
+}
+
+static int run(const Operation *operation, const Layer *layers, const Batch *batch, float *workspace)
+{
+    const float *x = workspace + operation->inputs[0].start * batch->rows, *y = workspace + operation->inputs[1].start * batch->rows;
+    float *out = workspace + operation->out * batch->rows;
+    const void *const *constants = operation->constants;
+    switch (operation->kind) {
+    case LINEAR_INT8:
+        return KERNEL(linear_int8)(x, constants[0], constants[1], constants[2], constants[3], out, batch->rows, operation->width,
+                                   operation->outputs, operation->number);
+    case ADD_NORM:
+        KERNEL(add_norm)(x, y, constants[0], constants[1], operation->number, out, batch->rows, operation->width);
+        return 0;
+    case ATTEND_TARGET:
+        return attend_target(operation, layers + operation->layer, batch, workspace);
+    default:
+        return attend_source(operation, layers + operation->layer, batch, workspace);
+    }
+}
+
+/* Run `count` operations on x (rows, width), which is copied to the start of the workspace, and store the output of the last
+ * one, (rows, width). The workspace has space for `floats` per row. Return 1 if out of memory. */
+int EXPORT(decoder_step)(const Operation *operations, int64_t count, const Layer *layers, const Batch *batch, const float *x,
+                         float *out, int64_t width, int64_t floats)
+{
+    float *workspace = malloc(batch->rows * floats * sizeof *workspace);
+    int failed = !workspace;
+    if (!failed) memcpy(workspace, x, batch->rows * width * sizeof *x);
+    for (int64_t index = 0; index < count && !failed; index++) failed = run(operations + index, layers, batch, workspace);
+    if (!failed) memcpy(out, workspace + operations[count - 1].out * batch->rows, batch->rows * width * sizeof *out);
+    free(workspace);
+    return failed;
+}

@@ -1,0 +1,34 @@
+/* What the programs of steps.c consist of. operations.py has the same structs. */
+#include <stdint.h>
+
+enum { LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE };
+
+typedef struct {
+    int64_t start, step, offset; /* row r of an input is at start * rows + r * step + offset */
+} Input;
+
+typedef struct {
+    int64_t kind;
+    int64_t layer;                /* of attention */
+    Input inputs[3];              /* x; x and y; queries, keys and values; queries. All but keys and values are contiguous. */
+    int64_t out;                  /* where the output starts */
+    int64_t width, outputs;       /* of an input row and an output row; for attention: of a head */
+    int64_t heads, groups;        /* of attention, as in `attend` */
+    const void *constants[4];     /* weights, shift, scales and bias; or gain and bias */
+    float number;                 /* minimum; or epsilon */
+} Operation;
+
+typedef struct {
+    float *keys, *values;         /* the cache (slots, sentences, groups, width), of which `written` slots are written */
+    int64_t written;
+    const float *source_keys, *source_values;
+    int64_t key_sentence, key_slot, value_sentence, value_slot; /* strides of the source */
+} Layer;
+
+/* The rows of a step. */
+typedef struct {
+    int64_t rows, sentences;
+    const uint8_t *visible;       /* (rows, written + rows / sentences) the slots that each row sees; null: all */
+    const uint8_t *source_mask;   /* (sentences, source_slots), contiguous */
+    int64_t source_slots;
+} Batch;

@@ -1,0 +1,242 @@
+"""A step of all layers of a Transformer decoder in one native call, for search with frozen weights.
+
+One sentence at a time, Python takes longer to call the kernels of a step than they take to run. So the layers run once,
+while the kernels that they call are recorded as a program, and later steps run the program. Layers do not know of this,
+and the results are the same bit for bit. Layers that also compute something without these kernels have no program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from regard.nn.attention_memory import PaddedSource, Positions, Recurrence, SequenceMemory, SourceMemory
+from regard.nn.attention_recorder import active_recorder
+from regard.nn.kernels import native
+from regard.nn.kernels.native import KernelCall
+from regard.nn.kernels.operations import ATTEND_SOURCE, ATTEND_TARGET, Batch, Input, Layer, Operation
+from regard.nn.kv_cache import CacheView, StepMemory
+
+ROWS = 3  # of a sentence while recording: several, so that strides are unambiguous
+_ATTENTION = (ATTEND_TARGET, ATTEND_SOURCE)
+
+Run = Callable[[Tensor, Sequence[SequenceMemory], Sequence[SourceMemory]], Tensor]
+"""Runs the layers: x (B, T, D), and for each layer its target and its source, to (B, T, D)."""
+
+
+class NotRecordableError(Exception):
+    """A layer computes something that a program cannot."""
+
+
+class StepProgram:
+    """The kernels that the layers call in a step, with their weights.
+
+    Args:
+        kernels: The library of the kernels.
+        operations: The calls, in their order.
+        num_layers: The number of layers.
+        width: D.
+        floats: The space in the workspace for each row.
+        constants: The weights, to which the operations only point.
+    """
+
+    def __init__(
+        self,
+        kernels: native.Kernels,
+        operations: Sequence[Operation],
+        num_layers: int,
+        width: int,
+        floats: int,
+        constants: Sequence[Tensor],
+    ) -> None:
+        self._kernels = kernels
+        self._operations = (Operation * len(operations))(*operations)
+        self._layers = Layer * num_layers
+        self._width, self._floats = width, floats
+        self._constants = constants
+
+    def __deepcopy__(self, memo: object) -> None:
+        return None  # the copy's weights may be changed
+
+    @classmethod
+    def record(
+        cls, run: Run, x: Tensor, targets: Sequence[StepMemory], sources: Sequence[PaddedSource]
+    ) -> StepProgram | None:
+        """Run the layers once on x (B, ROWS, D) and return their program, or None if there is none.
+
+        Args:
+            run: Runs the layers.
+            x: Any values for several sentences.
+            targets: The memory of a step for each layer.
+            sources: The source for each layer.
+        """
+        views = [cast(CacheView, target) for target in targets]
+        recorder = _Recorder(x)
+        recorded = (
+            [_RecordedTarget(recorder, index, view) for index, view in enumerate(views)],
+            [_RecordedSource(recorder, index, source) for index, source in enumerate(sources)],
+        )
+        states = [view.state for view in views]
+        token = native.call_listener.set(recorder.record)
+        try:
+            expected = run(x, *recorded)
+            program = recorder.compile(expected, len(views))
+        except NotRecordableError:
+            return None
+        finally:
+            native.call_listener.reset(token)
+        for view, state in zip(views, states, strict=True):
+            assert state.buffer is not None
+            state.buffer.written = state.keys.size(1)  # the program writes the same slots
+            view.state = state
+        return program if torch.equal(program.run(x, targets, sources), expected) else None
+
+    def can_run(self, x: Tensor, sources: Sequence[PaddedSource]) -> bool:
+        """Return whether the program can run a step of x (B, T, D)."""
+        return (
+            x.size(1) <= native.MAX_ROWS
+            and native.supports_inference(x)
+            and active_recorder() is None
+            and not any(source.with_weights for source in sources)
+        )
+
+    def run(self, x: Tensor, targets: Sequence[StepMemory], sources: Sequence[PaddedSource]) -> Tensor:
+        """Run a step of x (B, T, D), as the layers would: return their output (B, T, D) and extend their caches."""
+        sentences, rows, _ = x.shape
+        x, out = x.contiguous(), torch.empty_like(x)
+        layers = self._layers()
+        views = cast(Sequence[CacheView], targets)
+        for layer, view, source in zip(layers, views, sources, strict=True):
+            buffer, keys, values = view.state.buffer, source.projected.keys, source.projected.values
+            assert buffer is not None
+            layer.keys, layer.values = buffer.keys.data_ptr(), buffer.values.data_ptr()
+            layer.written = buffer.written
+            layer.source_keys, layer.source_values = keys.data_ptr(), values.data_ptr()
+            layer.key_sentence, layer.key_slot = keys.stride()[:2]
+            layer.value_sentence, layer.value_slot = values.stride()[:2]
+        visible, mask = views[0].visible, sources[0].mask.contiguous()
+        visible = None if visible is None else visible.contiguous()
+        pointer = None if visible is None else visible.data_ptr()
+        batch = (Batch * 1)(Batch(sentences * rows, sentences, pointer, mask.data_ptr(), mask.size(1)))
+        self._kernels.decoder_step(
+            *(self._operations, len(self._operations), layers, batch),
+            *(x.data_ptr(), out.data_ptr(), self._width, self._floats),
+        )
+        for view in views:
+            view.state = view.state.extend(rows)
+        return out
+
+
+class _Recorder:
+    """Records the calls of kernels that lead from x (B, ROWS, D) to the output of the layers."""
+
+    def __init__(self, x: Tensor) -> None:
+        self._calls: list[tuple[KernelCall, int]] = []  # with their layers
+        self._x = x
+        # The tensors of all buffers by their address: as long as they live, no other tensor has the same.
+        self._buffers = {_address(x): x}
+
+    def record(self, call: KernelCall, layer: int = 0) -> None:
+        """Add a call, of which all inputs must be outputs of other calls, or x."""
+        for tensor in call.inputs:
+            buffer = self._buffers.get(_address(tensor))
+            if buffer is None or tensor.shape[:2] != self._x.shape[:2] or not tensor[0, 0].is_contiguous():
+                raise NotRecordableError
+            if tensor.stride()[:2] != (ROWS * _floats(buffer), _floats(buffer)):
+                raise NotRecordableError
+        for tensor in call.inputs[:1] if call.kind in _ATTENTION else call.inputs:
+            if not tensor.is_contiguous() or tensor.storage_offset():
+                raise NotRecordableError
+        self._calls.append((call, layer))
+        self._buffers[_address(call.output)] = call.output
+
+    def compile(self, output: Tensor, num_layers: int) -> StepProgram:
+        """Return the program with this output. Raises NotRecordableError."""
+        last_use = {_address(tensor): index for index, (call, _) in enumerate(self._calls) for tensor in call.inputs}
+        if not self._calls or _address(self._calls[-1][0].output) != _address(output) or _address(output) in last_use:
+            raise NotRecordableError
+        starts, free, end = {_address(self._x): 0}, dict[int, list[int]](), _floats(self._x)
+        operations = []
+        for index, (call, layer) in enumerate(self._calls):
+            floats = _floats(call.output)
+            if not free.setdefault(floats, []):
+                free[floats].append(end)
+                end += floats
+            starts[_address(call.output)] = free[floats].pop()
+            operations.append(_operation(call, layer, starts, self._buffers))
+            for address in {_address(tensor) for tensor in call.inputs}:
+                if last_use[address] == index:
+                    free.setdefault(_floats(self._buffers[address]), []).append(starts[address])
+        constants = [constant.detach() for call, _ in self._calls for constant in call.constants]
+        return StepProgram(native.kernels(), operations, num_layers, _floats(self._x), end, constants)
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _floats(buffer: Tensor) -> int:
+    """Return the floats per row of a buffer (B, ROWS, ...)."""
+    return buffer.numel() // (buffer.size(0) * buffer.size(1))
+
+
+def _operation(call: KernelCall, layer: int, starts: dict[int, int], buffers: dict[int, Tensor]) -> Operation:
+    """Return a call as an operation on buffers that start at `starts`."""
+    first = call.inputs[0]
+    operation = Operation(kind=call.kind, layer=layer, out=starts[_address(call.output)], number=call.number)
+    for index, tensor in enumerate(call.inputs):
+        step = _floats(buffers[_address(tensor)])
+        operation.inputs[index] = Input(starts[_address(tensor)], step, tensor.storage_offset())
+    for index, constant in enumerate(call.constants):
+        operation.constants[index] = constant.data_ptr()
+    operation.width, operation.outputs = first.size(-1), call.output.size(-1)
+    if call.kind in _ATTENTION:
+        operation.heads, operation.groups = first.size(2), call.groups
+    return operation
+
+
+def _check_heads(keys: Tensor) -> None:
+    """Raise NotRecordableError unless the native attention supports the heads of these keys (N, S, K, W)."""
+    width = keys.size(3)
+    if width % native.UNIT or keys.stride()[2:] != (width, 1):
+        raise NotRecordableError
+
+
+class _RecordedTarget(SequenceMemory):
+    """A step's memory of the target that records attention to it."""
+
+    def __init__(self, recorder: _Recorder, layer: int, view: CacheView) -> None:
+        self._recorder, self._layer, self._view = recorder, layer, view
+
+    @property
+    def positions(self) -> Positions:
+        raise NotRecordableError
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attend, and record it."""
+        _check_heads(keys)
+        output = self._view.attend(queries, keys, values)
+        call = KernelCall(ATTEND_TARGET, (queries, keys, values), output, groups=keys.size(2))
+        self._recorder.record(call, self._layer)
+        return output
+
+    def scan(self, recurrence: Recurrence, x: Tensor) -> Tensor:
+        raise NotRecordableError
+
+
+class _RecordedSource(SourceMemory):
+    """The source of a step that records attention to it."""
+
+    def __init__(self, recorder: _Recorder, layer: int, source: PaddedSource) -> None:
+        self._recorder, self._layer, self._source = recorder, layer, source
+
+    def attend(self, queries: Tensor) -> Tensor:
+        """Attend, and record it."""
+        keys = self._source.projected.keys
+        _check_heads(keys)
+        output = self._source.attend(queries)
+        self._recorder.record(KernelCall(ATTEND_SOURCE, (queries,), output, groups=keys.size(2)), self._layer)
+        return output

@@ -1,0 +1,210 @@
+"""Miniature corpora and files under the names that the documentation uses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from regard.corpus.datasets import datasets
+
+LANGUAGES = ("en", "de", "fr")
+SUBJECTS = [
+    ("A dog", "Ein Hund", "Un chien"),
+    ("A brown dog", "Ein brauner Hund", "Un chien brun"),
+    ("A cat", "Eine Katze", "Un chat"),
+    ("A man", "Ein Mann", "Un homme"),
+    ("An old man", "Ein alter Mann", "Un vieil homme"),
+    ("A woman", "Eine Frau", "Une femme"),
+    ("A child", "Ein Kind", "Un enfant"),
+    ("A girl", "Ein Mädchen", "Une fille"),
+    ("The dog", "Der Hund", "Le chien"),
+    ("The boy", "Der Junge", "Le garçon"),
+]
+VERBS = [
+    ("runs", "rennt", "court"),
+    ("plays", "spielt", "joue"),
+    ("sits", "sitzt", "est assis"),
+    ("waits", "wartet", "attend"),
+    ("is running", "läuft", "est en train de courir"),
+    ("sleeps", "schläft", "dort"),
+]
+PLACES = [
+    ("", "", ""),
+    ("through the snow", "durch den Schnee", "dans la neige"),
+    ("in the park", "im Park", "dans le parc"),
+    ("in the park with a ball", "mit einem Ball im Park", "dans le parc avec un ballon"),
+    ("on the street", "auf der Straße", "dans la rue"),
+    ("with a friend", "mit einem Freund", "avec un ami"),
+    ("next to a house", "neben einem Haus", "à côté d'une maison"),
+]
+TIMES = [
+    ("", "", ""),
+    ("at night", "bei Nacht", "la nuit"),
+    ("in summer", "im Sommer", "en été"),
+    ("every day", "jeden Tag", "chaque jour"),
+]
+SOUNDS = {"a": "ɑ", "b": "b", "d": "d", "e": "ɛ", "g": "ɡ", "i": "ɪ", "k": "k", "l": "l", "m": "m", "n": "n", "o": "oʊ"}
+
+Captions = list[tuple[str, ...]]  # a sentence in each of LANGUAGES
+
+
+def captions(count: int, seed: int, *, names: bool = False) -> Captions:
+    """Return captions that differ. With `names`, each has an invented name, so that there are many different words."""
+    dice = random.Random(seed)
+    assert names or count < len(SUBJECTS) * len(VERBS) * len(PLACES) * len(TIMES)
+    sentences: dict[tuple[str, ...], None] = {}
+    while len(sentences) < count:
+        choice = [dice.choice(phrases) for phrases in (SUBJECTS, VERBS, PLACES, TIMES)]
+        name = f", {_name(dice)} {_name(dice)}" if names else ""
+        words = [" ".join(filter(None, parts)) for parts in zip(*choice, strict=True)]
+        sentences[tuple(f"{sentence}{name}." for sentence in words)] = None
+    return list(sentences)
+
+
+def _name(dice: random.Random) -> str:
+    return "".join(dice.choice("bdfgklmnprstvw") + dice.choice("aeiou") for _ in range(dice.randint(2, 4))).title()
+
+
+def side(sentences: Captions, language: str) -> list[str]:
+    return [sentence[LANGUAGES.index(language)] for sentence in sentences]
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, compressed if its name ends in .gz or .xz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = text.encode()
+    if path.suffix == ".gz":
+        data = gzip.compress(data)
+    elif path.suffix == ".xz":
+        data = lzma.compress(data)
+    path.write_bytes(data)
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    write(path, "".join(f"{line}\n" for line in lines))
+
+
+def published(name: str) -> str:
+    """Return the miniature text of a file of Multi30k, by its name in the corpus's folder."""
+    split = name.removeprefix("tok/").partition(".")[0]
+    language = name.removesuffix(".gz").rpartition(".")[2]
+    count, seed = {"train": (2_200, 1), "val": (30, 2), "test_2016_flickr": (20, 3)}[split]
+    lines = side(captions(count, seed, names=split == "train"), language)
+    if name.startswith("tok/"):
+        lines = [line.lower().replace(".", " .").replace(",", " ,") for line in lines]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def write_published(folder: Path) -> None:
+    """Write miniatures of the corpora that `regard data get` downloads, as they lie in REGARD_DATA."""
+    for file in datasets()["multi30k"].files:
+        write(folder / "multi30k" / file.name, published(file.name))
+    for split, count in {"train": 300, "dev": 20, "test": 20}.items():
+        write_lines(folder / "g2p" / f"{split}.tsv", _spellings(count, split))
+        for language in ("en", "de"):
+            lines = side(captions(count, count), language)
+            write_lines(folder / "tatoeba-en-de" / f"{split}.{language}.gz", lines)
+
+
+def _spellings(count: int, seed: str) -> list[str]:
+    dice = random.Random(seed)
+    words = ["".join(dice.choices(list(SOUNDS), k=dice.randint(2, 6))) for _ in range(count)]
+    return [f"{word}\t{' '.join(SOUNDS[letter] for letter in word)}" for word in words]
+
+
+def write_files(folder: Path) -> None:
+    """Write the files that readers are expected to have."""
+    splits = {"train": (2_200, True), "dev": (20, False), "val": (20, False), "test": (12, False), "law": (300, False)}
+    for seed, (split, (count, names)) in enumerate(splits.items()):
+        sentences = captions(count, seed, names=names)
+        for language in ("en", "de"):
+            write_lines(folder / f"{split}.{language}", side(sentences, language))
+            write_lines(folder / f"{split}.{language}.gz", side(sentences, language))
+    new = captions(6, 9)
+    write_lines(folder / "new.en", [*side(new, "en"), "A dog runs. A cat sleeps."])
+    write_lines(folder / "gold.align", ["0-0 1-1 2p2"] * splits["test"][0])
+    write(folder / "law.toml", LAW)
+    _write_tables(folder, captions(300, 10))
+    _write_tmx(folder, captions(300, 11))
+    _write_catalogues(folder)
+    write(folder / "letter.txt", "A dog runs. A cat\nsleeps in the park.\n\nA man sits on the street.\n")
+    write(folder / "recipe.toml", RECIPE)
+    write_lines(folder / "keys.txt", ["a-key-of-the-tests-0123456789"])
+    write_lines(folder / "constraints.jsonl", ['{"forbid": ["Rad"]}'] * 7)
+
+
+LAW = """
+[data]
+source = "law.en"
+target = "law.de"
+
+[train]
+max_steps = 100
+"""
+
+
+RECIPE = """
+[data]
+source = "train.en"
+target = "train.de"
+
+[model]
+architecture = "transformer2017"
+preset = "small"
+"""
+
+
+def _write_tables(folder: Path, sentences: Captions) -> None:
+    rows = list(zip(side(sentences, "en"), side(sentences, "de"), strict=True))
+    write_lines(folder / "memory.tsv", ["source\ttarget", *map("\t".join, rows)])
+    write_lines(folder / "pairs.tsv", ["English\tGerman", *map("\t".join, rows)])
+    untranslated = [f"{number}\t{row[0]}\t" for number, row in enumerate(rows[:4])]
+    write_lines(folder / "all.tsv", ["id\tEnglish\tGerman", *untranslated])
+    objects = [json.dumps({"translation": dict(zip(("en", "de"), row, strict=True))}) for row in rows]
+    write_lines(folder / "folder" / "train.jsonl", objects)
+
+
+def _write_tmx(folder: Path, sentences: Captions) -> None:
+    def unit(english: str, german: str = "") -> str:
+        texts = f'<tuv xml:lang="en"><seg>{english}</seg></tuv>'
+        return f"<tu>{texts}<tuv xml:lang='de'><seg>{german}</seg></tuv></tu>" if german else f"<tu>{texts}</tu>"
+
+    def memory(units: Sequence[str]) -> str:
+        return TMX.format("\n".join(units))
+
+    rows = list(zip(side(sentences, "en"), side(sentences, "de"), strict=True))
+    write(folder / "memory.en-de.tmx", memory([unit(*row) for row in rows]))
+    write(folder / "memory.en-de.tmx.xz", memory([unit(*row) for row in rows[:10]]))
+    write(folder / "memory.tmx", memory([*(unit(*row) for row in rows[:4]), *(unit(row[0]) for row in rows[4:6])]))
+
+
+TMX = """<?xml version="1.0" encoding="UTF-8"?>
+<tmx version="1.4">
+<header srclang="en" adminlang="en" datatype="plaintext" segtype="sentence" o-tmf="test"/>
+<body>
+{}
+</body>
+</tmx>
+"""
+
+
+def _write_catalogues(folder: Path) -> None:
+    def entry(source: str, target: str) -> str:
+        return f'msgid "{source}"\nmsgstr "{target}"\n'
+
+    untranslated = [entry(english, "") for english, *_ in captions(4, 12)]
+    translated = [entry(english, german) for english, german, _ in captions(20, 13)]
+    write(folder / "messages.po", "\n".join([PO_HEADER, *untranslated]))
+    write(folder / "messages.de.po", "\n".join([PO_HEADER, *translated]))
+
+
+PO_HEADER = r"""msgid ""
+msgstr ""
+"Language: de\n"
+"Content-Type: text/plain; charset=UTF-8\n"
+"Plural-Forms: nplurals=2; plural=(n != 1);\n"
+"""

@@ -1,0 +1,131 @@
+"""Steps of a decoder in one native call: the same results, bit for bit, as layer by layer."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from tests.levels import LEVELS, use_best_level, use_level
+from torch import Tensor
+
+from regard.contract import Seq2Seq, VocabularySizes
+from regard.decoding.beam import beam_search
+from regard.decoding.length_penalty import average
+from regard.models import modern, transformer2017
+from regard.nn.attention_memory import SequenceMemory, SourceMemory
+from regard.nn.attention_recorder import record_attention
+from regard.nn.inference import freeze_for_inference
+from regard.nn.transformer import TransformerDecoder
+
+CONFIG = transformer2017.Config(encoder_layers=1, decoder_layers=2, hidden_size=64, ffn_size=128, num_heads=2)
+SOURCES = torch.tensor([[5, 6, 7, 8, 2], [9, 4, 2, 0, 0], [10, 11, 12, 2, 0]])
+
+
+def model(**changes: Any) -> Seq2Seq:
+    torch.manual_seed(3)
+    return transformer2017.build(CONFIG.model_copy(update=changes), VocabularySizes(70, 70, joint=True)).eval()
+
+
+def decoder_of(seq2seq: Seq2Seq) -> TransformerDecoder:
+    assert isinstance(seq2seq.decoder, TransformerDecoder)
+    return seq2seq.decoder
+
+
+def without_program(frozen: Seq2Seq) -> Seq2Seq:
+    plain = copy.deepcopy(frozen)
+    assert decoder_of(plain).step_program is None
+    return plain
+
+
+@pytest.mark.parametrize("level", [level for level in LEVELS if level != "plain"])
+@torch.no_grad()
+def test_every_step_is_the_same_bit_for_bit(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_level(level, monkeypatch)
+    frozen = freeze_for_inference(model(), int8=True)
+    decoders, memory = (decoder_of(frozen), decoder_of(without_program(frozen))), frozen.encode(SOURCES)
+    assert decoders[0].step_program is not None
+    states = [decoder.init_state(memory) for decoder in decoders]
+    generator = torch.Generator().manual_seed(1)
+    sentences, rows = 3, 1
+    for step in range(30):  # several times as many as a buffer has space for
+        tokens = torch.randint(3, 70, (sentences * rows,), generator=generator)
+        fast, slow = (decoder.step(tokens, state) for decoder, state in zip(decoders, states, strict=True))
+        assert fast.logits.equal(slow.logits)
+        chosen = torch.randint(rows, (sentences, 4), generator=generator) + torch.arange(sentences)[:, None] * rows
+        unfinished = torch.tensor([0, 2]) if step == 20 else None  # a sentence is finished
+        chosen = chosen if unfinished is None else chosen[unfinished]
+        states = [out.state.select(chosen.flatten(), unfinished) for out in (fast, slow)]
+        sentences, rows = chosen.shape
+
+
+@torch.no_grad()
+def test_a_beam_uses_the_program_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = use_best_level(monkeypatch)
+    frozen, run, calls = freeze_for_inference(model(), int8=True), kernels.decoder_step, [0]
+
+    def count(*arguments: Any) -> None:
+        calls[0] += 1
+        run(*arguments)
+
+    monkeypatch.setattr(kernels, "decoder_step", count)
+    results = [
+        beam_search(seq2seq.decoder, seq2seq.encode(SOURCES), [12] * 3, beam_size=4, top_beams=4, penalty=average(1.0))
+        for seq2seq in (frozen, without_program(frozen))
+    ]
+    assert results[0] == results[1]
+    assert calls[0] >= 11
+
+
+@torch.no_grad()
+def test_attention_is_given_and_recorded_as_without_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_best_level(monkeypatch)
+    frozen = freeze_for_inference(model(), int8=True)
+    decoder, tokens = decoder_of(frozen), torch.tensor([1, 1, 1])
+    assert decoder.step_program is not None
+    memory = frozen.encode(SOURCES)
+    attention = decoder.advance(tokens, decoder.init_state(memory), with_attention=True).attention
+    assert attention is not None
+    assert attention.shape == (3, 5)
+    with record_attention() as recorder:
+        decoder.advance(tokens, decoder.init_state(memory))
+    assert len(recorder.source_attention) == len(recorder.self_attention) == 2
+
+
+def test_other_layers_have_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_best_level(monkeypatch)
+    config = modern.Config(encoder_layers=1, decoder_layers=1, hidden_size=64, ffn_size=128, num_heads=2)
+    models = {
+        "rotary positions": modern.build(config, VocabularySizes(70, 70, joint=True)),
+        "another activation": model(activation="silu"),
+        "heads of 8": model(num_heads=8),
+    }
+    for name, seq2seq in models.items():
+        assert decoder_of(freeze_for_inference(seq2seq.eval(), int8=True)).step_program is None, name
+    assert decoder_of(freeze_for_inference(model())).step_program is None, "float32"
+
+
+def test_a_layer_that_also_computes_otherwise_has_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_best_level(monkeypatch)
+
+    class InPlace(transformer2017.DecoderLayer):
+        def forward(self, x: Tensor, target: SequenceMemory, source: SourceMemory) -> Tensor:
+            return super().forward(x, target, source).mul_(0.5)
+
+    class Copied(transformer2017.DecoderLayer):
+        def forward(self, x: Tensor, target: SequenceMemory, source: SourceMemory) -> Tensor:
+            return super().forward(x + 1, target, source)
+
+    for kind in (InPlace, Copied):
+        seq2seq = model()
+        decoder_of(seq2seq).layers[1] = kind(CONFIG).eval()
+        assert decoder_of(freeze_for_inference(seq2seq, int8=True)).step_program is None
+
+
+def test_freezing_draws_no_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_best_level(monkeypatch)
+    seq2seq = model()
+    before = torch.get_rng_state()
+    freeze_for_inference(seq2seq, int8=True)
+    assert torch.get_rng_state().equal(before)
