@@ -99,9 +99,9 @@ def run_model_process(
         reports.send(_portable(error))
         return
     reports.send(_without_models(loaded))
-    gc.collect()
-    gc.freeze()  # the collector writes to the objects that it examines, which would copy their pages
     translators = [served.translator for served in loaded.served]
+    del loaded
+    _prepare_memory()
     workers: list[ForkProcess] = []
     try:
         while True:
@@ -114,6 +114,18 @@ def run_model_process(
                 workers.append(_fork((control, reports), recv_handle(control), translators))
     except (EOFError, OSError):  # the server has closed the connection or has ended
         os._exit(0)
+
+
+def _prepare_memory() -> None:
+    """Free what loading has left, and keep the garbage collector from copying shared pages.
+
+    Workers would write to freed pages, so that this process and each of them would have a copy.
+    """
+    gc.collect()
+    gc.freeze()  # the collector writes to the objects that it examines
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):  # glibc
+        library.malloc_trim(0)
 
 
 def _check_threads() -> None:
