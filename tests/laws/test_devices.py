@@ -65,7 +65,12 @@ def loss_and_gradient(step: TrainStep) -> tuple[float, Tensor]:
 @pytest.mark.parametrize("name", sorted(LONG_CASES))
 def test_a_step_in_bfloat16_is_close_to_one_in_float32(name: str, device: str) -> None:
     loss, gradient = loss_and_gradient(train_step(name, device))
-    short_loss, short_gradient = loss_and_gradient(train_step(name, device, "bfloat16"))
+    try:
+        short_loss, short_gradient = loss_and_gradient(train_step(name, device, "bfloat16"))
+    except RuntimeError as error:  # where oneDNN is restricted to AVX2, on a CPU with AVX-512
+        if "primitive" in str(error):
+            pytest.skip("oneDNN is restricted to a level without bfloat16")
+        raise
     assert short_loss != loss
     assert short_loss == pytest.approx(loss, rel=0.02)
     assert torch.cosine_similarity(short_gradient, gradient, dim=0).item() > 0.95
