@@ -16,7 +16,7 @@ Language = Literal["shell", "python", "file"]
 
 @dataclass(frozen=True)
 class Step:
-    """A command line, a block of Python, or a file that the page tells its reader to write.
+    """A command line, a block of Python, or a file that the page asks its reader to write.
 
     Attributes:
         language: What runs it.

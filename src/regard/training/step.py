@@ -136,6 +136,6 @@ class TrainStep:
 def _total(losses: Sequence[Tensor]) -> float:
     """Return the sum of losses, each (), in float64."""
     total = 0.0
-    for loss in losses:
+    for loss in losses:  # not sum(), which rounds differently from Python 3.12 on
         total += loss.item()
     return total

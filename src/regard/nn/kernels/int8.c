@@ -99,40 +99,27 @@ INLINE void floats(Sums sums, float *out)
 {
     _mm512_storeu_ps(out, _mm512_cvtepi32_ps(sums));
 }
-#elif defined(__AVXVNNI__)
-typedef __m256i Sums;
-#define SUMS 8
-#define START(panel_shift, part) _mm256_loadu_si256((const __m256i *)((panel_shift) + (part) * SUMS))
-#define WEIGHTS(panel, part) _mm256_loadu_si256((const __m256i *)((panel) + (part) * 32))
-typedef __m256i Weights;
-typedef __m256i Repeated;
-INLINE Repeated repeat(const Activation *in)
-{
-    int32_t four;
-    memcpy(&four, in, sizeof four);
-    return _mm256_set1_epi32(four);
-}
-/* In assembly for the same reason. */
-#define ADD(sums, repeat, weights) __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(repeat), "x"(weights))
-INLINE void floats(Sums sums, float *out)
-{
-    _mm256_storeu_ps(out, _mm256_cvtepi32_ps(sums));
-}
 #elif defined(__AVX2__)
 typedef __m256i Sums;
 #define SUMS 8
-#define START(panel_shift, part) _mm256_setzero_si256()
-#define WEIGHTS(panel, part) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)((panel) + (part) * 16)))
 typedef __m256i Weights;
 typedef __m256i Repeated;
-INLINE Repeated repeat(const Activation *in)
+INLINE Repeated repeat(const Activation *in) /* DEPTH activations */
 {
-    int32_t two;
-    memcpy(&two, in, sizeof two);
-    return _mm256_set1_epi32(two);
+    int32_t bits;
+    memcpy(&bits, in, sizeof bits);
+    return _mm256_set1_epi32(bits);
 }
 /* In assembly for the same reason. */
+#if defined(__AVXVNNI__)
+#define START(panel_shift, part) _mm256_loadu_si256((const __m256i *)((panel_shift) + (part) * SUMS))
+#define WEIGHTS(panel, part) _mm256_loadu_si256((const __m256i *)((panel) + (part) * 32))
+#define ADD(sums, repeat, weights) __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(repeat), "x"(weights))
+#else
+#define START(panel_shift, part) _mm256_setzero_si256()
+#define WEIGHTS(panel, part) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)((panel) + (part) * 16)))
 #define ADD(sums, repeat, weights) __asm__("vpaddd %1, %0, %0" : "+x"(sums) : "x"(_mm256_madd_epi16(repeat, weights)))
+#endif
 INLINE void floats(Sums sums, float *out)
 {
     _mm256_storeu_ps(out, _mm256_cvtepi32_ps(sums));
