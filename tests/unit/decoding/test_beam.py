@@ -232,7 +232,8 @@ def test_a_beam_out_of_patience_returns_the_best_hypothesis_so_far(size: int, pa
         script, penalty = random_script(seed, V), gnmt(1.5)
         (best,) = decode(script, size, 7, penalty=penalty, patience=patience)
         score, tokens, finished = naive_beam_search(script, size, 7, penalty, patience)[0]
-        assert (best.tokens, best.finished, best.score) == (tokens, finished, pytest.approx(score))
+        assert (best.tokens, best.finished) == (tokens, finished)
+        assert best.score == pytest.approx(score)
         is_early.append([best] != decode(script, size, 7, penalty=penalty))
     if size > 1 and patience <= 1:
         assert any(is_early)
