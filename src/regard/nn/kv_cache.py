@@ -22,6 +22,7 @@ from regard.nn.attention_recorder import active_recorder
 from regard.nn.scaled_dot_product import attend, attention_weights
 
 SPARE_STEPS = 8  # a new buffer has space for at least this many steps
+SPARE_ROWS = 256  # and for this many rows of a step
 
 
 class StepMemory(SequenceMemory):
@@ -223,14 +224,14 @@ class TransformerState(State):
     def select(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
         """Select rows, and sentences as in `State.select`."""
         selected = super().select(rows)
-        return selected if sentences is None else selected._compact(sentences)
+        return selected if sentences is None else selected.compact(sentences)
 
     def begin_step(self) -> tuple[Self, list[StepMemory]]:
         """Return the state with a slot more for each row, and each layer's memory of it; `end_step` comes after."""
         sentences = len(self.source.mask)
         rows = len(self.visible) // sentences
         has_space = all(layer.has_space(rows) for layer in self.layers)
-        state = self if has_space else self._compact()
+        state = self if has_space else self.compact()
         visible = add_own_slots(state.visible, sentences)
         next_ = replace(state, visible=visible, length=self.length + 1)
         sees_all = visible.size(1) == next_.length  # a single row per sentence, never reordered
@@ -241,7 +242,7 @@ class TransformerState(State):
         """Return the state with what the layers wrote into their memories."""
         return replace(self, layers=tuple(memory.state for memory in memories))
 
-    def _compact(self, sentences: Tensor | None = None) -> Self:
+    def compact(self, sentences: Tensor | None = None) -> Self:
         """Drop invisible slots and make space for further steps.
 
         Args:
@@ -255,7 +256,8 @@ class TransformerState(State):
         is_used = visible.any(1)  # (M, L)
         length = int(is_used.sum(1).amax()) if is_used.numel() else 0
         slots = is_used.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :length]  # (M, L')
-        spare = max(SPARE_STEPS * rows, length // 4)
+        steps = max(SPARE_STEPS, SPARE_ROWS // max(1, len(self.visible)))
+        spare = max(steps * rows, length // 4)
         layers = tuple(layer.compact(sentences, slots, spare) for layer in self.layers)
         visible = visible.gather(2, slots[:, None].expand(-1, rows, -1)).flatten(0, 1)  # (N, L')
         return replace(self, source=source, layers=layers, visible=visible)
