@@ -22,7 +22,6 @@ from regard.nn.attention_recorder import active_recorder
 from regard.nn.scaled_dot_product import attend, attention_weights
 
 SPARE_STEPS = 8  # a new buffer has space for at least this many steps
-SPARE_ROWS = 256  # and for this many rows of a step
 
 
 class StepMemory(SequenceMemory):
@@ -242,11 +241,12 @@ class TransformerState(State):
         """Return the state with what the layers wrote into their memories."""
         return replace(self, layers=tuple(memory.state for memory in memories))
 
-    def compact(self, sentences: Tensor | None = None) -> Self:
+    def compact(self, sentences: Tensor | None = None, *, spare_steps: int = SPARE_STEPS) -> Self:
         """Drop invisible slots and make space for further steps.
 
         Args:
             sentences: (M,) keep only these, to which the rows already belong; None: all.
+            spare_steps: The steps for which there will be space.
         """
         source = self.source if sentences is None else self.source.select(sentences)
         if sentences is None:
@@ -256,8 +256,7 @@ class TransformerState(State):
         is_used = visible.any(1)  # (M, L)
         length = int(is_used.sum(1).amax()) if is_used.numel() else 0
         slots = is_used.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :length]  # (M, L')
-        steps = max(SPARE_STEPS, SPARE_ROWS // max(1, len(self.visible)))
-        spare = max(steps * rows, length // 4)
+        spare = max(spare_steps * rows, length // 4)
         layers = tuple(layer.compact(sentences, slots, spare) for layer in self.layers)
         visible = visible.gather(2, slots[:, None].expand(-1, rows, -1)).flatten(0, 1)  # (N, L')
         return replace(self, source=source, layers=layers, visible=visible)

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from regard.contract import Search
 from regard.nn.kernels import native, operations
-from regard.nn.kv_cache import CacheBuffer, LayerCache, TransformerState
+from regard.nn.kv_cache import SPARE_STEPS, CacheBuffer, LayerCache, TransformerState
 from regard.nn.step_program import StepProgram
+
+SPARE_ROWS = 256  # rows for which a new buffer has space, if that is more than SPARE_STEPS steps
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class NativeSearch(Search):
     def step(self, tokens: Tensor) -> Tensor:
         """Feed one token per row, (N,), and return the logits (N, V) of the next one."""
         if self._written + self._each > self._capacity:
-            self._load(self._read().compact())
+            self._load(self._read().compact(spare_steps=_spare_steps(len(self._logits))))
         if self._length >= self._positions:
             self._load_positions()
         parents = None if self._parents is None else self._parents.data_ptr()
@@ -106,7 +108,7 @@ class NativeSearch(Search):
         rows, sentences = len(state.visible), len(state.source.mask)
         self._each = rows // max(1, sentences)
         if not all(layer.has_space(self._each) for layer in state.layers):
-            state = state.compact()
+            state = state.compact(spare_steps=_spare_steps(rows))
         self._source, self._length, self._written = state.source, state.length, state.visible.size(1)
         self._buffers = [_buffer(layer) for layer in state.layers]
         self._capacity = min(buffer.capacity for buffer in self._buffers)
@@ -133,6 +135,11 @@ class NativeSearch(Search):
         layers = tuple(LayerCache.of(buffer) for buffer in self._buffers)
         state = TransformerState(self._source, layers, visible, self._length)
         return state if self._parents is None else replace(state, visible=visible.index_select(0, self._parents))
+
+
+def _spare_steps(rows: int) -> int:
+    """Return the steps for which a new buffer has space: enough for most translations of a single sentence."""
+    return max(SPARE_STEPS, SPARE_ROWS // max(1, rows))
 
 
 def _buffer(layer: object) -> CacheBuffer:
