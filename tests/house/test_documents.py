@@ -27,7 +27,7 @@ def _commands(text: str) -> list[list[str]]:
     lines = [
         line.split("#")[0]
         for kind, block in blocks
-        for line in block.splitlines()
+        for line in block.replace("\\\n", " ").splitlines()
         if kind == "sh" or line.startswith("$ ")  # other lines of a console are its output
     ]
     commands = [re.search(r"(?:^|\$ |\| )regard (.*)", line) for line in lines]
