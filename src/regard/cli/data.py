@@ -47,7 +47,7 @@ def list_() -> None:
 @app.command(cls=Command, epilog=GET)
 def get(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Names of corpora, as `regard data list` prints them.")
+        list[str], typer.Argument(metavar="NAME...", help="Corpora, by the names that `regard data list` prints.")
     ],
     folder: Annotated[
         Path | None,

@@ -22,7 +22,8 @@ def version(
         typer.Option(
             "--verbose",
             "-v",
-            help="Also print the versions of Python and PyTorch, the processor, the GPU, and which kernels run and why.",
+            help="Also print the versions of Python and PyTorch, the processor, the GPU, and which kernels run "
+            "and why.",,
         ),
     ] = False,
 ) -> None:
