@@ -23,7 +23,7 @@ def version(
             "--verbose",
             "-v",
             help="Also print the versions of Python and PyTorch, the processor, the GPU, and which kernels run "
-            "and why.",,
+            "and why.",
         ),
     ] = False,
 ) -> None:

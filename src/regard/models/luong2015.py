@@ -61,8 +61,8 @@ class Config(ModelConfig):
     )
     attention: Literal["global", "local_m", "local_p"] = Field(
         "local_p",
-        description="Attend to all of the source (`global`), or to a window at the target's position (`local_m`) or at a "
-        "predicted position (`local_p`).",
+        description="Attend to all of the source (`global`), or to a window at the target's position (`local_m`) or at "
+        "a predicted position (`local_p`).",
     )
     window_size: int = Field(
         10, ge=1, le=MAX_POSITIONS, description="Positions on each side of the centre of a local window (D)."

@@ -71,12 +71,14 @@ def make_reference() -> str:
 def _model_sections() -> Iterator[str]:
     names = ", ".join(f"`{name}`" for name in ARCHITECTURES)
     yield (
-        f"## [model]\n\n`architecture` is required, and one of {names}. Each architecture has its own keys; the defaults "
-        "are the sizes of its paper. `preset` names a set of sizes, and keys next to it override single sizes.\n"
+        f"## [model]\n\n`architecture` is required, and one of {names}. Each architecture has its own keys; the "
+        "defaults are the sizes of its paper. `preset` names a set of sizes, and keys next to it override single "
+        "sizes.\n"
     )
     for name, architecture in ARCHITECTURES.items():
         presets = PRESET.format(", ".join(f"`{preset}`" for preset in architecture.presets))
-        yield f"### {name}\n\n{architecture.paper} ([page](papers/{name}.md)). {presets}\n\n{_table(architecture.config, skip={'architecture'})}"
+        table = _table(architecture.config, skip={"architecture"})
+        yield f"### {name}\n\n{architecture.paper} ([page](papers/{name}.md)). {presets}\n\n{table}"
 
 
 def _summary(section: type[BaseModel]) -> str:
@@ -136,7 +138,7 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(field.default, tuple) and len(field.default) > 1:
         groups = ((json.dumps(item), len(list(group))) for item, group in groupby(field.default))
-        return ", ".join(f"{count} x `{item}`" for item, count in groups)
+        return ", ".join(f"{count}\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}`{item}`" for item, count in groups)
     return f"`{json.dumps(field.default)}`"
 
 
