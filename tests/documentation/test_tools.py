@@ -34,7 +34,9 @@ print("a\\n```")
 $ regard one
 first
 second
-$ regard two
+$ regard two \\
+    --option
+third
 ```
 
 ```json
@@ -49,7 +51,7 @@ def test_the_steps_of_a_page() -> None:
         Step("shell", 7, "regard translate runs/a < in > out", ("step 1",)),
         Step("python", 21, 'print("a\\n```")\n'),
         Step("shell", 25, "regard one", ("first", "second")),
-        Step("shell", 28, "regard two"),
+        Step("shell", 28, "regard two     --option", ("third",)),
     ]
 
 

@@ -20,6 +20,7 @@ from regard.cli.options import (
     Ensemble,
     LengthPenalty,
     OldSearch,
+    Patience,
     PrecisionOption,
     Reference,
     Run,
@@ -54,6 +55,7 @@ def evaluate(
     tokenized: Tokenized = False,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
+    patience: Patience = None,
     split_sentences: Annotated[
         bool,
         typer.Option(
@@ -82,7 +84,7 @@ def evaluate(
     from regard.corpus.paths import CorpusPaths
     from regard.errors import DataError
 
-    overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty)
+    overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty, patience=patience)
     place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
     pairs, skipped = test_set.pairs(run)

@@ -80,6 +80,16 @@ LengthPenalty = Annotated[
         rich_help_panel=SEARCH,
     ),
 ]
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        metavar="P",
+        help="Stop a beam with P times --beam-size finished hypotheses; 0: only when no better one is possible.",
+        show_default="the recipe's",
+        rich_help_panel=SEARCH,
+    ),
+]
 SplitSentences = Annotated[
     bool | None,
     typer.Option(

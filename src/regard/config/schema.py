@@ -180,6 +180,12 @@ class SearchConfig(Section):
         description="Length normalization of a hypothesis Y: divide its log-probability by ((5 + |Y|) / 6)^alpha "
         "(`gnmt`) or by |Y|^alpha (`average`).",
     )
+    patience: float = Field(
+        1.0,
+        ge=0,
+        description="Finished hypotheses with which a beam stops, as a multiple of `beam_size`. 0: it stops only when "
+        "no better hypothesis is possible.",
+    )
     max_length_factor: float = Field(
         2.0,
         ge=0,

@@ -11,7 +11,45 @@ from torch import Tensor
 from regard.contract import State
 from regard.decoding.length_penalty import LengthPenalty, penalty_for_unfinished
 from regard.decoding.prefix_tree import HypothesisEnd
+from regard.errors import DecodingError
 from regard.special_tokens import BOS
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeamSettings:
+    """Settings of a beam search.
+
+    Attributes:
+        beam_size: K, the prefixes of a sentence that stay alive, and the hypotheses that are kept.
+        penalty: Divides log-probabilities into scores.
+        top_beams: The most hypotheses to return for each sentence.
+        patience: A sentence is finished with this many times `beam_size` hypotheses, if these are at least
+            `top_beams`. 0: only when no better hypothesis is possible.
+
+    Raises:
+        DecodingError: If the beam is smaller than `top_beams`, or the patience is negative.
+    """
+
+    beam_size: int
+    penalty: LengthPenalty
+    top_beams: int = 1
+    patience: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.top_beams <= self.beam_size:
+            raise DecodingError(
+                f"cannot return {self.top_beams} hypotheses from a beam of size {self.beam_size}",
+                fix="set top_beams to at least 1 and at most beam_size",
+            )
+        if not self.patience >= 0:
+            raise DecodingError(f"patience is {self.patience}", fix="set it to 0 or more")
+
+    @property
+    def enough(self) -> float:
+        """The number of hypotheses with which a sentence is finished. A beam of size 1 is greedy search."""
+        if self.beam_size == 1:
+            return 1
+        return max(self.top_beams, self.patience * self.beam_size) if self.patience else math.inf
 
 
 @dataclass(frozen=True)
@@ -52,6 +90,12 @@ class BeamState(State):
     is_done: Tensor  # (b,) finished; kept only until enough sentences are finished to shrink the batch
     live: LivePrefixes  # (b, w), w <= K
     ends: HypothesisEnds  # (b, K)
+    num_ended: Tensor  # (b,) hypotheses so far, including those that are no longer among the K best
+
+    def add_ends(self, ends: HypothesisEnds) -> BeamState:
+        """Add the hypotheses of a step, (b, w)."""
+        num_ended = self.num_ended + ends.score.gt(-math.inf).sum(1)
+        return replace(self, ends=merge_ends(self.ends, ends), num_ended=num_ended)
 
 
 def init_beam_state(limits: Tensor, beam_size: int) -> BeamState:
@@ -67,6 +111,7 @@ def init_beam_state(limits: Tensor, beam_size: int) -> BeamState:
         is_done=torch.zeros_like(limits, dtype=torch.bool),
         live=LivePrefixes(total, token=first + BOS, parent=first - 1, beam=first),
         ends=HypothesisEnds(no_score, no_score, token=no_node, parent=no_node),
+        num_ended=torch.zeros_like(limits),
     )
 
 
@@ -86,29 +131,28 @@ def merge_ends(old: HypothesisEnds, new: HypothesisEnds) -> HypothesisEnds:
 
 
 def retire_finished(
-    beams: BeamState, results: list[list[HypothesisEnd]], count: int, penalty: LengthPenalty, step: int
+    beams: BeamState, results: list[list[HypothesisEnd]], settings: BeamSettings, step: int
 ) -> BeamState:
-    """Mark finished sentences as done, and write the `count` best ends of each newly done one into `results`."""
-    is_done = _is_done(beams, count, penalty, step)
+    """Mark finished sentences as done, and write the `top_beams` best ends of each newly done one into `results`."""
+    is_done = _is_done(beams, settings, step)
     new = (is_done & beams.is_done.logical_not()).nonzero().squeeze(1)
     if not len(new):
         return beams
-    _collect(results, beams.select(new), count, penalty, step)
+    _collect(results, beams.select(new), settings, step)
     return replace(beams, is_done=is_done | beams.is_done)
 
 
-def _is_done(beams: BeamState, count: int, penalty: LengthPenalty, step: int) -> Tensor:
-    """Return which sentences (b,) have reached their limit or cannot improve their `count` best hypotheses."""
+def _is_done(beams: BeamState, settings: BeamSettings, step: int) -> Tensor:
+    """Return which sentences (b,) have reached their limit, have enough hypotheses, or cannot improve the best ones."""
+    penalty = penalty_for_unfinished(settings.penalty)
     best = beams.live.total.amax(1)
-    worst = beams.ends.score[:, count - 1]  # minus infinity until there are `count` hypotheses
-    is_done = beams.limit.le(step) | worst.ge(best / penalty_for_unfinished(penalty)(beams.limit.to(best.dtype)))
-    return is_done | worst.isfinite() if beams.ends.score.shape[1] == 1 else is_done
+    worst = beams.ends.score[:, settings.top_beams - 1]  # minus infinity until there are `top_beams` hypotheses
+    cannot_improve = worst.ge(best / penalty(beams.limit.to(best.dtype)))
+    return beams.limit.le(step) | beams.num_ended.ge(settings.enough) | cannot_improve
 
 
-def _collect(
-    results: list[list[HypothesisEnd]], retired: BeamState, count: int, penalty: LengthPenalty, step: int
-) -> None:
+def _collect(results: list[list[HypothesisEnd]], retired: BeamState, settings: BeamSettings, step: int) -> None:
     """Write the ends of done sentences into `results`: finished hypotheses, then live prefixes as unfinished ones."""
-    unfinished = score_ends(retired.live, penalty_for_unfinished(penalty), step)
+    unfinished = score_ends(retired.live, penalty_for_unfinished(settings.penalty), step)
     for place, sentence in enumerate(retired.sentence.tolist()):
-        results[sentence] = (retired.ends.read(place) + unfinished.read(place))[:count]
+        results[sentence] = (retired.ends.read(place) + unfinished.read(place))[: settings.top_beams]

@@ -94,6 +94,7 @@ def test_search_settings_have_one_meaning_however_they_are_spelled() -> None:
     assert search_settings(["beam_size=8"], ["strategy=diverse"]) == expected
     assert search_settings([], ["search.strategy=diverse"], beam_size=8, length_penalty=None) == expected
     assert search_settings(["search.beam_size=8"], beam_size=2) == {"beam_size": 8}
+    assert search_settings(["search.patience=2"]) == search_settings([], patience=2) == {"patience": 2}
     for wrong in ("beam=8", "train.seed=1", "beam_size", "beam_size=many", "search.temperature=0"):
         with pytest.raises(ConfigError, match="--set: "):
             search_settings([wrong])

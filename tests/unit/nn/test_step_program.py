@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.length_penalty import average
 from regard.models import modern, transformer2017
 from regard.nn.attention_memory import SequenceMemory, SourceMemory
@@ -71,7 +72,12 @@ def test_a_beam_uses_the_program_and_finds_the_same(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(kernels, "decoder_step", count)
     results = [
-        beam_search(seq2seq.decoder, seq2seq.encode(SOURCES), [12] * 3, beam_size=4, top_beams=4, penalty=average(1.0))
+        beam_search(
+            seq2seq.decoder,
+            seq2seq.encode(SOURCES),
+            [12] * 3,
+            BeamSettings(beam_size=4, penalty=average(1.0), top_beams=4),
+        )
         for seq2seq in (frozen, without_program(frozen))
     ]
     assert results[0] == results[1]
