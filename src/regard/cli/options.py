@@ -75,7 +75,7 @@ LengthPenalty = Annotated[
     typer.Option(
         min=0.0,
         metavar="ALPHA",
-        help="Strength of the length normalisation: 0 prefers short translations, higher values longer ones.",
+        help="Strength of the length normalization: 0 prefers short translations, higher values longer ones.",
         show_default="the recipe's",
         rich_help_panel=SEARCH,
     ),
