@@ -150,7 +150,7 @@ def train(
         typer.Option(
             "--device",
             metavar="NAME",
-            help="Device: auto, cpu, cuda or mps. auto uses the GPU if there is one.",
+            help="Device: auto, cpu, cuda or mps. auto is a CUDA GPU if there is one, else the CPU.",
             show_default="the recipe's, or auto",
             rich_help_panel=HARDWARE,
         ),
