@@ -80,7 +80,7 @@ class _NativeBeams:
             enough=settings.enough,
             **_pointers(total=live.total, token=live.token, parent=live.parent, beam=live.beam, row=self.rows),
             **_pointers(score=ends.score, end_total=ends.total, end_token=ends.token, end_parent=ends.parent),
-            **_pointers(ended=state.num_ended, done=state.is_done),
+            **_pointers(ended=state.num_ended, is_done=state.is_done),
             **_pointers(limit=state.limit, limit_divisor=state.limit_divisor),
         )
         self._address = ctypes.addressof(self._beam)

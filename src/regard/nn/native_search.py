@@ -77,14 +77,14 @@ class NativeSearch(Search):
 
     def step(self, tokens: Tensor) -> Tensor:
         """Feed one token per row, (N,), and return the logits (N, V) of the next one."""
-        if self._written + self._each > self._capacity:
+        if self._written + self._rows_per_sentence > self._capacity:
             self._load(self._read().compact(spare_steps=_spare_steps(len(self._logits))))
         if self._length >= self._positions:
             self._load_positions()
         parents = None if self._parents is None else self._parents.data_ptr()
         self._run(*self._addresses, tokens.data_ptr(), parents, self._logits.data_ptr())
         self._parents = None
-        self._written += self._each
+        self._written += self._rows_per_sentence
         self._length += 1
         return self._logits
 
@@ -106,8 +106,8 @@ class NativeSearch(Search):
     def _load(self, state: TransformerState) -> None:
         """Let the native search continue from a state, in its buffers."""
         rows, sentences = len(state.visible), len(state.source.mask)
-        self._each = rows // max(1, sentences)
-        if not all(layer.has_space(self._each) for layer in state.layers):
+        self._rows_per_sentence = rows // max(1, sentences)
+        if not all(layer.has_space(self._rows_per_sentence) for layer in state.layers):
             state = state.compact(spare_steps=_spare_steps(rows))
         self._source, self._length, self._written = state.source, state.length, state.visible.size(1)
         self._buffers = [_buffer(layer) for layer in state.layers]

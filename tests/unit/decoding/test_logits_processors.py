@@ -181,5 +181,5 @@ def test_nan_is_an_error_with_a_logits_processor() -> None:
 def test_constraints_of_other_sentences_do_not_change_a_sentence_without_any(patience: float) -> None:
     for seed in range(40):
         expected = search(None, 2, seed, top_beams=2, patience=patience)
-        found = search(RequiredPhrases(REQUIRED), 2, seed, top_beams=2, patience=patience)
-        assert [best.tokens for best in found[2]] == [best.tokens for best in expected[2]]
+        results = search(RequiredPhrases(REQUIRED), 2, seed, top_beams=2, patience=patience)
+        assert [best.tokens for best in results[2]] == [best.tokens for best in expected[2]]

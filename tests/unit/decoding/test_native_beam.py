@@ -95,16 +95,16 @@ def test_the_hypotheses_are_the_same_bit_for_bit(
         def search(settings: BeamSettings = settings) -> list[list[Hypothesis]]:
             return beam_search(seq2seq.decoder, memory, limits, settings)
 
-        found = search()
-        assert found == general(search), case
-        assert {hypothesis.finished for n_best in found for hypothesis in n_best} == {True, False}, case
-        assert len({len(best.tokens) for best, *_ in found}) > 3, case
+        results = search()
+        assert results == general(search), case
+        assert {hypothesis.finished for n_best in results for hypothesis in n_best} == {True, False}, case
+        assert len({len(best.tokens) for best, *_ in results}) > 3, case
         alone = [
             beam_search(seq2seq.decoder, memory.select(torch.tensor([row])), limits[row : row + 1], settings)[0]
             for row in (0, 7, 11)
         ]
         assert [[best.tokens for best in n_best] for n_best in alone] == [
-            [best.tokens for best in found[row]] for row in (0, 7, 11)
+            [best.tokens for best in results[row]] for row in (0, 7, 11)
         ]
 
     def greedy() -> list[Hypothesis]:
@@ -150,8 +150,10 @@ def test_an_interruptible_decoder_is_as_fast_and_checks_each_step(monkeypatch: p
     monkeypatch.setattr(kernels, "decoder_logits", count)
     seq2seq = transformer(int8=True)
     memory, settings = seq2seq.encode(sources(4)), SETTINGS["all, until proof"]
-    found = [beam_search(each.decoder, memory, [9] * 4, settings) for each in (seq2seq, interruptible(seq2seq, check))]
-    assert found[0] == found[1]
+    results = [
+        beam_search(model.decoder, memory, [9] * 4, settings) for model in (seq2seq, interruptible(seq2seq, check))
+    ]
+    assert results[0] == results[1]
     assert steps[0] == 2 * checks[0] > 10
 
 

@@ -72,10 +72,10 @@ def _beam_step(kernels: Kernels) -> bool:
     token, parent, rank, row, end_token, end_parent = (np.zeros((2, 2), np.int64) for _ in range(6))
     score = np.array([[-0.9, -np.inf], [-0.5, -0.9]], np.float32)
     end_total = score.copy()
-    ended, done, limit = np.array([1, 2]), np.zeros(2, np.bool_), np.array([9, 9])
+    ended, is_done, limit = np.array([1, 2]), np.zeros(2, np.bool_), np.array([9, 9])
     limit_divisor = np.array([9, 2], np.float32)
     beam = Beam(2, 2, 2, 1, 3.0, *addresses(total, token, parent, rank, row, score, end_total, end_token, end_parent))
-    beam.ended, beam.done, beam.limit, beam.limit_divisor = addresses(ended, done, limit, limit_divisor)
+    beam.ended, beam.is_done, beam.limit, beam.limit_divisor = addresses(ended, is_done, limit, limit_divisor)
     finished = kernels.beam_step(ctypes.addressof(beam), logits.ctypes.data, 6, 2, 10, 3, 2.0)
     end = -1 + np.log(0.5)
     return (
@@ -89,7 +89,7 @@ def _beam_step(kernels: Kernels) -> bool:
         and is_near(end_total[1, 1:], np.array([end]))
         and (end_token[1, 1], end_parent[1, 1]) == (2, 12)
         and np.array_equal(ended, [1, 3])
-        and np.array_equal(done, [False, True])
+        and np.array_equal(is_done, [False, True])
     )
 
 

@@ -113,7 +113,7 @@ class Beam(ctypes.Structure):
         ("end_token", _POINTER),
         ("end_parent", _POINTER),
         ("ended", _POINTER),
-        ("done", _POINTER),
+        ("is_done", _POINTER),
         ("limit", _POINTER),
         ("limit_divisor", _POINTER),
     ]

@@ -123,7 +123,7 @@ typedef struct {
     float *score, *end_total;    /* the best hypotheses, best first: -INFINITY for empty places */
     int64_t *end_token, *end_parent;
     int64_t *ended;              /* the number of all hypotheses */
-    uint8_t *done;
+    uint8_t *is_done;
     const int64_t *limit;
     const float *limit_divisor;  /* the length penalty of the limit */
 } Beam;
@@ -174,8 +174,8 @@ static int retire_sentence(const Beam *beam, int64_t sentence, int64_t step)
     float worst = beam->score[start + beam->top - 1], best = beam->total[start];
     int is_done = beam->limit[sentence] <= step || beam->ended[sentence] >= beam->enough ||
                   worst >= best / beam->limit_divisor[sentence];
-    int is_new = is_done && !beam->done[sentence];
-    beam->done[sentence] |= is_done;
+    int is_new = is_done && !beam->is_done[sentence];
+    beam->is_done[sentence] |= is_done;
     return is_new;
 }
 
