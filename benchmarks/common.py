@@ -1,4 +1,4 @@
-"""Helpers shared by the benchmarks: describing the machine, reading text, parsing counts, reporting errors in one line."""
+"""Helpers shared by the benchmarks: describing the machine, reading text, parsing counts, reporting errors."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def report(
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     seconds, cpu_seconds = (
-        {system: statistics.median(measurement[key] for measurement in rounds) for system, rounds in measurements.items()}
+        {system: statistics.median(each[key] for each in rounds) for system, rounds in measurements.items()}
         for key in ("seconds", "cpu_seconds")
     )
     for system, rounds in measurements.items():
@@ -248,7 +248,8 @@ def report(
         memory = statistics.median(measurement["megabytes"] for measurement in rounds)
         bleu = metric().corpus_score(texts, [list(references[: len(texts)])]).score
         cpu = 1000 * cpu_seconds[system] / len(texts)
-        cpu_ratio = cpu_seconds[f"ctranslate2 {system.partition(' ')[2]}"] / cpu_seconds[system]  # of the same precision
+        # of the same precision
+        cpu_ratio = cpu_seconds[f"ctranslate2 {system.partition(' ')[2]}"] / cpu_seconds[system]
         ratio = seconds[BASELINE] / seconds[system]
         print(
             f"| {system} | {rate:.1f} | {1000 / rate:.1f} | {cpu:.1f} | {ratio:.2f} | {cpu_ratio:.2f} "
