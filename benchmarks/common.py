@@ -20,7 +20,7 @@ from regard.errors import DataError, RegardError
 def print_machine() -> None:
     """Print the date, versions, processor and kernels, with how busy the machine is, as a paragraph of Markdown.
 
-    `regard version` runs in a process of its own: memory that this process used would count as the peak memory of
+    `regard version` runs in a separate process: memory that this process used would count as the peak memory of
     the processes that it starts later.
     """
     command = [sys.executable, "-m", "regard", "version", "--verbose"]
