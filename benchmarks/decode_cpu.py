@@ -239,7 +239,7 @@ def report(
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     seconds, cpu_seconds = (
-        {system: statistics.median(each[key] for each in rounds) for system, rounds in measurements.items()}
+        {system: statistics.median(result[key] for result in rounds) for system, rounds in measurements.items()}
         for key in ("seconds", "cpu_seconds")
     )
     for system, rounds in measurements.items():

@@ -113,7 +113,9 @@ def report(results: dict[str, list[Window]], errors: dict[str, str], threads: in
         "| per CPU second / that peer | target tokens per update | peak MB |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    cpu = {name: statistics.median(each.tokens_per_cpu_second for each in windows) for name, windows in results.items()}
+    cpu = {
+        name: statistics.median(window.tokens_per_cpu_second for window in windows) for name, windows in results.items()
+    }
     for name in sorted(speeds, key=lambda name: -speeds[name]):
         windows = results[name]
         lowest, highest = (bound(window.speed for window in windows) for bound in (min, max))
