@@ -16,8 +16,17 @@ from torch import Tensor
 from regard.nn.attention_memory import PaddedSource, Positions, Recurrence, SequenceMemory, SourceMemory
 from regard.nn.attention_recorder import active_recorder
 from regard.nn.kernels import native
+from regard.nn.kernels.linear import PARALLEL
 from regard.nn.kernels.native import KernelCall
-from regard.nn.kernels.operations import ATTEND_SOURCE, ATTEND_TARGET, Batch, Input, Layer, Operation
+from regard.nn.kernels.operations import (
+    ATTEND_SOURCE,
+    ATTEND_TARGET,
+    LINEAR_FLOAT32,
+    Batch,
+    Input,
+    Layer,
+    Operation,
+)
 from regard.nn.kv_cache import CacheView, StepMemory
 
 ROWS = 3  # of a sentence while recording: several, so that strides are unambiguous
@@ -56,6 +65,8 @@ class StepProgram:
         self._operations = (Operation * len(operations))(*operations)
         self._layers = Layer * num_layers
         self._width, self._floats = width, floats
+        linear = [operation for operation in operations if operation.kind == LINEAR_FLOAT32]
+        self._largest = max((operation.width * operation.outputs for operation in linear), default=0)  # weight
         self._constants = constants
 
     def __deepcopy__(self, memo: object) -> None:
@@ -95,9 +106,10 @@ class StepProgram:
         return program if torch.equal(program.run(x, targets, sources), expected) else None
 
     def can_run(self, x: Tensor, sources: Sequence[PaddedSource]) -> bool:
-        """Return whether the program can run a step of x (B, T, D)."""
+        """Return whether the program can run a step of x (B, T, D), and layers would not use several threads."""
         return (
             x.size(1) <= native.MAX_ROWS
+            and (torch.get_num_threads() == 1 or x.size(0) * x.size(1) * self._largest < PARALLEL)
             and native.supports_inference(x)
             and active_recorder() is None
             and not any(source.with_weights for source in sources)

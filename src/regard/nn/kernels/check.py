@@ -16,6 +16,7 @@ from regard.nn.kernels.operations import (
     ADD_NORM,
     ATTEND_SOURCE,
     ATTEND_TARGET,
+    LINEAR_FLOAT32,
     LINEAR_INT8,
     Batch,
     Input,
@@ -251,11 +252,30 @@ def _cross_entropy(kernels: Kernels) -> bool:
     return abs(loss + (goal * np.log(exact)).sum()) < TOLERANCE * loss and _is_near(logits, exact - goal)
 
 
+def _linear_float32(kernels: Kernels) -> bool:
+    rows, inputs, outputs = 14, 19, 40
+    x, weights, bias = _values(rows, inputs), _values(outputs, inputs, seed=1), _values(outputs, seed=2)
+    exact = np.maximum(x.astype(np.float64) @ weights.T.astype(np.float64) + bias, 0)
+    constants, out = _float32_constants(kernels, weights, bias), _blank(rows, outputs)
+    kernels.linear_float32(*_pointers(x, *constants, out), rows, inputs, outputs, 0)
+    return _is_near(out, exact)
+
+
+def _float32_constants(kernels: Kernels, weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
+    """Return the weights in panels, and the bias."""
+    outputs, inputs = weights.shape
+    panel = kernels.float32_panel()
+    padding = (0, -outputs % panel)
+    padded = np.pad(weights, (padding, (0, 0)))
+    return np.ascontiguousarray(padded.reshape(-1, panel, inputs).transpose(0, 2, 1)), np.pad(bias, padding)
+
+
 def _linear_int8(kernels: Kernels) -> bool:
     rows, inputs, outputs = 3, 64, 40
-    weights = np.round(_values(outputs, inputs) * 127).astype(np.int8)
+    weights = np.round(_values(outputs, inputs) * 32).astype(np.int8)
     x = np.round(_values(rows, inputs, seed=1) * 127).astype(np.float32)
-    weights[:3], x[:2] = [[127], [-127], [127]], [[127], [-127]]  # the largest sums, which a 16-bit sum does not hold
+    weights[:2], x[:2] = [[32], [-32]], [[127], [-127]]  # the largest sums of four products in 16 bits
+    weights[2] = np.tile([127, -127, 127, -127, 1, -1, 0, 0], 8)  # the largest weights
     x[:, 0] = 127  # so that a step is 1 and all is exact
     exact = x.astype(np.int64) @ weights.T.astype(np.int64)
     constants, out = _int8_constants(kernels, weights, 1.0), _blank(rows, outputs)
@@ -278,13 +298,15 @@ def _int8_constants(kernels: Kernels, weights: NDArray[np.int8], scale: float) -
 class _Step:
     """A step of two rows for each of two sentences: a projection to keys and values, attention to both sides, a norm.
 
-    There are two heads of 16, which share keys and values. Two slots of the cache are written before the step.
+    There are two heads of 16, which share keys and values. Two slots of the cache are written before the step. The
+    weights of the projection are bytes with a scale, or the same in float32.
     """
 
-    def __init__(self, kernels: Kernels) -> None:
+    def __init__(self, kernels: Kernels, linear: int) -> None:
+        self.linear = linear
         self.x = (np.round(_values(4, 32) * 127) / 127).astype(np.float32)
         self.x[:, 0] = 1  # so that rounding to bytes changes nothing
-        self.weights = np.round(_values(32, 32, seed=1) * 127).astype(np.int8)
+        self.weights = np.round(_values(32, 32, seed=1) * 32).astype(np.int8)
         self.caches = [np.full((4, 2, 16), np.nan, np.float32) for _ in range(2)]  # slots, sentences, width
         for seed, cache in enumerate(self.caches):
             cache[:2] = _values(2, 2, 16, seed=seed + 2)
@@ -292,18 +314,22 @@ class _Step:
         self.visible = np.array([[1, 1, 1, 0], [0, 1, 0, 1], [1, 1, 1, 0], [1, 0, 0, 1]], np.bool_)
         self.mask = np.array([[1, 1, 1], [1, 1, 0]], np.bool_)
         self.gain, self.bias, self.out = _values(32, seed=7) + 2, _values(32, seed=8), _blank(4, 32)
-        self.int8 = _int8_constants(kernels, self.weights, 0.01)
+        self.constants: tuple[NDArray[Any], ...] = (
+            _int8_constants(kernels, self.weights, 0.01)
+            if linear == LINEAR_INT8
+            else _float32_constants(kernels, np.float32(0.01) * self.weights, np.zeros(32, np.float32))
+        )
 
     def run(self, kernels: Kernels) -> None:
         x, both, target, source = Input(0, 32, 0), 32, Input(64, 32, 0), Input(96, 32, 0)
         heads = {"width": 16, "outputs": 32, "heads": 2, "groups": 1}
         operations = (Operation * 4)(
-            Operation(LINEAR_INT8, inputs=(x,), out=both, width=32, outputs=32, number=-np.inf),
+            Operation(self.linear, inputs=(x,), out=both, width=32, outputs=32, number=-np.inf),
             Operation(ATTEND_TARGET, inputs=(x, Input(both, 32, 0), Input(both, 32, 16)), out=64, **heads),
             Operation(ATTEND_SOURCE, inputs=(target,), out=96, **heads),
             Operation(ADD_NORM, inputs=(x, source), out=64, width=32, outputs=32, number=1e-5),
         )
-        operations[0].constants[:] = _pointers(*self.int8)
+        operations[0].constants[: len(self.constants)] = _pointers(*self.constants)
         operations[3].constants[:2] = _pointers(self.gain, self.bias)
         layers = (Layer * 1)(Layer(*_pointers(*self.caches), 2, *_pointers(*self.sources), 48, 16, 48, 16))
         batch = (Batch * 1)(Batch(4, 2, *_pointers(self.visible, self.mask), 3))
@@ -333,10 +359,13 @@ def _attend_by_heads(queries: Doubles, keys: NDArray[Any], values: NDArray[Any],
 
 
 def _decoder_step(kernels: Kernels) -> bool:
-    step = _Step(kernels)
-    exact = step.exact()
-    step.run(kernels)
-    return _is_near(step.out, exact)
+    for linear in (LINEAR_INT8, LINEAR_FLOAT32):
+        step = _Step(kernels, linear)
+        exact = step.exact()
+        step.run(kernels)
+        if not _is_near(step.out, exact):
+            return False
+    return True
 
 
 _CHECKS: tuple[Callable[[Kernels], bool], ...] = (
@@ -354,6 +383,7 @@ _CHECKS: tuple[Callable[[Kernels], bool], ...] = (
     _gated,
     _gated_gradient,
     _cross_entropy,
+    _linear_float32,
     _linear_int8,
     _decoder_step,
 )

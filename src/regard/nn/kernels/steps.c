@@ -14,6 +14,8 @@ void EXPORT(add_norm)(const float *x, const float *y, const float *gain, const f
                       int64_t rows, int64_t width);
 int EXPORT(linear_int8)(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
                         float *out, int64_t rows, int64_t inputs, int64_t outputs, float minimum);
+void EXPORT(linear_float32)(const float *x, const float *weights, const float *bias, float *out, int64_t rows, int64_t inputs,
+                            int64_t outputs, float minimum);
 
 #define KERNEL(name) NAMED(LEVEL, name)
 
@@ -57,6 +59,10 @@ static int run(const Operation *operation, const Layer *layers, const Batch *bat
     case LINEAR_INT8:
         return KERNEL(linear_int8)(x, constants[0], constants[1], constants[2], constants[3], out, batch->rows, operation->width,
                                    operation->outputs, operation->number);
+    case LINEAR_FLOAT32:
+        KERNEL(linear_float32)(x, constants[0], constants[1], out, batch->rows, operation->width, operation->outputs,
+                               operation->number);
+        return 0;
     case ADD_NORM:
         KERNEL(add_norm)(x, y, constants[0], constants[1], operation->number, out, batch->rows, operation->width);
         return 0;
