@@ -72,6 +72,9 @@ class StepProgram:
     def __deepcopy__(self, memo: object) -> None:
         return None  # the copy's weights may be changed
 
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(None), ()  # another process has other addresses
+
     @classmethod
     def record(
         cls, run: Run, x: Tensor, targets: Sequence[StepMemory], sources: Sequence[PaddedSource]

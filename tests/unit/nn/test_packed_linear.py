@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -98,6 +99,12 @@ def test_freezing_packs_large_matrices_where_that_is_measured(level: str) -> Non
     x = torch.randn(9, 64)
     torch.testing.assert_close(frozen(x), model(x))
     assert not can_pack(torch.zeros(64, 128, dtype=torch.float64))
+
+
+def test_it_can_be_pickled() -> None:
+    packed, x = pack(layer_of(48, 70)), torch.randn(5, 48)
+    packed.fuse_relu()
+    assert pickle.loads(pickle.dumps(packed))(x).equal(packed(x))
 
 
 def test_without_kernels_nothing_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:

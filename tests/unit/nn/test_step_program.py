@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -80,6 +81,15 @@ def test_a_beam_uses_the_program_and_finds_the_same(monkeypatch: pytest.MonkeyPa
     ]
     assert results[0] == results[1]
     assert calls[0] >= 11
+
+
+@torch.no_grad()
+def test_a_pickled_model_has_no_program_and_the_same_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_best_level(monkeypatch)
+    frozen = freeze_for_inference(model())
+    copied = pickle.loads(pickle.dumps(frozen))
+    assert decoder_of(copied).step_program is None
+    assert copied(SOURCES, SOURCES).equal(frozen(SOURCES, SOURCES))
 
 
 @torch.no_grad()

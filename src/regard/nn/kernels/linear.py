@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +73,9 @@ class LinearFloat32:
     def __deepcopy__(self, memo: object) -> LinearFloat32:
         return self  # the tensors never change
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self.weight, self.bias, self.minimum)  # another process may have other kernels
+
     @property
     def weight(self) -> Tensor:
         """W, copied from the panels."""
@@ -106,5 +110,12 @@ class LinearFloat32:
     def _run(self, x: int, out: int, first: int, end: int) -> None:
         """Compute the rows from `first` to `end` of matrices at these addresses."""
         x, out = x + 4 * first * self.inputs, out + 4 * first * self.outputs
-        sizes = end - first, self.inputs, self.outputs
-        self.kernels.linear_float32(x, *self._pointers, out, *sizes, self.minimum)
+        self.kernels.linear_float32(
+            *(x, *self._pointers, out, end - first, self.inputs, self.outputs, self.minimum),
+        )
+
+
+def _unpickle(weight: Tensor, bias: Tensor, minimum: float) -> LinearFloat32:
+    layer = LinearFloat32(weight, bias)
+    layer.minimum = minimum
+    return layer

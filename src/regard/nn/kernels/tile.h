@@ -12,9 +12,7 @@
  * START(panel, part), finish(sums, panel, row, at)   sums before the first input, and outputs from LANES sums
  */
 #define PARTS (PANEL / SUMS)
-#ifndef GROUP
 #define GROUP 131072 /* bytes of weights that are multiplied with all rows in turn, and stay in the second level's cache */
-#endif
 
 /* Each sum is a separate variable: compilers would keep an array in memory. */
 #if PARTS == 2
