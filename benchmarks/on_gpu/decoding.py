@@ -23,6 +23,7 @@ from on_gpu.waits import count_waits
 from regard.contract import Seq2Seq
 from regard.data.batch import pad
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.greedy import greedy_search
 from regard.decoding.length_penalty import average
 from regard.interop import ctranslate2 as ctranslate2_export
@@ -138,7 +139,7 @@ def regard(task: Task, model: Seq2Seq) -> Decode:
         if beam_size == 1:
             hypotheses = greedy_search(model.decoder, memory, limits, penalty=average(1.0))
         else:
-            n_best = beam_search(model.decoder, memory, limits, beam_size=beam_size, penalty=average(1.0))
+            n_best = beam_search(model.decoder, memory, limits, BeamSettings(beam_size=beam_size, penalty=average(1.0)))
             hypotheses = [best for best, *_ in n_best]
         return [list(hypothesis.tokens) for hypothesis in hypotheses]
 

@@ -37,8 +37,8 @@ def steps(page: str) -> list[Step]:
     """Return what a reader of a page would run, in order.
 
     In a `sh` block each line is a command. In a `console` block commands begin with `$ `, and other lines are output. A
-    block without a language that follows a `sh` or `python` block directly has the output of its last step. A block
-    under "`NAME`:" is a file.
+    line that ends in a backslash continues on the next. A block without a language that follows a `sh` or `python`
+    block directly has the output of its last step. A block under "`NAME`:" is a file.
     """
     page_steps: list[Step] = []
     end_of_step: int | None = None  # where the last block ended, if output may follow
@@ -64,9 +64,18 @@ def steps(page: str) -> list[Step]:
     return page_steps
 
 
+def _joined_lines(text: str, first: int) -> Iterator[tuple[int, str]]:
+    """Yield each line and its number. A line that ends in a backslash continues on the next."""
+    start, parts = first, []
+    for number, line in enumerate(text.splitlines(), start=first):
+        parts.append(line.removesuffix("\\"))
+        if not line.endswith("\\"):
+            yield start, "".join(parts)
+            start, parts = number + 1, []
+
+
 def _commands(text: str, first: int) -> Iterator[Step]:
-    lines = text.replace("\\\n", "  ").splitlines()
-    for number, line in enumerate(lines, start=first):
+    for number, line in _joined_lines(text, first):
         if line.strip() and not line.startswith("#"):
             yield Step("shell", number, line)
 
@@ -74,7 +83,7 @@ def _commands(text: str, first: int) -> Iterator[Step]:
 def _console(text: str, first: int) -> Iterator[Step]:
     command: tuple[int, str] | None = None
     output: list[str] = []
-    for number, line in enumerate([*text.splitlines(), "$ "], start=first):
+    for number, line in [*_joined_lines(text, first), (0, "$ ")]:
         if not line.startswith("$ "):
             output.append(line)
             continue

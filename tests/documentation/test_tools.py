@@ -34,7 +34,9 @@ print("a\\n```")
 $ regard one
 first
 second
-$ regard two
+$ regard two \\
+    --option
+third
 ```
 
 ```json
@@ -49,7 +51,7 @@ def test_the_steps_of_a_page() -> None:
         Step("shell", 7, "regard translate runs/a < in > out", ("step 1",)),
         Step("python", 21, 'print("a\\n```")\n'),
         Step("shell", 25, "regard one", ("first", "second")),
-        Step("shell", 28, "regard two"),
+        Step("shell", 28, "regard two     --option", ("third",)),
     ]
 
 
@@ -80,6 +82,7 @@ REAL = [
         (["step 7: dev loss 1  chrf 6"], ["step 7: dev loss 1  chrf 6"]),
         ([REAL[2], REAL[0]], [REAL[0]]),
         (["read the corpus"], ["read the corpus"]),
+        (["time: 1 minutes allow about 2 steps of 3 s in float32", "  (about 4 s on this machine)"], []),
     ],
 )
 def test_messages_may_differ_in_numbers_only(shown: list[str], missing: list[str]) -> None:

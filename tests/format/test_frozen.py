@@ -32,6 +32,7 @@ def test_all_files_are_read(number: int) -> None:
     assert checkpoint.config.model == transformer2017.Config(
         encoder_layers=1, decoder_layers=1, hidden_size=16, ffn_size=16, num_heads=2, dropout=0.0
     )
+    assert checkpoint.config.search.patience == 0  # as before there was this key
     state = load_training_state(folder)
     assert state.values == {"step": 7}
     assert state.tensors["weights/x"].tolist() == [0.0, 1.0, 2.0]

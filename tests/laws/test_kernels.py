@@ -9,6 +9,7 @@ import torch
 from tests.laws.cases import LONG_CASES
 
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.length_penalty import gnmt
 from regard.nn.kernels import native
 from regard.testing.precision import BATCH, SOURCES, pair
@@ -52,5 +53,5 @@ def test_the_expected_kernels_are_called(name: str, monkeypatch: pytest.MonkeyPa
     assert calls.names == training
     calls.names.clear()
     with torch.inference_mode():
-        beam_search(model.decoder, model.encode(SOURCES[:, :4]), [3] * 4, beam_size=2, penalty=gnmt(0.6))
+        beam_search(model.decoder, model.encode(SOURCES[:, :4]), [3] * 4, BeamSettings(beam_size=2, penalty=gnmt(0.6)))
     assert calls.names == searching

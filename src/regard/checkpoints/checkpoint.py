@@ -34,6 +34,7 @@ from regard.checkpoints.untrusted_files import (
     named_weights,
     verify_sums,
 )
+from regard.config.migrations import fill_added_keys
 from regard.config.recipe import parse_config, to_portable_table
 from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq, VocabularySizes
@@ -195,7 +196,8 @@ def load_fingerprint(folder: Path) -> str:
 def _config(header: Mapping[str, Any], folder: Path, *, for_training: bool = False) -> RunConfig:
     where = str(folder / "config.json")
     try:
-        return parse_config(header["recipe"], ARCHITECTURES, where=where, for_training=for_training)
+        recipe = fill_added_keys(header["recipe"])
+        return parse_config(recipe, ARCHITECTURES, where=where, for_training=for_training)
     except PluginError:
         raise
     except RegardError as error:

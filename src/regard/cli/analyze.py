@@ -17,6 +17,7 @@ from regard.cli.options import (
     DeviceOption,
     LengthPenalty,
     OldSearch,
+    Patience,
     Reference,
     Run,
     SearchSettings,
@@ -93,13 +94,17 @@ def analyze(
     ] = 20,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
+    patience: Patience = None,
     settings: SearchSettings = None,
     search: OldSearch = None,
     tag: Tags = None,
     device: DeviceOption = "auto",
     batch_size: BatchSize = 64,
 ) -> None:
-    """Analyze the translations of one run, or compare two, on a test set: a page, and its numbers as JSON."""
+    """Analyze the translations of a run on a test set, or compare two runs.
+
+    Writes one HTML page, and its numbers as JSON.
+    """
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import refuse_same, try_writing
     from regard.cli.test_set import TestSetFiles
@@ -108,7 +113,7 @@ def analyze(
     from regard.corpus.paths import CorpusPaths
     from regard.errors import ConfigError
 
-    overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty)
+    overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty, patience=patience)
     against_overrides = search_settings(against_settings, against_search, option="--against-set")
     if against is None and (against_tag or against_overrides):
         raise ConfigError(

@@ -20,6 +20,7 @@ from regard.cli.options import (
     Ensemble,
     LengthPenalty,
     OldSearch,
+    Patience,
     PrecisionOption,
     Reference,
     Run,
@@ -54,9 +55,15 @@ def evaluate(
     tokenized: Tokenized = False,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
+    patience: Patience = None,
     split_sentences: Annotated[
         bool,
-        typer.Option("--split-sentences", help="Translate each sentence of a line separately.", rich_help_panel=SEARCH),
+        typer.Option(
+            "--split-sentences",
+            help="Translate each sentence of a line separately.",
+            show_default="no",
+            rich_help_panel=SEARCH,
+        ),
     ] = False,
     settings: SearchSettings = None,
     search: OldSearch = None,
@@ -66,7 +73,7 @@ def evaluate(
     precision: PrecisionOption = "float32",
     batch_size: BatchSize = 64,
 ) -> None:
-    """Translate a test set, and print BLEU, chrF and TER of the result, as sacreBLEU computes them."""
+    """Translate a test set, and print its BLEU, chrF and TER, as sacreBLEU computes them."""
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import output
     from regard.cli.test_set import TestSetFiles
@@ -77,7 +84,7 @@ def evaluate(
     from regard.corpus.paths import CorpusPaths
     from regard.errors import DataError
 
-    overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty)
+    overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty, patience=patience)
     place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
     pairs, skipped = test_set.pairs(run)

@@ -20,6 +20,7 @@ from regard.cli.options import (
     Ensemble,
     LengthPenalty,
     OldSearch,
+    Patience,
     PrecisionOption,
     Run,
     SearchSettings,
@@ -98,6 +99,7 @@ def translate(
     ] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
+    patience: Patience = None,
     split_sentences: SplitSentences = None,
     constraints: Annotated[
         Path | None,
@@ -123,7 +125,7 @@ def translate(
         typer.Option(
             metavar="COLUMN",
             help=f"Column of a table or of Parquet to translate: {COLUMN}.",
-            show_default="1",
+            show_default="`source`, the language, or the first of two",
             rich_help_panel=LANGUAGES,
         ),
     ] = "",
@@ -132,7 +134,7 @@ def translate(
         typer.Option(
             metavar="COLUMN",
             help="Column of a table to write translations to; it is added if it does not exist.",
-            show_default="2",
+            show_default="`target`, the language, or the second of two",
             rich_help_panel=LANGUAGES,
         ),
     ] = "",
@@ -191,7 +193,7 @@ def translate(
 
     model = TranslatorOptions(run, device, precision, ensemble or (), tag or ())
     request = SearchRequest(
-        search=search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty),
+        search=search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty, patience=patience),
         fallback=search_settings(fallback, option="--fallback") if fallback else None,
         top_beams=top_beams,
         constraints=constraints,

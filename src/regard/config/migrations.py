@@ -1,8 +1,11 @@
-"""Recipe keys that were renamed. A recipe or a checkpoint with the old keys still loads.
+"""Recipe keys that were renamed or added. A recipe or a checkpoint from before still loads.
 
 `RENAMED` has the table. A key of it is a section of the recipe, as `train`, or for [model] an architecture. When you
 rename a key, raise `FORMAT` in regard.checkpoints.checkpoint, so that older versions of regard report new checkpoints
 as too new.
+
+A checkpoint holds all keys that there were when it was written. Where the default of a key that was added later would
+change its translations, `ADDED` has the value that it was trained and validated with.
 """
 
 from __future__ import annotations
@@ -44,6 +47,9 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
 }
 """Section or architecture -> old key -> new key."""
 
+ADDED: Mapping[str, Mapping[str, Any]] = {"search": {"patience": 0.0}}
+"""Section -> key -> what regard did before there was this key."""
+
 
 def current_key(section: str, key: str, architecture: object = None) -> str:
     """Return today's name of a recipe key.
@@ -55,6 +61,16 @@ def current_key(section: str, key: str, architecture: object = None) -> str:
     """
     name = architecture if section == "model" else section
     return RENAMED.get(name, {}).get(key, key) if isinstance(name, str) else key
+
+
+def fill_added_keys(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe of a checkpoint with the keys of `ADDED` that it does not have; it is not changed."""
+    filled = dict(recipe)
+    for section, values in ADDED.items():
+        table = filled.get(section, {})
+        if isinstance(table, Mapping):
+            filled[section] = {**values, **table}
+    return filled
 
 
 def migrate(recipe: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:

@@ -91,7 +91,9 @@ class TrainConfig(Section):
         description="Subword regularization: sample another segmentation each time a pair is used. Alpha of a unigram "
         "model (Kudo 2018) or dropout of BPE merges (Provilkov et al. 2020). Off by default.",
     )
-    optimizer: Literal["adam", "adadelta", "muon"] = Field("adam", description="Optimizer.")
+    optimizer: Literal["adam", "adadelta", "muon"] = Field(
+        "adam", description="Optimizer. `muon` is for hidden matrices, with Adam for the rest."
+    )
     learning_rate: float = Field(
         default_factory=lambda values: _default_learning_rate(values),
         gt=0,
@@ -177,6 +179,12 @@ class SearchConfig(Section):
         "gnmt",
         description="Length normalization of a hypothesis Y: divide its log-probability by ((5 + |Y|) / 6)^alpha "
         "(`gnmt`) or by |Y|^alpha (`average`).",
+    )
+    patience: float = Field(
+        1.0,
+        ge=0,
+        description="Finished hypotheses with which a beam stops, as a multiple of `beam_size`. 0: it stops only when "
+        "no better hypothesis is possible.",
     )
     max_length_factor: float = Field(
         2.0,

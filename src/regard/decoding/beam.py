@@ -6,8 +6,9 @@ With a beam of size K:
   hypothesis only if it ranks among the first K. The K best of the others stay alive.
 - The K best hypotheses are kept. A sentence is finished when its best live prefix can no longer beat the worst of
   the `top_beams` best hypotheses: the log-probability only falls and the divisor of the length penalty never does,
-  so log-probability / penalty(limit) bounds every score that the prefix can still reach. A beam of size 1 finishes
-  with its first EOS, as greedy search does.
+  so log-probability / penalty(limit) bounds every score that the prefix can still reach.
+- With a patience p, a sentence is also finished once it has p * K hypotheses (Kasai et al. 2022, arXiv 2204.05424).
+  A beam of size 1 finishes with its first EOS, as greedy search does.
 - At the length limit, live prefixes become unfinished hypotheses if there are fewer than `top_beams` finished ones.
   Finished hypotheses rank before unfinished ones.
 """
@@ -23,11 +24,12 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory, State
+from regard.decoding import native_beam
 from regard.decoding.beam_state import (
+    BeamSettings,
     BeamState,
     LivePrefixes,
     init_beam_state,
-    merge_ends,
     retire_finished,
     score_ends,
 )
@@ -41,7 +43,6 @@ from regard.decoding.next_tokens import (
     select_unfinished,
 )
 from regard.decoding.prefix_tree import HypothesisEnd, PrefixTree
-from regard.errors import DecodingError
 from regard.nn.kernels import native
 from regard.special_tokens import EOS
 
@@ -51,10 +52,8 @@ def beam_search(
     decoder: Decoder[Any],
     memory: Memory,
     max_lengths: Sequence[int] | Tensor,
+    settings: BeamSettings,
     *,
-    beam_size: int,
-    top_beams: int = 1,
-    penalty: LengthPenalty,
     processor: LogitsProcessor | None = None,
     with_attention: bool = False,
 ) -> list[list[Hypothesis]]:
@@ -63,18 +62,18 @@ def beam_search(
     Args:
         max_lengths: The most decoder steps for each sentence, including the one that gives EOS. A prefix without
             EOS by then is unfinished.
+        settings: Size, patience, penalty and number of results.
         processor: Changes the log-probabilities of next tokens. If it leaves a sentence no token, that sentence has
             one unfinished hypothesis without tokens and a log-probability of minus infinity.
 
     Raises:
-        DecodingError: If a limit is below 1, the beam is smaller than `top_beams`, or a score is not finite.
+        DecodingError: If a limit is below 1, or a score is not finite.
     """
-    if not 1 <= top_beams <= beam_size:
-        raise DecodingError(
-            f"cannot return {top_beams} hypotheses from a beam of size {beam_size}",
-            fix="set top_beams to at least 1 and at most beam_size",
-        )
-    beams = init_beam_state(check_length_limits(max_lengths, memory), beam_size)
+    limits = check_length_limits(max_lengths, memory)
+    if processor is None and not with_attention and native_beam.is_supported(decoder, memory, settings):
+        return native_beam.native_beam_search(decoder, memory, limits, settings)
+    beam_size = settings.beam_size
+    beams = init_beam_state(limits, settings)
     results: list[list[HypothesisEnd]] = [[] for _ in beams.sentence]
     tree = PrefixTree()
     state = decoder.init_state(memory)
@@ -96,8 +95,8 @@ def beam_search(
             progress = _constraint_progress(processor, history.prefixes, ids)
             ranked = _rank(beams.live, nodes, values, ids, 2 * beam_size, progress)
             history, bonus = history.attend(out.attention, processor)
-        beams = _advance(beams, ranked, penalty, step, is_sorted=processor is None, bonus=bonus)
-        beams = retire_finished(beams, results, top_beams, penalty, step)
+        beams = _advance(beams, ranked, settings.penalty, step, is_sorted=processor is None, bonus=bonus)
+        beams = retire_finished(beams, results, settings, step)
         unfinished = select_unfinished(beams.is_done)
         if unfinished is not None:
             beams = beams.select(unfinished)
@@ -200,6 +199,9 @@ def _allocate_by_progress(ids: Tensor, progress: Tensor, totals: Tensor, count: 
 
         The key is rank * levels - progress, which sorts by round first and then from the highest level down.
 
+    A sentence whose continuations all have the same progress, such as one without constraints, keeps the order of a
+    plain beam: its translation must not depend on the constraints of others.
+
     Args:
         ids: (b, C) tokens of the continuations, best first.
         progress: (b, C) their constraint progress.
@@ -222,7 +224,12 @@ def _allocate_by_progress(ids: Tensor, progress: Tensor, totals: Tensor, count: 
         for is_member, order in halves
     ]
     fillers = [is_member.logical_not().gather(1, places) for (is_member, _), places in zip(halves, chosen, strict=True)]
-    return torch.cat(chosen, 1), torch.cat(fillers, 1)
+    places, is_filler = torch.cat(chosen, 1), torch.cat(fillers, 1)
+    is_present = (progress[:, :, None].eq(levels) & is_possible[:, :, None]).any(1)  # (b, levels)
+    is_plain = is_present.sum(1, keepdim=True).le(1)  # (b, 1)
+    plain, candidates = torch.arange(places.shape[1], device=places.device), ids.shape[1]
+    places = torch.where(is_plain, plain.clamp_max(candidates - 1), places)
+    return places, torch.where(is_plain, plain.ge(candidates), is_filler)
 
 
 def _advance(
@@ -243,7 +250,7 @@ def _advance(
     ends = score_ends(ended, penalty, step)
     if bonus is not None:
         ends = replace(ends, score=ends.score + bonus.view(len(ranked.beam), -1).gather(1, ended.beam))
-    return replace(beams, live=live, ends=merge_ends(beams.ends, ends))
+    return replace(beams, live=live).add_ends(ends)
 
 
 def _best(prefixes: LivePrefixes, total: Tensor, count: int) -> LivePrefixes:

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from regard.contract import Decoder, Memory
 from regard.decoding.beam_state import (
+    BeamSettings,
     BeamState,
     LivePrefixes,
     init_beam_state,
-    merge_ends,
     retire_finished,
     score_ends,
 )
@@ -39,16 +39,16 @@ def diverse_beam_search(
     decoder: Decoder[Any],
     memory: Memory,
     max_lengths: Sequence[int] | Tensor,
+    settings: BeamSettings,
     *,
-    beam_size: int,
     groups: int,
     strength: float,
-    penalty: LengthPenalty,
     with_attention: bool = False,
 ) -> list[list[Hypothesis]]:
     """Return the distinct hypotheses of all groups for each of the memory's B sentences, best first.
 
-    Finished hypotheses rank before unfinished ones. With one group this is beam search.
+    Finished hypotheses rank before unfinished ones. With one group this is beam search. The patience and `beam_size`
+    are divided among the groups; `top_beams` has no effect.
 
     Args:
         max_lengths: As in `beam_search`.
@@ -59,7 +59,8 @@ def diverse_beam_search(
         DecodingError: If `groups` does not divide the beam, the strength is negative, a limit is below 1, or a score
             is not finite.
     """
-    if groups < 1 or beam_size < 1 or beam_size % groups:
+    beam_size = settings.beam_size
+    if groups < 1 or beam_size % groups:
         raise DecodingError(
             f"a beam of size {beam_size} cannot be divided into {groups} groups",
             fix="make beam_size a multiple of groups",
@@ -68,7 +69,8 @@ def diverse_beam_search(
         raise DecodingError(f"diversity is {strength}", fix="set it to 0 or more")
     limits = check_length_limits(max_lengths, memory)
     group_size = beam_size // groups
-    beams = [init_beam_state(limits, group_size) for _ in range(groups)]
+    settings = replace(settings, beam_size=group_size, top_beams=group_size)
+    beams = [init_beam_state(limits, settings) for _ in range(groups)]
     results: list[list[list[HypothesisEnd]]] = [[[] for _ in limits] for _ in beams]
     tree = PrefixTree()
     state = decoder.init_state(memory).select(torch.arange(len(limits), device=limits.device).repeat_interleave(groups))
@@ -81,7 +83,7 @@ def diverse_beam_search(
         nodes = tree.append(fed.flatten(), parents.flatten(), out.attention).view_as(fed)
         # A group needs no more tokens of a row: at most EOS and the tokens of earlier groups rank before its share.
         values, ids = (part.view(*fed.shape, -1) for part in best_tokens(out.logits, beam_size + 1, step))
-        beams = _step(beams, results, nodes, values, ids, strength, penalty, step)
+        beams = _step(beams, results, nodes, values, ids, strength, settings, step)
         unfinished = select_unfinished(torch.stack([group.is_done for group in beams]).all(0))
         if unfinished is not None:
             beams = [group.select(unfinished) for group in beams]
@@ -99,7 +101,7 @@ def _step(
     values: Tensor,
     ids: Tensor,
     strength: float,
-    penalty: LengthPenalty,
+    settings: BeamSettings,
     step: int,
 ) -> list[BeamState]:
     """Advance every group by one step, each with its share of the rows.
@@ -117,8 +119,7 @@ def _step(
         times = (ids[:, rows, :, None] == taken[:, None, None]).sum(3)  # (b, w, k)
         totals = group.live.total[:, :, None] + values[:, rows]
         ranked = _rank(totals, totals - strength * times.to(totals), ids[:, rows], nodes[:, rows], number * width)
-        group_size = group.ends.score.shape[1]
-        advanced.append(retire_finished(_advance(group, ranked, penalty, step), ends, group_size, penalty, step))
+        advanced.append(retire_finished(_advance(group, ranked, settings.penalty, step), ends, settings, step))
         taken = torch.cat((taken, _taken_tokens(group, advanced[-1], ranked, step)), 1)
     return advanced
 
@@ -144,9 +145,9 @@ def _advance(group: BeamState, ranked: LivePrefixes, penalty: LengthPenalty, ste
     ended = replace(ranked, total=ranked.total.masked_fill(~is_end, -math.inf))
     continued = replace(ranked, total=ranked.total.masked_fill(is_end, -math.inf))
     first = torch.arange(ranked.token.shape[1], device=is_end.device)[:group_size].expand(len(is_end), -1)
-    ends = merge_ends(group.ends, score_ends(_take(ended, first), penalty, step))
+    ends = score_ends(_take(ended, first), penalty, step)
     live = _take(continued, is_end.int().sort(dim=1, stable=True).indices[:, :group_size])
-    return replace(group, live=live, ends=ends)
+    return replace(group, live=live).add_ends(ends)
 
 
 def _take(prefixes: LivePrefixes, places: Tensor) -> LivePrefixes:

@@ -13,6 +13,7 @@ from regard.config.schema import SearchConfig
 from regard.contract import Decoder, Memory, Seq2Seq
 from regard.data.batch import pad
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.diverse import diverse_beam_search
 from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy_search
@@ -245,9 +246,12 @@ def _beam(batch: Batch) -> list[list[Hypothesis]]:
         batch.decoder,
         batch.memory,
         batch.limits,
-        beam_size=batch.config.beam_size,
-        top_beams=batch.top_beams,
-        penalty=_penalty(batch.config),
+        BeamSettings(
+            beam_size=batch.config.beam_size,
+            penalty=_penalty(batch.config),
+            top_beams=batch.top_beams,
+            patience=batch.config.patience,
+        ),
         processor=batch.processor,
         with_attention=batch.with_attention,
     )
@@ -258,10 +262,9 @@ def _diverse(batch: Batch) -> list[list[Hypothesis]]:
         batch.decoder,
         batch.memory,
         batch.limits,
-        beam_size=batch.config.beam_size,
+        BeamSettings(beam_size=batch.config.beam_size, penalty=_penalty(batch.config), patience=batch.config.patience),
         groups=batch.config.groups,
         strength=batch.config.diversity,
-        penalty=_penalty(batch.config),
         with_attention=batch.with_attention,
     )
     return [hypotheses[: batch.top_beams] for hypotheses in results]

@@ -19,6 +19,7 @@ class SearchOptions(TypedDict, total=False):
     beam_size: int
     length_penalty: float
     length_norm: Literal["gnmt", "average"]
+    patience: float
     max_length_factor: float
     max_length_addend: int
     allow_empty: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.length_penalty import gnmt
 from regard.testing.assertions import require_lively
 from regard.testing.case import Case
@@ -31,7 +32,7 @@ def searches_end_in_both_ways(case: Case) -> None:
     """Beam search returns hypotheses that end with EOS and hypotheses that end at the limit."""
     model = case.model()
     beams = beam_search(
-        model.decoder, model.encode(SOURCES), [9, 4, 7, 12], beam_size=3, top_beams=3, penalty=gnmt(0.6)
+        model.decoder, model.encode(SOURCES), [9, 4, 7, 12], BeamSettings(beam_size=3, penalty=gnmt(0.6), top_beams=3)
     )
     endings = {hypothesis.finished for beam in beams for hypothesis in beam}
     require_lively(len(endings) == 2, f"all hypotheses {'end with EOS' if True in endings else 'reach the limit'}")

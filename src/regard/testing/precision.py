@@ -19,6 +19,7 @@ from torch import Tensor
 from regard.contract import DecoderOutput, Seq2Seq
 from regard.data.batch import Batch, make_batch
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.length_penalty import gnmt
 from regard.decoding.scoring import score_targets
 from regard.nn.inference import freeze_for_inference
@@ -215,7 +216,7 @@ def log_probabilities_in_float32_agree_with_float64(case: Case) -> None:
     models = pair(case)
     model = freeze_for_inference(models.single)
     beams = beam_search(
-        model.decoder, model.encode(SOURCES), [33, 9, 20, 26], beam_size=5, top_beams=5, penalty=gnmt(0.6)
+        model.decoder, model.encode(SOURCES), [33, 9, 20, 26], BeamSettings(beam_size=5, penalty=gnmt(0.6), top_beams=5)
     )
     hypotheses = [(row, hypothesis) for row, beam in enumerate(beams) for hypothesis in beam]
     longest = max(len(hypothesis.tokens) for _, hypothesis in hypotheses)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from regard.contract import Seq2Seq
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.diverse import diverse_beam_search
 from regard.decoding.ensemble import ensemble
 from regard.decoding.exact import exact_search
@@ -45,9 +46,7 @@ def find_beams(model: Seq2Seq, sources: Tensor, limits: list[int], beam_size: in
         model.decoder,
         model.encode(sources),
         limits,
-        beam_size=beam_size,
-        top_beams=beam_size,
-        penalty=gnmt(0.6),
+        BeamSettings(beam_size=beam_size, penalty=gnmt(0.6), top_beams=beam_size),
         with_attention=True,
     )
 
@@ -111,7 +110,10 @@ def a_wide_beam_agrees_with_brute_force(case: Case) -> None:
     tables = [next_log_probabilities(model, without_padding(source), SHORT - 1) for source in SOURCES]
     for penalty in (gnmt(0.0), gnmt(1.0)):
         beams = beam_search(
-            model.decoder, model.encode(SOURCES), [SHORT] * len(SOURCES), beam_size=WIDE, top_beams=5, penalty=penalty
+            model.decoder,
+            model.encode(SOURCES),
+            [SHORT] * len(SOURCES),
+            BeamSettings(beam_size=WIDE, penalty=penalty, top_beams=5),
         )
         for row, (table, beam) in enumerate(zip(tables, beams, strict=True)):
             best = brute_force(table.__getitem__, SHORT, penalty)[:5]
@@ -130,7 +132,7 @@ def exact_search_agrees_with_a_wide_beam(case: Case) -> None:
     memory = model.encode(SOURCES)
     for penalty in (gnmt(0.0), gnmt(1.0)):
         initial = greedy_search(model.decoder, memory, limits, penalty=penalty)
-        wide = beam_search(model.decoder, memory, limits, beam_size=WIDE, penalty=penalty)
+        wide = beam_search(model.decoder, memory, limits, BeamSettings(beam_size=WIDE, penalty=penalty))
         for max_steps in (5, 1000):
             exact = exact_search(model.decoder, memory, limits, penalty=penalty, initial=initial, max_steps=max_steps)
             for row, (hypothesis, start, (best,)) in enumerate(zip(exact, initial, wide, strict=True)):
@@ -153,7 +155,7 @@ def the_best_first_token_is_that_of_teacher_forcing(case: Case) -> None:
     """With limit 1 and no empty output, searches return the best token of teacher forcing, unfinished."""
     model = case.model()
     memory, limits, penalty = model.encode(SOURCES), [1] * len(SOURCES), forbid_empty(gnmt(0.6))
-    beams = beam_search(model.decoder, memory, limits, beam_size=3, penalty=penalty)
+    beams = beam_search(model.decoder, memory, limits, BeamSettings(beam_size=3, penalty=penalty))
     proofs = exact_search(
         model.decoder, memory, limits, penalty=penalty, initial=[best for (best,) in beams], max_steps=1000
     )
@@ -182,7 +184,11 @@ def lookahead_lies_between_greedy_search_and_a_wide_beam(case: Case) -> None:
     greedy = greedy_search(model.decoder, memory, limits, penalty=no_penalty, with_attention=True)
     assert_same_hypotheses(shallow, greedy, "lookahead of depth 1 and greedy search")
     beams = beam_search(
-        model.decoder, memory, limits, beam_size=WIDE, top_beams=WIDE, penalty=no_penalty, with_attention=True
+        model.decoder,
+        memory,
+        limits,
+        BeamSettings(beam_size=WIDE, penalty=no_penalty, top_beams=WIDE),
+        with_attention=True,
     )
     best = [max(beam, key=lambda hypothesis: hypothesis.log_probability) for beam in beams]
     assert_same_hypotheses(deep, best, "lookahead of full depth and a wide beam")
@@ -196,10 +202,9 @@ def diverse_beam_search_with_1_group_is_beam_search(case: Case) -> None:
         model.decoder,
         model.encode(SOURCES),
         LIMITS,
-        beam_size=3,
+        BeamSettings(beam_size=3, penalty=gnmt(0.6)),
         groups=1,
         strength=1.0,
-        penalty=gnmt(0.6),
         with_attention=True,
     )
     for row, (actual, expected) in enumerate(zip(beams, find_beams(model, SOURCES, LIMITS), strict=True)):
@@ -234,10 +239,9 @@ def find_diverse(model: Seq2Seq, sources: Tensor, rows: list[int]) -> list[list[
         model.decoder,
         model.encode(sources),
         [LIMITS[row] for row in rows],
-        beam_size=4,
+        BeamSettings(beam_size=4, penalty=gnmt(0.6)),
         groups=2,
         strength=1.0,
-        penalty=gnmt(0.6),
         with_attention=True,
     )
 

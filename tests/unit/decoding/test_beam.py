@@ -15,6 +15,7 @@ from tests.doubles import (
 )
 
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.greedy import greedy_search
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import LengthPenalty, forbid_empty, gnmt, no_penalty
@@ -25,15 +26,19 @@ A, B, V = 3, 4, 5
 
 
 def decode(
-    script: Script, beam_size: int, limit: int, *, top_beams: int = 1, penalty: LengthPenalty = no_penalty
+    script: Script,
+    beam_size: int,
+    limit: int,
+    *,
+    top_beams: int = 1,
+    penalty: LengthPenalty = no_penalty,
+    patience: float = 0.0,
 ) -> list[Hypothesis]:
     (hypotheses,) = beam_search(
         ScriptedDecoder(script, V),
         scripted_memory([1]),
         [limit],
-        beam_size=beam_size,
-        top_beams=top_beams,
-        penalty=penalty,
+        BeamSettings(beam_size=beam_size, penalty=penalty, top_beams=top_beams, patience=patience),
     )
     return hypotheses
 
@@ -50,9 +55,9 @@ def log_softmax(script: Script, sentence: int, prefix: Prefix) -> list[float]:
 
 
 def naive_beam_search(
-    script: Script, size: int, limit: int, penalty: LengthPenalty
+    script: Script, size: int, limit: int, penalty: LengthPenalty, patience: float = math.inf
 ) -> list[tuple[float, Prefix, bool]]:
-    """Search with lists and loops; stop before the limit only with a beam of one."""
+    """Search with lists and loops; stop before the limit only with a beam of one, or out of patience."""
 
     def score(total: float, length: int) -> float:
         return total / float(penalty(torch.tensor(float(length), dtype=torch.float64)))
@@ -71,9 +76,9 @@ def naive_beam_search(
         )
         ended += [(score(total, length), prefix[:-1], True) for total, prefix in ranked[:size] if prefix[-1] == EOS]
         live = [(total, prefix) for total, prefix in ranked if prefix[-1] != EOS][:size]
-        if size == 1 and ended:
-            return ended
-    return sorted(ended, reverse=True)[:size] + [(score(total, limit), prefix, False) for total, prefix in live]
+        if ended and (size == 1 or len(ended) >= patience * size):
+            break
+    return sorted(ended, reverse=True)[:size] + [(score(total, length), prefix, False) for total, prefix in live]
 
 
 def test_finds_what_greedy_search_misses() -> None:
@@ -146,7 +151,7 @@ def test_a_full_beam_of_finished_hypotheses_does_not_end_the_search() -> None:
 @pytest.mark.parametrize(("top_beams", "steps"), [(1, 1), (2, 2)])
 def test_the_search_ends_when_no_better_hypothesis_is_possible(top_beams: int, steps: int) -> None:
     decoder = ScriptedDecoder(table_script({(): {EOS: 0.8, A: 0.2}, (A,): {EOS: 0.9, A: 0.1}}, V), V)
-    beam_search(decoder, scripted_memory([1]), [20], beam_size=2, top_beams=top_beams, penalty=gnmt(0.1))
+    beam_search(decoder, scripted_memory([1]), [20], BeamSettings(beam_size=2, penalty=gnmt(0.1), top_beams=top_beams))
     assert len(decoder.rows) == steps  # 0.8 has ended, then 0.18; 0.02 is still live
 
 
@@ -191,9 +196,7 @@ def test_a_wide_beam_equals_brute_force(alpha: float, top_beams: int) -> None:
         ScriptedDecoder(script, V),
         scripted_memory([1] * sentences),
         [limit] * sentences,
-        beam_size=16,
-        top_beams=top_beams,
-        penalty=gnmt(alpha),
+        BeamSettings(beam_size=16, penalty=gnmt(alpha), top_beams=top_beams),
     )
     for sentence, hypotheses in enumerate(results):
 
@@ -221,6 +224,40 @@ def test_stopping_early_does_not_change_the_result(size: int, alpha: float) -> N
         assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([score for score, _, _ in expected])
 
 
+@pytest.mark.parametrize("patience", [0.3, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_beam_out_of_patience_returns_the_best_hypothesis_so_far(size: int, patience: float) -> None:
+    is_early = []
+    for seed in range(25):
+        script, penalty = random_script(seed, V), gnmt(1.5)
+        (best,) = decode(script, size, 7, penalty=penalty, patience=patience)
+        score, tokens, finished = naive_beam_search(script, size, 7, penalty, patience)[0]
+        assert (best.tokens, best.finished) == (tokens, finished)
+        assert best.score == pytest.approx(score)
+        is_early.append([best] != decode(script, size, 7, penalty=penalty))
+    if size > 1 and patience <= 1:
+        assert any(is_early)
+
+
+def test_patience_counts_all_finished_hypotheses_and_waits_for_those_that_are_asked_for() -> None:
+    def steps(patience: float, top_beams: int = 1) -> int:
+        decoder = ScriptedDecoder(lambda _, prefix: [-math.inf, -math.inf, 1.0, 0.9, 0.0], V)
+        settings = BeamSettings(beam_size=2, penalty=gnmt(3.0), top_beams=top_beams, patience=patience)
+        beam_search(decoder, scripted_memory([1]), [20], settings)
+        return len(decoder.rows)
+
+    assert steps(0.5) == 1  # EOS is the best token at every step
+    assert steps(0.5, top_beams=2) == steps(1) == 2
+    assert steps(1.5) == 3
+    assert steps(2) == 4
+    assert steps(100) == steps(0)
+
+
+def test_a_negative_patience_is_an_error() -> None:
+    with pytest.raises(DecodingError, match="patience is -1"):
+        decode(random_script(1, V), 2, 3, patience=-1)
+
+
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 3.0])
 def test_a_beam_of_one_equals_greedy_search(alpha: float) -> None:
     script, sentences = random_script(11, V), 30
@@ -228,7 +265,7 @@ def test_a_beam_of_one_equals_greedy_search(alpha: float) -> None:
     limits = [1 + sentence % 6 for sentence in range(sentences)]
     greedy = greedy_search(ScriptedDecoder(script, V), memory, limits, penalty=gnmt(alpha), with_attention=True)
     beams = beam_search(
-        ScriptedDecoder(script, V), memory, limits, beam_size=1, penalty=gnmt(alpha), with_attention=True
+        ScriptedDecoder(script, V), memory, limits, BeamSettings(beam_size=1, penalty=gnmt(alpha)), with_attention=True
     )
     assert {expected.finished for expected in greedy} == {True, False}
     for expected, (hypothesis,) in zip(greedy, beams, strict=True):
@@ -246,7 +283,8 @@ def test_a_beam_of_one_breaks_ties_as_greedy_search_does() -> None:
     assert decode(script, 1, 4) == [expected]
 
 
-def test_the_result_of_a_sentence_does_not_depend_on_its_batch() -> None:
+@pytest.mark.parametrize("patience", [0.0, 1.0])
+def test_the_result_of_a_sentence_does_not_depend_on_its_batch(patience: float) -> None:
     script, sentences = random_script(7, V), 12
     lengths = [V + sentence % 4 for sentence in range(sentences)]
     limits = [1 + sentence % 7 for sentence in range(sentences)]
@@ -257,9 +295,7 @@ def test_the_result_of_a_sentence_does_not_depend_on_its_batch() -> None:
             ScriptedDecoder(script, V),
             memory.select(torch.tensor(rows)),
             [limits[row] for row in rows],
-            beam_size=3,
-            top_beams=3,
-            penalty=gnmt(0.6),
+            BeamSettings(beam_size=3, penalty=gnmt(0.6), top_beams=3, patience=patience),
         )
 
     together = search(list(range(sentences)))
@@ -276,12 +312,12 @@ def test_the_result_of_a_sentence_does_not_depend_on_its_batch() -> None:
 def test_a_beam_that_moves_into_the_rows_of_a_finished_sentence_keeps_its_source() -> None:
     script, memory = random_script(13, V), scripted_memory([1, 1])
     decoder = ScriptedDecoder(script, V)
-    _, together = beam_search(decoder, memory, [1, 6], beam_size=2, top_beams=2, penalty=no_penalty)
+    _, together = beam_search(decoder, memory, [1, 6], BeamSettings(beam_size=2, penalty=no_penalty, top_beams=2))
     assert decoder.rows[:2] == [2, 2]  # one row for each sentence, then two for the second
     second = memory.select(torch.tensor([1]))
-    assert beam_search(ScriptedDecoder(script, V), second, [6], beam_size=2, top_beams=2, penalty=no_penalty) == [
-        together
-    ]
+    assert beam_search(
+        ScriptedDecoder(script, V), second, [6], BeamSettings(beam_size=2, penalty=no_penalty, top_beams=2)
+    ) == [together]
 
 
 def test_attention_follows_its_hypothesis_through_the_beam() -> None:
@@ -291,9 +327,7 @@ def test_attention_follows_its_hypothesis_through_the_beam() -> None:
         ScriptedDecoder(random_script(3, V), V),
         scripted_memory(lengths),
         limits,
-        beam_size=4,
-        top_beams=4,
-        penalty=gnmt(1.0),
+        BeamSettings(beam_size=4, penalty=gnmt(1.0), top_beams=4),
         with_attention=True,
     )
     for hypotheses, length in zip(results, lengths, strict=True):
@@ -309,7 +343,7 @@ def test_no_row_is_spent_on_copies_of_bos_or_on_finished_sentences() -> None:
         return [-99.0, -99.0, 0.0 if len(prefix) >= sentence else -30.0, -1.0 - len(prefix), -2.0]
 
     decoder = ScriptedDecoder(script, V)
-    beam_search(decoder, scripted_memory([1] * 3), [1, 2, 4], beam_size=4, penalty=no_penalty)
+    beam_search(decoder, scripted_memory([1] * 3), [1, 2, 4], BeamSettings(beam_size=4, penalty=no_penalty))
     assert decoder.rows[0] == 3  # BOS
     assert decoder.rows[1] == 2 * 3  # after BOS: EOS, A and B; the row of EOS has no live prefix
     assert decoder.rows[2] <= 4

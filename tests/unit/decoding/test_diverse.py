@@ -10,6 +10,7 @@ import torch
 from tests.doubles import Prefix, Script, ScriptedDecoder, random_script, scripted_memory, table_script
 
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.diverse import diverse_beam_search
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import LengthPenalty, gnmt, no_penalty
@@ -29,16 +30,16 @@ def search(
     *,
     penalty: LengthPenalty | None = None,
     rows: Sequence[int] | None = None,
+    patience: float = 0.0,
 ) -> list[list[Hypothesis]]:
     rows = range(len(limits)) if rows is None else rows
     return diverse_beam_search(
         ScriptedDecoder(script, V),
         scripted_memory([V + row % 3 for row in range(max(rows) + 1)]).select(torch.tensor(rows)),
         limits,
-        beam_size=beam_size,
+        BeamSettings(beam_size=beam_size, penalty=penalty or gnmt(0.6), patience=patience),
         groups=groups,
         strength=strength,
-        penalty=penalty or gnmt(0.6),
         with_attention=True,
     )
 
@@ -114,18 +115,17 @@ def test_it_equals_a_naive_implementation(group_size: int, groups: int, strength
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 @pytest.mark.parametrize("strength", [0.0, 2.0])
-def test_one_group_equals_beam_search(size: int, strength: float) -> None:
+@pytest.mark.parametrize("patience", [0.0, 1.0])
+def test_one_group_equals_beam_search(size: int, strength: float, patience: float) -> None:
     script = random_script(8, V)
     beams = beam_search(
         ScriptedDecoder(script, V),
         scripted_memory([V + row % 3 for row in range(len(LIMITS))]),
         LIMITS,
-        beam_size=size,
-        top_beams=size,
-        penalty=gnmt(0.6),
+        BeamSettings(beam_size=size, penalty=gnmt(0.6), top_beams=size, patience=patience),
         with_attention=True,
     )
-    for hypotheses, expected in zip(search(script, LIMITS, size, 1, strength), beams, strict=True):
+    for hypotheses, expected in zip(search(script, LIMITS, size, 1, strength, patience=patience), beams, strict=True):
         assert [(hypothesis.tokens, hypothesis.finished, hypothesis.score) for hypothesis in hypotheses] == [
             (hypothesis.tokens, hypothesis.finished, hypothesis.score) for hypothesis in expected
         ]
@@ -199,7 +199,7 @@ def test_attention_and_log_probability_are_those_of_the_hypothesis() -> None:
 
 @pytest.mark.parametrize(
     ("beam_size", "groups", "strength"),
-    [(0, 1, 0.0), (4, 0, 0.0), (4, 3, 0.0), (2, 4, 0.0), (4, 2, -1.0), (4, 2, math.nan)],
+    [(4, 0, 0.0), (4, 3, 0.0), (2, 4, 0.0), (4, 2, -1.0), (4, 2, math.nan)],
 )
 def test_a_beam_that_cannot_be_divided_into_groups_is_an_error(beam_size: int, groups: int, strength: float) -> None:
     with pytest.raises(DecodingError, match=r"groups|diversity"):

@@ -5,6 +5,7 @@ import torch
 from tests.doubles import as_batch, start_with_bos, tiny_model
 
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.ensemble import Ensemble, ensemble
 from regard.decoding.length_penalty import gnmt
 from regard.decoding.scoring import score_targets
@@ -40,7 +41,9 @@ def test_stepping_equals_teacher_forcing() -> None:
 
 def test_the_search_uses_all_members() -> None:
     together = ensemble([tiny_model(2, width=4), tiny_model(3, width=7)])
-    results = beam_search(together.decoder, together.encode(SOURCES), [6] * 3, beam_size=3, penalty=gnmt(0.6))
+    results = beam_search(
+        together.decoder, together.encode(SOURCES), [6] * 3, BeamSettings(beam_size=3, penalty=gnmt(0.6))
+    )
     finished = [(row, best) for row, (best,) in enumerate(results) if best.finished]
     assert finished
     for row, best in finished:

@@ -9,6 +9,7 @@ import torch
 from tests.doubles import Prefix, Script, ScriptedDecoder, brute_force, random_script, scripted_memory, table_script
 
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.exact import exact_search
 from regard.decoding.greedy import greedy_search
 from regard.decoding.hypothesis import Hypothesis
@@ -44,7 +45,7 @@ def search(
 
 def beams(script: Script, limits: Sequence[int], size: int, penalty: LengthPenalty) -> list[Hypothesis]:
     memory = scripted_memory([1] * len(limits))
-    results = beam_search(ScriptedDecoder(script, V), memory, limits, beam_size=size, penalty=penalty)
+    results = beam_search(ScriptedDecoder(script, V), memory, limits, BeamSettings(beam_size=size, penalty=penalty))
     return [best for best, *_ in results]
 
 
@@ -131,7 +132,7 @@ def test_an_initial_hypothesis_that_is_the_best_is_returned_with_its_attention()
     script = random_script(5, V)
     memory = scripted_memory([V])
     ((best,),) = beam_search(
-        ScriptedDecoder(script, V), memory, [5], beam_size=81, penalty=gnmt(0.6), with_attention=True
+        ScriptedDecoder(script, V), memory, [5], BeamSettings(beam_size=81, penalty=gnmt(0.6)), with_attention=True
     )
     (exact,), _ = search(script, [5], [best], penalty=gnmt(0.6))
     assert exact == replace(best, proved=True)

@@ -10,6 +10,7 @@ import torch
 from tests.doubles import Prefix, ScriptedDecoder, as_batch, brute_force, random_script, scripted_memory, tiny_model
 
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import gnmt
 from regard.decoding.logits_processors import (
@@ -29,7 +30,11 @@ PENALTY = gnmt(0.6)
 
 
 def search(
-    processor: LogitsProcessor | None, beam_size: int = WIDE, seed: int = 5, top_beams: int = 1
+    processor: LogitsProcessor | None,
+    beam_size: int = WIDE,
+    seed: int = 5,
+    top_beams: int = 1,
+    patience: float = 0.0,
 ) -> list[list[Hypothesis]]:
     decoder = ScriptedDecoder(random_script(seed, V), V)
     memory = scripted_memory([1] * SENTENCES)
@@ -37,9 +42,7 @@ def search(
         decoder,
         memory,
         [LIMIT] * SENTENCES,
-        beam_size=beam_size,
-        top_beams=top_beams,
-        penalty=PENALTY,
+        BeamSettings(beam_size=beam_size, penalty=PENALTY, top_beams=top_beams, patience=patience),
         processor=processor,
     )
 
@@ -147,9 +150,7 @@ def test_the_coverage_penalty_follows_its_equation() -> None:
         model.decoder,
         model.encode(sources),
         [8] * 3,
-        beam_size=6,
-        top_beams=6,
-        penalty=PENALTY,
+        BeamSettings(beam_size=6, penalty=PENALTY, top_beams=6),
         processor=CoveragePenalty(beta),
         with_attention=True,
     )
@@ -171,4 +172,14 @@ def test_the_coverage_penalty_follows_its_equation() -> None:
 def test_nan_is_an_error_with_a_logits_processor() -> None:
     decoder = ScriptedDecoder(lambda sentence, prefix: [math.nan] * V, V)
     with pytest.raises(DecodingError, match="step 1"):
-        beam_search(decoder, scripted_memory([1]), [3], beam_size=2, penalty=PENALTY, processor=NoRepeatNGram(2))
+        beam_search(
+            decoder, scripted_memory([1]), [3], BeamSettings(beam_size=2, penalty=PENALTY), processor=NoRepeatNGram(2)
+        )
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.5, 1.0])
+def test_constraints_of_other_sentences_do_not_change_a_sentence_without_any(patience: float) -> None:
+    for seed in range(40):
+        expected = search(None, 2, seed, top_beams=2, patience=patience)
+        results = search(RequiredPhrases(REQUIRED), 2, seed, top_beams=2, patience=patience)
+        assert [best.tokens for best in results[2]] == [best.tokens for best in expected[2]]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.decoding.beam import beam_search
+from regard.decoding.beam_state import BeamSettings
 from regard.decoding.length_penalty import average
 from regard.models import modern, transformer2017
 from regard.nn import packed_linear
@@ -68,15 +69,20 @@ def test_every_step_is_the_same_bit_for_bit(level: str, int8: bool, monkeypatch:
 @torch.no_grad()
 def test_a_beam_uses_the_program_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = use_best_level(monkeypatch)
-    frozen, run, calls = freeze_for_inference(model(), int8=True), kernels.decoder_step, [0]
+    frozen, run, calls = freeze_for_inference(model(), int8=True), kernels.decoder_logits, [0]
 
     def count(*arguments: Any) -> None:
         calls[0] += 1
         run(*arguments)
 
-    monkeypatch.setattr(kernels, "decoder_step", count)
+    monkeypatch.setattr(kernels, "decoder_logits", count)
     results = [
-        beam_search(seq2seq.decoder, seq2seq.encode(SOURCES), [12] * 3, beam_size=4, top_beams=4, penalty=average(1.0))
+        beam_search(
+            seq2seq.decoder,
+            seq2seq.encode(SOURCES),
+            [12] * 3,
+            BeamSettings(beam_size=4, penalty=average(1.0), top_beams=4),
+        )
         for seq2seq in (frozen, without_program(frozen))
     ]
     assert results[0] == results[1]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regard.nn.kernels import operations
 from regard.nn.kernels.native import KernelCall, call_listener, kernels
+from regard.nn.kernels.operations import Operation
 from regard.nn.kernels.parallel import run_in_parallel
 
 ZERO = 128  # as in int8.c: the unsigned byte that represents 0
@@ -29,8 +30,13 @@ class LinearInt8:
         panels = padded.view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
         shift = -ZERO * weight.sum(1, dtype=torch.int32)
         self._tensors = (panels, *(F.pad(part, (0, padding)).contiguous() for part in (shift, scale, bias)))
-        self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
+        self.pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
         self.minimum = -math.inf  # smaller outputs are raised to it
+
+    @property
+    def operation(self) -> Operation:
+        """The layer as an operation, without places of input and output."""
+        return _operation(operations.LINEAR_INT8, self.inputs, self.outputs, self.minimum, self.pointers)
 
     def __deepcopy__(self, memo: object) -> LinearInt8:
         return self  # the tensors never change
@@ -49,7 +55,7 @@ class LinearInt8:
         x = x.contiguous()
         out = torch.empty(*x.shape[:-1], self.outputs)
         self.kernels.linear_int8(
-            *(x.data_ptr(), *self._pointers, out.data_ptr()),
+            *(x.data_ptr(), *self.pointers, out.data_ptr()),
             *(x.numel() // self.inputs, self.inputs, self.outputs, self.minimum),
         )
         if (listener := call_listener.get()) is not None:
@@ -67,8 +73,13 @@ class LinearFloat32:
         padding = -self.outputs % panel
         panels = F.pad(weight, (0, 0, 0, padding)).view(-1, panel, self.inputs).transpose(1, 2).contiguous()
         self._tensors = (panels, F.pad(bias, (0, padding)).contiguous())
-        self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
+        self.pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
         self.minimum = -math.inf  # smaller outputs are raised to it
+
+    @property
+    def operation(self) -> Operation:
+        """The layer as an operation, without places of input and output."""
+        return _operation(operations.LINEAR_FLOAT32, self.inputs, self.outputs, self.minimum, self.pointers)
 
     def __deepcopy__(self, memo: object) -> LinearFloat32:
         return self  # the tensors never change
@@ -111,7 +122,7 @@ class LinearFloat32:
         """Compute the rows from `first` to `end` of matrices at these addresses."""
         x, out = x + 4 * first * self.inputs, out + 4 * first * self.outputs
         self.kernels.linear_float32(
-            *(x, *self._pointers, out, end - first, self.inputs, self.outputs, self.minimum),
+            *(x, *self.pointers, out, end - first, self.inputs, self.outputs, self.minimum),
         )
 
 
@@ -119,3 +130,9 @@ def _unpickle(weight: Tensor, bias: Tensor, minimum: float) -> LinearFloat32:
     layer = LinearFloat32(weight, bias)
     layer.minimum = minimum
     return layer
+
+
+def _operation(kind: int, inputs: int, outputs: int, minimum: float, pointers: tuple[int, ...]) -> Operation:
+    operation = Operation(kind=kind, width=inputs, outputs=outputs, number=minimum)
+    operation.constants[: len(pointers)] = pointers
+    return operation

@@ -24,10 +24,12 @@ from regard.errors import ConfigError
 from regard.nn.kernels import build, check, operations
 from regard.nn.kernels.build import BuildError
 from regard.nn.kernels.levels import CPU, LEVELS, SLOW
+from regard.special_tokens import EOS
 
 MAX_ROWS = 32  # per sentence; for more, PyTorch's attention is faster
 UNIT = 16  # as in lanes.h
 MAX_RANKS = 64
+NOT_FINITE, OUT_OF_MEMORY = -1, -2  # results of beam_step
 MAX_COLUMNS = 256  # for more, the attention weights that training keeps need too much memory
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
@@ -57,11 +59,12 @@ _SIGNATURES = {
     "linear_float32": [*[_POINTER] * 4, *[_NUMBER] * 3, ctypes.c_float],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
     "decoder_step": [_POINTER, _NUMBER, *[_POINTER] * 4, *[_NUMBER] * 2],
+    "decoder_logits": [_POINTER] * 5,
+    "beam_step": [*[_POINTER] * 2, *[_NUMBER] * 4, ctypes.c_float],
     "int8_panel": [],
     "int8_depth": [],
     "float32_panel": [],
 }
-_RESULTS = {"cross_entropy": ctypes.c_double, "int8_panel": int, "int8_depth": int, "float32_panel": int}
 _MAY_FAIL = (  # out of memory
     "best_tokens",
     "attend",
@@ -69,7 +72,15 @@ _MAY_FAIL = (  # out of memory
     "attention_gradient",
     "linear_int8",
     "decoder_step",
+    "decoder_logits",
 )
+_RESULTS = {
+    "cross_entropy": ctypes.c_double,
+    "float32_panel": int,
+    "int8_panel": int,
+    "int8_depth": int,
+    "beam_step": _NUMBER,
+}
 
 
 @dataclass(frozen=True)
@@ -300,6 +311,11 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
     if (listener := call_listener.get()) is not None:
         listener(KernelCall(operations.ADD_NORM, (x, y), out, (norm.weight, norm.bias), norm.eps))
     return out
+
+
+def can_advance(values: Tensor, beam_size: int, vocabulary: int) -> bool:
+    """Return whether `beam_step` supports a beam over a vocabulary, for a decoder that computes like these values."""
+    return 2 * beam_size <= min(MAX_RANKS, vocabulary - EOS) and supports_inference(values)
 
 
 def _checked(failed: int) -> None:
