@@ -106,13 +106,13 @@ def test_several_threads_divide_large_float32_products(monkeypatch: pytest.Monke
     if program is None:
         pytest.skip("float32 products of this level are PyTorch's")
     sources = decoder.init_state(freeze_for_inference(model()).encode(SOURCES)).source.memories(with_weights=False)
-    few, many = torch.zeros(3, 1, 64), torch.zeros(4096, 1, 64)
+    small, large = torch.zeros(3, 1, 64), torch.zeros(4096, 1, 64)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert program.can_run(few, sources)
-    assert program.can_run(many, sources)
+    assert program.can_run(small, sources)
+    assert program.can_run(large, sources)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert program.can_run(few, sources)
-    assert not program.can_run(many, sources)
+    assert program.can_run(small, sources)
+    assert not program.can_run(large, sources)
 
 
 @torch.no_grad()
