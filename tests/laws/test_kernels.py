@@ -33,11 +33,11 @@ RANKING = {"beam_step"}
 KERNELS = {
     "transformer2017": (
         TRAINING | {"bias_relu", "bias_relu_gradient"},
-        {"attend", "add_norm"} | RANKING,
+        {"attention", "attend", "add_norm"} | RANKING,
     ),
-    "modern": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
-    "modern/grouped": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
-    "modern/ssru": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
+    "modern": (TRAINING | {"gated", "gated_gradient"}, {"attention", "attend"} | RANKING),
+    "modern/grouped": (TRAINING | {"gated", "gated_gradient"}, {"attention", "attend"} | RANKING),
+    "modern/ssru": (TRAINING | {"gated", "gated_gradient"}, {"attention", "attend"} | RANKING),
     "luong2015": ({"cross_entropy"}, RANKING),
 }
 

@@ -95,12 +95,17 @@ class _Unpack(torch.autograd.Function):
 
 
 def should_pack(x: Tensor, head_size: int, *masks: Tensor) -> bool:
-    """Return whether to pack batches with these masks (B, T): in training, where the native kernels support it.
+    """Return whether to pack batches with these masks (B, T): in training, where `can_pack`."""
+    return torch.is_grad_enabled() and can_pack(x, head_size, *masks)
+
+
+def can_pack(x: Tensor, head_size: int, *masks: Tensor) -> bool:
+    """Return whether the native kernels support packed batches with these masks (B, T).
 
     Args:
         x: A tensor of the dtype and on the device of the batch.
         head_size: The size of an attention head.
         masks: The masks of all sequences that are attended to.
     """
-    is_supported = torch.is_grad_enabled() and native.supports(x) and head_size % native.UNIT == 0
+    is_supported = native.supports(x) and head_size % native.UNIT == 0
     return is_supported and all(mask.size(1) <= native.MAX_COLUMNS for mask in masks)

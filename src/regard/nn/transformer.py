@@ -30,7 +30,7 @@ from regard.nn.modules import ModuleList
 from regard.nn.native_search import NativeDecoder
 from regard.nn.output_layer import OutputLayerDecoder, TiedLinear
 from regard.nn.packed_linear import PackedLinear
-from regard.nn.packing import Packing, should_pack
+from regard.nn.packing import Packing, can_pack, should_pack
 from regard.nn.step_program import ROWS, StepProgram
 from regard.special_tokens import PAD
 
@@ -94,7 +94,7 @@ class TransformerEncoder(Encoder):
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
         """Encode (B, S) as the output of the top layer, (B, S, D)."""
         x = self.embedding(tokens)
-        if should_pack(x, self.head_size, mask):
+        if can_pack(x, self.head_size, mask) and active_recorder() is None:
             packing = Packing.of(mask)
             x = packing.unpack(self._run(packing.pack(x), PackedSequence(packing)))
         else:

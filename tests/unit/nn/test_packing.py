@@ -9,13 +9,20 @@ from torch import Tensor
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import Batch, make_batch
 from regard.models import modern, transformer2017
+from regard.nn import packed_linear
+from regard.nn.inference import freeze_for_inference
 from regard.nn.kernels import native
-from regard.nn.packing import Packing, should_pack
+from regard.nn.packing import Packing, can_pack, should_pack
 from regard.special_tokens import PAD
 from regard.training.loss import ModelWithLoss
 
 MASK = torch.tensor([[True, True, False], [True, True, True], [False, False, False], [True, False, False]])
 VOCABULARY_SIZE = 40
+
+
+def packs_weights() -> bool:
+    """Return whether the kernels of this machine have float32 products."""
+    return packed_linear.can_pack(torch.zeros(64, 64))
 
 
 def test_rows_are_the_real_positions_sequence_by_sequence() -> None:
@@ -50,6 +57,22 @@ def test_batches_are_packed_only_for_training_in_float32_with_kernels() -> None:
     assert not should_pack(x, 32, MASK, long_mask)
     with torch.no_grad():
         assert not should_pack(x, 32, MASK)
+        assert can_pack(x, 32, MASK)
+
+
+@pytest.mark.skipif(not packs_weights(), reason="float32 products are PyTorch's")
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("kind", ["transformer2017", "modern"])
+def test_a_source_is_encoded_the_same_bit_for_bit_in_every_batch(kind: str, int8: bool) -> None:
+    model = freeze_for_inference(build(kind).eval(), int8=int8)
+    lengths = [40, 3, 17, 1, 33]
+    tokens = torch.randint(3, VOCABULARY_SIZE, (5, 40), generator=torch.Generator().manual_seed(2))
+    tokens[torch.arange(40) >= torch.tensor(lengths)[:, None]] = PAD
+    with torch.inference_mode():
+        together = model.encode(tokens).values
+        for row, length in enumerate(lengths):
+            assert model.encode(tokens[row : row + 1, :length]).values[0].equal(together[row, :length])
+            assert not together[row, length:].any()
 
 
 def build(kind: str) -> Seq2Seq:
