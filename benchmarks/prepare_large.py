@@ -11,8 +11,8 @@ seconds since it started, and with its CPU time without that of its workers; it 
 
 The last three columns are bytes per pair: the store on disk, the memory that training needs to draw batches from it,
 and the peak memory of planning an epoch. With --kill, the first attempt is killed (-9) after this many seconds of
-encoding, and the second attempt is measured. With --ray, a Ray cluster encodes; the memory and the CPU time of its
-processes are counted only with `--ray local`. Linux only.
+encoding, and the second attempt is measured. With --ray, a Ray cluster encodes; the CPU time of its processes is not
+counted, and their memory only with `--ray local`. Linux only.
 """
 
 from __future__ import annotations

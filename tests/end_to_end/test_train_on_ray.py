@@ -8,18 +8,25 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.end_to_end.fake_ray import FakeCluster, install
 from tests.end_to_end.helpers import ONE_THREAD, RECIPE, Files, call, file_bytes, refused, write_lines
 
-from regard.data import encoding, store_writer
+from regard.config.schema import TokenizerConfig
+from regard.corpus.corpus import Pair
+from regard.data import encoding, encoding_on_ray, store_writer
 from regard.errors import WorkerLost
+from regard.ray_cluster import connect
 from regard.runs import prepare
+from regard.tokenizers.base import train_tokenizers
 
 CHUNK = 100  # pairs; the corpus has 12 chunks
 
@@ -111,13 +118,71 @@ def wait_for(process: subprocess.Popen[bytes], run: Path, pairs: int) -> int:
     return int(json.loads(progress.read_text())["read"])
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # those of Ray
-def test_a_cluster_of_two_nodes_loses_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command is killed, started again, and loses a node; the data are those of one machine."""
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
+    """A cluster of two nodes with a CPU each, and the second node."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        yield cluster, cluster.add_node(num_cpus=1)
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # those of Ray
+def test_a_lost_node_costs_only_its_chunks(
+    nodes: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node is lost while it encodes a chunk, which the other node then encodes."""
+    cluster, second = nodes
+    encode_chunk, calls = encoding_on_ray.encode_chunk, tmp_path / "calls"
+
+    def recorded(job: Any, texts: encoding.Texts) -> store_writer.Chunk | str:
+        import ray
+
+        name = f"{ray.get_runtime_context().get_node_id()} {os.getpid()}"
+        with calls.open("a") as file:
+            file.write(f"starts {name}\n")
+        time.sleep(0.3)
+        with calls.open("a") as file:
+            file.write(f"ends {name}\n")
+        return encode_chunk(job, texts)
+
+    def busy_processes() -> list[int]:
+        lines = [line.split() for line in calls.read_text().splitlines()]
+        numbers = Counter((int(pid), kind) for kind, node, pid in lines if node == second.node_id)
+        return [pid for pid, kind in numbers if kind == "starts" and numbers[pid, "starts"] > numbers[pid, "ends"]]
+
+    monkeypatch.setattr(encoding_on_ray, "encode_chunk", recorded)
+    monkeypatch.setattr(encoding, "CHUNK_PAIRS", 25)
+    pairs = [Pair(f"line {number}", f"Zeile {number}", number) for number in range(1, 1001)]
+    texts = [(pair.source, pair.target) for pair in pairs]
+    train_tokenizers(TokenizerConfig(kind="character"), texts).save(tmp_path)
+    with connect(cluster.address):
+        chunks, is_lost = list[store_writer.Chunk](), False
+        for chunk in encoding_on_ray.encode_on_ray(pairs, tmp_path):
+            chunks.append(chunk)
+            if not is_lost and len(chunks) >= 5 and (processes := busy_processes()):
+                for pid in processes:  # Ray would let them finish
+                    os.kill(pid, signal.SIGKILL)
+                cluster.remove_node(second, allow_graceful=False)
+                is_lost = True
+    for chunk, local in zip(chunks, encoding.encode(pairs, tmp_path), strict=True):
+        for name, array in vars(local).items():
+            np.testing.assert_array_equal(getattr(chunk, name), array, strict=True)
+    assert is_lost
+    assert 40 < calls.read_text().count("starts") <= 40 + 2 * encoding_on_ray.AHEAD
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # those of Ray
+def test_the_command_is_killed_and_then_loses_a_node(nodes: tuple[Any, Any], tmp_path: Path) -> None:
+    """The data are those of one machine."""
+    cluster, second = nodes
     numbers = [f"{number * 7919 % 1_000_003}" for number in range(PAIRS)]
     for name, lines in (("train", numbers), ("dev", numbers[:50])):
         write_lines(tmp_path / f"{name}.src", [*lines, "9" * 300])  # the last one is too long
@@ -127,18 +192,12 @@ def test_a_cluster_of_two_nodes_loses_one(tmp_path: Path, monkeypatch: pytest.Mo
     alone, run = tmp_path / "alone", tmp_path / "run"
     finish(start(recipe, "--out", alone))
 
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    second = cluster.add_node(num_cpus=1)
-    try:
-        process = start(recipe, "--out", run, "--ray", cluster.address)
-        stored = wait_for(process, run, 20_000)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        process = start("--resume", run, "--ray", cluster.address)
-        assert stored + 10_000 <= wait_for(process, run, stored + 10_000) < PAIRS - 30_000
-        cluster.remove_node(second, allow_graceful=False)
-        finish(process)
-    finally:
-        cluster.shutdown()
+    process = start(recipe, "--out", run, "--ray", cluster.address)
+    stored = wait_for(process, run, 20_000)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    process = start("--resume", run, "--ray", cluster.address)
+    assert stored + 10_000 <= wait_for(process, run, stored + 10_000) < PAIRS - 30_000
+    cluster.remove_node(second, allow_graceful=False)
+    finish(process)
     assert file_bytes(run / "data") == file_bytes(alone / "data")
