@@ -21,7 +21,7 @@ from torch import Tensor
 
 from regard.config.schema import ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import MAX_BYTES
 from regard.models import build_model, build_on_meta
 
@@ -46,23 +46,19 @@ def list_files(folder: Path, *, training: bool) -> dict[str, Path]:
             .safetensors file, or a symbolic link that leads out of the folder and not to a blob of the same repository
             in the Hugging Face cache.
     """
-    try:
+    with raise_on_os_error(CheckpointError, "the folder cannot be read", where=folder, fix=DAMAGED):
         root = Path(os.path.realpath(folder, strict=True))
         names = sorted(entry.name for entry in root.iterdir() if entry.name != TRAINING)
         if training:
             names += sorted(f"{TRAINING}/{entry.name}" for entry in (root / TRAINING).iterdir())
-    except OSError as error:
-        raise CheckpointError(f"the folder cannot be read: {error.strerror}", where=folder, fix=DAMAGED) from None
     return {name: folder / name for name in names if _is_file(folder / name, root)}
 
 
 def _is_file(path: Path, root: Path) -> bool:
     """Return whether a path is a file and not a folder. Raises CheckpointError if it must not be read."""
-    try:
+    with raise_on_os_error(CheckpointError, "the file cannot be read", where=path, fix=DAMAGED):
         target = Path(os.path.realpath(path, strict=True))  # Path.resolve raises RuntimeError for a loop
         status = target.stat()
-    except OSError as error:
-        raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=DAMAGED) from None
     if stat.S_ISDIR(status.st_mode):
         return False
     if not target.is_relative_to(root) and not _is_blob(target, status, root):
@@ -127,12 +123,8 @@ def verify_sums(folder: Path, files: Mapping[str, Path], *, is_checked: Callable
                 where=folder / name,
                 fix=DAMAGED,
             )
-        try:
+        with raise_on_os_error(CheckpointError, "the file cannot be read", where=folder / name, fix=DAMAGED):
             actual = compute_sum(files[name])
-        except OSError as error:
-            raise CheckpointError(
-                f"the file cannot be read: {error.strerror}", where=folder / name, fix=DAMAGED
-            ) from None
         if actual != expected:
             raise CheckpointError(
                 f"the file has changed since it was written: its checksum differs from {SUMS}",
