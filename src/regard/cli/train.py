@@ -164,7 +164,9 @@ def train(
         request = _request(recipe, files, shortcuts, settings or [], output, from_, extend_vocabulary)
         if resume is not None:
             is_alone = recipe is None and not files and output is None and request.start is None and not dry_run
-            _check_resume(is_alone)
+            if not is_alone:
+                fix = "give no other argument with it, except those that change a value"
+                raise ConfigError("--resume continues a run as it is", fix=fix)
         else:
             if recipe is None:
                 refuse_unknown_architecture(architecture, "--architecture")
@@ -205,13 +207,6 @@ def _request(
 def _spell(option: str) -> str:
     """Return an option as it is written on the command line."""
     return "--from" if option == "start" else f"--{option.replace('_', '-')}"
-
-
-def _check_resume(is_alone: bool) -> None:
-    if not is_alone:
-        raise ConfigError(
-            "--resume continues a run as it is", fix="give no other argument with it, except those that change a value"
-        )
 
 
 def _train(request: TrainingRequest, *, dry_run: bool) -> None:

@@ -154,7 +154,7 @@ def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSyste
 
 def _heading(systems: Sequence[ComparedSystem], index: int) -> str:
     """Return which system this is, and how much training remains, that of this system included."""
-    untrained = [system for system in systems[index:] if system.train and not _is_finished(system)]
+    untrained = [system for system in systems[index:] if system.train and RunFolder(system.folder).finished is None]
     minutes = sum(system.config.train.max_minutes or 0.0 for system in untrained)
     remaining = f"; at most {_format_minutes(minutes)} of training remaining" if untrained else ""
     return f"{index + 1} of {len(systems)}: {systems[index].name}{remaining}"
@@ -164,10 +164,6 @@ def _format_minutes(minutes: float) -> str:
     if minutes < 2:
         return f"{60 * minutes:.0f} s"
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
-def _is_finished(system: ComparedSystem) -> bool:
-    return RunFolder(system.folder).finished is not None
 
 
 def train_system(system: ComparedSystem, console: Console) -> None:
