@@ -219,6 +219,7 @@ def test_what_prevents_kernels_is_logged_once(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert reason in record.getMessage()
+    assert (fresh / "regard").exists() == (script is not None)
 
 
 def test_without_kernels_by_wish_nothing_is_logged_or_built(
