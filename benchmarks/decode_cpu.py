@@ -75,6 +75,7 @@ def regard_system(
         "beam_size": beam,
         "length_penalty": alpha,
         "length_norm": "average",  # as in the other systems
+        "patience": 1.0,  # as in CTranslate2, also for runs from before regard had it
         "shortlist": shortlist,
         "split_sentences": False,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -15,8 +16,8 @@ T = TypeVar("T")
 Say = Callable[[str], None]
 
 
-def say(text: str, console: Console | None = None, *, style: str | None = None) -> None:
-    """Print a message exactly as it is: nothing in it is markup, nothing is highlighted, and no line is wrapped.
+def say(text: str, console: Console | None = None, *, style: str | None = None, wrap: bool = False) -> None:
+    """Print a message exactly as it is: nothing in it is markup, and nothing is highlighted.
 
     A notebook, which would cut long lines, wraps them.
 
@@ -24,9 +25,16 @@ def say(text: str, console: Console | None = None, *, style: str | None = None) 
         text: One line, or several.
         console: Where to print; standard error if None.
         style: A rich style for the whole message, such as `dim` or `bold red`.
+        wrap: On a terminal, wrap lines at words, and indent what follows. Not for commands that a user may copy.
     """
     console = console or Console(stderr=True)
+    if wrap and console.is_terminal:
+        text = "\n".join(_wrapped(line, console.width) for line in text.splitlines())
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=not console.is_jupyter)
+
+
+def _wrapped(line: str, width: int) -> str:
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 @contextmanager

@@ -52,6 +52,8 @@ def differences(command: str, shown: Sequence[str], stdout: Sequence[str], stder
     forms = FORMS.get(command)
     if not shown:
         return []
+    if command == "train":
+        shown = _unwrap(shown)
     if forms is None:
         return _missing(shown, [*stderr, *stdout])
     data = _missing(shown, stderr)
@@ -61,6 +63,17 @@ def differences(command: str, shown: Sequence[str], stdout: Sequence[str], stder
     if not has_all_lines and command != "attend":  # whose map has a line for each word that the model writes
         unknown.append(f"{len(data)} lines are shown, and {len(stdout)} were printed")
     return unknown
+
+
+def _unwrap(shown: Sequence[str]) -> list[str]:
+    """Join the lines that a terminal wraps: what follows is indented."""
+    lines: list[str] = []
+    for line in shown:
+        if line.startswith("  ") and lines:
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line)
+    return lines
 
 
 def _has_form(line: str, forms: Iterable[str]) -> bool:

@@ -82,6 +82,7 @@ REAL = [
         (["step 7: dev loss 1  chrf 6"], ["step 7: dev loss 1  chrf 6"]),
         ([REAL[2], REAL[0]], [REAL[0]]),
         (["read the corpus"], ["read the corpus"]),
+        (["time: 1 minutes allow about 2 steps of 3 s in float32", "  (about 4 s on this machine)"], []),
     ],
 )
 def test_messages_may_differ_in_numbers_only(shown: list[str], missing: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from tests.end_to_end.helpers import Files, call, refused, write_lines
@@ -20,7 +21,9 @@ def test_a_run_against_itself(run: Path, files: Files, tmp_path: Path) -> None:
     assert finished.code == 0, finished.err
     output = finished.out.decode()
     assert "12 pairs, 1 of them skipped: both sides are blank" in output
-    assert "no significant difference, p 1.000" in output and "alignment error rate" in output
+    assert "no significant difference, p 1.000" in output
+    assert re.search(r"^alignment error rate of .*: \d+\.\d% by ", output, flags=re.MULTILINE)
+    assert re.search(r"^calibration error of .*: \d+\.\d%; it is ", output, flags=re.MULTILINE)
     assert f"written to {page}" in finished.err
     table = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert table["test"]["read"] == 12 == table["test"]["pairs"] + 1

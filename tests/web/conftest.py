@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 from tests.end_to_end.helpers import call, start, write_lines
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -151,9 +151,13 @@ class Watch:
     expected: tuple[str, ...] = ()
 
     def on(self, page: Page) -> None:
-        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.on("request", self._request)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._record)
+
+    def _request(self, request: Request) -> None:
+        if host := urlsplit(request.url).netloc:  # a file has none
+            self.hosts.add(host)
 
     def _record(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

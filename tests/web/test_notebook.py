@@ -50,7 +50,7 @@ def test_outputs_of_a_notebook(browser: Browser, tmp_path: Path, theme: str, ink
         assert [box.evaluate(CONTRAST) > 7 for box in explorers.all()] == [True] * 3
         explorers.nth(1).get_by_role("button", name="▁ein").hover()
         expect(explorers.nth(1).locator(".status")).to_have_text(
-            "\u2068▁ein\u2069 attends to: \u2068▁a\u2069 90 %, \u2068▁dog\u2069 10 %"
+            "\u2068▁ein\u2069 attends to: \u2068▁a\u2069 90%, \u2068▁dog\u2069 10%"
         )
         expect(explorers.nth(0).locator(".status")).to_have_text("")
         expect(explorers.nth(2).get_by_role("button", name="zwei")).to_be_visible()

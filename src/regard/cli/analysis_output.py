@@ -142,12 +142,12 @@ def summary(report: AnalysisReport) -> Iterator[str]:
             if calibration is not None:
                 tendency = "overconfident" if calibration.confidence > calibration.accuracy else "underconfident"
                 yield (
-                    f"calibration error of {run.name}, {kind}: {100 * calibration.error:.1f} %; it is {tendency}: "
-                    f"confidence {100 * calibration.confidence:.1f} %, accuracy {100 * calibration.accuracy:.1f} %"
+                    f"calibration error of {run.name}, {kind}: {100 * calibration.error:.1f}%; it is {tendency}: "
+                    f"confidence {100 * calibration.confidence:.1f}%, accuracy {100 * calibration.accuracy:.1f}%"
                 )
         if run.alignment:
             method, best = min(run.alignment.items(), key=lambda item: item[1].aer)
-            rate = f"{100 * best.aer:.1f} % by {method}, in {best.pairs:,} pairs"
+            rate = f"{100 * best.aer:.1f}% by {method}, in {best.pairs:,} pairs"
             yield f"alignment error rate of {run.name}: {rate}"
     yield from report.notes
 

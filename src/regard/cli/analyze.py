@@ -101,7 +101,10 @@ def analyze(
     device: DeviceOption = "auto",
     batch_size: BatchSize = 64,
 ) -> None:
-    """Analyze the translations of one run, or compare two, on a test set: a page, and its numbers as JSON."""
+    """Analyze the translations of a run on a test set, or compare two runs.
+
+    Writes one HTML page, and its numbers as JSON.
+    """
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import refuse_same, try_writing
     from regard.cli.test_set import TestSetFiles

@@ -131,7 +131,7 @@ def attend(
 ) -> None:
     """Show which source words each word of a translation attends to.
 
-    Prints a map to the terminal, and writes pictures, pages and numbers on request.
+    Prints a map to the terminal; --output writes pictures, pages and numbers.
     """
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import refuse_not_utf8, refuse_same, try_writing

@@ -149,7 +149,7 @@ def clean(
         typer.Option(metavar="FILE", help="Write the printed summary to a file as well.", rich_help_panel=OUTPUT),
     ] = None,
 ) -> None:
-    """Write a corpus without the pairs that have faults, and say how many were removed, and why."""
+    """Write a corpus without the pairs that have faults, and print how many were removed, and why."""
     from regard.cli.corpus_inputs import CorpusInputs
     from regard.cli.streams import output as open_output
     from regard.cli.streams import refuse_same

@@ -25,6 +25,14 @@ FIRST_COLUMN = 28  # longer option names have their help on the next line
 class Command(TyperCommand):
     """A command whose epilog holds its examples, one on a line."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments. A wrong one is reported in the words of the help text."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except typer.BadParameter as error:
+            _reword(error)
+            raise
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return `[OPTIONS] RUN [SENTENCE]`."""
         arguments = [parameter for parameter in self.get_params(ctx) if parameter.param_type_name == "argument"]
@@ -140,11 +148,23 @@ def _write_parameters(parameters: Iterable[Any], formatter: Any) -> None:
             _write_rows(title, rows, formatter, FIRST_COLUMN)
 
 
+def _reword(error: typer.BadParameter) -> None:
+    """Leave old spellings of the option and the phrases of the parser out of a message."""
+    parameter: Any = error.param
+    if parameter is not None and parameter.param_type_name == "option":
+        error.param_hint = f"'{', '.join(_names(parameter))}'"
+    error.message = str(error.message).removeprefix("Value error, ").partition(", unable to parse")[0]
+
+
+def _names(option: Any) -> list[str]:
+    return [name for name in sorted(option.opts, key=len) if name not in OLD_SPELLINGS]
+
+
 def _spelling(parameter: Any, is_argument: bool) -> str:
     """Return `-o, --output FILE`."""
     if is_argument:
         return str(parameter.metavar or parameter.name.upper())
-    names = [name for name in sorted(parameter.opts, key=len) if name not in OLD_SPELLINGS]
+    names = _names(parameter)
     if parameter.is_flag and parameter.default is None:  # it has three states: yes, no, not given
         names += parameter.secondary_opts
     metavar = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
@@ -152,11 +172,13 @@ def _spelling(parameter: Any, is_argument: bool) -> str:
 
 
 def _default(parameter: Any) -> str:
-    """Return ` [default: 64]`; nothing for flags, and for values that are None."""
+    """Return ` [default: 64]` or ` [required]`; nothing for arguments, for flags, and for values that are None."""
     if isinstance(parameter.show_default, str):
         return f" [default: {parameter.show_default}]"
     value = parameter.default
-    if parameter.required or value is None or value == "" or isinstance(value, bool | list | tuple) or callable(value):
+    if parameter.required:
+        return "" if parameter.param_type_name == "argument" else " [required]"
+    if value is None or value == "" or isinstance(value, bool | list | tuple) or callable(value):
         return ""
     return f" [default: {getattr(value, 'value', value)}]"
 

@@ -53,7 +53,7 @@ def compare(
             min=0.01,
             metavar="N",
             help="Training time of each system, in minutes.",
-            show_default="the recipe's, or 10; less for a built-in corpus",
+            show_default="the recipe's, or 10; 0.36 for a built-in corpus",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -63,7 +63,7 @@ def compare(
         typer.Option(
             metavar="FILE",
             help="Source side of the test set.",
-            show_default="the corpus' test split, or the dev set",
+            show_default="the test split of the corpus, or the dev set",
             rich_help_panel=TEST_SET,
         ),
     ] = None,
@@ -87,9 +87,9 @@ def compare(
     ] = Path("report"),
     tokenized: Tokenized = False,
 ) -> None:
-    """Train systems under one budget, or take finished runs, and compare them on a test set: one page.
+    """Train several systems for the same time, or take finished runs, and compare them on a test set.
 
-    If you stop it with Ctrl-C, the same command continues.
+    Writes one HTML page, and its numbers as JSON. After Ctrl-C the same command continues.
     """
     for name in architectures.split(",") if recipe is None else ():
         refuse_unknown_architecture(name.strip() if name.strip() not in ("", "all") else None, "--architectures")

@@ -10,16 +10,25 @@ import typer
 
 from regard.cli.command import Command, Group
 
+EXAMPLES = """
+regard data list
+regard data get multi30k
+"""
 LIST = """
 regard data list
 """
 GET = """
 regard data get multi30k
-regard train --source data/multi30k/train.en.gz --target data/multi30k/train.de.gz
+regard data get multi30k g2p --folder corpora
 """
 
 app = typer.Typer(
-    name="data", cls=Group, help="List and download published corpora.", no_args_is_help=True, rich_markup_mode=None
+    name="data",
+    cls=Group,
+    help="List and download published corpora.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog=EXAMPLES,
 )
 
 
@@ -37,13 +46,18 @@ def list_() -> None:
 
 @app.command(cls=Command, epilog=GET)
 def get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Corpora that `regard data list` lists.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Corpora, by the names that `regard data list` prints.")
+    ],
     folder: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder in which NAME/ is made. Default: $REGARD_DATA, or data."),
+        typer.Option(metavar="DIR", help="Folder in which NAME/ is created.", show_default="$REGARD_DATA, or data"),
     ] = None,
 ) -> None:
-    """Download corpora from their publishers and check their SHA-256. Files that are complete stay as they are."""
+    """Download corpora from their publishers.
+
+    The SHA-256 of each file is checked. Files that are complete are not downloaded again.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

@@ -58,7 +58,12 @@ def evaluate(
     patience: Patience = None,
     split_sentences: Annotated[
         bool,
-        typer.Option("--split-sentences", help="Translate each sentence of a line separately.", rich_help_panel=SEARCH),
+        typer.Option(
+            "--split-sentences",
+            help="Translate each sentence of a line separately.",
+            show_default="no",
+            rich_help_panel=SEARCH,
+        ),
     ] = False,
     settings: SearchSettings = None,
     search: OldSearch = None,
@@ -68,7 +73,7 @@ def evaluate(
     precision: PrecisionOption = "float32",
     batch_size: BatchSize = 64,
 ) -> None:
-    """Translate a test set, and print BLEU, chrF and TER of the result, as sacreBLEU computes them."""
+    """Translate a test set, and print its BLEU, chrF and TER, as sacreBLEU computes them."""
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import output
     from regard.cli.test_set import TestSetFiles

@@ -22,7 +22,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to create.")],
     to: Annotated[
         ExportFormat,
-        typer.Option(metavar="FORMAT", help="Format: marian (MarianMT of Hugging Face), or ctranslate2."),
+        typer.Option(metavar="FORMAT", help="Format: marian (MarianMT of Hugging Face) or ctranslate2."),
     ],
 ) -> None:
     """Write a run in the format of another toolkit, and print how to translate with it."""

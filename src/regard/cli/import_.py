@@ -19,7 +19,7 @@ ImportFormat = Literal["marian"]
 def import_(
     format_: Annotated[
         ImportFormat,
-        typer.Argument(metavar="FORMAT", help="Format: marian, the MarianMT of Hugging Face, such as OPUS-MT."),
+        typer.Argument(metavar="FORMAT", help="Format: marian (MarianMT of Hugging Face, such as OPUS-MT)."),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the model.")],
     output: Annotated[

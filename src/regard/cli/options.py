@@ -75,7 +75,7 @@ LengthPenalty = Annotated[
     typer.Option(
         min=0.0,
         metavar="ALPHA",
-        help="Strength of the length normalisation: 0 prefers short translations, higher values longer ones.",
+        help="Strength of the length normalization: 0 prefers short translations, higher values longer ones.",
         show_default="the recipe's",
         rich_help_panel=SEARCH,
     ),
@@ -124,7 +124,7 @@ DeviceOption = Annotated[
     typer.Option(
         "--device",
         metavar="NAME",
-        help="Device: auto, cpu, cuda or mps. auto uses the GPU if there is one.",
+        help="Device: auto, cpu, cuda or mps. auto is a CUDA GPU if there is one, else the CPU.",
         rich_help_panel=HARDWARE,
     ),
 ]
@@ -243,7 +243,7 @@ CorpusSourceColumn = Annotated[
         "--source-column",
         metavar="COLUMN",
         help=f"Source column of a table: {COLUMN}.",
-        show_default="1",
+        show_default="`source`, the language, or the first of two",
         rich_help_panel=LANGUAGES,
     ),
 ]
@@ -253,7 +253,7 @@ CorpusTargetColumn = Annotated[
         "--target-column",
         metavar="COLUMN",
         help=f"Target column of a table: {COLUMN}.",
-        show_default="2",
+        show_default="`target`, the language, or the second of two",
         rich_help_panel=LANGUAGES,
     ),
 ]

@@ -17,7 +17,7 @@ regard translate runs/en-de --set search.shortlist=true -i input.txt
 
 
 def shortlist(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, with its training data in data/.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, which has its training data in data/.")],
     candidates: Annotated[
         int, typer.Option(min=1, metavar="N", help="Maximum number of target tokens for each source token.")
     ] = 30,

@@ -150,7 +150,7 @@ def train(
         typer.Option(
             "--device",
             metavar="NAME",
-            help="Device: auto, cpu, cuda or mps. auto uses the GPU if there is one.",
+            help="Device: auto, cpu, cuda or mps. auto is a CUDA GPU if there is one, else the CPU.",
             show_default="the recipe's, or auto",
             rich_help_panel=HARDWARE,
         ),
@@ -250,15 +250,15 @@ def _train(request: TrainingRequest, *, dry_run: bool) -> None:
     from regard.runs.training_recipe import choose_recipe
 
     console = Console(stderr=True)
-    print_line = partial(say, console=console)
+    print_plan = partial(say, console=console, wrap=True)
     if dry_run:
         from regard.runs.dry_run import dry_run as run_dry
 
-        run_dry(*choose_recipe(request, print_line), console)
+        run_dry(*choose_recipe(request, print_plan), console)
         return
 
     def prepare() -> tuple[Path, Callable[[], Result]]:
-        config, folder = choose_recipe(request, print_line)
+        config, folder = choose_recipe(request, print_plan)
         return folder, lambda: runs.train(config, folder, console=console)
 
     _run_in_every_process(prepare, console)

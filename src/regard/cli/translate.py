@@ -125,7 +125,7 @@ def translate(
         typer.Option(
             metavar="COLUMN",
             help=f"Column of a table or of Parquet to translate: {COLUMN}.",
-            show_default="1",
+            show_default="`source`, the language, or the first of two",
             rich_help_panel=LANGUAGES,
         ),
     ] = "",
@@ -134,7 +134,7 @@ def translate(
         typer.Option(
             metavar="COLUMN",
             help="Column of a table to write translations to; it is added if it does not exist.",
-            show_default="2",
+            show_default="`target`, the language, or the second of two",
             rich_help_panel=LANGUAGES,
         ),
     ] = "",

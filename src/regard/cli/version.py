@@ -20,11 +20,14 @@ def version(
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="Also print Python, PyTorch, the processor, and which kernels run and why."
+            "--verbose",
+            "-v",
+            help="Also print the versions of Python and PyTorch, the processor, the GPU, and which kernels run "
+            "and why.",
         ),
     ] = False,
 ) -> None:
-    """Print the version of regard and, if asked, of what it runs on."""
+    """Print the version of regard; with --verbose, also what it runs on."""
     if not verbose:
         print(__version__)
         return

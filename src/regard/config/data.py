@@ -27,7 +27,7 @@ class Section(BaseModel):
 
 
 class CorpusConfig(Section):
-    """A parallel corpus: [data] itself, or one of several in [[data.corpora]]."""
+    """One of several corpora to train on; `[data]` itself if there is only one."""
 
     source: str | None = Field(
         None,
@@ -39,7 +39,7 @@ class CorpusConfig(Section):
     file: str | None = Field(
         None,
         description="One file that holds both sides, instead of `source` and `target`: `.tsv`, `.csv`, `.jsonl`, "
-        "`.parquet`, `.tmx`, `.xliff`, `.po` or `.mo`.",
+        "`.parquet`, `.tmx`, `.xlf`, `.xliff`, `.po` or `.mo`.",
     )
     dev_source: str | None = Field(
         None, description="Source side of the dev set. Without a dev set, pairs are held out of the training corpus."
@@ -57,10 +57,10 @@ class CorpusConfig(Section):
     mtdata: str | None = Field(None, description="Corpus to download with mtdata, by its mtdata identifier.")
     dev_mtdata: str | None = Field(None, description="Dev set to download with mtdata, by its mtdata identifier.")
     source_language: str = Field(
-        "", description="Language code of the source side, e.g. `en`. A corpus without one has that of [data]."
+        "", description="Language code of the source side, e.g. `en`. A corpus without one has that of `[data]`."
     )
     target_language: str = Field(
-        "", description="Language code of the target side, e.g. `de`. A corpus without one has that of [data]."
+        "", description="Language code of the target side, e.g. `de`. A corpus without one has that of `[data]`."
     )
     source_column: str = Field(
         "", description="Column of a table that holds the source: a name, or a number counted from 1."
@@ -122,7 +122,7 @@ class DataConfig(CorpusConfig):
     corpora: tuple[CorpusConfig, ...] = Field(
         (),
         strict=False,
-        description="Several corpora to train on, each a table [[data.corpora]] with the keys of a corpus.",
+        description="Several corpora to train on, each a table `[[data.corpora]]` with the keys of a corpus.",
     )
     temperature: float = Field(
         1.0,

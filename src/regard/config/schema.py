@@ -91,7 +91,9 @@ class TrainConfig(Section):
         description="Subword regularization: sample another segmentation each time a pair is used. Alpha of a unigram "
         "model (Kudo 2018) or dropout of BPE merges (Provilkov et al. 2020). Off by default.",
     )
-    optimizer: Literal["adam", "adadelta", "muon"] = Field("adam", description="Optimizer.")
+    optimizer: Literal["adam", "adadelta", "muon"] = Field(
+        "adam", description="Optimizer. `muon` is for hidden matrices, with Adam for the rest."
+    )
     learning_rate: float = Field(
         default_factory=lambda values: _default_learning_rate(values),
         gt=0,

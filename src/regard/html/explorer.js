@@ -47,7 +47,7 @@ function foldToWords(weights, rows, columns) {
 }
 
 function percent(weight) {
-  return `${Math.round(100 * weight)} %`;
+  return `${Math.round(100 * weight)}%`;
 }
 
 // Writing direction, by the first letter of the text. `</s>` and `<s>` do not count.

@@ -53,7 +53,7 @@ def make_shortlist(folder: Path, candidates: int, frequent: int, say: Callable[[
     data = run.data
     if not (data / "train.json").is_file():
         raise DataError(
-            "there is no training data, of which a shortlist is made",
+            "there is no training data to learn a shortlist from",
             where=data,
             fix="give the folder of a run that was trained here, with its data/",
         )

@@ -71,7 +71,7 @@ _PAPERS: Mapping[str, Architecture] = {
     "transformer2017": Architecture(
         transformer2017.Config, transformer2017.build, transformer2017.PRESETS, "Vaswani et al. 2017, arXiv 1706.03762"
     ),
-    "modern": Architecture(modern.Config, modern.build, modern.PRESETS, "regard's own; see its docstring"),
+    "modern": Architecture(modern.Config, modern.build, modern.PRESETS, "regard's own"),
 }
 ARCHITECTURES: Mapping[str, Architecture] = WithPlugins("architectures", _PAPERS)
 

@@ -64,7 +64,7 @@ class Config(ModelConfig):
     )
     unfold_factor: float = Field(1.2, ge=1, le=100, description="Encoder columns per source token (a).")
     unfold_extra: int = Field(
-        0, ge=0, le=MAX_POSITIONS, description="Encoder columns in addition to unfold_factor per token (b)."
+        0, ge=0, le=MAX_POSITIONS, description="Encoder columns in addition to `unfold_factor` per token (b)."
     )
     dropout: float = Field(
         0.0, ge=0, lt=1, description="Dropout on embeddings, on what a block adds and before the logits."

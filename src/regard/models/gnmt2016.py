@@ -54,7 +54,7 @@ class Config(ModelConfig):
     )
     embedding_size: int = Field(1024, ge=1, le=MAX_WIDTH, description="Size of word embeddings.")
     attention_size: int = Field(1024, ge=1, le=MAX_WIDTH, description="Hidden units of attention.")
-    init_bound: float = Field(0.04, gt=0, description="Initial weights are uniform in [-init_bound, init_bound].")
+    init_bound: float = Field(0.04, gt=0, description="Initial weights are uniform between minus and plus this bound.")
     dropout: float = Field(
         0.2, ge=0, lt=1, description="Dropout on the input of each LSTM layer and on the top layer's output."
     )

@@ -56,12 +56,13 @@ class Config(ModelConfig):
     hidden_size: int = Field(1000, ge=1, le=MAX_WIDTH, description="Units of each LSTM layer.")
     embedding_size: int = Field(1000, ge=1, le=MAX_WIDTH, description="Size of word embeddings.")
     score: Annotated[str, NameOf("scores")] = Field(
-        "general", description="How decoder and encoder states are compared; scaled_dot is dot / sqrt(hidden_size)."
+        "general",
+        description="How decoder and encoder states are compared; `scaled_dot` is `dot` / sqrt(`hidden_size`).",
     )
     attention: Literal["global", "local_m", "local_p"] = Field(
         "local_p",
-        description="Attend to all of the source (global), or to a window at the target's position (local_m) or at a "
-        "predicted position (local_p).",
+        description="Attend to all of the source (`global`), or to a window at the target's position (`local_m`) or at "
+        "a predicted position (`local_p`).",
     )
     window_size: int = Field(
         10, ge=1, le=MAX_POSITIONS, description="Positions on each side of the centre of a local window (D)."
@@ -71,7 +72,7 @@ class Config(ModelConfig):
         description="Feed the attentional vector to the next step; if false, training runs over all positions at once.",
     )
     reverse_source: bool = Field(True, description="Read the words of the source in reverse order.")
-    init_bound: float = Field(0.1, gt=0, description="Initial weights are uniform in [-init_bound, init_bound].")
+    init_bound: float = Field(0.1, gt=0, description="Initial weights are uniform between minus and plus this bound.")
     dropout: float = Field(
         0.2, ge=0, lt=1, description="Dropout on the input of each LSTM layer and on the attentional vector."
     )

@@ -54,9 +54,9 @@ class Config(ModelConfig):
     ffn_size: int = Field(
         1344, ge=1, le=MAX_WIDTH, description="Units inside the gated feed-forward network, which has three matrices."
     )
-    num_heads: int = Field(8, ge=1, le=MAX_HEADS, description="Attention heads; twice as many divide hidden_size.")
+    num_heads: int = Field(8, ge=1, le=MAX_HEADS, description="Attention heads; twice as many divide `hidden_size`.")
     num_kv_heads: int = Field(
-        0, ge=0, le=MAX_HEADS, description="Heads of keys and values; they divide num_heads. 0: num_heads."
+        0, ge=0, le=MAX_HEADS, description="Heads of keys and values; they divide `num_heads`. 0: `num_heads`."
     )
     decoder: Literal["attention", "ssru"] = Field(
         "attention", description="How a target position reads those before it: self-attention or a recurrence (SSRU)."

@@ -39,7 +39,7 @@ class Config(ModelConfig):
     num_layers: int = Field(4, ge=1, le=MAX_LAYERS, description="LSTM layers of the encoder, and of the decoder.")
     hidden_size: int = Field(1000, ge=1, le=MAX_WIDTH, description="Units of each LSTM layer.")
     embedding_size: int = Field(1000, ge=1, le=MAX_WIDTH, description="Size of word embeddings.")
-    init_bound: float = Field(0.08, gt=0, description="Initial weights are uniform in [-init_bound, init_bound].")
+    init_bound: float = Field(0.08, gt=0, description="Initial weights are uniform between minus and plus this bound.")
     dropout: float = Field(
         0.0, ge=0, lt=1, description="Dropout on the input of each LSTM layer and on the top layer's output."
     )

@@ -49,7 +49,7 @@ class Config(ModelConfig):
         512, ge=2, multiple_of=2, le=MAX_WIDTH, description="Size of embeddings and of each layer's output (d_model)."
     )
     ffn_size: int = Field(2048, ge=1, le=MAX_WIDTH, description="Units inside the feed-forward network (d_ff).")
-    num_heads: int = Field(8, ge=1, le=MAX_HEADS, description="Attention heads; they divide hidden_size (h).")
+    num_heads: int = Field(8, ge=1, le=MAX_HEADS, description="Attention heads; they divide `hidden_size` (h).")
     dropout: float = Field(
         0.1, ge=0, lt=1, description="Dropout on the output of each sub-layer and on embeddings (P_drop)."
     )

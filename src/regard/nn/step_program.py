@@ -7,18 +7,26 @@ and the results are the same bit for bit. Layers that also compute something wit
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from regard.nn.attention_memory import PaddedSource, Positions, Recurrence, SequenceMemory, SourceMemory
+from regard.nn.attention_memory import (
+    KeysValues,
+    PaddedSource,
+    Positions,
+    Recurrence,
+    SequenceMemory,
+    SourceMemory,
+)
 from regard.nn.attention_recorder import active_recorder
 from regard.nn.kernels import native
 from regard.nn.kernels.native import KernelCall
 from regard.nn.kernels.operations import ATTEND_SOURCE, ATTEND_TARGET, Batch, Input, Layer, Operation
-from regard.nn.kv_cache import CacheView, StepMemory
+from regard.nn.kv_cache import CacheBuffer, CacheView, StepMemory
 
 ROWS = 3  # of a sentence while recording: several, so that strides are unambiguous
 _ATTENTION = (ATTEND_TARGET, ATTEND_SOURCE)
@@ -55,8 +63,18 @@ class StepProgram:
         self._kernels = kernels
         self._operations = (Operation * len(operations))(*operations)
         self._layers = Layer * num_layers
-        self._width, self._floats = width, floats
+        self.width, self.floats = width, floats
         self._constants = constants
+
+    @property
+    def address(self) -> int:
+        """The address of the operations."""
+        return ctypes.addressof(self._operations)
+
+    @property
+    def count(self) -> int:
+        """The number of operations."""
+        return len(self._operations)
 
     def __deepcopy__(self, memo: object) -> None:
         return None  # the copy's weights may be changed
@@ -110,24 +128,27 @@ class StepProgram:
         layers = self._layers()
         views = cast(Sequence[CacheView], targets)
         for layer, view, source in zip(layers, views, sources, strict=True):
-            buffer, keys, values = view.state.buffer, source.projected.keys, source.projected.values
-            assert buffer is not None
-            layer.keys, layer.values = buffer.keys.data_ptr(), buffer.values.data_ptr()
-            layer.written = buffer.written
-            layer.source_keys, layer.source_values = keys.data_ptr(), values.data_ptr()
-            layer.key_sentence, layer.key_slot = keys.stride()[:2]
-            layer.value_sentence, layer.value_slot = values.stride()[:2]
+            assert view.state.buffer is not None
+            self.fill(layer, view.state.buffer, source.projected)
         visible, mask = views[0].visible, sources[0].mask.contiguous()
         visible = None if visible is None else visible.contiguous()
         pointer = None if visible is None else visible.data_ptr()
         batch = (Batch * 1)(Batch(sentences * rows, sentences, pointer, mask.data_ptr(), mask.size(1)))
         self._kernels.decoder_step(
             *(self._operations, len(self._operations), layers, batch),
-            *(x.data_ptr(), out.data_ptr(), self._width, self._floats),
+            *(x.data_ptr(), out.data_ptr(), self.width, self.floats),
         )
         for view in views:
             view.state = view.state.extend(rows)
         return out
+
+    @staticmethod
+    def fill(layer: Layer, buffer: CacheBuffer, source: KeysValues) -> None:
+        """Let a layer point to its cache and its source."""
+        layer.keys, layer.values, layer.written = buffer.keys.data_ptr(), buffer.values.data_ptr(), buffer.written
+        layer.source_keys, layer.source_values = source.keys.data_ptr(), source.values.data_ptr()
+        layer.key_sentence, layer.key_slot = source.keys.stride()[:2]
+        layer.value_sentence, layer.value_slot = source.values.stride()[:2]
 
 
 class _Recorder:

@@ -111,7 +111,7 @@ def train(recipe: RunConfig | str | Path | None = None, output: str | Path | Non
     request, console = _parse(recipe, output, options)
     with init_distributed() as processes:
         console.quiet = console.quiet or not processes.is_main
-        choose = partial(choose_recipe, request, partial(say, console=console))
+        choose = partial(choose_recipe, request, partial(say, console=console, wrap=True))
         config, folder = processes.main_process_first(choose)
         return train_config(config, folder, console=console)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -39,17 +40,17 @@ regard train recipe.toml -o runs/mine --set train.max_steps=5000
 ```
 
 `--set section.key=value` overrides a key. Relative paths are resolved against the folder of the recipe. Only `[data]`
-and `[model]` are required. `(0, 1]` is the range of values greater than 0 and at most 1.
+and `[model]` are required. In the tables `(0, 1]` is the range of values greater than 0 and at most 1.
 
-`plugins = ["my_model"]`, above all tables, names the plugins that a recipe needs. regard writes it into the recipe of a
-run and into its checkpoints. To read them, give the file, as `--plugin my_model.py`, unless the plugin is installed.
-Plugins add values of `tokenizer.kind`, `model.architecture`, `train.metric` and `search.strategy`, and of `model.score`
-of luong2015; the tables here list regard's own.
+`plugins = ["my_model"]`, above all tables, names the [plugins](extending.md) that a recipe needs. regard writes it into
+the recipe of a run and into its checkpoints. Unless the plugin is installed, give its file to the commands that read
+them: `--plugin my_model.py`. Plugins add values of `tokenizer.kind`, `model.architecture`, `train.metric` and
+`search.strategy`, and of `model.score` of `luong2015`; the tables here list regard's own.
 
-This page is generated from the schema by `python -m regard.runs.recipe_reference docs/reference.md`.
+This page is generated from the schema by `make reference`.
 """
 
-PRESET = "`preset` names a set of sizes; keys next to it override single sizes. Presets: {}."
+PRESET = "Presets: {}."
 
 
 def make_reference() -> str:
@@ -70,12 +71,14 @@ def make_reference() -> str:
 def _model_sections() -> Iterator[str]:
     names = ", ".join(f"`{name}`" for name in ARCHITECTURES)
     yield (
-        f"## [model]\n\n`architecture` is required, and one of {names}. Each architecture has its own keys. "
-        "The defaults are the sizes of its paper.\n"
+        f"## [model]\n\n`architecture` is required, and one of {names}. Each architecture has its own keys; the "
+        "defaults are the sizes of its paper. `preset` names a set of sizes, and keys next to it override single "
+        "sizes.\n"
     )
     for name, architecture in ARCHITECTURES.items():
         presets = PRESET.format(", ".join(f"`{preset}`" for preset in architecture.presets))
-        yield f"### {name}\n\n{architecture.paper}. {presets}\n\n{_table(architecture.config, skip={'architecture'})}"
+        table = _table(architecture.config, skip={"architecture"})
+        yield f"### {name}\n\n{architecture.paper} ([page](papers/{name}.md)). {presets}\n\n{table}"
 
 
 def _summary(section: type[BaseModel]) -> str:
@@ -133,6 +136,9 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if field.default is None:
         return ""
+    if isinstance(field.default, tuple) and len(field.default) > 1:
+        groups = ((json.dumps(item), len(list(group))) for item, group in groupby(field.default))
+        return ", ".join(f"{count}\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}`{item}`" for item, count in groups)
     return f"`{json.dumps(field.default)}`"
 
 
@@ -146,13 +152,17 @@ def _range(field: FieldInfo) -> str:
     }
     low = f"[{_number(limits['ge'])}" if "ge" in limits else f"({_number(limits['gt'])}" if "gt" in limits else "(-∞"
     high = f"{_number(limits['le'])}]" if "le" in limits else f"{_number(limits['lt'])})" if "lt" in limits else "∞)"
-    interval = "" if low == "(-∞" and high == "∞)" else f"{low}, {high}"
+    interval = "" if low == "(-∞" and high == "∞)" else f"{low},\N{NO-BREAK SPACE}{high}"
     multiple = f"multiple of {limits['multiple_of']}" if "multiple_of" in limits else ""
     return ", ".join(filter(None, (interval, multiple)))
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    """Return a number as a reader writes it; large limits as powers, `10^9` and `2^63`."""
+    if value >= 10**8:
+        powers = {base**exponent: f"{base}^{exponent}" for base in (2, 10) for exponent in range(8, 65)}
+        return powers.get(int(value), f"{value:,.0f}")
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
 if __name__ == "__main__":

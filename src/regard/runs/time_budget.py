@@ -102,7 +102,7 @@ def fit_schedule(train: TrainConfig, budget: Budget, dev_tokens: float) -> Train
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1g} %"
+    return f"{100 * share:.0f}%" if share >= 0.01 else f"{100 * share:.1g}%"
 
 
 def _minutes(minutes: float) -> str:

@@ -19,12 +19,15 @@ from regard.models import ARCHITECTURES
 
 GROUP: Any = typer.main.get_command(app)
 COMMANDS = [name for name, command in GROUP.commands.items() if not command.hidden and not hasattr(command, "commands")]
+SUBCOMMANDS = [f"data {name}" for name in GROUP.commands["data"].commands]
 
 
 def parsed(*arguments: str) -> dict[str, Any]:
     """Return the parameters that a command gets."""
-    command = GROUP.commands[arguments[0]]
-    return dict(command.make_context(arguments[0], list(arguments[1:])).params)
+    command, words = GROUP.commands[arguments[0]], list(arguments[1:])
+    if hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    return dict(command.make_context(arguments[0], words).params)
 
 
 def help_of(*arguments: str) -> str:
@@ -33,12 +36,15 @@ def help_of(*arguments: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, "data", *SUBCOMMANDS])
 def test_help_fits_80_columns_and_shows_every_option_whole(name: str) -> None:
-    text = help_of(name)
+    text = help_of(*name.split())
     assert max(map(len, text.splitlines())) <= 80
-    assert "…" not in text and "..." not in re.sub(r"(RUN|1-2 |\")\.\.\.", "", text)
-    for parameter in GROUP.commands[name].params:
+    assert "…" not in text and "..." not in re.sub(r"(RUN|NAME|ARGS\]|1-2 |\")\.\.\.", "", text)
+    command = GROUP
+    for word in name.split():
+        command = command.commands[word]
+    for parameter in command.params:
         if not getattr(parameter, "hidden", False):
             assert parameter.help, parameter.name
             spellings = {spelling for spelling in parameter.opts if spelling not in OLD_SPELLINGS}
@@ -46,9 +52,9 @@ def test_help_fits_80_columns_and_shows_every_option_whole(name: str) -> None:
     assert not any(re.search(rf"{spelling}\b(?!put)", text) for spelling in OLD_SPELLINGS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, "data", *SUBCOMMANDS])
 def test_examples_are_commands(name: str) -> None:
-    _, heading, examples = help_of(name).partition("Example")
+    _, heading, examples = help_of(*name.split()).partition("Example")
     assert heading
     for line in examples.splitlines()[1:]:
         arguments = shlex.split(re.split(r"[<>]", line)[0])
@@ -113,3 +119,25 @@ def test_shortcuts_of_train_are_overrides(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_completion_can_be_installed() -> None:
     assert "--install-completion" in help_of()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("import marian folder", "Missing option '-o, --output'."),
+        ("train --corpus dats", "Invalid value for '--corpus': 'dats' is not one of 'dates', 'numbers'"),
+        ("train --minutes x", "Invalid value for '--minutes': "),
+    ],
+)
+def test_a_wrong_option_is_reported_as_help_spells_it(line: str, message: str) -> None:
+    output = CliRunner().invoke(app, line.split()).output
+    assert message in output
+    assert "--out'" not in output
+    assert "Value error" not in output
+    assert "unable to parse" not in output
+
+
+def test_required_options_are_marked() -> None:
+    assert "[required]" in help_of("import")
+    assert "[required]" in help_of("export")
+    assert "[required]" not in help_of("train")

@@ -64,13 +64,13 @@ def test_every_step_is_the_same_bit_for_bit(level: str, monkeypatch: pytest.Monk
 @torch.no_grad()
 def test_a_beam_uses_the_program_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = use_best_level(monkeypatch)
-    frozen, run, calls = freeze_for_inference(model(), int8=True), kernels.decoder_step, [0]
+    frozen, run, calls = freeze_for_inference(model(), int8=True), kernels.decoder_logits, [0]
 
     def count(*arguments: Any) -> None:
         calls[0] += 1
         run(*arguments)
 
-    monkeypatch.setattr(kernels, "decoder_step", count)
+    monkeypatch.setattr(kernels, "decoder_logits", count)
     results = [
         beam_search(
             seq2seq.decoder,

@@ -42,7 +42,7 @@ def test_the_schedule_fits_the_available_time_and_the_plan_says_how_much_is_need
     needed = plain.train.max_steps
     hours, minutes = divmod(round(needed * 2 / 0.8 / 60), 60)
     assert line == (
-        f"time: 3 minutes (from overrides) allow about 72 steps of 2 s in float32, {7200 / needed:.0f} % of the "
+        f"time: 3 minutes (from overrides) allow about 72 steps of 2 s in float32, {7200 / needed:.0f}% of the "
         f"{needed:,} that 5,000 pairs need (about {hours} h {minutes} min on this machine); the schedule is fitted to "
         "the time; expect poor translations"
     )

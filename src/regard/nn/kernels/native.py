@@ -26,11 +26,13 @@ from regard.errors import ConfigError
 from regard.nn.kernels import build, check, operations
 from regard.nn.kernels.build import BuildError
 from regard.nn.kernels.levels import CPU, LEVELS, SLOW
+from regard.special_tokens import EOS
 
 MAX_ROWS = 32  # per sentence; for more, PyTorch's attention is faster
 UNIT = 16  # as in lanes.h
 ZERO = 128  # as in int8.c: the unsigned byte that represents 0
 MAX_RANKS = 64
+NOT_FINITE, OUT_OF_MEMORY = -1, -2  # results of beam_step
 MAX_COLUMNS = 256  # for more, the attention weights that training keeps need too much memory
 
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
@@ -59,6 +61,8 @@ _SIGNATURES = {
     "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
     "decoder_step": [_POINTER, _NUMBER, *[_POINTER] * 4, *[_NUMBER] * 2],
+    "decoder_logits": [_POINTER] * 5,
+    "beam_step": [*[_POINTER] * 2, *[_NUMBER] * 4, ctypes.c_float],
     "int8_panel": [],
     "int8_depth": [],
 }
@@ -69,7 +73,9 @@ _MAY_FAIL = (  # out of memory
     "attention_gradient",
     "linear_int8",
     "decoder_step",
+    "decoder_logits",
 )
+_RESULTS = {"cross_entropy": ctypes.c_double, "int8_panel": int, "int8_depth": int, "beam_step": _NUMBER}
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Kernels:
             if name in _MAY_FAIL:
                 function.restype = _checked
             else:
-                function.restype = {"cross_entropy": ctypes.c_double, "int8_panel": int, "int8_depth": int}.get(name)
+                function.restype = _RESULTS.get(name)
             setattr(self, name, function)
 
     if TYPE_CHECKING:
@@ -302,6 +308,11 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
     return out
 
 
+def can_advance(values: Tensor, beam_size: int, vocabulary: int) -> bool:
+    """Return whether `beam_step` supports a beam over a vocabulary, for a decoder that computes like these values."""
+    return 2 * beam_size <= min(MAX_RANKS, vocabulary - EOS) and supports_inference(values)
+
+
 class LinearInt8:
     """x W^T + b for W (O, I) in bytes, I a multiple of UNIT: see int8.c."""
 
@@ -314,7 +325,7 @@ class LinearInt8:
         panels = padded.view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
         shift = -ZERO * weight.sum(1, dtype=torch.int32)
         self._tensors = (panels, *(F.pad(part, (0, padding)).contiguous() for part in (shift, scale, bias)))
-        self._pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
+        self.pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
         self.minimum = -math.inf  # smaller outputs are raised to it
 
     def __deepcopy__(self, memo: object) -> LinearInt8:
@@ -334,7 +345,7 @@ class LinearInt8:
         x = x.contiguous()
         out = torch.empty(*x.shape[:-1], self.outputs)
         self.kernels.linear_int8(
-            *(x.data_ptr(), *self._pointers, out.data_ptr()),
+            *(x.data_ptr(), *self.pointers, out.data_ptr()),
             *(x.numel() // self.inputs, self.inputs, self.outputs, self.minimum),
         )
         if (listener := call_listener.get()) is not None:

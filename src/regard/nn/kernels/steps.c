@@ -67,6 +67,13 @@ static int run(const Operation *operation, const Layer *layers, const Batch *bat
     }
 }
 
+static int run_all(const Operation *operations, int64_t count, const Layer *layers, const Batch *batch, float *workspace)
+{
+    int failed = 0;
+    for (int64_t index = 0; index < count && !failed; index++) failed = run(operations + index, layers, batch, workspace);
+    return failed;
+}
+
 /* Run `count` operations on x (rows, width), which is copied to the start of the workspace, and store the output of the last
  * one, (rows, width). The workspace has space for `floats` per row. Return 1 if out of memory. */
 int EXPORT(decoder_step)(const Operation *operations, int64_t count, const Layer *layers, const Batch *batch, const float *x,
@@ -75,8 +82,52 @@ int EXPORT(decoder_step)(const Operation *operations, int64_t count, const Layer
     float *workspace = malloc(batch->rows * floats * sizeof *workspace);
     int failed = !workspace;
     if (!failed) memcpy(workspace, x, batch->rows * width * sizeof *x);
-    for (int64_t index = 0; index < count && !failed; index++) failed = run(operations + index, layers, batch, workspace);
+    failed = failed || run_all(operations, count, layers, batch, workspace);
     if (!failed) memcpy(out, workspace + operations[count - 1].out * batch->rows, batch->rows * width * sizeof *out);
     free(workspace);
+    return failed;
+}
+
+/* Let row r see what row parents[r] saw, and its own new slot of the `each` that are added for its sentence. */
+static void extend_visible(Search *search, const int64_t *parents, int64_t slots, int64_t each)
+{
+    uint8_t *before = search->visible, *after = search->spare;
+    for (int64_t row = 0; row < search->rows; row++) {
+        uint8_t *slot = after + row * (slots + each);
+        memcpy(slot, before + (parents ? parents[row] : row) * slots, slots);
+        memset(slot + slots, 0, each);
+        slot[slots + row % each] = 1;
+    }
+    search->visible = after, search->spare = before;
+}
+
+/* Embed a token at a position: table[token] * scale + positions[position]. Two loops, so that no compiler fuses the product
+ * and the sum into one operation, which would round differently from PyTorch's two. */
+static void embed(const Decoder *decoder, int64_t token, int64_t position, float *x)
+{
+    const float *row = decoder->table + token * decoder->width, *shift = decoder->positions + position * decoder->width;
+    for (int64_t index = 0; index < decoder->width; index++) x[index] = row[index] * decoder->scale;
+    for (int64_t index = 0; index < decoder->width && decoder->positions; index++) x[index] += shift[index];
+}
+
+/* Feed a token to each row, after row r took over the state of row parents[r] of its sentence (null: none did), and store the
+ * logits (rows, vocabulary) of the next tokens. There must be space for the new slots. Return 1 if out of memory. */
+int EXPORT(decoder_logits)(const Decoder *decoder, Search *search, const int64_t *tokens, const int64_t *parents, float *logits)
+{
+    int64_t each = search->rows / search->sentences, slots = search->layers->written;
+    float *workspace = malloc(search->rows * decoder->floats * sizeof *workspace);
+    if (!workspace) return 1;
+    extend_visible(search, parents, slots, each);
+    int sees_all = slots + each == search->position + 1; /* a single row per sentence, never reordered */
+    Batch batch = {search->rows, search->sentences, sees_all ? 0 : search->visible, search->source_mask, search->source_slots};
+    for (int64_t row = 0; row < search->rows; row++) embed(decoder, tokens[row], search->position, workspace + row * decoder->width);
+    int failed = run_all(decoder->operations, decoder->count, search->layers, &batch, workspace);
+    const float *features = workspace + decoder->operations[decoder->count - 1].out * search->rows;
+    const void *const *output = decoder->output;
+    failed = failed || KERNEL(linear_int8)(features, output[0], output[1], output[2], output[3], logits, search->rows,
+                                           decoder->width, decoder->vocabulary, -INFINITY);
+    free(workspace);
+    search->position++;
+    for (int64_t layer = 0; layer < search->num_layers; layer++) search->layers[layer].written += each;
     return failed;
 }

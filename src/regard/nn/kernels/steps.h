@@ -25,6 +25,27 @@ typedef struct {
     int64_t key_sentence, key_slot, value_sentence, value_slot; /* strides of the source */
 } Layer;
 
+/* A decoder: the embedding of its target, its layers and its output layer. */
+typedef struct {
+    const float *table, *positions; /* (vocabulary, width) and (positions, width); no positions: null */
+    float scale;                  /* of the embedding */
+    int64_t width, vocabulary;
+    const Operation *operations;  /* the layers */
+    int64_t count, floats;        /* the number of operations; the space in the workspace for each row */
+    const void *output[4];        /* weights, shift, scales and bias */
+} Decoder;
+
+/* The decoder's state of a search. */
+typedef struct {
+    Layer *layers;
+    int64_t num_layers;
+    int64_t rows, sentences;
+    int64_t position;             /* of the next token */
+    uint8_t *visible, *spare;     /* (rows, slots) the slots that each row sees; as much space */
+    const uint8_t *source_mask;   /* (sentences, source_slots) */
+    int64_t source_slots;
+} Search;
+
 /* The rows of a step. */
 typedef struct {
     int64_t rows, sentences;

@@ -50,7 +50,7 @@ class TrainedOptions(CompareOptions, total=False):
 
     Attributes:
         architectures: The architectures to train; by default all of regard's own.
-        minutes: Training time of each system; by default the recipe's, or 10; less for a built-in corpus.
+        minutes: Training time of each system; by default the recipe's, or 10; 0.36 for a built-in corpus.
     """
 
     architectures: Sequence[str]
