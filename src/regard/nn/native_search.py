@@ -82,7 +82,7 @@ class NativeSearch(Search):
         if self._length >= self._positions:
             self._load_positions()
         parents = None if self._parents is None else self._parents.data_ptr()
-        self._run(*self._addresses, tokens.data_ptr(), parents, self._logits.data_ptr())
+        self._run(*self._addresses, tokens.contiguous().data_ptr(), parents, self._logits.data_ptr())
         self._parents = None
         self._written += self._rows_per_sentence
         self._length += 1
@@ -91,7 +91,7 @@ class NativeSearch(Search):
     def select(self, rows: Tensor, sentences: Tensor | None = None) -> None:
         """Select rows and sentences, as `State.select` does."""
         if sentences is None and len(rows) == len(self._logits) and self._parents is None:
-            self._parents = rows
+            self._parents = rows.contiguous()
         else:
             self._load(self._read().select(rows, sentences))
 
