@@ -43,6 +43,7 @@ def fresh(anew: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     cache.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "none" / "none"))
+    monkeypatch.setattr(build, "SHIPPED", tmp_path / "none")  # the tests may run with an installed wheel
     return cache
 
 
