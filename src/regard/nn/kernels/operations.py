@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any, ClassVar
 
-LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE = range(4)  # kinds of operations
+LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE, LINEAR_FLOAT32 = range(5)  # kinds of operations
 
 _Fields = list[tuple[str, Any]]
 _NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
@@ -74,7 +74,7 @@ class Decoder(ctypes.Structure):
         ("operations", _POINTER),
         ("count", _NUMBER),
         ("floats", _NUMBER),
-        ("output", _POINTER * 4),
+        ("output", _POINTER),
     ]
 
 
