@@ -39,10 +39,10 @@ SEARCHES: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def exact_float32() -> Iterator[None]:
     """Let cuDNN's LSTM compute in float32, not in TF32."""
-    before = torch.backends.cudnn.rnn.fp32_precision
-    torch.backends.cudnn.rnn.fp32_precision = "ieee"
+    rnn: Any = torch.backends.cudnn.rnn  # its type does not know the attribute
+    before, rnn.fp32_precision = rnn.fp32_precision, "ieee"
     yield
-    torch.backends.cudnn.rnn.fp32_precision = before
+    rnn.fp32_precision = before
 
 
 def model_of(name: str) -> Seq2Seq:

@@ -121,10 +121,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def environment(installed: Path, tmp_path: Path) -> Mapping[str, str]:
     """Variables with which no compiler is found. Files could be cached only in `tmp_path / "cache"`."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("REGARD_KERNELS", "PYTHONPATH")}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("REGARD_KERNELS", "PYTHONPATH")}
     (cache := tmp_path / "cache").mkdir()
     folders = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "TMPDIR"), str(cache))
-    return {**kept, **NO_COMPILER, **folders, "PATH": str(installed), "OMP_NUM_THREADS": "1"}
+    return {**inherited, **NO_COMPILER, **folders, "PATH": str(installed), "OMP_NUM_THREADS": "1"}
 
 
 def test_an_installed_wheel_needs_no_compiler(installed: Path, environment: Mapping[str, str], tmp_path: Path) -> None:
