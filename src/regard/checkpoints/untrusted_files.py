@@ -23,7 +23,7 @@ from regard.config.schema import ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import MAX_BYTES
-from regard.models import build_model, build_on_meta
+from regard.models import build_on_meta, build_uninitialized
 
 SUMS = "SHA256SUMS"
 TRAINING = "training"
@@ -155,7 +155,7 @@ def named_weights(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def build_if_shapes_fit(config: ModelConfig, vocabularies: VocabularySizes, path: Path) -> Seq2Seq:
-    """Build a model with fresh weights if the file at `path` has tensors of exactly its names and shapes.
+    """Build a model if the file at `path` has tensors of exactly its names and shapes. The caller loads the weights.
 
     The state of the caller's random number generator does not change.
 
@@ -179,7 +179,7 @@ def build_if_shapes_fit(config: ModelConfig, vocabularies: VocabularySizes, path
         ]
         if mismatches:
             raise _misfit(path, mismatches)
-        return build_model(config, vocabularies)
+        return build_uninitialized(config, vocabularies)
 
 
 def _layers_in(name: str, value: object) -> int:

@@ -5,6 +5,9 @@ PyTorch is imported by the bodies of the commands that need it, so that `--help`
 
 from __future__ import annotations
 
+import copy
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -84,13 +87,23 @@ def regard(
     """Train sequence-to-sequence models with attention, translate with them, and see what they attend to."""
 
 
+def _with_called_command(arguments: Sequence[str]) -> typer.Typer:
+    """Return the app without other commands than the called one, since typer prepares the options of all commands."""
+    called = [command for command in app.registered_commands if arguments and command.name == arguments[0]]
+    if not called:
+        return app
+    selected = copy.copy(app)
+    selected.registered_commands, selected.registered_groups = called, []
+    return selected
+
+
 def run() -> None:
     """Run the command line. Errors are printed as a line or two, and end with status 1."""
     shorten_idle_spins()
     with raise_on_termination() as received:
         try:
             with errors_as_messages():
-                app(prog_name="regard")
+                _with_called_command(sys.argv[1:])(prog_name="regard")
         except SystemExit:
             if received:
                 report_stop(received[0])
