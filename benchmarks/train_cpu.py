@@ -6,7 +6,7 @@
 The task: Multi30k from English to German, a joint vocabulary of 8,000 SentencePiece pieces, a Transformer of hidden
 size 256 with 3 + 3 layers (FFN size 1,024, 4 heads, one shared embedding matrix), batches of about 4,096 target tokens,
 Adam, dropout 0.1, label smoothing 0.1, float32. regard learns the vocabulary and encodes the corpus once, and every
-system trains on these token ids. peers/work.py defines sizes and schedules. Each system makes its own batches, except
+system trains on these token ids. peers/task.py defines sizes and schedules. Each system makes its own batches, except
 the Hugging Face model, which a plain PyTorch loop trains on the batches of regard.
 
 Each measurement is a separate process. The first updates are not counted. Then the process is measured for --seconds,
@@ -32,11 +32,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import count, exit_on_error, fail, read_pair
+from common import count, exit_on_error, fail, print_machine, read_pair
 from peers import eole, fairseq, here, joeynmt, marian
 from peers.environments import default_folder, python_of
 from peers.measure import PeerError, Window, measure
-from peers.work import SOURCE, TARGET, Work, make
+from peers.task import SOURCE, TARGET
+from peers.work import Work, make
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "multi30k"
 SYSTEMS = {
@@ -109,21 +110,25 @@ def report(results: dict[str, list[Window]], errors: dict[str, str], threads: in
     rounds = max(map(len, results.values()), default=0)
     print(f"Threads: {threads}. Windows of {seconds:g} seconds: {rounds} each, medians.\n")
     print(
-        "| system | target tokens/s | lowest to highest | speed / fastest peer | target tokens per update | peak MB |"
+        "| system | target tokens/s | lowest to highest | speed / fastest peer | target tokens per CPU second "
+        "| per CPU second / that peer | target tokens per update | peak MB |"
     )
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    cpu = {
+        name: statistics.median(window.tokens_per_cpu_second for window in windows) for name, windows in results.items()
+    }
     for name in sorted(speeds, key=lambda name: -speeds[name]):
         windows = results[name]
         lowest, highest = (bound(window.speed for window in windows) for bound in (min, max))
-        ratio = f"{speeds[name] / peers[fastest]:.2f}" if fastest else ""
+        ratio, cpu_ratio = (f"{by[name] / by[fastest]:.2f}" if fastest else "" for by in (speeds, cpu))
         size = sum(window.tokens for window in windows) / sum(window.updates for window in windows)
         memory = statistics.median(window.megabytes for window in windows)
         print(
             f"| {SYSTEMS[name].name} | {speeds[name]:,.0f} | {lowest:,.0f} to {highest:,.0f} | {ratio} "
-            f"| {size:,.0f} | {memory:,.0f} |"
+            f"| {cpu[name]:,.0f} | {cpu_ratio} | {size:,.0f} | {memory:,.0f} |"
         )
     for name, reason in errors.items():
-        print(f"| {SYSTEMS[name].name} | failed: {' '.join(reason.split()).replace('|', '/')} | | | | |")
+        print(f"| {SYSTEMS[name].name} | failed: {' '.join(reason.split()).replace('|', '/')} | | | | | | |")
 
 
 def run_worker(name: str, arguments: Sequence[str]) -> None:
@@ -151,6 +156,7 @@ def main() -> None:
         chosen = list(dict.fromkeys(arguments.systems))
         environments = arguments.environments.resolve()
         results, errors = measure_all(chosen, task, environments, arguments.seconds, arguments.rounds)
+    print_machine()
     report(results, errors, arguments.threads, arguments.seconds)
 
 

@@ -149,6 +149,36 @@ class Encoder(nn.Module, ABC):
         """Encode source tokens (B, S) with their mask (B, S)."""
 
 
+class Search(ABC):
+    """A search without attention, from the side of its decoder: a state that each step changes in place."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor) -> Tensor:
+        """Feed one token per row, (N,), and return the logits (N, V) of the next one.
+
+        The caller may overwrite them. The next step may, too.
+        """
+
+    @abstractmethod
+    def select(self, rows: Tensor, sentences: Tensor | None = None) -> None:
+        """Select rows and sentences, as `State.select` does. The tensors must not change before the next step."""
+
+
+class _StateSearch(Search):
+    """A search that keeps the state of a decoder."""
+
+    def __init__(self, decoder: Decoder[Any], memory: Memory) -> None:
+        self._decoder, self._state = decoder, decoder.init_state(memory)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        out = self._decoder.step(tokens, self._state)
+        self._state = out.state
+        return out.logits
+
+    def select(self, rows: Tensor, sentences: Tensor | None = None) -> None:
+        self._state = self._state.select(rows, sentences)
+
+
 class Decoder(nn.Module, ABC, Generic[S]):
     """Writes a target, one token at a time or all positions at once.
 
@@ -186,6 +216,10 @@ class Decoder(nn.Module, ABC, Generic[S]):
         """Feed one token per row, (N,), and return the logits (N, V) of the next one. The caller may overwrite them."""
         advanced = self.advance(tokens, state, with_attention=with_attention)
         return StepLogits(self.readout(advanced.features), advanced.state, advanced.attention)
+
+    def start_search(self, memory: Memory) -> Search:
+        """Start a search without attention. This default calls `step`; decoders with a faster way override it."""
+        return _StateSearch(self, memory)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """Decode with teacher forcing: tokens (B, T), the first of which is BOS, to the features after each of them.

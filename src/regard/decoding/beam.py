@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory, State
+from regard.decoding import native_beam
 from regard.decoding.beam_state import (
     BeamSettings,
     BeamState,
@@ -68,8 +69,11 @@ def beam_search(
     Raises:
         DecodingError: If a limit is below 1, or a score is not finite.
     """
+    limits = check_length_limits(max_lengths, memory)
+    if processor is None and not with_attention and native_beam.is_supported(decoder, memory, settings):
+        return native_beam.native_beam_search(decoder, memory, limits, settings)
     beam_size = settings.beam_size
-    beams = init_beam_state(check_length_limits(max_lengths, memory), beam_size)
+    beams = init_beam_state(limits, settings)
     results: list[list[HypothesisEnd]] = [[] for _ in beams.sentence]
     tree = PrefixTree()
     state = decoder.init_state(memory)
@@ -195,6 +199,9 @@ def _allocate_by_progress(ids: Tensor, progress: Tensor, totals: Tensor, count: 
 
         The key is rank * levels - progress, which sorts by round first and then from the highest level down.
 
+    A sentence whose continuations all have the same progress, such as one without constraints, keeps the order of a
+    plain beam: its translation must not depend on the constraints of others.
+
     Args:
         ids: (b, C) tokens of the continuations, best first.
         progress: (b, C) their constraint progress.
@@ -217,7 +224,12 @@ def _allocate_by_progress(ids: Tensor, progress: Tensor, totals: Tensor, count: 
         for is_member, order in halves
     ]
     fillers = [is_member.logical_not().gather(1, places) for (is_member, _), places in zip(halves, chosen, strict=True)]
-    return torch.cat(chosen, 1), torch.cat(fillers, 1)
+    places, is_filler = torch.cat(chosen, 1), torch.cat(fillers, 1)
+    is_present = (progress[:, :, None].eq(levels) & is_possible[:, :, None]).any(1)  # (b, levels)
+    is_plain = is_present.sum(1, keepdim=True).le(1)  # (b, 1)
+    plain, candidates = torch.arange(places.shape[1], device=places.device), ids.shape[1]
+    places = torch.where(is_plain, plain.clamp_max(candidates - 1), places)
+    return places, torch.where(is_plain, plain.ge(candidates), is_filler)
 
 
 def _advance(

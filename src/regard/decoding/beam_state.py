@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.contract import State
-from regard.decoding.length_penalty import LengthPenalty, penalty_for_unfinished
+from regard.decoding.length_penalty import LengthPenalty, divisor, penalty_for_unfinished
 from regard.decoding.prefix_tree import HypothesisEnd
 from regard.errors import DecodingError
 from regard.special_tokens import BOS
@@ -61,6 +61,11 @@ class LivePrefixes(State):
     parent: Tensor  # the node of the prefix without its last token
     beam: Tensor  # the row of that node, counted within its sentence
 
+    def repeat(self, times: int) -> LivePrefixes:
+        """Return copies of the prefixes of each sentence."""
+        parts = self.total, self.token, self.parent, self.beam
+        return LivePrefixes(*(part.repeat(1, times) for part in parts))
+
     def first(self, count: int) -> LivePrefixes:
         """Return the first `count` prefixes of each sentence."""
         return LivePrefixes(self.total[:, :count], self.token[:, :count], self.parent[:, :count], self.beam[:, :count])
@@ -87,6 +92,7 @@ class BeamState(State):
 
     sentence: Tensor  # (b,) index in the original batch
     limit: Tensor  # (b,) length limit
+    limit_divisor: Tensor  # (b,) the divisor of an unfinished prefix at its limit
     is_done: Tensor  # (b,) finished; kept only until enough sentences are finished to shrink the batch
     live: LivePrefixes  # (b, w), w <= K
     ends: HypothesisEnds  # (b, K)
@@ -98,9 +104,10 @@ class BeamState(State):
         return replace(self, ends=merge_ends(self.ends, ends), num_ended=num_ended)
 
 
-def init_beam_state(limits: Tensor, beam_size: int) -> BeamState:
+def init_beam_state(limits: Tensor, settings: BeamSettings) -> BeamState:
     """Return a state with the prefix BOS and no hypothesis for each sentence; limits: (b,)."""
-    batch = len(limits)
+    batch, beam_size = len(limits), settings.beam_size
+    penalty = penalty_for_unfinished(settings.penalty)
     total = torch.zeros(batch, 1, device=limits.device)
     first = torch.zeros(batch, 1, dtype=torch.long, device=limits.device)
     no_score = torch.full((batch, beam_size), -math.inf, device=limits.device)
@@ -108,6 +115,7 @@ def init_beam_state(limits: Tensor, beam_size: int) -> BeamState:
     return BeamState(
         sentence=torch.arange(batch, device=limits.device),
         limit=limits,
+        limit_divisor=total.new_tensor([divisor(penalty, limit, total.dtype) for limit in limits.tolist()]),
         is_done=torch.zeros_like(limits, dtype=torch.bool),
         live=LivePrefixes(total, token=first + BOS, parent=first - 1, beam=first),
         ends=HypothesisEnds(no_score, no_score, token=no_node, parent=no_node),
@@ -117,8 +125,8 @@ def init_beam_state(limits: Tensor, beam_size: int) -> BeamState:
 
 def score_ends(prefixes: LivePrefixes, penalty: LengthPenalty, length: int) -> HypothesisEnds:
     """Return the prefixes as hypotheses of this length, EOS included; a divisor of 0 leaves the place empty."""
-    divisor = penalty(torch.full_like(prefixes.total, length))
-    score = (prefixes.total / divisor).masked_fill(divisor.eq(0), -math.inf)
+    by = divisor(penalty, length, prefixes.total.dtype)
+    score = prefixes.total / torch.full_like(prefixes.total, by) if by else torch.full_like(prefixes.total, -math.inf)
     return HypothesisEnds(score, prefixes.total, prefixes.token, prefixes.parent)
 
 
@@ -138,20 +146,19 @@ def retire_finished(
     new = (is_done & beams.is_done.logical_not()).nonzero().squeeze(1)
     if not len(new):
         return beams
-    _collect(results, beams.select(new), settings, step)
+    collect_ends(results, beams.select(new), settings, step)
     return replace(beams, is_done=is_done | beams.is_done)
 
 
 def _is_done(beams: BeamState, settings: BeamSettings, step: int) -> Tensor:
     """Return which sentences (b,) have reached their limit, have enough hypotheses, or cannot improve the best ones."""
-    penalty = penalty_for_unfinished(settings.penalty)
     best = beams.live.total.amax(1)
     worst = beams.ends.score[:, settings.top_beams - 1]  # minus infinity until there are `top_beams` hypotheses
-    cannot_improve = worst.ge(best / penalty(beams.limit.to(best.dtype)))
+    cannot_improve = worst.ge(best / beams.limit_divisor)
     return beams.limit.le(step) | beams.num_ended.ge(settings.enough) | cannot_improve
 
 
-def _collect(results: list[list[HypothesisEnd]], retired: BeamState, settings: BeamSettings, step: int) -> None:
+def collect_ends(results: list[list[HypothesisEnd]], retired: BeamState, settings: BeamSettings, step: int) -> None:
     """Write the ends of done sentences into `results`: finished hypotheses, then live prefixes as unfinished ones."""
     unfinished = score_ends(retired.live, penalty_for_unfinished(settings.penalty), step)
     for place, sentence in enumerate(retired.sentence.tolist()):

@@ -69,8 +69,8 @@ def diverse_beam_search(
         raise DecodingError(f"diversity is {strength}", fix="set it to 0 or more")
     limits = check_length_limits(max_lengths, memory)
     group_size = beam_size // groups
-    beams = [init_beam_state(limits, group_size) for _ in range(groups)]
     settings = replace(settings, beam_size=group_size, top_beams=group_size)
+    beams = [init_beam_state(limits, settings) for _ in range(groups)]
     results: list[list[list[HypothesisEnd]]] = [[[] for _ in limits] for _ in beams]
     tree = PrefixTree()
     state = decoder.init_state(memory).select(torch.arange(len(limits), device=limits.device).repeat_interleave(groups))

@@ -7,7 +7,19 @@ from typing import Any
 
 from torch import Tensor
 
-from regard.contract import Decoder, Memory, Seq2Seq, State, StepFeatures
+from regard.contract import Decoder, Memory, Search, Seq2Seq, State, StepFeatures
+
+
+class _InterruptibleSearch(Search):
+    def __init__(self, search: Search, check: Callable[[], None]) -> None:
+        self._search, self._check = search, check
+
+    def step(self, tokens: Tensor) -> Tensor:
+        self._check()
+        return self._search.step(tokens)
+
+    def select(self, rows: Tensor, sentences: Tensor | None = None) -> None:
+        self._search.select(rows, sentences)
 
 
 class InterruptibleDecoder(Decoder[Any]):
@@ -29,6 +41,10 @@ class InterruptibleDecoder(Decoder[Any]):
         """Call `check`, then feed tokens (N,) to the decoder."""
         self.check()
         return self.decoder.advance(tokens, state, with_attention=with_attention)
+
+    def start_search(self, memory: Memory) -> Search:
+        """Return the decoder's search, of which each step calls `check` first."""
+        return _InterruptibleSearch(self.decoder.start_search(memory), self.check)
 
     def readout(self, features: Tensor) -> Tensor:
         """Return the decoder's logits."""

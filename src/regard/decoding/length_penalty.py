@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def average(alpha: float) -> LengthPenalty:
     Raises DecodingError if alpha is negative.
     """
     _check_alpha(alpha)
-    return lambda lengths: lengths**alpha
+    return _Average(alpha)
 
 
 def gnmt(alpha: float) -> LengthPenalty:
@@ -37,7 +38,23 @@ def gnmt(alpha: float) -> LengthPenalty:
     Raises DecodingError if alpha is negative.
     """
     _check_alpha(alpha)
-    return lambda lengths: ((5 + lengths) / 6) ** alpha
+    return _Gnmt(alpha)
+
+
+@dataclass(frozen=True)
+class _Average:
+    alpha: float
+
+    def __call__(self, lengths: Tensor) -> Tensor:
+        return lengths**self.alpha
+
+
+@dataclass(frozen=True)
+class _Gnmt:
+    alpha: float
+
+    def __call__(self, lengths: Tensor) -> Tensor:
+        return ((5 + lengths) / 6) ** self.alpha
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,16 @@ def forbid_empty(penalty: LengthPenalty) -> LengthPenalty:
 def penalty_for_unfinished(penalty: LengthPenalty) -> LengthPenalty:
     """Return the penalty for prefixes without EOS: one of length 1 holds a token, so it is not empty."""
     return penalty.penalty if isinstance(penalty, _ForbidEmpty) else penalty
+
+
+@lru_cache(maxsize=4096)
+def divisor(penalty: LengthPenalty, length: int, dtype: torch.dtype) -> float:
+    """Return the divisor of one length.
+
+    PyTorch's power of a tensor is rounded differently at different places of it, so each length is computed alone: a
+    score must not depend on the batch.
+    """
+    return float(penalty(torch.tensor([length], dtype=dtype)))
 
 
 def _check_alpha(alpha: float) -> None:

@@ -60,7 +60,7 @@ def best_tokens(logits: Tensor, count: int, step: int) -> tuple[Tensor, Tensor]:
         native.best_tokens(logits, EOS, count) if native.supports_inference(logits) else _best_tokens(logits, count)
     )
     if not math.isfinite(values[:, 0].sum()):  # finite if and only if every row is
-        raise _not_finite(step)
+        raise not_finite(step)
     return values, ids
 
 
@@ -82,7 +82,7 @@ def log_probabilities(logits: Tensor, step: int) -> Tensor:
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)
     scores[:, :EOS] = -math.inf
     if not scores.amax(1).isfinite().all():
-        raise _not_finite(step)
+        raise not_finite(step)
     return scores
 
 
@@ -104,7 +104,8 @@ def best_processed_tokens(
     return torch.cat((values, forced_values), 1), torch.cat((ids, forced.clamp_min(0)), 1)
 
 
-def _not_finite(step: int) -> DecodingError:
+def not_finite(step: int) -> DecodingError:
+    """Return the error about scores that are not finite."""
     return DecodingError(
         f"the model's scores at step {step} are not finite",
         fix="check the training log: the weights have probably diverged; use an earlier checkpoint",

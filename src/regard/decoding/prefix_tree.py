@@ -37,13 +37,18 @@ class PrefixTree:
 
     def append(self, tokens: Tensor, parents: Tensor, attention: Tensor | None) -> Tensor:
         """Append a step: tokens (N,) fed under parents (N,), with attention (N, S). Return the new nodes (N,)."""
-        self._tokens.append(tokens)
-        self._parents.append(parents)
         if attention is not None:
             self._attention.append(attention)
-        nodes = torch.arange(self._size, self._size + len(tokens), device=tokens.device)
+        first = self.add(tokens, parents)
+        return torch.arange(first, self._size, device=tokens.device)
+
+    def add(self, tokens: Tensor, parents: Tensor) -> int:
+        """Append a step without attention. Return the first of the new nodes, which are numbered consecutively."""
+        self._tokens.append(tokens)
+        self._parents.append(parents)
+        first = self._size
         self._size += len(tokens)
-        return nodes
+        return first
 
     def read_hypotheses(self, ends: Sequence[Sequence[HypothesisEnd]], mask: Tensor) -> list[list[Hypothesis]]:
         """Return the hypotheses of each sentence's ends; mask (B, S) is True at real source positions."""

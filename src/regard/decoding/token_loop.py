@@ -11,7 +11,7 @@ from torch import Tensor
 
 from regard.contract import Decoder, Memory, State
 from regard.decoding.hypothesis import Hypothesis
-from regard.decoding.length_penalty import LengthPenalty
+from regard.decoding.length_penalty import LengthPenalty, divisor
 from regard.decoding.next_tokens import check_length_limits, select_unfinished
 from regard.decoding.prefix_tree import HypothesisEnd, PrefixTree
 from regard.special_tokens import BOS, EOS
@@ -102,7 +102,7 @@ def _init_rows(limits: Tensor) -> Rows:
 
 def _collect(ends: list[list[HypothesisEnd]], rows: Rows, ends_here: Tensor, penalty: LengthPenalty, step: int) -> None:
     """Write the ends of the rows that end in this step, ends_here (N,), into `ends`."""
-    scores = rows.total / penalty(torch.full_like(rows.total, step))
+    scores = rows.total / torch.full_like(rows.total, divisor(penalty, step, rows.total.dtype))
     columns = (part[ends_here].tolist() for part in (rows.place, rows.node, rows.token, rows.total, scores))
     for place, *end in zip(*columns, strict=True):
         ends[place].append(HypothesisEnd(*end))

@@ -223,14 +223,14 @@ class TransformerState(State):
     def select(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
         """Select rows, and sentences as in `State.select`."""
         selected = super().select(rows)
-        return selected if sentences is None else selected._compact(sentences)
+        return selected if sentences is None else selected.compact(sentences)
 
     def begin_step(self) -> tuple[Self, list[StepMemory]]:
         """Return the state with a slot more for each row, and each layer's memory of it; `end_step` comes after."""
         sentences = len(self.source.mask)
         rows = len(self.visible) // sentences
         has_space = all(layer.has_space(rows) for layer in self.layers)
-        state = self if has_space else self._compact()
+        state = self if has_space else self.compact()
         visible = add_own_slots(state.visible, sentences)
         next_ = replace(state, visible=visible, length=self.length + 1)
         sees_all = visible.size(1) == next_.length  # a single row per sentence, never reordered
@@ -241,11 +241,12 @@ class TransformerState(State):
         """Return the state with what the layers wrote into their memories."""
         return replace(self, layers=tuple(memory.state for memory in memories))
 
-    def _compact(self, sentences: Tensor | None = None) -> Self:
+    def compact(self, sentences: Tensor | None = None, *, spare_steps: int = SPARE_STEPS) -> Self:
         """Drop invisible slots and make space for further steps.
 
         Args:
             sentences: (M,) keep only these, to which the rows already belong; None: all.
+            spare_steps: The steps for which there will be space.
         """
         source = self.source if sentences is None else self.source.select(sentences)
         if sentences is None:
@@ -255,7 +256,7 @@ class TransformerState(State):
         is_used = visible.any(1)  # (M, L)
         length = int(is_used.sum(1).amax()) if is_used.numel() else 0
         slots = is_used.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :length]  # (M, L')
-        spare = max(SPARE_STEPS * rows, length // 4)
+        spare = max(spare_steps * rows, length // 4)
         layers = tuple(layer.compact(sentences, slots, spare) for layer in self.layers)
         visible = visible.gather(2, slots[:, None].expand(-1, rows, -1)).flatten(0, 1)  # (N, L')
         return replace(self, source=source, layers=layers, visible=visible)

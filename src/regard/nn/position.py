@@ -38,9 +38,13 @@ class SinusoidPositions(nn.Module):
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         """Add positions to x (N, T, D), the first of which is at position `start`."""
         end = start + x.size(1)
+        return x + self.table_to(end)[start:end].to(x.dtype)
+
+    def table_to(self, end: int) -> Tensor:
+        """Return a table (T, D) of at least `end` positions."""
         if end > self.table.size(0):
             self.table = sinusoid(2 * end, self.size).to(self.table)
-        return x + self.table[start:end].to(x.dtype)
+        return self.table
 
     if TYPE_CHECKING:
         __call__ = forward

@@ -7,18 +7,35 @@ and the results are the same bit for bit. Layers that also compute something wit
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from regard.nn.attention_memory import PaddedSource, Positions, Recurrence, SequenceMemory, SourceMemory
+from regard.nn.attention_memory import (
+    KeysValues,
+    PaddedSource,
+    Positions,
+    Recurrence,
+    SequenceMemory,
+    SourceMemory,
+)
 from regard.nn.attention_recorder import active_recorder
 from regard.nn.kernels import native
+from regard.nn.kernels.linear import PARALLEL
 from regard.nn.kernels.native import KernelCall
-from regard.nn.kernels.operations import ATTEND_SOURCE, ATTEND_TARGET, Batch, Input, Layer, Operation
-from regard.nn.kv_cache import CacheView, StepMemory
+from regard.nn.kernels.operations import (
+    ATTEND_SOURCE,
+    ATTEND_TARGET,
+    LINEAR_FLOAT32,
+    Batch,
+    Input,
+    Layer,
+    Operation,
+)
+from regard.nn.kv_cache import CacheBuffer, CacheView, StepMemory
 
 ROWS = 3  # of a sentence while recording: several, so that strides are unambiguous
 _ATTENTION = (ATTEND_TARGET, ATTEND_SOURCE)
@@ -55,11 +72,26 @@ class StepProgram:
         self._kernels = kernels
         self._operations = (Operation * len(operations))(*operations)
         self._layers = Layer * num_layers
-        self._width, self._floats = width, floats
+        self.width, self.floats = width, floats
+        linear = [operation for operation in operations if operation.kind == LINEAR_FLOAT32]
+        self._largest = max((operation.width * operation.outputs for operation in linear), default=0)  # weight
         self._constants = constants
+
+    @property
+    def address(self) -> int:
+        """The address of the operations."""
+        return ctypes.addressof(self._operations)
+
+    @property
+    def count(self) -> int:
+        """The number of operations."""
+        return len(self._operations)
 
     def __deepcopy__(self, memo: object) -> None:
         return None  # the copy's weights may be changed
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(None), ()  # another process has other addresses
 
     @classmethod
     def record(
@@ -94,10 +126,15 @@ class StepProgram:
             view.state = state
         return program if torch.equal(program.run(x, targets, sources), expected) else None
 
+    def is_fastest(self, rows: int) -> bool:
+        """Return whether layers would not divide products of this many rows among threads, as a program cannot."""
+        return torch.get_num_threads() == 1 or rows * self._largest < PARALLEL
+
     def can_run(self, x: Tensor, sources: Sequence[PaddedSource]) -> bool:
         """Return whether the program can run a step of x (B, T, D)."""
         return (
             x.size(1) <= native.MAX_ROWS
+            and self.is_fastest(x.size(0) * x.size(1))
             and native.supports_inference(x)
             and active_recorder() is None
             and not any(source.with_weights for source in sources)
@@ -110,24 +147,27 @@ class StepProgram:
         layers = self._layers()
         views = cast(Sequence[CacheView], targets)
         for layer, view, source in zip(layers, views, sources, strict=True):
-            buffer, keys, values = view.state.buffer, source.projected.keys, source.projected.values
-            assert buffer is not None
-            layer.keys, layer.values = buffer.keys.data_ptr(), buffer.values.data_ptr()
-            layer.written = buffer.written
-            layer.source_keys, layer.source_values = keys.data_ptr(), values.data_ptr()
-            layer.key_sentence, layer.key_slot = keys.stride()[:2]
-            layer.value_sentence, layer.value_slot = values.stride()[:2]
+            assert view.state.buffer is not None
+            self.fill(layer, view.state.buffer, source.projected)
         visible, mask = views[0].visible, sources[0].mask.contiguous()
         visible = None if visible is None else visible.contiguous()
         pointer = None if visible is None else visible.data_ptr()
         batch = (Batch * 1)(Batch(sentences * rows, sentences, pointer, mask.data_ptr(), mask.size(1)))
         self._kernels.decoder_step(
             *(self._operations, len(self._operations), layers, batch),
-            *(x.data_ptr(), out.data_ptr(), self._width, self._floats),
+            *(x.data_ptr(), out.data_ptr(), self.width, self.floats),
         )
         for view in views:
             view.state = view.state.extend(rows)
         return out
+
+    @staticmethod
+    def fill(layer: Layer, buffer: CacheBuffer, source: KeysValues) -> None:
+        """Let a layer point to its cache and its source."""
+        layer.keys, layer.values, layer.written = buffer.keys.data_ptr(), buffer.values.data_ptr(), buffer.written
+        layer.source_keys, layer.source_values = source.keys.data_ptr(), source.values.data_ptr()
+        layer.key_sentence, layer.key_slot = source.keys.stride()[:2]
+        layer.value_sentence, layer.value_slot = source.values.stride()[:2]
 
 
 class _Recorder:

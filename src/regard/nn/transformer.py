@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from regard.contract import DecoderOutput, Encoder, Memory, Readout, StepFeatures
+from regard.contract import DecoderOutput, Encoder, Memory, Readout, Search, StepFeatures
 from regard.nn.attention_memory import (
     KeysValues,
     PackedSequence,
@@ -21,11 +21,15 @@ from regard.nn.attention_memory import (
     SequenceMemory,
     SourceMemory,
 )
+from regard.nn.attention_recorder import active_recorder
 from regard.nn.embedding import ScaledEmbedding
+from regard.nn.int8 import NativeLinear
 from regard.nn.kernels import native
 from regard.nn.kv_cache import LayerCache, LayerState, ProjectedSource, RecurrentState, TransformerState
 from regard.nn.modules import ModuleList
+from regard.nn.native_search import NativeDecoder
 from regard.nn.output_layer import OutputLayerDecoder, TiedLinear
+from regard.nn.packed_linear import PackedLinear
 from regard.nn.packing import Packing, should_pack
 from regard.nn.step_program import ROWS, StepProgram
 from regard.special_tokens import PAD
@@ -147,6 +151,23 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         shape = sentences, ROWS, self.embedding.table.embedding_dim
         x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
         self.step_program = StepProgram.record(self._run, x, targets, state.source.memories(with_weights=False))
+
+    def start_search(self, memory: Memory) -> Search:
+        """Start a search, with native steps if the layers have a program and kernels compute the rest, too."""
+        decoder = self._native_decoder()
+        if decoder is None or not native.supports_inference(memory.values) or active_recorder() is not None:
+            return super().start_search(memory)
+        if not decoder.layers.is_fastest(len(memory.mask)):
+            return super().start_search(memory)
+        return decoder.start_search(self.init_state(memory))
+
+    def _native_decoder(self) -> NativeDecoder | None:
+        embedding, output = self.embedding, self.output
+        if self.step_program is None or self.bias is not None or not isinstance(output, (NativeLinear, PackedLinear)):
+            return None
+        positions = None if embedding.positions is None else embedding.positions.table_to
+        decoder = NativeDecoder(embedding.table.weight, embedding.scale, positions, self.step_program, output.kernel)
+        return decoder if decoder.is_supported else None
 
     def init_state(self, memory: Memory) -> TransformerState:
         """Project the source for every layer; there is no target yet."""

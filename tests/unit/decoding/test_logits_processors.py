@@ -30,7 +30,11 @@ PENALTY = gnmt(0.6)
 
 
 def search(
-    processor: LogitsProcessor | None, beam_size: int = WIDE, seed: int = 5, top_beams: int = 1
+    processor: LogitsProcessor | None,
+    beam_size: int = WIDE,
+    seed: int = 5,
+    top_beams: int = 1,
+    patience: float = 0.0,
 ) -> list[list[Hypothesis]]:
     decoder = ScriptedDecoder(random_script(seed, V), V)
     memory = scripted_memory([1] * SENTENCES)
@@ -38,7 +42,7 @@ def search(
         decoder,
         memory,
         [LIMIT] * SENTENCES,
-        BeamSettings(beam_size=beam_size, penalty=PENALTY, top_beams=top_beams),
+        BeamSettings(beam_size=beam_size, penalty=PENALTY, top_beams=top_beams, patience=patience),
         processor=processor,
     )
 
@@ -171,3 +175,11 @@ def test_nan_is_an_error_with_a_logits_processor() -> None:
         beam_search(
             decoder, scripted_memory([1]), [3], BeamSettings(beam_size=2, penalty=PENALTY), processor=NoRepeatNGram(2)
         )
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.5, 1.0])
+def test_constraints_of_other_sentences_do_not_change_a_sentence_without_any(patience: float) -> None:
+    for seed in range(40):
+        expected = search(None, 2, seed, top_beams=2, patience=patience)
+        results = search(RequiredPhrases(REQUIRED), 2, seed, top_beams=2, patience=patience)
+        assert [best.tokens for best in results[2]] == [best.tokens for best in expected[2]]

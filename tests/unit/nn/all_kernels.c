@@ -31,11 +31,15 @@ double KERNEL(cross_entropy)(float *, const int64_t *, int64_t, int64_t, float);
 void KERNEL(dropout)(const float *, float *, int64_t, int32_t, float, uint64_t);
 int KERNEL(linear_int8)(const float *, const int8_t *, const int32_t *, const float *, const float *, float *, int64_t, int64_t,
                         int64_t, float);
+void KERNEL(linear_float32)(const float *, const float *, const float *, float *, int64_t, int64_t, int64_t, float);
 void KERNEL(best_continuations)(const float *, const float *, const int64_t *, const int64_t *, int64_t, int64_t, int64_t,
                                 int64_t, int64_t, float *, int64_t *, int64_t *, int64_t *);
 int KERNEL(decoder_step)(const Operation *, int64_t, const Layer *, const Batch *, const float *, float *, int64_t, int64_t);
+int KERNEL(decoder_logits)(const Decoder *, Search *, const int64_t *, const int64_t *, float *);
+int64_t KERNEL(beam_step)(Beam *, const float *, int64_t, int64_t, int64_t, int64_t, float);
 int KERNEL(int8_panel)(void);
 int KERNEL(int8_depth)(void);
+int KERNEL(float32_panel)(void);
 
 static float *values(int count, unsigned seed, float scale)
 {
@@ -57,14 +61,14 @@ static void print(const char *name, const float *from, int count)
 static void int8(int rows, int inputs, int outputs)
 {
     int panel = KERNEL(int8_panel)(), depth = KERNEL(int8_depth)(), full = (outputs + panel - 1) / panel * panel;
-    float *x = values(rows * inputs, 5, 127), *drawn = values(outputs * inputs, 6, 127.9f), *out = values(rows * outputs, 1, 1);
+    float *x = values(rows * inputs, 5, 127), *drawn = values(outputs * inputs, 6, 32.9f), *out = values(rows * outputs, 1, 1);
     int8_t *laid_out = calloc(full * inputs, 1);
     int32_t *shift = calloc(full, sizeof *shift);
     float *scales = calloc(full, sizeof *scales), *bias = calloc(full, sizeof *bias);
     for (int at = 0; at < rows * inputs; at++) x[at] = at % inputs == 0 || at < inputs ? 127 : rintf(x[at]);
     for (int output = 0; output < outputs; output++)
         for (int input = 0; input < inputs; input++) {
-            int8_t weight = output < 2 ? (output ? -127 : 127) : (int8_t)drawn[output * inputs + input];
+            int8_t weight = output < 2 ? (output ? -32 : 32) : (int8_t)drawn[output * inputs + input];
             laid_out[((output / panel * (inputs / depth) + input / depth) * panel + output % panel) * depth + input % depth] = weight;
             shift[output] -= 128 * weight;
             scales[output] = 1;
@@ -73,7 +77,20 @@ static void int8(int rows, int inputs, int outputs)
     print("linear_int8", out, rows * outputs);
 }
 
-/* A step of four rows of two sentences: attention to the target and to the source, and a norm. */
+static void float32(int rows, int inputs, int outputs)
+{
+    int panel = KERNEL(float32_panel)(), full = (outputs + panel - 1) / panel * panel;
+    float *x = values(rows * inputs, 5, 1), *weights = values(outputs * inputs, 6, 1), *bias = values(full, 7, 1);
+    float *laid_out = calloc(full * inputs, sizeof *laid_out), *out = values(rows * outputs, 1, 1);
+    for (int output = 0; output < outputs; output++)
+        for (int input = 0; input < inputs; input++)
+            laid_out[(output / panel * inputs + input) * panel + output % panel] = weights[output * inputs + input];
+    KERNEL(linear_float32)(x, laid_out, bias, out, rows, inputs, outputs, 0);
+    print("linear_float32", out, rows * outputs);
+}
+
+/* A step of four rows of two sentences: attention to the target and to the source, and a norm; alone, and between an embedding
+ * and an output layer. */
 static void step(float *x, float *gain)
 {
     float *keys = values(128, 11, 1), *own = values(128, 12, 1), *source = values(192, 13, 1), *out = values(128, 14, 1);
@@ -87,6 +104,31 @@ static void step(float *x, float *gain)
     };
     KERNEL(decoder_step)(operations, 3, &layer, &batch, x, out, 32, 96);
     print("decoder_step", out, 128), print("cache", keys, 128);
+    int8_t weights[48 * 32];
+    int32_t shift[48] = {0};
+    float scales[48], bias[48] = {0}, *logits = values(80, 15, 1);
+    for (int at = 0; at < 48 * 32; at++) weights[at] = 1;
+    for (int at = 0; at < 48; at++) shift[at] = -128 * 32, scales[at] = at;
+    Operation output = {.kind = LINEAR_INT8, .width = 32, .outputs = 20, .constants = {weights, shift, scales, bias}, .number = -INFINITY};
+    Decoder decoder = {x, gain, 3, 32, 20, operations, 3, 96, &output};
+    uint8_t before[] = {1, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0}, after[16];
+    Search search = {&layer, 1, 4, 2, 3, before, after, mask, 3};
+    int64_t tokens[] = {1, 0, 2, 2}, parents[] = {1, 1, 2, 3};
+    KERNEL(decoder_logits)(&decoder, &search, tokens, parents, logits);
+    print("decoder_logits", logits, 80);
+}
+
+/* A step of a beam of two for two sentences. */
+static void beam(const float *logits)
+{
+    float total[] = {-1, -2, -1, -3}, score[] = {-9, -INFINITY, -5, -9}, ends[] = {-9, 0, -5, -9}, divisor[] = {9, 2}, numbers[12];
+    int64_t token[4], parent[4], within[4], row[4], end_token[4] = {0}, end_parent[4] = {0}, ended[] = {1, 2}, limit[] = {9, 4};
+    uint8_t is_done[] = {0, 0};
+    Beam state = {2, 2, 2, 1, 9, total, token, parent, within, row, score, ends, end_token, end_parent, ended, is_done, limit, divisor};
+    numbers[0] = KERNEL(beam_step)(&state, logits, 40, 2, 10, 4, 2);
+    for (int at = 0; at < 4; at++) numbers[at + 1] = token[at] + 100 * within[at] + 1000 * row[at], numbers[at + 5] = parent[at];
+    numbers[9] = is_done[0], numbers[10] = is_done[1], numbers[11] = ended[0];
+    print("beam_step", numbers, 12), print("beam_totals", total, 4);
 }
 
 int main(void)
@@ -105,6 +147,7 @@ int main(void)
     print("best_continuations", a, 6);
     for (int at = 0; at < 6; at++) a[at] = tokens[at] + 1000 * parents[at] + 100 * prefixes[at];
     print("continued", a, 6);
+    beam(wide);
     step(b, c);
     KERNEL(attend)(b, c, d, mask, e, 1, 2, 19, 2, 1, 80, 19 * 80, 80, 19 * 80, 80, 38, 19);
     print("attend", e, 2 * 2 * 80);
@@ -134,6 +177,7 @@ int main(void)
     print("of_sum", d, 63), print("of_sum_bias", of_bias, 21);
     float loss = KERNEL(cross_entropy)(wide, targets, 2, 37, 0.1f);
     print("loss", &loss, 1), print("of_logits", wide, 74);
+    float32(1, 16, 2), float32(14, 19, 40), float32(31, 64, 70);
     int8(1, 16, 2), int8(7, 64, 40), int8(30, 512, 70);
     return 0;
 }

@@ -1,11 +1,11 @@
-"""The structs of steps.c: what a program of kernels consists of, and what it runs on."""
+"""The structs of steps.c and search.c: what a program of kernels consists of, and what it runs on."""
 
 from __future__ import annotations
 
 import ctypes
 from typing import Any, ClassVar
 
-LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE = range(4)  # kinds of operations
+LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE, LINEAR_FLOAT32 = range(5)  # kinds of operations
 
 _Fields = list[tuple[str, Any]]
 _NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
@@ -59,4 +59,61 @@ class Batch(ctypes.Structure):
         ("visible", _POINTER),
         ("source_mask", _POINTER),
         ("source_slots", _NUMBER),
+    ]
+
+
+class Decoder(ctypes.Structure):
+    """The embedding, layers and output layer of a decoder."""
+
+    _fields_: ClassVar[_Fields] = [
+        ("table", _POINTER),
+        ("positions", _POINTER),
+        ("scale", ctypes.c_float),
+        ("width", _NUMBER),
+        ("vocabulary", _NUMBER),
+        ("operations", _POINTER),
+        ("count", _NUMBER),
+        ("floats", _NUMBER),
+        ("output", _POINTER),
+    ]
+
+
+class Search(ctypes.Structure):
+    """The state of a decoder in a search."""
+
+    _fields_: ClassVar[_Fields] = [
+        ("layers", _POINTER),
+        ("num_layers", _NUMBER),
+        ("rows", _NUMBER),
+        ("sentences", _NUMBER),
+        ("position", _NUMBER),
+        ("visible", _POINTER),
+        ("spare", _POINTER),
+        ("source_mask", _POINTER),
+        ("source_slots", _NUMBER),
+    ]
+
+
+class Beam(ctypes.Structure):
+    """The state of a beam search."""
+
+    _fields_: ClassVar[_Fields] = [
+        ("sentences", _NUMBER),
+        ("size", _NUMBER),
+        ("width", _NUMBER),
+        ("top", _NUMBER),
+        ("enough", ctypes.c_double),
+        ("total", _POINTER),
+        ("token", _POINTER),
+        ("parent", _POINTER),
+        ("beam", _POINTER),
+        ("row", _POINTER),
+        ("score", _POINTER),
+        ("end_total", _POINTER),
+        ("end_token", _POINTER),
+        ("end_parent", _POINTER),
+        ("ended", _POINTER),
+        ("is_done", _POINTER),
+        ("limit", _POINTER),
+        ("limit_divisor", _POINTER),
     ]

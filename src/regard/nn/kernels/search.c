@@ -3,6 +3,7 @@
  * Arrays are contiguous unless a stride is given; strides count elements.
  */
 #include "lanes.h"
+#include "steps.h"
 
 #define DEPTH 16 /* logits that share one maximum */
 
@@ -79,6 +80,17 @@ int EXPORT(best_tokens)(const float *logits, int64_t rows, int64_t width, int64_
     return 0;
 }
 
+/* Find the `count` best sums of the totals of `rows` prefixes and of `width` values each, the first one first among equals. */
+INLINE void rank_continuations(const float *totals, const float *values, int64_t rows, int64_t width, int64_t count, float *best,
+                               int64_t *places)
+{
+    int64_t filled = 0;
+    for (int64_t index = 0; index < rows * width; index++) {
+        float total = totals[index / width] + values[index];
+        if (filled < count || total > best[count - 1]) filled = insert(total, index, best, places, filled, count);
+    }
+}
+
 /* Find the `count` best continuations of each sentence's prefixes, the first one first among equals: of prefixes with totals
  * (sentences, rows), whose sentences are `total_sentence` apart, the continuations by `width` tokens each, with values and
  * ids (sentences, rows, width). Store their totals, tokens, nodes (those of their prefixes) and prefixes, all (sentences,
@@ -88,11 +100,7 @@ void EXPORT(best_continuations)(const float *totals, const float *values, const 
                                 float *best, int64_t *tokens, int64_t *parents, int64_t *prefixes)
 {
     for (int64_t sentence = 0; sentence < sentences; sentence++) {
-        int64_t filled = 0;
-        for (int64_t index = 0; index < rows * width; index++) {
-            float total = totals[index / width] + values[index];
-            if (filled < count || total > best[count - 1]) filled = insert(total, index, best, prefixes, filled, count);
-        }
+        rank_continuations(totals, values, rows, width, count, best, prefixes);
         for (int64_t index = 0; index < count; index++) {
             tokens[index] = ids[prefixes[index]];
             prefixes[index] /= width;
@@ -101,6 +109,88 @@ void EXPORT(best_continuations)(const float *totals, const float *values, const 
         totals += total_sentence, values += rows * width, ids += rows * width, nodes += rows;
         best += count, tokens += count, parents += count, prefixes += count;
     }
+}
+
+/* Insert a hypothesis into those of a sentence, after all that are not worse. Forget the worst one. */
+static void add_hypothesis(const Beam *beam, int64_t sentence, float score, float total, int64_t token, int64_t parent)
+{
+    int64_t start = sentence * beam->size, place = beam->size;
+    while (place > 0 && beam->score[start + place - 1] < score) place--;
+    if (place == beam->size) return;
+    for (int64_t index = start + beam->size - 1; index > start + place; index--) {
+        beam->score[index] = beam->score[index - 1], beam->end_total[index] = beam->end_total[index - 1];
+        beam->end_token[index] = beam->end_token[index - 1], beam->end_parent[index] = beam->end_parent[index - 1];
+    }
+    beam->score[start + place] = score, beam->end_total[start + place] = total;
+    beam->end_token[start + place] = token, beam->end_parent[start + place] = parent;
+}
+
+/* Replace the live prefixes of a sentence by the best of its 2 x size continuations that do not end. Ones that do, among
+ * the first `size`, become hypotheses. */
+static void advance_sentence(const Beam *beam, int64_t sentence, const float *totals, const int64_t *tokens,
+                             const int64_t *prefixes, int64_t first_node, int64_t eos, float divisor)
+{
+    int64_t start = sentence * beam->size, first_row = sentence * beam->width, live = 0;
+    for (int filler = 0; filler < 2; filler++) /* then those that end or are impossible, as places that are empty */
+        for (int64_t index = 0; index < 2 * beam->size && live < beam->size; index++) {
+            int is_live = tokens[index] != eos && totals[index] > -INFINITY;
+            if (is_live == filler) continue;
+            beam->total[start + live] = is_live ? totals[index] : -INFINITY;
+            beam->token[start + live] = tokens[index];
+            beam->beam[start + live] = prefixes[index];
+            beam->row[start + live] = first_row + prefixes[index];
+            beam->parent[start + live++] = first_node + first_row + prefixes[index];
+        }
+    for (int64_t index = 0; index < beam->size && divisor; index++) {
+        if (tokens[index] != eos || !(totals[index] > -INFINITY)) continue;
+        int64_t parent = first_node + first_row + prefixes[index];
+        add_hypothesis(beam, sentence, totals[index] / divisor, totals[index], eos, parent);
+        beam->ended[sentence]++;
+    }
+}
+
+/* Mark a sentence that has reached its limit, has enough hypotheses, or cannot improve the best ones. Return whether it is
+ * newly done. */
+static int retire_sentence(const Beam *beam, int64_t sentence, int64_t step)
+{
+    int64_t start = sentence * beam->size;
+    float worst = beam->score[start + beam->top - 1], best = beam->total[start];
+    int is_done = beam->limit[sentence] <= step || beam->ended[sentence] >= beam->enough ||
+                  worst >= best / beam->limit_divisor[sentence];
+    int is_new = is_done && !beam->is_done[sentence];
+    beam->is_done[sentence] |= is_done;
+    return is_new;
+}
+
+/* Advance a beam by a step with logits (sentences x beam->width, vocabulary), whose nodes are numbered from `first_node`.
+ * PAD and BOS, the tokens below `eos`, keep their share of the probability, but are never chosen. vocabulary is at least
+ * eos + 2 x size. `divisor` is the length penalty of hypotheses that end in this step; 0 forbids them. Return the number of
+ * newly finished sentences, -1 if a log-probability is not finite, or -2 if out of memory. */
+int64_t EXPORT(beam_step)(Beam *beam, const float *logits, int64_t vocabulary, int64_t eos, int64_t first_node, int64_t step,
+                          float divisor)
+{
+    int64_t count = 2 * beam->size, rows = beam->sentences * beam->width, finished = 0;
+    float *values = malloc((rows + 1) * count * sizeof *values);
+    int64_t *numbers = malloc((rows + 2) * count * sizeof *numbers);
+    if (!values || !numbers || NAMED(LEVEL, best_tokens)(logits, rows, vocabulary, eos, count, values, numbers)) finished = -2;
+    float *best = values + rows * count;
+    int64_t *tokens = numbers + rows * count, *prefixes = tokens + count;
+    for (int64_t row = 0; row < rows && !finished; row++)
+        if (!(fabsf(values[row * count]) < INFINITY)) finished = -1;
+    for (int64_t sentence = 0; sentence < beam->sentences && finished >= 0; sentence++) {
+        const float *totals = beam->total + sentence * beam->size;
+        int64_t first = sentence * beam->width * count;
+        rank_continuations(totals, values + first, beam->width, count, count, best, prefixes);
+        for (int64_t index = 0; index < count; index++) {
+            tokens[index] = numbers[first + prefixes[index]];
+            prefixes[index] /= count;
+        }
+        advance_sentence(beam, sentence, best, tokens, prefixes, first_node, eos, divisor);
+        finished += retire_sentence(beam, sentence, step);
+    }
+    if (finished >= 0) beam->width = beam->size;
+    free(values), free(numbers);
+    return finished;
 }
 
 #define WIDE 4 /* registers that hold parts of one query or one mean at the same time */

@@ -14,6 +14,8 @@ void EXPORT(add_norm)(const float *x, const float *y, const float *gain, const f
                       int64_t rows, int64_t width);
 int EXPORT(linear_int8)(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
                         float *out, int64_t rows, int64_t inputs, int64_t outputs, float minimum);
+void EXPORT(linear_float32)(const float *x, const float *weights, const float *bias, float *out, int64_t rows, int64_t inputs,
+                            int64_t outputs, float minimum);
 
 #define KERNEL(name) NAMED(LEVEL, name)
 
@@ -48,23 +50,39 @@ static int attend_source(const Operation *operation, const Layer *layer, const B
                           batch->source_slots, 0);
 }
 
+static int linear(const Operation *operation, const float *x, float *out, int64_t rows)
+{
+    const void *const *constants = operation->constants;
+    if (operation->kind == LINEAR_INT8)
+        return KERNEL(linear_int8)(x, constants[0], constants[1], constants[2], constants[3], out, rows, operation->width,
+                                   operation->outputs, operation->number);
+    KERNEL(linear_float32)(x, constants[0], constants[1], out, rows, operation->width, operation->outputs, operation->number);
+    return 0;
+}
+
 static int run(const Operation *operation, const Layer *layers, const Batch *batch, float *workspace)
 {
     const float *x = workspace + operation->inputs[0].start * batch->rows, *y = workspace + operation->inputs[1].start * batch->rows;
     float *out = workspace + operation->out * batch->rows;
-    const void *const *constants = operation->constants;
     switch (operation->kind) {
     case LINEAR_INT8:
-        return KERNEL(linear_int8)(x, constants[0], constants[1], constants[2], constants[3], out, batch->rows, operation->width,
-                                   operation->outputs, operation->number);
+    case LINEAR_FLOAT32:
+        return linear(operation, x, out, batch->rows);
     case ADD_NORM:
-        KERNEL(add_norm)(x, y, constants[0], constants[1], operation->number, out, batch->rows, operation->width);
+        KERNEL(add_norm)(x, y, operation->constants[0], operation->constants[1], operation->number, out, batch->rows, operation->width);
         return 0;
     case ATTEND_TARGET:
         return attend_target(operation, layers + operation->layer, batch, workspace);
     default:
         return attend_source(operation, layers + operation->layer, batch, workspace);
     }
+}
+
+static int run_all(const Operation *operations, int64_t count, const Layer *layers, const Batch *batch, float *workspace)
+{
+    int failed = 0;
+    for (int64_t index = 0; index < count && !failed; index++) failed = run(operations + index, layers, batch, workspace);
+    return failed;
 }
 
 /* Run `count` operations on x (rows, width), which is copied to the start of the workspace, and store the output of the last
@@ -75,8 +93,50 @@ int EXPORT(decoder_step)(const Operation *operations, int64_t count, const Layer
     float *workspace = malloc(batch->rows * floats * sizeof *workspace);
     int failed = !workspace;
     if (!failed) memcpy(workspace, x, batch->rows * width * sizeof *x);
-    for (int64_t index = 0; index < count && !failed; index++) failed = run(operations + index, layers, batch, workspace);
+    failed = failed || run_all(operations, count, layers, batch, workspace);
     if (!failed) memcpy(out, workspace + operations[count - 1].out * batch->rows, batch->rows * width * sizeof *out);
     free(workspace);
+    return failed;
+}
+
+/* Let row r see what row parents[r] saw, and its own new slot of the `each` that are added for its sentence. */
+static void extend_visible(Search *search, const int64_t *parents, int64_t slots, int64_t each)
+{
+    uint8_t *before = search->visible, *after = search->spare;
+    for (int64_t row = 0; row < search->rows; row++) {
+        uint8_t *slot = after + row * (slots + each);
+        memcpy(slot, before + (parents ? parents[row] : row) * slots, slots);
+        memset(slot + slots, 0, each);
+        slot[slots + row % each] = 1;
+    }
+    search->visible = after, search->spare = before;
+}
+
+/* Embed a token at a position: table[token] * scale + positions[position]. Two loops, so that no compiler fuses the product
+ * and the sum into one operation, which would round differently from PyTorch's two. */
+static void embed(const Decoder *decoder, int64_t token, int64_t position, float *x)
+{
+    const float *row = decoder->table + token * decoder->width, *shift = decoder->positions + position * decoder->width;
+    for (int64_t index = 0; index < decoder->width; index++) x[index] = row[index] * decoder->scale;
+    for (int64_t index = 0; index < decoder->width && decoder->positions; index++) x[index] += shift[index];
+}
+
+/* Feed a token to each row, after row r took over the state of row parents[r] of its sentence (null: none did), and store the
+ * logits (rows, vocabulary) of the next tokens. There must be space for the new slots. Return 1 if out of memory. */
+int EXPORT(decoder_logits)(const Decoder *decoder, Search *search, const int64_t *tokens, const int64_t *parents, float *logits)
+{
+    int64_t each = search->rows / search->sentences, slots = search->layers->written;
+    float *workspace = malloc(search->rows * decoder->floats * sizeof *workspace);
+    if (!workspace) return 1;
+    extend_visible(search, parents, slots, each);
+    int sees_all = slots + each == search->position + 1; /* a single row per sentence, never reordered */
+    Batch batch = {search->rows, search->sentences, sees_all ? 0 : search->visible, search->source_mask, search->source_slots};
+    for (int64_t row = 0; row < search->rows; row++) embed(decoder, tokens[row], search->position, workspace + row * decoder->width);
+    int failed = run_all(decoder->operations, decoder->count, search->layers, &batch, workspace);
+    const float *features = workspace + decoder->operations[decoder->count - 1].out * search->rows;
+    failed = failed || linear(decoder->output, features, logits, search->rows);
+    free(workspace);
+    search->position++;
+    for (int64_t layer = 0; layer < search->num_layers; layer++) search->layers[layer].written += each;
     return failed;
 }
