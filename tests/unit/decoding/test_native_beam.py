@@ -18,13 +18,14 @@ from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.interruptible import interruptible
 from regard.decoding.length_penalty import average, forbid_empty, gnmt
 from regard.errors import DecodingError
-from regard.models import bahdanau2014, transformer2017
+from regard.models import bahdanau2014, modern, transformer2017
 from regard.nn.inference import freeze_for_inference
 from regard.nn.native_search import NativeSearch
 from regard.nn.transformer import TransformerDecoder
 from regard.special_tokens import EOS, PAD
 
 TRANSFORMER = transformer2017.Config(encoder_layers=1, decoder_layers=2, hidden_size=64, ffn_size=128, num_heads=2)
+MODERN = modern.Config(encoder_layers=1, decoder_layers=2, hidden_size=128, ffn_size=176, num_heads=4, num_kv_heads=2)
 RECURRENT = bahdanau2014.Config(hidden_size=24, embedding_size=16, attention_size=8, maxout_size=8, init_std=0.3)
 SETTINGS = {
     "one best, patience 1": BeamSettings(beam_size=5, penalty=forbid_empty(gnmt(0.6)), patience=1),
@@ -41,10 +42,18 @@ def decoder_of(seq2seq: Seq2Seq) -> TransformerDecoder:
 
 def transformer(*, int8: bool, seed: int = 3) -> Seq2Seq:
     torch.manual_seed(seed)
-    seq2seq = transformer2017.build(TRANSFORMER, VocabularySizes(70, 70, joint=True)).eval()
+    return frozen(transformer2017.build(TRANSFORMER, VocabularySizes(70, 70, joint=True)), int8=int8)
+
+
+def modern_transformer(**changes: Any) -> Seq2Seq:
+    torch.manual_seed(5)
+    return frozen(modern.build(MODERN.model_copy(update=changes), VocabularySizes(70, 70, joint=True)), int8=True)
+
+
+def frozen(seq2seq: Seq2Seq, *, int8: bool) -> Seq2Seq:
     with torch.no_grad():
         decoder_of(seq2seq).embedding.table.weight[EOS] *= 3  # so that hypotheses end at different steps
-    return freeze_for_inference(seq2seq, int8=int8)
+    return freeze_for_inference(seq2seq.eval(), int8=int8)
 
 
 def recurrent() -> Seq2Seq:
@@ -58,6 +67,8 @@ def recurrent() -> Seq2Seq:
 MODELS: dict[str, Callable[[], Seq2Seq]] = {
     "int8 transformer": lambda: transformer(int8=True),
     "transformer": lambda: transformer(int8=False),
+    "modern": modern_transformer,
+    "modern with an SSRU": lambda: modern_transformer(decoder="ssru"),
     "recurrent": recurrent,
 }
 
@@ -114,10 +125,11 @@ def test_the_hypotheses_are_the_same_bit_for_bit(
 
 
 @pytest.mark.parametrize("level", [level for level in LEVELS if level != "plain"])
+@pytest.mark.parametrize("name", ["int8 transformer", "modern", "modern with an SSRU"])
 @torch.no_grad()
-def test_every_step_is_the_same_bit_for_bit(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_the_same_bit_for_bit(name: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use_level(level, monkeypatch)
-    seq2seq = transformer(int8=True)
+    seq2seq = MODELS[name]()
     memory, generator = seq2seq.encode(sources(3)), torch.Generator().manual_seed(1)
     decoder = seq2seq.decoder
     search, state = decoder.start_search(memory), decoder.init_state(memory)
