@@ -34,6 +34,7 @@ from common import count, exit_on_error, fail, read, read_pair
 
 BASELINE = "huggingface float32"
 SYSTEMS = ("regard float32", "regard int8", "ctranslate2 float32", "ctranslate2 int8", BASELINE)
+EXPORTS = {"ctranslate2": "ctranslate2", "marian": "huggingface"}  # the format of a system
 WITH_SHORTLIST = tuple(f"{system} shortlist" for system in SYSTEMS if system != BASELINE)
 # mode: beam size, batch size
 MODES = {"beam 5": (5, 64), "greedy": (1, 64), "beam 5, one at a time": (5, 1), "greedy, one at a time": (1, 1)}
@@ -214,8 +215,11 @@ def main() -> None:
     _, references = read_pair(arguments.source, arguments.reference)
     systems = (*SYSTEMS, *WITH_SHORTLIST) if arguments.shortlist else SYSTEMS
     with tempfile.TemporaryDirectory() as folder:
-        for kind, name in (("ctranslate2", "ctranslate2"), ("marian", "huggingface")):
-            if problem := export(arguments.run, kind, Path(folder)):
+        problems = {kind: export(arguments.run, kind, Path(folder)) for kind in EXPORTS}
+        if all(problems.values()):
+            fail(problems["ctranslate2"])
+        for kind, name in EXPORTS.items():
+            if problem := problems[kind]:
                 print(f"not measured with {name}: {problem}", file=sys.stderr)
                 systems = tuple(system for system in systems if not system.startswith(name))
         if arguments.shortlist and not (Path(folder) / "ctranslate2" / "vmap.txt").is_file():
