@@ -1,17 +1,33 @@
-"""Helpers shared by the benchmarks: reading text, parsing counts, and reporting errors in one line."""
+"""Helpers shared by the benchmarks: describing the machine, reading text, parsing counts, reporting errors."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
 from regard.corpus.formats.plain import read_lines
 from regard.errors import DataError, RegardError
+
+
+def print_machine() -> None:
+    """Print the date, versions, processor and kernels, with how busy the machine is, as a paragraph of Markdown.
+
+    `regard version` runs in a separate process: memory that this process used would count as the peak memory of
+    the processes that it starts later.
+    """
+    command = [sys.executable, "-m", "regard", "version", "--verbose"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line for line in result.stdout.splitlines() if not line.startswith("GPU")]
+    busy = f"load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
+    print("; ".join([f"{date.today():%-d %B %Y}", *lines, busy]) + ".\n", flush=True)
 
 
 def read(path: Path, lines: int | None = None) -> list[str]:

@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import count, exit_on_error, fail, read, read_pair
+from common import count, exit_on_error, fail, print_machine, read, read_pair
 
 BASELINE = "huggingface float32"
 SYSTEMS = ("regard float32", "regard int8", "ctranslate2 float32", "ctranslate2 int8", BASELINE)
@@ -224,6 +224,7 @@ def main() -> None:
                 systems = tuple(system for system in systems if not system.startswith(name))
         if arguments.shortlist and not (Path(folder) / "ctranslate2" / "vmap.txt").is_file():
             fail(f"{arguments.run}: the run has no shortlist; create one with `regard shortlist {arguments.run}`")
+        print_machine()
         for mode in arguments.modes:
             measurements: dict[str, list[dict[str, Any]]] = {system: [] for system in systems}
             for _ in range(arguments.rounds):
@@ -237,21 +238,27 @@ def report(
     mode: str, measurements: dict[str, list[dict[str, Any]]], references: Sequence[str], metric: Callable[[], Any]
 ) -> None:
     """Print the table of a mode, in Markdown."""
-    print(f"\n{mode}\n| system | sentences/s | ms per sentence | CPU ms | speed / Hugging Face | peak MB | BLEU |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    seconds = {
-        system: statistics.median(measurement["seconds"] for measurement in rounds)
-        for system, rounds in measurements.items()
-    }
+    print(
+        f"\n{mode}\n| system | sentences/s | ms per sentence | CPU ms | speed / Hugging Face "
+        "| CPU speed / CTranslate2 | peak MB | BLEU |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    seconds, cpu_seconds = (
+        {system: statistics.median(result[key] for result in rounds) for system, rounds in measurements.items()}
+        for key in ("seconds", "cpu_seconds")
+    )
     for system, rounds in measurements.items():
         texts = rounds[0]["texts"]
         rate = len(texts) / seconds[system]
         memory = statistics.median(measurement["megabytes"] for measurement in rounds)
         bleu = metric().corpus_score(texts, [list(references[: len(texts)])]).score
-        cpu = 1000 * statistics.median(measurement["cpu_seconds"] for measurement in rounds) / len(texts)
+        cpu = 1000 * cpu_seconds[system] / len(texts)
+        peer = f"ctranslate2 {system.partition(' ')[2]}"  # of the same precision
+        cpu_ratio = f"{cpu_seconds[peer] / cpu_seconds[system]:.2f}" if peer in seconds else ""
         ratio = f"{seconds[BASELINE] / seconds[system]:.2f}" if BASELINE in seconds else ""
         print(
-            f"| {system} | {rate:.1f} | {1000 / rate:.1f} | {cpu:.1f} | {ratio} | {memory:.0f} | {bleu:.2f} |",
+            f"| {system} | {rate:.1f} | {1000 / rate:.1f} | {cpu:.1f} | {ratio} | {cpu_ratio} "
+            f"| {memory:.0f} | {bleu:.2f} |",
             flush=True,
         )
 

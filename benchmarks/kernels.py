@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from common import print_machine
 from torch import Tensor, nn
 
 from regard.decoding.next_tokens import best_tokens
@@ -174,7 +175,8 @@ def main() -> None:
     library = native.library()
     if library is None:
         raise SystemExit("the native kernels are not available")
-    print(f"level {library.level}; PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
+    print_machine()
+    print(f"Level {library.level}; PyTorch at {torch.backends.cpu.get_cpu_capability()}.\n")
     print("| | with, ms | without, ms | with / without |\n| --- | ---: | ---: | ---: |")
     for cases in (search_cases, int8_cases, training_cases):
         for name, case in cases():

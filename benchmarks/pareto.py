@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import count, exit_on_error, fail, read_pair
+from common import count, exit_on_error, fail, print_machine, read_pair
 from decode_cpu import Task, export, measure_task
 
 from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
@@ -166,6 +166,7 @@ def report(points: Sequence[Point], lines: int) -> None:
     """Print the table, in Markdown."""
     best = frontier(points)
     rounds = len(points[0].row.seconds)
+    print_machine()
     print(f"{lines:,} lines, one thread, rounds: {rounds}, medians. Words of the source text are counted.\n")
     print("| run | system | search | words/s | BLEU | on the frontier |\n| --- | --- | --- | ---: | ---: | ---: |")
     for point in points:

@@ -26,7 +26,7 @@ import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
-from common import count, exit_on_error, read_pair
+from common import count, exit_on_error, print_machine, read_pair
 from stream_memory import megabytes, process_tree
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "debian-en-de"
@@ -119,6 +119,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=count, default=16_000)
     parser.add_argument("--kill", type=float)
     arguments = parser.parse_args()
+    print_machine()
     print("| pairs | seconds | pairs/s | busy cores | peak MB, all | main process | on disk | loader | loader, peak |")
     print("| ---: " * 9 + "|")
     for pairs in arguments.pairs:

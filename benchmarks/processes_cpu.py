@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import count, exit_on_error, fail
+from common import count, exit_on_error, fail, print_machine
 from peers.here import parse_line, train_regard
 from peers.measure import PeerError, Window, measure
 from peers.work import System, Work
@@ -64,6 +64,7 @@ def measure_all(processes: int, kinds: list[str], folder: Path, seconds: float, 
 def report(results: dict[str, list[Window]], seconds: float) -> None:
     """Print the table, in Markdown."""
     rounds = len(next(iter(results.values())))
+    print_machine()
     print(f"Windows of {seconds:g} seconds: {rounds} each, medians.\n")
     print("| | target tokens/s | lowest to highest | speed / one process | target tokens per update |")
     print("| --- | ---: | ---: | ---: | ---: |")

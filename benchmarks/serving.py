@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from common import count, exit_on_error, fail, read
+from common import count, exit_on_error, fail, print_machine, read
 
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.serving.models import Models
@@ -229,6 +229,7 @@ def main() -> None:
     lines = [line for line in lines if len(list(split_sentences(line, (0, len(line)), language, ()))) == 1]
     texts = random.Random(1).choices(lines, k=arguments.requests)
     words = sum(len(text.split()) for text in texts)
+    print_machine()
     print(f"{len(texts):,} sentences, {words:,} words, {arguments.clients} clients, {os.cpu_count()} cores\n")
     print("| | answers | sentences/s | p50 ms | p99 ms | refused | lost | broken clients | exit status |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)

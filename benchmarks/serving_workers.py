@@ -30,7 +30,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from common import count, exit_on_error, fail, read
+from common import count, exit_on_error, fail, print_machine, read
 
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.serving.models import Models
@@ -215,6 +215,7 @@ def main() -> None:
     pair = (served.source, served.target)
     texts = [line for line in lines if len(list(split_sentences(line, (0, len(line)), pair[0], ()))) == 1]
     weights = (checkpoint / "model.safetensors").stat().st_size / 2**20
+    print_machine()
     print(
         f"{served.parameters:,} parameters ({weights:.0f} MiB), {arguments.precision}, {arguments.clients} clients, "
         f"{arguments.rounds} rounds of {arguments.seconds} s, {os.cpu_count()} cores\n"

@@ -33,7 +33,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common import count, exit_on_error, fail, read_pair
+from common import count, exit_on_error, fail, print_machine, read_pair
 from peers.measure import THREADS
 from peers.work import SOURCE, TARGET, make
 from train_cpu import DATA, pin_to_cores
@@ -171,6 +171,7 @@ def time_to(tests: Sequence[TestResult], mark: float) -> float | None:
 
 def report(results: dict[str, list[TestResult]], marks: Sequence[float], threads: int) -> None:
     """Print the seconds to each mark, in Markdown."""
+    print_machine()
     print(f"Threads: {threads}. Seconds of training to reach a BLEU on test_2016_flickr, greedy.\n")
     print("| system | " + " | ".join(f"to {mark:g}" for mark in marks) + " | best | steps |")
     print("| --- |" + " ---: |" * (len(marks) + 2))

@@ -32,7 +32,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import count, exit_on_error, fail, read_pair
+from common import count, exit_on_error, fail, print_machine, read_pair
 from peers import eole, fairseq, here, joeynmt, marian
 from peers.environments import default_folder, python_of
 from peers.measure import PeerError, Window, measure
@@ -109,21 +109,25 @@ def report(results: dict[str, list[Window]], errors: dict[str, str], threads: in
     rounds = max(map(len, results.values()), default=0)
     print(f"Threads: {threads}. Windows of {seconds:g} seconds: {rounds} each, medians.\n")
     print(
-        "| system | target tokens/s | lowest to highest | speed / fastest peer | target tokens per update | peak MB |"
+        "| system | target tokens/s | lowest to highest | speed / fastest peer | target tokens per CPU second "
+        "| per CPU second / that peer | target tokens per update | peak MB |"
     )
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    cpu = {
+        name: statistics.median(window.tokens_per_cpu_second for window in windows) for name, windows in results.items()
+    }
     for name in sorted(speeds, key=lambda name: -speeds[name]):
         windows = results[name]
         lowest, highest = (bound(window.speed for window in windows) for bound in (min, max))
-        ratio = f"{speeds[name] / peers[fastest]:.2f}" if fastest else ""
+        ratio, cpu_ratio = (f"{by[name] / by[fastest]:.2f}" if fastest else "" for by in (speeds, cpu))
         size = sum(window.tokens for window in windows) / sum(window.updates for window in windows)
         memory = statistics.median(window.megabytes for window in windows)
         print(
             f"| {SYSTEMS[name].name} | {speeds[name]:,.0f} | {lowest:,.0f} to {highest:,.0f} | {ratio} "
-            f"| {size:,.0f} | {memory:,.0f} |"
+            f"| {cpu[name]:,.0f} | {cpu_ratio} | {size:,.0f} | {memory:,.0f} |"
         )
     for name, reason in errors.items():
-        print(f"| {SYSTEMS[name].name} | failed: {' '.join(reason.split()).replace('|', '/')} | | | | |")
+        print(f"| {SYSTEMS[name].name} | failed: {' '.join(reason.split()).replace('|', '/')} | | | | | | |")
 
 
 def run_worker(name: str, arguments: Sequence[str]) -> None:
@@ -151,6 +155,7 @@ def main() -> None:
         chosen = list(dict.fromkeys(arguments.systems))
         environments = arguments.environments.resolve()
         results, errors = measure_all(chosen, task, environments, arguments.seconds, arguments.rounds)
+    print_machine()
     report(results, errors, arguments.threads, arguments.seconds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -13,7 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
-from typing import IO
 
 from peers.work import System, Work
 
@@ -30,16 +30,24 @@ class PeerError(Exception):
 
 @dataclass(frozen=True)
 class Window:
-    """A measurement: target tokens, updates, elapsed seconds, and the peak memory of the process."""
+    """A measurement: target tokens, updates, elapsed seconds, CPU seconds, and the peak memory of the process.
+
+    `cpu_seconds` is NaN where there is no /proc.
+    """
 
     tokens: float
     updates: int
     seconds: float
+    cpu_seconds: float
     megabytes: float
 
     @property
     def speed(self) -> float:
         return self.tokens / self.seconds
+
+    @property
+    def tokens_per_cpu_second(self) -> float:
+        return self.tokens / self.cpu_seconds
 
 
 def measure(system: System, python: Path, work: Work, seconds: float) -> Window:
@@ -57,18 +65,18 @@ def measure(system: System, python: Path, work: Work, seconds: float) -> Window:
         variables = {name: value for name, value in os.environ.items() if name not in dropped}
         variables |= dict.fromkeys(THREADS, str(work.threads))
         with _running(command, Path(scratch), variables, PATIENCE + seconds) as process:
-            assert process.stdout is not None
-            result = _watch(system, process.stdout, seconds, last)
+            result = _watch(system, process, seconds, last)
         if result is None:
             raise PeerError(_reason(last, process.returncode))
-    tokens, updates, elapsed = result
-    return Window(tokens, updates, elapsed, process.megabytes)
+    return Window(*result, process.megabytes)
 
 
-def _watch(system: System, lines: IO[str], seconds: float, last: deque[str]) -> tuple[float, int, float] | None:
-    """Return tokens, updates and seconds of the window, or None if the output ends first."""
-    tokens, updates, start, previous = 0.0, -WARM_UP, 0.0, 0.0
-    for line in lines:
+def _watch(
+    system: System, process: _Process, seconds: float, last: deque[str]
+) -> tuple[float, int, float, float] | None:
+    """Return tokens, updates, seconds and CPU seconds of the window, or None if the output ends first."""
+    tokens, updates, start, cpu_start, previous = 0.0, -WARM_UP, 0.0, 0.0, 0.0
+    for line in process.stdout or ():
         current = time.perf_counter()
         entry = system.parse_line(line)
         if entry is None:
@@ -76,17 +84,29 @@ def _watch(system: System, lines: IO[str], seconds: float, last: deque[str]) -> 
             continue
         updates += 1
         if updates == 0:
-            start = current
+            start, cpu_start = current, process.cpu_seconds()
         elif updates > 0:
             tokens += entry.tokens if entry.tokens is not None else (entry.rate or 0.0) * (current - previous)
             if current - start >= seconds:
-                return tokens, updates, current - start
+                return tokens, updates, current - start, process.cpu_seconds() - cpu_start
         previous = current
     return None
 
 
 class _Process(subprocess.Popen[str]):
     megabytes = 0.0  # peak memory, set when the process has ended
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time so far of the processes in the group, with those that they waited for."""
+        ticks = 0
+        if not Path("/proc/self/stat").is_file():
+            return math.nan
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended
+                fields = path.read_text(errors="replace").rpartition(")")[2].split()
+                if int(fields[2]) == self.pid:  # the group; user, system and those of children are fields 11 to 14
+                    ticks += sum(map(int, fields[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

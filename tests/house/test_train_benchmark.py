@@ -61,6 +61,19 @@ for update in range(1000):
     assert window.megabytes > 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="there is no /proc")
+def test_cpu_time_of_the_window_includes_child_processes(peers: Any, tmp_path: Path) -> None:
+    program = """
+import subprocess, sys, time
+spend = "import time\\nwhile time.process_time() < 0.1: pass"
+while True:
+    subprocess.run([sys.executable, "-S", "-c", spend])
+    print("tokens 1", flush=True)
+"""
+    window = measured(peers, tmp_path, program, 0.3)
+    assert window.cpu_seconds >= 0.1 * window.updates - 0.05  # counted in hundredths of a second
+
+
 def test_a_system_that_fails_says_why(peers: Any, tmp_path: Path) -> None:
     with pytest.raises(peers("measure").PeerError, match="status 1: ValueError: no such corpus"):
         measured(peers, tmp_path, "print('tokens 1'); raise ValueError('no such corpus')", 1)

@@ -29,7 +29,7 @@ class Calls:
 
 
 TRAINING = {"attention", "attention_gradient", "drop_add_norm", "drop_add_norm_gradient", "cross_entropy"}
-RANKING = {"best_tokens", "best_continuations"}
+RANKING = {"beam_step"}
 MODERN = {"attend", "norm", "gated"}
 KERNELS = {
     "transformer2017": (
