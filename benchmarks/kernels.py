@@ -28,6 +28,7 @@ from regard.nn.feedforward import feed_forward, silu_times
 from regard.nn.int8 import int8_linear
 from regard.nn.kernels import native
 from regard.nn.norm import add_norm, add_then_norm
+from regard.nn.packed_linear import PackedLinear
 from regard.nn.packing import Packing
 from regard.nn.scaled_dot_product import attend, attend_packed
 from regard.training.loss import chunked_cross_entropy
@@ -92,13 +93,20 @@ def search_cases() -> Iterator[tuple[str, Case]]:
         )
 
 
-def int8_cases() -> Iterator[tuple[str, Case]]:
-    for rows in (1, 5, 64, 320):
-        for inputs, outputs in ((64, 64), (128, 128), (128, 512), (256, 256), (256, 1024), (1024, 256), (256, 8000)):
+def product_cases() -> Iterator[tuple[str, Case]]:
+    shapes = (64, 64), (128, 128), (128, 512), (256, 256), (256, 1024), (1024, 256), (256, 8000)
+    for rows in (1, 5, 40, 64, 320, 1280):
+        for inputs, outputs in shapes:
             linear = nn.Linear(inputs, outputs).requires_grad_(False)
-            rounded, x = int8_linear(linear.weight, linear.bias), torch.randn(rows, inputs)
-            case = in_inference_mode(lambda r=rounded, x=x: r(x)), in_inference_mode(lambda lin=linear, x=x: lin(x))
-            yield f"int8 / float32, {rows} x {inputs} -> {outputs}", case
+            x = torch.randn(rows, inputs)
+            plain = in_inference_mode(lambda lin=linear, x=x: lin(x))
+            layers = {
+                "int8": int8_linear(linear.weight, linear.bias),
+                "packed": PackedLinear(linear.weight, linear.bias),
+            }
+            for kind, layer in layers.items():
+                case = in_inference_mode(lambda layer=layer, x=x: layer(x)), plain
+                yield f"{kind} / float32, {rows} x {inputs} -> {outputs}", case
 
 
 def training_cases() -> Iterator[tuple[str, Case]]:
@@ -178,7 +186,7 @@ def main() -> None:
     print_machine()
     print(f"Level {library.level}; PyTorch at {torch.backends.cpu.get_cpu_capability()}.\n")
     print("| | with, ms | without, ms | with / without |\n| --- | ---: | ---: | ---: |")
-    for cases in (search_cases, int8_cases, training_cases):
+    for cases in (search_cases, product_cases, training_cases):
         for name, case in cases():
             if options.only in name:
                 kernel, plain, ratio = measure(case, options.rounds)

@@ -98,7 +98,7 @@ class _NativeBeams:
 
     def advance(self, logits: Tensor, first_node: int, step: int) -> bool:
         """Advance by a step whose nodes are numbered from `first_node`. Return whether a sentence is newly finished."""
-        logits = logits.contiguous()
+        logits = logits.float().contiguous()
         by = divisor(self._settings.penalty, step, torch.float32)
         vocabulary = logits.size(1)
         finished = self._advance(self._address, logits.data_ptr(), vocabulary, EOS, first_node, step, by)

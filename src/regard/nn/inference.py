@@ -13,6 +13,7 @@ from regard.nn.convolution import WeightNormLinear
 from regard.nn.int8 import NativeLinear, int8_linear, is_worthwhile
 from regard.nn.kernels import native
 from regard.nn.output_layer import TiedLinear, weight_and_bias
+from regard.nn.packed_linear import PackedLinear, can_pack
 from regard.nn.transformer import TransformerDecoder
 from regard.special_tokens import EOS
 
@@ -40,7 +41,7 @@ def freeze_for_inference(model: M, *, int8: bool = False) -> M:
                 setattr(parent, name, _freeze(module, int8))
         if isinstance(parent, nn.Sequential):
             _fuse_relu(parent)
-    if int8 and isinstance(frozen, Seq2Seq) and native.supports_inference(next(frozen.parameters())):
+    if isinstance(frozen, Seq2Seq) and native.supports_inference(next(frozen.parameters())):
         _record_step(frozen)
     return frozen
 
@@ -52,10 +53,10 @@ def _record_step(model: Seq2Seq) -> None:
 
 
 def _fuse_relu(layers: nn.Sequential) -> None:
-    """Let native 8-bit layers apply the ReLU that follows them."""
+    """Let native layers apply the ReLU that follows them."""
     for index in reversed(range(len(layers) - 1)):
         layer = layers[index]
-        if isinstance(layer, NativeLinear) and isinstance(layers[index + 1], nn.ReLU):
+        if isinstance(layer, (NativeLinear, PackedLinear)) and isinstance(layers[index + 1], nn.ReLU):
             layer.fuse_relu()
             del layers[index + 1]
 
@@ -64,6 +65,8 @@ def _freeze(layer: nn.Linear | TiedLinear | WeightNormLinear, int8: bool) -> nn.
     weight, bias = weight_and_bias(layer)
     if int8 and is_worthwhile(weight):
         return int8_linear(weight, bias)
+    if can_pack(weight):
+        return PackedLinear(weight, bias)
     if not isinstance(layer, WeightNormLinear):
         return layer
     linear: nn.Linear = nn.utils.skip_init(nn.Linear, weight.size(1), weight.size(0))

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError
 from regard.nn.kernels import native
+from regard.nn.kernels.linear import LinearInt8
 
 LEVELS = 127  # a row's largest value, in steps of its scale
+LARGEST_SUM = 128  # of the positive weights, and of the negative ones, whose products int8.c adds in 16 bits
 ZERO = 128  # the unsigned byte that represents 0
 
 
@@ -57,10 +59,11 @@ def is_worthwhile(weight: Tensor) -> bool:
 
 
 def int8_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """Return a layer x W^T + b in which each row of W and of x is rounded to steps of a 127th of its largest value.
+    """Return a layer x W^T + b in which each row of W and of x is rounded to steps.
 
-    The result of a row does not depend on other rows. Products are summed exactly, as integers; scales and bias are
-    applied to the sums in float32.
+    A step of x is a 127th of the row's largest value. That of W may be larger (see `scales`). The result of a row does
+    not depend on other rows. Products are summed exactly, as integers; scales and bias are applied to the sums in
+    float32.
 
     Args:
         weight: (O, I).
@@ -71,7 +74,7 @@ def int8_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
     """
     weight = weight.detach().float()
     bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
-    scale = weight.abs().amax(1).clamp_min(1e-12) / LEVELS
+    scale = scales(weight)
     rounded = (weight / scale[:, None]).round().to(torch.int8)
     if native.library() is not None:
         return NativeLinear(rounded, scale, bias)
@@ -85,13 +88,36 @@ def int8_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
     return OneDnnLinear(rounded, scale, bias)
 
 
+def scales(weight: Tensor) -> Tensor:
+    """Return the size of a step (O,) for each row of a weight (O, I).
+
+    A row has at most 127 steps, and 128 in each sum of positive or of negative weights that `largest_sums` returns, so
+    that AVX2 can add the products of four inputs in 16 bits. In rows of a trained model, the largest weight then has
+    about 75 steps (benchmarks/RESULTS.md).
+    """
+    largest, sums = weight.abs().amax(1).clamp_min(1e-12) / LEVELS, largest_sums(weight)
+    scale = torch.maximum(largest, sums / LARGEST_SUM)
+    is_too_small = largest_sums((weight / scale[:, None]).round()) > LARGEST_SUM  # rounding adds up to 4 / 2 steps
+    return torch.where(is_too_small, torch.maximum(largest, sums / (LARGEST_SUM - 2)), scale)
+
+
+def largest_sums(weight: Tensor) -> Tensor:
+    """Return the largest size (O,) of a sum of positive or of negative weights (O, I) whose products are added first.
+
+    These are the weights of four inputs: two pairs, of which the second is four inputs after the first.
+    """
+    fours = F.pad(weight, (0, -weight.size(1) % 8)).view(len(weight), -1, 2, 2, 2)  # (O, I/8, pair, which, in pair)
+    sums = (part.clamp_min(0).sum((2, 4)).amax((1, 2)) for part in (fours, -fours))
+    return torch.maximum(*sums)
+
+
 class NativeLinear(nn.Module):
     """`int8_linear` by a native kernel: rounding, products, scales and bias in one pass."""
 
     def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
         self.padding = -weight.size(1) % native.UNIT  # the kernel needs multiples of UNIT
-        self.kernel = native.LinearInt8(F.pad(weight, (0, self.padding)), scale, bias)
+        self.kernel = LinearInt8(F.pad(weight, (0, self.padding)), scale, bias)
 
     def select_outputs(self, outputs: Tensor) -> NativeLinear:
         """Return a layer with only these outputs (U,)."""

@@ -7,7 +7,6 @@ sentences are dropped, it becomes a `TransformerState` again, which copies it.
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from regard.contract import Search
 from regard.nn.kernels import native, operations
+from regard.nn.kernels.linear import LinearFloat32, LinearInt8
 from regard.nn.kv_cache import SPARE_STEPS, LayerCache, TransformerState
 from regard.nn.step_program import StepProgram
 
@@ -38,14 +38,13 @@ class NativeDecoder:
     scale: float
     positions: Callable[[int], Tensor] | None
     layers: StepProgram
-    output: native.LinearInt8
+    output: LinearInt8 | LinearFloat32
 
     @property
     def is_supported(self) -> bool:
         """Whether the kernels support the embedding and the output layer."""
         is_plain = self.table.is_contiguous() and native.supports_inference(self.table)
-        fits = self.output.inputs == self.table.size(1) == self.layers.width
-        return is_plain and fits and self.output.minimum == -math.inf
+        return is_plain and self.output.inputs == self.table.size(1) == self.layers.width
 
     def start_search(self, state: TransformerState) -> NativeSearch:
         """Return a search from this state, in which rows see what they may attend to."""
@@ -58,16 +57,16 @@ class NativeSearch(Search):
     def __init__(self, decoder: NativeDecoder, state: TransformerState) -> None:
         self._decoder = decoder
         self._run = native.kernels().decoder_logits
-        layers, output = decoder.layers, decoder.output
+        layers, self._output = decoder.layers, decoder.output.operation
         self._constants = operations.Decoder(
             table=decoder.table.data_ptr(),
             scale=decoder.scale,
             width=layers.width,
-            vocabulary=output.outputs,
+            vocabulary=decoder.output.outputs,
             operations=layers.address,
             count=layers.count,
             floats=layers.floats,
-            output=output.pointers,
+            output=ctypes.addressof(self._output),
         )
         self._positions = 0  # in the tables that `_constants` points to
         self._search = operations.Search()
@@ -82,7 +81,7 @@ class NativeSearch(Search):
         if self._length >= self._positions:
             self._load_positions()
         parents = None if self._parents is None else self._parents.data_ptr()
-        self._run(*self._addresses, tokens.data_ptr(), parents, self._logits.data_ptr())
+        self._run(*self._addresses, tokens.contiguous().data_ptr(), parents, self._logits.data_ptr())
         self._parents = None
         self._written += self._rows_per_sentence
         self._length += 1
@@ -91,7 +90,7 @@ class NativeSearch(Search):
     def select(self, rows: Tensor, sentences: Tensor | None = None) -> None:
         """Select rows and sentences, as `State.select` does."""
         if sentences is None and len(rows) == len(self._logits) and self._parents is None:
-            self._parents = rows
+            self._parents = rows.contiguous()
         else:
             self._load(self._read().select(rows, sentences))
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from regard.contract import Decoder, Readout, State
 from regard.nn.convolution import WeightNormLinear
 from regard.nn.int8 import NativeLinear, OneDnnLinear
+from regard.nn.packed_linear import PackedLinear
 
 StateT = TypeVar("StateT", bound=State)
 
@@ -65,7 +66,7 @@ def select_outputs(layer: nn.Module, outputs: Tensor) -> Callable[[Tensor], Tens
         TypeError: The layer is not linear.
     """
     match layer:
-        case NativeLinear() | OneDnnLinear():
+        case NativeLinear() | OneDnnLinear() | PackedLinear():
             return layer.select_outputs(outputs)
         case nn.Linear() | TiedLinear() | WeightNormLinear():
             weight, bias = weight_and_bias(layer)

@@ -23,10 +23,12 @@ from regard.nn.attention_memory import (
 )
 from regard.nn.attention_recorder import active_recorder
 from regard.nn.kernels import native
+from regard.nn.kernels.linear import PARALLEL
 from regard.nn.kernels.native import KernelCall
 from regard.nn.kernels.operations import (
     ATTEND_SOURCE,
     ATTEND_TARGET,
+    LINEAR_FLOAT32,
     ROTATE,
     Batch,
     Input,
@@ -74,6 +76,8 @@ class StepProgram:
         self._operations = (Operation * len(operations))(*operations)
         self._layers = Layer * num_layers
         self.width, self.floats = width, floats
+        linear = [operation for operation in operations if operation.kind == LINEAR_FLOAT32]
+        self._largest = max((operation.width * operation.outputs for operation in linear), default=0)  # weight
         self._constants = constants
         self.rotations = rotations
 
@@ -89,6 +93,9 @@ class StepProgram:
 
     def __deepcopy__(self, memo: object) -> None:
         return None  # the copy's weights may be changed
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(None), ()  # another process has other addresses
 
     @classmethod
     def record(
@@ -124,10 +131,15 @@ class StepProgram:
         is_equal = all(map(torch.equal, actual, [expected, *_hidden(expected_states)]))
         return program if is_equal else None
 
+    def is_fastest(self, rows: int) -> bool:
+        """Return whether layers would not divide products of this many rows among threads, as a program cannot."""
+        return torch.get_num_threads() == 1 or rows * self._largest < PARALLEL
+
     def can_run(self, x: Tensor, sources: Sequence[PaddedSource]) -> bool:
         """Return whether the program can run a step of x (B, T, D)."""
         return (
             x.size(1) <= native.MAX_ROWS
+            and self.is_fastest(x.size(0) * x.size(1))
             and native.supports_inference(x)
             and active_recorder() is None
             and not any(source.with_weights for source in sources)

@@ -30,6 +30,7 @@ from regard.nn.kv_cache import LayerCache, LayerState, ProjectedSource, Recurren
 from regard.nn.modules import ModuleList
 from regard.nn.native_search import NativeDecoder
 from regard.nn.output_layer import OutputLayerDecoder, TiedLinear
+from regard.nn.packed_linear import PackedLinear
 from regard.nn.packing import Packing, should_pack
 from regard.nn.step_program import POSITION, ROWS, StepProgram
 from regard.special_tokens import PAD
@@ -160,11 +161,13 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         decoder = self._native_decoder()
         if decoder is None or not native.supports_inference(memory.values) or active_recorder() is not None:
             return super().start_search(memory)
+        if not decoder.layers.is_fastest(len(memory.mask)):
+            return super().start_search(memory)
         return decoder.start_search(self.init_state(memory))
 
     def _native_decoder(self) -> NativeDecoder | None:
         embedding, output = self.embedding, self.output
-        if self.step_program is None or self.bias is not None or not isinstance(output, NativeLinear):
+        if self.step_program is None or self.bias is not None or not isinstance(output, (NativeLinear, PackedLinear)):
             return None
         positions = None if embedding.positions is None else embedding.positions.table_to
         decoder = NativeDecoder(embedding.table.weight, embedding.scale, positions, self.step_program, output.kernel)

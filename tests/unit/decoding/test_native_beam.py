@@ -19,6 +19,7 @@ from regard.decoding.interruptible import interruptible
 from regard.decoding.length_penalty import average, forbid_empty, gnmt
 from regard.errors import DecodingError
 from regard.models import bahdanau2014, modern, transformer2017
+from regard.nn import packed_linear
 from regard.nn.inference import freeze_for_inference
 from regard.nn.native_search import NativeSearch
 from regard.nn.transformer import TransformerDecoder
@@ -125,10 +126,12 @@ def test_the_hypotheses_are_the_same_bit_for_bit(
 
 
 @pytest.mark.parametrize("level", [level for level in LEVELS if level != "plain"])
-@pytest.mark.parametrize("name", ["int8 transformer", "modern", "modern with an SSRU"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "recurrent"])
 @torch.no_grad()
 def test_every_step_is_the_same_bit_for_bit(name: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use_level(level, monkeypatch)
+    if name == "transformer" and level not in packed_linear.LEVELS:
+        pytest.skip("float32 products of this level are PyTorch's")
     seq2seq = MODELS[name]()
     memory, generator = seq2seq.encode(sources(3)), torch.Generator().manual_seed(1)
     decoder = seq2seq.decoder

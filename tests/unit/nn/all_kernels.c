@@ -35,11 +35,13 @@ double KERNEL(cross_entropy)(float *, const int64_t *, int64_t, int64_t, float);
 void KERNEL(dropout)(const float *, float *, int64_t, int32_t, float, uint64_t);
 int KERNEL(linear_int8)(const float *, const int8_t *, const int32_t *, const float *, const float *, float *, int64_t, int64_t,
                         int64_t, float);
+void KERNEL(linear_float32)(const float *, const float *, const float *, float *, int64_t, int64_t, int64_t, float);
 void KERNEL(best_continuations)(const float *, const float *, const int64_t *, const int64_t *, int64_t, int64_t, int64_t,
                                 int64_t, int64_t, float *, int64_t *, int64_t *, int64_t *);
 int KERNEL(decoder_step)(const Operation *, int64_t, const Layer *, const Batch *, const float *, float *, int64_t, int64_t);
 int KERNEL(int8_panel)(void);
 int KERNEL(int8_depth)(void);
+int KERNEL(float32_panel)(void);
 
 static float *values(int count, unsigned seed, float scale)
 {
@@ -61,20 +63,32 @@ static void print(const char *name, const float *from, int count)
 static void int8(int rows, int inputs, int outputs)
 {
     int panel = KERNEL(int8_panel)(), depth = KERNEL(int8_depth)(), full = (outputs + panel - 1) / panel * panel;
-    float *x = values(rows * inputs, 5, 127), *drawn = values(outputs * inputs, 6, 127.9f), *out = values(rows * outputs, 1, 1);
+    float *x = values(rows * inputs, 5, 127), *drawn = values(outputs * inputs, 6, 32.9f), *out = values(rows * outputs, 1, 1);
     int8_t *laid_out = calloc(full * inputs, 1);
     int32_t *shift = calloc(full, sizeof *shift);
     float *scales = calloc(full, sizeof *scales), *bias = calloc(full, sizeof *bias);
     for (int at = 0; at < rows * inputs; at++) x[at] = at % inputs == 0 || at < inputs ? 127 : rintf(x[at]);
     for (int output = 0; output < outputs; output++)
         for (int input = 0; input < inputs; input++) {
-            int8_t weight = output < 2 ? (output ? -127 : 127) : (int8_t)drawn[output * inputs + input];
+            int8_t weight = output < 2 ? (output ? -32 : 32) : (int8_t)drawn[output * inputs + input];
             laid_out[((output / panel * (inputs / depth) + input / depth) * panel + output % panel) * depth + input % depth] = weight;
             shift[output] -= 128 * weight;
             scales[output] = 1;
         }
     KERNEL(linear_int8)(x, laid_out, shift, scales, bias, out, rows, inputs, outputs, -INFINITY);
     print("linear_int8", out, rows * outputs);
+}
+
+static void float32(int rows, int inputs, int outputs)
+{
+    int panel = KERNEL(float32_panel)(), full = (outputs + panel - 1) / panel * panel;
+    float *x = values(rows * inputs, 5, 1), *weights = values(outputs * inputs, 6, 1), *bias = values(full, 7, 1);
+    float *laid_out = calloc(full * inputs, sizeof *laid_out), *out = values(rows * outputs, 1, 1);
+    for (int output = 0; output < outputs; output++)
+        for (int input = 0; input < inputs; input++)
+            laid_out[(output / panel * inputs + input) * panel + output % panel] = weights[output * inputs + input];
+    KERNEL(linear_float32)(x, laid_out, bias, out, rows, inputs, outputs, 0);
+    print("linear_float32", out, rows * outputs);
 }
 
 /* A step of four rows of two sentences: attention to the target and to the source, and a norm. */
@@ -147,6 +161,7 @@ int main(void)
     print("of_sum", d, 63), print("of_sum_bias", of_bias, 21);
     float loss = KERNEL(cross_entropy)(wide, targets, 2, 37, 0.1f);
     print("loss", &loss, 1), print("of_logits", wide, 74);
+    float32(1, 16, 2), float32(14, 19, 40), float32(31, 64, 70);
     int8(1, 16, 2), int8(7, 64, 40), int8(30, 512, 70);
     return 0;
 }

@@ -57,8 +57,9 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
 @pytest.mark.parametrize("outputs", [1, 31, 32, 33, 70])
 def test_any_number_of_rows_and_outputs_will_do(rows: int, outputs: int) -> None:
     generator = torch.Generator().manual_seed(rows)
-    weight, x = (torch.randint(-127, 128, (size, 48), generator=generator).float() for size in (outputs, rows))
-    weight[:, 0], x[:, 0] = 127, -127  # so that a step is 1, and all is exact
+    weight = torch.randint(-32, 33, (outputs, 48), generator=generator).float()
+    x = torch.randint(-127, 128, (rows, 48), generator=generator).float()
+    weight[:, [0, 1, 4, 5]], x[:, 0] = 32, -127  # so that a step is 1, and all is exact
     assert torch.equal(int8_linear(weight, None)(x), x @ weight.T)
 
 
@@ -91,7 +92,7 @@ def test_inputs_of_any_width_will_do(width: int, kind: type[nn.Module]) -> None:
 @pytest.mark.parametrize("outputs", [2, 70])
 @pytest.mark.parametrize("rows", [1, 7, 30])
 def test_the_largest_sums_do_not_saturate(rows: int, inputs: int, outputs: int) -> None:
-    """Two products of 127 x 127 do not fit in 16 bits together with the offset that unsigned activations need."""
+    """Two products of 127 x 127 do not fit in 16 bits with the offset of unsigned activations: steps are larger."""
     weight, x = torch.full((outputs, inputs), 127.0), torch.full((rows, inputs), 127.0)
     weight[1::2] *= -1
     x[1::3] *= -1
@@ -99,6 +100,17 @@ def test_the_largest_sums_do_not_saturate(rows: int, inputs: int, outputs: int) 
     bias = torch.arange(outputs).float()
     expected = (x.double() @ weight.double().T + bias).float()
     assert torch.equal(int8_linear(weight, bias)(x), expected)
+
+
+def test_no_sum_of_four_products_exceeds_16_bits() -> None:
+    torch.manual_seed(3)
+    weight = torch.cat((torch.randn(200, 50), torch.rand(200, 50), torch.randint(-3, 4, (200, 50)), torch.zeros(1, 50)))
+    rounded = (weight / int8.scales(weight)[:, None]).round()
+    assert rounded.abs().max() <= 127
+    for inputs in ([0, 1, 4, 5], [2, 3, 6, 7], [42, 43, 46, 47]):
+        for sign in (1, -1):
+            assert (sign * rounded[:, inputs]).clamp_min(0).sum(1).max() <= 128
+    assert 60 < rounded[:200].abs().amax(1).mean() < 100  # of 127
 
 
 def test_values_are_rounded_to_the_nearest_step_halves_to_even() -> None:

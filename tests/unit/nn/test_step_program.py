@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from regard.decoding.beam import beam_search
 from regard.decoding.beam_state import BeamSettings
 from regard.decoding.length_penalty import average
 from regard.models import modern, transformer2017
+from regard.nn import packed_linear
 from regard.nn.attention_memory import Positions, SequenceMemory, SourceMemory
 from regard.nn.attention_recorder import record_attention
 from regard.nn.inference import freeze_for_inference
@@ -59,10 +61,13 @@ def without_program(frozen: Seq2Seq) -> Seq2Seq:
 
 @pytest.mark.parametrize("level", [level for level in LEVELS if level != "plain"])
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("int8", [True, False])
 @torch.no_grad()
-def test_every_step_is_the_same_bit_for_bit(name: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_the_same_bit_for_bit(int8: bool, name: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use_level(level, monkeypatch)
-    frozen = freeze_for_inference(MODELS[name](), int8=True)
+    if not int8 and level not in packed_linear.LEVELS:
+        pytest.skip("float32 products of this level are PyTorch's")
+    frozen = freeze_for_inference(MODELS[name](), int8=int8)
     decoders, memory = (decoder_of(frozen), decoder_of(without_program(frozen))), frozen.encode(SOURCES)
     assert decoders[0].step_program is not None
     states = [decoder.init_state(memory) for decoder in decoders]
@@ -104,6 +109,32 @@ def test_a_beam_uses_the_program_and_finds_the_same(name: str, monkeypatch: pyte
 
 
 @torch.no_grad()
+def test_a_pickled_model_has_no_program_and_the_same_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_best_level(monkeypatch)
+    frozen = freeze_for_inference(model())
+    copied = pickle.loads(pickle.dumps(frozen))
+    assert decoder_of(copied).step_program is None
+    assert copied(SOURCES, SOURCES).equal(frozen(SOURCES, SOURCES))
+
+
+@torch.no_grad()
+def test_several_threads_divide_large_float32_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_best_level(monkeypatch)
+    decoder = decoder_of(freeze_for_inference(model()))
+    program = decoder.step_program
+    if program is None:
+        pytest.skip("float32 products of this level are PyTorch's")
+    sources = decoder.init_state(freeze_for_inference(model()).encode(SOURCES)).source.memories(with_weights=False)
+    small, large = torch.zeros(3, 1, 64), torch.zeros(4096, 1, 64)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert program.can_run(small, sources)
+    assert program.can_run(large, sources)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert program.can_run(small, sources)
+    assert not program.can_run(large, sources)
+
+
+@torch.no_grad()
 def test_attention_is_given_and_recorded_as_without_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     use_best_level(monkeypatch)
     frozen = freeze_for_inference(model(), int8=True)
@@ -127,7 +158,6 @@ def test_other_layers_have_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, seq2seq in models.items():
         assert decoder_of(freeze_for_inference(seq2seq.eval(), int8=True)).step_program is None, name
-    assert decoder_of(freeze_for_inference(model())).step_program is None, "float32"
 
 
 def test_a_layer_that_also_computes_otherwise_has_no_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from regard.nn.kernels.native import UNIT, kernels
+from regard.nn.kernels.parallel import run_in_parallel
 
 ROWS_PER_SEED, VALUES_PER_DRAW = 32, 32  # as in training.c
-
-T = TypeVar("T")
 
 
 def attention(
@@ -49,7 +42,7 @@ def attention(
             *(heads, head_size, keys.stride(0), values.stride(0), causal),
         )
 
-    _in_parallel(len(lengths), run)
+    run_in_parallel(len(lengths), run)
     return out, weights
 
 
@@ -79,7 +72,7 @@ def attention_gradient(
             *(heads, head_size, keys.stride(0), values.stride(0), of_keys.stride(0)),
         )
 
-    _in_parallel(len(query_starts) - 1, run)
+    run_in_parallel(len(query_starts) - 1, run)
     return of_queries, of_keys, of_values
 
 
@@ -126,7 +119,7 @@ def drop_add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, draw: DropoutDraw, *
             *(first * ROWS_PER_SEED, min(end * ROWS_PER_SEED, rows), size, draw.dropped, draw.scale, draw.seed),
         )
 
-    _in_parallel(-(-rows // ROWS_PER_SEED), run)
+    run_in_parallel(-(-rows // ROWS_PER_SEED), run)
     return Normed(out, sum_, standardized, scales)
 
 
@@ -151,7 +144,7 @@ def drop_add_norm_gradient(
         )
         return of_norm
 
-    of_norm = _sum(_in_parallel(-(-rows // ROWS_PER_SEED), run))
+    of_norm = _sum(run_in_parallel(-(-rows // ROWS_PER_SEED), run))
     return of_x, of_y, of_norm[0], of_norm[1]
 
 
@@ -166,7 +159,7 @@ def gated(gate: Tensor, x: Tensor) -> Tensor:
     def run(first: int, end: int) -> None:
         kernels().gated(gate.data_ptr(), x.data_ptr(), out.data_ptr(), first * UNIT, end * UNIT)
 
-    _in_parallel(gate.numel() // UNIT, run)
+    run_in_parallel(gate.numel() // UNIT, run)
     return out
 
 
@@ -181,14 +174,14 @@ def gated_gradient(gradient: Tensor, gate: Tensor, x: Tensor) -> tuple[Tensor, T
             *(first * UNIT, end * UNIT),
         )
 
-    _in_parallel(gate.numel() // UNIT, run)
+    run_in_parallel(gate.numel() // UNIT, run)
     return of_gate, of_x
 
 
 def bias_relu(x: Tensor, bias: Tensor) -> None:
     """Replace a contiguous x (R, D) by max(0, x + bias)."""
     rows, size = x.shape
-    _in_parallel(rows, lambda first, end: kernels().bias_relu(x.data_ptr(), bias.data_ptr(), first, end, size))
+    run_in_parallel(rows, lambda first, end: kernels().bias_relu(x.data_ptr(), bias.data_ptr(), first, end, size))
 
 
 def bias_relu_gradient(gradient: Tensor, out: Tensor) -> Tensor:
@@ -200,7 +193,7 @@ def bias_relu_gradient(gradient: Tensor, out: Tensor) -> Tensor:
         kernels().bias_relu_gradient(gradient.data_ptr(), out.data_ptr(), of_bias.data_ptr(), first, end, size)
         return of_bias
 
-    return _sum(_in_parallel(rows, run))
+    return _sum(run_in_parallel(rows, run))
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> float:
@@ -213,7 +206,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> float:
         loss: float = kernels().cross_entropy(*pointers, end - first, size, smoothing)
         return loss
 
-    return sum(_in_parallel(rows, run))
+    return sum(run_in_parallel(rows, run))
 
 
 def dropout(x: Tensor, draw: DropoutDraw) -> Tensor:
@@ -224,20 +217,5 @@ def dropout(x: Tensor, draw: DropoutDraw) -> Tensor:
     return out
 
 
-def _in_parallel(count: int, work: Callable[[int, int], T]) -> list[T]:
-    """Divide `count` items among PyTorch's threads, call work(first, end) for each part, and return the results."""
-    threads = min(torch.get_num_threads(), count)
-    if threads < 2:
-        return [work(0, count)]
-    bounds = [count * number // threads for number in range(threads + 1)]
-    futures = [_thread_pool().submit(work, *part) for part in pairwise(bounds[1:])]
-    return [work(0, bounds[1]), *(future.result() for future in futures)]
-
-
 def _sum(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
-
-
-@cache
-def _thread_pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="kernels")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.nn.kernels.check_arrays import Doubles, addresses, blank, is_near, sine_values, softmax
+from regard.nn.kernels.check_arrays import Doubles, Floats, addresses, blank, is_near, sine_values, softmax
 from regard.nn.kernels.check_layers import LAYER_CHECKS, logistic, rotated, standardized
 from regard.nn.kernels.operations import (
     ADD,
@@ -17,6 +17,7 @@ from regard.nn.kernels.operations import (
     ATTEND_SOURCE,
     ATTEND_TARGET,
     GATED,
+    LINEAR_FLOAT32,
     LINEAR_INT8,
     NORM,
     ROTATE,
@@ -124,11 +125,31 @@ def _int8_constants(kernels: Kernels, weights: NDArray[np.int8], scale: float) -
     return panels, shift, np.full(full, scale, np.float32), np.zeros(full, np.float32)
 
 
+def _float32_constants(kernels: Kernels, weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
+    """Return the weights in panels, and the bias."""
+    outputs, inputs = weights.shape
+    panel = kernels.float32_panel()
+    padding = (0, -outputs % panel)
+    padded = np.pad(weights, (padding, (0, 0)))
+    return np.ascontiguousarray(padded.reshape(-1, panel, inputs).transpose(0, 2, 1)), np.pad(bias, padding)
+
+
+def _linear_float32(kernels: Kernels) -> bool:
+    rows, inputs, outputs = 14, 19, 40
+    x, weights = sine_values(rows, inputs), sine_values(outputs, inputs, seed=1)
+    bias = sine_values(outputs, seed=2)
+    exact = np.maximum(x.astype(np.float64) @ weights.T.astype(np.float64) + bias, 0)
+    constants, out = _float32_constants(kernels, weights, bias), blank(rows, outputs)
+    kernels.linear_float32(*addresses(x, *constants, out), rows, inputs, outputs, 0)
+    return is_near(out, exact)
+
+
 def _linear_int8(kernels: Kernels) -> bool:
     rows, inputs, outputs = 3, 64, 40
-    weights = np.round(sine_values(outputs, inputs) * 127).astype(np.int8)
+    weights = np.round(sine_values(outputs, inputs) * 32).astype(np.int8)
     x = np.round(sine_values(rows, inputs, seed=1) * 127).astype(np.float32)
-    weights[:3], x[:2] = [[127], [-127], [127]], [[127], [-127]]  # the largest sums, which a 16-bit sum does not hold
+    weights[:2], x[:2] = [[32], [-32]], [[127], [-127]]  # the largest sums of four products in 16 bits
+    weights[2] = np.tile([127, -127, 127, -127, 1, -1, 0, 0], 8)  # the largest weights
     x[:, 0] = 127  # so that a step is 1 and all is exact
     exact = x.astype(np.int64) @ weights.T.astype(np.int64)
     constants, out = _int8_constants(kernels, weights, 1.0), blank(rows, outputs)
@@ -139,15 +160,17 @@ def _linear_int8(kernels: Kernels) -> bool:
 class _Step:
     """A step at position 7 of two rows for each of two sentences, with each kind of operation.
 
-    There are two heads of 16, which share keys and values. Two slots of the cache are written before the step.
+    There are two heads of 16, which share keys and values. Two slots of the cache are written before the step. The
+    weights of the projection are bytes with a scale (`linear` is LINEAR_INT8), or the same in float32.
     """
 
     position, floats = 7, 320
 
-    def __init__(self, kernels: Kernels) -> None:
+    def __init__(self, kernels: Kernels, linear: int) -> None:
+        self.linear = linear
         self.x = (np.round(sine_values(4, 32) * 127) / 127).astype(np.float32)
         self.x[:, 0] = 1  # so that rounding to bytes changes nothing
-        self.weights = np.round(sine_values(32, 32, seed=1) * 127).astype(np.int8)
+        self.weights = np.round(sine_values(32, 32, seed=1) * 32).astype(np.int8)
         self.caches = [np.full((4, 2, 16), np.nan, np.float32) for _ in range(2)]  # slots, sentences, width
         for seed, cache in enumerate(self.caches):
             cache[:2] = sine_values(2, 2, 16, seed=seed + 2)
@@ -155,8 +178,14 @@ class _Step:
         self.visible = np.array([[1, 1, 1, 0], [0, 1, 0, 1], [1, 1, 1, 0], [1, 0, 0, 1]], np.bool_)
         self.mask = np.array([[1, 1, 1], [1, 1, 0]], np.bool_)
         self.gain, self.bias, self.out = sine_values(32, seed=7) + 2, sine_values(32, seed=8), blank(4, 32)
-        self.int8 = _int8_constants(kernels, self.weights, 0.01)
         self.rotations, self.state = sine_values(8, 16, seed=9), sine_values(4, 32, seed=10)
+        self.constants = self.constants_of(kernels, self.weights)
+
+    def constants_of(self, kernels: Kernels, weights: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
+        """Return the constants of a layer whose weights are a hundredth of these."""
+        if self.linear == LINEAR_INT8:
+            return _int8_constants(kernels, weights, 0.01)
+        return _float32_constants(kernels, np.float32(0.01) * weights, np.zeros(len(weights), np.float32))
 
     def operations(self) -> Any:
         """Return the operations, with x at the start of the workspace."""
@@ -164,7 +193,7 @@ class _Step:
         queries, target, source, normed, gated, again, recurrent = (Input(start, 32, 0) for start in range(64, 288, 32))
         wide, heads = {"width": 32, "outputs": 32}, {"width": 16, "outputs": 32, "heads": 2, "groups": 1}
         operations = (Operation * 9)(
-            Operation(LINEAR_INT8, inputs=(x,), out=keys.start, number=-np.inf, **wide),
+            Operation(self.linear, inputs=(x,), out=keys.start, number=-np.inf, **wide),
             Operation(ROTATE, inputs=(x,), out=queries.start, **heads),
             Operation(ATTEND_TARGET, inputs=(queries, keys, values), out=target.start, **heads),
             Operation(ATTEND_SOURCE, inputs=(target,), out=source.start, **heads),
@@ -174,7 +203,7 @@ class _Step:
             Operation(SSRU, inputs=(again, x), out=recurrent.start, **wide),
             Operation(ADD, inputs=(recurrent, normed), out=288, **wide),
         )
-        operations[0].constants[:] = addresses(*self.int8)
+        operations[0].constants[: len(self.constants)] = addresses(*self.constants)
         operations[4].constants[:2] = addresses(self.gain, self.bias)
         operations[6].constants[:1] = addresses(self.gain)
         return operations
@@ -216,14 +245,19 @@ def _attend_by_heads(queries: Doubles, keys: NDArray[Any], values: NDArray[Any],
 
 
 def _decoder_step(kernels: Kernels) -> bool:
-    step = _Step(kernels)
-    exact = step.exact()
-    step.run(kernels)
-    return is_near(step.out, exact) and is_near(step.state, step.next_state)
+    for step in (_Step(kernels, LINEAR_INT8), _Step(kernels, LINEAR_FLOAT32)):
+        exact = step.exact()
+        step.run(kernels)
+        if not (is_near(step.out, exact) and is_near(step.state, step.next_state)):
+            return False
+    return True
 
 
 def _decoder_logits(kernels: Kernels) -> bool:
-    step = _Step(kernels)
+    return all(_has_right_logits(kernels, _Step(kernels, linear)) for linear in (LINEAR_INT8, LINEAR_FLOAT32))
+
+
+def _has_right_logits(kernels: Kernels, step: _Step) -> bool:
     position = step.position
     table, positions = sine_values(6, 32, seed=3), sine_values(8, 32, seed=4)
     tokens = np.array([5, 0, 2, 2])
@@ -232,18 +266,19 @@ def _decoder_logits(kernels: Kernels) -> bool:
     parents = np.array([1, 0, 3, 2])
     before, spare = np.zeros((4, 2), np.bool_), np.zeros((4, 4), np.bool_)
     before[parents] = step.visible[:, :2]
-    operations, layers, output = step.operations(), step.layers(), _int8_constants(kernels, step.weights[:20], 0.01)
-    decoder = Decoder(*addresses(table, positions), 2.0, 32, 20, ctypes.addressof(operations), 9, step.floats)
-    decoder.output[:] = addresses(*output)
-    decoder.rotations = step.rotations.ctypes.data
+    operations, layers, constants = step.operations(), step.layers(), step.constants_of(kernels, step.weights[:20])
+    output = Operation(step.linear, width=32, outputs=20, number=-np.inf)
+    output.constants[: len(constants)] = addresses(*constants)
+    pointers = ctypes.addressof(operations), 9, step.floats, ctypes.addressof(output), *addresses(step.rotations)
+    decoder = Decoder(*addresses(table, positions), 2.0, 32, 20, *pointers)
     features = step.exact()  # which the kernel rounds to bytes
     step.state[:] = step.state[parents]
     visible = np.zeros((4, 4), np.bool_)
     visible.flat[:8] = before.flat
     search = Search(ctypes.addressof(layers), 1, 4, 2, position, *addresses(visible, spare, step.mask), 3)
     logits = blank(4, 20)
-    pointers = addresses(tokens, parents, logits)
-    kernels.decoder_logits(ctypes.addressof(decoder), ctypes.addressof(search), *pointers)
+    inputs = ctypes.addressof(decoder), ctypes.addressof(search), *addresses(tokens, parents, logits)
+    kernels.decoder_logits(*inputs)
     is_extended = search.visible == spare.ctypes.data and (spare == step.visible).all()
     exact = features @ (0.01 * step.weights[:20].T.astype(np.float64))
     is_close = np.abs(logits - exact).max() <= 0.01 * np.abs(exact).max()
@@ -256,6 +291,7 @@ SEARCH_CHECKS: tuple[Callable[[Kernels], bool], ...] = (
     _best_continuations,
     _beam_step,
     _attend,
+    _linear_float32,
     _linear_int8,
     *LAYER_CHECKS,
     _decoder_step,

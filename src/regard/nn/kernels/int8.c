@@ -1,9 +1,10 @@
 /* Linear layers in 8 bits. The integer sums are exact on every level, so all levels give the same result.
  *
- * No product saturates. With VNNI (AVX-512 or AVX), vpdpbusd adds four products of unsigned and signed bytes in 32 bits; activations are
- * stored as value + ZERO, and `shift` subtracts ZERO times the weights. On other levels activations keep their sign, and
- * products of two inputs at a time are computed in 16 bits: by vpmaddwd on AVX2, and by vmull_s8 on NEON, where the largest
- * product is 127 x 127. (vpmaddubsw, which other libraries use on AVX2, saturates.)
+ * On x86, activations are stored as unsigned bytes, value + ZERO, and `shift` subtracts ZERO times the weights. With VNNI
+ * (AVX-512 or AVX), vpdpbusd adds four products of unsigned and signed bytes in 32 bits. AVX2 adds four products in 16 bits:
+ * vpmaddubsw two, and vpaddw two of these. The sums are at most 255 x 128 if the positive weights of such four inputs add up
+ * to at most 128, and the negative ones, too. Callers guarantee that (nn/int8.py), on every level. On ARM, activations keep
+ * their sign, and NEON computes products of two inputs in 16 bits, each at most 127 x 127.
  */
 #include "lanes.h"
 #if defined(__AVX512VNNI__) || defined(__AVX2__)
@@ -26,6 +27,13 @@ typedef uint8_t Activation;
 #define TILE 6
 #define ZERO 128
 typedef uint8_t Activation;
+#elif defined(__AVX2__)
+#define PANEL 16
+#define DEPTH 4
+#define STEP 8
+#define TILE 6
+#define ZERO 128
+typedef uint8_t Activation;
 #elif defined(__ARM_FEATURE_DOTPROD)
 #define PANEL 16
 #define DEPTH 4
@@ -45,6 +53,10 @@ typedef int8_t Activation;
 #define ZERO 0
 typedef int16_t Activation;
 #endif
+#ifndef STEP
+#define STEP DEPTH
+#endif
+typedef int8_t Weight;
 
 /* The layout of weights is (outputs / panel, inputs / depth, panel, depth). */
 int EXPORT(int8_panel)(void) { return PANEL; }
@@ -83,8 +95,8 @@ INLINE float quantize(const float *row, int64_t inputs, Activation *out)
 #if defined(__AVX512VNNI__)
 typedef __m512i Sums; /* of SUMS outputs */
 #define SUMS 16
-#define START(panel_shift, part) _mm512_loadu_si512((panel_shift) + (part) * SUMS)
-#define WEIGHTS(panel, part) _mm512_loadu_si512((panel) + (part) * 64)
+#define START(panel, part) _mm512_loadu_si512((panel)->shift + (part) * SUMS)
+#define WEIGHTS(from, part) _mm512_loadu_si512((from) + (part) * 64)
 typedef __m512i Weights;
 typedef __m512i Repeated;
 INLINE Repeated repeat(const Activation *in)
@@ -102,23 +114,35 @@ INLINE void floats(Sums sums, float *out)
 #elif defined(__AVX2__)
 typedef __m256i Sums;
 #define SUMS 8
+#define START(panel, part) _mm256_loadu_si256((const __m256i *)((panel)->shift + (part) * SUMS))
+INLINE __m256i repeat_four(const Activation *in)
+{
+    int32_t four;
+    memcpy(&four, in, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+/* The sums are added in assembly for the same reason. */
+#if defined(__AVXVNNI__)
 typedef __m256i Weights;
 typedef __m256i Repeated;
-INLINE Repeated repeat(const Activation *in) /* DEPTH activations */
-{
-    int32_t bits;
-    memcpy(&bits, in, sizeof bits);
-    return _mm256_set1_epi32(bits);
-}
-/* In assembly for the same reason. */
-#if defined(__AVXVNNI__)
-#define START(panel_shift, part) _mm256_loadu_si256((const __m256i *)((panel_shift) + (part) * SUMS))
-#define WEIGHTS(panel, part) _mm256_loadu_si256((const __m256i *)((panel) + (part) * 32))
+#define repeat repeat_four
+#define WEIGHTS(from, part) _mm256_loadu_si256((const __m256i *)((from) + (part) * 32))
 #define ADD(sums, repeat, weights) __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(repeat), "x"(weights))
 #else
-#define START(panel_shift, part) _mm256_setzero_si256()
-#define WEIGHTS(panel, part) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)((panel) + (part) * 16)))
-#define ADD(sums, repeat, weights) __asm__("vpaddd %1, %0, %0" : "+x"(sums) : "x"(_mm256_madd_epi16(repeat, weights)))
+typedef const int8_t *Weights; /* in memory, for lack of registers */
+typedef struct { __m256i first, second; } Repeated;
+INLINE Repeated repeat(const Activation *in)
+{
+    return (Repeated){repeat_four(in), repeat_four(in + 4)};
+}
+INLINE __m256i products(Repeated repeated, Weights weights)
+{
+    __m256i first = _mm256_maddubs_epi16(repeated.first, _mm256_loadu_si256((const __m256i *)weights));
+    __m256i second = _mm256_maddubs_epi16(repeated.second, _mm256_loadu_si256((const __m256i *)(weights + PANEL * DEPTH)));
+    return _mm256_madd_epi16(_mm256_add_epi16(first, second), _mm256_set1_epi16(1));
+}
+#define WEIGHTS(from, part) ((from) + (part) * 32)
+#define ADD(sums, repeat, weights) __asm__("vpaddd %1, %0, %0" : "+x"(sums) : "x"(products(repeat, weights)))
 #endif
 INLINE void floats(Sums sums, float *out)
 {
@@ -127,8 +151,8 @@ INLINE void floats(Sums sums, float *out)
 #elif defined(__ARM_FEATURE_DOTPROD)
 typedef int32x4_t Sums;
 #define SUMS 4
-#define START(panel_shift, part) vdupq_n_s32(0)
-#define WEIGHTS(panel, part) vld1q_s8((panel) + (part) * 16)
+#define START(panel, part) vdupq_n_s32(0)
+#define WEIGHTS(from, part) vld1q_s8((from) + (part) * 16)
 typedef int8x16_t Weights;
 typedef int8x16_t Repeated;
 INLINE Repeated repeat(const Activation *in)
@@ -145,8 +169,8 @@ INLINE void floats(Sums sums, float *out)
 #elif defined(__ARM_NEON)
 typedef int32x4_t Sums;
 #define SUMS 4
-#define START(panel_shift, part) vdupq_n_s32(0)
-#define WEIGHTS(panel, part) vld1_s8((panel) + (part) * 8)
+#define START(panel, part) vdupq_n_s32(0)
+#define WEIGHTS(from, part) vld1_s8((from) + (part) * 8)
 typedef int8x8_t Weights;
 typedef int8x8_t Repeated;
 INLINE Repeated repeat(const Activation *in)
@@ -163,14 +187,14 @@ INLINE void floats(Sums sums, float *out)
 #else
 typedef int32_t Sums __attribute__((vector_size(16)));
 #define SUMS 4
-#define START(panel_shift, part) (Sums){0}
+#define START(panel, part) (Sums){0}
 typedef struct { Sums first, second; } Weights; /* of either input */
 typedef struct { int32_t first, second; } Repeated;
 INLINE Weights weights_at(const int8_t *in)
 {
     return (Weights){{in[0], in[2], in[4], in[6]}, {in[1], in[3], in[5], in[7]}};
 }
-#define WEIGHTS(panel, part) weights_at((panel) + (part) * 8)
+#define WEIGHTS(from, part) weights_at((from) + (part) * 8)
 INLINE Repeated repeat(const Activation *in)
 {
     return (Repeated){in[0], in[1]};
@@ -182,63 +206,26 @@ INLINE void floats(Sums sums, float *out)
 }
 #endif
 
-#define PARTS (PANEL / SUMS)
-#ifndef BLOCK
-#define BLOCK (24 / TILE * TILE) /* rows whose outputs are written in turn, so that caches prefetch them */
-#endif
+/* What belongs to the weights of a panel, and the steps of the rows. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *shift;
+    const float *scales, *bias, *steps;
+    float minimum;
+} Panel;
 
-/* Store the first `remaining` outputs of a row's panel: its sums with scales and bias, but at least `minimum`. */
-INLINE void finish(float *values, float step, const float *scales, const float *bias, float *out, int64_t remaining_rows, float minimum)
+INLINE Panel panel_at(Panel panel, int64_t first, int64_t row, int64_t inputs)
 {
-    for (int at = 0; at < PANEL; at += LANES) {
-        Lanes chunk = load(values + at) * (load(scales + at) * step) + load(bias + at);
-        Bits is_below = chunk < minimum; /* false for NaN, which is kept */
-        chunk = (Lanes)((is_below & (Bits)broadcast(minimum)) | (~is_below & (Bits)chunk));
-        memcpy(values + at, &chunk, sizeof chunk);
-    }
-    if (remaining_rows >= PANEL)
-        memcpy(out, values, PANEL * sizeof *values);
-    else
-        memcpy(out, values, remaining_rows * sizeof *values);
+    return (Panel){panel.weights + first * inputs, panel.shift + first, panel.scales + first, panel.bias + first,
+                   panel.steps + row, panel.minimum};
 }
 
-/* Each sum is a separate variable: compilers would keep an array in memory. */
-#if PARTS == 2
-#define EACH_PART(DO, row) DO(row, 0) DO(row, 1)
-#else
-#define EACH_PART(DO, row) DO(row, 0) DO(row, 1) DO(row, 2) DO(row, 3)
-#endif
-#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
-#define START_PART(row, part) Sums sums##row##_##part = START(shift, part);
-#define START_ROW(row) EACH_PART(START_PART, row)
-#define LOAD_PART(row, part) Weights weights##part = WEIGHTS(panel, part);
-#define ADD_PART(row, part) ADD(sums##row##_##part, activation, weights##part);
-#define ADD_ROW(row) \
-    if (row < rows) { \
-        Repeated activation = repeat(activations + row * inputs + at); \
-        EACH_PART(ADD_PART, row) \
-    }
-#define FLOATS_PART(row, part) floats(sums##row##_##part, values + part * SUMS);
-#define FINISH_ROW(row) \
-    if (row < rows) { \
-        EACH_PART(FLOATS_PART, row) \
-        finish(values, steps[row], scales, bias, out + row * outputs, remaining_rows, minimum); \
-    }
-
-/* Multiply `rows` rows, at most TILE and a constant for the compiler, with the first `remaining` outputs of a panel. */
-INLINE void tile(const int rows, const Activation *activations, const int8_t *panel, const int32_t *shift,
-                 const float *scales, const float *bias, const float *steps, float *out, int64_t inputs, int64_t outputs,
-                 int64_t remaining_rows, float minimum)
+INLINE Lanes finish(Lanes sums, const Panel *panel, int row, int at)
 {
-    float values[PANEL];
-    (void)shift;
-    EACH_ROW(START_ROW)
-    for (int64_t at = 0; at < inputs; at += DEPTH, panel += PANEL * DEPTH) {
-        EACH_PART(LOAD_PART, 0)
-        EACH_ROW(ADD_ROW)
-    }
-    EACH_ROW(FINISH_ROW)
+    return sums * (load(panel->scales + at) * panel->steps[row]) + load(panel->bias + at);
 }
+
+#include "tile.h"
 
 /* Multiply x (rows, inputs) with weights (outputs, inputs) in bytes, in the layout of int8_panel and int8_depth, and store
  * out (rows, outputs). shift: -ZERO times the sum of an output's weights, used if ZERO is not 0. shift, scales and bias have
@@ -251,25 +238,7 @@ int EXPORT(linear_int8)(const float *x, const int8_t *weights, const int32_t *sh
     float *steps = malloc(rows * sizeof *steps);
     if (!activations || !steps) return free(activations), free(steps), 1;
     for (int64_t row = 0; row < rows; row++) steps[row] = quantize(x + row * inputs, inputs, activations + row * inputs);
-    for (int64_t block = 0; block < rows; block += BLOCK)
-        for (int64_t first = 0; first < outputs; first += PANEL) {
-            const int8_t *panel = weights + first * inputs;
-            int64_t end = block + BLOCK < rows ? block + BLOCK : rows;
-            for (int64_t row = block; row < end;) {
-                int64_t remaining_rows = end - row;
-#define ROWS(n) tile(n, activations + row * inputs, panel, shift + first, scales + first, bias + first, steps + row, \
-                     out + row * outputs + first, inputs, outputs, outputs - first, minimum), row += n
-                if (remaining_rows >= TILE) ROWS(TILE);
-#if TILE > 8
-                else if (remaining_rows >= 8) ROWS(8);
-#endif
-#if TILE > 4
-                else if (remaining_rows >= 4) ROWS(4);
-#endif
-                else if (remaining_rows >= 2) ROWS(2);
-                else ROWS(1);
-            }
-        }
+    multiply(activations, (Panel){weights, shift, scales, bias, steps, minimum}, out, rows, inputs, outputs);
     free(activations), free(steps);
     return 0;
 }

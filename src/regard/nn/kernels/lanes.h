@@ -65,7 +65,7 @@ INLINE Lanes load(const float *from)
 
 INLINE Lanes broadcast(float value)
 {
-    return (Lanes){0} + value;
+    return value - (Lanes){0}; /* minus: compilers drop it, unlike plus, which changes -0 */
 }
 
 INLINE Lanes maximum(Lanes a, Lanes b)

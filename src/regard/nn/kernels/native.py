@@ -10,7 +10,6 @@ forces a level by its name; REGARD_KERNELS=0 turns the kernels off.
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -19,7 +18,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
@@ -30,7 +28,6 @@ from regard.special_tokens import EOS
 
 MAX_ROWS = 32  # per sentence; for more, PyTorch's attention is faster
 UNIT = 16  # as in lanes.h
-ZERO = 128  # as in int8.c: the unsigned byte that represents 0
 MAX_RANKS = 64
 NOT_FINITE, OUT_OF_MEMORY = -1, -2  # results of beam_step
 MAX_COLUMNS = 256  # for more, the attention weights that training keeps need too much memory
@@ -59,6 +56,7 @@ _SIGNATURES = {
     "gated_gradient": [*[_POINTER] * 5, *[_NUMBER] * 2],
     "cross_entropy": [*[_POINTER] * 2, *[_NUMBER] * 2, ctypes.c_float],
     "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
+    "linear_float32": [*[_POINTER] * 4, *[_NUMBER] * 3, ctypes.c_float],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
     "norm": [*[_POINTER] * 2, ctypes.c_float, _POINTER, *[_NUMBER] * 2],
     "add": [*[_POINTER] * 3, _NUMBER],
@@ -69,6 +67,7 @@ _SIGNATURES = {
     "beam_step": [*[_POINTER] * 2, *[_NUMBER] * 4, ctypes.c_float],
     "int8_panel": [],
     "int8_depth": [],
+    "float32_panel": [],
 }
 _MAY_FAIL = (  # out of memory
     "best_tokens",
@@ -79,7 +78,13 @@ _MAY_FAIL = (  # out of memory
     "decoder_step",
     "decoder_logits",
 )
-_RESULTS = {"cross_entropy": ctypes.c_double, "int8_panel": int, "int8_depth": int, "beam_step": _NUMBER}
+_RESULTS = {
+    "cross_entropy": ctypes.c_double,
+    "float32_panel": int,
+    "int8_panel": int,
+    "int8_depth": int,
+    "beam_step": _NUMBER,
+}
 
 
 @dataclass(frozen=True)
@@ -319,46 +324,6 @@ def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
 def can_advance(values: Tensor, beam_size: int, vocabulary: int) -> bool:
     """Return whether `beam_step` supports a beam over a vocabulary, for a decoder that computes like these values."""
     return 2 * beam_size <= min(MAX_RANKS, vocabulary - EOS) and supports_inference(values)
-
-
-class LinearInt8:
-    """x W^T + b for W (O, I) in bytes, I a multiple of UNIT: see int8.c."""
-
-    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor) -> None:
-        self.outputs, self.inputs = weight.shape
-        self.kernels = kernels()
-        panel, depth = self.kernels.int8_panel(), self.kernels.int8_depth()
-        padding = -self.outputs % panel
-        padded = F.pad(weight, (0, 0, 0, padding))
-        panels = padded.view(-1, panel, self.inputs // depth, depth).transpose(1, 2).contiguous()
-        shift = -ZERO * weight.sum(1, dtype=torch.int32)
-        self._tensors = (panels, *(F.pad(part, (0, padding)).contiguous() for part in (shift, scale, bias)))
-        self.pointers = tuple(tensor.data_ptr() for tensor in self._tensors)
-        self.minimum = -math.inf  # smaller outputs are raised to it
-
-    def __deepcopy__(self, memo: object) -> LinearInt8:
-        return self  # the tensors never change
-
-    def select_outputs(self, outputs: Tensor) -> LinearInt8:
-        """Return a layer with only these outputs (U,)."""
-        panels, _, *scale_and_bias = self._tensors  # (O / panel, I / depth, panel, depth)
-        panel = panels.size(2)
-        weight = panels[outputs // panel, :, outputs % panel].flatten(1)  # (U, I)
-        selected = LinearInt8(weight, *(part.index_select(0, outputs) for part in scale_and_bias))
-        selected.minimum = self.minimum
-        return selected
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map (..., I) to (..., O)."""
-        x = x.contiguous()
-        out = torch.empty(*x.shape[:-1], self.outputs)
-        self.kernels.linear_int8(
-            *(x.data_ptr(), *self.pointers, out.data_ptr()),
-            *(x.numel() // self.inputs, self.inputs, self.outputs, self.minimum),
-        )
-        if (listener := call_listener.get()) is not None:
-            listener(KernelCall(operations.LINEAR_INT8, (x,), out, self._tensors, self.minimum))
-        return out
 
 
 def _checked(failed: int) -> None:

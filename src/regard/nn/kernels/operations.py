@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any, ClassVar
 
-LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE, NORM, ADD, ROTATE, GATED, SSRU = range(9)  # kinds of operations
+LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE = range(10)
+"""The kinds of operations."""
 
 _Fields = list[tuple[str, Any]]
 _NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
@@ -77,7 +78,7 @@ class Decoder(ctypes.Structure):
         ("operations", _POINTER),
         ("count", _NUMBER),
         ("floats", _NUMBER),
-        ("output", _POINTER * 4),
+        ("output", _POINTER),
         ("rotations", _POINTER),
     ]
 

@@ -19,6 +19,8 @@ void EXPORT(gated)(const float *gate, const float *input, float *out, int64_t fi
 void EXPORT(ssru)(const float *forget, const float *input, float *state, float *out, int64_t rows, int64_t steps, int64_t width);
 int EXPORT(linear_int8)(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
                         float *out, int64_t rows, int64_t inputs, int64_t outputs, float minimum);
+void EXPORT(linear_float32)(const float *x, const float *weights, const float *bias, float *out, int64_t rows, int64_t inputs,
+                            int64_t outputs, float minimum);
 
 #define KERNEL(name) NAMED(LEVEL, name)
 
@@ -53,6 +55,16 @@ static int attend_source(const Operation *operation, const Layer *layer, const B
                           batch->source_slots, 0);
 }
 
+static int linear(const Operation *operation, const float *x, float *out, int64_t rows)
+{
+    const void *const *constants = operation->constants;
+    if (operation->kind == LINEAR_INT8)
+        return KERNEL(linear_int8)(x, constants[0], constants[1], constants[2], constants[3], out, rows, operation->width,
+                                   operation->outputs, operation->number);
+    KERNEL(linear_float32)(x, constants[0], constants[1], out, rows, operation->width, operation->outputs, operation->number);
+    return 0;
+}
+
 static int run(const Operation *operation, const Layer *layers, const Batch *batch, float *workspace)
 {
     const float *x = workspace + operation->inputs[0].start * batch->rows, *y = workspace + operation->inputs[1].start * batch->rows;
@@ -61,8 +73,8 @@ static int run(const Operation *operation, const Layer *layers, const Batch *bat
     const void *const *constants = operation->constants;
     switch (operation->kind) {
     case LINEAR_INT8:
-        return KERNEL(linear_int8)(x, constants[0], constants[1], constants[2], constants[3], out, rows, width, operation->outputs,
-                                   operation->number);
+    case LINEAR_FLOAT32:
+        return linear(operation, x, out, rows);
     case ADD_NORM:
         KERNEL(add_norm)(x, y, constants[0], constants[1], operation->number, out, rows, width);
         return 0;
@@ -163,9 +175,7 @@ int EXPORT(decoder_logits)(const Decoder *decoder, Search *search, const int64_t
     for (int64_t row = 0; row < search->rows; row++) embed(decoder, tokens[row], search->position, workspace + row * decoder->width);
     int failed = run_all(decoder->operations, decoder->count, search->layers, &batch, workspace);
     const float *features = workspace + decoder->operations[decoder->count - 1].out * search->rows;
-    const void *const *output = decoder->output;
-    failed = failed || KERNEL(linear_int8)(features, output[0], output[1], output[2], output[3], logits, search->rows,
-                                           decoder->width, decoder->vocabulary, -INFINITY);
+    failed = failed || linear(decoder->output, features, logits, search->rows);
     free(workspace);
     search->position++;
     for (int64_t layer = 0; layer < search->num_layers; layer++) search->layers[layer].written += each;

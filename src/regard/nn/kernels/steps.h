@@ -1,7 +1,7 @@
 /* What the programs of steps.c consist of. operations.py has the same structs. */
 #include <stdint.h>
 
-enum { LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE, NORM, ADD, ROTATE, GATED, SSRU };
+enum { LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE };
 
 typedef struct {
     int64_t start, step, offset; /* row r of an input is at start * rows + r * step + offset */
@@ -15,7 +15,7 @@ typedef struct {
     int64_t out;                  /* where the output starts */
     int64_t width, outputs;       /* of an input row and an output row; for attention and rotation: of a head */
     int64_t heads, groups;        /* of attention, as in `attend`; of a rotation */
-    const void *constants[4];     /* weights, shift, scales and bias; gain and bias; gain */
+    const void *constants[4];     /* weights, shift, scales and bias; weights and bias; gain and bias; gain */
     float number;                 /* minimum; or epsilon */
 } Operation;
 
@@ -34,7 +34,7 @@ typedef struct {
     int64_t width, vocabulary;
     const Operation *operations;  /* the layers */
     int64_t count, floats;        /* the number of operations; the space in the workspace for each row */
-    const void *output[4];        /* weights, shift, scales and bias */
+    const Operation *output;      /* the output layer; its place in the workspace does not matter */
     const float *rotations;       /* as in Batch */
 } Decoder;
 
