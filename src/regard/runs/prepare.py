@@ -69,7 +69,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     say(
         f"train: {len(store):,} pairs from {train.name}; "
         f"{int(store.source_lengths.sum()):,} source and {int(store.target_lengths.sum()):,} target tokens, "
-        f"vocabulary {_describe_sizes(tokenizers)}"
+        f"vocabulary {tokenizers.describe_sizes()}"
     )
     print_skipped("train", (train.skipped, length_filter.report), say)
     if warm_start is not None:
@@ -183,7 +183,7 @@ def _prepare_stream(
     train.check()
     origins = count_parts(train, say)
     stream = open_stream(config, train, origins, tokenizers, say)
-    say(f"train: {train.name}, as it is read; vocabulary {_describe_sizes(tokenizers)}")
+    say(f"train: {train.name}, as it is read; vocabulary {tokenizers.describe_sizes()}")
     share = sample.multi_sentence_share(train, config.data.source_language)
     _write_prepared(folder, dev, stream.fingerprint, origins, share)
     return Prepared(tokenizers, stream, dev.texts, dev.ids, origins, share)
@@ -219,7 +219,3 @@ def load_prepared(config: RunConfig, folder: Path, say: Say) -> Prepared:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
     dev_ids = tuple((tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in dev)
     return Prepared(tokenizers, train, dev, dev_ids, origins, share)
-
-
-def _describe_sizes(tokenizers: Tokenizers) -> str:
-    return f"{tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")

@@ -39,6 +39,8 @@ void KERNEL(linear_float32)(const float *, const float *, const float *, float *
 void KERNEL(best_continuations)(const float *, const float *, const int64_t *, const int64_t *, int64_t, int64_t, int64_t,
                                 int64_t, int64_t, float *, int64_t *, int64_t *, int64_t *);
 int KERNEL(decoder_step)(const Operation *, int64_t, const Layer *, const Batch *, const float *, float *, int64_t, int64_t);
+int KERNEL(decoder_logits)(const Decoder *, Search *, const int64_t *, const int64_t *, float *);
+int64_t KERNEL(beam_step)(Beam *, const float *, int64_t, int64_t, int64_t, int64_t, float);
 int KERNEL(int8_panel)(void);
 int KERNEL(int8_depth)(void);
 int KERNEL(float32_panel)(void);
@@ -91,7 +93,8 @@ static void float32(int rows, int inputs, int outputs)
     print("linear_float32", out, rows * outputs);
 }
 
-/* A step of four rows of two sentences: attention to the target and to the source, and a norm. */
+/* A step of four rows of two sentences: attention to the target and to the source, and a norm; alone, and between an embedding
+ * and an output layer. */
 static void step(float *x, float *gain)
 {
     float *keys = values(128, 11, 1), *own = values(128, 12, 1), *source = values(192, 13, 1), *out = values(128, 14, 1);
@@ -105,6 +108,31 @@ static void step(float *x, float *gain)
     };
     KERNEL(decoder_step)(operations, 3, &layer, &batch, x, out, 32, 96);
     print("decoder_step", out, 128), print("cache", keys, 128);
+    int8_t weights[48 * 32];
+    int32_t shift[48] = {0};
+    float scales[48], bias[48] = {0}, *logits = values(80, 15, 1);
+    for (int at = 0; at < 48 * 32; at++) weights[at] = 1;
+    for (int at = 0; at < 48; at++) shift[at] = -128 * 32, scales[at] = at;
+    Operation output = {.kind = LINEAR_INT8, .width = 32, .outputs = 20, .constants = {weights, shift, scales, bias}, .number = -INFINITY};
+    Decoder decoder = {x, gain, 3, 32, 20, operations, 3, 96, &output};
+    uint8_t before[] = {1, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0}, after[16];
+    Search search = {&layer, 1, 4, 2, 3, before, after, mask, 3};
+    int64_t tokens[] = {1, 0, 2, 2}, parents[] = {1, 1, 2, 3};
+    KERNEL(decoder_logits)(&decoder, &search, tokens, parents, logits);
+    print("decoder_logits", logits, 80);
+}
+
+/* A step of a beam of two for two sentences. */
+static void beam(const float *logits)
+{
+    float total[] = {-1, -2, -1, -3}, score[] = {-9, -INFINITY, -5, -9}, ends[] = {-9, 0, -5, -9}, divisor[] = {9, 2}, numbers[12];
+    int64_t token[4], parent[4], within[4], row[4], end_token[4] = {0}, end_parent[4] = {0}, ended[] = {1, 2}, limit[] = {9, 4};
+    uint8_t is_done[] = {0, 0};
+    Beam state = {2, 2, 2, 1, 9, total, token, parent, within, row, score, ends, end_token, end_parent, ended, is_done, limit, divisor};
+    numbers[0] = KERNEL(beam_step)(&state, logits, 40, 2, 10, 4, 2);
+    for (int at = 0; at < 4; at++) numbers[at + 1] = token[at] + 100 * within[at] + 1000 * row[at], numbers[at + 5] = parent[at];
+    numbers[9] = is_done[0], numbers[10] = is_done[1], numbers[11] = ended[0];
+    print("beam_step", numbers, 12), print("beam_totals", total, 4);
 }
 
 int main(void)
@@ -123,6 +151,7 @@ int main(void)
     print("best_continuations", a, 6);
     for (int at = 0; at < 6; at++) a[at] = tokens[at] + 1000 * parents[at] + 100 * prefixes[at];
     print("continued", a, 6);
+    beam(wide);
     step(b, c);
     KERNEL(attend)(b, c, d, mask, e, 1, 2, 19, 2, 1, 80, 19 * 80, 80, 19 * 80, 80, 38, 19);
     print("attend", e, 2 * 2 * 80);

@@ -68,7 +68,7 @@ def require(*tools: str) -> None:
 def assert_agree(actual: Answers, expected: Answers) -> None:
     assert [name for name, _ in actual] == [name for name, _ in expected]
     for (name, actual_values), (_, expected_values) in zip(actual, expected, strict=True):
-        if name in ("linear_int8", "best_columns", "dropout"):
+        if name in ("linear_int8", "best_columns", "beam_step", "dropout"):
             np.testing.assert_array_equal(actual_values, expected_values, name)
         else:
             np.testing.assert_allclose(actual_values, expected_values, rtol=1e-5, atol=1e-5, err_msg=name)

@@ -3,6 +3,7 @@
  * Arrays are contiguous unless a stride is given; strides count elements.
  */
 #include "lanes.h"
+#include "steps.h"
 
 #define DEPTH 16 /* logits that share one maximum */
 
@@ -109,24 +110,6 @@ void EXPORT(best_continuations)(const float *totals, const float *values, const 
         best += count, tokens += count, parents += count, prefixes += count;
     }
 }
-
-/* The state of a beam search over `sentences` with `size` prefixes and hypotheses each. operations.py has the same struct.
- * Arrays are (sentences, size) or (sentences). */
-typedef struct {
-    int64_t sentences, size;
-    int64_t width;               /* the live prefixes of each sentence before the step */
-    int64_t top;                 /* the hypotheses that are asked for */
-    double enough;               /* hypotheses with which a sentence is done */
-    float *total;                /* live prefixes: log-probabilities, -INFINITY for empty places */
-    int64_t *token, *parent;     /* their last tokens, and the nodes before them */
-    int64_t *beam, *row;         /* the rows of those nodes in the step, counted within the sentence and in all */
-    float *score, *end_total;    /* the best hypotheses, best first: -INFINITY for empty places */
-    int64_t *end_token, *end_parent;
-    int64_t *ended;              /* the number of all hypotheses */
-    uint8_t *is_done;
-    const int64_t *limit;
-    const float *limit_divisor;  /* the length penalty of the limit */
-} Beam;
 
 /* Insert a hypothesis into those of a sentence, after all that are not worse. Forget the worst one. */
 static void add_hypothesis(const Beam *beam, int64_t sentence, float score, float total, int64_t token, int64_t parent)

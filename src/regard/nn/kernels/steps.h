@@ -1,4 +1,4 @@
-/* What the programs of steps.c consist of. operations.py has the same structs. */
+/* What the programs of steps.c consist of, and the state of the beam in search.c. operations.py has the same structs. */
 #include <stdint.h>
 
 enum { LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE };
@@ -58,3 +58,21 @@ typedef struct {
     int64_t position;
     const float *rotations;       /* (positions, head width / 2, 2) cosines and sines, for rotary positions; null: none */
 } Batch;
+
+/* The state of a beam search over `sentences` with `size` prefixes and hypotheses each.
+ * Arrays are (sentences, size) or (sentences). */
+typedef struct {
+    int64_t sentences, size;
+    int64_t width;               /* the live prefixes of each sentence before the step */
+    int64_t top;                 /* the hypotheses that are asked for */
+    double enough;               /* hypotheses with which a sentence is done */
+    float *total;                /* live prefixes: log-probabilities, -INFINITY for empty places */
+    int64_t *token, *parent;     /* their last tokens, and the nodes before them */
+    int64_t *beam, *row;         /* the rows of those nodes in the step, counted within the sentence and in all */
+    float *score, *end_total;    /* the best hypotheses, best first: -INFINITY for empty places */
+    int64_t *end_token, *end_parent;
+    int64_t *ended;              /* the number of all hypotheses */
+    uint8_t *is_done;
+    const int64_t *limit;
+    const float *limit_divisor;  /* the length penalty of the limit */
+} Beam;
