@@ -19,7 +19,7 @@ class LayerNorm(modules.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the norm of an input (..., D)."""
-        has_kernel = self.bias is None and input.size(-1) % native.UNIT == 0
+        has_kernel = self._parameters["bias"] is None and input.size(-1) % native.UNIT == 0
         if has_kernel and native.supports_inference(input):
             return layers.norm(input, self)
         return super().forward(input)

@@ -195,9 +195,10 @@ def test_a_layer_that_uses_kernels_otherwise_has_no_program(monkeypatch: pytest.
 
     forgetful, ignorant, mixed = modern_model(decoder="ssru"), modern_model(), modern_model()
     decoder_of(forgetful).layers[1].past = Forgetful(128)
-    for layer in decoder_of(ignorant).layers:
-        layer.past.rotary = AtTheStart(32)
-    decoder_of(mixed).layers[1].past.rotary = Quadratic(32)
+    for seq2seq, rotary in ((ignorant, AtTheStart(32)), (mixed, Quadratic(32))):
+        past = decoder_of(seq2seq).layers[1].past
+        assert isinstance(past, modern.SelfAttention)
+        past.rotary = rotary
     for seq2seq in (forgetful, ignorant, mixed):
         assert decoder_of(freeze_for_inference(seq2seq.eval(), int8=True)).step_program is None
 

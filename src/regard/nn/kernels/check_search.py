@@ -227,10 +227,10 @@ class _Step:
         queries = rotated(x, self.rotations[self.position])
         target = _attend_by_heads(queries, keys, values, self.visible.reshape(2, 2, 4))
         source = _attend_by_heads(target, self.sources[0], self.sources[1], self.mask[:, None])
-        x = x.reshape(4, 32)
-        normed = standardized(x + source.reshape(4, 32)) * self.gain + self.bias
-        keep = logistic(standardized(normed * logistic(normed) * x) * self.gain)
-        self.next_state = keep * self.state + (1 - keep) * x
+        flat = self.x.astype(np.float64)
+        normed = standardized(flat + source.reshape(4, 32)) * self.gain + self.bias
+        keep = logistic(standardized(normed * logistic(normed) * flat) * self.gain)
+        self.next_state = keep * self.state + (1 - keep) * flat
         out: Doubles = np.maximum(self.next_state, 0) + normed
         return out
 
