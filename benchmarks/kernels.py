@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from common import print_machine
@@ -72,24 +73,37 @@ def backward(out: Tensor) -> None:
     torch.autograd.backward(out, torch.ones_like(out))
 
 
+def forward_backward(layer: Callable[..., Tensor], *inputs: object) -> None:
+    backward(layer(*inputs))
+
+
+def sum_of_add_then_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) -> Tensor:
+    added, normed = add_then_norm(x, y, norm, dropout)
+    return added + normed
+
+
+def best_of_copy(logits: Tensor) -> object:
+    return best_tokens(logits.clone(), 10, 1)
+
+
 def search_cases() -> Iterator[tuple[str, Case]]:
     for rows, positions, heads, width in ((5, 15, 4, 64), (1, 15, 4, 64), (5, 40, 8, 32), (1, 40, 8, 32)):
         queries, keys = torch.randn(64, rows, heads, width), torch.randn(64, positions, heads, width)
         mask = torch.rand(64, rows, positions) > 0.2
         mask[..., 0] = True
         name = f"search attention, 64 x {rows} rows, {positions} positions, {heads} x {width}"
-        yield name, both_ways(in_inference_mode(lambda q=queries, k=keys, m=mask: attend(q, k, k, mask=m)))
+        yield name, both_ways(in_inference_mode(partial(attend, queries, keys, keys, mask=mask)))
     for rows in (1, 64, 320):
         logits = torch.randn(rows, 8000)
         yield (
             f"best 10 of 8,000, {rows} rows",
-            both_ways(in_inference_mode(lambda x=logits: best_tokens(x.clone(), 10, 1))),
+            both_ways(in_inference_mode(partial(best_of_copy, logits))),
         )
     for width in (128, 256, 512):
         x, norm, dropout = torch.randn(320, width), nn.LayerNorm(width), Dropout(0.1).eval()
         yield (
             f"add + norm, 320 x {width}",
-            both_ways(in_inference_mode(lambda x=x, n=norm, d=dropout: add_norm(x, x, n, d))),
+            both_ways(in_inference_mode(partial(add_norm, x, x, norm, dropout))),
         )
 
 
@@ -99,13 +113,13 @@ def product_cases() -> Iterator[tuple[str, Case]]:
         for inputs, outputs in shapes:
             linear = nn.Linear(inputs, outputs).requires_grad_(False)
             x = torch.randn(rows, inputs)
-            plain = in_inference_mode(lambda lin=linear, x=x: lin(x))
+            plain = in_inference_mode(partial(linear, x))
             layers = {
                 "int8": int8_linear(linear.weight, linear.bias),
                 "packed": PackedLinear(linear.weight, linear.bias),
             }
             for kind, layer in layers.items():
-                case = in_inference_mode(lambda layer=layer, x=x: layer(x)), plain
+                case = in_inference_mode(partial(layer, x)), plain
                 yield f"{kind} / float32, {rows} x {inputs} -> {outputs}", case
 
 
@@ -133,20 +147,20 @@ def training_cases() -> Iterator[tuple[str, Case]]:
         norm, dropout = nn.LayerNorm(width), Dropout(0.1)
         yield (
             f"add + dropout + norm, 4,096 x {width}",
-            both_ways(lambda x=x, n=norm, d=dropout: backward(add_norm(x, x, n, d))),
+            both_ways(partial(forward_backward, add_norm, x, x, norm, dropout)),
         )
         yield (
             f"add + dropout, then norm, 4,096 x {width}",
-            both_ways(lambda x=x, n=norm, d=dropout: backward(sum(add_then_norm(x, x, n, d)))),  # type: ignore[arg-type]
+            both_ways(partial(forward_backward, sum_of_add_then_norm, x, x, norm, dropout)),
         )
-        yield f"dropout, 4,096 x {width}", both_ways(lambda x=x, d=dropout: backward(d(x)))
+        yield f"dropout, 4,096 x {width}", both_ways(partial(forward_backward, dropout, x))
         layers = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
 
         yield (
             f"feed-forward, 4,096 x {width}",
-            both_ways(lambda x=x, layers=layers: backward(feed_forward(x, layers))),
+            both_ways(partial(forward_backward, feed_forward, x, layers)),
         )
-        yield f"silu(x) * y, 4,096 x {width}", both_ways(lambda x=x: backward(silu_times(x, x)))
+        yield f"silu(x) * y, 4,096 x {width}", both_ways(partial(forward_backward, silu_times, x, x))
     for vocabulary in (500, 8000):
         readout = nn.Linear(256, vocabulary)
         features, targets = torch.randn(2048, 256, requires_grad=True), torch.randint(vocabulary, (2048,))

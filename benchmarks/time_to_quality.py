@@ -35,7 +35,8 @@ from typing import NamedTuple
 
 from common import count, exit_on_error, fail, print_machine, read_pair
 from peers.measure import THREADS
-from peers.work import SOURCE, TARGET, make
+from peers.task import SOURCE, TARGET
+from peers.work import make
 from train_cpu import DATA, pin_to_cores
 
 TEST = "test_2016_flickr"

@@ -6,7 +6,7 @@
 The task: Multi30k from English to German, a joint vocabulary of 8,000 SentencePiece pieces, a Transformer of hidden
 size 256 with 3 + 3 layers (FFN size 1,024, 4 heads, one shared embedding matrix), batches of about 4,096 target tokens,
 Adam, dropout 0.1, label smoothing 0.1, float32. regard learns the vocabulary and encodes the corpus once, and every
-system trains on these token ids. peers/work.py defines sizes and schedules. Each system makes its own batches, except
+system trains on these token ids. peers/task.py defines sizes and schedules. Each system makes its own batches, except
 the Hugging Face model, which a plain PyTorch loop trains on the batches of regard.
 
 Each measurement is a separate process. The first updates are not counted. Then the process is measured for --seconds,
@@ -36,7 +36,8 @@ from common import count, exit_on_error, fail, print_machine, read_pair
 from peers import eole, fairseq, here, joeynmt, marian
 from peers.environments import default_folder, python_of
 from peers.measure import PeerError, Window, measure
-from peers.work import SOURCE, TARGET, Work, make
+from peers.task import SOURCE, TARGET
+from peers.work import Work, make
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "multi30k"
 SYSTEMS = {

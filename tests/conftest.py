@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -11,6 +13,7 @@ from hypothesis import settings
 from regard.nn.kernels import native
 from regard.nn.kernels.build import BuildError
 from regard.nn.kernels.levels import LEVELS
+from regard.plugins.registry import LOADED
 
 # No example has a deadline: its time depends on the machine and its load. CI draws the same examples in each run.
 settings.register_profile("regard", deadline=None, derandomize="CI" in os.environ)
@@ -20,6 +23,13 @@ settings.load_profile("regard")
 for _name in ("SIGHUP", "SIGQUIT"):
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
         signal.signal(getattr(signal, _name), signal.SIG_DFL)
+
+
+@pytest.fixture
+def no_plugins() -> Iterator[None]:
+    """Start without plugins, as a new process does, and unload those that a test has loaded."""
+    with mock.patch.dict(LOADED, clear=True):
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,24 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from peers.work import (
-    BATCH,
-    BETAS,
-    CLIP,
-    DROPOUT,
-    HEADS,
-    INNER,
-    LAYERS,
-    RATE,
-    SMOOTHING,
-    SOURCE,
-    TARGET,
-    WARM_UP,
-    WIDTH,
-    LogEntry,
-    System,
-    Work,
-)
+from peers import task
+from peers.work import LogEntry, System, Work
 
 # Python 3.11 rejects dataclass instances without a hash as field defaults.
 STARTUP = """
@@ -44,38 +28,38 @@ dataclasses._process_class = _hashable
 
 
 def _command(python: Path, work: Work, folder: Path) -> list[str]:
-    for language in (SOURCE, TARGET):
+    for language in (task.SOURCE, task.TARGET):
         for part, name in (("train", "train"), ("dev", "valid")):
-            (folder / f"{name}.{SOURCE}-{TARGET}.{language}").symlink_to(work.text(part, language))
+            (folder / f"{name}.{task.SOURCE}-{task.TARGET}.{language}").symlink_to(work.text(part, language))
         entries = "".join(f"{token} 1\n" for token in work.tokens)
         (folder / f"dict.{language}.txt").write_text(entries, encoding="utf-8")
     options: dict[str, object] = {
-        "source-lang": SOURCE,
-        "target-lang": TARGET,
+        "source-lang": task.SOURCE,
+        "target-lang": task.TARGET,
         "dataset-impl": "raw",
         "num-workers": 0,
         "arch": "transformer",
-        "dropout": DROPOUT,
+        "dropout": task.DROPOUT,
         "criterion": "label_smoothed_cross_entropy",
-        "label-smoothing": SMOOTHING,
-        "max-tokens": BATCH,
+        "label-smoothing": task.SMOOTHING,
+        "max-tokens": task.BATCH,
         "required-batch-size-multiple": 1,
         "optimizer": "adam",
-        "adam-betas": str(BETAS),
+        "adam-betas": str(task.BETAS),
         "adam-eps": 1e-9,
-        "lr": RATE,
+        "lr": task.RATE,
         "lr-scheduler": "inverse_sqrt",
-        "warmup-updates": WARM_UP,
-        "clip-norm": CLIP,
+        "warmup-updates": task.WARM_UP,
+        "clip-norm": task.CLIP,
         "log-format": "json",
         "log-interval": 1,
     }
     for side in ("encoder", "decoder"):
         options |= {
-            f"{side}-layers": LAYERS,
-            f"{side}-embed-dim": WIDTH,
-            f"{side}-ffn-embed-dim": INNER,
-            f"{side}-attention-heads": HEADS,
+            f"{side}-layers": task.LAYERS,
+            f"{side}-embed-dim": task.WIDTH,
+            f"{side}-ffn-embed-dim": task.INNER,
+            f"{side}-attention-heads": task.HEADS,
         }
     switches = ["--cpu", "--share-all-embeddings", "--no-save", "--disable-validation"]
     pairs = [text for name, value in options.items() for text in (f"--{name}", str(value))]

@@ -10,21 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from peers.work import (
-    BETAS,
-    CLIP,
-    DROPOUT,
-    HEADS,
-    INNER,
-    LAYERS,
-    RATE,
-    SMOOTHING,
-    WARM_UP,
-    WIDTH,
-    LogEntry,
-    System,
-    Work,
-)
+from peers import task
+from peers.work import LogEntry, System, Work
 
 if TYPE_CHECKING:
     from regard.config.schema import RunConfig
@@ -134,11 +121,11 @@ def train_huggingface(folder: Path, threads: int) -> None:
     """Train the Hugging Face MarianMTModel in a plain loop until this process is killed."""
     _, prepared, loader = open_work(folder, threads)
     model = marian_model(prepared.tokenizers.source.size)
-    for tokens in huggingface_updates(model, loader, RATE, WARM_UP):
+    for tokens in huggingface_updates(model, loader, task.RATE, task.WARM_UP):
         _log_update(tokens)
 
 
-def marian_model(vocabulary: int, init_std: float = WIDTH**-0.5) -> Any:
+def marian_model(vocabulary: int, init_std: float = task.WIDTH**-0.5) -> Any:
     """Return the Hugging Face Marian of the size of the task, with random weights of this standard deviation."""
     from transformers import MarianConfig, MarianMTModel
 
@@ -146,15 +133,15 @@ def marian_model(vocabulary: int, init_std: float = WIDTH**-0.5) -> Any:
 
     config = MarianConfig(
         vocab_size=vocabulary,
-        d_model=WIDTH,
-        encoder_layers=LAYERS,
-        decoder_layers=LAYERS,
-        encoder_ffn_dim=INNER,
-        decoder_ffn_dim=INNER,
-        encoder_attention_heads=HEADS,
-        decoder_attention_heads=HEADS,
+        d_model=task.WIDTH,
+        encoder_layers=task.LAYERS,
+        decoder_layers=task.LAYERS,
+        encoder_ffn_dim=task.INNER,
+        decoder_ffn_dim=task.INNER,
+        encoder_attention_heads=task.HEADS,
+        decoder_attention_heads=task.HEADS,
         activation_function="relu",
-        dropout=DROPOUT,
+        dropout=task.DROPOUT,
         scale_embedding=True,
         max_position_embeddings=MAX_POSITIONS,
         use_cache=False,
@@ -174,11 +161,11 @@ def huggingface_updates(model: Any, loader: Loader, rate: float, warm_up: int) -
     from regard.special_tokens import PAD
 
     model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=BETAS, eps=1e-9, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=task.BETAS, eps=1e-9, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm_up, (warm_up / (step + 1)) ** 0.5)
     )
-    criterion = torch.nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=SMOOTHING)
+    criterion = torch.nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=task.SMOOTHING)
     for batch in loader:
         logits = model(
             input_ids=batch.source, attention_mask=batch.source.ne(PAD).long(), decoder_input_ids=batch.target_in
@@ -186,7 +173,7 @@ def huggingface_updates(model: Any, loader: Loader, rate: float, warm_up: int) -
         loss = criterion(logits.flatten(0, 1), batch.target_out.flatten())
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), task.CLIP)
         optimizer.step()
         schedule.step()
         yield batch.target_tokens

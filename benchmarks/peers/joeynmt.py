@@ -12,25 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from peers.work import (
-    BATCH,
-    BETAS,
-    CLIP,
-    DROPOUT,
-    ENDLESS,
-    HEADS,
-    INNER,
-    LAYERS,
-    RATE,
-    SMOOTHING,
-    SOURCE,
-    TARGET,
-    WARM_UP,
-    WIDTH,
-    LogEntry,
-    System,
-    Work,
-)
+from peers import task
+from peers.work import LogEntry, System, Work
 
 UPDATE = re.compile(r"Step: +\d+, Batch Loss: .* Tokens per Sec: +(\d+)")
 
@@ -41,12 +24,12 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
     text: dict[str, Any] = {"level": "word", "voc_file": str(vocabulary)}
     side: dict[str, Any] = {
         "type": "transformer",
-        "num_layers": LAYERS,
-        "num_heads": HEADS,
-        "embeddings": {"embedding_dim": WIDTH, "scale": True, "dropout": DROPOUT},
-        "hidden_size": WIDTH,
-        "ff_size": INNER,
-        "dropout": DROPOUT,
+        "num_layers": task.LAYERS,
+        "num_heads": task.HEADS,
+        "embeddings": {"embedding_dim": task.WIDTH, "scale": True, "dropout": task.DROPOUT},
+        "hidden_size": task.WIDTH,
+        "ff_size": task.INNER,
+        "dropout": task.DROPOUT,
         "layer_norm": "post",
     }
     config = {
@@ -55,28 +38,28 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
         "use_cuda": False,
         "random_seed": 1,
         "data": {
-            "train": str(work.text("train", SOURCE).with_suffix("")),
-            "dev": str(work.text("dev", SOURCE).with_suffix("")),
+            "train": str(work.text("train", task.SOURCE).with_suffix("")),
+            "dev": str(work.text("dev", task.SOURCE).with_suffix("")),
             "dataset_type": "plain",
-            "src": {"lang": SOURCE, **text},
-            "trg": {"lang": TARGET, **text},
+            "src": {"lang": task.SOURCE, **text},
+            "trg": {"lang": task.TARGET, **text},
         },
         "testing": {"beam_size": 1},
         "training": {
             "optimizer": "adam",
-            "adam_betas": list(BETAS),
+            "adam_betas": list(task.BETAS),
             "scheduling": "warmupinversesquareroot",
-            "learning_rate": RATE,
+            "learning_rate": task.RATE,
             "learning_rate_min": 0.0,
-            "learning_rate_warmup": WARM_UP,
-            "clip_grad_norm": CLIP,
-            "label_smoothing": SMOOTHING,
+            "learning_rate_warmup": task.WARM_UP,
+            "clip_grad_norm": task.CLIP,
+            "label_smoothing": task.SMOOTHING,
             "normalization": "tokens",
             "batch_type": "token",
-            "batch_size": BATCH,
-            "epochs": ENDLESS,
-            "updates": ENDLESS,
-            "validation_freq": ENDLESS,
+            "batch_size": task.BATCH,
+            "epochs": task.ENDLESS,
+            "updates": task.ENDLESS,
+            "validation_freq": task.ENDLESS,
             "logging_freq": 1,
         },
         "model": {

@@ -10,25 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from peers.work import (
-    BATCH,
-    BETAS,
-    CLIP,
-    DROPOUT,
-    ENDLESS,
-    HEADS,
-    INNER,
-    LAYERS,
-    RATE,
-    SMOOTHING,
-    SOURCE,
-    TARGET,
-    WARM_UP,
-    WIDTH,
-    LogEntry,
-    System,
-    Work,
-)
+from peers import task
+from peers.work import LogEntry, System, Work
 
 UPDATE = re.compile(r"Up\. \d+ .* Cost \S+ \* ([\d,]+) ")
 
@@ -40,32 +23,32 @@ def _command(python: Path, work: Work, folder: Path) -> list[str]:
         "type": "transformer",
         "model": folder / "model.npz",
         "tempdir": folder,
-        "train-sets": [work.text("train", SOURCE), work.text("train", TARGET)],
+        "train-sets": [work.text("train", task.SOURCE), work.text("train", task.TARGET)],
         "vocabs": [vocabulary, vocabulary],
         "max-length": 256,
         "cpu-threads": work.threads,
         "seed": 1,
         "mini-batch": 1000,
-        "mini-batch-words": BATCH,
+        "mini-batch-words": task.BATCH,
         "mini-batch-round-up": "false",
         "maxi-batch": 1000,
-        "enc-depth": LAYERS,
-        "dec-depth": LAYERS,
-        "dim-emb": WIDTH,
-        "transformer-dim-ffn": INNER,
-        "transformer-heads": HEADS,
+        "enc-depth": task.LAYERS,
+        "dec-depth": task.LAYERS,
+        "dim-emb": task.WIDTH,
+        "transformer-dim-ffn": task.INNER,
+        "transformer-heads": task.HEADS,
         "transformer-ffn-activation": "relu",
-        "transformer-dropout": DROPOUT,
-        "label-smoothing": SMOOTHING,
+        "transformer-dropout": task.DROPOUT,
+        "label-smoothing": task.SMOOTHING,
         "optimizer": "adam",
-        "optimizer-params": [*BETAS, 1e-9],
-        "learn-rate": RATE,
-        "lr-warmup": WARM_UP,
-        "lr-decay-inv-sqrt": WARM_UP,
-        "clip-norm": CLIP,
+        "optimizer-params": [*task.BETAS, 1e-9],
+        "learn-rate": task.RATE,
+        "lr-warmup": task.WARM_UP,
+        "lr-decay-inv-sqrt": task.WARM_UP,
+        "clip-norm": task.CLIP,
         "disp-freq": "1u",
         "disp-label-counts": "true",
-        "save-freq": f"{ENDLESS}u",
+        "save-freq": f"{task.ENDLESS}u",
     }
     single_threaded = ["env", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1"]  # in each of its threads
     switches = ["--tied-embeddings-all", "--output-omit-bias", "--sync-sgd"]

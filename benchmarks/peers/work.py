@@ -1,4 +1,4 @@
-"""The training task of every system in train_cpu.py, and the creation of its files."""
+"""The files of the task, which `make` creates, and the systems that train on them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-VOCABULARY = 8000  # joint, including four special tokens
-WIDTH = 256
-LAYERS = 3  # in the encoder and in the decoder
-INNER = 1024
-HEADS = 4
-DROPOUT = 0.1  # on sublayer outputs and embeddings, not on attention weights
-SMOOTHING = 0.1  # label smoothing
-BATCH = 4096  # tokens of the longer side, or the closest measure that a system offers
-RATE, WARM_UP = 1e-3, 1000  # peak learning rate and warm-up updates, then inverse square root decay
-BETAS = (0.9, 0.98)
-CLIP = 1.0
-ENDLESS = 1_000_000  # updates; no window has as many
-
-SOURCE, TARGET = "en", "de"
+from peers import task
 
 
 @dataclass(frozen=True)
@@ -43,7 +30,7 @@ class Work:
     @property
     def tokens(self) -> list[str]:
         """All tokens that can occur in the texts."""
-        return [str(id) for id in range(4, VOCABULARY)]
+        return [str(id) for id in range(4, task.VOCABULARY)]
 
 
 @dataclass(frozen=True)
@@ -84,33 +71,33 @@ def recipe(data: Path) -> dict[str, Any]:
     """Return the task as a recipe of regard; `data` is the folder of Multi30k."""
     return {
         "data": {
-            "source": str(data / f"train.{SOURCE}.gz"),
-            "target": str(data / f"train.{TARGET}.gz"),
-            "dev_source": str(data / f"val.{SOURCE}.gz"),
-            "dev_target": str(data / f"val.{TARGET}.gz"),
-            "source_language": SOURCE,
-            "target_language": TARGET,
+            "source": str(data / f"train.{task.SOURCE}.gz"),
+            "target": str(data / f"train.{task.TARGET}.gz"),
+            "dev_source": str(data / f"val.{task.SOURCE}.gz"),
+            "dev_target": str(data / f"val.{task.TARGET}.gz"),
+            "source_language": task.SOURCE,
+            "target_language": task.TARGET,
         },
-        "tokenizer": {"kind": "unigram", "vocabulary_size": VOCABULARY, "joint": True},
+        "tokenizer": {"kind": "unigram", "vocabulary_size": task.VOCABULARY, "joint": True},
         "model": {
             "architecture": "transformer2017",
-            "encoder_layers": LAYERS,
-            "decoder_layers": LAYERS,
-            "hidden_size": WIDTH,
-            "ffn_size": INNER,
-            "num_heads": HEADS,
-            "dropout": DROPOUT,
+            "encoder_layers": task.LAYERS,
+            "decoder_layers": task.LAYERS,
+            "hidden_size": task.WIDTH,
+            "ffn_size": task.INNER,
+            "num_heads": task.HEADS,
+            "dropout": task.DROPOUT,
         },
         "train": {
-            "max_steps": ENDLESS,
-            "tokens_per_batch": BATCH,
+            "max_steps": task.ENDLESS,
+            "tokens_per_batch": task.BATCH,
             "optimizer": "adam",
-            "learning_rate": RATE,
+            "learning_rate": task.RATE,
             "schedule": "inverse_sqrt",
-            "warmup_steps": WARM_UP,
-            "clip_norm": CLIP,
-            "label_smoothing": SMOOTHING,
-            "checkpoint_every": ENDLESS,
+            "warmup_steps": task.WARM_UP,
+            "clip_norm": task.CLIP,
+            "label_smoothing": task.SMOOTHING,
+            "checkpoint_every": task.ENDLESS,
             "device": "cpu",
         },
     }
@@ -134,10 +121,10 @@ def make(data: Path, folder: Path) -> None:
     train, tokenizers = prepared.train, prepared.tokenizers
     source, target = tokenizers.source, tokenizers.target
     texts = {
-        f"train.{SOURCE}": (train.source(index).tolist() for index in range(len(train))),
-        f"train.{TARGET}": (train.target(index).tolist() for index in range(len(train))),
-        f"dev.{SOURCE}": (source.encode(line) for line, _ in prepared.dev),
-        f"dev.{TARGET}": (target.encode(line) for _, line in prepared.dev),
+        f"train.{task.SOURCE}": (train.source(index).tolist() for index in range(len(train))),
+        f"train.{task.TARGET}": (train.target(index).tolist() for index in range(len(train))),
+        f"dev.{task.SOURCE}": (source.encode(line) for line, _ in prepared.dev),
+        f"dev.{task.TARGET}": (target.encode(line) for _, line in prepared.dev),
     }
     for name, rows in texts.items():
         with (folder / name).open("w", encoding="utf-8") as file:

@@ -11,7 +11,8 @@ RegardError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -60,6 +61,10 @@ class DataError(RegardError):
     """A corpus or an input file is missing, empty, not UTF-8, or has sides of different lengths."""
 
 
+class WorkerLost(DataError):
+    """A process or a machine that prepares data is lost; what is prepared stays, and the command can be continued."""
+
+
 class CheckpointError(RegardError):
     """A run or a checkpoint cannot be read or written."""
 
@@ -74,3 +79,12 @@ class TrainingError(RegardError):
 
 class PeerFailed(RegardError):
     """Another process of the same job has failed and reported why; this process ends without a message."""
+
+
+@contextmanager
+def raise_on_os_error(kind: type[RegardError], problem: str, *, where: Path, fix: str) -> Iterator[None]:
+    """Turn an OSError inside into an error of this kind, such as `the folder cannot be read: Permission denied`."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{problem}: {error.strerror or error}", where=where, fix=fix) from None

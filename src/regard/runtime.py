@@ -1,4 +1,4 @@
-"""Devices, threads, memory allocation, denormal numbers, and signals.
+"""Devices, threads, memory allocation, garbage collection, denormal numbers, and signals.
 
 PyTorch is imported only inside functions, since `shorten_idle_spins` must be called before it is imported.
 """
@@ -6,6 +6,7 @@ PyTorch is imported only inside functions, since `shorten_idle_spins` must be ca
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -47,6 +48,23 @@ def shorten_idle_spins() -> None:
     Must be called before PyTorch is imported. An existing environment variable is not changed.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
+@contextmanager
+def modules_exempt_from_collection() -> Iterator[None]:
+    """Import modules in the block. The garbage collector runs neither during the imports nor over what they create.
+
+    PyTorch creates hundreds of thousands of objects, which live as long as the process. To visit them again and again
+    takes a tenth of a second at the start of a command. Only for commands: it freezes all objects of the process.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 def keep_freed_memory() -> None:

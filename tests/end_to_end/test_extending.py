@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from tests.end_to_end.helpers import call, digits, write_lines
@@ -22,6 +20,7 @@ from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
 
+pytestmark = pytest.mark.usefixtures("no_plugins")
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 FILE = re.compile(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 FILES = dict(FILE.findall(PAGE))
@@ -55,13 +54,6 @@ precision = "float32"
 [search]
 strategy = "shortest"
 """
-
-
-@pytest.fixture(autouse=True)
-def no_plugins() -> Iterator[None]:
-    """Start without plugins, as a new process does."""
-    with mock.patch.dict(LOADED, clear=True):
-        yield
 
 
 @pytest.fixture(scope="module")

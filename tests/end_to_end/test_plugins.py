@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -23,6 +22,7 @@ from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
 
+pytestmark = pytest.mark.usefixtures("no_plugins")
 PLUGIN = Path(__file__).with_name("example_plugin.py")
 NEEDED = ("the plugin `example_plugin` is needed, and is not loaded", "--plugin example_plugin.py")
 RECIPE = """
@@ -50,13 +50,6 @@ precision = "float32"
 strategy = "wide"
 beam_size = 2
 """
-
-
-@pytest.fixture(autouse=True)
-def no_plugins() -> Iterator[None]:
-    """Start without plugins, as a new process does."""
-    with mock.patch.dict(LOADED, clear=True):
-        yield
 
 
 @pytest.fixture(scope="module")

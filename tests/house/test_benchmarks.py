@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py")
 NO_FILES = ("common.py", "gpu.py", "kernels.py")  # which are given none
+NO_TEXT = ("doctor.py", "join_lines.py", "prepare_large.py", "startup.py")
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name not in NO_FILES)
 
 
@@ -68,6 +69,8 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
         return ["--source", run, "--target", reference]
     if script in TRAINING:
         return ["--data", run]
+    if script == "startup.py":
+        return [run]
     alone = script in ("batch_composition.py", "serving.py", "serving_workers.py", "stream_memory.py")
     references: list[str | Path] = [] if alone else ["--reference", reference]
     out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []
@@ -80,9 +83,7 @@ def test_no_run(script: str, text: Path, tmp_path: Path) -> None:
     assert f"error: {wrong}: " in refused(script, *arguments(script, wrong, text, text))
 
 
-@pytest.mark.parametrize(
-    "script", [name for name in SCRIPTS if name not in ("doctor.py", "join_lines.py", "prepare_large.py", *TRAINING)]
-)
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in (*NO_TEXT, *TRAINING)])
 def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "nowhere"
     (run := tmp_path / "run").mkdir()

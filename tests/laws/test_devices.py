@@ -39,8 +39,10 @@ SEARCHES: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def exact_float32() -> Iterator[None]:
     """Let cuDNN's LSTM compute in float32, not in TF32."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        yield
+    rnn: Any = torch.backends.cudnn.rnn  # its type does not know the attribute
+    before, rnn.fp32_precision = rnn.fp32_precision, "ieee"
+    yield
+    rnn.fp32_precision = before
 
 
 def model_of(name: str) -> Seq2Seq:

@@ -6,7 +6,8 @@ attention as decoding it token by token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -225,7 +226,7 @@ def _compute_saliency(model: Seq2Seq, source: Tensor, target_in: Tensor, target_
 
     tables = [module for module in model.encoder.modules() if isinstance(module, nn.Embedding)]
     hooks = [table.register_forward_hook(record) for table in tables]
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN RNNs have no backward in eval mode
+    with torch.enable_grad(), _without_cudnn():  # whose RNNs have no backward in eval mode
         try:
             memory = model.encode(source.expand(length, -1))  # (T, S)
         finally:
@@ -237,3 +238,14 @@ def _compute_saliency(model: Seq2Seq, source: Tensor, target_in: Tensor, target_
         gradients: tuple[Tensor, ...] = torch.autograd.grad(log_probability, embeddings)  # (T, S, D) each
     norms = torch.stack([gradient.float().norm(dim=2) for gradient in gradients]).mean(0)  # (T, S)
     return norms / norms.sum(1, keepdim=True).clamp_min(1e-30)
+
+
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """Compute without cuDNN. Unlike `torch.backends.cudnn.flags`, this prints no warning with PyTorch 2.9."""
+    was_enabled = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = was_enabled

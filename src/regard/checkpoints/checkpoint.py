@@ -14,7 +14,8 @@ installed is imported; a file has to be loaded by `--plugin` or `regard.load_plu
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ class Checkpoint:
     several_sentences: float | None = None
 
 
+def vocabulary_sizes(tokenizers: Tokenizers) -> VocabularySizes:
+    """Return the sizes of the vocabularies that a model of these tokenizers has."""
+    return VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+
+
 def save_checkpoint(folder: Path, contents: Checkpoint, training: TrainingState | None = None) -> None:
     """Write a checkpoint atomically; an existing one is replaced.
 
@@ -99,7 +105,7 @@ def _write(folder: Path, contents: Checkpoint, training: TrainingState | None) -
         "format": FORMAT,
         "regard": __version__,
         "recipe": to_portable_table(contents.config),
-        "vocabularies": asdict(_sizes(contents.tokenizers)),
+        "vocabularies": asdict(vocabulary_sizes(contents.tokenizers)),
         "data": contents.data,
         "step": contents.step,
     }
@@ -143,19 +149,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     files = list_files(folder, training=False)
     verify_sums(folder, files, is_checked=lambda name: not name.startswith(f"{TRAINING}/") and name != WEIGHTS)
     config = _config(header, folder)
-    where = folder / "config.json"
-    try:
+    with _raise_on_invalid_value(folder):
         vocabularies = VocabularySizes(**header["vocabularies"])
         step, data = _step(header), str(header["data"])
         tokenizers = Tokenizers.load(folder)
-        if _sizes(tokenizers) != vocabularies:
+        if vocabulary_sizes(tokenizers) != vocabularies:
             raise CheckpointError("the tokenizer does not fit the model", where=folder, fix=DAMAGED)
-    except CheckpointError:
-        raise
-    except RegardError as error:
-        raise CheckpointError(error.message, where=error.where, fix=DAMAGED) from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"a value is missing or invalid: {error!r}", where=where, fix=DAMAGED) from None
     metrics = _read_json(folder / "metrics.json")
     model = build_if_shapes_fit(config.model, vocabularies, folder / WEIGHTS)
     verify_sums(folder, files, is_checked=lambda name: name == WEIGHTS)
@@ -194,22 +193,23 @@ def load_fingerprint(folder: Path) -> str:
 
 
 def _config(header: Mapping[str, Any], folder: Path, *, for_training: bool = False) -> RunConfig:
-    where = str(folder / "config.json")
-    try:
+    with _raise_on_invalid_value(folder):
         recipe = fill_added_keys(header["recipe"])
-        return parse_config(recipe, ARCHITECTURES, where=where, for_training=for_training)
-    except PluginError:
+        return parse_config(recipe, ARCHITECTURES, where=str(folder / "config.json"), for_training=for_training)
+
+
+@contextmanager
+def _raise_on_invalid_value(folder: Path) -> Iterator[None]:
+    """Turn an error about a value of config.json into a CheckpointError; a missing plugin is not damage."""
+    try:
+        yield
+    except (CheckpointError, PluginError):
         raise
     except RegardError as error:
         raise CheckpointError(error.message, where=error.where, fix=DAMAGED) from None
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"a value is missing or invalid: {error!r}", where=folder / "config.json", fix=DAMAGED
-        ) from None
-
-
-def _sizes(tokenizers: Tokenizers) -> VocabularySizes:
-    return VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
+    except (KeyError, TypeError, ValueError) as error:
+        where = folder / "config.json"
+        raise CheckpointError(f"a value is missing or invalid: {error!r}", where=where, fix=DAMAGED) from None
 
 
 def load_training_state(folder: Path) -> TrainingState:

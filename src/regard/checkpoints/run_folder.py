@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import is_in_place, read_regular_file, remove_leftovers, replace_symlink, write_atomic
 from regard.training.training_log import run_is_gone
 
@@ -53,13 +53,10 @@ class RunFolder:
     def create(cls, path: Path) -> RunFolder:
         """Create the folder of a new run. Raises CheckpointError if it exists and is not empty."""
         run = cls(path)
-        try:
+        problem, fix = "the folder cannot be created", "choose another folder"
+        with raise_on_os_error(CheckpointError, problem, where=path, fix=fix):
             run._check_unused()
             run.checkpoints.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CheckpointError(
-                f"the folder cannot be created: {error.strerror}", where=path, fix="choose another folder"
-            ) from None
         return run
 
     def begin(self, recipe: str) -> None:
@@ -69,12 +66,9 @@ class RunFolder:
 
     def write_recipe(self, recipe: str) -> None:
         """Replace the recipe; requires the lock. Raises CheckpointError."""
-        try:
+        problem, fix = "the recipe cannot be written", "free some disk space"
+        with raise_on_os_error(CheckpointError, problem, where=self.path, fix=fix):
             write_atomic(self.recipe, recipe)
-        except OSError as error:
-            raise CheckpointError(
-                f"the recipe cannot be written: {error.strerror}", where=self.path, fix="free some disk space"
-            ) from None
 
     def abandon(self) -> None:
         """Delete the recipe and the data of a run that could not be prepared; requires the lock."""
@@ -138,14 +132,10 @@ class RunFolder:
         return link.resolve() if link.is_dir() else None
 
     def _set_link(self, name: str, checkpoint: Path) -> None:
-        try:
+        problem = f"the link `{name}` cannot be set"
+        fix = "the checkpoints are complete: use a writable folder on a disk that supports symbolic links"
+        with raise_on_os_error(CheckpointError, problem, where=self.path, fix=fix):
             replace_symlink(self.path / name, Path("checkpoints") / checkpoint.name)
-        except OSError as error:
-            raise CheckpointError(
-                f"the link `{name}` cannot be set: {error.strerror}",
-                where=self.path,
-                fix="the checkpoints are complete: use a writable folder on a disk that supports symbolic links",
-            ) from None
 
     @property
     def job(self) -> str:
@@ -168,13 +158,11 @@ class RunFolder:
             CheckpointError: If another process has locked the run.
         """
         path = self.path / "lock"
-        try:
+        with raise_on_os_error(CheckpointError, "the run cannot be locked", where=path, fix=WRITABLE):
             file = path.open("a+", encoding="utf-8")
             _acquire(file, self.path, job)
             self._finish_replacements()
             self._remove_leftovers()
-        except OSError as error:
-            raise CheckpointError(f"the run cannot be locked: {error.strerror}", where=path, fix=WRITABLE) from None
         self._locked = file
         try:
             with file:
@@ -215,17 +203,14 @@ class RunFolder:
         best = "" if self.best is None else self.best.name
         reached = [checkpoint.name for checkpoint in self.steps if _step_of(checkpoint) <= last]
         outdated = set(reached[:-CHECKPOINTS_KEPT]) - {best}
-        try:
+        problem = "old checkpoints cannot be deleted"
+        with raise_on_os_error(CheckpointError, problem, where=self.checkpoints, fix=WRITABLE):
             for entry in list(self.checkpoints.iterdir()):
                 if entry.name in outdated:
                     # Rename it first, so that a partly deleted folder is not mistaken for a checkpoint.
                     shutil.rmtree(entry.rename(entry.with_name(f"{entry.name}.tmp-{os.getpid()}-pruned")))
                 elif re.fullmatch(r"step-\d+\.tmp-.*", entry.name):
                     shutil.rmtree(entry)
-        except OSError as error:
-            raise CheckpointError(
-                f"old checkpoints cannot be deleted: {error.strerror}", where=self.checkpoints, fix=WRITABLE
-            ) from None
 
 
 def _step_of(checkpoint: Path) -> int:

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from regard.config.schema import ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import MAX_BYTES
-from regard.models import build_model, build_on_meta
+from regard.models import build_on_meta, build_uninitialized
 
 SUMS = "SHA256SUMS"
 TRAINING = "training"
@@ -46,23 +46,19 @@ def list_files(folder: Path, *, training: bool) -> dict[str, Path]:
             .safetensors file, or a symbolic link that leads out of the folder and not to a blob of the same repository
             in the Hugging Face cache.
     """
-    try:
+    with raise_on_os_error(CheckpointError, "the folder cannot be read", where=folder, fix=DAMAGED):
         root = Path(os.path.realpath(folder, strict=True))
         names = sorted(entry.name for entry in root.iterdir() if entry.name != TRAINING)
         if training:
             names += sorted(f"{TRAINING}/{entry.name}" for entry in (root / TRAINING).iterdir())
-    except OSError as error:
-        raise CheckpointError(f"the folder cannot be read: {error.strerror}", where=folder, fix=DAMAGED) from None
     return {name: folder / name for name in names if _is_file(folder / name, root)}
 
 
 def _is_file(path: Path, root: Path) -> bool:
     """Return whether a path is a file and not a folder. Raises CheckpointError if it must not be read."""
-    try:
+    with raise_on_os_error(CheckpointError, "the file cannot be read", where=path, fix=DAMAGED):
         target = Path(os.path.realpath(path, strict=True))  # Path.resolve raises RuntimeError for a loop
         status = target.stat()
-    except OSError as error:
-        raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=DAMAGED) from None
     if stat.S_ISDIR(status.st_mode):
         return False
     if not target.is_relative_to(root) and not _is_blob(target, status, root):
@@ -127,12 +123,8 @@ def verify_sums(folder: Path, files: Mapping[str, Path], *, is_checked: Callable
                 where=folder / name,
                 fix=DAMAGED,
             )
-        try:
+        with raise_on_os_error(CheckpointError, "the file cannot be read", where=folder / name, fix=DAMAGED):
             actual = compute_sum(files[name])
-        except OSError as error:
-            raise CheckpointError(
-                f"the file cannot be read: {error.strerror}", where=folder / name, fix=DAMAGED
-            ) from None
         if actual != expected:
             raise CheckpointError(
                 f"the file has changed since it was written: its checksum differs from {SUMS}",
@@ -163,7 +155,7 @@ def named_weights(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def build_if_shapes_fit(config: ModelConfig, vocabularies: VocabularySizes, path: Path) -> Seq2Seq:
-    """Build a model with fresh weights if the file at `path` has tensors of exactly its names and shapes.
+    """Build a model if the file at `path` has tensors of exactly its names and shapes. The caller loads the weights.
 
     The state of the caller's random number generator does not change.
 
@@ -187,7 +179,7 @@ def build_if_shapes_fit(config: ModelConfig, vocabularies: VocabularySizes, path
         ]
         if mismatches:
             raise _misfit(path, mismatches)
-        return build_model(config, vocabularies)
+        return build_uninitialized(config, vocabularies)
 
 
 def _layers_in(name: str, value: object) -> int:

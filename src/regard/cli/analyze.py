@@ -27,6 +27,7 @@ from regard.cli.options import (
     Tags,
     TargetColumn,
     TargetLanguage,
+    option,
 )
 
 EXAMPLES = """
@@ -47,27 +48,21 @@ def analyze(
     target_column: TargetColumn = "",
     alignments: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Gold word alignments of the test set in Pharaoh format: 3-4 is sure, 3p4 is possible.",
-            rich_help_panel=TEST_SET,
+        option(
+            "FILE", "Gold word alignments of the test set in Pharaoh format: 3-4 is sure, 3p4 is possible.", TEST_SET
         ),
     ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Another run, to compare RUN with.", rich_help_panel=COMPARISON),
-    ] = None,
+    against: Annotated[Path | None, option("RUN", "Another run, to compare RUN with.", COMPARISON)] = None,
     against_tag: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TAG", help="--tag for the other run. Can be repeated.", rich_help_panel=COMPARISON),
+        list[str] | None, option("TAG", "--tag for the other run. Can be repeated.", COMPARISON)
     ] = None,
     against_settings: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "search.KEY=VALUE",
+            "--set for the other run, after the options for both. Can be repeated.",
+            COMPARISON,
             "--against-set",
-            metavar="search.KEY=VALUE",
-            help="--set for the other run, after the options for both. Can be repeated.",
-            rich_help_panel=COMPARISON,
         ),
     ] = None,
     against_search: Annotated[
@@ -75,22 +70,17 @@ def analyze(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option(
+        option(
+            "FILE",
+            "The page, in HTML. Its numbers are written next to it, with the suffix .json.",
+            OUTPUT,
             "-o",
             "--output",
-            metavar="FILE",
-            help="The page, in HTML. Its numbers are written next to it, with the suffix .json.",
-            rich_help_panel=OUTPUT,
         ),
     ] = Path("report.html"),
     exact: Annotated[
         int,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Number of random sentences that exact search translates, to count search errors.",
-            rich_help_panel=SEARCH,
-        ),
+        option("N", "Number of random sentences that exact search translates, to count search errors.", SEARCH, min=0),
     ] = 20,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,

@@ -19,6 +19,7 @@ from regard.cli.options import (
     Run,
     SearchSettings,
     Tags,
+    option,
 )
 
 EXAMPLES = """
@@ -62,37 +63,19 @@ def attend(
         ),
     ] = None,
     target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="Translation to show the attention for.",
-            show_default="the model's own",
-            rich_help_panel=MODEL,
-        ),
+        str | None, option("TEXT", "Translation to show the attention for.", MODEL, show_default="the model's own")
     ] = None,
     kind: Annotated[
         Kind,
-        typer.Option(
-            metavar="KIND",
-            help="Attention to show: source (target to source), encoder or decoder (within one side).",
-            rich_help_panel=ATTENTION,
+        option(
+            "KIND", "Attention to show: source (target to source), encoder or decoder (within one side).", ATTENTION
         ),
     ] = "source",
     layer: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Layer, counted from 1.",
-            show_default="the mean of all",
-            rich_help_panel=ATTENTION,
-        ),
+        int | None, option("N", "Layer, counted from 1.", ATTENTION, min=1, show_default="the mean of all")
     ] = None,
     head: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Head, counted from 1.", show_default="the mean of all", rich_help_panel=ATTENTION
-        ),
+        int | None, option("N", "Head, counted from 1.", ATTENTION, min=1, show_default="the mean of all")
     ] = None,
     tokens: Annotated[
         bool,
@@ -106,12 +89,12 @@ def attend(
     ] = False,
     output: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
+            "FILE",
+            "File to write as well: .png, .svg, .html, .json or .pharaoh. Can be repeated.",
+            OUTPUT,
             "-o",
             "--output",
-            metavar="FILE",
-            help="File to write as well: .png, .svg, .html, .json or .pharaoh. Can be repeated.",
-            rich_help_panel=OUTPUT,
         ),
     ] = None,
     json_: Annotated[

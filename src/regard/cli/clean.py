@@ -25,6 +25,7 @@ from regard.cli.options import (
     TestData,
     TestSource,
     TestTarget,
+    option,
 )
 from regard.errors import ConfigError
 
@@ -81,25 +82,17 @@ def clean(
     target_column: CorpusTargetColumn = "",
     drop: Annotated[
         str | None,
-        typer.Option(
-            metavar="KIND,KIND",
-            help="Kinds of fault to remove pairs for; `regard inspect` names them.",
+        option(
+            "KIND,KIND",
+            "Kinds of fault to remove pairs for; `regard inspect` names them.",
+            FAULTS,
             show_default="all but the doubtful ones",
-            rich_help_panel=FAULTS,
         ),
     ] = None,
     also: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND,KIND",
-            help="More kinds to remove pairs for, such as perhaps-unrelated.",
-            rich_help_panel=FAULTS,
-        ),
+        str | None, option("KIND,KIND", "More kinds to remove pairs for, such as perhaps-unrelated.", FAULTS)
     ] = None,
-    keep: Annotated[
-        str | None,
-        typer.Option(metavar="KIND,KIND", help="Kinds not to remove pairs for.", rich_help_panel=FAULTS),
-    ] = None,
+    keep: Annotated[str | None, option("KIND,KIND", "Kinds not to remove pairs for.", FAULTS)] = None,
     repair: Annotated[
         bool,
         typer.Option(
@@ -111,43 +104,19 @@ def clean(
     mend: Annotated[bool, typer.Option("--mend", hidden=True)] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            "--out",
-            metavar="FILE",
-            help="Clean corpus as one file: .tsv, or .tsv.gz and the like.",
-            rich_help_panel=OUTPUT,
-        ),
+        option("FILE", "Clean corpus as one file: .tsv, or .tsv.gz and the like.", OUTPUT, "-o", "--output", "--out"),
     ] = None,
     output_source: Annotated[
         Path | None,
-        typer.Option(
-            "--output-source",
-            "--out-source",
-            metavar="FILE",
-            help="Instead, the source side as lines of text.",
-            rich_help_panel=OUTPUT,
-        ),
+        option("FILE", "Instead, the source side as lines of text.", OUTPUT, "--output-source", "--out-source"),
     ] = None,
     output_target: Annotated[
-        Path | None,
-        typer.Option(
-            "--output-target", "--out-target", metavar="FILE", help="Its target side.", rich_help_panel=OUTPUT
-        ),
+        Path | None, option("FILE", "Its target side.", OUTPUT, "--output-target", "--out-target")
     ] = None,
     removed: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write a JSON object for each removed pair, with the reasons.",
-            rich_help_panel=OUTPUT,
-        ),
+        Path | None, option("FILE", "Write a JSON object for each removed pair, with the reasons.", OUTPUT)
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the printed summary to a file as well.", rich_help_panel=OUTPUT),
-    ] = None,
+    report: Annotated[Path | None, option("FILE", "Write the printed summary to a file as well.", OUTPUT)] = None,
 ) -> None:
     """Write a corpus without the pairs that have faults, and print how many were removed, and why."""
     from regard.cli.corpus_inputs import CorpusInputs

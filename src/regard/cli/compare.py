@@ -18,6 +18,7 @@ from regard.cli.options import (
     BuiltinCorpus,
     Settings,
     Tokenized,
+    option,
     refuse_unknown_architecture,
 )
 
@@ -34,56 +35,36 @@ def compare(
         Path | None, typer.Argument(metavar="RECIPE", help="Recipe (TOML) that every system is trained with.")
     ] = None,
     corpus: Annotated[
-        BuiltinCorpus | None,
-        typer.Option(
-            metavar="NAME", help="Instead of a recipe, a built-in corpus: dates or numbers.", rich_help_panel=SYSTEMS
-        ),
+        BuiltinCorpus | None, option("NAME", "Instead of a recipe, a built-in corpus: dates or numbers.", SYSTEMS)
     ] = None,
-    runs: Annotated[
-        list[str] | None,
-        typer.Option(metavar="RUN,RUN", help="Instead of a recipe, finished runs.", rich_help_panel=SYSTEMS),
-    ] = None,
-    architectures: Annotated[
-        str,
-        typer.Option(metavar="NAME,NAME", help=f"Architectures to train: {ARCHITECTURES}.", rich_help_panel=SYSTEMS),
-    ] = "all",
+    runs: Annotated[list[str] | None, option("RUN,RUN", "Instead of a recipe, finished runs.", SYSTEMS)] = None,
+    architectures: Annotated[str, option("NAME,NAME", f"Architectures to train: {ARCHITECTURES}.", SYSTEMS)] = "all",
     minutes: Annotated[
         float | None,
-        typer.Option(
+        option(
+            "N",
+            "Training time of each system, in minutes.",
+            TRAINING,
             min=0.01,
-            metavar="N",
-            help="Training time of each system, in minutes.",
             show_default="the recipe's, or 10; 0.36 for a built-in corpus",
-            rich_help_panel=TRAINING,
         ),
     ] = None,
     settings: Settings = None,
     test_source: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Source side of the test set.",
+        option(
+            "FILE",
+            "Source side of the test set.",
+            TEST_SET,
             show_default="the test split of the corpus, or the dev set",
-            rich_help_panel=TEST_SET,
         ),
     ] = None,
-    test_reference: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Reference translations, line by line.", rich_help_panel=TEST_SET),
-    ] = None,
+    test_reference: Annotated[Path | None, option("FILE", "Reference translations, line by line.", TEST_SET)] = None,
     test_data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Instead, one file with both sides, with the columns of the recipe.",
-            rich_help_panel=TEST_SET,
-        ),
+        Path | None, option("FILE", "Instead, one file with both sides, with the columns of the recipe.", TEST_SET)
     ] = None,
     output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", "--out", metavar="DIR", help="Folder for the runs and the report.", rich_help_panel=OUTPUT
-        ),
+        Path, option("DIR", "Folder for the runs and the report.", OUTPUT, "-o", "--output", "--out")
     ] = Path("report"),
     tokenized: Tokenized = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from regard.cli.command import Command, Group
+from regard.cli.options import option
 
 EXAMPLES = """
 regard data list
@@ -50,8 +51,7 @@ def get(
         list[str], typer.Argument(metavar="NAME...", help="Corpora, by the names that `regard data list` prints.")
     ],
     folder: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder in which NAME/ is created.", show_default="$REGARD_DATA, or data"),
+        Path | None, option("DIR", "Folder in which NAME/ is created.", show_default="$REGARD_DATA, or data")
     ] = None,
 ) -> None:
     """Download corpora from their publishers.

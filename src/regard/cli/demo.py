@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from regard.cli.options import OUTPUT
+from regard.cli.options import OUTPUT, option
 
 EXAMPLES = """
 regard demo
@@ -16,10 +14,7 @@ regard demo
 
 def demo(
     output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", "--out", metavar="DIR", help="Folder for the runs and pictures.", rich_help_panel=OUTPUT
-        ),
+        Path, option("DIR", "Folder for the runs and pictures.", OUTPUT, "-o", "--output", "--out")
     ] = Path("runs/demo"),
 ) -> None:
     """Train two systems to translate dates in words to ISO dates, test them, and draw their attention."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from regard.cli.options import Run
+from regard.cli.options import Run, option
 
 EXAMPLES = """
 regard export runs/en-de exported/ --to ctranslate2
@@ -20,10 +20,7 @@ ExportFormat = Literal["marian", "ctranslate2"]
 def export(
     run: Run,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to create.")],
-    to: Annotated[
-        ExportFormat,
-        typer.Option(metavar="FORMAT", help="Format: marian (MarianMT of Hugging Face) or ctranslate2."),
-    ],
+    to: Annotated[ExportFormat, option("FORMAT", "Format: marian (MarianMT of Hugging Face) or ctranslate2.")],
 ) -> None:
     """Write a run in the format of another toolkit, and print how to translate with it."""
     from regard.checkpoints.run_folder import resolve_checkpoint

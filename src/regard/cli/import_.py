@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from regard.cli.options import option
+
 EXAMPLES = """
 regard import marian opus-mt-en-de/ -o runs/opus-en-de
 """
@@ -22,9 +24,7 @@ def import_(
         typer.Argument(metavar="FORMAT", help="Format: marian (MarianMT of Hugging Face, such as OPUS-MT)."),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the model.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", "--out", metavar="DIR", help="Folder of the run, which is created.")
-    ],
+    output: Annotated[Path, option("DIR", "Folder of the run, which is created.", None, "-o", "--output", "--out")],
 ) -> None:
     """Make a run from a model of another toolkit."""
     from regard.console import say, status

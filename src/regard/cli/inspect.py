@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from regard.cli.options import (
     OUTPUT,
     CorpusData,
@@ -23,6 +21,7 @@ from regard.cli.options import (
     TestData,
     TestSource,
     TestTarget,
+    option,
 )
 
 EXAMPLES = """
@@ -45,13 +44,8 @@ def inspect(
     target_language: CorpusTargetLanguage = "",
     source_column: CorpusSourceColumn = "",
     target_column: CorpusTargetColumn = "",
-    json_: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the findings as JSON.", rich_help_panel=OUTPUT),
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with plots.", rich_help_panel=OUTPUT)
-    ] = None,
+    json_: Annotated[Path | None, option("FILE", "Write the findings as JSON.", OUTPUT, "--json")] = None,
+    html: Annotated[Path | None, option("FILE", "Write a page with plots.", OUTPUT)] = None,
 ) -> None:
     """Find faults in a corpus, with line numbers and examples, before you train on it."""
     from regard.cli.corpus_inputs import CorpusInputs

@@ -5,43 +5,33 @@ PyTorch is imported by the bodies of the commands that need it, so that `--help`
 
 from __future__ import annotations
 
+import copy
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from regard.cli.analyze import EXAMPLES as ANALYZE
-from regard.cli.analyze import analyze
-from regard.cli.attend import EXAMPLES as ATTEND
-from regard.cli.attend import attend
-from regard.cli.clean import EXAMPLES as CLEAN
-from regard.cli.clean import clean
+from regard.cli import (
+    analyze,
+    attend,
+    clean,
+    compare,
+    data,
+    demo,
+    evaluate,
+    export,
+    import_,
+    inspect,
+    score,
+    serve,
+    shortlist,
+    train,
+    translate,
+    version,
+)
 from regard.cli.command import Command, Group, ModelCommand, PluginCommand, TorchCommand
-from regard.cli.compare import EXAMPLES as COMPARE
-from regard.cli.compare import compare
-from regard.cli.data import app as data
-from regard.cli.demo import EXAMPLES as DEMO
-from regard.cli.demo import demo
 from regard.cli.errors import errors_as_messages, report_stop
-from regard.cli.evaluate import EXAMPLES as EVALUATE
-from regard.cli.evaluate import evaluate
-from regard.cli.export import EXAMPLES as EXPORT
-from regard.cli.export import export
-from regard.cli.import_ import EXAMPLES as IMPORT
-from regard.cli.import_ import import_
-from regard.cli.inspect import EXAMPLES as INSPECT
-from regard.cli.inspect import inspect
-from regard.cli.score import EXAMPLES as SCORE
-from regard.cli.score import score
-from regard.cli.serve import EXAMPLES as SERVE
-from regard.cli.serve import serve
-from regard.cli.shortlist import EXAMPLES as SHORTLIST
-from regard.cli.shortlist import shortlist
-from regard.cli.train import EXAMPLES as TRAIN
-from regard.cli.train import train
-from regard.cli.translate import EXAMPLES as TRANSLATE
-from regard.cli.translate import translate
-from regard.cli.version import EXAMPLES as VERSION
-from regard.cli.version import version
 from regard.runtime import raise_on_termination, shorten_idle_spins
 from regard.version import __version__
 
@@ -59,22 +49,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=EXAMPLES,
 )
-app.command("train", cls=ModelCommand, epilog=TRAIN, rich_help_panel="Train and translate")(train)
-app.command("translate", cls=ModelCommand, epilog=TRANSLATE, rich_help_panel="Train and translate")(translate)
-app.command("serve", cls=ModelCommand, epilog=SERVE, rich_help_panel="Train and translate")(serve)
-app.command("evaluate", cls=ModelCommand, epilog=EVALUATE, rich_help_panel="Evaluate")(evaluate)
-app.command("score", cls=ModelCommand, epilog=SCORE, rich_help_panel="Evaluate")(score)
-app.command("attend", cls=ModelCommand, epilog=ATTEND, rich_help_panel="Evaluate")(attend)
-app.command("analyze", cls=ModelCommand, epilog=ANALYZE, rich_help_panel="Evaluate")(analyze)
-app.command("compare", cls=ModelCommand, epilog=COMPARE, rich_help_panel="Evaluate")(compare)
-app.add_typer(data, rich_help_panel="Corpora")
-app.command("inspect", cls=PluginCommand, epilog=INSPECT, rich_help_panel="Corpora")(inspect)
-app.command("clean", cls=PluginCommand, epilog=CLEAN, rich_help_panel="Corpora")(clean)
-app.command("shortlist", cls=ModelCommand, epilog=SHORTLIST, rich_help_panel="Speed and exchange")(shortlist)
-app.command("export", cls=ModelCommand, epilog=EXPORT, rich_help_panel="Speed and exchange")(export)
-app.command("import", cls=TorchCommand, epilog=IMPORT, rich_help_panel="Speed and exchange")(import_)
-app.command("demo", cls=TorchCommand, epilog=DEMO, rich_help_panel="Get started")(demo)
-app.command("version", cls=Command, epilog=VERSION, rich_help_panel="Get started")(version)
+app.command("train", cls=ModelCommand, epilog=train.EXAMPLES, rich_help_panel="Train and translate")(train.train)
+app.command("translate", cls=ModelCommand, epilog=translate.EXAMPLES, rich_help_panel="Train and translate")(
+    translate.translate
+)
+app.command("serve", cls=ModelCommand, epilog=serve.EXAMPLES, rich_help_panel="Train and translate")(serve.serve)
+app.command("evaluate", cls=ModelCommand, epilog=evaluate.EXAMPLES, rich_help_panel="Evaluate")(evaluate.evaluate)
+app.command("score", cls=ModelCommand, epilog=score.EXAMPLES, rich_help_panel="Evaluate")(score.score)
+app.command("attend", cls=ModelCommand, epilog=attend.EXAMPLES, rich_help_panel="Evaluate")(attend.attend)
+app.command("analyze", cls=ModelCommand, epilog=analyze.EXAMPLES, rich_help_panel="Evaluate")(analyze.analyze)
+app.command("compare", cls=ModelCommand, epilog=compare.EXAMPLES, rich_help_panel="Evaluate")(compare.compare)
+app.add_typer(data.app, rich_help_panel="Corpora")
+app.command("inspect", cls=PluginCommand, epilog=inspect.EXAMPLES, rich_help_panel="Corpora")(inspect.inspect)
+app.command("clean", cls=PluginCommand, epilog=clean.EXAMPLES, rich_help_panel="Corpora")(clean.clean)
+app.command("shortlist", cls=ModelCommand, epilog=shortlist.EXAMPLES, rich_help_panel="Speed and exchange")(
+    shortlist.shortlist
+)
+app.command("export", cls=ModelCommand, epilog=export.EXAMPLES, rich_help_panel="Speed and exchange")(export.export)
+app.command("import", cls=TorchCommand, epilog=import_.EXAMPLES, rich_help_panel="Speed and exchange")(import_.import_)
+app.command("demo", cls=TorchCommand, epilog=demo.EXAMPLES, rich_help_panel="Get started")(demo.demo)
+app.command("version", cls=Command, epilog=version.EXAMPLES, rich_help_panel="Get started")(version.version)
 
 
 def _print_version(is_given: bool) -> None:
@@ -93,13 +87,23 @@ def regard(
     """Train sequence-to-sequence models with attention, translate with them, and see what they attend to."""
 
 
+def _with_called_command(arguments: Sequence[str]) -> typer.Typer:
+    """Return the app without other commands than the called one, since typer prepares the options of all commands."""
+    called = [command for command in app.registered_commands if arguments and command.name == arguments[0]]
+    if not called:
+        return app
+    selected = copy.copy(app)
+    selected.registered_commands, selected.registered_groups = called, []
+    return selected
+
+
 def run() -> None:
     """Run the command line. Errors are printed as a line or two, and end with status 1."""
     shorten_idle_spins()
     with raise_on_termination() as received:
         try:
             with errors_as_messages():
-                app(prog_name="regard")
+                _with_called_command(sys.argv[1:])(prog_name="regard")
         except SystemExit:
             if received:
                 report_stop(received[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +30,21 @@ BOTH_SIDES = f"one file with both sides ({', '.join(BILINGUAL_SUFFIXES)})"
 COLUMN = "a name, or a number counted from 1"
 
 
+def option(
+    metavar: str,
+    help: str,
+    group: str | None = None,
+    *names: str,
+    min: float | None = None,
+    max: float | None = None,
+    show_default: str | bool = True,
+) -> Any:
+    """Return an option with a value: its placeholder and its text in `--help`, and the group that it is listed in."""
+    return typer.Option(
+        *names, metavar=metavar, help=help, rich_help_panel=group, min=min, max=max, show_default=show_default
+    )
+
+
 BuiltinCorpus = Literal["dates", "numbers"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "int8"]  # of the weights during search
@@ -40,11 +55,11 @@ Run = Annotated[
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "SECTION.KEY=VALUE",
+        "Override a value of the recipe, e.g. --set train.seed=7. Can be repeated.",
+        TRAINING,
         "--set",
-        metavar="SECTION.KEY=VALUE",
-        help="Override a value of the recipe, e.g. --set train.seed=7. Can be repeated.",
-        rich_help_panel=TRAINING,
     ),
 ]
 
@@ -52,42 +67,36 @@ Settings = Annotated[
 
 SearchSettings = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "search.KEY=VALUE",
+        "Override a search setting of the recipe, e.g. --set search.strategy=exact. Can be repeated.",
+        SEARCH,
         "--set",
-        metavar="search.KEY=VALUE",
-        help="Override a search setting of the recipe, e.g. --set search.strategy=exact. Can be repeated.",
-        rich_help_panel=SEARCH,
     ),
 ]
 OldSearch = Annotated[list[str] | None, typer.Option("--search", metavar="KEY=VALUE", hidden=True)]
 BeamSize = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="Number of hypotheses in the beam; 1 is greedy search.",
-        show_default="the recipe's",
-        rich_help_panel=SEARCH,
-    ),
+    option("N", "Number of hypotheses in the beam; 1 is greedy search.", SEARCH, min=1, show_default="the recipe's"),
 ]
 LengthPenalty = Annotated[
     float | None,
-    typer.Option(
+    option(
+        "ALPHA",
+        "Strength of the length normalization: 0 prefers short translations, higher values longer ones.",
+        SEARCH,
         min=0.0,
-        metavar="ALPHA",
-        help="Strength of the length normalization: 0 prefers short translations, higher values longer ones.",
         show_default="the recipe's",
-        rich_help_panel=SEARCH,
     ),
 ]
 Patience = Annotated[
     float | None,
-    typer.Option(
+    option(
+        "P",
+        "Stop a beam with P times --beam-size finished hypotheses; 0: only when no better one is possible.",
+        SEARCH,
         min=0.0,
-        metavar="P",
-        help="Stop a beam with P times --beam-size finished hypotheses; 0: only when no better one is possible.",
         show_default="the recipe's",
-        rich_help_panel=SEARCH,
     ),
 ]
 SplitSentences = Annotated[
@@ -104,95 +113,58 @@ SplitSentences = Annotated[
 
 Ensemble = Annotated[
     list[Path] | None,
-    typer.Option(
-        metavar="RUN",
-        help="Another run with the same vocabulary, whose probabilities are averaged with RUN's. Can be repeated.",
-        rich_help_panel=MODEL,
+    option(
+        "RUN",
+        "Another run with the same vocabulary, whose probabilities are averaged with RUN's. Can be repeated.",
+        MODEL,
     ),
 ]
 Tags = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        "TAG",
+        "Tag put before each source, such as the target language of a multilingual model. Can be repeated.",
+        MODEL,
         "--tag",
-        metavar="TAG",
-        help="Tag put before each source, such as the target language of a multilingual model. Can be repeated.",
-        rich_help_panel=MODEL,
     ),
 ]
 DeviceOption = Annotated[
     Device,
-    typer.Option(
+    option(
+        "NAME",
+        "Device: auto, cpu, cuda or mps. auto is a CUDA GPU if there is one, else the CPU.",
+        HARDWARE,
         "--device",
-        metavar="NAME",
-        help="Device: auto, cpu, cuda or mps. auto is a CUDA GPU if there is one, else the CPU.",
-        rich_help_panel=HARDWARE,
     ),
 ]
 PrecisionOption = Annotated[
-    Precision,
-    typer.Option(
-        "--precision",
-        metavar="NAME",
-        help="Weights: float32, or int8, which is faster on a CPU.",
-        rich_help_panel=HARDWARE,
-    ),
+    Precision, option("NAME", "Weights: float32, or int8, which is faster on a CPU.", HARDWARE, "--precision")
 ]
-BatchSize = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Sentences decoded at a time.", rich_help_panel=HARDWARE)
-]
+BatchSize = Annotated[int, option("N", "Sentences decoded at a time.", HARDWARE, min=1)]
 
 # Test set
 
-Source = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Source side: text, one segment a line.", rich_help_panel=TEST_SET)
-]
-Reference = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Reference translations, line by line.", rich_help_panel=TEST_SET),
-]
-Target = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Target side, line by line.", rich_help_panel=TEST_SET),
-]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="FILE", help=f"Instead, {BOTH_SIDES}.", rich_help_panel=TEST_SET),
-]
+Source = Annotated[Path | None, option("FILE", "Source side: text, one segment a line.", TEST_SET)]
+Reference = Annotated[Path | None, option("FILE", "Reference translations, line by line.", TEST_SET)]
+Target = Annotated[Path | None, option("FILE", "Target side, line by line.", TEST_SET)]
+Data = Annotated[Path | None, option("FILE", f"Instead, {BOTH_SIDES}.", TEST_SET, "--data")]
 SourceLanguage = Annotated[
     str,
-    typer.Option(
-        metavar="LANG",
-        help="Language code of the source in --data.",
-        show_default="the run's, or from the file's name",
-        rich_help_panel=TEST_SET,
+    option(
+        "LANG", "Language code of the source in --data.", TEST_SET, show_default="the run's, or from the file's name"
     ),
 ]
 TargetLanguage = Annotated[
     str,
-    typer.Option(
-        metavar="LANG",
-        help="Language code of the target in --data.",
-        show_default="the run's, or from the file's name",
-        rich_help_panel=TEST_SET,
+    option(
+        "LANG", "Language code of the target in --data.", TEST_SET, show_default="the run's, or from the file's name"
     ),
 ]
 SourceColumn = Annotated[
-    str,
-    typer.Option(
-        metavar="COLUMN",
-        help=f"Source column of a table: {COLUMN}.",
-        show_default="the run's",
-        rich_help_panel=TEST_SET,
-    ),
+    str, option("COLUMN", f"Source column of a table: {COLUMN}.", TEST_SET, show_default="the run's")
 ]
 TargetColumn = Annotated[
-    str,
-    typer.Option(
-        metavar="COLUMN",
-        help=f"Target column of a table: {COLUMN}.",
-        show_default="the run's",
-        rich_help_panel=TEST_SET,
-    ),
+    str, option("COLUMN", f"Target column of a table: {COLUMN}.", TEST_SET, show_default="the run's")
 ]
 Tokenized = Annotated[
     bool,
@@ -203,80 +175,60 @@ Tokenized = Annotated[
 
 CorpusSource = Annotated[
     Path | None,
-    typer.Option(
-        "--source",
-        metavar="FILE",
-        help="Source side: text, one segment a line; .gz, .xz and .zst are unpacked.",
-        rich_help_panel=CORPUS,
-    ),
+    option("FILE", "Source side: text, one segment a line; .gz, .xz and .zst are unpacked.", CORPUS, "--source"),
 ]
-CorpusTarget = Annotated[
-    Path | None, typer.Option("--target", metavar="FILE", help="Target side, line by line.", rich_help_panel=CORPUS)
-]
-CorpusData = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="FILE", help=f"Instead, {BOTH_SIDES}.", rich_help_panel=CORPUS),
-]
+CorpusTarget = Annotated[Path | None, option("FILE", "Target side, line by line.", CORPUS, "--target")]
+CorpusData = Annotated[Path | None, option("FILE", f"Instead, {BOTH_SIDES}.", CORPUS, "--data")]
 CorpusSourceLanguage = Annotated[
     str,
-    typer.Option(
+    option(
+        "LANG",
+        "Language code of the source, such as en.",
+        LANGUAGES,
         "--source-language",
-        metavar="LANG",
-        help="Language code of the source, such as en.",
         show_default="from the file's name",
-        rich_help_panel=LANGUAGES,
     ),
 ]
 CorpusTargetLanguage = Annotated[
     str,
-    typer.Option(
+    option(
+        "LANG",
+        "Language code of the target, such as de.",
+        LANGUAGES,
         "--target-language",
-        metavar="LANG",
-        help="Language code of the target, such as de.",
         show_default="from the file's name",
-        rich_help_panel=LANGUAGES,
     ),
 ]
 CorpusSourceColumn = Annotated[
     str,
-    typer.Option(
+    option(
+        "COLUMN",
+        f"Source column of a table: {COLUMN}.",
+        LANGUAGES,
         "--source-column",
-        metavar="COLUMN",
-        help=f"Source column of a table: {COLUMN}.",
         show_default="`source`, the language, or the first of two",
-        rich_help_panel=LANGUAGES,
     ),
 ]
 CorpusTargetColumn = Annotated[
     str,
-    typer.Option(
+    option(
+        "COLUMN",
+        f"Target column of a table: {COLUMN}.",
+        LANGUAGES,
         "--target-column",
-        metavar="COLUMN",
-        help=f"Target column of a table: {COLUMN}.",
         show_default="`target`, the language, or the second of two",
-        rich_help_panel=LANGUAGES,
     ),
 ]
 DevSource = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Source side of a dev set, which the corpus must not contain.", rich_help_panel=DEV_SET
-    ),
+    Path | None, option("FILE", "Source side of a dev set, which the corpus must not contain.", DEV_SET)
 ]
-DevTarget = Annotated[Path | None, typer.Option(metavar="FILE", help="Its target side.", rich_help_panel=DEV_SET)]
-DevData = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Instead, one file with both sides.", rich_help_panel=DEV_SET)
-]
+DevTarget = Annotated[Path | None, option("FILE", "Its target side.", DEV_SET)]
+DevData = Annotated[Path | None, option("FILE", "Instead, one file with both sides.", DEV_SET)]
 TestSource = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Source side of a test set, which the corpus must not contain.", rich_help_panel=TEST_SET
-    ),
+    Path | None, option("FILE", "Source side of a test set, which the corpus must not contain.", TEST_SET)
 ]
-TestTarget = Annotated[Path | None, typer.Option(metavar="FILE", help="Its target side.", rich_help_panel=TEST_SET)]
-TestData = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Instead, one file with both sides.", rich_help_panel=TEST_SET)
-]
+TestTarget = Annotated[Path | None, option("FILE", "Its target side.", TEST_SET)]
+TestData = Annotated[Path | None, option("FILE", "Instead, one file with both sides.", TEST_SET)]
 
 
 def refuse_unknown_architecture(name: str | None, option: str) -> None:

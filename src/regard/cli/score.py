@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from regard.cli.options import (
     OUTPUT,
     BatchSize,
@@ -20,6 +18,7 @@ from regard.cli.options import (
     Target,
     TargetColumn,
     TargetLanguage,
+    option,
 )
 
 if TYPE_CHECKING:
@@ -46,13 +45,13 @@ def score(
     target_column: TargetColumn = "",
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "FILE",
+            "File to write; compressed if it ends in .gz, .xz or .zst.",
+            OUTPUT,
             "-o",
             "--output",
-            metavar="FILE",
-            help="File to write; compressed if it ends in .gz, .xz or .zst.",
             show_default="standard output",
-            rich_help_panel=OUTPUT,
         ),
     ] = None,
     tag: Tags = None,

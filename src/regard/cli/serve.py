@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from regard.cli.options import HARDWARE, Device, DeviceOption, Precision, PrecisionOption
+from regard.cli.options import HARDWARE, Device, DeviceOption, Precision, PrecisionOption, option
 from regard.errors import ConfigError
 
 EXAMPLES = """
@@ -25,68 +25,48 @@ def serve(
         typer.Argument(metavar="RUN...", help="Folders of runs or checkpoints, for one pair of languages or several."),
     ],
     host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS", help="Address to listen on; 127.0.0.1 is this machine only.", rich_help_panel=ACCESS
-        ),
+        str, option("ADDRESS", "Address to listen on; 127.0.0.1 is this machine only.", ACCESS)
     ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=65535,
-            metavar="N",
-            help="Port; 0 chooses a free one and prints it.",
-            rich_help_panel=ACCESS,
-        ),
-    ] = 5000,
+    port: Annotated[int, option("N", "Port; 0 chooses a free one and prints it.", ACCESS, min=0, max=65535)] = 5000,
     api_keys: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="API keys that clients need, one a line; those in the variable REGARD_API_KEYS are valid too.",
+        option(
+            "FILE",
+            "API keys that clients need, one a line; those in the variable REGARD_API_KEYS are valid too.",
+            ACCESS,
             show_default="no key is needed",
-            rich_help_panel=ACCESS,
         ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="ORIGIN",
-            help="Origin whose web pages may call the server, such as https://example.org. Can be repeated.",
-            rich_help_panel=ACCESS,
+        option(
+            "ORIGIN",
+            "Origin whose web pages may call the server, such as https://example.org. Can be repeated.",
+            ACCESS,
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Host name that clients may use in addition to localhost, such as a proxy's. Can be repeated.",
-            rich_help_panel=ACCESS,
+        option(
+            "NAME",
+            "Host name that clients may use in addition to localhost, such as a proxy's. Can be repeated.",
+            ACCESS,
         ),
     ] = None,
-    characters: Annotated[
-        int,
-        typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum characters per request.", rich_help_panel=LIMITS),
-    ] = 20_000,
-    queue: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Maximum number of waiting sentences.", rich_help_panel=LIMITS)
-    ] = 4096,
+    characters: Annotated[int, option("N", "Maximum characters per request.", LIMITS, min=1, max=1_000_000)] = 20_000,
+    queue: Annotated[int, option("N", "Maximum number of waiting sentences.", LIMITS, min=1)] = 4096,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
-    batch_size: Annotated[
-        int,
-        typer.Option(min=1, max=256, metavar="N", help="Sentences decoded at a time.", rich_help_panel=HARDWARE),
-    ] = 32,
+    batch_size: Annotated[int, option("N", "Sentences decoded at a time.", HARDWARE, min=1, max=256)] = 32,
     workers: Annotated[
         int,
-        typer.Option(
+        option(
+            "N",
+            "Batches translated at a time, each in a process with one thread; at most one per core. The processes "
+            "share the weights. Linux only.",
+            HARDWARE,
             min=1,
             max=64,
-            metavar="N",
-            help="Batches translated at a time, each in a process with one thread; at most one per core. The processes "
-            "share the weights. Linux only.",
-            rich_help_panel=HARDWARE,
         ),
     ] = 1,
 ) -> None:

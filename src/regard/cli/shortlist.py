@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from regard.cli.options import option
 from regard.plugins.registry import plugin_options
 
 EXAMPLES = """
@@ -18,12 +19,8 @@ regard translate runs/en-de --set search.shortlist=true -i input.txt
 
 def shortlist(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, which has its training data in data/.")],
-    candidates: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Maximum number of target tokens for each source token.")
-    ] = 30,
-    frequent: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Number of frequent target tokens that are always allowed.")
-    ] = 1000,
+    candidates: Annotated[int, option("N", "Maximum number of target tokens for each source token.", min=1)] = 30,
+    frequent: Annotated[int, option("N", "Number of frequent target tokens that are always allowed.", min=0)] = 1000,
 ) -> None:
     """Learn from the training data which target tokens each source token can become, for a faster search."""
     from regard.console import say, status

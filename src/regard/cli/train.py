@@ -31,6 +31,7 @@ from regard.cli.options import (
     Device,
     DevTarget,
     Settings,
+    option,
     refuse_unknown_architecture,
 )
 from regard.console import say
@@ -61,24 +62,14 @@ def train(
     target: CorpusTarget = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help=f"Instead, {BOTH_SIDES}; or hf:NAME for a Hugging Face dataset; or mtdata:NAME.",
-            rich_help_panel=CORPUS,
-        ),
+        option("FILE", f"Instead, {BOTH_SIDES}; or hf:NAME for a Hugging Face dataset; or mtdata:NAME.", CORPUS),
     ] = None,
     corpus: Annotated[
-        BuiltinCorpus | None,
-        typer.Option(metavar="NAME", help="Instead, a built-in corpus: dates or numbers.", rich_help_panel=CORPUS),
+        BuiltinCorpus | None, option("NAME", "Instead, a built-in corpus: dates or numbers.", CORPUS)
     ] = None,
     dev_source: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Source side of the dev set.",
-            show_default="pairs held out from the corpus",
-            rich_help_panel=DEV_SET,
-        ),
+        option("FILE", "Source side of the dev set.", DEV_SET, show_default="pairs held out from the corpus"),
     ] = None,
     dev_target: DevTarget = None,
     dev_data: DevData = None,
@@ -87,30 +78,24 @@ def train(
     source_column: CorpusSourceColumn = "",
     target_column: CorpusTargetColumn = "",
     architecture: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"Architecture: {ARCHITECTURES}.",
-            show_default="the recipe's, or modern",
-            rich_help_panel=MODEL,
-        ),
+        str | None, option("NAME", f"Architecture: {ARCHITECTURES}.", MODEL, show_default="the recipe's, or modern")
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Size of the model: tiny, small or base; most architectures also have paper.",
+        option(
+            "NAME",
+            "Size of the model: tiny, small or base; most architectures also have paper.",
+            MODEL,
             show_default="the recipe's, or chosen to suit the corpus",
-            rich_help_panel=MODEL,
         ),
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(
-            metavar="N",
-            help="Training time, in minutes. Without a recipe, the schedule is fitted to it.",
+        option(
+            "N",
+            "Training time, in minutes. Without a recipe, the schedule is fitted to it.",
+            TRAINING,
             show_default="the recipe's, or no limit",
-            rich_help_panel=TRAINING,
         ),
     ] = None,
     settings: Settings = None,
@@ -123,48 +108,44 @@ def train(
         ),
     ] = False,
     resume: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Continue a run from its last checkpoint, or from the checkpoint named.",
-            rich_help_panel=START,
-        ),
+        Path | None, option("RUN", "Continue a run from its last checkpoint, or from the checkpoint named.", START)
     ] = None,
     from_: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", metavar="RUN", help="Start from the weights and vocabulary of another run.", rich_help_panel=START
-        ),
+        Path | None, option("RUN", "Start from the weights and vocabulary of another run.", START, "--from")
     ] = None,
     extend_vocabulary: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="With --from: add at most N tokens of the new corpus to the vocabulary.",
-            rich_help_panel=START,
-        ),
+        int | None, option("N", "With --from: add at most N tokens of the new corpus to the vocabulary.", START, min=1)
     ] = None,
     device: Annotated[
         Device | None,
-        typer.Option(
+        option(
+            "NAME",
+            "Device: auto, cpu, cuda or mps. auto is a CUDA GPU if there is one, else the CPU.",
+            HARDWARE,
             "--device",
-            metavar="NAME",
-            help="Device: auto, cpu, cuda or mps. auto is a CUDA GPU if there is one, else the CPU.",
             show_default="the recipe's, or auto",
-            rich_help_panel=HARDWARE,
         ),
     ] = None,
+    ray: Annotated[
+        str,
+        option(
+            "ADDRESS",
+            "Encode the corpus on a Ray cluster: HOST:PORT, `auto` for the one that runs on this machine, or "
+            "`local` to start one. Needs the folder of the run on a file system that all nodes share.",
+            HARDWARE,
+            show_default="the cores of this machine",
+        ),
+    ] = "",
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "DIR",
+            "Folder of the run.",
+            OUTPUT,
             "-o",
             "--output",
             "--out",
-            metavar="DIR",
-            help="Folder of the run.",
             show_default="runs/ and the languages, the architecture or the name of the recipe",
-            rich_help_panel=OUTPUT,
         ),
     ] = None,
 ) -> None:
@@ -193,19 +174,25 @@ def train(
         request = _request(recipe, files, shortcuts, settings or [], output, from_, extend_vocabulary)
         if resume is not None:
             is_alone = recipe is None and not files and output is None and request.start is None and not dry_run
-            _check_resume(is_alone)
+            if not is_alone:
+                fix = "give no other argument with it, except those that change a value"
+                raise ConfigError("--resume continues a run as it is", fix=fix)
         else:
             if recipe is None:
                 refuse_unknown_architecture(architecture, "--architecture")
+            if dry_run and ray:
+                raise ConfigError("a dry run encodes on this machine", where="--ray", fix="leave it out")
             request.check()
     except ConfigError as error:
         if _is_first_process():
             raise
         raise PeerFailed(error.message) from None
     if resume is not None:
-        _resume(resume, request.overrides)
+        _resume(resume, request.overrides, ray)
+    elif dry_run:
+        _dry_run(request)
     else:
-        _train(request, dry_run=dry_run)
+        _train(request, ray)
 
 
 def _is_first_process() -> bool:
@@ -236,49 +223,47 @@ def _spell(option: str) -> str:
     return "--from" if option == "start" else f"--{option.replace('_', '-')}"
 
 
-def _check_resume(is_alone: bool) -> None:
-    if not is_alone:
-        raise ConfigError(
-            "--resume continues a run as it is", fix="give no other argument with it, except those that change a value"
-        )
+def _dry_run(request: TrainingRequest) -> None:
+    from rich.console import Console
+
+    from regard.runs.dry_run import dry_run
+    from regard.runs.training_recipe import choose_recipe
+
+    console = Console(stderr=True)
+    dry_run(*choose_recipe(request, partial(say, console=console, wrap=True)), console)
 
 
-def _train(request: TrainingRequest, *, dry_run: bool) -> None:
+def _train(request: TrainingRequest, ray: str) -> None:
     from rich.console import Console
 
     from regard.runs import train as runs
     from regard.runs.training_recipe import choose_recipe
 
     console = Console(stderr=True)
-    print_plan = partial(say, console=console, wrap=True)
-    if dry_run:
-        from regard.runs.dry_run import dry_run as run_dry
-
-        run_dry(*choose_recipe(request, print_plan), console)
-        return
 
     def prepare() -> tuple[Path, Callable[[], Result]]:
-        config, folder = choose_recipe(request, print_plan)
-        return folder, lambda: runs.train(config, folder, console=console)
+        config, folder = choose_recipe(request, partial(say, console=console, wrap=True))
+        return folder, lambda: runs.train(config, folder, console=console, ray=ray)
 
-    _run_in_every_process(prepare, console)
+    _run_in_every_process(prepare, console, ray)
 
 
-def _resume(run: Path, overrides: Sequence[str]) -> None:
+def _resume(run: Path, overrides: Sequence[str], ray: str) -> None:
     from rich.console import Console
 
     from regard.runs import train as runs
 
     console = Console(stderr=True)
-    _run_in_every_process(lambda: (run, lambda: runs.resume(run, overrides, console=console)), console)
+    _run_in_every_process(lambda: (run, lambda: runs.resume(run, overrides, console=console, ray=ray)), console, ray)
 
 
-def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]]], console: Console) -> None:
+def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]]], console: Console, ray: str) -> None:
     """Prepare and train in each process of the job; the first one prints.
 
     Args:
         prepare: Returns the folder of the run, and a function that trains.
         console: Where messages go; silenced in all processes but the first.
+        ray: The cluster that encodes the corpus; empty: none.
     """
     from regard.training.distributed import init_distributed
 
@@ -288,19 +273,19 @@ def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]
         try:
             result = work()
         except KeyboardInterrupt:
-            _say_stopped(folder, console)
+            _say_stopped(folder, console, ray)
             raise typer.Exit(130) from None
     _say_result(result, console)
 
 
-def _say_stopped(folder: Path, console: Console) -> None:
+def _say_stopped(folder: Path, console: Console, ray: str) -> None:
     say("stopped before training began", console)
     if (folder / "recipe.toml").is_file():
-        _say_how_to_continue(folder, console)
+        _say_how_to_continue(folder, console, f" --ray {shlex.quote(ray)}" if ray else "")
 
 
-def _say_how_to_continue(folder: Path, console: Console) -> None:
-    say(f"continue:   regard train --resume {shlex.quote(str(folder))}{plugin_options()}", console)
+def _say_how_to_continue(folder: Path, console: Console, options: str = "") -> None:
+    say(f"continue:   regard train --resume {shlex.quote(str(folder))}{options}{plugin_options()}", console)
 
 
 def _say_result(result: Result, console: Console) -> None:

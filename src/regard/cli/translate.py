@@ -26,6 +26,7 @@ from regard.cli.options import (
     SearchSettings,
     SplitSentences,
     Tags,
+    option,
 )
 from regard.errors import ConfigError
 
@@ -41,13 +42,13 @@ def translate(
     run: Run,
     input_: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "FILE",
+            "File to translate; .gz, .xz and .zst are unpacked. Rows of .parquet are translated like lines.",
+            INPUT,
             "-i",
             "--input",
-            metavar="FILE",
-            help="File to translate; .gz, .xz and .zst are unpacked. Rows of .parquet are translated like lines.",
             show_default="standard input",
-            rich_help_panel=INPUT,
         ),
     ] = None,
     plain: Annotated[
@@ -64,38 +65,25 @@ def translate(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "FILE",
+            "File to write; compressed if it ends in .gz, .xz or .zst.",
+            OUTPUT,
             "-o",
             "--output",
-            metavar="FILE",
-            help="File to write; compressed if it ends in .gz, .xz or .zst.",
             show_default="standard output",
-            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    top_beams: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="Number of translations to print per line, best first.", rich_help_panel=OUTPUT
-        ),
-    ] = 1,
+    top_beams: Annotated[int, option("N", "Number of translations to print per line, best first.", OUTPUT, min=1)] = 1,
     scores: Annotated[
         bool,
         typer.Option("--scores", help="Print the score and a tab before each translation.", rich_help_panel=OUTPUT),
     ] = False,
     alignments: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write word alignments in Pharaoh format: 0-0 1-2 ...", rich_help_panel=OUTPUT
-        ),
+        Path | None, option("FILE", "Write word alignments in Pharaoh format: 0-0 1-2 ...", OUTPUT)
     ] = None,
     report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write a JSON object for each line whose translation looks degenerate.",
-            rich_help_panel=OUTPUT,
-        ),
+        Path | None, option("FILE", "Write a JSON object for each line whose translation looks degenerate.", OUTPUT)
     ] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
@@ -103,58 +91,45 @@ def translate(
     split_sentences: SplitSentences = None,
     constraints: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help='A JSON object for each input line: {"require": ["..."], "forbid": ["..."], "prefix": "..."}.',
-            rich_help_panel=SEARCH,
+        option(
+            "FILE",
+            'A JSON object for each input line: {"require": ["..."], "forbid": ["..."], "prefix": "..."}.',
+            SEARCH,
         ),
     ] = None,
     fallback: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Search setting with which degenerate translations are searched again, e.g. no_repeat=3. "
-            "Can be repeated.",
-            rich_help_panel=SEARCH,
+        option(
+            "KEY=VALUE",
+            "Search setting with which degenerate translations are searched again, e.g. no_repeat=3. Can be repeated.",
+            SEARCH,
         ),
     ] = None,
     settings: SearchSettings = None,
     search: OldSearch = None,
     source_column: Annotated[
         str,
-        typer.Option(
-            metavar="COLUMN",
-            help=f"Column of a table or of Parquet to translate: {COLUMN}.",
+        option(
+            "COLUMN",
+            f"Column of a table or of Parquet to translate: {COLUMN}.",
+            LANGUAGES,
             show_default="`source`, the language, or the first of two",
-            rich_help_panel=LANGUAGES,
         ),
     ] = "",
     target_column: Annotated[
         str,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column of a table to write translations to; it is added if it does not exist.",
+        option(
+            "COLUMN",
+            "Column of a table to write translations to; it is added if it does not exist.",
+            LANGUAGES,
             show_default="`target`, the language, or the second of two",
-            rich_help_panel=LANGUAGES,
         ),
     ] = "",
     source_language: Annotated[
-        str,
-        typer.Option(
-            metavar="LANG",
-            help="Language code of the source in a document.",
-            show_default="the run's",
-            rich_help_panel=LANGUAGES,
-        ),
+        str, option("LANG", "Language code of the source in a document.", LANGUAGES, show_default="the run's")
     ] = "",
     target_language: Annotated[
-        str,
-        typer.Option(
-            metavar="LANG",
-            help="Language code of the target in a document.",
-            show_default="the run's",
-            rich_help_panel=LANGUAGES,
-        ),
+        str, option("LANG", "Language code of the target in a document.", LANGUAGES, show_default="the run's")
     ] = "",
     ensemble: Ensemble = None,
     tag: Tags = None,
@@ -163,22 +138,19 @@ def translate(
     batch_size: BatchSize = 64,
     workers: Annotated[
         int,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Number of processes on a CPU, or of actors with --ray; 0 chooses what is fastest.",
-            rich_help_panel=HARDWARE,
+        option(
+            "N", "Number of processes on a CPU, or of actors with --ray; 0 chooses what is fastest.", HARDWARE, min=0
         ),
     ] = 0,
     ray: Annotated[
         str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Translate on a Ray cluster: HOST:PORT, `auto` for the one that runs on this machine, or `local` to "
+        option(
+            "ADDRESS",
+            "Translate on a Ray cluster: HOST:PORT, `auto` for the one that runs on this machine, or `local` to "
             "start one. Needs --input and --output on a file system that all nodes share. If it is interrupted, the "
             "same command continues.",
+            HARDWARE,
             show_default="no cluster",
-            rich_help_panel=HARDWARE,
         ),
     ] = "",
 ) -> None:

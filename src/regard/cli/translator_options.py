@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.cli.options import Device, Precision
 from regard.console import status
+from regard.runtime import modules_exempt_from_collection
 
 if TYPE_CHECKING:
     from regard.inference.translator import Translator
@@ -53,7 +54,8 @@ class TranslatorOptions:
 
     def loader(self) -> Callable[[], Translator]:
         """Return a function that loads it, in this process or in another one."""
-        from regard.inference.translator import Translator
+        with modules_exempt_from_collection():
+            from regard.inference.translator import Translator
 
         load = partial(Translator.load, self.run, self.device, self.precision)
         if self.ensemble:

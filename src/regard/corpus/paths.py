@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -106,13 +105,9 @@ def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
         return corpora.train, corpora.dev
     if not data.corpora:
         return _train(data, data), _dev(data, data)
-    dev = [_dev(data, config) for config in (data, *data.corpora)]
     train = ConcatCorpus([_train(data, config) for config in data.corpora])
-    return train, _concat([corpus for corpus in dev if corpus])
-
-
-def _concat(corpora: Sequence[Corpus]) -> Corpus | None:
-    return ConcatCorpus(corpora) if len(corpora) > 1 else corpora[0] if corpora else None
+    dev = [corpus for config in (data, *data.corpora) if (corpus := _dev(data, config))]
+    return train, ConcatCorpus(dev) if len(dev) > 1 else dev[0] if dev else None
 
 
 def _train(data: DataConfig, config: CorpusConfig) -> Corpus:

@@ -205,8 +205,10 @@ class CorpusInspector:
             if isinstance(item, Skipped):
                 skipped.add(item.reason, item.line)
                 continue
+            pair = item.pair
             for fault in item.faults:
-                findings.add(fault.kind, _example(item.pair, fault.note), read / self._num_pairs)
+                example = Example(pair.line, fault.note, shorten(pair.source), shorten(pair.target))
+                findings.add(fault.kind, example, read / self._num_pairs)
             read += 1
         source_scripts, target_scripts = self._scripts.main_scripts
         source_language, target_language = self._languages.expected
@@ -242,10 +244,6 @@ class CorpusInspector:
         edges = np.linspace(0, np.log1p(max_length) + 1e-9, HISTOGRAM_BINS + 1)
         counts, _, _ = np.histogram2d(np.log1p(source), np.log1p(target), bins=(edges, edges))
         return LengthHistogram(counts.astype(np.int64), max_length)
-
-
-def _example(pair: Pair, note: str) -> Example:
-    return Example(pair.line, note, shorten(pair.source), shorten(pair.target))
 
 
 def _script_names(scripts: frozenset[str]) -> tuple[str, ...]:

@@ -119,7 +119,10 @@ class WordIds:
             source, target = map(_lacks_spaces, sides)
             self._by_character = (source, target)
         source_ids, target_ids = (
-            [self._encode_units("".join(words) if by_character else _prefixes(words)) for words in side]
+            [
+                self._encode_units("".join(words) if by_character else [word[:PREFIX_LENGTH] for word in words])
+                for words in side
+            ]
             for side, by_character in zip(sides, self._by_character, strict=True)
         )
         return source_ids, target_ids
@@ -130,10 +133,6 @@ class WordIds:
             if unit not in ids and len(ids) < MAX_WORDS - UNKNOWN - 1:
                 ids[unit] = len(ids) + UNKNOWN + 1
         return np.array([ids.get(unit, UNKNOWN) for unit in units[:MAX_LENGTH]], np.int32)
-
-
-def _prefixes(words: Sequence[str]) -> list[str]:
-    return [word[:PREFIX_LENGTH] for word in words]
 
 
 def _lacks_spaces(side: Sequence[Sequence[str]]) -> bool:

@@ -36,7 +36,7 @@ from regard.data.store_writer import (
     digest_dtype,
     make_chunks,
 )
-from regard.errors import DataError
+from regard.errors import DataError, raise_on_os_error
 
 REBUILD = "delete the store's files and prepare the corpus again"
 
@@ -213,7 +213,9 @@ def open_writer(folder: Path, name: str, inputs: str = "") -> Iterator[StoreWrit
     Raises:
         DataError: If the store cannot be written.
     """
-    try:
+    problem = "the store of pairs cannot be written"
+    fix = "make sure that there is free disk space and that the folder is writable"
+    with raise_on_os_error(DataError, problem, where=folder, fix=fix):
         folder.mkdir(parents=True, exist_ok=True)
         writer = StoreWriter(folder, name, inputs)
         for leftover in folder.glob(f".{name}-*"):  # of a process that was killed
@@ -225,9 +227,3 @@ def open_writer(folder: Path, name: str, inputs: str = "") -> Iterator[StoreWrit
             writer.close()
             if not inputs:
                 shutil.rmtree(writer.scratch, ignore_errors=True)
-    except OSError as error:
-        raise DataError(
-            f"the store of pairs cannot be written: {error.strerror or error}",
-            where=folder,
-            fix="make sure that there is free disk space and that the folder is writable",
-        ) from None

@@ -10,7 +10,7 @@ import codecs
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from regard.corpus.formats.compressed import open_decompressed
 from regard.corpus.formats.plain import suggest_conversion
@@ -55,6 +55,13 @@ class MarkedText:
     text: str
     tags: tuple[InlineTag, ...] = ()
     protected: tuple[ProtectedSpan, ...] = ()
+
+    def unprotected(self) -> str:
+        """Return the text without its protected spans."""
+        text = self.text
+        for span in reversed(self.protected):
+            text = text[: span.start] + text[span.end :]
+        return text
 
 
 @dataclass(frozen=True)
@@ -167,6 +174,47 @@ def render(content: MarkedText, escape: Callable[[str], str] = str) -> str:
         parts.append(tag.markup)
     add_text(len(content.text))
     return "".join(parts)
+
+
+class TextDocument:
+    """Base class of documents that are a text, and are filled by edits of it. It implements Document.
+
+    A subclass adds the segments when it is created, and `_edits` says how a translation is written.
+    """
+
+    encoding_errors: ClassVar[str] = "strict"
+    """What becomes of characters that the encoding lacks, see str.encode."""
+
+    def __init__(self, text: str, name: str, encoding: str = "utf-8") -> None:
+        self.name = name
+        self.encoding = encoding
+        self.segments: list[Segment] = []
+        self.skipped: list[SkippedEntry] = []
+        self.already_translated = 0
+        self._text = text
+
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Accept every translation."""
+        return ""
+
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
+        """Return the document with the translations in their places."""
+        edits: list[Edit] = []
+        for index, (_, translation) in enumerate(zip(self.segments, translations, strict=True)):
+            if translation is not None:
+                edits += self._edits(index, translation)
+        return self._apply([*edits, *self._common_edits()] if edits else [])
+
+    def _edits(self, index: int, translation: MarkedText) -> list[Edit]:
+        """Return the edits that write the translation of segment `index`."""
+        raise NotImplementedError
+
+    def _common_edits(self) -> list[Edit]:
+        """Return the edits that a document needs if anything in it is translated."""
+        return []
+
+    def _apply(self, edits: Iterable[Edit]) -> bytes:
+        return apply_edits(self._text, edits).encode(self.encoding, self.encoding_errors)
 
 
 def read_document(path: Path) -> bytes:

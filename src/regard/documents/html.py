@@ -17,7 +17,7 @@ from regard.documents.document import (
     MarkedText,
     ProtectedSpan,
     Segment,
-    SkippedEntry,
+    TextDocument,
     apply_edits,
     decode_document,
     render,
@@ -30,7 +30,7 @@ from regard.documents.html_attributes import (
     parse_attributes,
     quote_value,
 )
-from regard.documents.inline_markup import CODE_ELEMENTS, MAX_OPEN_TAGS
+from regard.documents.inline_markup import CODE_ELEMENTS, match_tags
 from regard.text.segments import has_letters
 
 _BLOCKS = """
@@ -64,19 +64,17 @@ class _Token:
     is_closing: bool = False
 
 
-class HtmlDocument:
+class HtmlDocument(TextDocument):
     """An HTML file."""
+
+    encoding_errors = "xmlcharrefreplace"
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Parse the file. Raise DataError if it is not in the encoding that it declares."""
-        self.name = name
         match = _CHARSET.search(data[:4096])
         declared = match[1].decode().lower() if match and not data.startswith(b"\xef\xbb\xbf") else "utf-8"
-        self._encoding = resolve_encoding(declared, name)
-        self._text = decode_document(data, name, self._encoding)
-        self.segments: list[Segment] = []
-        self.skipped: list[SkippedEntry] = []
-        self.already_translated = 0
+        encoding = resolve_encoding(declared, name)
+        super().__init__(decode_document(data, name, encoding), name, encoding)
         self._spans: list[tuple[int, int]] = []  # of the blocks, whose segments come before those of attributes
         self._last_line = (0, 1)  # a character offset and its line number
         self._attributes: list[tuple[_Token, Attribute]] = []
@@ -124,14 +122,10 @@ class HtmlDocument:
     def _add_block(self, run: list[_Token]) -> None:
         """Add a segment for the inline tokens between two block tags, if they have text to translate."""
         content, start, end = _parse_run(run, self._text)
-        if not any(has_letters(part) for part in _unprotected_parts(content)):
+        if not has_letters(content.unprotected()):
             return
         self.segments.append(Segment(content, self._line_of(start), len(self._spans), is_reflowable=True))
         self._spans.append((start, end))
-
-    def check_translation(self, index: int, translation: MarkedText) -> str:
-        """Accept every translation."""
-        return ""
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """Return the page with the translations, and with the target language if anything is translated."""
@@ -150,7 +144,7 @@ class HtmlDocument:
             index = bisect_left(ends, token.end)
             if index == len(ends) or token.start < edits[index][0]:  # outside of translated blocks
                 edits.append((token.start, token.end, tag))
-        return apply_edits(self._text, edits).encode(self._encoding, "xmlcharrefreplace")
+        return self._apply(edits)
 
     def _changed_tags(self, values: Sequence[MarkedText | None], *, has_translation: bool) -> list[tuple[_Token, str]]:
         """Return the tags whose attributes change, each with its new text."""
@@ -174,14 +168,6 @@ class HtmlDocument:
 
 def _escape(text: str) -> str:
     return html.escape(text, quote=False).replace("\u00a0", "&nbsp;")
-
-
-def _unprotected_parts(content: MarkedText) -> Iterator[str]:
-    at = 0
-    for span in content.protected:
-        yield content.text[at : span.start]
-        at = span.end
-    yield content.text[at:]
 
 
 def _tokenize(text: str) -> Iterator[_Token]:
@@ -255,20 +241,9 @@ def _merge_protected(tokens: Sequence[_Token], text: str) -> Iterator[_Token]:
 
 def _match_tags(tokens: Sequence[_Token]) -> dict[int, int]:
     """Map the index of each opening tag that is closed to the index of its closing tag."""
-    partners: dict[int, int] = {}
-    stack: list[int] = []
-    for index, token in enumerate(tokens):
-        if token.name in ("", "!") or token.name in VOID:
-            continue
-        if not token.is_closing:
-            stack.append(index)
-            continue
-        for depth, opening in enumerate(reversed(stack[-MAX_OPEN_TAGS:])):
-            if tokens[opening].name == token.name:
-                del stack[len(stack) - depth - 1 :]
-                partners[opening] = index
-                break
-    return partners
+    return match_tags(
+        None if token.name in ("", "!") or token.name in VOID else (token.name, token.is_closing) for token in tokens
+    )
 
 
 def _parse_run(run: list[_Token], text: str) -> tuple[MarkedText, int, int]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from regard.documents.document import InlineTag, MarkedText, ProtectedSpan
 from regard.text.placeholders import locate_literals
 from regard.text.segments import Alignment, Span, diagonal_alignment
 
+T = TypeVar("T")
 MAX_OPEN_TAGS = 64  # innermost open tags among which the partner of a closing tag is searched
 
 _WORD = re.compile(r"\S+")
@@ -252,7 +254,8 @@ def parse_tags(text: str, escape: Callable[[str], str] = str) -> MarkedText:
         escape: Returns the markup of the document for a part of the text.
     """
     matches = list(_TAG.finditer(text))
-    partners = _match_tags(matches)
+    closing_tags = match_tags(None if _is_single(match) else (match[2], bool(match[1])) for match in matches)
+    partners = {**closing_tags, **{closing: opening for opening, closing in closing_tags.items()}}
     parts: list[str] = []
     tags: list[InlineTag] = []
     protected: list[ProtectedSpan] = []
@@ -288,19 +291,32 @@ def _is_single(tag: re.Match[str]) -> bool:
     return tag[3].endswith("/") or (not tag[1] and tag[2].lower() in ("br", "hr", "img", "wbr"))
 
 
-def _match_tags(tags: Sequence[re.Match[str]]) -> dict[int, int]:
-    """Map the index of each tag of a pair to the index of the other. Pairs never cross."""
+def match_tags(tags: Iterable[tuple[str, bool] | None]) -> dict[int, int]:
+    """Map the index of each opening tag that is closed to the index of its closing tag. Pairs never cross.
+
+    Args:
+        tags: The name of each tag, and whether it is a closing tag; None for anything else.
+    """
     partners: dict[int, int] = {}
-    stack: list[int] = []
+    open_tags: list[tuple[str, int]] = []
     for index, tag in enumerate(tags):
-        if _is_single(tag):
+        if tag is None:
             continue
-        if not tag[1]:
-            stack.append(index)
-            continue
-        for depth, opening in enumerate(reversed(stack[-MAX_OPEN_TAGS:])):
-            if tags[opening][2] == tag[2]:
-                del stack[len(stack) - depth - 1 :]
-                partners[opening], partners[index] = index, opening
-                break
+        name, is_closing = tag
+        if not is_closing:
+            open_tags.append((name, index))
+        elif (opening := close_last(open_tags, name)) is not None:
+            partners[opening] = index
     return partners
+
+
+def close_last(open_tags: list[tuple[T, int]], name: T) -> int | None:
+    """Remove the last open tag of a name, and those inside it. Return its index; None if no such tag is open.
+
+    Only the MAX_OPEN_TAGS innermost tags are searched.
+    """
+    for depth, (open_name, index) in enumerate(reversed(open_tags[-MAX_OPEN_TAGS:])):
+        if open_name == name:
+            del open_tags[len(open_tags) - depth - 1 :]
+            return index
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from regard.documents.document import Edit, MarkedText, Segment, SkippedEntry, apply_edits, decode_document, render
+from regard.documents.document import Edit, MarkedText, TextDocument, decode_document, render
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,12 @@ def replace_lines(lines: Sequence[Line], translation: MarkedText) -> list[Edit]:
     return edits
 
 
-class LineDocument:
-    """Base class of documents whose segments are groups of consecutive lines. It implements Document."""
+class LineDocument(TextDocument):
+    """Base class of documents whose segments are groups of consecutive lines."""
 
     def __init__(self, data: bytes, name: str) -> None:
         """Decode the document. Raise DataError if it is not UTF-8."""
-        self.name = name
-        self.segments: list[Segment] = []
-        self.skipped: list[SkippedEntry] = []
-        self.already_translated = 0
-        self._text = decode_document(data, name)
+        super().__init__(decode_document(data, name), name)
         self._lines: list[list[Line]] = []  # of each segment
 
     def _groups(self, is_part: Callable[[str], bool]) -> Iterator[tuple[int, list[Line]]]:
@@ -74,14 +70,5 @@ class LineDocument:
         if group:
             yield number + 1 - len(group), group
 
-    def check_translation(self, index: int, translation: MarkedText) -> str:
-        """Accept every translation."""
-        return ""
-
-    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """Return the document with the translations in the lines of their segments."""
-        edits: list[Edit] = []
-        for lines, translation in zip(self._lines, translations, strict=True):
-            if translation is not None:
-                edits += replace_lines(lines, translation)
-        return apply_edits(self._text, edits).encode()
+    def _edits(self, index: int, translation: MarkedText) -> list[Edit]:
+        return replace_lines(self._lines[index], translation)

@@ -7,7 +7,6 @@ than in its source.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,7 +20,7 @@ from regard.documents.document import (
     MarkedText,
     Segment,
     SkippedEntry,
-    apply_edits,
+    TextDocument,
     decode_document,
     render,
 )
@@ -47,16 +46,12 @@ class _Block:
         return self.kind in ("th", "td")
 
 
-class MarkdownDocument:
+class MarkdownDocument(TextDocument):
     """A Markdown file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Parse the file. Raise DataError if it is not UTF-8."""
-        self.name = name
-        self._text = decode_document(data, name)
-        self.segments: list[Segment] = []
-        self.skipped: list[SkippedEntry] = []
-        self.already_translated = 0
+        super().__init__(decode_document(data, name), name)
         self._blocks: list[_Block] = []  # of each segment
         self._parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
         self._file_lines: list[Line] = []
@@ -85,7 +80,7 @@ class MarkdownDocument:
             self.skipped.append(SkippedEntry(number + 1, "its text cannot be located in the file"))
             return
         content = parse_inline(join_line_texts(self._text, lines), self._labels)
-        if not has_letters(_remove_protected(content)):
+        if not has_letters(content.unprotected()):
             return
         has_hard_break = any(child.type == "hardbreak" for child in token.children or ())
         self.segments.append(Segment(content, number + 1, len(self._blocks), is_reflowable=not has_hard_break))
@@ -147,20 +142,8 @@ class MarkdownDocument:
                     markup.append((token.type, content, *(str(item) for item in sorted(token.attrs.items()))))
         return sorted(markup)
 
-    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """Return the file with the translations in their lines."""
-        edits: list[Edit] = []
-        for index, translation in enumerate(translations):
-            if translation is not None:
-                edits += replace_lines(self._blocks[index].lines, MarkedText(self._render(index, translation)))
-        return apply_edits(self._text, edits).encode()
-
-
-def _remove_protected(content: MarkedText) -> str:
-    text = content.text
-    for span in reversed(content.protected):
-        text = text[: span.start] + text[span.end :]
-    return text
+    def _edits(self, index: int, translation: MarkedText) -> list[Edit]:
+        return replace_lines(self._blocks[index].lines, MarkedText(self._render(index, translation)))
 
 
 def _escape_block_start(line: str) -> str:

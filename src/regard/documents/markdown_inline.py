@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from regard.documents.document import InlineTag, MarkedText, ProtectedSpan
-from regard.documents.inline_markup import MAX_OPEN_TAGS
+from regard.documents.inline_markup import close_last
 
 _NEXT = re.compile(
     r"(?P<escape>\\[!-/:-@\[-`{-~])"
@@ -44,23 +44,14 @@ class _Item:
     value: InlineTag | str | None
 
 
-@dataclass(frozen=True)
-class _Opening:
-    """An open emphasis or tag: its index in `items`, its characters or name, and the number of open brackets."""
-
-    item: int
-    name: str
-    num_brackets: int = 0
-
-
 class _InlineParser:
     def __init__(self, text: str, labels: Collection[str]) -> None:
         self.text, self.labels = text, labels
         self.items: list[_Item] = []
         self.brackets: list[int] = []  # open brackets, by their indices in `items`
         self.unclosed_fences: set[str] = set()  # backticks that are not closed in the rest of the text
-        self.emphases: list[_Opening] = []
-        self.tags: list[_Opening] = []
+        self.emphases: list[tuple[tuple[str, int], int]] = []  # open: characters, open brackets, index in `items`
+        self.tags: list[tuple[str, int]] = []  # open: name, index in `items`
         self.num_pairs = 0
 
     def parse(self) -> None:
@@ -105,13 +96,10 @@ class _InlineParser:
         name = re.match(r"</?([\w-]+)", match[0])
         tag = InlineTag(0, match[0])
         if name and match[0].startswith("</"):
-            for depth, opening in enumerate(reversed(self.tags[-MAX_OPEN_TAGS:])):
-                if opening.name == name[1].lower():
-                    del self.tags[len(self.tags) - depth - 1 :]
-                    tag = self._pair_with(opening.item, tag)
-                    break
+            if (opening := close_last(self.tags, name[1].lower())) is not None:
+                tag = self._pair_with(opening, tag)
         elif name and not match[0].endswith("/>"):
-            self.tags.append(_Opening(len(self.items), name[1].lower()))
+            self.tags.append((name[1].lower(), len(self.items)))
         self.items.append(_Item(match.start(), match.end(), tag))
 
     def _pair_with(self, first: int, tag: InlineTag) -> InlineTag:
@@ -139,9 +127,8 @@ class _InlineParser:
             closing = self.text[at:end]
         if opened and self.text[opened - 1] == "!":  # an image that the pattern does not match is one tag
             del self.items[first:]
-            for openings in (self.emphases, self.tags):
-                while openings and openings[-1].item >= first:
-                    openings.pop()
+            self.emphases = [opening for opening in self.emphases if opening[1] < first]
+            self.tags = [opening for opening in self.tags if opening[1] < first]
             self.items.append(_Item(opened - 1, end, InlineTag(0, self.text[opened - 1 : end])))
             return end
         self.items[first] = _Item(opened, opened + 1, InlineTag(0, "["))
@@ -154,15 +141,13 @@ class _InlineParser:
         after = self.text[match.end() : match.end() + 1]
         is_inside_word = match[0][0] == "_" and before.isalnum() and after.isalnum()
         can_close = bool(before.strip()) and not is_inside_word and (not after.isalnum() or match[0][0] != "_")
-        if can_close:
-            for depth, opening in enumerate(reversed(self.emphases[-MAX_OPEN_TAGS:])):
-                if opening.name == match[0] and opening.num_brackets == len(self.brackets):
-                    del self.emphases[len(self.emphases) - depth - 1 :]
-                    tag = self._pair_with(opening.item, InlineTag(0, match[0]))
-                    self.items.append(_Item(match.start(), match.end(), tag))
-                    return
+        key = (match[0], len(self.brackets))
+        if can_close and (opening := close_last(self.emphases, key)) is not None:
+            tag = self._pair_with(opening, InlineTag(0, match[0]))
+            self.items.append(_Item(match.start(), match.end(), tag))
+            return
         if after.strip() and not is_inside_word and len(match[0]) <= 3:
-            self.emphases.append(_Opening(len(self.items), match[0], len(self.brackets)))
+            self.emphases.append((key, len(self.items)))
             self.items.append(_Item(match.start(), match.end(), InlineTag(0, match[0])))
 
     def content(self) -> MarkedText:
@@ -170,7 +155,7 @@ class _InlineParser:
         parts: list[str] = []
         tags: list[InlineTag] = []
         protected: list[ProtectedSpan] = []
-        unclosed = {opening.item for opening in self.emphases}
+        unclosed = {index for _, index in self.emphases}
         at = length = 0
         for index, item in enumerate(self.items):
             if item.value is None or index in unclosed or item.start < at:

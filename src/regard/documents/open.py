@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from regard.documents.markdown import MarkdownDocument
 from regard.documents.paragraphs import ParagraphDocument
 from regard.documents.po import PoDocument
 from regard.documents.srt import SrtDocument
-from regard.documents.table import open_csv, open_tsv
+from regard.documents.table import TableDocument
 from regard.documents.tmx import TmxDocument
 from regard.documents.xliff import XliffDocument
 
@@ -26,8 +27,8 @@ OPENERS: Final[dict[str, Opener]] = {
     ".xlf": XliffDocument,
     ".xliff": XliffDocument,
     ".tmx": TmxDocument,
-    ".tsv": open_tsv,
-    ".csv": open_csv,
+    ".tsv": partial(TableDocument, separator="\t"),
+    ".csv": partial(TableDocument, separator=","),
     ".srt": SrtDocument,
     ".md": MarkdownDocument,
     ".html": HtmlDocument,

@@ -14,7 +14,7 @@ from regard.documents.document import (
     MarkedText,
     Segment,
     SkippedEntry,
-    apply_edits,
+    TextDocument,
     decode_document,
     describe_unencodable,
     render,
@@ -67,21 +67,17 @@ class _Entry:
         return not any(self.fields[name].text for name in self.string_names())
 
 
-class PoDocument:
+class PoDocument(TextDocument):
     """A PO file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Parse the file. Raise DataError if it is not a PO file, with the line number."""
-        self.name = name
         match = _CHARSET.search(data)
         encoding = match[1].decode() if match else "utf-8"
         is_undeclared = encoding.upper() in ("CHARSET", "ASCII", "US-ASCII")
-        self.encoding = "utf-8" if is_undeclared else resolve_encoding(encoding, name)
-        self._text = decode_document(data, name, self.encoding)
+        encoding = "utf-8" if is_undeclared else resolve_encoding(encoding, name)
+        super().__init__(decode_document(data, name, encoding), name, encoding)
         self._newline = "\r\n" if "\r\n" in self._text[:4096] else "\n"
-        self.segments: list[Segment] = []
-        self.skipped: list[SkippedEntry] = []
-        self.already_translated = 0
         self._entries: list[_Entry] = []
         self._num_forms, self._plural_rule = 0, ""
         for entry in _read_entries(self._text, name):
@@ -131,7 +127,7 @@ class PoDocument:
             for index, name in enumerate(entry.string_names()):
                 text = texts[0] if index == 0 and self._uses_singular(texts) else texts[-1]
                 edits.append(self._edit_string(name, text, entry))
-        return apply_edits(self._text, edits).encode(self.encoding)
+        return self._apply(edits)
 
     def _uses_singular(self, texts: Sequence[str]) -> bool:
         """Return whether msgstr or msgstr[0] gets the translation of msgid.

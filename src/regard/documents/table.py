@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from itertools import accumulate
 
 from regard.corpus.formats.delimited import Row, find_columns, parse_rows, unquote
@@ -15,7 +14,7 @@ from regard.documents.document import (
     MarkedText,
     Segment,
     SkippedEntry,
-    apply_edits,
+    TextDocument,
     decode_document,
     render,
 )
@@ -23,7 +22,7 @@ from regard.documents.inline_markup import parse_tags
 from regard.errors import DataError
 
 
-class TableDocument:
+class TableDocument(TextDocument):
     """A TSV or CSV file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns, separator: str) -> None:
@@ -32,9 +31,8 @@ class TableDocument:
         Raises:
             DataError: It is not such a table, or it is not clear which columns to use.
         """
-        self.name = name
+        super().__init__(decode_document(data, name), name)
         self._separator = separator
-        self._text = decode_document(data, name)
         has_bom = self._text.startswith("\ufeff")
         lines = self._text[has_bom:].split("\n")
         self._starts = list(accumulate((len(line) + 1 for line in lines), initial=int(has_bom)))
@@ -47,9 +45,6 @@ class TableDocument:
         self._adds_header = has_header and self._target == len(header)
         self._title = columns.target or languages.target or "target"
         self._rows = rows
-        self.segments: list[Segment] = []
-        self.skipped: list[SkippedEntry] = []
-        self.already_translated = 0
         self._segment_rows: list[Row] = []
         for line, fields in rows[1:] if has_header else rows:
             self._add_row(line, fields)
@@ -82,15 +77,11 @@ class TableDocument:
             return "the translation has a tab or a line break"
         return ""
 
-    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """Return the table with the translations in the target column."""
-        edits: list[Edit] = []
-        for (line, fields), translation in zip(self._segment_rows, translations, strict=True):
-            if translation is not None:
-                edits.append(self._edit_row(line, fields, render(translation)))
-        if self._adds_header and edits:
-            edits.append(self._edit_row(*self._rows[0], self._title))
-        return apply_edits(self._text, edits).encode()
+    def _edits(self, index: int, translation: MarkedText) -> list[Edit]:
+        return [self._edit_row(*self._segment_rows[index], render(translation))]
+
+    def _common_edits(self) -> list[Edit]:
+        return [self._edit_row(*self._rows[0], self._title)] if self._adds_header else []
 
     def _edit_row(self, line: int, fields: list[str], text: str) -> Edit:
         """Return the edit that writes a text into the target field of a row."""
@@ -102,13 +93,3 @@ class TableDocument:
             return start, start + len(fields[self._target]), text
         end = row_start + sum(map(len, fields)) + len(fields) - 1
         return end, end, self._separator + text
-
-
-def open_tsv(data: bytes, name: str, languages: LanguagePair, columns: Columns) -> TableDocument:
-    """Open a TSV file. Raise DataError if it is invalid."""
-    return TableDocument(data, name, languages, columns, "\t")
-
-
-def open_csv(data: bytes, name: str, languages: LanguagePair, columns: Columns) -> TableDocument:
-    """Open a CSV file. Raise DataError if it is invalid."""
-    return TableDocument(data, name, languages, columns, ",")

@@ -6,26 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regard.corpus.formats.sides import matches_language
-from regard.documents.document import (
-    Columns,
-    Edit,
-    LanguagePair,
-    MarkedText,
-    Segment,
-    SkippedEntry,
-    apply_edits,
-    render,
-)
-from regard.documents.xml import (
-    XML_SPACE,
-    Node,
-    decode_xml,
-    describe_invalid_xml,
-    encode_xml,
-    escape,
-    open_start_tag,
-    read_elements,
-)
+from regard.documents.document import Columns, Edit, LanguagePair, MarkedText, Segment, SkippedEntry, render
+from regard.documents.xml import Node, XmlDocument, escape, open_start_tag, read_elements
 from regard.documents.xml_inline import parse_content
 from regard.errors import DataError
 
@@ -47,7 +29,7 @@ class _Unit:
     empty: Node | None
 
 
-class TmxDocument:
+class TmxDocument(XmlDocument):
     """A TMX file (translation memory)."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
@@ -56,11 +38,7 @@ class TmxDocument:
         Raises:
             DataError: It is not TMX, or the target language is unknown.
         """
-        self.name = name
-        self._text, self._encoding = decode_xml(data, name)
-        self.segments: list[Segment] = []
-        self.skipped: list[SkippedEntry] = []
-        self.already_translated = 0
+        super().__init__(data, name)
         self._units: list[_Unit] = []
         self._languages = languages
         self._source_language = languages.source  # of the header, unless a unit has its own
@@ -107,33 +85,18 @@ class TmxDocument:
                     return variant
         return None
 
-    def check_translation(self, index: int, translation: MarkedText) -> str:
-        """Refuse characters that XML does not allow."""
-        return describe_invalid_xml(translation.text)
-
-    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """Return the file with the translations as new variants, or in empty ones."""
-        edits: list[Edit] = []
-        for unit, translation in zip(self._units, translations, strict=True):
-            if translation is not None:
-                edits.append(self._edit_unit(unit, render(translation, escape)))
-        return encode_xml(apply_edits(self._text, edits), self._encoding)
-
-    def _edit_unit(self, unit: _Unit, text: str) -> Edit:
+    def _edits(self, index: int, translation: MarkedText) -> list[Edit]:
+        """Return the edit that adds a variant with the translation, or fills an empty one."""
+        unit, text = self._units[index], render(translation, escape)
         if unit.empty is not None:
-            return unit.empty.start, unit.empty.end, f"{open_start_tag(unit.empty, self._text)}>{text}</seg>"
+            return [(unit.empty.start, unit.empty.end, f"{open_start_tag(unit.empty, self._text)}>{text}</seg>")]
         segment = unit.source.find_child("seg")
         assert segment is not None
         outer, inner = self._space_before(unit.source.start), self._space_before(segment.start)
         language = escape(self._languages.target)
         close = self._space_before(self._text.rindex("</", unit.source.start, unit.source.end))
         variant = f'{outer}<tuv xml:lang="{language}"{CREATION_TOOL}>{inner}<seg>{text}</seg>{close}</tuv>'
-        return unit.last.end, unit.last.end, variant
-
-    def _space_before(self, position: int) -> str:
-        """Return the white space before a position."""
-        before = self._text[max(0, position - 400) : position]
-        return before[len(before.rstrip(XML_SPACE)) :]
+        return [(unit.last.end, unit.last.end, variant)]
 
 
 def _specific(language: str) -> str:

@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regard.documents.document import (
-    Columns,
-    Edit,
-    LanguagePair,
-    MarkedText,
-    Segment,
-    SkippedEntry,
-    apply_edits,
-    render,
-)
-from regard.documents.xml import (
-    XML_SPACE,
-    Node,
-    decode_xml,
-    describe_invalid_xml,
-    encode_xml,
-    escape,
-    open_start_tag,
-    read_elements,
-)
+from regard.documents.document import Columns, Edit, LanguagePair, MarkedText, Segment, SkippedEntry, render
+from regard.documents.xml import XML_SPACE, Node, XmlDocument, escape, open_start_tag, read_elements
 from regard.documents.xml_inline import parse_content
 from regard.errors import DataError
 from regard.text.segments import has_letters
@@ -57,16 +38,12 @@ class _Unit:
     segment: Node | None
 
 
-class XliffDocument:
+class XliffDocument(XmlDocument):
     """An XLIFF file."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Parse the file. Raise DataError if it is not XLIFF, with the line number."""
-        self.name = name
-        self._text, self._encoding = decode_xml(data, name)
-        self.segments: list[Segment] = []
-        self.skipped: list[SkippedEntry] = []
-        self.already_translated = 0
+        super().__init__(data, name)
         self._units: list[_Unit] = []
         self._target_language = languages.target
         self._language_elements: dict[int, tuple[Node, str]] = {}  # elements without a target language, by position
@@ -107,36 +84,25 @@ class XliffDocument:
         content = parse_content(source, self._text)
         insert_at = max(node.end for node in (source, holder.find_child("seg-source")) if node is not None)
         self._units.append(_Unit(source, target, insert_at, version, holder if version[0] == "2" else None))
-        can_have_accelerator = has_letters(content.text)
-        self.segments.append(
-            Segment(content, source.line, len(self.segments), can_have_accelerator=can_have_accelerator)
-        )
+        has_label = has_letters(content.text)
+        self.segments.append(Segment(content, source.line, len(self.segments), can_have_accelerator=has_label))
 
-    def check_translation(self, index: int, translation: MarkedText) -> str:
-        """Refuse characters that XML does not allow."""
-        return describe_invalid_xml(translation.text)
+    def _common_edits(self) -> list[Edit]:
+        """Return the edits that add the target language where it is missing."""
+        positions = [(element.inner_start - 1, attribute) for element, attribute in self._language_elements.values()]
+        language = escape(self._target_language)
+        return [(position, position, f' {attribute}="{language}"') for position, attribute in positions]
 
-    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
-        """Return the file with the translations as targets, and with the target language where it is missing."""
-        edits: list[Edit] = []
-        for unit, translation in zip(self._units, translations, strict=True):
-            if translation is not None:
-                edits += self._edit_unit(unit, render(translation, escape))
-        if edits:
-            for element, attribute in self._language_elements.values():
-                position = element.inner_start - 1
-                edits.append((position, position, f' {attribute}="{escape(self._target_language)}"'))
-        return encode_xml(apply_edits(self._text, edits), self._encoding)
-
-    def _edit_unit(self, unit: _Unit, text: str) -> list[Edit]:
+    def _edits(self, index: int, translation: MarkedText) -> list[Edit]:
+        """Return the edits that write the translation as a target, in a state that asks for review."""
+        unit, text = self._units[index], render(translation, escape)
         state = STATES.get(unit.version, STATES["1.2"] if unit.segment is None else "")
         edits: list[Edit] = []
         if unit.segment is not None and (edit := self._edit_state(unit.segment)):
             edits.append(edit)
         tag = self._text[unit.source.start + 1 :].split("source", 1)[0] + "target"
         if unit.target is None:
-            before = self._text[max(0, unit.source.start - 400) : unit.source.start]
-            space = before[len(before.rstrip(XML_SPACE)) :]
+            space = self._space_before(unit.source.start)
             edits.append((unit.insert_at, unit.insert_at, f"{space}<{tag}{state}>{text}</{tag}>"))
             return edits
         start_tag = open_start_tag(unit.target, self._text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import escape as _escape
 
 from regard.corpus.formats.expat import XmlParser
-from regard.documents.document import decode_document, resolve_encoding
+from regard.documents.document import MarkedText, TextDocument, decode_document, resolve_encoding
 from regard.errors import DataError
 
 _DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -81,20 +81,30 @@ def decode_xml(data: bytes, name: str) -> tuple[str, str]:
     return decode_document(data, name, encoding), encoding
 
 
-def encode_xml(text: str, encoding: str) -> bytes:
-    """Encode a document; characters that the encoding lacks become character references."""
-    return text.encode(encoding, "xmlcharrefreplace")
-
-
 def escape(text: str) -> str:
     """Escape a text for XML."""
     return _escape(text).replace("\r", "&#13;")
 
 
-def describe_invalid_xml(text: str) -> str:
-    """Return why XML cannot hold a text, or an empty string if it can."""
-    match = _INVALID.search(text)
-    return f"XML does not allow the character U+{ord(match[0]):04X}" if match else ""
+class XmlDocument(TextDocument):
+    """Base class of documents in XML."""
+
+    encoding_errors = "xmlcharrefreplace"
+
+    def __init__(self, data: bytes, name: str) -> None:
+        """Decode the document. Raise DataError if that is not possible."""
+        text, encoding = decode_xml(data, name)
+        super().__init__(text, name, encoding)
+
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """Refuse characters that XML does not allow."""
+        match = _INVALID.search(translation.text)
+        return f"XML does not allow the character U+{ord(match[0]):04X}" if match else ""
+
+    def _space_before(self, position: int) -> str:
+        """Return the white space before a position."""
+        before = self._text[max(0, position - 400) : position]
+        return before[len(before.rstrip(XML_SPACE)) :]
 
 
 def open_start_tag(node: Node, document: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import atomic_folder, remove_leftovers
 
 
@@ -23,7 +23,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         CheckpointError: `out` is a file or a folder that is not empty, or it cannot be written.
     """
     out = Path(os.path.realpath(out))
-    try:
+    problem, fix = "the folder cannot be written", "choose another folder, or free disk space"
+    with raise_on_os_error(CheckpointError, problem, where=out, fix=fix):
         remove_leftovers(out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise CheckpointError(
@@ -31,12 +32,6 @@ def new_folder(out: Path) -> Iterator[Path]:
             )
         with atomic_folder(out) as temporary:
             yield temporary
-    except OSError as error:
-        raise CheckpointError(
-            f"the folder cannot be written: {error.strerror or error}",
-            where=out,
-            fix="choose another folder, or free disk space",
-        ) from None
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from regard.config.schema import MAX_HEADS, MAX_LAYERS, MAX_VOCABULARY, MAX_WIDTH
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import read_regular_file
 
 FIX_FOLDER = "use a folder saved by Hugging Face's MarianMTModel and MarianTokenizer, with source.spm and vocab.json"
@@ -108,10 +108,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_bytes(path: Path) -> bytes:
     """Read a whole file. Raise CheckpointError if it cannot be read."""
-    try:
+    with raise_on_os_error(CheckpointError, "the file cannot be read", where=path, fix=FIX_FOLDER):
         return read_regular_file(path)
-    except OSError as error:
-        raise CheckpointError(f"the file cannot be read: {error.strerror}", where=path, fix=FIX_FOLDER) from None
 
 
 def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:

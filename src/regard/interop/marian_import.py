@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint, vocabulary_sizes
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import to_toml
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig
-from regard.contract import Seq2Seq, VocabularySizes
+from regard.contract import Seq2Seq
 from regard.errors import CheckpointError, RegardError
 from regard.interop import marian_files as files
 from regard.interop.weights import WeightMapping, from_marian, weight_mappings
@@ -207,9 +207,8 @@ def _mismatch(path: Path, problems: Sequence[str]) -> CheckpointError:
 
 
 def _model(config: Config, tokenizers: Tokenizers, state: dict[str, Tensor]) -> Seq2Seq:
-    sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
     with torch.random.fork_rng(devices=[]):  # the initial weights are discarded: leave the random state unchanged
-        model = build(config, sizes)
+        model = build(config, vocabulary_sizes(tokenizers))
     model.load_state_dict(state)
     return model.eval()
 

@@ -86,10 +86,17 @@ def build_on_meta(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq
     return ARCHITECTURES[config.architecture].build_on_meta(config, vocabularies)
 
 
+def build_uninitialized(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
+    """Build a model whose weights have any values, for a caller that overwrites all of them."""
+    with _SkipInitialization():
+        return build_model(config, vocabularies)
+
+
 class _SkipInitialization(TorchFunctionMode):
     """Draw no weights, and compute tables of positions on the CPU.
 
-    On the meta device, PyTorch would import torch._dynamo for either, which takes seconds.
+    Drawing takes as long as loading them. On the meta device, PyTorch would import torch._dynamo for either, which
+    takes seconds.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

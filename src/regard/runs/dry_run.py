@@ -31,7 +31,7 @@ from regard.runs.warm_start import resolve_start
 from regard.training.distributed import SINGLE_PROCESS
 from regard.training.microbatches import BatchProbe, describe_shape
 from regard.training.trainer import CheckpointEvent, Trainer
-from regard.training.training_log import StepMetrics
+from regard.training.training_log import Reporter, StepMetrics
 
 STEPS = 5  # the first is not timed
 DEV_SENTENCES = 32  # validated; the time for the whole dev set is extrapolated
@@ -106,7 +106,7 @@ def _measure(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> M
     )
 
 
-class _Stopwatch:
+class _Stopwatch(Reporter):
     """Validates, saves and reports as a run does, and measures the time."""
 
     def __init__(self, config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> None:
@@ -138,20 +138,13 @@ class _Stopwatch:
         """Record the time."""
         self.step_ends.append(time.monotonic())
 
-    def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
-        """Do nothing."""
-
     def on_notice(self, step: int, text: str) -> None:
         """Print the notice."""
         self._say(text)
 
-    def close(self) -> None:
-        """Do nothing."""
-
 
 def _rows(config: RunConfig, prepared: Prepared, measured: Measurements, out: Path) -> list[tuple[str, str]]:
-    train, tokenizers = config.train, prepared.tokenizers
-    vocabulary = f"{tokenizers.source.size:,}" + ("" if tokenizers.joint else f" and {tokenizers.target.size:,}")
+    train = config.train
     memory = format_bytes(max(probe.memory for probe in measured.probes))
     validation = format_duration(measured.validation_seconds)
     count = CHECKPOINTS_KEPT + 1
@@ -161,7 +154,7 @@ def _rows(config: RunConfig, prepared: Prepared, measured: Measurements, out: Pa
     )
     return [
         *_corpus_rows(prepared),
-        ("vocabulary", vocabulary),
+        ("vocabulary", prepared.tokenizers.describe_sizes()),
         ("model", f"{config.model.architecture}: {measured.parameters:,} parameters"),
         *_epoch_rows(measured, train.accumulate),
         *(("a large batch", f"{describe_shape(probe.batch)}: {probe.seconds:.2f} s") for probe in measured.probes),

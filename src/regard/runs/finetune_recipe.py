@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, vocabulary_sizes
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.overrides import parse_overrides
 from regard.config.recipe import override_config
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig
 from regard.console import Say
-from regard.contract import VocabularySizes
 from regard.models import ARCHITECTURES
 from regard.runs.auto_recipe import (
     RecipeInputs,
@@ -57,9 +56,8 @@ def choose_recipe(
     inputs = inspect_corpus(data, gpu=gpu)
     config, plan = build_recipe(start, data, checkpoint, inputs, overrides)
     if config.train.max_minutes is not None:
-        tokenizers = checkpoint.tokenizers
-        sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
-        timing = measure_step(config, sizes, mean_length(inputs, config.tokenizer), say)
+        length = mean_length(inputs, config.tokenizer)
+        timing = measure_step(config, vocabulary_sizes(checkpoint.tokenizers), length, say)
         config, plan = build_recipe(start, data, checkpoint, inputs, overrides, timing)
     return config, plan
 

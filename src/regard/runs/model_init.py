@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from regard.checkpoints.checkpoint import load_checkpoint
+from regard.checkpoints.checkpoint import load_checkpoint, vocabulary_sizes
 from regard.config.schema import RunConfig
 from regard.console import Say
-from regard.contract import Seq2Seq, VocabularySizes
+from regard.contract import Seq2Seq
 from regard.models import build_model
 from regard.runs.prepared import Prepared
 from regard.runs.warm_start import STARTED
@@ -33,10 +33,8 @@ def init_model(config: RunConfig, data: Path, prepared: Prepared, processes: Pro
         ConfigError: train.freeze names no parameter, or all of them.
     """
     torch.manual_seed(config.train.seed)
-    tokenizers = prepared.tokenizers
-    sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
     with raise_on_oom("for the model", fix="lower the sizes in [model], or tokenizer.vocabulary_size"):
-        model = build_model(config.model, sizes)
+        model = build_model(config.model, vocabulary_sizes(prepared.tokenizers))
     if config.start is not None:
         model.load_state_dict(load_checkpoint(data / STARTED).model.state_dict())
     for sentence in freeze(model, config.train.freeze):

@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, vocabulary_sizes
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.migrations import current_key
 from regard.config.recipe import to_table
 from regard.config.schema import RunConfig, StartConfig, TokenizerConfig
 from regard.console import Say
-from regard.contract import VocabularySizes
 from regard.corpus.corpus import Corpus
 from regard.data.store import PairStore
 from regard.errors import ConfigError, DataError
@@ -182,9 +181,8 @@ def _extend_vocabulary(old: Checkpoint, corpus: Corpus, max_tokens: int) -> tupl
     """Return the checkpoint with more tokens, and a phrase that says which."""
     source, target = extend_tokenizers(old.tokenizers, corpus, max_tokens)
     tokenizers = Tokenizers(source.tokenizer, target.tokenizer, old.tokenizers.joint)
-    sizes = VocabularySizes(tokenizers.source.size, tokenizers.target.size, tokenizers.joint)
     with torch.random.fork_rng(devices=[]):  # all weights are overwritten: leave the random numbers of training alone
-        model = build_model(old.config.model, sizes)
+        model = build_model(old.config.model, vocabulary_sizes(tokenizers))
     copy_with_new_rows(old.model, model, {"encoder": source.parts, "decoder": target.parts})
     tokens = _describe_new_tokens(source)
     if not tokenizers.joint:

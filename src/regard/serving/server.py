@@ -14,11 +14,10 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from regard.runtime import handle_signals, termination_signals
 from regard.serving.protocol import make_protocol
 from regard.serving.service import Service
 from regard.serving.sockets import listen
-
-HANGUPS = [signal.Signals[name] for name in ("SIGHUP", "SIGQUIT") if name in signal.Signals.__members__]
 
 
 class Server(uvicorn.Server):
@@ -60,16 +59,8 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """See uvicorn. Also handle the signals of a closed terminal, unless they are ignored, as under nohup."""
-        with super().capture_signals():
-            previous = {}
-            if threading.current_thread() is threading.main_thread():
-                caught = [number for number in HANGUPS if signal.getsignal(number) is not signal.SIG_IGN]
-                previous = {number: signal.signal(number, self.handle_exit) for number in caught}
-            try:
-                yield
-            finally:
-                for number, handler in previous.items():
-                    signal.signal(number, handler)
+        with super().capture_signals(), handle_signals(termination_signals(), self.handle_exit):
+            yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal. At the second, end the process at once with the signal's default action."""

@@ -80,19 +80,18 @@ def check_architecture(
     sizes = _smallest_sizes(spec) if config is None else config.model_dump()
     sizes = {name: value for name, value in sizes.items() if "dropout" not in name}
     name = str(sizes["architecture"])
-    short = _Candidates(
-        [
-            Case(architecture, sizes, noise, seed, embedding_noise, tolerance)
-            for noise, embedding_noise, seed in product(NOISES, EMBEDDING_NOISES, SEEDS)
-        ],
-        liveliness.outputs_depend_on_source_and_prefix,
-    )
-    long = _Candidates(
-        [
-            Case(architecture, sizes, noise, seed, embedding_noise, tolerance)
-            for noise, embedding_noise, seed in product(LONG_NOISES, LONG_EMBEDDING_NOISES, SEEDS)
-        ],
-        precision.long_outputs_depend_on_source_and_prefix,
+    short, long = (
+        _Candidates(
+            [
+                Case(architecture, sizes, noise, seed, embedding_noise, tolerance)
+                for noise, embedding_noise, seed in product(noises, embedding_noises, SEEDS)
+            ],
+            precondition,
+        )
+        for noises, embedding_noises, precondition in (
+            (NOISES, EMBEDDING_NOISES, liveliness.outputs_depend_on_source_and_prefix),
+            (LONG_NOISES, LONG_EMBEDDING_NOISES, precision.long_outputs_depend_on_source_and_prefix),
+        )
     )
     broken: dict[str, str] = {}
     unchecked = 0

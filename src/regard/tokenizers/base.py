@@ -17,6 +17,7 @@ from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
+from regard.tokenizers.vocabulary import unreadable
 
 MAX_TRAINING_PAIRS = 300_000  # a random sample of a larger corpus; SentencePiece takes 5 kB for each
 FILE = "tokenizer.json"
@@ -90,6 +91,10 @@ class Tokenizers:
     target: Tokenizer
     joint: bool
 
+    def describe_sizes(self) -> str:
+        """Return for example `8,000`, or `8,000 and 6,000` if both sides have their own vocabulary."""
+        return f"{self.source.size:,}" + ("" if self.joint else f" and {self.target.size:,}")
+
     def prepend_tags(self, tags: Sequence[str]) -> Self:
         """Return tokenizers that put these tags before every source. Raise ConfigError for unknown tags."""
         if not isinstance(self.source, TaggedTokenizer):
@@ -119,13 +124,14 @@ class Tokenizers:
             kind, joint, names = table["kind"], table["joint"], (table["source"], table["target"])
             target_kind, tags = table.get("target_kind", kind), table.get("tags", [])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise _broken(path, f"{type(error).__name__}: {error}") from None
+            raise unreadable("tokenizer", f"{type(error).__name__}: {error}", path) from None
         if not isinstance(joint, bool) or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
-            raise _broken(path, "its values are not of the right types")
+            raise unreadable("tokenizer", "its values are not of the right types", path)
         source = _load(folder, names[0], kind)
         target = source if names[0] == names[1] else _load(folder, names[1], target_kind)
         if joint and source.size != target.size:
-            raise _broken(path, f"a joint vocabulary cannot have both {source.size} and {target.size} ids")
+            reason = f"a joint vocabulary cannot have both {source.size} and {target.size} ids"
+            raise unreadable("tokenizer", reason, path)
         plain = cls(source, target, joint)
         return plain.with_tags(tags) if tags else plain
 
@@ -152,12 +158,6 @@ def _load(folder: Path, name: str, kind: object) -> Tokenizer:
         f"the tokenizer cannot be read: unknown kind of tokenizer {kind!r}",
         where=folder / FILE,
         fix="if the run has a plugin, give it: --plugin FILE; or restore the file from the run it came from",
-    )
-
-
-def _broken(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(
-        f"the tokenizer cannot be read: {reason}", where=path, fix="restore the file from the run it came from"
     )
 
 

@@ -60,12 +60,10 @@ def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], max_new: int) -
     match tokenizer:
         case SubwordTokenizer():
             return _extend_subwords(tokenizer, texts, max_new)
-        case CharacterTokenizer():
-            new = _frequent_unknown(tokenizer, (character for text in texts for character in text), max_new)
-            return ExtendedTokenizer(CharacterTokenizer(tokenizer.vocabulary.with_new_tokens(new)), [[] for _ in new])
-        case WordTokenizer():
-            new = _frequent_unknown(tokenizer, (word for text in texts for word in text.split()), max_new)
-            return ExtendedTokenizer(WordTokenizer(tokenizer.vocabulary.with_new_tokens(new)), [[] for _ in new])
+        case CharacterTokenizer() | WordTokenizer():
+            new = _frequent_unknown(tokenizer, texts, max_new)
+            extended = type(tokenizer)(tokenizer.vocabulary.with_new_tokens(new))
+            return ExtendedTokenizer(extended, [[] for _ in new])
         case TaggedTokenizer():
             reason = "its last ids are those of tags"
         case ByteTokenizer():
@@ -81,8 +79,8 @@ def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], max_new: int) -
     )
 
 
-def _frequent_unknown(tokenizer: CharacterTokenizer | WordTokenizer, tokens: Iterable[str], max_new: int) -> list[str]:
-    counts = Counter(tokens)
+def _frequent_unknown(tokenizer: CharacterTokenizer | WordTokenizer, texts: Iterable[str], max_new: int) -> list[str]:
+    counts = Counter(token for text in texts for token in tokenizer.split(text))
     unknown = [token for token, count in counts.items() if count >= MIN_COUNT and tokenizer.vocabulary.id(token) == UNK]
     return sorted(unknown, key=lambda token: (-counts[token], token))[:max_new]
 

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import sentencepiece
-
-from regard.errors import CheckpointError
 from regard.files import read_regular_file
 from regard.special_tokens import EOS
-from regard.tokenizers.subword import SPACE
-from regard.tokenizers.vocabulary import Vocabulary
+from regard.tokenizers.subword import SPACE, load_processor, model_file
+from regard.tokenizers.vocabulary import Vocabulary, unreadable, vocabulary_file
 from regard.tokenizers.whitespace import fold_spaces
 
 
@@ -28,12 +25,7 @@ class MarianTokenizer:
 
     def __init__(self, model: bytes, vocabulary: Vocabulary) -> None:
         """Create a tokenizer from a serialized SentencePiece model. Raise ValueError for other data."""
-        if not model:
-            raise ValueError("the model is empty")
-        try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        except RuntimeError as error:
-            raise ValueError(f"not a SentencePiece model ({error})") from None
+        self._processor = load_processor(model)
         self.vocabulary = vocabulary
 
     @property
@@ -72,25 +64,15 @@ class MarianTokenizer:
 
     def save(self, folder: Path, name: str) -> None:
         """Write two files that `load` reads."""
-        _model_file(folder, name).write_bytes(self.model)
-        self.vocabulary.save(_vocabulary_file(folder, name))
+        model_file(folder, name).write_bytes(self.model)
+        self.vocabulary.save(vocabulary_file(folder, name))
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
         """Read what `save` wrote. Raises CheckpointError."""
-        vocabulary = Vocabulary.load(_vocabulary_file(folder, name))
-        path = _model_file(folder, name)
+        vocabulary = Vocabulary.load(vocabulary_file(folder, name))
+        path = model_file(folder, name)
         try:
             return cls(read_regular_file(path), vocabulary)
         except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"the tokenizer cannot be read: {error}", where=path, fix="restore the file from the run it came from"
-            ) from None
-
-
-def _model_file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.model"
-
-
-def _vocabulary_file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.vocabulary.json"
+            raise unreadable("tokenizer", error, path) from None

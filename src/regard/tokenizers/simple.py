@@ -3,29 +3,35 @@
 All implement the protocol regard.tokenizers.base.Tokenizer.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
 from regard.special_tokens import EOS, SPECIAL
-from regard.tokenizers.vocabulary import Vocabulary
+from regard.tokenizers.vocabulary import Vocabulary, vocabulary_file
 from regard.tokenizers.whitespace import fold_spaces, one_line
 
 VISIBLE_SPACE = "▁"  # how a space is displayed
 
 
-class CharacterTokenizer:
-    """One token per Unicode code point; code points that are not in the training text are UNK."""
+class VocabularyTokenizer(ABC):
+    """Base class of tokenizers whose tokens are in a vocabulary; tokens that are not in the training text are UNK."""
 
-    kind = "character"
+    kind: str
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
 
+    @staticmethod
+    @abstractmethod
+    def split(text: str) -> Iterable[str]:
+        """Return the tokens of a text."""
+
     @classmethod
     def train(cls, sentences: Iterable[str], size: int) -> Self:
-        """Build a vocabulary of the most frequent code points, with at most `size` ids."""
-        return cls(Vocabulary.count((character for sentence in sentences for character in sentence), size))
+        """Build a vocabulary of the most frequent tokens, with at most `size` ids."""
+        return cls(Vocabulary.count((token for sentence in sentences for token in cls.split(sentence)), size))
 
     @property
     def size(self) -> int:
@@ -34,68 +40,58 @@ class CharacterTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without BOS and EOS."""
-        return [self.vocabulary.id(character) for character in text]
+        return [self.vocabulary.id(token) for token in self.split(text)]
+
+    def _tokens(self, ids: Sequence[int]) -> list[str]:
+        """Return the tokens of a text, without PAD, BOS and EOS."""
+        return [self.vocabulary.token(id) for id in ids if id > EOS]
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write one file that `load` reads."""
+        self.vocabulary.save(vocabulary_file(folder, name))
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Self:
+        """Read what `save` wrote. Raises CheckpointError."""
+        return cls(Vocabulary.load(vocabulary_file(folder, name)))
+
+
+class CharacterTokenizer(VocabularyTokenizer):
+    """One token per Unicode code point."""
+
+    kind = "character"
+
+    @staticmethod
+    def split(text: str) -> Iterable[str]:
+        """Return the code points."""
+        return text
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return one line of text; PAD, BOS and EOS are skipped."""
-        return one_line("".join(self.vocabulary.token(id) for id in ids if id > EOS))
+        return one_line("".join(self._tokens(ids)))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the written form of each id, a space as `▁`."""
         return [self.vocabulary.token(id).replace(" ", VISIBLE_SPACE) for id in ids]
 
-    def save(self, folder: Path, name: str) -> None:
-        """Write one file that `load` reads."""
-        self.vocabulary.save(_vocabulary_file(folder, name))
 
-    @classmethod
-    def load(cls, folder: Path, name: str) -> Self:
-        """Read what `save` wrote. Raises CheckpointError."""
-        return cls(Vocabulary.load(_vocabulary_file(folder, name)))
-
-
-class WordTokenizer:
-    """One token per word between white space; words that are not in the training text are UNK."""
+class WordTokenizer(VocabularyTokenizer):
+    """One token per word between white space."""
 
     kind = "word"
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
-
-    @classmethod
-    def train(cls, sentences: Iterable[str], size: int) -> Self:
-        """Build a vocabulary of the most frequent words, with at most `size` ids."""
-        return cls(Vocabulary.count((word for sentence in sentences for word in sentence.split()), size))
-
-    @property
-    def size(self) -> int:
-        """The number of ids, including the special ones."""
-        return len(self.vocabulary)
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text, without BOS and EOS."""
-        return [self.vocabulary.id(word) for word in text.split()]
+    @staticmethod
+    def split(text: str) -> Iterable[str]:
+        """Return the words."""
+        return text.split()
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return one line of text, with a space between words; PAD, BOS and EOS are skipped."""
-        return fold_spaces(" ".join(self.vocabulary.token(id) for id in ids if id > EOS))
+        return fold_spaces(" ".join(self._tokens(ids)))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the word of each id."""
         return [self.vocabulary.token(id) for id in ids]
-
-    def save(self, folder: Path, name: str) -> None:
-        """Write one file that `load` reads."""
-        self.vocabulary.save(_vocabulary_file(folder, name))
-
-    @classmethod
-    def load(cls, folder: Path, name: str) -> Self:
-        """Read what `save` wrote. Raises CheckpointError."""
-        return cls(Vocabulary.load(_vocabulary_file(folder, name)))
-
-
-def _vocabulary_file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.vocabulary.json"
 
 
 class ByteTokenizer:

@@ -12,9 +12,10 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from regard.errors import CheckpointError, ConfigError, DataError
+from regard.errors import ConfigError, DataError
 from regard.files import read_regular_file
 from regard.special_tokens import BOS, EOS, PAD, SPECIAL, UNK
+from regard.tokenizers.vocabulary import unreadable
 from regard.tokenizers.whitespace import fold_spaces
 
 SubwordKind = Literal["unigram", "bpe"]
@@ -27,6 +28,16 @@ COVERAGE = 0.9995  # share of the text that pieces of a larger alphabet cover; r
 THREADS = 4  # constant, because the sums in unigram training depend on it
 
 
+def load_processor(model: bytes) -> Any:
+    """Return SentencePiece with a serialized model. Raise ValueError for other data."""
+    if not model:
+        raise ValueError("the model is empty")
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=model)
+    except RuntimeError as error:
+        raise ValueError(f"not a SentencePiece model ({error})") from None
+
+
 class SubwordTokenizer:
     """Pieces of words with byte fallback: no text has an unknown token.
 
@@ -37,12 +48,7 @@ class SubwordTokenizer:
     def __init__(self, model: bytes, kind: SubwordKind) -> None:
         """Create a tokenizer from a serialized SentencePiece model. Raise ValueError if it was not made by `train`."""
         self.kind = kind
-        if not model:
-            raise ValueError("the model is empty")
-        try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        except RuntimeError as error:
-            raise ValueError(f"not a SentencePiece model ({error})") from None
+        self._processor = load_processor(model)
         pieces = [f"<0x{byte:02X}>" for byte in SPACE.encode()]
         self._space_ids: list[int] = [self._processor.piece_to_id(piece) for piece in pieces]
         if UNK in self._space_ids or tuple(self._processor.id_to_piece(list(range(len(SPECIAL))))) != SPECIAL:
@@ -144,18 +150,16 @@ class SubwordTokenizer:
 
     def save(self, folder: Path, name: str) -> None:
         """Write one file that `load` and SentencePiece read."""
-        _model_file(folder, name).write_bytes(self.model)
+        model_file(folder, name).write_bytes(self.model)
 
     @classmethod
     def load(cls, folder: Path, name: str, kind: SubwordKind) -> Self:
         """Read what `save` wrote. Raises CheckpointError."""
-        path = _model_file(folder, name)
+        path = model_file(folder, name)
         try:
             return cls(read_regular_file(path), kind)
         except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"the tokenizer cannot be read: {error}", where=path, fix="restore the file from the run it came from"
-            ) from None
+            raise unreadable("tokenizer", error, path) from None
 
 
 def _piece_message(piece: str, score: float) -> bytes:
@@ -166,7 +170,8 @@ def _piece_message(piece: str, score: float) -> bytes:
     return bytes([0x0A, len(written) + 7, 0x0A, len(written)]) + written + b"\x15" + struct.pack("<f", score)
 
 
-def _model_file(folder: Path, name: str) -> Path:
+def model_file(folder: Path, name: str) -> Path:
+    """Return the file of a SentencePiece model in the folder of a checkpoint."""
     return folder / f"{name}.model"
 
 

@@ -11,6 +11,17 @@ from regard.files import read_regular_file
 from regard.special_tokens import SPECIAL, UNK
 
 
+def vocabulary_file(folder: Path, name: str) -> Path:
+    """Return the file of a vocabulary in the folder of a checkpoint."""
+    return folder / f"{name}.vocabulary.json"
+
+
+def unreadable(part: str, reason: object, path: Path) -> CheckpointError:
+    """Return the error for a part of a checkpoint that cannot be read, such as the tokenizer."""
+    fix = "restore the file from the run it came from"
+    return CheckpointError(f"the {part} cannot be read: {reason}", where=path, fix=fix)
+
+
 class Vocabulary:
     """Maps tokens to ids and back. The special tokens come first, then `tokens`.
 
@@ -62,6 +73,4 @@ class Vocabulary:
                 raise ValueError(f"it does not begin with {', '.join(SPECIAL)}")
             return cls(written[len(SPECIAL) :])
         except (OSError, ValueError, RecursionError) as error:
-            raise CheckpointError(
-                f"the vocabulary cannot be read: {error}", where=path, fix="restore the file from the run it came from"
-            ) from None
+            raise unreadable("vocabulary", error, path) from None

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from regard.html.page import escape
-from regard.training.training_log import StepMetrics
+from regard.training.training_log import Reporter, StepMetrics
 
 PLAIN_INTERVAL = 30.0  # seconds between two lines where there is no live line
 REDRAW_INTERVAL = 0.25  # seconds between two drawings of the live line of a notebook
@@ -79,7 +79,7 @@ def live_line(console: Console) -> LiveLine | None:
     return TerminalLine(console) if console.is_terminal else None
 
 
-class ConsoleReporter:
+class ConsoleReporter(Reporter):
     """Prints step, loss, speed, best dev score, elapsed time and the longest remaining time, in 80 columns."""
 
     def __init__(self, console: Console, metric: str) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from regard.training.training_log import LOG_EVERY, StepMetrics
+from regard.training.training_log import LOG_EVERY, Reporter, StepMetrics
 
 
-class TensorBoard:
+class TensorBoard(Reporter):
     """Reports to event files in `RUN/tensorboard`."""
 
     def __init__(self, folder: Path, resumed_at: int = 0) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import is_in_place, read_regular_file, write_atomic
 
 LOG_EVERY = 20  # steps
@@ -44,8 +44,8 @@ class StepMetrics:
     seconds_left: float
 
 
-class Reporter(Protocol):
-    """Receives what happens in training."""
+class Reporter:
+    """Receives what happens in training. This base class ignores it."""
 
     def on_step(self, metrics: StepMetrics) -> None:
         """Report a step."""
@@ -69,7 +69,7 @@ def run_is_gone(folder: Path) -> CheckpointError:
     )
 
 
-class JsonLines:
+class JsonLines(Reporter):
     """Writes `log.jsonl`, with one JSON object per line: a step, a checkpoint or a notice.
 
     Attributes:
@@ -89,12 +89,10 @@ class JsonLines:
         """
         self.damaged: list[int] = []
         self._path = path
-        try:
+        with _write_errors(path):
             if path.exists():
                 self.damaged = _truncate(path, resumed_at, last_validated_step)
             self._file = path.open("a", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise _write_error(path, error) from None
 
     def on_step(self, metrics: StepMetrics) -> None:
         """Log every LOG_EVERY steps."""
@@ -112,18 +110,16 @@ class JsonLines:
     def _write(self, entry: dict[str, Any]) -> None:
         if not is_in_place(self._file, self._path):
             raise run_is_gone(self._path.parent)
-        try:
+        with _write_errors(self._path):
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise _write_error(self._path, error) from None
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def _write_error(path: Path, error: OSError) -> CheckpointError:
-    return CheckpointError(f"the log cannot be written: {error.strerror}", where=path, fix=FREE_DISK_SPACE)
+def _write_errors(path: Path) -> AbstractContextManager[None]:
+    return raise_on_os_error(CheckpointError, "the log cannot be written", where=path, fix=FREE_DISK_SPACE)
 
 
 def read_entries(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
@@ -161,7 +157,7 @@ def _truncate(path: Path, step: int, last_validated_step: int) -> list[int]:
     return damaged
 
 
-class BestEffort:
+class BestEffort(Reporter):
     """Wraps a reporter whose OSErrors must not end training: after the first one, it is closed and left out."""
 
     def __init__(self, name: str, open_reporter: Callable[[], Reporter], notify: Callable[[str], None]) -> None:
@@ -174,7 +170,7 @@ class BestEffort:
         """
         self._name = name
         self._notify = notify
-        self._reporter: Reporter | None = None
+        self._reporter = Reporter()
         with self._tolerate_errors():
             self._reporter = open_reporter()
 
@@ -183,33 +179,28 @@ class BestEffort:
         try:
             yield
         except OSError as error:
-            failed, self._reporter = self._reporter, None
+            failed, self._reporter = self._reporter, Reporter()
             with suppress(OSError):
-                if failed is not None:
-                    failed.close()
+                failed.close()
             with suppress(OSError):  # if it was the terminal that failed
                 self._notify(f"{self._name} cannot be written any more ({error.strerror or error}); training continues")
 
     def on_step(self, metrics: StepMetrics) -> None:
         """Report a step."""
         with self._tolerate_errors():
-            if self._reporter is not None:
-                self._reporter.on_step(metrics)
+            self._reporter.on_step(metrics)
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
         """Report a checkpoint."""
         with self._tolerate_errors():
-            if self._reporter is not None:
-                self._reporter.on_checkpoint(step, scores, best)
+            self._reporter.on_checkpoint(step, scores, best)
 
     def on_notice(self, step: int, text: str) -> None:
         """Report a notice."""
         with self._tolerate_errors():
-            if self._reporter is not None:
-                self._reporter.on_notice(step, text)
+            self._reporter.on_notice(step, text)
 
     def close(self) -> None:
         """Close the reporter."""
         with self._tolerate_errors():
-            if self._reporter is not None:
-                self._reporter.close()
+            self._reporter.close()

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.unit.checkpoints.test_checkpoint import RNNSEARCH, TRANSFORMER, checkpoint, edit, with_state
+from torch.overrides import TorchFunctionMode
 
 from regard.checkpoints.checkpoint import load_checkpoint, load_training_state, save_checkpoint
 from regard.checkpoints.untrusted_files import MAX_SUMS_BYTES, SUMS, build_if_shapes_fit
@@ -278,6 +279,19 @@ def test_a_negative_step_is_refused(saved: Path) -> None:
         load_checkpoint(saved)
 
 
+class Draws(TorchFunctionMode):
+    """Names the random numbers that are drawn in the block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
+            self.names.append(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("joint", [True, False])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_shapes_of_every_architecture_fit_its_own_config(tmp_path: Path, name: str, joint: bool) -> None:
@@ -287,6 +301,10 @@ def test_the_shapes_of_every_architecture_fit_its_own_config(tmp_path: Path, nam
     contents = checkpoint(config, joint=joint)
     save_checkpoint(tmp_path / "a", contents)
     sizes = VocabularySizes(contents.tokenizers.source.size, contents.tokenizers.target.size, joint)
-    built = build_if_shapes_fit(config, sizes, tmp_path / "a" / "model.safetensors")
+    with Draws() as draws:
+        built = build_if_shapes_fit(config, sizes, tmp_path / "a" / "model.safetensors")
+    assert not draws.names  # the weights of the file replace all
     assert not any(parameter.is_meta for parameter in built.parameters())
+    for (_, table), (_, expected) in zip(built.named_buffers(), contents.model.named_buffers(), strict=True):
+        assert torch.equal(table, expected)
     assert json.loads((tmp_path / "a" / "config.json").read_text())["recipe"]["model"]["architecture"] == name

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from tests.end_to_end.helpers import ONE_THREAD
 
+from regard.cli.main import _with_called_command, app
+
 CHECKPOINT = Path(__file__).parents[2] / "format" / "checkpoint-1"
 HEAVY = ("babel", "matplotlib", "num2words", "sacrebleu", "tensorboard", "torch._dynamo", "regard.runs.train")
 TRANSLATE = f"""
-import sys
+import gc, sys
 from regard.cli.main import run
 sys.argv = ["regard", "translate", sys.argv[1], "--device", "cpu"]
 try:
@@ -20,6 +22,8 @@ try:
 except SystemExit:
     pass
 print(*[name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+if gc.get_freeze_count() < 100_000 or not gc.isenabled():
+    print("the garbage collector visits the objects of PyTorch", file=sys.stderr)
 """
 
 
@@ -31,6 +35,12 @@ def regard(code: str, *arguments: str | Path, stdin: str = "") -> subprocess.Com
 def test_translating_a_line_imports_nothing_that_it_does_not_need() -> None:
     finished = regard(TRANSLATE, CHECKPOINT, stdin="1 2\n")
     assert (finished.returncode, finished.stderr.strip()) == (0, "")
+
+
+def test_typer_prepares_only_the_called_command() -> None:
+    assert [command.name for command in _with_called_command(["translate", "run"]).registered_commands] == ["translate"]
+    for arguments in ([], ["--help"], ["data", "list"], ["no-such-command"]):
+        assert _with_called_command(arguments) is app
 
 
 WRONG: list[tuple[list[str | Path], str]] = [
@@ -53,6 +63,7 @@ WRONG: list[tuple[list[str | Path], str]] = [
     (["train", "--data", "a.tsv", "--architecture", "transfomer2017"], "--architecture: unknown architecture"),
     (["compare", "--corpus", "dates", "--architectures", "modem, cho2014"], "did you mean `modern`"),
     (["train", "a.toml", "--extend-vocabulary", "5"], "--extend-vocabulary: there is no vocabulary"),
+    (["train", "a.toml", "--dry-run", "--ray", "auto"], "--ray: a dry run encodes on this machine"),
 ]
 # All commands in one process: an import of PyTorch fails, and would fail again.
 IN_ONE_PROCESS = """

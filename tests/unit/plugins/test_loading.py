@@ -21,6 +21,7 @@ from regard.plugins.registry import (
     valid_names,
 )
 
+pytestmark = pytest.mark.usefixtures("no_plugins")
 METRIC = """
 from regard.plugins import Plugin
 

@@ -27,6 +27,7 @@ from regard.plugins.registry import LOADED
 from regard.runs.auto_recipe import build_recipe
 from regard.tokenizers.base import CLASSES
 
+pytestmark = pytest.mark.usefixtures("no_plugins")
 EXAMPLE = Path(__file__).parents[2] / "end_to_end" / "example_plugin.py"
 CHECKPOINT = Path(__file__).parents[2] / "format" / "checkpoint-2"
 DATA = {"corpus": "dates"}

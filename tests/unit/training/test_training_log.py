@@ -125,7 +125,8 @@ class Failing:
 
 @pytest.mark.parametrize("first", ["on_step", "on_checkpoint", "on_notice", "close"])
 def test_a_reporter_that_fails_is_dropped_with_one_notice(first: str) -> None:
-    failing, notices = Failing(), list[str]()
+    failing: Any = Failing()
+    notices: list[str] = []
     reporter: Any = BestEffort("the terminal", lambda: failing, notices.append)
     calls: dict[str, tuple[Any, ...]] = {
         "on_step": (progress(1),),

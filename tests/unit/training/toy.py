@@ -65,7 +65,7 @@ def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
 
 
 @dataclass
-class Seen:
+class Seen(Reporter):
     """Records the calls of a trainer."""
 
     saved_weights: list[Weights] = field(default_factory=list)  # the weights of the model at each save
@@ -79,8 +79,8 @@ class Seen:
         tensors = self.saved[index].training.tensors
         return {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name[:8] == "weights/"}
 
-    def on_step(self, progress: StepMetrics) -> None:
-        self.progress.append(progress)
+    def on_step(self, metrics: StepMetrics) -> None:
+        self.progress.append(metrics)
 
     def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
         self.checkpoints.append((step, scores, best))
@@ -88,29 +88,17 @@ class Seen:
     def on_notice(self, step: int, text: str) -> None:
         self.notices.append((step, text))
 
-    def close(self) -> None:
-        pass
-
 
 @dataclass
-class Signaller:
+class Signaller(Reporter):
     """Sends this process a signal after given steps."""
 
     signal: int
     steps: Iterable[int]
 
-    def on_step(self, progress: StepMetrics) -> None:
-        if progress.step in self.steps:
+    def on_step(self, metrics: StepMetrics) -> None:
+        if metrics.step in self.steps:
             os.kill(os.getpid(), self.signal)
-
-    def on_checkpoint(self, step: int, scores: Mapping[str, float], best: bool) -> None:
-        pass
-
-    def on_notice(self, step: int, text: str) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def weight_sum(of: Seq2Seq) -> dict[str, float]:

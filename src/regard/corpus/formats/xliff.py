@@ -119,7 +119,8 @@ class _XliffReader(XmlReader):
         first = self._first = self._first or (source, target)
         requested = (self.sides.source_language, self.sides.target_language)
         for code, first_code, language in zip((source, target), first, requested, strict=True):
-            if code and first_code and not language and not _are_related(code, first_code):
+            is_related = matches_language(code, first_code) or matches_language(first_code, code)
+            if code and first_code and not language and not is_related:
                 self.fail(f"it is not clear which languages to use; it has {self._list_languages()}", _CHOOSE)
 
     def _pair(self, unit: _Unit) -> Pair | Skipped:
@@ -140,7 +141,3 @@ class _XliffReader(XmlReader):
     def _list_languages(self) -> str:
         pairs = sorted(f"{source[:20] or '?'} to {target[:20] or '?'}" for source, target in self._languages)
         return ", ".join(pairs)
-
-
-def _are_related(code: str, other_code: str) -> bool:
-    return matches_language(code, other_code) or matches_language(other_code, code)

@@ -68,6 +68,7 @@ def load(library: Library) -> Loaded:
             return Loaded(ctypes.CDLL(str(built)), f"compiled by {_compiler_name()} into {folder}")
         except OSError as error:
             reasons.append(f"{folder}: {error.strerror or error}")
+    _compiler_command()
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:  # Windows keeps a loaded library
             loaded = ctypes.CDLL(str(build(Path(scratch), library.name, library)))
@@ -115,6 +116,19 @@ def _compiler_name() -> str:
     return os.environ.get("CC") or "cc"
 
 
+def _has_compiler() -> bool:
+    command = shlex.split(_compiler_name())
+    return bool(command) and shutil.which(command[0]) is not None
+
+
+def _compiler_command() -> list[str]:
+    """Return the C compiler and its options. Raises BuildError if there is none."""
+    command = shlex.split(_compiler_name())
+    if not _has_compiler():
+        raise BuildError(f"no C compiler: {command[0] if command else 'CC'!s} is not on the PATH")
+    return command
+
+
 @cache
 def _cache_folders() -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Return the cache folders that no other user can write to, and why the other folders are not used."""
@@ -127,7 +141,8 @@ def _cache_folders() -> tuple[tuple[Path, ...], tuple[str, ...]]:
             refusals.append(str(error))
             continue
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _has_compiler():  # else there is nothing to put into a new folder
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = path.resolve(strict=True)
             refusal = _reason_not_to_trust(folder)
         except (OSError, RuntimeError) as error:
@@ -217,9 +232,7 @@ def compile_library(scratch: Path, output: Path, library: Library) -> None:
 
 def _compile(scratch: Path, output: Path, files: Sequence[str], flags: Sequence[str]) -> None:
     """Compile all files in parallel, and link them."""
-    command = shlex.split(_compiler_name())
-    if not command or shutil.which(command[0]) is None:
-        raise BuildError(f"no C compiler: {command[0] if command else 'CC'!s} is not on the PATH")
+    command = _compiler_command()
     objects = [str(scratch / f"{file}.o") for file in files]
     compiles = [
         [*command, *FLAGS, *flags, "-c", "-o", object_file, str(SOURCES / file)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, raise_on_os_error
 from regard.reports.compare.results import DevPoint
 from regard.training.training_log import read_entries
 
@@ -31,7 +30,9 @@ def read_training_history(run: RunFolder) -> TrainingHistory:
     Raises:
         CheckpointError: The run has no log.
     """
-    entries = _read_log(run)
+    problem, fix = "the training log cannot be read", "give a run's folder with its log"
+    with raise_on_os_error(CheckpointError, problem, where=run.log, fix=fix):
+        entries, _ = read_entries(run.log)
     logged = [entry for entry in entries if entry["kind"] == "step"]
     clock = [(0, 0.0), *((entry["step"], entry["seconds"]) for entry in logged)]
     if run.finished is not None:
@@ -49,12 +50,3 @@ def read_training_history(run: RunFolder) -> TrainingHistory:
         tokens_per_second=statistics.median([entry["tokens_per_second"] for entry in logged] or [0.0]),
         curve=tuple(curve),
     )
-
-
-def _read_log(run: RunFolder) -> list[dict[str, Any]]:
-    try:
-        return read_entries(run.log)[0]
-    except OSError as error:
-        raise CheckpointError(
-            f"the training log cannot be read: {error.strerror}", where=run.log, fix="give a run's folder with its log"
-        ) from None

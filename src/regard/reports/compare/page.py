@@ -52,9 +52,10 @@ def _render(report: ComparisonReport, out: Path) -> str:
     styles = figures.choose_styles(report.systems)
     maps = [_render_attention(report, sample, out) for sample in range(len(report.samples))]
     first_map = next((sample for sample, html in enumerate(maps) if html), None)
+    charts = "".join(f"<h3>{chart.heading}</h3>{_render_chart(chart, report, out)}" for chart in _CHARTS)
     sections = [
         ("systems", "Systems", _render_scores(report, styles)),
-        ("figures", "Figures", _render_charts(report, out) + _render_first_map(maps, first_map)),
+        ("figures", "Figures", charts + _render_first_map(maps, first_map)),
         ("complexity", "Complexity", _render_complexity(report)),
         ("samples", "Sample translations", _render_samples(report, styles, maps, first_map)),
         ("method", "Method", _render_method(report)),
@@ -179,10 +180,6 @@ class _Chart:
     caption: str
     describe: Callable[[ComparisonReport], str]
     render_table: Callable[[ComparisonReport], str]
-
-
-def _render_charts(report: ComparisonReport, out: Path) -> str:
-    return "".join(f"<h3>{chart.heading}</h3>{_render_chart(chart, report, out)}" for chart in _CHARTS)
 
 
 def _render_chart(chart: _Chart, report: ComparisonReport, out: Path) -> str:

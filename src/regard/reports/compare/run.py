@@ -11,12 +11,10 @@ import os
 import platform
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import torch
 from rich.console import Console
@@ -46,7 +44,7 @@ from regard.reports.compare.page import write_page
 from regard.reports.compare.results import ComparisonReport, ScoredSystem
 from regard.reports.compare.systems import ComparedSystem, choose_test_conditions
 from regard.runs.train import read_recipe, resume, train
-from regard.runtime import choose_device
+from regard.runtime import choose_device, handle_signals
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,8 @@ def measure_systems(request: ComparisonRequest, out: Path, console: Console) -> 
     say(f"{len(systems)} systems, tested on {len(test_set):,} pairs: {test_set.name}", console)
     measurements: dict[str, Measurement] = {}
     failures: dict[str, TrainingError] = {}
-    with _sigterm_as_interrupt():
+    # SIGTERM raises KeyboardInterrupt; the trainer handles both signals itself, and saves a checkpoint first.
+    with handle_signals([signal.SIGTERM], signal.default_int_handler):
         for index, system in enumerate(systems):
             console.rule(_heading(systems, index), align="left")
             try:
@@ -155,7 +154,7 @@ def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSyste
 
 def _heading(systems: Sequence[ComparedSystem], index: int) -> str:
     """Return which system this is, and how much training remains, that of this system included."""
-    untrained = [system for system in systems[index:] if system.train and not _is_finished(system)]
+    untrained = [system for system in systems[index:] if system.train and RunFolder(system.folder).finished is None]
     minutes = sum(system.config.train.max_minutes or 0.0 for system in untrained)
     remaining = f"; at most {_format_minutes(minutes)} of training remaining" if untrained else ""
     return f"{index + 1} of {len(systems)}: {systems[index].name}{remaining}"
@@ -165,10 +164,6 @@ def _format_minutes(minutes: float) -> str:
     if minutes < 2:
         return f"{60 * minutes:.0f} s"
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
-def _is_finished(system: ComparedSystem) -> bool:
-    return RunFolder(system.folder).finished is not None
 
 
 def train_system(system: ComparedSystem, console: Console) -> None:
@@ -298,21 +293,3 @@ def describe_machine(device_name: str) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cores} {'core' if cores == 1 else 'cores'} ({platform.machine()}), {name}, torch {torch.__version__}"
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM. The trainer handles both signals itself, and saves a checkpoint first."""
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread, which alone may handle signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
