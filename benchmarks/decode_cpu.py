@@ -2,10 +2,10 @@
 
     python benchmarks/decode_cpu.py RUN --source FILE --reference FILE [--threads 1] [--rounds 3] [--shortlist]
 
-RUN is a transformer2017 run with a joint SentencePiece vocabulary. It is exported to both formats. Each measurement is
-a separate process that loads the model, warms up on some sentences, translates all of them from text to text, and
-reports seconds, CPU seconds, peak memory and the translations. Rounds alternate between the systems, and the table
-shows medians.
+RUN is a run with a joint SentencePiece vocabulary. It is exported to both formats; a system that cannot have it is left
+out, as Hugging Face is for `modern`. Each measurement is a separate process that loads the model, warms up on some
+sentences, translates all of them from text to text, and reports seconds, CPU seconds, peak memory and the translations.
+Rounds alternate between the systems, and the table shows medians.
 
 With several threads, regard uses as many worker processes, whose start-up time counts, and CTranslate2 as many
 translators with one thread each. Hugging Face uses all threads in one process, and so does every system when it
@@ -34,6 +34,7 @@ from common import count, exit_on_error, fail, print_machine, read, read_pair
 
 BASELINE = "huggingface float32"
 SYSTEMS = ("regard float32", "regard int8", "ctranslate2 float32", "ctranslate2 int8", BASELINE)
+EXPORTS = {"ctranslate2": "ctranslate2", "marian": "huggingface"}  # the format of a system
 WITH_SHORTLIST = tuple(f"{system} shortlist" for system in SYSTEMS if system != BASELINE)
 # mode: beam size, batch size
 MODES = {"beam 5": (5, 64), "greedy": (1, 64), "beam 5, one at a time": (5, 1), "greedy, one at a time": (1, 1)}
@@ -215,9 +216,13 @@ def main() -> None:
     _, references = read_pair(arguments.source, arguments.reference)
     systems = (*SYSTEMS, *WITH_SHORTLIST) if arguments.shortlist else SYSTEMS
     with tempfile.TemporaryDirectory() as folder:
-        for kind in ("ctranslate2", "marian"):
-            if problem := export(arguments.run, kind, Path(folder)):
-                fail(problem)
+        problems = {kind: export(arguments.run, kind, Path(folder)) for kind in EXPORTS}
+        if all(problems.values()):
+            fail(problems["ctranslate2"])
+        for kind, name in EXPORTS.items():
+            if problem := problems[kind]:
+                print(f"not measured with {name}: {problem}", file=sys.stderr)
+                systems = tuple(system for system in systems if not system.startswith(name))
         if arguments.shortlist and not (Path(folder) / "ctranslate2" / "vmap.txt").is_file():
             fail(f"{arguments.run}: the run has no shortlist; create one with `regard shortlist {arguments.run}`")
         print_machine()
@@ -249,11 +254,11 @@ def report(
         memory = statistics.median(measurement["megabytes"] for measurement in rounds)
         bleu = metric().corpus_score(texts, [list(references[: len(texts)])]).score
         cpu = 1000 * cpu_seconds[system] / len(texts)
-        # of the same precision
-        cpu_ratio = cpu_seconds[f"ctranslate2 {system.partition(' ')[2]}"] / cpu_seconds[system]
-        ratio = seconds[BASELINE] / seconds[system]
+        peer = f"ctranslate2 {system.partition(' ')[2]}"  # of the same precision
+        cpu_ratio = f"{cpu_seconds[peer] / cpu_seconds[system]:.2f}" if peer in seconds else ""
+        ratio = f"{seconds[BASELINE] / seconds[system]:.2f}" if BASELINE in seconds else ""
         print(
-            f"| {system} | {rate:.1f} | {1000 / rate:.1f} | {cpu:.1f} | {ratio:.2f} | {cpu_ratio:.2f} "
+            f"| {system} | {rate:.1f} | {1000 / rate:.1f} | {cpu:.1f} | {ratio} | {cpu_ratio} "
             f"| {memory:.0f} | {bleu:.2f} |",
             flush=True,
         )

@@ -1,7 +1,7 @@
 """Test and measure regard on a GPU, next to Hugging Face and CTranslate2, in at most eight minutes.
 
     python benchmarks/gpu.py --out FOLDER [--stages NAME...]
-    python benchmarks/gpu.py --smoke          on a CPU, in seconds: shows that every stage runs
+    python benchmarks/gpu.py --smoke          on a CPU, in about a minute: shows that every stage runs
 
 The stages, each in a separate process with a time limit:
 

@@ -1,16 +1,18 @@
 """Measure the preparation of large corpora: speed, busy cores, memory, bytes per pair, and recovery after a kill.
 
     python benchmarks/prepare_large.py [--source FILE --target FILE] [--pairs 300000 1000000] [--vocabulary 16000]
-                                       [--kill SECONDS]
+                                       [--kill SECONDS] [--ray ADDRESS]
 
 The pairs of the two files (by default, the English-German Debian corpus) are written repeatedly to plain files in a
 temporary folder, with a different number appended to both sides each time. A separate process then does what `regard
 train` does before its first step: it reads the files, learns the vocabulary, encodes and stores the pairs, and plans
-the batches of an epoch. This script watches the process and its workers.
+the batches of an epoch. This script watches the process and its workers. The process prints its messages with the
+seconds since it started, and with its CPU time without that of its workers; it encodes between the last two messages.
 
 The last three columns are bytes per pair: the store on disk, the memory that training needs to draw batches from it,
 and the peak memory of planning an epoch. With --kill, the first attempt is killed (-9) after this many seconds of
-encoding, and the second attempt is measured. Linux only.
+encoding, and the second attempt is measured. With --ray, a Ray cluster encodes; the CPU time of its processes is not
+counted, and their memory only with `--ray local`. Linux only.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def generate(source: Path, target: Path, pairs: int, folder: Path) -> None:
                 file.write(f"{lines[index]} {repetition}\n" if repetition else f"{lines[index]}\n")
 
 
-def prepare(folder: Path, vocabulary: int) -> None:
+def prepare(folder: Path, vocabulary: int, ray: str) -> None:
     """Prepare the corpus, in a separate process."""
     from regard.config.recipe import parse_config
     from regard.data.loader import Loader
@@ -76,7 +78,12 @@ def prepare(folder: Path, vocabulary: int) -> None:
     data = {"source": str(folder / "source"), "target": str(folder / "target")}
     table = {"data": data, "tokenizer": {"vocabulary_size": vocabulary}, "model": {"architecture": "modern"}}
     config = parse_config(table, ARCHITECTURES, where="the benchmark")
-    prepared = prepare(config, folder / "data", lambda text: print(text, flush=True))
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - start:.1f} s, CPU time {time.process_time():.1f} s: {text}", flush=True)
+
+    prepared = prepare(config, folder / "data", say, ray=ray)
     del prepared
     tracemalloc.start()  # traces NumPy arrays, but not mapped files
     loader = Loader(PairStore.open(folder / "data", "train"), 4096, seed=1)
@@ -85,10 +92,10 @@ def prepare(folder: Path, vocabulary: int) -> None:
     print(f"{loader.batches_per_epoch:,} batches per epoch", flush=True)
 
 
-def measure(folder: Path, vocabulary: int, kill: float | None) -> Measurement | None:
+def measure(folder: Path, vocabulary: int, kill: float | None, ray: str) -> Measurement | None:
     """Measure the preparation in a separate process. Return None if the process was killed."""
     start, before = time.monotonic(), os.times()
-    process = subprocess.Popen([sys.executable, __file__, "--work", str(folder), str(vocabulary)])
+    process = subprocess.Popen([sys.executable, __file__, "--work", str(folder), str(vocabulary), ray])
     total = main_process = 0.0
     encoding: float | None = None
     while process.poll() is None:
@@ -118,6 +125,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=count, nargs="+", default=[300_000, 1_000_000])
     parser.add_argument("--vocabulary", type=count, default=16_000)
     parser.add_argument("--kill", type=float)
+    parser.add_argument("--ray", default="")
     arguments = parser.parse_args()
     print_machine()
     print("| pairs | seconds | pairs/s | busy cores | peak MB, all | main process | on disk | loader | loader, peak |")
@@ -126,8 +134,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch, exit_on_error():
             folder = Path(scratch)
             generate(arguments.source, arguments.target, pairs, folder)
-            result = measure(folder, arguments.vocabulary, arguments.kill)
-            result = result or measure(folder, arguments.vocabulary, None)
+            result = measure(folder, arguments.vocabulary, arguments.kill, arguments.ray)
+            result = result or measure(folder, arguments.vocabulary, None, arguments.ray)
             assert result is not None
             print(
                 f"| {pairs:,} | {result.seconds:,.0f} | {pairs / result.seconds:,.0f} "
@@ -140,6 +148,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        prepare(Path(sys.argv[2]), int(sys.argv[3]))
+        prepare(Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
     else:
         main()

@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from regard.contract import Decoder, Encoder, Memory, PerSource, Seq2Seq, State, StepFeatures, expand_to_rows
+from regard.contract import Decoder, Encoder, Memory, PerSource, Search, Seq2Seq, State, StepFeatures, expand_to_rows
+from regard.nn.kernels import native
 from regard.special_tokens import EOS
 from regard.testing.searching import Prefix as Prefix
 from regard.testing.searching import brute_force as brute_force
@@ -174,3 +177,31 @@ def tiny_model(seed: int = 1, *, source: int = 9, target: int = 8, width: int = 
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     return model
+
+
+class WatchedSearch(Search):
+    """A search that calls `before` before each step."""
+
+    def __init__(self, search: Search, before: Callable[[], None]) -> None:
+        self.search, self.before = search, before
+
+    def step(self, tokens: Tensor) -> Tensor:
+        self.before()
+        return self.search.step(tokens)
+
+    def select(self, rows: Tensor, sentences: Tensor | None = None) -> None:
+        self.search.select(rows, sentences)
+
+
+def watch_steps(decoder: Decoder[Any], before: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call `before` before each step of a search with the decoder."""
+    start, advance = decoder.start_search, decoder.advance
+
+    def advance_watched(*arguments: Any, **options: Any) -> Any:
+        before()
+        return advance(*arguments, **options)
+
+    if native.library() is None:  # the search calls `advance`
+        monkeypatch.setattr(decoder, "advance", advance_watched)
+    else:
+        monkeypatch.setattr(decoder, "start_search", lambda memory: WatchedSearch(start(memory), before))

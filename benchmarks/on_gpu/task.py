@@ -104,7 +104,7 @@ class Task:
 
 
 def smoke_task(device: torch.device) -> Task:
-    """Return the task of a smoke run, which takes seconds on a CPU."""
+    """Return the task of a smoke run: 40 seconds on a CPU, most of them to trace layers for torch.compile."""
     return Task(
         device,
         is_smoke=True,

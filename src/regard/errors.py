@@ -61,6 +61,10 @@ class DataError(RegardError):
     """A corpus or an input file is missing, empty, not UTF-8, or has sides of different lengths."""
 
 
+class WorkerLost(DataError):
+    """A process or a machine that prepares data is lost; what is prepared stays, and the command can be continued."""
+
+
 class CheckpointError(RegardError):
     """A run or a checkpoint cannot be read or written."""
 

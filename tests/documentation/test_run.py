@@ -37,6 +37,7 @@ NOT_RUN = {
     "kill -HUP PID": "stands for a process of the reader; tests/end_to_end/test_signals.py sends signals",
     "torchrun": "starts processes; tests/end_to_end/test_processes.py and test_two_machines.py run them",
     "ray start": "starts a cluster; tests/end_to_end/test_translate_on_ray.py does so",
+    "regard train --ray": "needs Ray; tests/end_to_end/test_train_on_ray.py runs it",
     "regard translate --ray": "needs Ray; tests/end_to_end/test_translate_on_ray.py runs it",
 }
 MTDATA = "#!/bin/sh\n[ $1 = echo ] && cat {pairs}\n"  # instead of the command of mtdata, which needs the network

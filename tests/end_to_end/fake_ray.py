@@ -17,7 +17,7 @@ class RayError(Exception):
 
 @dataclass
 class FakeCluster:
-    """A cluster that loses some tasks.
+    """A cluster that loses some tasks. It does those of Ray Data in passes, and others when their results are read.
 
     Attributes:
         lost: The parts that are lost in each pass, in order of the passes.
@@ -25,6 +25,9 @@ class FakeCluster:
         passes: The parts of each pass so far.
         options: The options of `Dataset.map` in the last pass.
         resources: What the nodes have.
+        lost_tasks: The tasks whose nodes are lost too often, by number.
+        tasks: How many tasks there were so far.
+        most_pending: The most tasks whose results had not been read.
     """
 
     lost: list[set[int]] = field(default_factory=list)
@@ -32,6 +35,33 @@ class FakeCluster:
     passes: list[list[int]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, float] = field(default_factory=lambda: {"CPU": 2.0})
+    lost_tasks: set[int] = field(default_factory=set)
+    tasks: int = 0
+    most_pending: int = 0
+    _pending: int = 0
+
+    def remote(self, function: Callable[..., Any]) -> Any:
+        def submit(*arguments: Any) -> Callable[[], Any]:
+            number = self.tasks
+            self.tasks, self._pending = self.tasks + 1, self._pending + 1
+            self.most_pending = max(self.most_pending, self._pending)
+
+            def result() -> Any:
+                self._pending -= 1
+                if number in self.lost_tasks:
+                    raise RayError("a node was lost\nand more lines")
+                return function(*arguments)
+
+            return result
+
+        def options(**values: Any) -> Any:
+            self.options = values
+            return SimpleNamespace(remote=submit)
+
+        return SimpleNamespace(options=options)
+
+    def wait(self, references: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
+        return (references, []) if self.resources.get("CPU") else ([], references)
 
     def from_items(self, items: Sequence[int], override_num_blocks: int) -> Any:
         assert override_num_blocks == len(items)
@@ -70,6 +100,9 @@ def install(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, connect: Call
         init=connect or (lambda *_, **__: None),
         shutdown=lambda: None,
         cluster_resources=lambda: cluster.resources,
+        remote=cluster.remote,
+        wait=cluster.wait,
+        get=lambda reference: reference(),
     )
     for module in (ray, data, exceptions):
         monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -53,7 +53,7 @@ LONG_CONVS2S = {
 }
 LONG_TRANSFORMER = {"hidden_size": 32, "ffn_size": 48, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 2}
 MARIAN = {**LONG_TRANSFORMER, "activation": "silu", "output_bias": True}
-LONG_MODERN = {**LONG_TRANSFORMER, "ffn_size": 40}
+LONG_MODERN = {**LONG_TRANSFORMER, "ffn_size": 48}
 
 # Keys are `architecture` or `architecture/variant`. The noise is small, so that rounding errors do not grow.
 LONG_CASES: dict[str, Case] = {

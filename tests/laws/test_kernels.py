@@ -30,14 +30,15 @@ class Calls:
 
 TRAINING = {"attention", "attention_gradient", "drop_add_norm", "drop_add_norm_gradient", "cross_entropy"}
 RANKING = {"beam_step"}
+MODERN = {"attend", "norm", "gated"}
 KERNELS = {
     "transformer2017": (
         TRAINING | {"bias_relu", "bias_relu_gradient"},
         {"attend", "add_norm"} | RANKING,
     ),
-    "modern": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
-    "modern/grouped": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
-    "modern/ssru": (TRAINING | {"gated", "gated_gradient"}, {"attend"} | RANKING),
+    "modern": (TRAINING | {"gated", "gated_gradient"}, MODERN | {"rotate"} | RANKING),
+    "modern/grouped": (TRAINING | {"gated", "gated_gradient"}, MODERN | {"rotate"} | RANKING),
+    "modern/ssru": (TRAINING | {"gated", "gated_gradient"}, MODERN | {"rotate", "ssru"} | RANKING),
     "luong2015": ({"cross_entropy"}, RANKING),
 }
 

@@ -126,6 +126,16 @@ def train(
             show_default="the recipe's, or auto",
         ),
     ] = None,
+    ray: Annotated[
+        str,
+        option(
+            "ADDRESS",
+            "Encode the corpus on a Ray cluster: HOST:PORT, `auto` for the one that runs on this machine, or "
+            "`local` to start one. Needs the folder of the run on a file system that all nodes share.",
+            HARDWARE,
+            show_default="the cores of this machine",
+        ),
+    ] = "",
     output: Annotated[
         Path | None,
         option(
@@ -170,15 +180,19 @@ def train(
         else:
             if recipe is None:
                 refuse_unknown_architecture(architecture, "--architecture")
+            if dry_run and ray:
+                raise ConfigError("a dry run encodes on this machine", where="--ray", fix="leave it out")
             request.check()
     except ConfigError as error:
         if _is_first_process():
             raise
         raise PeerFailed(error.message) from None
     if resume is not None:
-        _resume(resume, request.overrides)
+        _resume(resume, request.overrides, ray)
+    elif dry_run:
+        _dry_run(request)
     else:
-        _train(request, dry_run=dry_run)
+        _train(request, ray)
 
 
 def _is_first_process() -> bool:
@@ -209,42 +223,47 @@ def _spell(option: str) -> str:
     return "--from" if option == "start" else f"--{option.replace('_', '-')}"
 
 
-def _train(request: TrainingRequest, *, dry_run: bool) -> None:
+def _dry_run(request: TrainingRequest) -> None:
+    from rich.console import Console
+
+    from regard.runs.dry_run import dry_run
+    from regard.runs.training_recipe import choose_recipe
+
+    console = Console(stderr=True)
+    dry_run(*choose_recipe(request, partial(say, console=console, wrap=True)), console)
+
+
+def _train(request: TrainingRequest, ray: str) -> None:
     from rich.console import Console
 
     from regard.runs import train as runs
     from regard.runs.training_recipe import choose_recipe
 
     console = Console(stderr=True)
-    print_plan = partial(say, console=console, wrap=True)
-    if dry_run:
-        from regard.runs.dry_run import dry_run as run_dry
-
-        run_dry(*choose_recipe(request, print_plan), console)
-        return
 
     def prepare() -> tuple[Path, Callable[[], Result]]:
-        config, folder = choose_recipe(request, print_plan)
-        return folder, lambda: runs.train(config, folder, console=console)
+        config, folder = choose_recipe(request, partial(say, console=console, wrap=True))
+        return folder, lambda: runs.train(config, folder, console=console, ray=ray)
 
-    _run_in_every_process(prepare, console)
+    _run_in_every_process(prepare, console, ray)
 
 
-def _resume(run: Path, overrides: Sequence[str]) -> None:
+def _resume(run: Path, overrides: Sequence[str], ray: str) -> None:
     from rich.console import Console
 
     from regard.runs import train as runs
 
     console = Console(stderr=True)
-    _run_in_every_process(lambda: (run, lambda: runs.resume(run, overrides, console=console)), console)
+    _run_in_every_process(lambda: (run, lambda: runs.resume(run, overrides, console=console, ray=ray)), console, ray)
 
 
-def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]]], console: Console) -> None:
+def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]]], console: Console, ray: str) -> None:
     """Prepare and train in each process of the job; the first one prints.
 
     Args:
         prepare: Returns the folder of the run, and a function that trains.
         console: Where messages go; silenced in all processes but the first.
+        ray: The cluster that encodes the corpus; empty: none.
     """
     from regard.training.distributed import init_distributed
 
@@ -254,19 +273,19 @@ def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]
         try:
             result = work()
         except KeyboardInterrupt:
-            _say_stopped(folder, console)
+            _say_stopped(folder, console, ray)
             raise typer.Exit(130) from None
     _say_result(result, console)
 
 
-def _say_stopped(folder: Path, console: Console) -> None:
+def _say_stopped(folder: Path, console: Console, ray: str) -> None:
     say("stopped before training began", console)
     if (folder / "recipe.toml").is_file():
-        _say_how_to_continue(folder, console)
+        _say_how_to_continue(folder, console, f" --ray {shlex.quote(ray)}" if ray else "")
 
 
-def _say_how_to_continue(folder: Path, console: Console) -> None:
-    say(f"continue:   regard train --resume {shlex.quote(str(folder))}{plugin_options()}", console)
+def _say_how_to_continue(folder: Path, console: Console, options: str = "") -> None:
+    say(f"continue:   regard train --resume {shlex.quote(str(folder))}{options}{plugin_options()}", console)
 
 
 def _say_result(result: Result, console: Console) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from regard.cli.translator_options import TranslatorOptions
 from regard.console import say, status
 from regard.errors import ConfigError
 from regard.plugins.registry import plugin_sources
+from regard.ray_cluster import connect, require_ray
 
 if TYPE_CHECKING:
     from regard.inference.line_output import LineOutput
@@ -45,9 +45,9 @@ def cluster_results(
             "parts need files: all nodes read and write them", where="--ray", fix="give both --input and --output"
         )
     model.check()
-    _require_ray()
+    require_ray()
     with status("loading PyTorch"):
-        from regard.inference.cluster import ClusterJob, connect
+        from regard.inference.cluster import ClusterJob
         from regard.inference.part_files import PartFiles
     folder = outputs.text.absolute().with_name(f"{outputs.text.name}.parts")
     with connect(request.ray):
@@ -71,17 +71,6 @@ def cluster_results(
             say(f"{complete:,} of {files.count:,} parts are in {folder}; the same command continues with the others")
             raise
     files.remove()
-
-
-def _require_ray() -> None:
-    """Raise ConfigError if Ray Data is not installed."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send nothing to the makers of Ray
-    try:
-        import ray.data  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            f"it needs Ray, which is not installed ({error})", where="--ray", fix='pip install "regard[ray]"'
-        ) from None
 
 
 def _divide(path: Path, request: SearchRequest) -> Iterator[Part]:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 from regard.corpus.corpus import Pair
 from regard.corpus.tagged import split_tags
 from regard.data.store_writer import CHUNK_PAIRS, Chunk
-from regard.errors import DataError
+from regard.errors import WorkerLost
 from regard.plugins.loading import load_plugin
 from regard.plugins.registry import plugin_sources
 from regard.tokenizers.base import Tokenizer, Tokenizers
@@ -31,11 +31,13 @@ from regard.tokenizers.tagged import TaggedTokenizer
 SERIAL_PAIRS = 5 * CHUNK_PAIRS  # encoded in this process, before starting workers is worth it
 
 Texts = tuple[list[str], list[str], list[int]]  # sources, targets, lines
+Encode = Callable[[Iterable[Pair], Path], Iterator[Chunk]]
+"""Encodes pairs in chunks of CHUNK_PAIRS, in order; the second argument is the folder with the tokenizers."""
 
 
 def encode_in_process(pairs: Sequence[Pair], tokenizers: Tokenizers) -> Chunk:
     """Encode pairs in this process."""
-    return _encode(tokenizers, _texts(pairs))
+    return encode_texts(tokenizers, _texts(pairs))
 
 
 def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
@@ -48,19 +50,20 @@ def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
         folder: The folder with the tokenizers.
 
     Raises:
-        DataError: If a worker dies.
+        WorkerLost: A worker dies.
     """
-    chunks = _text_chunks(iter(pairs))
+    chunks = text_chunks(iter(pairs))
     tokenizers = Tokenizers.load(folder)
-    yield from (_encode(tokenizers, texts) for texts in islice(chunks, SERIAL_PAIRS // CHUNK_PAIRS))
+    yield from (encode_texts(tokenizers, texts) for texts in islice(chunks, SERIAL_PAIRS // CHUNK_PAIRS))
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers == 1:
-        yield from (_encode(tokenizers, texts) for texts in chunks)
+        yield from (encode_texts(tokenizers, texts) for texts in chunks)
     elif (first := next(chunks, None)) is not None:
         yield from _encode_with_workers(first, chunks, folder, workers)
 
 
-def _text_chunks(pairs: Iterator[Pair]) -> Iterator[Texts]:
+def text_chunks(pairs: Iterator[Pair]) -> Iterator[Texts]:
+    """Yield the texts of CHUNK_PAIRS pairs at a time."""
     while chunk := list(islice(pairs, CHUNK_PAIRS)):
         yield _texts(chunk)
 
@@ -69,7 +72,8 @@ def _texts(pairs: Sequence[Pair]) -> Texts:
     return [pair.source for pair in pairs], [pair.target for pair in pairs], [pair.line for pair in pairs]
 
 
-def _encode(tokenizers: Tokenizers, texts: Texts) -> Chunk:
+def encode_texts(tokenizers: Tokenizers, texts: Texts) -> Chunk:
+    """Encode the texts of a chunk in this process."""
     sources, targets, lines = texts
     return Chunk.of(_encode_all(tokenizers.source, sources), _encode_all(tokenizers.target, targets), lines)
 
@@ -134,8 +138,8 @@ class _Worker:
         self.is_busy = False
         return chunk
 
-    def _died(self) -> DataError:
-        return DataError(
+    def _died(self) -> WorkerLost:
+        return WorkerLost(
             f"a process that encodes text has died (exit code {self._process.wait()})",
             where=self._folder,
             fix="it may have run out of memory: free some, then run `regard train --resume`",
@@ -153,7 +157,7 @@ def _serve(folder: Path, requests: BinaryIO, results: BinaryIO) -> None:
             texts: Texts = pickle.load(requests)  # trusted: written by this module
         except EOFError:
             return
-        pickle.dump(_encode(tokenizers, texts), results)
+        pickle.dump(encode_texts(tokenizers, texts), results)
         results.flush()
 
 

@@ -10,11 +10,8 @@ translates. Ray does not retry tasks itself: a task would wait until its actor h
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +25,7 @@ from regard.inference.part_files import PartFiles
 from regard.inference.translator import Translator
 from regard.plugins.loading import load_plugin
 from regard.plugins.registry import plugin_sources
+from regard.ray_cluster import OPTION, first_line
 
 AHEAD = 2  # parts sent to an actor at a time, so that it is never idle
 NODES_FIX = "install the same version of regard on every node, and share the folders of the run and of the output"
@@ -80,9 +78,9 @@ class ClusterJob:
                     _raise_error(row)
                     yield
             except RayError as error:
-                reason = next(iter(str(error).strip().splitlines()), repr(error))
+                reason = first_line(error)
             if self.files.missing() == missing:
-                raise DecodingError(f"the cluster translates nothing: {reason}", where="--ray", fix=NODES_FIX)
+                raise DecodingError(f"the cluster translates nothing: {reason}", where=OPTION, fix=NODES_FIX)
             yield
 
     def _pass(self, numbers: list[int]) -> Iterator[Mapping[str, Any]]:
@@ -155,53 +153,6 @@ class PartTranslator:
         options: TranslateOptions = {**job.options, "first_line": part.first, "constraints": part.constraints}
         translations = self._translator.translate(part.lines, **options)
         job.files.save_results(number, [LineOutput.of(best, align=job.align) for best in translations])
-
-
-@contextmanager
-def connect(address: str) -> Iterator[None]:
-    """Connect to a Ray cluster while the block runs, unless this process is connected already.
-
-    Args:
-        address: HOST:PORT of the head node; `auto` for the cluster that runs on this machine; `local` for a new one.
-
-    Raises:
-        ConfigError: There is no cluster at this address.
-        ImportError: Ray is not installed.
-    """
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    with _kept_signal_handlers(), warnings.catch_warnings(action="ignore"):  # advice on later versions of Ray
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            reason = next(iter(str(error).strip().splitlines()), repr(error))
-            raise ConfigError(
-                f"there is no Ray cluster at `{address}`: {reason}",
-                where="--ray",
-                fix="start one with `ray start --head`, or give `--ray local` to use this machine",
-            ) from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _kept_signal_handlers() -> Iterator[None]:
-    """Restore the handlers of signals that Ray replaces."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _raise_error(row: Mapping[str, Any]) -> None:

@@ -31,8 +31,8 @@ from regard.nn.attention_memory import KeysValues, SequenceMemory, SourceMemory
 from regard.nn.dropout import Dropout
 from regard.nn.embedding import ScaledEmbedding, token_embedding, zero_padding
 from regard.nn.feedforward import silu_times
-from regard.nn.modules import LayerNorm, Linear
-from regard.nn.norm import add_then_norm
+from regard.nn.modules import Linear
+from regard.nn.norm import LayerNorm, add, add_then_norm
 from regard.nn.rotary import RotaryPositions
 from regard.nn.scaled_dot_product import split_heads
 from regard.nn.ssru import SSRU
@@ -189,7 +189,7 @@ class EncoderLayer(TransformerEncoderLayer):
     def forward(self, x: Tensor, source: SequenceMemory) -> Tensor:
         """Map source positions x (N, S, D) to (N, S, D)."""
         x, normed = add_then_norm(x, self.attention(self.attention_norm(x), source), self.ff_norm, self.dropout)
-        return x + self.dropout(self.ff(normed))
+        return add(x, self.ff(normed), self.dropout)
 
 
 class DecoderLayer(TransformerDecoderLayer):
@@ -209,7 +209,7 @@ class DecoderLayer(TransformerDecoderLayer):
         """Map target positions x (N, T, D) to (N, T, D)."""
         x, normed = add_then_norm(x, self.past(self.past_norm(x), target), self.source_norm, self.dropout)
         x, normed = add_then_norm(x, self.source_attention(normed, source), self.ff_norm, self.dropout)
-        return x + self.dropout(self.ff(normed))
+        return add(x, self.ff(normed), self.dropout)
 
 
 def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from regard.nn.kernels import layers as layer_kernels
 from regard.nn.kernels import native
 from regard.nn.kernels.autograd import bias_relu, bias_relu_gradient, gated, gated_gradient
 
@@ -67,6 +68,8 @@ def silu_times(gate: Tensor, x: Tensor) -> Tensor:
     if torch.is_grad_enabled() and native.supports(gate) and gate.numel() % native.UNIT == 0:
         out: Tensor = _Gated.apply(gate.contiguous(), x.contiguous())  # type: ignore[no-untyped-call]
         return out
+    if gate.size(-1) % native.UNIT == 0 and native.supports_inference(gate):
+        return layer_kernels.gated(gate, x)
     return F.silu(gate) * x
 
 

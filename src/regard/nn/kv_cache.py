@@ -19,15 +19,28 @@ from torch import Tensor
 from regard.contract import PerSource, State
 from regard.nn.attention_memory import KeysValues, PaddedSource, Positions, Recurrence, SequenceMemory
 from regard.nn.attention_recorder import active_recorder
+from regard.nn.kernels.operations import Layer
 from regard.nn.scaled_dot_product import attend, attention_weights
 
 SPARE_STEPS = 8  # a new buffer has space for at least this many steps
 
 
 class StepMemory(SequenceMemory):
-    """The target up to the current step, for one layer. `state` is the layer's state after the step."""
+    """The target up to the current step, for one layer.
 
-    state: LayerState
+    Args:
+        state: The layer's state, before the step and then after it.
+        visible: (B, N / B, L), the slots that each row sees, L with the slots of the step; None: all.
+        position: The position of the step in its target.
+    """
+
+    def __init__(self, state: LayerState, visible: Tensor | None, position: int) -> None:
+        self.state, self.visible, self.position = state, visible, position
+
+    @property
+    def positions(self) -> Positions:
+        """The position of the step, for all rows."""
+        return Positions(slice(self.position, self.position + 1), self.position + 1)
 
 
 class LayerState(Protocol):
@@ -43,6 +56,18 @@ class LayerState(Protocol):
 
     def memory(self, visible: Tensor | None, position: int) -> StepMemory:
         """Return the memory for a step at `position`, in which each row sees the `visible` slots, or all if None."""
+        ...
+
+    def lend(self, layer: Layer) -> LayerState:
+        """Let native steps of a layer change this state or a copy of it, which is returned; then call `extend`."""
+        ...
+
+    def extend(self, slots: int) -> LayerState:
+        """Return the state after native steps that have written this many slots."""
+        ...
+
+    def rewind(self) -> None:
+        """Forget all slots that were written after this state."""
         ...
 
 
@@ -102,11 +127,23 @@ class LayerCache(PerSource):
         self.buffer.append(keys, values)
         return LayerCache.of(self.buffer)
 
+    def lend(self, layer: Layer) -> LayerCache:
+        """Let native steps write into the buffer, which must have space."""
+        assert self.buffer is not None
+        layer.keys, layer.values = self.buffer.keys.data_ptr(), self.buffer.values.data_ptr()
+        layer.written = self.buffer.written
+        return self
+
     def extend(self, slots: int) -> LayerCache:
-        """Return the cache with further slots that a kernel has written into its buffer."""
+        """Return the cache with further slots that native steps have written into its buffer."""
         assert self.buffer is not None
         self.buffer.written += slots
         return LayerCache.of(self.buffer)
+
+    def rewind(self) -> None:
+        """Forget all slots that were written after this state."""
+        assert self.buffer is not None
+        self.buffer.written = self.keys.size(1)
 
     def compact(self, sentences: Tensor, slots: Tensor, spare: int) -> LayerCache:
         """Copy the `slots` (M, L') of the `sentences` (M,) to a new buffer with space for `spare` more."""
@@ -126,23 +163,9 @@ class LayerCache(PerSource):
 
 
 class CacheView(StepMemory):
-    """The cache of a layer during one step, in which each row of a sentence sees its own visible slots.
-
-    Args:
-        state: The cache before the step; `attend` appends the slots of the step.
-        visible: (B, N / B, L), L with the slots of the step; None if every row sees all of them.
-        position: The position of the step in its target.
-    """
+    """The cache of a layer during one step; `attend` appends the slots of the step."""
 
     state: LayerCache
-
-    def __init__(self, state: LayerCache, visible: Tensor | None, position: int) -> None:
-        self.state, self.visible, self.position = state, visible, position
-
-    @property
-    def positions(self) -> Positions:
-        """The position of the step, for all rows."""
-        return Positions(slice(self.position, self.position + 1), self.position + 1)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Append the step's keys and values to the cache, and attend to the visible slots."""
@@ -168,16 +191,26 @@ class RecurrentState(State):
 
     def memory(self, visible: Tensor | None, position: int) -> RecurrentView:
         """Return the memory for one step."""
-        return RecurrentView(self)
+        return RecurrentView(self, visible, position)
+
+    def lend(self, layer: Layer) -> RecurrentState:
+        """Let native steps change a copy, which is returned."""
+        copy = RecurrentState(self.hidden.clone(memory_format=torch.contiguous_format))
+        layer.state = copy.hidden.data_ptr()
+        return copy
+
+    def extend(self, slots: int) -> RecurrentState:
+        """Return the state itself."""
+        return self
+
+    def rewind(self) -> None:
+        """Do nothing."""
 
 
 class RecurrentView(StepMemory):
     """The state of a recurrent layer during one step; `scan` advances it."""
 
     state: RecurrentState
-
-    def __init__(self, state: RecurrentState) -> None:
-        self.state = state
 
     def scan(self, recurrence: Recurrence, x: Tensor) -> Tensor:
         """Advance each row by one step from its own state."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch import Tensor
 from regard.contract import Search
 from regard.nn.kernels import native, operations
 from regard.nn.kernels.linear import LinearFloat32, LinearInt8
-from regard.nn.kv_cache import SPARE_STEPS, CacheBuffer, LayerCache, TransformerState
+from regard.nn.kv_cache import SPARE_STEPS, LayerCache, TransformerState
 from regard.nn.step_program import StepProgram
 
 SPARE_ROWS = 256  # rows for which a new buffer has space, if that is more than SPARE_STEPS steps
@@ -68,7 +68,7 @@ class NativeSearch(Search):
             floats=layers.floats,
             output=ctypes.addressof(self._output),
         )
-        self._positions = 0  # in the table that `_constants` points to
+        self._positions = 0  # in the tables that `_constants` points to
         self._search = operations.Search()
         self._addresses = ctypes.addressof(self._constants), ctypes.addressof(self._search)
         self._parents: Tensor | None = None  # the rows that rows take over before the next step
@@ -95,12 +95,13 @@ class NativeSearch(Search):
             self._load(self._read().select(rows, sentences))
 
     def _load_positions(self) -> None:
-        if self._decoder.positions is None:
-            self._positions = 2**62
-            return
-        self._table = self._decoder.positions(self._length + 1)
-        self._positions = len(self._table)
-        self._constants.positions = self._table.data_ptr()
+        """Point to tables that have the next position."""
+        end, tables = self._length + 1, (self._decoder.positions, self._decoder.layers.rotations)
+        self._tables = [None if table is None else table(end) for table in tables]
+        self._positions = min((len(table) for table in self._tables if table is not None), default=2**62)
+        self._constants.positions, self._constants.rotations = (
+            None if table is None else table.data_ptr() for table in self._tables
+        )
 
     def _load(self, state: TransformerState) -> None:
         """Let the native search continue from a state, in its buffers."""
@@ -109,11 +110,14 @@ class NativeSearch(Search):
         if not all(layer.has_space(self._rows_per_sentence) for layer in state.layers):
             state = state.compact(spare_steps=_spare_steps(rows))
         self._source, self._length, self._written = state.source, state.length, state.visible.size(1)
-        self._buffers = [_buffer(layer) for layer in state.layers]
-        self._capacity = min(buffer.capacity for buffer in self._buffers)
-        self._layers = (operations.Layer * len(self._buffers))()
-        for layer, buffer, source in zip(self._layers, self._buffers, state.source.layers, strict=True):
-            self._decoder.layers.fill(layer, buffer, source)
+        self._layers = (operations.Layer * len(state.layers))()
+        self._states = [own.lend(layer) for layer, own in zip(self._layers, state.layers, strict=True)]
+        for layer, source in zip(self._layers, state.source.layers, strict=True):
+            layer.written = self._first = self._written
+            self._decoder.layers.fill(layer, source)
+        spare = self._rows_per_sentence * _spare_steps(rows)
+        buffers = [own.buffer for own in self._states if isinstance(own, LayerCache) and own.buffer is not None]
+        self._capacity = min((buffer.capacity for buffer in buffers), default=self._written + spare)
         self._visible = [torch.empty(rows * self._capacity, dtype=torch.bool) for _ in range(2)]
         self._visible[0][: state.visible.numel()] = state.visible.flatten()
         self._logits = torch.empty(rows, self._decoder.output.outputs)
@@ -126,21 +130,14 @@ class NativeSearch(Search):
 
     def _read(self) -> TransformerState:
         """Return the state that the native search has reached."""
-        for buffer in self._buffers:
-            buffer.written = self._written
         rows = len(self._logits)
         (current,) = (part for part in self._visible if part.data_ptr() == self._search.visible)
         visible = current[: rows * self._written].view(rows, self._written)
-        layers = tuple(LayerCache.of(buffer) for buffer in self._buffers)
+        layers = tuple(own.extend(self._written - self._first) for own in self._states)
         state = TransformerState(self._source, layers, visible, self._length)
-        return state if self._parents is None else replace(state, visible=visible.index_select(0, self._parents))
+        return state if self._parents is None else state.select(self._parents)
 
 
 def _spare_steps(rows: int) -> int:
     """Return the steps for which a new buffer has space: enough for most translations of a single sentence."""
     return max(SPARE_STEPS, SPARE_ROWS // max(1, rows))
-
-
-def _buffer(layer: object) -> CacheBuffer:
-    assert isinstance(layer, LayerCache) and layer.buffer is not None
-    return layer.buffer

@@ -1,4 +1,4 @@
-"""A residual connection with dropout, followed by layer normalization."""
+"""A residual connection with dropout, and layer normalization before or after it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,28 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from regard.nn import modules
 from regard.nn.dropout import Dropout
-from regard.nn.kernels import native
+from regard.nn.kernels import layers, native
 from regard.nn.kernels.autograd import VALUES_PER_DRAW, DropoutDraw, Normed, drop_add_norm, drop_add_norm_gradient
+
+
+class LayerNorm(modules.LayerNorm):
+    """`torch.nn.LayerNorm`; without a bias, a native kernel computes it in search."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the norm of an input (..., D)."""
+        has_kernel = self._parameters["bias"] is None and input.size(-1) % native.UNIT == 0
+        if has_kernel and native.supports_inference(input):
+            return layers.norm(input, self)
+        return super().forward(input)
+
+
+def add(x: Tensor, y: Tensor, dropout: Dropout) -> Tensor:
+    """Return x + dropout(y), both (..., D)."""
+    if native.supports_inference(x) and not dropout.training:
+        return layers.add(x, y)
+    return x + dropout(y)
 
 
 def add_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) -> Tensor:
@@ -30,7 +49,7 @@ def add_then_norm(x: Tensor, y: Tensor, norm: nn.LayerNorm, dropout: Dropout) ->
     if x.size(-1) % VALUES_PER_DRAW == 0 and torch.is_grad_enabled() and native.supports(x):
         normed, total = _fused(x, y, norm, dropout, with_sum=True)
         return total, normed
-    total = x + dropout(y)
+    total = add(x, y, dropout)
     return total, norm(total)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.nn.attention_memory import Positions
+from regard.nn.kernels import layers, native
 from regard.nn.position import angles
 
 
@@ -36,18 +37,21 @@ class RotaryPositions(nn.Module):
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """Rotate heads x (N, T, H, W) at their positions, T or one for all."""
+        if self.size % native.UNIT == 0 and self.table.dtype == x.dtype and native.supports_inference(x):
+            return layers.rotate(x, self.table_to, *positions)
         dtype = torch.promote_types(x.dtype, torch.float32)  # there are no complex numbers of two bfloat16 values
-        rotation = self._first(positions.end)[positions.rows]  # (T, W / 2, 2)
+        rotation = self.table_to(positions.end)[positions.rows]  # (T, W / 2, 2)
         turn = torch.view_as_complex(rotation.to(dtype)).unsqueeze(1)  # (T, 1, W / 2)
         turn = turn.expand(-1, x.size(2), -1).contiguous()  # long rows are multiplied faster
         pairs = torch.view_as_complex(x.to(dtype).unflatten(-1, (-1, 2)))
         return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)
 
-    def _first(self, positions: int) -> Tensor:
-        if positions > self.table.size(0):
+    def table_to(self, end: int) -> Tensor:
+        """Return a table (P, W / 2, 2) of at least `end` positions."""
+        if end > self.table.size(0):
             with torch.inference_mode(False):  # a later training step must be able to use a table made by a search
-                self.table = rotations(2 * positions, self.size).to(self.table)
-        return self.table[:positions]
+                self.table = rotations(2 * end, self.size).to(self.table)
+        return self.table
 
     if TYPE_CHECKING:
         __call__ = forward

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.nn.attention_memory import SequenceMemory
+from regard.nn.kernels import layers, native
 from regard.nn.modules import Linear
 
 
@@ -29,7 +30,10 @@ class SSRU(nn.Module):
 
     def scan(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map x (N, T, D), after a state c (N, D), to h (N, T, D) and the last state (N, D)."""
-        forget, inputs = torch.sigmoid(self.forget(x)).to(state.dtype), self.input(x).to(state.dtype)  # autocast
+        forget, inputs = self.forget(x), self.input(x)
+        if x.size(-1) % native.UNIT == 0 and native.supports_inference(x) and state.dtype == x.dtype:
+            return layers.ssru(forget, inputs, state)
+        forget, inputs = torch.sigmoid(forget).to(state.dtype), inputs.to(state.dtype)  # autocast
         states: list[Tensor] = []
         for keep, new in zip(forget.unbind(1), inputs.unbind(1), strict=True):
             state = torch.lerp(new, state, keep)  # c_t (N, D)

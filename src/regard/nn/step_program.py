@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -30,14 +29,16 @@ from regard.nn.kernels.operations import (
     ATTEND_SOURCE,
     ATTEND_TARGET,
     LINEAR_FLOAT32,
+    ROTATE,
     Batch,
     Input,
     Layer,
     Operation,
 )
-from regard.nn.kv_cache import CacheBuffer, CacheView, StepMemory
+from regard.nn.kv_cache import LayerState, RecurrentState, StepMemory
 
 ROWS = 3  # of a sentence while recording: several, so that strides are unambiguous
+POSITION = 5  # of the step while recording: not the first, at which rotary positions change nothing
 _ATTENTION = (ATTEND_TARGET, ATTEND_SOURCE)
 
 Run = Callable[[Tensor, Sequence[SequenceMemory], Sequence[SourceMemory]], Tensor]
@@ -58,6 +59,7 @@ class StepProgram:
         width: D.
         floats: The space in the workspace for each row.
         constants: The weights, to which the operations only point.
+        rotations: Returns the table of rotary positions: see `regard.nn.kernels.layers.rotate`. None: there are none.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class StepProgram:
         width: int,
         floats: int,
         constants: Sequence[Tensor],
+        rotations: Callable[[int], Tensor] | None = None,
     ) -> None:
         self._kernels = kernels
         self._operations = (Operation * len(operations))(*operations)
@@ -76,6 +79,7 @@ class StepProgram:
         linear = [operation for operation in operations if operation.kind == LINEAR_FLOAT32]
         self._largest = max((operation.width * operation.outputs for operation in linear), default=0)  # weight
         self._constants = constants
+        self.rotations = rotations
 
     @property
     def address(self) -> int:
@@ -105,26 +109,27 @@ class StepProgram:
             targets: The memory of a step for each layer.
             sources: The source for each layer.
         """
-        views = [cast(CacheView, target) for target in targets]
         recorder = _Recorder(x)
         recorded = (
-            [_RecordedTarget(recorder, index, view) for index, view in enumerate(views)],
+            [_RecordedTarget(recorder, index, target) for index, target in enumerate(targets)],
             [_RecordedSource(recorder, index, source) for index, source in enumerate(sources)],
         )
-        states = [view.state for view in views]
+        states = [target.state for target in targets]
         token = native.call_listener.set(recorder.record)
         try:
             expected = run(x, *recorded)
-            program = recorder.compile(expected, len(views))
+            program = recorder.compile(expected, len(targets))
         except NotRecordableError:
             return None
         finally:
             native.call_listener.reset(token)
-        for view, state in zip(views, states, strict=True):
-            assert state.buffer is not None
-            state.buffer.written = state.keys.size(1)  # the program writes the same slots
-            view.state = state
-        return program if torch.equal(program.run(x, targets, sources), expected) else None
+        expected_states = [target.state for target in targets]
+        for target, state in zip(targets, states, strict=True):
+            state.rewind()  # the program writes the same slots
+            target.state = state
+        actual = [program.run(x, targets, sources), *_hidden([target.state for target in targets])]
+        is_equal = all(map(torch.equal, actual, [expected, *_hidden(expected_states)]))
+        return program if is_equal else None
 
     def is_fastest(self, rows: int) -> bool:
         """Return whether layers would not divide products of this many rows among threads, as a program cannot."""
@@ -141,30 +146,31 @@ class StepProgram:
         )
 
     def run(self, x: Tensor, targets: Sequence[StepMemory], sources: Sequence[PaddedSource]) -> Tensor:
-        """Run a step of x (B, T, D), as the layers would: return their output (B, T, D) and extend their caches."""
+        """Run a step of x (B, T, D), as the layers would: return their output (B, T, D) and advance their states."""
         sentences, rows, _ = x.shape
         x, out = x.contiguous(), torch.empty_like(x)
-        layers = self._layers()
-        views = cast(Sequence[CacheView], targets)
-        for layer, view, source in zip(layers, views, sources, strict=True):
-            assert view.state.buffer is not None
-            self.fill(layer, view.state.buffer, source.projected)
-        visible, mask = views[0].visible, sources[0].mask.contiguous()
+        layers, states = self._layers(), list[LayerState]()
+        for layer, target, source in zip(layers, targets, sources, strict=True):
+            states.append(target.state.lend(layer))
+            self.fill(layer, source.projected)
+        visible, mask = targets[0].visible, sources[0].mask.contiguous()
         visible = None if visible is None else visible.contiguous()
         pointer = None if visible is None else visible.data_ptr()
-        batch = (Batch * 1)(Batch(sentences * rows, sentences, pointer, mask.data_ptr(), mask.size(1)))
+        position = targets[0].position
+        table = None if self.rotations is None else self.rotations(position + 1)
+        batch = (Batch * 1)(Batch(sentences * rows, sentences, pointer, mask.data_ptr(), mask.size(1), position))
+        batch[0].rotations = None if table is None else table.data_ptr()
         self._kernels.decoder_step(
             *(self._operations, len(self._operations), layers, batch),
             *(x.data_ptr(), out.data_ptr(), self.width, self.floats),
         )
-        for view in views:
-            view.state = view.state.extend(rows)
+        for target, state in zip(targets, states, strict=True):
+            target.state = state.extend(rows)
         return out
 
     @staticmethod
-    def fill(layer: Layer, buffer: CacheBuffer, source: KeysValues) -> None:
-        """Let a layer point to its cache and its source."""
-        layer.keys, layer.values, layer.written = buffer.keys.data_ptr(), buffer.values.data_ptr(), buffer.written
+    def fill(layer: Layer, source: KeysValues) -> None:
+        """Let a layer point to its source."""
         layer.source_keys, layer.source_values = source.keys.data_ptr(), source.values.data_ptr()
         layer.key_sentence, layer.key_slot = source.keys.stride()[:2]
         layer.value_sentence, layer.value_slot = source.values.stride()[:2]
@@ -176,27 +182,40 @@ class _Recorder:
     def __init__(self, x: Tensor) -> None:
         self._calls: list[tuple[KernelCall, int]] = []  # with their layers
         self._x = x
+        self.layer = 0  # of the next calls
         # The tensors of all buffers by their address: as long as they live, no other tensor has the same.
         self._buffers = {_address(x): x}
 
-    def record(self, call: KernelCall, layer: int = 0) -> None:
+    def record(self, call: KernelCall) -> None:
         """Add a call, of which all inputs must be outputs of other calls, or x."""
         for tensor in call.inputs:
-            buffer = self._buffers.get(_address(tensor))
-            if buffer is None or tensor.shape[:2] != self._x.shape[:2] or not tensor[0, 0].is_contiguous():
+            buffer, rows = self._buffers.get(_address(tensor)), self._by_sentence(tensor)
+            if buffer is None or not rows[0, 0].is_contiguous():
                 raise NotRecordableError
-            if tensor.stride()[:2] != (ROWS * _floats(buffer), _floats(buffer)):
+            if rows.stride()[:2] != (ROWS * _floats(buffer), _floats(buffer)):
                 raise NotRecordableError
         for tensor in call.inputs[:1] if call.kind in _ATTENTION else call.inputs:
             if not tensor.is_contiguous() or tensor.storage_offset():
                 raise NotRecordableError
-        self._calls.append((call, layer))
+        self._calls.append((call, self.layer))
         self._buffers[_address(call.output)] = call.output
+
+    def _by_sentence(self, tensor: Tensor) -> Tensor:
+        """Return (B, ROWS, ...), of which a recurrence has (B x ROWS, 1, ...). Raises NotRecordableError."""
+        sentences, rows = self._x.shape[:2]
+        if tensor.shape[:2] == (sentences * rows, 1) and tensor.is_contiguous():
+            return tensor.view(sentences, rows, *tensor.shape[2:])
+        if tensor.shape[:2] != (sentences, rows):
+            raise NotRecordableError
+        return tensor
 
     def compile(self, output: Tensor, num_layers: int) -> StepProgram:
         """Return the program with this output. Raises NotRecordableError."""
         last_use = {_address(tensor): index for index, (call, _) in enumerate(self._calls) for tensor in call.inputs}
         if not self._calls or _address(self._calls[-1][0].output) != _address(output) or _address(output) in last_use:
+            raise NotRecordableError
+        tables = [call.table for call, _ in self._calls if call.kind == ROTATE]
+        if any(table != tables[0] for table in tables):
             raise NotRecordableError
         starts, free, end = {_address(self._x): 0}, dict[int, list[int]](), _floats(self._x)
         operations = []
@@ -211,7 +230,8 @@ class _Recorder:
                 if last_use[address] == index:
                     free.setdefault(_floats(self._buffers[address]), []).append(starts[address])
         constants = [constant.detach() for call, _ in self._calls for constant in call.constants]
-        return StepProgram(native.kernels(), operations, num_layers, _floats(self._x), end, constants)
+        rotations = tables[0] if tables else None
+        return StepProgram(native.kernels(), operations, num_layers, _floats(self._x), end, constants, rotations)
 
 
 def _address(tensor: Tensor) -> int:
@@ -233,9 +253,14 @@ def _operation(call: KernelCall, layer: int, starts: dict[int, int], buffers: di
     for index, constant in enumerate(call.constants):
         operation.constants[index] = constant.data_ptr()
     operation.width, operation.outputs = first.size(-1), call.output.size(-1)
-    if call.kind in _ATTENTION:
+    if call.kind in (*_ATTENTION, ROTATE):
         operation.heads, operation.groups = first.size(2), call.groups
     return operation
+
+
+def _hidden(states: Sequence[LayerState]) -> list[Tensor]:
+    """Return the states of recurrent layers."""
+    return [state.hidden for state in states if isinstance(state, RecurrentState)]
 
 
 def _check_heads(keys: Tensor) -> None:
@@ -246,25 +271,28 @@ def _check_heads(keys: Tensor) -> None:
 
 
 class _RecordedTarget(SequenceMemory):
-    """A step's memory of the target that records attention to it."""
+    """A step's memory of the target that records what is done with it."""
 
-    def __init__(self, recorder: _Recorder, layer: int, view: CacheView) -> None:
+    def __init__(self, recorder: _Recorder, layer: int, view: StepMemory) -> None:
         self._recorder, self._layer, self._view = recorder, layer, view
 
     @property
     def positions(self) -> Positions:
-        raise NotRecordableError
+        """The position of the step."""
+        return self._view.positions
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Attend, and record it."""
         _check_heads(keys)
         output = self._view.attend(queries, keys, values)
-        call = KernelCall(ATTEND_TARGET, (queries, keys, values), output, groups=keys.size(2))
-        self._recorder.record(call, self._layer)
+        self._recorder.layer = self._layer
+        self._recorder.record(KernelCall(ATTEND_TARGET, (queries, keys, values), output, groups=keys.size(2)))
         return output
 
     def scan(self, recurrence: Recurrence, x: Tensor) -> Tensor:
-        raise NotRecordableError
+        """Run a recurrence, of which kernels are recorded."""
+        self._recorder.layer = self._layer
+        return self._view.scan(recurrence, x)
 
 
 class _RecordedSource(SourceMemory):
@@ -278,5 +306,6 @@ class _RecordedSource(SourceMemory):
         keys = self._source.projected.keys
         _check_heads(keys)
         output = self._source.attend(queries)
-        self._recorder.record(KernelCall(ATTEND_SOURCE, (queries,), output, groups=keys.size(2)), self._layer)
+        self._recorder.layer = self._layer
+        self._recorder.record(KernelCall(ATTEND_SOURCE, (queries,), output, groups=keys.size(2)))
         return output

@@ -7,6 +7,7 @@ step by step with a cache in search.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -31,7 +32,7 @@ from regard.nn.native_search import NativeDecoder
 from regard.nn.output_layer import OutputLayerDecoder, TiedLinear
 from regard.nn.packed_linear import PackedLinear
 from regard.nn.packing import Packing, should_pack
-from regard.nn.step_program import ROWS, StepProgram
+from regard.nn.step_program import POSITION, ROWS, StepProgram
 from regard.special_tokens import PAD
 
 
@@ -143,13 +144,16 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
 
     def record_step(self, memory: Memory) -> None:
         """Record a step for frozen weights, if native kernels compute all of it, with an encoder's output as source."""
-        if self.is_recurrent or not native.supports_inference(memory.values):
-            return  # a recurrence has no cache, which a program needs
-        state = self.init_state(memory)
-        sentences = len(memory.mask)
-        state, targets = state.select(torch.arange(sentences).repeat_interleave(ROWS)).begin_step()
-        shape = sentences, ROWS, self.embedding.table.embedding_dim
-        x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        if not native.supports_inference(memory.values):
+            return
+        sentences, size = len(memory.mask), self.embedding.table.embedding_dim
+        draw, state = torch.Generator().manual_seed(1), self.init_state(memory)
+        state = replace(state.select(torch.arange(sentences).repeat_interleave(ROWS)), length=POSITION)
+        if self.is_recurrent:  # from zeros, a state that a layer changes might look unchanged
+            hidden = (torch.randn(sentences * ROWS, size, generator=draw) for _ in self.layers)
+            state = replace(state, layers=tuple(map(RecurrentState, hidden)))
+        x = torch.randn(sentences, ROWS, size, generator=draw)
+        state, targets = state.begin_step()
         self.step_program = StepProgram.record(self._run, x, targets, state.source.memories(with_weights=False))
 
     def start_search(self, memory: Memory) -> Search:

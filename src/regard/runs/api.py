@@ -39,6 +39,7 @@ class TrainOptions(TypedDict, total=False):
         target_column: The target column of a table.
         start: A run whose weights and vocabulary training starts from (fine-tuning).
         extend_vocabulary: With `start`: the most tokens of the new corpus to add to the vocabulary.
+        ray: A Ray cluster that encodes the corpus, as `--ray` of `regard train`: `HOST:PORT`, `auto` or `local`.
         quiet: Print nothing.
         console: Where to print messages and progress; standard error by default.
     """
@@ -57,6 +58,7 @@ class TrainOptions(TypedDict, total=False):
     target_column: str | None
     start: str | Path | None
     extend_vocabulary: int | None
+    ray: str
     quiet: bool
     console: Console | None
 
@@ -113,7 +115,7 @@ def train(recipe: RunConfig | str | Path | None = None, output: str | Path | Non
         console.quiet = console.quiet or not processes.is_main
         choose = partial(choose_recipe, request, partial(say, console=console, wrap=True))
         config, folder = processes.main_process_first(choose)
-        return train_config(config, folder, console=console)
+        return train_config(config, folder, console=console, ray=options.get("ray", ""))
 
 
 def _parse(

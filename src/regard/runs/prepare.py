@@ -14,10 +14,12 @@ from regard.config.schema import RunConfig
 from regard.console import Say
 from regard.corpus.corpus import Corpus, LineOrigins, Pair, SkipReport
 from regard.corpus.paths import open_corpora
-from regard.data.encoding import encode
+from regard.data.encoding import Encode, encode
+from regard.data.encoding_on_ray import encode_on_ray
 from regard.data.store import PairStore, open_writer
-from regard.errors import DataError
+from regard.errors import ConfigError, DataError
 from regard.files import write_atomic
+from regard.ray_cluster import OPTION, connect
 from regard.runs.corpus_scan import forget_scan
 from regard.runs.holdout import split_corpus
 from regard.runs.length_filter import LengthFilter, print_skipped
@@ -34,7 +36,7 @@ SAMPLE_SIZE = 2000  # pairs
 NEW_RUN = "start a new run"
 
 
-def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
+def prepare(config: RunConfig, folder: Path, say: Say, *, ray: str = "") -> Prepared:
     """Prepare the data of a recipe in `folder`, or load what is already prepared there.
 
     A preparation that was interrupted continues where it stopped, if neither recipe nor files have changed.
@@ -43,13 +45,25 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
         config: The recipe.
         folder: The `data` folder of a run.
         say: Prints how many pairs there are, and what was skipped.
+        ray: The address of a Ray cluster that encodes the pairs; empty: the cores of this machine do.
 
     Raises:
         DataError: The corpus cannot be read, or nothing is left of it.
-        ConfigError: The tokenizer does not suit the corpus.
+        WorkerLost: A process or the cluster that encodes is lost; preparing can be continued.
+        ConfigError: The tokenizer does not suit the corpus, or there is no such cluster.
     """
     if (folder / PREPARED).is_file():
         return load_prepared(config, folder, say)
+    if not ray:
+        return _prepare(config, folder, say, encode)
+    if config.data.streaming:
+        fix = f"leave {OPTION} out, or set data.streaming=false"
+        raise ConfigError("a streamed corpus is encoded while training", where=OPTION, fix=fix)
+    with connect(ray):
+        return _prepare(config, folder, say, encode_on_ray)
+
+
+def _prepare(config: RunConfig, folder: Path, say: Say, encode_pairs: Encode) -> Prepared:
     folder.mkdir(parents=True, exist_ok=True)
     train, dev_corpus = split_corpus(config)
     forget_scan()
@@ -64,7 +78,7 @@ def prepare(config: RunConfig, folder: Path, say: Say) -> Prepared:
     dev = _encode_dev(dev_corpus, tokenizers, config.data.max_length, say)
     if config.data.streaming:
         return _prepare_stream(config, folder, train, dev, tokenizers, sample, say)
-    store, length_filter = _encode_training_pairs(config, train, folder, sample)
+    store, length_filter = _encode_training_pairs(config, train, folder, sample, encode_pairs)
     length_filter.require_any(len(store))
     say(
         f"train: {len(store):,} pairs from {train.name}; "
@@ -155,7 +169,7 @@ def _encode_dev(corpus: Corpus, tokenizers: Tokenizers, max_length: int, say: Sa
 
 
 def _encode_training_pairs(
-    config: RunConfig, train: Corpus, folder: Path, sample: SourceSample
+    config: RunConfig, train: Corpus, folder: Path, sample: SourceSample, encode_pairs: Encode
 ) -> tuple[PairStore, LengthFilter]:
     """Store the training pairs as token ids, without those that are too long; continue an interrupted store."""
     with open_writer(folder, "train", describe_inputs(config)) as writer:
@@ -163,7 +177,7 @@ def _encode_training_pairs(
         length_filter = LengthFilter(train, config.data.max_length, report)
         read = writer.progress.read
         pairs = train if sample.is_complete else sample.observe(train)
-        for chunk in encode(islice(pairs, read, None), folder):
+        for chunk in encode_pairs(islice(pairs, read, None), folder):
             writer.add(length_filter.filter(chunk))
             read += len(chunk)
             writer.update_progress(read=read, aside=report.table())

@@ -18,7 +18,7 @@ from regard.config.schema import RunConfig
 from regard.console import Say, say
 from regard.contract import Seq2Seq
 from regard.data.loader import BatchSource, Position
-from regard.errors import RegardError
+from regard.errors import RegardError, WorkerLost
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
 from regard.runs.model_init import init_model
@@ -117,7 +117,7 @@ def read_recipe(path: str | Path, overrides: Overrides = ()) -> RunConfig:
     return read_config(Path(path), ARCHITECTURES, to_overrides(overrides), fill_from_start)
 
 
-def train(config: RunConfig, out: str | Path | None = None, *, console: Console | None = None) -> Result:
+def train(config: RunConfig, out: str | Path | None = None, *, console: Console | None = None, ray: str = "") -> Result:
     """Train a recipe from the beginning.
 
     Under torchrun, all processes train the run together; a job that torchrun restarts resumes its own run.
@@ -126,6 +126,8 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
         config: The recipe.
         out: The folder of the run, which must not contain one yet. Default: see `default_folder`.
         console: Where to print messages and progress; standard error by default.
+        ray: The address of a Ray cluster that encodes the corpus: HOST:PORT, `auto` for the one that runs on this
+            machine, or `local` to start one; empty: the cores of this machine encode it.
 
     Raises:
         ConfigError: The recipe does not suit the corpus or the machine.
@@ -139,13 +141,18 @@ def train(config: RunConfig, out: str | Path | None = None, *, console: Console 
         console = _main_console(console, processes)
         is_restarted = processes.restarts > 0 and folder.recipe.is_file() and folder.job == processes.job
         if processes.broadcast(is_restarted):
-            return resume(folder.path, console=console)
-        start = partial(_start_run, folder, config, processes, lock, partial(say, console=console))
+            return resume(folder.path, console=console, ray=ray)
+        start = partial(_start_run, folder, config, processes, lock, partial(say, console=console), ray)
         return _train_run(processes.main_process_first(start), processes, console)
 
 
 def resume(
-    folder: str | Path, overrides: Overrides = (), *, console: Console | None = None, quiet: bool = False
+    folder: str | Path,
+    overrides: Overrides = (),
+    *,
+    console: Console | None = None,
+    quiet: bool = False,
+    ray: str = "",
 ) -> Result:
     """Continue a run from its last checkpoint, or from the beginning if it has none yet.
 
@@ -158,6 +165,7 @@ def resume(
             list, or as a mapping. They are written into the recipe of the run.
         console: Where to print messages and progress; standard error by default.
         quiet: Print nothing.
+        ray: If the corpus is not prepared yet, the address of a Ray cluster that encodes it, as in `train`.
 
     Raises:
         ConfigError: An override is not valid.
@@ -167,7 +175,8 @@ def resume(
     """
     with flush_denormals(), init_distributed() as processes, ExitStack() as lock:
         console = _main_console(Console(quiet=True) if quiet else console, processes)
-        load = partial(_load_run, Path(folder), to_overrides(overrides), processes, lock, partial(say, console=console))
+        print_line = partial(say, console=console)
+        load = partial(_load_run, Path(folder), to_overrides(overrides), processes, lock, print_line, ray)
         return _train_run(processes.main_process_first(load), processes, console)
 
 
@@ -183,29 +192,35 @@ def _main_console(console: Console | None, processes: ProcessGroup) -> Console:
     return console or Console(stderr=True) if processes.is_main else Console(quiet=True)
 
 
-def _start_run(folder: RunFolder, config: RunConfig, processes: ProcessGroup, lock: ExitStack, say: Say) -> _Run:
+def _start_run(
+    folder: RunFolder, config: RunConfig, processes: ProcessGroup, lock: ExitStack, say: Say, ray: str
+) -> _Run:
     """Create the folder of a run in the main process, lock it until `lock` closes, and prepare the data."""
     device = processes.device(config.train.device)
     if not processes.is_main:
-        return _prepare_run(folder, read_config(folder.recipe, ARCHITECTURES), processes, say)
+        return _prepare_run(folder, read_config(folder.recipe, ARCHITECTURES), processes, say, ray)
     RunFolder.create(folder.path)
     lock.enter_context(folder.lock(processes.job))
     config = resolve_precision(config, device, say)
     folder.begin(to_toml(config))
     try:
-        return _prepare_run(folder, config, processes, say)
+        return _prepare_run(folder, config, processes, say, ray)
+    except WorkerLost:
+        raise  # `resume` continues
     except RegardError:
         folder.abandon()  # so that the corrected recipe can use the folder
         raise
 
 
-def _prepare_run(folder: RunFolder, config: RunConfig, processes: ProcessGroup, say: Say) -> _Run:
+def _prepare_run(folder: RunFolder, config: RunConfig, processes: ProcessGroup, say: Say, ray: str) -> _Run:
     say(PREPARING)
-    prepared = prepare(config, folder.data, say)
+    prepared = prepare(config, folder.data, say, ray=ray)
     return _Run(folder, config, prepared, init_model(config, folder.data, prepared, processes, say), None)
 
 
-def _load_run(path: Path, overrides: Sequence[str], processes: ProcessGroup, lock: ExitStack, say: Say) -> _Run:
+def _load_run(
+    path: Path, overrides: Sequence[str], processes: ProcessGroup, lock: ExitStack, say: Say, ray: str
+) -> _Run:
     """Load a run to resume; the main process locks its folder until `lock` closes, and verifies its data."""
     folder, checkpoint = find_run(path)
     if processes.is_main:
@@ -218,7 +233,7 @@ def _load_run(path: Path, overrides: Sequence[str], processes: ProcessGroup, loc
         verify_data(folder, say)
         if overrides:
             folder.write_recipe(to_toml(config))
-    prepared = prepare(config, folder.data, say)
+    prepared = prepare(config, folder.data, say, ray=ray)
     check_same_data(folder, prepared.train)
     return _Run(folder, config, prepared, init_model(config, folder.data, prepared, processes, say), state)
 

@@ -63,6 +63,7 @@ WRONG: list[tuple[list[str | Path], str]] = [
     (["train", "--data", "a.tsv", "--architecture", "transfomer2017"], "--architecture: unknown architecture"),
     (["compare", "--corpus", "dates", "--architectures", "modem, cho2014"], "did you mean `modern`"),
     (["train", "a.toml", "--extend-vocabulary", "5"], "--extend-vocabulary: there is no vocabulary"),
+    (["train", "a.toml", "--dry-run", "--ray", "auto"], "--ray: a dry run encodes on this machine"),
 ]
 # All commands in one process: an import of PyTorch fails, and would fail again.
 IN_ONE_PROCESS = """

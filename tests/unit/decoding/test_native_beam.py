@@ -18,7 +18,7 @@ from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.interruptible import interruptible
 from regard.decoding.length_penalty import average, forbid_empty, gnmt
 from regard.errors import DecodingError
-from regard.models import bahdanau2014, transformer2017
+from regard.models import bahdanau2014, modern, transformer2017
 from regard.nn import packed_linear
 from regard.nn.inference import freeze_for_inference
 from regard.nn.native_search import NativeSearch
@@ -26,6 +26,7 @@ from regard.nn.transformer import TransformerDecoder
 from regard.special_tokens import EOS, PAD
 
 TRANSFORMER = transformer2017.Config(encoder_layers=1, decoder_layers=2, hidden_size=64, ffn_size=128, num_heads=2)
+MODERN = modern.Config(encoder_layers=1, decoder_layers=2, hidden_size=128, ffn_size=176, num_heads=4, num_kv_heads=2)
 RECURRENT = bahdanau2014.Config(hidden_size=24, embedding_size=16, attention_size=8, maxout_size=8, init_std=0.3)
 SETTINGS = {
     "one best, patience 1": BeamSettings(beam_size=5, penalty=forbid_empty(gnmt(0.6)), patience=1),
@@ -42,10 +43,18 @@ def decoder_of(seq2seq: Seq2Seq) -> TransformerDecoder:
 
 def transformer(*, int8: bool, seed: int = 3) -> Seq2Seq:
     torch.manual_seed(seed)
-    seq2seq = transformer2017.build(TRANSFORMER, VocabularySizes(70, 70, joint=True)).eval()
+    return frozen(transformer2017.build(TRANSFORMER, VocabularySizes(70, 70, joint=True)), 3, int8=int8)
+
+
+def modern_transformer(**changes: Any) -> Seq2Seq:
+    torch.manual_seed(8)
+    return frozen(modern.build(MODERN.model_copy(update=changes), VocabularySizes(70, 70, joint=True)), 5, int8=True)
+
+
+def frozen(seq2seq: Seq2Seq, end: float, *, int8: bool) -> Seq2Seq:
     with torch.no_grad():
-        decoder_of(seq2seq).embedding.table.weight[EOS] *= 3  # so that hypotheses end at different steps
-    return freeze_for_inference(seq2seq, int8=int8)
+        decoder_of(seq2seq).embedding.table.weight[EOS] *= end  # so that hypotheses end at different steps
+    return freeze_for_inference(seq2seq.eval(), int8=int8)
 
 
 def recurrent() -> Seq2Seq:
@@ -59,6 +68,8 @@ def recurrent() -> Seq2Seq:
 MODELS: dict[str, Callable[[], Seq2Seq]] = {
     "int8 transformer": lambda: transformer(int8=True),
     "transformer": lambda: transformer(int8=False),
+    "modern": modern_transformer,
+    "modern with an SSRU": lambda: modern_transformer(decoder="ssru"),
     "recurrent": recurrent,
 }
 
@@ -115,13 +126,13 @@ def test_the_hypotheses_are_the_same_bit_for_bit(
 
 
 @pytest.mark.parametrize("level", [level for level in LEVELS if level != "plain"])
-@pytest.mark.parametrize("int8", [True, False])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "recurrent"])
 @torch.no_grad()
-def test_every_step_is_the_same_bit_for_bit(level: str, int8: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_the_same_bit_for_bit(name: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use_level(level, monkeypatch)
-    if not int8 and level not in packed_linear.LEVELS:
+    if name == "transformer" and level not in packed_linear.LEVELS:
         pytest.skip("float32 products of this level are PyTorch's")
-    seq2seq = transformer(int8=int8)
+    seq2seq = MODELS[name]()
     memory, generator = seq2seq.encode(sources(3)), torch.Generator().manual_seed(1)
     decoder = seq2seq.decoder
     search, state = decoder.start_search(memory), decoder.init_state(memory)

@@ -25,6 +25,10 @@ void KERNEL(drop_add_norm_gradient)(const float *, const float *, const float *,
                                     float *, float *, int64_t, int64_t, int64_t, int32_t, float, uint64_t);
 void KERNEL(bias_relu)(float *, const float *, int64_t, int64_t, int64_t);
 void KERNEL(bias_relu_gradient)(float *, const float *, float *, int64_t, int64_t, int64_t);
+void KERNEL(norm)(const float *, const float *, float, float *, int64_t, int64_t);
+void KERNEL(add)(const float *, const float *, float *, int64_t);
+void KERNEL(rotate)(const float *, const float *, float *, int64_t, int64_t, int64_t, int64_t);
+void KERNEL(ssru)(const float *, const float *, float *, float *, int64_t, int64_t, int64_t);
 void KERNEL(gated)(const float *, const float *, float *, int64_t, int64_t);
 void KERNEL(gated_gradient)(const float *, const float *, const float *, float *, float *, int64_t, int64_t);
 double KERNEL(cross_entropy)(float *, const int64_t *, int64_t, int64_t, float);
@@ -159,6 +163,15 @@ int main(void)
     print("causal", e, 10 * 32);
     KERNEL(add_norm)(b, wide, c, d, 1e-5f, e, 3, 112);
     print("add_norm", e, 3 * 112);
+    KERNEL(norm)(wide, c, 1e-5f, e, 3, 112);
+    print("norm", e, 3 * 112);
+    KERNEL(add)(b, c, e, 37);
+    print("add", e, 37);
+    KERNEL(rotate)(b, c, e, 4, 2, 3, 48);
+    print("rotate", e, 4 * 3 * 48);
+    for (int at = 0; at < 2 * 48; at++) a[at] = d[at];
+    KERNEL(ssru)(wide, b, a, e, 2, 3, 48);
+    print("ssru", e, 2 * 3 * 48), print("state", a, 2 * 48);
     KERNEL(drop_add_norm)(b, wide, c, d, 1e-5f, a, e, f, g, 0, 40, 96, 20000, 1.5f, 77);
     print("both", a, 40 * 96), print("normed", e, 40 * 96), print("scales", g, 40);
     float *of_gain = calloc(96, sizeof *of_gain), *of_bias = calloc(96, sizeof *of_bias);

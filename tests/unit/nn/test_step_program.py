@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,18 +18,34 @@ from regard.decoding.beam_state import BeamSettings
 from regard.decoding.length_penalty import average
 from regard.models import modern, transformer2017
 from regard.nn import packed_linear
-from regard.nn.attention_memory import SequenceMemory, SourceMemory
+from regard.nn.attention_memory import Positions, SequenceMemory, SourceMemory
 from regard.nn.attention_recorder import record_attention
 from regard.nn.inference import freeze_for_inference
+from regard.nn.rotary import RotaryPositions
+from regard.nn.ssru import SSRU
 from regard.nn.transformer import TransformerDecoder
 
 CONFIG = transformer2017.Config(encoder_layers=1, decoder_layers=2, hidden_size=64, ffn_size=128, num_heads=2)
+MODERN = modern.Config(encoder_layers=1, decoder_layers=2, hidden_size=128, ffn_size=176, num_heads=4)
 SOURCES = torch.tensor([[5, 6, 7, 8, 2], [9, 4, 2, 0, 0], [10, 11, 12, 2, 0]])
 
 
 def model(**changes: Any) -> Seq2Seq:
     torch.manual_seed(3)
     return transformer2017.build(CONFIG.model_copy(update=changes), VocabularySizes(70, 70, joint=True)).eval()
+
+
+def modern_model(**changes: Any) -> Seq2Seq:
+    torch.manual_seed(3)
+    return modern.build(MODERN.model_copy(update=changes), VocabularySizes(70, 70, joint=True)).eval()
+
+
+MODELS: dict[str, Callable[[], Seq2Seq]] = {
+    "transformer2017": model,
+    "modern": modern_model,
+    "modern with grouped heads": lambda: modern_model(num_kv_heads=2),
+    "modern with an SSRU": lambda: modern_model(decoder="ssru"),
+}
 
 
 def decoder_of(seq2seq: Seq2Seq) -> TransformerDecoder:
@@ -43,13 +60,14 @@ def without_program(frozen: Seq2Seq) -> Seq2Seq:
 
 
 @pytest.mark.parametrize("level", [level for level in LEVELS if level != "plain"])
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("int8", [True, False])
 @torch.no_grad()
-def test_every_step_is_the_same_bit_for_bit(level: str, int8: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_the_same_bit_for_bit(int8: bool, name: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use_level(level, monkeypatch)
     if not int8 and level not in packed_linear.LEVELS:
         pytest.skip("float32 products of this level are PyTorch's")
-    frozen = freeze_for_inference(model(), int8=int8)
+    frozen = freeze_for_inference(MODELS[name](), int8=int8)
     decoders, memory = (decoder_of(frozen), decoder_of(without_program(frozen))), frozen.encode(SOURCES)
     assert decoders[0].step_program is not None
     states = [decoder.init_state(memory) for decoder in decoders]
@@ -66,10 +84,11 @@ def test_every_step_is_the_same_bit_for_bit(level: str, int8: bool, monkeypatch:
         sentences, rows = chosen.shape
 
 
+@pytest.mark.parametrize("name", MODELS)
 @torch.no_grad()
-def test_a_beam_uses_the_program_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_beam_uses_the_program_and_finds_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = use_best_level(monkeypatch)
-    frozen, run, calls = freeze_for_inference(model(), int8=True), kernels.decoder_logits, [0]
+    frozen, run, calls = freeze_for_inference(MODELS[name](), int8=True), kernels.decoder_logits, [0]
 
     def count(*arguments: Any) -> None:
         calls[0] += 1
@@ -132,9 +151,8 @@ def test_attention_is_given_and_recorded_as_without_a_program(monkeypatch: pytes
 
 def test_other_layers_have_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     use_best_level(monkeypatch)
-    config = modern.Config(encoder_layers=1, decoder_layers=1, hidden_size=64, ffn_size=128, num_heads=2)
     models = {
-        "rotary positions": modern.build(config, VocabularySizes(70, 70, joint=True)),
+        "a feed-forward layer of another width": modern_model(ffn_size=180),
         "another activation": model(activation="silu"),
         "heads of 8": model(num_heads=8),
     }
@@ -157,6 +175,32 @@ def test_a_layer_that_also_computes_otherwise_has_no_program(monkeypatch: pytest
         seq2seq = model()
         decoder_of(seq2seq).layers[1] = kind(CONFIG).eval()
         assert decoder_of(freeze_for_inference(seq2seq, int8=True)).step_program is None
+
+
+def test_a_layer_that_uses_kernels_otherwise_has_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_best_level(monkeypatch)
+
+    class Forgetful(SSRU):
+        def scan(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            outputs, last = super().scan(x, state)
+            return outputs, last * 0.5
+
+    class AtTheStart(RotaryPositions):
+        def forward(self, x: Tensor, positions: Positions) -> Tensor:
+            return super().forward(x, Positions(slice(0, 1), 1))
+
+    class Quadratic(RotaryPositions):
+        def table_to(self, end: int) -> Tensor:
+            return super().table_to(end).square()
+
+    forgetful, ignorant, mixed = modern_model(decoder="ssru"), modern_model(), modern_model()
+    decoder_of(forgetful).layers[1].past = Forgetful(128)
+    for seq2seq, rotary in ((ignorant, AtTheStart(32)), (mixed, Quadratic(32))):
+        past = decoder_of(seq2seq).layers[1].past
+        assert isinstance(past, modern.SelfAttention)
+        past.rotary = rotary
+    for seq2seq in (forgetful, ignorant, mixed):
+        assert decoder_of(freeze_for_inference(seq2seq.eval(), int8=True)).step_program is None
 
 
 def test_freezing_draws_no_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import pytest
+from tests.doubles import watch_steps
 
 from regard.config.schema import SearchConfig
 from regard.errors import DecodingError
@@ -168,15 +169,13 @@ def test_an_abandoned_search_is_interrupted(
     tickets = [Ticket(120), Ticket(120)]
     steps = 0
 
-    def counting(*arguments: Any, **options: Any) -> Any:
+    def count() -> None:
         nonlocal steps
         steps += 1
         for ticket in tickets[has_client:]:
             ticket.is_abandoned = ticket.is_abandoned or steps == 2
-        return advance(*arguments, **options)
 
-    advance = translator.model.decoder.advance
-    monkeypatch.setattr(translator.model.decoder, "advance", counting)
+    watch_steps(translator.model.decoder, count, monkeypatch)
     batcher = make(gather=3600.0, batch=2)
     futures = [
         batcher.submit(SearchKey(translator), make_sentences("one two three four"), ticket)[0] for ticket in tickets

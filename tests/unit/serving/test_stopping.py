@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.doubles import watch_steps
 from tests.unit.serving.running import PATIENT, REQUEST, Running
 
 from regard.serving import translate
@@ -172,7 +173,7 @@ def test_requests_that_exceed_the_shutdown_limit_are_rejected_in_their_format(
     if where == "before it":
         monkeypatch.setattr(translate, "translate", hang)
     else:
-        monkeypatch.setattr(models.served[0].translator.model.decoder, "advance", hang)
+        watch_steps(models.served[0].translator.model.decoder, hang, monkeypatch)
     body: dict[str, Any] = REQUEST if path == "/translate" else {"text": ["one two"], "target_lang": "DE"}
     try:
         with ThreadPoolExecutor(1) as pool, serving(service) as (server, url):

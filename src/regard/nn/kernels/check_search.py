@@ -10,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.nn.kernels.check_arrays import Doubles, Floats, addresses, blank, is_near, sine_values, softmax
+from regard.nn.kernels.check_layers import LAYER_CHECKS, logistic, rotated, standardized
 from regard.nn.kernels.operations import (
+    ADD,
     ADD_NORM,
     ATTEND_SOURCE,
     ATTEND_TARGET,
+    GATED,
     LINEAR_FLOAT32,
     LINEAR_INT8,
+    NORM,
+    ROTATE,
+    SSRU,
     Batch,
     Beam,
     Decoder,
@@ -152,11 +158,13 @@ def _linear_int8(kernels: Kernels) -> bool:
 
 
 class _Step:
-    """A step of two rows for each of two sentences: a projection to keys and values, attention to both sides, a norm.
+    """A step at position 7 of two rows for each of two sentences, with each kind of operation.
 
     There are two heads of 16, which share keys and values. Two slots of the cache are written before the step. The
     weights of the projection are bytes with a scale (`linear` is LINEAR_INT8), or the same in float32.
     """
+
+    position, floats = 7, 320
 
     def __init__(self, kernels: Kernels, linear: int) -> None:
         self.linear = linear
@@ -170,6 +178,7 @@ class _Step:
         self.visible = np.array([[1, 1, 1, 0], [0, 1, 0, 1], [1, 1, 1, 0], [1, 0, 0, 1]], np.bool_)
         self.mask = np.array([[1, 1, 1], [1, 1, 0]], np.bool_)
         self.gain, self.bias, self.out = sine_values(32, seed=7) + 2, sine_values(32, seed=8), blank(4, 32)
+        self.rotations, self.state = sine_values(8, 16, seed=9), sine_values(4, 32, seed=10)
         self.constants = self.constants_of(kernels, self.weights)
 
     def constants_of(self, kernels: Kernels, weights: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
@@ -179,26 +188,35 @@ class _Step:
         return _float32_constants(kernels, np.float32(0.01) * weights, np.zeros(len(weights), np.float32))
 
     def operations(self) -> Any:
-        """Return the operations, with x at the start of the workspace and the output at 64."""
-        x, both, target, source = Input(0, 32, 0), 32, Input(64, 32, 0), Input(96, 32, 0)
-        heads = {"width": 16, "outputs": 32, "heads": 2, "groups": 1}
-        operations = (Operation * 4)(
-            Operation(self.linear, inputs=(x,), out=both, width=32, outputs=32, number=-np.inf),
-            Operation(ATTEND_TARGET, inputs=(x, Input(both, 32, 0), Input(both, 32, 16)), out=64, **heads),
-            Operation(ATTEND_SOURCE, inputs=(target,), out=96, **heads),
-            Operation(ADD_NORM, inputs=(x, source), out=64, width=32, outputs=32, number=1e-5),
+        """Return the operations, with x at the start of the workspace."""
+        x, keys, values = Input(0, 32, 0), Input(32, 32, 0), Input(32, 32, 16)
+        queries, target, source, normed, gated, again, recurrent = (Input(start, 32, 0) for start in range(64, 288, 32))
+        wide, heads = {"width": 32, "outputs": 32}, {"width": 16, "outputs": 32, "heads": 2, "groups": 1}
+        operations = (Operation * 9)(
+            Operation(self.linear, inputs=(x,), out=keys.start, number=-np.inf, **wide),
+            Operation(ROTATE, inputs=(x,), out=queries.start, **heads),
+            Operation(ATTEND_TARGET, inputs=(queries, keys, values), out=target.start, **heads),
+            Operation(ATTEND_SOURCE, inputs=(target,), out=source.start, **heads),
+            Operation(ADD_NORM, inputs=(x, source), out=normed.start, number=1e-5, **wide),
+            Operation(GATED, inputs=(normed, x), out=gated.start, **wide),
+            Operation(NORM, inputs=(gated,), out=again.start, number=1e-5, **wide),
+            Operation(SSRU, inputs=(again, x), out=recurrent.start, **wide),
+            Operation(ADD, inputs=(recurrent, normed), out=288, **wide),
         )
         operations[0].constants[: len(self.constants)] = addresses(*self.constants)
-        operations[3].constants[:2] = addresses(self.gain, self.bias)
+        operations[4].constants[:2] = addresses(self.gain, self.bias)
+        operations[6].constants[:1] = addresses(self.gain)
         return operations
 
     def layers(self) -> Any:
         """Return the only layer."""
-        return (Layer * 1)(Layer(*addresses(*self.caches), 2, *addresses(*self.sources), 48, 16, 48, 16))
+        arrays = addresses(*self.caches), addresses(*self.sources), addresses(self.state)
+        return (Layer * 1)(Layer(*arrays[0], 2, *arrays[1], 48, 16, 48, 16, *arrays[2]))
 
     def run(self, kernels: Kernels) -> None:
-        batch = (Batch * 1)(Batch(4, 2, *addresses(self.visible, self.mask), 3))
-        kernels.decoder_step(self.operations(), 4, self.layers(), batch, *addresses(self.x, self.out), 32, 128)
+        rows = Batch(4, 2, *addresses(self.visible, self.mask), 3, self.position, *addresses(self.rotations))
+        pointers = addresses(self.x, self.out)
+        kernels.decoder_step(self.operations(), 9, self.layers(), (Batch * 1)(rows), *pointers, 32, self.floats)
 
     def exact(self) -> Doubles:
         """Return the output."""
@@ -206,12 +224,15 @@ class _Step:
         both = x @ (0.01 * self.weights.T.astype(np.float64))
         sides = zip(self.caches, (both[..., :16], both[..., 16:]), strict=True)
         keys, values = (np.concatenate((cache[:2].transpose(1, 0, 2), new), 1) for cache, new in sides)
-        target = _attend_by_heads(x, keys, values, self.visible.reshape(2, 2, 4))
+        queries = rotated(x, self.rotations[self.position])
+        target = _attend_by_heads(queries, keys, values, self.visible.reshape(2, 2, 4))
         source = _attend_by_heads(target, self.sources[0], self.sources[1], self.mask[:, None])
-        total: Doubles = (x + source).reshape(4, 32)
-        deviation = total - total.mean(1, keepdims=True)
-        scaled: Doubles = deviation / np.sqrt((deviation**2).mean(1, keepdims=True) + 1e-5) * self.gain + self.bias
-        return scaled
+        flat = self.x.astype(np.float64)
+        normed = standardized(flat + source.reshape(4, 32)) * self.gain + self.bias
+        keep = logistic(standardized(normed * logistic(normed) * flat) * self.gain)
+        self.next_state = keep * self.state + (1 - keep) * flat
+        out: Doubles = np.maximum(self.next_state, 0) + normed
+        return out
 
 
 def _attend_by_heads(queries: Doubles, keys: NDArray[Any], values: NDArray[Any], mask: NDArray[np.bool_]) -> Doubles:
@@ -227,7 +248,7 @@ def _decoder_step(kernels: Kernels) -> bool:
     for step in (_Step(kernels, LINEAR_INT8), _Step(kernels, LINEAR_FLOAT32)):
         exact = step.exact()
         step.run(kernels)
-        if not is_near(step.out, exact):
+        if not (is_near(step.out, exact) and is_near(step.state, step.next_state)):
             return False
     return True
 
@@ -237,7 +258,7 @@ def _decoder_logits(kernels: Kernels) -> bool:
 
 
 def _has_right_logits(kernels: Kernels, step: _Step) -> bool:
-    position = 7
+    position = step.position
     table, positions = sine_values(6, 32, seed=3), sine_values(8, 32, seed=4)
     tokens = np.array([5, 0, 2, 2])
     table[tokens] = (step.x - positions[position]) / 2  # the embeddings of the tokens are x; two rows have equal ones
@@ -248,8 +269,10 @@ def _has_right_logits(kernels: Kernels, step: _Step) -> bool:
     operations, layers, constants = step.operations(), step.layers(), step.constants_of(kernels, step.weights[:20])
     output = Operation(step.linear, width=32, outputs=20, number=-np.inf)
     output.constants[: len(constants)] = addresses(*constants)
-    pointers = ctypes.addressof(operations), 4, 128, ctypes.addressof(output)
+    pointers = ctypes.addressof(operations), 9, step.floats, ctypes.addressof(output), *addresses(step.rotations)
     decoder = Decoder(*addresses(table, positions), 2.0, 32, 20, *pointers)
+    features = step.exact()  # which the kernel rounds to bytes
+    step.state[:] = step.state[parents]
     visible = np.zeros((4, 4), np.bool_)
     visible.flat[:8] = before.flat
     search = Search(ctypes.addressof(layers), 1, 4, 2, position, *addresses(visible, spare, step.mask), 3)
@@ -257,9 +280,9 @@ def _has_right_logits(kernels: Kernels, step: _Step) -> bool:
     inputs = ctypes.addressof(decoder), ctypes.addressof(search), *addresses(tokens, parents, logits)
     kernels.decoder_logits(*inputs)
     is_extended = search.visible == spare.ctypes.data and (spare == step.visible).all()
-    features = step.exact()  # which the kernel rounds to bytes
     exact = features @ (0.01 * step.weights[:20].T.astype(np.float64))
     is_close = np.abs(logits - exact).max() <= 0.01 * np.abs(exact).max()
+    is_close &= is_near(step.state, step.next_state)
     return bool(is_extended and is_close) and (search.position, layers[0].written) == (8, 4)
 
 
@@ -270,6 +293,7 @@ SEARCH_CHECKS: tuple[Callable[[Kernels], bool], ...] = (
     _attend,
     _linear_float32,
     _linear_int8,
+    *LAYER_CHECKS,
     _decoder_step,
     _decoder_logits,
 )

@@ -96,6 +96,15 @@ INLINE float exponential(float x)
     return exponentials(broadcast(x))[0];
 }
 
+/* Return 1 / (1 + e^-x) for each lane. */
+INLINE Lanes logistic(Lanes x)
+{
+    Bits is_negative = x < 0.0f;
+    Lanes part = exponentials((Lanes)((is_negative & (Bits)x) | (~is_negative & (Bits)-x)));
+    Lanes above = 1 / (1 + part);
+    return (Lanes)((is_negative & (Bits)(part * above)) | (~is_negative & (Bits)above));
+}
+
 typedef float Four __attribute__((vector_size(16)));
 typedef int32_t FourBits __attribute__((vector_size(16)));
 #if LANES == 16

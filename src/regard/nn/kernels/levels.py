@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 
-FILES = ("attention.c", "float32.c", "int8.c", "search.c", "steps.c", "training.c")
+FILES = ("attention.c", "float32.c", "int8.c", "layers.c", "search.c", "steps.c", "training.c")
 
 
 @dataclass(frozen=True)

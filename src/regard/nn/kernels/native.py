@@ -58,6 +58,10 @@ _SIGNATURES = {
     "dropout": [*[_POINTER] * 2, _NUMBER, ctypes.c_int32, ctypes.c_float, ctypes.c_uint64],
     "linear_float32": [*[_POINTER] * 4, *[_NUMBER] * 3, ctypes.c_float],
     "linear_int8": [*[_POINTER] * 6, *[_NUMBER] * 3, ctypes.c_float],
+    "norm": [*[_POINTER] * 2, ctypes.c_float, _POINTER, *[_NUMBER] * 2],
+    "add": [*[_POINTER] * 3, _NUMBER],
+    "rotate": [*[_POINTER] * 3, *[_NUMBER] * 4],
+    "ssru": [*[_POINTER] * 4, *[_NUMBER] * 3],
     "decoder_step": [_POINTER, _NUMBER, *[_POINTER] * 4, *[_NUMBER] * 2],
     "decoder_logits": [_POINTER] * 5,
     "beam_step": [*[_POINTER] * 2, *[_NUMBER] * 4, ctypes.c_float],
@@ -85,7 +89,10 @@ _RESULTS = {
 
 @dataclass(frozen=True)
 class KernelCall:
-    """A call that `regard.nn.step_program` can replay; the attributes are those of `operations.Operation`."""
+    """A call that `regard.nn.step_program` can replay; the attributes are those of `operations.Operation`.
+
+    A rotation also has `table`, which returns the table of rotary positions: see `regard.nn.kernels.layers.rotate`.
+    """
 
     kind: int
     inputs: tuple[Tensor, ...]
@@ -93,6 +100,7 @@ class KernelCall:
     constants: tuple[Tensor, ...] = ()
     number: float = 0.0
     groups: int = 0
+    table: Callable[[int], Tensor] | None = None
 
 
 call_listener: ContextVar[Callable[[KernelCall], None] | None] = ContextVar("call_listener", default=None)

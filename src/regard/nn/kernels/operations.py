@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any, ClassVar
 
-LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE, LINEAR_FLOAT32 = range(5)  # kinds of operations
+LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE = range(10)
+"""The kinds of operations."""
 
 _Fields = list[tuple[str, Any]]
 _NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
@@ -35,7 +36,7 @@ class Operation(ctypes.Structure):
 
 
 class Layer(ctypes.Structure):
-    """The cache of a layer, and the source that it attends to."""
+    """The cache of a layer, or its recurrent state, and the source that it attends to."""
 
     _fields_: ClassVar[_Fields] = [
         ("keys", _POINTER),
@@ -47,6 +48,7 @@ class Layer(ctypes.Structure):
         ("key_slot", _NUMBER),
         ("value_sentence", _NUMBER),
         ("value_slot", _NUMBER),
+        ("state", _POINTER),
     ]
 
 
@@ -59,6 +61,8 @@ class Batch(ctypes.Structure):
         ("visible", _POINTER),
         ("source_mask", _POINTER),
         ("source_slots", _NUMBER),
+        ("position", _NUMBER),
+        ("rotations", _POINTER),
     ]
 
 
@@ -75,6 +79,7 @@ class Decoder(ctypes.Structure):
         ("count", _NUMBER),
         ("floats", _NUMBER),
         ("output", _POINTER),
+        ("rotations", _POINTER),
     ]
 
 

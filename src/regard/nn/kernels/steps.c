@@ -12,6 +12,11 @@ int EXPORT(attend)(const float *queries, const float *keys, const float *values,
                    int64_t mask_row);
 void EXPORT(add_norm)(const float *x, const float *y, const float *gain, const float *bias, float epsilon, float *out,
                       int64_t rows, int64_t width);
+void EXPORT(norm)(const float *x, const float *gain, float epsilon, float *out, int64_t rows, int64_t width);
+void EXPORT(add)(const float *x, const float *y, float *out, int64_t count);
+void EXPORT(rotate)(const float *x, const float *turn, float *out, int64_t rows, int64_t turns, int64_t heads, int64_t width);
+void EXPORT(gated)(const float *gate, const float *input, float *out, int64_t first, int64_t end);
+void EXPORT(ssru)(const float *forget, const float *input, float *state, float *out, int64_t rows, int64_t steps, int64_t width);
 int EXPORT(linear_int8)(const float *x, const int8_t *weights, const int32_t *shift, const float *scales, const float *bias,
                         float *out, int64_t rows, int64_t inputs, int64_t outputs, float minimum);
 void EXPORT(linear_float32)(const float *x, const float *weights, const float *bias, float *out, int64_t rows, int64_t inputs,
@@ -64,12 +69,29 @@ static int run(const Operation *operation, const Layer *layers, const Batch *bat
 {
     const float *x = workspace + operation->inputs[0].start * batch->rows, *y = workspace + operation->inputs[1].start * batch->rows;
     float *out = workspace + operation->out * batch->rows;
+    int64_t rows = batch->rows, width = operation->width;
+    const void *const *constants = operation->constants;
     switch (operation->kind) {
     case LINEAR_INT8:
     case LINEAR_FLOAT32:
-        return linear(operation, x, out, batch->rows);
+        return linear(operation, x, out, rows);
     case ADD_NORM:
-        KERNEL(add_norm)(x, y, operation->constants[0], operation->constants[1], operation->number, out, batch->rows, operation->width);
+        KERNEL(add_norm)(x, y, constants[0], constants[1], operation->number, out, rows, width);
+        return 0;
+    case NORM:
+        KERNEL(norm)(x, constants[0], operation->number, out, rows, width);
+        return 0;
+    case ADD:
+        KERNEL(add)(x, y, out, rows * width);
+        return 0;
+    case ROTATE:
+        KERNEL(rotate)(x, batch->rotations + batch->position * width, out, rows, 1, operation->heads, width);
+        return 0;
+    case GATED:
+        KERNEL(gated)(x, y, out, 0, rows * width);
+        return 0;
+    case SSRU:
+        KERNEL(ssru)(x, y, layers[operation->layer].state, out, rows, 1, width);
         return 0;
     case ATTEND_TARGET:
         return attend_target(operation, layers + operation->layer, batch, workspace);
@@ -112,6 +134,23 @@ static void extend_visible(Search *search, const int64_t *parents, int64_t slots
     search->visible = after, search->spare = before;
 }
 
+/* Let row r of each recurrent layer take over the state of row parents[r]. Return 1 if out of memory. */
+static int reorder_states(Search *search, const int64_t *parents, int64_t width)
+{
+    int64_t size = search->rows * width * sizeof(float);
+    float *before = 0;
+    for (Layer *layer = search->layers; layer < search->layers + search->num_layers; layer++) {
+        if (!layer->state) continue;
+        if (!before) before = malloc(size);
+        if (!before) return 1;
+        memcpy(before, layer->state, size);
+        for (int64_t row = 0; row < search->rows; row++)
+            memcpy(layer->state + row * width, before + parents[row] * width, width * sizeof(float));
+    }
+    free(before);
+    return 0;
+}
+
 /* Embed a token at a position: table[token] * scale + positions[position]. Two loops, so that no compiler fuses the product
  * and the sum into one operation, which would round differently from PyTorch's two. */
 static void embed(const Decoder *decoder, int64_t token, int64_t position, float *x)
@@ -129,8 +168,10 @@ int EXPORT(decoder_logits)(const Decoder *decoder, Search *search, const int64_t
     float *workspace = malloc(search->rows * decoder->floats * sizeof *workspace);
     if (!workspace) return 1;
     extend_visible(search, parents, slots, each);
+    if (parents && reorder_states(search, parents, decoder->width)) return free(workspace), 1;
     int sees_all = slots + each == search->position + 1; /* a single row per sentence, never reordered */
-    Batch batch = {search->rows, search->sentences, sees_all ? 0 : search->visible, search->source_mask, search->source_slots};
+    Batch batch = {search->rows, search->sentences, sees_all ? 0 : search->visible, search->source_mask, search->source_slots,
+                   search->position, decoder->rotations};
     for (int64_t row = 0; row < search->rows; row++) embed(decoder, tokens[row], search->position, workspace + row * decoder->width);
     int failed = run_all(decoder->operations, decoder->count, search->layers, &batch, workspace);
     const float *features = workspace + decoder->operations[decoder->count - 1].out * search->rows;

@@ -1,7 +1,7 @@
 /* What the programs of steps.c consist of, and the state of the beam in search.c. operations.py has the same structs. */
 #include <stdint.h>
 
-enum { LINEAR_INT8, ADD_NORM, ATTEND_TARGET, ATTEND_SOURCE, LINEAR_FLOAT32 };
+enum { LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE };
 
 typedef struct {
     int64_t start, step, offset; /* row r of an input is at start * rows + r * step + offset */
@@ -9,12 +9,13 @@ typedef struct {
 
 typedef struct {
     int64_t kind;
-    int64_t layer;                /* of attention */
-    Input inputs[3];              /* x; x and y; queries, keys and values; queries. All but keys and values are contiguous. */
+    int64_t layer;                /* of attention and of an SSRU */
+    Input inputs[3];              /* x; x and y; queries, keys and values; queries; gate and input; forget and input.
+                                   * All but keys and values are contiguous. */
     int64_t out;                  /* where the output starts */
-    int64_t width, outputs;       /* of an input row and an output row; for attention: of a head */
-    int64_t heads, groups;        /* of attention, as in `attend` */
-    const void *constants[4];     /* weights, shift, scales and bias; weights and bias; gain and bias */
+    int64_t width, outputs;       /* of an input row and an output row; for attention and rotation: of a head */
+    int64_t heads, groups;        /* of attention, as in `attend`; of a rotation */
+    const void *constants[4];     /* weights, shift, scales and bias; weights and bias; gain and bias; gain */
     float number;                 /* minimum; or epsilon */
 } Operation;
 
@@ -23,6 +24,7 @@ typedef struct {
     int64_t written;
     const float *source_keys, *source_values;
     int64_t key_sentence, key_slot, value_sentence, value_slot; /* strides of the source */
+    float *state;                 /* of a recurrent layer, which has no cache: (rows, width) */
 } Layer;
 
 /* A decoder: the embedding of its target, its layers and its output layer. */
@@ -33,6 +35,7 @@ typedef struct {
     const Operation *operations;  /* the layers */
     int64_t count, floats;        /* the number of operations; the space in the workspace for each row */
     const Operation *output;      /* the output layer; its place in the workspace does not matter */
+    const float *rotations;       /* as in Batch */
 } Decoder;
 
 /* The decoder's state of a search. */
@@ -52,6 +55,8 @@ typedef struct {
     const uint8_t *visible;       /* (rows, written + rows / sentences) the slots that each row sees; null: all */
     const uint8_t *source_mask;   /* (sentences, source_slots), contiguous */
     int64_t source_slots;
+    int64_t position;
+    const float *rotations;       /* (positions, head width / 2, 2) cosines and sines, for rotary positions; null: none */
 } Batch;
 
 /* The state of a beam search over `sentences` with `size` prefixes and hypotheses each.

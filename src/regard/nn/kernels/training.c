@@ -192,15 +192,6 @@ void EXPORT(bias_relu_gradient)(float *restrict gradient, const float *restrict 
         }
 }
 
-/* Return 1 / (1 + e^-x) for each lane. */
-INLINE Lanes logistic(Lanes x)
-{
-    Bits is_negative = x < 0.0f;
-    Lanes part = exponentials((Lanes)((is_negative & (Bits)x) | (~is_negative & (Bits)-x)));
-    Lanes above = 1 / (1 + part);
-    return (Lanes)((is_negative & (Bits)(part * above)) | (~is_negative & (Bits)above));
-}
-
 /* Compute out = silu(gate) * input, where silu(x) = x / (1 + e^-x), for values from `first` to before `end`, both multiples
  * of UNIT. A gate of -inf gives NaN. */
 void EXPORT(gated)(const float *gate, const float *input, float *out, int64_t first, int64_t end)
