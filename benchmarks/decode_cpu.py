@@ -126,7 +126,8 @@ def huggingface_system(folder: Path, beam: int, batch: int, alpha: float) -> Tra
     from transformers import MarianMTModel, MarianTokenizer
 
     tokenizer = MarianTokenizer.from_pretrained(folder)
-    model = MarianMTModel.from_pretrained(folder).eval()
+    model: Any = MarianMTModel.from_pretrained(folder)
+    model.eval()
 
     def translate(lines: Sequence[str]) -> list[str]:
         texts = [""] * len(lines)

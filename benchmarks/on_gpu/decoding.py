@@ -182,7 +182,10 @@ def ctranslate2(task: Task, architecture: str, model: Seq2Seq, folder: Path, kin
 
     config: Any = task.config(architecture)
     state = {name: weight.float().cpu() for name, weight in model.state_dict().items()}
-    convert = {"transformer2017": ctranslate2_export._transformer2017, "modern": ctranslate2_export._modern}
+    convert: dict[str, Any] = {
+        "transformer2017": ctranslate2_export._transformer2017,
+        "modern": ctranslate2_export._modern,
+    }
     spec = convert[architecture](ctranslate2_export._specs(), config, state)
     spec.decoder.projection.bias = ctranslate2_export._output_bias(state, task.vocabulary)
     names = [*SPECIAL, *(str(number) for number in range(len(SPECIAL), task.vocabulary))]

@@ -87,7 +87,8 @@ def applied(switches: Switches, model: Seq2Seq, task: Task) -> Iterator[Callable
         if switches.is_packed:
             stack.enter_context(packed(task, counts))
         if switches.has_compiled_layers:
-            for layer in (*model.encoder.layers, *model.decoder.layers):  # type: ignore[attr-defined]
+            parts: tuple[Any, Any] = model.encoder, model.decoder
+            for layer in (*parts[0].layers, *parts[1].layers):
                 layer.compile(dynamic=True, backend=backend)
         yield counts.prepare if switches.is_packed else lambda batch: batch
 
@@ -154,6 +155,7 @@ def varlen_attention(longest: int) -> Callable[..., Tensor]:
     """
     from torch.nn.attention.varlen import varlen_attn
 
+    attend_varlen: Any = varlen_attn  # its signature depends on PyTorch's version
     has_flag = "is_causal" in inspect.signature(varlen_attn).parameters  # PyTorch 2.10; then it became a window
 
     def attend(
@@ -163,13 +165,13 @@ def varlen_attention(longest: int) -> Callable[..., Tensor]:
         options: dict[str, Any] = {"is_causal": causal} if has_flag else {"window_size": (-1, 0 if causal else -1)}
         rows = [x.to(torch.bfloat16).contiguous() for x in (queries, keys, values)]
         starts = query_starts.int(), key_starts.int()
-        out: Tensor = varlen_attn(*rows, *starts, longest, longest, **options)  # (R, H, W)
+        out: Tensor = attend_varlen(*rows, *starts, longest, longest, **options)  # (R, H, W)
         return out.flatten(1).unsqueeze(0)
 
     return attend
 
 
-@torch.compiler.disable  # its loop over sequences would be traced for each batch
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # its loop over sequences would be traced for each batch
 def attend_sequence_by_sequence(
     queries: Tensor, keys: Tensor, values: Tensor, query_starts: Tensor, key_starts: Tensor, *, causal: bool
 ) -> Tensor:
@@ -179,8 +181,8 @@ def attend_sequence_by_sequence(
     parts = []
     for first, end, first_key, end_key in zip(bounds[0], bounds[0][1:], bounds[1], bounds[1][1:], strict=False):
         rows = queries[first:end], keys[first_key:end_key], values[first_key:end_key]
-        heads = [x.transpose(0, 1).unsqueeze(0) for x in rows]  # (1, H, T or S, W)
-        out = F.scaled_dot_product_attention(*heads, is_causal=causal)
+        query, key, value = (x.transpose(0, 1).unsqueeze(0) for x in rows)  # (1, H, T or S, W)
+        out = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
         parts.append(out.squeeze(0).transpose(0, 1).flatten(1))  # (T, H x W)
     return torch.cat(parts).unsqueeze(0)
 

@@ -183,4 +183,5 @@ def marian_model(task: Task) -> Any:
         decoder_start_token_id=BOS,
         tie_word_embeddings=True,
     )
-    return MarianMTModel(marian).to(task.device)
+    peer: Any = MarianMTModel(marian)
+    return peer.to(task.device)

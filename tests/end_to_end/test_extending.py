@@ -75,8 +75,10 @@ def test_every_block_of_python_and_toml_is_a_file_that_the_tests_run() -> None:
     assert len(re.findall(r"^```(?:python|toml)$", PAGE, flags=re.MULTILINE)) == len(used)
 
 
-def test_the_architecture_has_25_lines_and_obeys_all_laws(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(FILES["my_model.py"].splitlines()) <= 25
+def test_the_architecture_has_25_lines_of_code_and_obeys_all_laws(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sum(map(bool, FILES["my_model.py"].splitlines())) <= 25
     monkeypatch.chdir(folder)
     namespace: dict[str, Any] = {}
     exec(compile(FILES["test_my_model.py"], "test_my_model.py", "exec"), namespace)
