@@ -246,6 +246,11 @@ class Seq2Seq(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
+    @property
+    def num_parameters(self) -> int:
+        """The number of parameters, frozen ones included; a matrix that is used twice counts once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def encode(self, source: Tensor) -> Memory:
         """Encode source tokens (B, S), padded with PAD."""
         return cast(Memory, self.encoder(source, source.ne(PAD)))

@@ -12,6 +12,8 @@ from rich.console import Console
 from tests.end_to_end.helpers import Files, call, recipe
 
 import regard
+from regard.checkpoints.checkpoint import load_checkpoint
+from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.overrides import Override
 from regard.config.schema import DataConfig
 from regard.errors import CheckpointError, ConfigError, DataError, RegardError
@@ -79,7 +81,9 @@ def test_train_does_what_the_command_does(files: Files, tmp_path: Path, capfd: p
     assert regard.resume(result.folder, {"train.max_steps": 3}, quiet=True).step == 3
     assert capfd.readouterr() == ("", "")
     translator = regard.load(result.folder, "cpu")
-    assert isinstance(translator, regard.Translator) and "Translator: xx to ?, " in repr(translator)
+    assert isinstance(translator, regard.Translator)
+    parameters = load_checkpoint(resolve_checkpoint(result.folder)).model.num_parameters
+    assert f"Translator: xx to ?, {parameters:,} parameters" in repr(translator)  # also of packed layers
 
 
 def test_a_recipe_is_trained_from_its_file_or_its_value(

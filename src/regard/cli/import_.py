@@ -32,6 +32,6 @@ def import_(
     with status("loading PyTorch"):
         from regard.interop.marian_import import import_marian
     checkpoint = import_marian(folder, output)
-    parameters = sum(parameter.numel() for parameter in checkpoint.model.parameters())
+    parameters = checkpoint.model.num_parameters
     say(f"{format_}: transformer2017 with {parameters:,} parameters")
     say(f"translate:  regard translate {shlex.quote(str(output))} < input.txt > output.txt")

@@ -64,6 +64,7 @@ class Translator:
         shortlist: Shortlist | None = None,
         several_sentences: float | None = None,
         longest: int = LONGEST,
+        num_parameters: int | None = None,
     ) -> None:
         """Create a translator from its parts; usually you call `Translator.load` instead.
 
@@ -73,6 +74,8 @@ class Translator:
             search: The default search options.
             several_sentences: The share of training sources with more than one sentence; None: unknown.
             longest: The most source tokens in a segment; longer ones are divided.
+            num_parameters: The parameters of the model as it was trained, of which a model that is frozen for
+                inference has fewer; None: count those of `model`.
         """
         self.model = model.eval()
         self.tokenizers = tokenizers
@@ -82,6 +85,7 @@ class Translator:
         self.shortlist = shortlist
         self.several_sentences = several_sentences
         self.longest = longest
+        self.num_parameters = model.num_parameters if num_parameters is None else num_parameters
         self.device = next(model.parameters()).device
 
     @classmethod
@@ -96,6 +100,7 @@ class Translator:
             raise ConfigError(f"int8 needs the CPU, but the device is {chosen.type}", fix="set device to cpu")
         if chosen.type == "cpu":
             keep_freed_memory()
+        num_parameters = checkpoint.model.num_parameters
         model = freeze_for_inference(checkpoint.model.to(chosen), int8=precision == "int8")
         data = checkpoint.config.data
         return cls(
@@ -107,6 +112,7 @@ class Translator:
             shortlist=load_shortlist(Path(folder), checkpoint),
             several_sentences=checkpoint.several_sentences,
             longest=max(LONGEST, data.max_length),
+            num_parameters=num_parameters,
         )
 
     @classmethod
@@ -136,12 +142,12 @@ class Translator:
             shortlist=first.shortlist,
             several_sentences=first.several_sentences,
             longest=min(member.longest for member in members),
+            num_parameters=sum(member.num_parameters for member in members),
         )
 
     def __repr__(self) -> str:
-        parameters = sum(weight.numel() for weight in self.model.parameters())
         languages = f"{self.source_language or '?'} to {self.target_language or '?'}"
-        return f"<Translator: {languages}, {parameters:,} parameters, on {self.device}>"
+        return f"<Translator: {languages}, {self.num_parameters:,} parameters, on {self.device}>"
 
     def with_tags(self, tags: Sequence[str]) -> Translator:
         """Return a translator that puts these tags, such as a language, before each source.

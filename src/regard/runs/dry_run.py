@@ -96,7 +96,7 @@ def _measure(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> M
         raise KeyboardInterrupt
     ends = stopwatch.step_ends
     return Measurements(
-        parameters=sum(weight.numel() for weight in model.parameters()),
+        parameters=model.num_parameters,
         batches_per_epoch=loader.batches_per_epoch,
         probes=probes,
         step_seconds=statistics.median(after - before for before, after in pairwise(ends)),

@@ -164,4 +164,4 @@ def _parameters(config: RunConfig) -> str:
 
 def count_parameters(model: ModelConfig, sizes: VocabularySizes) -> int:
     """Return the number of parameters of a model, without allocating it."""
-    return sum(parameter.numel() for parameter in build_on_meta(model, sizes).parameters())
+    return build_on_meta(model, sizes).num_parameters

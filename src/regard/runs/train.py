@@ -269,7 +269,7 @@ def _train_run(run: _Run, processes: ProcessGroup, console: Console) -> Result:
 
 def _describe_start(run: _Run, loader: BatchSource, processes: ProcessGroup) -> str:
     """Return a line on the size of the model and of an epoch, and on where training starts."""
-    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    parameters = run.model.num_parameters
     parallel = f" in {processes.size} processes ({run.config.train.parallel})" if processes.size > 1 else ""
     batches = "" if loader.batches_per_epoch is None else f"{loader.batches_per_epoch:,} batches per epoch; "
     start = "from the beginning" if run.state is None else f"resuming at step {int(run.state.values['step']):,}"

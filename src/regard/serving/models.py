@@ -234,7 +234,7 @@ def _load(name: str, stamp: Stamp, device: str, precision: Precision) -> LoadedR
     checkpoint = load_checkpoint(Path(stamp.checkpoint))
     _check_finite(checkpoint, stamp.checkpoint)
     translator = Translator.load(stamp.checkpoint, device, precision)
-    parameters = sum(parameter.numel() for parameter in checkpoint.model.parameters())
+    parameters = checkpoint.model.num_parameters
     served = tuple(
         ServedModel(
             name=name,

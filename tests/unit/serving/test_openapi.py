@@ -12,7 +12,8 @@ from tests.unit.serving.clients import ask
 from regard.serving.service import Service
 
 PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
-LINES = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("curl ")]
+TEXT = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")  # a command may continue on the next line
+LINES = [line for line in TEXT.splitlines() if line.startswith("curl ")]
 
 
 def test_the_documentation_has_examples() -> None:

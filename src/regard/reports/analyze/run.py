@@ -189,7 +189,7 @@ def _measure(
 
 def _describe_run(run: LoadedRun) -> dict[str, str]:
     search, tokenizer = run.translator.search, run.translator.tokenizers.target
-    parameters = sum(parameter.numel() for parameter in run.translator.model.parameters())
+    parameters = run.translator.num_parameters
     strategy = f"beam of {search.beam_size}" if search.strategy == "beam" else search.strategy
     return {
         "folder": str(run.folder),

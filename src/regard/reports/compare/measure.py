@@ -134,7 +134,7 @@ def measure_run(
     results = SystemResults(
         name=name,
         paper=ARCHITECTURES[checkpoint.config.model.architecture].paper,
-        parameters=sum(parameter.numel() for parameter in translator.model.parameters()),
+        parameters=translator.num_parameters,
         attends=translator.model.decoder.has_attention,
         steps=history.steps,
         minutes=history.minutes,
