@@ -17,7 +17,8 @@ from rich.console import Console
 from tests.end_to_end.helpers import Files, Finished, call, recipe, refused, signalled_in_step, slow
 
 import regard
-from regard.checkpoints.run_folder import RunFolder
+from regard.checkpoints.checkpoint import load_checkpoint
+from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.config.schema import RunConfig
 from regard.corpus.paths import CorpusPaths
 from regard.errors import ConfigError, TrainingError
@@ -88,7 +89,7 @@ def test_a_system_has_all_results(compared: tuple[Path, Finished], files: Files,
     out, _ = compared
     system: ScoredSystem = report(out).systems[index]
     model = regard.Translator.load(out / "runs" / system.name, "cpu")
-    assert system.parameters == sum(parameter.numel() for parameter in model.model.parameters())
+    assert system.parameters == load_checkpoint(resolve_checkpoint(out / "runs" / system.name)).model.num_parameters
     assert system.steps == 30
     assert [point.step for point in system.curve] == [20, 30]
     assert 0 < system.curve[0].minutes < system.curve[1].minutes <= system.minutes

@@ -64,7 +64,6 @@ class Translator:
         shortlist: Shortlist | None = None,
         several_sentences: float | None = None,
         longest: int = LONGEST,
-        num_parameters: int | None = None,
     ) -> None:
         """Create a translator from its parts; usually you call `Translator.load` instead.
 
@@ -74,8 +73,6 @@ class Translator:
             search: The default search options.
             several_sentences: The share of training sources with more than one sentence; None: unknown.
             longest: The most source tokens in a segment; longer ones are divided.
-            num_parameters: The parameters of the model as it was trained, of which a model that is frozen for
-                inference has fewer; None: count those of `model`.
         """
         self.model = model.eval()
         self.tokenizers = tokenizers
@@ -85,7 +82,7 @@ class Translator:
         self.shortlist = shortlist
         self.several_sentences = several_sentences
         self.longest = longest
-        self.num_parameters = model.num_parameters if num_parameters is None else num_parameters
+        self.num_parameters = model.num_parameters
         self.device = next(model.parameters()).device
 
     @classmethod
@@ -103,7 +100,7 @@ class Translator:
         num_parameters = checkpoint.model.num_parameters
         model = freeze_for_inference(checkpoint.model.to(chosen), int8=precision == "int8")
         data = checkpoint.config.data
-        return cls(
+        translator = cls(
             model,
             checkpoint.tokenizers,
             checkpoint.config.search,
@@ -112,8 +109,9 @@ class Translator:
             shortlist=load_shortlist(Path(folder), checkpoint),
             several_sentences=checkpoint.several_sentences,
             longest=max(LONGEST, data.max_length),
-            num_parameters=num_parameters,
         )
+        translator.num_parameters = num_parameters  # a model that is frozen for inference has fewer
+        return translator
 
     @classmethod
     def load_ensemble(
@@ -132,9 +130,8 @@ class Translator:
                     where=folder,
                     fix="choose models that were trained with the same tokenizers",
                 )
-        combined = ensemble([member.model for member in members])
-        return cls(
-            combined,
+        combined = cls(
+            ensemble([member.model for member in members]),
             first.tokenizers,
             first.search,
             source_language=first.source_language,
@@ -142,8 +139,9 @@ class Translator:
             shortlist=first.shortlist,
             several_sentences=first.several_sentences,
             longest=min(member.longest for member in members),
-            num_parameters=sum(member.num_parameters for member in members),
         )
+        combined.num_parameters = sum(member.num_parameters for member in members)
+        return combined
 
     def __repr__(self) -> str:
         languages = f"{self.source_language or '?'} to {self.target_language or '?'}"
