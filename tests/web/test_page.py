@@ -108,7 +108,7 @@ def test_hovering_a_word_shows_its_attention(page: Page) -> None:
     most = max(range(len(row)), key=row.__getitem__)
     status = section(page).locator(".status")
     expect(status).to_contain_text(
-        f"attends to: \u2068{looks['source']['words'][most]}\u2069 {math.floor(100 * row[most] + 0.5)} %"
+        f"attends to: \u2068{looks['source']['words'][most]}\u2069 {math.floor(100 * row[most] + 0.5)}%"
     )
     words(page, "source").nth(0).hover()
     expect(status).to_contain_text("is attended to by")
