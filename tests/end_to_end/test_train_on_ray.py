@@ -81,11 +81,14 @@ def test_a_lost_process_costs_only_what_is_missing(
 
 
 def test_what_cannot_be_encoded_on_a_cluster(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, FakeCluster())
     command: list[str | Path] = ["train", short, "--out", tmp_path / "run", "--ray", "here:1"]
     refused(call(*command, "--set", "data.streaming=true"), "--ray: a streamed corpus is encoded while training")
     refused(call(*command, "--dry-run"), "--ray: a dry run encodes on this machine")
     monkeypatch.setitem(sys.modules, "ray", None)
-    refused(call(*command), "Ray, which is not installed", 'pip install "regard[ray]"')
+    finished = call(*command)
+    refused(finished, "Ray, which is not installed", 'pip install "regard[ray]"')
+    assert "preparing the data" not in finished.err
     assert not (tmp_path / "run" / "recipe.toml").exists()  # the corrected command can use the folder
 
 

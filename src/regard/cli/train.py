@@ -37,6 +37,7 @@ from regard.cli.options import (
 from regard.console import say
 from regard.errors import ConfigError, PeerFailed
 from regard.plugins.registry import plugin_options
+from regard.ray_cluster import require_ray
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -267,6 +268,8 @@ def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]
     """
     from regard.training.distributed import init_distributed
 
+    if ray:
+        require_ray()  # before the corpus is read
     with init_distributed() as process:
         console.quiet = not process.is_main
         folder, work = process.main_process_first(prepare)

@@ -7,7 +7,6 @@ import pickle
 
 import pytest
 import torch
-from tests.levels import LEVELS, use_level
 from torch import Tensor, nn
 
 from regard.nn import packed_linear
@@ -16,12 +15,7 @@ from regard.nn.kernels import linear as kernel_module
 from regard.nn.kernels import native
 from regard.nn.packed_linear import PackedLinear, can_pack
 
-
-@pytest.fixture(params=LEVELS, autouse=True)
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    chosen: str = request.param
-    use_level(chosen, monkeypatch)
-    return chosen
+pytestmark = pytest.mark.usefixtures("level")
 
 
 def layer_of(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:

@@ -9,7 +9,6 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.levels import LEVELS, use_level
 from torch import Tensor, nn
 
 from regard.models import transformer2017
@@ -22,12 +21,7 @@ from regard.nn.norm import add_norm, add_then_norm
 from regard.nn.packing import Packing
 from regard.nn.scaled_dot_product import attend_packed
 
-
-@pytest.fixture(params=LEVELS, autouse=True)
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    chosen: str = request.param
-    use_level(chosen, monkeypatch)
-    return chosen
+pytestmark = pytest.mark.usefixtures("level")
 
 
 @pytest.fixture(params=[1, 3], autouse=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tests.levels import LEVELS, use_level
 from torch import Tensor, nn
 
 from regard.nn.attention_memory import Positions
@@ -22,11 +21,7 @@ from regard.nn.ssru import SSRU
 SIZE = 48
 
 
-@pytest.fixture(params=LEVELS, autouse=True)
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    chosen: str = request.param
-    use_level(chosen, monkeypatch)
-    return chosen
+pytestmark = pytest.mark.usefixtures("level")
 
 
 def values(*shape: int, seed: int = 2) -> Tensor:

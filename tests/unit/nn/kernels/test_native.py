@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from tests.levels import LEVELS, use_level
 from torch import Tensor
 
 from regard.nn.dropout import Dropout
@@ -14,12 +13,7 @@ from regard.nn.kernels import native
 from regard.nn.norm import add_norm
 from regard.nn.scaled_dot_product import attend
 
-
-@pytest.fixture(params=LEVELS, autouse=True)
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    chosen: str = request.param
-    use_level(chosen, monkeypatch)
-    return chosen
+pytestmark = pytest.mark.usefixtures("level")
 
 
 def values(*shape: int, seed: int = 2) -> Tensor:
