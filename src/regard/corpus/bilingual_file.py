@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from regard.corpus.corrections import read_corrections
 from regard.corpus.corpus import Pair, SingleCorpus, Skipped, SkipReport, blank_reason
+from regard.corpus.corrections import read_corrections
 from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.delimited import read_csv, read_tsv
 from regard.corpus.formats.gettext import read_mo, read_po

@@ -163,7 +163,9 @@ class CorrectionStore:
         texts = {"source": correction.source, "target": correction.target, "translation": correction.translation or ""}
         for name, text in texts.items():
             if name != "translation" and not text.strip():
-                raise InvalidCorrectionError(f"the {name} of the correction is blank", where=self.path, fix="give both texts")
+                raise InvalidCorrectionError(
+                    f"the {name} of the correction is blank", where=self.path, fix="give both texts"
+                )
             if len(text) > MAX_CHARACTERS:
                 raise InvalidCorrectionError(
                     f"the {name} of the correction has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}",

@@ -8,7 +8,13 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from regard.corpus.corrections import MAX_CHARACTERS, Correction, CorrectionStore, InvalidCorrectionError, StoreFullError
+from regard.corpus.corrections import (
+    MAX_CHARACTERS,
+    Correction,
+    CorrectionStore,
+    InvalidCorrectionError,
+    StoreFullError,
+)
 from regard.errors import DataError, RegardError
 from regard.serving import translate as translation
 from regard.serving.batcher import Ticket
@@ -28,9 +34,7 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["LibreTranslate"])
     errors = error_responses(Error, 400, 403, 408, 413, 415, 503)
 
-    @routes.post(
-        "/suggest", response_model=SuggestAnswer, responses=errors, openapi_extra=request_body(SuggestRequest)
-    )
+    @routes.post("/suggest", response_model=SuggestAnswer, responses=errors, openapi_extra=request_body(SuggestRequest))
     async def suggest(request: Request) -> Any:
         """Keep a better translation, with the model's own. Given as JSON, a form or a query string."""
         fields = await read_fields(request)
