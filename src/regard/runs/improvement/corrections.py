@@ -132,7 +132,7 @@ def split_corrections(pairs: Mapping[str, str], earlier: Iterable[TextPair], whe
     together = {**known, **pairs}
     held_out = [pair for pair in together.items() if is_held_out(pair[0])]
     train = [pair for pair in together.items() if not is_held_out(pair[0])]
-    if len(held_out) < MIN_HELD_OUT:
+    if len(held_out) < MIN_HELD_OUT or not train:
         raise DataError(
             f"there are too few corrections: of {len(together):,} usable ones, {len(held_out):,} are held out to see "
             f"whether the new model is better; {MIN_HELD_OUT} are needed",
@@ -143,8 +143,9 @@ def split_corrections(pairs: Mapping[str, str], earlier: Iterable[TextPair], whe
 
 
 def normalize(text: str) -> str:
-    """Return the words of a text without case and punctuation, with 0 for each digit; the text if it has no word."""
-    return normalize_words(_WORD.findall(text.casefold())) or text.strip()
+    """Return the words of a text without case and punctuation, with 0 for each digit; the text if it has no letter."""
+    words = _WORD.findall(text.casefold())
+    return normalize_words(words) if any(map(str.isalpha, text)) else text.strip()
 
 
 def is_held_out(source: str) -> bool:
