@@ -139,7 +139,7 @@ def _check_arguments(
     if resume is not None and (run or corrections or output or undo or replace):
         raise ConfigError("--resume continues an improvement as it is", fix="give no other argument with it")
     if resume is None and run is None:
-        raise ConfigError("there is no run to improve", fix="give RUN and --corrections FILE, or --resume NEWRUN")
+        raise ConfigError("no run to improve is given", fix="give RUN and --corrections FILE, or --resume NEWRUN")
     if undo and (corrections or output or replace):
         raise ConfigError("--undo only restores the old checkpoint", fix="give RUN and --undo")
     if resume is None and not undo and corrections is None:
@@ -152,8 +152,8 @@ def _undo(run: Path, console: Console) -> None:
     from regard.runs.improvement.replacement import undo
 
     resolve_checkpoint(run)  # report a wrong path
-    before, now = undo(RunFolder(run))
-    say(f"{run}: the best checkpoint is {now} again, instead of {before}", console)
+    before, restored = undo(RunFolder(run))
+    say(f"{run}: the best checkpoint is {restored} again, instead of {before}", console)
 
 
 def _say_result(result: Improvement, run: Path | None, console: Console) -> None:

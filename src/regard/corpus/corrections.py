@@ -104,7 +104,7 @@ class CorrectionStore:
 
         Args:
             path: The file.
-            create: Whether to create a store if there is no file.
+            create: Whether to create the file if it is missing.
             max_bytes: The size of the file beyond which no correction is added.
 
         Raises:

@@ -30,7 +30,7 @@ def collecting(models: Models, store: CorrectionStore) -> Iterator[Service]:
     service.close()
 
 
-def kept(store: CorrectionStore) -> list[Correction | None]:
+def corrections_in(store: CorrectionStore) -> list[Correction | None]:
     return [correction for _, correction in store.read()]
 
 
@@ -41,7 +41,7 @@ def test_a_suggestion_is_kept_with_the_translation_of_the_model(
     fields: Any = {name: (None, value) for name, value in FIELDS.items()} if way == "files" else FIELDS
     answer = ask(collecting, "POST", "/suggest", **{way: fields})
     assert (answer.status_code, answer.json()) == (200, {"success": True})
-    (correction,) = kept(store)
+    (correction,) = corrections_in(store)
     assert correction is not None and correction.time.endswith("Z")
     assert correction == Correction(
         "one two", "eins, zwei", "en", "de", "eins zwei", "small", 1, "suggest", correction.time
@@ -51,7 +51,7 @@ def test_a_suggestion_is_kept_with_the_translation_of_the_model(
 def test_the_source_is_detected_and_forms_end_lines_with_crlf(collecting: Service, store: CorrectionStore) -> None:
     fields = {"q": "one two three\r\nfour", "s": "eins zwei drei\r\nvier.", "source": "auto", "target": "de"}
     assert ask(collecting, "POST", "/suggest", data={**fields, "origin": "page"}).status_code == 200
-    (correction,) = kept(store)
+    (correction,) = corrections_in(store)
     assert correction is not None
     assert (correction.source, correction.target) == ("one two three\nfour", "eins zwei drei\nvier.")
     assert (correction.source_language, correction.origin) == ("en", "page")
@@ -79,7 +79,7 @@ def test_what_is_invalid_is_refused(
     answer = ask(collecting, "POST", "/suggest", json=fields)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
-    assert not kept(store)
+    assert not corrections_in(store)
 
 
 def test_without_a_store_suggestions_are_off(service: Service, collecting: Service) -> None:
@@ -95,14 +95,14 @@ def test_a_key_is_needed_where_there_are_keys(models: Models, store: CorrectionS
     assert ask(service, "POST", "/suggest", json=FIELDS).status_code == 400
     assert ask(service, "POST", "/suggest", json={**FIELDS, "api_key": "wrong"}).status_code == 403
     assert ask(service, "POST", "/suggest", json={**FIELDS, "api_key": "a-long-enough-key"}).status_code == 200
-    assert len(kept(store)) == 1
+    assert len(corrections_in(store)) == 1
     service.close()
 
 
 def test_a_full_store_and_a_busy_model(models: Models, store: CorrectionStore) -> None:
     service = Service(models, Limits(gather=0.001, queue=0), corrections=store)
     assert ask(service, "POST", "/suggest", json=FIELDS).status_code == 200
-    (correction,) = kept(store)
+    (correction,) = corrections_in(store)
     assert correction is not None and correction.translation is None
     store.max_bytes = 1
     answer = ask(service, "POST", "/suggest", json={**FIELDS, "s": "eins " * 3000})

@@ -22,7 +22,7 @@ from regard.corpus_checks.reading import normalize_words
 from regard.errors import DataError
 from regard.runs.improvement.record import TextPair
 
-HELD_OUT: Final = 5  # one in so many sources is held out
+HELD_OUT: Final = 5  # one in this number of sources is held out
 MIN_HELD_OUT: Final = 10  # corrections without which nothing can be said about the new model
 FAULTS: Final = frozenset(DROPPED_BY_DEFAULT) - {FaultKind.DUPLICATE}  # repeated corrections are joined instead
 

@@ -121,8 +121,8 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
     checked = check_corrections(corpus, dev, old.languages)
     split = split_corrections(checked.pairs, [*old.corrections, *old.held_out], corpus.name)
     known = SourceSet([source for source, _ in (*split.train, *split.held_out)])
-    wanted = round(options.old_pairs * options.epochs * len(split.train))
-    sample = old.sample(wanted, old.config.train.seed, known.__contains__)
+    sample_size = round(options.old_pairs * options.epochs * len(split.train))
+    sample = old.sample(sample_size, old.config.train.seed, known.__contains__)
     say(f"corrections: {len(checked.pairs):,} of {corpus.name}, {split.new:,} of them new")
     for sentence in checked.sentences:
         say(f"corrections: {sentence}")

@@ -49,8 +49,8 @@ def make_recipe(
     """
     corrections, sample = pairs
     config, (source_language, target_language) = old.config, old.languages
-    wanted = old_pairs * epochs * len(corrections)
-    repeats = max(1.0, wanted / len(sample)) if sample else 1.0
+    pairs_needed = old_pairs * epochs * len(corrections)
+    repeats = max(1.0, pairs_needed / len(sample)) if sample else 1.0
     tokens = epochs * _count_tokens(corrections, tokenizers) + repeats * _count_tokens(sample, tokenizers)
     batch = max(1, min(config.train.tokens_per_batch * config.train.accumulate, round(PADDING * tokens / MIN_STEPS)))
     steps = max(1, round(PADDING * tokens / batch))

@@ -175,7 +175,7 @@ def write_pairs(path: Path, pairs: Iterable[TextPair]) -> None:
 
 
 def read_pairs(path: Path) -> list[TextPair]:
-    """Read what `write_pairs` has written; no pairs if there is no file. Raise DataError for a damaged file."""
+    """Read what `write_pairs` has written; no pairs if the file is missing. Raise DataError for a damaged file."""
     if not path.is_file():
         return []
     corpus: Sequence[Pair] = list(BilingualFile(path, Sides(source_column="source", target_column="target")))
