@@ -99,6 +99,15 @@ def train(
             show_default="the recipe's, or no limit",
         ),
     ] = None,
+    augment: Annotated[
+        str | None,
+        option(
+            "LEVEL",
+            "Change some training pairs as people change text, with typos for example: off, light or full.",
+            TRAINING,
+            show_default="the recipe's, or off",
+        ),
+    ] = None,
     settings: Settings = None,
     dry_run: Annotated[
         bool,
@@ -168,7 +177,13 @@ def train(
         "target_column": target_column,
     }
     files = {name: str(value) for name, value in options.items() if value}
-    shortcuts = {"architecture": architecture, "preset": preset, "minutes": minutes, "device": device}
+    shortcuts = {
+        "architecture": architecture,
+        "preset": preset,
+        "minutes": minutes,
+        "device": device,
+        "augment": augment,
+    }
     if _is_first_process():
         say("loading PyTorch", style="dim")
     try:
