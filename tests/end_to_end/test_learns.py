@@ -61,7 +61,7 @@ SETUPS = {
 }
 
 
-QUICK = ("bahdanau2014",)  # the others take up to half a minute
+QUICK = ("bahdanau2014",)  # the others need up to half a minute
 
 
 @pytest.mark.parametrize("name", [*QUICK, *slow(*sorted(ARCHITECTURES.keys() - QUICK))])
