@@ -163,24 +163,24 @@ def _sample(sentences: Sentences) -> Sentences:
 
 
 def _with_copies(
-    link: Numbers, probability: NDArray[np.float64], units: Units, other: Units
+    link: Numbers, probability: NDArray[np.float64], units: Units, opposite: Units
 ) -> tuple[Numbers, NDArray[np.float64]]:
     """Link words without a link to the same word on the other side, if each side has it once."""
-    ids = {text: index for index, text in enumerate(other.texts) if text}
+    ids = {text: index for index, text in enumerate(opposite.texts) if text}
     same = np.array([ids.get(text, -1) for text in units.texts], np.int64)
     pairs = len(units.offsets) - 1
     sentence = np.repeat(np.arange(pairs), np.diff(units.offsets))
-    other_sentence = np.repeat(np.arange(pairs), np.diff(other.offsets))
-    size = len(other.texts) + 1
-    other_code = other_sentence * size + other.word
-    order = np.argsort(other_code, kind="stable")
-    wanted = sentence * size + same[units.word] if len(units.word) else sentence
-    first = np.searchsorted(other_code[order], wanted)
-    last = np.searchsorted(other_code[order], wanted, side="right")
+    opposite_sentence = np.repeat(np.arange(pairs), np.diff(opposite.offsets))
+    size = len(opposite.texts) + 1
+    opposite_code = opposite_sentence * size + opposite.word
+    order = np.argsort(opposite_code, kind="stable")
+    code = sentence * size + same[units.word] if len(units.word) else sentence
+    first = np.searchsorted(opposite_code[order], code)
+    last = np.searchsorted(opposite_code[order], code, side="right")
     is_copy = (link < 0) & (same[units.word] >= 0) & (last - first == 1) if len(units.word) else link < 0
     place = order[first[is_copy]] if len(order) else first[is_copy]
     link, probability = link.copy(), probability.copy()
-    link[is_copy], probability[is_copy] = place - other.offsets[sentence[is_copy]], 1.0
+    link[is_copy], probability[is_copy] = place - opposite.offsets[sentence[is_copy]], 1.0
     return link, probability
 
 

@@ -23,10 +23,10 @@ class TermSpan(NamedTuple):
     target_start: int
     target_end: int
 
-    def overlaps(self, other: TermSpan) -> bool:
+    def overlaps(self, term: TermSpan) -> bool:
         """Return whether two terms share tokens on either side."""
-        return (self.start < other.end and other.start < self.end) or (
-            self.target_start < other.target_end and other.target_start < self.target_end
+        return (self.start < term.end and term.start < self.end) or (
+            self.target_start < term.target_end and term.target_start < self.target_end
         )
 
 
@@ -119,10 +119,10 @@ class _Finder:
         ):
             spans.append((unit - 1, unit + 1, link, link + 1))
         targets = set(linked.values())
-        for other in (link - 1, link + 1):
-            is_free = 0 <= other < len(content[1]) and content[1][other] and other not in targets
-            if is_free and self._shares(self._target, target_begin + other, unit):
-                spans.append((unit, unit + 1, min(link, other), max(link, other) + 1))
+        for neighbor in (link - 1, link + 1):
+            is_free = 0 <= neighbor < len(content[1]) and content[1][neighbor] and neighbor not in targets
+            if is_free and self._shares(self._target, target_begin + neighbor, unit):
+                spans.append((unit, unit + 1, min(link, neighbor), max(link, neighbor) + 1))
         return spans
 
     @staticmethod

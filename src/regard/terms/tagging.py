@@ -107,15 +107,15 @@ class TermSampler:
         draws.shuffle(spans)
         chosen: list[TermSpan] = []
         for span in spans:
-            if any(span.overlaps(other) for other in chosen):
+            if any(span.overlaps(earlier) for earlier in chosen):
                 continue
             chosen.append(span)
             if len(chosen) == MAX_TERMS or draws.random() >= MORE_TERMS:
                 break
-        wanted = [
+        terms = [
             WantedTerm(span.start, span.end, self._encoded(self._wanted_form(target, span, draws))) for span in chosen
         ]
-        tagged = self._tagger.tag(source, wanted)
+        tagged = self._tagger.tag(source, terms)
         return tagged if len(tagged) <= self._max_length else source
 
     def _wanted_form(self, target: Ids, span: TermSpan, draws: random.Random) -> str:

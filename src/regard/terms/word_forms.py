@@ -81,15 +81,15 @@ class WordForms:
         return split_endings(fold(word), fold(base)) in self.endings
 
 
-def split_endings(word: str, other: str) -> Endings | None:
+def split_endings(word: str, second: str) -> Endings | None:
     """Return the endings of two words after their longest common stem, in order; None if one is too long."""
     stem = 0
-    while stem < min(len(word), len(other)) and word[stem] == other[stem]:
+    while stem < min(len(word), len(second)) and word[stem] == second[stem]:
         stem += 1
-    if stem < max(SHORTEST_STEM, STEM_SHARE * min(len(word), len(other))):
+    if stem < max(SHORTEST_STEM, STEM_SHARE * min(len(word), len(second))):
         return None
-    first, second = sorted((word[stem:], other[stem:]))
-    return (first, second) if max(len(first), len(second)) <= LONGEST_ENDING else None
+    low, high = sorted((word[stem:], second[stem:]))
+    return (low, high) if max(len(low), len(high)) <= LONGEST_ENDING else None
 
 
 def learn_word_forms(counts: Mapping[str, int], translations: Translations) -> WordForms:
@@ -108,11 +108,11 @@ def learn_word_forms(counts: Mapping[str, int], translations: Translations) -> W
     }
     overlaps: dict[Endings, list[float]] = defaultdict(list)
     candidates: list[tuple[float, str, str, Endings]] = []
-    for word, other, endings in _candidates(words):
-        overlap = _overlap(shares.get(word), shares.get(other))
+    for word, second, endings in _candidates(words):
+        overlap = _overlap(shares.get(word), shares.get(second))
         if overlap is not None:
             overlaps[endings].append(overlap)
-        candidates.append((-1.0 if overlap is None else overlap, word, other, endings))
+        candidates.append((-1.0 if overlap is None else overlap, word, second, endings))
     means = {
         endings: sum(values) / len(values)
         for endings, values in overlaps.items()
@@ -121,8 +121,8 @@ def learn_word_forms(counts: Mapping[str, int], translations: Translations) -> W
     valid = {endings for endings, mean in means.items() if mean >= MIN_ENDING_OVERLAP}
     sure = {endings for endings in valid if means[endings] >= SURE_OVERLAP and len(overlaps[endings]) >= SURE_STEMS}
     edges = [
-        (overlap, word, other)
-        for overlap, word, other, endings in candidates
+        (overlap, word, second)
+        for overlap, word, second, endings in candidates
         if (overlap >= MIN_OVERLAP and endings in valid)
         or ((overlap < 0 or overlap >= MIN_SURE_OVERLAP) and endings in sure)
     ]
@@ -152,19 +152,19 @@ def _candidates(words: Sequence[str]) -> Iterator[tuple[str, str, Endings]]:
     for stem, members in by_stem.items():
         if not 2 <= len(members) <= MAX_STEM_WORDS:
             continue
-        for word, other in combinations(members, 2):
-            first, second = fold(word)[len(stem) :], fold(other)[len(stem) :]
+        for word, relative in combinations(members, 2):
+            first, second = fold(word)[len(stem) :], fold(relative)[len(stem) :]
             if first[:1] == second[:1] and first:
                 continue  # they have a longer stem
-            endings = split_endings(fold(word), fold(other))
+            endings = split_endings(fold(word), fold(relative))
             if endings is not None:
-                yield word, other, endings
+                yield word, relative, endings
 
 
-def _overlap(shares: Mapping[int, float] | None, other: Mapping[int, float] | None) -> float | None:
-    if shares is None or other is None:
+def _overlap(shares: Mapping[int, float] | None, other_shares: Mapping[int, float] | None) -> float | None:
+    if shares is None or other_shares is None:
         return None
-    return sum(min(share, other.get(target, 0.0)) for target, share in shares.items())
+    return sum(min(share, other_shares.get(target, 0.0)) for target, share in shares.items())
 
 
 def _join_families(
@@ -172,8 +172,8 @@ def _join_families(
 ) -> Iterator[tuple[str, ...]]:
     """Join words into families, the surest edges first; all words of a family have a common stem."""
     family_of: dict[str, list[str]] = {}
-    for _, word, other in sorted(edges, key=lambda edge: (-edge[0], edge[1], edge[2])):
-        first, second = family_of.get(word, [word]), family_of.get(other, [other])
+    for _, word, relative in sorted(edges, key=lambda edge: (-edge[0], edge[1], edge[2])):
+        first, second = family_of.get(word, [word]), family_of.get(relative, [relative])
         if first is second or len(first) + len(second) > MAX_FORMS or not _have_stem([*first, *second]):
             continue
         joined = [*first, *second]
