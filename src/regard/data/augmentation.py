@@ -15,7 +15,7 @@ from regard.tokenizers.tagged import TaggedTokenizer
 
 Pairs = Sequence[tuple[Ids, Ids]]
 MAX_GROWTH, MAX_ADDED = 1.25, 10  # a changed sequence has at most 1.25 * L + 10 tokens in a batch of length L
-STREAM = 1  # appended to the seed, so that the draws are not those of subword sampling
+STREAM = 2  # appended to the seed, so that the draws are not those of subword sampling and of terms
 
 
 class Augmenter:

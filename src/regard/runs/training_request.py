@@ -17,6 +17,7 @@ OPTIONS = {  # options that set a key of the recipe
     "minutes": "train.max_minutes",
     "device": "train.device",
     "augment": "augmentation.level",
+    "terms": "train.terms",
 }
 FILES = {  # options that set a key of [data]
     "source": "source",
