@@ -35,7 +35,7 @@ from regard.serving.sockets import listen
 from regard.training.step import TrainStep
 
 # Longer numbers than the run was trained on: it reverses them badly until it is improved.
-SETTINGS = ["--epochs", "10", "--old-pairs", "6", "--set", "train.learning_rate=0.01"]
+SETTINGS = ["--epochs", "10", "--old-pairs", "8", "--set", "train.learning_rate=0.01"]
 
 
 def long_numbers(count: int, seed: int = 5) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def served(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_from_suggestions_to_a_better_model_without_a_restart(served: Path, tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "corrections.sqlite", create=True)
-    pairs = long_numbers(300)
+    pairs = long_numbers(200)
     old = resolve_checkpoint(served).resolve()
     with serving(served, store) as address, LibreTranslate(address) as client:
         assert client.frontend_settings().suggestions
