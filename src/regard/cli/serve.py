@@ -138,6 +138,8 @@ def _serve(
     keys = load_api_keys(api_keys)
     store = None if corrections is None else CorrectionStore(corrections, create=True)
     models = Models(runs, *hardware)
+    if store is not None:
+        say(f"suggestions are kept in {store.path}")
     say("\n".join(str(model) for model in models.served))
     body = max(Limits.body, 12 * limits["characters"])  # a character can be written as two escapes
     reserve = Limits.reserve + models.new_descriptors
