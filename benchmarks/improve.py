@@ -51,7 +51,7 @@ def domain(options: argparse.Namespace) -> Pairs:
 
 def measure(options: argparse.Namespace, corrections: Pairs, tests: dict[str, Pairs], seed: int) -> None:
     import regard
-    from regard.runs.improvement.acceptance import compare_models
+    from regard.runs.improvement.acceptance import compare, translate_all
     from regard.runs.warm_start import STARTED
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -75,7 +75,10 @@ def measure(options: argparse.Namespace, corrections: Pairs, tests: dict[str, Pa
         print("| test set | pairs | chrF before | after | change | p | BLEU before | after |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         for name, pairs in tests.items():
-            scores = compare_models(models, pairs, lambda texts, total: texts)
+            texts = [
+                translate_all(model, [source for source, _ in pairs], lambda texts, total: texts) for model in models
+            ]
+            scores = compare(*texts, [target for _, target in pairs], models[0].target_language)
             print(
                 f"| {name} | {scores.pairs:,} | {scores.chrf[0]:.2f} | {scores.chrf[1]:.2f} | {scores.gain:+.2f} "
                 f"| {scores.p:.3f} | {scores.bleu[0]:.2f} | {scores.bleu[1]:.2f} |",

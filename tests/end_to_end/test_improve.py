@@ -224,6 +224,23 @@ def _no_corpora(config: object) -> None:
     raise DataError("there is no such file", where="train.src", fix="check the path")
 
 
+def test_a_part_of_the_change_is_kept_if_all_of_it_loses_too_much(
+    run: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter([True, True, False, False, False])  # the third share, 50%, is not worse
+    monkeypatch.setattr("regard.runs.improvement.selection.is_worse", lambda comparison: next(verdicts))
+    finished = call("improve", run, "--corrections", table, "-o", tmp_path / "new", *QUICK)
+    assert "with 100% of the change, the old dev set changes by" in finished.err
+    assert "with 75% of the change" in finished.err and "with 50% of the change, the old" not in finished.err
+    assert "on the old dev set, with 50% of the change" in finished.err
+    assert resolve_checkpoint(tmp_path / "new").name == "blended-50"
+    assert not (tmp_path / "new" / "checkpoints" / "blended-75").exists()
+    folders = [tmp_path / "new" / name for name in ("data/start", "last", "best")]
+    old, trained, best = (dict(load_checkpoint(folder.resolve()).model.named_parameters()) for folder in folders)
+    for name, weight in best.items():
+        torch.testing.assert_close(weight, (old[name] + trained[name]) / 2)
+
+
 def test_in_python(run: Path, table: Path, tmp_path: Path) -> None:
     result = regard.improve(
         run, table, output=tmp_path / "new", epochs=1, old_pairs=0, overrides={"train.max_steps": 1}, quiet=True

@@ -99,6 +99,7 @@ def improve(
     from regard.config.overrides import Override
     from regard.runs.improvement import improve as improvement
     from regard.runs.improvement.corrections import NothingNewError
+    from regard.runs.improvement.record import made_by
 
     console = Console(stderr=True)
     if undo:
@@ -126,7 +127,7 @@ def improve(
         say(error.message, console)
         return
     except KeyboardInterrupt:
-        if improvement.made_by(folder).exists:
+        if made_by(folder).exists:
             say(f"continue:   regard improve --resume {shlex.quote(str(folder))}", console)
         raise typer.Exit(130) from None
     _say_result(result, run, console)

@@ -21,16 +21,14 @@ from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.errors import CheckpointError, ConfigError
 from regard.files import write_atomic
 from regard.html.notebook import render_output_table
-from regard.inference.translator import Translator
 from regard.models import ARCHITECTURES
-from regard.runs.improvement import acceptance, replacement
+from regard.runs.improvement import acceptance, replacement, selection
 from regard.runs.improvement.corrections import SourceSet, check_corrections, split_corrections
 from regard.runs.improvement.old_pairs import OldRun, run_folder
 from regard.runs.improvement.options import ImprovementOptions, ImproveOptions
 from regard.runs.improvement.recipe import make_recipe
 from regard.runs.improvement.record import Decision, Record, RecordFolder, made_by, read_pairs, write_pairs
 from regard.runs.train import Result, resume, train
-from regard.runs.warm_start import STARTED
 from regard.tokenizers.base import Tokenizers
 
 
@@ -55,7 +53,8 @@ class Improvement:
 
     def __str__(self) -> str:
         verdict = "accepted" if self.accepted else "rejected"
-        return "\n".join([*acceptance.format_table(self.decision), f"{verdict}: {self.decision.reason}"])
+        share = "" if self.decision.share == 1 else f", with {self.decision.share:.0%} of the change"
+        return "\n".join([*acceptance.format_table(self.decision), f"{verdict}: {self.decision.reason}{share}"])
 
     __repr__ = __str__
 
@@ -184,7 +183,7 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
     say(str(improvement), console)
     if record.decision.accepted and record.replace and not record.installed:
         old = RunFolder(Path(record.run))
-        name = replacement.install(old, _last(run), record_folder, record)
+        name = replacement.install(old, run.best or _last(run), record_folder, record)
         record_folder.write(replace(record, installed=name))
         improvement = replace(improvement, installed=name)
     return improvement
@@ -218,18 +217,13 @@ def _train(record: Record, run: RunFolder, console: Console) -> None:
 
 
 def _evaluate(run: RunFolder, folder: RecordFolder, console: Console) -> Decision:
-    """Compare the last checkpoint with the old model, and make it the best checkpoint of its run."""
-    last = _last(run)
-    models = Translator.load(run.data / STARTED), Translator.load(last)
+    corrections, dev = read_pairs(folder.held_out), read_pairs(folder.old_dev)
     with progress_bar(console) as bar:
 
         def show(texts: Iterable[str], total: int) -> Iterable[str]:
             return track(texts, "translating", total, bar=bar)
 
-        corrections = acceptance.compare_models(models, read_pairs(folder.held_out), show)
-        dev = acceptance.compare_models(models, read_pairs(folder.old_dev), show)
-    run.set_best(last)
-    return acceptance.decide(corrections, dev)
+        return selection.evaluate(run, _last(run), corrections, dev, show, partial(say, console=console))
 
 
 def _last(run: RunFolder) -> Path:

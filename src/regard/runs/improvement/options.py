@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CALLER = "regard.improve"
 EPOCHS: Final = 10  # how often training sees each correction
-OLD_PAIRS: Final = 2.0  # old pairs for each time that it sees a correction
+OLD_PAIRS: Final = 4.0  # old pairs for each time that it sees a correction
 
 
 class ImproveOptions(TypedDict, total=False):
