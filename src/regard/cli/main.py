@@ -15,6 +15,7 @@ import typer
 from regard.cli import (
     analyze,
     attend,
+    calibrate,
     clean,
     compare,
     data,
@@ -54,6 +55,9 @@ app.command("translate", cls=ModelCommand, epilog=translate.EXAMPLES, rich_help_
     translate.translate
 )
 app.command("serve", cls=ModelCommand, epilog=serve.EXAMPLES, rich_help_panel="Train and translate")(serve.serve)
+app.command("calibrate", cls=ModelCommand, epilog=calibrate.EXAMPLES, rich_help_panel="Train and translate")(
+    calibrate.calibrate
+)
 app.command("evaluate", cls=ModelCommand, epilog=evaluate.EXAMPLES, rich_help_panel="Evaluate")(evaluate.evaluate)
 app.command("score", cls=ModelCommand, epilog=score.EXAMPLES, rich_help_panel="Evaluate")(score.score)
 app.command("attend", cls=ModelCommand, epilog=attend.EXAMPLES, rich_help_panel="Evaluate")(attend.attend)

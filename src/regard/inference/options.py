@@ -51,6 +51,9 @@ class TranslateOptions(SearchOptions, total=False):
             with fewer marks is kept.
         first_line: The number of the first line, from 0. The random numbers of sampling depend on it.
         split_sentences: Whether to translate a line sentence by sentence; None: see `Translator.division`.
+        with_confidence: Whether to return the confidence of each translation and of its words.
+        min_confidence: A segment whose best translation has less confidence stays untranslated; None: no segment does.
+            Confidence is then returned, too.
     """
 
     top_beams: int
@@ -60,6 +63,8 @@ class TranslateOptions(SearchOptions, total=False):
     fallback: SearchOptions | None
     first_line: int
     split_sentences: bool | None
+    with_confidence: bool
+    min_confidence: float | None
 
 
 def refuse_unknown(options: Iterable[str]) -> None:
@@ -80,3 +85,5 @@ class ResolvedOptions:
     batch_size: int
     with_attention: bool
     division: Division
+    with_confidence: bool = False
+    min_confidence: float | None = None

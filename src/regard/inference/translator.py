@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from regard.decoding.strategies import SearchInput, TokenConstraints, override_s
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.batch_search import search_batch
+from regard.inference.confidence import ConfidenceModel, load_confidence, score_translations, withhold
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
 from regard.inference.options import ResolvedOptions, refuse_unknown
@@ -83,6 +84,7 @@ class Translator:
         self.several_sentences = several_sentences
         self.longest = longest
         self.num_parameters = model.num_parameters
+        self.confidence: ConfidenceModel | None = None  # set by `load`
         self.device = next(model.parameters()).device
 
     @classmethod
@@ -91,7 +93,8 @@ class Translator:
 
         Raises CheckpointError if it cannot be loaded, and ConfigError for int8 on another device than the CPU.
         """
-        checkpoint = load_checkpoint(resolve_checkpoint(Path(folder)))
+        path = resolve_checkpoint(Path(folder))
+        checkpoint = load_checkpoint(path)
         chosen = choose_device(device)
         if precision == "int8" and chosen.type != "cpu":
             raise ConfigError(f"int8 needs the CPU, but the device is {chosen.type}", fix="set device to cpu")
@@ -110,6 +113,7 @@ class Translator:
             several_sentences=checkpoint.several_sentences,
             longest=max(LONGEST, data.max_length),
         )
+        translator.confidence = load_confidence(path)
         translator.num_parameters = num_parameters  # a model that is frozen for inference has fewer
         return translator
 
@@ -117,7 +121,9 @@ class Translator:
     def load_ensemble(
         cls, folders: Sequence[str | Path], device: str = "auto", precision: Precision = "float32"
     ) -> Translator:
-        """Load several models and average their probabilities, with the [search] and the shortlist of the first.
+        """Load several models and average their probabilities.
+
+        The [search], the shortlist and the confidence are those of the first.
 
         Raises CheckpointError if one cannot be loaded, and DecodingError if their tokenizers differ.
         """
@@ -140,6 +146,7 @@ class Translator:
             several_sentences=first.several_sentences,
             longest=min(member.longest for member in members),
         )
+        combined.confidence = first.confidence
         combined.num_parameters = sum(member.num_parameters for member in members)
         return combined
 
@@ -225,33 +232,39 @@ class Translator:
             return translation
         return list(self.stream(text, **options))
 
-    def stream(
-        self,
-        lines: Iterable[str],
-        *,
-        top_beams: int = 1,
-        batch_size: int = 64,
-        with_attention: bool = False,
-        constraints: Iterable[Constraints] | None = None,
-        fallback: SearchOptions | None = None,
-        first_line: int = 0,
-        split_sentences: bool | None = None,
-        **search: Unpack[SearchOptions],
-    ) -> Iterator[Translation]:
+    def stream(self, lines: Iterable[str], **options: Unpack[TranslateOptions]) -> Iterator[Translation]:
         """Yield the translation of each line, in the order of the lines; its `alternatives` are the next best.
 
         Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space at the ends
-        of a line is ignored; an empty line has one empty translation. The options are those of `TranslateOptions`;
-        a beam of size 1 is greedy search. Raises DecodingError at the call for options that contradict each other.
+        of a line is ignored; an empty line has one empty translation. A beam of size 1 is greedy search. Raises
+        DecodingError at the call for options that contradict each other.
         """
-        refuse_unknown(search)
+        refuse_unknown(options)
+        constraints, first_line = options.pop("constraints", None), options.pop("first_line", 0)
+        return self._stream(number_lines(lines, constraints, first_line), self._resolve(options))
+
+    def _resolve(self, options: TranslateOptions) -> ResolvedOptions:
+        top_beams, batch_size = options.pop("top_beams", 1), options.pop("batch_size", 64)
+        with_attention = options.pop("with_attention", False)
+        fallback, division = options.pop("fallback", None), self.division(options.pop("split_sentences", None))
+        min_confidence = options.pop("min_confidence", None)
+        with_confidence = options.pop("with_confidence", False) or min_confidence is not None
+        search: SearchOptions = options  # what is left
         config = self._settings(search, top_beams)
         if batch_size < 1:
             raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise DecodingError(f"min_confidence is {min_confidence}", fix="set it to a probability, 0 to 1")
+        if with_confidence and self.confidence is None:
+            raise DecodingError(
+                "the model has not learned how sure it is of a translation",
+                where="confidence",
+                fix="run `regard calibrate RUN` once, with the folder of the run",
+            )
         second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
-        division = self.division(split_sentences)
-        options = ResolvedOptions(config, second, top_beams, batch_size, with_attention, division)
-        return self._stream(number_lines(lines, constraints, first_line), options)
+        return ResolvedOptions(
+            config, second, top_beams, batch_size, with_attention, division, with_confidence, min_confidence
+        )
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
         config = override_search(self.search, changes, top_beams)
@@ -268,7 +281,8 @@ class Translator:
             divided = [self._divide(line, options) for line in window]
             parts = [part for _, line_parts in divided for part in line_parts]
             chunks = (parts[first : first + WINDOW] for first in range(0, len(parts), WINDOW))
-            results = (n_best for chunk in chunks for n_best in self._search_with_fallback(chunk, options))
+            searched = (n_best for chunk in chunks for n_best in self._search_with_fallback(chunk, options))
+            results = (withhold(part.text, n_best, options) for part, n_best in zip(parts, searched, strict=True))
             for line, (spans, line_parts) in zip(window, divided, strict=True):
                 segments = list(islice(results, len(line_parts)))
                 n_best = segments[0]
@@ -326,7 +340,20 @@ class Translator:
             for place, hypotheses in zip(places, batch, strict=True):
                 n_best = [self._decode(bare[place], encoded[place], hypothesis) for hypothesis in hypotheses]
                 results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
+        if options.with_confidence and self.confidence is not None:
+            self._add_confidence(results, encoded, self.confidence)
         return results
+
+    def _add_confidence(
+        self, results: list[list[Translation]], sources: Mapping[int, list[int]], confidence: ConfidenceModel
+    ) -> None:
+        """Add the confidence to all translations: 1 for those of lines without words, which `sources` has not."""
+        results[:] = [[replace(translation, confidence=1.0) for translation in n_best] for n_best in results]
+        places = [(place, rank) for place in sources for rank in range(len(results[place]))]
+        pairs = [(sources[place], results[place][rank]) for place, rank in places]
+        for index, scored in score_translations(self.model, self.tokenizers.target, pairs):
+            place, rank = places[index]
+            results[place][rank] = confidence.annotate(scored)
 
     def _input(self, line: Line, seed: int) -> SearchInput:
         target, constraints = self.tokenizers.target, line.constraints
@@ -362,6 +389,7 @@ class Translator:
             marks=find_degeneration(line.text, decoded, tokens, finished=hypothesis.finished, languages=languages),
             proved=hypothesis.proved,
             ids=tuple(hypothesis.tokens),
+            token_log_probabilities=hypothesis.token_log_probabilities,
         )
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
