@@ -130,14 +130,9 @@ def reason_not_to_run(step: Step) -> str | None:
 
 
 def pages_that_run() -> list[ParameterSet]:
-    """Return the pages with commands or Python. `make test` runs README, `make documentation` the others."""
-    parameters = []
-    for page in PAGES:
-        name = page.relative_to(ROOT)
-        marks = [] if page.name == "README.md" else [pytest.mark.slow]
-        if steps(page.read_text(encoding="utf-8")):
-            parameters.append(pytest.param(page, marks=marks, id=str(name)))
-    return parameters
+    """Return the pages with commands or Python, which `make documentation` runs."""
+    pages = (page for page in PAGES if steps(page.read_text(encoding="utf-8")))
+    return [pytest.param(page, marks=pytest.mark.slow, id=str(page.relative_to(ROOT))) for page in pages]
 
 
 @pytest.fixture

@@ -91,6 +91,13 @@ class TrainConfig(Section):
         description="Subword regularization: sample another segmentation each time a pair is used. Alpha of a unigram "
         "model (Kudo 2018) or dropout of BPE merges (Provilkov et al. 2020). Off by default.",
     )
+    terms: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the training sources that carry wanted target terms in tags, from which the model learns "
+        "to follow a glossary. 0: none; `regard train --terms` sets 0.4.",
+    )
     optimizer: Literal["adam", "adadelta", "muon"] = Field(
         "adam", description="Optimizer. `muon` is for hidden matrices, with Adam for the rest."
     )
@@ -280,6 +287,13 @@ class RunConfig(Section):
             suffixes = (suffix for file in (corpus.file, corpus.dev_file) if file for suffix in Path(file).suffixes)
             names.update(find_plugin("formats", suffix.lower()) or "" for suffix in suffixes)
         return tuple(sorted(names - {""}))
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> Self:
+        if self.train.terms and (self.train.subword_sampling is not None or self.data.streaming):
+            key = "data.streaming" if self.data.streaming else "train.subword_sampling"
+            raise ValueError(f"train.terms cannot be combined with {key}")
+        return self
 
     @model_validator(mode="after")
     def _check_subword_sampling(self) -> Self:

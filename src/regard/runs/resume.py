@@ -35,6 +35,7 @@ WHY_FIXED = {
     "train.seed": "the order of the batches depends on it",
     "train.tokens_per_batch": "the position within the epoch depends on it",
     "train.subword_sampling": "what the model has seen depends on it",
+    "train.terms": "what the model has seen depends on it",
     "train.optimizer": "the saved optimizer state belongs to that optimizer",
     "train.freeze": "the saved optimizer state belongs to the parameters that were trained",
     "train.average_decay": "the saved average of the weights is of that kind",
