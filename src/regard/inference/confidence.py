@@ -205,17 +205,20 @@ def _word_features(scored: ScoredTranslation) -> Floats:
 
 
 def follow_spans(decoded: str, text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return where the spans of `decoded` are in `text`, which has the same characters and emoji between them."""
+    """Return where the spans of `decoded` are in `text`: the same characters in either case, with emoji between."""
     if decoded == text:
         return list(spans)
-    places: list[int] = []  # in the text, of each character
+    lowered = text.lower() if len(text.lower()) == len(text) else text
+    places: list[Span] = []  # of each character in the text
     at = 0
     for character in decoded:
-        place = text.find(character, at)
-        if place >= 0 and not character.isspace():
+        place = -1 if character.isspace() else lowered.find(character.lower(), at)
+        if place >= 0:
+            places.append((place, place + 1))
             at = place + 1
-        places.append(place if place >= 0 else at)
-    return [(places[start], places[end - 1] + 1) for start, end in spans]
+        else:
+            places.append((at, at))
+    return [(places[start][0], places[end - 1][1]) for start, end in spans]
 
 
 # Fitting
