@@ -29,7 +29,9 @@ def add_json(folder: Path, name: str, table: Mapping[str, Any]) -> Path:
         CheckpointError, "it cannot be written", where=path, fix="make sure that the folder is writable"
     ):
         files = list_files(folder, training=False)
-        sums = {other: value for other, value in read_sums(files[SUMS]).items() if other != name} if SUMS in files else {}
+        sums = (
+            {other: value for other, value in read_sums(files[SUMS]).items() if other != name} if SUMS in files else {}
+        )
         if name in files and sums:
             _write_sums(folder, sums)
         write_atomic(path, json.dumps(table, indent=1, ensure_ascii=False) + "\n")

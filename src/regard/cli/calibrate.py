@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from regard.cli.options import (
@@ -44,7 +43,9 @@ def calibrate(
     target_column: TargetColumn = "",
     right_chrf: Annotated[
         float,
-        option("CHRF", "Lowest chrF against its reference of a translation that counts as right.", TEST_SET, min=0, max=100),
+        option(
+            "CHRF", "Lowest chrF against its reference of a translation that counts as right.", TEST_SET, min=0, max=100
+        ),
     ] = 50.0,
     device: DeviceOption = "auto",
 ) -> None:
@@ -61,8 +62,8 @@ def calibrate(
     place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     sides = Sides(source_language, target_language, source_column, target_column)
     with status("loading PyTorch"):
-        from regard.runs.confidence import load_dev_pairs
         from regard.runs.confidence import calibrate as fit
+        from regard.runs.confidence import load_dev_pairs
 
     if place.files():
         pairs, skipped = TestSetFiles(place, sides).pairs(run)

@@ -246,10 +246,10 @@ def fit_confidence(
         for item, reference in zip(scored, references, strict=True)
     ]
     words = [_word_features(item) for item in scored]
-    right_words = [right for item, reference in zip(scored, references, strict=True) for right in match(item, reference)]
+    right_words = np.concatenate([match(item, reference) for item, reference in zip(scored, references, strict=True)])
     return ConfidenceModel(
         fit_estimator(np.array([_sentence_features(item) for item in scored]), np.array(is_right), is_free=(3,)),
-        fit_estimator(np.concatenate(words), np.array(right_words)),
+        fit_estimator(np.concatenate(words), right_words),
         exact,
         chrf,
     )

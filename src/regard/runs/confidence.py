@@ -85,9 +85,9 @@ def score_pairs(translator: Translator, pairs: Sequence[TextPair], watch: Watch)
     stream = translator.stream(sources, split_sentences=False, shortlist=False)
     translations = list(watch(stream, len(sources)))
     indices = [index for index, translation in enumerate(translations) if sources[index] and not translation.parts]
-    encode = translator.tokenizers.source.encode
+    encode, target = translator.tokenizers.source.encode, translator.tokenizers.target
     ids = [(encode(sources[index]), translations[index]) for index in indices]
-    scored = {indices[place]: item for place, item in score_translations(translator.model, translator.tokenizers.target, ids)}
+    scored = {indices[place]: item for place, item in score_translations(translator.model, target, ids)}
     return {index: scored[index] for index in indices}
 
 
@@ -96,7 +96,8 @@ def load_dev_pairs(folder: Path) -> tuple[TextPair, ...]:
     path = RunFolder(folder).data / PREPARED
     fix = "give held-out pairs with --source and --reference, or with --data"
     try:
-        return tuple((str(source), str(target)) for source, target in json.loads(path.read_text(encoding="utf-8"))["dev"])
+        pairs = json.loads(path.read_text(encoding="utf-8"))["dev"]
+        return tuple((str(source), str(target)) for source, target in pairs)
     except FileNotFoundError:
         raise DataError("there is no dev set here", where=path, fix=fix) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
