@@ -29,10 +29,9 @@ def add_json(folder: Path, name: str, table: Mapping[str, Any]) -> Path:
         CheckpointError, "it cannot be written", where=path, fix="make sure that the folder is writable"
     ):
         files = list_files(folder, training=False)
-        sums = (
-            {other: value for other, value in read_sums(files[SUMS]).items() if other != name} if SUMS in files else {}
-        )
-        if name in files and sums:
+        sums = read_sums(files[SUMS]) if SUMS in files else {}
+        listed = sums.pop(name, None)
+        if listed is not None:
             _write_sums(folder, sums)
         write_atomic(path, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
         if sums:
@@ -49,7 +48,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     files = list_files(folder, training=False)
     if name not in files or (SUMS in files and name not in read_sums(files[SUMS])):
         return None
-    verify_sums(folder, files, is_checked=lambda other: other == name)
+    verify_sums(folder, files, is_checked=lambda file: file == name)
     try:
         table = json.loads(read_regular_file(files[name], MAX_BYTES).decode())
     except (OSError, ValueError, RecursionError) as error:

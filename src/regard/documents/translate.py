@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from regard.documents.document import Document, MarkedText, ProtectedSpan, Segment
 from regard.documents.inline_markup import project_markup
@@ -43,6 +44,14 @@ class TranslationRequest:
 
 
 @dataclass(frozen=True)
+class SegmentConfidence:
+    """The probability that a translation is right, and its words in order, each with the same for the word."""
+
+    value: float
+    words: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class TranslatedText:
     """The translation of a request.
 
@@ -50,11 +59,15 @@ class TranslatedText:
         text: The translation.
         alignment: Pairs (source word, target word), counted from 0; empty if unknown.
         marks: Signs of degenerate output; see regard.evaluation.degenerate_output.
+        confidence: Its confidence; None if unknown.
+        withheld: Why it must not be used; empty if it may.
     """
 
     text: str
     alignment: Alignment = ()
     marks: tuple[str, ...] = ()
+    confidence: SegmentConfidence | None = None
+    withheld: str = ""
 
 
 TranslateFunction = Callable[[Sequence[TranslationRequest]], Sequence[TranslatedText]]
@@ -84,6 +97,7 @@ class DocumentResult:
         reports: A report for each entry that stays untranslated or looks degenerate.
         methods: The number of sentences that were translated `whole`, with placeholders `required`, in `parts`, or not
             at all (`failed`).
+        confidences: For each segment the lowest confidence of its sentences, and all their words; None if unknown.
     """
 
     data: bytes = b""
@@ -92,6 +106,7 @@ class DocumentResult:
     already_translated: int = 0
     reports: list[EntryReport] = field(default_factory=list)
     methods: Counter[str] = field(default_factory=Counter)
+    confidences: list[SegmentConfidence | None] = field(default_factory=list)
 
     @property
     def untranslated(self) -> int:
@@ -112,6 +127,8 @@ class _Sentence:
         attempt: The text of the last attempt to translate it whole.
         lost: The placeholders that the attempt lacks.
         marks: The marks of the translation.
+        confidence: The confidence of the last attempt; of parts, the lowest. None if unknown.
+        is_withheld: Whether its translation must not be used because of its confidence.
     """
 
     text: str
@@ -122,6 +139,8 @@ class _Sentence:
     attempt: str = ""
     lost: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    confidence: SegmentConfidence | None = None
+    is_withheld: bool = False
 
 
 @dataclass
@@ -198,6 +217,7 @@ def fill_document(
         already_translated=document.already_translated,
         reports=sorted(reports, key=lambda report: report.line),
         methods=Counter(sentence.method for sentence in sentences.values()),
+        confidences=[_lowest(sentence.confidence for sentence in draft.sentences()) for draft in drafts],
     )
 
 
@@ -224,6 +244,15 @@ def _make_draft(segment: Segment, language: str | None, sentences: Sentences) ->
             group_sentences.append((span, sentences[key]))
         groups.append((group, group_sentences))
     return _Draft(segment, content, accelerator, letter, groups)
+
+
+def _lowest(confidences: Iterable[SegmentConfidence | None]) -> SegmentConfidence | None:
+    """Return the lowest value, and all words in order; None if no confidence is known."""
+    known = [confidence for confidence in confidences if confidence is not None]
+    if not known:
+        return None
+    words = tuple(word for confidence in known for word in confidence.words)
+    return SegmentConfidence(min(confidence.value for confidence in known), words)
 
 
 def _spans(parts: Sequence[Placeholder] | Sequence[ProtectedSpan]) -> list[Span]:
@@ -262,7 +291,11 @@ def _translate_sentences(sentences: Sequence[_Sentence], translate: TranslateFun
         lossy = [sentence for sentence in pending if sentence.translation is None and sentence.lost]
         requests = [TranslationRequest(sentence.text, sentence.lost) for sentence in lossy]
         _translate_whole(lossy, translate, requests, "required")
-    incomplete = [sentence for sentence in pending if sentence.translation is None and sentence.placeholders]
+    incomplete = [
+        sentence
+        for sentence in pending
+        if sentence.translation is None and sentence.placeholders and not sentence.is_withheld
+    ]
     _translate_in_parts(incomplete, translate)
 
 
@@ -275,7 +308,10 @@ def _translate_whole(
     """Translate each sentence by its request, and keep the translations that have all placeholders."""
     translations = translate(requests) if requests else ()
     for sentence, translation in zip(sentences, translations, strict=True):
-        sentence.attempt = translation.text.strip()
+        sentence.attempt, sentence.confidence = translation.text.strip(), translation.confidence
+        if translation.withheld:
+            sentence.reason, sentence.lost, sentence.is_withheld = translation.withheld, (), True
+            continue
         sentence.reason, sentence.lost = _check_placeholders(sentence, sentence.attempt)
         if not sentence.reason:
             sentence.translation = JoinedTranslation(sentence.attempt, translation.alignment)
@@ -294,11 +330,15 @@ def _translate_in_parts(sentences: Sequence[_Sentence], translate: TranslateFunc
     for sentence, spans in zip(sentences, all_spans, strict=True):
         pieces: list[Piece] = []
         marks: list[str] = []
-        for start, end in spans:
-            translation = next(translations)
+        parts = list(islice(translations, len(spans)))
+        for (start, end), translation in zip(spans, parts, strict=True):
             text = _strip_added_stop(sentence.text[start:end], translation.text.strip())
             pieces.append(Piece(start, end, text, translation.alignment))
             marks += translation.marks
+        sentence.confidence = _lowest(part.confidence for part in parts)
+        if withheld := next((part.withheld for part in parts if part.withheld), ""):
+            sentence.reason, sentence.is_withheld = withheld, True
+            continue
         joined = join_pieces(sentence.text, pieces)
         if all(piece.text for piece in pieces) and not _check_placeholders(sentence, joined.text)[0]:
             sentence.translation, sentence.method = joined, "parts"

@@ -28,7 +28,6 @@ from regard.decoding.scoring import score_tokens
 from regard.errors import CheckpointError, DataError
 from regard.evaluation.edit_alignment import find_matches
 from regard.evaluation.estimator import Estimator, Floats, fit_estimator
-from regard.inference.options import ResolvedOptions
 from regard.inference.translation import Translation, Word
 from regard.text.segments import Span
 from regard.tokenizers.base import Tokenizer
@@ -165,10 +164,18 @@ def _score_words(target: Tokenizer, translation: Translation, tokens: Floats) ->
     return ScoredTranslation(translation, decoded, spans, tokens, sums[last_tokens + 1] - sums[first_tokens])
 
 
-def withhold(source: str, n_best: list[Translation], options: ResolvedOptions) -> list[Translation]:
+def withheld_reason(translation: Translation, min_confidence: float | None) -> str:
+    """Return why a translation must not be used: its confidence is too low. Empty if it may be used."""
+    confidence = translation.confidence
+    if min_confidence is None or confidence is None or confidence >= min_confidence:
+        return ""
+    return f"its confidence, {confidence:.2f}, is below {min_confidence:g}"
+
+
+def withhold(source: str, n_best: list[Translation], min_confidence: float | None) -> list[Translation]:
     """Return the source instead of translations of a segment whose best one has too little confidence."""
     best = n_best[0]
-    if options.min_confidence is None or best.confidence is None or best.confidence >= options.min_confidence:
+    if not withheld_reason(best, min_confidence):
         return n_best
     return [replace(best, text=source, alignment=(), words=(), is_withheld=True)]
 

@@ -257,9 +257,9 @@ class Translator:
             raise DecodingError(f"min_confidence is {min_confidence}", fix="set it to a probability, 0 to 1")
         if with_confidence and self.confidence is None:
             raise DecodingError(
-                "the model has not learned how sure it is of a translation",
+                "the model has not learned how sure it is: `regard calibrate RUN` has not been run",
                 where="confidence",
-                fix="run `regard calibrate RUN` once, with the folder of the run",
+                fix="run it once, with the folder of the run",
             )
         second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
         return ResolvedOptions(
@@ -282,7 +282,10 @@ class Translator:
             parts = [part for _, line_parts in divided for part in line_parts]
             chunks = (parts[first : first + WINDOW] for first in range(0, len(parts), WINDOW))
             searched = (n_best for chunk in chunks for n_best in self._search_with_fallback(chunk, options))
-            results = (withhold(part.text, n_best, options) for part, n_best in zip(parts, searched, strict=True))
+            results = (
+                withhold(part.text, n_best, options.min_confidence)
+                for part, n_best in zip(parts, searched, strict=True)
+            )
             for line, (spans, line_parts) in zip(window, divided, strict=True):
                 segments = list(islice(results, len(line_parts)))
                 n_best = segments[0]
