@@ -120,7 +120,7 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             frontendTimeout=TYPING_DELAY,
             apiKeys=bool(service.keys),
             keyRequired=bool(service.keys),
-            suggestions=False,
+            suggestions=service.corrections is not None,
             filesTranslation=False,
             supportedFilesFormat=[],
             confidence=any(model.translator.confidence is not None for model in service.models.served),
