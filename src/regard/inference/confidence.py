@@ -12,7 +12,7 @@ exact matches, if it equals the reference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -143,6 +143,30 @@ def score_translations(
             end = start + len(pairs[index][1].ids) + 1
             yield index, _score_words(target, pairs[index][1], scores[start:end])
             start = end
+
+
+def add_confidence(
+    results: list[list[Translation]],
+    sources: Mapping[int, list[int]],
+    confidence: ConfidenceModel,
+    model: Seq2Seq,
+    target: Tokenizer,
+) -> None:
+    """Add the confidence to the translations of each line: 1 if the line has no words.
+
+    Args:
+        results: The translations of each line, which are replaced.
+        sources: The source ids of each line with words, by its place in `results`.
+        confidence: What the model has learned.
+        model: The model.
+        target: The tokenizer of the translations.
+    """
+    results[:] = [[replace(translation, confidence=1.0) for translation in n_best] for n_best in results]
+    places = [(place, rank) for place in sources for rank in range(len(results[place]))]
+    pairs = [(sources[place], results[place][rank]) for place, rank in places]
+    for index, scored in score_translations(model, target, pairs):
+        place, rank = places[index]
+        results[place][rank] = confidence.annotate(scored)
 
 
 def _score_words(target: Tokenizer, translation: Translation, tokens: Floats) -> ScoredTranslation:

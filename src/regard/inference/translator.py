@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -25,10 +25,10 @@ from regard.decoding.strategies import SearchInput, TokenConstraints, override_s
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.batch_search import search_batch
-from regard.inference.confidence import ConfidenceModel, load_confidence, score_translations, withhold
+from regard.inference.confidence import ConfidenceModel, add_confidence, load_confidence, withhold
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
-from regard.inference.options import ResolvedOptions, refuse_unknown
+from regard.inference.options import ResolvedOptions, refuse_unknown, resolve_options
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
@@ -241,30 +241,9 @@ class Translator:
         """
         refuse_unknown(options)
         constraints, first_line = options.pop("constraints", None), options.pop("first_line", 0)
-        return self._stream(number_lines(lines, constraints, first_line), self._resolve(options))
-
-    def _resolve(self, options: TranslateOptions) -> ResolvedOptions:
-        top_beams, batch_size = options.pop("top_beams", 1), options.pop("batch_size", 64)
-        with_attention = options.pop("with_attention", False)
-        fallback, division = options.pop("fallback", None), self.division(options.pop("split_sentences", None))
-        min_confidence = options.pop("min_confidence", None)
-        with_confidence = options.pop("with_confidence", False) or min_confidence is not None
-        search: SearchOptions = options  # what is left
-        config = self._settings(search, top_beams)
-        if batch_size < 1:
-            raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
-        if min_confidence is not None and not 0 <= min_confidence <= 1:
-            raise DecodingError(f"min_confidence is {min_confidence}", fix="set it to a probability, 0 to 1")
-        if with_confidence and self.confidence is None:
-            raise DecodingError(
-                "the model has not learned how sure it is: `regard calibrate RUN` has not been run",
-                where="confidence",
-                fix="run it once, with the folder of the run",
-            )
-        second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
-        return ResolvedOptions(
-            config, second, top_beams, batch_size, with_attention, division, with_confidence, min_confidence
-        )
+        has_confidence = self.confidence is not None
+        resolved = resolve_options(options, self._settings, self.division, has_confidence=has_confidence)
+        return self._stream(number_lines(lines, constraints, first_line), resolved)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
         config = override_search(self.search, changes, top_beams)
@@ -341,19 +320,8 @@ class Translator:
                 n_best = [self._decode(texts[place], encoded[place], hypothesis) for hypothesis in hypotheses]
                 results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
         if options.with_confidence and self.confidence is not None:
-            self._add_confidence(results, encoded, self.confidence)
+            add_confidence(results, encoded, self.confidence, self.model, self.tokenizers.target)
         return results
-
-    def _add_confidence(
-        self, results: list[list[Translation]], sources: Mapping[int, list[int]], confidence: ConfidenceModel
-    ) -> None:
-        """Add the confidence to all translations: 1 for those of lines without words, which `sources` has not."""
-        results[:] = [[replace(translation, confidence=1.0) for translation in n_best] for n_best in results]
-        places = [(place, rank) for place in sources for rank in range(len(results[place]))]
-        pairs = [(sources[place], results[place][rank]) for place, rank in places]
-        for index, scored in score_translations(self.model, self.tokenizers.target, pairs):
-            place, rank = places[index]
-            results[place][rank] = confidence.annotate(scored)
 
     def _input(self, line: Line, seed: int) -> SearchInput:
         target, constraints = self.tokenizers.target, line.constraints
