@@ -217,7 +217,17 @@ def test_old_pairs_come_from_the_corpora_if_the_data_is_gone(
     with monkeypatch.context() as patch:
         patch.setattr("regard.runs.improvement.old_pairs.split_corpus", _no_corpora)
         gone = call("improve", bare, "--corrections", table, "-o", tmp_path / "none")
-    refused(gone, "the dev set of the run cannot be found", "copy its corpora")
+    refused(gone, "the dev set of the run cannot be found", "copy its corpora", "--old-data")
+    given = write_table(tmp_path / "given.tsv", [(line, line[::-1]) for line in files.train[:300]])
+    checkpoint = shutil.copytree(run / "best", tmp_path / "checkpoint")
+    finished = call(
+        "improve", checkpoint, "--corrections", table, "--old-data", given, "-o", tmp_path / "other", *QUICK
+    )
+    assert finished.code == 3, finished.err
+    record = made_by(tmp_path / "other")
+    dev = {source for source, _ in read_pairs(record.old_dev)}
+    assert dev == {line for line in files.train[:300] if is_held_out(line)}
+    assert len(read_pairs(record.old_pairs)) > 50 and not dev & {source for source, _ in read_pairs(record.old_pairs)}
 
 
 def _no_corpora(config: object) -> None:

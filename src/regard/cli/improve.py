@@ -62,6 +62,15 @@ def improve(
             min=0,
         ),
     ] = OLD_PAIRS,
+    old_data: Annotated[
+        Path | None,
+        option(
+            "FILE",
+            "Pairs that RUN translates well, for the old pairs and the old dev set; for an imported model.",
+            TRAINING,
+            show_default="the run's",
+        ),
+    ] = None,
     settings: Settings = None,
     replace: Annotated[
         bool,
@@ -110,6 +119,7 @@ def improve(
         "output": folder,
         "epochs": epochs,
         "old_pairs": old_pairs,
+        "old_data": old_data,
         "replace": replace,
         "source_language": source_language,
         "target_language": target_language,

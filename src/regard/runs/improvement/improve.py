@@ -18,7 +18,7 @@ from regard.console import Say, progress_bar, say, track
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
 from regard.corpus.paths import CorpusPaths, infer_sides
-from regard.errors import CheckpointError, ConfigError
+from regard.errors import CheckpointError
 from regard.files import write_atomic
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
@@ -115,8 +115,11 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
     old = OldRun.load(run)
     if options.replace:
         run_folder(old)
+    if options.old_data is not None:
+        given = _open(Path(options.old_data), old, Sides(), "--old-data")
+        old = replace(old, given=tuple((pair.source, pair.target) for pair in given))
     dev = old.dev()
-    corpus = _open(corrections, old, options.sides)
+    corpus = _open(corrections, old, options.sides, "--corrections")
     checked = check_corrections(corpus, dev, old.languages)
     split = split_corrections(checked.pairs, [*old.corrections, *old.held_out], corpus.name)
     known = SourceSet([source for source, _ in (*split.train, *split.held_out)])
@@ -129,7 +132,8 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
     if earlier > 0:
         say(f"corrections: {earlier:,} more from earlier improvements")
     say(f"corrections: {len(split.train):,} to train on, {len(split.held_out):,} held out")
-    say(f"old pairs: {len(sample):,} of those that {old.pool.name} was trained on")
+    origin = f"those that {old.pool.name} was trained on" if options.old_data is None else str(options.old_data)
+    say(f"old pairs: {len(sample):,} of {origin}")
     RunFolder.create(folder)
     record_folder.path.mkdir(exist_ok=True)
     write_pairs(record_folder.corrections, split.train)
@@ -189,17 +193,17 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
     return improvement
 
 
-def _open(corrections: Path, old: OldRun, requested: Sides) -> Corpus:
+def _open(file: Path, old: OldRun, requested: Sides, label: str) -> Corpus:
+    """Open a file with both sides, in the languages of a run unless others are requested."""
     source, target = old.languages
-    sides = infer_sides(old.config.data, corrections, requested)
+    sides = infer_sides(old.config.data, file, requested)
     sides = replace(
         sides,
         source_language=requested.source_language or source or sides.source_language,
         target_language=requested.target_language or target or sides.target_language,
     )
-    corpus = CorpusPaths(data=corrections, labels=("", "", "--corrections")).open(sides)
-    if corpus is None:
-        raise ConfigError("no corrections are given", where="--corrections", fix="name a store or a file")
+    corpus = CorpusPaths(data=file, labels=("", "", label)).open(sides)
+    assert corpus is not None  # a file is given
     return corpus
 
 
