@@ -39,6 +39,8 @@ RANGES = {
     "office:annotation": "office:name",
     "office:annotation-end": "office:name",
 }
+PLACEHOLDERS = frozenset({"title", "subtitle", "outline", "text", "notes"})
+"""Frames of a master page whose text is only a prompt."""
 DROPPED = frozenset({"text:soft-page-break"})
 _IGNORED_PROPERTIES = frozenset({"fo:language", "fo:country"})
 _TEXT_PARTS = re.compile(r"(?:.*/)?(?:content|styles)\.xml")
@@ -135,7 +137,10 @@ class OpenDocumentPart(Part):
         read_elements(self._text, name, self._handlers, self._add, OPENDOCUMENT)
 
     def _add(self, node: Node, ancestors: list[Node]) -> None:
+        is_master = any(ancestor.name == "style:master-page" for ancestor in ancestors)
         for ancestor in reversed(ancestors):
+            if is_master and ancestor.attributes.get("presentation:class") in PLACEHOLDERS:
+                return
             if ancestor.name == "office:annotation":
                 break
             if ancestor.name in ("table:table-cell", "table:covered-table-cell"):
