@@ -70,6 +70,7 @@ class EntryReport:
     reason: str = ""
     marks: tuple[str, ...] = ()
     translation: str = ""
+    part: str = ""
 
 
 @dataclass
@@ -181,22 +182,24 @@ def fill_document(
         attempts = (sentence.attempt for sentence in draft.sentences() if sentence.reason)
         attempt = translation.text if translation else " / ".join(attempts)
         entry, line, source = draft.segment.entry, draft.segment.line, draft.segment.content.text
+        part = draft.segment.part
         if reason:
-            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt))
+            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt, part))
         elif marks:
-            degenerate.setdefault(entry, EntryReport(line, source, "", marks, attempt))
+            degenerate.setdefault(entry, EntryReport(line, source, "", marks, attempt, part))
     for index, segment in enumerate(document.segments):
         if segment.entry in failed:
             translations[index] = None
     reports = [*failed.values(), *(report for entry, report in degenerate.items() if entry not in failed)]
-    reports += [EntryReport(skipped.line, "", skipped.reason) for skipped in document.skipped]
+    reports += [EntryReport(skipped.line, "", skipped.reason, part=skipped.part) for skipped in document.skipped]
+    parts = {part: order for order, part in enumerate(dict.fromkeys(segment.part for segment in document.segments))}
     num_entries = len({segment.entry for segment in document.segments})
     return DocumentResult(
         data=document.fill(translations),
         entries=num_entries + len(document.skipped) + document.already_translated,
         filled=num_entries - len(failed),
         already_translated=document.already_translated,
-        reports=sorted(reports, key=lambda report: report.line),
+        reports=sorted(reports, key=lambda report: (parts.get(report.part, len(parts)), report.line)),
         methods=Counter(sentence.method for sentence in sentences.values()),
     )
 
