@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
-from regard.serving.models import language_name
+from regard.serving.models import ServedModel, language_name
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import (
@@ -19,12 +20,14 @@ from regard.serving.schema import (
     Language,
     LanguageName,
     Languages,
+    NumberDifference,
     Settings,
     TranslateAnswer,
     TranslateRequest,
     Untranslated,
 )
 from regard.serving.service import Service
+from regard.text.numbers import find_differences
 
 TYPING_DELAY = 500  # milliseconds
 
@@ -75,6 +78,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
+            numbers=_number_differences(served, texts, result.texts) or None,
         )
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
@@ -119,3 +123,14 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
 
 def _language_name(code: str) -> LanguageName:
     return LanguageName(code=code, name=language_name(code))
+
+
+def _number_differences(
+    served: ServedModel, texts: Sequence[str], translations: Sequence[str]
+) -> list[NumberDifference]:
+    languages = served.translator.source_language, served.translator.target_language
+    return [
+        NumberDifference(text=number, kind=difference.kind, source=difference.source, target=difference.target)
+        for number, pair in enumerate(zip(texts, translations, strict=True), start=1)
+        for difference in find_differences(*pair, languages)
+    ]

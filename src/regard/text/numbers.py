@@ -12,15 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from typing import Literal
 
 from regard.text.placeholders import find_placeholders
 
 _RELEVANT = re.compile(r"\d|@|://|www\.")
 _SEPARATORS = ".,:'’\u00a0\u202f "
-_NUMBER = re.compile(rf"\d+(?:[{_SEPARATORS}](?=\d)\d+)*")
+_NUMBER = re.compile(rf"(?:(?<![\w.])\.)?\d+(?:[{_SEPARATORS}](?=\d)\d+)*")
 _GROUPED = re.compile(r"\d{1,3}([.,'’\u00a0\u202f ])\d{3}(?:\1\d{3})*")
 _DECIMAL = re.compile(r"(.*)([.,])(\d+)")
-_TIME = re.compile(r"(?<![\d.,:])(\d{1,2})([:.]|\s?(?:h|uhr|heures?)\s?)([0-5]\d)(?![\d.,:]\d)", re.IGNORECASE)
+_TIME = re.compile(r"(?<![\d.,:])(\d{1,2})([:.]|\s?(?:h|uhr|heures?)\s?)([0-5]\d)(?!\d|[.,:]\d)", re.IGNORECASE)
 _CLOCK = re.compile(r"\b[pa]\.?m\b|\bo['’]clock\b|\buhr\b|\bheures?\b", re.IGNORECASE)
 _DECADE = re.compile(r"\d0['’]?(?:s|er|ern)\b|\b(?:années|años|anni|anos|lata)\b", re.IGNORECASE)
 _FRACTION = re.compile(r"hal[fbv]|viertel|quarter|demi|quart|medi[ao]|cuarto|mezz|meia", re.IGNORECASE)
@@ -32,6 +33,12 @@ _MANY_WORDS = (0, 1, 2, 12)  # numbers with many words: no, first, both, half, d
 _FRACTIONS = (15, 25, 30, 45, 50)  # quarter past, a quarter, half an hour, half
 _SMALL = 12  # numbers that are often written in words, in a language whose words are not known
 _SPELLED = 1_000_000  # larger numbers are not written in words
+
+_MARKS = {  # between thousands, and before a fraction
+    **dict.fromkeys(("en", "zh", "ja", "ko", "he", "th"), (",", ".")),
+    **dict.fromkeys(("da", "de", "el", "es", "id", "it", "nl", "pt", "ro", "tr", "vi"), (".", ",")),
+    **dict.fromkeys(("bg", "cs", "fi", "fr", "hu", "nb", "no", "pl", "ru", "sk", "sv", "uk"), ("\u00a0", ",")),
+}
 
 _CURRENCIES = {
     "€": r"€|\beur(?:os?)?\b|\bevro|\bευρώ",
@@ -46,6 +53,9 @@ _UNIT = re.compile(
     r"(?![\w/])"
 )
 _LANGUAGE_PART = re.compile(r"(?<=[/.@])[a-z]{2}(?:[-_][A-Za-z]{2})?[/.]")  # of an address: /de/, de.
+
+
+Kind = Literal["number", "address", "currency", "unit"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ class Difference:
         target: What the target has instead.
     """
 
-    kind: str
+    kind: Kind
     source: str
     target: str
 
@@ -121,6 +131,18 @@ def find_numbers(text: str) -> list[Number]:
         numbers.append(Number(match.start(), match.end(), match[0], frozenset(values), minutes))
         at = match.end()
     return [*numbers, *_split(text, at, len(text))]
+
+
+def localize(number: str, source_language: str, target_language: str) -> str:
+    """Return a number of the source as the target language writes it: 1,000.5 becomes 1.000,5 in German."""
+    source, target = (_MARKS.get(_code(language), ("", "")) for language in (source_language, target_language))
+    if not all((*source, *target)) or not re.fullmatch(r"\d+(?:[.,\u00a0\u202f ]\d+)*", number):
+        return number
+    group, decimal = source
+    whole, _, fraction = number.partition(decimal)
+    if not (_GROUPED.fullmatch(whole) or whole.isdecimal()) or not (fraction.isdecimal() or not fraction):
+        return number
+    return "".join(target[0] if mark == group else target[1] if mark == decimal else mark for mark in number)
 
 
 def _take_addresses(source: str, target: str) -> tuple[tuple[list[str], list[str]], tuple[str, str]]:
@@ -167,6 +189,7 @@ def _values(text: str) -> Iterator[Decimal]:
     """Yield the values of a number in all formats that it may be in; none if it is not in the format of one number."""
     if len(text) > _MAX_DIGITS:
         return
+    text = f"0{text}" if text[0] == "." else text
     if text.isdecimal():
         yield Decimal(text)
         return
@@ -184,7 +207,8 @@ def _number_differences(source: str, target: str, languages: tuple[str, str]) ->
     if len(missing) != len(added):  # otherwise numbers are exchanged for others
         missing = [number for number in missing if not _is_in_words(number, target, languages[1], both)]
         added = [number for number in added if not _is_in_words(number, source, languages[0], both)]
-    if _digits(missing) != _digits(added):  # a telephone number may be grouped in another way
+    is_regrouped = len(missing) + len(added) > 2 and _digits(missing) == _digits(added)  # a telephone number
+    if not is_regrouped:
         yield from _pair_up("number", [number.text for number in missing], [number.text for number in added])
 
 
@@ -245,10 +269,15 @@ def _is_in_words(number: Number, text: str, language: str, both: str) -> bool:
         if value in _MANY_WORDS or (value in _FRACTIONS and _FRACTION.search(text)) or _has_roman(int(value), text):
             return True
         hours = (int(value), int(value) + 12) if _CLOCK.search(both) and value <= 12 else (int(value),)
-        spelled = [words for hour in hours for words in _spell(hour, language.lower().replace("_", "-").split("-")[0])]
+        spelled = [words for hour in hours for words in _spell(hour, _code(language))]
         if any(words in folded for words in spelled) or (not spelled and value <= _SMALL):
             return True
     return False
+
+
+def _code(language: str) -> str:
+    """Return the code of a language without its region: `de` for `de_AT`."""
+    return language.lower().replace("_", "-").split("-")[0]
 
 
 @lru_cache(1 << 12)
@@ -287,7 +316,7 @@ def _unit_differences(source: str, target: str) -> Iterator[Difference]:
         yield from _pair_up("unit", _subtract(units[0], units[1]), _subtract(units[1], units[0]))
 
 
-def _pair_up(kind: str, missing: Sequence[str], added: Sequence[str]) -> Iterator[Difference]:
+def _pair_up(kind: Kind, missing: Sequence[str], added: Sequence[str]) -> Iterator[Difference]:
     """Yield what is missing with what is added instead, in order."""
     for index in range(max(len(missing), len(added))):
         source = missing[index] if index < len(missing) else ""
