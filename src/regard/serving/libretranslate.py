@@ -25,11 +25,13 @@ from regard.serving.schema import (
     TranslateAnswer,
     TranslateRequest,
     Untranslated,
+    WordConfidence,
 )
 from regard.serving.service import Service
 from regard.text.numbers import find_differences
 
 TYPING_DELAY = 500  # milliseconds
+DIGITS = 4  # of a confidence
 
 
 def router(service: Service) -> APIRouter:
@@ -65,7 +67,14 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             detected = (await service.run_job(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
         served = service.models.pick(source, body.target, body.model)
-        task = translation.Task(served, texts, body.format == "html", alternatives)
+        task = translation.Task(
+            served,
+            texts,
+            body.format == "html",
+            alternatives,
+            with_confidence=body.confidence,
+            min_confidence=body.min_confidence,
+        )
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
         )
@@ -79,6 +88,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             ]
             or None,
             numbers=_number_differences(served, texts, result.texts) or None,
+            **(_confidence(result, is_list=is_list) if body.confidence else {}),
         )
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
@@ -117,8 +127,23 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             suggestions=service.corrections is not None,
             filesTranslation=False,
             supportedFilesFormat=[],
+            confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )
+
+
+def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict[str, Any]:
+    """Return the fields of an answer with the confidence of its texts and words."""
+    assert result.confidence is not None
+    values = [round(value, DIGITS) for value in result.confidence.texts]
+    words = [
+        [
+            WordConfidence(start=word.start, end=word.end, confidence=round(word.confidence, DIGITS))
+            for word in text_words
+        ]
+        for text_words in result.confidence.words
+    ]
+    return {"confidence": values, "words": words} if is_list else {"confidence": values[0], "words": words[0]}
 
 
 def _language_name(code: str) -> LanguageName:

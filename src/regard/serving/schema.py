@@ -24,6 +24,15 @@ class TranslateRequest(BaseModel):
     model: str | None = Field(
         None, description="Name of the model, if several serve the language pair; not in LibreTranslate"
     )
+    confidence: bool = Field(
+        False, description="Whether to answer how sure the model is of each translation and word; not in LibreTranslate"
+    )
+    min_confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Sentences of which the model is less sure stay untranslated; not in LibreTranslate",
+    )
     api_key: str | None = None
 
 
@@ -51,14 +60,24 @@ class NumberDifference(BaseModel):
     target: str = Field(description="What its translation has instead; empty if nothing")
 
 
+class WordConfidence(BaseModel):
+    """A word of a translation: its offsets, in code points, and the probability that it is right."""
+
+    start: int
+    end: int
+    confidence: float = Field(ge=0, le=1)
+
+
 class TranslateAnswer(BaseModel):
-    """Single values for a single text, lists for a list of texts."""
+    """Single values for a single text, lists for a list of texts. HTML has no words."""
 
     translatedText: str | list[str]
     detectedLanguage: Detected | list[Detected] | None = None
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
     numbers: list[NumberDifference] | None = None
+    confidence: float | list[float] | None = None
+    words: list[WordConfidence] | list[list[WordConfidence]] | None = None
 
 
 class SuggestRequest(BaseModel):
@@ -120,6 +139,7 @@ class Settings(BaseModel):
     suggestions: bool
     filesTranslation: bool
     supportedFilesFormat: list[str]
+    confidence: bool = Field(description="Whether a model can answer how sure it is; not in LibreTranslate")
     language: Languages
 
 
