@@ -240,8 +240,8 @@ WORD_FEATURES = (
 def _word_features(scored: ScoredTranslation) -> Floats:
     """Return the features (N, F) of the N words of a translation."""
     probabilities = np.exp(scored.words)
-    before = np.concatenate(([1.0], probabilities[:-1]))
-    after = np.concatenate((probabilities[1:], np.exp(scored.tokens[-1:])))
+    before = np.append(1.0, probabilities)[:-1]
+    after = np.append(probabilities, np.exp(scored.tokens[-1]))[1:]
     mean = np.full(len(probabilities), np.exp(scored.tokens).mean())
     return np.column_stack([scored.words, probabilities, mean, before, after])
 
