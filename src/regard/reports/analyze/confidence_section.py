@@ -15,8 +15,8 @@ MISSING = "–"
 TEXT = (
     "<p>The confidence of a translation is the probability that {right}. That of a word is the probability that the "
     "shortest edit from the translation to the reference keeps it, without punctuation at its ends. Both were fitted "
-    "on other pairs. AUC is the probability that a right one has more confidence than a wrong one: 0.5 says nothing, 1 is "
-    "perfect. The model's own probability is that of a word, or the geometric mean over the tokens of a translation."
+    "on other pairs. AUC is the probability that a right one has more confidence than a wrong one: 0.5 says nothing, 1 "
+    "is perfect. The model's own probability is that of a word, or the geometric mean over the tokens of a translation."
     "</p>"
 )
 
