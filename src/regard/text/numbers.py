@@ -139,8 +139,8 @@ def localize(number: str, source_language: str, target_language: str) -> str:
     if not all((*source, *target)) or not re.fullmatch(r"\d+(?:[.,\u00a0\u202f ]\d+)*", number):
         return number
     group, decimal = source
-    whole, _, fraction = number.partition(decimal)
-    if not (_GROUPED.fullmatch(whole) or whole.isdecimal()) or not (fraction.isdecimal() or not fraction):
+    integer, _, fraction = number.partition(decimal)
+    if not (_GROUPED.fullmatch(integer) or integer.isdecimal()) or not (fraction.isdecimal() or not fraction):
         return number
     return "".join(target[0] if mark == group else target[1] if mark == decimal else mark for mark in number)
 
