@@ -32,6 +32,9 @@ from regard.text.placeholders import (
 )
 from regard.text.segments import JoinedTranslation, Piece, Span, join_pieces, split_sentences, strip_span
 
+_ENDS_SENTENCE = re.compile(r"""[.!?:;…。！？][\s"'”“»’)\]]*$""")
+_ADDED_STOP = re.compile(r"(?<=[^\W\d_]{2})\.$|(?<=\w)。$")
+
 MAX_SEGMENT_LENGTH = 20_000  # characters; the time to carry markup over is quadratic in the length
 MAX_MARKUP = 500  # tags and protected spans of a segment
 UNUSABLE = {
@@ -116,7 +119,7 @@ def fill_document(
     _translate_sentences(list(sentences.values()), translate, requires=requires)
     translations: list[MarkedText | None] = []
     failed: dict[int, EntryReport] = {}  # by entry
-    degenerate: dict[int, EntryReport] = {}
+    filled: dict[int, EntryReport] = {}
     for index, draft in enumerate(drafts):
         translation, reason = _assemble(draft)
         if translation is not None:
@@ -127,15 +130,15 @@ def fill_document(
         attempts = (sentence.attempt for sentence in draft.sentences() if sentence.reason)
         attempt = translation.text if translation else " / ".join(attempts)
         entry, line, source = draft.segment.entry, draft.segment.line, draft.segment.content.text
-        part = draft.segment.part
+        part, confidence = draft.segment.part, _lowest(sentence.confidence for sentence in draft.sentences())
         if reason:
-            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt, part))
-        elif marks:
-            degenerate.setdefault(entry, EntryReport(line, source, "", marks, attempt, part))
+            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt, part, confidence))
+        elif marks or confidence is not None:
+            filled.setdefault(entry, EntryReport(line, source, "", marks, attempt, part, confidence))
     for index, segment in enumerate(document.segments):
         if segment.entry in failed:
             translations[index] = None
-    reports = [*failed.values(), *(report for entry, report in degenerate.items() if entry not in failed)]
+    reports = [*failed.values(), *(report for entry, report in filled.items() if entry not in failed)]
     reports += [EntryReport(skipped.line, "", skipped.reason, part=skipped.part) for skipped in document.skipped]
     parts = {part: order for order, part in enumerate(dict.fromkeys(segment.part for segment in document.segments))}
     num_entries = len({segment.entry for segment in document.segments})
@@ -237,7 +240,8 @@ def _translate_whole(
     """Translate each sentence by its request, and keep the translations that have all placeholders."""
     translations = translate(requests) if requests else ()
     for sentence, translation in zip(sentences, translations, strict=True):
-        sentence.attempt, sentence.confidence = translation.text.strip(), translation.confidence
+        sentence.attempt = _strip_added_stop(sentence.text, translation.text.strip())
+        sentence.confidence = translation.confidence
         if translation.withheld:
             sentence.reason, sentence.lost, sentence.is_withheld = translation.withheld, (), True
             continue
@@ -280,10 +284,11 @@ def _translatable_parts(sentence: _Sentence) -> list[Span]:
 
 
 def _strip_added_stop(source: str, translation: str) -> str:
-    """Remove the full stop that a model adds to a part of a sentence."""
-    if translation.endswith(".") and not translation.endswith("..") and not source.endswith("."):
-        return translation[:-1]
-    return translation
+    """Remove the full stop that a model adds to a heading, or to a part of a sentence.
+
+    The stop of an abbreviation, an ordinal or an ellipsis stays.
+    """
+    return translation if _ENDS_SENTENCE.search(source) else _ADDED_STOP.sub("", translation)
 
 
 def _check_placeholders(sentence: _Sentence, translation: str) -> tuple[str, tuple[str, ...]]:
