@@ -218,10 +218,10 @@ def test_old_pairs_come_from_the_corpora_if_the_data_is_gone(
         patch.setattr("regard.runs.improvement.old_pairs.split_corpus", _no_corpora)
         gone = call("improve", bare, "--corrections", table, "-o", tmp_path / "none")
     refused(gone, "the dev set of the run cannot be found", "copy its corpora", "--old-data")
-    given = write_table(tmp_path / "given.tsv", [(line, line[::-1]) for line in files.train[:300]])
+    old_data = write_table(tmp_path / "given.tsv", [(line, line[::-1]) for line in files.train[:300]])
     checkpoint = shutil.copytree(run / "best", tmp_path / "checkpoint")
     finished = call(
-        "improve", checkpoint, "--corrections", table, "--old-data", given, "-o", tmp_path / "other", *QUICK
+        "improve", checkpoint, "--corrections", table, "--old-data", old_data, "-o", tmp_path / "other", *QUICK
     )
     assert finished.code == 3, finished.err
     record = made_by(tmp_path / "other")

@@ -116,8 +116,8 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
     if options.replace:
         run_folder(old)
     if options.old_data is not None:
-        given = _open(Path(options.old_data), old, Sides(), "--old-data")
-        old = replace(old, given=tuple((pair.source, pair.target) for pair in given))
+        provided = _open(Path(options.old_data), old, Sides(), "--old-data")
+        old = replace(old, provided=tuple((pair.source, pair.target) for pair in provided))
     dev = old.dev()
     corpus = _open(corrections, old, options.sides, "--corrections")
     checked = check_corrections(corpus, dev, old.languages)

@@ -23,7 +23,7 @@ from regard.tokenizers.base import Tokenizers
 
 Exclude = Callable[[str], bool]
 
-MAX_DEV = 1000  # pairs, if the dev set is taken from given pairs
+MAX_DEV = 1000  # pairs, if the dev set is taken from provided pairs
 FIX = (
     "give the run with the data folder that it was trained with, copy its corpora to where its recipe names them, or "
     "give pairs that it translates well by --old-data"
@@ -41,7 +41,7 @@ class OldRun:
         pool: The run whose data holds the old pairs: this one, or the first one of a chain of improvements.
         corrections: What it was improved with before, for training.
         held_out: What was held out then.
-        given: Pairs that are used instead of those that the run was trained on, and instead of its dev set.
+        provided: Pairs that are used instead of those that the run was trained on, and instead of its dev set.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class OldRun:
     pool: Path
     corrections: tuple[TextPair, ...] = ()
     held_out: tuple[TextPair, ...] = ()
-    given: tuple[TextPair, ...] = ()
+    provided: tuple[TextPair, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> OldRun:
@@ -97,8 +97,8 @@ class OldRun:
         Raises:
             CheckpointError: Neither the data of the run nor its corpora are there.
         """
-        if self.given:
-            pairs = [pair for pair in self.given if not is_held_out(pair[0]) and not exclude(pair[0])]
+        if self.provided:
+            pairs = [pair for pair in self.provided if not is_held_out(pair[0]) and not exclude(pair[0])]
             return [pairs[index] for index in np.random.default_rng(seed).permutation(len(pairs))[:count]]
         with suppress(DataError, CheckpointError, OSError, KeyError, ValueError):
             return _sample_store(self.pool / "data", count, seed, exclude)
@@ -114,8 +114,8 @@ class OldRun:
 
     def dev(self) -> list[TextPair]:
         """Return the dev set. Raise CheckpointError if neither the data of the run nor its corpora are there."""
-        if self.given:
-            return [pair for pair in self.given if is_held_out(pair[0])][:MAX_DEV]
+        if self.provided:
+            return [pair for pair in self.provided if is_held_out(pair[0])][:MAX_DEV]
         with suppress(OSError, ValueError, KeyError, TypeError):
             table = json.loads((self.folder / "data" / PREPARED).read_text(encoding="utf-8"))
             return [(str(source), str(target)) for source, target in table["dev"]]
