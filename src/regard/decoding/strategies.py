@@ -40,11 +40,12 @@ MAX_ROWS = 2048  # hypotheses of a sentence kept at a time; each takes a row of 
 
 @dataclass(frozen=True)
 class TokenConstraints:
-    """Phrases that a target must and must not contain, and how it begins, as tokens."""
+    """Phrases that a target must and must not contain, how it begins, and what must not follow, as tokens."""
 
     require: tuple[tuple[int, ...], ...] = ()
     forbid: tuple[tuple[int, ...], ...] = ()
     prefix: tuple[int, ...] = ()
+    not_next: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,8 @@ def _as_positions(constraints: TokenConstraints, positions: Mapping[int, int]) -
         tuple(tuple(positions[token] for token in phrase) for phrase in phrases)
         for phrases in (constraints.require, forbid)
     )
-    return TokenConstraints(require, forbidden, tuple(positions[token] for token in constraints.prefix))
+    not_next = frozenset(positions[token] for token in constraints.not_next if token in positions)
+    return TokenConstraints(require, forbidden, tuple(positions[token] for token in constraints.prefix), not_next)
 
 
 def _search(
@@ -211,7 +213,8 @@ def _search(
 def _processor(config: SearchConfig, constraints: Sequence[TokenConstraints]) -> LogitsProcessor | None:
     processors: list[LogitsProcessor] = []
     if any(sentence.prefix for sentence in constraints):
-        processors.append(ForcedPrefix([sentence.prefix for sentence in constraints]))
+        not_next = [sentence.not_next for sentence in constraints]
+        processors.append(ForcedPrefix([sentence.prefix for sentence in constraints], not_next))
     if any(sentence.forbid for sentence in constraints):
         processors.append(ForbiddenPhrases([sentence.forbid for sentence in constraints]))
     if any(sentence.require for sentence in constraints):

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+from regard.serving.limits import invalid
 from regard.serving.models import language_name
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
@@ -19,6 +20,7 @@ from regard.serving.schema import (
     Language,
     LanguageName,
     Languages,
+    Segment,
     Settings,
     TranslateAnswer,
     TranslateRequest,
@@ -54,15 +56,19 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
         texts = body.q if isinstance(body.q, list) else [body.q]
         if not isinstance(body.q, list) and "json" not in request.headers.get("content-type", ""):
             texts = [body.q.replace("\r\n", "\n")]  # forms end lines with CRLF
-        service.check_texts(texts, fields, request)
+        service.check_texts([*texts, body.prefix], fields, request)
         alternatives = service.check_alternatives(body.alternatives)
+        if body.prefix and (len(texts) > 1 or body.format == "html"):
+            raise invalid("prefix is for a single text without HTML")
         detected = None
         source = body.source
         if source == "auto":
             detected = (await service.run_job(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
         served = service.models.pick(source, body.target, body.model)
-        task = translation.Task(served, texts, body.format == "html", alternatives)
+        task = translation.Task(
+            served, texts, body.format == "html", alternatives, prefix=body.prefix, with_sentences=body.sentences
+        )
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
         )
@@ -75,6 +81,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
+            sentences=_sentences(result, is_list=is_list) if body.sentences else None,
         )
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
@@ -115,6 +122,17 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             supportedFilesFormat=[],
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )
+
+
+def _sentences(result: translation.TranslationResult, *, is_list: bool) -> list[Segment] | list[list[Segment]]:
+    segments = [
+        [
+            Segment(start=source[0], end=source[1], target_start=target[0], target_end=target[1])
+            for source, target in sentences
+        ]
+        for sentences in result.sentences
+    ]
+    return segments if is_list else segments[0]
 
 
 def _language_name(code: str) -> LanguageName:

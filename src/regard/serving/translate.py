@@ -20,9 +20,10 @@ from regard.documents.paragraphs import ParagraphDocument
 from regard.documents.translate import TranslatedText, TranslationRequest, fill_document
 from regard.inference.translation import Translation, join
 from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
-from regard.serving.limits import Limits
+from regard.serving.limits import Limits, invalid
 from regard.serving.models import ServedModel
-from regard.text.placeholders import find_placeholders
+from regard.text.placeholders import find_placeholders, placeholder_error
+from regard.text.segments import Span
 
 # Declares UTF-8 ahead of any declaration in the text; the block element separates it from the text.
 _UTF8_PREFIX = "\ufeff<hr>"
@@ -48,6 +49,8 @@ class Task:
         alternatives: Number of alternatives per text; HTML has none.
         split_sentences: See Translator.stream.
         join_lines: Whether to treat line breaks as spaces.
+        prefix: The beginning of the translation, for a single text without HTML.
+        with_sentences: Whether to find the sentences of each text; not for HTML.
     """
 
     served: ServedModel
@@ -56,15 +59,21 @@ class Task:
     alternatives: int = 0
     split_sentences: bool | None = None
     join_lines: bool = False
+    prefix: str = ""
+    with_sentences: bool = False
 
 
 @dataclass
 class TranslationResult:
-    """For each text its translation and its alternatives, best first; and the skipped parts."""
+    """For each text its translation and its alternatives, best first, and its sentences; and the skipped parts.
+
+    Sentences are spans in the text and in its translation.
+    """
 
     texts: list[str]
     alternatives: list[list[str]]
     skipped: list[SkippedText] = field(default_factory=list)
+    sentences: list[list[tuple[Span, Span]]] = field(default_factory=list)
 
 
 def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> TranslationResult:
@@ -78,10 +87,13 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     translator = task.served.translator
     batched = _BatchTranslator(batcher, limits, task.served, count, ticket)
     plain = (
-        {} if task.html or task.join_lines else {index: text for index, text in enumerate(task.texts) if is_plain(text)}
+        {}
+        if task.html or task.join_lines
+        else {index: text for index, text in enumerate(task.texts) if task.prefix or is_plain(text)}
     )
     spans = {index: translator.segments(text, task.split_sentences) for index, text in plain.items()}
-    futures = batched.submit([plain[index][start:end] for index, parts in spans.items() for start, end in parts])
+    parts = [plain[index][start:end] for index, text_spans in spans.items() for start, end in text_spans]
+    futures = batched.submit_after_prefix(parts, task.prefix) if task.prefix else batched.submit(parts)
     rest = [index for index in range(len(task.texts)) if index not in plain]
     document = _CombinedDocument([_document(task, task.texts[index]) for index in rest], rest)
     batched.attention = any(segment.content.tags for segment in document.segments)
@@ -99,25 +111,58 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
                 SkippedText(report.line, report.source, report.reason) for report in outcome.reports if report.reason
             ]
     results = iter(batched.results(futures))
+    sentences: list[list[tuple[Span, Span]]] = [[] for _ in task.texts]
     for index, text in plain.items():
         segments = list(islice(results, len(spans[index])))
-        variants[index] = [joined.text for joined in join(text, spans[index], segments, count)]
+        joined = join(text, spans[index], segments, count)
+        variants[index] = [variant.text for variant in joined]
+        sentences[index] = [(part.source, part.target) for part in joined[0].parts]
+        if task.prefix and (reason := placeholder_error(find_placeholders(text), find_placeholders(joined[0].text))):
+            raise invalid(f"with this prefix, {reason}")
     unique = [list(dict.fromkeys(texts)) for texts in variants]
-    return TranslationResult([texts[0] for texts in unique], [texts[1:] for texts in unique], skipped)
+    if task.with_sentences and not task.html:
+        for index in rest:
+            sentences[index], _ = find_sentences(batcher, limits, task, task.texts[index], unique[index][0], ticket)
+    return TranslationResult([texts[0] for texts in unique], [texts[1:] for texts in unique], skipped, sentences)
 
 
-def search_key(served: ServedModel, limits: Limits, count: int, *, with_attention: bool) -> SearchKey:
+def find_sentences(
+    batcher: Batcher, limits: Limits, task: Task, text: str, translation: str, ticket: Ticket
+) -> tuple[list[tuple[Span, Span]], list[str]]:
+    """Find the sentences of a text with placeholders in its translation, and return the translation of each, too.
+
+    The sentences are translated one by one. If their translations, joined, differ from that of the text, the whole
+    text is returned as one sentence.
+    """
+    spans = task.served.translator.segments(text, task.split_sentences)
+    parts = [text[start:end] for start, end in spans]
+    alone = replace(task, texts=parts, alternatives=0, prefix="", with_sentences=False)
+    filled = translate(batcher, limits, alone, ticket).texts
+    (joined,) = join(text, spans, [[Translation(part, 0.0, 0.0)] for part in filled], 1)
+    if joined.text == translation:
+        return [(part.source, part.target) for part in joined.parts], filled
+    return [(_stripped(text), _stripped(translation))], [translation.strip()]
+
+
+def _stripped(text: str) -> Span:
+    """Return the span of a text without the white space around it."""
+    return len(text) - len(text.lstrip()), len(text.rstrip())
+
+
+def search_key(
+    served: ServedModel, limits: Limits, count: int, *, with_attention: bool, is_constrained: bool = False
+) -> SearchKey:
     """Return the search key for `count` translations per sentence."""
     search = served.translator.search
     beam = max(min(search.beam_size, limits.beam), count)
-    if search.strategy == "diverse" and count == 1:
+    if search.strategy == "diverse" and count == 1 and not is_constrained:
         return SearchKey(served.translator, with_attention=with_attention)
-    return SearchKey(served.translator, count, beam, with_attention)
+    return SearchKey(served.translator, count, beam, with_attention, is_constrained)
 
 
-def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = ()) -> Sentence:
+def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = (), prefix: str = "") -> Sentence:
     """Return a sentence for the batcher."""
-    return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require)
+    return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require, prefix)
 
 
 def is_plain(text: str) -> bool:
@@ -209,6 +254,17 @@ class _BatchTranslator:
         key = search_key(self._served, self._limits, self._count, with_attention=self.attention)
         required = requires or [()] * len(texts)
         sentences = [make_sentence(self._served, text, require) for text, require in zip(texts, required, strict=True)]
+        return self._batcher.submit(key, sentences, self._ticket)
+
+    def submit_after_prefix(self, texts: Sequence[str], prefix: str) -> list[Future[list[Translation]]]:
+        """Submit the sentences of a text whose translation begins with a prefix; placeholders are required."""
+        key = search_key(self._served, self._limits, self._count, with_attention=False, is_constrained=True)
+        sentences = []
+        for number, text in enumerate(texts):
+            beginning = "" if number else prefix
+            literals = [literal.text for literal in find_placeholders(text) if literal.kind != "number"]
+            require = tuple(dict.fromkeys(literal for literal in literals if literal not in beginning))
+            sentences.append(make_sentence(self._served, text, require, beginning))
         return self._batcher.submit(key, sentences, self._ticket)
 
     def results(self, futures: Sequence[Future[list[Translation]]]) -> list[list[Translation]]:

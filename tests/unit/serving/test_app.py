@@ -254,7 +254,7 @@ def test_the_openapi_document_lists_every_endpoint(service: Service) -> None:
     paths = ask(service, "GET", "/openapi.json").json()["paths"]
     assert set(paths) == {
         *("/translate", "/detect", "/languages", "/health", "/frontend/settings"),
-        *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention"),
+        *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention", "/alternatives"),
     }
 
 
