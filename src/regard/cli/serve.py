@@ -55,6 +55,13 @@ def serve(
     ] = None,
     characters: Annotated[int, option("N", "Maximum characters per request.", LIMITS, min=1, max=1_000_000)] = 20_000,
     queue: Annotated[int, option("N", "Maximum number of waiting sentences.", LIMITS, min=1)] = 4096,
+    examples: Annotated[
+        bool,
+        typer.Option(
+            help="Show sentences of the runs' dev sets as examples on an empty page.",
+            rich_help_panel=ACCESS,
+        ),
+    ] = True,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
     batch_size: Annotated[int, option("N", "Sentences decoded at a time.", HARDWARE, min=1, max=256)] = 32,
@@ -77,7 +84,8 @@ def serve(
     for run in runs:
         resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
     limits = {"batch": batch_size, "characters": characters, "queue": queue}
-    _serve(runs, (device, precision, workers), (host, port), limits, (api_keys, allow_origin or [], allow_host or []))
+    access = (api_keys, allow_origin or [], allow_host or [], examples)
+    _serve(runs, (device, precision, workers), (host, port), limits, access)
 
 
 def _require_packages() -> None:
@@ -97,7 +105,7 @@ def _serve(
     hardware: tuple[Device, Precision, int],
     address: tuple[str, int],
     limits: dict[str, int],
-    access: tuple[Path | None, list[str], list[str]],
+    access: tuple[Path | None, list[str], list[str], bool],
 ) -> None:
     import gc
     import logging
@@ -116,7 +124,7 @@ def _serve(
         from regard.serving.threads import end_process
 
     host, port = address
-    api_keys, origins, names = access
+    api_keys, origins, names, examples = access
     logging.basicConfig(format="%(message)s")
     keys = load_api_keys(api_keys)
     models = Models(runs, *hardware)
@@ -129,7 +137,8 @@ def _serve(
             f"at most {connections:,} simultaneous connections, because of the limit of open files; "
             "`ulimit -n` raises it"
         )
-    service = Service(models, Limits(**limits, body=body, connections=connections, reserve=reserve), keys)
+    served_limits = Limits(**limits, body=body, connections=connections, reserve=reserve)
+    service = Service(models, served_limits, keys, show_examples=examples)
     server = Server(create_app(service, origins, AllowedHosts.for_server(host, names)), service, host, port, say)
     gc.collect()
     gc.freeze()  # later collections are short and frequent, so they soon free what refers to a replaced model

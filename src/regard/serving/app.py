@@ -30,6 +30,7 @@ from regard.serving.schema import (
     AttentionAnswer,
     AttentionRequest,
     Error,
+    Examples,
     Model,
 )
 from regard.serving.service import Service
@@ -85,6 +86,12 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
     async def models() -> Any:
         """List the models."""
         return [model.to_json() for model in service.models.served]
+
+    @app.get("/examples", response_model=list[Examples], responses=error_responses(Error, 403), tags=["regard"])
+    async def examples(request: Request) -> Any:
+        """List sentences of the dev sets, as examples for a page."""
+        service.keys.check(request, {})
+        return service.examples
 
     @app.post(
         "/attention",

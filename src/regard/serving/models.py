@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -116,6 +116,11 @@ class Models:
     def names(self) -> list[str]:
         """The names of the runs, in the order given."""
         return list(self._runs)
+
+    @property
+    def folders(self) -> Mapping[str, Path]:
+        """The folder of each run, by its name."""
+        return self._runs
 
     @property
     def new_descriptors(self) -> int:

@@ -221,6 +221,15 @@ class AlternativesAnswer(BaseModel):
     alternatives: list[NextWord]
 
 
+class Examples(BaseModel):
+    """GET /examples: sentences that a model can translate."""
+
+    model: str
+    source: str
+    target: str
+    texts: list[str]
+
+
 class Hypothesis(BaseModel):
     """A hypothesis of the beam: text, score, tokens, and whether it ended with the end token."""
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from regard.errors import RegardError
 from regard.serving.api_keys import ApiKeys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
+from regard.serving.examples import read_examples
 from regard.serving.language_detection import LanguageDetector
 from regard.serving.limits import Limits, RequestRejected, busy, invalid
 from regard.serving.metrics import Metrics
@@ -29,8 +30,12 @@ CLOSE_TIMEOUT = 2.0  # seconds for an abandoned search to stop
 class Service:
     """The state of one server."""
 
-    def __init__(self, models: Models, limits: Limits | None = None, keys: ApiKeys | None = None) -> None:
+    def __init__(
+        self, models: Models, limits: Limits | None = None, keys: ApiKeys | None = None, *, show_examples: bool = True
+    ) -> None:
+        """Create it. `show_examples`: whether the page may show sentences of the runs' dev sets."""
         self.models = models
+        self.examples = read_examples(models) if show_examples else []
         self.limits = limits or Limits()
         self.keys = keys or ApiKeys()
         self.detector = LanguageDetector(models)

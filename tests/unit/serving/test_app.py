@@ -142,6 +142,10 @@ def test_the_page_and_its_files(service: Service) -> None:
         assert ask(service, "GET", f"/{name}").status_code == 200, name
     script = ask(service, "GET", "/static/explorer.js")
     assert "class Explorer" in script.text
+    assert script.headers["content-encoding"] == "gzip"  # httpx accepts it
+    plain = ask(service, "GET", "/static/explorer.js", headers={"accept-encoding": "identity"})
+    assert plain.text == script.text
+    assert plain.headers["etag"] != script.headers["etag"]
     again = ask(service, "GET", "/static/explorer.js", headers={"if-none-match": script.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
@@ -254,7 +258,7 @@ def test_the_openapi_document_lists_every_endpoint(service: Service) -> None:
     paths = ask(service, "GET", "/openapi.json").json()["paths"]
     assert set(paths) == {
         *("/translate", "/detect", "/languages", "/health", "/frontend/settings"),
-        *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention", "/alternatives"),
+        *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention", "/alternatives", "/examples"),
     }
 
 

@@ -12,7 +12,7 @@ function editCorrection(panel) {
   const send = element("button", { type: "submit", class: "main" }, "Send correction");
   const form = element("form", { class: "correction", onsubmit: (event) => { event.preventDefault(); sendCorrection(panel, number, area.value, status, send); } },
     element("label", { for: id }, "Correct the translation of ", element("q", { dir: "auto", lang: panel.model.source }, sentence.source)), area,
-    element("p", { class: "quiet" }, "The server keeps the sentence and your correction, so that the model can learn from it."),
+    element("p", { class: "quiet" }, "The server keeps the sentence and your correction to learn from them."),
     status,
     element("div", { class: "actions" }, element("button", { type: "button", class: "plain", onclick: () => endCorrection(panel, true) }, "Cancel"), send));
   form.addEventListener("keydown", (event) => {

@@ -34,13 +34,11 @@ function addFiles(chosen) {
     files.jobs.push(job);
     files.list.append(job.row);
     const suffixes = served.settings.supportedFilesFormat || [];
-    if (!suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix.toLowerCase()))) {
-      showJob(job, `This kind of file is not supported. Save it as ${suffixes.slice(0, 4).join(", ")} or another format listed above.`, { isError: true });
-      job.isDone = true;
-    } else if (!file.size) {
-      showJob(job, "The file is empty.", { isError: true });
-      job.isDone = true;
-    } else showJob(job, "Waiting");
+    const isSupported = suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix.toLowerCase()));
+    job.isDone = !isSupported || !file.size; // nothing more can be done
+    if (!isSupported) showJob(job, "This kind of file is not supported. Save it in one of the formats listed above.", { isError: true });
+    else if (!file.size) showJob(job, "The file is empty.", { isError: true });
+    else showJob(job, "Waiting");
   }
   runJobs();
 }
@@ -53,7 +51,7 @@ function showJob(job, text, { progress, link, isError = false } = {}) {
   const cancel = element("button", { type: "button", class: "plain", "aria-label": `${job.request ? "Cancel" : "Remove"} ${file.name}`, onclick: () => removeJob(job) }, job.request ? "Cancel" : "Remove");
   const again = isError && !job.isDone ? element("button", { type: "button", class: "plain", onclick: () => { job.isFailed = false; showJob(job, "Waiting"); runJobs(); } }, "Try again") : null;
   row.replaceChildren(element("div", { class: "name" }, element("strong", { dir: "auto" }, file.name), " ", element("span", { class: "quiet" }, size)),
-    element("p", { class: isError ? "quiet wrong" : "quiet", role: "status" }, text), bar,
+    element("p", { class: isError ? "quiet wrong" : "quiet", role: "status" }, text), ...(bar ? [bar] : []),
     element("div", { class: "actions" }, link || null, again, cancel));
 }
 

@@ -40,7 +40,7 @@ class Panel {
     this.place = element("div", { class: "explorer" });
     this.attentionNote = element("p", { class: "quiet" });
     this.attention = element("div", {}, element("h3", {}, "Attention"), this.attentionNote, this.place);
-    this.details = element("section", { class: `pane details details-${number}`, hidden: true, "aria-label": number ? "How the second model translated the sentence" : "How the model translated the sentence" },
+    this.details = element("section", { class: `pane details details-${number}`, hidden: true, "aria-label": number ? "Details of the sentence, second translation" : "Details of the sentence" },
       this.navigation,
       element("div", { class: "more" },
         element("div", {}, element("h3", {}, "Alternatives"),
@@ -194,7 +194,7 @@ class Panel {
       left ? `${left === 1 ? "One part was" : `${left} parts were`} left untranslated.` : "",
       isChosen ? `You changed this ${several ? "sentence" : "translation"}.` : "",
     ].filter(Boolean);
-    this.note.textContent = notes.join(" ") || (this.answer.querySelector(".word") ? HINT : "");
+    this.note.textContent = notes.join(" ") || (this.confidence === null && this.answer.querySelector(".word") ? HINT : "");
     this.undo.hidden = !isChosen;
     this.correct.hidden = !served.settings.suggestions || !this.sentences.length;
     const weak = this.answer.querySelector(".unsure, .doubtful");

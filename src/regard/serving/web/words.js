@@ -31,7 +31,7 @@ function wordNodes(text, language, confidences) {
 }
 
 function share(probability) {
-  return probability < 0.005 ? "<1%" : percent(probability);
+  return probability < 0.001 ? "<0.1%" : probability < 0.0995 ? `${(100 * probability).toFixed(1)}%` : percent(probability);
 }
 
 // The menu at a word. Only one is open at a time.
@@ -103,4 +103,4 @@ const wordMenu = {
 addEventListener("pointerdown", (event) => {
   if (wordMenu.box && !wordMenu.box.contains(event.target) && event.target !== wordMenu.word) wordMenu.close(false);
 });
-addEventListener("resize", () => wordMenu.close(false));
+addEventListener("resize", () => wordMenu.box && wordMenu.place());
