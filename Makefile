@@ -2,26 +2,31 @@
 # make test    set up, and run the tests
 # make coverage   set up, and run the tests with a report of the lines that they do not reach
 # make check   set up, and run what reads the code: ruff, mypy, import-linter
-# make documentation   set up, and run all commands of the pages in docs (README's are in `make test`); PAGES chooses some
+# make documentation   set up, and run all commands of README and of the pages in docs; PAGES chooses some
+# make packages   set up, build sdist and wheel, install the wheel and use it, and run the kernels of other platforms
 # make reference   set up, and write docs/reference.md, the page of all recipe keys
 
 PYTHON ?= python3
 PAGES ?= page
+PACKAGES := tests/unit/nn/kernels/test_wheel.py tests/unit/nn/test_other_platforms.py
 BIN := .venv/bin
 
-.PHONY: demo test documentation coverage check slow reference
+.PHONY: demo test documentation packages coverage check slow reference
 
 demo: .venv/base
 	$(BIN)/regard demo
 
 # The processes that tests start would compile regard anew each time without cached bytecode.
-test documentation coverage slow: export PYTHONDONTWRITEBYTECODE =
+test documentation packages coverage slow: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 documentation: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/documentation -m slow -k '$(PAGES)'
+
+packages: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile $(PACKAGES) -m slow
 
 coverage: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --cov --cov-report=term:skip-covered

@@ -34,6 +34,7 @@ NOT_RUN = {
     "apt-get install": "needs root and a package index; CI installs them in .ci/run",
     "python -m pytest tests/web": "is a part of these tests",
     "docker": "needs a Docker daemon",
+    "regard improve": "needs a model that has learned something; tests/end_to_end/test_improve.py runs it",
     "kill -HUP PID": "stands for a process of the reader; tests/end_to_end/test_signals.py sends signals",
     "torchrun": "starts processes; tests/end_to_end/test_processes.py and test_two_machines.py run them",
     "ray start": "starts a cluster; tests/end_to_end/test_translate_on_ray.py does so",
@@ -130,14 +131,9 @@ def reason_not_to_run(step: Step) -> str | None:
 
 
 def pages_that_run() -> list[ParameterSet]:
-    """Return the pages with commands or Python. `make test` runs README, `make documentation` the others."""
-    parameters = []
-    for page in PAGES:
-        name = page.relative_to(ROOT)
-        marks = [] if page.name == "README.md" else [pytest.mark.slow]
-        if steps(page.read_text(encoding="utf-8")):
-            parameters.append(pytest.param(page, marks=marks, id=str(name)))
-    return parameters
+    """Return the pages with commands or Python, which `make documentation` runs."""
+    pages = (page for page in PAGES if steps(page.read_text(encoding="utf-8")))
+    return [pytest.param(page, marks=pytest.mark.slow, id=str(page.relative_to(ROOT))) for page in pages]
 
 
 @pytest.fixture

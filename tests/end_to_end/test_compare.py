@@ -181,7 +181,7 @@ def test_another_test_set_is_measured(compared: tuple[Path, Finished], files: Fi
     assert report(out).test == "dev.src | dev.tgt"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, *slow(signal.SIGTERM)])
+@pytest.mark.parametrize("number", slow(signal.SIGINT, signal.SIGTERM))
 @pytest.mark.usefixtures("quick")
 def test_an_interrupted_training_is_resumed(files: Files, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "with space"

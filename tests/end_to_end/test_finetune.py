@@ -102,8 +102,16 @@ def test_a_fine_tuned_run_is_resumed_without_the_other_run(run: Path, letters: P
     assert all(first[name] == second[name] for name in first if not name.endswith(timed))
 
 
-@pytest.mark.parametrize("joint", ["true", "false"])
-@pytest.mark.parametrize("name", ["bahdanau2014", "convs2s2017", "luong2015", "modern/ssru", "transformer2017/marian"])
+@pytest.mark.parametrize(
+    ("name", "joint"),
+    [
+        ("bahdanau2014", "true"),
+        ("convs2s2017", "false"),
+        ("luong2015", "true"),
+        ("modern/ssru", "false"),
+        ("transformer2017/marian", "true"),
+    ],
+)
 def test_architectures_with_one_vocabulary_and_two(
     name: str, joint: str, files: Files, letters: Path, tmp_path: Path
 ) -> None:

@@ -286,10 +286,6 @@ def test_several_workers_say_what_one_says(run: Path, files: Files, tmp_path: Pa
     )
 
 
-def test_what_is_wrong_in_a_worker_is_told(run: Path) -> None:
-    refused(call("translate", run, "--workers", "2", "--top-beams", "9", stdin=b"12\n"), "top_beams is 9")
-
-
 def test_a_worker_that_is_lost_is_told(run: Path) -> None:
     with pytest.raises(DecodingError, match="ended unexpectedly"):
         list(workers.stream(_die, ["1"], 2))

@@ -14,9 +14,11 @@ EXAMPLES = """
 regard serve runs/en-de
 regard serve runs/en-de runs/de-en --port 8000 --precision int8
 regard serve runs/en-de --workers 4
+regard serve runs/en-de --corrections corrections.sqlite
 """
 ACCESS = "Access"
 LIMITS = "Limits"
+CORRECTIONS = "Corrections"
 
 
 def serve(
@@ -53,6 +55,15 @@ def serve(
             ACCESS,
         ),
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        option(
+            "FILE.sqlite",
+            "Keep better translations that clients suggest (POST /suggest) in this file, for `regard improve`.",
+            CORRECTIONS,
+            show_default="none are accepted",
+        ),
+    ] = None,
     characters: Annotated[int, option("N", "Maximum characters per request.", LIMITS, min=1, max=1_000_000)] = 20_000,
     queue: Annotated[int, option("N", "Maximum number of waiting sentences.", LIMITS, min=1)] = 4096,
     examples: Annotated[
@@ -84,8 +95,11 @@ def serve(
     for run in runs:
         resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
     limits = {"batch": batch_size, "characters": characters, "queue": queue}
-    access = (api_keys, allow_origin or [], allow_host or [], examples)
-    _serve(runs, (device, precision, workers), (host, port), limits, access)
+    if corrections is not None and corrections.suffix.lower() != ".sqlite":
+        fix = f"name it {corrections.name}.sqlite, so that other commands know its format"
+        raise ConfigError("the name of a store of corrections ends in .sqlite", where=corrections, fix=fix)
+    access = (api_keys, allow_origin or [], allow_host or [])
+    _serve(runs, (device, precision, workers), (host, port), limits, access, corrections, show_examples=examples)
 
 
 def _require_packages() -> None:
@@ -105,7 +119,10 @@ def _serve(
     hardware: tuple[Device, Precision, int],
     address: tuple[str, int],
     limits: dict[str, int],
-    access: tuple[Path | None, list[str], list[str], bool],
+    access: tuple[Path | None, list[str], list[str]],
+    corrections: Path | None,
+    *,
+    show_examples: bool,
 ) -> None:
     import gc
     import logging
@@ -113,6 +130,7 @@ def _serve(
     from regard.console import say, status
 
     with status("loading PyTorch"):
+        from regard.corpus.corrections import CorrectionStore
         from regard.serving.allowed_hosts import AllowedHosts
         from regard.serving.api_keys import load_api_keys
         from regard.serving.app import create_app
@@ -124,9 +142,10 @@ def _serve(
         from regard.serving.threads import end_process
 
     host, port = address
-    api_keys, origins, names, examples = access
+    api_keys, origins, names = access
     logging.basicConfig(format="%(message)s")
     keys = load_api_keys(api_keys)
+    store = None if corrections is None else CorrectionStore(corrections, create=True)
     models = Models(runs, *hardware)
     say("\n".join(str(model) for model in models.served))
     body = max(Limits.body, 12 * limits["characters"])  # a character can be written as two escapes
@@ -137,8 +156,8 @@ def _serve(
             f"at most {connections:,} simultaneous connections, because of the limit of open files; "
             "`ulimit -n` raises it"
         )
-    served_limits = Limits(**limits, body=body, connections=connections, reserve=reserve)
-    service = Service(models, served_limits, keys, show_examples=examples)
+    all_limits = Limits(**limits, body=body, connections=connections, reserve=reserve)
+    service = Service(models, all_limits, keys, store, show_examples=show_examples)
     server = Server(create_app(service, origins, AllowedHosts.for_server(host, names)), service, host, port, say)
     gc.collect()
     gc.freeze()  # later collections are short and frequent, so they soon free what refers to a replaced model

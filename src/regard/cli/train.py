@@ -49,9 +49,10 @@ EXAMPLES = """
 regard train --source train.en --target train.de --minutes 30
 regard train recipe.toml -o runs/en-de --set train.seed=7
 regard train --resume runs/en-de
-regard train --from runs/en-de --data domain.tsv
+regard train --from runs/en-de --data domain.tsv --terms
 """
 START = "Continue or fine-tune"
+TERMS = 0.4  # share of the training sources with terms
 
 
 def train(
@@ -99,6 +100,23 @@ def train(
             show_default="the recipe's, or no limit",
         ),
     ] = None,
+    augment: Annotated[
+        str | None,
+        option(
+            "LEVEL",
+            "Change some training pairs as people change text, with typos for example: off, light or full.",
+            TRAINING,
+            show_default="the recipe's, or off",
+        ),
+    ] = None,
+    terms: Annotated[
+        bool,
+        typer.Option(
+            "--terms",
+            help="Teach the model to follow a glossary: some training sources carry wanted target terms.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
     settings: Settings = None,
     dry_run: Annotated[
         bool,
@@ -169,6 +187,7 @@ def train(
     }
     files = {name: str(value) for name, value in options.items() if value}
     shortcuts = {"architecture": architecture, "preset": preset, "minutes": minutes, "device": device}
+    shortcuts |= {"terms": TERMS if terms else None, "augment": augment}
     if _is_first_process():
         say("loading PyTorch", style="dim")
     try:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
+from regard.config.augmentation import AugmentationConfig
 from regard.config.data import DATA_PATHS as DATA_PATHS
 from regard.config.data import MAX_LENGTH
 from regard.config.data import CorpusConfig as CorpusConfig
@@ -90,6 +91,13 @@ class TrainConfig(Section):
         lt=1,
         description="Subword regularization: sample another segmentation each time a pair is used. Alpha of a unigram "
         "model (Kudo 2018) or dropout of BPE merges (Provilkov et al. 2020). Off by default.",
+    )
+    terms: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the training sources that carry wanted target terms in tags, from which the model learns "
+        "to follow a glossary. 0: none; `regard train --terms` sets 0.4.",
     )
     optimizer: Literal["adam", "adadelta", "muon"] = Field(
         "adam", description="Optimizer. `muon` is for hidden matrices, with Adam for the rest."
@@ -267,6 +275,7 @@ class RunConfig(Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: SerializeAsAny[ModelConfig]
     train: TrainConfig = TrainConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     search: SearchConfig = SearchConfig()
     start: StartConfig | None = None
 
@@ -280,6 +289,13 @@ class RunConfig(Section):
             suffixes = (suffix for file in (corpus.file, corpus.dev_file) if file for suffix in Path(file).suffixes)
             names.update(find_plugin("formats", suffix.lower()) or "" for suffix in suffixes)
         return tuple(sorted(names - {""}))
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> Self:
+        if self.train.terms and (self.train.subword_sampling is not None or self.data.streaming):
+            key = "data.streaming" if self.data.streaming else "train.subword_sampling"
+            raise ValueError(f"train.terms cannot be combined with {key}")
+        return self
 
     @model_validator(mode="after")
     def _check_subword_sampling(self) -> Self:

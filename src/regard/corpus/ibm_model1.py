@@ -18,6 +18,8 @@ from regard.special_tokens import PAD
 
 NULL = PAD
 ITERATIONS = 5
+NULL_DISTANCE = 0.3  # of NULL from every target token, as a share of the sentence
+DIAGONAL = 2.0  # how much links between different relative positions are disfavoured
 CHUNK_CELLS = 1 << 21  # pairs of a source and a target token processed at once
 
 Numbers = NDArray[np.int64]
@@ -114,6 +116,50 @@ def ibm_model_1(
         probability = counts / np.bincount(source, counts)[source]
         say(f"iteration {iteration} of {iterations}")
     return Lexicon(source, target, probability)
+
+
+def best_links(sentences: Sentences, lexicon: Lexicon, vocabulary_size: int) -> tuple[Numbers, Probabilities]:
+    """Return for each target token its most probable source token.
+
+    Of two equally probable tokens, that nearer to the same relative position is preferred (Dyer et al. 2013).
+
+    Args:
+        sentences: The pairs.
+        lexicon: The translation probabilities.
+        vocabulary_size: The number of target ids.
+
+    Returns:
+        The position in the sentence, where 0 is NULL, and its translation probability; both (target tokens,).
+    """
+    keys = lexicon.source * vocabulary_size + lexicon.target
+    positions, probabilities = [np.empty(0, np.int64)], [np.empty(0)]
+    for start, end in _chunks(sentences):
+        cells = _cells(sentences, start, end, vocabulary_size)
+        if not len(cells.first):
+            continue
+        place = np.searchsorted(keys, cells.entry).clip(max=len(keys) - 1)
+        probability = np.where(keys[place] == cells.entry, lexicon.probability[place], 0.0)
+        lengths = np.diff(cells.first, append=len(place))  # (target tokens,) the source tokens of each
+        position = np.arange(len(place)) - np.repeat(cells.first, lengths)
+        score = probability * _diagonal(sentences, start, end, position, lengths)
+        best = np.maximum.reduceat(score, cells.first)
+        is_best = np.flatnonzero(score == np.repeat(best, lengths))
+        target = np.repeat(np.arange(len(lengths)), lengths)[is_best]
+        first = is_best[np.searchsorted(target, np.arange(len(lengths)))]  # the leftmost of equal ones
+        positions.append(position[first])
+        probabilities.append(probability[first])
+    return np.concatenate(positions), np.concatenate(probabilities)
+
+
+def _diagonal(sentences: Sentences, start: int, end: int, position: Numbers, lengths: Numbers) -> Probabilities:
+    """Return for each cell how near its tokens are to the same relative position, from exp(-DIAGONAL) to 1."""
+    target_lengths = np.diff(sentences.target_offsets[start : end + 1])
+    first = np.repeat(target_lengths.cumsum() - target_lengths, target_lengths)
+    in_target = (np.arange(len(lengths)) - first + 0.5) / np.repeat(target_lengths, target_lengths)
+    in_source = (position - 0.5) / np.repeat(lengths - 1, lengths).clip(min=1)
+    distance = np.where(position == 0, NULL_DISTANCE, np.abs(in_source - np.repeat(in_target, lengths)))
+    weights: Probabilities = np.exp(-DIAGONAL * distance)
+    return weights
 
 
 def _chunks(sentences: Sentences) -> list[tuple[int, int]]:

@@ -104,7 +104,7 @@ def batch_from_store(
         indices: The pairs of the batch, in order.
         rank: The number of this process.
         size: The number of processes.
-        resample: Returns other ids for the pairs of the full batch, the same in every process.
+        resample: Returns changed ids for the pairs of the full batch, the same in every process.
     """
     indices = np.asarray(indices)
     has_rows = rank < len(indices)

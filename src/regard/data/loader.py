@@ -30,6 +30,27 @@ class Resample(Protocol):
         ...
 
 
+class TagTerms(Protocol):
+    """Puts tags around terms in the sources of pairs, the same for the same seed."""
+
+    def __call__(self, pairs: Pairs, indices: Sequence[int | None], seed: Sequence[int], /) -> Pairs:
+        """Return the pairs in the same order, given the index of each in the store; None: it is another pair."""
+        ...
+
+
+@dataclass(frozen=True)
+class ResampleSteps:
+    """Replaces the ids of pairs in several steps, in order."""
+
+    steps: Sequence[Resample]
+
+    def __call__(self, pairs: Pairs, /, seed: Sequence[int]) -> Pairs:
+        """Return as many pairs in the same order."""
+        for step in self.steps:
+            pairs = step(pairs, seed=seed)
+        return pairs
+
+
 @dataclass(frozen=True)
 class Position:
     """A position in the stream of batches; all numbers start at 0.
@@ -121,6 +142,9 @@ class Loader:
         resample: Replaces the ids of pairs, as subword sampling does. Batches may then be somewhat larger.
         weights: How often pairs are repeated in an epoch.
 
+    Attributes:
+        tag_terms: Puts tags around terms in pairs that `resample` has not changed. Batches may then be somewhat larger.
+
     Raises:
         DataError: If the store is empty, or there is no batch at the position.
     """
@@ -144,6 +168,7 @@ class Loader:
         self._seed = seed
         self._rank_and_size = rank, size
         self._resample = resample
+        self.tag_terms: TagTerms | None = None
         self._weights = weights
         self._longest = np.maximum(store.source_lengths, store.target_lengths) + 1
         self._planned = position.epoch, self._make_plan(position.epoch)
@@ -170,13 +195,22 @@ class Loader:
             epoch = self._position.epoch
             plan = self._plan(epoch)
             for number in range(self._position.batch, len(plan.order)):
-                seed = self._seed, epoch, number
-                resample = None if self._resample is None else partial(self._resample, seed=seed)
                 indices = plan.batch(plan.order[number])
-                batch = batch_from_store(self._store, indices, *self._rank_and_size, resample)
+                change = None
+                if self._resample is not None or self.tag_terms is not None:
+                    change = partial(self._change, indices=indices.tolist(), seed=(self._seed, epoch, number))
+                batch = batch_from_store(self._store, indices, *self._rank_and_size, change)
                 is_last = number + 1 == len(plan.order)
                 self._position = Position(epoch + 1, 0) if is_last else Position(epoch, number + 1)
                 yield batch
+
+    def _change(self, pairs: Pairs, *, indices: Sequence[int], seed: Sequence[int]) -> Pairs:
+        resampled = pairs if self._resample is None else self._resample(pairs, seed=seed)
+        if self.tag_terms is None:
+            return resampled
+        is_same = (all(map(np.array_equal, old, new)) for old, new in zip(pairs, resampled, strict=True))
+        stored = [index if same else None for index, same in zip(indices, is_same, strict=True)]
+        return self.tag_terms(resampled, stored, seed)
 
     def largest(self) -> list[Batch]:
         """Return the batch of the epoch with the most positions, padding included, and the one with the longest row."""

@@ -91,8 +91,9 @@ def beam_search(
             values, ids = best_tokens(out.logits, 2 * beam_size, step)  # (N, 2K)
             ranked = _rank(beams.live, nodes, values, ids, 2 * beam_size)  # (b, 2K)
         else:
-            values, ids = best_processed_tokens(out.logits, 2 * beam_size, step, history.prefixes, processor)
-            progress = _constraint_progress(processor, history.prefixes, ids)
+            prefixes = history.prefixes
+            values, ids = best_processed_tokens(out.logits, 2 * beam_size, step, prefixes, processor)
+            progress = processor.next_progress(prefixes, ids)
             ranked = _rank(beams.live, nodes, values, ids, 2 * beam_size, progress)
             history, bonus = history.attend(out.attention, processor)
         beams = _advance(beams, ranked, settings.penalty, step, is_sorted=processor is None, bonus=bonus)
@@ -137,16 +138,6 @@ class _History(State):
         """Select rows (M,) and append one token to each (M,)."""
         selected = self.select(rows)
         return replace(selected, tokens=torch.cat((selected.tokens, tokens[:, None]), 1))
-
-
-def _constraint_progress(processor: LogitsProcessor, prefixes: PrefixTokens, ids: Tensor) -> Tensor | None:
-    """Return the constraint progress (N, k) of each prefix extended by each of the tokens ids (N, k)."""
-    if processor.constraint_progress(prefixes) is None:
-        return None
-    count = ids.size(1)
-    longer = torch.cat((prefixes.tokens.repeat_interleave(count, 0), ids.flatten()[:, None]), 1)  # (N * k, t + 1)
-    progress = processor.constraint_progress(PrefixTokens(longer, prefixes.sentence.repeat_interleave(count, 0)))
-    return None if progress is None else progress.view_as(ids)
 
 
 def _rank(

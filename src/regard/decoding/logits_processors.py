@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regard.special_tokens import EOS
-
 Phrase = Sequence[int]  # tokens, at least one
 
 
@@ -52,6 +50,15 @@ class LogitsProcessor:
         """Return how many required tokens each prefix has, (N,). A beam keeps a share for each level of progress."""
         return None
 
+    def next_progress(self, prefixes: PrefixTokens, ids: Tensor) -> Tensor | None:
+        """Return `constraint_progress` (N, k) of each prefix extended by each of the tokens ids (N, k)."""
+        if self.constraint_progress(prefixes) is None:
+            return None
+        count = ids.size(1)
+        longer = torch.cat((prefixes.tokens.repeat_interleave(count, 0), ids.flatten()[:, None]), 1)  # (N * k, t + 1)
+        progress = self.constraint_progress(PrefixTokens(longer, prefixes.sentence.repeat_interleave(count, 0)))
+        return None if progress is None else progress.view_as(ids)
+
     def final_score_bonus(self, attention_sum: Tensor, mask: Tensor) -> Tensor | None:
         """Return what is added to the score of a hypothesis when it ends: (N,), never positive.
 
@@ -83,6 +90,11 @@ class LogitsProcessorList(LogitsProcessor):
     def constraint_progress(self, prefixes: PrefixTokens) -> Tensor | None:
         """Return the sum over all processors."""
         parts = [part for processor in self.processors if (part := processor.constraint_progress(prefixes)) is not None]
+        return torch.stack(parts).sum(0) if parts else None
+
+    def next_progress(self, prefixes: PrefixTokens, ids: Tensor) -> Tensor | None:
+        """Return the sum over all processors."""
+        parts = [part for processor in self.processors if (part := processor.next_progress(prefixes, ids)) is not None]
         return torch.stack(parts).sum(0) if parts else None
 
     def final_score_bonus(self, attention_sum: Tensor, mask: Tensor) -> Tensor | None:
@@ -166,58 +178,3 @@ class ForcedPrefix(LogitsProcessor):
                 scores[row] = -math.inf
                 scores[row, prefix[position]] = score
         return scores
-
-
-class RequiredPhrases(LogitsProcessor):
-    """Requires phrases; each sentence of the batch has its own list (Post and Vilar 2018).
-
-    EOS is forbidden until all phrases have appeared. The next token of each phrase is always tried. The beam keeps a
-    share for each level of progress, so that prefixes with many required tokens survive.
-    """
-
-    def __init__(self, phrases: Sequence[Sequence[Phrase]]) -> None:
-        self.phrases = [[list(phrase) for phrase in sentence] for sentence in phrases]
-        self.max_phrases = max((len(sentence) for sentence in self.phrases), default=0)
-
-    def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
-        """Forbid EOS in rows that lack a phrase."""
-        for row, (phrases, prefix) in enumerate(self._rows(prefixes)):
-            if any(_progress(prefix, phrase) < len(phrase) for phrase in phrases):
-                scores[row, EOS] = -math.inf
-        return scores
-
-    def forced_tokens(self, prefixes: PrefixTokens) -> Tensor | None:
-        """Return the next token of each incomplete phrase."""
-        if not self.max_phrases:
-            return None
-        forced = torch.full((len(prefixes.sentence), self.max_phrases), -1, dtype=torch.long)
-        for row, (phrases, prefix) in enumerate(self._rows(prefixes)):
-            for column, phrase in enumerate(phrases):
-                progress = _progress(prefix, phrase)
-                if progress < len(phrase):
-                    forced[row, column] = phrase[progress]
-        return forced.to(prefixes.tokens.device)
-
-    def constraint_progress(self, prefixes: PrefixTokens) -> Tensor | None:
-        """Return the number of tokens of complete and started phrases in each prefix."""
-        if not self.max_phrases:
-            return None
-        counts = [sum(_progress(prefix, phrase) for phrase in phrases) for phrases, prefix in self._rows(prefixes)]
-        return torch.tensor(counts, device=prefixes.tokens.device)
-
-    def _rows(self, prefixes: PrefixTokens) -> list[tuple[list[list[int]], list[int]]]:
-        """Return the phrases and the tokens of each row."""
-        sentences, tokens = prefixes.sentence.tolist(), prefixes.tokens.tolist()
-        return [(self.phrases[sentence], prefix) for sentence, prefix in zip(sentences, tokens, strict=True)]
-
-
-def _progress(tokens: list[int], phrase: list[int]) -> int:
-    """Return how many tokens of a phrase have appeared: all, or those of its longest beginning at the end of tokens."""
-    size = len(phrase)
-    if any(tokens[start : start + size] == phrase for start in range(len(tokens) - size + 1)):
-        return size
-    return next(
-        length
-        for length in range(size - 1, -1, -1)
-        if length <= len(tokens) and tokens[len(tokens) - length :] == phrase[:length]
-    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,9 +26,9 @@ from regard.decoding.logits_processors import (
     LogitsProcessor,
     LogitsProcessorList,
     NoRepeatNGram,
-    RequiredPhrases,
 )
 from regard.decoding.lookahead import lookahead_search
+from regard.decoding.required_terms import RequiredTerm, RequiredTerms, TokenClasses
 from regard.decoding.sampling import SamplingParams, sample
 from regard.decoding.shortlist import Shortlist, ShortlistDecoder, ShortlistMemory
 from regard.errors import ConfigError, DecodingError, suggest
@@ -40,12 +40,34 @@ MAX_ROWS = 2048  # hypotheses of a sentence kept at a time; each takes a row of 
 
 @dataclass(frozen=True)
 class TokenConstraints:
-    """Phrases that a target must and must not contain, how it begins, and what must not follow, as tokens."""
+    """Phrases and terms that a target must and must not contain, how it begins, and what must not follow, as tokens.
+
+    Attributes:
+        require: Phrases that it must contain.
+        forbid: Phrases that it must not contain.
+        prefix: How it begins.
+        terms: Terms of each of which it must contain a form.
+        classes: Where words begin and end, for `terms`; the same for all sentences of a batch.
+        not_next: Tokens that must not follow the prefix.
+    """
 
     require: tuple[tuple[int, ...], ...] = ()
     forbid: tuple[tuple[int, ...], ...] = ()
     prefix: tuple[int, ...] = ()
-    not_next: frozenset[int] = frozenset()
+    terms: tuple[RequiredTerm, ...] = ()
+    classes: TokenClasses = field(default_factory=TokenClasses, repr=False)
+    not_next: frozenset[int] = field(default=frozenset(), repr=False)
+
+    @property
+    def required_tokens(self) -> list[int]:
+        """The tokens that the target may need."""
+        forms = [form for term in self.terms for form in term.all_forms]
+        return [token for phrase in (*self.require, *forms, self.prefix) for token in phrase]
+
+    @property
+    def required_terms(self) -> list[RequiredTerm]:
+        """The terms, and the phrases as terms with one form."""
+        return [*self.terms, *(RequiredTerm((phrase,)) for phrase in self.require)]
 
 
 @dataclass(frozen=True)
@@ -158,10 +180,7 @@ def search(
     options: dict[str, Any] = {"top_beams": top_beams, "with_attention": with_attention}
     if shortlist is None:
         return _search(model.decoder, memory, inputs, config, **options)
-    required = [
-        [token for phrase in (*sentence.constraints.require, sentence.constraints.prefix) for token in phrase]
-        for sentence in inputs
-    ]
+    required = [sentence.constraints.required_tokens for sentence in inputs]
     batch = shortlist.choose([sentence.source for sentence in inputs], required, model.decoder.vocabulary_size)
     tokens = batch.tokens.tolist()
     positions = {token: position for position, token in enumerate(tokens)}
@@ -181,12 +200,21 @@ def search(
 def _as_positions(constraints: TokenConstraints, positions: Mapping[int, int]) -> TokenConstraints:
     """Return constraints on positions in a shortlist. A forbidden phrase with a token outside it cannot occur."""
     forbid = (phrase for phrase in constraints.forbid if all(token in positions for token in phrase))
-    require, forbidden = (
-        tuple(tuple(positions[token] for token in phrase) for phrase in phrases)
-        for phrases in (constraints.require, forbid)
+
+    def convert(phrases: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(positions[token] for token in phrase) for phrase in phrases)
+
+    terms = (
+        RequiredTerm(convert(term.forms), convert(term.at_start), convert(term.after_punctuation), term.is_word)
+        for term in constraints.terms
     )
-    not_next = frozenset(positions[token] for token in constraints.not_next if token in positions)
-    return TokenConstraints(require, forbidden, tuple(positions[token] for token in constraints.prefix), not_next)
+    continuing, punctuation, not_next = (
+        frozenset(positions[token] for token in tokens if token in positions)
+        for tokens in (constraints.classes.continuing, constraints.classes.punctuation, constraints.not_next)
+    )
+    (prefix,) = convert([constraints.prefix])
+    classes = TokenClasses(continuing, punctuation)
+    return TokenConstraints(convert(constraints.require), convert(forbid), prefix, tuple(terms), classes, not_next)
 
 
 def _search(
@@ -217,8 +245,9 @@ def _processor(config: SearchConfig, constraints: Sequence[TokenConstraints]) ->
         processors.append(ForcedPrefix([sentence.prefix for sentence in constraints], not_next))
     if any(sentence.forbid for sentence in constraints):
         processors.append(ForbiddenPhrases([sentence.forbid for sentence in constraints]))
-    if any(sentence.require for sentence in constraints):
-        processors.append(RequiredPhrases([sentence.require for sentence in constraints]))
+    if any(sentence.require or sentence.terms for sentence in constraints):
+        classes = next((sentence.classes for sentence in constraints if sentence.terms), TokenClasses())
+        processors.append(RequiredTerms([sentence.required_terms for sentence in constraints], classes))
     if config.no_repeat:
         processors.append(NoRepeatNGram(config.no_repeat))
     if config.coverage_penalty:

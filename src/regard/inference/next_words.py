@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +19,8 @@ from regard.data.batch import pad
 from regard.decoding.next_tokens import log_probabilities
 from regard.errors import DecodingError
 from regard.special_tokens import BOS, EOS, UNK
-from regard.text.emoji import remove_unknown_emoji
+from regard.text.capitals import to_upper
+from regard.text.model_input import prepare_input
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.words import TokenKind, encode_prefix, token_kinds
 
@@ -43,6 +44,10 @@ class NextWord:
     text: str
     probability: float
     prefix: str
+
+    def in_capitals(self, language: str) -> NextWord:
+        """Return the word for a translation in capitals."""
+        return replace(self, text=to_upper(self.text, language), prefix=to_upper(self.prefix, language))
 
 
 @dataclass
@@ -72,12 +77,13 @@ def next_words(translator: Translator, source: str, prefix: str, count: int) -> 
     Raises:
         DecodingError: The source has no tokens, or the model's scores are not finite.
     """
-    source = source.strip()
-    tokens = translator.tokenizers.source.encode(remove_unknown_emoji(source, translator.tokenizers).text or source)
+    source, languages = source.strip(), (translator.source_language, translator.target_language)
+    prepared = prepare_input(source, translator.tokenizers, (prefix,), languages)
+    tokens = translator.tokenizers.source.encode(prepared.text or source)
     if not tokens:
         raise DecodingError("there is no source to translate", fix="give a sentence")
     target = translator.tokenizers.target
-    ids, not_next = encode_prefix(target, prefix)
+    ids, not_next = encode_prefix(target, prepared.phrase(prefix))
     decoder, device = translator.model.decoder, translator.device
     state = decoder.init_state(translator.model.encode(pad([tokens], last=EOS).to(device)))
     for token in (BOS, *ids):
@@ -96,7 +102,13 @@ def next_words(translator: Translator, source: str, prefix: str, count: int) -> 
         out = decoder.step(last, state.select(rows))
         state = out.state
         beginnings = search.extend(beginnings, log_probabilities(out.logits, len(ids) + step + 2))
-    return search.best()
+    words = search.best()
+    if not prepared.capitals:
+        return words
+    language = translator.target_language
+    return [
+        NextWord(to_upper(word.text, language), word.probability, to_upper(word.prefix, language)) for word in words
+    ]
 
 
 _Beginning = tuple[int, tuple[int, ...], float]  # row of the decoder's state, tokens, log-probability

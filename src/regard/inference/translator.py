@@ -37,7 +37,7 @@ from regard.inference.translation import join
 from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
 from regard.special_tokens import EOS
-from regard.text.emoji import EmojiFreeText, remove_unknown_emoji
+from regard.text.model_input import ModelInput
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.words import WordMap, encode_prefix
@@ -303,13 +303,10 @@ class Translator:
         self, window: Sequence[Line], search: SearchConfig, options: ResolvedOptions
     ) -> list[list[Translation]]:
         """Return the n-best list of each line, in batches of lines of similar length."""
-        bare: list[EmojiFreeText] = []
-        for line in window:
-            constraints = line.constraints
-            phrases = (*constraints.require, *constraints.forbid, constraints.prefix)
-            bare.append(remove_unknown_emoji(line.text, self.tokenizers, phrases))
+        languages = self.source_language, self.target_language
         results = [[Translation(line.text, 0.0, 0.0)] for line in window]  # of lines without words
-        lines = [replace(line, text=text.text) for line, text in zip(window, bare, strict=True)]
+        prepared = [line.prepare(self.tokenizers, languages) for line in window]
+        lines, texts = [line for line, _ in prepared], [text for _, text in prepared]
         inputs = {place: self._input(line, search.seed) for place, line in enumerate(lines) if line.text}
         encoded = {place: list(sentence.source) for place, sentence in inputs.items()}
         size = min(options.batch_size, max(1, BATCH_ROWS // rows_per_sentence(search, options.top_beams)))
@@ -324,7 +321,7 @@ class Translator:
                 shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, batch, strict=True):
-                n_best = [self._decode(bare[place], encoded[place], hypothesis) for hypothesis in hypotheses]
+                n_best = [self._decode(texts[place], encoded[place], hypothesis) for hypothesis in hypotheses]
                 results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
         return results
 
@@ -337,10 +334,10 @@ class Translator:
         prefix, not_next = encode_prefix(target, constraints.prefix)
         line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
         source = self.tokenizers.source.encode(line.text)
-        return SearchInput(source, TokenConstraints(require, forbid, prefix, not_next), line_seed % 2**63)
+        return SearchInput(source, TokenConstraints(require, forbid, prefix, not_next=not_next), line_seed % 2**63)
 
-    def _decode(self, line: EmojiFreeText, source: list[int], hypothesis: Hypothesis) -> Translation:
-        """Return a hypothesis as text, with the emoji of its source."""
+    def _decode(self, line: ModelInput, source: list[int], hypothesis: Hypothesis) -> Translation:
+        """Return a hypothesis as text, with the emoji and the capitals of its source."""
         attention = None
         links: tuple[tuple[int, int], ...] = ()
         if hypothesis.attention is not None:

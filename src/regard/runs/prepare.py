@@ -26,6 +26,8 @@ from regard.runs.length_filter import LengthFilter, print_skipped
 from regard.runs.prepared import IdPair, Prepared, TextPair, describe_inputs
 from regard.runs.stream import count_parts, open_stream
 from regard.runs.warm_start import STARTED, load_warm_start
+from regard.terms.learned import learn_terms
+from regard.terms.tagging import MARKERS
 from regard.text.segments import share_with_several_sentences
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 
@@ -90,8 +92,9 @@ def _prepare(config: RunConfig, folder: Path, say: Say, encode_pairs: Encode) ->
         say(warm_start.describe_fit(store))
     origins = train.origins
     share = sample.multi_sentence_share(train, config.data.source_language)
+    terms = learn_terms(folder, store, tokenizers, say) if config.train.terms else None
     _write_prepared(folder, dev, store.fingerprint, origins, share)
-    return Prepared(tokenizers, store, dev.texts, dev.ids, origins, share)
+    return Prepared(tokenizers, store, dev.texts, dev.ids, origins, share, terms)
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def _learn_tokenizers(config: RunConfig, train: Corpus, folder: Path, sample: So
     is_limited = config.data.streaming and not train.parts
     pairs = islice(sample.observe(train), STREAM_TOKENIZER_PAIRS if is_limited else None)
     tokenizers = train_tokenizers(config.tokenizer, ((pair.source, pair.target) for pair in pairs))
-    if tags := config.data.all_tags:
+    if tags := [*config.data.all_tags, *(MARKERS if config.train.terms else ())]:
         tokenizers = tokenizers.with_tags(tags)
     tokenizers.save(folder)
     inputs_file.write_text(inputs, encoding="utf-8")
@@ -232,4 +235,6 @@ def load_prepared(config: RunConfig, folder: Path, say: Say) -> Prepared:
     if train.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
     dev_ids = tuple((tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in dev)
-    return Prepared(tokenizers, train, dev, dev_ids, origins, share)
+    with_terms = config.train.terms > 0 and isinstance(train, PairStore)
+    terms = learn_terms(folder, train, tokenizers, say) if with_terms else None
+    return Prepared(tokenizers, train, dev, dev_ids, origins, share, terms)

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from regard.config.schema import DataConfig, RunConfig
 from regard.corpus.corpus import LineOrigins
-from regard.data.loader import BatchSource, Loader, Position, SamplingWeights
+from regard.data.augmentation import Augmenter
+from regard.data.loader import BatchSource, Loader, Position, Resample, ResampleSteps, SamplingWeights
 from regard.data.store import PairStore
 from regard.data.streaming import Stream, StreamLoader
 from regard.data.subword_sampling import SubwordSampler
 from regard.runs.corpus_scan import file_states
+from regard.terms.learned import LearnedTerms
+from regard.terms.tagging import TermSampler
 from regard.tokenizers.base import Tokenizers
 
 TextPair = tuple[str, str]  # source, target
@@ -33,6 +36,7 @@ class Prepared:
         dev_ids: The dev set as token ids.
         origins: The corpus that each training line comes from.
         multi_sentence_share: Share of a sample of training sources that hold several sentences; None if unknown.
+        terms: The terms of the training pairs, if the recipe trains with terms.
     """
 
     tokenizers: Tokenizers
@@ -41,6 +45,7 @@ class Prepared:
     dev_ids: tuple[IdPair, ...] = field(repr=False)
     origins: LineOrigins = field(default_factory=LineOrigins)
     multi_sentence_share: float | None = None
+    terms: LearnedTerms | None = field(default=None, repr=False)
 
     @property
     def store(self) -> PairStore:
@@ -63,15 +68,29 @@ class Prepared:
             rank: The number of this process; it gets its share of each batch.
             size: The number of processes.
         """
-        amount = config.train.subword_sampling
-        resample = None if amount is None else SubwordSampler(self.tokenizers, amount, config.data.max_length)
+        resample = self._resample(config)
         batching = config.train.tokens_per_batch, config.train.seed, position
         if isinstance(self.train, Stream):
             return StreamLoader(
                 self.train.read, *batching, rank=rank, size=size, resample=resample, origins=self.origins
             )
         weights = self._sampling_weights(config.data, self.train)
-        return Loader(self.train, *batching, rank=rank, size=size, resample=resample, weights=weights)
+        loader = Loader(self.train, *batching, rank=rank, size=size, resample=resample, weights=weights)
+        loader.tag_terms = None if self.terms is None else self._term_sampler(config, self.terms)
+        return loader
+
+    def _term_sampler(self, config: RunConfig, terms: LearnedTerms) -> TermSampler:
+        share, max_length = config.train.terms, config.data.max_length
+        return TermSampler(self.tokenizers, terms.spans, terms.forms.target, share, max_length)
+
+    def _resample(self, config: RunConfig) -> Resample | None:
+        """Return what changes the pairs of a batch: augmentation, then subword sampling; None if both are off."""
+        steps: list[Resample] = []
+        if rates := config.augmentation.rates:
+            steps.append(Augmenter(self.tokenizers, rates, config.data.max_length))
+        if config.train.subword_sampling is not None:
+            steps.append(SubwordSampler(self.tokenizers, config.train.subword_sampling, config.data.max_length))
+        return steps[0] if len(steps) == 1 else ResampleSteps(steps) if steps else None
 
     def _sampling_weights(self, data: DataConfig, store: PairStore) -> SamplingWeights | None:
         corpus_indices = np.searchsorted(np.array(self.origins.starts), store.lines) - 1  # (pairs,)
@@ -101,4 +120,5 @@ def describe_inputs(config: RunConfig) -> str:
     """
     start = None if config.start is None else config.start.model_dump(mode="json")
     sections = [config.data.model_dump(mode="json"), config.tokenizer.model_dump(mode="json"), config.train.seed]
-    return json.dumps([*sections, file_states(config.data), start], ensure_ascii=False)
+    terms = ["terms"] if config.train.terms else []
+    return json.dumps([*sections, file_states(config.data), start, *terms], ensure_ascii=False)

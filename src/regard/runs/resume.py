@@ -35,10 +35,12 @@ WHY_FIXED = {
     "train.seed": "the order of the batches depends on it",
     "train.tokens_per_batch": "the position within the epoch depends on it",
     "train.subword_sampling": "what the model has seen depends on it",
+    "train.terms": "what the model has seen depends on it",
     "train.optimizer": "the saved optimizer state belongs to that optimizer",
     "train.freeze": "the saved optimizer state belongs to the parameters that were trained",
     "train.average_decay": "the saved average of the weights is of that kind",
     "train.average_checkpoints": "the saved average of the weights is of that kind",
+    "augmentation": "what the model has seen depends on it",
     "start": "the initial weights have been trained since",
     "train.metric": "the best score so far is of that metric",
 }

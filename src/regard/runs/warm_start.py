@@ -29,9 +29,11 @@ from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model
 from regard.nn.rows import copy_with_new_rows
 from regard.special_tokens import UNK
+from regard.terms.tagging import MARKERS, has_markers
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.extend import ExtendedTokenizer, extend_tokenizers
 from regard.tokenizers.subword import SPACE
+from regard.tokenizers.tagged import TaggedTokenizer
 
 STARTED = "start"  # folder in a run's data: a checkpoint with the initial weights
 CHANGEABLE_KEYS = ("model.dropout",)  # keys of [model] and [tokenizer] that may differ from the other run
@@ -172,6 +174,8 @@ def load_warm_start(config: RunConfig, start: StartConfig, corpus: Corpus, folde
     new, change = old, "its vocabulary is kept"
     if start.new_tokens:
         new, change = _extend_vocabulary(old, corpus, start.new_tokens)
+    if config.train.terms and not has_markers(new.tokenizers):
+        new = _add_markers(new)
     say(f"start: {path}, step {old.step:,}; {change}")
     save_checkpoint(folder, replace(new, config=config, step=0, metrics={}))
     return WarmStart(new.tokenizers, _load_training_tokens(path, old))
@@ -188,6 +192,16 @@ def _extend_vocabulary(old: Checkpoint, corpus: Corpus, max_tokens: int) -> tupl
     if not tokenizers.joint:
         tokens = f"{tokens} of the source, {_describe_new_tokens(target)} of the target"
     return replace(old, tokenizers=tokenizers, model=model), f"its vocabulary is extended by {tokens}"
+
+
+def _add_markers(old: Checkpoint) -> Checkpoint:
+    """Return the checkpoint with tokens for the tags of terms."""
+    tags = old.tokenizers.source.tags if isinstance(old.tokenizers.source, TaggedTokenizer) else ()
+    tokenizers = old.tokenizers.without_tags().with_tags([*tags, *MARKERS])
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(old.config.model, vocabulary_sizes(tokenizers))
+    copy_with_new_rows(old.model, model, {side: [[] for _ in MARKERS] for side in ("encoder", "decoder")})
+    return replace(old, tokenizers=tokenizers, model=model)
 
 
 def _check_compatible(config: RunConfig, old: RunConfig, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from regard.corpus.corrections import CorrectionStore
 from regard.errors import RegardError
 from regard.serving.api_keys import ApiKeys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
@@ -31,10 +32,17 @@ class Service:
     """The state of one server."""
 
     def __init__(
-        self, models: Models, limits: Limits | None = None, keys: ApiKeys | None = None, *, show_examples: bool = True
+        self,
+        models: Models,
+        limits: Limits | None = None,
+        keys: ApiKeys | None = None,
+        corrections: CorrectionStore | None = None,
+        *,
+        show_examples: bool = True,
     ) -> None:
         """Create it. `show_examples`: whether the page may show sentences of the runs' dev sets."""
         self.models = models
+        self.corrections = corrections
         self.examples = read_examples(models) if show_examples else []
         self.limits = limits or Limits()
         self.keys = keys or ApiKeys()

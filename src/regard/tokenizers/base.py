@@ -143,6 +143,13 @@ class Tokenizers:
         target = source if self.target is self.source else TaggedTokenizer(self.target, tags)
         return type(self)(source, target, joint=True)
 
+    def without_tags(self) -> Self:
+        """Return tokenizers without ids for tags."""
+        source, target = (
+            side.inner if isinstance(side, TaggedTokenizer) else side for side in (self.source, self.target)
+        )
+        return type(self)(source, target, self.joint)
+
 
 def _load(folder: Path, name: str, kind: object) -> Tokenizer:
     match kind:

@@ -20,8 +20,8 @@ from regard.decoding.logits_processors import (
     LogitsProcessor,
     LogitsProcessorList,
     NoRepeatNGram,
-    RequiredPhrases,
 )
+from regard.decoding.required_terms import RequiredPhrases
 from regard.errors import DecodingError
 
 V, LIMIT, SENTENCES = 6, 5, 4

@@ -74,6 +74,8 @@ def test_a_word_may_be_continued_where_the_prefix_does_not_end_with_a_space() ->
     assert len(next_words(translator, SOURCE, "", 3)) == 3
     with pytest.raises(DecodingError):
         next_words(translator, " ", "", 3)
+    lower = next_words(translator, SOURCE, "ab ", 3)
+    assert next_words(translator, SOURCE.upper(), "AB ", 3) == [word.in_capitals("") for word in lower]
 
 
 def test_a_space_at_the_end_of_a_prefix_completes_its_word() -> None:

@@ -21,6 +21,7 @@ from regard.nn.kernels import native
 from regard.nn.kernels.build import FLAGS, SOURCES
 from regard.nn.kernels.levels import ARM, FILES, X86
 
+pytestmark = pytest.mark.slow  # `make packages` and CI run these tests
 DRIVER = Path(__file__).with_name("all_kernels.c")
 CROSS, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 WINDOWS_COMPILER = "x86_64-w64-mingw32-gcc"
@@ -85,7 +86,6 @@ def test_the_levels_of_arm64_give_what_portable_c_gives_here(level: str, tmp_pat
     ]
 
 
-@pytest.mark.slow
 def test_kernels_compiled_for_windows_give_what_portable_c_gives_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

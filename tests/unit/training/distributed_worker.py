@@ -42,6 +42,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 SLOW = {  # checks that `make slow` adds; for each, the quick ones have a check that differs in one thing
     ("adadelta", "fsdp"),
     ("one row a batch", "fsdp"),
+    ("muon", "fsdp"),
+    ("nonfinite", "fsdp"),
+    ("signalled", "fsdp"),
     *((f"gradient {name}", "fsdp") for name in ARCHITECTURES if name != "transformer2017"),
 }
 NARROW = {"hidden_size": 16, "ffn_size": 32, "embedding_size": 16, "num_heads": 2, "dropout": 0.0}

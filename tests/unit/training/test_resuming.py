@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from tests.unit.training.toy import (
     Seen,
     Signaller,
+    Weights,
     resumed,
     same,
     scores_in_turn,
@@ -40,6 +42,14 @@ def config_of(kind: dict[str, Any]) -> TrainConfig:
     return settings(max_steps=14, **kind)
 
 
+@cache
+def uninterrupted(name: str) -> tuple[Seen, Weights]:
+    """Return what a run of one of KINDS has saved, and its weights at the end."""
+    run, seen = trainer(config_of(next(kind for kind in KINDS if name_of(kind) == name)))
+    run.run()
+    return seen, weights(run.model)
+
+
 def assert_same_end(full: Seen, rest: Seen) -> None:
     """Compare the checkpoints after the resume: weights, state and scores."""
     count = len(rest.saved)
@@ -59,26 +69,24 @@ def assert_same_end(full: Seen, rest: Seen) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=name_of)
 @pytest.mark.parametrize("checkpoint", range(4))
 def test_resume_from_a_checkpoint(kind: dict[str, Any], checkpoint: int) -> None:
-    full_run, full = trainer(config_of(kind))
-    full_run.run()
+    full, end = uninterrupted(name_of(kind))
     assert [saved.step for saved in full.saved] == [3, 6, 9, 12, 14]
     again, rest = resumed(config_of(kind), full.saved[checkpoint])
     assert again.run() == "steps"
     assert [saved.step for saved in rest.saved] == [3, 6, 9, 12, 14][checkpoint + 1 :]
     assert_same_end(full, rest)
-    assert same(weights(again.model), weights(full_run.model))
+    assert same(weights(again.model), end)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=name_of)
 @pytest.mark.parametrize("stops", [[1], [4], [8], [9], [1, 2, 7, 11, 13]], ids=str)
 def test_resume_from_any_interruption(kind: dict[str, Any], stops: list[int]) -> None:
-    full_run, full = trainer(config_of(kind))
-    full_run.run()
+    full, end = uninterrupted(name_of(kind))
     run, seen = trainer(config_of(kind), signaller=Signaller(signal.SIGTERM, stops))
     while run.run() == "interrupted":
         run, seen = resumed(config_of(kind), seen.saved[-1], signaller=Signaller(signal.SIGTERM, stops))
     assert_same_end(full, seen)
-    assert same(weights(run.model), weights(full_run.model))
+    assert same(weights(run.model), end)
 
 
 def test_best_score_and_patience_are_saved() -> None:

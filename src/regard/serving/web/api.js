@@ -66,6 +66,8 @@ function explain(error) {
 function explainStatus(status, reason) {
   if (status === 0) return "The server cannot be reached. Check that it is running and that you are connected; your text is preserved.";
   if (!reason) return "The response does not come from a regard server. Check the address, or the proxy in between.";
+  if (/are disabled/.test(reason)) return "This server does not take corrections any more. Reload the page.";
+  if (/store of suggestions is full/.test(reason)) return "The server has no more space for corrections. Tell its administrator.";
   if (status === 401 || status === 403) return byId("key").value ? "The server rejected this API key. Check it, or ask for a new one." : NO_KEY;
   if (status === 408) return "The connection was too slow. Try again.";
   if (status === 413) return "This is too large for the server. Send it in parts.";

@@ -31,7 +31,7 @@ async function sendCorrection(panel, number, written, status, send) {
   if (text === sentence.target) { endCorrection(panel, true); return; }
   send.disabled = true;
   try {
-    await request("suggest", { q: sentence.source, s: text, source: panel.body.source, target: panel.body.target, model: panel.body.model });
+    await request("suggest", { q: sentence.source, s: text, source: panel.body.source, target: panel.body.target, model: panel.body.model, origin: "page" });
   } catch (error) {
     status.textContent = explain(error);
     send.disabled = false;

@@ -25,6 +25,7 @@ from regard.nn.kernels import build, native
 from regard.nn.kernels.levels import SLOW, libraries
 
 ROOT = Path(__file__).parents[4]
+pytestmark = pytest.mark.slow  # `make packages` and CI run these tests
 NO_COMPILER = {"CC": "no-such-compiler"}
 USE = """
 import json, sys

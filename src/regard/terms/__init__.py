@@ -1,0 +1,1 @@
+"""Terms: glossaries, word forms learned from training data, and training with inline term tags."""
