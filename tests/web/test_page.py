@@ -6,7 +6,7 @@ import gzip
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,32 @@ def shares(buttons: Locator) -> list[float]:
     return [float(share) for share in shares]
 
 
+class Routes:
+    """Requests that a test holds back."""
+
+    def __init__(self) -> None:
+        self.held: list[Route] = []
+
+    def hold(self, route: Route) -> None:
+        self.held.append(route)
+
+    def release(self) -> None:
+        for route in self.held:
+            route.continue_()
+
+
+def reply(status: int, body: str) -> Callable[[Route], None]:
+    """Return a handler that replies to every request."""
+    return lambda route: route.fulfill(status=status, body=body)
+
+
 def test_a_sentence_is_translated_as_it_is_typed(page: Page) -> None:
-    text, held = page.get_by_label("Your text"), []
-    page.route("**/translate", held.append)
+    text, held = page.get_by_label("Your text"), Routes()
+    page.route("**/translate", held.hold)
     text.press_sequentially("one two")
     expect(pane(page)).to_have_attribute("aria-busy", "true")
     page.unroute("**/translate")
-    held[0].continue_()
+    held.release()
     expect(answer(page)).to_have_text(request(page, "translate", q="one two")["translatedText"])
     expect(pane(page)).not_to_have_attribute("aria-busy", "true")
     text.press_sequentially(" three")
@@ -159,8 +178,8 @@ def test_keyboard_navigation(page: Page) -> None:
         for _ in range(40):
             page.keyboard.press("Tab")
             name, outline = page.evaluate(
-                "() => { const on = document.activeElement;"
-                "return [on.id || on.className || on.dataset.name, getComputedStyle(on).outlineStyle]; }"
+                "() => { const on = document.activeElement, ring = on.id === 'q' ? on.closest('.pane') : on;"
+                "return [on.id || on.className || on.dataset.name, getComputedStyle(ring).outlineStyle]; }"
             )
             visited.append(name)
             assert outline != "none", name
@@ -367,7 +386,7 @@ def test_every_error_is_explained_in_plain_words(page: Page, watch: Watch) -> No
     for status, reason, expected in ERRORS:
         page.unroute("**/translate")
         body = "<h1>teapot</h1>" if reason is None else json.dumps({"error": reason})
-        page.route("**/translate", lambda route, status=status, body=body: route.fulfill(status=status, body=body))
+        page.route("**/translate", reply(status, body))
         page.get_by_label("Your text").fill(f"{SENTENCE} {status} {expected}")
         expect(alert).to_contain_text(expected)
         assert (reason or "teapot") not in alert.inner_text()

@@ -19,7 +19,7 @@ class Panel {
 
   build() {
     const number = this.number;
-    this.heading = element("h2", { id: `name-${number}` });
+    this.heading = element("h2", { id: `name-${number}` }, "Translation");
     this.answer = element("div", { class: "answer", dir: "auto", role: "group", "aria-label": "Translation, word by word", onkeydown: (event) => this.onKey(event) });
     this.spoken = element("p", { class: "hidden spoken", role: "status", dir: "auto" });
     this.box = element("div", { class: "scroll", onscroll: () => wordMenu.close(false) }, this.answer);
@@ -36,12 +36,13 @@ class Panel {
     this.buttons = [["\u2039", "Previous sentence", -1], ["\u203a", "Next sentence", 1]].map(([text, label, step]) =>
       element("button", { type: "button", "aria-label": label, onclick: () => this.go(this.shown + step) }, text));
     this.navigation = element("p", { class: "quiet turn", hidden: true }, this.buttons[0], this.position, this.buttons[1]);
+    this.origin = element("p", { class: "quiet origin" });
     this.beam = element("div");
     this.place = element("div", { class: "explorer" });
     this.attentionNote = element("p", { class: "quiet" });
     this.attention = element("div", {}, element("h3", {}, "Attention"), this.attentionNote, this.place);
     this.details = element("section", { class: `pane details details-${number}`, hidden: true, "aria-label": number ? "Details of the sentence, second translation" : "Details of the sentence" },
-      this.navigation,
+      element("div", { class: "top" }, this.navigation, this.origin),
       element("div", { class: "more" },
         element("div", {}, element("h3", {}, "Alternatives"),
           element("p", { class: "quiet" }, "Scores are log-probabilities divided by a length penalty; higher is better. Choose an alternative to see its attention."),
@@ -66,6 +67,7 @@ class Panel {
     const { name, architecture, parameters } = model;
     const size = new Intl.NumberFormat("en", { notation: "compact", compactDisplay: "long" }).format(parameters);
     this.heading.replaceChildren(name, " ", element("small", {}, `${architecture}, ${size} parameters`));
+    this.origin.textContent = `${name}: ${architecture}, ${size} parameters`;
   }
 
   clear() {
