@@ -152,7 +152,7 @@ class Watch:
 
     def _record(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.errors.append(message.text)
+            self.errors.append(f"{message.location.get('url')}: {message.text}")
 
 
 @pytest.fixture(scope="module")

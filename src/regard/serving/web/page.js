@@ -255,7 +255,7 @@ function selectTab(name) {
     tab.tabIndex = isSelected ? 0 : -1;
     byId(tab.getAttribute("aria-controls")).hidden = !isSelected;
   }
-  byId("against-label").classList.toggle("hidden", name !== "text");
+  byId("against-label").classList.toggle("unused", name !== "text");
   wordMenu.close(false);
 }
 
