@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.end_to_end.helpers import call
+from tests.unit.documents.containers.archives import body, word
 
 from regard.cli import translate_document
 from regard.documents.translate import TranslatedText, TranslationRequest
@@ -107,3 +108,32 @@ def test_an_error_leaves_the_output_file_unchanged(run: Path, catalogue: Path, t
     result = call("translate", run, "--input", catalogue, "--output", catalogue / "x.po")
     assert (result.code, "cannot be written" in result.err) == (1, True)
     assert "--paragraphs" in call("translate", run, "--paragraphs", stdin=b"a").err
+
+
+@pytest.mark.usefixtures("uppercase_model")
+def test_a_container(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paragraphs = ["one two", "1"]
+    data = word("".join(f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>" for text in paragraphs))
+    (path := tmp_path / "a.docx").write_bytes(data)
+    out, report = tmp_path / "new.docx", tmp_path / "report.jsonl"
+    result = call("translate", run, "--input", path, "--output", out, "--report", report)
+    assert (result.code, result.err.splitlines()[0]) == (
+        0,
+        "1 entries: 1 filled, 0 not translated, 0 already translated",
+    )
+    assert ">ONE TWO<" in body(out.read_bytes())
+    assert report.read_text() == ""
+    assert call("translate", run, "--input", path).out == out.read_bytes()
+    monkeypatch.setattr(
+        translate_document._SegmentTranslator, "__call__", lambda _, requests: [TranslatedText("") for _ in requests]
+    )
+    result = call("translate", run, "--input", path, "--output", out, "--report", report)
+    assert f"not translated: {path} (word/document.xml, paragraph 1): the translation is empty" in result.err
+    (line,) = map(json.loads, report.read_text().splitlines())
+    assert (line["part"], line["paragraph"], line["source"]) == ("word/document.xml", 1, "one two")
+    assert out.read_bytes() == data
+    path.write_bytes(data[:-100])
+    result = call("translate", run, "--input", path, "--output", out)
+    assert (result.code, f"{path}: the ZIP archive is damaged" in result.err) == (1, True)
+    assert out.read_bytes() == data
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.docx", "new.docx", "report.jsonl"]

@@ -22,7 +22,7 @@ NAMES = [
         "a.ipynb",
         "a.rtf",
     ],
-    ["a.docx", "a.pptx", "a.xlsx", "a.odt", "a.odp", "a.pdf", "a.epub", "a.doc"],
+    ["a.pdf", "a.doc", "a.xls", "a.ppt"],
 ]
 
 

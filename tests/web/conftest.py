@@ -79,7 +79,9 @@ class Served:
 
     def __init__(self, runs: Sequence[Path], *, keys: Sequence[str] = (), **limits: int) -> None:
         self._service = Service(Models(runs, "cpu"), Limits(gather=0.001, **limits), ApiKeys(keys))
-        config = uvicorn.Config(create_app(self._service), port=0, log_level="error", ws="none")
+        config = uvicorn.Config(
+            create_app(self._service), port=0, log_level="error", ws="none", timeout_graceful_shutdown=1
+        )
         self._server = uvicorn.Server(config)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
@@ -87,7 +89,7 @@ class Served:
         self._thread.start()
 
     def stop(self) -> None:
-        self._server.should_exit = self._server.force_exit = True
+        self._server.should_exit = True
         self._thread.join(120)
         self._listener.close()
         self._service.close()

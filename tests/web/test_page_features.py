@@ -185,7 +185,9 @@ def test_a_glossary_is_chosen_and_made(page: Page) -> None:
 
 
 def test_unsure_words_are_underlined(page: Page) -> None:
-    offer(page, confidence=True)
+    models = page.evaluate("fetch('models').then((response) => response.json())")
+    page.route("**/models", lambda route: route.fulfill(json=[{**model, "confidence": True} for model in models]))
+    page.reload()
     sent: list[Any] = []
     reply = {
         "translatedText": "\U0001f600 eins zwei. drei",

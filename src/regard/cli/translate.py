@@ -157,7 +157,8 @@ def translate(
     """Translate text line by line, or a document in its own format.
 
     Line i of the output is the translation of line i of the input. In a document (.po, .xlf, .tmx, .tsv, .csv, .srt,
-    .md, .html) only entries without a translation are filled, and everything else stays as it is.
+    .md, .html, .docx, .pptx, .xlsx, .odt, .odp, .ods, .epub) only entries without a translation are filled, and
+    everything else stays as it is.
     """
     from regard.cli.search_settings import search_settings
     from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest, is_parquet

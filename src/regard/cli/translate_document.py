@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
 from regard.console import say
+from regard.corpus.formats.compressed import format_suffix
 from regard.documents.document import Columns, Document, LanguagePair
-from regard.documents.open import open_document
+from regard.documents.open import CONTAINERS, open_document
 from regard.documents.translate import DocumentResult, EntryReport, TranslatedText, TranslationRequest, fill_document
 from regard.errors import ConfigError
 
@@ -38,6 +40,8 @@ def translate_document(
         DecodingError: The search fails.
     """
     _refuse_options_for_lines(request, outputs)
+    if path is not None and outputs.text is None and format_suffix(path) in CONTAINERS and sys.stdout.isatty():
+        raise ConfigError("the document is not text for a terminal", where="--output", fix="name a file to write")
     refuse_same([path], outputs.files())
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
@@ -107,7 +111,8 @@ def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) ->
 
 
 def _report_line(document: Document, report: EntryReport) -> str:
-    table: dict[str, Any] = {"file": document.name, "line": report.line}
+    table: dict[str, Any] = {"file": document.name}
+    table |= {"part": report.part, "paragraph": report.line} if report.part else {"line": report.line}
     table |= {"why": report.reason} if report.reason else {"marks": list(report.marks)}
     return json.dumps({**table, "source": report.source, "translation": report.translation}, ensure_ascii=False) + "\n"
 
@@ -115,7 +120,8 @@ def _report_line(document: Document, report: EntryReport) -> str:
 def _say_outcome(document: Document, outcome: DocumentResult) -> None:
     untranslated = [report for report in outcome.reports if report.reason]
     for report in untranslated[:SHOWN_ENTRIES]:
-        say(f"not translated: {document.name}:{report.line}: {report.reason}")
+        place = f" ({report.part}, paragraph {report.line})" if report.part else f":{report.line}"
+        say(f"not translated: {document.name}{place}: {report.reason}")
     if len(untranslated) > SHOWN_ENTRIES:
         say(f"not translated: {len(untranslated) - SHOWN_ENTRIES:,} more")
     say(

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from regard.corpus.formats.compressed import format_suffix
-from regard.documents.document import Columns, Document, LanguagePair, read_document
+from regard.documents.containers.epub import EpubDocument
+from regard.documents.containers.ooxml import OoxmlDocument
+from regard.documents.containers.opendocument import OpenDocument
+from regard.documents.containers.zip_archive import MAX_BYTES as MAX_CONTAINER_BYTES
+from regard.documents.document import MAX_BYTES, Columns, Document, LanguagePair, read_document
 from regard.documents.html import HtmlDocument
 from regard.documents.markdown import MarkdownDocument
 from regard.documents.paragraphs import ParagraphDocument
@@ -33,10 +37,25 @@ OPENERS: Final[dict[str, Opener]] = {
     ".md": MarkdownDocument,
     ".html": HtmlDocument,
     ".htm": HtmlDocument,
+    ".docx": partial(OoxmlDocument, kind="wordprocessingml"),
+    ".docm": partial(OoxmlDocument, kind="wordprocessingml"),
+    ".pptx": partial(OoxmlDocument, kind="presentationml"),
+    ".pptm": partial(OoxmlDocument, kind="presentationml"),
+    ".xlsx": partial(OoxmlDocument, kind="spreadsheetml"),
+    ".xlsm": partial(OoxmlDocument, kind="spreadsheetml"),
+    ".odt": partial(OpenDocument, kind="text"),
+    ".odp": partial(OpenDocument, kind="presentation"),
+    ".ods": partial(OpenDocument, kind="spreadsheet"),
+    ".epub": EpubDocument,
 }
+
+CONTAINERS: Final = frozenset({".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm", ".odt", ".odp", ".ods", ".epub"})
+"""Suffixes of documents that are ZIP archives."""
 
 
 def open_document(path: Path, languages: LanguagePair, columns: Columns, *, paragraphs: bool = False) -> Document:
     """Open a file as a document, or as plain paragraphs if `paragraphs` is true. Raise DataError if it is invalid."""
-    opener = ParagraphDocument if paragraphs else OPENERS[format_suffix(path)]
-    return opener(read_document(path), str(path), languages, columns)
+    suffix = format_suffix(path)
+    opener = ParagraphDocument if paragraphs else OPENERS[suffix]
+    max_bytes = MAX_CONTAINER_BYTES if suffix in CONTAINERS else MAX_BYTES
+    return opener(read_document(path, max_bytes), str(path), languages, columns)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from regard.config.schema import SearchConfig
-from regard.errors import ConfigError, suggest
+from regard.errors import ConfigError, DecodingError, suggest
 from regard.inference.translation import Constraints
 from regard.text.segments import Division
 
@@ -51,6 +51,9 @@ class TranslateOptions(SearchOptions, total=False):
             with fewer marks is kept.
         first_line: The number of the first line, from 0. The random numbers of sampling depend on it.
         split_sentences: Whether to translate a line sentence by sentence; None: see `Translator.division`.
+        with_confidence: Whether to return the confidence of each translation and of its words.
+        min_confidence: A segment whose best translation has less confidence stays untranslated; None: no segment does.
+            Confidence is then returned, too.
     """
 
     top_beams: int
@@ -60,6 +63,8 @@ class TranslateOptions(SearchOptions, total=False):
     fallback: SearchOptions | None
     first_line: int
     split_sentences: bool | None
+    with_confidence: bool
+    min_confidence: float | None
 
 
 def refuse_unknown(options: Iterable[str]) -> None:
@@ -80,3 +85,47 @@ class ResolvedOptions:
     batch_size: int
     with_attention: bool
     division: Division
+    with_confidence: bool = False
+    min_confidence: float | None = None
+
+
+def resolve_options(
+    options: TranslateOptions,
+    settings: Callable[[SearchOptions, int], SearchConfig],
+    division: Callable[[bool | None], Division],
+    *,
+    has_confidence: bool,
+) -> ResolvedOptions:
+    """Return all options but `constraints` and `first_line`, which must be removed before.
+
+    Args:
+        options: The options, which are taken apart.
+        settings: Returns the [search] with changes that can return a number of translations.
+        division: Returns how texts are divided.
+        has_confidence: Whether the model has learned its confidence.
+
+    Raises:
+        ConfigError: There is no such option.
+        DecodingError: Options contradict each other, or the model lacks what they need.
+    """
+    top_beams, batch_size = options.pop("top_beams", 1), options.pop("batch_size", 64)
+    with_attention = options.pop("with_attention", False)
+    fallback, divided = options.pop("fallback", None), division(options.pop("split_sentences", None))
+    min_confidence = options.pop("min_confidence", None)
+    with_confidence = options.pop("with_confidence", False) or min_confidence is not None
+    search: SearchOptions = options  # what is left
+    config = settings(search, top_beams)
+    if batch_size < 1:
+        raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
+    if min_confidence is not None and not 0 <= min_confidence <= 1:
+        raise DecodingError(f"min_confidence is {min_confidence}", fix="set it to a probability, 0 to 1")
+    if with_confidence and not has_confidence:
+        raise DecodingError(
+            "the model has not learned how sure it is: `regard calibrate RUN` has not been run",
+            where="confidence",
+            fix="run it once, with the folder of the run",
+        )
+    second = None if fallback is None else settings({**search, **fallback}, top_beams)
+    return ResolvedOptions(
+        config, second, top_beams, batch_size, with_attention, divided, with_confidence, min_confidence
+    )

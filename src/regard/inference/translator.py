@@ -25,9 +25,10 @@ from regard.decoding.strategies import SearchInput, TokenConstraints, override_s
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.batch_search import search_batch
+from regard.inference.confidence import ConfidenceModel, add_confidence, load_confidence, withhold
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
-from regard.inference.options import ResolvedOptions, refuse_unknown
+from regard.inference.options import ResolvedOptions, refuse_unknown, resolve_options
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
@@ -83,6 +84,7 @@ class Translator:
         self.several_sentences = several_sentences
         self.longest = longest
         self.num_parameters = model.num_parameters
+        self.confidence: ConfidenceModel | None = None  # set by `load`
         self.device = next(model.parameters()).device
 
     @classmethod
@@ -91,7 +93,8 @@ class Translator:
 
         Raises CheckpointError if it cannot be loaded, and ConfigError for int8 on another device than the CPU.
         """
-        checkpoint = load_checkpoint(resolve_checkpoint(Path(folder)))
+        path = resolve_checkpoint(Path(folder))
+        checkpoint = load_checkpoint(path)
         chosen = choose_device(device)
         if precision == "int8" and chosen.type != "cpu":
             raise ConfigError(f"int8 needs the CPU, but the device is {chosen.type}", fix="set device to cpu")
@@ -110,6 +113,7 @@ class Translator:
             several_sentences=checkpoint.several_sentences,
             longest=max(LONGEST, data.max_length),
         )
+        translator.confidence = load_confidence(path)
         translator.num_parameters = num_parameters  # a model that is frozen for inference has fewer
         return translator
 
@@ -117,7 +121,9 @@ class Translator:
     def load_ensemble(
         cls, folders: Sequence[str | Path], device: str = "auto", precision: Precision = "float32"
     ) -> Translator:
-        """Load several models and average their probabilities, with the [search] and the shortlist of the first.
+        """Load several models and average their probabilities.
+
+        The [search], the shortlist and the confidence are those of the first.
 
         Raises CheckpointError if one cannot be loaded, and DecodingError if their tokenizers differ.
         """
@@ -140,6 +146,7 @@ class Translator:
             several_sentences=first.several_sentences,
             longest=min(member.longest for member in members),
         )
+        combined.confidence = first.confidence
         combined.num_parameters = sum(member.num_parameters for member in members)
         return combined
 
@@ -225,33 +232,18 @@ class Translator:
             return translation
         return list(self.stream(text, **options))
 
-    def stream(
-        self,
-        lines: Iterable[str],
-        *,
-        top_beams: int = 1,
-        batch_size: int = 64,
-        with_attention: bool = False,
-        constraints: Iterable[Constraints] | None = None,
-        fallback: SearchOptions | None = None,
-        first_line: int = 0,
-        split_sentences: bool | None = None,
-        **search: Unpack[SearchOptions],
-    ) -> Iterator[Translation]:
+    def stream(self, lines: Iterable[str], **options: Unpack[TranslateOptions]) -> Iterator[Translation]:
         """Yield the translation of each line, in the order of the lines; its `alternatives` are the next best.
 
         Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space at the ends
-        of a line is ignored; an empty line has one empty translation. The options are those of `TranslateOptions`;
-        a beam of size 1 is greedy search. Raises DecodingError at the call for options that contradict each other.
+        of a line is ignored; an empty line has one empty translation. A beam of size 1 is greedy search. Raises
+        DecodingError at the call for options that contradict each other.
         """
-        refuse_unknown(search)
-        config = self._settings(search, top_beams)
-        if batch_size < 1:
-            raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
-        second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
-        division = self.division(split_sentences)
-        options = ResolvedOptions(config, second, top_beams, batch_size, with_attention, division)
-        return self._stream(number_lines(lines, constraints, first_line), options)
+        refuse_unknown(options)
+        constraints, first_line = options.pop("constraints", None), options.pop("first_line", 0)
+        has_confidence = self.confidence is not None
+        resolved = resolve_options(options, self._settings, self.division, has_confidence=has_confidence)
+        return self._stream(number_lines(lines, constraints, first_line), resolved)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
         config = override_search(self.search, changes, top_beams)
@@ -268,7 +260,11 @@ class Translator:
             divided = [self._divide(line, options) for line in window]
             parts = [part for _, line_parts in divided for part in line_parts]
             chunks = (parts[first : first + WINDOW] for first in range(0, len(parts), WINDOW))
-            results = (n_best for chunk in chunks for n_best in self._search_with_fallback(chunk, options))
+            searched = (n_best for chunk in chunks for n_best in self._search_with_fallback(chunk, options))
+            results = (
+                withhold(part.text, n_best, options.min_confidence)
+                for part, n_best in zip(parts, searched, strict=True)
+            )
             for line, (spans, line_parts) in zip(window, divided, strict=True):
                 segments = list(islice(results, len(line_parts)))
                 n_best = segments[0]
@@ -323,6 +319,8 @@ class Translator:
             for place, hypotheses in zip(places, batch, strict=True):
                 n_best = [self._decode(texts[place], encoded[place], hypothesis) for hypothesis in hypotheses]
                 results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
+        if options.with_confidence and self.confidence is not None:
+            add_confidence(results, encoded, self.confidence, self.model, self.tokenizers.target)
         return results
 
     def _input(self, line: Line, seed: int) -> SearchInput:
@@ -359,6 +357,7 @@ class Translator:
             marks=find_degeneration(line.text, decoded, tokens, finished=hypothesis.finished, languages=languages),
             proved=hypothesis.proved,
             ids=tuple(hypothesis.tokens),
+            token_log_probabilities=hypothesis.token_log_probabilities,
         )
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:

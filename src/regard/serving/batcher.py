@@ -39,6 +39,7 @@ class SearchKey:
     top_beams: int = 1
     beam_size: int | None = None  # None: as in the recipe
     with_attention: bool = False
+    with_confidence: bool = False
     is_constrained: bool = False  # search with a beam, which supports constraints
 
     @property
@@ -288,6 +289,7 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         top_beams=key.top_beams,
         batch_size=len(batch),
         with_attention=key.with_attention,
+        with_confidence=key.with_confidence,
         constraints=constraints,
         split_sentences=False,
         **key.options,

@@ -25,10 +25,12 @@ from regard.serving.schema import (
     TranslateAnswer,
     TranslateRequest,
     Untranslated,
+    WordConfidence,
 )
 from regard.serving.service import Service
 
 TYPING_DELAY = 500  # milliseconds
+DIGITS = 4  # of a confidence
 
 
 def router(service: Service) -> APIRouter:
@@ -67,7 +69,16 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             source = detected.language
         served = service.models.pick(source, body.target, body.model)
         task = translation.Task(
+<<<<<<< HEAD
             served, texts, body.format == "html", alternatives, prefix=body.prefix, with_sentences=body.sentences
+=======
+            served,
+            texts,
+            body.format == "html",
+            alternatives,
+            with_confidence=body.confidence,
+            min_confidence=body.min_confidence,
+>>>>>>> main
         )
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
@@ -81,7 +92,11 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
+<<<<<<< HEAD
             sentences=_sentences(result, is_list=is_list) if body.sentences else None,
+=======
+            **(_confidence(result, is_list=is_list) if body.confidence else {}),
+>>>>>>> main
         )
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
@@ -120,10 +135,12 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             suggestions=service.corrections is not None,
             filesTranslation=False,
             supportedFilesFormat=[],
+            confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )
 
 
+<<<<<<< HEAD
 def _sentences(result: translation.TranslationResult, *, is_list: bool) -> list[Segment] | list[list[Segment]]:
     segments = [
         [
@@ -133,6 +150,20 @@ def _sentences(result: translation.TranslationResult, *, is_list: bool) -> list[
         for sentences in result.sentences
     ]
     return segments if is_list else segments[0]
+=======
+def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict[str, Any]:
+    """Return the fields of an answer with the confidence of its texts and words."""
+    assert result.confidence is not None
+    values = [round(value, DIGITS) for value in result.confidence.texts]
+    words = [
+        [
+            WordConfidence(start=word.start, end=word.end, confidence=round(word.confidence, DIGITS))
+            for word in text_words
+        ]
+        for text_words in result.confidence.words
+    ]
+    return {"confidence": values, "words": words} if is_list else {"confidence": values[0], "words": words[0]}
+>>>>>>> main
 
 
 def _language_name(code: str) -> LanguageName:

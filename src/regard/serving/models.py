@@ -63,7 +63,10 @@ class ServedModel:
     def to_json(self) -> dict[str, Any]:
         """Return the entry of GET /models."""
         names = ("name", "architecture", "source", "target", "parameters", "tag")
-        return {name: getattr(self, name) for name in names} | {"attends": self.has_attention}
+        return {name: getattr(self, name) for name in names} | {
+            "attends": self.has_attention,
+            "confidence": self.translator.confidence is not None,
+        }
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,24 @@ class TranslateRequest(BaseModel):
     model: str | None = Field(
         None, description="Name of the model, if several serve the language pair; not in LibreTranslate"
     )
+<<<<<<< HEAD
     prefix: str = Field(
         "",
         description="Beginning of the translation of a single text; a space at its end completes its last word. "
         "Not in LibreTranslate",
     )
     sentences: bool = Field(False, description="Return where each sentence is. Not in LibreTranslate")
+=======
+    confidence: bool = Field(
+        False, description="Whether to answer how sure the model is of each translation and word; not in LibreTranslate"
+    )
+    min_confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Sentences of which the model is less sure stay untranslated; not in LibreTranslate",
+    )
+>>>>>>> main
     api_key: str | None = None
 
 
@@ -48,6 +60,7 @@ class Untranslated(BaseModel):
     why: str
 
 
+<<<<<<< HEAD
 class Segment(BaseModel):
     """Offsets, in code points, of a sentence in the text and of its translation in the translated text."""
 
@@ -55,16 +68,29 @@ class Segment(BaseModel):
     end: int
     target_start: int
     target_end: int
+=======
+class WordConfidence(BaseModel):
+    """A word of a translation: its offsets, in code points, and the probability that it is right."""
+
+    start: int
+    end: int
+    confidence: float = Field(ge=0, le=1)
+>>>>>>> main
 
 
 class TranslateAnswer(BaseModel):
-    """Single values for a single text, lists for a list of texts."""
+    """Single values for a single text, lists for a list of texts. HTML has no words."""
 
     translatedText: str | list[str]
     detectedLanguage: Detected | list[Detected] | None = None
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
+<<<<<<< HEAD
     sentences: list[Segment] | list[list[Segment]] | None = None
+=======
+    confidence: float | list[float] | None = None
+    words: list[WordConfidence] | list[list[WordConfidence]] | None = None
+>>>>>>> main
 
 
 class SuggestRequest(BaseModel):
@@ -126,6 +152,7 @@ class Settings(BaseModel):
     suggestions: bool
     filesTranslation: bool
     supportedFilesFormat: list[str]
+    confidence: bool = Field(description="Whether a model can answer how sure it is; not in LibreTranslate")
     language: Languages
 
 
@@ -200,6 +227,7 @@ class Model(BaseModel):
     attends: bool
     parameters: int
     tag: str | None
+    confidence: bool = Field(description="Whether it can answer how sure it is")
 
 
 class AttentionRequest(BaseModel):

@@ -20,6 +20,7 @@ from regard.documents.paragraphs import ParagraphDocument
 from regard.documents.translate import TranslatedText, TranslationRequest, fill_document
 from regard.inference.translation import Translation, join
 from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
+from regard.serving.confidence import RequestConfidence
 from regard.serving.limits import Limits, invalid
 from regard.serving.models import ServedModel
 from regard.text.placeholders import find_placeholders, placeholder_error
@@ -51,6 +52,8 @@ class Task:
         join_lines: Whether to treat line breaks as spaces.
         prefix: The beginning of the translation, for a single text without HTML.
         with_sentences: Whether to find the sentences of each text; not for HTML.
+        with_confidence: Whether to return confidences.
+        min_confidence: Sentences with less confidence stay untranslated; None: none do.
     """
 
     served: ServedModel
@@ -61,6 +64,8 @@ class Task:
     join_lines: bool = False
     prefix: str = ""
     with_sentences: bool = False
+    with_confidence: bool = False
+    min_confidence: float | None = None
 
 
 @dataclass
@@ -74,6 +79,7 @@ class TranslationResult:
     alternatives: list[list[str]]
     skipped: list[SkippedText] = field(default_factory=list)
     sentences: list[list[tuple[Span, Span]]] = field(default_factory=list)
+    confidence: RequestConfidence | None = None
 
 
 def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> TranslationResult:
@@ -85,7 +91,8 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     """
     count = 1 if task.html else task.alternatives + 1
     translator = task.served.translator
-    batched = _BatchTranslator(batcher, limits, task.served, count, ticket)
+    confidence = RequestConfidence(len(task.texts), task.min_confidence)
+    batched = _BatchTranslator(batcher, limits, task, count, ticket, confidence)
     plain = (
         {}
         if task.html or task.join_lines
@@ -110,20 +117,26 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
             skipped = [
                 SkippedText(report.line, report.source, report.reason) for report in outcome.reports if report.reason
             ]
+            confidence.add_segments(document.segments, outcome.confidences)
+            for index, text in zip(() if task.html else rest, document.filled, strict=False):
+                confidence.find_words(index, text, document.segments, outcome.confidences)
     results = iter(batched.results(futures))
     sentences: list[list[tuple[Span, Span]]] = [[] for _ in task.texts]
     for index, text in plain.items():
-        segments = list(islice(results, len(spans[index])))
+        segments = confidence.withhold(index, text, spans[index], list(islice(results, len(spans[index]))))
         joined = join(text, spans[index], segments, count)
         variants[index] = [variant.text for variant in joined]
         sentences[index] = [(part.source, part.target) for part in joined[0].parts]
+        confidence.add(index, joined[0])
         if task.prefix and (reason := placeholder_error(find_placeholders(text), find_placeholders(joined[0].text))):
             raise invalid(f"with this prefix, {reason}")
+    skipped += [SkippedText(index + 1, source, reason) for index, source, reason in confidence.withheld]
     unique = [list(dict.fromkeys(texts)) for texts in variants]
     if task.with_sentences and not task.html:
         for index in rest:
             sentences[index], _ = find_sentences(batcher, limits, task, task.texts[index], unique[index][0], ticket)
-    return TranslationResult([texts[0] for texts in unique], [texts[1:] for texts in unique], skipped, sentences)
+    best, alternatives = [texts[0] for texts in unique], [texts[1:] for texts in unique]
+    return TranslationResult(best, alternatives, skipped, sentences, confidence)
 
 
 def find_sentences(
@@ -157,7 +170,7 @@ def search_key(
     beam = max(min(search.beam_size, limits.beam), count)
     if search.strategy == "diverse" and count == 1 and not is_constrained:
         return SearchKey(served.translator, with_attention=with_attention)
-    return SearchKey(served.translator, count, beam, with_attention, is_constrained)
+    return SearchKey(served.translator, count, beam, with_attention, is_constrained=is_constrained)
 
 
 def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = (), prefix: str = "") -> Sentence:
@@ -234,12 +247,16 @@ class _CombinedDocument:
 class _BatchTranslator:
     """Translates the requests of documents. Returns the translation at `rank` in the n-best list, or the last one."""
 
-    def __init__(self, batcher: Batcher, limits: Limits, served: ServedModel, count: int, ticket: Ticket) -> None:
+    def __init__(
+        self, batcher: Batcher, limits: Limits, task: Task, count: int, ticket: Ticket, confidence: RequestConfidence
+    ) -> None:
         self.rank = 0
         self.attention = False
         self._batcher = batcher
         self._limits = limits
-        self._served = served
+        self._served = task.served
+        self._with_confidence = task.with_confidence or task.min_confidence is not None
+        self._confidence = confidence
         self._count = count
         self._ticket = ticket
         self._known: dict[TranslationRequest, list[Translation]] = {}
@@ -252,6 +269,7 @@ class _BatchTranslator:
     def submit(self, texts: Sequence[str], requires: Sequence[tuple[str, ...]] = ()) -> list[Future[list[Translation]]]:
         """Submit texts to the batcher. Raise RequestRejected if its queue is full."""
         key = search_key(self._served, self._limits, self._count, with_attention=self.attention)
+        key = replace(key, with_confidence=self._with_confidence)
         required = requires or [()] * len(texts)
         sentences = [make_sentence(self._served, text, require) for text, require in zip(texts, required, strict=True)]
         return self._batcher.submit(key, sentences, self._ticket)
@@ -259,6 +277,7 @@ class _BatchTranslator:
     def submit_after_prefix(self, texts: Sequence[str], prefix: str) -> list[Future[list[Translation]]]:
         """Submit the sentences of a text whose translation begins with a prefix; placeholders are required."""
         key = search_key(self._served, self._limits, self._count, with_attention=False, is_constrained=True)
+        key = replace(key, with_confidence=self._with_confidence)
         sentences = []
         for number, text in enumerate(texts):
             beginning = "" if number else prefix
@@ -278,4 +297,4 @@ class _BatchTranslator:
         self._known.update(zip(new, self.results(futures), strict=True))
         n_best_lists = (self._known[request] for request in requests)
         ranked = (n_best[min(self.rank, len(n_best) - 1)] for n_best in n_best_lists)
-        return [TranslatedText(best.text, best.alignment, best.marks) for best in ranked]
+        return [self._confidence.to_text(best) for best in ranked]

@@ -85,7 +85,7 @@ async function translate() {
   const [first, second] = selectedModels();
   showPanels(Boolean(second));
   if (!first) return;
-  const options = { ...(settings.confidence ? { confidence: true } : {}), ...chosenGlossary() };
+  const options = chosenGlossary();
   const requests = [panels[0].translate(first, text, options), ...(second ? [panels[1].translate(second, text, options)] : [])];
   const results = await Promise.allSettled(requests);
   saveState();

@@ -92,7 +92,7 @@ class Panel {
     if (this.pending) this.pending.abort();
     const pending = this.pending = new AbortController();
     this.model = model;
-    this.body = { source: model.source, target: model.target, model: model.name, ...options };
+    this.body = { source: model.source, target: model.target, model: model.name, ...(model.confidence ? { confidence: true } : {}), ...options };
     const key = JSON.stringify([this.body, text]);
     this.setBusy(true);
     try {
