@@ -69,16 +69,14 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             source = detected.language
         served = service.models.pick(source, body.target, body.model)
         task = translation.Task(
-<<<<<<< HEAD
-            served, texts, body.format == "html", alternatives, prefix=body.prefix, with_sentences=body.sentences
-=======
             served,
             texts,
             body.format == "html",
             alternatives,
             with_confidence=body.confidence,
             min_confidence=body.min_confidence,
->>>>>>> main
+            prefix=body.prefix,
+            with_sentences=body.sentences,
         )
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
@@ -92,11 +90,8 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
-<<<<<<< HEAD
             sentences=_sentences(result, is_list=is_list) if body.sentences else None,
-=======
             **(_confidence(result, is_list=is_list) if body.confidence else {}),
->>>>>>> main
         )
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
@@ -140,7 +135,6 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
         )
 
 
-<<<<<<< HEAD
 def _sentences(result: translation.TranslationResult, *, is_list: bool) -> list[Segment] | list[list[Segment]]:
     segments = [
         [
@@ -150,7 +144,8 @@ def _sentences(result: translation.TranslationResult, *, is_list: bool) -> list[
         for sentences in result.sentences
     ]
     return segments if is_list else segments[0]
-=======
+
+
 def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict[str, Any]:
     """Return the fields of an answer with the confidence of its texts and words."""
     assert result.confidence is not None
@@ -163,7 +158,6 @@ def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict
         for text_words in result.confidence.words
     ]
     return {"confidence": values, "words": words} if is_list else {"confidence": values[0], "words": words[0]}
->>>>>>> main
 
 
 def _language_name(code: str) -> LanguageName:

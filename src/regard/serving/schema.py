@@ -24,14 +24,12 @@ class TranslateRequest(BaseModel):
     model: str | None = Field(
         None, description="Name of the model, if several serve the language pair; not in LibreTranslate"
     )
-<<<<<<< HEAD
     prefix: str = Field(
         "",
         description="Beginning of the translation of a single text; a space at its end completes its last word. "
         "Not in LibreTranslate",
     )
     sentences: bool = Field(False, description="Return where each sentence is. Not in LibreTranslate")
-=======
     confidence: bool = Field(
         False, description="Whether to answer how sure the model is of each translation and word; not in LibreTranslate"
     )
@@ -41,7 +39,6 @@ class TranslateRequest(BaseModel):
         le=1,
         description="Sentences of which the model is less sure stay untranslated; not in LibreTranslate",
     )
->>>>>>> main
     api_key: str | None = None
 
 
@@ -60,7 +57,6 @@ class Untranslated(BaseModel):
     why: str
 
 
-<<<<<<< HEAD
 class Segment(BaseModel):
     """Offsets, in code points, of a sentence in the text and of its translation in the translated text."""
 
@@ -68,14 +64,14 @@ class Segment(BaseModel):
     end: int
     target_start: int
     target_end: int
-=======
+
+
 class WordConfidence(BaseModel):
     """A word of a translation: its offsets, in code points, and the probability that it is right."""
 
     start: int
     end: int
     confidence: float = Field(ge=0, le=1)
->>>>>>> main
 
 
 class TranslateAnswer(BaseModel):
@@ -85,12 +81,9 @@ class TranslateAnswer(BaseModel):
     detectedLanguage: Detected | list[Detected] | None = None
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
-<<<<<<< HEAD
     sentences: list[Segment] | list[list[Segment]] | None = None
-=======
     confidence: float | list[float] | None = None
     words: list[WordConfidence] | list[list[WordConfidence]] | None = None
->>>>>>> main
 
 
 class SuggestRequest(BaseModel):
