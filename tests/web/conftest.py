@@ -16,6 +16,7 @@ import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize, expect, sync_playwright
 from tests.end_to_end.helpers import call, write_lines
 
+from regard.corpus.corrections import CorrectionStore
 from regard.serving.api_keys import ApiKeys
 from regard.serving.app import create_app
 from regard.serving.limits import Limits
@@ -77,8 +78,17 @@ WORDS = dict(
 class Served:
     """A running server, in a thread of this process."""
 
-    def __init__(self, runs: Sequence[Path], *, keys: Sequence[str] = (), **limits: int) -> None:
-        self._service = Service(Models(runs, "cpu"), Limits(gather=0.001, **limits), ApiKeys(keys))
+    def __init__(
+        self,
+        runs: Sequence[Path],
+        *,
+        keys: Sequence[str] = (),
+        corrections: CorrectionStore | None = None,
+        characters: int = 20_000,
+    ) -> None:
+        self.corrections = corrections
+        limits = Limits(gather=0.001, characters=characters)
+        self._service = Service(Models(runs, "cpu"), limits, ApiKeys(keys), corrections)
         config = uvicorn.Config(
             create_app(self._service), port=0, log_level="error", ws="none", timeout_graceful_shutdown=1
         )
@@ -112,16 +122,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def served(models: list[Path]) -> Iterator[Served]:
-    """Return a server of both models, without API keys."""
-    served = Served(models, characters=CHARACTERS)
+def served(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return a server of both models, without API keys, that offers everything."""
+    store = CorrectionStore(tmp_path_factory.mktemp("store") / "corrections.sqlite", create=True)
+    served = Served(models, characters=CHARACTERS, corrections=store)
     yield served
     served.stop()
 
 
 @pytest.fixture
 def guarded(models: list[Path]) -> Iterator[Served]:
-    """Return a server of one model, with an API key."""
+    """Return a server of one model, with an API key and nothing else."""
     guarded = Served(models[1:], keys=[KEY])
     yield guarded
     guarded.stop()

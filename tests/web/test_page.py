@@ -415,6 +415,9 @@ def test_a_wrong_key_and_then_a_stopped_server(browser: Browser, guarded: Served
         text.fill(SENTENCE)
         expect(alert).to_contain_text("This server requires an API key")
         expect(page.locator("#examples")).to_be_hidden()
+        for offered in ("Glossary", "Compare with"):
+            expect(page.get_by_label(offered)).to_be_hidden()
+        expect(page.get_by_role("tablist")).to_be_hidden()
         key.fill("not-the-key-of-the-tests")
         key.press("Enter")
         expect(alert).to_contain_text("The server rejected this API key")
@@ -423,6 +426,8 @@ def test_a_wrong_key_and_then_a_stopped_server(browser: Browser, guarded: Served
         best = request(page, "translate", q=SENTENCE, api_key=KEY)["translatedText"]
         expect(answer(page)).to_have_text(best)
         expect(alert).to_be_hidden()
+        expect(page.get_by_role("button", name="Copy")).to_be_visible()
+        expect(page.get_by_role("button", name="Correct")).to_be_hidden()
         stored = page.evaluate("[sessionStorage.getItem('key'), localStorage.length, document.cookie]")
         assert stored == [KEY, 0, ""]
         assert KEY not in page.url

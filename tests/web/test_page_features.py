@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import FilePayload, Page, Route, expect
-from tests.web.conftest import Watch
+from tests.web.conftest import Served, Watch
 from tests.web.test_page import ACCESSIBLE, SENTENCE, answer, details, pane, request, state, words, write
 
 FILE = b"one two three\n"
@@ -104,11 +104,7 @@ def test_languages_are_detected_and_swapped(page: Page) -> None:
     expect(answer(page)).to_have_text(request(page, "translate", q="one.")["translatedText"])
 
 
-def test_a_correction_is_sent_and_shown(page: Page, watch: Watch) -> None:
-    expect(page.get_by_role("button", name="Correct")).to_be_hidden()
-    offer(page, suggestions=True)
-    sent: list[Any] = []
-    page.route("**/suggest", record(sent, {"success": True}))
+def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch) -> None:
     write(page, f"six\n{SENTENCE}")
     pane(page).get_by_role("button", name="Correct").click()
     editor = page.get_by_label("Correct the translation of")
@@ -122,13 +118,10 @@ def test_a_correction_is_sent_and_shown(page: Page, watch: Watch) -> None:
     page.get_by_role("button", name="Send correction").click()
     expect(answer(page).locator(".sentence").nth(1)).to_have_text("eins acht")
     expect(page.locator("#announcement")).to_have_text("Thank you. The server has kept your correction.")
-    (body,) = sent
-    assert {name: body[name] for name in ("q", "s", "source", "target")} == {
-        "q": SENTENCE,
-        "s": "eins acht",
-        "source": "en",
-        "target": "de",
-    }
+    assert served.corrections is not None
+    kept = [correction for _, correction in served.corrections.read()][-1]
+    assert kept is not None
+    assert (kept.source, kept.target, kept.model, kept.origin) == (SENTENCE, "eins acht", "bahdanau2014", "page")
     watch.expected = ("503",)
     page.route("**/suggest", lambda route: route.fulfill(status=503, json={"error": "disk"}))
     pane(page).get_by_role("button", name="Correct").click()

@@ -19,7 +19,7 @@ class RequestError extends Error {
 // Return the JSON response of the server. Throw RequestError for an error.
 async function request(path, content, signal) {
   const options = content
-    ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ...content, ...apiKey() }), signal }
+    ? { method: "POST", headers: { "Content-Type": "application/json", ...authorization() }, body: JSON.stringify(content), signal }
     : { headers: authorization(), signal };
   let response;
   try {
@@ -46,11 +46,7 @@ function errorOf(status, body, retryAfter) {
   return new RequestError(status, reason || "unexplained", after);
 }
 
-// The API key as a field of a request, and as a header.
-function apiKey() {
-  return byId("key").value ? { api_key: byId("key").value } : {};
-}
-
+// The API key as a header.
 function authorization() {
   return byId("key").value ? { Authorization: `Bearer ${byId("key").value}` } : {};
 }

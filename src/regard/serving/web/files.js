@@ -12,6 +12,10 @@ function buildFiles() {
       element("p", {}, "Drop files here, or ", element("label", { for: "file", class: "choose" }, "choose files"), input),
       element("p", { class: "quiet" }, `This server translates ${suffixes.join(", ")}. Formatting is kept.`)),
     list);
+  for (const name of ["text", "files"]) {
+    byId(`${name}-view`).setAttribute("role", "tabpanel");
+    byId(`${name}-view`).setAttribute("aria-labelledby", `tab-${name}`);
+  }
   const hasFiles = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
   addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;
@@ -96,11 +100,12 @@ function localAddress(address) {
 // Send a file. XMLHttpRequest, unlike fetch, reports the progress of an upload.
 function upload(job) {
   const form = new FormData(), { source, target } = selectedPair();
-  for (const [name, value] of Object.entries({ source, target, ...apiKey(), ...chosenGlossary() })) form.append(name, value);
+  for (const [name, value] of Object.entries({ source, target, ...chosenGlossary() })) form.append(name, value);
   form.append("file", job.file);
   return new Promise((resolve, reject) => {
     const sending = job.request = new XMLHttpRequest();
     sending.open("POST", "translate_file");
+    for (const [name, value] of Object.entries(authorization())) sending.setRequestHeader(name, value);
     sending.responseType = "json";
     sending.upload.onprogress = (event) => showJob(job, "Sending", { progress: event.loaded / event.total });
     sending.upload.onload = () => showJob(job, "Translating", { progress: null });

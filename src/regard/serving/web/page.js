@@ -155,7 +155,8 @@ function markSource(sentence) {
 // Offer sentences of the model's dev set while there is no text.
 function showExamples() {
   const [model] = selectedModels();
-  const texts = byId("q").value ? [] : served.examples.filter((entry) => !model || (entry.model === model.name && entry.source === model.source && entry.target === model.target)).flatMap((entry) => entry.texts).slice(0, 4);
+  const isOf = (entry) => !model || (entry.model === model.name && entry.source === model.source && entry.target === model.target);
+  const texts = byId("q").value ? [] : served.examples.filter(isOf).flatMap((entry) => entry.texts.slice(0, model ? 4 : 2)).slice(0, 4);
   byId("examples").hidden = !texts.length;
   byId("examples").replaceChildren(element("p", { class: "quiet" }, "Try a sentence that the model has not been trained on:"),
     ...texts.map((text) => element("button", { type: "button", dir: "auto", onclick: () => setText(text) }, text)));
