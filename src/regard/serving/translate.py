@@ -23,7 +23,7 @@ from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
 from regard.serving.confidence import RequestConfidence
 from regard.serving.limits import Limits, invalid
 from regard.serving.models import ServedModel
-from regard.text.placeholders import find_placeholders, placeholder_error
+from regard.text.placeholders import find_placeholders
 from regard.text.segments import Span
 
 # Declares UTF-8 ahead of any declaration in the text; the block element separates it from the text.
@@ -128,8 +128,8 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
         variants[index] = [variant.text for variant in joined]
         sentences[index] = [(part.source, part.target) for part in joined[0].parts]
         confidence.add(index, joined[0])
-        if task.prefix and (reason := placeholder_error(find_placeholders(text), find_placeholders(joined[0].text))):
-            raise invalid(f"with this prefix, {reason}")
+        if task.prefix and (lost := [literal for literal in _literals(text) if literal not in joined[0].text]):
+            raise invalid(f"with this prefix, the translation lacks {', '.join(lost)}")
     skipped += [SkippedText(index + 1, source, reason) for index, source, reason in confidence.withheld]
     unique = [list(dict.fromkeys(texts)) for texts in variants]
     if task.with_sentences and not task.html:
@@ -180,7 +180,13 @@ def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = (),
 
 def is_plain(text: str) -> bool:
     """Return whether a text has no placeholders other than numbers."""
-    return all(placeholder.kind == "number" for placeholder in find_placeholders(text))
+    return not _literals(text)
+
+
+def _literals(text: str) -> list[str]:
+    """Return the placeholders of a text other than numbers, without repetition."""
+    placeholders = (placeholder.text for placeholder in find_placeholders(text) if placeholder.kind != "number")
+    return list(dict.fromkeys(placeholders))
 
 
 def _document(task: Task, text: str) -> Document:
@@ -281,8 +287,7 @@ class _BatchTranslator:
         sentences = []
         for number, text in enumerate(texts):
             beginning = "" if number else prefix
-            literals = [literal.text for literal in find_placeholders(text) if literal.kind != "number"]
-            require = tuple(dict.fromkeys(literal for literal in literals if literal not in beginning))
+            require = tuple(literal for literal in _literals(text) if literal not in beginning)
             sentences.append(make_sentence(self._served, text, require, beginning))
         return self._batcher.submit(key, sentences, self._ticket)
 
