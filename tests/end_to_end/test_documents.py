@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.helpers import call
 from tests.unit.documents.containers.archives import body, word
+from tests.unit.documents.pdfs import write_pdf
 
 from regard.cli import translate_document
 from regard.documents.translate import TranslatedText, TranslationRequest
@@ -73,6 +74,23 @@ def test_columns_and_paragraphs(run: Path, tmp_path: Path) -> None:
     assert result.out == b"id,text,de\n1,one thing,ONE THING\n"
     (text := tmp_path / "a.txt").write_text("One. And\ntwo.\n\nthree\n")
     assert call("translate", run, "--input", text, "--paragraphs").out == b"One. AND\ntwo.\n\nTHREE\n"
+
+
+@pytest.mark.usefixtures("uppercase_model")
+def test_keys_are_selected_and_a_pdf_becomes_markdown(run: Path, tmp_path: Path) -> None:
+    (strings := tmp_path / "a.json").write_text('{"a": {"t": "one two", "d": "six"}, "Open it": ""}')
+    result = call("translate", run, "--input", strings, "--keys", "*.t")
+    assert result.out == b'{"a": {"t": "ONE TWO", "d": "six"}, "Open it": ""}'
+    result = call("translate", run, "--input", strings, "--source-keys", "--keys", "!a.*")
+    assert result.out == b'{"a": {"t": "one two", "d": "six"}, "Open it": "OPEN IT"}'
+    (pdf := tmp_path / "a.pdf").write_bytes(write_pdf([[(60, 700, 11, "F1", "one two")]]))
+    result = call("translate", run, "--input", pdf, "--output", tmp_path / "b.pdf")
+    assert (result.code, "name the output b.md" in result.err) == (1, True)
+    assert call("translate", run, "--input", pdf).out == b"ONE TWO\n"
+    (arabic := tmp_path / "a.arb").write_text("12\n")  # a text in Standard Arabic, not ARB
+    assert call("translate", run, "--input", arabic).out.count(b"\n") == 1
+    refused = call("translate", run, "--input", arabic, "--keys", "x")
+    assert (refused.code, "columns, keys and languages belong to documents" in refused.err) == (1, True)
 
 
 def test_lines_stay_lines(run: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from regard.cli.translator_options import TranslatorOptions
 from regard.console import say
 from regard.corpus.formats.compressed import format_suffix
 from regard.documents.document import Columns, Document, LanguagePair
-from regard.documents.open import CONTAINERS, open_document
+from regard.documents.open import CONTAINERS, CONVERTED, open_document
 from regard.documents.translate import DocumentResult, EntryReport, TranslatedText, TranslationRequest, fill_document
 from regard.errors import ConfigError
 
@@ -43,13 +43,14 @@ def translate_document(
     if path is not None and outputs.text is None and format_suffix(path) in CONTAINERS and sys.stdout.isatty():
         raise ConfigError("the document is not text for a terminal", where="--output", fix="name a file to write")
     refuse_same([path], outputs.files())
+    _refuse_format_of_output(path, outputs.text)
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
     translator = model.load()
     languages = LanguagePair(
         options.source_language or translator.source_language, options.target_language or translator.target_language
     )
-    columns = Columns(options.source_column, options.target_column)
+    columns = Columns(options.source_column, options.target_column, options.keys, options.keys_are_source)
     document = open_document(path, languages, columns, paragraphs=options.paragraphs)
     split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
     outcome = fill_document(
@@ -108,6 +109,18 @@ def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) ->
             raise ConfigError(
                 "it applies to lines of text, but the input is a document", where=option, fix="remove the option"
             )
+
+
+def _refuse_format_of_output(path: Path | None, written: Path | None) -> None:
+    """Raise ConfigError if the name of the output says that it has a format that cannot be written."""
+    if path is None or written is None or format_suffix(path) != format_suffix(written):
+        return
+    if suffix := CONVERTED.get(format_suffix(path)):
+        raise ConfigError(
+            f"a {format_suffix(path)[1:].upper()} is not written; its translation is Markdown",
+            where=written,
+            fix=f"name the output {written.with_suffix(suffix).name}",
+        )
 
 
 def _report_line(document: Document, report: EntryReport) -> str:

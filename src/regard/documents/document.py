@@ -137,10 +137,20 @@ class LanguagePair:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table: names, or numbers from 1; empty to find them by the header."""
+    """Which parts of a document are translated.
+
+    Attributes:
+        source: The source column of a table: a name, or a number from 1; empty to find it by the header.
+        target: The target column, likewise.
+        keys: Patterns of keys to translate, as for a shell, and of keys to exclude, which start with `!`. Empty for the
+            default of the format.
+        keys_are_source: Whether a key is the source text of its value, which is filled if it is empty or the same.
+    """
 
     source: str = ""
     target: str = ""
+    keys: tuple[str, ...] = ()
+    keys_are_source: bool = False
 
 
 Edit = tuple[int, int, str]
