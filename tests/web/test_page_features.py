@@ -189,6 +189,10 @@ def test_unsure_words_are_underlined(page: Page) -> None:
             {"start": 4, "end": 7, "target_start": 13, "target_end": 17},
         ],
         "confidence": 0.62,
+        "numbers": [
+            {"text": 1, "kind": "number", "source": "3", "target": "4"},
+            {"text": 1, "kind": "number", "source": "5", "target": ""},
+        ],
         "words": [
             {"start": 2, "end": 6, "confidence": 0.95},
             {"start": 7, "end": 11, "confidence": 0.45},
@@ -201,6 +205,8 @@ def test_unsure_words_are_underlined(page: Page) -> None:
     expect(answer(page).locator(".unsure")).to_have_attribute("title", "45% confident")
     expect(answer(page).locator(".doubtful")).to_have_text("drei")
     expect(pane(page).locator(".legend")).to_have_text("Confidence 62%. Underlined words: below 60%, below 30%")
+    checked = "Check the numbers and addresses: \u20683\u2069 became \u20684\u2069, \u20685\u2069 is missing."
+    expect(pane(page).locator(".note")).to_have_text(checked)
     assert sent[-1]["confidence"] is True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,7 +10,7 @@ from starlette.requests import Request
 
 from regard.serving import translate as translation
 from regard.serving.limits import invalid
-from regard.serving.models import language_name
+from regard.serving.models import ServedModel, language_name
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import (
@@ -20,6 +21,7 @@ from regard.serving.schema import (
     Language,
     LanguageName,
     Languages,
+    NumberDifference,
     Segment,
     Settings,
     TranslateAnswer,
@@ -28,6 +30,7 @@ from regard.serving.schema import (
     WordConfidence,
 )
 from regard.serving.service import Service
+from regard.text.numbers import find_differences
 
 TYPING_DELAY = 500  # milliseconds
 DIGITS = 4  # of a confidence
@@ -91,6 +94,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             ]
             or None,
             sentences=_sentences(result, is_list=is_list) if body.sentences else None,
+            numbers=_number_differences(served, texts, result.texts) or None,
             **(_confidence(result, is_list=is_list) if body.confidence else {}),
         )
 
@@ -162,3 +166,14 @@ def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict
 
 def _language_name(code: str) -> LanguageName:
     return LanguageName(code=code, name=language_name(code))
+
+
+def _number_differences(
+    served: ServedModel, texts: Sequence[str], translations: Sequence[str]
+) -> list[NumberDifference]:
+    languages = served.translator.source_language, served.translator.target_language
+    return [
+        NumberDifference(text=number, kind=difference.kind, source=difference.source, target=difference.target)
+        for number, pair in enumerate(zip(texts, translations, strict=True), start=1)
+        for difference in find_differences(*pair, languages)
+    ]

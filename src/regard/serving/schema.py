@@ -66,6 +66,15 @@ class Segment(BaseModel):
     target_end: int
 
 
+class NumberDifference(BaseModel):
+    """A number, address, currency or unit that is not the same in a translation. Not in LibreTranslate."""
+
+    text: int = Field(description="Number of the text, from 1")
+    kind: Literal["number", "address", "currency", "unit"]
+    source: str = Field(description="What the text has; empty if nothing")
+    target: str = Field(description="What its translation has instead; empty if nothing")
+
+
 class WordConfidence(BaseModel):
     """A word of a translation: its offsets, in code points, and the probability that it is right."""
 
@@ -82,6 +91,7 @@ class TranslateAnswer(BaseModel):
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
     sentences: list[Segment] | list[list[Segment]] | None = None
+    numbers: list[NumberDifference] | None = None
     confidence: float | list[float] | None = None
     words: list[WordConfidence] | list[list[WordConfidence]] | None = None
 

@@ -128,6 +128,7 @@ class Panel {
     this.gaps.push(to.slice(at).join(""));
     this.confidence = result.confidence ?? null;
     this.untranslated = result.untranslated || [];
+    this.differences = result.numbers || [];
   }
 
   // Request the attention and the alternatives of the sentence that is shown, unless they are known.
@@ -194,6 +195,8 @@ class Panel {
     const isChosen = this.choices.has(this.shown), several = this.sentences.length > 1, left = this.untranslated.length;
     const notes = [
       left ? `${left === 1 ? "One part was" : `${left} parts were`} left untranslated.` : "",
+      this.differences.length && !this.choices.size ? `Check the numbers and addresses: ${this.differences.slice(0, 3).map(({ source, target }) =>
+        source && target ? `\u2068${source}\u2069 became \u2068${target}\u2069` : source ? `\u2068${source}\u2069 is missing` : `\u2068${target}\u2069 is new`).join(", ")}.` : "",
       isChosen ? `You changed this ${several ? "sentence" : "translation"}.` : "",
     ].filter(Boolean);
     this.note.textContent = notes.join(" ") || (this.confidence === null && this.answer.querySelector(".word") ? HINT : "");
