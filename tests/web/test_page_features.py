@@ -78,8 +78,8 @@ def test_languages_are_detected_and_swapped(page: Page) -> None:
     models = page.evaluate("fetch('models').then((response) => response.json())")
     reverse = {**models[0], "name": "back", "source": "de", "target": "en"}
     page.route("**/models", lambda route: route.fulfill(json=[*models, reverse]))
-    found = [{"language": "de", "confidence": 90.0}]
-    page.route("**/detect", lambda route: route.fulfill(json=found))
+    detection = [{"language": "de", "confidence": 90.0}]
+    page.route("**/detect", lambda route: route.fulfill(json=detection))
     page.reload()
     source, target = page.get_by_label("From"), page.get_by_label("To", exact=True)
     expect(source.get_by_role("option")).to_have_text(["Detect language", "English", "German"])
@@ -119,9 +119,14 @@ def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch
     expect(answer(page).locator(".sentence").nth(1)).to_have_text("eins acht")
     expect(page.locator("#announcement")).to_have_text("Thank you. The server has kept your correction.")
     assert served.corrections is not None
-    kept = [correction for _, correction in served.corrections.read()][-1]
-    assert kept is not None
-    assert (kept.source, kept.target, kept.model, kept.origin) == (SENTENCE, "eins acht", "bahdanau2014", "page")
+    stored = [correction for _, correction in served.corrections.read()][-1]
+    assert stored is not None
+    assert (stored.source, stored.target, stored.model, stored.origin) == (
+        SENTENCE,
+        "eins acht",
+        "bahdanau2014",
+        "page",
+    )
     watch.expected = ("503",)
     page.route("**/suggest", lambda route: route.fulfill(status=503, json={"error": "disk"}))
     pane(page).get_by_role("button", name="Correct").click()
@@ -134,12 +139,12 @@ def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch
 def test_a_glossary_is_chosen_and_made(page: Page) -> None:
     expect(page.get_by_label("Glossary")).to_be_hidden()
     pets = {"glossary_id": "7", "name": "Pets", "source_lang": "en", "target_lang": "de", "entry_count": 2}
-    made: list[Any] = []
+    posted: list[Any] = []
     listed = {"glossaries": [pets, {**pets, "glossary_id": "8", "source_lang": "fr"}]}
 
     def respond(route: Route) -> None:
         if route.request.method == "POST":
-            made.append(route.request.post_data_json)
+            posted.append(route.request.post_data_json)
             listed["glossaries"].append({**pets, "glossary_id": "9", "name": "Numbers"})
             route.fulfill(status=201, json=listed["glossaries"][-1])
         else:
@@ -166,7 +171,7 @@ def test_a_glossary_is_chosen_and_made(page: Page) -> None:
     dialog.get_by_role("button", name="Save glossary").click()
     expect(dialog).to_be_hidden()
     expect(choice).to_have_value("9")
-    assert made == [
+    assert posted == [
         {
             "name": "Numbers",
             "source_lang": "en",

@@ -152,8 +152,8 @@ class _WordSearch:
 
     def is_complete(self, beginnings: Sequence[_Beginning]) -> bool:
         """Return whether no beginning can become one of the best words."""
-        found = sorted((word.log_probability for word in self._words.values()), reverse=True)
-        return len(found) >= self._count and found[self._count - 1] > max(total for _, _, total in beginnings)
+        scores = sorted((word.log_probability for word in self._words.values()), reverse=True)
+        return len(scores) >= self._count and scores[self._count - 1] > max(total for _, _, total in beginnings)
 
     def best(self) -> list[NextWord]:
         """Return the best words."""

@@ -19,14 +19,14 @@ def alternatives(service: Service, **fields: Any) -> Any:
 
 
 def test_words_after_a_prefix(service: Service) -> None:
-    first, *others = alternatives(service, prefix="eins ", alternatives=3)
+    first, *rest = alternatives(service, prefix="eins ", alternatives=3)
     assert (first["text"], first["prefix"]) == ("zwei", "eins zwei")
     assert first["probability"] > 0.9
-    assert len(others) == 2
-    assert sum(word["probability"] for word in (first, *others)) <= 1
+    assert len(rest) == 2
+    assert sum(word["probability"] for word in (first, *rest)) <= 1
     assert alternatives(service)[0]["text"] == "eins"
     assert alternatives(service, prefix="eins zwei drei ")[0]["text"] == ""  # the end of the sentence
-    prefix = f"{others[0]['prefix']} "
+    prefix = f"{rest[0]['prefix']} "
     chosen = ask(service, "POST", "/translate", json={**SENTENCE, "prefix": prefix}).json()["translatedText"]
     assert f"{chosen} ".startswith(prefix)
 
