@@ -16,12 +16,23 @@ BATCH_TOKENS = 8192  # the most padded source tokens in a batch, whatever its ba
 
 @dataclass(frozen=True)
 class Line:
-    """A line or a segment of it: its number from 0, its text, and the constraints on its translation."""
+    """A line or a segment of it.
+
+    Attributes:
+        number: The number of the line, from 0.
+        text: Its text.
+        constraints: The constraints on its translation.
+        part: The number of the segment within the line.
+        tags_terms: Whether the terms of the constraints are tagged in the source.
+        requires_terms: Whether the search requires the terms of the constraints.
+    """
 
     number: int
     text: str
     constraints: Constraints
-    part: int = 0  # the number of the segment within the line
+    part: int = 0
+    tags_terms: bool = False
+    requires_terms: bool = False
 
     @property
     def place(self) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypedDict
 
 from regard.config.schema import SearchConfig
 from regard.errors import ConfigError, suggest
+from regard.inference.terms import GlossaryMethod, TermOptions
 from regard.inference.translation import Constraints
+from regard.terms.glossary import Glossary
 from regard.text.segments import Division
 
 
@@ -51,6 +54,10 @@ class TranslateOptions(SearchOptions, total=False):
             with fewer marks is kept.
         first_line: The number of the first line, from 0. The random numbers of sampling depend on it.
         split_sentences: Whether to translate a line sentence by sentence; None: see `Translator.division`.
+        glossary: A glossary or its file (.tsv, .csv or .tbx); None: `glossary.tsv`, `.csv` or `.tbx` in the folder of
+            the run, if there is one; "none": no glossary.
+        glossary_method: How its terms get into translations: by `tags` in the source, by constrained `search`, by
+            `both`, or `auto`: `both` if the run was trained with terms, else `search`.
     """
 
     top_beams: int
@@ -60,6 +67,8 @@ class TranslateOptions(SearchOptions, total=False):
     fallback: SearchOptions | None
     first_line: int
     split_sentences: bool | None
+    glossary: Glossary | Path | str | None
+    glossary_method: GlossaryMethod
 
 
 def refuse_unknown(options: Iterable[str]) -> None:
@@ -80,3 +89,4 @@ class ResolvedOptions:
     batch_size: int
     with_attention: bool
     division: Division
+    terms: TermOptions = field(default_factory=TermOptions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Unpack, overload
@@ -31,12 +32,14 @@ from regard.inference.options import ResolvedOptions, refuse_unknown
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
+from regard.inference.terms import GlossaryMethod, RunTerms, TaggedSource, search_with_terms
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
 from regard.inference.translation import join
 from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
 from regard.special_tokens import EOS
+from regard.terms.glossary import Glossary
 from regard.text.emoji import EmojiFreeText, remove_unknown_emoji
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
@@ -83,6 +86,7 @@ class Translator:
         self.several_sentences = several_sentences
         self.longest = longest
         self.num_parameters = model.num_parameters
+        self.terms = RunTerms(tokenizers)
         self.device = next(model.parameters()).device
 
     @classmethod
@@ -91,7 +95,8 @@ class Translator:
 
         Raises CheckpointError if it cannot be loaded, and ConfigError for int8 on another device than the CPU.
         """
-        checkpoint = load_checkpoint(resolve_checkpoint(Path(folder)))
+        path = resolve_checkpoint(Path(folder))
+        checkpoint = load_checkpoint(path)
         chosen = choose_device(device)
         if precision == "int8" and chosen.type != "cpu":
             raise ConfigError(f"int8 needs the CPU, but the device is {chosen.type}", fix="set device to cpu")
@@ -110,6 +115,8 @@ class Translator:
             several_sentences=checkpoint.several_sentences,
             longest=max(LONGEST, data.max_length),
         )
+        languages = data.source_language, data.target_language
+        translator.terms = RunTerms.load(Path(folder), path, checkpoint.tokenizers, checkpoint.data, languages)
         translator.num_parameters = num_parameters  # a model that is frozen for inference has fewer
         return translator
 
@@ -140,6 +147,7 @@ class Translator:
             several_sentences=first.several_sentences,
             longest=min(member.longest for member in members),
         )
+        combined.terms = first.terms
         combined.num_parameters = sum(member.num_parameters for member in members)
         return combined
 
@@ -236,6 +244,8 @@ class Translator:
         fallback: SearchOptions | None = None,
         first_line: int = 0,
         split_sentences: bool | None = None,
+        glossary: Glossary | Path | str | None = None,
+        glossary_method: GlossaryMethod = "auto",
         **search: Unpack[SearchOptions],
     ) -> Iterator[Translation]:
         """Yield the translation of each line, in the order of the lines; its `alternatives` are the next best.
@@ -250,7 +260,8 @@ class Translator:
             raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
         second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
         division = self.division(split_sentences)
-        options = ResolvedOptions(config, second, top_beams, batch_size, with_attention, division)
+        terms = self.terms.resolve(glossary, glossary_method, (self.source_language, self.target_language))
+        options = ResolvedOptions(config, second, top_beams, batch_size, with_attention, division, terms)
         return self._stream(number_lines(lines, constraints, first_line), options)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
@@ -290,14 +301,21 @@ class Translator:
 
     def _search_with_fallback(self, lines: Sequence[Line], options: ResolvedOptions) -> list[list[Translation]]:
         """Return the n-best list of each line; lines whose best translation has marks are searched again."""
-        results = self._search_lines(lines, options.search, options)
+        lines = [self.terms.add(line, options.terms) for line in lines]
+        results = self._search_with_terms(lines, options.search, options)
         if options.fallback is not None:
             marked = [place for place, n_best in enumerate(results) if n_best[0].marks]
-            second_results = self._search_lines([lines[place] for place in marked], options.fallback, options)
+            second_results = self._search_with_terms([lines[place] for place in marked], options.fallback, options)
             for place, n_best in zip(marked, second_results, strict=True):
                 if len(n_best[0].marks) < len(results[place][0].marks):
                     results[place] = n_best
         return results
+
+    def _search_with_terms(
+        self, lines: Sequence[Line], search: SearchConfig, options: ResolvedOptions
+    ) -> list[list[Translation]]:
+        search_lines = partial(self._search_lines, options=options)
+        return search_with_terms(search_lines, lines, search, options.terms)
 
     def _search_lines(
         self, window: Sequence[Line], search: SearchConfig, options: ResolvedOptions
@@ -310,7 +328,8 @@ class Translator:
             bare.append(remove_unknown_emoji(line.text, self.tokenizers, phrases))
         results = [[Translation(line.text, 0.0, 0.0)] for line in window]  # of lines without words
         lines = [replace(line, text=text.text) for line, text in zip(window, bare, strict=True)]
-        inputs = {place: self._input(line, search.seed) for place, line in enumerate(lines) if line.text}
+        sources = {place: self._tag(line) for place, line in enumerate(lines) if line.text}
+        inputs = {place: self._input(lines[place], source, search.seed) for place, source in sources.items()}
         encoded = {place: list(sentence.source) for place, sentence in inputs.items()}
         size = min(options.batch_size, max(1, BATCH_ROWS // rows_per_sentence(search, options.top_beams)))
         for places in batch_lines(encoded, size):
@@ -324,11 +343,16 @@ class Translator:
                 shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, batch, strict=True):
-                n_best = [self._decode(bare[place], encoded[place], hypothesis) for hypothesis in hypotheses]
+                source, tagged = self.tokenizers.source.encode(lines[place].text), sources[place]
+                n_best = [self._decode(bare[place], source, tagged.without_tags(best)) for best in hypotheses]
                 results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
         return results
 
-    def _input(self, line: Line, seed: int) -> SearchInput:
+    def _tag(self, line: Line) -> TaggedSource:
+        source = self.tokenizers.source.encode(line.text)
+        return self.terms.tag(source, line.text, line.constraints.terms if line.tags_terms else ())
+
+    def _input(self, line: Line, source: TaggedSource, seed: int) -> SearchInput:
         target, constraints = self.tokenizers.target, line.constraints
         require, forbid = (
             tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
@@ -336,8 +360,9 @@ class Translator:
         )
         prefix = tuple(target.encode(constraints.prefix)) if constraints.prefix.strip() else ()
         line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
-        source = self.tokenizers.source.encode(line.text)
-        return SearchInput(source, TokenConstraints(require, forbid, prefix), line_seed % 2**63)
+        terms = constraints.terms if line.requires_terms else ()
+        token_constraints = TokenConstraints(require, forbid, prefix, **self.terms.constraints(terms))
+        return SearchInput(source.tokens, token_constraints, line_seed % 2**63)
 
     def _decode(self, line: EmojiFreeText, source: list[int], hypothesis: Hypothesis) -> Translation:
         """Return a hypothesis as text, with the emoji of its source."""
