@@ -24,7 +24,7 @@ from regard.html.notebook import render_output_explorers
 from regard.inference.translator import Translator
 from regard.nn.attention_recorder import AttentionRecorder, record_attention
 from regard.special_tokens import EOS
-from regard.text.emoji import remove_unknown_emoji
+from regard.text.model_input import prepare_input
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.words import unit_indices
 
@@ -148,7 +148,7 @@ def _shift_right(text: TokenizedText) -> TokenizedText:
 def compute_attention_maps(translator: Translator, source: str, target: Sequence[int]) -> AttentionMaps:
     """Compute the attention maps of a sentence pair.
 
-    As in translation, emoji that the vocabulary does not have are removed from the source.
+    As in translation, emoji and capitals that the vocabulary does not have are removed from the source.
 
     Args:
         translator: The model and its tokenizers.
@@ -159,7 +159,9 @@ def compute_attention_maps(translator: Translator, source: str, target: Sequence
         DecodingError: The source has no tokens.
     """
     source = source.strip()
-    tokens = translator.tokenizers.source.encode(remove_unknown_emoji(source, translator.tokenizers).text or source)
+    languages = translator.source_language, translator.target_language
+    text = prepare_input(source, translator.tokenizers, languages=languages).text
+    tokens = translator.tokenizers.source.encode(text or source)
     if not tokens:
         raise DecodingError("there is no source to look at", fix="give a sentence")
     model, device = translator.model, translator.device

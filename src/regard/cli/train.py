@@ -100,6 +100,15 @@ def train(
             show_default="the recipe's, or no limit",
         ),
     ] = None,
+    augment: Annotated[
+        str | None,
+        option(
+            "LEVEL",
+            "Change some training pairs as people change text, with typos for example: off, light or full.",
+            TRAINING,
+            show_default="the recipe's, or off",
+        ),
+    ] = None,
     terms: Annotated[
         bool,
         typer.Option(
@@ -178,7 +187,7 @@ def train(
     }
     files = {name: str(value) for name, value in options.items() if value}
     shortcuts = {"architecture": architecture, "preset": preset, "minutes": minutes, "device": device}
-    shortcuts |= {"terms": TERMS if terms else None}
+    shortcuts |= {"terms": TERMS if terms else None, "augment": augment}
     if _is_first_process():
         say("loading PyTorch", style="dim")
     try:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
+from regard.config.augmentation import AugmentationConfig
 from regard.config.data import DATA_PATHS as DATA_PATHS
 from regard.config.data import MAX_LENGTH
 from regard.config.data import CorpusConfig as CorpusConfig
@@ -274,6 +275,7 @@ class RunConfig(Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: SerializeAsAny[ModelConfig]
     train: TrainConfig = TrainConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     search: SearchConfig = SearchConfig()
     start: StartConfig | None = None
 

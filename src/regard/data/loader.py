@@ -39,6 +39,19 @@ class TagTerms(Protocol):
 
 
 @dataclass(frozen=True)
+class ResampleSteps:
+    """Replaces the ids of pairs in several steps, in order."""
+
+    steps: Sequence[Resample]
+
+    def __call__(self, pairs: Pairs, /, seed: Sequence[int]) -> Pairs:
+        """Return as many pairs in the same order."""
+        for step in self.steps:
+            pairs = step(pairs, seed=seed)
+        return pairs
+
+
+@dataclass(frozen=True)
 class Position:
     """A position in the stream of batches; all numbers start at 0.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 from regard.data.batch import length_batches
 from regard.errors import DecodingError
 from regard.inference.translation import Constraints
+from regard.text.model_input import ModelInput, prepare_input
 from regard.text.segments import Span
+from regard.tokenizers.base import Tokenizers
 
 BATCH_TOKENS = 8192  # the most padded source tokens in a batch, whatever its batch size
 
@@ -38,6 +40,14 @@ class Line:
     def place(self) -> str:
         """Return the place of the line for error messages: `line 12`."""
         return f"line {self.number + 1}"
+
+    def prepare(self, tokenizers: Tokenizers, languages: tuple[str, str]) -> tuple[Line, ModelInput]:
+        """Return the line as the model reads it, and what restores its translation."""
+        require, forbid, prefix = self.constraints.require, self.constraints.forbid, self.constraints.prefix
+        text = prepare_input(self.text, tokenizers, (*require, *forbid, prefix), languages)
+        phrases = tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix)
+        constraints = Constraints(*phrases, self.constraints.terms)
+        return replace(self, text=text.text, constraints=constraints), text
 
     def parts(self, spans: Sequence[Span]) -> list[Line]:
         """Return the line's segments as lines, given their spans; the line itself if it cannot be divided.

@@ -206,10 +206,10 @@ class RunTerms:
         """Return the tokens of a text with tags around its terms. Terms that are not in the text stay without tags."""
         tokens = list(source)
         if not terms:
-            return TaggedSource(tuple(tokens), tuple(range(len(tokens))))
+            return TaggedSource.plain(tokens)
         spans = token_spans(self._tokenizers.source, tokens, text)
         if spans is None:
-            return TaggedSource(tuple(tokens), tuple(range(len(tokens))))
+            return TaggedSource.plain(tokens)
         tagger = TermTagger(self._tokenizers)
         wanted_terms: list[WantedTerm] = []
         lowered, at = text.lower(), 0
@@ -222,7 +222,7 @@ class RunTerms:
             covered = [index for index, (begin, end) in enumerate(spans) if begin < at and end > start]
             if covered and (not wanted_terms or covered[0] + first >= wanted_terms[-1].end):
                 wanted_terms.append(WantedTerm(covered[0] + first, covered[-1] + 1 + first, tagger.encode(term.target)))
-        return TaggedSource(*tagger.tag_with_origins(tokens, wanted_terms))
+        return TaggedSource(tuple(tokens), *tagger.tag_with_origins(tokens, wanted_terms))
 
 
 @dataclass(frozen=True)
@@ -230,20 +230,27 @@ class TaggedSource:
     """A source with tags.
 
     Attributes:
+        original: (S,) The tokens of the source without tags.
         tokens: (S',) Its tokens.
         origins: (S',) The token of the source without tags that each token belongs to.
     """
 
+    original: tuple[int, ...]
     tokens: tuple[int, ...]
     origins: tuple[int, ...]
+
+    @classmethod
+    def plain(cls, tokens: Sequence[int]) -> TaggedSource:
+        """Return a source without tags."""
+        return cls(tuple(tokens), tuple(tokens), tuple(range(len(tokens))))
 
     def without_tags(self, hypothesis: Hypothesis) -> Hypothesis:
         """Return a hypothesis whose attention is over the source without tags: a tag counts as its term."""
         attention = hypothesis.attention
-        if attention is None or len(self.tokens) == len(set(self.origins)):
+        if attention is None or len(self.tokens) == len(self.original):
             return hypothesis
-        positions = torch.tensor([*self.origins, max(self.origins, default=-1) + 1], device=attention.device)  # and EOS
-        folded = attention.new_zeros(len(attention), int(positions.max()) + 1)
+        positions = torch.tensor([*self.origins, len(self.original)], device=attention.device)  # and EOS
+        folded = attention.new_zeros(len(attention), len(self.original) + 1)
         return replace(hypothesis, attention=folded.index_add(1, positions, attention[:, : len(positions)]))
 
 

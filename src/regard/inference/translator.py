@@ -18,32 +18,27 @@ from regard.config.schema import SearchConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import make_batch
 from regard.decoding.ensemble import ensemble
-from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.interruptible import interruptible
 from regard.decoding.scoring import score_targets
 from regard.decoding.shortlist import Shortlist
-from regard.decoding.strategies import SearchInput, TokenConstraints, override_search, rows_per_sentence
+from regard.decoding.strategies import override_search, rows_per_sentence
 from regard.errors import ConfigError, DataError, DecodingError
-from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.batch_search import search_batch
+from regard.inference.hypotheses import read_hypotheses, search_input, tag_source
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
 from regard.inference.options import ResolvedOptions, refuse_unknown
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
-from regard.inference.terms import GlossaryMethod, RunTerms, TaggedSource, search_with_terms
+from regard.inference.terms import RunTerms, search_with_terms
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
 from regard.inference.translation import join
 from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
-from regard.special_tokens import EOS
-from regard.terms.glossary import Glossary
-from regard.text.emoji import EmojiFreeText, remove_unknown_emoji
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.words import WordMap
 
 Precision = Literal["float32", "int8"]
 
@@ -233,36 +228,29 @@ class Translator:
             return translation
         return list(self.stream(text, **options))
 
-    def stream(
-        self,
-        lines: Iterable[str],
-        *,
-        top_beams: int = 1,
-        batch_size: int = 64,
-        with_attention: bool = False,
-        constraints: Iterable[Constraints] | None = None,
-        fallback: SearchOptions | None = None,
-        first_line: int = 0,
-        split_sentences: bool | None = None,
-        glossary: Glossary | Path | str | None = None,
-        glossary_method: GlossaryMethod = "auto",
-        **search: Unpack[SearchOptions],
-    ) -> Iterator[Translation]:
+    def stream(self, lines: Iterable[str], **options: Unpack[TranslateOptions]) -> Iterator[Translation]:
         """Yield the translation of each line, in the order of the lines; its `alternatives` are the next best.
 
         Lines are read WINDOW at a time and sorted by length inside, so memory stays bounded. White space at the ends
-        of a line is ignored; an empty line has one empty translation. The options are those of `TranslateOptions`;
-        a beam of size 1 is greedy search. Raises DecodingError at the call for options that contradict each other.
+        of a line is ignored; an empty line has one empty translation. A beam of size 1 is greedy search. Raises
+        DecodingError at the call for options that contradict each other.
         """
-        refuse_unknown(search)
+        refuse_unknown(options)
+        constraints, first_line = options.pop("constraints", None), options.pop("first_line", 0)
+        return self._stream(number_lines(lines, constraints, first_line), self._resolve(options))
+
+    def _resolve(self, options: TranslateOptions) -> ResolvedOptions:
+        top_beams, batch_size = options.pop("top_beams", 1), options.pop("batch_size", 64)
+        with_attention = options.pop("with_attention", False)
+        fallback, division = options.pop("fallback", None), self.division(options.pop("split_sentences", None))
+        glossary, method = options.pop("glossary", None), options.pop("glossary_method", "auto")
+        search: SearchOptions = options  # what is left
         config = self._settings(search, top_beams)
         if batch_size < 1:
             raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
         second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
-        division = self.division(split_sentences)
-        terms = self.terms.resolve(glossary, glossary_method, (self.source_language, self.target_language))
-        options = ResolvedOptions(config, second, top_beams, batch_size, with_attention, division, terms)
-        return self._stream(number_lines(lines, constraints, first_line), options)
+        terms = self.terms.resolve(glossary, method, (self.source_language, self.target_language))
+        return ResolvedOptions(config, second, top_beams, batch_size, with_attention, division, terms)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
         config = override_search(self.search, changes, top_beams)
@@ -321,15 +309,13 @@ class Translator:
         self, window: Sequence[Line], search: SearchConfig, options: ResolvedOptions
     ) -> list[list[Translation]]:
         """Return the n-best list of each line, in batches of lines of similar length."""
-        bare: list[EmojiFreeText] = []
-        for line in window:
-            constraints = line.constraints
-            phrases = (*constraints.require, *constraints.forbid, constraints.prefix)
-            bare.append(remove_unknown_emoji(line.text, self.tokenizers, phrases))
+        languages = self.source_language, self.target_language
         results = [[Translation(line.text, 0.0, 0.0)] for line in window]  # of lines without words
-        lines = [replace(line, text=text.text) for line, text in zip(window, bare, strict=True)]
-        sources = {place: self._tag(line) for place, line in enumerate(lines) if line.text}
-        inputs = {place: self._input(lines[place], source, search.seed) for place, source in sources.items()}
+        prepared = [line.prepare(self.tokenizers, languages) for line in window]
+        lines, texts = [line for line, _ in prepared], [text for _, text in prepared]
+        model = self.tokenizers, self.terms
+        sources = {place: tag_source(line, *model) for place, line in enumerate(lines) if line.text}
+        inputs = {place: search_input(lines[place], source, *model, search.seed) for place, source in sources.items()}
         encoded = {place: list(sentence.source) for place, sentence in inputs.items()}
         size = min(options.batch_size, max(1, BATCH_ROWS // rows_per_sentence(search, options.top_beams)))
         for places in batch_lines(encoded, size):
@@ -343,51 +329,9 @@ class Translator:
                 shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, batch, strict=True):
-                source, tagged = self.tokenizers.source.encode(lines[place].text), sources[place]
-                n_best = [self._decode(bare[place], source, tagged.without_tags(best)) for best in hypotheses]
+                n_best = read_hypotheses(hypotheses, sources[place], texts[place], self.tokenizers)
                 results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
         return results
-
-    def _tag(self, line: Line) -> TaggedSource:
-        source = self.tokenizers.source.encode(line.text)
-        return self.terms.tag(source, line.text, line.constraints.terms if line.tags_terms else ())
-
-    def _input(self, line: Line, source: TaggedSource, seed: int) -> SearchInput:
-        target, constraints = self.tokenizers.target, line.constraints
-        require, forbid = (
-            tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
-            for phrases in (constraints.require, constraints.forbid)
-        )
-        prefix = tuple(target.encode(constraints.prefix)) if constraints.prefix.strip() else ()
-        line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
-        terms = constraints.terms if line.requires_terms else ()
-        token_constraints = TokenConstraints(require, forbid, prefix, **self.terms.constraints(terms))
-        return SearchInput(source.tokens, token_constraints, line_seed % 2**63)
-
-    def _decode(self, line: EmojiFreeText, source: list[int], hypothesis: Hypothesis) -> Translation:
-        """Return a hypothesis as text, with the emoji of its source."""
-        attention = None
-        links: tuple[tuple[int, int], ...] = ()
-        if hypothesis.attention is not None:
-            attention = hypothesis.attention.float().cpu().numpy()
-            links = WordMap.from_ids(self.tokenizers, source, hypothesis.tokens).link_words(attention)
-        decoded = self.tokenizers.target.decode(hypothesis.tokens)
-        text, alignment = line.restore(decoded, links)
-        tokens = tuple(self.tokenizers.target.pieces(hypothesis.tokens))
-        languages = self.source_language, self.target_language
-        return Translation(
-            text=text,
-            score=hypothesis.score,
-            log_probability=hypothesis.log_probability,
-            tokens=tokens,
-            source_tokens=tuple(self.tokenizers.source.pieces([*source, EOS])),
-            attention=attention,
-            alignment=alignment,
-            finished=hypothesis.finished,
-            marks=find_degeneration(line.text, decoded, tokens, finished=hypothesis.finished, languages=languages),
-            proved=hypothesis.proved,
-            ids=tuple(hypothesis.tokens),
-        )
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
         """Yield the log-probability of the target of each (source, target) pair, EOS included, in nats.

@@ -29,6 +29,8 @@ class TrainOptions(TypedDict, total=False):
         architecture: The architecture, such as `modern` or `bahdanau2014`.
         preset: The size of the model: `tiny`, `small` or `base`; most architectures also have `paper`.
         device: The device to train on.
+        augment: How many training pairs are changed as people change text, with typos for example: `off`, `light` or
+            `full`.
         overrides: Other keys of the recipe, as `["train.seed=7"]` or `{"train.seed": 7}`.
         dev_source: The source side of the dev set. Without a dev set, pairs are held out of the corpus.
         dev_target: Its target side.
@@ -48,6 +50,7 @@ class TrainOptions(TypedDict, total=False):
     architecture: str | None
     preset: str | None
     device: Literal["auto", "cpu", "cuda", "mps"] | None
+    augment: Literal["off", "light", "full"] | None
     overrides: Overrides
     dev_source: str | Path | None
     dev_target: str | Path | None

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from regard.config.schema import DataConfig, RunConfig
 from regard.corpus.corpus import LineOrigins
-from regard.data.loader import BatchSource, Loader, Position, SamplingWeights
+from regard.data.augmentation import Augmenter
+from regard.data.loader import BatchSource, Loader, Position, Resample, ResampleSteps, SamplingWeights
 from regard.data.store import PairStore
 from regard.data.streaming import Stream, StreamLoader
 from regard.data.subword_sampling import SubwordSampler
@@ -67,8 +68,7 @@ class Prepared:
             rank: The number of this process; it gets its share of each batch.
             size: The number of processes.
         """
-        amount = config.train.subword_sampling
-        resample = None if amount is None else SubwordSampler(self.tokenizers, amount, config.data.max_length)
+        resample = self._resample(config)
         batching = config.train.tokens_per_batch, config.train.seed, position
         if isinstance(self.train, Stream):
             return StreamLoader(
@@ -82,6 +82,15 @@ class Prepared:
     def _term_sampler(self, config: RunConfig, terms: LearnedTerms) -> TermSampler:
         share, max_length = config.train.terms, config.data.max_length
         return TermSampler(self.tokenizers, terms.spans, terms.forms.target, share, max_length)
+
+    def _resample(self, config: RunConfig) -> Resample | None:
+        """Return what changes the pairs of a batch: augmentation, then subword sampling; None if both are off."""
+        steps: list[Resample] = []
+        if rates := config.augmentation.rates:
+            steps.append(Augmenter(self.tokenizers, rates, config.data.max_length))
+        if config.train.subword_sampling is not None:
+            steps.append(SubwordSampler(self.tokenizers, config.train.subword_sampling, config.data.max_length))
+        return steps[0] if len(steps) == 1 else ResampleSteps(steps) if steps else None
 
     def _sampling_weights(self, data: DataConfig, store: PairStore) -> SamplingWeights | None:
         corpus_indices = np.searchsorted(np.array(self.origins.starts), store.lines) - 1  # (pairs,)

@@ -40,6 +40,7 @@ WHY_FIXED = {
     "train.freeze": "the saved optimizer state belongs to the parameters that were trained",
     "train.average_decay": "the saved average of the weights is of that kind",
     "train.average_checkpoints": "the saved average of the weights is of that kind",
+    "augmentation": "what the model has seen depends on it",
     "start": "the initial weights have been trained since",
     "train.metric": "the best score so far is of that metric",
 }

@@ -16,6 +16,7 @@ OPTIONS = {  # options that set a key of the recipe
     "preset": "model.preset",
     "minutes": "train.max_minutes",
     "device": "train.device",
+    "augment": "augmentation.level",
     "terms": "train.terms",
 }
 FILES = {  # options that set a key of [data]

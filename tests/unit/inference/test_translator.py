@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.reports.untrained import translator
 
+from regard.attention.maps import compute_attention_maps
 from regard.errors import ConfigError
 
 SOURCES = ["one", "two three", "a half"]
@@ -49,3 +50,13 @@ def test_an_unknown_option_names_the_nearest_one() -> None:
         translator(1).translate("one", **more)
     with pytest.raises(ConfigError, match="beam_size"):
         translator(1).with_search(**options)
+
+
+def test_capitals_are_translated_as_normal_text() -> None:
+    small = translator(1)
+    text = small.translate("Two three").text  # `T` is as unknown as any capital
+    shouted = small.translate("TWO THREE")
+    assert (shouted.text, text.upper()) == (text.upper(), shouted.text)
+    assert text != text.upper()
+    lowered = compute_attention_maps(small, "Two three", shouted.ids)
+    assert compute_attention_maps(small, "TWO THREE", shouted.ids).source == lowered.source
