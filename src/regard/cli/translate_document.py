@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regard.cli.glossary_option import check_glossary
 from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
@@ -38,7 +39,8 @@ def translate_document(
         DecodingError: The search fails.
     """
     _refuse_options_for_lines(request, outputs)
-    refuse_same([path], outputs.files())
+    refuse_same([path, Path(request.glossary)], outputs.files())
+    glossary = check_glossary(request.glossary, model)
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
     translator = model.load()
@@ -50,7 +52,7 @@ def translate_document(
     split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
     outcome = fill_document(
         document,
-        _SegmentTranslator(translator, request, document),
+        _SegmentTranslator(translator, request, document, glossary),
         language=languages.source.replace("_", "-").split("-")[0],
         split=split,
         requires=request.search.get("strategy", translator.search.strategy) == "beam",
@@ -66,8 +68,11 @@ def translate_document(
 class _SegmentTranslator:
     """Translates segments of a document with the search that the user has chosen."""
 
-    def __init__(self, translator: Translator, request: SearchRequest, document: Document) -> None:
+    def __init__(
+        self, translator: Translator, request: SearchRequest, document: Document, glossary: str | None
+    ) -> None:
         self.translator = translator
+        self.glossary = glossary
         self.request = request
         self.has_markup = any(segment.content.tags for segment in document.segments)
 
@@ -85,6 +90,8 @@ class _SegmentTranslator:
             fallback=self.request.fallback,
             with_attention=self.has_markup,
             split_sentences=False,
+            glossary=self.glossary,
+            glossary_method=self.request.glossary_method,
             **self.request.search,
         )
         return [TranslatedText(best.text, best.alignment, best.marks) for best in results]

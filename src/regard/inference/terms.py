@@ -7,6 +7,7 @@ each term.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +27,7 @@ from regard.inference.translation import Translation
 from regard.terms.glossary import Glossary, Term, capitalize, is_word
 from regard.terms.glossary_files import SUFFIXES, read_glossary
 from regard.terms.learned import FORMS, BothForms, learn_forms, load_forms
-from regard.terms.offsets import token_spans
+from regard.terms.offsets import find_terms, token_spans
 from regard.terms.tagging import TermTagger, WantedTerm, has_markers
 from regard.terms.words import is_unspaced
 from regard.tokenizers.base import Tokenizers
@@ -36,9 +37,11 @@ GlossaryMethod = Literal["auto", "tags", "search", "both"]
 METHODS = ("auto", "tags", "search", "both")
 NO_GLOSSARY = "none"  # in place of the name of a file
 DEFAULT_NAME = "glossary"  # with one of SUFFIXES: the glossary in the folder of a run, which is used by default
+LACKS_TERM = "term"  # the mark of a translation that lacks a term
 QUOTE = "("  # after which a word has no space before it
 
 SearchLines = Callable[[Sequence[Line], SearchConfig], list[list[Translation]]]
+ForbidRivals = Callable[[Sequence[Line], Sequence[Translation]], Sequence[Line]]
 
 
 class TermConstraints(TypedDict, total=False):
@@ -127,7 +130,7 @@ class RunTerms:
             return TokenClasses()
         continuing = [id for id, piece in pieces if piece[:1].isalnum() and not is_unspaced(piece[0])]
         continuing += [id for id, piece in pieces if piece.startswith("<0x")]
-        punctuation = [id for id, piece in pieces if piece.strip("▁") and not any(map(str.isalnum, piece))]
+        punctuation = [id for id, piece in pieces if _opens(piece)]
         return TokenClasses(frozenset(continuing), frozenset(punctuation))
 
     def require(self, term: Term) -> RequiredTerm | None:
@@ -211,17 +214,11 @@ class RunTerms:
         if spans is None:
             return TaggedSource.plain(tokens)
         tagger = TermTagger(self._tokenizers)
-        wanted_terms: list[WantedTerm] = []
-        lowered, at = text.lower(), 0
         first = count_tags(self._tokenizers.source, tokens)
-        for term in terms:
-            start = lowered.find(term.source.lower(), at)
-            if start < 0:
-                continue
-            at = start + len(term.source)
-            covered = [index for index, (begin, end) in enumerate(spans) if begin < at and end > start]
-            if covered and (not wanted_terms or covered[0] + first >= wanted_terms[-1].end):
-                wanted_terms.append(WantedTerm(covered[0] + first, covered[-1] + 1 + first, tagger.encode(term.target)))
+        wanted_terms = [
+            WantedTerm(first + place.start, first + place.stop, tagger.encode(term.target))
+            for term, place in find_terms(terms, spans, text)
+        ]
         return TaggedSource(tuple(tokens), *tagger.tag_with_origins(tokens, wanted_terms))
 
 
@@ -254,25 +251,47 @@ class TaggedSource:
         return replace(hypothesis, attention=folded.index_add(1, positions, attention[:, : len(positions)]))
 
 
+def _opens(piece: str) -> bool:
+    """Return whether a word may follow a piece without a space: an opening bracket or quote, a dash or a slash."""
+    return unicodedata.category(piece[-1:] or " ") in ("Ps", "Pi", "Pd") or piece[-1:] in ('"', "'", "/", "„", "‚")
+
+
 def search_with_terms(
-    search_lines: SearchLines, lines: Sequence[Line], search: SearchConfig, options: TermOptions
+    search_lines: SearchLines,
+    forbid_rivals: ForbidRivals,
+    lines: Sequence[Line],
+    search: SearchConfig,
+    options: TermOptions,
 ) -> list[list[Translation]]:
     """Search lines, and search those whose best translation lacks a term again, with the terms required.
 
-    The others, and lines without terms, are searched at full speed.
+    The second search also forbids the words that the first translation has instead of the terms. If it does not end,
+    a third one forbids nothing. Translations that have all terms, and lines without terms, are searched once.
+
+    Args:
+        search_lines: Searches lines.
+        forbid_rivals: Adds to lines the words that their translations have instead of terms.
+        lines: The lines.
+        search: The search options.
+        options: How terms are translated.
     """
     lines = [replace(line, tags_terms=options.tags) if line.constraints.terms else line for line in lines]
     results = search_lines(lines, search)
     if not options.requires:
         return results
-    places = [place for place, line in enumerate(lines) if lacks_term(line, results[place][0])]
-    if not places:
-        return results
     beam = search if search.strategy == "beam" else search.model_copy(update={"strategy": "beam"})
-    required = search_lines([replace(lines[place], requires_terms=True) for place in places], beam)
-    for place, n_best in zip(places, required, strict=True):
-        if n_best[0].finished:
-            results[place] = n_best
+    places = [place for place, line in enumerate(lines) if lacks_term(line, results[place][0])]
+    required = [replace(lines[place], requires_terms=True) for place in places]
+    attempts = [forbid_rivals(required, [results[place][0] for place in places]), required] if places else []
+    for attempt in attempts:
+        unsolved = [index for index, place in enumerate(places) if lacks_term(lines[place], results[place][0])]
+        for index, n_best in zip(unsolved, search_lines([attempt[index] for index in unsolved], beam), strict=True):
+            if n_best[0].finished:
+                results[places[index]] = n_best
+    for place, line in enumerate(lines):
+        best, *rest = results[place]
+        if lacks_term(line, best):
+            results[place] = [replace(best, marks=(*best.marks, LACKS_TERM)), *rest]
     return results
 
 

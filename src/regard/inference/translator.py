@@ -31,6 +31,7 @@ from regard.inference.options import ResolvedOptions, refuse_unknown
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
+from regard.inference.term_rivals import forbid_rivals
 from regard.inference.terms import RunTerms, search_with_terms
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
@@ -302,8 +303,10 @@ class Translator:
     def _search_with_terms(
         self, lines: Sequence[Line], search: SearchConfig, options: ResolvedOptions
     ) -> list[list[Translation]]:
+        languages = self.source_language, self.target_language
         search_lines = partial(self._search_lines, options=options)
-        return search_with_terms(search_lines, lines, search, options.terms)
+        forbid = partial(forbid_rivals, self.model, self.tokenizers, self.terms, languages)
+        return search_with_terms(search_lines, forbid, lines, search, options.terms)
 
     def _search_lines(
         self, window: Sequence[Line], search: SearchConfig, options: ResolvedOptions

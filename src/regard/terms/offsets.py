@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from regard.terms.glossary import Term
 from regard.terms.units import SPACE
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
@@ -60,3 +61,24 @@ def _piece_lengths(pieces: Sequence[str]) -> list[float]:
 
 def _byte(piece: str) -> int | None:
     return int(piece[3:5], 16) if len(piece) == 6 and piece.startswith("<0x") else None
+
+
+def find_terms(terms: Sequence[Term], spans: Sequence[Span], text: str) -> list[tuple[Term, slice]]:
+    """Return the terms that a text contains, in the order in which they come in it, and the tokens that each covers.
+
+    Args:
+        terms: Terms in the order of the text.
+        spans: The span of characters of each token.
+        text: The text.
+    """
+    placed: list[tuple[Term, slice]] = []
+    lowered, at = text.lower(), 0
+    for term in terms:
+        start = lowered.find(term.source.lower(), at)
+        if start < 0:
+            continue
+        at = start + len(term.source)
+        covered = [index for index, (begin, end) in enumerate(spans) if begin < at and end > start]
+        if covered and (not placed or covered[0] >= placed[-1][1].stop):
+            placed.append((term, slice(covered[0], covered[-1] + 1)))
+    return placed
