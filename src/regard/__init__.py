@@ -15,12 +15,14 @@ from regard.version import __version__
 __all__ = [
     "AttentionMaps",
     "Comparison",
+    "Improvement",
     "Result",
     "Translation",
     "Translator",
     "__version__",
     "attend",
     "compare",
+    "improve",
     "load",
     "load_plugin",
     "read_recipe",
@@ -35,16 +37,19 @@ if TYPE_CHECKING:
     from regard.plugins import load_plugin
     from regard.reports.compare.api import Comparison, compare
     from regard.runs.api import train
+    from regard.runs.improvement.improve import Improvement, improve
     from regard.runs.train import Result, read_recipe, resume
 
 _MODULES = {  # where each public name is
     "AttentionMaps": "regard.attention.maps",
     "Comparison": "regard.reports.compare.api",
+    "Improvement": "regard.runs.improvement.improve",
     "Result": "regard.runs.train",
     "Translation": "regard.inference.translator",
     "Translator": "regard.inference.translator",
     "attend": "regard.attention.api",
     "compare": "regard.reports.compare.api",
+    "improve": "regard.runs.improvement.improve",
     "load": "regard.inference.translator",
     "load_plugin": "regard.plugins",
     "read_recipe": "regard.runs.train",

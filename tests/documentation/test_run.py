@@ -34,6 +34,7 @@ NOT_RUN = {
     "apt-get install": "needs root and a package index; CI installs them in .ci/run",
     "python -m pytest tests/web": "is a part of these tests",
     "docker": "needs a Docker daemon",
+    "regard improve": "needs a model that has learned something; tests/end_to_end/test_improve.py runs it",
     "kill -HUP PID": "stands for a process of the reader; tests/end_to_end/test_signals.py sends signals",
     "torchrun": "starts processes; tests/end_to_end/test_processes.py and test_two_machines.py run them",
     "ray start": "starts a cluster; tests/end_to_end/test_translate_on_ray.py does so",

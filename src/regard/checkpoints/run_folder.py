@@ -4,6 +4,7 @@ recipe.toml    log.jsonl    lock
 finished.json  why and when training ended; missing while there is more to do
 checkpoints/step-000500/ ...
 last, best     symbolic links into checkpoints/
+before-NAME    what `best` was before `regard improve` made NAME the best
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from regard.files import is_in_place, read_regular_file, remove_leftovers, repla
 from regard.training.training_log import run_is_gone
 
 PREPARED = "prepared.json"  # written last into data/: without it, the corpus is prepared again
+IMPROVE = "improve"  # folder of what `regard improve` knows of a run that it makes
+BEFORE = "before-"  # prefix of links to checkpoints that were the best before they were replaced
 CHECKPOINTS_KEPT = 2  # in addition to the best: the last, and one to fall back to if the last is damaged
 WRITABLE = "make sure that the folder is writable"
 
@@ -83,7 +86,7 @@ class RunFolder:
                 where=self.path,
                 fix=f"resume it with `regard train --resume {self.path}`, or choose another folder",
             )
-        if any(name not in ("lock", "checkpoints") and not name.startswith("recipe.toml.") for name in names):
+        if any(name not in ("lock", "checkpoints", IMPROVE) and not name.startswith("recipe.toml.") for name in names):
             raise CheckpointError("the folder is not empty", where=self.path, fix="choose another folder")
 
     def checkpoint(self, step: int) -> Path:
@@ -194,15 +197,16 @@ class RunFolder:
         return sorted(folders, key=_step_of)
 
     def prune(self) -> None:
-        """Delete old checkpoints: all up to the last, except CHECKPOINTS_KEPT of them and the best.
+        """Delete old checkpoints: all up to the last, except CHECKPOINTS_KEPT of them, the best, and those that
+        were the best before `regard improve` replaced them.
 
         Incomplete checkpoints are deleted too. Checkpoints after the last exist if the run was resumed from an earlier
         one; they stay until training has reached them again. Raises CheckpointError.
         """
         last = -1 if self.last is None else _step_of(self.last)
-        best = "" if self.best is None else self.best.name
+        linked = {self.best, *(link.resolve() for link in self.path.glob(f"{BEFORE}*"))} - {None}
         reached = [checkpoint.name for checkpoint in self.steps if _step_of(checkpoint) <= last]
-        outdated = set(reached[:-CHECKPOINTS_KEPT]) - {best}
+        outdated = set(reached[:-CHECKPOINTS_KEPT]) - {path.name for path in linked if path is not None}
         problem = "old checkpoints cannot be deleted"
         with raise_on_os_error(CheckpointError, problem, where=self.checkpoints, fix=WRITABLE):
             for entry in list(self.checkpoints.iterdir()):

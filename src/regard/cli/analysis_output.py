@@ -18,8 +18,9 @@ from regard.evaluation.error_types import count_errors
 from regard.evaluation.test_set import TestSet
 from regard.inference.translator import SearchOptions, Translator
 from regard.reports.analyze.page import render_report
-from regard.reports.analyze.results import METRICS, AnalysisReport, report_to_json
-from regard.reports.analyze.run import AnalysisOptions, LoadedRun, analyze_runs
+from regard.reports.analyze.results import METRICS, AnalysisReport, RunResults, report_to_json
+from regard.reports.analyze.run import AnalysisOptions as AnalysisOptions
+from regard.reports.analyze.run import LoadedRun, analyze_runs
 from regard.reports.analyze.search_errors import SearchErrors
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class AnalyzedRun:
 
 
 def write_analysis(
-    runs: Sequence[AnalyzedRun], test: TestSet, page: Path, *, batch_size: int, exact: int, device: str
+    runs: Sequence[AnalyzedRun], test: TestSet, page: Path, options: AnalysisOptions, *, device: str
 ) -> None:
     """Analyze one run, or two of which the second is the one to compare with.
 
@@ -55,7 +56,7 @@ def write_analysis(
         def watch(description: str, items: Iterable[T], total: int) -> Iterable[T]:
             return track(items, description, total, bar=bar)
 
-        report = analyze_runs(loaded, test, AnalysisOptions(batch_size, exact), watch)
+        report = analyze_runs(loaded, test, options, watch)
     with output(page) as write:
         write(render_report(report))
     with output(numbers) as write:
@@ -130,6 +131,8 @@ def summary(report: AnalysisReport) -> Iterator[str]:
             yield (f"{metric:5} {run.name:{width}} {score.value:6.2f}  [{score.low:.2f}, {score.high:.2f}]{comparison}")
     yield from (f"{name:5} {run:{width}} {score:6.2f}" for name, run, score in _plugin_scores(report))
     for run in report.runs:
+        yield from _perturbed_lines(run)
+    for run in report.runs:
         errors = ", ".join(f"{count:,} {kind}" for kind, count in count_errors(run.errors).items() if count)
         yield f"errors of {run.name}: {errors or 'none'}"
     for run in report.runs:
@@ -150,6 +153,14 @@ def summary(report: AnalysisReport) -> Iterator[str]:
             rate = f"{100 * best.aer:.1f}% by {method}, in {best.pairs:,} pairs"
             yield f"alignment error rate of {run.name}: {rate}"
     yield from report.notes
+
+
+def _perturbed_lines(run: RunResults) -> Iterator[str]:
+    """Yield the scores on perturbed copies, if they were measured."""
+    width = max((len(copy.name) for copy in run.perturbed), default=0)
+    for copy in run.perturbed:
+        change = f"{-100 * copy.chrf_lost:+z.1f}%".replace("-", "−")
+        yield f"{run.name}, {copy.name:{width}}  chrF {copy.chrf:6.2f} ({change})  BLEU {copy.bleu:6.2f}"
 
 
 def _plugin_scores(report: AnalysisReport) -> Iterator[tuple[str, str, float]]:

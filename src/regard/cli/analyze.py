@@ -82,6 +82,14 @@ def analyze(
         int,
         option("N", "Number of random sentences that exact search translates, to count search errors.", SEARCH, min=0),
     ] = 20,
+    perturb: Annotated[
+        bool,
+        typer.Option(
+            "--perturb",
+            help="Also translate copies of the test set in capitals, with typos, and with other changes.",
+            rich_help_panel=TEST_SET,
+        ),
+    ] = False,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     patience: Patience = None,
@@ -123,7 +131,7 @@ def analyze(
             fix="give --source and --reference instead of --data",
         )
     with status("loading PyTorch"):
-        from regard.cli.analysis_output import AnalyzedRun, held_out_set, write_analysis
+        from regard.cli.analysis_output import AnalysisOptions, AnalyzedRun, held_out_set, write_analysis
 
     test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
     held_out = held_out_set(test_set, run, alignments)
@@ -132,4 +140,5 @@ def analyze(
     runs = [AnalyzedRun(run, tuple(tag or ()), overrides)]
     if against is not None:
         runs.append(AnalyzedRun(against, tuple(against_tag or ()), {**overrides, **against_overrides}))
-    write_analysis(runs, held_out, output, batch_size=batch_size, exact=exact, device=device)
+    options = AnalysisOptions(batch_size, exact, perturb)
+    write_analysis(runs, held_out, output, options, device=device)

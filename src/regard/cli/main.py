@@ -17,11 +17,13 @@ from regard.cli import (
     attend,
     clean,
     compare,
+    corrections,
     data,
     demo,
     evaluate,
     export,
     import_,
+    improve,
     inspect,
     score,
     serve,
@@ -54,6 +56,9 @@ app.command("translate", cls=ModelCommand, epilog=translate.EXAMPLES, rich_help_
     translate.translate
 )
 app.command("serve", cls=ModelCommand, epilog=serve.EXAMPLES, rich_help_panel="Train and translate")(serve.serve)
+app.command("improve", cls=ModelCommand, epilog=improve.EXAMPLES, rich_help_panel="Train and translate")(
+    improve.improve
+)
 app.command("evaluate", cls=ModelCommand, epilog=evaluate.EXAMPLES, rich_help_panel="Evaluate")(evaluate.evaluate)
 app.command("score", cls=ModelCommand, epilog=score.EXAMPLES, rich_help_panel="Evaluate")(score.score)
 app.command("attend", cls=ModelCommand, epilog=attend.EXAMPLES, rich_help_panel="Evaluate")(attend.attend)
@@ -62,6 +67,7 @@ app.command("compare", cls=ModelCommand, epilog=compare.EXAMPLES, rich_help_pane
 app.add_typer(data.app, rich_help_panel="Corpora")
 app.command("inspect", cls=PluginCommand, epilog=inspect.EXAMPLES, rich_help_panel="Corpora")(inspect.inspect)
 app.command("clean", cls=PluginCommand, epilog=clean.EXAMPLES, rich_help_panel="Corpora")(clean.clean)
+app.command("corrections", cls=Command, epilog=corrections.EXAMPLES, rich_help_panel="Corpora")(corrections.corrections)
 app.command("shortlist", cls=ModelCommand, epilog=shortlist.EXAMPLES, rich_help_panel="Speed and exchange")(
     shortlist.shortlist
 )

@@ -14,9 +14,11 @@ EXAMPLES = """
 regard serve runs/en-de
 regard serve runs/en-de runs/de-en --port 8000 --precision int8
 regard serve runs/en-de --workers 4
+regard serve runs/en-de --corrections corrections.sqlite
 """
 ACCESS = "Access"
 LIMITS = "Limits"
+CORRECTIONS = "Corrections"
 
 
 def serve(
@@ -53,6 +55,15 @@ def serve(
             ACCESS,
         ),
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        option(
+            "FILE.sqlite",
+            "Keep better translations that clients suggest (POST /suggest) in this file, for `regard improve`.",
+            CORRECTIONS,
+            show_default="none are accepted",
+        ),
+    ] = None,
     characters: Annotated[int, option("N", "Maximum characters per request.", LIMITS, min=1, max=1_000_000)] = 20_000,
     queue: Annotated[int, option("N", "Maximum number of waiting sentences.", LIMITS, min=1)] = 4096,
     device: DeviceOption = "auto",
@@ -77,7 +88,11 @@ def serve(
     for run in runs:
         resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
     limits = {"batch": batch_size, "characters": characters, "queue": queue}
-    _serve(runs, (device, precision, workers), (host, port), limits, (api_keys, allow_origin or [], allow_host or []))
+    if corrections is not None and corrections.suffix.lower() != ".sqlite":
+        fix = f"name it {corrections.name}.sqlite, so that other commands know its format"
+        raise ConfigError("the name of a store of corrections ends in .sqlite", where=corrections, fix=fix)
+    access = (api_keys, allow_origin or [], allow_host or [])
+    _serve(runs, (device, precision, workers), (host, port), limits, access, corrections)
 
 
 def _require_packages() -> None:
@@ -98,6 +113,7 @@ def _serve(
     address: tuple[str, int],
     limits: dict[str, int],
     access: tuple[Path | None, list[str], list[str]],
+    corrections: Path | None,
 ) -> None:
     import gc
     import logging
@@ -105,6 +121,7 @@ def _serve(
     from regard.console import say, status
 
     with status("loading PyTorch"):
+        from regard.corpus.corrections import CorrectionStore
         from regard.serving.allowed_hosts import AllowedHosts
         from regard.serving.api_keys import load_api_keys
         from regard.serving.app import create_app
@@ -119,6 +136,7 @@ def _serve(
     api_keys, origins, names = access
     logging.basicConfig(format="%(message)s")
     keys = load_api_keys(api_keys)
+    store = None if corrections is None else CorrectionStore(corrections, create=True)
     models = Models(runs, *hardware)
     say("\n".join(str(model) for model in models.served))
     body = max(Limits.body, 12 * limits["characters"])  # a character can be written as two escapes
@@ -129,7 +147,8 @@ def _serve(
             f"at most {connections:,} simultaneous connections, because of the limit of open files; "
             "`ulimit -n` raises it"
         )
-    service = Service(models, Limits(**limits, body=body, connections=connections, reserve=reserve), keys)
+    all_limits = Limits(**limits, body=body, connections=connections, reserve=reserve)
+    service = Service(models, all_limits, keys, store)
     server = Server(create_app(service, origins, AllowedHosts.for_server(host, names)), service, host, port, say)
     gc.collect()
     gc.freeze()  # later collections are short and frequent, so they soon free what refers to a replaced model

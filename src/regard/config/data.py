@@ -39,7 +39,7 @@ class CorpusConfig(Section):
     file: str | None = Field(
         None,
         description="One file that holds both sides, instead of `source` and `target`: `.tsv`, `.csv`, `.jsonl`, "
-        "`.parquet`, `.tmx`, `.xlf`, `.xliff`, `.po` or `.mo`.",
+        "`.parquet`, `.tmx`, `.xlf`, `.xliff`, `.po`, `.mo`, or `.sqlite` (corrections).",
     )
     dev_source: str | None = Field(
         None, description="Source side of the dev set. Without a dev set, pairs are held out of the training corpus."

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, SingleCorpus, Skipped, SkipReport, blank_reason
+from regard.corpus.corrections import read_corrections
 from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.delimited import read_csv, read_tsv
 from regard.corpus.formats.gettext import read_mo, read_po
@@ -32,6 +33,7 @@ _READERS: Mapping[str, Reader] = {
     ".xliff": read_xliff,
     ".jsonl": read_jsonl,
     ".parquet": read_parquet,
+    ".sqlite": read_corrections,
 }
 READERS: Mapping[str, Reader] = WithPlugins("formats", _READERS)
 

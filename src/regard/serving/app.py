@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from regard.serving import deepl, libretranslate, web_page
+from regard.serving import deepl, libretranslate, suggestions, web_page
 from regard.serving.allowed_hosts import AllowedHosts
 from regard.serving.attention import translate_with_attention
 from regard.serving.limits import RequestRejected
@@ -56,6 +56,7 @@ def create_app(service: Service, origins: Sequence[str] = (), allowed_hosts: All
         redoc_url=None,
     )
     app.include_router(libretranslate.router(service))
+    app.include_router(suggestions.router(service))
     app.include_router(deepl.router(service))
     app.include_router(web_page.router())
     _add_endpoints(app, service)

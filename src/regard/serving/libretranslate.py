@@ -110,7 +110,7 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             frontendTimeout=TYPING_DELAY,
             apiKeys=bool(service.keys),
             keyRequired=bool(service.keys),
-            suggestions=False,
+            suggestions=service.corrections is not None,
             filesTranslation=False,
             supportedFilesFormat=[],
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),

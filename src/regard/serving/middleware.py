@@ -24,7 +24,7 @@ HEADERS = [
 ]
 ENDPOINTS = frozenset(
     {
-        *("/", "/translate", "/detect", "/languages", "/health", "/frontend/settings"),
+        *("/", "/translate", "/suggest", "/detect", "/languages", "/health", "/frontend/settings"),
         *("/v2/translate", "/v2/languages", "/v2/usage"),
         *("/models", "/attention", "/metrics", "/openapi.json"),
     }

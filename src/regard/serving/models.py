@@ -43,6 +43,7 @@ class ServedModel:
         translator: Translates with the model.
         parameters: The number of trained parameters.
         has_attention: Whether the model has attention weights.
+        step: The training step of the checkpoint.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ServedModel:
     translator: Translator
     parameters: int
     has_attention: bool
+    step: int = 0
 
     def __str__(self) -> str:
         tag = f", tag {self.tag}" if self.tag else ""
@@ -245,6 +247,7 @@ def _load(name: str, stamp: Stamp, device: str, precision: Precision) -> LoadedR
             translator=translator.with_tags(tags) if tags else translator,
             parameters=parameters,
             has_attention=bool(translator.model.decoder.has_attention),
+            step=checkpoint.step,
         )
         for source, target, tags in language_pairs(checkpoint.config.data)
     )

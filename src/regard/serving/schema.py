@@ -51,6 +51,26 @@ class TranslateAnswer(BaseModel):
     untranslated: list[Untranslated] | None = None
 
 
+class SuggestRequest(BaseModel):
+    """POST /suggest."""
+
+    q: Text = Field(description="The text")
+    s: Text = Field(description="Its better translation")
+    source: Text = Field(description="A language code, or auto")
+    target: Text
+    model: str | None = Field(
+        None, description="Name of the model, if several serve the language pair; not in LibreTranslate"
+    )
+    origin: str = Field("suggest", max_length=40, description="Who corrects, such as page; not in LibreTranslate")
+    api_key: str | None = None
+
+
+class SuggestAnswer(BaseModel):
+    """The suggestion is kept."""
+
+    success: bool
+
+
 class DetectRequest(BaseModel):
     """POST /detect."""
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from regard.corpus.corrections import CorrectionStore
 from regard.errors import RegardError
 from regard.serving.api_keys import ApiKeys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
@@ -29,8 +30,15 @@ CLOSE_TIMEOUT = 2.0  # seconds for an abandoned search to stop
 class Service:
     """The state of one server."""
 
-    def __init__(self, models: Models, limits: Limits | None = None, keys: ApiKeys | None = None) -> None:
+    def __init__(
+        self,
+        models: Models,
+        limits: Limits | None = None,
+        keys: ApiKeys | None = None,
+        corrections: CorrectionStore | None = None,
+    ) -> None:
         self.models = models
+        self.corrections = corrections
         self.limits = limits or Limits()
         self.keys = keys or ApiKeys()
         self.detector = LanguageDetector(models)

@@ -13,6 +13,7 @@ from regard.evaluation.by_frequency import FrequencyClass
 from regard.evaluation.by_length import LengthBin
 from regard.evaluation.calibration import Calibration
 from regard.evaluation.test_set import TestSet
+from regard.reports.analyze.perturbed import PerturbedScores
 from regard.reports.analyze.search_errors import MissedTranslation, SearchErrors
 
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
@@ -41,6 +42,7 @@ class RunResults:
         alignment: Alignment scores by `mean` and by each layer (`layer 1`); None without gold alignments.
         is_saliency: The model has no attention, and gradients are used instead.
         plugin_scores: Scores of the metrics of plugins, by name.
+        perturbed: Quality on perturbed copies of the test set; empty if it was not measured.
     """
 
     name: str
@@ -58,6 +60,7 @@ class RunResults:
     alignment: Mapping[str, AlignmentScores] | None
     is_saliency: bool
     plugin_scores: Mapping[str, float] = field(default_factory=dict)
+    perturbed: tuple[PerturbedScores, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def _run_to_json(run: RunResults) -> dict[str, Any]:
         "facts": dict(run.facts),
         "scores": _to_json(run.scores),
         **({"plugin_scores": dict(run.plugin_scores)} if run.plugin_scores else {}),
+        **({"perturbed": _to_json(run.perturbed)} if run.perturbed else {}),
         "lengths": _to_json(run.lengths),
         "frequency": _to_json(run.frequency),
         "calibration": _to_json(run.calibration),

@@ -26,6 +26,7 @@ from regard.evaluation.metrics import bleu_metric, plugin_scores
 from regard.evaluation.test_set import TestSet
 from regard.inference.translator import Translation, Translator
 from regard.reports.analyze.alignments import align_words
+from regard.reports.analyze.perturbed import PerturbedScores, measure_perturbed
 from regard.reports.analyze.progress import ProgressHook
 from regard.reports.analyze.results import LOWER_IS_BETTER, AnalysisReport, Example, RunResults
 from regard.reports.analyze.search_errors import SearchErrors, draw_sample, measure_search_errors
@@ -55,10 +56,12 @@ class AnalysisOptions:
     Attributes:
         batch_size: Sentences that are decoded together.
         exact_sentences: Sentences of the sample on which search errors are measured; 0 to skip this.
+        perturb: Whether to measure the quality on perturbed copies of the test set, too.
     """
 
     batch_size: int = 64
     exact_sentences: int = 20
+    perturb: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,22 +126,33 @@ def analyze_runs(
 
 
 def _translate(run: LoadedRun, test: TestSet, options: AnalysisOptions, track: ProgressHook) -> _TranslatedRun:
-    step = BATCHES_PER_CALL * options.batch_size
-
-    def translate() -> Iterable[Translation]:
-        for first in range(0, len(test), step):
-            sources = test.sources[first : first + step]
-            yield from run.translator.stream(
-                sources, batch_size=options.batch_size, first_line=first, split_sentences=False
-            )
-
-    translations = tuple(track(f"translating with {run.name}", translate(), len(test)))
+    translations = tuple(track(f"translating with {run.name}", _translate_all(run, test.sources, options), len(test)))
     metric = CHRF()
     scores = tuple(
         float(metric.sentence_score(translation.text, [reference]).score)
         for translation, reference in zip(translations, test.references, strict=True)
     )
     return _TranslatedRun(run, translations, scores)
+
+
+def _translate_all(run: LoadedRun, sources: Sequence[str], options: AnalysisOptions) -> Iterable[Translation]:
+    step = BATCHES_PER_CALL * options.batch_size
+    for first in range(0, len(sources), step):
+        part = sources[first : first + step]
+        yield from run.translator.stream(part, batch_size=options.batch_size, first_line=first, split_sentences=False)
+
+
+def _measure_perturbed(
+    run: _TranslatedRun, test: TestSet, chrf: float, options: AnalysisOptions, track: ProgressHook
+) -> tuple[PerturbedScores, ...]:
+    if not options.perturb:
+        return ()
+
+    def translate(name: str, sources: Sequence[str]) -> list[str]:
+        translations = _translate_all(run.run, sources, options)
+        return [best.text for best in track(f"translating with {run.name}: {name}", translations, len(sources))]
+
+    return measure_perturbed(test, chrf, run.translator.target_language, translate)
 
 
 def _count_words(
@@ -184,6 +198,7 @@ def _measure(
         alignment=_measure_alignment(run, test, track, notes),
         is_saliency=not run.translator.model.decoder.has_attention,
         plugin_scores=plugin_scores(run.texts, test.references),
+        perturbed=_measure_perturbed(run, test, scores["chrf"].value, options, track),
     )
 
 

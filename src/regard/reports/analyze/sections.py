@@ -9,6 +9,7 @@ from regard.evaluation.bootstrap import SAMPLES, SEED, SIGNIFICANCE_LEVEL, Boots
 from regard.evaluation.error_types import ERROR_TYPES, count_errors
 from regard.html.page import escape, render_details, render_table
 from regard.reports.analyze import figures
+from regard.reports.analyze.perturbed import PERTURBATIONS
 from regard.reports.analyze.results import LOWER_IS_BETTER, METRICS, AnalysisReport, RunResults
 from regard.reports.analyze.search_errors import SearchErrors
 from regard.reports.theme import render_figure
@@ -41,6 +42,11 @@ ALIGNMENT_TEXT = (
     "with {sure:,} sure and {possible:,} more possible links of a manual alignment of {pairs} (Och and Ney 2003). "
     "Lower AER is better; all numbers are in %. The mean is over all layers and heads.{saliency}</p>"
 )
+ROBUSTNESS_TEXT = (
+    "<p>Quality on copies of the test set that are changed as people change text. Where a translation should follow "
+    "the change, the reference is changed in the same way. Below each score is its difference from the score on the "
+    "test set as it is, in % of that score.</p>"
+)
 METHOD = (
     "Scores are computed by sacreBLEU on detokenized text: {signatures}.",
     "Intervals and p-values come from {samples:,} bootstrap resamples of the test set (Koehn 2004; seed {seed}), which "
@@ -58,6 +64,7 @@ def render_all(report: AnalysisReport) -> list[tuple[str, str, str]]:
         ("scores", "Scores", _render_scores(report)),
         ("lengths", "Quality by source length", _render_lengths(report)),
         ("frequency", "Quality by word frequency", _render_frequency(report)),
+        *([("robustness", "Robustness", _render_robustness(report))] if report.runs[0].perturbed else []),
         ("errors", "Errors", _render_errors(report)),
         ("search", "Search errors", _render_search(report)),
         ("calibration", "Calibration", _render_calibration(report)),
@@ -178,6 +185,23 @@ def _render_frequency(report: AnalysisReport) -> str:
         rows.append([classes[0].label, *cells])
     head = ["count", "words in the references", *_head_per_run(report, ("F1", "precision", "recall"))]
     return figure + render_details("Show as a table, in %", render_table("Quality by word frequency", head, rows))
+
+
+# Robustness
+
+
+def _render_robustness(report: AnalysisReport) -> str:
+    rows = []
+    for copies in zip(*(run.perturbed for run in report.runs), strict=True):
+        name = copies[0].name
+        cells = []
+        for run, copy in zip(report.runs, copies, strict=True):
+            for value, clean in ((copy.chrf, run.scores["chrf"].value), (copy.bleu, run.scores["bleu"].value)):
+                change = f"{100 * (value / clean - 1):+z.1f}%".replace("-", "−") if clean else _MISSING
+                cells.append(f"{value:.2f}<small>{change}</small>")
+        rows.append([name, PERTURBATIONS[name][1], f"{copies[0].pairs_changed:,}", *cells])
+    head = ["perturbation", "what is changed", "pairs changed", *_head_per_run(report, ("chrF", "BLEU"))]
+    return ROBUSTNESS_TEXT + render_table("Robustness", head, rows, text_columns=(0, 1))
 
 
 # Errors

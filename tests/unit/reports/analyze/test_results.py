@@ -13,6 +13,7 @@ import pytest
 from tests.unit.reports.fake_reports import NASTY
 from tests.unit.reports.untrained import run_with_data, translator
 
+from regard.cli.analysis_output import summary
 from regard.evaluation.alignment_error import GoldAlignment
 from regard.evaluation.metrics import chrf, measure
 from regard.evaluation.test_set import TestSet
@@ -20,6 +21,7 @@ from regard.reports.analyze import alignments
 from regard.reports.analyze import page as page_module
 from regard.reports.analyze import run as run_module
 from regard.reports.analyze.page import render_report
+from regard.reports.analyze.perturbed import PERTURBATIONS
 from regard.reports.analyze.progress import no_progress
 from regard.reports.analyze.results import AnalysisReport, report_to_json
 from regard.reports.analyze.run import AnalysisOptions, LoadedRun, analyze_runs
@@ -33,7 +35,7 @@ def analyze(folder: Path, *names: str) -> AnalysisReport:
     test = TestSet("source <a> | reference", SOURCES, REFERENCES, (1, 2, 4, 5, 6, 9), 9, gold)
     run = run_with_data(folder / "run", ["ein Satz", "ein Satz und ein"])
     runs = [LoadedRun(name, run, translator(seed)) for seed, name in enumerate(names, start=1)]
-    return analyze_runs(runs, test, AnalysisOptions(batch_size=2, exact_sentences=2), no_progress)
+    return analyze_runs(runs, test, AnalysisOptions(batch_size=2, exact_sentences=2, perturb=True), no_progress)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,19 @@ def test_scores_agree_with_the_translations(report: AnalysisReport) -> None:
             chrf([hypothesis], [text]) for hypothesis, text in zip(run.hypotheses, REFERENCES, strict=True)
         )
     assert {run.scores["ter"].p is None for run in report.runs} == {True, False}
+
+
+def test_perturbed_copies_are_scored_by_references_with_the_same_change(report: AnalysisReport) -> None:
+    table = report_to_json(report)["runs"][0]["perturbed"]
+    assert [row["name"] for row in table] == list(PERTURBATIONS)
+    upper, title, typo, *_, spaces = report.runs[0].perturbed
+    assert upper.pairs_changed == len(SOURCES)
+    assert typo.pairs_changed == len(SOURCES)
+    assert spaces.pairs_changed == len(SOURCES) - 1  # of which one has a single word
+    assert upper.chrf_lost == pytest.approx(1 - upper.chrf / report.runs[0].scores["chrf"].value)
+    assert any(line.startswith("the <first>, title case") for line in summary(report))
+    page = render_report(report)
+    assert f"{title.chrf:.2f}<small>" in page and "Robustness" in page
 
 
 def test_everything_is_measured_for_every_run(report: AnalysisReport) -> None:

@@ -1,0 +1,84 @@
+"""Decide whether an improved model is accepted: better on the corrections held out, not worse on the old dev set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from sacrebleu.metrics.chrf import CHRF
+
+from regard.evaluation.bootstrap import SIGNIFICANCE_LEVEL, paired_bootstrap
+from regard.evaluation.metrics import bleu, chrf
+from regard.inference.translator import Translator
+from regard.runs.improvement.record import Comparison, Decision, TextPair
+
+MAX_LOSS: Final = 0.5  # chrF on the old dev set; more is never accepted, and less only if it is not significant
+
+Track = Callable[[Iterable[str], int], Iterable[str]]
+
+
+def translate_all(translator: Translator, sources: Sequence[str], track: Track) -> list[str]:
+    """Return the translations of all sources, as `regard translate` makes them."""
+    texts = (translation.text for translation in translator.stream(sources))
+    return list(track(texts, len(sources)))
+
+
+def compare(old: Sequence[str], new: Sequence[str], references: Sequence[str], language: str) -> Comparison:
+    """Compare the translations of two models by a paired bootstrap test on chrF. Raise DataError if there are none."""
+    intervals = paired_bootstrap({"old": old, "new": new}, references, CHRF())
+    p = intervals["old"].p if intervals["new"].p is None else intervals["new"].p
+    bleus = tuple(bleu(texts, references, target_language=language) for texts in (old, new))
+    return Comparison(
+        pairs=len(references),
+        chrf=(chrf(old, references), chrf(new, references)),
+        bleu=(bleus[0], bleus[1]),
+        p=1.0 if p is None else p,
+    )
+
+
+def compare_models(models: tuple[Translator, Translator], pairs: Sequence[TextPair], track: Track) -> Comparison:
+    """Translate the sources of pairs with the old and the new model, and compare the translations."""
+    sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+    old, new = (translate_all(model, sources, track) for model in models)
+    return compare(old, new, references, models[1].target_language)
+
+
+def decide(corrections: Comparison, dev: Comparison) -> Decision:
+    """Accept a model that is significantly better on the corrections and not worse on the dev set.
+
+    On the dev set, it is worse if it loses significantly, or more than MAX_LOSS chrF.
+    """
+    is_better = corrections.gain > 0 and corrections.p < SIGNIFICANCE_LEVEL
+    is_worse = dev.gain < 0 and (dev.p < SIGNIFICANCE_LEVEL or -dev.gain > MAX_LOSS)
+    first = (
+        "better on the corrections that were held out"
+        if is_better
+        else "worse on the corrections that were held out"
+        if corrections.gain < 0
+        else "not significantly better on the corrections that were held out"
+    )
+    second = "worse on the old dev set" if is_worse else "not worse on the old dev set"
+    accepted = is_better and not is_worse
+    joint = "and" if is_better != is_worse or not is_better else "but"
+    return Decision(accepted, f"the new model is {first} {joint} {second}", corrections, dev)
+
+
+def format_table(decision: Decision) -> list[str]:
+    """Return the lines of a table of both comparisons."""
+    head = ("", "pairs", "chrF old", "new", "change", "p", "BLEU old", "new")
+    rows = [
+        (
+            name,
+            f"{part.pairs:,}",
+            *(f"{value:.2f}" for value in (*part.chrf,)),
+            f"{part.gain:+.2f}",
+            f"{part.p:.3f}",
+            *(f"{value:.2f}" for value in part.bleu),
+        )
+        for name, part in (("corrections held out", decision.corrections), ("old dev set", decision.dev))
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) if not number else cell.rjust(width) for number, (cell, width) in enumerate(cells))
+        for cells in (list(zip(row, widths, strict=True)) for row in (head, *rows))
+    ]

@@ -1,0 +1,169 @@
+"""The pairs that a run was trained on, and its dev set: from its data folder, or else from its corpora."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from regard.checkpoints.checkpoint import load_config
+from regard.checkpoints.run_folder import PREPARED, RunFolder, resolve_checkpoint
+from regard.config.schema import RunConfig
+from regard.data.store import PairStore
+from regard.errors import CheckpointError, ConfigError, DataError
+from regard.runs.holdout import split_corpus
+from regard.runs.improvement.record import TextPair, latest_record, read_pairs
+from regard.special_tokens import UNK
+from regard.tokenizers.base import Tokenizers
+
+Exclude = Callable[[str], bool]
+
+FIX = (
+    "give the folder of the run where it was trained, with its data, or copy its corpora to where the recipe names them"
+)
+
+
+@dataclass(frozen=True)
+class OldRun:
+    """A run that is to be improved.
+
+    Attributes:
+        folder: Its folder.
+        checkpoint: The checkpoint.
+        config: The recipe of the checkpoint.
+        pool: The run whose data holds the old pairs: this one, or the first one of a chain of improvements.
+        corrections: What it was improved with before, for training.
+        held_out: What was held out then.
+    """
+
+    folder: Path
+    checkpoint: Path
+    config: RunConfig
+    pool: Path
+    corrections: tuple[TextPair, ...] = ()
+    held_out: tuple[TextPair, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path) -> OldRun:
+        """Return the run at a path, which may also be one of its checkpoints.
+
+        Raises:
+            CheckpointError: There is no checkpoint, or the record of an earlier improvement is damaged.
+            ConfigError: The run was trained with tags.
+        """
+        checkpoint = resolve_checkpoint(path).resolve()
+        folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint
+        config = load_config(checkpoint, for_training=True)
+        if any(corpus.tags for corpus in (config.data, *config.data.corpora)):
+            raise ConfigError(
+                "the run was trained with tags, and corrections have none",
+                where=folder,
+                fix="write the corrections of each tag as a corpus, and train with `regard train --from`",
+            )
+        latest = latest_record(folder) if folder != checkpoint else None
+        if latest is None:
+            return cls(folder, checkpoint, config, folder)
+        pool = Path(latest.read().pool)
+        pairs = (tuple(read_pairs(file)) for file in (latest.corrections, latest.held_out))
+        return cls(folder, checkpoint, config, pool if pool.is_dir() else folder, *pairs)
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """The language codes of source and target, as far as they are known."""
+        data = self.config.data
+        corpora = data.corpora or (data,)
+        sources = {corpus.source_language or data.source_language for corpus in corpora}
+        targets = {corpus.target_language or data.target_language for corpus in corpora}
+        source, target = (codes.pop() if len(codes) == 1 else "" for codes in (sources, targets))
+        return source, target
+
+    def sample(self, count: int, seed: int, exclude: Exclude) -> list[TextPair]:
+        """Return a random sample of at most `count` of the pairs that the run was trained on.
+
+        Args:
+            count: The number of pairs.
+            seed: Determines the sample.
+            exclude: Returns whether a source is left out.
+
+        Raises:
+            CheckpointError: Neither the data of the run nor its corpora are there.
+        """
+        with suppress(DataError, CheckpointError, OSError, KeyError, ValueError):
+            return _sample_store(self.pool / "data", count, seed, exclude)
+        record = latest_record(self.folder) if self.folder != self.checkpoint else None
+        if record is not None and (pairs := read_pairs(record.old_pairs)):
+            order = np.random.default_rng(seed).permutation(len(pairs))
+            pairs = [pairs[index] for index in order]
+            return [pair for pair in pairs if not exclude(pair[0])][:count]
+        try:
+            return _sample_corpora(self._pool_config(), count, seed, exclude)
+        except (DataError, ConfigError) as error:
+            raise self._missing("the pairs that the run was trained on", error) from None
+
+    def dev(self) -> list[TextPair]:
+        """Return the dev set. Raise CheckpointError if neither the data of the run nor its corpora are there."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            table = json.loads((self.folder / "data" / PREPARED).read_text(encoding="utf-8"))
+            return [(str(source), str(target)) for source, target in table["dev"]]
+        try:
+            _, dev = split_corpus(self._pool_config())
+            return [(pair.source, pair.target) for pair in dev]
+        except (DataError, ConfigError) as error:
+            raise self._missing("the dev set of the run", error) from None
+
+    def _pool_config(self) -> RunConfig:
+        return (
+            load_config(resolve_checkpoint(self.pool), for_training=True) if self.pool != self.folder else self.config
+        )
+
+    def _missing(self, name: str, error: DataError | ConfigError) -> CheckpointError:
+        return CheckpointError(
+            f"{name} cannot be found: {self.pool / 'data'} has none, and the corpora cannot be read: {error.message}",
+            where=self.folder,
+            fix=FIX,
+        )
+
+
+def _sample_store(data: Path, count: int, seed: int, exclude: Exclude) -> list[TextPair]:
+    """Return a sample of the pairs of a token store, as text. Raise DataError if the store is missing or damaged."""
+    store = PairStore.open(data, "train")
+    tokenizers = Tokenizers.load(data)
+    pairs: list[TextPair] = []
+    for index in np.random.default_rng(seed).permutation(len(store)).tolist():
+        if len(pairs) == count:
+            break
+        source_ids, target_ids = store.source(index).tolist(), store.target(index).tolist()
+        if UNK in source_ids or UNK in target_ids:
+            continue  # its text is not known
+        source, target = tokenizers.source.decode(source_ids), tokenizers.target.decode(target_ids)
+        if source.strip() and target.strip() and not exclude(source):
+            pairs.append((source, target))
+    return pairs
+
+
+def _sample_corpora(config: RunConfig, count: int, seed: int, exclude: Exclude) -> list[TextPair]:
+    """Return a sample of the training corpora, read once (Algorithm R, Vitter 1985). Raise DataError."""
+    corpus, _ = split_corpus(config)
+    random = np.random.default_rng(seed)
+    pairs: list[TextPair] = []
+    texts: Iterator[TextPair] = ((pair.source, pair.target) for pair in corpus)
+    for number, pair in enumerate(pair for pair in texts if not exclude(pair[0])):
+        slot = number if number < count else int(random.integers(number + 1))
+        if slot < count:
+            pairs[slot : slot + 1] = [pair]
+    return pairs
+
+
+def run_folder(run: OldRun) -> RunFolder:
+    """Return the folder of a run, for changes. Raise CheckpointError if there is only a checkpoint."""
+    if run.folder == run.checkpoint:
+        raise CheckpointError(
+            "this is a checkpoint without a run",
+            where=run.folder,
+            fix="give the folder of the run, or leave out --replace",
+        )
+    return RunFolder(run.folder)
