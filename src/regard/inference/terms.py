@@ -7,6 +7,7 @@ each term.
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -88,6 +89,8 @@ class RunTerms:
         self._tokenizers = tokenizers
         self._data = data
         self._fingerprint = fingerprint
+        self._lock = threading.Lock()
+        self._forms: BothForms | None = None
         self._encoded: dict[tuple[str, ...], RequiredTerm] = {}
 
     @classmethod
@@ -101,12 +104,18 @@ class RunTerms:
         default = read_glossary(files[0], *languages) if files else None
         return cls(tokenizers, data, fingerprint, default)
 
-    @cached_property
+    @property
     def forms(self) -> BothForms:
         """The forms of words in the training data. They are learned at first use, and stored in the run's folder.
 
         Without training data, a word has no other forms. Raises DataError if the stored forms are damaged.
         """
+        with self._lock:
+            if self._forms is None:
+                self._forms = self._load_forms()
+            return self._forms
+
+    def _load_forms(self) -> BothForms:
         if self._data is None:
             return BothForms()
         stored = load_forms(self._data, self._fingerprint)

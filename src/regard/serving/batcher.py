@@ -22,8 +22,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from regard.inference.terms import NO_GLOSSARY
 from regard.inference.translator import Constraints, SearchOptions, Translation, Translator
 from regard.serving.limits import Limits, RequestRejected, busy
+from regard.terms.glossary import Term
 
 T = TypeVar("T")
 MAX_BATCH_TOKENS = 8192  # source tokens per batch, with padding
@@ -69,11 +71,13 @@ class Sentence:
         text: The source text.
         tokens: Number of source tokens.
         require: Strings that the translation must contain.
+        terms: Terms of each of which it must contain a form.
     """
 
     text: str
     tokens: int
     require: tuple[str, ...] = ()
+    terms: tuple[Term, ...] = ()
 
 
 class Ticket:
@@ -273,8 +277,8 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
     key = batch[0].key
     assert key is not None
     constraints = None
-    if any(item.sentence.require for item in batch):
-        constraints = [Constraints(require=item.sentence.require) for item in batch]
+    if any(item.sentence.require or item.sentence.terms for item in batch):
+        constraints = [Constraints(require=item.sentence.require, terms=item.sentence.terms) for item in batch]
 
     def check() -> None:
         if all(item.ticket.is_over for item in batch):
@@ -287,6 +291,7 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         with_attention=key.with_attention,
         constraints=constraints,
         split_sentences=False,
+        glossary=NO_GLOSSARY,  # the terms are those of the sentences
         **key.options,
     )
     return [list(translation.n_best) for translation in translations]

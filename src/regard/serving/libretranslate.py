@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+from regard.serving.glossaries import find_glossary
 from regard.serving.models import language_name
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
@@ -38,7 +39,7 @@ def router(service: Service) -> APIRouter:
 
 
 def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
-    errors = error_responses(Error, 400, 403, 408, 413, 415, 503)
+    errors = error_responses(Error, 400, 403, 404, 408, 413, 415, 503)
 
     @routes.post(
         "/translate",
@@ -62,7 +63,9 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             detected = (await service.run_job(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
         served = service.models.pick(source, body.target, body.model)
-        task = translation.Task(served, texts, body.format == "html", alternatives)
+        ids = [body.glossary_id] if body.glossary_id else []
+        glossary = find_glossary(service, request, fields, ids, (served.source, served.target))
+        task = translation.Task(served, texts, body.format == "html", alternatives, glossary=glossary)
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
         )
@@ -113,6 +116,7 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             suggestions=service.corrections is not None,
             filesTranslation=False,
             supportedFilesFormat=[],
+            glossaries=service.glossaries is not None,
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )
 

@@ -24,6 +24,9 @@ class TranslateRequest(BaseModel):
     model: str | None = Field(
         None, description="Name of the model, if several serve the language pair; not in LibreTranslate"
     )
+    glossary_id: str | None = Field(
+        None, description="A glossary whose terms the translation has (see /v2/glossaries); not in LibreTranslate"
+    )
     api_key: str | None = None
 
 
@@ -110,6 +113,7 @@ class Settings(BaseModel):
     suggestions: bool
     filesTranslation: bool
     supportedFilesFormat: list[str]
+    glossaries: bool = Field(description="Whether glossaries can be stored and used; not in LibreTranslate")
     language: Languages
 
 
@@ -139,7 +143,10 @@ class DeepLRequest(BaseModel):
     source_lang: str | None = None
     tag_handling: Literal["html"] | None = None
     formality: str | None = Field(None, description="default, prefer_more or prefer_less")
-    glossary_id: str | None = Field(None, description="Not supported")
+    glossary_id: str | None = Field(None, description="A glossary whose terms the translations have")
+    glossary_ids: Annotated[list[str] | None, BeforeValidator(_to_list)] = Field(
+        None, description="Up to 5 glossaries; earlier ones take precedence"
+    )
     split_sentences: Literal["0", "1", "nonewlines"] | None = Field(
         None, description="0: each text is one segment; 1: at line breaks and sentences; nonewlines: at sentences only"
     )

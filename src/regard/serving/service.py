@@ -13,6 +13,7 @@ from regard.corpus.corrections import CorrectionStore
 from regard.errors import RegardError
 from regard.serving.api_keys import ApiKeys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
+from regard.serving.glossary_store import GlossaryStore
 from regard.serving.language_detection import LanguageDetector
 from regard.serving.limits import Limits, RequestRejected, busy, invalid
 from regard.serving.metrics import Metrics
@@ -36,8 +37,10 @@ class Service:
         limits: Limits | None = None,
         keys: ApiKeys | None = None,
         corrections: CorrectionStore | None = None,
+        glossaries: GlossaryStore | None = None,
     ) -> None:
         self.models = models
+        self.glossaries = glossaries
         self.corrections = corrections
         self.limits = limits or Limits()
         self.keys = keys or ApiKeys()

@@ -22,6 +22,7 @@ from regard.inference.translation import Translation, join
 from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
 from regard.serving.limits import Limits
 from regard.serving.models import ServedModel
+from regard.terms.glossary import Glossary
 from regard.text.placeholders import find_placeholders
 
 # Declares UTF-8 ahead of any declaration in the text; the block element separates it from the text.
@@ -48,6 +49,7 @@ class Task:
         alternatives: Number of alternatives per text; HTML has none.
         split_sentences: See Translator.stream.
         join_lines: Whether to treat line breaks as spaces.
+        glossary: Terms that translations must have; None: those of the run's default glossary.
     """
 
     served: ServedModel
@@ -56,6 +58,7 @@ class Task:
     alternatives: int = 0
     split_sentences: bool | None = None
     join_lines: bool = False
+    glossary: Glossary | None = None
 
 
 @dataclass
@@ -77,6 +80,7 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     count = 1 if task.html else task.alternatives + 1
     translator = task.served.translator
     batched = _BatchTranslator(batcher, limits, task.served, count, ticket)
+    batched.glossary = task.glossary or translator.terms.default
     plain = (
         {} if task.html or task.join_lines else {index: text for index, text in enumerate(task.texts) if is_plain(text)}
     )
@@ -115,9 +119,13 @@ def search_key(served: ServedModel, limits: Limits, count: int, *, with_attentio
     return SearchKey(served.translator, count, beam, with_attention)
 
 
-def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = ()) -> Sentence:
-    """Return a sentence for the batcher."""
-    return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require)
+def make_sentence(
+    served: ServedModel, text: str, require: tuple[str, ...] = (), glossary: Glossary | None = None
+) -> Sentence:
+    """Return a sentence for the batcher, with the terms that a glossary has for it."""
+    translator = served.translator
+    terms = () if glossary is None else glossary.find(text, translator.terms.forms)
+    return Sentence(text, len(translator.tokenizers.source.encode(text.strip())), require, terms)
 
 
 def is_plain(text: str) -> bool:
@@ -192,6 +200,7 @@ class _BatchTranslator:
     def __init__(self, batcher: Batcher, limits: Limits, served: ServedModel, count: int, ticket: Ticket) -> None:
         self.rank = 0
         self.attention = False
+        self.glossary: Glossary | None = None
         self._batcher = batcher
         self._limits = limits
         self._served = served
@@ -208,7 +217,10 @@ class _BatchTranslator:
         """Submit texts to the batcher. Raise RequestRejected if its queue is full."""
         key = search_key(self._served, self._limits, self._count, with_attention=self.attention)
         required = requires or [()] * len(texts)
-        sentences = [make_sentence(self._served, text, require) for text, require in zip(texts, required, strict=True)]
+        sentences = [
+            make_sentence(self._served, text, require, self.glossary)
+            for text, require in zip(texts, required, strict=True)
+        ]
         return self._batcher.submit(key, sentences, self._ticket)
 
     def results(self, futures: Sequence[Future[list[Translation]]]) -> list[list[Translation]]:
