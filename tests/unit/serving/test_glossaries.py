@@ -22,8 +22,9 @@ from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
 from regard.terms.glossary import Glossary
+from regard.terms.tagging import MARKERS, TermTagger, WantedTerm
 
-GLOSSARY = Glossary.of([("one", "zehn"), ("six", "acht")])
+GLOSSARY = Glossary.of([("one", "zehn"), ("six", "eins")])
 LINES = ["one two three", "four five", "six seven eight nine", "Six. Two.", "five"]
 
 
@@ -39,8 +40,8 @@ def texts(translator: Translator, lines: list[str] = LINES, **options: Any) -> l
 def test_terms_of_a_glossary_are_in_the_translation_instead_of_the_models_own(translator: Translator) -> None:
     plain, with_terms = texts(translator), texts(translator, glossary=GLOSSARY)
     assert "zehn" in with_terms[0].lower().split() and "eins" not in with_terms[0].lower().split()
-    assert "acht" in with_terms[2].lower().split() and "sechs" not in with_terms[2].lower().split()
-    assert "Acht" in with_terms[3]
+    assert "eins" in with_terms[2].lower().split() and "sechs" not in with_terms[2].lower().split()
+    assert "Eins" in with_terms[3]
     assert [with_terms[1], with_terms[4]] == [plain[1], plain[4]]
     assert texts(translator, glossary="none") == plain
 
@@ -90,8 +91,6 @@ def test_a_glossary_in_the_folder_of_the_run_is_the_default(run: Path, tmp_path:
 
 
 def test_a_source_with_tags_is_translated_as_its_own_words(translator: Translator) -> None:
-    from regard.terms.tagging import MARKERS, TermTagger, WantedTerm
-
     tokenizers = translator.tokenizers.without_tags().with_tags(MARKERS)
     terms = RunTerms(tokenizers)
     text = "one two three"
@@ -149,9 +148,9 @@ def test_a_glossary_can_be_csv_or_a_form_and_serves_varieties(service: Service) 
     assert ask(service, "GET", f"/v2/glossaries/{id}/entries").text == "one\tzehn"
     fields = {"text": "one", "source_lang": "EN", "target_lang": "DE", "glossary_id": id}
     answer = ask(service, "POST", "/v2/translate", json=fields)
-    assert answer.json()["translations"][0]["text"] == "zehn"
+    assert answer.json()["translations"][0]["text"].lower() == "zehn"
     several = {**fields, "glossary_ids": [id, id]}
-    assert ask(service, "POST", "/v2/translate", json=several).json()["translations"][0]["text"] == "zehn"
+    assert ask(service, "POST", "/v2/translate", json=several).json() == answer.json()
     assert ask(service, "POST", "/v2/translate", json={**fields, "glossary_ids": [id] * 6}).status_code == 400
     other = ask(service, "POST", "/v3/glossaries", json={"name": "fr", "dictionaries": [{**BODY, "source_lang": "fr"}]})
     wrong = {**fields, "glossary_id": other.json()["glossary_id"]}
