@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.end_to_end.helpers import call
+from tests.unit.documents.containers.archives import body, word
+from tests.unit.documents.pdfs import write_pdf
 
 from regard.cli import translate_document
 from regard.documents.translate import TranslatedText, TranslationRequest
@@ -74,6 +76,23 @@ def test_columns_and_paragraphs(run: Path, tmp_path: Path) -> None:
     assert call("translate", run, "--input", text, "--paragraphs").out == b"One. AND\ntwo.\n\nTHREE\n"
 
 
+@pytest.mark.usefixtures("uppercase_model")
+def test_keys_are_selected_and_a_pdf_becomes_markdown(run: Path, tmp_path: Path) -> None:
+    (strings := tmp_path / "a.json").write_text('{"a": {"t": "one two", "d": "six"}, "Open it": ""}')
+    result = call("translate", run, "--input", strings, "--keys", "*.t")
+    assert result.out == b'{"a": {"t": "ONE TWO", "d": "six"}, "Open it": ""}'
+    result = call("translate", run, "--input", strings, "--source-keys", "--keys", "!a.*")
+    assert result.out == b'{"a": {"t": "one two", "d": "six"}, "Open it": "OPEN IT"}'
+    (pdf := tmp_path / "a.pdf").write_bytes(write_pdf([[(60, 700, 11, "F1", "one two")]]))
+    result = call("translate", run, "--input", pdf, "--output", tmp_path / "b.pdf")
+    assert (result.code, "name the output b.md" in result.err) == (1, True)
+    assert call("translate", run, "--input", pdf).out == b"ONE TWO\n"
+    (arabic := tmp_path / "a.arb").write_text("12\n")  # a text in Standard Arabic, not ARB
+    assert call("translate", run, "--input", arabic).out.count(b"\n") == 1
+    refused = call("translate", run, "--input", arabic, "--keys", "x")
+    assert (refused.code, "columns, keys and languages belong to documents" in refused.err) == (1, True)
+
+
 def test_lines_stay_lines(run: Path, tmp_path: Path) -> None:
     (text := tmp_path / "a.txt").write_text("12\n\n34\n")
     assert call("translate", run, "--input", text).out.count(b"\n") == 3
@@ -107,3 +126,32 @@ def test_an_error_leaves_the_output_file_unchanged(run: Path, catalogue: Path, t
     result = call("translate", run, "--input", catalogue, "--output", catalogue / "x.po")
     assert (result.code, "cannot be written" in result.err) == (1, True)
     assert "--paragraphs" in call("translate", run, "--paragraphs", stdin=b"a").err
+
+
+@pytest.mark.usefixtures("uppercase_model")
+def test_a_container(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paragraphs = ["one two", "1"]
+    data = word("".join(f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>" for text in paragraphs))
+    (path := tmp_path / "a.docx").write_bytes(data)
+    out, report = tmp_path / "new.docx", tmp_path / "report.jsonl"
+    result = call("translate", run, "--input", path, "--output", out, "--report", report)
+    assert (result.code, result.err.splitlines()[0]) == (
+        0,
+        "1 entries: 1 filled, 0 not translated, 0 already translated",
+    )
+    assert ">ONE TWO<" in body(out.read_bytes())
+    assert report.read_text() == ""
+    assert call("translate", run, "--input", path).out == out.read_bytes()
+    monkeypatch.setattr(
+        translate_document._SegmentTranslator, "__call__", lambda _, requests: [TranslatedText("") for _ in requests]
+    )
+    result = call("translate", run, "--input", path, "--output", out, "--report", report)
+    assert f"not translated: {path} (word/document.xml, paragraph 1): the translation is empty" in result.err
+    (line,) = map(json.loads, report.read_text().splitlines())
+    assert (line["part"], line["paragraph"], line["source"]) == ("word/document.xml", 1, "one two")
+    assert out.read_bytes() == data
+    path.write_bytes(data[:-100])
+    result = call("translate", run, "--input", path, "--output", out)
+    assert (result.code, f"{path}: the ZIP archive is damaged" in result.err) == (1, True)
+    assert out.read_bytes() == data
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.docx", "new.docx", "report.jsonl"]

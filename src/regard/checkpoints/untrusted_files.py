@@ -114,7 +114,7 @@ def verify_sums(folder: Path, files: Mapping[str, Path], *, is_checked: Callable
     """
     if SUMS not in files:
         return
-    for name, expected in _read_sums(files[SUMS]).items():
+    for name, expected in read_sums(files[SUMS]).items():
         if not is_checked(name):
             continue
         if name not in files:
@@ -133,7 +133,8 @@ def verify_sums(folder: Path, files: Mapping[str, Path], *, is_checked: Callable
             )
 
 
-def _read_sums(path: Path) -> dict[str, str]:
+def read_sums(path: Path) -> dict[str, str]:
+    """Return the checksum of each file that SHA256SUMS lists, by name. Raises CheckpointError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

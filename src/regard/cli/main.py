@@ -15,6 +15,7 @@ import typer
 from regard.cli import (
     analyze,
     attend,
+    calibrate,
     clean,
     compare,
     corrections,
@@ -56,6 +57,9 @@ app.command("translate", cls=ModelCommand, epilog=translate.EXAMPLES, rich_help_
     translate.translate
 )
 app.command("serve", cls=ModelCommand, epilog=serve.EXAMPLES, rich_help_panel="Train and translate")(serve.serve)
+app.command("calibrate", cls=ModelCommand, epilog=calibrate.EXAMPLES, rich_help_panel="Train and translate")(
+    calibrate.calibrate
+)
 app.command("improve", cls=ModelCommand, epilog=improve.EXAMPLES, rich_help_panel="Train and translate")(
     improve.improve
 )

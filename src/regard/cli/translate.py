@@ -130,6 +130,24 @@ def translate(
             show_default="`target`, the language, or the second of two",
         ),
     ] = "",
+    keys: Annotated[
+        list[str] | None,
+        option(
+            "PATTERN",
+            "Keys of a JSON, YAML or other file of strings whose values are translated, such as '*.title'; with ! "
+            "before it, keys that are not. Can be repeated.",
+            LANGUAGES,
+            show_default="all values that are text",
+        ),
+    ] = None,
+    source_keys: Annotated[
+        bool,
+        typer.Option(
+            "--source-keys",
+            help="Translate the keys of a file of strings: fill values that are empty or the same as their key.",
+            rich_help_panel=LANGUAGES,
+        ),
+    ] = False,
     source_language: Annotated[
         str, option("LANG", "Language code of the source in a document.", LANGUAGES, show_default="the run's")
     ] = "",
@@ -162,7 +180,9 @@ def translate(
     """Translate text line by line, or a document in its own format.
 
     Line i of the output is the translation of line i of the input. In a document (.po, .xlf, .tmx, .tsv, .csv, .srt,
-    .md, .html) only entries without a translation are filled, and everything else stays as it is.
+    .vtt, .md, .html, .json, .arb, .yaml, .properties, .strings, .ftl, .xml of Android, .resx, .ipynb, .docx, .pptx,
+    .xlsx, .odt, .odp, .ods, .epub) only text is translated, and everything else stays as it is. The text of a .pdf is
+    written as Markdown.
     """
     from regard.cli.search_settings import search_settings
     from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest, is_parquet
@@ -183,7 +203,9 @@ def translate(
         glossary_method=glossary_method,
     )
     outputs = OutputOptions(output, scores=scores, alignments=alignments, report=report)
-    document = DocumentOptions(paragraphs, plain, source_column, target_column, source_language, target_language)
+    columns = (source_column, target_column)
+    languages = (source_language, target_language)
+    document = DocumentOptions(paragraphs, plain, *columns, *languages, tuple(keys or ()), source_keys)
     if document.apply_to(input_):
         if ray:
             raise ConfigError(

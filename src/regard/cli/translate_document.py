@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
 from regard.console import say
+from regard.corpus.formats.compressed import format_suffix
 from regard.documents.document import Columns, Document, LanguagePair
-from regard.documents.open import open_document
+from regard.documents.open import CONTAINERS, CONVERTED, open_document
 from regard.documents.translate import DocumentResult, EntryReport, TranslatedText, TranslationRequest, fill_document
 from regard.errors import ConfigError
 
@@ -39,7 +41,10 @@ def translate_document(
         DecodingError: The search fails.
     """
     _refuse_options_for_lines(request, outputs)
+    if path is not None and outputs.text is None and format_suffix(path) in CONTAINERS and sys.stdout.isatty():
+        raise ConfigError("the document is not text for a terminal", where="--output", fix="name a file to write")
     refuse_same([path, Path(request.glossary)], outputs.files())
+    _refuse_format_of_output(path, outputs.text)
     glossary = check_glossary(request.glossary, model)
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
@@ -47,7 +52,7 @@ def translate_document(
     languages = LanguagePair(
         options.source_language or translator.source_language, options.target_language or translator.target_language
     )
-    columns = Columns(options.source_column, options.target_column)
+    columns = Columns(options.source_column, options.target_column, options.keys, options.keys_are_source)
     document = open_document(path, languages, columns, paragraphs=options.paragraphs)
     split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
     outcome = fill_document(
@@ -113,8 +118,21 @@ def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) ->
             )
 
 
+def _refuse_format_of_output(path: Path | None, written: Path | None) -> None:
+    """Raise ConfigError if the name of the output says that it has a format that cannot be written."""
+    if path is None or written is None or format_suffix(path) != format_suffix(written):
+        return
+    if suffix := CONVERTED.get(format_suffix(path)):
+        raise ConfigError(
+            f"a {format_suffix(path)[1:].upper()} is not written; its translation is Markdown",
+            where=written,
+            fix=f"name the output {written.with_suffix(suffix).name}",
+        )
+
+
 def _report_line(document: Document, report: EntryReport) -> str:
-    table: dict[str, Any] = {"file": document.name, "line": report.line}
+    table: dict[str, Any] = {"file": document.name}
+    table |= {"part": report.part, "paragraph": report.line} if report.part else {"line": report.line}
     table |= {"why": report.reason} if report.reason else {"marks": list(report.marks)}
     return json.dumps({**table, "source": report.source, "translation": report.translation}, ensure_ascii=False) + "\n"
 
@@ -122,7 +140,8 @@ def _report_line(document: Document, report: EntryReport) -> str:
 def _say_outcome(document: Document, outcome: DocumentResult) -> None:
     untranslated = [report for report in outcome.reports if report.reason]
     for report in untranslated[:SHOWN_ENTRIES]:
-        say(f"not translated: {document.name}:{report.line}: {report.reason}")
+        place = f" ({report.part}, paragraph {report.line})" if report.part else f":{report.line}"
+        say(f"not translated: {document.name}{place}: {report.reason}")
     if len(untranslated) > SHOWN_ENTRIES:
         say(f"not translated: {len(untranslated) - SHOWN_ENTRIES:,} more")
     say(

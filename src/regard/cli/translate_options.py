@@ -62,7 +62,10 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class DocumentOptions:
-    """How to read the input as a document. Empty columns and languages are those of the file or of the run."""
+    """How to read the input as a document. Empty columns and languages are those of the file or of the run.
+
+    See Columns for the keys.
+    """
 
     paragraphs: bool = False
     plain: bool = False
@@ -70,6 +73,8 @@ class DocumentOptions:
     target_column: str = ""
     source_language: str = ""
     target_language: str = ""
+    keys: tuple[str, ...] = ()
+    keys_are_source: bool = False
 
     def apply_to(self, path: Path | None) -> bool:
         """Return whether the input is a document, rather than lines of text.
@@ -87,9 +92,10 @@ class DocumentOptions:
         if path is not None and not self.plain and not is_parquet(path) and _is_document_or_lines(path):
             return True
         source_column = "" if is_parquet(path) else self.source_column
-        if any((source_column, self.target_column, self.source_language, self.target_language)):
+        languages = (self.source_language, self.target_language)
+        if any((source_column, self.target_column, *languages, self.keys, self.keys_are_source)):
             raise ConfigError(
-                "columns and languages belong to documents, but the input is lines of text",
+                "columns, keys and languages belong to documents, but the input is lines of text",
                 where="standard input" if path is None else path,
                 fix="name a file that is a document, or remove these options",
             )
@@ -105,7 +111,7 @@ def _is_document_or_lines(path: Path) -> bool:
     """Return whether a file is a document. Raise DataError if it is neither a document nor lines of text."""
     from regard.documents.open import OPENERS
 
-    if format_suffix(path) in OPENERS:
+    if format_suffix(path) in OPENERS and (format_suffix(path) != ".arb" or format_by_name(path)):
         return True
     if name := format_by_name(path):
         known = ", ".join(OPENERS)

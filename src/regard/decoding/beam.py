@@ -85,7 +85,8 @@ def beam_search(
         sentences, width = beams.live.token.shape
         fed = beams.live.token.flatten()  # (N,), N = b x w
         out = decoder.step(fed, state, with_attention=needs_attention)
-        nodes = tree.append(fed, beams.live.parent.flatten(), out.attention if with_attention else None)
+        attention = out.attention if with_attention else None
+        nodes = tree.append(fed, beams.live.parent.flatten(), beams.live.total.flatten(), attention)
         bonus = None
         if processor is None or history is None:
             values, ids = best_tokens(out.logits, 2 * beam_size, step)  # (N, 2K)

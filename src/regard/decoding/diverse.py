@@ -78,9 +78,11 @@ def diverse_beam_search(
     while len(beams[0].sentence):
         step += 1
         fed = torch.cat([group.live.token for group in beams], 1)  # (b, groups x w)
-        parents = torch.cat([group.live.parent for group in beams], 1)
+        parents, totals = (
+            torch.cat([getattr(group.live, name) for group in beams], 1).flatten() for name in ("parent", "total")
+        )
         out = decoder.step(fed.flatten(), state, with_attention=with_attention)
-        nodes = tree.append(fed.flatten(), parents.flatten(), out.attention).view_as(fed)
+        nodes = tree.append(fed.flatten(), parents, totals, out.attention).view_as(fed)
         # A group needs no more tokens of a row: at most EOS and the tokens of earlier groups rank before its share.
         values, ids = (part.view(*fed.shape, -1) for part in best_tokens(out.logits, beam_size + 1, step))
         beams = _step(beams, results, nodes, values, ids, strength, settings, step)

@@ -20,6 +20,7 @@ class Hypothesis:
             token, and one for EOS if finished. None if it was not requested or the model has none.
         proved: Whether exact search has proved that no finished hypothesis within the limit has a greater score;
             None after other searches.
+        token_log_probabilities: That of each token, and of EOS if finished, in nats; empty if exact search found it.
     """
 
     tokens: tuple[int, ...]
@@ -28,3 +29,4 @@ class Hypothesis:
     finished: bool
     attention: Tensor | None = None
     proved: bool | None = None
+    token_log_probabilities: tuple[float, ...] = ()

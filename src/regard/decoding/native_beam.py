@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from regard.contract import Decoder, Memory
-from regard.decoding.beam_state import BeamSettings, BeamState, collect_ends, init_beam_state
+from regard.decoding.beam_state import BeamSettings, BeamState, LivePrefixes, collect_ends, init_beam_state
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import divisor
 from regard.decoding.next_tokens import not_finite, select_unfinished
@@ -39,7 +39,7 @@ def native_beam_search(
     while True:
         step += 1
         logits = search.step(beams.tokens)  # (N, V)
-        first_node = tree.add(beams.tokens.clone(), beams.parents.clone())
+        first_node = tree.add(beams.tokens.clone(), beams.parents.clone(), beams.totals.clone())
         unfinished = None
         if beams.advance(logits, first_node, step):
             collect_ends(results, beams.take_finished(), settings, step)
@@ -62,12 +62,13 @@ class _NativeBeams:
         tokens: The tokens (N,) to feed to the decoder; before the first step one for each sentence, then one for each
             live prefix.
         parents: The nodes (N,) of the prefixes without these tokens.
+        totals: The log-probabilities (N,) of the prefixes with these tokens.
         rows: The rows (N,) of these nodes in the last step.
     """
 
     def __init__(self, state: BeamState, settings: BeamSettings) -> None:
         self.state, self._settings = state, settings
-        self.tokens, self.parents = state.live.token.view(-1), state.live.parent.view(-1)
+        self._read(state.live)
         self.rows = torch.zeros_like(self.tokens)
         self._is_collected = state.is_done.clone()
         self._advance = native.kernels().beam_step
@@ -92,7 +93,7 @@ class _NativeBeams:
         live = first.live.repeat(settings.beam_size)
         ends = replace(first.ends, total=first.ends.total.clone(), parent=first.ends.parent.clone())
         beams = cls(replace(first, live=live, ends=ends), settings)
-        beams.tokens, beams.parents = first.live.token.view(-1), first.live.parent.view(-1)
+        beams._read(first.live)
         beams._beam.width = 1
         return beams
 
@@ -106,8 +107,12 @@ class _NativeBeams:
             raise not_finite(step)
         if finished == native.OUT_OF_MEMORY:
             raise MemoryError
-        self.tokens, self.parents = self.state.live.token.view(-1), self.state.live.parent.view(-1)
+        self._read(self.state.live)
         return bool(finished)
+
+    def _read(self, live: LivePrefixes) -> None:
+        """Set `tokens`, `parents` and `totals` to those of these prefixes."""
+        self.tokens, self.parents, self.totals = (part.view(-1) for part in (live.token, live.parent, live.total))
 
     def take_finished(self) -> BeamState:
         """Return the sentences that are finished and were not taken before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -24,7 +25,9 @@ class HypothesisEnd:
 
 
 class PrefixTree:
-    """Stores a node for each row of each decoder step: the token fed to the decoder, and the parent node.
+    """Stores a node for each row of each decoder step.
+
+    A node has the token fed to the decoder, the parent node, and the log-probability of the prefix with this token.
 
     Steps only append, so reordering a beam copies nothing.
     """
@@ -33,19 +36,27 @@ class PrefixTree:
         self._size = 0
         self._tokens: list[Tensor] = []
         self._parents: list[Tensor] = []
+        self._totals: list[Tensor] = []
         self._attention: list[Tensor] = []
 
-    def append(self, tokens: Tensor, parents: Tensor, attention: Tensor | None) -> Tensor:
-        """Append a step: tokens (N,) fed under parents (N,), with attention (N, S). Return the new nodes (N,)."""
+    def append(self, tokens: Tensor, parents: Tensor, totals: Tensor, attention: Tensor | None) -> Tensor:
+        """Append a step with attention (N, S), or None: see `add`. Return the new nodes (N,)."""
         if attention is not None:
             self._attention.append(attention)
-        first = self.add(tokens, parents)
+        first = self.add(tokens, parents, totals)
         return torch.arange(first, self._size, device=tokens.device)
 
-    def add(self, tokens: Tensor, parents: Tensor) -> int:
-        """Append a step without attention. Return the first of the new nodes, which are numbered consecutively."""
+    def add(self, tokens: Tensor, parents: Tensor, totals: Tensor) -> int:
+        """Append a step without attention. Return the first of the new nodes, which are numbered consecutively.
+
+        Args:
+            tokens: (N,) the tokens fed to the decoder.
+            parents: (N,) the nodes of the prefixes without them.
+            totals: (N,) the log-probabilities of the prefixes with them.
+        """
         self._tokens.append(tokens)
         self._parents.append(parents)
+        self._totals.append(totals)
         first = self._size
         self._size += len(tokens)
         return first
@@ -54,6 +65,7 @@ class PrefixTree:
         """Return the hypotheses of each sentence's ends; mask (B, S) is True at real source positions."""
         tokens: list[int] = torch.cat(self._tokens).tolist()
         parents: list[int] = torch.cat(self._parents).tolist()
+        totals: list[float] = torch.cat(self._totals).tolist()
         attention = torch.cat(self._attention) if self._attention else None
         lengths: list[int] = mask.sum(1).tolist()
 
@@ -63,11 +75,13 @@ class PrefixTree:
                 path.append(parents[path[-1]])
             path.reverse()
             finished = end.token == EOS
+            sums = [*(totals[node] for node in path), end.log_probability]
             return Hypothesis(
                 tokens=(*(tokens[node] for node in path[1:]), *(() if finished else (end.token,))),
                 log_probability=end.log_probability,
                 score=end.score,
                 finished=finished,
+                token_log_probabilities=tuple(after - before for before, after in pairwise(sums)),
                 attention=None if attention is None else attention[path, :length],
             )
 

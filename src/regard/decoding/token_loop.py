@@ -64,7 +64,7 @@ def run_token_loop(
     while len(rows.token):
         step += 1
         out = decoder.step(rows.token, state, with_attention=with_attention)
-        rows = replace(rows, node=tree.append(rows.token, rows.node, out.attention))
+        rows = replace(rows, node=tree.append(rows.token, rows.node, rows.total, out.attention))
         logits, state = out.logits, out.state
         if step == 1 and rows_per_sentence > 1:
             copies = rows.place.repeat_interleave(rows_per_sentence)  # (B,) -> (B x rows_per_sentence,)

@@ -75,6 +75,7 @@ class Segment:
             not at all.
         is_reflowable: Whether its line breaks are only white space, which may move.
         can_have_accelerator: Whether it may be a menu label with an accelerator, such as `_File`.
+        part: The member of a container that it is in; `line` is then the number of the paragraph in that member.
     """
 
     content: MarkedText
@@ -82,14 +83,16 @@ class Segment:
     entry: int
     is_reflowable: bool = False
     can_have_accelerator: bool = False
+    part: str = ""
 
 
 @dataclass(frozen=True)
 class SkippedEntry:
-    """An entry without a translation that cannot be translated, and the reason."""
+    """An entry without a translation that cannot be translated, and the reason. `line` and `part` are as in Segment."""
 
     line: int
     reason: str
+    part: str = ""
 
 
 class Document(Protocol):
@@ -134,10 +137,20 @@ class LanguagePair:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table: names, or numbers from 1; empty to find them by the header."""
+    """Which parts of a document are translated.
+
+    Attributes:
+        source: The source column of a table: a name, or a number from 1; empty to find it by the header.
+        target: The target column, likewise.
+        keys: Patterns of keys to translate, as for a shell, and of keys to exclude, which start with `!`. Empty for the
+            default of the format.
+        keys_are_source: Whether a key is the source text of its value, which is filled if it is empty or the same.
+    """
 
     source: str = ""
     target: str = ""
+    keys: tuple[str, ...] = ()
+    keys_are_source: bool = False
 
 
 Edit = tuple[int, int, str]
@@ -217,17 +230,17 @@ class TextDocument:
         return apply_edits(self._text, edits).encode(self.encoding, self.encoding_errors)
 
 
-def read_document(path: Path) -> bytes:
+def read_document(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Read the bytes of a document, decompressed if its name ends in .gz, .xz or .zst.
 
     Raises:
-        DataError: It cannot be read, or has more than MAX_BYTES.
+        DataError: It cannot be read, or has more than `max_bytes`.
     """
     with open_decompressed(path) as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
         raise DataError(
-            f"the document has more than {MAX_BYTES:,} bytes",
+            f"the document has more than {max_bytes:,} bytes",
             where=path,
             fix="split it, or translate its text as lines",
         )

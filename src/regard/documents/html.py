@@ -138,13 +138,17 @@ class HtmlDocument(TextDocument):
         for (start, end), translation in zip(self._spans, blocks, strict=True):
             if translation is not None:
                 tags = tuple(replace(tag, markup=new_markup.get(tag.markup, tag.markup)) for tag in translation.tags)
-                edits.append((start, end, render(replace(translation, tags=tags), _escape)))
+                edits.append((start, end, render(replace(translation, tags=tags), self.escape)))
         ends = [end for _, end, _ in edits]
         for token, tag in changed_tags:
             index = bisect_left(ends, token.end)
             if index == len(ends) or token.start < edits[index][0]:  # outside of translated blocks
                 edits.append((token.start, token.end, tag))
         return self._apply(edits)
+
+    def escape(self, text: str) -> str:
+        """Escape a text."""
+        return html.escape(text, quote=False).replace("\u00a0", "&nbsp;")
 
     def _changed_tags(self, values: Sequence[MarkedText | None], *, has_translation: bool) -> list[tuple[_Token, str]]:
         """Return the tags whose attributes change, each with its new text."""
@@ -164,10 +168,6 @@ class HtmlDocument(TextDocument):
             moved = [(start - token.start, end - token.start, new) for start, end, new in token_edits]
             changed.append((token, apply_edits(self._text[token.start : token.end], moved)))
         return changed
-
-
-def _escape(text: str) -> str:
-    return html.escape(text, quote=False).replace("\u00a0", "&nbsp;")
 
 
 def _tokenize(text: str) -> Iterator[_Token]:

@@ -122,7 +122,13 @@ class MarkdownDocument(TextDocument):
         text = render(translation)
         if self._blocks[index].is_cell:
             return re.sub(r"(?<!\\)\|", r"\\|", text)
+        if self._blocks[index].kind == "heading" and self._is_after_mark(self._blocks[index].lines[0]):
+            return text
         return "\n".join(_escape_block_start(line) for line in text.split("\n"))
+
+    def _is_after_mark(self, line: Line) -> bool:
+        """Return whether the text of a line comes after `#`."""
+        return self._text[max(0, line.start - 20) : line.start].rstrip(" \t").endswith("#")
 
     def check_translation(self, index: int, translation: MarkedText) -> str:
         """Refuse a translation in which Markdown sees other markup than in its source."""

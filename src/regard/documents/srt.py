@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
-from regard.documents.document import Columns, LanguagePair, Segment, SkippedEntry
+from regard.documents.document import Columns, LanguagePair, MarkedText, Segment, SkippedEntry
 from regard.documents.inline_markup import parse_tags
 from regard.documents.line_segments import Line, LineDocument, join_line_texts
 from regard.errors import DataError
@@ -43,19 +43,25 @@ class SrtDocument(LineDocument):
                 where=f"{self.name}:{first}",
                 fix="correct the cue, or remove the blank line from its text",
             )
-        lines = cue[times + 1 :]
+        self._add_text(cue[times + 1 :], first, first + times + 1)
+
+    def _add_text(self, lines: list[Line], first: int, number: int) -> None:
+        """Add the turns of a cue that starts at line `first`, and whose text starts at line `number`."""
         if not lines:
             self.skipped.append(SkippedEntry(first, "the cue has no text"))
             return
         entry = self._num_entries
         self._num_entries += 1
-        number = first + times + 1
         for turn in self._turns(lines):
             lines = self._strip_turn(turn)
-            content = parse_tags(join_line_texts(self._text, lines))
+            content = self._parse_text(join_line_texts(self._text, lines))
             self.segments.append(Segment(content, number, entry, is_reflowable=True))
             self._lines.append(lines)
             number += len(turn)
+
+    def _parse_text(self, text: str) -> MarkedText:
+        """Return the text of a turn with its tags."""
+        return parse_tags(text)
 
     def _line_text(self, line: Line) -> str:
         return self._text[line.start : line.end]

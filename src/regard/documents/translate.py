@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 from regard.documents.document import Document, MarkedText, ProtectedSpan, Segment
 from regard.documents.inline_markup import project_markup
+from regard.documents.results import DocumentResult as DocumentResult
+from regard.documents.results import EntryReport as EntryReport
+from regard.documents.results import SegmentConfidence as SegmentConfidence
+from regard.documents.results import TranslatedText as TranslatedText
+from regard.documents.results import TranslateFunction as TranslateFunction
+from regard.documents.results import TranslationRequest as TranslationRequest
 from regard.documents.splitting import flatten, spans_between, split_columns, split_line_groups, wrap_lines
 from regard.text.placeholders import (
     Placeholder,
@@ -23,7 +30,7 @@ from regard.text.placeholders import (
     placeholder_error,
     split_accelerator,
 )
-from regard.text.segments import Alignment, JoinedTranslation, Piece, Span, join_pieces, split_sentences, strip_span
+from regard.text.segments import JoinedTranslation, Piece, Span, join_pieces, split_sentences, strip_span
 
 MAX_SEGMENT_LENGTH = 20_000  # characters; the time to carry markup over is quadratic in the length
 MAX_MARKUP = 500  # tags and protected spans of a segment
@@ -32,71 +39,6 @@ UNUSABLE = {
     "loop": "the translation repeats itself endlessly",
 }
 """Why a translation with a mark of degenerate output cannot be used."""
-
-
-@dataclass(frozen=True)
-class TranslationRequest:
-    """A sentence or a part of one, and the strings that its translation must contain."""
-
-    text: str
-    require: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TranslatedText:
-    """The translation of a request.
-
-    Attributes:
-        text: The translation.
-        alignment: Pairs (source word, target word), counted from 0; empty if unknown.
-        marks: Signs of degenerate output; see regard.evaluation.degenerate_output.
-    """
-
-    text: str
-    alignment: Alignment = ()
-    marks: tuple[str, ...] = ()
-
-
-TranslateFunction = Callable[[Sequence[TranslationRequest]], Sequence[TranslatedText]]
-"""Translates each request, in order."""
-
-
-@dataclass(frozen=True)
-class EntryReport:
-    """An entry that stays untranslated (with a `reason`), or whose translation looks degenerate (with `marks`)."""
-
-    line: int
-    source: str
-    reason: str = ""
-    marks: tuple[str, ...] = ()
-    translation: str = ""
-
-
-@dataclass
-class DocumentResult:
-    """A translated document: entries = filled + already_translated + untranslated.
-
-    Attributes:
-        data: The bytes of the document.
-        entries: The number of entries.
-        filled: The number of entries that were translated.
-        already_translated: The number of entries that had a translation before.
-        reports: A report for each entry that stays untranslated or looks degenerate.
-        methods: The number of sentences that were translated `whole`, with placeholders `required`, in `parts`, or not
-            at all (`failed`).
-    """
-
-    data: bytes = b""
-    entries: int = 0
-    filled: int = 0
-    already_translated: int = 0
-    reports: list[EntryReport] = field(default_factory=list)
-    methods: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def untranslated(self) -> int:
-        """The number of entries that stay untranslated."""
-        return sum(1 for report in self.reports if report.reason)
 
 
 @dataclass
@@ -112,6 +54,8 @@ class _Sentence:
         attempt: The text of the last attempt to translate it whole.
         lost: The placeholders that the attempt lacks.
         marks: The marks of the translation.
+        confidence: The confidence of the last attempt; of parts, the lowest. None if unknown.
+        is_withheld: Whether its translation must not be used because of its confidence.
     """
 
     text: str
@@ -122,6 +66,8 @@ class _Sentence:
     attempt: str = ""
     lost: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    confidence: SegmentConfidence | None = None
+    is_withheld: bool = False
 
 
 @dataclass
@@ -181,23 +127,26 @@ def fill_document(
         attempts = (sentence.attempt for sentence in draft.sentences() if sentence.reason)
         attempt = translation.text if translation else " / ".join(attempts)
         entry, line, source = draft.segment.entry, draft.segment.line, draft.segment.content.text
+        part = draft.segment.part
         if reason:
-            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt))
+            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt, part))
         elif marks:
-            degenerate.setdefault(entry, EntryReport(line, source, "", marks, attempt))
+            degenerate.setdefault(entry, EntryReport(line, source, "", marks, attempt, part))
     for index, segment in enumerate(document.segments):
         if segment.entry in failed:
             translations[index] = None
     reports = [*failed.values(), *(report for entry, report in degenerate.items() if entry not in failed)]
-    reports += [EntryReport(skipped.line, "", skipped.reason) for skipped in document.skipped]
+    reports += [EntryReport(skipped.line, "", skipped.reason, part=skipped.part) for skipped in document.skipped]
+    parts = {part: order for order, part in enumerate(dict.fromkeys(segment.part for segment in document.segments))}
     num_entries = len({segment.entry for segment in document.segments})
     return DocumentResult(
         data=document.fill(translations),
         entries=num_entries + len(document.skipped) + document.already_translated,
         filled=num_entries - len(failed),
         already_translated=document.already_translated,
-        reports=sorted(reports, key=lambda report: report.line),
+        reports=sorted(reports, key=lambda report: (parts.get(report.part, len(parts)), report.line)),
         methods=Counter(sentence.method for sentence in sentences.values()),
+        confidences=[_lowest(sentence.confidence for sentence in draft.sentences()) for draft in drafts],
     )
 
 
@@ -224,6 +173,15 @@ def _make_draft(segment: Segment, language: str | None, sentences: Sentences) ->
             group_sentences.append((span, sentences[key]))
         groups.append((group, group_sentences))
     return _Draft(segment, content, accelerator, letter, groups)
+
+
+def _lowest(confidences: Iterable[SegmentConfidence | None]) -> SegmentConfidence | None:
+    """Return the lowest value, and all words in order; None if no confidence is known."""
+    known = [confidence for confidence in confidences if confidence is not None]
+    if not known:
+        return None
+    words = tuple(word for confidence in known for word in confidence.words)
+    return SegmentConfidence(min(confidence.value for confidence in known), words)
 
 
 def _spans(parts: Sequence[Placeholder] | Sequence[ProtectedSpan]) -> list[Span]:
@@ -262,7 +220,11 @@ def _translate_sentences(sentences: Sequence[_Sentence], translate: TranslateFun
         lossy = [sentence for sentence in pending if sentence.translation is None and sentence.lost]
         requests = [TranslationRequest(sentence.text, sentence.lost) for sentence in lossy]
         _translate_whole(lossy, translate, requests, "required")
-    incomplete = [sentence for sentence in pending if sentence.translation is None and sentence.placeholders]
+    incomplete = [
+        sentence
+        for sentence in pending
+        if sentence.translation is None and sentence.placeholders and not sentence.is_withheld
+    ]
     _translate_in_parts(incomplete, translate)
 
 
@@ -275,7 +237,10 @@ def _translate_whole(
     """Translate each sentence by its request, and keep the translations that have all placeholders."""
     translations = translate(requests) if requests else ()
     for sentence, translation in zip(sentences, translations, strict=True):
-        sentence.attempt = translation.text.strip()
+        sentence.attempt, sentence.confidence = translation.text.strip(), translation.confidence
+        if translation.withheld:
+            sentence.reason, sentence.lost, sentence.is_withheld = translation.withheld, (), True
+            continue
         sentence.reason, sentence.lost = _check_placeholders(sentence, sentence.attempt)
         if not sentence.reason:
             sentence.translation = JoinedTranslation(sentence.attempt, translation.alignment)
@@ -294,11 +259,15 @@ def _translate_in_parts(sentences: Sequence[_Sentence], translate: TranslateFunc
     for sentence, spans in zip(sentences, all_spans, strict=True):
         pieces: list[Piece] = []
         marks: list[str] = []
-        for start, end in spans:
-            translation = next(translations)
+        parts = list(islice(translations, len(spans)))
+        for (start, end), translation in zip(spans, parts, strict=True):
             text = _strip_added_stop(sentence.text[start:end], translation.text.strip())
             pieces.append(Piece(start, end, text, translation.alignment))
             marks += translation.marks
+        sentence.confidence = _lowest(part.confidence for part in parts)
+        if withheld := next((part.withheld for part in parts if part.withheld), ""):
+            sentence.reason, sentence.is_withheld = withheld, True
+            continue
         joined = join_pieces(sentence.text, pieces)
         if all(piece.text for piece in pieces) and not _check_placeholders(sentence, joined.text)[0]:
             sentence.translation, sentence.method = joined, "parts"

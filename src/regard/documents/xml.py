@@ -6,7 +6,7 @@ The document is held as text. Expat reads it as UTF-8, and its byte offsets are 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape as _escape
 
@@ -18,6 +18,7 @@ _DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9.
 _TAG_END = re.compile(rb"""(?:[^<>"']|"[^"]*"|'[^']*')*>""")
 _INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 XML_SPACE = " \t\r\n"
+MAX_NODES = 200_000  # in an element that is held in memory
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Node:
     """An element, a piece of text, or other markup such as a comment. Offsets are characters of the document.
 
     Attributes:
-        name: The local name of the element; empty for text and other markup.
+        name: The local name of the element; empty for text and other markup. See also `read_elements`.
         start: Where the node starts.
         line: Its line number, from 1.
         attributes: The attributes of the element.
@@ -116,27 +117,50 @@ ElementHandler = Callable[[Node, list[Node]], None]
 """Takes an element with its descendants, and its ancestors, which have no children yet."""
 
 
-def read_elements(text: str, name: str, element_names: Collection[str], handler: ElementHandler) -> None:
-    """Call `handler` for every outermost element that has one of these local names.
+def read_elements(
+    text: str,
+    name: str,
+    element_names: Collection[str],
+    handler: ElementHandler,
+    namespaces: Mapping[str, str] | None = None,
+) -> None:
+    """Call `handler` for every outermost element that has one of these names.
+
+    Args:
+        text: The document.
+        name: Its name for messages.
+        element_names: The names of elements.
+        handler: Takes each element.
+        namespaces: Prefixes by namespace. If given, the names of elements and attributes are these prefixes and the
+            local name, such as `w:p`, whatever prefixes the document declares; the prefix of any other namespace is
+            `?`. If None, the names of elements are local names.
 
     Raises:
         DataError: The text is not well-formed, declares entities, or is nested too deeply.
     """
-    reader = _Reader(text, name, element_names, handler)
+    reader = _Reader(text, name, element_names, handler, namespaces)
     reader.parser.feed(reader.data, last=True)
 
 
 class _Reader:
     """The handlers of expat."""
 
-    def __init__(self, text: str, name: str, element_names: Collection[str], handler: ElementHandler) -> None:
-        self.element_names, self.handler = element_names, handler
+    def __init__(
+        self,
+        text: str,
+        name: str,
+        element_names: Collection[str],
+        handler: ElementHandler,
+        namespaces: Mapping[str, str] | None,
+    ) -> None:
+        self.element_names, self.handler, self.namespaces = element_names, handler, namespaces
         self.source, self.data = text, text.encode()
+        self.num_nodes = 0  # in the current element with one of the names
         self.ancestors: list[Node] = []
         self.open: list[Node] = []  # the current element with one of the names, and its open descendants
         self.last: Node | None = None  # a node that ends where the next one starts
         self._byte_offset = self._character_offset = 0
-        self.parser = XmlParser(name, "UTF-8")
+        self.parser = XmlParser(name, "UTF-8", namespaces=namespaces is not None)
         parser = self.parser.expat
         parser.buffer_text = False
         parser.StartElementHandler = self._start_element
@@ -162,14 +186,21 @@ class _Reader:
 
     def _start_element(self, name: str, attributes: dict[str, str]) -> None:
         start = self._end_last()
-        node = Node(local_name(name), start, self.parser.line, attributes)
+        if self.namespaces is None:
+            name = local_name(name)
+        else:
+            name = self._qualify(name, self.namespaces)
+            attributes = {self._qualify(key, self.namespaces): value for key, value in attributes.items()}
+        node = Node(name, start, self.parser.line, attributes)
         self.parser.check_depth(len(self.ancestors) + len(self.open) + 1)
         end = _TAG_END.match(self.data, self.parser.expat.CurrentByteIndex + 1)
         node.inner_start = node.inner_end = node.end = start if end is None else self._to_characters(end.end())
         if self.open:
+            self._count_node()
             self.open[-1].children.append(node)
             self.open.append(node)
         elif node.name in self.element_names:
+            self.num_nodes = 0
             self.open.append(node)
         else:
             self.ancestors.append(node)
@@ -192,7 +223,18 @@ class _Reader:
     def _add_markup(self, _data: str) -> None:
         self._add(Node("", self._end_last(), self.parser.line))
 
+    @staticmethod
+    def _qualify(name: str, namespaces: Mapping[str, str]) -> str:
+        namespace, _, local = name.rpartition(" ")
+        return f"{namespaces.get(namespace, '?')}:{local}" if namespace else local
+
+    def _count_node(self) -> None:
+        self.num_nodes += 1
+        if self.num_nodes > MAX_NODES:
+            self.parser.fail(f"an element contains more than {MAX_NODES:,} nodes", "split it into several elements")
+
     def _add(self, node: Node) -> None:
         if self.open:
+            self._count_node()
             self.open[-1].children.append(node)
             self.last = node

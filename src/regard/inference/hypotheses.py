@@ -64,4 +64,5 @@ def _read(hypothesis: Hypothesis, source: Sequence[int], line: ModelInput, token
         marks=find_degeneration(line.text, decoded, tokens, finished=finished, languages=line.languages),
         proved=hypothesis.proved,
         ids=tuple(hypothesis.tokens),
+        token_log_probabilities=hypothesis.token_log_probabilities,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from regard.config.schema import SearchConfig
-from regard.errors import ConfigError, suggest
+from regard.errors import ConfigError, DecodingError, suggest
 from regard.inference.terms import GlossaryMethod, TermOptions
 from regard.inference.translation import Constraints
 from regard.terms.glossary import Glossary
@@ -58,6 +58,9 @@ class TranslateOptions(SearchOptions, total=False):
             the run, if there is one; "none": no glossary.
         glossary_method: How its terms get into translations: by `tags` in the source, by constrained `search`, by
             `both`, or `auto`: `both` if the run was trained with terms, else `search`.
+        with_confidence: Whether to return the confidence of each translation and of its words.
+        min_confidence: A segment whose best translation has less confidence stays untranslated; None: no segment does.
+            Confidence is then returned, too.
     """
 
     top_beams: int
@@ -69,6 +72,8 @@ class TranslateOptions(SearchOptions, total=False):
     split_sentences: bool | None
     glossary: Glossary | Path | str | None
     glossary_method: GlossaryMethod
+    with_confidence: bool
+    min_confidence: float | None
 
 
 def refuse_unknown(options: Iterable[str]) -> None:
@@ -89,4 +94,52 @@ class ResolvedOptions:
     batch_size: int
     with_attention: bool
     division: Division
+    with_confidence: bool = False
+    min_confidence: float | None = None
     terms: TermOptions = field(default_factory=TermOptions)
+
+
+def resolve_options(
+    options: TranslateOptions,
+    settings: Callable[[SearchOptions, int], SearchConfig],
+    division: Callable[[bool | None], Division],
+    terms: Callable[[Glossary | Path | str | None, GlossaryMethod], TermOptions],
+    *,
+    has_confidence: bool,
+) -> ResolvedOptions:
+    """Return all options but `constraints` and `first_line`, which must be removed before.
+
+    Args:
+        options: The options, which are taken apart.
+        settings: Returns the [search] with changes that can return a number of translations.
+        division: Returns how texts are divided.
+        terms: Returns how the terms of a glossary are translated.
+        has_confidence: Whether the model has learned its confidence.
+
+    Raises:
+        ConfigError: There is no such option.
+        DataError: The glossary cannot be read.
+        DecodingError: Options contradict each other, or the model lacks what they need.
+    """
+    top_beams, batch_size = options.pop("top_beams", 1), options.pop("batch_size", 64)
+    with_attention = options.pop("with_attention", False)
+    fallback, divided = options.pop("fallback", None), division(options.pop("split_sentences", None))
+    min_confidence = options.pop("min_confidence", None)
+    with_confidence = options.pop("with_confidence", False) or min_confidence is not None
+    term_options = terms(options.pop("glossary", None), options.pop("glossary_method", "auto"))
+    search: SearchOptions = options  # what is left
+    config = settings(search, top_beams)
+    if batch_size < 1:
+        raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
+    if min_confidence is not None and not 0 <= min_confidence <= 1:
+        raise DecodingError(f"min_confidence is {min_confidence}", fix="set it to a probability, 0 to 1")
+    if with_confidence and not has_confidence:
+        raise DecodingError(
+            "the model has not learned how sure it is: `regard calibrate RUN` has not been run",
+            where="confidence",
+            fix="run it once, with the folder of the run",
+        )
+    second = None if fallback is None else settings({**search, **fallback}, top_beams)
+    return ResolvedOptions(
+        config, second, top_beams, batch_size, with_attention, divided, with_confidence, min_confidence, term_options
+    )

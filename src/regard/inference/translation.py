@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +33,21 @@ class Constraints:
     terms: tuple[Term, ...] = ()
 
 
+class Word(NamedTuple):
+    """A word of a translation: its span in the text, and the probability that it is right."""
+
+    start: int
+    end: int
+    confidence: float
+
+
 @dataclass(frozen=True, repr=False)
 class Translation:
     """A translation of a text. Printed, it is its text; a notebook also shows score, alternatives and attention.
 
     The translation of a divided text has the sums of its segments' scores and log-probabilities, their tokens in
     order, the union of their marks, and the word alignment of the whole text. It is finished or proved if all segments
-    are. Its attention is None: each segment has its own.
+    are. Its attention is None: each segment has its own. Its confidence is the lowest of its segments.
 
     Attributes:
         text: The translation.
@@ -55,7 +63,14 @@ class Translation:
         proved: After exact search, whether it is proved that the model scores no other translation higher; False if
             `exact_steps` was too small for a proof. None after other searches.
         ids: The ids of `tokens`.
+        token_log_probabilities: That of each of `tokens`, and of EOS if finished, in nats, as the search has found
+            them; empty for a translation by exact search.
         parts: The segments of a text that was divided, in order; empty for a text translated as one segment.
+        confidence: The probability that the translation is right (see docs/confidence.md); None if it was not
+            requested. 1 for a text without words.
+        words: The words of the translation, each with the probability that it is right; empty unless requested.
+        is_withheld: Whether the text, or a segment of it, stays untranslated because its confidence is below
+            `min_confidence`.
         alternatives: The translations ranked below this one, best first, or further samples in the order drawn; empty
             unless `top_beams` is above 1. They have no alternatives themselves.
     """
@@ -71,7 +86,11 @@ class Translation:
     marks: tuple[str, ...] = ()
     proved: bool | None = None
     ids: tuple[int, ...] = ()
+    token_log_probabilities: tuple[float, ...] = ()
     parts: tuple[Part, ...] = ()
+    confidence: float | None = None
+    words: tuple[Word, ...] = ()
+    is_withheld: bool = False
     alternatives: tuple[Translation, ...] = ()
 
     @property
@@ -157,6 +176,7 @@ def _join(source: str, spans: Sequence[Span], segments: Sequence[Translation]) -
     joined = join_pieces(source, pieces)
     is_aligned = any(segment.alignment for segment in segments)
     proved = {segment.proved for segment in segments}
+    confidences = [segment.confidence for segment in segments if segment.confidence is not None]
     return Translation(
         text=joined.text,
         score=sum(segment.score for segment in segments),
@@ -168,5 +188,13 @@ def _join(source: str, spans: Sequence[Span], segments: Sequence[Translation]) -
         marks=tuple(dict.fromkeys(mark for segment in segments for mark in segment.marks)),
         proved=None if proved == {None} else proved == {True},
         ids=tuple(token for segment in segments for token in segment.ids),
+        token_log_probabilities=tuple(value for segment in segments for value in segment.token_log_probabilities),
         parts=tuple(Part(*spans_and_segment) for spans_and_segment in zip(spans, joined.spans, segments, strict=True)),
+        confidence=min(confidences, default=None),
+        words=tuple(
+            Word(start + word.start, start + word.end, word.confidence)
+            for (start, _), segment in zip(joined.spans, segments, strict=True)
+            for word in segment.words
+        ),
+        is_withheld=any(segment.is_withheld for segment in segments),
     )

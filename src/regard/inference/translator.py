@@ -24,10 +24,11 @@ from regard.decoding.shortlist import Shortlist
 from regard.decoding.strategies import override_search, rows_per_sentence
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.batch_search import search_batch
+from regard.inference.confidence import ConfidenceModel, add_confidence, load_confidence, withhold
 from regard.inference.hypotheses import read_hypotheses, search_input, tag_source
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
-from regard.inference.options import ResolvedOptions, refuse_unknown
+from regard.inference.options import ResolvedOptions, refuse_unknown, resolve_options
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.shortlist import load_shortlist
@@ -83,6 +84,7 @@ class Translator:
         self.longest = longest
         self.num_parameters = model.num_parameters
         self.terms = RunTerms(tokenizers)
+        self.confidence: ConfidenceModel | None = None  # set by `load`
         self.device = next(model.parameters()).device
 
     @classmethod
@@ -113,6 +115,7 @@ class Translator:
         )
         languages = data.source_language, data.target_language
         translator.terms = RunTerms.load(Path(folder), path, checkpoint.tokenizers, checkpoint.data, languages)
+        translator.confidence = load_confidence(path)
         translator.num_parameters = num_parameters  # a model that is frozen for inference has fewer
         return translator
 
@@ -120,7 +123,9 @@ class Translator:
     def load_ensemble(
         cls, folders: Sequence[str | Path], device: str = "auto", precision: Precision = "float32"
     ) -> Translator:
-        """Load several models and average their probabilities, with the [search] and the shortlist of the first.
+        """Load several models and average their probabilities.
+
+        The [search], the shortlist and the confidence are those of the first.
 
         Raises CheckpointError if one cannot be loaded, and DecodingError if their tokenizers differ.
         """
@@ -144,6 +149,7 @@ class Translator:
             longest=min(member.longest for member in members),
         )
         combined.terms = first.terms
+        combined.confidence = first.confidence
         combined.num_parameters = sum(member.num_parameters for member in members)
         return combined
 
@@ -238,20 +244,11 @@ class Translator:
         """
         refuse_unknown(options)
         constraints, first_line = options.pop("constraints", None), options.pop("first_line", 0)
-        return self._stream(number_lines(lines, constraints, first_line), self._resolve(options))
-
-    def _resolve(self, options: TranslateOptions) -> ResolvedOptions:
-        top_beams, batch_size = options.pop("top_beams", 1), options.pop("batch_size", 64)
-        with_attention = options.pop("with_attention", False)
-        fallback, division = options.pop("fallback", None), self.division(options.pop("split_sentences", None))
-        glossary, method = options.pop("glossary", None), options.pop("glossary_method", "auto")
-        search: SearchOptions = options  # what is left
-        config = self._settings(search, top_beams)
-        if batch_size < 1:
-            raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
-        second = None if fallback is None else self._settings({**search, **fallback}, top_beams)
-        terms = self.terms.resolve(glossary, method, (self.source_language, self.target_language))
-        return ResolvedOptions(config, second, top_beams, batch_size, with_attention, division, terms)
+        has_confidence = self.confidence is not None
+        languages = self.source_language, self.target_language
+        terms = partial(self.terms.resolve, languages=languages)
+        resolved = resolve_options(options, self._settings, self.division, terms, has_confidence=has_confidence)
+        return self._stream(number_lines(lines, constraints, first_line), resolved)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
         config = override_search(self.search, changes, top_beams)
@@ -268,7 +265,11 @@ class Translator:
             divided = [self._divide(line, options) for line in window]
             parts = [part for _, line_parts in divided for part in line_parts]
             chunks = (parts[first : first + WINDOW] for first in range(0, len(parts), WINDOW))
-            results = (n_best for chunk in chunks for n_best in self._search_with_fallback(chunk, options))
+            searched = (n_best for chunk in chunks for n_best in self._search_with_fallback(chunk, options))
+            results = (
+                withhold(part.text, n_best, options.min_confidence)
+                for part, n_best in zip(parts, searched, strict=True)
+            )
             for line, (spans, line_parts) in zip(window, divided, strict=True):
                 segments = list(islice(results, len(line_parts)))
                 n_best = segments[0]
@@ -334,6 +335,8 @@ class Translator:
             for place, hypotheses in zip(places, batch, strict=True):
                 n_best = read_hypotheses(hypotheses, sources[place], texts[place], self.tokenizers)
                 results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
+        if options.with_confidence and self.confidence is not None:
+            add_confidence(results, encoded, self.confidence, self.model, self.tokenizers.target)
         return results
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:

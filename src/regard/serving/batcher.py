@@ -41,6 +41,7 @@ class SearchKey:
     top_beams: int = 1
     beam_size: int | None = None  # None: as in the recipe
     with_attention: bool = False
+    with_confidence: bool = False
 
     @property
     def options(self) -> SearchOptions:
@@ -289,6 +290,7 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         top_beams=key.top_beams,
         batch_size=len(batch),
         with_attention=key.with_attention,
+        with_confidence=key.with_confidence,
         constraints=constraints,
         split_sentences=False,
         glossary=NO_GLOSSARY,  # the terms are those of the sentences

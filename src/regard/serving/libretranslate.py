@@ -24,10 +24,12 @@ from regard.serving.schema import (
     TranslateAnswer,
     TranslateRequest,
     Untranslated,
+    WordConfidence,
 )
 from regard.serving.service import Service
 
 TYPING_DELAY = 500  # milliseconds
+DIGITS = 4  # of a confidence
 
 
 def router(service: Service) -> APIRouter:
@@ -64,8 +66,15 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             source = detected.language
         served = service.models.pick(source, body.target, body.model)
         ids = [body.glossary_id] if body.glossary_id else []
-        glossary = find_glossary(service, request, fields, ids, (served.source, served.target))
-        task = translation.Task(served, texts, body.format == "html", alternatives, glossary=glossary)
+        task = translation.Task(
+            served,
+            texts,
+            body.format == "html",
+            alternatives,
+            with_confidence=body.confidence,
+            min_confidence=body.min_confidence,
+            glossary=find_glossary(service, request, fields, ids, (served.source, served.target)),
+        )
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
         )
@@ -78,6 +87,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
+            **(_confidence(result, is_list=is_list) if body.confidence else {}),
         )
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
@@ -117,8 +127,23 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             filesTranslation=False,
             supportedFilesFormat=[],
             glossaries=service.glossaries is not None,
+            confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )
+
+
+def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict[str, Any]:
+    """Return the fields of an answer with the confidence of its texts and words."""
+    assert result.confidence is not None
+    values = [round(value, DIGITS) for value in result.confidence.texts]
+    words = [
+        [
+            WordConfidence(start=word.start, end=word.end, confidence=round(word.confidence, DIGITS))
+            for word in text_words
+        ]
+        for text_words in result.confidence.words
+    ]
+    return {"confidence": values, "words": words} if is_list else {"confidence": values[0], "words": words[0]}
 
 
 def _language_name(code: str) -> LanguageName:

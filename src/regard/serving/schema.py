@@ -27,6 +27,15 @@ class TranslateRequest(BaseModel):
     glossary_id: str | None = Field(
         None, description="A glossary whose terms the translation has (see /v2/glossaries); not in LibreTranslate"
     )
+    confidence: bool = Field(
+        False, description="Whether to answer how sure the model is of each translation and word; not in LibreTranslate"
+    )
+    min_confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Sentences of which the model is less sure stay untranslated; not in LibreTranslate",
+    )
     api_key: str | None = None
 
 
@@ -45,13 +54,23 @@ class Untranslated(BaseModel):
     why: str
 
 
+class WordConfidence(BaseModel):
+    """A word of a translation: its offsets, in code points, and the probability that it is right."""
+
+    start: int
+    end: int
+    confidence: float = Field(ge=0, le=1)
+
+
 class TranslateAnswer(BaseModel):
-    """Single values for a single text, lists for a list of texts."""
+    """Single values for a single text, lists for a list of texts. HTML has no words."""
 
     translatedText: str | list[str]
     detectedLanguage: Detected | list[Detected] | None = None
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
+    confidence: float | list[float] | None = None
+    words: list[WordConfidence] | list[list[WordConfidence]] | None = None
 
 
 class SuggestRequest(BaseModel):
@@ -114,6 +133,7 @@ class Settings(BaseModel):
     filesTranslation: bool
     supportedFilesFormat: list[str]
     glossaries: bool = Field(description="Whether glossaries can be stored and used; not in LibreTranslate")
+    confidence: bool = Field(description="Whether a model can answer how sure it is; not in LibreTranslate")
     language: Languages
 
 

@@ -20,6 +20,7 @@ from regard.documents.paragraphs import ParagraphDocument
 from regard.documents.translate import TranslatedText, TranslationRequest, fill_document
 from regard.inference.translation import Translation, join
 from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
+from regard.serving.confidence import RequestConfidence
 from regard.serving.limits import Limits
 from regard.serving.models import ServedModel
 from regard.terms.glossary import Glossary
@@ -49,6 +50,8 @@ class Task:
         alternatives: Number of alternatives per text; HTML has none.
         split_sentences: See Translator.stream.
         join_lines: Whether to treat line breaks as spaces.
+        with_confidence: Whether to return confidences.
+        min_confidence: Sentences with less confidence stay untranslated; None: none do.
         glossary: Terms that translations must have; None: those of the run's default glossary.
     """
 
@@ -58,6 +61,8 @@ class Task:
     alternatives: int = 0
     split_sentences: bool | None = None
     join_lines: bool = False
+    with_confidence: bool = False
+    min_confidence: float | None = None
     glossary: Glossary | None = None
 
 
@@ -68,6 +73,7 @@ class TranslationResult:
     texts: list[str]
     alternatives: list[list[str]]
     skipped: list[SkippedText] = field(default_factory=list)
+    confidence: RequestConfidence | None = None
 
 
 def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> TranslationResult:
@@ -79,8 +85,8 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     """
     count = 1 if task.html else task.alternatives + 1
     translator = task.served.translator
-    batched = _BatchTranslator(batcher, limits, task.served, count, ticket)
-    batched.glossary = task.glossary or translator.terms.default
+    confidence = RequestConfidence(len(task.texts), task.min_confidence)
+    batched = _BatchTranslator(batcher, limits, task, count, ticket, confidence)
     plain = (
         {} if task.html or task.join_lines else {index: text for index, text in enumerate(task.texts) if is_plain(text)}
     )
@@ -102,12 +108,18 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
             skipped = [
                 SkippedText(report.line, report.source, report.reason) for report in outcome.reports if report.reason
             ]
+            confidence.add_segments(document.segments, outcome.confidences)
+            for index, text in zip(() if task.html else rest, document.filled, strict=False):
+                confidence.find_words(index, text, document.segments, outcome.confidences)
     results = iter(batched.results(futures))
     for index, text in plain.items():
-        segments = list(islice(results, len(spans[index])))
-        variants[index] = [joined.text for joined in join(text, spans[index], segments, count)]
+        segments = confidence.withhold(index, text, spans[index], list(islice(results, len(spans[index]))))
+        joined = join(text, spans[index], segments, count)
+        variants[index] = [variant.text for variant in joined]
+        confidence.add(index, joined[0])
+    skipped += [SkippedText(index + 1, source, reason) for index, source, reason in confidence.withheld]
     unique = [list(dict.fromkeys(texts)) for texts in variants]
-    return TranslationResult([texts[0] for texts in unique], [texts[1:] for texts in unique], skipped)
+    return TranslationResult([texts[0] for texts in unique], [texts[1:] for texts in unique], skipped, confidence)
 
 
 def search_key(served: ServedModel, limits: Limits, count: int, *, with_attention: bool) -> SearchKey:
@@ -197,13 +209,17 @@ class _CombinedDocument:
 class _BatchTranslator:
     """Translates the requests of documents. Returns the translation at `rank` in the n-best list, or the last one."""
 
-    def __init__(self, batcher: Batcher, limits: Limits, served: ServedModel, count: int, ticket: Ticket) -> None:
+    def __init__(
+        self, batcher: Batcher, limits: Limits, task: Task, count: int, ticket: Ticket, confidence: RequestConfidence
+    ) -> None:
         self.rank = 0
         self.attention = False
-        self.glossary: Glossary | None = None
+        self.glossary = task.glossary or task.served.translator.terms.default
         self._batcher = batcher
         self._limits = limits
-        self._served = served
+        self._served = task.served
+        self._with_confidence = task.with_confidence or task.min_confidence is not None
+        self._confidence = confidence
         self._count = count
         self._ticket = ticket
         self._known: dict[TranslationRequest, list[Translation]] = {}
@@ -216,6 +232,7 @@ class _BatchTranslator:
     def submit(self, texts: Sequence[str], requires: Sequence[tuple[str, ...]] = ()) -> list[Future[list[Translation]]]:
         """Submit texts to the batcher. Raise RequestRejected if its queue is full."""
         key = search_key(self._served, self._limits, self._count, with_attention=self.attention)
+        key = replace(key, with_confidence=self._with_confidence)
         required = requires or [()] * len(texts)
         sentences = [
             make_sentence(self._served, text, require, self.glossary)
@@ -234,4 +251,4 @@ class _BatchTranslator:
         self._known.update(zip(new, self.results(futures), strict=True))
         n_best_lists = (self._known[request] for request in requests)
         ranked = (n_best[min(self.rank, len(n_best) - 1)] for n_best in n_best_lists)
-        return [TranslatedText(best.text, best.alignment, best.marks) for best in ranked]
+        return [self._confidence.to_text(best) for best in ranked]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from regard.tokenizers.tagged import TaggedTokenizer
 Link = tuple[int, int]  # source word and target word, separated by white space and counted from 0
 
 # Beginnings of the Unicode names of letters in scripts without spaces between words.
+_FIRST_UNSPACED = "\u0e00"  # no character before this one belongs to such a script
+_NOT_SPACE = re.compile(r"\S+")
 _UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
 
 
@@ -25,6 +28,38 @@ def word_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     A token of white space belongs to the word before it, or to the first word.
     """
     return [max(0, len(tokenizer.decode(ids[: end + 1]).split()) - 1) for end in range(len(ids))]
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return the spans of the words of a text, in order.
+
+    Words are separated by white space. In scripts without spaces, each character is a word, with the marks and the
+    punctuation that follow it.
+    """
+    spans = [match.span() for match in _NOT_SPACE.finditer(text)]
+    if max(text, default="") < _FIRST_UNSPACED:
+        return spans
+    return [part for span in spans for part in _split_unspaced(text, *span)]
+
+
+def _split_unspaced(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    first = start
+    for place in range(start + 1, end):
+        if unicodedata.category(text[place])[0] not in "LN":
+            continue
+        if _is_unspaced(text[place]) or _is_unspaced(text[place - 1]):
+            yield first, place
+            first = place
+    yield first, end
+
+
+def token_ends(tokenizer: Tokenizer, ids: Sequence[int]) -> NDArray[np.int64]:
+    """Return for each of T tokens where it ends in the decoded text: (T,), never decreasing.
+
+    Tokens that only together give a character, such as bytes, end at the end of that character.
+    """
+    lengths = np.array([len(tokenizer.decode(ids[: end + 1])) for end in range(len(ids))], dtype=np.int64)
+    return np.minimum.accumulate(lengths[::-1])[::-1]
 
 
 def count_tags(tokenizer: Tokenizer, ids: Sequence[int]) -> int:

@@ -24,6 +24,28 @@ XLIFF = b"""<?xml version="1.0"?>
 TMX = b"""<tmx version="1.4"><header srclang="en"/><body>
 <tu><tuv xml:lang="en"><seg>Open <bpt i="1">x</bpt>it<ept i="1">y</ept></seg></tuv></tu></body></tmx>
 """
+ANDROID = b"""<?xml version="1.0" encoding="utf-8"?>
+<resources xmlns:xliff="urn:x"><string name="a">Some <b>bold</b> text <xliff:g id="x">%1$s</xliff:g> it\\'s</string>
+<plurals name="p"><item quantity="one">a file</item><item quantity="other">two files</item></plurals>
+<string name="c"><![CDATA[Some <i>html</i> here]]></string></resources>
+"""
+RESX = b"""<root><data name="a" xml:space="preserve"><value>Some &lt;b&gt;bold&lt;/b&gt; text</value></data>
+<data name="b"><value>two words</value><comment>no</comment></data></root>
+"""
+FLUENT = b"""# a comment
+hi = Hello { $name } there
+-term = Some thing
+pick = { $n ->
+    [one] one file
+   *[other] { $n } files
+ } of text
+    .label = Some label
+"""
+NOTEBOOK = b"""{"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["# Some head\\n", "text *goes*\\n",
+ "on"]},
+ {"cell_type": "code", "metadata": {}, "outputs": [], "source": ["x = 'some text'"], "execution_count": null}],
+ "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+"""
 EXAMPLES = {
     ".po": b'#, c-format\nmsgid "Open %s\\n"\nmsgstr ""\n\nmsgctxt "x"\nmsgid ""\n"a b"\nmsgstr "c"\n',
     ".xlf": XLIFF,
@@ -35,6 +57,18 @@ EXAMPLES = {
     b"Some *text* and `code`\nhere [link](u).\n\n- item\n\n> said\n\n| a | b |\n|---|---|\n",
     ".html": b"<!doctype html><title>T</title>"
     b"<p>Some <b>bold</b> text<br>and <code>code</code> now<script>a<b</script>",
+    ".json": b'{"a": {"t": "some text", "n": 3}, "p": "{n, plural, one{# file} other{# files}} of {who}", '
+    b'"u": "\\u00fc b"}',
+    ".arb": b'{"@@locale": "en", "a": "some {x} text", "@a": {"description": "what it is"}}',
+    ".yaml": b"# comment\nen:\n  a: some text # x\n  b: |\n    two lines\n    of text\n"
+    b"  c: ['it''s one', \"two words\"]\n",
+    ".properties": b"# comment\na = some text \\\n   goes on\nb: caf\\u00e9 {0} here\n",
+    ".strings": b'/* comment */\n"a" = "some \\"text\\" %@";\nb = "two words";\n',
+    ".xml": ANDROID,
+    ".resx": RESX,
+    ".ftl": FLUENT,
+    ".vtt": b"WEBVTT\n\nNOTE some note\n\n1\n00:01.000 --> 00:02.000\n<v Ann>Some <i>text</i>\nhere &amp; there\n",
+    ".ipynb": NOTEBOOK,
     "": b"First one. Second one\n  goes on.\n\n\tNext\r\nline\r\n",
 }
 

@@ -1,0 +1,82 @@
+"""`regard calibrate`: learn from held-out pairs how sure a model's translations are."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+from regard.cli.options import (
+    TEST_SET,
+    Data,
+    DeviceOption,
+    Reference,
+    Run,
+    Source,
+    SourceColumn,
+    SourceLanguage,
+    TargetColumn,
+    TargetLanguage,
+    option,
+)
+from regard.plugins.registry import plugin_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from regard.inference.translator import Translation
+
+EXAMPLES = """
+regard calibrate runs/en-de
+regard calibrate runs/en-de --data our-domain.tmx
+regard translate runs/en-de --confidence < input.txt
+"""
+
+
+def calibrate(
+    run: Run,
+    source: Source = None,
+    reference: Reference = None,
+    data: Data = None,
+    source_language: SourceLanguage = "",
+    target_language: TargetLanguage = "",
+    source_column: SourceColumn = "",
+    target_column: TargetColumn = "",
+    right_chrf: Annotated[
+        float,
+        option(
+            "CHRF", "Lowest chrF against its reference of a translation that counts as right.", TEST_SET, min=0, max=100
+        ),
+    ] = 50.0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Learn from held-out pairs how sure the model's translations are, for `regard translate --confidence`.
+
+    Training does this at its end. Without files, the pairs are the dev set of the run. Give pairs of another domain to
+    learn how sure the model is there.
+    """
+    from regard.cli.test_set import TestSetFiles
+    from regard.console import say, status, track
+    from regard.corpus.formats.sides import Sides
+    from regard.corpus.paths import CorpusPaths
+
+    place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
+    sides = Sides(source_language, target_language, source_column, target_column)
+    with status("loading PyTorch"):
+        from regard.runs.confidence import calibrate as fit
+        from regard.runs.confidence import load_dev_pairs
+
+    if place.files():
+        pairs, skipped = TestSetFiles(place, sides).pairs(run)
+        for message in skipped.sentences():
+            say(message)
+        texts = tuple((pair.source, pair.target) for pair in pairs if pair.source.strip() and pair.target.strip())
+    else:
+        texts = load_dev_pairs(run)
+
+    def watch(translations: Iterable[Translation], total: int) -> Iterable[Translation]:
+        return track(translations, "translating", total)
+
+    result = fit(run, texts, chrf=right_chrf, device=device, watch=watch)
+    say(str(result))
+    say(f"written to {result.path}")
+    say(f"translate:  regard translate {shlex.quote(str(run))} --confidence{plugin_options()} < input.txt > output.txt")

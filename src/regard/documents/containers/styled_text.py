@@ -1,0 +1,348 @@
+"""Text that consists of runs with styles: as marked text, and back with the style of each run.
+
+Adjacent runs with equal styles are one text. Most text of a paragraph has its base style; other runs are pairs of
+inline tags, so that they follow the word alignment. Everything that is not text is copied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from regard.documents.document import Edit, InlineTag, MarkedText, apply_edits
+from regard.documents.inline_markup import match_tags
+from regard.text.segments import has_letters
+
+MAX_NESTED_RANGES = 32
+PLAIN_SHARE = 5
+
+
+@dataclass(frozen=True)
+class Style:
+    """The markup around a run of text. Styles with equal keys are the same style."""
+
+    key: str
+    opening: str = field(default="", compare=False)
+    closing: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Markup:
+    """Markup that is copied from the document.
+
+    Attributes:
+        text: The markup.
+        copies: The parts of it that the document has, too: the offset in the markup, and the span in the document.
+            Text inside them, such as that of a text box, may be translated.
+    """
+
+    text: str
+    copies: tuple[tuple[int, int, int], ...] = ()
+
+    def __add__(self, following: Markup) -> Markup:
+        shift = len(self.text)
+        copies = [(offset + shift, start, end) for offset, start, end in following.copies]
+        return Markup(self.text + following.text, (*self.copies, *copies))
+
+    def with_edits(self, edits: Iterable[Edit]) -> str:
+        """Return the markup with those edits of the document that are inside its copies."""
+        moved = [
+            (edit_start - start + offset, edit_end - start + offset, replacement)
+            for edit_start, edit_end, replacement in edits
+            for offset, start, end in self.copies
+            if start <= edit_start and edit_end <= end
+        ]
+        return apply_edits(self.text, moved) if moved else self.text
+
+
+@dataclass(frozen=True)
+class Run:
+    """A piece of text with a style, and how the document writes it."""
+
+    text: str
+    style: Style
+    markup: Markup
+
+
+@dataclass(frozen=True)
+class Single:
+    """Markup without text to translate.
+
+    Attributes:
+        markup: The markup.
+        range_key: Identifies the range that it starts or ends, such as that of a comment; empty for other markup.
+        is_range_end: Whether it ends the range.
+        is_boundary: Whether the texts before and after it are translated separately.
+    """
+
+    markup: Markup
+    range_key: str = ""
+    is_range_end: bool = False
+    is_boundary: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Items inside an element, such as a link, or inside a range.
+
+    Attributes:
+        opening: The markup before the items.
+        closing: The markup after the items.
+        items: The items.
+        is_range: Whether the group is a range, whose base style is that of the text around it.
+    """
+
+    opening: Markup
+    closing: Markup
+    items: tuple[Item, ...]
+    is_range: bool = False
+
+
+Item = Run | Single | Group
+TextWriter = Callable[[str, Style], str]
+"""Returns the markup of a text in a style."""
+
+
+@dataclass(frozen=True)
+class StyledText:
+    """A text to translate, and how its translation is written.
+
+    Attributes:
+        content: The text with its tags.
+        write: Writes a piece of text.
+        base: The style of text that is in no pair with a style.
+        styles: The style of each pair of tags that consists of text in a style, by the number of the pair.
+        bases: The base style of each other pair.
+        copies: Markup of tags inside which text may be translated, too.
+    """
+
+    content: MarkedText
+    write: TextWriter
+    base: Style = Style("")
+    styles: dict[int, Style] = field(default_factory=dict)
+    bases: dict[int, Style] = field(default_factory=dict)
+    copies: dict[str, Markup] = field(default_factory=dict)
+
+    def render(self, translation: MarkedText, edits: Sequence[Edit] = ()) -> str:
+        """Return the markup of a translation. `edits` are those of translated text inside the tags."""
+        parts: list[str] = []
+        styles = [self.base]
+        at = 0
+        for tag in translation.tags:
+            if at < tag.position:
+                parts.append(self.write(translation.text[at : tag.position], styles[-1]))
+                at = tag.position
+            style = self.styles.get(tag.pair)
+            if style is None:
+                markup = self.copies.get(tag.markup)
+                parts.append(tag.markup if markup is None else markup.with_edits(edits))
+                style = self.bases.get(tag.pair)
+            if style is not None and tag.is_opening:
+                styles.append(style)
+            elif style is not None:
+                styles.pop()
+        if at < len(translation.text):
+            parts.append(self.write(translation.text[at:], styles[-1]))
+        return "".join(parts)
+
+
+Piece = StyledText | Markup
+
+
+def plain_text(content: MarkedText, escape: Callable[[str], str]) -> StyledText:
+    """Return a text without styles."""
+    return StyledText(content, lambda text, _: escape(text))
+
+
+def split_pieces(items: Sequence[Item], write: TextWriter) -> list[Piece]:
+    """Return the items as texts to translate, and the markup between them. Without letters there is only markup."""
+    items = list(_merge_runs(_group_ranges(items)))
+    pieces: list[Piece] = []
+    part: list[Item] = []
+    for item in items:
+        if isinstance(item, Single) and item.is_boundary:
+            pieces += [*_trim(part, write), item.markup]
+            part = []
+        else:
+            part.append(item)
+    return [*pieces, *_trim(part, write)]
+
+
+def _trim(items: Sequence[Item], write: TextWriter) -> Iterator[Piece]:
+    """Yield a text, and the markup that is before and after it or around all of it."""
+    texts = [index for index, item in enumerate(items) if any(run.text.strip() for run in runs_of([item]))]
+    if not has_letters("".join(run.text for run in runs_of(items))):
+        yield from map(markup_of, items)
+        return
+    first, last = texts[0], texts[-1] + 1
+    while first and isinstance(items[first - 1], Run):  # white space
+        first -= 1
+    while last < len(items) and isinstance(items[last], Run):
+        last += 1
+    yield from map(markup_of, items[:first])
+    item = items[first]
+    if last == first + 1 and isinstance(item, Group):
+        yield item.opening
+        yield from split_pieces(item.items, write)
+        yield item.closing
+    else:
+        yield _Flattener(items[first:last], write).styled_text()
+    yield from map(markup_of, items[last:])
+
+
+def runs_of(items: Iterable[Item]) -> Iterator[Run]:
+    """Yield the runs in items and in groups."""
+    for item in items:
+        if isinstance(item, Run):
+            yield item
+        elif isinstance(item, Group):
+            yield from runs_of(item.items)
+
+
+def markup_of(item: Item) -> Markup:
+    """Return an item as the document writes it."""
+    if isinstance(item, Group):
+        return sum(map(markup_of, item.items), item.opening) + item.closing
+    return item.markup
+
+
+def _group_ranges(items: Sequence[Item]) -> list[Item]:
+    """Replace the start and the end of each range by a group, unless it crosses another range."""
+    partners = match_tags(
+        (item.range_key, item.is_range_end) if isinstance(item, Single) and item.range_key else None for item in items
+    )
+    ends: set[int] = set()
+    open_groups: list[list[Item]] = [[]]
+    openings: list[Single] = []
+    for index, item in enumerate(items):
+        if index in partners and len(open_groups) <= MAX_NESTED_RANGES and isinstance(item, Single):
+            ends.add(partners[index])
+            open_groups.append([])
+            openings.append(item)
+        elif index in ends and isinstance(item, Single):
+            inside = open_groups.pop()
+            group = Group(openings.pop().markup, item.markup, tuple(inside), is_range=True)
+            open_groups[-1].append(group if any(runs_of(inside)) else Single(markup_of(group)))
+        else:
+            open_groups[-1].append(item)
+    return open_groups[0]
+
+
+def _merge_runs(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items with adjacent runs of the same style merged. A single space has the style of its neighbour."""
+    pending: Run | None = None
+    for item in items:
+        if not isinstance(item, Run):
+            if pending is not None:
+                yield pending
+            pending = None
+            yield item
+        elif pending is None:
+            pending = item
+        elif pending.style == item.style or item.text == " " or pending.text == " ":
+            style = item.style if pending.text == " " else pending.style
+            pending = Run(pending.text + item.text, style, pending.markup + item.markup)
+        else:
+            yield pending
+            pending = item
+    if pending is not None:
+        yield pending
+
+
+class _Flattener:
+    """Builds the marked text of items."""
+
+    def __init__(self, items: Sequence[Item], write: TextWriter) -> None:
+        self.texts: list[str] = []
+        self.tags: list[InlineTag] = []
+        self.length = self.num_pairs = 0
+        self.result = StyledText(MarkedText(""), write, _base_style(items, Style("")))
+        self.add(items, self.result.base)
+
+    def styled_text(self) -> StyledText:
+        result = self.result
+        content = MarkedText("".join(self.texts), tuple(self.tags))
+        return StyledText(content, result.write, result.base, result.styles, result.bases, result.copies)
+
+    def add(self, items: Sequence[Item], base: Style) -> None:
+        """Add items whose base style is `base`."""
+        at = 0
+        while at < len(items):
+            item = items[at]
+            at += 1
+            if isinstance(item, Group):
+                inner_base = base if item.is_range else _base_style(item.items, base)
+                pair = self.new_pair()
+                self.result.bases[pair] = inner_base
+                self.add_tag(item.opening, pair, is_opening=True)
+                inside = item.items if item.is_range else _group_ranges(item.items)
+                self.add(list(_merge_runs(inside)), inner_base)
+                self.add_tag(item.closing, pair)
+            elif isinstance(item, Single):
+                self.add_tag(item.markup)
+            elif item.style == base:
+                self.add_text(item.text)
+            else:
+                pair = self.new_pair()
+                self.result.styles[pair] = item.style
+                self.tags.append(InlineTag(self.length, "", pair, True))
+                self.add_text(item.text)
+                while (following := _continuation(items, at, item.style)) > at:
+                    for inner in items[at:following]:
+                        if isinstance(inner, Single):
+                            self.add_tag(inner.markup)
+                        elif isinstance(inner, Run):
+                            self.add_text(inner.text)
+                    at = following
+                self.tags.append(InlineTag(self.length, "", pair))
+
+    def new_pair(self) -> int:
+        self.num_pairs += 1
+        return self.num_pairs
+
+    def add_text(self, text: str) -> None:
+        self.texts.append(text)
+        self.length += len(text)
+
+    def add_tag(self, markup: Markup, pair: int = 0, *, is_opening: bool = False) -> None:
+        """Add a tag; single tags at the same position are one tag."""
+        last = self.tags[-1] if self.tags else None
+        if not pair and last is not None and not last.pair and last.position == self.length:
+            markup = self.result.copies.get(last.markup, Markup(last.markup)) + markup
+            self.tags.pop()
+        self.tags.append(InlineTag(self.length, markup.text, pair, is_opening))
+        if markup.copies:
+            self.result.copies[markup.text] = markup
+
+
+def _continuation(items: Sequence[Item], at: int, style: Style) -> int:
+    """Return the end of the items from `at` that continue a run in a style: single markup and another run of it."""
+    end = at
+    while end < len(items) and isinstance(items[end], Single):
+        end += 1
+    item = items[end] if end < len(items) else None
+    return end + 1 if isinstance(item, Run) and item.style == style else at
+
+
+def _base_style(items: Iterable[Item], default: Style) -> Style:
+    """Return the style that most characters have, without those of inner elements.
+
+    White space between two styles gets the base style, so the plain style is preferred if a fifth of the text has it.
+    """
+    lengths: Counter[Style] = Counter()
+
+    def count(items: Iterable[Item]) -> None:
+        for item in items:
+            if isinstance(item, Run):
+                lengths[item.style] += len(item.text.strip()) * 2 + 1  # more than white space
+            elif isinstance(item, Group) and item.is_range:
+                count(item.items)
+
+    count(items)
+    if not lengths:
+        lengths.update(run.style for run in runs_of(items))
+    plain = next((style for style in lengths if not style.key), None)
+    if plain is not None and lengths[plain] * PLAIN_SHARE >= lengths.total():
+        return plain
+    return max(lengths, key=lambda style: lengths[style]) if lengths else default

@@ -1,0 +1,119 @@
+"""Jupyter notebooks: Markdown cells are translated; code, outputs and metadata stay."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from regard.documents.document import (
+    Columns,
+    Edit,
+    LanguagePair,
+    MarkedText,
+    SkippedEntry,
+    TextDocument,
+    decode_document,
+)
+from regard.documents.json_strings import JsonReader, JsonString, Path, quote_json
+from regard.documents.markdown import MarkdownDocument
+from regard.errors import DataError
+
+
+@dataclass
+class _Cell:
+    """A cell: its type, and the strings of its source."""
+
+    kind: str = ""
+    sources: list[JsonString] = field(default_factory=list)
+
+
+class NotebookDocument(TextDocument):
+    """A notebook, whose Markdown cells are documents."""
+
+    def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
+        """Parse the file. Raise DataError if it is not a notebook, with the line number."""
+        super().__init__(decode_document(data, name), name)
+        self._ascii_only = self._text.isascii() and "\\u" in self._text
+        cells: dict[Path, _Cell] = {}
+        for string in JsonReader(self._text, name).read():
+            path = string.path
+            start = 2 if path[:1] == ("cells",) else 4 if path[:1] == ("worksheets",) and path[2:3] == ("cells",) else 0
+            if start and path[start:] == ("cell_type",):
+                cells.setdefault(path[:start], _Cell()).kind = string.text
+            elif start and path[start : start + 1] == ("source",) and len(path) <= start + 2:
+                cells.setdefault(path[:start], _Cell()).sources.append(string)
+        if not cells and '"cells"' not in self._text:
+            raise DataError("it has no cells", where=f"{name}:1", fix="check that it is a Jupyter notebook")
+        self._cells: list[_Cell] = []  # those in Markdown
+        self._documents: list[MarkdownDocument] = []
+        self._sizes: list[int] = []  # the number of segments of each document
+        self._position, self._line = 0, 1
+        for cell in cells.values():
+            if cell.kind == "markdown" and cell.sources:
+                self._add_cell(cell, languages)
+
+    def _add_cell(self, cell: _Cell, languages: LanguagePair) -> None:
+        text = "".join(string.text for string in cell.sources)
+        try:
+            document = MarkdownDocument(text.encode(), self.name, languages, Columns())
+        except (UnicodeEncodeError, DataError):
+            self.skipped.append(SkippedEntry(self._line_of(cell.sources[0].start), "the cell is not text"))
+            return
+        starts, position = [], 0  # of the strings in the text of the cell
+        for string in cell.sources:
+            starts.append(text.count("\n", 0, position) + 1)
+            position += len(string.text)
+        lines = [self._line_of(string.start) for string in cell.sources]
+        first_entry = len(self.segments)
+        for segment in document.segments:
+            line = lines[bisect_right(starts, segment.line) - 1]
+            self.segments.append(replace(segment, line=line, entry=first_entry + segment.entry))
+        self.skipped += [replace(skipped, line=lines[0]) for skipped in document.skipped]
+        self._cells.append(cell)
+        self._documents.append(document)
+        self._sizes.append(len(document.segments))
+
+    def _line_of(self, offset: int) -> int:
+        """Return the line number of a character. Offsets must not decrease from call to call."""
+        self._line += self._text.count("\n", self._position, offset)
+        self._position = offset
+        return self._line
+
+    def check_translation(self, index: int, translation: MarkedText) -> str:
+        """See MarkdownDocument."""
+        for document, size in zip(self._documents, self._sizes, strict=True):
+            if index < size:
+                return document.check_translation(index, translation)
+            index -= size
+        raise IndexError(index)
+
+    def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
+        """Return the notebook with its Markdown cells filled."""
+        edits: list[Edit] = []
+        at = 0
+        for cell, document, size in zip(self._cells, self._documents, self._sizes, strict=True):
+            filled = translations[at : at + size]
+            at += size
+            if any(translation is not None for translation in filled):
+                edits += self._edit_cell(cell, document.fill(filled).decode())
+        return self._apply(edits)
+
+    def _edit_cell(self, cell: _Cell, text: str) -> list[Edit]:
+        """Return the edits that write the text of a cell into its strings."""
+        sources = cell.sources
+        texts = re.findall(r"[^\n]*\n|[^\n]+", text) if len(sources) > 1 else [text]
+        if len(texts) > len(sources):
+            texts[len(sources) - 1 :] = ["".join(texts[len(sources) - 1 :])]
+        edits: list[Edit] = []
+        for index, string in enumerate(sources):
+            if index < len(texts):
+                if texts[index] != string.text:
+                    edits.append((string.start, string.end, self._quote(texts[index], string)))
+            else:
+                edits.append((sources[index - 1].end, string.end, ""))
+        return edits
+
+    def _quote(self, text: str, string: JsonString) -> str:
+        return quote_json(text, self._text[string.start : string.end], ascii_only=self._ascii_only)

@@ -1,0 +1,104 @@
+"""Fit the confidence of a checkpoint on held-out pairs, and store it in the checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regard.checkpoints.added_files import add_json
+from regard.checkpoints.checkpoint import load_config
+from regard.checkpoints.run_folder import PREPARED, RunFolder, resolve_checkpoint
+from regard.errors import DataError
+from regard.inference.confidence import (
+    FILE,
+    RIGHT_CHRF,
+    ConfidenceModel,
+    ScoredTranslation,
+    check_size,
+    fit_confidence,
+    score_translations,
+)
+from regard.inference.translator import Translation, Translator
+from regard.runs.prepared import TextPair
+
+MAX_PAIRS = 1000  # that are translated; more change little
+MIN_DEV_CHRF = 20.0  # with a lower one, hardly any translation is right
+
+Watch = Callable[[Iterable[Translation], int], Iterable[Translation]]
+"""Passes translations on, and shows how many of them there are already."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A fitted confidence model, the file that has it, and the number of pairs that it was fitted on."""
+
+    model: ConfidenceModel
+    path: Path
+    pairs: int
+
+    def __str__(self) -> str:
+        right = "equal to the reference" if self.model.exact else f"with a chrF of at least {self.model.chrf:g}"
+        share = self.model.sentence.right
+        return f"confidence: fitted on {self.pairs:,} held-out pairs, {share:.0%} of their translations {right}"
+
+
+def calibrate(
+    folder: Path,
+    pairs: Sequence[TextPair],
+    *,
+    chrf: float = RIGHT_CHRF,
+    device: str = "auto",
+    watch: Watch = lambda translations, total: translations,
+) -> Calibrated:
+    """Fit the confidence of a run's best checkpoint, or of a checkpoint, and store it there.
+
+    Args:
+        folder: The folder of the run or of the checkpoint.
+        pairs: Sources and references that the model was not trained on. Of many, MAX_PAIRS at equal distances are used.
+        chrf: The least chrF of a right translation. A run with `train.metric = "exact"` counts equal ones instead.
+        device: The device to translate on.
+        watch: Shows the progress.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read or written.
+        DataError: There are too few pairs.
+    """
+    checkpoint = resolve_checkpoint(folder)
+    chosen = [pairs[index * len(pairs) // MAX_PAIRS] for index in range(MAX_PAIRS)] if len(pairs) > MAX_PAIRS else pairs
+    check_size(len(chosen))
+    exact = load_config(checkpoint).train.metric == "exact"
+    translator = Translator.load(checkpoint, device)
+    scored = score_pairs(translator, chosen, watch)
+    references = [chosen[index][1].strip() for index in scored]
+    model = fit_confidence(list(scored.values()), references, exact=exact, chrf=chrf)
+    return Calibrated(model, add_json(checkpoint, FILE, model.to_json()), len(scored))
+
+
+def score_pairs(translator: Translator, pairs: Sequence[TextPair], watch: Watch) -> dict[int, ScoredTranslation]:
+    """Translate the sources; return the scores of each translation by the index of its pair, in order.
+
+    Sources that are blank or too long to be translated whole are left out.
+    """
+    sources = [source.strip() for source, _ in pairs]
+    stream = translator.stream(sources, split_sentences=False, shortlist=False)
+    translations = list(watch(stream, len(sources)))
+    indices = [index for index, translation in enumerate(translations) if sources[index] and not translation.parts]
+    encode, target = translator.tokenizers.source.encode, translator.tokenizers.target
+    ids = [(encode(sources[index]), translations[index]) for index in indices]
+    scored = {indices[place]: item for place, item in score_translations(translator.model, target, ids)}
+    return {index: scored[index] for index in indices}
+
+
+def load_dev_pairs(folder: Path) -> tuple[TextPair, ...]:
+    """Return the dev set of a run, which its data/ contains. Raises DataError."""
+    path = RunFolder(folder).data / PREPARED
+    fix = "give held-out pairs with --source and --reference, or with --data"
+    try:
+        pairs = json.loads(path.read_text(encoding="utf-8"))["dev"]
+        return tuple((str(source), str(target)) for source, target in pairs)
+    except FileNotFoundError:
+        raise DataError("there is no dev set here", where=path, fix=fix) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the file cannot be read: {error!r}", where=path, fix=fix) from None

@@ -1,0 +1,86 @@
+"""WebVTT and notebooks: what is text is translated, and other readers see the same structure."""
+
+from __future__ import annotations
+
+import json
+
+import nbformat
+import pytest
+import webvtt
+from tests.unit.documents.scripted import fill, uppercase
+
+VTT = """WEBVTT - some title
+Kind: captions
+
+STYLE
+::cue { color: red }
+
+NOTE a comment
+goes on
+
+intro
+00:01.000 --> 00:02.500 align:start
+<v Roger Bingham>We are <i>in</i> New York &amp; more
+
+00:00:03.000 --> 00:00:04.000
+- who goes there
+- just <c.yellow>me</c> alone
+
+00:05.000 --> 00:06.000
+<00:05.100>one <00:05.500>two three
+
+00:07.000 --> 00:08.000
+"""
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_webvtt(line_end: str) -> None:
+    result = fill(".vtt", VTT.replace("\n", line_end).encode())
+    expected = VTT
+    for text in ("We are", ">in<", "New York", "more", "who goes there", "just", ">me<", "alone", ">one", ">two three"):
+        expected = expected.replace(text, text.upper())
+    assert result.data.decode() == expected.replace("\n", line_end)
+    assert [report.reason for report in result.reports] == ["the cue has no text"]
+    before, after = webvtt.from_string(VTT), webvtt.from_string(result.data.decode())
+    assert [(cue.start, cue.end, cue.identifier) for cue in before] == [
+        (cue.start, cue.end, cue.identifier) for cue in after
+    ]
+    assert [uppercase(cue.text) for cue in before] == [" ".join(cue.text.split()) for cue in after]
+    assert b"--&gt;" in fill(".vtt", VTT.encode(), lambda text: text + " --> x").data
+
+
+def notebook() -> nbformat.NotebookNode:
+    new = nbformat.v4
+    return new.new_notebook(
+        cells=[
+            new.new_markdown_cell("# The title\n\nSome *text* here goes\non with `code`\n\n- item one"),
+            new.new_code_cell("# a comment\nprint('some text')", outputs=[new.new_output("stream", text="some text")]),
+            new.new_markdown_cell("single line", metadata={"note": "some text"}),
+            new.new_raw_cell("some text"),
+        ]
+    )
+
+
+def test_a_notebook() -> None:
+    source = nbformat.writes(notebook())
+    result = fill(".ipynb", source.encode())
+    assert (result.entries, result.filled) == (4, 4)
+    written = nbformat.reads(result.data.decode(), as_version=4)
+    nbformat.validate(written)
+    expected = notebook()
+    for old, new in zip(expected.cells, written.cells, strict=True):
+        old["id"] = new["id"]
+    expected.cells[0]["source"] = "# THE TITLE\n\nSOME *TEXT* HERE\nGOES ON WITH `code`\n\n- ITEM ONE"
+    expected.cells[2]["source"] = "SINGLE LINE"
+    assert written == expected
+    assert result.data.decode().count("\n") == source.count("\n")
+
+
+def test_the_lines_of_a_cell_may_become_fewer() -> None:
+    cell = '{"cells": [{"source": ["one two\\n", "six\\n", "\\n", "end"], "cell_type": "markdown", "x": "\\u00fc"}]}'
+    result = fill(".ipynb", cell.encode(), lambda text: "Ü")
+    assert json.loads(result.data)["cells"][0]["source"] == ["Ü\n", "\n", "Ü"]
+    assert b"\\u00dc" in result.data and result.data.isascii()
+    single = b'{"cells": [{"cell_type": "markdown", "source": "one\\n\\ntwo"}, {"cell_type": "code", "source": []}]}'
+    assert fill(".ipynb", single).data == single.replace(b"one", b"ONE").replace(b"two", b"TWO")
+    assert fill(".ipynb", b'{"cells": [{"cell_type": "markdown", "source": "\\ud800 x"}]}').untranslated == 1
