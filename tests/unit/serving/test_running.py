@@ -125,7 +125,7 @@ def test_the_deepl_client_with_multilingual_glossaries(server: Running) -> None:
     (listed,) = client.get_multilingual_glossary_entries(glossary, "EN", "DE").dictionaries
     assert listed.entries == "one\tzehn"
     client.delete_multilingual_glossary_dictionary(glossary, source_lang="FR", target_lang="DE")
-    assert [len(found.dictionaries) for found in client.list_multilingual_glossaries()] == [1]
+    assert [len(entry.dictionaries) for entry in client.list_multilingual_glossaries()] == [1]
     client.delete_multilingual_glossary(glossary)
     assert client.list_multilingual_glossaries() == []
 
