@@ -152,7 +152,9 @@ def test_a_glossary_can_be_csv_or_a_form_and_serves_varieties(service: Service) 
     several = {**fields, "glossary_ids": [id, id]}
     assert ask(service, "POST", "/v2/translate", json=several).json() == answer.json()
     assert ask(service, "POST", "/v2/translate", json={**fields, "glossary_ids": [id] * 6}).status_code == 400
-    french = ask(service, "POST", "/v3/glossaries", json={"name": "fr", "dictionaries": [{**BODY, "source_lang": "fr"}]})
+    french = ask(
+        service, "POST", "/v3/glossaries", json={"name": "fr", "dictionaries": [{**BODY, "source_lang": "fr"}]}
+    )
     wrong = {**fields, "glossary_id": french.json()["glossary_id"]}
     assert ask(service, "POST", "/v2/translate", json=wrong).status_code == 400
     assert len(ask(service, "GET", "/v2/glossaries").json()["glossaries"]) == 2
