@@ -55,6 +55,14 @@ def router(service: Service) -> APIRouter:
             ]
         )
 
+    _add_account_endpoints(routes, service)
+    return routes
+
+
+def _add_account_endpoints(routes: APIRouter, service: Service) -> None:
+    """Add the endpoints for languages and usage."""
+    errors = error_responses(Message, 400, 403, 404, 408, 413, 415, 503)
+
     @routes.get(
         "/languages", response_model=list[DeepLLanguage], responses=errors, openapi_extra={"parameters": [_TYPE]}
     )
@@ -81,8 +89,6 @@ def router(service: Service) -> APIRouter:
         """Return the same for POST, which some clients use."""
         service.keys.check(request, {})
         return DeepLUsage(character_count=service.metrics.characters, character_limit=UNLIMITED)
-
-    return routes
 
 
 async def _languages(service: Service, request: Request, body: DeepLRequest) -> tuple[str, str]:
