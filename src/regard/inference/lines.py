@@ -32,9 +32,14 @@ class Line:
     number: int
     text: str
     constraints: Constraints
+<<<<<<< HEAD
     part: int = 0
     tags_terms: bool = False
     requires_terms: bool = False
+=======
+    part: int = 0  # the number of the segment within the line
+    without_addresses: bool = False  # the model does not read URLs and e-mail addresses
+>>>>>>> main
 
     @property
     def place(self) -> str:
@@ -44,10 +49,19 @@ class Line:
     def prepare(self, tokenizers: Tokenizers, languages: tuple[str, str]) -> tuple[Line, ModelInput]:
         """Return the line as the model reads it, and what restores its translation."""
         require, forbid, prefix = self.constraints.require, self.constraints.forbid, self.constraints.prefix
+<<<<<<< HEAD
         text = prepare_input(self.text, tokenizers, (*require, *forbid, prefix), languages)
         phrases = tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix)
         constraints = Constraints(*phrases, self.constraints.terms)
         return replace(self, text=text.text, constraints=constraints), text
+=======
+        phrases_as_given = (*require, *forbid, prefix)
+        text = prepare_input(
+            self.text, tokenizers, phrases_as_given, languages, without_addresses=self.without_addresses
+        )
+        phrases = Constraints(tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix))
+        return replace(self, text=text.text, constraints=phrases), text
+>>>>>>> main
 
     def parts(self, spans: Sequence[Span]) -> list[Line]:
         """Return the line's segments as lines, given their spans; the line itself if it cannot be divided.

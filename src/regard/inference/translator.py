@@ -31,6 +31,7 @@ from regard.inference.mbr import select_translation
 from regard.inference.options import ResolvedOptions, refuse_unknown, resolve_options
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
+from regard.inference.second_search import search_with_fallback
 from regard.inference.shortlist import load_shortlist
 from regard.inference.term_rivals import forbid_rivals
 from regard.inference.terms import RunTerms, search_with_terms
@@ -290,6 +291,7 @@ class Translator:
         return spans, parts
 
     def _search_with_fallback(self, lines: Sequence[Line], options: ResolvedOptions) -> list[list[Translation]]:
+<<<<<<< HEAD
         """Return the n-best list of each line; lines whose best translation has marks are searched again."""
         lines = [self.terms.add(line, options.terms) for line in lines]
         results = self._search_with_terms(lines, options.search, options)
@@ -300,6 +302,12 @@ class Translator:
                 if len(n_best[0].marks) < len(results[place][0].marks):
                     results[place] = n_best
         return results
+=======
+        languages = self.source_language, self.target_language
+        return search_with_fallback(
+            lambda part, settings: self._search_lines(part, settings, options), lines, options, languages
+        )
+>>>>>>> main
 
     def _search_with_terms(
         self, lines: Sequence[Line], search: SearchConfig, options: ResolvedOptions
@@ -329,7 +337,7 @@ class Translator:
                 [lines[place].place for place in places],
                 search,
                 top_beams=options.top_beams,
-                with_attention=options.with_attention,
+                with_attention=options.with_attention or any(lines[place].without_addresses for place in places),
                 shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, batch, strict=True):

@@ -110,6 +110,11 @@ def _version_2(service: Service) -> APIRouter:
         store, owner, _ = await _open(service, request)
         return _summary(_get(store, id, owner))
 
+    _add_entry_endpoints(routes, service)
+    return routes
+
+
+def _add_entry_endpoints(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/glossaries/{id}/entries",
         response_class=Response,
@@ -141,8 +146,6 @@ def _version_2(service: Service) -> APIRouter:
         return GlossaryLanguages(
             supported_languages=[LanguagePair(source_lang=source, target_lang=target) for source, target in pairs]
         )
-
-    return routes
 
 
 def _version_3(service: Service) -> APIRouter:

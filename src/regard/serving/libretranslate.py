@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+<<<<<<< HEAD
 from regard.serving.glossaries import find_glossary
 from regard.serving.models import language_name
+=======
+from regard.serving.models import ServedModel, language_name
+>>>>>>> main
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import (
@@ -20,6 +25,7 @@ from regard.serving.schema import (
     Language,
     LanguageName,
     Languages,
+    NumberDifference,
     Settings,
     TranslateAnswer,
     TranslateRequest,
@@ -27,6 +33,7 @@ from regard.serving.schema import (
     WordConfidence,
 )
 from regard.serving.service import Service
+from regard.text.numbers import find_differences
 
 TYPING_DELAY = 500  # milliseconds
 DIGITS = 4  # of a confidence
@@ -87,6 +94,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
+            numbers=_number_differences(served, texts, result.texts) or None,
             **(_confidence(result, is_list=is_list) if body.confidence else {}),
         )
 
@@ -148,3 +156,14 @@ def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict
 
 def _language_name(code: str) -> LanguageName:
     return LanguageName(code=code, name=language_name(code))
+
+
+def _number_differences(
+    served: ServedModel, texts: Sequence[str], translations: Sequence[str]
+) -> list[NumberDifference]:
+    languages = served.translator.source_language, served.translator.target_language
+    return [
+        NumberDifference(text=number, kind=difference.kind, source=difference.source, target=difference.target)
+        for number, pair in enumerate(zip(texts, translations, strict=True), start=1)
+        for difference in find_differences(*pair, languages)
+    ]

@@ -54,6 +54,15 @@ class Untranslated(BaseModel):
     why: str
 
 
+class NumberDifference(BaseModel):
+    """A number, address, currency or unit that is not the same in a translation. Not in LibreTranslate."""
+
+    text: int = Field(description="Number of the text, from 1")
+    kind: Literal["number", "address", "currency", "unit"]
+    source: str = Field(description="What the text has; empty if nothing")
+    target: str = Field(description="What its translation has instead; empty if nothing")
+
+
 class WordConfidence(BaseModel):
     """A word of a translation: its offsets, in code points, and the probability that it is right."""
 
@@ -69,6 +78,7 @@ class TranslateAnswer(BaseModel):
     detectedLanguage: Detected | list[Detected] | None = None
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
+    numbers: list[NumberDifference] | None = None
     confidence: float | list[float] | None = None
     words: list[WordConfidence] | list[list[WordConfidence]] | None = None
 

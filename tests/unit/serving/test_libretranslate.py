@@ -44,6 +44,12 @@ def test_alternatives(service: Service) -> None:
     assert 1 <= len(response["alternatives"]) <= 2
 
 
+def test_numbers_that_differ_are_reported(service: Service) -> None:
+    answer = translated(service, q=["one two", "one 1234 two"])
+    assert {"text": 2, "kind": "number", "source": "1234"}.items() <= answer["numbers"][0].items()
+    assert {difference["text"] for difference in answer["numbers"]} == {2}
+
+
 def test_the_source_is_detected(service: Service) -> None:
     response = translated(service, q="one two three four", source="auto")
     assert response["translatedText"] == "eins zwei drei vier"
