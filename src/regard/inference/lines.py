@@ -25,6 +25,7 @@ class Line:
         text: Its text.
         constraints: The constraints on its translation.
         part: The number of the segment within the line.
+        without_addresses: Whether the model does not read URLs and e-mail addresses.
         tags_terms: Whether the terms of the constraints are tagged in the source.
         requires_terms: Whether the search requires the terms of the constraints.
     """
@@ -32,14 +33,10 @@ class Line:
     number: int
     text: str
     constraints: Constraints
-<<<<<<< HEAD
     part: int = 0
+    without_addresses: bool = False
     tags_terms: bool = False
     requires_terms: bool = False
-=======
-    part: int = 0  # the number of the segment within the line
-    without_addresses: bool = False  # the model does not read URLs and e-mail addresses
->>>>>>> main
 
     @property
     def place(self) -> str:
@@ -49,19 +46,13 @@ class Line:
     def prepare(self, tokenizers: Tokenizers, languages: tuple[str, str]) -> tuple[Line, ModelInput]:
         """Return the line as the model reads it, and what restores its translation."""
         require, forbid, prefix = self.constraints.require, self.constraints.forbid, self.constraints.prefix
-<<<<<<< HEAD
-        text = prepare_input(self.text, tokenizers, (*require, *forbid, prefix), languages)
-        phrases = tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix)
-        constraints = Constraints(*phrases, self.constraints.terms)
-        return replace(self, text=text.text, constraints=constraints), text
-=======
         phrases_as_given = (*require, *forbid, prefix)
         text = prepare_input(
             self.text, tokenizers, phrases_as_given, languages, without_addresses=self.without_addresses
         )
-        phrases = Constraints(tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix))
-        return replace(self, text=text.text, constraints=phrases), text
->>>>>>> main
+        phrases = tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix)
+        constraints = Constraints(*phrases, self.constraints.terms)
+        return replace(self, text=text.text, constraints=constraints), text
 
     def parts(self, spans: Sequence[Span]) -> list[Line]:
         """Return the line's segments as lines, given their spans; the line itself if it cannot be divided.
@@ -80,7 +71,8 @@ class Line:
         parts = []
         for place, text in enumerate(texts):
             require = tuple(phrase for phrase, home in zip(constraints.require, homes, strict=True) if home == place)
-            part = Constraints(require, constraints.forbid, "" if place else constraints.prefix)
+            terms = tuple(term for term in constraints.terms if term.source.lower() in text.lower())
+            part = Constraints(require, constraints.forbid, "" if place else constraints.prefix, terms)
             parts.append(Line(self.number, text, part, place))
         return parts
 

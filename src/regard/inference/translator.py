@@ -291,23 +291,11 @@ class Translator:
         return spans, parts
 
     def _search_with_fallback(self, lines: Sequence[Line], options: ResolvedOptions) -> list[list[Translation]]:
-<<<<<<< HEAD
-        """Return the n-best list of each line; lines whose best translation has marks are searched again."""
-        lines = [self.terms.add(line, options.terms) for line in lines]
-        results = self._search_with_terms(lines, options.search, options)
-        if options.fallback is not None:
-            marked = [place for place, n_best in enumerate(results) if n_best[0].marks]
-            second_results = self._search_with_terms([lines[place] for place in marked], options.fallback, options)
-            for place, n_best in zip(marked, second_results, strict=True):
-                if len(n_best[0].marks) < len(results[place][0].marks):
-                    results[place] = n_best
-        return results
-=======
         languages = self.source_language, self.target_language
+        lines = [self.terms.add(line, options.terms) for line in lines]
         return search_with_fallback(
-            lambda part, settings: self._search_lines(part, settings, options), lines, options, languages
+            lambda part, settings: self._search_with_terms(part, settings, options), lines, options, languages
         )
->>>>>>> main
 
     def _search_with_terms(
         self, lines: Sequence[Line], search: SearchConfig, options: ResolvedOptions

@@ -9,12 +9,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
-<<<<<<< HEAD
 from regard.serving.glossaries import find_glossary
-from regard.serving.models import language_name
-=======
 from regard.serving.models import ServedModel, language_name
->>>>>>> main
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import (
