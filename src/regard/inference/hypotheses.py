@@ -13,7 +13,7 @@ from regard.inference.translation import Translation
 from regard.special_tokens import EOS
 from regard.text.model_input import ModelInput
 from regard.tokenizers.base import Tokenizers
-from regard.tokenizers.words import WordMap
+from regard.tokenizers.words import WordMap, encode_prefix
 
 
 def tag_source(line: Line, tokenizers: Tokenizers, terms: RunTerms) -> TaggedSource:
@@ -29,10 +29,12 @@ def search_input(line: Line, source: TaggedSource, tokenizers: Tokenizers, terms
         tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
         for phrases in (constraints.require, constraints.forbid)
     )
-    prefix = tuple(target.encode(constraints.prefix)) if constraints.prefix.strip() else ()
+    prefix, not_next = encode_prefix(target, constraints.prefix)
     line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
     required = terms.constraints(constraints.terms if line.requires_terms else ())
-    return SearchInput(source.tokens, TokenConstraints(require, forbid, prefix, **required), line_seed % 2**63)
+    return SearchInput(
+        source.tokens, TokenConstraints(require, forbid, prefix, not_next=not_next, **required), line_seed % 2**63
+    )
 
 
 def read_hypotheses(

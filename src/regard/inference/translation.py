@@ -23,7 +23,7 @@ class Constraints:
     Attributes:
         require: Phrases that it must contain.
         forbid: Phrases that it must not contain.
-        prefix: How it begins.
+        prefix: How it begins. If it ends with a space, its last word is complete: the translation does not continue it.
         terms: Terms in the line, of each of which it must contain a form; usually found by a glossary.
     """
 

@@ -25,15 +25,10 @@ HEADERS = [
 ENDPOINTS = frozenset(
     {
         *("/", "/translate", "/suggest", "/detect", "/languages", "/health", "/frontend/settings"),
-        *(
-            "/v2/translate",
-            "/v2/languages",
-            "/v2/usage",
-            "/v2/glossaries",
-            "/v2/glossary-language-pairs",
-            "/v3/glossaries",
-        ),
-        *("/models", "/attention", "/metrics", "/openapi.json"),
+        *("/v2/translate", "/v2/languages", "/v2/usage"),
+        *("/v2/glossaries", "/v2/glossary-language-pairs"),
+        "/v3/glossaries",
+        *("/models", "/attention", "/alternatives", "/examples", "/metrics", "/openapi.json"),
     }
 )
 
