@@ -41,6 +41,7 @@ def router(service: Service) -> APIRouter:
     """Return the router of the endpoints."""
     routes = APIRouter(tags=["LibreTranslate"])
     _add_text_endpoints(routes, service)
+    _add_detection(routes, service)
     _add_server_endpoints(routes, service)
     return routes
 
@@ -100,6 +101,10 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             numbers=_number_differences(served, texts, result.texts) or None,
             **(_confidence(result, is_list=is_list) if body.confidence else {}),
         )
+
+
+def _add_detection(routes: APIRouter, service: Service) -> None:
+    errors = error_responses(Error, 400, 403, 408, 413, 415, 503)
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
     async def detect(request: Request) -> Any:
