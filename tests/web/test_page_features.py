@@ -89,7 +89,7 @@ def test_languages_are_detected_and_swapped(page: Page) -> None:
         "sentences": [{"start": 0, "end": 5, "target_start": 0, "target_end": 4}],
     }
     page.route("**/translate", record(sent, reply))
-    attention = {"translatedText": "one.", "alternatives": [], "looks": None, "note": "none"}
+    attention: dict[str, Any] = {"translatedText": "one.", "alternatives": [], "looks": None, "note": "none"}
     page.route("**/attention", lambda route: route.fulfill(json=attention))
     source.select_option("auto")
     page.get_by_label("Your text").fill("eins.")
@@ -157,7 +157,7 @@ def test_a_glossary_is_chosen_and_made(page: Page) -> None:
     write(page, SENTENCE)
     with page.expect_request("**/translate") as sent:
         choice.select_option("7")
-    assert sent.value.post_data_json["glossary_id"] == "7"
+    assert json.loads(sent.value.post_data or "")["glossary_id"] == "7"
     choice.select_option("new")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Numbers")
