@@ -22,8 +22,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from regard.inference.terms import NO_GLOSSARY
 from regard.inference.translator import Constraints, SearchOptions, Translation, Translator
 from regard.serving.limits import Limits, RequestRejected, busy
+from regard.terms.glossary import Term
 
 T = TypeVar("T")
 MAX_BATCH_TOKENS = 8192  # source tokens per batch, with padding
@@ -40,6 +42,7 @@ class SearchKey:
     beam_size: int | None = None  # None: as in the recipe
     with_attention: bool = False
     with_confidence: bool = False
+    is_constrained: bool = False  # search with a beam, which supports constraints
 
     @property
     def options(self) -> SearchOptions:
@@ -50,7 +53,7 @@ class SearchKey:
         options: SearchOptions = {"shortlist": False}
         if self.beam_size is not None:
             options["beam_size"] = self.beam_size
-        if self.top_beams > 1:
+        if self.top_beams > 1 or self.is_constrained:
             options["strategy"] = "beam"
         return options
 
@@ -59,7 +62,7 @@ class SearchKey:
         """Whether the search samples. Samples depend on the row, so such a sentence is decoded alone."""
         search = self.translator.search
         samples = search.strategy == "sample" or (search.strategy == "mbr" and search.candidates == "samples")
-        return samples and self.top_beams == 1
+        return samples and self.top_beams == 1 and not self.is_constrained
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,25 @@ class Sentence:
         text: The source text.
         tokens: Number of source tokens.
         require: Strings that the translation must contain.
+        prefix: How the translation must begin.
+        terms: Terms of each of which it must contain a form.
     """
 
     text: str
     tokens: int
     require: tuple[str, ...] = ()
+    prefix: str = ""
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether the translation must contain something."""
+        return bool(self.require or self.prefix or self.terms)
+
+    @property
+    def constraints(self) -> Constraints:
+        """What the translation must contain."""
+        return Constraints(require=self.require, prefix=self.prefix, terms=self.terms)
 
 
 class Ticket:
@@ -274,8 +291,8 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
     key = batch[0].key
     assert key is not None
     constraints = None
-    if any(item.sentence.require for item in batch):
-        constraints = [Constraints(require=item.sentence.require) for item in batch]
+    if any(item.sentence.is_constrained for item in batch):
+        constraints = [item.sentence.constraints for item in batch]
 
     def check() -> None:
         if all(item.ticket.is_over for item in batch):
@@ -289,6 +306,7 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         with_confidence=key.with_confidence,
         constraints=constraints,
         split_sentences=False,
+        glossary=NO_GLOSSARY,  # the terms are those of the sentences
         **key.options,
     )
     return [list(translation.n_best) for translation in translations]

@@ -24,6 +24,15 @@ class TranslateRequest(BaseModel):
     model: str | None = Field(
         None, description="Name of the model, if several serve the language pair; not in LibreTranslate"
     )
+    prefix: str = Field(
+        "",
+        description="Beginning of the translation of a single text; a space at its end completes its last word. "
+        "Not in LibreTranslate",
+    )
+    sentences: bool = Field(False, description="Return where each sentence is. Not in LibreTranslate")
+    glossary_id: str | None = Field(
+        None, description="A glossary whose terms the translation has (see /v2/glossaries); not in LibreTranslate"
+    )
     confidence: bool = Field(
         False, description="Whether to answer how sure the model is of each translation and word; not in LibreTranslate"
     )
@@ -51,6 +60,15 @@ class Untranslated(BaseModel):
     why: str
 
 
+class Segment(BaseModel):
+    """Offsets, in code points, of a sentence in the text and of its translation in the translated text."""
+
+    start: int
+    end: int
+    target_start: int
+    target_end: int
+
+
 class NumberDifference(BaseModel):
     """A number, address, currency or unit that is not the same in a translation. Not in LibreTranslate."""
 
@@ -75,6 +93,7 @@ class TranslateAnswer(BaseModel):
     detectedLanguage: Detected | list[Detected] | None = None
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
+    sentences: list[Segment] | list[list[Segment]] | None = None
     numbers: list[NumberDifference] | None = None
     confidence: float | list[float] | None = None
     words: list[WordConfidence] | list[list[WordConfidence]] | None = None
@@ -139,6 +158,7 @@ class Settings(BaseModel):
     suggestions: bool
     filesTranslation: bool
     supportedFilesFormat: list[str]
+    glossaries: bool = Field(description="Whether glossaries can be stored and used; not in LibreTranslate")
     confidence: bool = Field(description="Whether a model can answer how sure it is; not in LibreTranslate")
     language: Languages
 
@@ -169,7 +189,10 @@ class DeepLRequest(BaseModel):
     source_lang: str | None = None
     tag_handling: Literal["html"] | None = None
     formality: str | None = Field(None, description="default, prefer_more or prefer_less")
-    glossary_id: str | None = Field(None, description="Not supported")
+    glossary_id: str | None = Field(None, description="A glossary whose terms the translations have")
+    glossary_ids: Annotated[list[str] | None, BeforeValidator(_to_list)] = Field(
+        None, description="Up to 5 glossaries; earlier ones take precedence"
+    )
     split_sentences: Literal["0", "1", "nonewlines"] | None = Field(
         None, description="0: each text is one segment; 1: at line breaks and sentences; nonewlines: at sentences only"
     )
@@ -214,6 +237,7 @@ class Model(BaseModel):
     attends: bool
     parameters: int
     tag: str | None
+    confidence: bool = Field(description="Whether it can answer how sure it is")
 
 
 class AttentionRequest(BaseModel):
@@ -229,6 +253,41 @@ class AttentionRequest(BaseModel):
     api_key: str | None = None
 
 
+class AlternativesRequest(BaseModel):
+    """POST /alternatives."""
+
+    q: Text = Field(description="One sentence")
+    source: Text
+    target: Text
+    model: str | None = Field(None, description="Name of the model, if several serve the language pair")
+    prefix: str = Field("", description="Beginning of the translation, with the space before the next word")
+    alternatives: int = Field(5, ge=1, description="Number of words")
+    api_key: str | None = None
+
+
+class NextWord(BaseModel):
+    """A word that can follow the prefix; empty for the end of the sentence. `prefix` is the prefix with the word."""
+
+    text: str
+    probability: float
+    prefix: str
+
+
+class AlternativesAnswer(BaseModel):
+    """The words that can follow, most probable first."""
+
+    alternatives: list[NextWord]
+
+
+class Examples(BaseModel):
+    """GET /examples: sentences that a model can translate."""
+
+    model: str
+    source: str
+    target: str
+    texts: list[str]
+
+
 class Hypothesis(BaseModel):
     """A hypothesis of the beam: text, score, tokens, and whether it ended with the end token."""
 
@@ -236,15 +295,6 @@ class Hypothesis(BaseModel):
     score: float
     tokens: list[str]
     finished: bool
-
-
-class Segment(BaseModel):
-    """Offsets, in code points, of a sentence in the text and of its translation in the translated text."""
-
-    start: int
-    end: int
-    target_start: int
-    target_end: int
 
 
 class AttentionAnswer(BaseModel):
