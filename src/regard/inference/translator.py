@@ -42,7 +42,7 @@ from regard.special_tokens import EOS
 from regard.text.model_input import ModelInput
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.words import WordMap
+from regard.tokenizers.words import WordMap, encode_prefix
 
 Precision = Literal["float32", "int8"]
 
@@ -325,10 +325,10 @@ class Translator:
             tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
             for phrases in (constraints.require, constraints.forbid)
         )
-        prefix = tuple(target.encode(constraints.prefix)) if constraints.prefix.strip() else ()
+        prefix, not_next = encode_prefix(target, constraints.prefix)
         line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
         source = self.tokenizers.source.encode(line.text)
-        return SearchInput(source, TokenConstraints(require, forbid, prefix), line_seed % 2**63)
+        return SearchInput(source, TokenConstraints(require, forbid, prefix, not_next=not_next), line_seed % 2**63)
 
     def _decode(self, line: ModelInput, source: list[int], hypothesis: Hypothesis) -> Translation:
         """Return a hypothesis as text, with the emoji and the capitals of its source."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+from regard.serving.limits import invalid
 from regard.serving.models import ServedModel, language_name
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
@@ -21,6 +22,7 @@ from regard.serving.schema import (
     LanguageName,
     Languages,
     NumberDifference,
+    Segment,
     Settings,
     TranslateAnswer,
     TranslateRequest,
@@ -59,8 +61,10 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
         texts = body.q if isinstance(body.q, list) else [body.q]
         if not isinstance(body.q, list) and "json" not in request.headers.get("content-type", ""):
             texts = [body.q.replace("\r\n", "\n")]  # forms end lines with CRLF
-        service.check_texts(texts, fields, request)
+        service.check_texts([*texts, body.prefix], fields, request)
         alternatives = service.check_alternatives(body.alternatives)
+        if body.prefix and (len(texts) > 1 or body.format == "html"):
+            raise invalid("prefix is for a single text without HTML")
         detected = None
         source = body.source
         if source == "auto":
@@ -74,6 +78,8 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             alternatives,
             with_confidence=body.confidence,
             min_confidence=body.min_confidence,
+            prefix=body.prefix,
+            with_sentences=body.sentences,
         )
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
@@ -87,6 +93,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
+            sentences=_sentences(result, is_list=is_list) if body.sentences else None,
             numbers=_number_differences(served, texts, result.texts) or None,
             **(_confidence(result, is_list=is_list) if body.confidence else {}),
         )
@@ -130,6 +137,17 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )
+
+
+def _sentences(result: translation.TranslationResult, *, is_list: bool) -> list[Segment] | list[list[Segment]]:
+    segments = [
+        [
+            Segment(start=source[0], end=source[1], target_start=target[0], target_end=target[1])
+            for source, target in sentences
+        ]
+        for sentences in result.sentences
+    ]
+    return segments if is_list else segments[0]
 
 
 def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict[str, Any]:
