@@ -8,8 +8,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+from regard.serving.file_translation import supported_suffixes
 from regard.serving.models import language_name
 from regard.serving.openapi import error_responses, request_body
+from regard.serving.pivot import pivot_of, translate_through
 from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import (
     Detected,
@@ -63,9 +65,9 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
         if source == "auto":
             detected = (await service.run_job(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
-        served = service.models.pick(source, body.target, body.model)
+        route = service.models.route(source, body.target, body.model)
         task = translation.Task(
-            served,
+            route[0],
             texts,
             body.format == "html",
             alternatives,
@@ -73,7 +75,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             min_confidence=body.min_confidence,
         )
         result = await service.run_job(
-            request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
+            request, lambda ticket: translate_through(service.batcher, service.limits, route, task, ticket)
         )
         is_list = isinstance(body.q, list)
         return TranslateAnswer(
@@ -84,6 +86,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
+            pivot=pivot_of(route),
             **(_confidence(result, is_list=is_list) if body.confidence else {}),
         )
 
@@ -121,8 +124,8 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             apiKeys=bool(service.keys),
             keyRequired=bool(service.keys),
             suggestions=service.corrections is not None,
-            filesTranslation=False,
-            supportedFilesFormat=[],
+            filesTranslation=True,
+            supportedFilesFormat=list(supported_suffixes()),
             confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )

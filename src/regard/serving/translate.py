@@ -119,6 +119,15 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     return TranslationResult([texts[0] for texts in unique], [texts[1:] for texts in unique], skipped, confidence)
 
 
+def make_document_translator(
+    batcher: Batcher, limits: Limits, served: ServedModel, ticket: Ticket, *, with_attention: bool
+) -> _BatchTranslator:
+    """Return a translator of the sentences of a document; `with_attention` if it has inline markup."""
+    batched = _BatchTranslator(batcher, limits, Task(served, ()), 1, ticket, RequestConfidence(0, None))
+    batched.attention = with_attention
+    return batched
+
+
 def search_key(served: ServedModel, limits: Limits, count: int, *, with_attention: bool) -> SearchKey:
     """Return the search key for `count` translations per sentence."""
     search = served.translator.search

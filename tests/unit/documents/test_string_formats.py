@@ -123,7 +123,7 @@ def test_yaml_keeps_everything_but_text() -> None:
     result = fill(".yaml", YAML.encode())
     written = result.data.decode()
     assert result.untranslated == 0
-    tolerant = type("Tolerant", (yaml.SafeLoader,), {})
+    tolerant: Any = type("Tolerant", (yaml.SafeLoader,), {})
     tolerant.add_constructor("!ruby/object", lambda loader, node: loader.construct_scalar(node))
     before, after = (yaml.load(text, Loader=tolerant) for text in (YAML, written))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -18,6 +19,7 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from libretranslate_aio import LibreTranslate
 from libretranslatepy import LibreTranslateAPI
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -73,6 +75,28 @@ def test_the_deepl_client(server: Running) -> None:
         deepl.DeepLClient("another", server_url=server.url).get_usage()
     with pytest.raises(deepl.DeepLException, match="not supported"):
         client.translate_text("one", target_lang="FR")
+
+
+def test_the_clients_translate_files(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepl.translator.time.sleep", lambda seconds: time.sleep(0.01))  # it waits for 5 seconds
+    (source := tmp_path / "a.json").write_text('{"a": "one two", "b": ["six"]}')
+    with LibreTranslate(server.url, api_key=KEY, timeout=120) as client:
+        url = client.translate_file(source, "en", "de").translated_file_url
+        settings = client.frontend_settings()
+    assert ".json" in settings.supported_files_format
+    assert httpx.get(url, timeout=120).json() == {"a": "eins zwei", "b": ["sechs"]}
+    deepl_client = deepl.DeepLClient(KEY, server_url=server.url)
+    status = deepl_client.translate_document_from_filepath(source, target := tmp_path / "b.json", target_lang="DE")
+    assert (status.done, status.billed_characters) == (True, 10)
+    assert json.loads(target.read_text()) == {"a": "eins zwei", "b": ["sechs"]}
+    with pytest.raises(deepl.DocumentTranslationException, match="not valid JSON"):
+        deepl_client.translate_document(b"{", io.BytesIO(), target_lang="DE", filename="a.json")
+    with pytest.raises(deepl.DeepLException, match="not supported"):
+        deepl_client.translate_document_upload(b"x", target_lang="DE", filename="a.exe")
+    with pytest.raises(deepl.AuthorizationException):
+        deepl.DeepLClient("another", server_url=server.url).translate_document_upload(
+            b"x", target_lang="DE", filename="a.txt"
+        )
 
 
 def _status(server: Running, sent: bytes) -> bytes:
