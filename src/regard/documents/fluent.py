@@ -121,8 +121,8 @@ class FluentDocument(StringsDocument):
     def _glue(self, start: int, end: int) -> str:
         return self._text[start + self._offset : end + self._offset].replace("\n", _GLUE_BREAK)
 
-    def _parse_text(self, text: str, *, is_numeric: bool) -> MarkedText:
-        content = super()._parse_text(text, is_numeric=False)
+    def _parse_text(self, text: str, sample: str) -> MarkedText:
+        content = super()._parse_text(text, "")
         unusual = [match for match in _PLACEABLE.finditer(content.text) if not _PLAIN_PLACEABLE.fullmatch(match[0])]
         spans = [*content.protected, *(ProtectedSpan(*match.span(), match[0]) for match in unusual)]
         return MarkedText(content.text, content.tags, tuple(sorted(spans, key=lambda span: span.start)))

@@ -78,7 +78,8 @@ def test_the_deepl_client(server: Running) -> None:
 
 
 def test_the_clients_translate_files(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepl.translator.time.sleep", lambda seconds: time.sleep(0.01))  # it waits for 5 seconds
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(0.01))  # DeepL's client waits for 5 seconds
     (source := tmp_path / "a.json").write_text('{"a": "one two", "b": ["six"]}')
     with LibreTranslate(server.url, api_key=KEY, timeout=120) as client:
         url = client.translate_file(source, "en", "de").translated_file_url
