@@ -187,6 +187,11 @@ def _several_sentences(header: Mapping[str, Any]) -> float | None:
     return float(share) if isinstance(share, (int, float)) else None
 
 
+def load_metrics(folder: Path) -> dict[str, Any]:
+    """Load only the dev scores of a checkpoint. Raises CheckpointError."""
+    return _read_json(folder / "metrics.json")
+
+
 def load_fingerprint(folder: Path) -> str:
     """Load only the fingerprint of the training data. Raises CheckpointError."""
     return str(_read_header(folder).get("data", ""))

@@ -148,6 +148,7 @@ def summary(report: AnalysisReport) -> Iterator[str]:
                     f"calibration error of {run.name}, {kind}: {100 * calibration.error:.1f}%; it is {tendency}: "
                     f"confidence {100 * calibration.confidence:.1f}%, accuracy {100 * calibration.accuracy:.1f}%"
                 )
+        yield from _confidence(run)
         if run.alignment:
             method, best = min(run.alignment.items(), key=lambda item: item[1].aer)
             rate = f"{100 * best.aer:.1f}% by {method}, in {best.pairs:,} pairs"
@@ -161,6 +162,21 @@ def _perturbed_lines(run: RunResults) -> Iterator[str]:
     for copy in run.perturbed:
         change = f"{-100 * copy.chrf_lost:+z.1f}%".replace("-", "−")
         yield f"{run.name}, {copy.name:{width}}  chrF {copy.chrf:6.2f} ({change})  BLEU {copy.bleu:6.2f}"
+
+
+def _confidence(run: RunResults) -> Iterator[str]:
+    if run.confidence is None:
+        return
+    for name, level in (("translations", run.confidence.sentence), ("words", run.confidence.word)):
+        yield (
+            f"confidence of {run.name}, {name}: calibration error {100 * level.calibration.error:.1f}%, AUC "
+            f"{_number(level.auc)} (its own probability: {100 * level.raw_error:.1f}%, {_number(level.raw_auc)}); "
+            f"{level.calibration.accuracy:.1%} of {level.calibration.tokens:,} are right"
+        )
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
 
 
 def _plugin_scores(report: AnalysisReport) -> Iterator[tuple[str, str, float]]:

@@ -34,6 +34,7 @@ EXAMPLES = """
 regard translate runs/en-de < input.txt > output.txt
 regard translate runs/en-de -i manual.po -o manual.de.po
 regard translate runs/en-de -i input.txt --beam-size 8 --scores
+regard translate runs/en-de -i input.txt --confidence --min-confidence 0.5
 regard translate runs/en-de -i large.txt.zst -o large.de.txt --ray auto
 """
 
@@ -79,6 +80,26 @@ def translate(
         bool,
         typer.Option("--scores", help="Print the score and a tab before each translation.", rich_help_panel=OUTPUT),
     ] = False,
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            "--confidence",
+            help="Print the probability that it is right and a tab before each translation; --report has it for each "
+            "word.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    min_confidence: Annotated[
+        float | None,
+        option(
+            "P",
+            "Leave sentences untranslated whose translation is right with a lower probability than this.",
+            OUTPUT,
+            min=0,
+            max=1,
+            show_default="translate all",
+        ),
+    ] = None,
     alignments: Annotated[
         Path | None, option("FILE", "Write word alignments in Pharaoh format: 0-0 1-2 ...", OUTPUT)
     ] = None,
@@ -190,12 +211,13 @@ def translate(
         top_beams=top_beams,
         constraints=constraints,
         split_sentences=split_sentences,
+        min_confidence=min_confidence,
         batch_size=batch_size,
         workers=workers,
         ray=ray,
         column=source_column if is_parquet(input_) else None,
     )
-    outputs = OutputOptions(output, scores=scores, alignments=alignments, report=report)
+    outputs = OutputOptions(output, scores=scores, confidence=confidence, alignments=alignments, report=report)
     columns = (source_column, target_column)
     languages = (source_language, target_language)
     document = DocumentOptions(paragraphs, plain, *columns, *languages, tuple(keys or ()), source_keys)

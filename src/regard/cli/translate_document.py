@@ -55,7 +55,7 @@ def translate_document(
     split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
     outcome = fill_document(
         document,
-        _SegmentTranslator(translator, request, document),
+        _SegmentTranslator(translator, request, document, with_confidence=outputs.confidence),
         language=languages.source.replace("_", "-").split("-")[0],
         split=split,
         requires=request.search.get("strategy", translator.search.strategy) == "beam",
@@ -71,12 +71,16 @@ def translate_document(
 class _SegmentTranslator:
     """Translates segments of a document with the search that the user has chosen."""
 
-    def __init__(self, translator: Translator, request: SearchRequest, document: Document) -> None:
+    def __init__(
+        self, translator: Translator, request: SearchRequest, document: Document, *, with_confidence: bool
+    ) -> None:
         self.translator = translator
         self.request = request
+        self.with_confidence = with_confidence or request.min_confidence is not None
         self.has_markup = any(segment.content.tags for segment in document.segments)
 
     def __call__(self, requests: Sequence[TranslationRequest]) -> list[TranslatedText]:
+        from regard.inference.confidence import to_document_text
         from regard.inference.translator import Constraints
 
         constraints = None
@@ -89,10 +93,11 @@ class _SegmentTranslator:
             batch_size=self.request.batch_size,
             fallback=self.request.fallback,
             with_attention=self.has_markup,
+            with_confidence=self.with_confidence,
             split_sentences=False,
             **self.request.search,
         )
-        return [TranslatedText(best.text, best.alignment, best.marks) for best in results]
+        return [to_document_text(best, self.request.min_confidence) for best in results]
 
 
 def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) -> None:
@@ -109,6 +114,10 @@ def _refuse_options_for_lines(request: SearchRequest, outputs: OutputOptions) ->
             raise ConfigError(
                 "it applies to lines of text, but the input is a document", where=option, fix="remove the option"
             )
+    if outputs.confidence and outputs.report is None:
+        raise ConfigError(
+            "a document has no place for confidences", where="--confidence", fix="add --report FILE, which lists them"
+        )
 
 
 def _refuse_format_of_output(path: Path | None, written: Path | None) -> None:
@@ -127,6 +136,9 @@ def _report_line(document: Document, report: EntryReport) -> str:
     table: dict[str, Any] = {"file": document.name}
     table |= {"part": report.part, "paragraph": report.line} if report.part else {"line": report.line}
     table |= {"why": report.reason} if report.reason else {"marks": list(report.marks)}
+    if report.confidence is not None:
+        table["confidence"] = round(report.confidence.value, 4)
+        table["words"] = [{"word": word, "confidence": round(value, 4)} for word, value in report.confidence.words]
     return json.dumps({**table, "source": report.source, "translation": report.translation}, ensure_ascii=False) + "\n"
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from itertools import chain, islice, tee
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regard.cli.streams import Write, input_lines, output, refuse_same
 from regard.cli.translate_options import OutputOptions, SearchRequest
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from regard.inference.line_output import LineOutput
     from regard.inference.translator import Constraints, SearchOptions, TranslateOptions, Translation
 
+CONFIDENCE_DIGITS = 4
 PARALLEL_LINES = 2000  # for fewer lines, other processes are not worth their start
 
 
@@ -53,6 +54,10 @@ def translate_lines(
         "first_line": 0,
         "constraints": None,
     }
+    if outputs.confidence:
+        options["with_confidence"] = True
+    if request.min_confidence is not None:
+        options["min_confidence"] = request.min_confidence
     sources: Iterator[str]
     results: AbstractContextManager[Iterator[LineOutput]]
     if request.ray:
@@ -88,6 +93,7 @@ def _write(
     split_report = SplitReport(model.run, path, request.split_sentences)
     mark_counts: Counter[str] = Counter()
     proofs: Counter[bool | None] = Counter()
+    withheld = 0
     with ExitStack() as stack:
         keep_partial = not request.ray  # a cluster keeps the parts
         write = stack.enter_context(output(outputs.text, keep_partial=keep_partial))
@@ -98,16 +104,20 @@ def _write(
         shown = _with_progress(results, show=outputs.text is not None or not sys.stdout.isatty())
         for number, (source, best) in enumerate(shown, start=1):
             for rank in range(request.top_beams):
-                write(_line(best, rank, outputs.scores))
+                write(_line(best, rank, outputs))
                 if write_alignment is not None:
                     write_alignment(f"{best.alignments[rank] if rank < len(best.alignments) else ''}\n")
             mark_counts.update([*best.marks, *(["lines"] if best.marks else [])])
             proofs[best.proved] += 1
             split_report.count(number, source, is_divided=best.is_divided)
-            if write_report is not None and (best.marks or best.proved is False):
+            withheld += best.is_withheld
+            if write_report is not None and (best.marks or best.proved is False or best.confidences):
                 _write_report(write_report, number, source, best)
     say_proofs(proofs)
     split_report.print()
+    if withheld:
+        lines = "1 line stays" if withheld == 1 else f"{withheld:,} lines stay"
+        say(f"{lines} untranslated, at least in part: confidence below {request.min_confidence:g}")
     if outputs.report is not None or request.fallback is not None:
         _say_degenerate(mark_counts)
 
@@ -185,15 +195,25 @@ def _parse_constraint(line: str, where: str) -> tuple[tuple[str, ...], tuple[str
     return tuple(require), tuple(forbid), prefix
 
 
-def _line(best: LineOutput, rank: int, scores: bool) -> str:
+def _line(best: LineOutput, rank: int, outputs: OutputOptions) -> str:
     if rank >= len(best.texts):
         return "\n"
-    return f"{best.scores[rank]:.6f}\t{best.texts[rank]}\n" if scores else f"{best.texts[rank]}\n"
+    score = f"{best.scores[rank]:.6f}\t" if outputs.scores else ""
+    confidence = f"{best.confidences[rank]:.3f}\t" if outputs.confidence else ""
+    return f"{score}{confidence}{best.texts[rank]}\n"
 
 
 def _write_report(write: Write, number: int, source: str, best: LineOutput) -> None:
     marks = [*best.marks, *(["unproved"] if best.proved is False else [])]
-    table = {"line": number, "marks": marks, "source": source.strip(), "translation": best.texts[0]}
+    table: dict[str, Any] = {"line": number, "marks": marks}
+    if best.confidences:
+        table["confidence"] = round(best.confidences[0], CONFIDENCE_DIGITS)
+        table["words"] = [
+            {"start": start, "end": end, "confidence": round(value, CONFIDENCE_DIGITS)}
+            for start, end, value in best.words
+        ]
+        table |= {"untranslated": True} if best.is_withheld else {}
+    table |= {"source": source.strip(), "translation": best.texts[0]}
     write(json.dumps(table, ensure_ascii=False) + "\n")
 
 

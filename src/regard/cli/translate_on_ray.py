@@ -92,9 +92,11 @@ def _describe(
     runs = [model.run, *model.ensemble]
     weights = [resolve_checkpoint(run).resolve() / name for run in runs for name in WEIGHTS]
     shortlists = [model.run.resolve() / "shortlist.safetensors"] if options.get("shortlist") else []
+    uses_confidence = "with_confidence" in options or "min_confidence" in options
+    confidence = [resolve_checkpoint(model.run).resolve() / "confidence.json"] if uses_confidence else []
     constraints = [] if request.constraints is None else [request.constraints.resolve()]
     return {
-        "files": [_state(file) for file in (path.resolve(), *constraints, *weights, *shortlists)],
+        "files": [_state(file) for file in (path.resolve(), *constraints, *weights, *shortlists, *confidence)],
         "column": request.column,
         "tags": list(model.tags),
         "precision": model.precision,

@@ -24,6 +24,7 @@ class SearchRequest:
         top_beams: The number of translations per line.
         constraints: A file with the constraints of each line.
         split_sentences: Whether sentences are translated separately; None: as the run was trained.
+        min_confidence: Segments with less confidence stay untranslated; None: none do.
         batch_size: Sentences decoded at a time.
         workers: The number of processes, or of actors on a Ray cluster; 0: what is fastest.
         ray: The address of a Ray cluster; empty: translate on this machine.
@@ -35,6 +36,7 @@ class SearchRequest:
     top_beams: int = 1
     constraints: Path | None = None
     split_sentences: bool | None = None
+    min_confidence: float | None = None
     batch_size: int = 64
     workers: int = 0
     ray: str = ""
@@ -47,6 +49,7 @@ class OutputOptions:
 
     text: Path | None
     scores: bool = False
+    confidence: bool = False
     alignments: Path | None = None
     report: Path | None = None
 

@@ -50,7 +50,7 @@ TranslateFunction = Callable[[Sequence[TranslationRequest]], Sequence[Translated
 
 @dataclass(frozen=True)
 class EntryReport:
-    """An entry that stays untranslated (with a `reason`), or whose translation looks degenerate (with `marks`)."""
+    """An entry that stays untranslated (with a `reason`), looks degenerate (with `marks`), or has a `confidence`."""
 
     line: int
     source: str
@@ -58,6 +58,7 @@ class EntryReport:
     marks: tuple[str, ...] = ()
     translation: str = ""
     part: str = ""
+    confidence: SegmentConfidence | None = None
 
 
 @dataclass
@@ -69,7 +70,7 @@ class DocumentResult:
         entries: The number of entries.
         filled: The number of entries that were translated.
         already_translated: The number of entries that had a translation before.
-        reports: A report for each entry that stays untranslated or looks degenerate.
+        reports: A report for each entry that stays untranslated or looks degenerate; with confidence, for all.
         methods: The number of sentences that were translated `whole`, with placeholders `required`, in `parts`, or not
             at all (`failed`).
         confidences: For each segment the lowest confidence of its sentences, and all their words; None if unknown.

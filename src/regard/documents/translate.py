@@ -117,7 +117,7 @@ def fill_document(
     _translate_sentences(list(sentences.values()), translate, requires=requires)
     translations: list[MarkedText | None] = []
     failed: dict[int, EntryReport] = {}  # by entry
-    degenerate: dict[int, EntryReport] = {}
+    filled: dict[int, EntryReport] = {}
     for index, draft in enumerate(drafts):
         translation, reason = _assemble(draft)
         if translation is not None:
@@ -128,15 +128,15 @@ def fill_document(
         attempts = (sentence.attempt for sentence in draft.sentences() if sentence.reason)
         attempt = translation.text if translation else " / ".join(attempts)
         entry, line, source = draft.segment.entry, draft.segment.line, draft.segment.content.text
-        part = draft.segment.part
+        part, confidence = draft.segment.part, _lowest(sentence.confidence for sentence in draft.sentences())
         if reason:
-            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt, part))
-        elif marks:
-            degenerate.setdefault(entry, EntryReport(line, source, "", marks, attempt, part))
+            failed.setdefault(entry, EntryReport(line, source, reason, (), attempt, part, confidence))
+        elif marks or confidence is not None:
+            filled.setdefault(entry, EntryReport(line, source, "", marks, attempt, part, confidence))
     for index, segment in enumerate(document.segments):
         if segment.entry in failed:
             translations[index] = None
-    reports = [*failed.values(), *(report for entry, report in degenerate.items() if entry not in failed)]
+    reports = [*failed.values(), *(report for entry, report in filled.items() if entry not in failed)]
     reports += [EntryReport(skipped.line, "", skipped.reason, part=skipped.part) for skipped in document.skipped]
     parts = {part: order for order, part in enumerate(dict.fromkeys(segment.part for segment in document.segments))}
     num_entries = len({segment.entry for segment in document.segments})

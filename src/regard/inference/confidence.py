@@ -25,6 +25,7 @@ from regard.checkpoints.added_files import read_json
 from regard.contract import Seq2Seq
 from regard.data.batch import length_batches, make_batch
 from regard.decoding.scoring import score_tokens
+from regard.documents.results import SegmentConfidence, TranslatedText
 from regard.errors import CheckpointError, DataError
 from regard.evaluation.edit_alignment import find_matches
 from regard.evaluation.estimator import Estimator, Floats, fit_estimator
@@ -204,6 +205,16 @@ def withhold(source: str, n_best: list[Translation], min_confidence: float | Non
     return [replace(best, text=source, alignment=(), words=(), is_withheld=True)]
 
 
+def to_document_text(best: Translation, min_confidence: float | None = None) -> TranslatedText:
+    """Return a translation for a document, withheld if its confidence is too low."""
+    confidence = None
+    if best.confidence is not None:
+        words = tuple((best.text[word.start : word.end], word.confidence) for word in best.words)
+        confidence = SegmentConfidence(best.confidence, words)
+    withheld = withheld_reason(best, min_confidence)
+    return TranslatedText(best.text, best.alignment, best.marks, confidence, withheld)
+
+
 SENTENCE_FEATURES = (
     "mean log-probability of a token",
     "lowest log-probability of a token",
@@ -229,8 +240,8 @@ WORD_FEATURES = (
 def _word_features(scored: ScoredTranslation) -> Floats:
     """Return the features (N, F) of the N words of a translation."""
     probabilities = np.exp(scored.words)
-    before = np.concatenate(([1.0], probabilities[:-1]))
-    after = np.concatenate((probabilities[1:], np.exp(scored.tokens[-1:])))
+    before = np.append(1.0, probabilities)[:-1]
+    after = np.append(probabilities, np.exp(scored.tokens[-1]))[1:]
     mean = np.full(len(probabilities), np.exp(scored.tokens).mean())
     return np.column_stack([scored.words, probabilities, mean, before, after])
 

@@ -22,6 +22,9 @@ class LineOutput:
         marks: Signs of degenerate output in the best translation.
         proved: Whether exact search has proved the best translation; None after other searches.
         is_divided: Whether the line was translated in several segments.
+        confidences: The confidence of each translation; empty if it is not requested.
+        words: The words of the best translation: start, end and confidence of each.
+        is_withheld: Whether a segment of the line stays untranslated because of its confidence.
     """
 
     texts: tuple[str, ...]
@@ -30,6 +33,9 @@ class LineOutput:
     marks: tuple[str, ...] = ()
     proved: bool | None = None
     is_divided: bool = False
+    confidences: tuple[float, ...] = ()
+    words: tuple[tuple[int, int, float], ...] = ()
+    is_withheld: bool = False
 
     @classmethod
     def of(cls, best: Translation, *, align: bool = False) -> Self:
@@ -49,6 +55,11 @@ class LineOutput:
             marks=best.marks,
             proved=best.proved,
             is_divided=bool(best.parts),
+            confidences=tuple(
+                translation.confidence for translation in best.n_best if translation.confidence is not None
+            ),
+            words=best.words,
+            is_withheld=best.is_withheld,
         )
 
     @classmethod

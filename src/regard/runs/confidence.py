@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.checkpoints.added_files import add_json
-from regard.checkpoints.checkpoint import load_config
+from regard.checkpoints.checkpoint import load_config, load_metrics
 from regard.checkpoints.run_folder import PREPARED, RunFolder, resolve_checkpoint
-from regard.errors import DataError
+from regard.console import Say
+from regard.errors import DataError, RegardError
 from regard.inference.confidence import (
     FILE,
+    MIN_PAIRS,
     RIGHT_CHRF,
     ConfidenceModel,
     ScoredTranslation,
     check_size,
     fit_confidence,
+    load_confidence,
     score_translations,
 )
 from regard.inference.translator import Translation, Translator
@@ -74,6 +77,25 @@ def calibrate(
     references = [chosen[index][1].strip() for index in scored]
     model = fit_confidence(list(scored.values()), references, exact=exact, chrf=chrf)
     return Calibrated(model, add_json(checkpoint, FILE, model.to_json()), len(scored))
+
+
+def calibrate_finished(run: RunFolder, dev: Sequence[TextPair], device: str, say: Say) -> None:
+    """Fit the confidence of a finished run's best checkpoint, unless it has one or hardly any translation is right.
+
+    Args:
+        run: The run.
+        dev: Its dev set.
+        device: The device to translate on.
+        say: Receives the result, or why there is none: an error does not make the training fail.
+    """
+    try:
+        checkpoint = resolve_checkpoint(run.path)
+        is_good = load_metrics(checkpoint).get("chrf", 0) >= MIN_DEV_CHRF
+        if len(dev) >= MIN_PAIRS and is_good and load_confidence(checkpoint) is None:
+            say(str(calibrate(checkpoint, dev, device=device)))
+    except (RegardError, RuntimeError, MemoryError) as error:
+        reason = error.message if isinstance(error, RegardError) else str(error).partition("\n")[0]
+        say(f"confidence: not fitted ({reason}); try `regard calibrate {run.path}`")
 
 
 def score_pairs(translator: Translator, pairs: Sequence[TextPair], watch: Watch) -> dict[int, ScoredTranslation]:

@@ -21,6 +21,7 @@ from regard.data.loader import BatchSource, Position
 from regard.errors import RegardError, WorkerLost
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
+from regard.runs.confidence import calibrate_finished
 from regard.runs.model_init import init_model
 from regard.runs.preflight import disk_space_warning, estimate_checkpoint_bytes, format_probes, warmup_warning
 from regard.runs.prepare import prepare
@@ -264,7 +265,10 @@ def _train_run(run: _Run, processes: ProcessGroup, console: Console) -> Result:
             end = trainer.run()
     if processes.is_main and end != "interrupted":
         folder.mark_finished(Finished(end, trainer.progress.step, trainer.progress.seconds))
-    return Result(folder.path, end, trainer.progress.step, processes.broadcast(writer.best_scores))
+    result = Result(folder.path, end, trainer.progress.step, processes.broadcast(writer.best_scores))
+    if processes.is_main and end != "interrupted":
+        calibrate_finished(folder, prepared.dev, config.train.device, partial(say, console=console))
+    return result
 
 
 def _describe_start(run: _Run, loader: BatchSource, processes: ProcessGroup) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regard.documents.document import Segment
-from regard.documents.translate import SegmentConfidence, TranslatedText
-from regard.inference.confidence import withheld_reason, withhold
+from regard.documents.results import SegmentConfidence, TranslatedText
+from regard.inference.confidence import to_document_text, withheld_reason, withhold
 from regard.inference.translation import Translation, Word
 from regard.text.segments import Span
 
@@ -65,13 +65,4 @@ class RequestConfidence:
 
     def to_text(self, best: Translation) -> TranslatedText:
         """Return a translation for a document."""
-        reason = withheld_reason(best, self._min_confidence)
-        return TranslatedText(best.text, best.alignment, best.marks, segment_confidence(best), reason)
-
-
-def segment_confidence(best: Translation) -> SegmentConfidence | None:
-    """Return the confidence of a translation for a document; None if it has none."""
-    if best.confidence is None:
-        return None
-    words = tuple((best.text[word.start : word.end], word.confidence) for word in best.words)
-    return SegmentConfidence(best.confidence, words)
+        return to_document_text(best, self._min_confidence)

@@ -19,7 +19,7 @@ from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.length_penalty import LengthPenalty, forbid_empty, gnmt, no_penalty
 from regard.decoding.lookahead import lookahead_search
 from regard.decoding.sampling import SamplingParams, sample
-from regard.decoding.scoring import score_targets
+from regard.decoding.scoring import score_tokens
 from regard.special_tokens import BOS, EOS, PAD
 from regard.testing.assertions import (
     TARGET,
@@ -291,15 +291,18 @@ def _assert_log_probabilities(model: Seq2Seq, beams: Sequence[Sequence[Hypothesi
         for row, hypotheses in enumerate(beams)
         for hypothesis in hypotheses
     ]
-    scores = score_targets(
+    scores = score_tokens(
         model,
         SOURCES[[row for row, _, _ in outputs]],
         as_batch([(BOS, *tokens[:-1]) for _, _, tokens in outputs]),
         as_batch([tokens for _, _, tokens in outputs]),
-    )
-    for (row, hypothesis, tokens), score in zip(outputs, scores.tolist(), strict=True):
+    ).tolist()
+    for row, hypothesis, tokens in outputs:
+        expected, scores = scores[: len(tokens)], scores[len(tokens) :]
         names = f"the log-probabilities of {tokens} for source {row} by {name} and by teacher forcing"
-        assert_number(hypothesis.log_probability, score, names)
+        assert_number(hypothesis.log_probability, sum(expected), names)
+        for place, (actual, score) in enumerate(zip(hypothesis.token_log_probabilities, expected, strict=True)):
+            assert_number(actual, score, f"{names}, at token {place}")
 
 
 @law("search ranks hypotheses by numbers that are not their probabilities")

@@ -47,7 +47,7 @@ def _split_unspaced(text: str, start: int, end: int) -> Iterator[tuple[int, int]
     for place in range(start + 1, end):
         if unicodedata.category(text[place])[0] not in "LN":
             continue
-        if _is_unspaced(text[place]) or _is_unspaced(text[place - 1]):
+        if _is_unspaced(text[place]) or _is_unspaced(text[first]):
             yield first, place
             first = place
     yield first, end

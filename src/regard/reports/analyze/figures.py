@@ -44,7 +44,13 @@ def draw_by_frequency(report: AnalysisReport, theme: Theme) -> Figure:
         return figure
 
 
-def draw_reliability(report: AnalysisReport, theme: Theme, get: CalibrationGetter, y_label: str) -> Figure:
+def draw_reliability(
+    report: AnalysisReport,
+    theme: Theme,
+    get: CalibrationGetter,
+    y_label: str,
+    x_label: str = "probability of the token",
+) -> Figure:
     """Draw a reliability diagram: accuracy against probability.
 
     Args:
@@ -52,9 +58,10 @@ def draw_reliability(report: AnalysisReport, theme: Theme, get: CalibrationGette
         theme: Colours.
         get: Returns the calibration of a run that is drawn.
         y_label: What accuracy means here.
+        x_label: What the probability is.
     """
     with figure_settings(theme):
-        figure, axes = create_axes("probability of the token, mean of a bin, %", f"{y_label}, %")
+        figure, axes = create_axes(f"{x_label}, mean of a bin, %", f"{y_label}, %")
         figure.set_size_inches(5.6, 5.2)
         axes.plot((0, 100), (0, 100), color=theme.ink, alpha=0.55, linewidth=1, linestyle=":", label="calibrated")
         for run, style in _styled_runs(report, theme):

@@ -13,6 +13,7 @@ from regard.evaluation.by_frequency import FrequencyClass
 from regard.evaluation.by_length import LengthBin
 from regard.evaluation.calibration import Calibration
 from regard.evaluation.test_set import TestSet
+from regard.reports.analyze.confidence import ConfidenceQuality
 from regard.reports.analyze.perturbed import PerturbedScores
 from regard.reports.analyze.search_errors import MissedTranslation, SearchErrors
 
@@ -38,6 +39,7 @@ class RunResults:
             reference's; None if it was not measured.
         own_calibration: Calibration of the tokens of the run's own translations, correct if the reference matches
             them; None if it was not measured.
+        confidence: The quality of the run's confidence; None if it has not learned it.
         search: Search errors; None if they were not measured.
         alignment: Alignment scores by `mean` and by each layer (`layer 1`); None without gold alignments.
         is_saliency: The model has no attention, and gradients are used instead.
@@ -60,6 +62,7 @@ class RunResults:
     alignment: Mapping[str, AlignmentScores] | None
     is_saliency: bool
     plugin_scores: Mapping[str, float] = field(default_factory=dict)
+    confidence: ConfidenceQuality | None = None
     perturbed: tuple[PerturbedScores, ...] = ()
 
 
@@ -136,6 +139,7 @@ def _run_to_json(run: RunResults) -> dict[str, Any]:
         "frequency": _to_json(run.frequency),
         "calibration": _to_json(run.calibration),
         "own": _to_json(run.own_calibration),
+        "confidence": _to_json(run.confidence),
         "search": _to_json(run.search),
         "alignment": _to_json(run.alignment),
         "gradient": run.is_saliency,

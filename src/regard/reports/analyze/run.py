@@ -26,6 +26,7 @@ from regard.evaluation.metrics import bleu_metric, plugin_scores
 from regard.evaluation.test_set import TestSet
 from regard.inference.translator import Translation, Translator
 from regard.reports.analyze.alignments import align_words
+from regard.reports.analyze.confidence import measure_confidence
 from regard.reports.analyze.perturbed import PerturbedScores, measure_perturbed
 from regard.reports.analyze.progress import ProgressHook
 from regard.reports.analyze.results import LOWER_IS_BETTER, AnalysisReport, Example, RunResults
@@ -139,7 +140,13 @@ def _translate_all(run: LoadedRun, sources: Sequence[str], options: AnalysisOpti
     step = BATCHES_PER_CALL * options.batch_size
     for first in range(0, len(sources), step):
         part = sources[first : first + step]
-        yield from run.translator.stream(part, batch_size=options.batch_size, first_line=first, split_sentences=False)
+        yield from run.translator.stream(
+            part,
+            batch_size=options.batch_size,
+            first_line=first,
+            split_sentences=False,
+            with_confidence=run.translator.confidence is not None,
+        )
 
 
 def _measure_perturbed(
@@ -194,6 +201,7 @@ def _measure(
         frequency=tuple(frequency),
         calibration=calibration,
         own_calibration=own_calibration,
+        confidence=measure_confidence(run.translator, run.translations, test.sources, test.references, run.chrf),
         search=_measure_search(run, test, options, track),
         alignment=_measure_alignment(run, test, track, notes),
         is_saliency=not run.translator.model.decoder.has_attention,

@@ -9,6 +9,7 @@ from regard.evaluation.bootstrap import SAMPLES, SEED, SIGNIFICANCE_LEVEL, Boots
 from regard.evaluation.error_types import ERROR_TYPES, count_errors
 from regard.html.page import escape, render_details, render_table
 from regard.reports.analyze import figures
+from regard.reports.analyze.confidence_section import render_confidence
 from regard.reports.analyze.perturbed import PERTURBATIONS
 from regard.reports.analyze.results import LOWER_IS_BETTER, METRICS, AnalysisReport, RunResults
 from regard.reports.analyze.search_errors import SearchErrors
@@ -68,6 +69,7 @@ def render_all(report: AnalysisReport) -> list[tuple[str, str, str]]:
         ("errors", "Errors", _render_errors(report)),
         ("search", "Search errors", _render_search(report)),
         ("calibration", "Calibration", _render_calibration(report)),
+        ("confidence", "Confidence", render_confidence(report)),
     ]
     if any(run.alignment for run in report.runs):
         sections.append(("alignment", "Word alignment", _render_alignment(report)))
