@@ -31,7 +31,7 @@ from regard.documents.message_variants import (
 from regard.errors import DataError
 from regard.text.segments import has_letters
 
-MAX_STRINGS = 500_000  # of a document, whose segments are held in memory
+MAX_STRINGS = 200_000  # of a document, whose segments are held in memory
 MAX_DEPTH = 256  # nested objects and lists
 
 _REFERENCE = re.compile(r"\$t\([^()\s]{1,200}\)|\$\w{1,64}\$|@:[\w.]{1,200}")  # of i18next, browser extensions, Vue
