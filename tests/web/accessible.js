@@ -18,7 +18,7 @@
   for (const one of all.filter((one) => one.matches("button, a, h1, h2, h3"))) {
     if (!one.textContent.trim() && !one.ariaLabel) problems.push(`${named(one)} has no text`);
   }
-  for (const one of all.filter((one) => one.matches("button, input, select"))) {
+  for (const one of all.filter((one) => one.matches("button, input, select") && !one.matches(".hidden"))) {
     const box = one.type === "checkbox" ? one.closest("label").getBoundingClientRect() : one.getBoundingClientRect();
     if (box.height < 24 || box.width < 18) problems.push(`${named(one)} is small: ${box.width} by ${box.height}`);
   }
@@ -48,7 +48,7 @@
   for (const one of all) {
     if (one.matches("option")) continue;
     const text = [...one.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data).join("").trim() || one.value;
-    if (!text || one.closest(".hidden")) continue;
+    if (!text || one.closest(".hidden, [aria-hidden=true], :disabled")) continue;
     if (!one.closest("header, main, footer")) problems.push(`${named(one)} is in no landmark`);
     const layers = [];
     let opacity = 1;

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import random
-import re
 import shutil
-import signal
-import subprocess
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
-from tests.end_to_end.helpers import call, start, write_lines
+import uvicorn
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize, expect, sync_playwright
+from tests.end_to_end.helpers import call, write_lines
+
+from regard.corpus.corrections import CorrectionStore
+from regard.serving.api_keys import ApiKeys
+from regard.serving.app import create_app
+from regard.serving.limits import Limits
+from regard.serving.models import Models
+from regard.serving.service import Service
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 expect.set_options(timeout=120_000)
 KEY = "a-key-of-the-tests-0123456789"
 CHARACTERS = 700
+SIZE: ViewportSize = {"width": 1200, "height": 900}
 SIZES = {
     "bahdanau2014": "hidden_size = 32\nembedding_size = 24\nattention_size = 24\nmaxout_size = 24",
     "transformer2017": "encoder_layers = 2\ndecoder_layers = 2\nhidden_size = 32\nffn_size = 48\nnum_heads = 2",
@@ -67,33 +75,34 @@ WORDS = dict(
 )
 
 
-@dataclass
 class Served:
-    """A running server."""
+    """A running server, in a thread of this process."""
 
-    process: subprocess.Popen[bytes]
-    address: str
+    def __init__(
+        self,
+        runs: Sequence[Path],
+        *,
+        keys: Sequence[str] = (),
+        corrections: CorrectionStore | None = None,
+        characters: int = 20_000,
+    ) -> None:
+        self.corrections = corrections
+        limits = Limits(gather=0.001, characters=characters)
+        self._service = Service(Models(runs, "cpu"), limits, ApiKeys(keys), corrections)
+        config = uvicorn.Config(
+            create_app(self._service), port=0, log_level="error", ws="none", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._thread = threading.Thread(target=self._server.run, args=([self._listener],), daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(120)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
-
-def _start_server(*arguments: str | Path) -> subprocess.Popen[bytes]:
-    return start("serve", *arguments, "--port", "0", "--device", "cpu", stdout=subprocess.DEVNULL)
-
-
-def _wait_until_listening(process: subprocess.Popen[bytes]) -> Served:
-    assert process.stderr is not None
-    output = b""
-    for line in process.stderr:
-        output += line
-        if match := re.search(rb"listening on (http://\S+)", line):
-            return Served(process, match[1].decode() + "/")
-    raise AssertionError(output.decode())
+        self._server.should_exit = True
+        self._thread.join(120)
+        self._listener.close()
+        self._service.close()
 
 
 @pytest.fixture(scope="session")
@@ -113,25 +122,20 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def servers(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
-    keys = write_lines(tmp_path_factory.mktemp("keys") / "keys", [KEY])
-    processes = _start_server(*models, "--characters", str(CHARACTERS)), _start_server(models[1], "--api-keys", keys)
-    first, second = map(_wait_until_listening, processes)
-    yield first, second
-    first.stop()
-    second.stop()
+def served(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return a server of both models, without API keys, that offers everything."""
+    store = CorrectionStore(tmp_path_factory.mktemp("store") / "corrections.sqlite", create=True)
+    served = Served(models, characters=CHARACTERS, corrections=store)
+    yield served
+    served.stop()
 
 
-@pytest.fixture(scope="session")
-def served(servers: tuple[Served, Served]) -> Served:
-    """Return the server of both models, without API keys."""
-    return servers[0]
-
-
-@pytest.fixture(scope="session")
-def guarded(servers: tuple[Served, Served]) -> Served:
-    """Return the server of one model, with an API key."""
-    return servers[1]
+@pytest.fixture
+def guarded(models: list[Path]) -> Iterator[Served]:
+    """Return a server of one model, with an API key and nothing else."""
+    guarded = Served(models[1:], keys=[KEY])
+    yield guarded
+    guarded.stop()
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +148,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Watch:
-    """The hosts that a page contacts, and its messages; `expected` holds parts of those that a test causes."""
+    """The hosts that pages contact, and their messages; `expected` holds parts of those that a test causes."""
 
     hosts: set[str] = field(default_factory=set)
     errors: list[str] = field(default_factory=list)
@@ -161,25 +165,40 @@ class Watch:
 
     def _record(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.errors.append(message.text)
+            self.errors.append(f"{message.location.get('url')}: {message.text}")
+
+
+@pytest.fixture(scope="module")
+def _watched(browser: Browser) -> Iterator[tuple[Page, Watch]]:
+    """Return a page that the tests of a module share, and what it does."""
+    watch = Watch()
+    with browser.new_context(viewport=SIZE, permissions=["clipboard-read", "clipboard-write"]) as context:
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        watch.on(page)
+        yield page, watch
 
 
 @pytest.fixture
-def watch(served: Served, guarded: Served) -> Iterator[Watch]:
-    """Check that the page contacts no other host and logs no unexpected errors or warnings."""
-    watch = Watch()
+def watch(_watched: tuple[Page, Watch]) -> Iterator[Watch]:
+    """Check that pages contact no other host than this machine and log no unexpected errors or warnings."""
+    watch = _watched[1]
+    watch.hosts, watch.errors, watch.expected = set(), [], ()
     yield watch
-    assert watch.hosts <= {urlsplit(server.address).netloc for server in (served, guarded)}
+    assert {host.partition(":")[0] for host in watch.hosts} <= {"127.0.0.1"}
     assert [error for error in watch.errors if not any(part in error for part in watch.expected)] == []
 
 
 @pytest.fixture
-def page(browser: Browser, served: Served, watch: Watch) -> Iterator[Page]:
-    """Return the page once it has loaded the list of models."""
-    with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
-        page = context.new_page()
-        page.set_default_timeout(120_000)
-        watch.on(page)
-        page.goto(served.address)
-        expect(page.get_by_label("Model")).to_have_value("bahdanau2014")
-        yield page
+def page(_watched: tuple[Page, Watch], served: Served, watch: Watch) -> Iterator[Page]:
+    """Return the page as a new reader sees it, once it has loaded the list of models."""
+    page, _ = _watched
+    page.set_viewport_size(SIZE)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.goto("about:blank")
+    page.goto(served.address)
+    expect(page.get_by_label("Model")).to_have_value("bahdanau2014")
+    expect(page.locator("#examples")).to_be_visible()
+    yield page
+    page.unroute_all()
+    page.mouse.move(0, 0)

@@ -66,6 +66,13 @@ def serve(
     ] = None,
     characters: Annotated[int, option("N", "Maximum characters per request.", LIMITS, min=1, max=1_000_000)] = 20_000,
     queue: Annotated[int, option("N", "Maximum number of waiting sentences.", LIMITS, min=1)] = 4096,
+    examples: Annotated[
+        bool,
+        typer.Option(
+            help="Show sentences of the runs' dev sets as examples on an empty page.",
+            rich_help_panel=ACCESS,
+        ),
+    ] = True,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
     batch_size: Annotated[int, option("N", "Sentences decoded at a time.", HARDWARE, min=1, max=256)] = 32,
@@ -92,7 +99,7 @@ def serve(
         fix = f"name it {corrections.name}.sqlite, so that other commands know its format"
         raise ConfigError("the name of a store of corrections ends in .sqlite", where=corrections, fix=fix)
     access = (api_keys, allow_origin or [], allow_host or [])
-    _serve(runs, (device, precision, workers), (host, port), limits, access, corrections)
+    _serve(runs, (device, precision, workers), (host, port), limits, access, corrections, show_examples=examples)
 
 
 def _require_packages() -> None:
@@ -114,6 +121,8 @@ def _serve(
     limits: dict[str, int],
     access: tuple[Path | None, list[str], list[str]],
     corrections: Path | None,
+    *,
+    show_examples: bool,
 ) -> None:
     import gc
     import logging
@@ -148,7 +157,7 @@ def _serve(
             "`ulimit -n` raises it"
         )
     all_limits = Limits(**limits, body=body, connections=connections, reserve=reserve)
-    service = Service(models, all_limits, keys, store)
+    service = Service(models, all_limits, keys, store, show_examples=show_examples)
     server = Server(create_app(service, origins, AllowedHosts.for_server(host, names)), service, host, port, say)
     gc.collect()
     gc.freeze()  # later collections are short and frequent, so they soon free what refers to a replaced model

@@ -126,6 +126,14 @@ def translate(
             SEARCH,
         ),
     ] = None,
+    keep_numbers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-numbers",
+            help="Search again where a translation lacks a number, URL or e-mail address of its source.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = False,
     settings: SearchSettings = None,
     search: OldSearch = None,
     source_column: Annotated[
@@ -206,7 +214,14 @@ def translate(
 
     model = TranslatorOptions(run, device, precision, ensemble or (), tag or ())
     request = SearchRequest(
-        search=search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty, patience=patience),
+        search=search_settings(
+            settings,
+            search,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            patience=patience,
+            keep_numbers=keep_numbers or None,
+        ),
         fallback=search_settings(fallback, option="--fallback") if fallback else None,
         top_beams=top_beams,
         constraints=constraints,

@@ -211,6 +211,11 @@ class SearchConfig(Section):
     no_repeat: int = Field(
         0, ge=0, le=10_000, description="Size of n-grams that beam search may not generate twice. 0: off."
     )
+    keep_numbers: bool = Field(
+        False,
+        description="Search again, by beam search, where a translation lacks a number, URL or e-mail address of its "
+        "source, and require it.",
+    )
     groups: int = Field(
         5, ge=1, le=10_000, description="Groups of diverse beam search. The number must divide `beam_size`."
     )

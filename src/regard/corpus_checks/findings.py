@@ -27,6 +27,7 @@ class FaultKind(StrEnum):
     UNRELATED = "unrelated"
     DOUBTFUL = "perhaps-unrelated"
     DRIFT = "drift"
+    NUMBERS = "numbers"
     LEAKAGE = "leakage"
     NEAR_LEAKAGE = "near-leakage"
 
@@ -46,6 +47,7 @@ DESCRIPTIONS = {
     FaultKind.UNRELATED: "the sides are not translations of each other",
     FaultKind.DOUBTFUL: "the sides may not be translations of each other, or the translation is free",
     FaultKind.DRIFT: "the sides are misaligned: the target of this source is some lines away",
+    FaultKind.NUMBERS: "a number, URL, e-mail address, currency or unit is not the same on both sides",
     FaultKind.LEAKAGE: "one side also occurs in the dev or test set",
     FaultKind.NEAR_LEAKAGE: "the pair is nearly the same as one of the dev or test set",
 }
@@ -53,7 +55,13 @@ DESCRIPTIONS = {
 REPAIRABLE = (FaultKind.CONTROL,)
 """Kinds that can be repaired without removing the pair."""
 
-REPORT_ONLY = (FaultKind.NEAR_DUPLICATE, FaultKind.MANY_TARGETS, FaultKind.MANY_SOURCES, FaultKind.DOUBTFUL)
+REPORT_ONLY = (
+    FaultKind.NEAR_DUPLICATE,
+    FaultKind.MANY_TARGETS,
+    FaultKind.MANY_SOURCES,
+    FaultKind.DOUBTFUL,
+    FaultKind.NUMBERS,
+)
 """Kinds that are not certainly wrong. Their pairs are removed only if the kind is requested by name."""
 
 DROPPED_BY_DEFAULT = tuple(kind for kind in FaultKind if kind not in (*REPORT_ONLY, *REPAIRABLE))

@@ -18,6 +18,7 @@ from regard.corpus_checks.languages import LanguageCheck
 from regard.corpus_checks.leakage import LeakageCheck
 from regard.corpus_checks.lengths import LengthQuantiles, LengthRatioCheck
 from regard.corpus_checks.misalignment import MisalignmentCheck, Region
+from regard.corpus_checks.numbers import NumbersCheck
 from regard.corpus_checks.reading import BATCH_SIZE, Batch, iter_batches, iter_raw
 from regard.corpus_checks.scripts import ScriptCheck, script_name
 from regard.corpus_checks.unrelated_pairs import UnrelatedPairCheck
@@ -127,6 +128,7 @@ class CorpusInspector:
             self._languages,
             self._unrelated_pairs,
             self._misalignment,
+            NumbersCheck(self._languages),
             *([LeakageCheck(held_out)] if held_out else []),
         )
         self._num_pairs = self._observe()

@@ -7,7 +7,7 @@ the log-probability of the hypotheses as the model gives it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -156,14 +156,23 @@ class NoRepeatNGram(LogitsProcessor):
 class ForcedPrefix(LogitsProcessor):
     """Makes each target begin with given tokens; each sentence of the batch has its own prefix, perhaps empty."""
 
-    def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
+    def __init__(self, prefixes: Sequence[Sequence[int]], not_next: Sequence[Collection[int]] = ()) -> None:
+        """Create the processor.
+
+        Args:
+            prefixes: The prefix of each sentence.
+            not_next: For each sentence, the tokens that must not follow its prefix. Default: none.
+        """
         self.prefixes = prefixes
+        self.not_next = [sorted(tokens) for tokens in not_next] or [[] for _ in prefixes]
 
     def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
         """Forbid all tokens but the next one of the prefix, which keeps its log-probability."""
         position = prefixes.tokens.size(1)
         for row, sentence in enumerate(prefixes.sentence.tolist()):
             prefix = self.prefixes[sentence]
+            if position == len(prefix):
+                scores[row, self.not_next[sentence]] = -math.inf
             if position < len(prefix):
                 score = scores[row, prefix[position]].clone()
                 scores[row] = -math.inf

@@ -40,7 +40,7 @@ MAX_ROWS = 2048  # hypotheses of a sentence kept at a time; each takes a row of 
 
 @dataclass(frozen=True)
 class TokenConstraints:
-    """Phrases and terms that a target must and must not contain, and how it begins, as tokens.
+    """Phrases and terms that a target must and must not contain, how it begins, and what must not follow, as tokens.
 
     Attributes:
         require: Phrases that it must contain.
@@ -48,6 +48,7 @@ class TokenConstraints:
         prefix: How it begins.
         terms: Terms of each of which it must contain a form.
         classes: Where words begin and end, for `terms`; the same for all sentences of a batch.
+        not_next: Tokens that must not follow the prefix.
     """
 
     require: tuple[tuple[int, ...], ...] = ()
@@ -55,6 +56,7 @@ class TokenConstraints:
     prefix: tuple[int, ...] = ()
     terms: tuple[RequiredTerm, ...] = ()
     classes: TokenClasses = field(default_factory=TokenClasses, repr=False)
+    not_next: frozenset[int] = field(default=frozenset(), repr=False)
 
     @property
     def required_tokens(self) -> list[int]:
@@ -206,13 +208,13 @@ def _as_positions(constraints: TokenConstraints, positions: Mapping[int, int]) -
         RequiredTerm(convert(term.forms), convert(term.at_start), convert(term.after_punctuation), term.is_word)
         for term in constraints.terms
     )
-    continuing, punctuation = (
+    continuing, punctuation, not_next = (
         frozenset(positions[token] for token in tokens if token in positions)
-        for tokens in (constraints.classes.continuing, constraints.classes.punctuation)
+        for tokens in (constraints.classes.continuing, constraints.classes.punctuation, constraints.not_next)
     )
     (prefix,) = convert([constraints.prefix])
     classes = TokenClasses(continuing, punctuation)
-    return TokenConstraints(convert(constraints.require), convert(forbid), prefix, tuple(terms), classes)
+    return TokenConstraints(convert(constraints.require), convert(forbid), prefix, tuple(terms), classes, not_next)
 
 
 def _search(
@@ -239,7 +241,8 @@ def _search(
 def _processor(config: SearchConfig, constraints: Sequence[TokenConstraints]) -> LogitsProcessor | None:
     processors: list[LogitsProcessor] = []
     if any(sentence.prefix for sentence in constraints):
-        processors.append(ForcedPrefix([sentence.prefix for sentence in constraints]))
+        not_next = [sentence.not_next for sentence in constraints]
+        processors.append(ForcedPrefix([sentence.prefix for sentence in constraints], not_next))
     if any(sentence.forbid for sentence in constraints):
         processors.append(ForbiddenPhrases([sentence.forbid for sentence in constraints]))
     if any(sentence.require or sentence.terms for sentence in constraints):

@@ -216,7 +216,7 @@ def _tag_end(text: str, at: int) -> int:
 
 
 def _merge_protected(tokens: Sequence[_Token], text: str) -> Iterator[_Token]:
-    """Yield the tokens, with each element that is not translated (code, translate="no") merged into one.
+    """Yield the tokens, with each element that is not translated merged into one: code, translate="no", note numbers.
 
     The merged token is `code` for an inline element with plain text, `!` for any other inline element, and has the name
     of the element otherwise.
@@ -228,10 +228,11 @@ def _merge_protected(tokens: Sequence[_Token], text: str) -> Iterator[_Token]:
         last = partners.get(index, index)
         is_inline = token.name not in BLOCKS
         is_code = is_inline and token.name in CODE_ELEMENTS
-        if last > index and (is_code or _TRANSLATE_NO.search(text, token.start, token.end)):
-            inside = tokens[index + 1 : last]
+        inside = tokens[index + 1 : last]
+        is_mark = token.name == "sup" and not any(has_letters(text[t.start : t.end]) for t in inside if not t.name)
+        if last > index and (is_code or is_mark or _TRANSLATE_NO.search(text, token.start, token.end)):
             is_plain = is_inline and len(inside) == 1 and not inside[0].name
-            is_plain = is_plain and "\n" not in text[inside[0].start : inside[0].end]
+            is_plain = is_plain and not is_mark and "\n" not in text[inside[0].start : inside[0].end]
             yield _Token("code" if is_plain else "!" if is_inline else token.name, token.start, tokens[last].end)
             index = last
         else:

@@ -21,6 +21,7 @@ T = TypeVar("T")
 MAX_OPEN_TAGS = 64  # innermost open tags among which the partner of a closing tag is searched
 
 _WORD = re.compile(r"\S+")
+_CLOSING = re.compile(r"[^\w\s]+(?!\S)")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?/?)>")
 
 _CODE_ELEMENTS = """
@@ -190,7 +191,7 @@ class _Projection:
         before = [word for word, source_word in enumerate(self.source_word_of) if source_word == number - 1]
         after = [word for word, source_word in enumerate(self.source_word_of) if source_word == number]
         if is_attached and before:
-            at = self.words[before[-1]][1]
+            at = self._word_end(before[-1], at)
         elif after:
             at = self.words[after[0]][0]
         elif before:
@@ -202,6 +203,14 @@ class _Projection:
             if self.words[first][0] < at < self.words[last - 1][1]:
                 at = self.words[last - 1][1]
         return min(max(at, start), end)
+
+    def _word_end(self, word: int, source_position: int) -> int:
+        """Return where a word ends, without the punctuation that follows the position of a tag in the source."""
+        start, end = self.words[word]
+        closing = _CLOSING.search(self.text, start, end)
+        if closing is None or closing.start() == start or not _CLOSING.match(self.source, source_position):
+            return end
+        return min(end, max([closing.start(), *(last for _, last in self.protected if last <= end)]))
 
 
 def _outer_opening(before: str, opening: str) -> int:

@@ -33,6 +33,9 @@ from regard.text.placeholders import (
 )
 from regard.text.segments import JoinedTranslation, Piece, Span, join_pieces, split_sentences, strip_span
 
+_ENDS_SENTENCE = re.compile(r"""[.!?:;…。！？][\s"'”“»’)\]]*$""")
+_ADDED_STOP = re.compile(r"(?<=[^\W\d_]{2})\.$|(?<=\w)。$")
+
 MAX_SEGMENT_LENGTH = 20_000  # characters; the time to carry markup over is quadratic in the length
 MAX_MARKUP = 500  # tags and protected spans of a segment
 UNUSABLE = {
@@ -238,7 +241,8 @@ def _translate_whole(
     """Translate each sentence by its request, and keep the translations that have all placeholders."""
     translations = translate(requests) if requests else ()
     for sentence, translation in zip(sentences, translations, strict=True):
-        sentence.attempt, sentence.confidence = translation.text.strip(), translation.confidence
+        sentence.attempt = _strip_added_stop(sentence.text, translation.text.strip())
+        sentence.confidence = translation.confidence
         if translation.withheld:
             sentence.reason, sentence.lost, sentence.is_withheld = translation.withheld, (), True
             continue
@@ -281,10 +285,11 @@ def _translatable_parts(sentence: _Sentence) -> list[Span]:
 
 
 def _strip_added_stop(source: str, translation: str) -> str:
-    """Remove the full stop that a model adds to a part of a sentence."""
-    if translation.endswith(".") and not translation.endswith("..") and not source.endswith("."):
-        return translation[:-1]
-    return translation
+    """Remove the full stop that a model adds to a heading, or to a part of a sentence.
+
+    The stop of an abbreviation, an ordinal or an ellipsis stays.
+    """
+    return translation if _ENDS_SENTENCE.search(source) else _ADDED_STOP.sub("", translation)
 
 
 def _check_placeholders(sentence: _Sentence, translation: str) -> tuple[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from regard.text.numbers import find_differences
 from regard.text.segments import count_sentences, is_language
 
 LOOP_REPEATS = 3  # repetitions in a row that make a loop
@@ -25,6 +26,7 @@ def find_degeneration(
     - `long`, `short`: more than three times, or less than a third of, the source's characters, where the longer
       text has five words or more.
     - `fewer`: fewer sentences than the source; a sentence may be missing. Needs both languages.
+    - `numbers`: a number, URL, e-mail address, currency or unit is not the same (see regard.text.numbers).
 
     Args:
         source: The source text.
@@ -46,6 +48,7 @@ def find_degeneration(
         "long": words >= MIN_WORDS and ratio > MAX_LENGTH_RATIO,
         "short": words >= MIN_WORDS and ratio < 1 / MAX_LENGTH_RATIO and bool(text.strip()),
         "fewer": bool(text.strip()) and _has_fewer_sentences(source, text, *languages),
+        "numbers": bool(text.strip()) and bool(find_differences(source, text, languages)),
     }
     return tuple(name for name, applies in problems.items() if applies)
 

@@ -16,12 +16,13 @@ ERROR_TYPES = {
     "long": "more than three times the source's characters",
     "short": "less than a third of the source's characters",
     "fewer": "fewer sentences than the source",
+    "numbers": "a number, URL, e-mail address, currency or unit that is not the same as in the source",
     "repeated": "a phrase of one to four words twice in a row, where the reference has no such repetition",
     "untranslated": "a word of the source, of four letters or more, that the reference does not have",
     "half": "less than half of the reference's characters",
     "double": "more than twice the reference's characters",
 }
-"""Each error type with its definition. The first seven are those of `regard.evaluation.degenerate_output`."""
+"""Each error type with its definition. The first eight are those of `regard.evaluation.degenerate_output`."""
 
 
 def classify_errors(problems: Collection[str], source: str, hypothesis: str, reference: str) -> tuple[str, ...]:

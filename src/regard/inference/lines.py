@@ -24,6 +24,7 @@ class Line:
     text: str
     constraints: Constraints
     part: int = 0  # the number of the segment within the line
+    without_addresses: bool = False  # the model does not read URLs and e-mail addresses
 
     @property
     def place(self) -> str:
@@ -33,7 +34,10 @@ class Line:
     def prepare(self, tokenizers: Tokenizers, languages: tuple[str, str]) -> tuple[Line, ModelInput]:
         """Return the line as the model reads it, and what restores its translation."""
         require, forbid, prefix = self.constraints.require, self.constraints.forbid, self.constraints.prefix
-        text = prepare_input(self.text, tokenizers, (*require, *forbid, prefix), languages)
+        phrases_as_given = (*require, *forbid, prefix)
+        text = prepare_input(
+            self.text, tokenizers, phrases_as_given, languages, without_addresses=self.without_addresses
+        )
         phrases = Constraints(tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix))
         return replace(self, text=text.text, constraints=phrases), text
 

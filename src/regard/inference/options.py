@@ -25,6 +25,7 @@ class SearchOptions(TypedDict, total=False):
     allow_empty: bool
     coverage_penalty: float
     no_repeat: int
+    keep_numbers: bool
     groups: int
     diversity: float
     lookahead_depth: int

@@ -17,7 +17,10 @@ from regard.text.segments import Piece, Span, join_pieces
 
 @dataclass(frozen=True)
 class Constraints:
-    """Phrases that the translation of a line must and must not contain, and how it begins, as text."""
+    """Phrases that the translation of a line must and must not contain, and how it begins, as text.
+
+    If the prefix ends with a space, its last word is complete: the translation does not continue it.
+    """
 
     require: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ from regard.inference.mbr import select_translation
 from regard.inference.options import ResolvedOptions, refuse_unknown, resolve_options
 from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
+from regard.inference.second_search import search_with_fallback
 from regard.inference.shortlist import load_shortlist
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
@@ -41,7 +42,7 @@ from regard.special_tokens import EOS
 from regard.text.model_input import ModelInput
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.words import WordMap
+from regard.tokenizers.words import WordMap, encode_prefix
 
 Precision = Literal["float32", "int8"]
 
@@ -285,15 +286,10 @@ class Translator:
         return spans, parts
 
     def _search_with_fallback(self, lines: Sequence[Line], options: ResolvedOptions) -> list[list[Translation]]:
-        """Return the n-best list of each line; lines whose best translation has marks are searched again."""
-        results = self._search_lines(lines, options.search, options)
-        if options.fallback is not None:
-            marked = [place for place, n_best in enumerate(results) if n_best[0].marks]
-            second_results = self._search_lines([lines[place] for place in marked], options.fallback, options)
-            for place, n_best in zip(marked, second_results, strict=True):
-                if len(n_best[0].marks) < len(results[place][0].marks):
-                    results[place] = n_best
-        return results
+        languages = self.source_language, self.target_language
+        return search_with_fallback(
+            lambda part, settings: self._search_lines(part, settings, options), lines, options, languages
+        )
 
     def _search_lines(
         self, window: Sequence[Line], search: SearchConfig, options: ResolvedOptions
@@ -313,7 +309,7 @@ class Translator:
                 [lines[place].place for place in places],
                 search,
                 top_beams=options.top_beams,
-                with_attention=options.with_attention,
+                with_attention=options.with_attention or any(lines[place].without_addresses for place in places),
                 shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, batch, strict=True):
@@ -329,10 +325,10 @@ class Translator:
             tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
             for phrases in (constraints.require, constraints.forbid)
         )
-        prefix = tuple(target.encode(constraints.prefix)) if constraints.prefix.strip() else ()
+        prefix, not_next = encode_prefix(target, constraints.prefix)
         line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
         source = self.tokenizers.source.encode(line.text)
-        return SearchInput(source, TokenConstraints(require, forbid, prefix), line_seed % 2**63)
+        return SearchInput(source, TokenConstraints(require, forbid, prefix, not_next=not_next), line_seed % 2**63)
 
     def _decode(self, line: ModelInput, source: list[int], hypothesis: Hypothesis) -> Translation:
         """Return a hypothesis as text, with the emoji and the capitals of its source."""

@@ -17,13 +17,22 @@ from starlette.types import ASGIApp
 
 from regard.serving import deepl, deepl_documents, files, libretranslate, suggestions, web_page
 from regard.serving.allowed_hosts import AllowedHosts
+from regard.serving.alternatives import find_alternatives
 from regard.serving.attention import translate_with_attention
 from regard.serving.limits import RequestRejected
 from regard.serving.metrics import CONTENT_TYPE
 from regard.serving.middleware import FAILED, ServerMiddleware, error_response
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
-from regard.serving.schema import AttentionAnswer, AttentionRequest, Error, Model
+from regard.serving.schema import (
+    AlternativesAnswer,
+    AlternativesRequest,
+    AttentionAnswer,
+    AttentionRequest,
+    Error,
+    Examples,
+    Model,
+)
 from regard.serving.service import Service
 from regard.serving.threads import start_thread
 from regard.version import __version__
@@ -81,6 +90,12 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
         """List the models."""
         return [model.to_json() for model in service.models.served]
 
+    @app.get("/examples", response_model=list[Examples], responses=error_responses(Error, 403), tags=["regard"])
+    async def examples(request: Request) -> Any:
+        """List sentences of the dev sets, as examples for a page."""
+        service.keys.check(request, {})
+        return service.examples
+
     @app.post(
         "/attention",
         response_model=AttentionAnswer,
@@ -99,6 +114,23 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
             lambda ticket: translate_with_attention(service.batcher, service.limits, service.models, body, ticket),
         )
         return Response(response, media_type="application/json")
+
+    @app.post(
+        "/alternatives",
+        response_model=AlternativesAnswer,
+        responses=error_responses(Error, 400, 403, 408, 413, 415, 503),
+        openapi_extra=request_body(AlternativesRequest),
+        tags=["regard"],
+    )
+    async def alternatives(request: Request) -> Any:
+        """Return the words that can follow the beginning of a translation, with their probabilities."""
+        fields = await read_fields(request)
+        body = validate_fields(AlternativesRequest, fields)
+        service.check_texts([body.q, body.prefix], fields, request)
+        service.check_alternatives(body.alternatives)
+        return await service.run_job(
+            request, lambda ticket: find_alternatives(service.batcher, service.models, body, ticket)
+        )
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:

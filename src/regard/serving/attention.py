@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from regard.attention.explorer import to_json
 from regard.attention.maps import compute_attention_maps
 from regard.inference.translation import Translation, join
@@ -11,9 +9,8 @@ from regard.serving.batcher import Batcher, Ticket
 from regard.serving.limits import Limits, invalid
 from regard.serving.models import Models, ServedModel
 from regard.serving.schema import AttentionAnswer, AttentionRequest, Hypothesis, Model, Segment
-from regard.serving.translate import Task, is_plain, make_sentence, search_key, translate
+from regard.serving.translate import Task, find_sentences, is_plain, make_sentence, search_key, translate
 from regard.serving.workers import call_with
-from regard.text.segments import Span
 
 
 def translate_with_attention(
@@ -39,9 +36,10 @@ def translate_with_attention(
         results = batcher.search(key, [make_sentence(served, text) for text in texts], ticket)
         best, hypotheses = [n_best[0] for n_best in results], results[0]
     else:
-        spans, filled = _translate_placeholders(
-            batcher, limits, Task(served, [request.q], split_sentences=request.split_sentences), ticket
-        )
+        task = Task(served, [request.q], split_sentences=request.split_sentences)
+        (translation,) = translate(batcher, limits, task, ticket).texts
+        sentences, filled = find_sentences(batcher, limits, task, request.q, translation, ticket)
+        spans = [source for source, _ in sentences]
         texts = [request.q[start:end] for start, end in spans]
         best = [Translation(text, 0.0, 0.0) for text in filled]
         hypotheses = []
@@ -78,24 +76,6 @@ def translate_with_attention(
         else f"attention is shown for up to {limits.attention_tokens} tokens, and this sentence has {tokens}",
     )
     return response.model_dump_json().encode()
-
-
-def _translate_placeholders(
-    batcher: Batcher, limits: Limits, task: Task, ticket: Ticket
-) -> tuple[list[Span], list[str]]:
-    """Translate a text with placeholders as /translate does; return the spans of its segments and their translations.
-
-    If the joined translations of the segments differ from the translation of the text, return the text as one segment.
-    """
-    (text,) = task.texts
-    spans = task.served.translator.segments(text, task.split_sentences)
-    parts = [text[start:end] for start, end in spans]
-    whole_text, *filled = translate(batcher, limits, replace(task, texts=[text, *parts]), ticket).texts
-    (joined,) = join(text, spans, [[Translation(part, 0.0, 0.0)] for part in filled], 1)
-    if joined.text == whole_text:
-        return spans, filled
-    start = len(text) - len(text.lstrip())
-    return [(start, len(text.rstrip()))], [whole_text.strip()]
 
 
 def _score(batcher: Batcher, served: ServedModel, source: str, target: str, ticket: Ticket) -> Translation:

@@ -40,6 +40,7 @@ class SearchKey:
     beam_size: int | None = None  # None: as in the recipe
     with_attention: bool = False
     with_confidence: bool = False
+    is_constrained: bool = False  # search with a beam, which supports constraints
 
     @property
     def options(self) -> SearchOptions:
@@ -50,7 +51,7 @@ class SearchKey:
         options: SearchOptions = {"shortlist": False}
         if self.beam_size is not None:
             options["beam_size"] = self.beam_size
-        if self.top_beams > 1:
+        if self.top_beams > 1 or self.is_constrained:
             options["strategy"] = "beam"
         return options
 
@@ -59,7 +60,7 @@ class SearchKey:
         """Whether the search samples. Samples depend on the row, so such a sentence is decoded alone."""
         search = self.translator.search
         samples = search.strategy == "sample" or (search.strategy == "mbr" and search.candidates == "samples")
-        return samples and self.top_beams == 1
+        return samples and self.top_beams == 1 and not self.is_constrained
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,13 @@ class Sentence:
         text: The source text.
         tokens: Number of source tokens.
         require: Strings that the translation must contain.
+        prefix: How the translation must begin.
     """
 
     text: str
     tokens: int
     require: tuple[str, ...] = ()
+    prefix: str = ""
 
 
 class Ticket:
@@ -274,8 +277,8 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
     key = batch[0].key
     assert key is not None
     constraints = None
-    if any(item.sentence.require for item in batch):
-        constraints = [Constraints(require=item.sentence.require) for item in batch]
+    if any(item.sentence.require or item.sentence.prefix for item in batch):
+        constraints = [Constraints(require=item.sentence.require, prefix=item.sentence.prefix) for item in batch]
 
     def check() -> None:
         if all(item.ticket.is_over for item in batch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,7 +10,8 @@ from starlette.requests import Request
 
 from regard.serving import translate as translation
 from regard.serving.file_translation import supported_suffixes
-from regard.serving.models import language_name
+from regard.serving.limits import invalid
+from regard.serving.models import ServedModel, language_name
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.pivot import pivot_of, translate_through
 from regard.serving.request_parsing import read_fields, validate_fields
@@ -21,6 +23,8 @@ from regard.serving.schema import (
     Language,
     LanguageName,
     Languages,
+    NumberDifference,
+    Segment,
     Settings,
     TranslateAnswer,
     TranslateRequest,
@@ -28,6 +32,7 @@ from regard.serving.schema import (
     WordConfidence,
 )
 from regard.serving.service import Service
+from regard.text.numbers import find_differences
 
 TYPING_DELAY = 500  # milliseconds
 DIGITS = 4  # of a confidence
@@ -58,8 +63,10 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
         texts = body.q if isinstance(body.q, list) else [body.q]
         if not isinstance(body.q, list) and "json" not in request.headers.get("content-type", ""):
             texts = [body.q.replace("\r\n", "\n")]  # forms end lines with CRLF
-        service.check_texts(texts, fields, request)
+        service.check_texts([*texts, body.prefix], fields, request)
         alternatives = service.check_alternatives(body.alternatives)
+        if body.prefix and (len(texts) > 1 or body.format == "html"):
+            raise invalid("prefix is for a single text without HTML")
         detected = None
         source = body.source
         if source == "auto":
@@ -73,6 +80,8 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             alternatives,
             with_confidence=body.confidence,
             min_confidence=body.min_confidence,
+            prefix=body.prefix,
+            with_sentences=body.sentences,
         )
         result = await service.run_job(
             request, lambda ticket: translate_through(service.batcher, service.limits, route, task, ticket)
@@ -87,7 +96,9 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             ]
             or None,
             pivot=pivot_of(route),
-            **(_confidence(result, is_list=is_list) if body.confidence else {}),
+            sentences=_sentences(result, is_list=is_list) if body.sentences else None,
+            numbers=_number_differences(route, texts, result.texts) or None,
+            **(_confidence(result, is_list=is_list) if body.confidence and len(route) == 1 else {}),
         )
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
@@ -131,6 +142,17 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
         )
 
 
+def _sentences(result: translation.TranslationResult, *, is_list: bool) -> list[Segment] | list[list[Segment]]:
+    segments = [
+        [
+            Segment(start=source[0], end=source[1], target_start=target[0], target_end=target[1])
+            for source, target in sentences
+        ]
+        for sentences in result.sentences
+    ]
+    return segments if is_list else segments[0]
+
+
 def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict[str, Any]:
     """Return the fields of an answer with the confidence of its texts and words."""
     assert result.confidence is not None
@@ -147,3 +169,14 @@ def _confidence(result: translation.TranslationResult, *, is_list: bool) -> dict
 
 def _language_name(code: str) -> LanguageName:
     return LanguageName(code=code, name=language_name(code))
+
+
+def _number_differences(
+    route: Sequence[ServedModel], texts: Sequence[str], translations: Sequence[str]
+) -> list[NumberDifference]:
+    languages = route[0].translator.source_language, route[-1].translator.target_language
+    return [
+        NumberDifference(text=number, kind=difference.kind, source=difference.source, target=difference.target)
+        for number, pair in enumerate(zip(texts, translations, strict=True), start=1)
+        for difference in find_differences(*pair, languages)
+    ]

@@ -26,7 +26,7 @@ ENDPOINTS = frozenset(
     {
         *("/", "/translate", "/suggest", "/detect", "/languages", "/health", "/frontend/settings"),
         *("/translate_file", "/v2/document", "/v2/translate", "/v2/languages", "/v2/usage"),
-        *("/models", "/attention", "/metrics", "/openapi.json"),
+        *("/models", "/attention", "/alternatives", "/examples", "/metrics", "/openapi.json"),
     }
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -63,7 +63,10 @@ class ServedModel:
     def to_json(self) -> dict[str, Any]:
         """Return the entry of GET /models."""
         names = ("name", "architecture", "source", "target", "parameters", "tag")
-        return {name: getattr(self, name) for name in names} | {"attends": self.has_attention}
+        return {name: getattr(self, name) for name in names} | {
+            "attends": self.has_attention,
+            "confidence": self.translator.confidence is not None,
+        }
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,11 @@ class Models:
     def names(self) -> list[str]:
         """The names of the runs, in the order given."""
         return list(self._runs)
+
+    @property
+    def folders(self) -> Mapping[str, Path]:
+        """The folder of each run, by its name."""
+        return self._runs
 
     @property
     def new_descriptors(self) -> int:

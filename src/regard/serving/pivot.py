@@ -16,22 +16,30 @@ def translate_through(
 ) -> translation.TranslationResult:
     """Translate all texts of a task by each model of a route in turn. See regard.serving.translate.
 
-    Alternatives are those of the last model. What one model leaves untranslated is the source of the next.
+    Alternatives are those of the last model, and each text is one sentence. What one model leaves untranslated is the
+    source of the next. There are no confidences.
 
     Raises:
-        RequestRejected: The task asks for confidences, which a translation of a translation does not have.
+        RequestRejected: The task has a minimum confidence.
     """
     if len(route) == 1:
         return translation.translate(batcher, limits, replace(task, served=route[0]), ticket)
-    if task.with_confidence or task.min_confidence is not None:
-        raise invalid(f"confidence is not available through a third language ({route[0].target})")
+    if task.min_confidence is not None:
+        raise invalid(f"min_confidence is not available through a third language ({route[0].target})")
+    texts: Sequence[str] = task.texts
     skipped = []
+    plain = replace(task, alternatives=0, prefix="", with_sentences=False, with_confidence=False)
     for served in route[:-1]:
-        result = translation.translate(batcher, limits, replace(task, served=served, alternatives=0), ticket)
+        result = translation.translate(batcher, limits, replace(plain, served=served, texts=texts), ticket)
         skipped += result.skipped
-        task = replace(task, texts=result.texts)
-    result = translation.translate(batcher, limits, replace(task, served=route[-1]), ticket)
+        texts = result.texts
+    last = replace(plain, served=route[-1], texts=texts, alternatives=task.alternatives, prefix=task.prefix)
+    result = translation.translate(batcher, limits, last, ticket)
     result.skipped = [*skipped, *result.skipped]
+    pairs = zip(task.texts, result.texts, strict=True)
+    result.sentences = [
+        [(translation.stripped_span(text), translation.stripped_span(translated))] for text, translated in pairs
+    ]
     return result
 
 

@@ -24,6 +24,12 @@ class TranslateRequest(BaseModel):
     model: str | None = Field(
         None, description="Name of the model, if several serve the language pair; not in LibreTranslate"
     )
+    prefix: str = Field(
+        "",
+        description="Beginning of the translation of a single text; a space at its end completes its last word. "
+        "Not in LibreTranslate",
+    )
+    sentences: bool = Field(False, description="Return where each sentence is. Not in LibreTranslate")
     confidence: bool = Field(
         False, description="Whether to answer how sure the model is of each translation and word; not in LibreTranslate"
     )
@@ -51,6 +57,24 @@ class Untranslated(BaseModel):
     why: str
 
 
+class Segment(BaseModel):
+    """Offsets, in code points, of a sentence in the text and of its translation in the translated text."""
+
+    start: int
+    end: int
+    target_start: int
+    target_end: int
+
+
+class NumberDifference(BaseModel):
+    """A number, address, currency or unit that is not the same in a translation. Not in LibreTranslate."""
+
+    text: int = Field(description="Number of the text, from 1")
+    kind: Literal["number", "address", "currency", "unit"]
+    source: str = Field(description="What the text has; empty if nothing")
+    target: str = Field(description="What its translation has instead; empty if nothing")
+
+
 class WordConfidence(BaseModel):
     """A word of a translation: its offsets, in code points, and the probability that it is right."""
 
@@ -67,6 +91,8 @@ class TranslateAnswer(BaseModel):
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
     pivot: str | None = Field(None, description="Language through which it was translated; not in LibreTranslate")
+    sentences: list[Segment] | list[list[Segment]] | None = None
+    numbers: list[NumberDifference] | None = None
     confidence: float | list[float] | None = None
     words: list[WordConfidence] | list[list[WordConfidence]] | None = None
 
@@ -254,6 +280,7 @@ class Model(BaseModel):
     attends: bool
     parameters: int
     tag: str | None
+    confidence: bool = Field(description="Whether it can answer how sure it is")
 
 
 class AttentionRequest(BaseModel):
@@ -269,6 +296,41 @@ class AttentionRequest(BaseModel):
     api_key: str | None = None
 
 
+class AlternativesRequest(BaseModel):
+    """POST /alternatives."""
+
+    q: Text = Field(description="One sentence")
+    source: Text
+    target: Text
+    model: str | None = Field(None, description="Name of the model, if several serve the language pair")
+    prefix: str = Field("", description="Beginning of the translation, with the space before the next word")
+    alternatives: int = Field(5, ge=1, description="Number of words")
+    api_key: str | None = None
+
+
+class NextWord(BaseModel):
+    """A word that can follow the prefix; empty for the end of the sentence. `prefix` is the prefix with the word."""
+
+    text: str
+    probability: float
+    prefix: str
+
+
+class AlternativesAnswer(BaseModel):
+    """The words that can follow, most probable first."""
+
+    alternatives: list[NextWord]
+
+
+class Examples(BaseModel):
+    """GET /examples: sentences that a model can translate."""
+
+    model: str
+    source: str
+    target: str
+    texts: list[str]
+
+
 class Hypothesis(BaseModel):
     """A hypothesis of the beam: text, score, tokens, and whether it ended with the end token."""
 
@@ -276,15 +338,6 @@ class Hypothesis(BaseModel):
     score: float
     tokens: list[str]
     finished: bool
-
-
-class Segment(BaseModel):
-    """Offsets, in code points, of a sentence in the text and of its translation in the translated text."""
-
-    start: int
-    end: int
-    target_start: int
-    target_end: int
 
 
 class AttentionAnswer(BaseModel):

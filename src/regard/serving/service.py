@@ -13,6 +13,7 @@ from regard.corpus.corrections import CorrectionStore
 from regard.errors import RegardError
 from regard.serving.api_keys import ApiKeys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
+from regard.serving.examples import read_examples
 from regard.serving.file_store import FileStore
 from regard.serving.language_detection import LanguageDetector
 from regard.serving.limits import Limits, RequestRejected, busy, invalid
@@ -37,9 +38,13 @@ class Service:
         limits: Limits | None = None,
         keys: ApiKeys | None = None,
         corrections: CorrectionStore | None = None,
+        *,
+        show_examples: bool = True,
     ) -> None:
+        """Create it. `show_examples`: whether the page may show sentences of the runs' dev sets."""
         self.models = models
         self.corrections = corrections
+        self.examples = read_examples(models) if show_examples else []
         self.limits = limits or Limits()
         self.keys = keys or ApiKeys()
         self.detector = LanguageDetector(models)

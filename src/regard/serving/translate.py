@@ -21,9 +21,10 @@ from regard.documents.translate import TranslatedText, TranslationRequest, fill_
 from regard.inference.translation import Translation, join
 from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
 from regard.serving.confidence import RequestConfidence
-from regard.serving.limits import Limits
+from regard.serving.limits import Limits, invalid
 from regard.serving.models import ServedModel
 from regard.text.placeholders import find_placeholders
+from regard.text.segments import Span
 
 # Declares UTF-8 ahead of any declaration in the text; the block element separates it from the text.
 _UTF8_PREFIX = "\ufeff<hr>"
@@ -49,6 +50,8 @@ class Task:
         alternatives: Number of alternatives per text; HTML has none.
         split_sentences: See Translator.stream.
         join_lines: Whether to treat line breaks as spaces.
+        prefix: The beginning of the translation, for a single text without HTML.
+        with_sentences: Whether to find the sentences of each text; not for HTML.
         with_confidence: Whether to return confidences.
         min_confidence: Sentences with less confidence stay untranslated; None: none do.
     """
@@ -59,17 +62,23 @@ class Task:
     alternatives: int = 0
     split_sentences: bool | None = None
     join_lines: bool = False
+    prefix: str = ""
+    with_sentences: bool = False
     with_confidence: bool = False
     min_confidence: float | None = None
 
 
 @dataclass
 class TranslationResult:
-    """For each text its translation and its alternatives, best first; and the skipped parts."""
+    """For each text its translation and its alternatives, best first, and its sentences; and the skipped parts.
+
+    Sentences are spans in the text and in its translation.
+    """
 
     texts: list[str]
     alternatives: list[list[str]]
     skipped: list[SkippedText] = field(default_factory=list)
+    sentences: list[list[tuple[Span, Span]]] = field(default_factory=list)
     confidence: RequestConfidence | None = None
 
 
@@ -85,10 +94,13 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     confidence = RequestConfidence(len(task.texts), task.min_confidence)
     batched = _BatchTranslator(batcher, limits, task, count, ticket, confidence)
     plain = (
-        {} if task.html or task.join_lines else {index: text for index, text in enumerate(task.texts) if is_plain(text)}
+        {}
+        if task.html or task.join_lines
+        else {index: text for index, text in enumerate(task.texts) if task.prefix or is_plain(text)}
     )
     spans = {index: translator.segments(text, task.split_sentences) for index, text in plain.items()}
-    futures = batched.submit([plain[index][start:end] for index, parts in spans.items() for start, end in parts])
+    parts = [plain[index][start:end] for index, text_spans in spans.items() for start, end in text_spans]
+    futures = batched.submit_after_prefix(parts, task.prefix) if task.prefix else batched.submit(parts)
     rest = [index for index in range(len(task.texts)) if index not in plain]
     document = _CombinedDocument([_document(task, task.texts[index]) for index in rest], rest)
     batched.attention = any(segment.content.tags for segment in document.segments)
@@ -109,14 +121,22 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
             for index, text in zip(() if task.html else rest, document.filled, strict=False):
                 confidence.find_words(index, text, document.segments, outcome.confidences)
     results = iter(batched.results(futures))
+    sentences: list[list[tuple[Span, Span]]] = [[] for _ in task.texts]
     for index, text in plain.items():
         segments = confidence.withhold(index, text, spans[index], list(islice(results, len(spans[index]))))
         joined = join(text, spans[index], segments, count)
         variants[index] = [variant.text for variant in joined]
+        sentences[index] = [(part.source, part.target) for part in joined[0].parts]
         confidence.add(index, joined[0])
+        if task.prefix and (lost := [literal for literal in _literals(text) if literal not in joined[0].text]):
+            raise invalid(f"with this prefix, the translation lacks {', '.join(lost)}")
     skipped += [SkippedText(index + 1, source, reason) for index, source, reason in confidence.withheld]
     unique = [list(dict.fromkeys(texts)) for texts in variants]
-    return TranslationResult([texts[0] for texts in unique], [texts[1:] for texts in unique], skipped, confidence)
+    if task.with_sentences and not task.html:
+        for index in rest:
+            sentences[index], _ = find_sentences(batcher, limits, task, task.texts[index], unique[index][0], ticket)
+    best, alternatives = [texts[0] for texts in unique], [texts[1:] for texts in unique]
+    return TranslationResult(best, alternatives, skipped, sentences, confidence)
 
 
 def make_document_translator(
@@ -128,23 +148,54 @@ def make_document_translator(
     return batched
 
 
-def search_key(served: ServedModel, limits: Limits, count: int, *, with_attention: bool) -> SearchKey:
+def find_sentences(
+    batcher: Batcher, limits: Limits, task: Task, text: str, translation: str, ticket: Ticket
+) -> tuple[list[tuple[Span, Span]], list[str]]:
+    """Find the sentences of a text with placeholders in its translation, and return the translation of each, too.
+
+    The sentences are translated one by one. If their translations, joined, differ from that of the text, the whole
+    text is returned as one sentence.
+    """
+    spans = task.served.translator.segments(text, task.split_sentences)
+    parts = [text[start:end] for start, end in spans]
+    alone = replace(task, texts=parts, alternatives=0, prefix="", with_sentences=False)
+    filled = translate(batcher, limits, alone, ticket).texts
+    (joined,) = join(text, spans, [[Translation(part, 0.0, 0.0)] for part in filled], 1)
+    if joined.text == translation:
+        return [(part.source, part.target) for part in joined.parts], filled
+    return [(stripped_span(text), stripped_span(translation))], [translation.strip()]
+
+
+def stripped_span(text: str) -> Span:
+    """Return the span of a text without the white space around it."""
+    return len(text) - len(text.lstrip()), len(text.rstrip())
+
+
+def search_key(
+    served: ServedModel, limits: Limits, count: int, *, with_attention: bool, is_constrained: bool = False
+) -> SearchKey:
     """Return the search key for `count` translations per sentence."""
     search = served.translator.search
     beam = max(min(search.beam_size, limits.beam), count)
-    if search.strategy == "diverse" and count == 1:
+    if search.strategy == "diverse" and count == 1 and not is_constrained:
         return SearchKey(served.translator, with_attention=with_attention)
-    return SearchKey(served.translator, count, beam, with_attention)
+    return SearchKey(served.translator, count, beam, with_attention, is_constrained=is_constrained)
 
 
-def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = ()) -> Sentence:
+def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = (), prefix: str = "") -> Sentence:
     """Return a sentence for the batcher."""
-    return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require)
+    return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require, prefix)
 
 
 def is_plain(text: str) -> bool:
     """Return whether a text has no placeholders other than numbers."""
-    return all(placeholder.kind == "number" for placeholder in find_placeholders(text))
+    return not _literals(text)
+
+
+def _literals(text: str) -> list[str]:
+    """Return the placeholders of a text other than numbers, without repetition."""
+    placeholders = (placeholder.text for placeholder in find_placeholders(text) if placeholder.kind != "number")
+    return list(dict.fromkeys(placeholders))
 
 
 def _document(task: Task, text: str) -> Document:
@@ -236,6 +287,17 @@ class _BatchTranslator:
         key = replace(key, with_confidence=self._with_confidence)
         required = requires or [()] * len(texts)
         sentences = [make_sentence(self._served, text, require) for text, require in zip(texts, required, strict=True)]
+        return self._batcher.submit(key, sentences, self._ticket)
+
+    def submit_after_prefix(self, texts: Sequence[str], prefix: str) -> list[Future[list[Translation]]]:
+        """Submit the sentences of a text whose translation begins with a prefix; placeholders are required."""
+        key = search_key(self._served, self._limits, self._count, with_attention=False, is_constrained=True)
+        key = replace(key, with_confidence=self._with_confidence)
+        sentences = []
+        for number, text in enumerate(texts):
+            beginning = "" if number else prefix
+            require = tuple(literal for literal in _literals(text) if literal not in beginning)
+            sentences.append(make_sentence(self._served, text, require, beginning))
         return self._batcher.submit(key, sentences, self._ticket)
 
     def results(self, futures: Sequence[Future[list[Translation]]]) -> list[list[Translation]]:

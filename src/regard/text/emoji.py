@@ -32,7 +32,15 @@ PATTERN: Final = (
 """One emoji, with its skin tone, its variation selector, and everything joined to it by zero-width joiners."""
 
 _EMOJI = re.compile(PATTERN)
-_RUN = re.compile(rf"[(\[]\s*(?:{PATTERN})(?:\s*(?:{PATTERN}))*\s*[)\]]|(?:{PATTERN})(?:\s*(?:{PATTERN}))*")
+
+
+def compile_runs(pattern: str) -> re.Pattern[str]:
+    """Return a pattern of adjacent matches of another one, perhaps in brackets."""
+    run = rf"(?:{pattern})(?:\s*(?:{pattern}))*"
+    return re.compile(rf"[(\[]\s*{run}\s*[)\]]|{run}")
+
+
+_RUN = compile_runs(PATTERN)
 _WORD = re.compile(r"\S+")
 _CLOSING = re.compile(r"[^\w\s]+$")
 
@@ -65,12 +73,14 @@ class EmojiFreeText:
         source: The original sentence.
         runs: The removed emoji.
         places: The index in `source` of each character of `text`.
+        pattern: What is removed.
     """
 
     text: str
     source: str
     runs: tuple[_Run, ...] = ()
     places: tuple[int, ...] = ()
+    pattern: re.Pattern[str] = _RUN
 
     def restore(self, translation: str, alignment: Links = ()) -> tuple[str, Links]:
         """Return a translation of `text` with the emoji, and its alignment with the words of `source`.
@@ -135,7 +145,7 @@ class EmojiFreeText:
             for source, target in alignment
             if source < len(text_starts) and target < len(spans)
         }
-        runs = list(_RUN.finditer(self.source))
+        runs = list(self.pattern.finditer(self.source))
         aligned = {target for _, target in links}
         for start, index in run_starts:
             for match in _WORD.finditer(result, start, start + len(self.runs[index].text)):
@@ -147,9 +157,14 @@ class EmojiFreeText:
 
 def remove_emoji(source: str, is_known: Callable[[str], bool] = lambda _: False) -> EmojiFreeText:
     """Remove the emoji from a sentence; leave the sentence unchanged if all of them are known."""
-    runs = list(_RUN.finditer(source))
-    if not runs or all(is_known(emoji) for match in runs for emoji in _EMOJI.findall(match[0])):
+    if all(is_known(emoji) for emoji in _EMOJI.findall(source)):
         return EmojiFreeText(source, source)
+    return remove_runs(source, _RUN)
+
+
+def remove_runs(source: str, pattern: re.Pattern[str]) -> EmojiFreeText:
+    """Remove what matches a pattern of `compile_runs`, as if it were emoji."""
+    runs = list(pattern.finditer(source))
     parts: list[str] = []
     places: list[int] = []
     removed: list[_Run] = []
@@ -173,7 +188,7 @@ def remove_emoji(source: str, is_known: Callable[[str], bool] = lambda _: False)
     parts.append(source[at:])
     places.extend(range(at, len(source)))
     text = "".join(parts)
-    return EmojiFreeText(text if text.strip() else "", source, tuple(removed), tuple(places))
+    return EmojiFreeText(text if text.strip() else "", source, tuple(removed), tuple(places), pattern)
 
 
 def remove_unknown_emoji(text: str, tokenizers: Tokenizers, phrases: Iterable[str] = ()) -> EmojiFreeText:

@@ -1,4 +1,4 @@
-"""What a model reads for a sentence: without emoji and capitals that its vocabulary lacks."""
+"""What a model reads for a sentence: without emoji and capitals that its vocabulary lacks, and without addresses."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regard.text.capitals import is_upper, lower_capitals, to_normal_case, to_upper
-from regard.text.emoji import EmojiFreeText, Links, remove_unknown_emoji
+from regard.text.emoji import PATTERN, EmojiFreeText, Links, compile_runs, remove_runs, remove_unknown_emoji
+from regard.text.placeholders import ADDRESS
 from regard.tokenizers.base import Tokenizers
 
 Languages = tuple[str, str]
+_ADDRESSES = compile_runs(f"{ADDRESS}|{PATTERN}")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,12 @@ class ModelInput:
 
 
 def prepare_input(
-    text: str, tokenizers: Tokenizers, phrases: Sequence[str] = (), languages: Languages = ("", "")
+    text: str,
+    tokenizers: Tokenizers,
+    phrases: Sequence[str] = (),
+    languages: Languages = ("", ""),
+    *,
+    without_addresses: bool = False,
 ) -> ModelInput:
     """Return what a model reads for a sentence.
 
@@ -54,9 +61,13 @@ def prepare_input(
         tokenizers: The tokenizers of the model.
         phrases: Phrases that constrain the translation. A sentence in capitals is unchanged unless all of them are.
         languages: Codes of the source and the target language, empty if unknown.
+        without_addresses: Remove URLs and e-mail addresses, and all emoji, and restore them in the translation.
     """
     lowered = text
     if all(phrase == phrase.upper() for phrase in phrases):
         lowered = lower_capitals(text, tokenizers.source, languages[0])
-    emoji_free = remove_unknown_emoji(lowered, tokenizers, phrases)
+    if without_addresses:
+        emoji_free = remove_runs(lowered, _ADDRESSES)
+    else:
+        emoji_free = remove_unknown_emoji(lowered, tokenizers, phrases)
     return ModelInput(emoji_free, tokenizers, languages, capitals=lowered != text and is_upper(text))

@@ -36,6 +36,7 @@ _PATTERNS = (
     ("escape", r"\\[abfnrtv\\\"']"),
     ("number", r"(?<!\d)\d+(?:[.,:\u00a0\u202f]\d+)*"),
 )
+ADDRESS = "|".join(pattern for kind, pattern in _PATTERNS if kind == "address")
 _PLACEHOLDER = re.compile("|".join(f"(?P<{kind}_{index}>{pattern})" for index, (kind, pattern) in enumerate(_PATTERNS)))
 _LETTERS_BEFORE = re.compile(r"[A-Za-z\u00c0-\u052f]{3}\Z")  # Latin, Greek and Cyrillic
 _LETTERS_AFTER = re.compile(r"[A-Za-z\u00c0-\u052f]{3}")

@@ -6,11 +6,14 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.special_tokens import EOS
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.tagged import TaggedTokenizer
 
@@ -120,3 +123,48 @@ def unit_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
 
 def _is_unspaced(character: str) -> bool:
     return unicodedata.name(character, "").startswith(_UNSPACED)
+
+
+class TokenKind(IntEnum):
+    """What a token does after a letter."""
+
+    SPACE = 0  # begins with white space, or adds nothing: the word ends before it
+    INSIDE = 1  # continues the word
+    MARK = 2  # begins with punctuation, or in a script without spaces: the word ends before it
+
+
+_WITHIN_WORDS = "'\u2019-\u2010\u2011\u00ad_\ufffd"  # characters inside of words; U+FFFD is a part of a character
+_KINDS: WeakKeyDictionary[Tokenizer, NDArray[np.int8]] = WeakKeyDictionary()
+
+
+def token_kinds(tokenizer: Tokenizer) -> NDArray[np.int8]:
+    """Return the `TokenKind` of each id, (V,)."""
+    kinds = _KINDS.get(tokenizer)
+    if kinds is None:
+        before = tokenizer.encode("a")
+        size = len(tokenizer.decode(before))
+        added = (tokenizer.decode([*before, id])[size : size + 1] for id in range(tokenizer.size))
+        kinds = np.fromiter((_kind_of(character) for character in added), np.int8, tokenizer.size)
+        kinds[: EOS + 1] = TokenKind.SPACE
+        _KINDS[tokenizer] = kinds
+    return kinds
+
+
+def encode_prefix(tokenizer: Tokenizer, prefix: str) -> tuple[tuple[int, ...], frozenset[int]]:
+    """Return the ids of the beginning of a text, and those that must not follow it.
+
+    If the beginning ends with white space, its last word is complete, so no token that continues a word may follow.
+    """
+    text = prefix.rstrip()
+    if not text:
+        return (), frozenset()
+    is_complete = text != prefix
+    not_next = np.flatnonzero(token_kinds(tokenizer) == TokenKind.INSIDE).tolist() if is_complete else []
+    return tuple(tokenizer.encode(text)), frozenset(not_next)
+
+
+def _kind_of(character: str) -> TokenKind:
+    if not character.strip():
+        return TokenKind.SPACE
+    is_inside = character.isalnum() or character in _WITHIN_WORDS or unicodedata.category(character)[0] == "M"
+    return TokenKind.INSIDE if is_inside and not _is_unspaced(character) else TokenKind.MARK

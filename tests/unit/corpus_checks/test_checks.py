@@ -7,9 +7,10 @@ import pytest
 from tests.unit.corpus_checks.synthetic import faulty_lines, find_faults, sentences
 
 from regard.corpus_checks.duplicates import DuplicateCheck
-from regard.corpus_checks.findings import FaultKind
+from regard.corpus_checks.findings import DROPPED_BY_DEFAULT, FaultKind
 from regard.corpus_checks.languages import LanguageCheck
 from regard.corpus_checks.lengths import QUANTILES, LengthRatioCheck
+from regard.corpus_checks.numbers import NumbersCheck
 from regard.corpus_checks.scripts import ScriptCheck
 from regard.corpus_checks.untranslated import UntranslatedCheck
 
@@ -44,6 +45,16 @@ def test_untranslated_targets() -> None:
         (long, "der schnelle braune fuchs springt über den faulen hund"),
     ]
     assert faulty_lines(UntranslatedCheck(), texts) == [1, 2, 3]
+
+
+def test_numbers_that_differ() -> None:
+    texts = [("In 1830 he left.", "1930 ging er."), ("7 dogs", "sieben Hunde"), *[("1 2 34 56 78", "a b c d e")] * 2]
+    languages = LanguageCheck("en", "de")
+    languages.expected = ["en", "de"]
+    faults = find_faults(NumbersCheck(languages), texts)
+    assert [(line, fault.kind) for line, fault in faults] == [(line, FaultKind.NUMBERS) for line in (1, 3, 4)]
+    assert faults[0][1].note == "1830 became 1930"
+    assert FaultKind.NUMBERS not in DROPPED_BY_DEFAULT
 
 
 def test_length_ratios() -> None:

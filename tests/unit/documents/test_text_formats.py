@@ -304,3 +304,10 @@ def test_the_language_of_a_page_becomes_the_target(text: str, expected: str) -> 
     assert fill(".html", text.encode()).data.decode() == expected
     document = open_bytes(".html", text.encode(), languages=LanguagePair())
     assert "de" not in document.fill([MarkedText("ONE") for _ in document.segments]).decode()
+
+
+def test_the_number_of_a_note_is_not_part_of_the_word_before_it() -> None:
+    page = b"<p>A street<sup><a href='#n'>1</a></sup> and x<sup>2</sup>, the 1<sup>st</sup> here.</p>"
+    result = fill(".html", page)
+    assert b"A STREET<sup><a href='#n'>1</a></sup> AND" in result.data
+    assert b"x<sup>2</sup>," in result.data.lower()

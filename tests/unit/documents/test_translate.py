@@ -142,3 +142,16 @@ def test_a_lost_emoji_is_put_between_parts() -> None:
     assert result.data.decode() == "A DOG 🐶 RUNS 👍🏽!\n"
     assert result.methods == {"parts": 1}
     assert fill(".md", text).methods == {"whole": 1}
+
+
+def test_a_full_stop_that_the_source_lacks_is_removed() -> None:
+    for source, translation, expected in (
+        ("Two dogs", "Zwei Hunde.", "Zwei Hunde"),
+        ("Two dogs.", "Zwei Hunde.", "Zwei Hunde."),
+        ("(Two dogs.)", "Zwei Hunde.", "Zwei Hunde."),
+        ("the 3rd", "der 3.", "der 3."),
+        ("for example", "z. B.", "z. B."),
+        ("and more", "und mehr...", "und mehr..."),
+    ):
+        result = fill(".po", f'msgid "{source}"\nmsgstr ""\n'.encode(), lambda _, text=translation: text)  # type: ignore[misc]
+        assert f'msgstr "{expected}"' in result.data.decode()

@@ -44,6 +44,12 @@ def test_alternatives(service: Service) -> None:
     assert 1 <= len(response["alternatives"]) <= 2
 
 
+def test_numbers_that_differ_are_reported(service: Service) -> None:
+    answer = translated(service, q=["one two", "one 1234 two"])
+    assert {"text": 2, "kind": "number", "source": "1234"}.items() <= answer["numbers"][0].items()
+    assert {difference["text"] for difference in answer["numbers"]} == {2}
+
+
 def test_the_source_is_detected(service: Service) -> None:
     response = translated(service, q="one two three four", source="auto")
     assert response["translatedText"] == "eins zwei drei vier"
@@ -191,3 +197,17 @@ def test_too_many_concurrent_requests_are_rejected(service: Service, monkeypatch
     answers = ask_all(service, [request] * 8)
     assert sorted(answer.status_code for answer in answers) == [200] + [503] * 7
     assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status_code == 503)
+
+
+def test_sentences_and_a_prefix_on_request(service: Service) -> None:
+    body = {"q": "One two. Six ten.", "source": "en", "target": "de"}
+    answer = ask(service, "POST", "/translate", json={**body, "sentences": True}).json()
+    spans = [answer["translatedText"][part["target_start"] : part["target_end"]] for part in answer["sentences"]]
+    assert spans == ["Eins zwei.", "Sechs zehn."]
+    answers = ask(service, "POST", "/translate", json={**body, "q": ["One two.", "six"], "sentences": True}).json()
+    assert [len(sentences) for sentences in answers["sentences"]] == [1, 1]
+    assert "sentences" not in ask(service, "POST", "/translate", json=body).json()
+    answer = ask(service, "POST", "/translate", json={**body, "prefix": "Vier "}).json()
+    assert answer["translatedText"].startswith("Vier ")
+    for wrong in ({"q": ["one", "two"]}, {"format": "html"}, {"prefix": "a " * 11_000}):
+        assert ask(service, "POST", "/translate", json={**body, "prefix": "Vier ", **wrong}).status_code == 400

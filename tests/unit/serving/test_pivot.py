@@ -35,10 +35,13 @@ def expected(service: Service, text: str) -> str:
 def test_the_languages_and_the_answer_say_so(chain: Service) -> None:
     languages = {entry["code"]: entry["targets"] for entry in ask(chain, "GET", "/languages").json()}
     assert languages == {"en": ["de", "fr"], "de": ["fr"], "fr": []}
-    body = {"q": "one two", "source": "en", "target": "fr", "alternatives": 1}
+    body = {"q": "one two", "source": "en", "target": "fr", "alternatives": 1, "confidence": True, "sentences": True}
     answer = ask(chain, "POST", "/translate", json=body).json()
     assert answer["translatedText"] == expected(chain, "one two")
     assert answer["pivot"] == "de" and len(answer["alternatives"]) == 1
+    length = len(answer["translatedText"])
+    assert answer["sentences"] == [{"start": 0, "end": 7, "target_start": 0, "target_end": length}]
+    assert "confidence" not in answer
     assert "pivot" not in ask(chain, "POST", "/translate", json={**body, "target": "de"}).json()
     texts = {"text": ["one", "two"], "source_lang": "EN", "target_lang": "FR"}
     translations = ask(chain, "POST", "/v2/translate", json=texts).json()["translations"]
@@ -52,7 +55,7 @@ def test_what_needs_one_model_is_rejected(chain: Service) -> None:
     attention = ask(chain, "POST", "/attention", json={"q": "one", "source": "en", "target": "fr"})
     assert (attention.status_code, "translated through de" in attention.json()["error"]) == (400, True)
     body = {"q": "one", "source": "en", "target": "fr"}
-    assert ask(chain, "POST", "/translate", json={**body, "confidence": True}).status_code == 400
+    assert ask(chain, "POST", "/translate", json={**body, "min_confidence": 0.5}).status_code == 400
     assert ask(chain, "POST", "/translate", json={**body, "model": "small"}).status_code == 400
     assert ask(chain, "POST", "/translate", json={**body, "source": "fr", "target": "de"}).status_code == 400
 

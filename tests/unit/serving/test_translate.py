@@ -4,6 +4,7 @@ import pytest
 from tests.unit.serving.runs import reference, sentences
 
 from regard.serving.batcher import Ticket
+from regard.serving.limits import RequestRejected
 from regard.serving.service import Service
 from regard.serving.translate import Task, TranslationResult, translate
 
@@ -105,3 +106,31 @@ def test_best_alternatives_of_several_sentences(service: Service) -> None:
     result = run(service, "One two. Six ten.", alternatives=2)
     best = service.models.served[0].translator.translate("One two. Six ten.", top_beams=3)
     assert [result.texts[0], *result.alternatives[0]] == [translation.text for translation in best.n_best]
+
+
+def test_sentences_are_found_in_text_with_and_without_placeholders(service: Service) -> None:
+    texts = ["  One two. Six ten.\n\nFour.", "One http://example.org/a six. Two.\nThree", ""]
+    task = Task(service.models.pick("en", "de"), texts, with_sentences=True)
+    result = translate(service.batcher, service.limits, task, Ticket(60))
+    assert result.texts == run(service, *texts).texts
+    for text, translated, spans in zip(texts, result.texts, result.sentences, strict=True):
+        for (start, end), (target_start, target_end) in spans:
+            assert run(service, text[start:end]).texts == [translated[target_start:target_end]]
+    assert [len(spans) for spans in result.sentences] == [3, 3, 0]
+
+
+@pytest.mark.parametrize("strategy", ["beam", "sample"])
+def test_a_translation_begins_with_the_prefix(service: Service, monkeypatch: pytest.MonkeyPatch, strategy: str) -> None:
+    served = service.models.pick("en", "de")
+    monkeypatch.setattr(served.translator, "search", served.translator.search.model_copy(update={"strategy": strategy}))
+
+    def after(prefix: str, text: str) -> str:
+        task = Task(served, [text], prefix=prefix)
+        return translate(service.batcher, service.limits, task, Ticket(60)).texts[0]
+
+    assert after("zwei ", "one two three").startswith("zwei ")
+    with pytest.raises(RequestRejected, match="lacks http"):  # its vocabulary has only words
+        after("neun", "one http://example.org/a six")
+    first, second = after("zehn ", "One two.\nFour.").split("\n")
+    assert first.startswith("zehn ")
+    assert second

@@ -63,6 +63,13 @@ def test_a_translation_is_in_capitals_again(tokenizers: Tokenizers) -> None:
     assert headline.restore("der Hund")[0] == "der Hund"
 
 
+def test_addresses_are_removed_and_restored(tokenizers: Tokenizers) -> None:
+    text = prepare_input("A dog (www.x.org/a) sees 😀 a@x.org!", tokenizers, without_addresses=True)
+    assert text.text == "A dog sees!"
+    assert text.restore("Ein Hund sieht!", ((0, 0), (1, 1), (2, 2)))[0] == "Ein Hund (www.x.org/a) sieht 😀 a@x.org!"
+    assert prepare_input("www.x.org", tokenizers, without_addresses=True).text == ""
+
+
 def test_constraints_in_capitals_are_lowered_and_others_keep_the_source(tokenizers: Tokenizers) -> None:
     text = prepare_input("THE DOG SEES TOM", tokenizers, ["SMALL BEACH", "17"])
     assert (text.text, text.phrase("TOM RUNS"), text.phrase("17")) == ("The dog sees Tom", "Tom runs", "17")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from regard.documents.containers.items import Item, Markup, Run, Single, Style
 from regard.documents.containers.namespaces import OOXML
 from regard.documents.containers.part import NodeHandler, Part, find_nested, quote_attribute, tag_name
-from regard.documents.containers.styled_text import Item, Markup, Run, Single, Style
 from regard.documents.document import LanguagePair
 from regard.documents.xml import Node, escape, read_elements
 
 _LANGUAGE = re.compile(r"""(\slang\s*=\s*)("[^"]*"|'[^']*')""")
+_RAISED = re.compile(r"""\sbaseline\s*=\s*["']-?[1-9]""")
 _MARKS = re.compile(r"""\s(?:dirty|err|smtClean)\s*=\s*("[^"]*"|'[^']*')""")
 _IGNORED = re.compile(r"""\s(?:lang|altLang|noProof)\s*=\s*("[^"]*"|'[^']*')""")
 
@@ -77,7 +78,8 @@ class DrawingPart(Part):
         if language and self.relabeling.replaces(language[2][1:-1]):
             value = quote_attribute(self.relabeling.target, language[2])
             start_tag = start_tag[: language.start()] + language[1] + value + start_tag[language.end() :]
-        return Style(key, f"<{prefix}r>{start_tag}{bracket}{inside}", f"</{prefix}r>")
+        is_script = _RAISED.search(start_tag) is not None
+        return Style(key, f"<{prefix}r>{start_tag}{bracket}{inside}", f"</{prefix}r>", is_script)
 
 
 class MasterPart(DrawingPart):

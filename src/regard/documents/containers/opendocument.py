@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from regard.documents.containers.container import ContainerDocument
+from regard.documents.containers.items import Group, Item, Markup, Run, Single, Style
 from regard.documents.containers.namespaces import OPENDOCUMENT
 from regard.documents.containers.part import NodeHandler, Part, find_nested, tag_name
-from regard.documents.containers.styled_text import Group, Item, Markup, Run, Single, Style
 from regard.documents.document import Columns, LanguagePair
 from regard.documents.html_attributes import parse_attributes, quote_value
 from regard.documents.xml import Node, decode_xml, escape, read_elements
@@ -39,6 +39,8 @@ RANGES = {
     "office:annotation": "office:name",
     "office:annotation-end": "office:name",
 }
+PLACEHOLDERS = frozenset({"title", "subtitle", "outline", "text", "notes"})
+"""Frames of a master page whose text is only a prompt."""
 DROPPED = frozenset({"text:soft-page-break"})
 _IGNORED_PROPERTIES = frozenset({"fo:language", "fo:country"})
 _TEXT_PARTS = re.compile(r"(?:.*/)?(?:content|styles)\.xml")
@@ -135,7 +137,10 @@ class OpenDocumentPart(Part):
         read_elements(self._text, name, self._handlers, self._add, OPENDOCUMENT)
 
     def _add(self, node: Node, ancestors: list[Node]) -> None:
+        is_master = any(ancestor.name == "style:master-page" for ancestor in ancestors)
         for ancestor in reversed(ancestors):
+            if is_master and ancestor.attributes.get("presentation:class") in PLACEHOLDERS:
+                return
             if ancestor.name == "office:annotation":
                 break
             if ancestor.name in ("table:table-cell", "table:covered-table-cell"):
@@ -238,7 +243,8 @@ class _ParagraphItems:
             return outer
         tag = self.part.copy(span.start, span.inner_start).text
         closing = f"</{self.prefix}span>" + outer.closing
-        return Style(f"{outer.key}|{key}", outer.opening + tag, closing)
+        is_script = outer.is_script or "style:text-position=" in key
+        return Style(f"{outer.key}|{key}", outer.opening + tag, closing, is_script)
 
     def _text_of(self, node: Node) -> str | None:
         """Return the text of a node, an empty string if it is ignored, and None if it is not text."""

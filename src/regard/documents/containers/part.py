@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from regard.documents.containers.items import Item, TextWriter
 from regard.documents.containers.languages import Relabeling
-from regard.documents.containers.styled_text import Item, Piece, StyledText, TextWriter, plain_text, split_pieces
+from regard.documents.containers.styled_text import Piece, StyledText, plain_text, split_pieces
 from regard.documents.document import Edit, LanguagePair, MarkedText, Segment
 from regard.documents.html_attributes import parse_attributes, quote_value
 from regard.documents.xml import Node, XmlDocument, escape

@@ -10,9 +10,9 @@ import html
 import re
 from collections.abc import Sequence
 
+from regard.documents.containers.items import Item, Markup, Run, Single, Style
 from regard.documents.containers.namespaces import OOXML
 from regard.documents.containers.part import Part, quote_attribute, tag_name
-from regard.documents.containers.styled_text import Item, Markup, Run, Single, Style
 from regard.documents.document import LanguagePair, MarkedText, SkippedEntry
 from regard.documents.html_attributes import parse_attributes
 from regard.documents.xml import Node, escape, read_elements
@@ -97,7 +97,9 @@ class StringsPart(Part):
             return [Single(markup)]
         properties = node.find_child("s:rPr")
         inside = self._text[properties.start : properties.end] if properties else ""
-        style = Style(inside, f"<{prefix}r>{inside}", f"</{prefix}r>")
+        raised = properties.find_child("s:vertAlign") if properties else None
+        is_script = raised is not None and raised.attributes.get("val", "baseline") != "baseline"
+        style = Style(inside, f"<{prefix}r>{inside}", f"</{prefix}r>", is_script)
         return [Run(_text_of(node.find_children("s:t")), style, markup)]
 
     def check_translation(self, index: int, translation: MarkedText) -> str:

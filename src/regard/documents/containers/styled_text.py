@@ -10,98 +10,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from regard.documents.document import Edit, InlineTag, MarkedText, apply_edits
+from regard.documents.containers.items import (
+    PLAIN,
+    Group,
+    Item,
+    Markup,
+    Protected,
+    Run,
+    Single,
+    Style,
+    TextWriter,
+    markup_of,
+    runs_of,
+)
+from regard.documents.containers.scripts import resolve_scripts
+from regard.documents.document import Edit, InlineTag, MarkedText, ProtectedSpan
 from regard.documents.inline_markup import match_tags
 from regard.text.segments import has_letters
 
 MAX_NESTED_RANGES = 32
 PLAIN_SHARE = 5
-
-
-@dataclass(frozen=True)
-class Style:
-    """The markup around a run of text. Styles with equal keys are the same style."""
-
-    key: str
-    opening: str = field(default="", compare=False)
-    closing: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True)
-class Markup:
-    """Markup that is copied from the document.
-
-    Attributes:
-        text: The markup.
-        copies: The parts of it that the document has, too: the offset in the markup, and the span in the document.
-            Text inside them, such as that of a text box, may be translated.
-    """
-
-    text: str
-    copies: tuple[tuple[int, int, int], ...] = ()
-
-    def __add__(self, following: Markup) -> Markup:
-        shift = len(self.text)
-        copies = [(offset + shift, start, end) for offset, start, end in following.copies]
-        return Markup(self.text + following.text, (*self.copies, *copies))
-
-    def with_edits(self, edits: Iterable[Edit]) -> str:
-        """Return the markup with those edits of the document that are inside its copies."""
-        moved = [
-            (edit_start - start + offset, edit_end - start + offset, replacement)
-            for edit_start, edit_end, replacement in edits
-            for offset, start, end in self.copies
-            if start <= edit_start and edit_end <= end
-        ]
-        return apply_edits(self.text, moved) if moved else self.text
-
-
-@dataclass(frozen=True)
-class Run:
-    """A piece of text with a style, and how the document writes it."""
-
-    text: str
-    style: Style
-    markup: Markup
-
-
-@dataclass(frozen=True)
-class Single:
-    """Markup without text to translate.
-
-    Attributes:
-        markup: The markup.
-        range_key: Identifies the range that it starts or ends, such as that of a comment; empty for other markup.
-        is_range_end: Whether it ends the range.
-        is_boundary: Whether the texts before and after it are translated separately.
-    """
-
-    markup: Markup
-    range_key: str = ""
-    is_range_end: bool = False
-    is_boundary: bool = False
-
-
-@dataclass(frozen=True)
-class Group:
-    """Items inside an element, such as a link, or inside a range.
-
-    Attributes:
-        opening: The markup before the items.
-        closing: The markup after the items.
-        items: The items.
-        is_range: Whether the group is a range, whose base style is that of the text around it.
-    """
-
-    opening: Markup
-    closing: Markup
-    items: tuple[Item, ...]
-    is_range: bool = False
-
-
-Item = Run | Single | Group
-TextWriter = Callable[[str, Style], str]
-"""Returns the markup of a text in a style."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +47,7 @@ class StyledText:
 
     content: MarkedText
     write: TextWriter
-    base: Style = Style("")
+    base: Style = PLAIN
     styles: dict[int, Style] = field(default_factory=dict)
     bases: dict[int, Style] = field(default_factory=dict)
     copies: dict[str, Markup] = field(default_factory=dict)
@@ -128,11 +56,23 @@ class StyledText:
         """Return the markup of a translation. `edits` are those of translated text inside the tags."""
         parts: list[str] = []
         styles = [self.base]
+        protected = list(reversed(translation.protected))
         at = 0
+
+        def add_text(end: int) -> None:
+            nonlocal at
+            while protected and protected[-1].end <= end:
+                span = protected.pop()
+                if at < span.start:
+                    parts.append(self.write(translation.text[at : span.start], styles[-1]))
+                parts.append(span.markup)
+                at = span.end
+            if at < end:
+                parts.append(self.write(translation.text[at:end], styles[-1]))
+                at = end
+
         for tag in translation.tags:
-            if at < tag.position:
-                parts.append(self.write(translation.text[at : tag.position], styles[-1]))
-                at = tag.position
+            add_text(tag.position)
             style = self.styles.get(tag.pair)
             if style is None:
                 markup = self.copies.get(tag.markup)
@@ -142,8 +82,7 @@ class StyledText:
                 styles.append(style)
             elif style is not None:
                 styles.pop()
-        if at < len(translation.text):
-            parts.append(self.write(translation.text[at:], styles[-1]))
+        add_text(len(translation.text))
         return "".join(parts)
 
 
@@ -157,7 +96,7 @@ def plain_text(content: MarkedText, escape: Callable[[str], str]) -> StyledText:
 
 def split_pieces(items: Sequence[Item], write: TextWriter) -> list[Piece]:
     """Return the items as texts to translate, and the markup between them. Without letters there is only markup."""
-    items = list(_merge_runs(_group_ranges(items)))
+    items = _resolve(items, write)
     pieces: list[Piece] = []
     part: list[Item] = []
     for item in items:
@@ -169,9 +108,19 @@ def split_pieces(items: Sequence[Item], write: TextWriter) -> list[Piece]:
     return [*pieces, *_trim(part, write)]
 
 
+def _resolve(items: Sequence[Item], write: TextWriter, *, has_ranges: bool = True) -> list[Item]:
+    """Return items with ranges as groups, equal runs merged, and subscripts and superscripts replaced."""
+    items = list(_merge_runs(_group_ranges(items) if has_ranges else items))
+    return list(_merge_runs(resolve_scripts(items, write)))
+
+
 def _trim(items: Sequence[Item], write: TextWriter) -> Iterator[Piece]:
     """Yield a text, and the markup that is before and after it or around all of it."""
-    texts = [index for index, item in enumerate(items) if any(run.text.strip() for run in runs_of([item]))]
+    texts = [
+        index
+        for index, item in enumerate(items)
+        if isinstance(item, Protected) or any(run.text.strip() for run in runs_of([item]))
+    ]
     if not has_letters("".join(run.text for run in runs_of(items))):
         yield from map(markup_of, items)
         return
@@ -189,22 +138,6 @@ def _trim(items: Sequence[Item], write: TextWriter) -> Iterator[Piece]:
     else:
         yield _Flattener(items[first:last], write).styled_text()
     yield from map(markup_of, items[last:])
-
-
-def runs_of(items: Iterable[Item]) -> Iterator[Run]:
-    """Yield the runs in items and in groups."""
-    for item in items:
-        if isinstance(item, Run):
-            yield item
-        elif isinstance(item, Group):
-            yield from runs_of(item.items)
-
-
-def markup_of(item: Item) -> Markup:
-    """Return an item as the document writes it."""
-    if isinstance(item, Group):
-        return sum(map(markup_of, item.items), item.opening) + item.closing
-    return item.markup
 
 
 def _group_ranges(items: Sequence[Item]) -> list[Item]:
@@ -256,13 +189,14 @@ class _Flattener:
     def __init__(self, items: Sequence[Item], write: TextWriter) -> None:
         self.texts: list[str] = []
         self.tags: list[InlineTag] = []
+        self.protected: list[ProtectedSpan] = []
         self.length = self.num_pairs = 0
-        self.result = StyledText(MarkedText(""), write, _base_style(items, Style("")))
+        self.result = StyledText(MarkedText(""), write, _base_style(items, PLAIN))
         self.add(items, self.result.base)
 
     def styled_text(self) -> StyledText:
         result = self.result
-        content = MarkedText("".join(self.texts), tuple(self.tags))
+        content = MarkedText("".join(self.texts), tuple(self.tags), tuple(self.protected))
         return StyledText(content, result.write, result.base, result.styles, result.bases, result.copies)
 
     def add(self, items: Sequence[Item], base: Style) -> None:
@@ -276,11 +210,13 @@ class _Flattener:
                 pair = self.new_pair()
                 self.result.bases[pair] = inner_base
                 self.add_tag(item.opening, pair, is_opening=True)
-                inside = item.items if item.is_range else _group_ranges(item.items)
-                self.add(list(_merge_runs(inside)), inner_base)
+                self.add(_resolve(item.items, self.result.write, has_ranges=not item.is_range), inner_base)
                 self.add_tag(item.closing, pair)
             elif isinstance(item, Single):
                 self.add_tag(item.markup)
+            elif isinstance(item, Protected):
+                self.protected.append(ProtectedSpan(self.length, self.length + len(item.text), item.markup.text))
+                self.add_text(item.text)
             elif item.style == base:
                 self.add_text(item.text)
             else:

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regard.documents.containers.items import Group, Item, Markup, Run, Single, Style, markup_of
 from regard.documents.containers.namespaces import OOXML
 from regard.documents.containers.part import NodeHandler, Part, find_nested, quote_attribute, tag_name
-from regard.documents.containers.styled_text import Group, Item, Markup, Run, Single, Style, markup_of
 from regard.documents.document import LanguagePair
 from regard.documents.xml import Node, escape, read_elements
 
@@ -124,7 +124,11 @@ class WordPart(Part):
         if properties and inside.strip():
             start_tag = self._text[properties.start : properties.inner_start]
             inside = start_tag + inside + self._text[properties.inner_end : properties.end]
-        return Style("".join(key).strip(), f"<{tag}>{inside}", f"</{tag}>")
+        is_script = any(
+            child.name == "w:vertAlign" and child.attributes.get("w:val", "baseline") != "baseline"
+            for child in (properties.children if properties else ())
+        )
+        return Style("".join(key).strip(), f"<{tag}>{inside}", f"</{tag}>", is_script)
 
     def _relabeled_value(self, match: re.Match[str]) -> str:
         return match[1] + quote_attribute(self.relabeling.target, match[2])

@@ -1,57 +1,21 @@
-// The page of `regard serve`: send the text to /attention and show the response.
+// The page of `regard serve`: languages, the text, the state in the address, and when to translate.
 "use strict";
 
-const ALTERNATIVES = 4; // in addition to the best translation
-const NO_KEY = "This server requires an API key. Enter yours above.";
-const RETRY_AFTER = 5; // seconds before a retry, unless the server sends Retry-After
-const BUSY_DELAY = 400; // milliseconds before a pending translation is marked as busy
+const AUTO = "auto";
+const LONG = 600; // characters from which the text is set smaller
 
-const byId = (id) => document.getElementById(id);
 const wait = { timer: 0, again: 0 };
-const served = { models: [], settings: {} };
 const caret = { at: 0 }; // the offset, in code points, whose sentence is shown
+const detected = { language: "", text: null }; // of the last text with a detected language
 const panels = [];
-
-class RequestError extends Error {
-  constructor(status, message, after) {
-    super(message);
-    this.status = status;
-    this.after = after;
-  }
-}
-
-// Return the JSON response of the server. Throw RequestError for an error status, or status 0 if there is no connection.
-async function request(path, content, signal) {
-  const options = content ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content), signal } : { signal };
-  let response, body;
-  try {
-    response = await fetch(path, options);
-    body = await response.json();
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    if (!response) throw new RequestError(0, "The server cannot be reached.", RETRY_AFTER);
-    throw new RequestError(response.status, "The response does not come from a regard server.", null);
-  }
-  if (response.ok) return body;
-  const after = Number(response.headers.get("Retry-After")) || (response.status >= 500 ? RETRY_AFTER : null);
-  throw new RequestError(response.status, body.error || `status ${response.status}`, after);
-}
 
 // Show why there is no translation, and schedule a retry if the error may be temporary. The text is preserved.
 function handleError(error) {
   if (error.name === "AbortError") return;
-  if (!(error instanceof RequestError)) throw error;
-  const { status, message, after } = error;
-  let text = message;
-  if (status === 0) text = `${message} Is it still running? Your text is preserved.`;
-  else if (status === 429 || status === 503) text = `The server is busy: ${message}.`;
-  else if (status === 401 || status === 403) {
-    text = byId("key").value ? `The server rejected this API key: ${message}.` : NO_KEY;
-  }
-  if (after) text += ` Trying again in ${after} s.`;
-  showError(text);
+  showError(explain(error));
   clearTimeout(wait.again);
-  if (after) wait.again = setTimeout(retry, 1000 * after);
+  if (error.after) wait.again = setTimeout(retry, 1000 * error.after);
+  if (!(error instanceof RequestError)) throw error;
 }
 
 function showError(text) {
@@ -62,191 +26,67 @@ function showError(text) {
 
 function retry() {
   clearTimeout(wait.again);
-  if (served.models.length) translate(); else loadModels();
+  if (served.models.length) translate(); else load();
 }
 
-// The output of one model: its name, the translation, and the alternatives and the attention of one sentence.
-class Panel {
-  constructor(number) {
-    this.number = number;
-    this.view = {};
-    this.choices = new Map(); // the alternative chosen for a sentence, by its number
-    this.reset();
-    this.heading = element("h2", { id: `name-${number}` });
-    this.answer = element("p", { class: "answer", role: "status", dir: "auto" });
-    this.note = element("p", { class: "quiet note" });
-    this.position = element("span", {});
-    this.buttons = [["\u2039", "Previous sentence", -1], ["\u203a", "Next sentence", 1]].map(([text, label, step]) =>
-      element("button", { type: "button", "aria-label": label, onclick: () => this.go(this.shown + step) }, text));
-    this.navigation = element("p", { class: "quiet turn", hidden: true }, this.buttons[0], this.position, this.buttons[1]);
-    this.beam = element("div");
-    this.place = element("div", { class: "explorer" });
-    this.details = element("div", { class: "more", hidden: true },
-      element("div", {}, element("h3", {}, "Alternatives"),
-        element("p", { class: "quiet" }, "Scores are log-probabilities divided by a length penalty; higher is better. Choose an alternative to see its attention."),
-        this.beam),
-      this.attention = element("div", {}, element("h3", {}, "Attention"), this.place));
-    new ResizeObserver(() => { if (this.beam.firstChild) fit(this.beam.firstChild); }).observe(this.beam);
-    this.section = element("section", { "aria-labelledby": `name-${number}` }, this.heading, this.answer, this.navigation, this.note, this.details);
-  }
-
-  // Forget all sentences.
-  reset() {
-    this.requested = null; // the request that the sentences belong to
-    this.sentences = []; // {start, end, source, target, result, forced}; result: the response for it, forced: the chosen target
-    this.gaps = []; // the text before, between and after the sentences of the translation
-    this.shown = 0;
-  }
-
-  showName(model) {
-    const { name, architecture, parameters } = model;
-    const size = new Intl.NumberFormat("en", { notation: "compact", compactDisplay: "long" }).format(parameters);
-    this.heading.replaceChildren(name, " ", element("small", {}, `${architecture}, ${size} parameters`));
-  }
-
-  clear() {
-    if (this.pending) this.pending.abort();
-    if (this.explorer) this.explorer.end();
-    this.explorer = null;
-    this.answer.textContent = this.note.textContent = "";
-    this.details.hidden = this.navigation.hidden = true;
-    this.reset();
-    this.setBusy(false);
-  }
-
-  setBusy(isBusy) {
-    clearTimeout(this.busyTimer);
-    if (isBusy) this.busyTimer = setTimeout(() => this.section.setAttribute("aria-busy", "true"), BUSY_DELAY);
-    else this.section.removeAttribute("aria-busy");
-  }
-
-  // Request a translation and show it. Abort the previous request.
-  async translate(model, text) {
-    if (this.pending) this.pending.abort();
-    const pending = this.pending = new AbortController();
-    const body = { source: model.source, target: model.target, model: model.name, alternatives: ALTERNATIVES };
-    if (byId("key").value) body.api_key = byId("key").value;
-    const key = JSON.stringify([body, text]);
-    this.setBusy(true);
-    try {
-      this.showName(model);
-      if (this.requested !== key) {
-        const forced = this.choices.get(0) ?? null;
-        this.split(await request("attention", { ...body, q: text, target_text: forced }, pending.signal), text, forced);
-        this.requested = key;
-      }
-      const current = this.sentenceAt(caret.at);
-      for (const number of new Set([...this.choices.keys(), current])) {
-        const sentence = this.sentences[number], forced = this.choices.get(number) ?? null;
-        if (!sentence || (sentence.result && sentence.forced === forced)) continue;
-        const result = await request("attention", { ...body, q: sentence.source, split_sentences: false, target_text: forced }, pending.signal);
-        Object.assign(sentence, { result, forced, target: result.translatedText });
-      }
-      this.show(current, model);
-    } finally {
-      if (this.pending === pending) this.setBusy(false);
-    }
-  }
-
-  // Split a response into sentences. The first one comes with its attention.
-  split(result, text, forced) {
-    const from = [...text], to = [...result.translatedText];
-    this.gaps = [];
-    let at = 0;
-    this.sentences = result.sentences.map(({ start, end, target_start, target_end }) => {
-      this.gaps.push(to.slice(at, target_start).join(""));
-      at = target_end;
-      return { start, end, source: from.slice(start, end).join(""), target: to.slice(target_start, target_end).join("") };
-    });
-    this.gaps.push(to.slice(at).join(""));
-    Object.assign(this.sentences[0], { result, forced });
-  }
-
-  // Return the number of the sentence that contains or precedes an offset in the text.
-  sentenceAt(offset) {
-    return Math.max(0, this.sentences.findLastIndex((sentence) => sentence.start <= offset));
-  }
-
-  go(number) {
-    caret.at = this.sentences[number].start;
-    translate();
-  }
-
-  // Show the whole translation. If there are several sentences, they can be clicked.
-  showTranslation(model) {
-    this.answer.lang = model.target;
-    const text = this.sentences.map((sentence, number) => this.gaps[number] + sentence.target).join("") + this.gaps.at(-1);
-    if (this.answer.textContent !== text) {
-      this.answer.replaceChildren(...(this.sentences.length === 1 ? [text] : this.sentences.flatMap((sentence, number) =>
-        [this.gaps[number], element("span", { class: "sentence", onclick: () => this.go(number) }, sentence.target)]).concat(this.gaps.at(-1))));
-    }
-    this.answer.querySelectorAll(".sentence").forEach((sentence, number) => sentence.classList.toggle("shown", number === this.shown));
-    this.navigation.hidden = this.sentences.length === 1;
-    this.position.textContent = `Sentence ${this.shown + 1} of ${this.sentences.length}`;
-    this.buttons[0].disabled = this.shown === 0;
-    this.buttons[1].disabled = this.shown === this.sentences.length - 1;
-  }
-
-  show(number, model) {
-    this.shown = number;
-    this.showTranslation(model);
-    const { result, target, forced } = this.sentences[number];
-    const hypotheses = result.alternatives, best = hypotheses.length ? hypotheses[0].text : target;
-    const note = result.note ? `${result.note[0].toUpperCase()}${result.note.slice(1)}.` : "";
-    this.note.textContent = forced === null ? note : `You chose this alternative. ${note}`;
-    const beam = JSON.stringify(hypotheses);
-    if (this.drawn !== beam) {
-      this.drawn = beam;
-      this.beam.replaceChildren(tree(hypotheses, target, ({ text }) => this.choose(text === best ? null : text)));
-    }
-    for (const button of this.beam.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.text === target));
-    this.details.hidden = false;
-    fit(this.beam.firstChild);
-    if (this.explorer) this.explorer.end();
-    this.attention.hidden = !result.looks;
-    this.explorer = result.looks && new Explorer(this.place, result.looks, this.view, () => { this.view = this.explorer.view(); saveState(); });
-  }
-
-  choose(text) {
-    if (text === null) this.choices.delete(this.shown); else this.choices.set(this.shown, text);
-    caret.at = this.sentences[this.shown].start;
-    translate();
-  }
+// The languages to translate between; the source is empty while it is not detected.
+function selectedPair() {
+  const from = byId("from").value;
+  return { source: from === AUTO ? detected.language : from, target: byId("to").value };
 }
 
 function selectedModels() {
-  const names = [byId("model").value, byId("against").value];
-  const pair = served.models.filter((model) => model.source === byId("from").value && model.target === byId("to").value);
-  return names.map((name) => pair.find((model) => model.name === name));
+  const { source, target } = selectedPair();
+  const pair = served.models.filter((model) => model.source === source && model.target === target);
+  return [byId("model").value, byId("against").value].map((name) => pair.find((model) => model.name === name));
+}
+
+// Detect the language of a text if the reader has not chosen one. Choose a target if there is none for it.
+async function detect(text) {
+  if (byId("from").value !== AUTO || detected.text === text) return;
+  const found = await request("detect", { q: text.slice(0, 2000) });
+  if (byId("from").value !== AUTO) return;
+  detected.text = text;
+  if (found.length && found[0].language !== detected.language) {
+    detected.language = found[0].language;
+    updateOptions("to");
+  }
 }
 
 async function translate() {
   clearTimeout(wait.timer);
   if (!served.models.length) return;
   clearTimeout(wait.again);
-  showLength();
+  showText();
   saveState();
-  const text = byId("q").value.trim(), [first, second] = selectedModels();
-  byId("answers").classList.toggle("two", Boolean(second));
-  panels[1].section.hidden = !second;
-  if (!second) panels[1].clear();
-  const limit = served.settings.charLimit, length = [...byId("q").value].length;
-  if (limit > 0 && length > limit) {
-    panels.forEach((panel) => panel.pending && panel.pending.abort());
-    showError(`The text is too long: ${length} characters; the limit is ${limit}.`);
-    return;
-  }
-  if (text && served.settings.keyRequired && !byId("key").value) {
-    showError(NO_KEY);
-    return;
-  }
-  byId("answers").hidden = !text || !first;
-  if (!text || !first) {
+  const text = byId("q").value.trim(), settings = served.settings;
+  const limit = settings.charLimit, length = [...byId("q").value].length;
+  if (!text) {
     panels.forEach((panel) => panel.clear());
+    showPanels(false);
     showError("");
     return;
   }
-  const requests = [panels[0].translate(first, text), ...(second ? [panels[1].translate(second, text)] : [])];
+  if (limit > 0 && length > limit) {
+    panels.forEach((panel) => panel.pending && panel.pending.abort());
+    showError(`The text is too long: ${length.toLocaleString("en")} characters; the limit is ${limit.toLocaleString("en")}. Shorten it, or translate it in parts.`);
+    return;
+  }
+  if (settings.keyRequired && !byId("key").value) {
+    showError(NO_KEY);
+    return;
+  }
+  try {
+    await detect(text);
+  } catch (error) {
+    handleError(error);
+    return;
+  }
+  const [first, second] = selectedModels();
+  showPanels(Boolean(second));
+  if (!first) return;
+  const options = chosenGlossary();
+  const requests = [panels[0].translate(first, text, options), ...(second ? [panels[1].translate(second, text, options)] : [])];
   const results = await Promise.allSettled(requests);
   saveState();
   const errors = results.filter((result) => result.status === "rejected").map((result) => result.reason);
@@ -254,31 +94,90 @@ async function translate() {
   else handleError(errors.find((error) => error.name !== "AbortError") || errors[0]);
 }
 
+function showPanels(hasTwo) {
+  byId("text-view").classList.toggle("two", hasTwo);
+  panels[1].section.hidden = !hasTwo;
+  if (!hasTwo) panels[1].clear();
+}
+
 function onInput() {
-  panels.forEach((panel) => panel.choices.clear());
+  panels.forEach((panel) => { panel.choices.clear(); endCorrection(panel); });
+  wordMenu.close(false);
   caret.at = caretOffset();
   clearTimeout(wait.timer);
-  wait.timer = setTimeout(translate, served.settings.frontendTimeout || 300);
-  showLength();
+  if (byId("q").value.trim()) panels.forEach((panel) => !panel.section.hidden && panel.setBusy(true));
+  wait.timer = setTimeout(translate, byId("q").value.trim() ? served.settings.frontendTimeout || 300 : 0);
+  showText();
 }
 
 // Return the offset of the caret in code points, not counting leading white space.
 function caretOffset() {
   const { value, selectionStart } = byId("q");
-  return Math.max(0, [...value.slice(0, selectionStart)].length - [...value].length + [...value.trimStart()].length);
+  return Math.max(0, [...value.slice(0, selectionStart)].length - leadingSpace());
+}
+
+function leadingSpace() {
+  const { value } = byId("q");
+  return [...value].length - [...value.trimStart()].length;
 }
 
 // The caret was moved without typing, perhaps into another sentence.
 function onCaretMove() {
   const offset = caretOffset();
-  if (offset === caret.at || byId("answers").hidden) return;
+  if (offset === caret.at || !byId("q").value.trim()) return;
   caret.at = offset;
   if (panels.some((panel) => panel.sentences.length && panel.sentenceAt(offset) !== panel.shown)) translate();
 }
 
-function showLength() {
-  const limit = served.settings.charLimit, length = [...byId("q").value].length;
-  byId("count").textContent = limit > 0 && length > limit / 2 ? `${length} of ${limit} characters` : "";
+// Show what depends on the text only: its length, its size, the examples.
+function showText() {
+  const { value } = byId("q"), limit = served.settings.charLimit, length = [...value].length;
+  byId("count").textContent = limit > 0 && length ? `${length.toLocaleString("en")} / ${limit.toLocaleString("en")} characters` : "";
+  byId("count").classList.toggle("wrong", limit > 0 && length > limit);
+  byId("clear").hidden = !value;
+  byId("text-view").classList.toggle("long", length > LONG);
+  showExamples();
+  markSource(null);
+}
+
+// Mark a sentence in the text, or none. The marks are below the text field, in a copy of the text that also sets its height.
+function markSource(sentence) {
+  const characters = [...byId("q").value], space = leadingSpace(), mirror = byId("mirror");
+  mirror.dir = getComputedStyle(byId("q")).direction;
+  if (!sentence) {
+    mirror.textContent = `${characters.join("")}\n`;
+    return;
+  }
+  const part = (start, end) => characters.slice(start, end).join("");
+  mirror.replaceChildren(part(0, space + sentence.start), element("mark", {}, part(space + sentence.start, space + sentence.end)), `${part(space + sentence.end)}\n`);
+}
+
+// Offer sentences of the model's dev set while there is no text.
+function showExamples() {
+  const [model] = selectedModels();
+  const isOf = (entry) => !model || (entry.model === model.name && entry.source === model.source && entry.target === model.target);
+  const texts = byId("q").value ? [] : served.examples.filter(isOf).flatMap((entry) => entry.texts.slice(0, model ? 4 : 2)).slice(0, 4);
+  byId("examples").hidden = !texts.length;
+  byId("examples").replaceChildren(element("p", { class: "quiet" }, "Try a sentence that the model has not been trained on:"),
+    ...texts.map((text) => element("button", { type: "button", dir: "auto", onclick: () => setText(text) }, text)));
+}
+
+function setText(text) {
+  byId("q").value = text;
+  panels.forEach((panel) => panel.choices.clear());
+  caret.at = 0;
+  byId("q").focus();
+  translate();
+}
+
+// Exchange the languages, and translate the translation.
+function swap() {
+  const { source, target } = selectedPair(), translation = panels[0].sentences.length ? panels[0].text() : "";
+  byId("from").value = target;
+  updateOptions("to");
+  byId("to").value = source;
+  updateOptions("model");
+  setText(translation || byId("q").value);
 }
 
 // Save the state in the fragment of the address, which browsers do not send to servers.
@@ -289,7 +188,7 @@ function saveState() {
   panels.forEach((panel, number) => {
     const { kind, layer, head, byToken } = panel.view;
     if (kind) state.set(`view${number}`, [kind, layer, head, Number(byToken)].join(" "));
-    for (const [sentence, text] of panel.choices) state.set(`say${number}${sentence ? `.${sentence}` : ""}`, text);
+    for (const [sentence, { text }] of panel.choices) state.set(`say${number}${sentence ? `.${sentence}` : ""}`, text);
   });
   const address = `#${state}`;
   if (address !== location.hash) history.replaceState(null, "", address);
@@ -298,7 +197,8 @@ function saveState() {
 function restore() {
   const state = new URLSearchParams(location.hash.slice(1));
   const set = (id, value) => { if ([...byId(id).options].some((option) => option.value === value)) byId(id).value = value; };
-  set("from", state.get("from") ?? served.settings.language?.source?.code);
+  const hasAuto = [...byId("from").options].some((option) => option.value === AUTO);
+  set("from", state.get("from") ?? (hasAuto ? AUTO : served.settings.language?.source?.code));
   updateOptions("to");
   set("to", state.get("to") ?? served.settings.language?.target?.code);
   updateOptions("model");
@@ -309,7 +209,7 @@ function restore() {
   panels.forEach((panel, number) => {
     panel.choices = new Map([...state].flatMap(([name, text]) => {
       const [key, sentence] = name.split(".");
-      return key === `say${number}` ? [[Number(sentence) || 0, text]] : [];
+      return key === `say${number}` ? [[Number(sentence) || 0, { text, words: null }]] : [];
     }));
     const [kind, layer, head, byToken] = (state.get(`view${number}`) || "").split(" ");
     panel.view = kind ? { kind, layer: Number(layer) || 0, head: Number(head) || 0, byToken: byToken === "1" } : {};
@@ -330,18 +230,37 @@ function language(code) {
 
 // Fill the selection lists that depend on a changed one.
 function updateOptions(level) {
-  const codes = (languages) => [...new Set(languages)].map((code) => [code, language(code)]);
-  if (level === "from") options(byId("from"), codes(served.models.map((model) => model.source)));
-  const candidates = served.models.filter((model) => model.source === byId("from").value);
-  if (level !== "model") options(byId("to"), codes(candidates.map((model) => model.target)));
+  const unique = (codes) => [...new Set(codes)].map((code) => [code, language(code)]);
+  const sources = unique(served.models.map((model) => model.source));
+  if (level === "from") options(byId("from"), [...(sources.length > 1 ? [[AUTO, "Detect language"]] : []), ...sources]);
+  const auto = byId("from").querySelector(`[value=${AUTO}]`);
+  if (auto) auto.textContent = byId("from").value === AUTO && detected.language ? `${language(detected.language)} (detected)` : "Detect language";
+  const { source } = selectedPair();
+  const candidates = served.models.filter((model) => !source || model.source === source);
+  if (level !== "model") options(byId("to"), unique(candidates.map((model) => model.target)));
   const pair = candidates.filter((model) => model.target === byId("to").value);
   const names = pair.map(({ name, architecture }) => [name, name === architecture ? name : `${name} (${architecture})`]);
   options(byId("model"), names);
   options(byId("against"), [["", "nothing"], ...names.filter(([name]) => name !== byId("model").value)]);
+  byId("model-label").hidden = served.models.length < 2;
   byId("against-label").hidden = pair.length < 2;
+  byId("swap").disabled = !served.models.some((model) => model.source === byId("to").value && model.target === source);
+  updateGlossaries();
+  showExamples();
 }
 
-async function loadModels() {
+function selectTab(name) {
+  for (const tab of byId("tabs").children) {
+    const isSelected = tab.id === `tab-${name}`;
+    tab.setAttribute("aria-selected", String(isSelected));
+    tab.tabIndex = isSelected ? 0 : -1;
+    byId(tab.getAttribute("aria-controls")).hidden = !isSelected;
+  }
+  byId("against-label").classList.toggle("unused", name !== "text");
+  wordMenu.close(false);
+}
+
+async function load() {
   try {
     [served.models, served.settings] = await Promise.all(["models", "frontend/settings"].map((path) => request(path)));
   } catch (error) {
@@ -349,21 +268,36 @@ async function loadModels() {
   }
   byId("key-label").hidden = !served.settings.apiKeys;
   if (served.settings.apiKeys) byId("key").value = sessionStorage.getItem("key") || "";
+  byId("tabs").hidden = !served.settings.filesTranslation;
+  if (served.settings.filesTranslation && !files.list) buildFiles();
   updateOptions("from");
   const typed = byId("q").value;
   restore();
   if (typed) byId("q").value = typed;
   updateOptions("model");
+  loadExtras();
   return translate();
+}
+
+// Load what the page can do without: examples and glossaries. With API keys, they need one.
+async function loadExtras() {
+  if (served.settings.keyRequired && !byId("key").value) return;
+  await loadGlossaries();
+  try { served.examples = await request("examples"); } catch { served.examples = []; }
+  updateGlossaries();
+  showExamples();
 }
 
 function start() {
   panels.push(new Panel(0), new Panel(1));
-  byId("answers").append(...panels.map((panel) => panel.section));
-  byId("answers").hidden = true;
+  byId("text-view").append(...panels.flatMap((panel) => [panel.section, panel.details]));
+  panels[1].section.hidden = true;
+  byId("swap").append(icon("swap"));
   byId("ask").addEventListener("submit", (event) => { event.preventDefault(); translate(); });
   byId("q").addEventListener("input", onInput);
   for (const event of ["keyup", "pointerup"]) byId("q").addEventListener(event, onCaretMove);
+  byId("clear").addEventListener("click", () => { setText(""); });
+  byId("swap").addEventListener("click", swap);
   for (const id of ["from", "to", "model", "against"]) {
     byId(id).addEventListener("change", () => {
       updateOptions(id === "from" ? "to" : "model");
@@ -371,11 +305,19 @@ function start() {
       translate();
     });
   }
-  byId("key").addEventListener("change", () => { sessionStorage.setItem("key", byId("key").value); translate(); });
+  byId("glossary").addEventListener("change", onGlossary);
+  byId("key").addEventListener("change", () => { sessionStorage.setItem("key", byId("key").value); loadExtras(); translate(); });
   byId("trouble").querySelector("button").addEventListener("click", retry);
+  byId("tabs").addEventListener("click", (event) => { if (event.target.id) selectTab(event.target.id.slice(4)); });
+  byId("tabs").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    const [text, filesTab] = byId("tabs").children, other = document.activeElement === text ? filesTab : text;
+    selectTab(other.id.slice(4));
+    other.focus();
+  });
   addEventListener("online", retry);
   addEventListener("hashchange", () => { restore(); translate(); });
-  loadModels();
+  load();
 }
 
 start();

@@ -53,7 +53,7 @@ function tree(hypotheses, chosen, choose) {
     if (!node.hypothesis) return element("li", {}, element("span", { class: "stem" }, labels[1]), list(node.children, before + run));
     const { hypothesis } = node;
     return element("li", {}, element("button", {
-      type: "button", "aria-pressed": String(hypothesis.text === chosen), "data-text": hypothesis.text, onclick: () => choose(hypothesis),
+      type: "button", class: "leaf", "aria-pressed": String(hypothesis.text === chosen), "data-text": hypothesis.text, onclick: () => choose(hypothesis),
     }, ...labels, " ", element("span", { class: "score", dir: "ltr" }, score(hypothesis.score), hypothesis.finished ? "" : " (cut off)")));
   }));
   const root = buildTree(hypotheses);

@@ -186,3 +186,21 @@ def test_any_prefix_and_strict_documents() -> None:
     for version in (strict, default, text.replace("w:", "x:").replace("xmlns:w=", "xmlns:x=")):
         result = fill(".docx", pack({**data, "word/document.xml": version}))
         assert unpack(result.data)["word/document.xml"].decode() == version.replace(">one<", ">ONE<")
+
+
+def script(text: str, position: str = "superscript") -> str:
+    return f'<w:r><w:rPr><w:vertAlign w:val="{position}"/></w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def test_formulas_units_notes_and_ordinals() -> None:
+    formula = plain("H") + script("2", "subscript") + plain("O")
+    assert translated(plain("the h is ") + formula + plain(", here")) == plain("THE H IS ") + formula + plain(", HERE")
+    sugar = plain("C") + script("6", "subscript") + plain("H") + script("12", "subscript")
+    assert translated(sugar + plain(" is sweet")) == sugar + plain(" IS SWEET")
+    unit = plain("km") + script("2")
+    assert translated(plain("ten ") + unit) == plain("TEN ") + unit
+    assert translated(plain("a street") + script("1") + plain(" now")) == plain("A STREET") + script("1") + plain(
+        " NOW"
+    )
+    assert translated(plain("the 21") + script("st") + plain(" day")) == plain("THE 21st DAY")
+    assert translated(script("one") + plain(" two three four")) == script("ONE") + plain(" TWO THREE FOUR")

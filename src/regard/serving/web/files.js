@@ -1,0 +1,122 @@
+// Translate files: choose or drop them, follow their progress, and download the translations.
+"use strict";
+
+const files = { jobs: [], running: false };
+
+function buildFiles() {
+  const suffixes = served.settings.supportedFilesFormat || [];
+  const input = element("input", { id: "file", type: "file", class: "hidden", multiple: true, accept: suffixes.join(","), onchange: () => { addFiles(input.files); input.value = ""; } });
+  const list = files.list = element("ul", { class: "jobs", "aria-label": "Your files" });
+  byId("files-view").replaceChildren(
+    element("div", { class: "drop" }, icon("file"),
+      element("p", {}, "Drop files here, or ", element("label", { for: "file", class: "choose" }, "choose files"), input),
+      element("p", { class: "quiet" }, `This server translates ${suffixes.join(", ")}. Formatting is kept.`)),
+    list);
+  for (const name of ["text", "files"]) {
+    byId(`${name}-view`).setAttribute("role", "tabpanel");
+    byId(`${name}-view`).setAttribute("aria-labelledby", `tab-${name}`);
+  }
+  const hasFiles = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
+  addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    selectTab("files");
+    document.body.classList.add("dragging");
+  });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dragging"); });
+  addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    document.body.classList.remove("dragging");
+    addFiles(event.dataTransfer.files);
+  });
+}
+
+function addFiles(chosen) {
+  for (const file of chosen) {
+    const job = { file, request: null, row: element("li", {}) };
+    files.jobs.push(job);
+    files.list.append(job.row);
+    const suffixes = served.settings.supportedFilesFormat || [];
+    const isSupported = suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix.toLowerCase()));
+    job.isDone = !isSupported || !file.size; // nothing more can be done
+    if (!isSupported) showJob(job, "This kind of file is not supported. Save it in one of the formats listed above.", { isError: true });
+    else if (!file.size) showJob(job, "The file is empty.", { isError: true });
+    else showJob(job, "Waiting");
+  }
+  runJobs();
+}
+
+// Show the state of a file: a text, and a progress bar (0 to 1, or null for unknown), a link, or an error.
+function showJob(job, text, { progress, link, isError = false } = {}) {
+  const { file, row } = job;
+  const size = new Intl.NumberFormat("en", { style: "unit", unit: file.size < 1e6 ? "kilobyte" : "megabyte", maximumFractionDigits: 1 }).format(file.size / (file.size < 1e6 ? 1e3 : 1e6));
+  const bar = progress === undefined ? null : element("progress", { max: "1", value: progress, "aria-label": text });
+  const cancel = element("button", { type: "button", class: "plain", "aria-label": `${job.request ? "Cancel" : "Remove"} ${file.name}`, onclick: () => removeJob(job) }, job.request ? "Cancel" : "Remove");
+  const again = isError && !job.isDone ? element("button", { type: "button", class: "plain", onclick: () => { job.isFailed = false; showJob(job, "Waiting"); runJobs(); } }, "Try again") : null;
+  row.replaceChildren(element("div", { class: "name" }, element("strong", { dir: "auto" }, file.name), " ", element("span", { class: "quiet" }, size)),
+    element("p", { class: isError ? "quiet wrong" : "quiet", role: "status" }, text), ...(bar ? [bar] : []),
+    element("div", { class: "actions" }, link || null, again, cancel));
+}
+
+function removeJob(job) {
+  if (job.request) job.request.abort();
+  job.row.remove();
+  files.jobs = files.jobs.filter((other) => other !== job);
+}
+
+// Translate one file after another.
+async function runJobs() {
+  if (files.running) return;
+  files.running = true;
+  for (let job; (job = files.jobs.find((candidate) => !candidate.isDone && !candidate.isFailed));) {
+    try {
+      const { translatedFileUrl } = await upload(job);
+      job.request = null;
+      job.isDone = true;
+      const name = job.file.name.replace(/(\.[^.]*)?$/, `.${selectedPair().target}$1`);
+      showJob(job, "Translated", { link: element("a", { class: "button main", href: localAddress(translatedFileUrl), download: name }, `Download ${name}`) });
+    } catch (error) {
+      job.request = null;
+      job.isFailed = true;
+      if (files.jobs.includes(job)) showJob(job, fileError(error), { isError: true });
+    }
+  }
+  files.running = false;
+}
+
+function fileError(error) {
+  if (!(error instanceof RequestError)) return explain(error);
+  if (error.status === 400 && !/is not supported|limit/.test(error.message)) return "The server cannot read this file. Open it, save it again, and check that it is not protected by a password.";
+  return explain(new RequestError(error.status, error.message));
+}
+
+// The address of a translated file, on the host of this page: a server behind a proxy may not know its public name.
+function localAddress(address) {
+  const { pathname, search } = new URL(address, location.href);
+  return `${new URL(".", location.href).pathname.replace(/\/$/, "")}${pathname}${search}`;
+}
+
+// Send a file. XMLHttpRequest, unlike fetch, reports the progress of an upload.
+function upload(job) {
+  const form = new FormData(), { source, target } = selectedPair();
+  for (const [name, value] of Object.entries({ source, target, ...chosenGlossary() })) form.append(name, value);
+  form.append("file", job.file);
+  return new Promise((resolve, reject) => {
+    const sending = job.request = new XMLHttpRequest();
+    sending.open("POST", "translate_file");
+    for (const [name, value] of Object.entries(authorization())) sending.setRequestHeader(name, value);
+    sending.responseType = "json";
+    sending.upload.onprogress = (event) => showJob(job, "Sending", { progress: event.loaded / event.total });
+    sending.upload.onload = () => showJob(job, "Translating", { progress: null });
+    sending.onload = () => {
+      const body = sending.response;
+      if (sending.status === 200 && body && body.translatedFileUrl) resolve(body);
+      else reject(body ? errorOf(sending.status, body, sending.getResponseHeader("Retry-After")) : new RequestError(sending.status || 1, ""));
+    };
+    sending.onerror = () => reject(new RequestError(0, ""));
+    sending.onabort = () => reject(new RequestError(0, ""));
+    showJob(job, "Sending", { progress: 0 });
+    sending.send(form);
+  });
+}

@@ -1,0 +1,73 @@
+"""Numbers, addresses, currencies and units on both sides."""
+
+from __future__ import annotations
+
+import pytest
+
+from regard.text.numbers import find_differences, localize
+
+SAME = [
+    ("It costs 1,000.50 dollars.", "Es kostet 1.000,50 Dollar."),
+    ("It costs $5.", "Es kostet 5 Dollar."),
+    ("I have 2 dogs and 17 cats.", "Ich habe zwei Hunde und siebzehn Katzen."),
+    ("The war ended in 1954.", "Der Krieg endete neunzehnhundertvierundfünfzig."),
+    ("A hundred people came.", "100 Leute kamen."),
+    ("He is the 17th.", "Er ist der Siebzehnte."),
+    ("Come at 2:30 p.m.", "Komm um 14.30 Uhr."),
+    ("Come at 6:30.", "Komm um 6 Uhr 30."),
+    ("Come at 2:30.", "Komm um halb drei."),
+    ("It closes at 3 p.m.", "Es schließt um fünfzehn Uhr."),
+    ("In 30 minutes.", "In einer halben Stunde."),
+    ("On 05/12/2010.", "Am 12.5.2010."),
+    ("5 million people", "5.000.000 Menschen"),
+    ("Call 932-8647.", "Rufen Sie 932-86-47 an."),
+    ("in the 1960s", "in den 60ern"),
+    ("The 17th century", "Das XVII. Jahrhundert"),
+    ("The i18n package of raw1394", "Das Internationalisierungspaket"),
+    ("%1$s has %2$d files", "%2$d Dateien hat %1$s"),
+    ("See https://x.org/en/a/.", "Siehe https://x.org/de/a."),
+    ("Use 5 kB or 5 km.", "Nimm 5 KB oder 5 Kilometer."),
+    ("a/b", "a und b"),
+    ("a share of .08", "ein Anteil von 0,08"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("source", "target"), SAME)
+def test_the_same_in_other_formats_and_in_words(source: str, target: str) -> None:
+    assert find_differences(source, target, ("en", "de")) == []
+    assert find_differences(target, source, ("de", "en")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "differences"),
+    [
+        ("In 1830 he left.", "1930 ging er.", ["1830 became 1930"]),
+        ("It costs 1.5 euros.", "Es kostet 15 Euro.", ["1.5 became 15"]),
+        ("He has 17 dogs.", "Er hat Hunde.", ["17 is missing"]),
+        ("He has dogs.", "Er hat 17 Hunde.", ["17 is not in the source"]),
+        ("7 dogs, 7 cats", "7 Hunde und Katzen", ["7 is missing"]),
+        ("Come at 2:30.", "Komm um 2.45 Uhr.", ["2:30 became 2.45"]),
+        ("Write to a.b@x.org.", "Schreibe an a.b@x.com.", ["a.b@x.org became a.b@x.com"]),
+        ("See https://x.org/a and 7.", "Siehe 7.", ["https://x.org/a is missing"]),
+        ("It costs $5.", "Es kostet 5 €.", ["$ became €"]),
+        ("It is 5 km.", "Es sind 5 m.", ["km became m"]),
+        ("9" * 5000, "8" * 5000, ["9" * 5000 + " became " + "8" * 5000]),
+    ],
+)
+def test_differences(source: str, target: str, differences: list[str]) -> None:
+    assert [str(difference) for difference in find_differences(source, target, ("en", "de"))] == differences
+
+
+def test_small_numbers_may_be_words_in_an_unknown_language() -> None:
+    assert find_differences("7 dogs", "xyz", ("en", "xx")) == find_differences("7 dogs", "xyz") == []
+    assert find_differences("17 dogs", "xyz")
+
+
+def test_numbers_as_another_language_writes_them() -> None:
+    assert localize("1,000.5", "en", "de") == "1.000,5"
+    assert localize("1.000,5", "de_AT", "en") == "1,000.5"
+    assert localize("1,000", "en", "fr") == "1\u00a0000"
+    assert localize("2.4.17", "en", "de") == "2.4.17"  # not a number
+    assert [localize(text, "en", "de") for text in ("17", "10:30", "http://x.org")] == ["17", "10:30", "http://x.org"]
+    assert localize("1,000.5", "en", "") == "1,000.5"

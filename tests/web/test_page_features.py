@@ -1,0 +1,261 @@
+"""What the page offers in addition to translation: words, languages, corrections, glossaries, confidence, files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import FilePayload, Page, Route, expect
+from tests.web.conftest import Served, Watch
+from tests.web.test_page import ACCESSIBLE, SENTENCE, answer, details, pane, request, state, words, write
+
+FILE = b"one two three\n"
+
+
+def offer(page: Page, **settings: Any) -> None:
+    """Load the page as if the server offered more than it does."""
+
+    def respond(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), **settings})
+
+    page.route("**/frontend/settings", respond)
+    page.reload()
+    expect(page.locator("#from option")).not_to_have_count(0)
+
+
+def record(bodies: list[Any], response: Any) -> Callable[[Route], None]:
+    """Return a handler that records the JSON of each request and gives a response."""
+
+    def respond(route: Route) -> None:
+        bodies.append(json.loads(route.request.post_data or "null"))
+        route.fulfill(json=response)
+
+    return respond
+
+
+def test_a_word_is_replaced_and_the_rest_translated_again(page: Page, watch: Watch) -> None:
+    write(page, f"six\n{SENTENCE}")
+    best = request(page, "translate", q=SENTENCE)["translatedText"]
+    sentence = answer(page).locator(".sentence").nth(1)
+    expect(sentence).to_have_text(best)
+    word = sentence.locator(".word").nth(1)
+    word.click()
+    menu = page.get_by_role("menu", name=f"Alternatives to {word.inner_text()}")
+    items = menu.get_by_role("menuitemradio")
+    expected = request(page, "alternatives", q=SENTENCE, prefix=f"{best.split()[0]} ", alternatives=8)["alternatives"]
+    expect(items).to_have_count(len(expected))
+    shown = items.locator("span:first-child").all_inner_texts()
+    assert shown == [entry["text"] or "(end here)" for entry in expected]
+    checked = menu.locator("[aria-checked=true]")
+    expect(checked).to_contain_text(best.split()[1])
+    place = next(number for number, entry in enumerate(expected) if entry["text"] not in ("", best.split()[1]))
+    chosen = expected[place]
+    rest = request(page, "translate", q=SENTENCE, prefix=f"{chosen['prefix']} ")["translatedText"]
+    items.nth(place).click()
+    expect(sentence).to_have_text(rest)
+    assert f"{rest} ".startswith(f"{chosen['prefix']} ")
+    expect(menu).to_be_hidden()
+    expect(words(page, "target")).to_have_text([*rest.split(), "</s>"])  # the attention of what is shown
+    expect(pane(page).locator(".note")).to_have_text("You changed this sentence.")
+    assert state(page)["say0.1"] == rest
+    end = {"text": "", "probability": 0.0004, "prefix": "null eins"}
+    page.route("**/alternatives", lambda route: route.fulfill(json={"alternatives": [end]}))
+    sentence.locator(".word").first.click()
+    page.get_by_role("menuitemradio", name="(end here) <0.1%").click()
+    expect(sentence).to_have_text("null eins")
+    page.get_by_role("button", name="Undo").click()
+    expect(sentence).to_have_text(best)
+    watch.expected = ("500",)
+    page.route("**/alternatives", lambda route: route.fulfill(status=500, json={"error": "boom"}))
+    sentence.locator(".word").first.click()
+    expect(page.get_by_role("menu")).to_contain_text("The translation failed on the server.")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menu")).to_have_count(0)
+
+
+def test_languages_are_detected_and_swapped(page: Page) -> None:
+    models = page.evaluate("fetch('models').then((response) => response.json())")
+    reverse = {**models[0], "name": "back", "source": "de", "target": "en"}
+    page.route("**/models", lambda route: route.fulfill(json=[*models, reverse]))
+    detection = [{"language": "de", "confidence": 90.0}]
+    page.route("**/detect", lambda route: route.fulfill(json=detection))
+    page.reload()
+    source, target = page.get_by_label("From"), page.get_by_label("To", exact=True)
+    expect(source.get_by_role("option")).to_have_text(["Detect language", "English", "German"])
+    sent: list[Any] = []
+    reply = {
+        "translatedText": "one.",
+        "sentences": [{"start": 0, "end": 5, "target_start": 0, "target_end": 4}],
+    }
+    page.route("**/translate", record(sent, reply))
+    attention = {"translatedText": "one.", "alternatives": [], "looks": None, "note": "none"}
+    page.route("**/attention", lambda route: route.fulfill(json=attention))
+    source.select_option("auto")
+    page.get_by_label("Your text").fill("eins.")
+    expect(answer(page)).to_have_text("one.")
+    assert (sent[-1]["source"], sent[-1]["target"], sent[-1]["model"]) == ("de", "en", "back")
+    expect(source.locator("option:checked")).to_have_text("German (detected)")
+    expect(target).to_have_value("en")
+    page.unroute("**/translate")
+    page.get_by_role("button", name="Swap languages").click()
+    expect(page.get_by_label("Your text")).to_have_value("one.")
+    expect(source).to_have_value("en")
+    expect(answer(page)).to_have_text(request(page, "translate", q="one.")["translatedText"])
+
+
+def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch) -> None:
+    write(page, f"six\n{SENTENCE}")
+    pane(page).get_by_role("button", name="Correct").click()
+    editor = page.get_by_label("Correct the translation of")
+    expect(editor).to_be_focused()
+    assert page.evaluate(ACCESSIBLE) == []
+    editor.press("Escape")
+    expect(editor).to_be_hidden()
+    expect(pane(page).get_by_role("button", name="Correct")).to_be_focused()
+    page.keyboard.press("Enter")
+    editor.fill(" eins  acht ")
+    page.get_by_role("button", name="Send correction").click()
+    expect(answer(page).locator(".sentence").nth(1)).to_have_text("eins acht")
+    expect(page.locator("#announcement")).to_have_text("Thank you. The server has kept your correction.")
+    assert served.corrections is not None
+    stored = [correction for _, correction in served.corrections.read()][-1]
+    assert stored is not None
+    assert (stored.source, stored.target, stored.model, stored.origin) == (
+        SENTENCE,
+        "eins acht",
+        "bahdanau2014",
+        "page",
+    )
+    watch.expected = ("503",)
+    page.route("**/suggest", lambda route: route.fulfill(status=503, json={"error": "disk"}))
+    pane(page).get_by_role("button", name="Correct").click()
+    editor.fill("neun")
+    editor.press("Enter")
+    expect(page.locator(".correction")).to_contain_text("The server is busy.")
+    expect(editor).to_have_value("neun")
+
+
+def test_a_glossary_is_chosen_and_made(page: Page) -> None:
+    expect(page.get_by_label("Glossary")).to_be_hidden()
+    pets = {"glossary_id": "7", "name": "Pets", "source_lang": "en", "target_lang": "de", "entry_count": 2}
+    posted: list[Any] = []
+    listed = {"glossaries": [pets, {**pets, "glossary_id": "8", "source_lang": "fr"}]}
+
+    def respond(route: Route) -> None:
+        if route.request.method == "POST":
+            posted.append(route.request.post_data_json)
+            listed["glossaries"].append({**pets, "glossary_id": "9", "name": "Numbers"})
+            route.fulfill(status=201, json=listed["glossaries"][-1])
+        else:
+            route.fulfill(json=listed)
+
+    page.route("**/v2/glossaries", respond)
+    offer(page, glossaries=True)
+    choice = page.get_by_label("Glossary")
+    expect(choice.get_by_role("option")).to_have_text(["none", "Pets (2)", "New glossary\u2026"])
+    write(page, SENTENCE)
+    with page.expect_request("**/translate") as sent:
+        choice.select_option("7")
+    assert sent.value.post_data_json["glossary_id"] == "7"
+    choice.select_option("new")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("Numbers")
+    dialog.get_by_label("Terms").fill("one\teins\ntwo =\n")
+    assert page.evaluate(ACCESSIBLE) == []
+    dialog.get_by_role("button", name="Save glossary").click()
+    expect(dialog).to_contain_text("Line 2 has no translation.")
+    table: FilePayload = {"name": "n.csv", "mimeType": "text/csv", "buffer": "\ufeffone,eins\ntwo,zwei\n".encode()}
+    dialog.get_by_label("Or read a TSV or CSV file").set_input_files(table)
+    expect(dialog.get_by_label("Terms")).to_have_value("one,eins\ntwo,zwei\n")
+    dialog.get_by_role("button", name="Save glossary").click()
+    expect(dialog).to_be_hidden()
+    expect(choice).to_have_value("9")
+    assert posted == [
+        {
+            "name": "Numbers",
+            "source_lang": "en",
+            "target_lang": "de",
+            "entries": "one\teins\ntwo\tzwei",
+            "entries_format": "tsv",
+        }
+    ]
+
+
+def test_unsure_words_are_underlined(page: Page) -> None:
+    models = page.evaluate("fetch('models').then((response) => response.json())")
+    page.route("**/models", lambda route: route.fulfill(json=[{**model, "confidence": True} for model in models]))
+    page.reload()
+    sent: list[Any] = []
+    reply = {
+        "translatedText": "\U0001f600 eins zwei. drei",
+        "sentences": [
+            {"start": 0, "end": 3, "target_start": 0, "target_end": 12},
+            {"start": 4, "end": 7, "target_start": 13, "target_end": 17},
+        ],
+        "confidence": 0.62,
+        "numbers": [
+            {"text": 1, "kind": "number", "source": "3", "target": "4"},
+            {"text": 1, "kind": "number", "source": "5", "target": ""},
+        ],
+        "words": [
+            {"start": 2, "end": 6, "confidence": 0.95},
+            {"start": 7, "end": 11, "confidence": 0.45},
+            {"start": 13, "end": 17, "confidence": 0.1},
+        ],
+    }
+    page.route("**/translate", record(sent, reply))
+    page.get_by_label("Your text").fill("one two")
+    expect(answer(page).locator(".unsure")).to_have_text("zwei")
+    expect(answer(page).locator(".unsure")).to_have_attribute("title", "45% confident")
+    expect(answer(page).locator(".doubtful")).to_have_text("drei")
+    expect(pane(page).locator(".legend")).to_have_text("Confidence 62%. Underlined words: below 60%, below 30%")
+    checked = "Check the numbers and addresses: \u20683\u2069 became \u20684\u2069, \u20685\u2069 is missing."
+    expect(pane(page).locator(".note")).to_have_text(checked)
+    assert sent[-1]["confidence"] is True
+
+
+def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> None:
+    expect(page.get_by_role("tablist")).to_be_hidden()
+    offer(page, filesTranslation=True, supportedFilesFormat=[".txt", ".docx"])
+    watch.expected = ("400",)
+    names = ["good.txt", "bad.docx"]
+
+    def respond(route: Route) -> None:
+        body = route.request.post_data_buffer or b""
+        if b"good.txt" in body:
+            assert FILE in body and b'name="source"\r\n\r\nen' in body
+            route.fulfill(json={"translatedFileUrl": "http://inside:5000/download_file/1"})
+        else:
+            route.fulfill(status=400, json={"error": "BadZipFile"})
+
+    page.route("**/translate_file", respond)
+    page.get_by_role("tab", name="Files").click()
+    expect(page.get_by_label("Your text")).to_be_hidden()
+    page.get_by_role("tab", name="Files").press("ArrowLeft")
+    expect(page.get_by_label("Your text")).to_be_visible()
+    # Drop them on the text: the page opens the tab.
+    page.evaluate(
+        """([names, content]) => {
+          const data = new DataTransfer();
+          for (const name of names) data.items.add(new File([content], name));
+          for (const type of ["dragover", "drop"]) {
+            const event = new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true });
+            document.getElementById("q").dispatchEvent(event);
+          }
+        }""",
+        [[*names, "photo.png"], FILE.decode()],
+    )
+    jobs = page.get_by_role("list", name="Your files").get_by_role("listitem")
+    expect(jobs).to_have_count(3)
+    expect(jobs.nth(0)).to_contain_text("Translated")
+    expect(jobs.nth(1)).to_contain_text("The server cannot read this file. Open it, save it again")
+    expect(jobs.nth(2)).to_contain_text("This kind of file is not supported.")
+    assert "BadZipFile" not in page.content()
+    link = jobs.nth(0).get_by_role("link", name="Download good.de.txt")
+    assert link.get_attribute("href") == "/download_file/1"  # on this host, under whatever name
+    expect(link).to_have_attribute("download", "good.de.txt")
+    assert page.evaluate(ACCESSIBLE) == []
+    jobs.nth(1).get_by_role("button", name="Remove").click()
+    expect(jobs).to_have_count(2)
+    expect(details(page)).to_be_hidden()
