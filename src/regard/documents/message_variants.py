@@ -17,7 +17,7 @@ MAX_VARIANTS = 64  # of a message, after distribution
 
 _CHOICE = re.compile(r"\{\s*[\w.-]{1,100}\s*,\s*(plural|select|selectordinal)\s*,\s*(?:offset:\s*\d{1,9}\s*)?")
 _SELECTOR = re.compile(r"\s*(?:=\d{1,9}|[\w-]{1,100})\s*\{")
-_ONE = re.compile(r"(?:\bone|=1)\s*\{\Z")
+_SINGULAR = re.compile(r"(?:\bone|=1)\s*\{\Z")
 _END = re.compile(r"\s*\}")
 
 
@@ -43,7 +43,7 @@ class Choice:
         """Return an example of the number that `#` is in a variant; empty if it is not a number."""
         if not self.is_numeric:
             return ""
-        return "1" if _ONE.search(self.glue[index]) else "5"
+        return "1" if _SINGULAR.search(self.glue[index]) else "5"
 
 
 Message = tuple[str | Choice, ...]
