@@ -159,6 +159,9 @@ class Watch:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._record)
 
+    def reset(self) -> None:
+        self.hosts, self.errors, self.expected = set(), [], ()
+
     def _request(self, request: Request) -> None:
         if host := urlsplit(request.url).netloc:  # a file has none
             self.hosts.add(host)
@@ -183,7 +186,7 @@ def _watched(browser: Browser) -> Iterator[tuple[Page, Watch]]:
 def watch(_watched: tuple[Page, Watch]) -> Iterator[Watch]:
     """Check that pages contact no other host than this machine and log no unexpected errors or warnings."""
     watch = _watched[1]
-    watch.hosts, watch.errors, watch.expected = set(), [], ()
+    watch.reset()
     yield watch
     assert {host.partition(":")[0] for host in watch.hosts} <= {"127.0.0.1"}
     assert [error for error in watch.errors if not any(part in error for part in watch.expected)] == []

@@ -89,7 +89,7 @@ def test_languages_are_detected_and_swapped(page: Page) -> None:
         "sentences": [{"start": 0, "end": 5, "target_start": 0, "target_end": 4}],
     }
     page.route("**/translate", record(sent, reply))
-    attention = {"translatedText": "one.", "alternatives": [], "looks": None, "note": "none"}
+    attention: dict[str, Any] = {"translatedText": "one.", "alternatives": [], "looks": None, "note": "none"}
     page.route("**/attention", lambda route: route.fulfill(json=attention))
     source.select_option("auto")
     page.get_by_label("Your text").fill("eins.")
@@ -102,6 +102,30 @@ def test_languages_are_detected_and_swapped(page: Page) -> None:
     expect(page.get_by_label("Your text")).to_have_value("one.")
     expect(source).to_have_value("en")
     expect(answer(page)).to_have_text(request(page, "translate", q="one.")["translatedText"])
+
+
+def test_a_third_language_connects_two(page: Page) -> None:
+    languages = [{"code": "en", "name": "English", "targets": ["de", "fr"]}]
+    page.route("**/languages", lambda route: route.fulfill(json=languages))
+    page.reload()
+    target = page.get_by_label("To", exact=True)
+    expect(target.get_by_role("option")).to_have_text(["German", "French"])
+    sent: list[Any] = []
+    reply = {
+        "translatedText": "un",
+        "sentences": [{"start": 0, "end": 3, "target_start": 0, "target_end": 2}],
+        "pivot": "de",
+    }
+    page.route("**/translate", record(sent, reply))
+    page.get_by_label("Your text").fill("one")
+    target.select_option("fr")
+    expect(answer(page)).to_have_text("un")
+    assert "model" not in sent[-1]
+    expect(pane(page).locator(".note")).to_have_text("Translated through German.")
+    expect(details(page)).to_be_hidden()
+    answer(page).locator(".word").click()
+    expect(page.get_by_role("menu")).to_have_count(0)
+    page.unroute("**/translate")
 
 
 def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch) -> None:
@@ -157,7 +181,7 @@ def test_a_glossary_is_chosen_and_made(page: Page) -> None:
     write(page, SENTENCE)
     with page.expect_request("**/translate") as sent:
         choice.select_option("7")
-    assert sent.value.post_data_json["glossary_id"] == "7"
+    assert json.loads(sent.value.post_data or "")["glossary_id"] == "7"
     choice.select_option("new")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Numbers")
@@ -225,7 +249,9 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
         body = route.request.post_data_buffer or b""
         if b"good.txt" in body:
             assert FILE in body and b'name="source"\r\n\r\nen' in body
-            route.fulfill(json={"translatedFileUrl": "http://inside:5000/download_file/1"})
+            route.fulfill(
+                json={"translatedFileUrl": "http://inside:5000/download_file/1/good.de.txt", "untranslated": 2}
+            )
         else:
             route.fulfill(status=400, json={"error": "BadZipFile"})
 
@@ -248,12 +274,12 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
     )
     jobs = page.get_by_role("list", name="Your files").get_by_role("listitem")
     expect(jobs).to_have_count(3)
-    expect(jobs.nth(0)).to_contain_text("Translated")
+    expect(jobs.nth(0)).to_contain_text("Translated; 2 parts stay untranslated")
     expect(jobs.nth(1)).to_contain_text("The server cannot read this file. Open it, save it again")
     expect(jobs.nth(2)).to_contain_text("This kind of file is not supported.")
     assert "BadZipFile" not in page.content()
     link = jobs.nth(0).get_by_role("link", name="Download good.de.txt")
-    assert link.get_attribute("href") == "/download_file/1"  # on this host, under whatever name
+    assert link.get_attribute("href") == "/download_file/1/good.de.txt"  # on this host, under whatever name
     expect(link).to_have_attribute("download", "good.de.txt")
     assert page.evaluate(ACCESSIBLE) == []
     jobs.nth(1).get_by_role("button", name="Remove").click()

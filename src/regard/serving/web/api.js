@@ -5,7 +5,7 @@ const RETRY_AFTER = 5; // seconds before a retry, unless the server sends Retry-
 const NO_KEY = "This server requires an API key. Enter yours above.";
 
 const byId = (id) => document.getElementById(id);
-const served = { models: [], settings: {}, examples: [] };
+const served = { models: [], languages: [], settings: {}, examples: [] };
 
 class RequestError extends Error {
   // status: of the response, 0 if there is none. reason: what the server wrote. after: seconds before a retry, or null.
@@ -76,6 +76,7 @@ function explainStatus(status, reason) {
   if (status >= 500) return "The translation failed on the server. Try again; if it fails again, the log of the server says why.";
   const limit = reason.match(/exceeds text limit \((\d+) characters\)/);
   if (limit) return `The text is too long: this server takes ${limit[1]} characters at a time. Shorten it, or translate it in parts.`;
+  if (/file format .* not supported/.test(reason)) return "The server cannot read this kind of file. Save it in one of the listed formats.";
   if (/cannot be detected|auto is not supported/.test(reason)) return "The language cannot be detected. Choose it above.";
   if (/is not supported|not available as a target|no such model/.test(reason)) return "The server now has other models. Reload the page to see them.";
   if (status === 404 || status === 405) return "This server does not offer that any more. Reload the page.";

@@ -71,11 +71,12 @@ async function runJobs() {
   files.running = true;
   for (let job; (job = files.jobs.find((candidate) => !candidate.isDone && !candidate.isFailed));) {
     try {
-      const { translatedFileUrl } = await upload(job);
+      const { translatedFileUrl, untranslated } = await upload(job);
       job.request = null;
       job.isDone = true;
-      const name = job.file.name.replace(/(\.[^.]*)?$/, `.${selectedPair().target}$1`);
-      showJob(job, "Translated", { link: element("a", { class: "button main", href: localAddress(translatedFileUrl), download: name }, `Download ${name}`) });
+      const href = localAddress(translatedFileUrl), name = decodeURIComponent(href.split("/").at(-1));
+      const left = untranslated ? `Translated; ${untranslated === 1 ? "one part stays" : `${untranslated} parts stay`} untranslated` : "Translated";
+      showJob(job, left, { link: element("a", { class: "button main", href, download: name }, `Download ${name}`) });
     } catch (error) {
       job.request = null;
       job.isFailed = true;

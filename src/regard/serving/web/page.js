@@ -38,7 +38,15 @@ function selectedPair() {
 function selectedModels() {
   const { source, target } = selectedPair();
   const pair = served.models.filter((model) => model.source === source && model.target === target);
+  if (!pair.length && targetsOf(source).includes(target)) return [{ source, target, name: null }]; // through a third language
   return [byId("model").value, byId("against").value].map((name) => pair.find((model) => model.name === name));
+}
+
+// The target languages of a source language, or of all if it is empty. Those that need a third language come last.
+function targetsOf(source) {
+  const direct = served.models.filter((model) => !source || model.source === source).map((model) => model.target);
+  const further = served.languages.filter((entry) => entry.code === source).flatMap((entry) => entry.targets);
+  return [...new Set([...direct, ...further])].filter((code) => code !== source || direct.includes(code));
 }
 
 // Detect the language of a text if the reader has not chosen one. Choose a target if there is none for it.
@@ -237,14 +245,14 @@ function updateOptions(level) {
   if (auto) auto.textContent = byId("from").value === AUTO && detected.language ? `${language(detected.language)} (detected)` : "Detect language";
   const { source } = selectedPair();
   const candidates = served.models.filter((model) => !source || model.source === source);
-  if (level !== "model") options(byId("to"), unique(candidates.map((model) => model.target)));
+  if (level !== "model") options(byId("to"), unique(targetsOf(source)));
   const pair = candidates.filter((model) => model.target === byId("to").value);
   const names = pair.map(({ name, architecture }) => [name, name === architecture ? name : `${name} (${architecture})`]);
   options(byId("model"), names);
   options(byId("against"), [["", "nothing"], ...names.filter(([name]) => name !== byId("model").value)]);
-  byId("model-label").hidden = served.models.length < 2;
+  byId("model-label").hidden = served.models.length < 2 || !pair.length;
   byId("against-label").hidden = pair.length < 2;
-  byId("swap").disabled = !served.models.some((model) => model.source === byId("to").value && model.target === source);
+  byId("swap").disabled = !source || !served.models.some((model) => model.source === byId("to").value) || !targetsOf(byId("to").value).includes(source);
   updateGlossaries();
   showExamples();
 }
@@ -262,7 +270,7 @@ function selectTab(name) {
 
 async function load() {
   try {
-    [served.models, served.settings] = await Promise.all(["models", "frontend/settings"].map((path) => request(path)));
+    [served.models, served.languages, served.settings] = await Promise.all(["models", "languages", "frontend/settings"].map((path) => request(path)));
   } catch (error) {
     return handleError(error);
   }

@@ -63,8 +63,11 @@ class Panel {
     this.drawn = null; // what `answer` shows
   }
 
-  showName(model) {
-    const { name, architecture, parameters } = model;
+  showName({ name, architecture, parameters }) {
+    if (name === null) {
+      this.heading.textContent = "Translation through a third language";
+      return;
+    }
     const size = new Intl.NumberFormat("en", { notation: "compact", compactDisplay: "long" }).format(parameters);
     this.heading.replaceChildren(name, " ", element("small", {}, `${architecture}, ${size} parameters`));
     this.origin.textContent = `${name}: ${architecture}, ${size} parameters`;
@@ -92,7 +95,7 @@ class Panel {
     if (this.pending) this.pending.abort();
     const pending = this.pending = new AbortController();
     this.model = model;
-    this.body = { source: model.source, target: model.target, model: model.name, ...(model.confidence ? { confidence: true } : {}), ...options };
+    this.body = { source: model.source, target: model.target, ...(model.name === null ? {} : { model: model.name }), ...(model.confidence ? { confidence: true } : {}), ...options };
     const key = JSON.stringify([this.body, text]);
     this.setBusy(true);
     try {
@@ -129,12 +132,16 @@ class Panel {
     this.confidence = result.confidence ?? null;
     this.untranslated = result.untranslated || [];
     this.differences = result.numbers || [];
+    this.pivot = result.pivot || "";
   }
 
   // Request the attention and the alternatives of the sentence that is shown, unless they are known.
   async look(signal) {
     const sentence = this.sentences[this.shown];
-    if (!sentence) return;
+    if (!sentence || this.model.name === null) {
+      this.details.hidden = true;
+      return;
+    }
     const { source, target } = sentence;
     if (sentence.looked !== target) {
       const { source: from, target: to, model } = this.body;
@@ -194,14 +201,15 @@ class Panel {
   showNotes() {
     const isChosen = this.choices.has(this.shown), several = this.sentences.length > 1, left = this.untranslated.length;
     const notes = [
+      this.pivot ? `Translated through ${language(this.pivot)}.` : "",
       left ? `${left === 1 ? "One part was" : `${left} parts were`} left untranslated.` : "",
       this.differences.length && !this.choices.size ? `Check the numbers and addresses: ${this.differences.slice(0, 3).map(({ source, target }) =>
         source && target ? `\u2068${source}\u2069 became \u2068${target}\u2069` : source ? `\u2068${source}\u2069 is missing` : `\u2068${target}\u2069 is new`).join(", ")}.` : "",
       isChosen ? `You changed this ${several ? "sentence" : "translation"}.` : "",
     ].filter(Boolean);
-    this.note.textContent = notes.join(" ") || (this.confidence === null && this.answer.querySelector(".word") ? HINT : "");
+    this.note.textContent = notes.join(" ") || (this.confidence === null && this.model.name !== null && this.answer.querySelector(".word") ? HINT : "");
     this.undo.hidden = !isChosen;
-    this.correct.hidden = !served.settings.suggestions || !this.sentences.length;
+    this.correct.hidden = !served.settings.suggestions || !this.sentences.length || this.model.name === null;
     const weak = this.answer.querySelector(".unsure, .doubtful");
     this.legend.hidden = this.confidence === null;
     if (this.confidence !== null) {
@@ -268,6 +276,7 @@ class Panel {
   // Show what else the model would have written at a word.
   openMenu(word) {
     clearTimeout(this.pointerTimer);
+    if (this.model.name === null) return;
     const number = Number(word.closest(".sentence").dataset.number), sentence = this.sentences[number];
     const start = Number(word.dataset.at), prefix = sentence.target.slice(0, start), current = sentence.target.slice(0, start + word.textContent.length);
     const { source, target, model } = this.body;
