@@ -104,7 +104,7 @@ class FileStore:
             file = self._files[identifier]
             file.expires = self._expiry()
             try:
-                self._check_space(len(data), others=0)
+                self._check_space(len(data), new_files=0)
             except RequestRejected as error:
                 file.status, file.error = "error", error.message
                 return
@@ -132,12 +132,12 @@ class FileStore:
 
     def prune(self) -> None:
         """Delete the files that have expired."""
-        now = time.monotonic()
+        current_time = time.monotonic()
         with self._lock:
             expired = [
                 identifier
                 for identifier, file in self._files.items()
-                if file.expires is not None and file.expires <= now
+                if file.expires is not None and file.expires <= current_time
             ]
             for identifier in expired:
                 del self._files[identifier]
@@ -151,8 +151,8 @@ class FileStore:
     def _expiry(self) -> float:
         return time.monotonic() + self._limits.file_life
 
-    def _check_space(self, size: int, others: int = 1) -> None:
-        """Raise RequestRejected if there is no room for `others` more files and `size` more bytes."""
+    def _check_space(self, size: int, new_files: int = 1) -> None:
+        """Raise RequestRejected if there is no room for `new_files` more files and `size` more bytes."""
         used = sum(len(file.data) for file in self._files.values())
-        if len(self._files) + others > self._limits.files or used + size > self._limits.stored:
+        if len(self._files) + new_files > self._limits.files or used + size > self._limits.stored:
             raise busy("the server stores too many translated files; try again later")
