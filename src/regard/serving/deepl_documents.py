@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -16,6 +17,7 @@ from regard.serving.deepl import check_formality, match_code
 from regard.serving.file_store import StoredFile
 from regard.serving.file_translation import Upload, check_format, clean_name, translate_file
 from regard.serving.files import file_response
+from regard.serving.glossaries import find_glossary
 from regard.serving.limits import RequestRejected, invalid
 from regard.serving.openapi import error_responses, file_body, request_body
 from regard.serving.request_parsing import read_fields, read_upload, validate_fields
@@ -86,8 +88,6 @@ async def _start(service: Service, request: Request) -> tuple[str, str]:
     fields, name, data = await read_upload(request, service.limits.file)
     body = validate_fields(DeepLDocumentRequest, fields)
     check_formality(body.formality)
-    if body.glossary_id:
-        raise RequestRejected(404, "glossaries are not supported for documents")
     upload = Upload(clean_name(body.filename or name), data)
     suffix = check_format(upload.name)
     if body.output_format and f".{body.output_format.lower().lstrip('.')}" != suffix:
@@ -96,6 +96,10 @@ async def _start(service: Service, request: Request) -> tuple[str, str]:
     targets = dict.fromkeys(target for source in models.sources for target in models.targets(source))
     target = match_code(body.target_lang, targets, "target_lang")
     source = match_code(body.source_lang, models.sources, "source_lang") if body.source_lang else "auto"
+    ids = [identifier for identifier in (*(body.glossary_ids or "").split(","), body.glossary_id) if identifier]
+    if ids and source == "auto":
+        raise invalid("source_lang is required with a glossary")
+    upload = replace(upload, glossary=find_glossary(service, request, {}, ids, (source, target)))
     if source != "auto":
         models.route(source, target)  # reject other languages at once
     identifier, key = service.files.create()

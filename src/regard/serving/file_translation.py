@@ -16,9 +16,9 @@ from regard.documents.translate import TranslatedText, TranslateFunction, Transl
 from regard.errors import RegardError
 from regard.serving.batcher import Ticket
 from regard.serving.limits import RequestRejected, invalid
-from regard.serving.models import ServedModel
 from regard.serving.service import Service
-from regard.serving.translate import make_document_translator
+from regard.serving.translate import Task, make_document_translator
+from regard.terms.glossary import Glossary
 from regard.text.segments import Alignment
 
 CHUNK = 64  # sentences of a file that wait or are translated at a time, for each worker
@@ -29,10 +29,11 @@ _PACKAGES = {".yaml": "yaml", ".yml": "yaml", ".ftl": "fluent", ".pdf": "pypdf"}
 
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded file."""
+    """An uploaded file, and the glossary for its translation; None for that of the run."""
 
     name: str
     data: bytes
+    glossary: Glossary | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ def translate_file(service: Service, upload: Upload, languages: tuple[str, str],
             413, f"the file has {characters:,} characters to translate; the limit is {service.limits.file_characters:,}"
         )
     route = service.models.route(source, target)
-    translator = _RouteTranslator(service, route, document, ticket)
+    if upload.glossary is not None and len(route) > 1:
+        raise invalid(f"a glossary is not available through a third language ({route[0].target})")
+    tasks = [Task(served, (), glossary=upload.glossary) for served in route]
+    translator = _RouteTranslator(service, tasks, document, ticket)
     first = route[0].translator
     result = fill_document(
         document,
@@ -130,13 +134,13 @@ def _open(opener: Opener, upload: Upload, languages: LanguagePair) -> Document:
 class _RouteTranslator:
     """Translates requests by each model of a route in turn, in chunks."""
 
-    def __init__(self, service: Service, route: Sequence[ServedModel], document: Document, ticket: Ticket) -> None:
+    def __init__(self, service: Service, tasks: Sequence[Task], document: Document, ticket: Ticket) -> None:
         has_markup = any(segment.content.tags for segment in document.segments)
         make = make_document_translator
         self._legs: list[TranslateFunction] = []
         self.requires = True
-        for served in route:
-            translate = make(service.batcher, service.limits, served, ticket, with_attention=has_markup)
+        for task in tasks:
+            translate = make(service.batcher, service.limits, task, ticket, with_attention=has_markup)
             self._legs.append(translate)
             self.requires = self.requires and translate.requires
         self._chunk = CHUNK * service.models.workers

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from regard.serving.file_store import StoredFile
 from regard.serving.file_translation import Upload, check_format, clean_name, translate_file
-from regard.serving.limits import RequestRejected
+from regard.serving.glossaries import find_glossary
+from regard.serving.limits import RequestRejected, invalid
 from regard.serving.openapi import error_responses, file_body
 from regard.serving.request_parsing import read_upload, validate_fields
 from regard.serving.schema import Error, FileAnswer, FileRequest
@@ -39,7 +40,11 @@ def router(service: Service) -> APIRouter:
             fields, name, data = await read_upload(request, service.limits.file)
             service.keys.check(request, fields)
             body = validate_fields(FileRequest, fields)
-            upload = Upload(clean_name(name), data)
+            ids = [body.glossary_id] if body.glossary_id else []
+            if ids and body.source == "auto":
+                raise invalid("source is required with a glossary")
+            glossary = find_glossary(service, request, fields, ids, (body.source, body.target))
+            upload = Upload(clean_name(name), data, glossary)
             check_format(upload.name)
             if body.source != "auto":
                 service.models.route(body.source, body.target)  # reject other languages at once

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from regard.serving import translate as translation
 from regard.serving.file_translation import supported_suffixes
+from regard.serving.glossaries import find_glossary
 from regard.serving.limits import invalid
 from regard.serving.models import ServedModel, language_name
 from regard.serving.openapi import error_responses, request_body
@@ -42,12 +43,13 @@ def router(service: Service) -> APIRouter:
     """Return the router of the endpoints."""
     routes = APIRouter(tags=["LibreTranslate"])
     _add_text_endpoints(routes, service)
+    _add_detection(routes, service)
     _add_server_endpoints(routes, service)
     return routes
 
 
 def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
-    errors = error_responses(Error, 400, 403, 408, 413, 415, 503)
+    errors = error_responses(Error, 400, 403, 404, 408, 413, 415, 503)
 
     @routes.post(
         "/translate",
@@ -73,6 +75,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             detected = (await service.run_job(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
         route = service.models.route(source, body.target, body.model)
+        ids = [body.glossary_id] if body.glossary_id else []
         task = translation.Task(
             route[0],
             texts,
@@ -82,6 +85,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             min_confidence=body.min_confidence,
             prefix=body.prefix,
             with_sentences=body.sentences,
+            glossary=find_glossary(service, request, fields, ids, (route[0].source, route[-1].target)),
         )
         result = await service.run_job(
             request, lambda ticket: translate_through(service.batcher, service.limits, route, task, ticket)
@@ -100,6 +104,10 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             numbers=_number_differences(route, texts, result.texts) or None,
             **(_confidence(result, is_list=is_list) if body.confidence and len(route) == 1 else {}),
         )
+
+
+def _add_detection(routes: APIRouter, service: Service) -> None:
+    errors = error_responses(Error, 400, 403, 408, 413, 415, 503)
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
     async def detect(request: Request) -> Any:
@@ -137,6 +145,7 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             suggestions=service.corrections is not None,
             filesTranslation=True,
             supportedFilesFormat=list(supported_suffixes()),
+            glossaries=service.glossaries is not None,
             confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )

@@ -20,12 +20,14 @@ def translate_through(
     source of the next. There are no confidences.
 
     Raises:
-        RequestRejected: The task has a minimum confidence.
+        RequestRejected: The task has a minimum confidence or a glossary.
     """
     if len(route) == 1:
         return translation.translate(batcher, limits, replace(task, served=route[0]), ticket)
     if task.min_confidence is not None:
         raise invalid(f"min_confidence is not available through a third language ({route[0].target})")
+    if task.glossary is not None:
+        raise invalid(f"a glossary is not available through a third language ({route[0].target})")
     texts: Sequence[str] = task.texts
     skipped = []
     plain = replace(task, alternatives=0, prefix="", with_sentences=False, with_confidence=False)

@@ -30,6 +30,9 @@ class TranslateRequest(BaseModel):
         "Not in LibreTranslate",
     )
     sentences: bool = Field(False, description="Return where each sentence is. Not in LibreTranslate")
+    glossary_id: str | None = Field(
+        None, description="A glossary whose terms the translation has (see /v2/glossaries); not in LibreTranslate"
+    )
     confidence: bool = Field(
         False, description="Whether to answer how sure the model is of each translation and word; not in LibreTranslate"
     )
@@ -102,6 +105,7 @@ class FileRequest(BaseModel):
 
     source: Text = Field(description="A language code, or auto")
     target: Text
+    glossary_id: str | None = Field(None, description="Glossary of this server; not in LibreTranslate")
     api_key: str | None = None
 
 
@@ -172,6 +176,7 @@ class Settings(BaseModel):
     suggestions: bool
     filesTranslation: bool
     supportedFilesFormat: list[str]
+    glossaries: bool = Field(description="Whether glossaries can be stored and used; not in LibreTranslate")
     confidence: bool = Field(description="Whether a model can answer how sure it is; not in LibreTranslate")
     language: Languages
 
@@ -202,7 +207,10 @@ class DeepLRequest(BaseModel):
     source_lang: str | None = None
     tag_handling: Literal["html"] | None = None
     formality: str | None = Field(None, description="default, prefer_more or prefer_less")
-    glossary_id: str | None = Field(None, description="Not supported")
+    glossary_id: str | None = Field(None, description="A glossary whose terms the translations have")
+    glossary_ids: Annotated[list[str] | None, BeforeValidator(_to_list)] = Field(
+        None, description="Up to 5 glossaries; earlier ones take precedence"
+    )
     split_sentences: Literal["0", "1", "nonewlines"] | None = Field(
         None, description="0: each text is one segment; 1: at line breaks and sentences; nonewlines: at sentences only"
     )
@@ -231,7 +239,8 @@ class DeepLDocumentRequest(BaseModel):
     filename: str | None = Field(None, description="Name of the file, if that in the form lacks the suffix")
     output_format: str | None = Field(None, description="Only that of the file")
     formality: str | None = Field(None, description="default, prefer_more or prefer_less")
-    glossary_id: str | None = Field(None, description="Not supported")
+    glossary_id: str | None = None
+    glossary_ids: str | None = Field(None, description="Identifiers of glossaries, separated by commas")
 
 
 class DeepLDocumentKey(BaseModel):
