@@ -65,7 +65,8 @@ def token_ends(tokenizer: Tokenizer, ids: Sequence[int], decoded: str) -> NDArra
     pieces = tokenizer.pieces(ids)
     joined = "".join(pieces).replace(SPACE_MARK, " ")
     if joined.lstrip() == decoded:  # so that the text need not be decoded up to each token
-        return np.maximum(np.cumsum([len(piece) for piece in pieces]) - (len(joined) - len(decoded)), 0)
+        ends: NDArray[np.int64] = np.cumsum([len(piece) for piece in pieces]) - (len(joined) - len(decoded))
+        return ends.clip(min=0)
     lengths = np.array([len(tokenizer.decode(ids[: end + 1])) for end in range(len(ids))], dtype=np.int64)
     return np.minimum.accumulate(lengths[::-1])[::-1]
 
