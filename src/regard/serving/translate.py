@@ -23,6 +23,7 @@ from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
 from regard.serving.confidence import RequestConfidence
 from regard.serving.limits import Limits, invalid
 from regard.serving.models import ServedModel
+from regard.terms.glossary import Glossary
 from regard.text.placeholders import find_placeholders
 from regard.text.segments import Span
 
@@ -54,6 +55,7 @@ class Task:
         with_sentences: Whether to find the sentences of each text; not for HTML.
         with_confidence: Whether to return confidences.
         min_confidence: Sentences with less confidence stay untranslated; None: none do.
+        glossary: Terms that translations must have; None: those of the run's default glossary.
     """
 
     served: ServedModel
@@ -66,6 +68,7 @@ class Task:
     with_sentences: bool = False
     with_confidence: bool = False
     min_confidence: float | None = None
+    glossary: Glossary | None = None
 
 
 @dataclass
@@ -139,6 +142,18 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     return TranslationResult(best, alternatives, skipped, sentences, confidence)
 
 
+def make_document_translator(
+    batcher: Batcher, limits: Limits, task: Task, ticket: Ticket, *, with_attention: bool
+) -> _BatchTranslator:
+    """Return a translator of the sentences of a document; `with_attention` if it has inline markup.
+
+    The task names the model and the glossary.
+    """
+    batched = _BatchTranslator(batcher, limits, task, 1, ticket, RequestConfidence(0, None))
+    batched.attention = with_attention
+    return batched
+
+
 def find_sentences(
     batcher: Batcher, limits: Limits, task: Task, text: str, translation: str, ticket: Ticket
 ) -> tuple[list[tuple[Span, Span]], list[str]]:
@@ -154,10 +169,10 @@ def find_sentences(
     (joined,) = join(text, spans, [[Translation(part, 0.0, 0.0)] for part in filled], 1)
     if joined.text == translation:
         return [(part.source, part.target) for part in joined.parts], filled
-    return [(_stripped(text), _stripped(translation))], [translation.strip()]
+    return [(stripped_span(text), stripped_span(translation))], [translation.strip()]
 
 
-def _stripped(text: str) -> Span:
+def stripped_span(text: str) -> Span:
     """Return the span of a text without the white space around it."""
     return len(text) - len(text.lstrip()), len(text.rstrip())
 
@@ -173,9 +188,18 @@ def search_key(
     return SearchKey(served.translator, count, beam, with_attention, is_constrained=is_constrained)
 
 
-def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = (), prefix: str = "") -> Sentence:
-    """Return a sentence for the batcher."""
-    return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require, prefix)
+def make_sentence(
+    served: ServedModel,
+    text: str,
+    require: tuple[str, ...] = (),
+    prefix: str = "",
+    *,
+    glossary: Glossary | None = None,
+) -> Sentence:
+    """Return a sentence for the batcher, with the terms that a glossary has for it."""
+    translator = served.translator
+    terms = () if glossary is None else glossary.find(text, translator.terms.forms)
+    return Sentence(text, len(translator.tokenizers.source.encode(text.strip())), require, prefix, terms)
 
 
 def is_plain(text: str) -> bool:
@@ -258,6 +282,7 @@ class _BatchTranslator:
     ) -> None:
         self.rank = 0
         self.attention = False
+        self.glossary = task.glossary or task.served.translator.terms.default
         self._batcher = batcher
         self._limits = limits
         self._served = task.served
@@ -277,7 +302,10 @@ class _BatchTranslator:
         key = search_key(self._served, self._limits, self._count, with_attention=self.attention)
         key = replace(key, with_confidence=self._with_confidence)
         required = requires or [()] * len(texts)
-        sentences = [make_sentence(self._served, text, require) for text, require in zip(texts, required, strict=True)]
+        sentences = [
+            make_sentence(self._served, text, require, glossary=self.glossary)
+            for text, require in zip(texts, required, strict=True)
+        ]
         return self._batcher.submit(key, sentences, self._ticket)
 
     def submit_after_prefix(self, texts: Sequence[str], prefix: str) -> list[Future[list[Translation]]]:
@@ -288,7 +316,7 @@ class _BatchTranslator:
         for number, text in enumerate(texts):
             beginning = "" if number else prefix
             require = tuple(literal for literal in _literals(text) if literal not in beginning)
-            sentences.append(make_sentence(self._served, text, require, beginning))
+            sentences.append(make_sentence(self._served, text, require, beginning, glossary=self.glossary))
         return self._batcher.submit(key, sentences, self._ticket)
 
     def results(self, futures: Sequence[Future[list[Translation]]]) -> list[list[Translation]]:
