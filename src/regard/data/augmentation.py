@@ -45,7 +45,8 @@ class Augmenter:
         limit = min(self._max_length, int(MAX_GROWTH * longest) + MAX_ADDED)
         changed = list(pairs)
         for row in np.flatnonzero(is_chosen.any(1)):
-            changed[row] = self._change(pairs[row], np.flatnonzero(is_chosen[row]), Random(int(seeds[row])), limit)
+            chosen = np.flatnonzero(is_chosen[row]).tolist()
+            changed[row] = self._change(pairs[row], chosen, Random(int(seeds[row])), limit)
         return changed
 
     def _change(self, pair: tuple[Ids, Ids], chosen: Sequence[int], random: Random, limit: int) -> tuple[Ids, Ids]:
