@@ -44,7 +44,7 @@ class Augmenter:
         longest = max((len(ids) for pair in pairs for ids in pair), default=0)
         limit = min(self._max_length, int(MAX_GROWTH * longest) + MAX_ADDED)
         changed = list(pairs)
-        for row in np.flatnonzero(is_chosen.any(1)):
+        for row in np.flatnonzero(is_chosen.any(1)).tolist():
             chosen = np.flatnonzero(is_chosen[row]).tolist()
             changed[row] = self._change(pairs[row], chosen, Random(int(seeds[row])), limit)
         return changed
