@@ -274,7 +274,7 @@ function selectTab(name) {
     tab.tabIndex = isSelected ? 0 : -1;
     byId(tab.getAttribute("aria-controls")).hidden = !isSelected;
   }
-  byId("against-label").classList.toggle("unused", name !== "text");
+  for (const id of ["model-label", "against-label"]) byId(id).classList.toggle("unused", name !== "text");
   wordMenu.close(false);
 }
 
