@@ -34,6 +34,7 @@ NOT_RUN = {
     "apt-get install": "needs root and a package index; CI installs them in .ci/run",
     "python -m pytest tests/web": "is a part of these tests",
     "docker": "needs a Docker daemon",
+    "regard calibrate": "needs a dev set of 100 pairs; tests/end_to_end/test_confidence.py runs it",
     "regard improve": "needs a model that has learned something; tests/end_to_end/test_improve.py runs it",
     "kill -HUP PID": "stands for a process of the reader; tests/end_to_end/test_signals.py sends signals",
     "torchrun": "starts processes; tests/end_to_end/test_processes.py and test_two_machines.py run them",
@@ -72,6 +73,7 @@ class Store:
             corpora.write(sources / f"{kind}.toml", workplace.RECIPES[kind])
             finished = call("train", sources / f"{kind}.toml", "-o", folder)
             assert finished.code == 0, finished.err
+            workplace.add_confidence(folder)
         return folder
 
 

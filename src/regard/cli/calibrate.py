@@ -11,6 +11,7 @@ from regard.cli.options import (
     DeviceOption,
     Reference,
     Run,
+    SearchSettings,
     Source,
     SourceColumn,
     SourceLanguage,
@@ -47,6 +48,7 @@ def calibrate(
             "CHRF", "Lowest chrF against its reference of a translation that counts as right.", TEST_SET, min=0, max=100
         ),
     ] = 50.0,
+    settings: SearchSettings = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Learn from held-out pairs how sure the model's translations are, for `regard translate --confidence`.
@@ -54,11 +56,13 @@ def calibrate(
     Training does this at its end. Without files, the pairs are the dev set of the run. Give pairs of another domain to
     learn how sure the model is there.
     """
+    from regard.cli.search_settings import search_settings
     from regard.cli.test_set import TestSetFiles
     from regard.console import say, status, track
     from regard.corpus.formats.sides import Sides
     from regard.corpus.paths import CorpusPaths
 
+    search = search_settings(settings)
     place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     sides = Sides(source_language, target_language, source_column, target_column)
     with status("loading PyTorch"):
@@ -76,7 +80,7 @@ def calibrate(
     def watch(translations: Iterable[Translation], total: int) -> Iterable[Translation]:
         return track(translations, "translating", total)
 
-    result = fit(run, texts, chrf=right_chrf, device=device, watch=watch)
+    result = fit(run, texts, chrf=right_chrf, search=search, device=device, watch=watch)
     say(str(result))
     say(f"written to {result.path}")
     say(f"translate:  regard translate {shlex.quote(str(run))} --confidence{plugin_options()} < input.txt > output.txt")

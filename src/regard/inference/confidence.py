@@ -19,7 +19,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sacrebleu.metrics.chrf import CHRF
 
 from regard.checkpoints.added_files import read_json
 from regard.contract import Seq2Seq
@@ -309,6 +308,8 @@ def right_translation(translation: str, reference: str, *, exact: bool, chrf: fl
     """Return whether a translation is right: it equals the reference, or its chrF is at least `chrf`."""
     if exact:
         return translation == reference
+    from sacrebleu.metrics.chrf import CHRF  # translating does not need it
+
     return float(CHRF().sentence_score(translation, [reference]).score) >= chrf
 
 

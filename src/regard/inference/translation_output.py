@@ -21,6 +21,8 @@ DIGITS = 4  # of a weight
 def render_translation(translation: Translation) -> str:
     """Return the text, its score, the alternatives, and an explorer of the attention of each segment that has some."""
     facts = [f"score {translation.score:.3f}", *translation.marks]
+    if translation.confidence is not None:
+        facts.insert(1, f"right with a probability of {translation.confidence:.0%}")
     if not translation.finished:
         facts.append("cut at the length limit")
     segments = [part.translation for part in translation.parts] or [translation]

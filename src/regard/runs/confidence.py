@@ -23,7 +23,7 @@ from regard.inference.confidence import (
     load_confidence,
     score_translations,
 )
-from regard.inference.translator import Translation, Translator
+from regard.inference.translator import SearchOptions, Translation, Translator
 from regard.runs.prepared import TextPair
 
 MAX_PAIRS = 1000  # that are translated; more change little
@@ -52,6 +52,7 @@ def calibrate(
     pairs: Sequence[TextPair],
     *,
     chrf: float = RIGHT_CHRF,
+    search: SearchOptions | None = None,
     device: str = "auto",
     watch: Watch = lambda translations, total: translations,
 ) -> Calibrated:
@@ -61,18 +62,20 @@ def calibrate(
         folder: The folder of the run or of the checkpoint.
         pairs: Sources and references that the model was not trained on. Of many, MAX_PAIRS at equal distances are used.
         chrf: The least chrF of a right translation. A run with `train.metric = "exact"` counts equal ones instead.
+        search: Overrides of the recipe's [search] with which the pairs are translated.
         device: The device to translate on.
         watch: Shows the progress.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or written.
         DataError: There are too few pairs.
+        DecodingError: The search does not exist.
     """
     checkpoint = resolve_checkpoint(folder)
     chosen = [pairs[index * len(pairs) // MAX_PAIRS] for index in range(MAX_PAIRS)] if len(pairs) > MAX_PAIRS else pairs
     check_size(len(chosen))
     exact = load_config(checkpoint).train.metric == "exact"
-    translator = Translator.load(checkpoint, device)
+    translator = Translator.load(checkpoint, device).with_search(**(search or {}))
     scored = score_pairs(translator, chosen, watch)
     references = [chosen[index][1].strip() for index in scored]
     model = fit_confidence(list(scored.values()), references, exact=exact, chrf=chrf)
