@@ -18,6 +18,8 @@ from regard.cli.options import (
     Data,
     DeviceOption,
     Ensemble,
+    Glossary,
+    GlossaryMethod,
     LengthPenalty,
     OldSearch,
     Patience,
@@ -65,6 +67,8 @@ def evaluate(
             rich_help_panel=SEARCH,
         ),
     ] = False,
+    glossary: Glossary = "",
+    glossary_method: GlossaryMethod = "auto",
     settings: SearchSettings = None,
     search: OldSearch = None,
     ensemble: Ensemble = None,
@@ -74,6 +78,7 @@ def evaluate(
     batch_size: BatchSize = 64,
 ) -> None:
     """Translate a test set, and print its BLEU, chrF and TER, as sacreBLEU computes them."""
+    from regard.cli.glossary_option import check_glossary
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import output
     from regard.cli.test_set import TestSetFiles
@@ -92,10 +97,17 @@ def evaluate(
         raise DataError("the test set has no lines", where=source, fix="give a test set with at least one line")
     for message in skipped.sentences():
         say(message)
-    translator = TranslatorOptions(run, device, precision, ensemble or (), tag or ()).load()
+    model = TranslatorOptions(run, device, precision, ensemble or (), tag or ())
+    terms = check_glossary(glossary, model)
+    translator = model.load()
     start = time.monotonic()
     results = translator.stream(
-        (pair.source for pair in pairs), batch_size=batch_size, split_sentences=split_sentences, **overrides
+        (pair.source for pair in pairs),
+        batch_size=batch_size,
+        split_sentences=split_sentences,
+        glossary=terms,
+        glossary_method=glossary_method,
+        **overrides,
     )
     best = list(track(results, "translating", len(pairs)))
     seconds = time.monotonic() - start

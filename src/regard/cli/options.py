@@ -99,6 +99,26 @@ Patience = Annotated[
         show_default="the recipe's",
     ),
 ]
+Glossary = Annotated[
+    str,
+    option(
+        "FILE",
+        "Glossary: source and target terms in a .tsv, .csv or .tbx file; none: no glossary.",
+        SEARCH,
+        "--glossary",
+        show_default="glossary.tsv, .csv or .tbx in RUN, if there is one",
+    ),
+]
+GlossaryMethod = Annotated[
+    Literal["auto", "tags", "search", "both"],
+    option(
+        "NAME",
+        "How terms get into translations: tags in the source, for a run trained with --terms; constrained search; or "
+        "both. auto: both if RUN was trained with --terms, else search.",
+        SEARCH,
+        "--glossary-method",
+    ),
+]
 SplitSentences = Annotated[
     bool | None,
     typer.Option(

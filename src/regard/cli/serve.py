@@ -19,6 +19,7 @@ regard serve runs/en-de --corrections corrections.sqlite
 ACCESS = "Access"
 LIMITS = "Limits"
 CORRECTIONS = "Corrections"
+GLOSSARIES = "Glossaries"
 
 
 def serve(
@@ -64,6 +65,15 @@ def serve(
             show_default="none are accepted",
         ),
     ] = None,
+    glossaries: Annotated[
+        Path | None,
+        option(
+            "DIR",
+            "Folder in which clients store glossaries (/v2/glossaries); it is created if it does not exist.",
+            GLOSSARIES,
+            show_default="none are accepted",
+        ),
+    ] = None,
     characters: Annotated[int, option("N", "Maximum characters per request.", LIMITS, min=1, max=1_000_000)] = 20_000,
     queue: Annotated[int, option("N", "Maximum number of waiting sentences.", LIMITS, min=1)] = 4096,
     examples: Annotated[
@@ -99,7 +109,8 @@ def serve(
         fix = f"name it {corrections.name}.sqlite, so that other commands know its format"
         raise ConfigError("the name of a store of corrections ends in .sqlite", where=corrections, fix=fix)
     access = (api_keys, allow_origin or [], allow_host or [])
-    _serve(runs, (device, precision, workers), (host, port), limits, access, corrections, show_examples=examples)
+    stores = (corrections, glossaries)
+    _serve(runs, (device, precision, workers), (host, port), limits, access, stores, show_examples=examples)
 
 
 def _require_packages() -> None:
@@ -120,7 +131,7 @@ def _serve(
     address: tuple[str, int],
     limits: dict[str, int],
     access: tuple[Path | None, list[str], list[str]],
-    corrections: Path | None,
+    stores: tuple[Path | None, Path | None],
     *,
     show_examples: bool,
 ) -> None:
@@ -134,6 +145,7 @@ def _serve(
         from regard.serving.allowed_hosts import AllowedHosts
         from regard.serving.api_keys import load_api_keys
         from regard.serving.app import create_app
+        from regard.serving.glossary_store import GlossaryStore
         from regard.serving.limits import Limits
         from regard.serving.models import Models
         from regard.serving.server import Server
@@ -145,7 +157,9 @@ def _serve(
     api_keys, origins, names = access
     logging.basicConfig(format="%(message)s")
     keys = load_api_keys(api_keys)
+    corrections, folder = stores
     store = None if corrections is None else CorrectionStore(corrections, create=True)
+    glossaries = None if folder is None else GlossaryStore(folder)
     models = Models(runs, *hardware)
     say("\n".join(str(model) for model in models.served))
     body = max(Limits.body, 12 * limits["characters"])  # a character can be written as two escapes
@@ -157,7 +171,7 @@ def _serve(
             "`ulimit -n` raises it"
         )
     all_limits = Limits(**limits, body=body, connections=connections, reserve=reserve)
-    service = Service(models, all_limits, keys, store, show_examples=show_examples)
+    service = Service(models, all_limits, keys, store, glossaries, show_examples=show_examples)
     server = Server(create_app(service, origins, AllowedHosts.for_server(host, names)), service, host, port, say)
     gc.collect()
     gc.freeze()  # later collections are short and frequent, so they soon free what refers to a replaced model

@@ -18,6 +18,8 @@ from regard.cli.options import (
     BeamSize,
     DeviceOption,
     Ensemble,
+    Glossary,
+    GlossaryMethod,
     LengthPenalty,
     OldSearch,
     Patience,
@@ -34,6 +36,7 @@ EXAMPLES = """
 regard translate runs/en-de < input.txt > output.txt
 regard translate runs/en-de -i manual.po -o manual.de.po
 regard translate runs/en-de -i input.txt --beam-size 8 --scores
+regard translate runs/en-de -i manual.docx --glossary terms.tsv
 regard translate runs/en-de -i input.txt --confidence --min-confidence 0.5
 regard translate runs/en-de -i large.txt.zst -o large.de.txt --ray auto
 """
@@ -118,6 +121,8 @@ def translate(
             SEARCH,
         ),
     ] = None,
+    glossary: Glossary = "",
+    glossary_method: GlossaryMethod = "auto",
     fallback: Annotated[
         list[str] | None,
         option(
@@ -231,6 +236,8 @@ def translate(
         workers=workers,
         ray=ray,
         column=source_column if is_parquet(input_) else None,
+        glossary=glossary,
+        glossary_method=glossary_method,
     )
     outputs = OutputOptions(output, scores=scores, confidence=confidence, alignments=alignments, report=report)
     columns = (source_column, target_column)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regard.cli.glossary_option import check_glossary
 from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
@@ -42,8 +43,9 @@ def translate_document(
     _refuse_options_for_lines(request, outputs)
     if path is not None and outputs.text is None and format_suffix(path) in CONTAINERS and sys.stdout.isatty():
         raise ConfigError("the document is not text for a terminal", where="--output", fix="name a file to write")
-    refuse_same([path], outputs.files())
+    refuse_same([path, Path(request.glossary)], outputs.files())
     _refuse_format_of_output(path, outputs.text)
+    check_glossary(request.glossary, model)
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
     translator = model.load()
@@ -95,6 +97,8 @@ class _SegmentTranslator:
             with_attention=self.has_markup,
             with_confidence=self.with_confidence,
             split_sentences=False,
+            glossary=self.request.glossary or None,
+            glossary_method=self.request.glossary_method,
             **self.request.search,
         )
         return [to_document_text(best, self.request.min_confidence) for best in results]

@@ -13,6 +13,7 @@ from itertools import chain, islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regard.cli.glossary_option import check_glossary
 from regard.cli.streams import Write, input_lines, output, refuse_same
 from regard.cli.translate_options import OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
@@ -43,7 +44,8 @@ def translate_lines(
         CheckpointError: The model cannot be loaded.
         DecodingError: The search does not support these options, or fails.
     """
-    refuse_same([path, request.constraints], outputs.files())
+    refuse_same([path, request.constraints, Path(request.glossary)], outputs.files())
+    model.check()
     options: TranslateOptions = {
         **request.search,
         "top_beams": request.top_beams,
@@ -53,6 +55,8 @@ def translate_lines(
         "split_sentences": request.split_sentences,
         "first_line": 0,
         "constraints": None,
+        "glossary": check_glossary(request.glossary, model),
+        "glossary_method": request.glossary_method,
     }
     if outputs.confidence:
         options["with_confidence"] = True
@@ -145,6 +149,9 @@ def _translate(
     if workers == 1:
         translator = translator or model.load()
         return translator.stream(lines, **options)
+    if request.glossary:
+        translator = translator or model.load()
+        translator.terms.forms  # noqa: B018 (learned once, and not by each worker)
     with status("loading PyTorch"):
         from regard.inference.workers import stream
     return stream(model.loader(), lines, workers, **options)

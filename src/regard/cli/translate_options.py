@@ -11,6 +11,7 @@ from regard.corpus.formats.unsupported import MARKUP, format_by_name
 from regard.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from regard.inference.terms import GlossaryMethod
     from regard.inference.translator import SearchOptions
 
 
@@ -29,6 +30,8 @@ class SearchRequest:
         workers: The number of processes, or of actors on a Ray cluster; 0: what is fastest.
         ray: The address of a Ray cluster; empty: translate on this machine.
         column: The column of a Parquet file to translate, empty for its only one; None: the input is lines of text.
+        glossary: A glossary file, or `none`; empty: the default of the run.
+        glossary_method: How its terms get into translations.
     """
 
     search: SearchOptions
@@ -41,6 +44,8 @@ class SearchRequest:
     workers: int = 0
     ray: str = ""
     column: str | None = None
+    glossary: str = ""
+    glossary_method: GlossaryMethod = "auto"
 
 
 @dataclass(frozen=True)

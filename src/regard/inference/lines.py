@@ -18,13 +18,25 @@ BATCH_TOKENS = 8192  # the most padded source tokens in a batch, whatever its ba
 
 @dataclass(frozen=True)
 class Line:
-    """A line or a segment of it: its number from 0, its text, and the constraints on its translation."""
+    """A line or a segment of it.
+
+    Attributes:
+        number: The number of the line, from 0.
+        text: Its text.
+        constraints: The constraints on its translation.
+        part: The number of the segment within the line.
+        without_addresses: Whether the model does not read URLs and e-mail addresses.
+        tags_terms: Whether the terms of the constraints are tagged in the source.
+        requires_terms: Whether the search requires the terms of the constraints.
+    """
 
     number: int
     text: str
     constraints: Constraints
-    part: int = 0  # the number of the segment within the line
-    without_addresses: bool = False  # the model does not read URLs and e-mail addresses
+    part: int = 0
+    without_addresses: bool = False
+    tags_terms: bool = False
+    requires_terms: bool = False
 
     @property
     def place(self) -> str:
@@ -38,8 +50,9 @@ class Line:
         text = prepare_input(
             self.text, tokenizers, phrases_as_given, languages, without_addresses=self.without_addresses
         )
-        phrases = Constraints(tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix))
-        return replace(self, text=text.text, constraints=phrases), text
+        phrases = tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix)
+        constraints = Constraints(*phrases, self.constraints.terms)
+        return replace(self, text=text.text, constraints=constraints), text
 
     def parts(self, spans: Sequence[Span]) -> list[Line]:
         """Return the line's segments as lines, given their spans; the line itself if it cannot be divided.
@@ -58,7 +71,8 @@ class Line:
         parts = []
         for place, text in enumerate(texts):
             require = tuple(phrase for phrase, home in zip(constraints.require, homes, strict=True) if home == place)
-            part = Constraints(require, constraints.forbid, "" if place else constraints.prefix)
+            terms = tuple(term for term in constraints.terms if term.source.lower() in text.lower())
+            part = Constraints(require, constraints.forbid, "" if place else constraints.prefix, terms)
             parts.append(Line(self.number, text, part, place))
         return parts
 

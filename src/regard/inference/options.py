@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypedDict
 
 from regard.config.schema import SearchConfig
 from regard.errors import ConfigError, DecodingError, suggest
+from regard.inference.terms import GlossaryMethod, TermOptions
 from regard.inference.translation import Constraints
+from regard.terms.glossary import Glossary
 from regard.text.segments import Division
 
 
@@ -52,6 +55,10 @@ class TranslateOptions(SearchOptions, total=False):
             with fewer marks is kept.
         first_line: The number of the first line, from 0. The random numbers of sampling depend on it.
         split_sentences: Whether to translate a line sentence by sentence; None: see `Translator.division`.
+        glossary: A glossary or its file (.tsv, .csv or .tbx); None: `glossary.tsv`, `.csv` or `.tbx` in the folder of
+            the run, if there is one; "none": no glossary.
+        glossary_method: How its terms get into translations: by `tags` in the source, by constrained `search`, by
+            `both`, or `auto`: `both` if the run was trained with terms, else `search`.
         with_confidence: Whether to return the confidence of each translation and of its words.
         min_confidence: A segment whose best translation has less confidence stays untranslated; None: no segment does.
             Confidence is then returned, too.
@@ -64,6 +71,8 @@ class TranslateOptions(SearchOptions, total=False):
     fallback: SearchOptions | None
     first_line: int
     split_sentences: bool | None
+    glossary: Glossary | Path | str | None
+    glossary_method: GlossaryMethod
     with_confidence: bool
     min_confidence: float | None
 
@@ -88,12 +97,14 @@ class ResolvedOptions:
     division: Division
     with_confidence: bool = False
     min_confidence: float | None = None
+    terms: TermOptions = field(default_factory=TermOptions)
 
 
 def resolve_options(
     options: TranslateOptions,
     settings: Callable[[SearchOptions, int], SearchConfig],
     division: Callable[[bool | None], Division],
+    terms: Callable[[Glossary | Path | str | None, GlossaryMethod], TermOptions],
     *,
     has_confidence: bool,
 ) -> ResolvedOptions:
@@ -103,10 +114,12 @@ def resolve_options(
         options: The options, which are taken apart.
         settings: Returns the [search] with changes that can return a number of translations.
         division: Returns how texts are divided.
+        terms: Returns how the terms of a glossary are translated.
         has_confidence: Whether the model has learned its confidence.
 
     Raises:
         ConfigError: There is no such option.
+        DataError: The glossary cannot be read.
         DecodingError: Options contradict each other, or the model lacks what they need.
     """
     top_beams, batch_size = options.pop("top_beams", 1), options.pop("batch_size", 64)
@@ -114,6 +127,7 @@ def resolve_options(
     fallback, divided = options.pop("fallback", None), division(options.pop("split_sentences", None))
     min_confidence = options.pop("min_confidence", None)
     with_confidence = options.pop("with_confidence", False) or min_confidence is not None
+    term_options = terms(options.pop("glossary", None), options.pop("glossary_method", "auto"))
     search: SearchOptions = options  # what is left
     config = settings(search, top_beams)
     if batch_size < 1:
@@ -128,5 +142,5 @@ def resolve_options(
         )
     second = None if fallback is None else settings({**search, **fallback}, top_beams)
     return ResolvedOptions(
-        config, second, top_beams, batch_size, with_attention, divided, with_confidence, min_confidence
+        config, second, top_beams, batch_size, with_attention, divided, with_confidence, min_confidence, term_options
     )

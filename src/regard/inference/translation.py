@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.special_tokens import EOS, SPECIAL
+from regard.terms.glossary import Term
 from regard.text.segments import Piece, Span, join_pieces
 
 
@@ -19,12 +20,17 @@ from regard.text.segments import Piece, Span, join_pieces
 class Constraints:
     """Phrases that the translation of a line must and must not contain, and how it begins, as text.
 
-    If the prefix ends with a space, its last word is complete: the translation does not continue it.
+    Attributes:
+        require: Phrases that it must contain.
+        forbid: Phrases that it must not contain.
+        prefix: How it begins. If it ends with a space, its last word is complete: the translation does not continue it.
+        terms: Terms in the line, of each of which it must contain a form; usually found by a glossary.
     """
 
     require: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     prefix: str = ""
+    terms: tuple[Term, ...] = ()
 
 
 class Word(NamedTuple):

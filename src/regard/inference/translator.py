@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Unpack, overload
@@ -17,15 +18,14 @@ from regard.config.schema import SearchConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import make_batch
 from regard.decoding.ensemble import ensemble
-from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.interruptible import interruptible
 from regard.decoding.scoring import score_targets
 from regard.decoding.shortlist import Shortlist
-from regard.decoding.strategies import SearchInput, TokenConstraints, override_search, rows_per_sentence
+from regard.decoding.strategies import override_search, rows_per_sentence
 from regard.errors import ConfigError, DataError, DecodingError
-from regard.evaluation.degenerate_output import find_degeneration
 from regard.inference.batch_search import search_batch
 from regard.inference.confidence import ConfidenceModel, add_confidence, load_confidence, withhold
+from regard.inference.hypotheses import read_hypotheses, search_input, tag_source
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
 from regard.inference.options import ResolvedOptions, refuse_unknown, resolve_options
@@ -33,16 +33,15 @@ from regard.inference.options import SearchOptions as SearchOptions
 from regard.inference.options import TranslateOptions as TranslateOptions
 from regard.inference.second_search import search_with_fallback
 from regard.inference.shortlist import load_shortlist
+from regard.inference.term_rivals import forbid_rivals
+from regard.inference.terms import RunTerms, search_with_terms
 from regard.inference.translation import Constraints as Constraints
 from regard.inference.translation import Translation as Translation
 from regard.inference.translation import join
 from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
-from regard.special_tokens import EOS
-from regard.text.model_input import ModelInput
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
-from regard.tokenizers.words import WordMap, encode_prefix
 
 Precision = Literal["float32", "int8"]
 
@@ -85,6 +84,7 @@ class Translator:
         self.several_sentences = several_sentences
         self.longest = longest
         self.num_parameters = model.num_parameters
+        self.terms = RunTerms(tokenizers)
         self.confidence: ConfidenceModel | None = None  # set by `load`
         self.device = next(model.parameters()).device
 
@@ -114,6 +114,8 @@ class Translator:
             several_sentences=checkpoint.several_sentences,
             longest=max(LONGEST, data.max_length),
         )
+        languages = data.source_language, data.target_language
+        translator.terms = RunTerms.load(Path(folder), path, checkpoint.tokenizers, checkpoint.data, languages)
         translator.confidence = load_confidence(path)
         translator.num_parameters = num_parameters  # a model that is frozen for inference has fewer
         return translator
@@ -147,6 +149,7 @@ class Translator:
             several_sentences=first.several_sentences,
             longest=min(member.longest for member in members),
         )
+        combined.terms = first.terms
         combined.confidence = first.confidence
         combined.num_parameters = sum(member.num_parameters for member in members)
         return combined
@@ -243,7 +246,9 @@ class Translator:
         refuse_unknown(options)
         constraints, first_line = options.pop("constraints", None), options.pop("first_line", 0)
         has_confidence = self.confidence is not None
-        resolved = resolve_options(options, self._settings, self.division, has_confidence=has_confidence)
+        languages = self.source_language, self.target_language
+        terms = partial(self.terms.resolve, languages=languages)
+        resolved = resolve_options(options, self._settings, self.division, terms, has_confidence=has_confidence)
         return self._stream(number_lines(lines, constraints, first_line), resolved)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:
@@ -287,9 +292,18 @@ class Translator:
 
     def _search_with_fallback(self, lines: Sequence[Line], options: ResolvedOptions) -> list[list[Translation]]:
         languages = self.source_language, self.target_language
+        lines = [self.terms.add(line, options.terms) for line in lines]
         return search_with_fallback(
-            lambda part, settings: self._search_lines(part, settings, options), lines, options, languages
+            lambda part, settings: self._search_with_terms(part, settings, options), lines, options, languages
         )
+
+    def _search_with_terms(
+        self, lines: Sequence[Line], search: SearchConfig, options: ResolvedOptions
+    ) -> list[list[Translation]]:
+        languages = self.source_language, self.target_language
+        search_lines = partial(self._search_lines, options=options)
+        forbid = partial(forbid_rivals, self.model, self.tokenizers, self.terms, languages)
+        return search_with_terms(search_lines, forbid, lines, search, options.terms)
 
     def _search_lines(
         self, window: Sequence[Line], search: SearchConfig, options: ResolvedOptions
@@ -299,7 +313,9 @@ class Translator:
         results = [[Translation(line.text, 0.0, 0.0)] for line in window]  # of lines without words
         prepared = [line.prepare(self.tokenizers, languages) for line in window]
         lines, texts = [line for line, _ in prepared], [text for _, text in prepared]
-        inputs = {place: self._input(line, search.seed) for place, line in enumerate(lines) if line.text}
+        model = self.tokenizers, self.terms
+        sources = {place: tag_source(line, *model) for place, line in enumerate(lines) if line.text}
+        inputs = {place: search_input(lines[place], source, *model, search.seed) for place, source in sources.items()}
         encoded = {place: list(sentence.source) for place, sentence in inputs.items()}
         size = min(options.batch_size, max(1, BATCH_ROWS // rows_per_sentence(search, options.top_beams)))
         for places in batch_lines(encoded, size):
@@ -313,48 +329,11 @@ class Translator:
                 shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, batch, strict=True):
-                n_best = [self._decode(texts[place], encoded[place], hypothesis) for hypothesis in hypotheses]
+                n_best = read_hypotheses(hypotheses, sources[place], texts[place], self.tokenizers)
                 results[place] = [select_translation(n_best, search)] if search.strategy == "mbr" else n_best
         if options.with_confidence and self.confidence is not None:
             add_confidence(results, encoded, self.confidence, self.model, self.tokenizers.target)
         return results
-
-    def _input(self, line: Line, seed: int) -> SearchInput:
-        target, constraints = self.tokenizers.target, line.constraints
-        require, forbid = (
-            tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
-            for phrases in (constraints.require, constraints.forbid)
-        )
-        prefix, not_next = encode_prefix(target, constraints.prefix)
-        line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
-        source = self.tokenizers.source.encode(line.text)
-        return SearchInput(source, TokenConstraints(require, forbid, prefix, not_next=not_next), line_seed % 2**63)
-
-    def _decode(self, line: ModelInput, source: list[int], hypothesis: Hypothesis) -> Translation:
-        """Return a hypothesis as text, with the emoji and the capitals of its source."""
-        attention = None
-        links: tuple[tuple[int, int], ...] = ()
-        if hypothesis.attention is not None:
-            attention = hypothesis.attention.float().cpu().numpy()
-            links = WordMap.from_ids(self.tokenizers, source, hypothesis.tokens).link_words(attention)
-        decoded = self.tokenizers.target.decode(hypothesis.tokens)
-        text, alignment = line.restore(decoded, links)
-        tokens = tuple(self.tokenizers.target.pieces(hypothesis.tokens))
-        languages = self.source_language, self.target_language
-        return Translation(
-            text=text,
-            score=hypothesis.score,
-            log_probability=hypothesis.log_probability,
-            tokens=tokens,
-            source_tokens=tuple(self.tokenizers.source.pieces([*source, EOS])),
-            attention=attention,
-            alignment=alignment,
-            finished=hypothesis.finished,
-            marks=find_degeneration(line.text, decoded, tokens, finished=hypothesis.finished, languages=languages),
-            proved=hypothesis.proved,
-            ids=tuple(hypothesis.tokens),
-            token_log_probabilities=hypothesis.token_log_probabilities,
-        )
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
         """Yield the log-probability of the target of each (source, target) pair, EOS included, in nats.

@@ -17,6 +17,7 @@ from regard.serving.limits import RequestRejected
 
 VARIABLE = "REGARD_API_KEYS"
 MIN_LENGTH = 8  # characters
+OWNER_LETTERS = 32  # of the hash of a key, which identify it
 
 
 class ApiKeys:
@@ -34,8 +35,12 @@ class ApiKeys:
         Raises:
             RequestRejected: The key is missing or wrong.
         """
+        self.owner(request, fields)
+
+    def owner(self, request: Request, fields: Mapping[str, Any]) -> str:
+        """Return what identifies the key of a request; empty if no key is needed. Raise RequestRejected as `check`."""
         if not self._hashes:
-            return
+            return ""
         scheme, _, header_key = request.headers.get("authorization", "").partition(" ")
         in_header = scheme.lower() in ("bearer", "deepl-auth-key")
         key = header_key.strip() if in_header else fields.get("api_key")
@@ -45,9 +50,10 @@ class ApiKeys:
         if in_header:  # Starlette decodes headers as Latin-1; the client may have sent UTF-8
             encodings.append(key.encode("latin-1"))
         candidates = [hashlib.sha256(encoding).digest() for encoding in encodings]
-        matches = sum(hmac.compare_digest(a, b) for a in candidates for b in self._hashes)  # no early exit
+        matches = [b for a in candidates for b in self._hashes if hmac.compare_digest(a, b)]  # no early exit
         if not matches:
             raise RequestRejected(403, "Invalid API key")
+        return matches[0].hex()[:OWNER_LETTERS]
 
 
 def load_api_keys(path: Path | None) -> ApiKeys:

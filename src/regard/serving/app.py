@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from regard.serving import deepl, libretranslate, suggestions, web_page
+from regard.serving import deepl, glossaries, libretranslate, suggestions, web_page
 from regard.serving.allowed_hosts import AllowedHosts
 from regard.serving.alternatives import find_alternatives
 from regard.serving.attention import translate_with_attention
@@ -67,6 +67,8 @@ def create_app(service: Service, origins: Sequence[str] = (), allowed_hosts: All
     app.include_router(libretranslate.router(service))
     app.include_router(suggestions.router(service))
     app.include_router(deepl.router(service))
+    for router in glossaries.routers(service):
+        app.include_router(router)
     app.include_router(web_page.router())
     _add_endpoints(app, service)
     _add_exception_handlers(app)
@@ -74,7 +76,7 @@ def create_app(service: Service, origins: Sequence[str] = (), allowed_hosts: All
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
         )
     return ServerMiddleware(app, service, allowed_hosts or AllowedHosts())

@@ -22,8 +22,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from regard.inference.terms import NO_GLOSSARY
 from regard.inference.translator import Constraints, SearchOptions, Translation, Translator
 from regard.serving.limits import Limits, RequestRejected, busy
+from regard.terms.glossary import Term
 
 T = TypeVar("T")
 MAX_BATCH_TOKENS = 8192  # source tokens per batch, with padding
@@ -72,12 +74,24 @@ class Sentence:
         tokens: Number of source tokens.
         require: Strings that the translation must contain.
         prefix: How the translation must begin.
+        terms: Terms of each of which it must contain a form.
     """
 
     text: str
     tokens: int
     require: tuple[str, ...] = ()
     prefix: str = ""
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether the translation must contain something."""
+        return bool(self.require or self.prefix or self.terms)
+
+    @property
+    def constraints(self) -> Constraints:
+        """What the translation must contain."""
+        return Constraints(require=self.require, prefix=self.prefix, terms=self.terms)
 
 
 class Ticket:
@@ -277,8 +291,8 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
     key = batch[0].key
     assert key is not None
     constraints = None
-    if any(item.sentence.require or item.sentence.prefix for item in batch):
-        constraints = [Constraints(require=item.sentence.require, prefix=item.sentence.prefix) for item in batch]
+    if any(item.sentence.is_constrained for item in batch):
+        constraints = [item.sentence.constraints for item in batch]
 
     def check() -> None:
         if all(item.ticket.is_over for item in batch):
@@ -292,6 +306,7 @@ def _search(batch: Sequence[_Item]) -> list[list[Translation]]:
         with_confidence=key.with_confidence,
         constraints=constraints,
         split_sentences=False,
+        glossary=NO_GLOSSARY,  # the terms are those of the sentences
         **key.options,
     )
     return [list(translation.n_best) for translation in translations]

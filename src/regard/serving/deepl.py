@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+from regard.serving.glossaries import find_glossary
 from regard.serving.limits import RequestRejected, invalid
 from regard.serving.models import language_name
 from regard.serving.openapi import error_responses, request_body
@@ -34,12 +35,15 @@ def router(service: Service) -> APIRouter:
         service.check_texts(body.text, fields, request)
         _check_supported(body)
         source, target = await _languages(service, request, body)
+        ids = body.glossary_ids or ([body.glossary_id] if body.glossary_id else [])
+        glossary = find_glossary(service, request, {}, ids, (source, target))
         task = translation.Task(
             service.models.pick(source, target),
             body.text,
             html=body.tag_handling == "html",
             split_sentences=None if body.split_sentences is None else body.split_sentences != "0",
             join_lines=body.split_sentences == "nonewlines",
+            glossary=glossary,
         )
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
@@ -50,6 +54,14 @@ def router(service: Service) -> APIRouter:
                 for source_text, text in zip(body.text, result.texts, strict=True)
             ]
         )
+
+    _add_account_endpoints(routes, service)
+    return routes
+
+
+def _add_account_endpoints(routes: APIRouter, service: Service) -> None:
+    """Add the endpoints for languages and usage."""
+    errors = error_responses(Message, 400, 403, 404, 408, 413, 415, 503)
 
     @routes.get(
         "/languages", response_model=list[DeepLLanguage], responses=errors, openapi_extra={"parameters": [_TYPE]}
@@ -78,8 +90,6 @@ def router(service: Service) -> APIRouter:
         service.keys.check(request, {})
         return DeepLUsage(character_count=service.metrics.characters, character_limit=UNLIMITED)
 
-    return routes
-
 
 async def _languages(service: Service, request: Request, body: DeepLRequest) -> tuple[str, str]:
     """Return the codes of source and target. Detect the source if the request does not name it."""
@@ -95,8 +105,8 @@ async def _languages(service: Service, request: Request, body: DeepLRequest) -> 
 def _check_supported(body: DeepLRequest) -> None:
     if body.formality not in (None, "", "default", "prefer_more", "prefer_less"):
         raise invalid("formality is not supported")
-    if body.glossary_id:
-        raise RequestRejected(404, "glossaries are not supported")
+    if (body.glossary_id or body.glossary_ids) and not body.source_lang:
+        raise invalid("source_lang is required with a glossary")
 
 
 def _match_code(requested: str, served: Iterable[str], name: str) -> str:

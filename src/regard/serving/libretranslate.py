@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+from regard.serving.glossaries import find_glossary
 from regard.serving.limits import invalid
 from regard.serving.models import ServedModel, language_name
 from regard.serving.openapi import error_responses, request_body
@@ -40,12 +41,13 @@ def router(service: Service) -> APIRouter:
     """Return the router of the endpoints."""
     routes = APIRouter(tags=["LibreTranslate"])
     _add_text_endpoints(routes, service)
+    _add_detection(routes, service)
     _add_server_endpoints(routes, service)
     return routes
 
 
 def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
-    errors = error_responses(Error, 400, 403, 408, 413, 415, 503)
+    errors = error_responses(Error, 400, 403, 404, 408, 413, 415, 503)
 
     @routes.post(
         "/translate",
@@ -71,6 +73,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             detected = (await service.run_job(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
         served = service.models.pick(source, body.target, body.model)
+        ids = [body.glossary_id] if body.glossary_id else []
         task = translation.Task(
             served,
             texts,
@@ -80,6 +83,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             min_confidence=body.min_confidence,
             prefix=body.prefix,
             with_sentences=body.sentences,
+            glossary=find_glossary(service, request, fields, ids, (served.source, served.target)),
         )
         result = await service.run_job(
             request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
@@ -97,6 +101,10 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             numbers=_number_differences(served, texts, result.texts) or None,
             **(_confidence(result, is_list=is_list) if body.confidence else {}),
         )
+
+
+def _add_detection(routes: APIRouter, service: Service) -> None:
+    errors = error_responses(Error, 400, 403, 408, 413, 415, 503)
 
     @routes.post("/detect", response_model=list[Detected], responses=errors, openapi_extra=request_body(DetectRequest))
     async def detect(request: Request) -> Any:
@@ -134,6 +142,7 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             suggestions=service.corrections is not None,
             filesTranslation=False,
             supportedFilesFormat=[],
+            glossaries=service.glossaries is not None,
             confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
         )

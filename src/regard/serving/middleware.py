@@ -26,6 +26,8 @@ ENDPOINTS = frozenset(
     {
         *("/", "/translate", "/suggest", "/detect", "/languages", "/health", "/frontend/settings"),
         *("/v2/translate", "/v2/languages", "/v2/usage"),
+        *("/v2/glossaries", "/v2/glossary-language-pairs"),
+        "/v3/glossaries",
         *("/models", "/attention", "/alternatives", "/examples", "/metrics", "/openapi.json"),
     }
 )
@@ -143,7 +145,7 @@ class _Response:
 
 def error_response(path: str, error: RequestRejected) -> tuple[bytes, dict[str, str]]:
     """Return the body of an error, in the format of the API at `path`, and the headers."""
-    name = "message" if path.startswith("/v2/") else "error"
+    name = "message" if path.startswith(("/v2/", "/v3/")) else "error"
     table: dict[str, Any] = {name: error.message}
     headers = {"content-type": "application/json"}
     if error.retry_after is not None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 _DESCRIPTIONS = {
     400: "The request is invalid",
     403: "The API key is missing or invalid",
-    404: "Glossaries are not supported",
+    404: "There is no such glossary",
     408: "The request was not received in time",
     413: "The request is too large",
     415: "The body is neither JSON nor a form",

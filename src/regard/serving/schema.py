@@ -30,6 +30,9 @@ class TranslateRequest(BaseModel):
         "Not in LibreTranslate",
     )
     sentences: bool = Field(False, description="Return where each sentence is. Not in LibreTranslate")
+    glossary_id: str | None = Field(
+        None, description="A glossary whose terms the translation has (see /v2/glossaries); not in LibreTranslate"
+    )
     confidence: bool = Field(
         False, description="Whether to answer how sure the model is of each translation and word; not in LibreTranslate"
     )
@@ -155,6 +158,7 @@ class Settings(BaseModel):
     suggestions: bool
     filesTranslation: bool
     supportedFilesFormat: list[str]
+    glossaries: bool = Field(description="Whether glossaries can be stored and used; not in LibreTranslate")
     confidence: bool = Field(description="Whether a model can answer how sure it is; not in LibreTranslate")
     language: Languages
 
@@ -185,7 +189,10 @@ class DeepLRequest(BaseModel):
     source_lang: str | None = None
     tag_handling: Literal["html"] | None = None
     formality: str | None = Field(None, description="default, prefer_more or prefer_less")
-    glossary_id: str | None = Field(None, description="Not supported")
+    glossary_id: str | None = Field(None, description="A glossary whose terms the translations have")
+    glossary_ids: Annotated[list[str] | None, BeforeValidator(_to_list)] = Field(
+        None, description="Up to 5 glossaries; earlier ones take precedence"
+    )
     split_sentences: Literal["0", "1", "nonewlines"] | None = Field(
         None, description="0: each text is one segment; 1: at line breaks and sentences; nonewlines: at sentences only"
     )

@@ -14,6 +14,7 @@ from regard.errors import RegardError
 from regard.serving.api_keys import ApiKeys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
 from regard.serving.examples import read_examples
+from regard.serving.glossary_store import GlossaryStore
 from regard.serving.language_detection import LanguageDetector
 from regard.serving.limits import Limits, RequestRejected, busy, invalid
 from regard.serving.metrics import Metrics
@@ -37,11 +38,13 @@ class Service:
         limits: Limits | None = None,
         keys: ApiKeys | None = None,
         corrections: CorrectionStore | None = None,
+        glossaries: GlossaryStore | None = None,
         *,
         show_examples: bool = True,
     ) -> None:
         """Create it. `show_examples`: whether the page may show sentences of the runs' dev sets."""
         self.models = models
+        self.glossaries = glossaries
         self.corrections = corrections
         self.examples = read_examples(models) if show_examples else []
         self.limits = limits or Limits()

@@ -23,6 +23,7 @@ from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
 from regard.serving.confidence import RequestConfidence
 from regard.serving.limits import Limits, invalid
 from regard.serving.models import ServedModel
+from regard.terms.glossary import Glossary
 from regard.text.placeholders import find_placeholders
 from regard.text.segments import Span
 
@@ -54,6 +55,7 @@ class Task:
         with_sentences: Whether to find the sentences of each text; not for HTML.
         with_confidence: Whether to return confidences.
         min_confidence: Sentences with less confidence stay untranslated; None: none do.
+        glossary: Terms that translations must have; None: those of the run's default glossary.
     """
 
     served: ServedModel
@@ -66,6 +68,7 @@ class Task:
     with_sentences: bool = False
     with_confidence: bool = False
     min_confidence: float | None = None
+    glossary: Glossary | None = None
 
 
 @dataclass
@@ -173,9 +176,18 @@ def search_key(
     return SearchKey(served.translator, count, beam, with_attention, is_constrained=is_constrained)
 
 
-def make_sentence(served: ServedModel, text: str, require: tuple[str, ...] = (), prefix: str = "") -> Sentence:
-    """Return a sentence for the batcher."""
-    return Sentence(text, len(served.translator.tokenizers.source.encode(text.strip())), require, prefix)
+def make_sentence(
+    served: ServedModel,
+    text: str,
+    require: tuple[str, ...] = (),
+    prefix: str = "",
+    *,
+    glossary: Glossary | None = None,
+) -> Sentence:
+    """Return a sentence for the batcher, with the terms that a glossary has for it."""
+    translator = served.translator
+    terms = () if glossary is None else glossary.find(text, translator.terms.forms)
+    return Sentence(text, len(translator.tokenizers.source.encode(text.strip())), require, prefix, terms)
 
 
 def is_plain(text: str) -> bool:
@@ -258,6 +270,7 @@ class _BatchTranslator:
     ) -> None:
         self.rank = 0
         self.attention = False
+        self.glossary = task.glossary or task.served.translator.terms.default
         self._batcher = batcher
         self._limits = limits
         self._served = task.served
@@ -277,7 +290,10 @@ class _BatchTranslator:
         key = search_key(self._served, self._limits, self._count, with_attention=self.attention)
         key = replace(key, with_confidence=self._with_confidence)
         required = requires or [()] * len(texts)
-        sentences = [make_sentence(self._served, text, require) for text, require in zip(texts, required, strict=True)]
+        sentences = [
+            make_sentence(self._served, text, require, glossary=self.glossary)
+            for text, require in zip(texts, required, strict=True)
+        ]
         return self._batcher.submit(key, sentences, self._ticket)
 
     def submit_after_prefix(self, texts: Sequence[str], prefix: str) -> list[Future[list[Translation]]]:
@@ -288,7 +304,7 @@ class _BatchTranslator:
         for number, text in enumerate(texts):
             beginning = "" if number else prefix
             require = tuple(literal for literal in _literals(text) if literal not in beginning)
-            sentences.append(make_sentence(self._served, text, require, beginning))
+            sentences.append(make_sentence(self._served, text, require, beginning, glossary=self.glossary))
         return self._batcher.submit(key, sentences, self._ticket)
 
     def results(self, futures: Sequence[Future[list[Translation]]]) -> list[list[Translation]]:

@@ -25,7 +25,8 @@ STEM_LETTERS = 4  # by which the translations of words are compared
 MAX_CELLS = 1 << 25  # pairs of a source and a target word to learn from
 MIN_PROBABILITY = 0.1  # of a link, in both directions
 MIN_COMPOUND_PROBABILITY = 0.2  # of a word that is linked to a word that has another link
-FREQUENT = 0.002  # of the words of a side; more frequent ones are not terms
+FREQUENT = 0.002  # share of the words of a side; more frequent ones are not terms,
+FREQUENT_RANK = 0.05  # if they are among this share of the distinct words
 SHORTEST = 3  # letters of a term
 
 Say = Callable[[str], None]
@@ -51,17 +52,21 @@ class AlignedSide:
     @property
     def is_content(self) -> NDArray[np.bool_]:
         """(units,) Whether a word may be part of a term: it is neither short nor very frequent."""
-        counts = np.bincount(self.units.word, minlength=len(self.units.texts))
-        frequent = FREQUENT * max(1, len(self.units.word))
+        counts: Counter[str] = Counter()
+        totals = np.bincount(self.units.word, minlength=len(self.units.texts))
+        for text, total in zip(self.units.texts, totals.tolist(), strict=True):
+            counts[text.casefold()] += total
+        del counts[""]
+        ranked = counts.most_common(int(FREQUENT_RANK * len(counts)))
+        frequent = {text for text, count in ranked if count > FREQUENT * len(self.units.word)}
         usable = [
-            bool(text) and (len(text) >= SHORTEST or not text.isascii()) and not text.isdigit()
+            bool(text)
+            and (len(text) >= SHORTEST or not text.isascii())
+            and not text.isdigit()
+            and text.casefold() not in frequent
             for text in self.units.texts
         ]
-        folded: Counter[str] = Counter()
-        for text, count in zip(self.units.texts, counts.tolist(), strict=True):
-            folded[text.casefold()] += count
-        rare = [folded[text.casefold()] <= frequent for text in self.units.texts]
-        is_content: NDArray[np.bool_] = (np.array(usable, bool) & np.array(rare, bool))[self.units.word]
+        is_content: NDArray[np.bool_] = np.array(usable, bool)[self.units.word]
         return is_content
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -69,6 +70,14 @@ def learn_terms(folder: Path, store: PairStore, tokenizers: Tokenizers, say: Say
         f"forms of {len(forms.source.families):,} source and {len(forms.target.families):,} target words"
     )
     return LearnedTerms(spans, forms)
+
+
+def learn_forms(folder: Path, store: PairStore, tokenizers: Tokenizers) -> BothForms:
+    """Learn the forms of words from a store, and save them in the folder if it can be written to."""
+    forms = BothForms(*forms_of(align(store, tokenizers)))
+    with suppress(OSError):
+        save_forms(folder, forms, store.fingerprint)
+    return forms
 
 
 def _npy(array: NDArray[Any]) -> bytes:

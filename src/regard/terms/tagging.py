@@ -60,11 +60,17 @@ class TermTagger:
 
     def tag(self, source: Ids, terms: Sequence[WantedTerm]) -> list[int]:
         """Return the ids of a source with tags around these terms, which do not overlap."""
+        return list(self.tag_with_origins(source, terms)[0])
+
+    def tag_with_origins(self, source: Ids, terms: Sequence[WantedTerm]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the ids with tags, and for each of them the position in `source` that it belongs to."""
         ids = list(map(int, source))
+        origins = list(range(len(ids)))
         for term in sorted(terms, key=lambda term: -term.start):
-            tagged = [self._begin, *ids[term.start : term.end], self._as, *term.target, self._end]
-            ids[term.start : term.end] = tagged
-        return ids
+            added = [self._as, *term.target, self._end]
+            ids[term.start : term.end] = [self._begin, *ids[term.start : term.end], *added]
+            origins[term.start : term.end] = [term.start, *range(term.start, term.end), *[term.end - 1] * len(added)]
+        return tuple(ids), tuple(origins)
 
 
 class TermSampler:

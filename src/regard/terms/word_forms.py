@@ -63,6 +63,10 @@ class WordForms:
             family = self._compound_forms(word)
         return tuple(dict.fromkeys([word, *family]))
 
+    def base(self, word: str) -> str:
+        """Return the most frequent form of a word, which is often that of a dictionary."""
+        return self._index.get(word.casefold(), (word,))[0]
+
     def _compound_forms(self, word: str) -> tuple[str, ...]:
         for at in range(SHORTEST_STEM, len(word) - SHORTEST_HEAD + 1):
             if (family := self._index.get(word[at:].casefold())) is not None:

@@ -62,7 +62,8 @@ def test_markup(service: Service) -> None:
         ({"text": "one", "target_lang": "DE", "source_lang": "FR"}, 400),
         ({"text": "one", "target_lang": "DE", "tag_handling": "xml"}, 400),
         ({"text": "one", "target_lang": "DE", "formality": "more"}, 400),
-        ({"text": "one", "target_lang": "DE", "glossary_id": "g"}, 404),
+        ({"text": "one", "target_lang": "DE", "glossary_id": "g"}, 400),
+        ({"text": "one", "target_lang": "DE", "source_lang": "EN", "glossary_id": "g"}, 404),
     ],
 )
 def test_invalid_requests_are_rejected(service: Service, fields: dict[str, Any], status: int) -> None:

@@ -17,6 +17,7 @@ import deepl
 import httpx
 import pytest
 import schemathesis
+from deepl.api_data import MultilingualGlossaryDictionaryEntries
 from hypothesis import HealthCheck, Phase, given, settings
 from libretranslatepy import LibreTranslateAPI
 from schemathesis.checks import not_a_server_error
@@ -32,6 +33,7 @@ from tests.unit.serving.runs import add_checkpoint
 
 from regard.checkpoints.run_folder import RunFolder
 
+OTHER_KEY = "another-key-of-a-test"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -42,8 +44,13 @@ def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Running]:
-    running = Running(folder, "--port", "0", REGARD_API_KEYS=KEY)
+def glossaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("glossaries")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, glossaries: Path) -> Iterator[Running]:
+    running = Running(folder, "--port", "0", "--glossaries", str(glossaries), REGARD_API_KEYS=f"{KEY} {OTHER_KEY}")
     yield running
     assert running.stop() == 0
     assert "Traceback" not in "".join(running.output), "".join(running.output)
@@ -73,6 +80,54 @@ def test_the_deepl_client(server: Running) -> None:
         deepl.DeepLClient("another", server_url=server.url).get_usage()
     with pytest.raises(deepl.DeepLException, match="not supported"):
         client.translate_text("one", target_lang="FR")
+
+
+def test_the_deepl_client_with_glossaries_of_one_language_pair(server: Running, glossaries: Path) -> None:
+    client = deepl.DeepLClient(KEY, server_url=server.url)
+    glossary = client.create_glossary("numbers", "EN", "DE", {"one": "zehn", "two": "vier"})
+    assert (glossary.name, glossary.ready, glossary.entry_count) == ("numbers", True, 2)
+    assert client.get_glossary_entries(glossary) == {"one": "zehn", "two": "vier"}
+    assert [listed.glossary_id for listed in client.list_glossaries()] == [glossary.glossary_id]
+    assert client.get_glossary(glossary.glossary_id).name == "numbers"
+    assert [(pair.source_lang, pair.target_lang) for pair in client.get_glossary_languages()] == [("en", "de")]
+    options = {"source_lang": "EN", "target_lang": "DE", "glossary": glossary}
+    assert {"zehn", "vier"} <= {*str(client.translate_text("one two", **options)).lower().split()}
+    assert "zehn" in str(client.translate_text_with_glossary("one six", glossary)).lower()
+    assert "zehn" in str(client.translate_text("six <b>one</b>", tag_handling="html", **options)).lower()
+    assert str(client.translate_text("one two", source_lang="EN", target_lang="DE")) == "eins zwei"
+    another = deepl.DeepLClient(OTHER_KEY, server_url=server.url)
+    assert another.list_glossaries() == []
+    with pytest.raises(deepl.GlossaryNotFoundException):
+        another.get_glossary(glossary.glossary_id)
+    body = {**REQUEST, "glossary_id": glossary.glossary_id, "api_key": KEY}
+    assert "zehn" in httpx.post(f"{server.url}/translate", json=body).json()["translatedText"].lower()
+    assert httpx.post(f"{server.url}/translate", json={**body, "api_key": OTHER_KEY}).status_code == 404
+    assert httpx.get(f"{server.url}/frontend/settings").json()["glossaries"] is True
+    client.delete_glossary(glossary)
+    with pytest.raises(deepl.GlossaryNotFoundException):
+        client.get_glossary_entries(glossary)
+    assert list(glossaries.iterdir()) == []
+
+
+def test_the_deepl_client_with_multilingual_glossaries(server: Running) -> None:
+    client = deepl.DeepLClient(KEY, server_url=server.url)
+    entries = MultilingualGlossaryDictionaryEntries
+    english, french = entries("EN", "DE", {"one": "zehn"}), entries("FR", "DE", {"un": "zehn"})
+    glossary = client.create_multilingual_glossary("numbers", [english, french])
+    assert [dictionary.source_lang.lower() for dictionary in glossary.dictionaries] == ["en", "fr"]
+    updated = client.update_multilingual_glossary_dictionary(glossary, entries("EN", "DE", {"two": "vier"}))
+    assert [dictionary.entry_count for dictionary in updated.dictionaries] == [1, 2]
+    renamed = client.update_multilingual_glossary_name(glossary, "all numbers")
+    assert client.get_multilingual_glossary(glossary.glossary_id).name == renamed.name == "all numbers"
+    result = client.translate_text("one two", source_lang="EN", target_lang="DE", glossary=renamed)
+    assert {"zehn", "vier"} <= {*str(result).lower().split()}
+    assert client.replace_multilingual_glossary_dictionary(glossary, english).entry_count == 1
+    (listed,) = client.get_multilingual_glossary_entries(glossary, "EN", "DE").dictionaries
+    assert listed.entries == "one\tzehn"
+    client.delete_multilingual_glossary_dictionary(glossary, source_lang="FR", target_lang="DE")
+    assert [len(entry.dictionaries) for entry in client.list_multilingual_glossaries()] == [1]
+    client.delete_multilingual_glossary(glossary)
+    assert client.list_multilingual_glossaries() == []
 
 
 def _status(server: Running, sent: bytes) -> bytes:

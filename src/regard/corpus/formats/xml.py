@@ -33,6 +33,7 @@ class XmlReader(ABC):
     """
 
     root: ClassVar[str]
+    former_roots: ClassVar[tuple[str, ...]] = ()  # the root elements of former versions of the format
 
     def __init__(self, path: Path, sides: Sides) -> None:
         self.path = path
@@ -121,7 +122,7 @@ class XmlReader(ABC):
         namespace, _, name = name.rpartition(" ")
         if self._depth == 1:
             self._namespace = namespace
-            if name != self.root:
+            if name not in (self.root, *self.former_roots):
                 self.fail(
                     f"the root element is <{name[:50]}>, not <{self.root}>",
                     "rename the file to the suffix of its format",
