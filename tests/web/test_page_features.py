@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import FilePayload, Page, Route, expect
-from tests.web.conftest import Served, Watch
+from tests.web.conftest import WORDS, Served, Watch
 from tests.web.test_page import ACCESSIBLE, SENTENCE, answer, details, pane, request, state, words, write
 
 FILE = b"one two three\n"
@@ -160,28 +160,11 @@ def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch
     expect(editor).to_have_value("neun")
 
 
-def test_a_glossary_is_chosen_and_made(page: Page) -> None:
-    expect(page.get_by_label("Glossary")).to_be_hidden()
-    pets = {"glossary_id": "7", "name": "Pets", "source_lang": "en", "target_lang": "de", "entry_count": 2}
-    posted: list[Any] = []
-    listed = {"glossaries": [pets, {**pets, "glossary_id": "8", "source_lang": "fr"}]}
-
-    def respond(route: Route) -> None:
-        if route.request.method == "POST":
-            posted.append(route.request.post_data_json)
-            listed["glossaries"].append({**pets, "glossary_id": "9", "name": "Numbers"})
-            route.fulfill(status=201, json=listed["glossaries"][-1])
-        else:
-            route.fulfill(json=listed)
-
-    page.route("**/v2/glossaries", respond)
-    offer(page, glossaries=True)
-    choice = page.get_by_label("Glossary")
-    expect(choice.get_by_role("option")).to_have_text(["none", "Pets (2)", "New glossary\u2026"])
+def test_a_glossary_is_made_and_chosen(page: Page) -> None:
     write(page, SENTENCE)
-    with page.expect_request("**/translate") as sent:
-        choice.select_option("7")
-    assert json.loads(sent.value.post_data or "")["glossary_id"] == "7"
+    best = answer(page).inner_text()
+    choice = page.get_by_label("Glossary")
+    expect(choice.get_by_role("option")).to_have_text(["none", "New glossary\u2026"])
     choice.select_option("new")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Numbers")
@@ -189,21 +172,20 @@ def test_a_glossary_is_chosen_and_made(page: Page) -> None:
     assert page.evaluate(ACCESSIBLE) == []
     dialog.get_by_role("button", name="Save glossary").click()
     expect(dialog).to_contain_text("Line 2 has no translation.")
-    table: FilePayload = {"name": "n.csv", "mimeType": "text/csv", "buffer": "\ufeffone,eins\ntwo,zwei\n".encode()}
+    term = next(word for word in WORDS.values() if word not in best)
+    content = f"\ufeffone,{term}\nseven,{term}\n"
+    table: FilePayload = {"name": "n.csv", "mimeType": "text/csv", "buffer": content.encode()}
     dialog.get_by_label("Or read a TSV or CSV file").set_input_files(table)
-    expect(dialog.get_by_label("Terms")).to_have_value("one,eins\ntwo,zwei\n")
+    expect(dialog.get_by_label("Terms")).to_have_value(content.removeprefix("\ufeff"))
     dialog.get_by_role("button", name="Save glossary").click()
     expect(dialog).to_be_hidden()
-    expect(choice).to_have_value("9")
-    assert posted == [
-        {
-            "name": "Numbers",
-            "source_lang": "en",
-            "target_lang": "de",
-            "entries": "one\teins\ntwo\tzwei",
-            "entries_format": "tsv",
-        }
-    ]
+    expect(choice.locator("option:checked")).to_have_text("Numbers (2)")
+    expect(answer(page)).to_contain_text(term)
+    id = choice.input_value()
+    assert answer(page).inner_text() == request(page, "translate", q=SENTENCE, glossary_id=id)["translatedText"]
+    choice.select_option("")
+    expect(answer(page)).to_have_text(best)
+    page.request.delete(page.url.split("#")[0] + f"v2/glossaries/{id}")
 
 
 def test_unsure_words_are_underlined(page: Page) -> None:
