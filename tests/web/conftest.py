@@ -52,14 +52,14 @@ architecture = "{name}"
 dropout = 0.0
 
 [train]
-max_steps = 50
+max_steps = 100
 tokens_per_batch = 512
 optimizer = "muon"
 learning_rate = 0.02
 schedule = "cosine"
 warmup_steps = 10
 label_smoothing = 0.0
-checkpoint_every = 50
+checkpoint_every = 100
 patience = 0
 metric = "loss"
 device = "cpu"
