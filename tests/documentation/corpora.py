@@ -179,7 +179,20 @@ def _write_tmx(folder: Path, sentences: Captions) -> None:
     rows = list(zip(side(sentences, "en"), side(sentences, "de"), strict=True))
     write(folder / "memory.en-de.tmx", memory([unit(*row) for row in rows]))
     write(folder / "memory.en-de.tmx.xz", memory([unit(*row) for row in rows[:10]]))
+    _write_letter(folder / "letter.docx", rows)
     write(folder / "memory.tmx", memory([*(unit(*row) for row in rows[:4]), *(unit(row[0]) for row in rows[4:6])]))
+
+
+def _write_letter(path: Path, rows: Captions) -> None:
+    import docx
+
+    letter = docx.Document()
+    letter.add_heading(rows[0][0], 1)
+    for row in rows[1:5]:
+        start, _, end = row[0].rpartition(" ")
+        letter.add_paragraph(f"{start} ").add_run(end).bold = True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    letter.save(str(path))
 
 
 TMX = """<?xml version="1.0" encoding="UTF-8"?>

@@ -35,7 +35,7 @@ from regard.serving.sockets import listen
 from regard.training.step import TrainStep
 
 # Longer numbers than the run was trained on: it reverses them badly until it is improved.
-SETTINGS = ["--epochs", "10", "--old-pairs", "6", "--set", "train.learning_rate=0.01"]
+SETTINGS = ["--epochs", "10", "--old-pairs", "8", "--set", "train.learning_rate=0.01"]
 
 
 def long_numbers(count: int, seed: int = 5) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def served(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_from_suggestions_to_a_better_model_without_a_restart(served: Path, tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "corrections.sqlite", create=True)
-    pairs = long_numbers(300)
+    pairs = long_numbers(200)
     old = resolve_checkpoint(served).resolve()
     with serving(served, store) as address, LibreTranslate(address) as client:
         assert client.frontend_settings().suggestions
@@ -217,11 +217,38 @@ def test_old_pairs_come_from_the_corpora_if_the_data_is_gone(
     with monkeypatch.context() as patch:
         patch.setattr("regard.runs.improvement.old_pairs.split_corpus", _no_corpora)
         gone = call("improve", bare, "--corrections", table, "-o", tmp_path / "none")
-    refused(gone, "the dev set of the run cannot be found", "copy its corpora")
+    refused(gone, "the dev set of the run cannot be found", "copy its corpora", "--old-data")
+    old_data = write_table(tmp_path / "given.tsv", [(line, line[::-1]) for line in files.train[:300]])
+    checkpoint = shutil.copytree(run / "best", tmp_path / "checkpoint")
+    finished = call(
+        "improve", checkpoint, "--corrections", table, "--old-data", old_data, "-o", tmp_path / "other", *QUICK
+    )
+    assert finished.code == 3, finished.err
+    record = made_by(tmp_path / "other")
+    dev = {source for source, _ in read_pairs(record.old_dev)}
+    assert dev == {line for line in files.train[:300] if is_held_out(line)}
+    assert len(read_pairs(record.old_pairs)) > 50 and not dev & {source for source, _ in read_pairs(record.old_pairs)}
 
 
 def _no_corpora(config: object) -> None:
     raise DataError("there is no such file", where="train.src", fix="check the path")
+
+
+def test_a_part_of_the_change_is_kept_if_all_of_it_loses_too_much(
+    run: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter([True, True, False, False, False])  # the third share, 50%, is not worse
+    monkeypatch.setattr("regard.runs.improvement.selection.is_worse", lambda comparison: next(verdicts))
+    finished = call("improve", run, "--corrections", table, "-o", tmp_path / "new", *QUICK)
+    assert "with 100% of the change, the old dev set changes by" in finished.err
+    assert "with 75% of the change" in finished.err and "with 50% of the change, the old" not in finished.err
+    assert "on the old dev set, with 50% of the change" in finished.err
+    assert resolve_checkpoint(tmp_path / "new").name == "blended-50"
+    assert not (tmp_path / "new" / "checkpoints" / "blended-75").exists()
+    folders = [tmp_path / "new" / name for name in ("data/start", "last", "best")]
+    old, trained, best = (dict(load_checkpoint(folder.resolve()).model.named_parameters()) for folder in folders)
+    for name, weight in best.items():
+        torch.testing.assert_close(weight, (old[name] + trained[name]) / 2)
 
 
 def test_in_python(run: Path, table: Path, tmp_path: Path) -> None:

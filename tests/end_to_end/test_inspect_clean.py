@@ -176,6 +176,7 @@ def test_certain_faults_are_removed_by_default() -> None:
         FaultKind.MANY_SOURCES,
         FaultKind.MANY_TARGETS,
         FaultKind.DOUBTFUL,
+        FaultKind.NUMBERS,
     }
     assert set(DROPPED_BY_DEFAULT) == set(FaultKind) - not_removed
 

@@ -139,7 +139,7 @@ def test_rows_of_parquet_are_translated_like_lines(
     refused(call("translate", run, "-i", table), "2 hold text (text, note)", "--source-column")
     refused(call("translate", run, "-i", table, "--source-column", "id"), "does not hold text")
     refused(call("translate", run, "-i", table, "--source-column", "x"), "there is no key 'x'", "--source-column")
-    refused(call("translate", run, "-i", table, "--target-column", "x"), "columns and languages belong to documents")
+    refused(call("translate", run, "-i", table, "--target-column", "x"), "columns, keys and languages belong to")
 
 
 def test_the_folder_of_the_parts_deletes_no_files_of_others(

@@ -71,6 +71,9 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
         return ["--data", run]
     if script == "startup.py":
         return [run]
+    if script == "improve.py":
+        elsewhere = ("--elsewhere-source", source, "--elsewhere-reference", reference)
+        return [run, "--source", source, "--target", reference, *elsewhere]
     alone = script in ("batch_composition.py", "serving.py", "serving_workers.py", "stream_memory.py")
     references: list[str | Path] = [] if alone else ["--reference", reference]
     out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []

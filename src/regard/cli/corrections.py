@@ -73,7 +73,7 @@ def _show(rows: list[tuple[int, Correction]], last: int) -> None:
 
     counts = Counter((row.source_language, row.target_language) for _, row in rows)
     with output(None) as write:
-        write(f"{len(rows):,} corrections\n")
+        write(f"{len(rows):,} {'correction' if len(rows) == 1 else 'corrections'}\n")
         for (source, target), count in counts.most_common():
             write(f"{source}-{target}: {count:,}\n")
         for number, correction in rows[len(rows) - min(last, len(rows)) :]:

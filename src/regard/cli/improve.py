@@ -62,6 +62,15 @@ def improve(
             min=0,
         ),
     ] = OLD_PAIRS,
+    old_data: Annotated[
+        Path | None,
+        option(
+            "FILE",
+            "Pairs that RUN translates well, for the old pairs and the old dev set; for an imported model.",
+            TRAINING,
+            show_default="the run's",
+        ),
+    ] = None,
     settings: Settings = None,
     replace: Annotated[
         bool,
@@ -99,6 +108,7 @@ def improve(
     from regard.config.overrides import Override
     from regard.runs.improvement import improve as improvement
     from regard.runs.improvement.corrections import NothingNewError
+    from regard.runs.improvement.record import made_by
 
     console = Console(stderr=True)
     if undo:
@@ -109,6 +119,7 @@ def improve(
         "output": folder,
         "epochs": epochs,
         "old_pairs": old_pairs,
+        "old_data": old_data,
         "replace": replace,
         "source_language": source_language,
         "target_language": target_language,
@@ -126,7 +137,7 @@ def improve(
         say(error.message, console)
         return
     except KeyboardInterrupt:
-        if improvement.made_by(folder).exists:
+        if made_by(folder).exists:
             say(f"continue:   regard improve --resume {shlex.quote(str(folder))}", console)
         raise typer.Exit(130) from None
     _say_result(result, run, console)

@@ -161,6 +161,8 @@ def _serve(
     store = None if corrections is None else CorrectionStore(corrections, create=True)
     glossaries = None if folder is None else GlossaryStore(folder)
     models = Models(runs, *hardware)
+    if store is not None:
+        say(f"suggestions are kept in {store.path}")
     say("\n".join(str(model) for model in models.served))
     body = max(Limits.body, 12 * limits["characters"])  # a character can be written as two escapes
     reserve = Limits.reserve + models.new_descriptors

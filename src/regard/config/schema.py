@@ -213,8 +213,8 @@ class SearchConfig(Section):
     )
     keep_numbers: bool = Field(
         False,
-        description="Search again, by beam search, where a translation lacks a number, URL or e-mail address of its "
-        "source, and require it.",
+        description="Where a translation lacks a number, URL or e-mail address of its source, translate again without "
+        "it, and put it back at its place.",
     )
     groups: int = Field(
         5, ge=1, le=10_000, description="Groups of diverse beam search. The number must divide `beam_size`."

@@ -26,7 +26,8 @@ APPLICATION: Final = 0x72676364  # in PRAGMA application_id: the file is a store
 MAX_CHARACTERS: Final = 20_000  # of each text of a correction
 MAX_NAME_CHARACTERS: Final = 200  # of a language code, a model's name and an origin
 MAX_BYTES: Final = 1 << 30  # of a store
-LOCK_SECONDS: Final = 10.0  # that a process waits while another one writes
+PAGE_ROWS: Final = 1000  # rows that are read at a time
+LOCK_SECONDS: Final = 30.0  # that a process waits while another one writes
 
 _OTHER_LANGUAGES: Final = "it has other languages"
 _SCHEMA: Final = f"""
@@ -155,9 +156,12 @@ class CorrectionStore:
         """
         with self._connect() as connection:
             connection.execute("PRAGMA query_only = ON")
-            for number, *values in connection.execute(f"SELECT id, {_COLUMNS} FROM correction ORDER BY id"):
-                correction = Correction(*values)
-                yield number, correction if _is_valid(correction) else None
+            query = f"SELECT id, {_COLUMNS} FROM correction WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}"
+            last = 0
+            while rows := connection.execute(query, (last,)).fetchall():  # between two pages, others may write
+                for last, *values in rows:
+                    correction = Correction(*values)
+                    yield last, correction if _is_valid(correction) else None
 
     def _check(self, correction: Correction) -> None:
         texts = {"source": correction.source, "target": correction.target, "translation": correction.translation or ""}

@@ -25,7 +25,7 @@ class Line:
         text: Its text.
         constraints: The constraints on its translation.
         part: The number of the segment within the line.
-        without_addresses: Whether the model does not read URLs and e-mail addresses.
+        removed: Numbers and addresses that the model does not read.
         tags_terms: Whether the terms of the constraints are tagged in the source.
         requires_terms: Whether the search requires the terms of the constraints.
     """
@@ -34,7 +34,7 @@ class Line:
     text: str
     constraints: Constraints
     part: int = 0
-    without_addresses: bool = False
+    removed: tuple[str, ...] = ()
     tags_terms: bool = False
     requires_terms: bool = False
 
@@ -46,10 +46,7 @@ class Line:
     def prepare(self, tokenizers: Tokenizers, languages: tuple[str, str]) -> tuple[Line, ModelInput]:
         """Return the line as the model reads it, and what restores its translation."""
         require, forbid, prefix = self.constraints.require, self.constraints.forbid, self.constraints.prefix
-        phrases_as_given = (*require, *forbid, prefix)
-        text = prepare_input(
-            self.text, tokenizers, phrases_as_given, languages, without_addresses=self.without_addresses
-        )
+        text = prepare_input(self.text, tokenizers, (*require, *forbid, prefix), languages, removed=self.removed)
         phrases = tuple(map(text.phrase, require)), tuple(map(text.phrase, forbid)), text.phrase(prefix)
         constraints = Constraints(*phrases, self.constraints.terms)
         return replace(self, text=text.text, constraints=constraints), text

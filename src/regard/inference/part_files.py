@@ -10,10 +10,12 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
+
+from pydantic import TypeAdapter
 
 from regard.errors import ConfigError, DataError
 from regard.files import write_atomic
@@ -75,7 +77,7 @@ class PartFiles:
             for part in divide():
                 table: dict[str, Any] = {"first": part.first, "lines": part.lines, "constraints": None}
                 if part.constraints is not None:
-                    table["constraints"] = [astuple(constraints) for constraints in part.constraints]
+                    table["constraints"] = [asdict(constraints) for constraints in part.constraints]
                 files._source(count).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
                 count += 1
             write_atomic(folder / JOB, json.dumps({"parts": count, "job": job}, ensure_ascii=False))
@@ -97,9 +99,7 @@ class PartFiles:
         table = json.loads(self._source(number).read_text(encoding="utf-8"))
         constraints = table["constraints"]
         if constraints is not None:
-            constraints = [
-                Constraints(tuple(require), tuple(forbid), prefix) for require, forbid, prefix in constraints
-            ]
+            constraints = TypeAdapter(list[Constraints]).validate_python(constraints)
         return Part(table["first"], table["lines"], constraints)
 
     def save_results(self, number: int, outputs: Sequence[LineOutput]) -> None:

@@ -1,4 +1,4 @@
-"""A second search of lines whose translation has marks: with what it lacks as constraints, or with other settings."""
+"""A second search of lines whose translation has marks: without the numbers that it lacks, or with other settings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from dataclasses import replace
 from regard.config.schema import SearchConfig
 from regard.inference.lines import Line
 from regard.inference.options import ResolvedOptions
-from regard.inference.translation import Translation
-from regard.text.numbers import find_differences, localize
-
-MIN_BEAM = 5  # of a search with constraints, which keeps a share of the beam for each level of progress
+from regard.inference.translation import Constraints, Translation
+from regard.text.numbers import find_differences
 
 Search = Callable[[Sequence[Line], SearchConfig], list[list[Translation]]]
 """Returns the n-best list of each line."""
@@ -30,9 +28,9 @@ def search_with_fallback(
     """
     results = search(lines, options.search)
     if options.search.keep_numbers:
-        stricter = [_require_missing(line, n_best[0], languages) for line, n_best in zip(lines, results, strict=True)]
-        results = _search_again(search, results, stricter, _beam(options.search))
-        if not options.with_attention:  # which restored addresses
+        without = [_remove_missing(line, n_best[0], languages) for line, n_best in zip(lines, results, strict=True)]
+        results = _search_again(search, results, without, options.search)
+        if not options.with_attention:  # which restores what was removed
             results = [[replace(best, attention=None, alignment=()) for best in n_best] for n_best in results]
     if options.fallback is not None:
         marked = [line if n_best[0].marks else None for line, n_best in zip(lines, results, strict=True)]
@@ -53,23 +51,15 @@ def _search_again(
     return better
 
 
-def _require_missing(line: Line, best: Translation, languages: tuple[str, str]) -> Line | None:
-    """Return a line that also requires the numbers that its translation lacks; None if it lacks nothing.
+def _remove_missing(line: Line, best: Translation, languages: tuple[str, str]) -> Line | None:
+    """Return a line from which what its translation lacks is removed before the search; None if it lacks nothing.
 
-    Addresses that differ are removed before the search, and restored in the translation.
+    It is restored in the translation. This keeps more numbers than constraints, and better sentences
+    (benchmarks/RESULTS.md).
     """
-    if "numbers" not in best.marks:
+    if "numbers" not in best.marks or line.constraints != Constraints():
         return None
     differences = find_differences(line.text, best.text, languages)
-    missing = [difference.source for difference in differences if difference.source and difference.kind == "number"]
-    has_address = any(difference.kind == "address" for difference in differences)
-    if not (missing or has_address):
-        return None
-    require = (*line.constraints.require, *(localize(number, *languages) for number in missing))
-    constraints = replace(line.constraints, require=tuple(dict.fromkeys(require)))
-    return replace(line, constraints=constraints, without_addresses=has_address)
-
-
-def _beam(search: SearchConfig) -> SearchConfig:
-    """Return settings of a beam search that can satisfy constraints."""
-    return search.model_copy(update={"strategy": "beam", "beam_size": max(search.beam_size, MIN_BEAM)})
+    missing = [difference.source for difference in differences if difference.kind in ("number", "address")]
+    removed = tuple(dict.fromkeys(filter(None, missing)))
+    return replace(line, removed=removed) if removed else None

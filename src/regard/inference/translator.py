@@ -325,7 +325,7 @@ class Translator:
                 [lines[place].place for place in places],
                 search,
                 top_beams=options.top_beams,
-                with_attention=options.with_attention or any(lines[place].without_addresses for place in places),
+                with_attention=options.with_attention or any(lines[place].removed for place in places),
                 shortlist=self.shortlist if search.shortlist else None,
             )
             for place, hypotheses in zip(places, batch, strict=True):

@@ -56,14 +56,15 @@ def lower_capitals(text: str, tokenizer: Tokenizer, language: str = "") -> str:
 
 
 def to_normal_case(text: str, tokenizer: Tokenizer, language: str = "") -> str:
-    """Return a text with each word in the usual form, and a capital at its beginning."""
+    """Return a text with each word in the usual form, and a capital at its beginning if the vocabulary has it."""
     words = words_outside_placeholders(text)
     parts, at = [], 0
     for index, word in enumerate(words):
         lower = _lower(word[0], language)
         capitalized = word[0][0] + lower[1:]
-        is_name = not index or _cost(capitalized, tokenizer) < _cost(lower, tokenizer)
-        parts += [text[at : word.start()], capitalized if is_name else lower]
+        is_known = UNK not in tokenizer.encode(capitalized)
+        is_usual = _cost(capitalized, tokenizer) < _cost(lower, tokenizer)
+        parts += [text[at : word.start()], capitalized if is_usual or (not index and is_known) else lower]
         at = word.end()
     return "".join([*parts, text[at:]])
 

@@ -1,17 +1,17 @@
-"""What a model reads for a sentence: without emoji and capitals that its vocabulary lacks, and without addresses."""
+"""What a model reads for a sentence: without emoji and capitals that its vocabulary lacks, and without other spans."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regard.text.capitals import is_upper, lower_capitals, to_normal_case, to_upper
 from regard.text.emoji import PATTERN, EmojiFreeText, Links, compile_runs, remove_runs, remove_unknown_emoji
-from regard.text.placeholders import ADDRESS
+from regard.text.numbers import localize
 from regard.tokenizers.base import Tokenizers
 
 Languages = tuple[str, str]
-_ADDRESSES = compile_runs(f"{ADDRESS}|{PATTERN}")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def prepare_input(
     phrases: Sequence[str] = (),
     languages: Languages = ("", ""),
     *,
-    without_addresses: bool = False,
+    removed: Sequence[str] = (),
 ) -> ModelInput:
     """Return what a model reads for a sentence.
 
@@ -61,13 +61,24 @@ def prepare_input(
         tokenizers: The tokenizers of the model.
         phrases: Phrases that constrain the translation. A sentence in capitals is unchanged unless all of them are.
         languages: Codes of the source and the target language, empty if unknown.
-        without_addresses: Remove URLs and e-mail addresses, and all emoji, and restore them in the translation.
+        removed: Numbers and addresses that the model must not read. They are restored in the translation, numbers as
+            the target language writes them.
     """
     lowered = text
     if all(phrase == phrase.upper() for phrase in phrases):
         lowered = lower_capitals(text, tokenizers.source, languages[0])
-    if without_addresses:
-        emoji_free = remove_runs(lowered, _ADDRESSES)
-    else:
-        emoji_free = remove_unknown_emoji(lowered, tokenizers, phrases)
+    emoji_free = _remove(lowered, removed, languages) if removed else remove_unknown_emoji(lowered, tokenizers, phrases)
     return ModelInput(emoji_free, tokenizers, languages, capitals=lowered != text and is_upper(text))
+
+
+def _remove(text: str, removed: Sequence[str], languages: Languages) -> EmojiFreeText:
+    """Remove numbers and addresses, and all emoji."""
+    longest_first = sorted(removed, key=lambda span: (-len(span), span))
+    spans = "|".join(re.escape(span) for span in longest_first)
+    emoji_free = remove_runs(text, compile_runs(rf"(?<![^\W_])(?:{spans})(?![^\W_])|{PATTERN}"))
+    localized = dict(zip(removed, (localize(span, *languages) for span in removed), strict=True))
+    pattern = re.compile(spans)
+    runs = (
+        replace(run, text=pattern.sub(lambda match: localized[match[0]], run.text)) for run in emoji_free.runs
+    )  # of the same lengths
+    return replace(emoji_free, runs=tuple(runs))

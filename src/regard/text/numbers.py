@@ -219,7 +219,8 @@ def _digits(numbers: Iterable[Number]) -> str:
 def _unmatched(source: list[Number], target: list[Number], both: str) -> tuple[list[Number], list[Number]]:
     """Match numbers of equal value, then those of equal meaning. Return the rest of both sides."""
     tests = [_is_equal, _is_magnitude]
-    tests += [_is_afternoon] if _CLOCK.search(both) else []
+    has_times = any(number.minutes is not None for number in (*source, *target))
+    tests += [_is_afternoon] if has_times or _CLOCK.search(both) else []
     tests += [_is_decade] if _DECADE.search(both) else []
     for test in tests:
         missing = []
@@ -260,7 +261,7 @@ def _is_decade(first: Number, second: Number) -> bool:
 
 def _is_in_words(number: Number, text: str, language: str, both: str) -> bool:
     """Return whether the opposite side may have a number in words; in an unknown language, any small number."""
-    if number.minutes is not None:
+    if number.minutes is not None and (not number.values or _CLOCK.search(both)):
         return True
     folded = " ".join(_WORD.findall(text.casefold()))
     for value in number.values:
@@ -268,8 +269,12 @@ def _is_in_words(number: Number, text: str, language: str, both: str) -> bool:
             continue
         if value in _MANY_WORDS or (value in _FRACTIONS and _FRACTION.search(text)) or _has_roman(int(value), text):
             return True
-        hours = (int(value), int(value) + 12) if _CLOCK.search(both) and value <= 12 else (int(value),)
-        spelled = [words for hour in hours for words in _spell(hour, _code(language))]
+        readings = [int(value)]
+        if value <= 24 and _CLOCK.search(both):
+            readings.append(int(value) + 12 if value <= 12 else int(value) - 12)
+        if value > 100 and _DECADE.search(both):
+            readings.append(int(value) % 100)
+        spelled = [words for reading in readings for words in _spell(reading, _code(language))]
         if any(words in folded for words in spelled) or (not spelled and value <= _SMALL):
             return True
     return False

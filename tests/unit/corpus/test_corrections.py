@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from regard.corpus import corrections
 from regard.corpus.bilingual_file import BilingualFile
 from regard.corpus.corpus import Pair
 from regard.corpus.corrections import (
@@ -29,7 +30,9 @@ CORRECTION = Correction("A dog.", "Ein Hund.", "en", "de", "Der Hund.", "small",
 WRITER = """
 import sys
 from pathlib import Path
+from regard.corpus import corrections
 from regard.corpus.corrections import Correction, CorrectionStore
+corrections.LOCK_SECONDS = 600.0  # the writers leave one another little time, and the machine may be busy
 store = CorrectionStore(Path(sys.argv[1]), create=True)
 while True:
     print(store.add(Correction("a" * 5000, "b", "en", "de", origin=sys.argv[2])), flush=True)
@@ -104,11 +107,23 @@ def test_a_transaction_of_a_killed_writer_is_undone(store: CorrectionStore) -> N
     assert [number for number, _ in CorrectionStore(store.path).read()] == [1]
 
 
-def test_threads_and_stores_share_a_file(store: CorrectionStore) -> None:
+def test_threads_and_stores_share_a_file(store: CorrectionStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "LOCK_SECONDS", 600.0)
     stores = [store, CorrectionStore(store.path), CorrectionStore(store.path, create=True)]
     with ThreadPoolExecutor(6) as pool:
         numbers = list(pool.map(lambda index: stores[index % 3].add(CORRECTION), range(18)))
     assert sorted(numbers) == list(range(1, 19))
+
+
+def test_a_reader_does_not_keep_writers_waiting(store: CorrectionStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "PAGE_ROWS", 2)
+    monkeypatch.setattr(corrections, "LOCK_SECONDS", 0.0)
+    for _ in range(3):
+        store.add(CORRECTION)
+    rows = store.read()
+    assert next(rows)[0] == 1
+    assert store.add(CORRECTION) == 4
+    assert [number for number, _ in rows] == [2, 3, 4]
 
 
 def test_sizes_are_bounded(store: CorrectionStore) -> None:

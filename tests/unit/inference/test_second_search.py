@@ -13,36 +13,32 @@ from regard.inference.second_search import search_with_fallback
 from regard.inference.translation import Constraints, Translation
 
 LANGUAGES = ("en", "de")
-LINES = [
-    Line(number, text, Constraints(require=("Hund",)))
-    for number, text in enumerate(["1,000.5 dogs", "see www.x.org", "17 dogs", "a dog"])
-]
+TEXTS = ["1,000.5 dogs", "see www.x.org", "17 dogs", "a dog"]
+LINES = [Line(number, text, Constraints()) for number, text in enumerate(TEXTS)]
+CONSTRAINED = Line(4, "18 dogs", Constraints(require=("Hund",)))
 
 
 def search(lines: Sequence[Line], settings: SearchConfig) -> list[list[Translation]]:
-    """Return what is required; nothing that is required helps `17 dogs`."""
+    """Return what is removed from each line; it does not help `17 dogs`."""
     results = []
     for line in lines:
-        is_better = settings.beam_size == 5 and "17" not in line.text
-        is_complete = "dog" in line.text if line.constraints.require == ("Hund",) else is_better
-        marks = (
-            () if line.text == "a dog" or is_complete is is_better is True or line.without_addresses else ("numbers",)
+        is_right = line.text == "a dog" or (bool(line.removed) and line.text != "17 dogs")
+        translation = Translation(
+            " ".join(line.removed), 0.0, 0.0, marks=() if is_right else ("numbers",), attention=np.ones((1, 1))
         )
-        text = " ".join(line.constraints.require)
-        results.append([Translation(text, 0.0, 0.0, marks=marks, attention=np.ones((1, 1)), alignment=((0, 0),))])
+        results.append([translation])
     return results
 
 
 def options(*, keep_numbers: bool) -> ResolvedOptions:
-    config = SearchConfig(strategy="exact", beam_size=2, keep_numbers=keep_numbers)
-    return ResolvedOptions(config, None, 1, 64, False, "lines")
+    return ResolvedOptions(SearchConfig(keep_numbers=keep_numbers), None, 1, 64, False, "lines")
 
 
-def test_what_is_missing_is_required_or_restored() -> None:
-    results = search_with_fallback(search, LINES, options(keep_numbers=True), LANGUAGES)
-    assert [n_best[0].text for n_best in results] == ["Hund 1.000,5", "Hund", "Hund", "Hund"]
-    assert [n_best[0].marks for n_best in results] == [(), (), ("numbers",), ()]
-    assert {(n_best[0].attention is None, n_best[0].alignment) for n_best in results} == {(True, ())}
+def test_what_is_missing_is_removed_from_the_source() -> None:
+    results = search_with_fallback(search, [*LINES, CONSTRAINED], options(keep_numbers=True), LANGUAGES)
+    assert [n_best[0].text for n_best in results] == ["1,000.5", "www.x.org", "", "", ""]
+    assert [n_best[0].marks for n_best in results] == [(), (), ("numbers",), (), ("numbers",)]
+    assert all(n_best[0].attention is None for n_best in results)
 
 
 def test_nothing_is_searched_again_by_default() -> None:

@@ -19,6 +19,8 @@ import pytest
 import schemathesis
 from deepl.api_data import MultilingualGlossaryDictionaryEntries
 from hypothesis import HealthCheck, Phase, given, settings
+from libretranslate_aio import LibreTranslate
+from libretranslate_aio.exceptions import BadRequestError
 from libretranslatepy import LibreTranslateAPI
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -32,6 +34,7 @@ from tests.unit.serving.running import KEY, REQUEST, Running
 from tests.unit.serving.runs import add_checkpoint
 
 from regard.checkpoints.run_folder import RunFolder
+from regard.corpus.corrections import CorrectionStore
 
 OTHER_KEY = "another-key-of-a-test"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -50,7 +53,9 @@ def glossaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path, glossaries: Path) -> Iterator[Running]:
-    running = Running(folder, "--port", "0", "--glossaries", str(glossaries), REGARD_API_KEYS=f"{KEY} {OTHER_KEY}")
+    corrections = folder.with_name("corrections.sqlite")
+    options = ("--corrections", str(corrections), "--glossaries", str(glossaries))
+    running = Running(folder, "--port", "0", *options, REGARD_API_KEYS=f"{KEY} {OTHER_KEY}")
     yield running
     assert running.stop() == 0
     assert "Traceback" not in "".join(running.output), "".join(running.output)
@@ -62,6 +67,19 @@ def test_the_libretranslate_client(server: Running) -> None:
     assert client.translate("One. Two.", "auto", "de") == "Eins. Zwei."
     assert client.detect("this is English")[0]["language"] == "en"
     assert [language["targets"] for language in client.languages() if language["code"] == "en"] == [["de"]]
+
+
+def test_a_client_of_libretranslate_that_suggests(server: Running, folder: Path) -> None:
+    with LibreTranslate(server.url, api_key=KEY) as client:
+        assert client.frontend_settings().suggestions
+        assert client.suggest("one two", "eins und zwei", "en", "de")
+        with pytest.raises(BadRequestError, match="missing s parameter"):
+            client.suggest("one two", "", "en", "de")
+    with LibreTranslate(server.url) as client, pytest.raises(BadRequestError, match="API key"):
+        client.suggest("one two", "eins", "en", "de")
+    (_, correction), *_ = CorrectionStore(folder.with_name("corrections.sqlite")).read()
+    assert correction is not None
+    assert (correction.target, correction.translation) == ("eins und zwei", "eins zwei")
 
 
 def test_the_deepl_client(server: Running) -> None:

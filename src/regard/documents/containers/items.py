@@ -42,9 +42,19 @@ class Markup:
     copies: tuple[tuple[int, int, int], ...] = ()
 
     def __add__(self, following: Markup) -> Markup:
-        shift = len(self.text)
-        copies = [(offset + shift, start, end) for offset, start, end in following.copies]
-        return Markup(self.text + following.text, (*self.copies, *copies))
+        return Markup.join((self, following))
+
+    @staticmethod
+    def join(markups: Iterable[Markup]) -> Markup:
+        """Return markup that consists of several parts."""
+        texts: list[str] = []
+        copies: list[tuple[int, int, int]] = []
+        length = 0
+        for markup in markups:
+            texts.append(markup.text)
+            copies += [(offset + length, start, end) for offset, start, end in markup.copies]
+            length += len(markup.text)
+        return Markup("".join(texts), tuple(copies))
 
     def with_edits(self, edits: Iterable[Edit]) -> str:
         """Return the markup with those edits of the document that are inside its copies."""
@@ -125,5 +135,5 @@ def runs_of(items: Iterable[Item]) -> Iterator[Run]:
 def markup_of(item: Item) -> Markup:
     """Return an item as the document writes it."""
     if isinstance(item, Group):
-        return sum(map(markup_of, item.items), item.opening) + item.closing
+        return Markup.join([item.opening, *map(markup_of, item.items), item.closing])
     return item.markup

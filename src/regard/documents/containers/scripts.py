@@ -7,6 +7,7 @@ Raised letters of an ordinal are ordinary text, because the ordinal of the trans
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -51,28 +52,38 @@ class _Sequence:
     def items(self) -> Iterator[Item]:
         at = 0
         for match in _TOKEN.finditer(self.text):
-            marks = [
-                (max(start, match.start()), min(end, match.end()))
-                for start, end, run in self.spans
-                if run.style.is_script and start < match.end() and match.start() < end and not has_letters(run.text)
-            ]
-            if not marks or marks[0][0] == match.start():
+            first = next(
+                (
+                    max(start, match.start())
+                    for start, _, run in self.overlapping(match.start(), match.end())
+                    if run.style.is_script and not has_letters(run.text)
+                ),
+                match.start(),
+            )
+            if first == match.start():
                 continue
-            first = marks[0][0]
             is_formula = has_letters(self.text[first : match.end()])
             if is_formula or first - match.start() <= MAX_UNIT_LENGTH:
                 yield from self.part(at, match.start())
-                markups = [run.markup for run in self.part(match.start(), match.end())]
-                yield Protected(match[0], sum(markups, Markup("")))
+                yield Protected(match[0], self.markup(match.start(), match.end()))
             else:
                 yield from self.part(at, first)
-                yield Single(sum((run.markup for run in self.part(first, match.end())), Markup("")))
+                yield Single(self.markup(first, match.end()))
             at = match.end()
         yield from self.part(at, len(self.text))
 
+    def overlapping(self, start: int, end: int) -> list[tuple[int, int, Run]]:
+        """Return the runs that have any of the characters [start, end), each with its span."""
+        first = bisect_right(self.spans, start, key=lambda span: span[1])
+        return self.spans[first : bisect_left(self.spans, end, key=lambda span: span[0])]
+
+    def markup(self, start: int, end: int) -> Markup:
+        """Return the markup of characters [start, end)."""
+        return Markup.join(run.markup for run in self.part(start, end))
+
     def part(self, start: int, end: int) -> Iterator[Run]:
         """Yield the runs of characters [start, end)."""
-        for run_start, run_end, run in self.spans:
+        for run_start, run_end, run in self.overlapping(start, end):
             text = self.text[max(start, run_start) : min(end, run_end)]
             if text == run.text and text:
                 yield run

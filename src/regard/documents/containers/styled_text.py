@@ -164,23 +164,26 @@ def _group_ranges(items: Sequence[Item]) -> list[Item]:
 
 def _merge_runs(items: Iterable[Item]) -> Iterator[Item]:
     """Yield the items with adjacent runs of the same style merged. A single space has the style of its neighbour."""
-    pending: Run | None = None
+    pending: list[Run] = []
+    style = PLAIN
+
+    def merged() -> Iterator[Run]:
+        if pending:
+            yield Run("".join(run.text for run in pending), style, Markup.join(run.markup for run in pending))
+            pending.clear()
+
     for item in items:
         if not isinstance(item, Run):
-            if pending is not None:
-                yield pending
-            pending = None
+            yield from merged()
             yield item
-        elif pending is None:
-            pending = item
-        elif pending.style == item.style or item.text == " " or pending.text == " ":
-            style = item.style if pending.text == " " else pending.style
-            pending = Run(pending.text + item.text, style, pending.markup + item.markup)
-        else:
-            yield pending
-            pending = item
-    if pending is not None:
-        yield pending
+            continue
+        is_space = len(pending) == 1 and pending[0].text == " "
+        if pending and style != item.style and item.text != " " and not is_space:
+            yield from merged()
+        if not pending or is_space:
+            style = item.style
+        pending.append(item)
+    yield from merged()
 
 
 class _Flattener:

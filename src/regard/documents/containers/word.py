@@ -24,6 +24,7 @@ DROPPED = frozenset({"w:proofErr", "w:lastRenderedPageBreak", "w:softHyphen"})
 RANGES = frozenset({"w:bookmark", "w:commentRange", "w:perm"})
 LINK_FIELDS = frozenset({"HYPERLINK", "TOC"})
 """Fields whose result is text to translate."""
+MAX_NESTED_FIELDS = 16
 WITH_TEXT = frozenset({"w:drawing", "w:pict", "w:object", "mc:AlternateContent"})
 """Markup inside which there may be text boxes and descriptions."""
 
@@ -176,12 +177,17 @@ def _resolve_fields(items: Sequence[Item]) -> list[Item]:
     """
     resolved: list[Item] = []
     open_fields: list[int] = []  # where each open field starts in `resolved`
+    num_ignored = 0  # open fields that are nested too deeply
     for item in items:
         resolved.append(item)
         if not isinstance(item, _FieldCharacter):
             continue
-        if item.kind == "begin":
+        if item.kind == "begin" and len(open_fields) == MAX_NESTED_FIELDS:
+            num_ignored += 1
+        elif item.kind == "begin":
             open_fields.append(len(resolved) - 1)
+        elif item.kind == "end" and num_ignored:
+            num_ignored -= 1
         elif item.kind == "end" and open_fields:
             start = open_fields.pop()
             field = resolved[start:]
@@ -197,6 +203,6 @@ def _field_item(items: Sequence[Item]) -> Item:
     instruction = "".join(item.instruction for item in items[:separator] if isinstance(item, _FieldCharacter))
     markups = list(map(markup_of, items))
     if separator < len(items) and instruction.split()[:1] and instruction.split()[0].upper() in LINK_FIELDS:
-        opening = sum(markups[1 : separator + 1], markups[0])
+        opening = Markup.join(markups[: separator + 1])
         return Group(opening, markups[-1], tuple(items[separator + 1 : -1]))
-    return Single(sum(markups[1:], markups[0]))
+    return Single(Markup.join(markups))

@@ -10,7 +10,7 @@ from sacrebleu.metrics.chrf import CHRF
 from regard.evaluation.bootstrap import SIGNIFICANCE_LEVEL, paired_bootstrap
 from regard.evaluation.metrics import bleu, chrf
 from regard.inference.translator import Translator
-from regard.runs.improvement.record import Comparison, Decision, TextPair
+from regard.runs.improvement.record import Comparison, Decision
 
 MAX_LOSS: Final = 0.5  # chrF on the old dev set; more is never accepted, and less only if it is not significant
 
@@ -36,31 +36,31 @@ def compare(old: Sequence[str], new: Sequence[str], references: Sequence[str], l
     )
 
 
-def compare_models(models: tuple[Translator, Translator], pairs: Sequence[TextPair], track: Track) -> Comparison:
-    """Translate the sources of pairs with the old and the new model, and compare the translations."""
-    sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
-    old, new = (translate_all(model, sources, track) for model in models)
-    return compare(old, new, references, models[1].target_language)
+def is_worse(comparison: Comparison) -> bool:
+    """Return whether the new model is worse: it loses significantly, or more than MAX_LOSS chrF."""
+    loss = -comparison.gain
+    return loss > 0 and (comparison.p < SIGNIFICANCE_LEVEL or loss > MAX_LOSS)
 
 
-def decide(corrections: Comparison, dev: Comparison) -> Decision:
-    """Accept a model that is significantly better on the corrections and not worse on the dev set.
+def decide(corrections: Comparison, dev: Comparison, share: float = 1.0) -> Decision:
+    """Accept a model that is significantly better on the corrections and not worse on the old dev set.
 
-    On the dev set, it is worse if it loses significantly, or more than MAX_LOSS chrF.
+    Args:
+        corrections: The comparison on the corrections that were held out.
+        dev: The comparison on the old dev set.
+        share: The share of the change that is kept.
     """
     is_better = corrections.gain > 0 and corrections.p < SIGNIFICANCE_LEVEL
-    is_worse = dev.gain < 0 and (dev.p < SIGNIFICANCE_LEVEL or -dev.gain > MAX_LOSS)
-    first = (
-        "better on the corrections that were held out"
-        if is_better
-        else "worse on the corrections that were held out"
-        if corrections.gain < 0
-        else "not significantly better on the corrections that were held out"
+    first = "better" if is_better else "worse" if corrections.gain < 0 else "not significantly better"
+    second = "worse" if is_worse(dev) else "not worse"
+    joint = "but" if is_better and is_worse(dev) else "and"
+    return Decision(
+        accepted=is_better and not is_worse(dev),
+        reason=f"the new model is {first} on the corrections that were held out {joint} {second} on the old dev set",
+        corrections=corrections,
+        dev=dev,
+        share=share,
     )
-    second = "worse on the old dev set" if is_worse else "not worse on the old dev set"
-    accepted = is_better and not is_worse
-    joint = "and" if is_better != is_worse or not is_better else "but"
-    return Decision(accepted, f"the new model is {first} {joint} {second}", corrections, dev)
 
 
 def format_table(decision: Decision) -> list[str]:

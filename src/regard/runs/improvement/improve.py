@@ -18,19 +18,17 @@ from regard.console import Say, progress_bar, say, track
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
 from regard.corpus.paths import CorpusPaths, infer_sides
-from regard.errors import CheckpointError, ConfigError
+from regard.errors import CheckpointError
 from regard.files import write_atomic
 from regard.html.notebook import render_output_table
-from regard.inference.translator import Translator
 from regard.models import ARCHITECTURES
-from regard.runs.improvement import acceptance, replacement
+from regard.runs.improvement import acceptance, replacement, selection
 from regard.runs.improvement.corrections import SourceSet, check_corrections, split_corrections
 from regard.runs.improvement.old_pairs import OldRun, run_folder
 from regard.runs.improvement.options import ImprovementOptions, ImproveOptions
 from regard.runs.improvement.recipe import make_recipe
 from regard.runs.improvement.record import Decision, Record, RecordFolder, made_by, read_pairs, write_pairs
 from regard.runs.train import Result, resume, train
-from regard.runs.warm_start import STARTED
 from regard.tokenizers.base import Tokenizers
 
 
@@ -55,7 +53,8 @@ class Improvement:
 
     def __str__(self) -> str:
         verdict = "accepted" if self.accepted else "rejected"
-        return "\n".join([*acceptance.format_table(self.decision), f"{verdict}: {self.decision.reason}"])
+        share = "" if self.decision.share == 1 else f", with {self.decision.share:.0%} of the change"
+        return "\n".join([*acceptance.format_table(self.decision), f"{verdict}: {self.decision.reason}{share}"])
 
     __repr__ = __str__
 
@@ -116,8 +115,11 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
     old = OldRun.load(run)
     if options.replace:
         run_folder(old)
+    if options.old_data is not None:
+        provided = _open(Path(options.old_data), old, Sides(), "--old-data")
+        old = replace(old, provided=tuple((pair.source, pair.target) for pair in provided))
     dev = old.dev()
-    corpus = _open(corrections, old, options.sides)
+    corpus = _open(corrections, old, options.sides, "--corrections")
     checked = check_corrections(corpus, dev, old.languages)
     split = split_corrections(checked.pairs, [*old.corrections, *old.held_out], corpus.name)
     known = SourceSet([source for source, _ in (*split.train, *split.held_out)])
@@ -130,7 +132,8 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
     if earlier > 0:
         say(f"corrections: {earlier:,} more from earlier improvements")
     say(f"corrections: {len(split.train):,} to train on, {len(split.held_out):,} held out")
-    say(f"old pairs: {len(sample):,} of those that {old.pool.name} was trained on")
+    origin = f"those that {old.pool.name} was trained on" if options.old_data is None else str(options.old_data)
+    say(f"old pairs: {len(sample):,} of {origin}")
     RunFolder.create(folder)
     record_folder.path.mkdir(exist_ok=True)
     write_pairs(record_folder.corrections, split.train)
@@ -184,23 +187,23 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
     say(str(improvement), console)
     if record.decision.accepted and record.replace and not record.installed:
         old = RunFolder(Path(record.run))
-        name = replacement.install(old, _last(run), record_folder, record)
+        name = replacement.install(old, run.best or _last(run), record_folder, record)
         record_folder.write(replace(record, installed=name))
         improvement = replace(improvement, installed=name)
     return improvement
 
 
-def _open(corrections: Path, old: OldRun, requested: Sides) -> Corpus:
+def _open(file: Path, old: OldRun, requested: Sides, label: str) -> Corpus:
+    """Open a file with both sides, in the languages of a run unless others are requested."""
     source, target = old.languages
-    sides = infer_sides(old.config.data, corrections, requested)
+    sides = infer_sides(old.config.data, file, requested)
     sides = replace(
         sides,
         source_language=requested.source_language or source or sides.source_language,
         target_language=requested.target_language or target or sides.target_language,
     )
-    corpus = CorpusPaths(data=corrections, labels=("", "", "--corrections")).open(sides)
-    if corpus is None:
-        raise ConfigError("no corrections are given", where="--corrections", fix="name a store or a file")
+    corpus = CorpusPaths(data=file, labels=("", "", label)).open(sides)
+    assert corpus is not None  # a file is given
     return corpus
 
 
@@ -218,18 +221,13 @@ def _train(record: Record, run: RunFolder, console: Console) -> None:
 
 
 def _evaluate(run: RunFolder, folder: RecordFolder, console: Console) -> Decision:
-    """Compare the last checkpoint with the old model, and make it the best checkpoint of its run."""
-    last = _last(run)
-    models = Translator.load(run.data / STARTED), Translator.load(last)
+    corrections, dev = read_pairs(folder.held_out), read_pairs(folder.old_dev)
     with progress_bar(console) as bar:
 
         def show(texts: Iterable[str], total: int) -> Iterable[str]:
             return track(texts, "translating", total, bar=bar)
 
-        corrections = acceptance.compare_models(models, read_pairs(folder.held_out), show)
-        dev = acceptance.compare_models(models, read_pairs(folder.old_dev), show)
-    run.set_best(last)
-    return acceptance.decide(corrections, dev)
+        return selection.evaluate(run, _last(run), corrections, dev, show, partial(say, console=console))
 
 
 def _last(run: RunFolder) -> Path:

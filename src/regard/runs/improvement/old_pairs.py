@@ -16,14 +16,17 @@ from regard.config.schema import RunConfig
 from regard.data.store import PairStore
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.runs.holdout import split_corpus
+from regard.runs.improvement.corrections import is_held_out
 from regard.runs.improvement.record import TextPair, latest_record, read_pairs
 from regard.special_tokens import UNK
 from regard.tokenizers.base import Tokenizers
 
 Exclude = Callable[[str], bool]
 
+MAX_DEV = 1000  # pairs, if the dev set is taken from provided pairs
 FIX = (
-    "give the folder of the run where it was trained, with its data, or copy its corpora to where the recipe names them"
+    "give the run with the data folder that it was trained with, copy its corpora to where its recipe names them, or "
+    "give pairs that it translates well by --old-data"
 )
 
 
@@ -38,6 +41,7 @@ class OldRun:
         pool: The run whose data holds the old pairs: this one, or the first one of a chain of improvements.
         corrections: What it was improved with before, for training.
         held_out: What was held out then.
+        provided: Pairs that are used instead of those that the run was trained on, and instead of its dev set.
     """
 
     folder: Path
@@ -46,6 +50,7 @@ class OldRun:
     pool: Path
     corrections: tuple[TextPair, ...] = ()
     held_out: tuple[TextPair, ...] = ()
+    provided: tuple[TextPair, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> OldRun:
@@ -92,6 +97,9 @@ class OldRun:
         Raises:
             CheckpointError: Neither the data of the run nor its corpora are there.
         """
+        if self.provided:
+            pairs = [pair for pair in self.provided if not is_held_out(pair[0]) and not exclude(pair[0])]
+            return [pairs[index] for index in np.random.default_rng(seed).permutation(len(pairs))[:count]]
         with suppress(DataError, CheckpointError, OSError, KeyError, ValueError):
             return _sample_store(self.pool / "data", count, seed, exclude)
         record = latest_record(self.folder) if self.folder != self.checkpoint else None
@@ -106,6 +114,8 @@ class OldRun:
 
     def dev(self) -> list[TextPair]:
         """Return the dev set. Raise CheckpointError if neither the data of the run nor its corpora are there."""
+        if self.provided:
+            return [pair for pair in self.provided if is_held_out(pair[0])][:MAX_DEV]
         with suppress(OSError, ValueError, KeyError, TypeError):
             table = json.loads((self.folder / "data" / PREPARED).read_text(encoding="utf-8"))
             return [(str(source), str(target)) for source, target in table["dev"]]

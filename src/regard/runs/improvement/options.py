@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CALLER = "regard.improve"
 EPOCHS: Final = 10  # how often training sees each correction
-OLD_PAIRS: Final = 2.0  # old pairs for each time that it sees a correction
+OLD_PAIRS: Final = 4.0  # old pairs for each time that it sees a correction
 
 
 class ImproveOptions(TypedDict, total=False):
@@ -29,6 +29,8 @@ class ImproveOptions(TypedDict, total=False):
         output: The folder of the new run. Default: that of the old run with `-improved-1` appended, or the next number.
         epochs: How often training sees each correction.
         old_pairs: Old pairs for each time that it sees a correction. More of them keep what the model knows.
+        old_data: A file with pairs that the old run translates well, for an imported model, or if neither the data nor
+            the corpora of the run are there. Old pairs and the old dev set are taken from it.
         replace: Make the new checkpoint the best one of the old run if it is accepted.
         source_language: The language code of the source; by default the run's.
         target_language: The language code of the target.
@@ -42,6 +44,7 @@ class ImproveOptions(TypedDict, total=False):
     output: str | Path | None
     epochs: int
     old_pairs: float
+    old_data: str | Path | None
     replace: bool
     source_language: str
     target_language: str
@@ -58,6 +61,7 @@ class ImprovementOptions:
 
     epochs: int = EPOCHS
     old_pairs: float = OLD_PAIRS
+    old_data: str | Path | None = None
     replace: bool = False
     sides: Sides = field(default_factory=Sides)
     overrides: Overrides = ()
@@ -71,7 +75,9 @@ class ImprovementOptions:
                 fix = suggest(name, sorted(ImproveOptions.__annotations__))
                 raise ConfigError(f"unknown option `{name}`", where=CALLER, fix=fix)
         sides = Sides(**{name: values[name] for name in Sides.__annotations__ if values.get(name)})
-        chosen = {name: values[name] for name in ("epochs", "old_pairs", "replace", "overrides") if name in values}
+        chosen = {
+            name: values[name] for name in ("epochs", "old_pairs", "old_data", "replace", "overrides") if name in values
+        }
         result = cls(sides=sides, **chosen)
         if result.epochs < 1 or result.old_pairs < 0:
             raise ConfigError("epochs or old_pairs is too low", where=CALLER, fix="give 1 epoch or more, and 0 or more")

@@ -67,12 +67,14 @@ class Decision:
         reason: Why, as a sentence without a full stop.
         corrections: The comparison on the corrections that were held out.
         dev: The comparison on the old dev set.
+        share: The share of the change that is kept; see regard.runs.improvement.selection.
     """
 
     accepted: bool
     reason: str
     corrections: Comparison
     dev: Comparison
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -159,12 +161,13 @@ class RecordFolder:
 
 
 def _decision(table: dict[str, Any]) -> Decision:
-    comparisons = {
-        name: Comparison(**{key: tuple(value) if isinstance(value, list) else value for key, value in part.items()})
-        for name, part in table.items()
-        if name in ("corrections", "dev")
-    }
-    return Decision(accepted=bool(table["accepted"]), reason=str(table["reason"]), **comparisons)
+    corrections, dev = (_comparison(table[name]) for name in ("corrections", "dev"))
+    return Decision(bool(table["accepted"]), str(table["reason"]), corrections, dev, float(table["share"]))
+
+
+def _comparison(table: dict[str, Any]) -> Comparison:
+    chrf, bleu = ((float(table[name][0]), float(table[name][1])) for name in ("chrf", "bleu"))
+    return Comparison(int(table["pairs"]), chrf, bleu, float(table["p"]))
 
 
 def write_pairs(path: Path, pairs: Iterable[TextPair]) -> None:

@@ -204,3 +204,23 @@ def test_formulas_units_notes_and_ordinals() -> None:
     )
     assert translated(plain("the 21") + script("st") + plain(" day")) == plain("THE 21st DAY")
     assert translated(script("one") + plain(" two three four")) == script("ONE") + plain(" TWO THREE FOUR")
+
+
+@pytest.mark.parametrize(
+    "paragraph",
+    [
+        '<w:hyperlink r:id="r1">' * 240 + plain("one") + plain("two") + "</w:hyperlink>" * 240,
+        ('<w:hyperlink r:id="r1">' + plain("one ")) * 100 + "</w:hyperlink>" * 100,
+        "".join(f'<w:bookmarkStart w:id="{i}"/>{plain("a ")}' for i in range(150))
+        + "".join(f'{plain("a ")}<w:bookmarkEnd w:id="{i}"/>' for i in reversed(range(150))),
+        ('<w:r><w:fldChar w:fldCharType="begin"/></w:r>' + plain("one ")) * 200
+        + '<w:r><w:fldChar w:fldCharType="end"/></w:r>' * 150
+        + plain("two"),
+    ],
+    ids=["links", "links with text", "bookmarks", "fields"],
+)
+def test_deeply_nested_markup(paragraph: str) -> None:
+    result = fill(".docx", word(f"<w:p>{paragraph}</w:p>"))
+    assert result.filled == 1
+    tags = re.findall(r"<w:(?:hyper|book|fld)[^>]*>", paragraph)
+    assert sorted(re.findall(r"<w:(?:hyper|book|fld)[^>]*>", body(result.data))) == sorted(tags)
