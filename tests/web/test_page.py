@@ -418,7 +418,6 @@ def test_a_wrong_key_and_then_a_stopped_server(browser: Browser, guarded: Served
         expect(page.locator("#examples")).to_be_hidden()
         for offered in ("Glossary", "Compare with"):
             expect(page.get_by_label(offered)).to_be_hidden()
-        expect(page.get_by_role("tablist")).to_be_hidden()
         key.fill("not-the-key-of-the-tests")
         key.press("Enter")
         expect(alert).to_contain_text("The server rejected this API key")
