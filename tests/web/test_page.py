@@ -222,7 +222,7 @@ def test_keyboard_navigation(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(status).to_contain_text("attends to:")
     tab_to("map")
-    assert visited[:5] == ["model", "against", "from", "to", "q"]
+    assert visited[:7] == ["tab-text", "model", "against", "from", "to", "glossary", "q"]
 
 
 def test_two_models_side_by_side(page: Page) -> None:
