@@ -132,7 +132,7 @@ def test_the_deepl_client_with_glossaries_of_one_language_pair(server: Running, 
     assert [listed.glossary_id for listed in client.list_glossaries()] == [glossary.glossary_id]
     assert client.get_glossary(glossary.glossary_id).name == "numbers"
     assert [(pair.source_lang, pair.target_lang) for pair in client.get_glossary_languages()] == [("en", "de")]
-    options = {"source_lang": "EN", "target_lang": "DE", "glossary": glossary}
+    options: dict[str, Any] = {"source_lang": "EN", "target_lang": "DE", "glossary": glossary}
     assert {"zehn", "vier"} <= {*str(client.translate_text("one two", **options)).lower().split()}
     assert "zehn" in str(client.translate_text_with_glossary("one six", glossary)).lower()
     assert "zehn" in str(client.translate_text("six <b>one</b>", tag_handling="html", **options)).lower()
