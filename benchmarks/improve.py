@@ -75,10 +75,9 @@ def measure(options: argparse.Namespace, corrections: Pairs, tests: dict[str, Pa
         print("| test set | pairs | chrF before | after | change | p | BLEU before | after |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         for name, pairs in tests.items():
-            texts = [
-                translate_all(model, [source for source, _ in pairs], lambda texts, total: texts) for model in models
-            ]
-            scores = compare(*texts, [target for _, target in pairs], models[0].target_language)
+            sources, references = [source for source, _ in pairs], [target for _, target in pairs]
+            before, after = (translate_all(model, sources, lambda texts, total: texts) for model in models)
+            scores = compare(before, after, references, models[0].target_language)
             print(
                 f"| {name} | {scores.pairs:,} | {scores.chrf[0]:.2f} | {scores.chrf[1]:.2f} | {scores.gain:+.2f} "
                 f"| {scores.p:.3f} | {scores.bleu[0]:.2f} | {scores.bleu[1]:.2f} |",

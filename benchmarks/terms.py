@@ -21,7 +21,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from regard.corpus.formats.compressed import open_decompressed
 from regard.data.store import PairStore
-from regard.inference.terms import GlossaryMethod
+from regard.inference.terms import METHODS, GlossaryMethod
 from regard.inference.translator import Constraints, Translator
 from regard.terms.alignment import align
 from regard.terms.glossary import Term, target_forms
@@ -86,17 +86,27 @@ def substitute(sentence: Sentence) -> str:
     return text
 
 
-def measure(name: str, translator: Translator, sentences: Sequence[Sentence], method: GlossaryMethod | None) -> None:
-    """Translate, and print a row of the table."""
+def measure(
+    name: str,
+    translator: Translator,
+    sentences: Sequence[Sentence],
+    method: GlossaryMethod | None,
+    without: Sequence[str] = (),
+) -> list[str]:
+    """Translate, print a row of the table, and return the translations.
+
+    `without` has the translations without a glossary; empty: these are.
+    """
     sources = [substitute(sentence) if name == "substitution" else sentence.source for sentence in sentences]
     constraints = [Constraints(terms=sentence.terms if method else ()) for sentence in sentences]
     start = time.perf_counter()
-    options = {"glossary_method": method} if method else {}
-    results = translator.translate(sources, constraints=constraints, glossary="none", split_sentences=False, **options)
+    results = translator.translate(
+        sources, constraints=constraints, glossary="none", glossary_method=method or "auto", split_sentences=False
+    )
     seconds = time.perf_counter() - start
     texts = [result.text for result in results]
     total = present = exact = missed = recovered = 0
-    for sentence, text, plain in zip(sentences, texts, measure.plain or texts, strict=True):
+    for sentence, text, plain in zip(sentences, texts, without or texts, strict=True):
         for term in sentence.terms:
             total += 1
             present += term.is_in(text)
@@ -104,7 +114,6 @@ def measure(name: str, translator: Translator, sentences: Sequence[Sentence], me
             if not term.is_in(plain):
                 missed += 1
                 recovered += term.is_in(text)
-    measure.plain = measure.plain or texts
     references = [[sentence.reference for sentence in sentences]]
     chrf = CHRF().corpus_score(texts, references).score
     print(
@@ -112,9 +121,7 @@ def measure(name: str, translator: Translator, sentences: Sequence[Sentence], me
         f"| {chrf:.2f} | {len(texts) / seconds:.1f} |",
         flush=True,
     )
-
-
-measure.plain = []  # type: ignore[attr-defined]
+    return texts
 
 
 def main() -> None:
@@ -124,7 +131,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--lines", type=int, default=500)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--methods", nargs="*", help="by default, those that suit the run")
+    parser.add_argument("--methods", nargs="*", choices=METHODS, help="by default, those that suit the run")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     translator = Translator.load(arguments.run, "cpu")
@@ -134,11 +141,12 @@ def main() -> None:
     terms = sum(len(sentence.terms) for sentence in with_terms)
     print(f"{arguments.source}: {terms} terms in {len(with_terms)} of {len(sentences)} sentences")
     print("| method | terms | as given | of those missed | chrF | sentences/s |\n|---|---:|---:|---:|---:|---:|")
-    methods = arguments.methods or (["tags", "both", "search"] if translator.terms.has_tags else ["search"])
-    measure("no glossary", translator, with_terms, None)
-    measure("substitution", translator, with_terms, None)
+    suitable: list[GlossaryMethod] = ["tags", "both", "search"] if translator.terms.has_tags else ["search"]
+    methods: list[GlossaryMethod] = arguments.methods or suitable
+    without = measure("no glossary", translator, with_terms, None)
+    measure("substitution", translator, with_terms, None, without)
     for method in methods:
-        measure(method, translator, with_terms, method)
+        measure(method, translator, with_terms, method, without)
 
 
 if __name__ == "__main__":

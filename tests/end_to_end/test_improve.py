@@ -115,7 +115,7 @@ def test_from_suggestions_to_a_better_model_without_a_restart(served: Path, tmp_
             time.sleep(0.05)
 
 
-QUICK = ["--epochs", "1", "--old-pairs", "1", "--set", "train.max_steps=4"]
+QUICK = ["--epochs", "1", "--old-pairs", "1", "--set", "train.max_steps=4", "--set", "train.learning_rate=0.001"]
 
 
 @pytest.fixture(scope="module")

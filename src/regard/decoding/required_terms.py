@@ -207,10 +207,10 @@ class RequiredTerms(LogitsProcessor):
         width = max((len(tokens) for _, tokens in forced), default=0)
         if not width:
             return None
-        table = torch.full((len(prefixes.sentence), width), -1, dtype=torch.long)
+        table = [[-1] * width for _ in range(len(prefixes.sentence))]
         for row, tokens in forced:
-            table[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)
-        return table.to(prefixes.tokens.device)
+            table[row][: len(tokens)] = tokens
+        return torch.tensor(table, device=prefixes.tokens.device)
 
     def next_progress(self, prefixes: PrefixTokens, ids: Tensor) -> Tensor | None:
         """Return the progress (N, k) of each prefix extended by each of the tokens ids (N, k)."""

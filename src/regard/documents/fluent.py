@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regard.documents.document import Columns, LanguagePair, MarkedText, ProtectedSpan, decode_document
 from regard.documents.message_variants import Choice, Message
 from regard.documents.optional import import_optional
 from regard.documents.strings import StringsDocument, StringValue
 from regard.errors import DataError
-
-if TYPE_CHECKING:
-    from fluent.syntax import ast
 
 MAX_DEPTH = 32  # nested braces
 MAX_BYTES = 1 << 22  # of a file: the parser reads about 200 kB per second
@@ -82,8 +79,7 @@ class FluentDocument(StringsDocument):
             is_default = not is_term and attribute.id.name not in _CODE_ATTRIBUTES
             self._add_pattern(f"{name}.{attribute.id.name}", attribute.value, is_default=is_default)
 
-    def _add_pattern(self, key: str, pattern: ast.Pattern, *, is_default: bool) -> None:
-        assert pattern.span is not None and pattern.span.start is not None and pattern.span.end is not None
+    def _add_pattern(self, key: str, pattern: Any, *, is_default: bool) -> None:
         start, end = pattern.span.start + self._offset, pattern.span.end + self._offset
         raw = self._text[start:end]
         is_block = start > 0 and self._text[start - 1] == "\n"
@@ -99,7 +95,7 @@ class FluentDocument(StringsDocument):
     def _parse_message(self, text: str) -> Message:
         return self._patterns[self._pattern_start].message
 
-    def _parse_pattern(self, pattern: ast.Pattern) -> Message:
+    def _parse_pattern(self, pattern: Any) -> Message:
         """Return a pattern as texts, in which placeables are as written, and choices."""
         parts: list[str | Choice] = []
         for element in pattern.elements:
@@ -125,8 +121,8 @@ class FluentDocument(StringsDocument):
     def _glue(self, start: int, end: int) -> str:
         return self._text[start + self._offset : end + self._offset].replace("\n", _GLUE_BREAK)
 
-    def _parse_text(self, text: str, *, is_numeric: bool) -> MarkedText:
-        content = super()._parse_text(text, is_numeric=False)
+    def _parse_text(self, text: str, sample: str) -> MarkedText:
+        content = super()._parse_text(text, "")
         unusual = [match for match in _PLACEABLE.finditer(content.text) if not _PLAIN_PLACEABLE.fullmatch(match[0])]
         spans = [*content.protected, *(ProtectedSpan(*match.span(), match[0]) for match in unusual)]
         return MarkedText(content.text, content.tags, tuple(sorted(spans, key=lambda span: span.start)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from regard.corpus.formats.sides import matches_language
 from regard.documents.document import Columns, Edit, LanguagePair, decode_document
@@ -21,9 +22,8 @@ class JsonDocument(StringsDocument):
         super().__init__(decode_document(data, name), name, "utf-8", columns, languages.source)
         self._ascii_only = self._text.isascii() and _ESCAPE.search(self._text) is not None
         self._languages = languages
-        strings = list(JsonReader(self._text, name).read())
-        is_extension = _is_browser_extension(strings)
-        for string in strings:
+        is_extension = _is_browser_extension(JsonReader(self._text, name).read())
+        for string in JsonReader(self._text, name).read():  # read twice, so that not all strings are held in memory
             is_default = self._is_text(string) and (not is_extension or string.path[-1] == "message")
             key = string.path[-1] if string.path and isinstance(string.path[-1], str) else ""
             value = StringValue(
@@ -61,7 +61,15 @@ class ArbDocument(JsonDocument):
         return [(self._locale.start, self._locale.end, f'"{self._languages.target}"')]
 
 
-def _is_browser_extension(strings: list[JsonString]) -> bool:
+def _is_browser_extension(strings: Iterable[JsonString]) -> bool:
     """Return whether this is a messages.json: an object of objects, each with a `message`."""
-    messages = {string.path[0] for string in strings if len(string.path) == 2 and string.path[1] == "message"}
-    return bool(messages) and all(len(string.path) > 1 and string.path[0] in messages for string in strings)
+    names: set[str | int] = set()
+    messages: set[str | int] = set()
+    is_nested = True
+    for string in strings:
+        is_nested = is_nested and len(string.path) > 1
+        if is_nested:
+            names.add(string.path[0])
+            if string.path[1:] == ("message",):
+                messages.add(string.path[0])
+    return is_nested and bool(names) and names == messages

@@ -17,6 +17,7 @@ MAX_VARIANTS = 64  # of a message, after distribution
 
 _CHOICE = re.compile(r"\{\s*[\w.-]{1,100}\s*,\s*(plural|select|selectordinal)\s*,\s*(?:offset:\s*\d{1,9}\s*)?")
 _SELECTOR = re.compile(r"\s*(?:=\d{1,9}|[\w-]{1,100})\s*\{")
+_SINGULAR = re.compile(r"(?:\bone|=1)\s*\{\Z")
 _END = re.compile(r"\s*\}")
 
 
@@ -37,6 +38,12 @@ class Choice:
     glue: tuple[str, ...]
     variants: tuple[Message, ...]
     is_numeric: bool = False
+
+    def sample(self, index: int) -> str:
+        """Return an example of the number that `#` is in a variant; empty if it is not a number."""
+        if not self.is_numeric:
+            return ""
+        return "1" if _SINGULAR.search(self.glue[index]) else "5"
 
 
 Message = tuple[str | Choice, ...]
@@ -74,15 +81,15 @@ def _distribute(message: Message, depth: int) -> Message:
     return (*before, Choice(choice.glue, variants, choice.is_numeric), *after)
 
 
-def variant_texts(message: Message) -> Iterator[tuple[str, bool]]:
-    """Yield the texts of a distributed message that are translated, and whether `#` in them is a number."""
+def variant_texts(message: Message) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a distributed message that are translated, each with an example of the number that `#` is."""
     if not any(isinstance(part, Choice) for part in message):
-        yield "".join(part for part in message if isinstance(part, str)), False
+        yield "".join(part for part in message if isinstance(part, str)), ""
     for part in message:
         if isinstance(part, Choice):
-            for variant in part.variants:
-                for text, is_numeric in variant_texts(variant):
-                    yield text, is_numeric or part.is_numeric
+            for index, variant in enumerate(part.variants):
+                for text, sample in variant_texts(variant):
+                    yield text, sample or part.sample(index)
 
 
 def render_message(message: Message, translate: Callable[[str], str]) -> str:

@@ -18,6 +18,7 @@ from regard.documents.document import (
 )
 from regard.documents.json_strings import JsonReader, JsonString, Path, quote_json
 from regard.documents.markdown import MarkdownDocument
+from regard.documents.strings import MAX_STRINGS
 from regard.errors import DataError
 
 
@@ -37,6 +38,7 @@ class NotebookDocument(TextDocument):
         super().__init__(decode_document(data, name), name)
         self._ascii_only = self._text.isascii() and "\\u" in self._text
         cells: dict[Path, _Cell] = {}
+        num_sources = 0
         for string in JsonReader(self._text, name).read():
             path = string.path
             start = 2 if path[:1] == ("cells",) else 4 if path[:1] == ("worksheets",) and path[2:3] == ("cells",) else 0
@@ -44,6 +46,9 @@ class NotebookDocument(TextDocument):
                 cells.setdefault(path[:start], _Cell()).kind = string.text
             elif start and path[start : start + 1] == ("source",) and len(path) <= start + 2:
                 cells.setdefault(path[:start], _Cell()).sources.append(string)
+                num_sources += 1
+                if num_sources > MAX_STRINGS:
+                    raise DataError(f"its cells have more than {MAX_STRINGS:,} lines", where=name, fix="split it")
         if not cells and '"cells"' not in self._text:
             raise DataError("it has no cells", where=f"{name}:1", fix="check that it is a Jupyter notebook")
         self._cells: list[_Cell] = []  # those in Markdown

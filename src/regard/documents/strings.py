@@ -31,7 +31,7 @@ from regard.documents.message_variants import (
 from regard.errors import DataError
 from regard.text.segments import has_letters
 
-MAX_STRINGS = 500_000  # of a document, whose segments are held in memory
+MAX_STRINGS = 200_000  # of a document, whose segments are held in memory
 MAX_DEPTH = 256  # nested objects and lists
 
 _REFERENCE = re.compile(r"\$t\([^()\s]{1,200}\)|\$\w{1,64}\$|@:[\w.]{1,200}")  # of i18next, browser extensions, Vue
@@ -134,16 +134,16 @@ class StringsDocument(TextDocument):
         """Return the variants of a text."""
         return parse_icu(text)
 
-    def _parse_text(self, text: str, *, is_numeric: bool) -> MarkedText:
-        """Return a text with its markup."""
-        content = parse_tags(text.replace("''", "'"))
-        return protect(protect(content, _REFERENCE), re.compile("#")) if is_numeric else protect(content, _REFERENCE)
+    def _parse_text(self, text: str, sample: str) -> MarkedText:
+        """Return a text with its markup. If there is a sample, `#` is a number, of which that is an example."""
+        content = protect(parse_tags(text.replace("''", "'")), _REFERENCE)
+        return _write_numbers(content, sample) if sample and "#" in content.text else content
 
     def _add_entry(self, string: StringValue, message: Message) -> None:
         number = len(self._entries)
         segments: list[int | None] = []
-        for text, is_numeric in variant_texts(message):
-            content = self._parse_text(text, is_numeric=is_numeric)
+        for text, sample in variant_texts(message):
+            content = self._parse_text(text, sample)
             if not has_letters(content.unprotected()):
                 segments.append(None)
                 continue
@@ -227,6 +227,32 @@ def protect(content: MarkedText, pattern: re.Pattern[str]) -> MarkedText:
         if is_free and not any(start < position < end for position in positions):
             spans.append(ProtectedSpan(start, end, match[0]))
     return replace(content, protected=tuple(sorted(spans, key=lambda span: span.start)))
+
+
+def _write_numbers(content: MarkedText, sample: str) -> MarkedText:
+    """Return a text with a number instead of each `#`, which is how the document writes it.
+
+    A model translates a number in a sentence better than a sign. The number does not occur elsewhere in the text.
+    """
+    number = next(number for number in (sample, *map(str, range(2, 1000))) if number not in content.text)
+    marked = protect(content, re.compile("#"))
+    spans = []
+    text, at, moved = "", 0, []
+    for span in marked.protected:
+        is_number = marked.text[span.start : span.end] == "#"
+        text += marked.text[at : span.start]
+        start = len(text)
+        text += number if is_number else marked.text[span.start : span.end]
+        spans.append(ProtectedSpan(start, len(text), span.markup))
+        moved.append((span.end, len(text) - span.end))
+        at = span.end
+    text += marked.text[at:]
+
+    def move(position: int) -> int:
+        return position + max((shift for end, shift in moved if end <= position), default=0)
+
+    tags = tuple(replace(tag, position=move(tag.position)) for tag in marked.tags)
+    return MarkedText(text, tags, tuple(spans))
 
 
 def fix_apostrophes(source: str, translation: str) -> str:

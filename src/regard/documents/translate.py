@@ -25,6 +25,7 @@ from regard.documents.splitting import flatten, spans_between, split_columns, sp
 from regard.text.placeholders import (
     Placeholder,
     find_placeholders,
+    joined_placeholder,
     locate_literals,
     place_accelerator,
     placeholder_error,
@@ -306,7 +307,10 @@ def _check_placeholders(sentence: _Sentence, translation: str) -> tuple[str, tup
     source_keys = Counter(placeholder.key for placeholder in sentence.placeholders)
     missing = source_keys - Counter(placeholder.key for placeholder in placeholders)
     lost = tuple(placeholder.text for placeholder in sentence.placeholders if placeholder.key in missing)
-    return placeholder_error(sentence.placeholders, placeholders), lost
+    reason = placeholder_error(sentence.placeholders, placeholders)
+    if not reason and (joined := joined_placeholder(sentence.text, sentence.placeholders, translation, placeholders)):
+        reason = f"the translation joins {joined} to a word"
+    return reason, lost
 
 
 def _assemble(draft: _Draft) -> tuple[MarkedText | None, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regard.corpus.formats.sides import matches_language
 from regard.documents.document import Columns, Edit, LanguagePair, decode_document
@@ -16,9 +16,6 @@ from regard.documents.optional import import_optional
 from regard.documents.splitting import wrap_lines
 from regard.documents.strings import MAX_DEPTH, StringsDocument, StringValue
 from regard.errors import DataError
-
-if TYPE_CHECKING:
-    from yaml.events import Event, ScalarEvent
 
 MAX_BYTES = 1 << 22  # of a file: the parser reads 50 kB to 1 MB per second
 _STRING_TAGS = (None, "!", "tag:yaml.org,2002:str")
@@ -65,7 +62,7 @@ class YamlDocument(StringsDocument):
         for event in self._events():
             self._add_event(event)
 
-    def _events(self) -> Iterator[Event]:
+    def _events(self) -> Iterator[Any]:
         """Yield the events of the parser. Raise DataError for an error in the file."""
         loader = getattr(self._yaml, "CSafeLoader", self._yaml.SafeLoader)
         try:
@@ -80,7 +77,7 @@ class YamlDocument(StringsDocument):
         line = self._text.count("\n", 0, position) + 1
         return DataError(problem, where=f"{self.name}:{line}", fix="correct the file; a YAML parser shows the place")
 
-    def _add_event(self, event: Event) -> None:
+    def _add_event(self, event: Any) -> None:
         events = self._yaml.events
         start = event.start_mark.index + self._offset
         if isinstance(event, events.MappingStartEvent | events.SequenceStartEvent):
@@ -119,7 +116,7 @@ class YamlDocument(StringsDocument):
         else:
             container.key = str(int(container.key) + 1)
 
-    def _add_scalar(self, event: ScalarEvent, start: int) -> None:
+    def _add_scalar(self, event: Any, start: int) -> None:
         end = event.end_mark.index + self._offset
         container = self._open[-1] if self._open else None
         if container is not None and container.is_mapping and container.is_key_next:
@@ -137,7 +134,7 @@ class YamlDocument(StringsDocument):
             self._add_string(string, source_key)
         self._advance()
 
-    def _add_key(self, container: _Container, event: ScalarEvent, span: tuple[int, int]) -> None:
+    def _add_key(self, container: _Container, event: Any, span: tuple[int, int]) -> None:
         key = container.key = event.value
         if key in container.keys and key != "<<":
             raise self._error(f"this is not valid YAML: the key {key[:100]!r} occurs twice in this mapping", span[0])
@@ -148,7 +145,7 @@ class YamlDocument(StringsDocument):
             if is_plain and matches_language(key, self._languages.source):
                 self._language_key = span
 
-    def _is_string(self, event: ScalarEvent) -> bool:
+    def _is_string(self, event: Any) -> bool:
         if event.tag not in _STRING_TAGS:
             return False
         return bool(event.tag or event.style) or self._resolves_to_string(event.value)

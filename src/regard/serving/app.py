@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from regard.serving import deepl, glossaries, libretranslate, suggestions, web_page
+from regard.serving import deepl, deepl_documents, files, glossaries, libretranslate, suggestions, web_page
 from regard.serving.allowed_hosts import AllowedHosts
 from regard.serving.alternatives import find_alternatives
 from regard.serving.attention import translate_with_attention
@@ -66,7 +66,9 @@ def create_app(service: Service, origins: Sequence[str] = (), allowed_hosts: All
     )
     app.include_router(libretranslate.router(service))
     app.include_router(suggestions.router(service))
+    app.include_router(files.router(service))
     app.include_router(deepl.router(service))
+    app.include_router(deepl_documents.router(service))
     for router in glossaries.routers(service):
         app.include_router(router)
     app.include_router(web_page.router())

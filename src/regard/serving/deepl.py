@@ -13,6 +13,7 @@ from regard.serving.glossaries import find_glossary
 from regard.serving.limits import RequestRejected, invalid
 from regard.serving.models import language_name
 from regard.serving.openapi import error_responses, request_body
+from regard.serving.pivot import pivot_of, translate_through
 from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import DeepLAnswer, DeepLLanguage, DeepLRequest, DeepLTranslation, DeepLUsage, Message
 from regard.serving.service import Service
@@ -26,7 +27,13 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/v2", tags=["DeepL"])
     errors = error_responses(Message, 400, 403, 404, 408, 413, 415, 503)
 
-    @routes.post("/translate", response_model=DeepLAnswer, responses=errors, openapi_extra=request_body(DeepLRequest))
+    @routes.post(
+        "/translate",
+        response_model=DeepLAnswer,
+        response_model_exclude_none=True,
+        responses=errors,
+        openapi_extra=request_body(DeepLRequest),
+    )
     async def translate(request: Request) -> Any:
         """Translate texts, given as JSON or as a form."""
         fields = await read_fields(request)
@@ -35,10 +42,11 @@ def router(service: Service) -> APIRouter:
         service.check_texts(body.text, fields, request)
         _check_supported(body)
         source, target = await _languages(service, request, body)
+        route = service.models.route(source, target)
         ids = body.glossary_ids or ([body.glossary_id] if body.glossary_id else [])
         glossary = find_glossary(service, request, {}, ids, (source, target))
         task = translation.Task(
-            service.models.pick(source, target),
+            route[0],
             body.text,
             html=body.tag_handling == "html",
             split_sentences=None if body.split_sentences is None else body.split_sentences != "0",
@@ -46,11 +54,16 @@ def router(service: Service) -> APIRouter:
             glossary=glossary,
         )
         result = await service.run_job(
-            request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
+            request, lambda ticket: translate_through(service.batcher, service.limits, route, task, ticket)
         )
         return DeepLAnswer(
             translations=[
-                DeepLTranslation(detected_source_language=source.upper(), text=text, billed_characters=len(source_text))
+                DeepLTranslation(
+                    detected_source_language=source.upper(),
+                    text=text,
+                    billed_characters=len(source_text),
+                    pivot=pivot_of(route),
+                )
                 for source_text, text in zip(body.text, result.texts, strict=True)
             ]
         )
@@ -95,21 +108,26 @@ async def _languages(service: Service, request: Request, body: DeepLRequest) -> 
     """Return the codes of source and target. Detect the source if the request does not name it."""
     models = service.models
     targets = dict.fromkeys(target for source in models.sources for target in models.targets(source))
-    target = _match_code(body.target_lang, targets, "target_lang")
+    target = match_code(body.target_lang, targets, "target_lang")
     if body.source_lang:
-        return _match_code(body.source_lang, models.sources, "source_lang"), target
+        return match_code(body.source_lang, models.sources, "source_lang"), target
     text = "\n".join(body.text)
     return (await service.run_job(request, lambda _: service.detector.detect(text)))[0].language, target
 
 
 def _check_supported(body: DeepLRequest) -> None:
-    if body.formality not in (None, "", "default", "prefer_more", "prefer_less"):
-        raise invalid("formality is not supported")
+    check_formality(body.formality)
     if (body.glossary_id or body.glossary_ids) and not body.source_lang:
         raise invalid("source_lang is required with a glossary")
 
 
-def _match_code(requested: str, served: Iterable[str], name: str) -> str:
+def check_formality(formality: str | None) -> None:
+    """Raise RequestRejected if a formality is required."""
+    if formality not in (None, "", "default", "prefer_more", "prefer_less"):
+        raise invalid("formality is not supported")
+
+
+def match_code(requested: str, served: Iterable[str], name: str) -> str:
     """Return the served code: `EN-US` matches `en-us`, or else `en`. Raise RequestRejected if none matches."""
     exact = requested.replace("_", "-").lower()
     codes = list(served)

@@ -101,7 +101,7 @@ def _version_2(service: Service) -> APIRouter:
     async def glossaries(request: Request) -> Any:
         """List the glossaries that have one language pair."""
         store, owner, _ = await _open(service, request)
-        single = [glossary for glossary in store.list(owner) if len(glossary.dictionaries) == 1]
+        single = [glossary for glossary in store.owned_by(owner) if len(glossary.dictionaries) == 1]
         return GlossaryList(glossaries=[_summary(glossary) for glossary in single])
 
     @routes.get("/glossaries/{id}", response_model=GlossarySummary, responses=_ERRORS)
@@ -174,7 +174,7 @@ def _add_glossary_endpoints(routes: APIRouter, service: Service) -> None:
     async def glossaries(request: Request) -> Any:
         """List all glossaries."""
         store, owner, _ = await _open(service, request)
-        return MultilingualGlossaryList(glossaries=[_multilingual(glossary) for glossary in store.list(owner)])
+        return MultilingualGlossaryList(glossaries=[_multilingual(glossary) for glossary in store.owned_by(owner)])
 
     @routes.get("/{id}", response_model=MultilingualGlossary, responses=_ERRORS)
     async def get(request: Request, id: str) -> Any:
@@ -213,8 +213,10 @@ def _add_dictionary_endpoints(routes: APIRouter, service: Service) -> None:
         """Return the entries of a glossary for one language pair as TSV."""
         store, owner, fields = await _open(service, request)
         dictionary = _find(_get(store, id, owner), fields)
-        languages = {"source_lang": dictionary.source, "target_lang": dictionary.target}
-        return GlossaryEntries(dictionaries=[DictionaryRequest(**languages, entries=_tsv(dictionary))])
+        listed = DictionaryRequest(
+            source_lang=dictionary.source, target_lang=dictionary.target, entries=_tsv(dictionary)
+        )
+        return GlossaryEntries(dictionaries=[listed])
 
     @routes.put(
         "/{id}/dictionaries",

@@ -116,7 +116,7 @@ class GlossaryStore:
                 f"glossaries cannot be stored there: {error.strerror}", where=folder, fix="choose another folder"
             ) from None
 
-    def list(self, owner: str) -> list[StoredGlossary]:
+    def owned_by(self, owner: str) -> list[StoredGlossary]:
         """Return the glossaries of an owner, oldest first."""
         with self._lock:
             glossaries = [glossary for glossary in self._read_all() if glossary.owner == owner]
@@ -205,8 +205,8 @@ def _parse(path: Path) -> StoredGlossary | None:
             Dictionary(str(entry["source"]), str(entry["target"]), _pairs(entry["entries"]))
             for entry in table["dictionaries"]
         )
-        names = (str(table[key]) for key in ("name", "created", "owner"))
-        return StoredGlossary(path.stem, *names, dictionaries)
+        name, created, owner = str(table["name"]), str(table["created"]), str(table["owner"])
+        return StoredGlossary(path.stem, name, created, owner, dictionaries)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         log.warning("%s: the glossary cannot be read: %r", path, error)
         return None

@@ -9,10 +9,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+from regard.serving.file_translation import supported_suffixes
 from regard.serving.glossaries import find_glossary
 from regard.serving.limits import invalid
 from regard.serving.models import ServedModel, language_name
 from regard.serving.openapi import error_responses, request_body
+from regard.serving.pivot import pivot_of, translate_through
 from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import (
     Detected,
@@ -72,10 +74,10 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
         if source == "auto":
             detected = (await service.run_job(request, lambda _: service.detector.detect("\n".join(texts))))[0]
             source = detected.language
-        served = service.models.pick(source, body.target, body.model)
+        route = service.models.route(source, body.target, body.model)
         ids = [body.glossary_id] if body.glossary_id else []
         task = translation.Task(
-            served,
+            route[0],
             texts,
             body.format == "html",
             alternatives,
@@ -83,10 +85,10 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             min_confidence=body.min_confidence,
             prefix=body.prefix,
             with_sentences=body.sentences,
-            glossary=find_glossary(service, request, fields, ids, (served.source, served.target)),
+            glossary=find_glossary(service, request, fields, ids, (route[0].source, route[-1].target)),
         )
         result = await service.run_job(
-            request, lambda ticket: translation.translate(service.batcher, service.limits, task, ticket)
+            request, lambda ticket: translate_through(service.batcher, service.limits, route, task, ticket)
         )
         is_list = isinstance(body.q, list)
         return TranslateAnswer(
@@ -97,9 +99,10 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
                 Untranslated(text=entry.text, source=entry.source, why=entry.reason) for entry in result.skipped
             ]
             or None,
+            pivot=pivot_of(route),
             sentences=_sentences(result, is_list=is_list) if body.sentences else None,
-            numbers=_number_differences(served, texts, result.texts) or None,
-            **(_confidence(result, is_list=is_list) if body.confidence else {}),
+            numbers=_number_differences(route, texts, result.texts) or None,
+            **(_confidence(result, is_list=is_list) if body.confidence and len(route) == 1 else {}),
         )
 
 
@@ -140,8 +143,8 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             apiKeys=bool(service.keys),
             keyRequired=bool(service.keys),
             suggestions=service.corrections is not None,
-            filesTranslation=False,
-            supportedFilesFormat=[],
+            filesTranslation=True,
+            supportedFilesFormat=list(supported_suffixes()),
             glossaries=service.glossaries is not None,
             confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),
@@ -178,9 +181,9 @@ def _language_name(code: str) -> LanguageName:
 
 
 def _number_differences(
-    served: ServedModel, texts: Sequence[str], translations: Sequence[str]
+    route: Sequence[ServedModel], texts: Sequence[str], translations: Sequence[str]
 ) -> list[NumberDifference]:
-    languages = served.translator.source_language, served.translator.target_language
+    languages = route[0].translator.source_language, route[-1].translator.target_language
     return [
         NumberDifference(text=number, kind=difference.kind, source=difference.source, target=difference.target)
         for number, pair in enumerate(zip(texts, translations, strict=True), start=1)

@@ -29,6 +29,14 @@ class Limits:
     stop: float = 30.0  # to finish accepted requests
     reload: float = 2.0  # between two checks for a newer checkpoint
     load: float = 600.0  # to load a checkpoint
+    file: int = 10 << 20  # bytes of a file to translate
+    file_characters: int = 1_000_000  # to translate in a file
+    documents: int = 8  # files that are being received or translated
+    files: int = 200  # stored translations
+    stored: int = 256 << 20  # bytes of all stored translations
+    file_life: float = 1800.0  # from the translation of a file to its deletion
+    file_work: float = 1800.0  # to translate a file
+    upload: float = 120.0  # to receive a file
 
 
 class RequestRejected(Exception):

@@ -25,12 +25,17 @@ HEADERS = [
 ENDPOINTS = frozenset(
     {
         *("/", "/translate", "/suggest", "/detect", "/languages", "/health", "/frontend/settings"),
-        *("/v2/translate", "/v2/languages", "/v2/usage"),
+        *("/translate_file", "/v2/document", "/v2/translate", "/v2/languages", "/v2/usage"),
         *("/v2/glossaries", "/v2/glossary-language-pairs"),
         "/v3/glossaries",
         *("/models", "/attention", "/alternatives", "/examples", "/metrics", "/openapi.json"),
     }
 )
+
+UPLOADS = frozenset({"/translate_file", "/v2/document"})
+"""Endpoints that receive a file."""
+PREFIXES = ("/static", "/download_file", "/v2/document")
+"""Endpoints with a parameter in their path."""
 
 
 class ServerMiddleware:
@@ -66,7 +71,7 @@ class ServerMiddleware:
             await response.reject(scope, RequestRejected(500, FAILED))
         finally:
             path = scope["path"]
-            endpoint = path if path in ENDPOINTS else "/static" if path.startswith("/static/") else "other"
+            endpoint = _endpoint(path)
             self.service.metrics.request(endpoint, response.status, time.monotonic() - start)
             if response.status == 200:
                 self.service.metrics.text(state.get(CHARACTERS, 0))
@@ -77,9 +82,12 @@ class ServerMiddleware:
         A Content-Length above the limit is rejected before the body is read.
         """
         limits = self.service.limits
+        is_upload = scope["path"] in UPLOADS
+        max_bytes = limits.file + limits.body if is_upload else limits.body
+        deadline = start + (limits.upload if is_upload else limits.receive)
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > limits.body:
-            raise _too_large(limits.body)
+        if not length.isdigit() or int(length[:20]) > max_bytes:
+            raise _too_large(max_bytes)
         size = 0
         is_complete = False
 
@@ -88,15 +96,15 @@ class ServerMiddleware:
             if is_complete:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(0.0, start + limits.receive - time.monotonic()))
+                message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
             except TimeoutError:
                 raise RequestRejected(408, "the request was not received in time") from None
             if message["type"] == "http.disconnect":
                 raise RequestRejected(400, "the connection closed before the request was complete")
             size += len(message.get("body", b""))
             is_complete = not message.get("more_body", False)
-            if size > limits.body:
-                raise _too_large(limits.body)
+            if size > max_bytes:
+                raise _too_large(max_bytes)
             return message
 
         return bounded
@@ -151,6 +159,13 @@ def error_response(path: str, error: RequestRejected) -> tuple[bytes, dict[str, 
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
     return json.dumps(table).encode(), headers
+
+
+def _endpoint(path: str) -> str:
+    """Return the name of an endpoint in the metrics."""
+    if path in ENDPOINTS:
+        return path
+    return next((prefix for prefix in PREFIXES if path.startswith(f"{prefix}/")), "other")
 
 
 def _too_large(limit: int) -> RequestRejected:

@@ -148,8 +148,26 @@ class Models:
         return list(dict.fromkeys([*self.sources, *(model.target for model in self.served)]))
 
     def targets(self, source: str) -> list[str]:
-        """Return the target languages of a source language, without repetition."""
+        """Return the target languages of a source language, without repetition; last those through a third language."""
+        direct = self._direct_targets(source)
+        pivots = [target for pivot in direct for target in self._direct_targets(pivot) if target != source]
+        return list(dict.fromkeys([*direct, *pivots]))
+
+    def _direct_targets(self, source: str) -> list[str]:
         return list(dict.fromkeys(model.target for model in self.served if model.source == source))
+
+    def route(self, source: str, target: str, name: str | None = None) -> tuple[ServedModel, ...]:
+        """Return the model for a language pair, or two models that translate through a third language.
+
+        Raises:
+            RequestRejected: There is neither.
+        """
+        targets = self._direct_targets(source)
+        if name is None and target != source and target not in targets:
+            for pivot in targets:
+                if target in self._direct_targets(pivot):
+                    return self.pick(source, pivot), self.pick(pivot, target)
+        return (self.pick(source, target, name),)
 
     def pick(self, source: str, target: str, name: str | None = None) -> ServedModel:
         """Return the model for a language pair, by name if given. Raise RequestRejected if there is none."""
@@ -159,6 +177,11 @@ class Models:
             if code not in known:
                 raise RequestRejected(400, f"{code[:40]} is not supported")
         candidates = [model for model in served if (model.source, model.target) == (source, target)]
+        if not candidates and target in self.targets(source):
+            pivot = self.route(source, target)[0].target
+            raise RequestRejected(
+                400, f"there is no model from {source} to {target}; texts are translated through {pivot}, without this"
+            )
         if not candidates:
             raise RequestRejected(
                 400,

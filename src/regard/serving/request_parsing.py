@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -44,6 +45,32 @@ async def read_fields(request: Request) -> dict[str, Any]:
         else:
             table[name] = [table[name], value]
     return table
+
+
+async def read_upload(request: Request, max_bytes: int) -> tuple[dict[str, Any], str, bytes]:
+    """Return the fields of a multipart form, and the name and the content of its field `file`.
+
+    Raises:
+        RequestRejected: It is not a valid form, or has no file, or the file has more than `max_bytes`.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise RequestRejected(415, "a file must be sent as a multipart form")
+    fields = dict(_parse_form(request.scope["query_string"]))
+    try:
+        async with request.form(max_files=1, max_fields=MAX_FIELDS) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile) or not file.filename:
+                raise invalid("missing file parameter")
+            data = await file.read(max_bytes + 1)
+            name = file.filename
+            fields |= {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    except (HTTPException, ValueError, KeyError):
+        raise invalid("the body is not a valid multipart form") from None
+    if len(data) > max_bytes:
+        raise RequestRejected(413, f"the file has more than {max_bytes:,} bytes")
+    _check_unicode([*fields.items()])
+    return fields, name, data
 
 
 def validate_fields(model: type[M], table: dict[str, Any]) -> M:
@@ -84,9 +111,13 @@ async def _read_multipart(request: Request) -> list[tuple[str, str]]:
             pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     except (HTTPException, ValueError, KeyError):
         raise invalid("the body is not a valid multipart form") from None
+    _check_unicode(pairs)
+    return pairs
+
+
+def _check_unicode(pairs: list[tuple[str, str]]) -> None:
     try:
         for pair in pairs:
             "".join(pair).encode()
     except UnicodeEncodeError:
         raise invalid("the form is not valid UTF-8") from None
-    return pairs

@@ -93,10 +93,28 @@ class TranslateAnswer(BaseModel):
     detectedLanguage: Detected | list[Detected] | None = None
     alternatives: list[str] | list[list[str]] | None = None
     untranslated: list[Untranslated] | None = None
+    pivot: str | None = Field(None, description="Language through which it was translated; not in LibreTranslate")
     sentences: list[Segment] | list[list[Segment]] | None = None
     numbers: list[NumberDifference] | None = None
     confidence: float | list[float] | None = None
     words: list[WordConfidence] | list[list[WordConfidence]] | None = None
+
+
+class FileRequest(BaseModel):
+    """POST /translate_file: a multipart form, whose field `file` is the file."""
+
+    source: Text = Field(description="A language code, or auto")
+    target: Text
+    glossary_id: str | None = Field(None, description="Glossary of this server; not in LibreTranslate")
+    api_key: str | None = None
+
+
+class FileAnswer(BaseModel):
+    """The translated file is at this URL, which only the one who sent the file knows, until it is deleted."""
+
+    translatedFileUrl: str
+    untranslated: int | None = Field(None, description="Entries that stay untranslated; not in LibreTranslate")
+    pivot: str | None = Field(None, description="Language through which it was translated; not in LibreTranslate")
 
 
 class SuggestRequest(BaseModel):
@@ -204,12 +222,46 @@ class DeepLTranslation(BaseModel):
     detected_source_language: str
     text: str
     billed_characters: int
+    pivot: str | None = Field(None, description="Language through which it was translated; not in DeepL")
 
 
 class DeepLAnswer(BaseModel):
     """The translations, in the order of the texts."""
 
     translations: list[DeepLTranslation]
+
+
+class DeepLDocumentRequest(BaseModel):
+    """POST /v2/document: a multipart form, whose field `file` is the file."""
+
+    target_lang: Text
+    source_lang: str | None = None
+    filename: str | None = Field(None, description="Name of the file, if that in the form lacks the suffix")
+    output_format: str | None = Field(None, description="Only that of the file")
+    formality: str | None = Field(None, description="default, prefer_more or prefer_less")
+    glossary_id: str | None = None
+    glossary_ids: str | None = Field(None, description="Identifiers of glossaries, separated by commas")
+
+
+class DeepLDocumentKey(BaseModel):
+    """The secret of a document."""
+
+    document_key: str
+
+
+class DeepLDocument(DeepLDocumentKey):
+    """A document that is being translated."""
+
+    document_id: str
+
+
+class DeepLDocumentStatus(BaseModel):
+    """POST /v2/document/{id}."""
+
+    document_id: str
+    status: Literal["queued", "translating", "done", "error"]
+    billed_characters: int | None = None
+    error_message: str | None = None
 
 
 class DeepLLanguage(BaseModel):

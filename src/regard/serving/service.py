@@ -14,6 +14,7 @@ from regard.errors import RegardError
 from regard.serving.api_keys import ApiKeys
 from regard.serving.batcher import STOPPING, Batcher, Ticket
 from regard.serving.examples import read_examples
+from regard.serving.file_store import FileStore
 from regard.serving.glossary_store import GlossaryStore
 from regard.serving.language_detection import LanguageDetector
 from regard.serving.limits import Limits, RequestRejected, busy, invalid
@@ -51,25 +52,31 @@ class Service:
         self.keys = keys or ApiKeys()
         self.detector = LanguageDetector(models)
         self.metrics = Metrics()
+        self.files = FileStore(self.limits)
         self.batcher = Batcher(self.limits, self.metrics.batch, threads=models.workers)
         self.is_draining = False
         self.connections: Callable[[], int] = lambda: 0  # number of open connections; set by the server
         self.working = 0
         self.metrics.watch(lambda: self.batcher.waiting, lambda: self.working, lambda: models.deaths.count)
 
-    async def run_job(self, request: Request, job: Callable[[Ticket], T]) -> T:
+    async def run_job(self, request: Request, job: Callable[[Ticket], T], seconds: float | None = None) -> T:
         """Run a job in a separate thread and return its result; abandon it if the client disconnects.
+
+        Args:
+            request: The request, whose body is read.
+            job: The job.
+            seconds: The time for it; None for that of texts.
 
         Raises:
             RequestRejected: The job failed, the client disconnected, or the server is too busy.
         """
         disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
-        ticket = Ticket(self.limits.work)
+        ticket = Ticket(self.limits.work if seconds is None else seconds)
         try:
             await asyncio.sleep(0)  # notice a client that has disconnected already
             if disconnected.done():
                 raise RequestRejected(CLIENT_CLOSED, "the client closed the connection")
-            task = self._start(lambda: job(ticket))
+            task = self.start_job(lambda: job(ticket))
             futures: set[asyncio.Future[Any]] = {task, disconnected}
             await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
@@ -86,8 +93,8 @@ class Service:
             ticket.is_abandoned = True
             disconnected.cancel()
 
-    def _start(self, job: Callable[[], T]) -> asyncio.Future[T]:
-        """Start a job in a thread. Raise RequestRejected if too many are running."""
+    def start_job(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Start a job in a thread; it does not end with its request. Raise RequestRejected if too many are running."""
         if self.working >= self.limits.requests:
             raise busy(f"{self.working:,} requests are in progress already")
         try:
@@ -131,7 +138,7 @@ class Service:
         if len(self.models.sources) > 1:
             await self._load_detector()
         reloaders = [Reloader(self.models, name, self.limits) for name in self.models.names]
-        await asyncio.gather(*(reloader.watch() for reloader in reloaders))
+        await asyncio.gather(self.files.watch(), *(reloader.watch() for reloader in reloaders))
 
     async def _load_detector(self) -> None:
         try:

@@ -142,6 +142,18 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     return TranslationResult(best, alternatives, skipped, sentences, confidence)
 
 
+def make_document_translator(
+    batcher: Batcher, limits: Limits, task: Task, ticket: Ticket, *, with_attention: bool
+) -> _BatchTranslator:
+    """Return a translator of the sentences of a document; `with_attention` if it has inline markup.
+
+    The task names the model and the glossary.
+    """
+    batched = _BatchTranslator(batcher, limits, task, 1, ticket, RequestConfidence(0, None))
+    batched.attention = with_attention
+    return batched
+
+
 def find_sentences(
     batcher: Batcher, limits: Limits, task: Task, text: str, translation: str, ticket: Ticket
 ) -> tuple[list[tuple[Span, Span]], list[str]]:
@@ -157,10 +169,10 @@ def find_sentences(
     (joined,) = join(text, spans, [[Translation(part, 0.0, 0.0)] for part in filled], 1)
     if joined.text == translation:
         return [(part.source, part.target) for part in joined.parts], filled
-    return [(_stripped(text), _stripped(translation))], [translation.strip()]
+    return [(stripped_span(text), stripped_span(translation))], [translation.strip()]
 
 
-def _stripped(text: str) -> Span:
+def stripped_span(text: str) -> Span:
     """Return the span of a text without the white space around it."""
     return len(text) - len(text.lstrip()), len(text.rstrip())
 

@@ -38,6 +38,8 @@ _PATTERNS = (
 )
 ADDRESS = "|".join(pattern for kind, pattern in _PATTERNS if kind == "address")
 _PLACEHOLDER = re.compile("|".join(f"(?P<{kind}_{index}>{pattern})" for index, (kind, pattern) in enumerate(_PATTERNS)))
+_LETTERS_BEFORE = re.compile(r"[A-Za-z\u00c0-\u052f]{3}\Z")  # Latin, Greek and Cyrillic
+_LETTERS_AFTER = re.compile(r"[A-Za-z\u00c0-\u052f]{3}")
 _SEPARATORS = re.compile(r"[.,\u00a0\u202f]")
 
 
@@ -119,6 +121,26 @@ def placeholder_error(source: Sequence[Placeholder], target: Sequence[Placeholde
     if first != second:
         return f"the translation changes the order of {', '.join(first)}"
     return ""
+
+
+def joined_placeholder(
+    source: str, placeholders: Sequence[Placeholder], translation: str, translated: Sequence[Placeholder]
+) -> str:
+    """Return a placeholder that a translation writes as a part of a word, unlike the source; empty if there is none.
+
+    `%d` in `%drucken` would be such a part. A short ending, as in `{name}s`, is allowed, and so are languages that
+    write no spaces.
+    """
+    in_source = {placeholder.key for placeholder in placeholders if _is_joined(source, placeholder)}
+    joined = (placeholder for placeholder in translated if _is_joined(translation, placeholder))
+    return next((placeholder.text for placeholder in joined if placeholder.key not in in_source), "")
+
+
+def _is_joined(text: str, placeholder: Placeholder) -> bool:
+    if placeholder.kind not in ("argument", "ordered"):
+        return False
+    before = _LETTERS_BEFORE.search(text[max(0, placeholder.start - 3) : placeholder.start])
+    return before is not None or _LETTERS_AFTER.match(text, placeholder.end) is not None
 
 
 def _surplus(side: Sequence[Placeholder], opposite: Sequence[Placeholder]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
 
@@ -148,10 +149,10 @@ def test_a_process_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(DataError, match="cannot be extracted within"):
         fill(".pdf", write_pdf(PAGES))
     monkeypatch.undo()
-    monkeypatch.setattr(pdf.subprocess, "run", lambda *args, **options: _Result(b'{"missing": "pypdf"}'))
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: _Result(b'{"missing": "pypdf"}'))
     with pytest.raises(ConfigError, match="pypdf"):
         fill(".pdf", write_pdf(PAGES))
-    monkeypatch.setattr(pdf.subprocess, "run", lambda *args, **options: _Result(b'{"error": "it is encrypted"}'))
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: _Result(b'{"error": "it is encrypted"}'))
     with pytest.raises(DataError, match="it is encrypted"):
         fill(".pdf", write_pdf(PAGES))
 

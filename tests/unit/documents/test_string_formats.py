@@ -123,7 +123,7 @@ def test_yaml_keeps_everything_but_text() -> None:
     result = fill(".yaml", YAML.encode())
     written = result.data.decode()
     assert result.untranslated == 0
-    tolerant = type("Tolerant", (yaml.SafeLoader,), {})
+    tolerant: Any = type("Tolerant", (yaml.SafeLoader,), {})
     tolerant.add_constructor("!ruby/object", lambda loader, node: loader.construct_scalar(node))
     before, after = (yaml.load(text, Loader=tolerant) for text in (YAML, written))
 
@@ -418,3 +418,17 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         open_bytes(".yaml", b"a: b", languages=LanguagePair())
     assert "regard[documents]" in str(caught.value)
+
+
+def test_the_number_of_a_plural_is_translated_as_a_number() -> None:
+    text = '{"a": "{n, plural, =0{no} one{<b># file</b> of #, 1 more} other{# <i>files</i>}}"}'
+    sources: list[str] = []
+
+    def translate(source: str) -> str:
+        sources.append(source)
+        return uppercase(source)
+
+    result = fill(".json", text.encode(), translate)
+    assert sources == ["no", "2 file of 2, 1 more", "5 files"]
+    expected = '{"a": "{n, plural, =0{NO} one{<b># FILE</b> OF #, 1 MORE} other{# <i>FILES</i>}}"}'
+    assert result.data.decode() == expected

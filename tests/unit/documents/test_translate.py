@@ -41,6 +41,18 @@ def test_without_required_placeholders_a_sentence_is_translated_in_parts() -> No
     assert result.methods == {"parts": 1}
 
 
+def test_a_placeholder_is_not_a_part_of_a_word() -> None:
+    result = fill(
+        ".po",
+        po("open %d files", "{name} goes", "go%d there"),
+        lambda text: text.replace("%d ", "%drucken ") if "files" in text else uppercase(text),
+    )
+    assert 'msgstr "OPEN %d files"' in result.data.decode()
+    assert result.methods == {"parts": 1, "whole": 2}
+    suffixed = fill(".po", po("{name} goes", "%d犬 go"), lambda text: text.replace("{name} goes", "{name}s Weg"))
+    assert 'msgstr "{name}s Weg"' in suffixed.data.decode() and suffixed.untranslated == 0
+
+
 def test_an_entry_with_broken_placeholders_stays_untranslated() -> None:
     data = po("Open %s", "Close")
     result = fill(".po", data, lambda text: text + " %d" if "lose" not in text else "Schließen")

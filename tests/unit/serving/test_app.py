@@ -259,6 +259,8 @@ def test_the_openapi_document_lists_every_endpoint(service: Service) -> None:
     assert set(paths) == {
         *("/translate", "/detect", "/languages", "/health", "/frontend/settings", "/suggest"),
         *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention", "/alternatives", "/examples"),
+        *("/translate_file", "/download_file/{identifier}/{name}"),
+        *("/v2/document", "/v2/document/{document_id}", "/v2/document/{document_id}/result"),
     }
 
 

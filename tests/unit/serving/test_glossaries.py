@@ -177,13 +177,13 @@ def test_a_store_survives_a_restart_shares_its_folder_and_ignores_damaged_files(
     dictionary = Dictionary("en", "de", (("one", "zehn"),))
     created = store.create("g", "owner", [dictionary])
     second = GlossaryStore(store.folder)
-    assert second.list("owner") == [created]
-    assert second.list("another") == []
+    assert second.owned_by("owner") == [created]
+    assert second.owned_by("another") == []
     second.replace(replace(created, name="h"))
-    assert store.list("owner")[0].name == "h"
+    assert store.owned_by("owner")[0].name == "h"
     (store.folder / f"{created.id[:-1]}{'1' if created.id[-1] == '0' else '0'}.json").write_text("{")
     (store.folder / "notes.json").write_text("{}")
-    assert [glossary.id for glossary in store.list("owner")] == [created.id]
+    assert [glossary.id for glossary in store.owned_by("owner")] == [created.id]
     assert "cannot be read" in caplog.text
     for id in ("../x", "notes", created.id.upper()):
         assert store.get(id, "owner") is None

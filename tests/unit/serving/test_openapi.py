@@ -13,6 +13,7 @@ from regard.serving.service import Service
 
 PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
 TEXT = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")  # a command may continue on the next line
+FILES = {".arb": b'{"a": "one"}'}  # the content of the files of examples
 LINES = [line for line in TEXT.splitlines() if line.startswith("curl ")]
 
 
@@ -23,18 +24,30 @@ def test_the_documentation_has_examples() -> None:
 @pytest.mark.parametrize("line", LINES)
 def test_each_example_succeeds(line: str, service: Service) -> None:
     data: list[str] = []
+    form: dict[str, str] = {}
+    files = {}
     headers = {}
     address = ""
     words = iter(shlex.split(line)[1:])
     for word in words:
         if word == "-d":
             data.append(next(words))
+        elif word == "-F":
+            name, _, value = next(words).partition("=")
+            if value.startswith("@"):
+                files[name] = (value[1:], FILES[Path(value).suffix])
+            else:
+                form[name] = value
         elif word == "-H":
             name, _, value = next(words).partition(": ")
             headers[name] = value
         else:
             assert not word.startswith("-")
             address = word
+    if files:
+        answer = ask(service, "POST", urlsplit(address).path, data=form, files=files)
+        assert answer.status_code == 200, answer.text
+        return
     if data:
         headers.setdefault("Content-Type", "application/x-www-form-urlencoded")  # as curl does
     url = urlsplit(address)

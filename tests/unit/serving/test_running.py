@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -100,6 +101,29 @@ def test_the_deepl_client(server: Running) -> None:
         client.translate_text("one", target_lang="FR")
 
 
+def test_the_clients_translate_files(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(0.01))  # DeepL's client waits for 5 seconds
+    (source := tmp_path / "a.json").write_text('{"a": "one two", "b": ["six"]}')
+    with LibreTranslate(server.url, api_key=KEY, timeout=120) as client:
+        url = client.translate_file(source, "en", "de").translated_file_url
+        settings = client.frontend_settings()
+    assert ".json" in settings.supported_files_format
+    assert httpx.get(url, timeout=120).json() == {"a": "eins zwei", "b": ["sechs"]}
+    deepl_client = deepl.DeepLClient(KEY, server_url=server.url)
+    status = deepl_client.translate_document_from_filepath(source, target := tmp_path / "b.json", target_lang="DE")
+    assert (status.done, status.billed_characters) == (True, 10)
+    assert json.loads(target.read_text()) == {"a": "eins zwei", "b": ["sechs"]}
+    with pytest.raises(deepl.DocumentTranslationException, match="not valid JSON"):
+        deepl_client.translate_document(b"{", io.BytesIO(), target_lang="DE", filename="a.json")
+    with pytest.raises(deepl.DeepLException, match="not supported"):
+        deepl_client.translate_document_upload(b"x", target_lang="DE", filename="a.exe")
+    with pytest.raises(deepl.AuthorizationException):
+        deepl.DeepLClient("another", server_url=server.url).translate_document_upload(
+            b"x", target_lang="DE", filename="a.txt"
+        )
+
+
 def test_the_deepl_client_with_glossaries_of_one_language_pair(server: Running, glossaries: Path) -> None:
     client = deepl.DeepLClient(KEY, server_url=server.url)
     glossary = client.create_glossary("numbers", "EN", "DE", {"one": "zehn", "two": "vier"})
@@ -108,7 +132,7 @@ def test_the_deepl_client_with_glossaries_of_one_language_pair(server: Running, 
     assert [listed.glossary_id for listed in client.list_glossaries()] == [glossary.glossary_id]
     assert client.get_glossary(glossary.glossary_id).name == "numbers"
     assert [(pair.source_lang, pair.target_lang) for pair in client.get_glossary_languages()] == [("en", "de")]
-    options = {"source_lang": "EN", "target_lang": "DE", "glossary": glossary}
+    options: dict[str, Any] = {"source_lang": "EN", "target_lang": "DE", "glossary": glossary}
     assert {"zehn", "vier"} <= {*str(client.translate_text("one two", **options)).lower().split()}
     assert "zehn" in str(client.translate_text_with_glossary("one six", glossary)).lower()
     assert "zehn" in str(client.translate_text("six <b>one</b>", tag_handling="html", **options)).lower()

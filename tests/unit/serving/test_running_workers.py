@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -122,6 +123,13 @@ def test_nothing_is_lost_when_workers_are_killed(server: Running, models: Models
     until(lambda: any("the process that holds the model was ended by SIGKILL" in line for line in server.output))
     assert metric(server, 'regard_requests_total{endpoint="/translate",status="200"}') == 2 * len(texts)
     assert metric(server, "regard_batch_sentences_sum") == 2 * len(texts)
+
+
+def test_workers_translate_a_file(server: Running, models: Models) -> None:
+    texts, expected = sample(models, 80)
+    fields, file = {"source": "en", "target": "de"}, ("a.json", json.dumps(texts).encode())
+    answer = httpx.post(f"{server.url}/translate_file", data=fields, files={"file": file}, timeout=120)
+    assert httpx.get(answer.json()["translatedFileUrl"], timeout=120).json() == expected
 
 
 def test_a_new_checkpoint_reaches_all_workers(server: Running, folder: Path, models: Models) -> None:

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,8 @@ def sampler(terms: LearnedTerms, tokenizers: Tokenizers, share: float = 0.5) -> 
 
 
 def rows(batch: Batch) -> list[list[int]]:
-    return batch.source.tolist()
+    source: list[list[int]] = batch.source.tolist()
+    return source
 
 
 def test_tags_are_drawn_from_the_seed_alone(terms: LearnedTerms, store: PairStore, tokenizers: Tokenizers) -> None:
@@ -196,7 +198,10 @@ def test_an_empty_side_is_aligned_with_nothing(tokenizers: Tokenizers, tmp_path:
 
 
 def test_terms_need_a_stored_corpus_without_sampling() -> None:
-    table = {"data": {"file": "a.tsv"}, "model": {"architecture": "modern", "preset": "tiny"}}
+    table: dict[str, dict[str, Any]] = {
+        "data": {"file": "a.tsv"},
+        "model": {"architecture": "modern", "preset": "tiny"},
+    }
     for section, key, value in (("train", "subword_sampling", 0.1), ("data", "streaming", True)):
         sections = {name: dict(values) for name, values in table.items()}
         sections.setdefault("train", {})["terms"] = 0.4

@@ -52,7 +52,10 @@ BINARY: Final[dict[str, str]] = {
 }
 
 _MAGIC: Final[dict[bytes, tuple[str, str]]] = {
-    b"PK\x03\x04": ("a ZIP archive, as .docx, .pptx, .xlsx, .odt, .odp and .epub are", "export its text as UTF-8"),
+    b"PK\x03\x04": (
+        "a ZIP archive, as .docx, .pptx, .xlsx, .odt, .odp and .epub are",
+        "give it the suffix that it should have to translate it as a document, or export its text as UTF-8",
+    ),
     b"%PDF-": ("a PDF", "export its text as UTF-8"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an OLE document, as .doc, .ppt and .xls are", "export its text as UTF-8"),
     b"PAR1\x15": ("a Parquet file", "rename it to .parquet, and read it as a file with both sides"),

@@ -17,7 +17,7 @@ from regard.runs.improvement.options import EPOCHS, OLD_PAIRS
 from regard.runs.improvement.record import RecordFolder, TextPair
 from regard.tokenizers.base import Tokenizers
 
-RATE_DIVISOR: Final = 10  # the learning rate is that of the old run divided by this
+RATE_DIVISOR: Final = 5  # the learning rate is that of the old run divided by this
 MIN_STEPS: Final = 50  # a batch has fewer tokens if there would be fewer steps
 CHECKPOINT_EVERY: Final = 500  # steps; more are taken only with many corrections
 PADDING: Final = 1.03  # tokens of a batch, padding included, for each token of its pairs

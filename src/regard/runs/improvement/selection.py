@@ -65,8 +65,8 @@ def evaluate(
         notify(f"with {share:.0%} of the change, the old dev set changes by {candidates[-1][2].gain:+.2f} chrF")
     best, share, comparison = candidates[0] if is_worse(candidates[-1][2]) else candidates[-1]
     sources, references = _sides(corrections)
-    texts = (translate_all(model, sources, track) for model in (old, Translator.load(best)))
-    decision = decide(compare(*texts, references, language), comparison, share)
+    before, after = (translate_all(model, sources, track) for model in (old, Translator.load(best)))
+    decision = decide(compare(before, after, references, language), comparison, share)
     run.set_best(best)
     for path, _, _ in candidates:
         if path not in (best, trained):
