@@ -29,8 +29,6 @@ from regard.inference.confidence import ScoredTranslation, match, right_translat
 from regard.inference.translator import Translator
 from regard.runs.confidence import MAX_PAIRS, load_dev_pairs, score_pairs
 
-Values = np.ndarray
-
 
 class Scored:
     """The translations of a test set and their words: raw probabilities, confidences, and which are right."""

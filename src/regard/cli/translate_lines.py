@@ -53,15 +53,13 @@ def translate_lines(
         "with_attention": outputs.alignments is not None,
         "fallback": request.fallback,
         "split_sentences": request.split_sentences,
+        "with_confidence": outputs.confidence,
+        "min_confidence": request.min_confidence,
         "first_line": 0,
         "constraints": None,
         "glossary": check_glossary(request.glossary, model),
         "glossary_method": request.glossary_method,
     }
-    if outputs.confidence:
-        options["with_confidence"] = True
-    if request.min_confidence is not None:
-        options["min_confidence"] = request.min_confidence
     sources: Iterator[str]
     results: AbstractContextManager[Iterator[LineOutput]]
     if request.ray:

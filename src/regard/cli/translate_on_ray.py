@@ -92,7 +92,8 @@ def _describe(
     runs = [model.run, *model.ensemble]
     weights = [resolve_checkpoint(run).resolve() / name for run in runs for name in WEIGHTS]
     shortlists = [model.run.resolve() / "shortlist.safetensors"] if options.get("shortlist") else []
-    uses_confidence = "with_confidence" in options or "min_confidence" in options
+    uses_confidence = bool(options.get("with_confidence")) or options.get("min_confidence") is not None
+    unused = {"constraints"} if uses_confidence else {"constraints", "with_confidence", "min_confidence"}
     confidence = [resolve_checkpoint(model.run).resolve() / "confidence.json"] if uses_confidence else []
     constraints = [] if request.constraints is None else [request.constraints.resolve()]
     return {
@@ -101,7 +102,7 @@ def _describe(
         "tags": list(model.tags),
         "precision": model.precision,
         "plugins": list(plugin_sources()),
-        "options": {key: value for key, value in options.items() if key != "constraints"},
+        "options": {key: value for key, value in options.items() if key not in unused},
     }
 
 

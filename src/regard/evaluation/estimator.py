@@ -48,7 +48,8 @@ class Estimator:
         if not self.curve:
             return probabilities
         before, after = zip(*self.curve, strict=True)
-        return np.interp(probabilities, before, after)
+        corrected: Floats = np.interp(probabilities, before, after)
+        return corrected
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any], features: int) -> Self:

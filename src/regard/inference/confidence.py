@@ -177,7 +177,7 @@ def _score_words(target: Tokenizer, translation: Translation, tokens: Floats) ->
     spans = word_spans(decoded) if ids else []
     if not spans:
         return ScoredTranslation(translation, decoded, (), tokens, np.zeros(0))
-    ends = token_ends(target, ids)
+    ends = token_ends(target, ids, decoded)
     starts_of_words, ends_of_words = np.array(spans).T
     last = len(ids) - 1
     first_tokens = np.minimum(np.searchsorted(ends, starts_of_words, side="right"), last)

@@ -21,6 +21,7 @@ Link = tuple[int, int]  # source word and target word, separated by white space 
 
 # Beginnings of the Unicode names of letters in scripts without spaces between words.
 _FIRST_UNSPACED = "\u0e00"  # no character before this one belongs to such a script
+SPACE_MARK = "\u2581"  # a space in the pieces of SentencePiece
 _NOT_SPACE = re.compile(r"\S+")
 _UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
 
@@ -56,11 +57,16 @@ def _split_unspaced(text: str, start: int, end: int) -> Iterator[tuple[int, int]
     yield first, end
 
 
-def token_ends(tokenizer: Tokenizer, ids: Sequence[int]) -> NDArray[np.int64]:
-    """Return for each of T tokens where it ends in the decoded text: (T,), never decreasing.
+def token_ends(tokenizer: Tokenizer, ids: Sequence[int], decoded: str) -> NDArray[np.int64]:
+    """Return for each of T tokens where it ends in their decoded text: (T,), never decreasing.
 
     Tokens that only together give a character, such as bytes, end at the end of that character.
     """
+    pieces = tokenizer.pieces(ids)
+    joined = "".join(pieces).replace(SPACE_MARK, " ")
+    if joined.lstrip() == decoded:  # so that the text need not be decoded up to each token
+        ends: NDArray[np.int64] = np.cumsum([len(piece) for piece in pieces]) - (len(joined) - len(decoded))
+        return ends.clip(min=0)
     lengths = np.array([len(tokenizer.decode(ids[: end + 1])) for end in range(len(ids))], dtype=np.int64)
     return np.minimum.accumulate(lengths[::-1])[::-1]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.checkpoints.test_checkpoint import checkpoint
 
+from regard import files
 from regard.checkpoints import added_files
 from regard.checkpoints.added_files import MAX_BYTES, add_json, read_json
 from regard.checkpoints.checkpoint import load_checkpoint, save_checkpoint
@@ -39,7 +40,7 @@ def test_a_checkpoint_loads_after_a_crash_at_any_write(
     saved: Path, writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_json(saved, NAME, {"value": 1})
-    remaining, write = [writes], added_files.write_atomic
+    remaining, write = [writes], files.write_atomic
 
     def crash(path: Path, data: Any) -> None:
         if not remaining[0]:

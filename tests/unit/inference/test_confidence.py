@@ -51,7 +51,7 @@ def calibrated(seed: int = 1) -> Translator:
 def scores(translator: Translator, translation: Translation, source: str) -> list[float]:
     pairs = [(translator.tokenizers.source.encode(source), translation)]
     (_, scored), *_ = score_translations(translator.model, translator.tokenizers.target, pairs)
-    return scored.tokens.tolist()
+    return [float(value) for value in scored.tokens]
 
 
 @pytest.mark.parametrize("name", SEARCHES)

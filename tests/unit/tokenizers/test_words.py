@@ -6,7 +6,7 @@ import pytest
 from regard.config.schema import TokenizerConfig
 from regard.corpus.tagged import add_tags
 from regard.tokenizers.base import Tokenizers, train_tokenizers
-from regard.tokenizers.words import WordMap
+from regard.tokenizers.words import WordMap, token_ends
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +36,19 @@ def test_tags_are_not_words_of_the_source(tokenizers: Tokenizers) -> None:
 @pytest.mark.parametrize(("source", "target"), [("", "d"), ("ab", ""), (add_tags("", ["de"]), "d")])
 def test_without_words_there_are_no_links(tokenizers: Tokenizers, source: str, target: str) -> None:
     assert of(tokenizers, source, target).link_words(np.ones((4, 4))) == ()
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "character", "word", "byte"])
+def test_tokens_end_where_the_text_decoded_so_far_does(kind: str) -> None:
+    texts = ["ein Hund rennt", "ein  Haus, né", "日本 Hund", "x"]
+    config = TokenizerConfig.model_validate({"kind": kind, "vocabulary_size": 278})
+    tokenizer = train_tokenizers(config, [(text, text) for text in texts * 3]).target
+    for text in [*texts, "ein 😀 Hund", "né Ünd"]:
+        ids = tokenizer.encode(text)
+        decoded = tokenizer.decode(ids)
+        ends = token_ends(tokenizer, ids, decoded).tolist()
+        assert ends == sorted(ends)
+        assert ends[-1] == len(decoded)
+        for place, end in enumerate(ends):
+            prefix = tokenizer.decode(ids[: place + 1])
+            assert end == len(prefix) or "\ufffd" in prefix or decoded[:end].strip() == prefix.strip()
