@@ -19,6 +19,7 @@ from tests.end_to_end.helpers import call, write_lines
 from regard.corpus.corrections import CorrectionStore
 from regard.serving.api_keys import ApiKeys
 from regard.serving.app import create_app
+from regard.serving.glossary_store import GlossaryStore
 from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
@@ -84,11 +85,12 @@ class Served:
         *,
         keys: Sequence[str] = (),
         corrections: CorrectionStore | None = None,
+        glossaries: GlossaryStore | None = None,
         characters: int = 20_000,
     ) -> None:
         self.corrections = corrections
         limits = Limits(gather=0.001, characters=characters)
-        self._service = Service(Models(runs, "cpu"), limits, ApiKeys(keys), corrections)
+        self._service = Service(Models(runs, "cpu"), limits, ApiKeys(keys), corrections, glossaries)
         config = uvicorn.Config(
             create_app(self._service), port=0, log_level="error", ws="none", timeout_graceful_shutdown=1
         )
@@ -124,8 +126,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="session")
 def served(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Return a server of both models, without API keys, that offers everything."""
-    store = CorrectionStore(tmp_path_factory.mktemp("store") / "corrections.sqlite", create=True)
-    served = Served(models, characters=CHARACTERS, corrections=store)
+    folder = tmp_path_factory.mktemp("stores")
+    corrections = CorrectionStore(folder / "corrections.sqlite", create=True)
+    glossaries = GlossaryStore(folder / "glossaries")
+    served = Served(models, characters=CHARACTERS, corrections=corrections, glossaries=glossaries)
     yield served
     served.stop()
 

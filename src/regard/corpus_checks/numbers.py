@@ -21,7 +21,8 @@ class NumbersCheck(StatelessCheck):
 
     def find_faults(self, batch: Batch) -> Iterator[Fault]:
         """Yield faults of FaultKind.NUMBERS."""
+        source_language, target_language = self._languages.expected
         for index, (source, target) in enumerate(zip(batch.sources, batch.targets, strict=True)):
-            if differences := find_differences(source, target, self._languages.expected):
+            if differences := find_differences(source, target, (source_language, target_language)):
                 more = f"; and {len(differences) - MAX_SHOWN} more" if len(differences) > MAX_SHOWN else ""
                 yield Fault(index, FaultKind.NUMBERS, "; ".join(map(str, differences[:MAX_SHOWN])) + more)

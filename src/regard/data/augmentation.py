@@ -44,8 +44,9 @@ class Augmenter:
         longest = max((len(ids) for pair in pairs for ids in pair), default=0)
         limit = min(self._max_length, int(MAX_GROWTH * longest) + MAX_ADDED)
         changed = list(pairs)
-        for row in np.flatnonzero(is_chosen.any(1)):
-            changed[row] = self._change(pairs[row], np.flatnonzero(is_chosen[row]), Random(int(seeds[row])), limit)
+        for row in np.flatnonzero(is_chosen.any(1)).tolist():
+            chosen = np.flatnonzero(is_chosen[row]).tolist()
+            changed[row] = self._change(pairs[row], chosen, Random(int(seeds[row])), limit)
         return changed
 
     def _change(self, pair: tuple[Ids, Ids], chosen: Sequence[int], random: Random, limit: int) -> tuple[Ids, Ids]:

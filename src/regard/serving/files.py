@@ -31,7 +31,7 @@ def router(service: Service) -> APIRouter:
         "/translate_file",
         response_model=FileAnswer,
         response_model_exclude_none=True,
-        responses=error_responses(Error, 400, 403, 408, 413, 415, 503),
+        responses=error_responses(Error, 400, 403, 404, 408, 413, 415, 503),
         openapi_extra=file_body(FileRequest),
     )
     async def translate(request: Request) -> Any:

@@ -76,7 +76,8 @@ def measure_perturbed(
         hypotheses = translate(name, [source for source, _ in pairs])
         chrf = float(CHRF().corpus_score(hypotheses, references).score)
         bleu = bleu_metric(references[0], target_language=target_language).corpus_score(hypotheses, references)
-        is_changed = map(TextPair.__ne__, pairs, zip(test.sources, test.references, strict=True))
+        unchanged = zip(test.sources, test.references, strict=True)
+        pairs_changed = sum(pair != before for pair, before in zip(pairs, unchanged, strict=True))
         lost = 1 - chrf / clean_chrf if clean_chrf else 0.0
-        results.append(PerturbedScores(name, chrf, float(bleu.score), lost, sum(is_changed)))
+        results.append(PerturbedScores(name, chrf, float(bleu.score), lost, pairs_changed))
     return tuple(results)

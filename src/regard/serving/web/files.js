@@ -10,7 +10,7 @@ function buildFiles() {
   byId("files-view").replaceChildren(
     element("div", { class: "drop" }, icon("file"),
       element("p", {}, "Drop files here, or ", element("label", { for: "file", class: "choose" }, "choose files"), input),
-      element("p", { class: "quiet" }, `This server translates ${suffixes.join(", ")}. Formatting is kept.`)),
+      element("p", { class: "quiet" }, `This server translates ${suffixes.join(", ")}.`)),
     list);
   for (const name of ["text", "files"]) {
     byId(`${name}-view`).setAttribute("role", "tabpanel");
@@ -50,7 +50,7 @@ function addFiles(chosen) {
 // Show the state of a file: a text, and a progress bar (0 to 1, or null for unknown), a link, or an error.
 function showJob(job, text, { progress, link, isError = false } = {}) {
   const { file, row } = job;
-  const size = new Intl.NumberFormat("en", { style: "unit", unit: file.size < 1e6 ? "kilobyte" : "megabyte", maximumFractionDigits: 1 }).format(file.size / (file.size < 1e6 ? 1e3 : 1e6));
+  const size = new Intl.NumberFormat("en", { style: "unit", unit: file.size < 1e6 ? "kilobyte" : "megabyte", maximumFractionDigits: 1 }).format(Math.max(0.1, file.size / (file.size < 1e6 ? 1e3 : 1e6)));
   const bar = progress === undefined ? null : element("progress", { max: "1", value: progress, "aria-label": text });
   const cancel = element("button", { type: "button", class: "plain", "aria-label": `${job.request ? "Cancel" : "Remove"} ${file.name}`, onclick: () => removeJob(job) }, job.request ? "Cancel" : "Remove");
   const again = isError && !job.isDone ? element("button", { type: "button", class: "plain", onclick: () => { job.isFailed = false; showJob(job, "Waiting"); runJobs(); } }, "Try again") : null;

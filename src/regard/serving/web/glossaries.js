@@ -17,7 +17,8 @@ async function loadGlossaries() {
 function updateGlossaries() {
   const { source, target } = selectedPair();
   const list = glossaries.all.filter((entry) => matches(entry.source_lang, source) && matches(entry.target_lang, target));
-  byId("glossary-label").hidden = !served.settings.glossaries || !source;
+  const hasModel = served.models.some((model) => model.source === source && model.target === target);
+  byId("glossary-label").hidden = !served.settings.glossaries || !hasModel;
   options(byId("glossary"), [["", "none"], ...list.map((entry) => [entry.glossary_id, `${entry.name} (${entry.entry_count})`]), [NEW_GLOSSARY, "New glossary\u2026"]]);
   byId("glossary").value = list.some((entry) => entry.glossary_id === glossaries.chosen) ? glossaries.chosen : "";
 }
@@ -28,7 +29,7 @@ function matches(code, language) {
 
 function chosenGlossary() {
   const id = byId("glossary").value;
-  return id && id !== NEW_GLOSSARY ? { glossary_id: id } : {};
+  return id && id !== NEW_GLOSSARY && !byId("glossary-label").hidden ? { glossary_id: id } : {};
 }
 
 function onGlossary() {

@@ -76,17 +76,19 @@ async function translate() {
     return;
   }
   if (limit > 0 && length > limit) {
-    panels.forEach((panel) => panel.pending && panel.pending.abort());
+    stop();
     showError(`The text is too long: ${length.toLocaleString("en")} characters; the limit is ${limit.toLocaleString("en")}. Shorten it, or translate it in parts.`);
     return;
   }
   if (settings.keyRequired && !byId("key").value) {
+    stop();
     showError(NO_KEY);
     return;
   }
   try {
     await detect(text);
   } catch (error) {
+    stop();
     handleError(error);
     return;
   }
@@ -100,6 +102,14 @@ async function translate() {
   const errors = results.filter((result) => result.status === "rejected").map((result) => result.reason);
   if (!errors.length) showError("");
   else handleError(errors.find((error) => error.name !== "AbortError") || errors[0]);
+}
+
+// Abort the requests in progress; the last translation stays.
+function stop() {
+  for (const panel of panels) {
+    if (panel.pending) panel.pending.abort();
+    panel.setBusy(false);
+  }
 }
 
 function showPanels(hasTwo) {
@@ -264,7 +274,7 @@ function selectTab(name) {
     tab.tabIndex = isSelected ? 0 : -1;
     byId(tab.getAttribute("aria-controls")).hidden = !isSelected;
   }
-  byId("against-label").classList.toggle("unused", name !== "text");
+  for (const id of ["model-label", "against-label"]) byId(id).classList.toggle("unused", name !== "text");
   wordMenu.close(false);
 }
 

@@ -5,7 +5,7 @@ const ALTERNATIVES = 4; // in addition to the best translation
 const BUSY_DELAY = 400; // milliseconds before a pending translation is marked as busy
 const POINTER_DELAY = 350; // milliseconds after which the sentence under the pointer is shown
 const READ_ALOUD = 300; // longer translations are announced by their number of sentences
-const HINT = "Choose a word to see what else the model would have written.";
+const HINT = "Click a word to see alternatives.";
 
 class Panel {
   constructor(number) {

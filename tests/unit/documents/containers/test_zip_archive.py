@@ -224,7 +224,7 @@ def damage_members(data: bytearray, rng: random.Random) -> bytes:
 def test_damaged_files(suffix: str, damage: Callable[[bytearray, random.Random], bytes]) -> None:
     rng = random.Random(1)
     filled = 0
-    for _ in range(50):
+    for _ in range(100):
         data = damage(bytearray(EXAMPLES[suffix]), rng)
         try:
             result = fill(suffix, data)
