@@ -125,25 +125,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=count, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print_machine()
+    tests = {}
+    for entry in arguments.test:
+        name, _, files = entry.partition("=")
+        source, reference = (Path(file) for file in files.split(","))
+        tests[name] = list(zip(*read_pair(source, reference), strict=True))[: arguments.lines]
     translator = Translator.load(arguments.run, "cpu", arguments.precision)
+    print_machine()
     if arguments.ensemble:
         folders = [arguments.run, arguments.ensemble]
         translator = Translator.load_ensemble(folders, "cpu", arguments.precision)
     if arguments.beam_size:
         translator = translator.with_search(beam_size=arguments.beam_size)
-    if arguments.test:
+    if tests:
         dev = Scored(translator, load_dev_pairs(arguments.run)[:MAX_PAIRS])
         print(
             "| test set | | number | right, % | ECE raw | ECE raw, fitted | ECE confidence | AUC raw | AUC confidence "
             "| mean confidence | Spearman raw | Spearman confidence |"
         )
         print("| --- | --- " + "| ---: " * 10 + "|")
-        for entry in arguments.test:
-            name, _, files = entry.partition("=")
-            source, reference = (Path(file) for file in files.split(","))
-            sides = read_pair(source, reference)
-            print_quality(translator, dev, name, Scored(translator, list(zip(*sides, strict=True))[: arguments.lines]))
+        for name, pairs in tests.items():
+            print_quality(translator, dev, name, Scored(translator, pairs))
     if arguments.cost:
         measure_cost(translator, read(arguments.cost, arguments.lines), arguments.rounds)
 

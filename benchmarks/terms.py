@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from common import count, exit_on_error, print_machine, read_pair
 from sacrebleu.metrics.chrf import CHRF
 
-from regard.corpus.formats.compressed import open_decompressed
 from regard.data.store import PairStore
 from regard.inference.terms import METHODS, GlossaryMethod
 from regard.inference.translator import Constraints, Translator
 from regard.terms.alignment import align
 from regard.terms.glossary import Term, target_forms
-from regard.terms.spans import find_spans
+from regard.terms.spans import TermSpan, find_spans
 
 TRAINING_PAIRS = 20_000  # that the test set is aligned with
 MAX_TERMS = 3  # of a sentence
@@ -40,18 +40,13 @@ class Sentence:
     terms: tuple[Term, ...]
 
 
-def read(path: Path) -> list[str]:
-    with open_decompressed(path) as file:
-        return file.read().decode().splitlines()
-
-
 def find_sentences(translator: Translator, data: Path, pairs: Sequence[tuple[str, str]]) -> list[Sentence]:
     """Return the pairs with their terms, by an alignment of the test set together with training pairs."""
     tokenizers = translator.tokenizers
     encoded = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in pairs]
     train = PairStore.open(data, "train")
     step = max(1, len(train) // TRAINING_PAIRS)
-    more = ((train.source(index), train.target(index)) for index in range(0, len(train), step))
+    more = [(train.source(index).tolist(), train.target(index).tolist()) for index in range(0, len(train), step)]
     with tempfile.TemporaryDirectory() as folder:
         store = PairStore.write(Path(folder), "test", [*encoded, *more])
         spans = find_spans(align(store, tokenizers))
@@ -61,7 +56,7 @@ def find_sentences(translator: Translator, data: Path, pairs: Sequence[tuple[str
     for index, (source, target) in enumerate(pairs):
         candidates = spans.of(index)
         draws.shuffle(candidates)
-        chosen = []
+        chosen: list[TermSpan] = []
         for span in candidates:
             if len(chosen) < MAX_TERMS and not any(span.overlaps(earlier) for earlier in chosen):
                 chosen.append(span)
@@ -129,13 +124,14 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--reference", type=Path, required=True)
-    parser.add_argument("--lines", type=int, default=500)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--lines", type=count, default=500)
+    parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--methods", nargs="*", choices=METHODS, help="by default, those that suit the run")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    pairs = list(zip(*read_pair(arguments.source, arguments.reference), strict=True))[: arguments.lines]
     translator = Translator.load(arguments.run, "cpu")
-    pairs = list(zip(read(arguments.source), read(arguments.reference), strict=True))[: arguments.lines]
+    print_machine()
     sentences = find_sentences(translator, arguments.run / "data", pairs)
     with_terms = [sentence for sentence in sentences if sentence.terms]
     terms = sum(len(sentence.terms) for sentence in with_terms)
@@ -150,4 +146,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -183,7 +183,7 @@ def _write_tmx(folder: Path, sentences: Captions) -> None:
     write(folder / "memory.tmx", memory([*(unit(*row) for row in rows[:4]), *(unit(row[0]) for row in rows[4:6])]))
 
 
-def _write_letter(path: Path, rows: Captions) -> None:
+def _write_letter(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
     import docx
 
     letter = docx.Document()

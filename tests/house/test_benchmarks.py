@@ -74,6 +74,8 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
     if script == "improve.py":
         elsewhere = ("--elsewhere-source", source, "--elsewhere-reference", reference)
         return [run, "--source", source, "--target", reference, *elsewhere]
+    if script == "confidence.py":
+        return [run, "--test", f"test={source},{reference}"]
     alone = script in ("batch_composition.py", "serving.py", "serving_workers.py", "stream_memory.py")
     references: list[str | Path] = [] if alone else ["--reference", reference]
     out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from regard.cli.translator_options import TranslatorOptions
 
 SHOWN_PROBLEMS = 5
+NO_GLOSSARY = "none"  # in place of a file
 
 
 def check_glossary(name: str, model: TranslatorOptions) -> str | None:
@@ -20,13 +21,12 @@ def check_glossary(name: str, model: TranslatorOptions) -> str | None:
         CheckpointError: The run cannot be read.
         DataError: The file cannot be read, or has no entry.
     """
-    from regard.checkpoints.checkpoint import load_config
-    from regard.checkpoints.run_folder import resolve_checkpoint
-    from regard.inference.terms import NO_GLOSSARY
-    from regard.terms.glossary_files import read_glossary
-
     if name in ("", NO_GLOSSARY):
         return name or None
+    from regard.checkpoints.checkpoint import load_config
+    from regard.checkpoints.run_folder import resolve_checkpoint
+    from regard.terms.glossary_files import read_glossary
+
     path = Path(name)
     data = load_config(resolve_checkpoint(model.run)).data
     glossary = read_glossary(path, data.source_language, data.target_language)

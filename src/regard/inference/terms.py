@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import torch
 
@@ -103,6 +103,12 @@ class RunTerms:
         files = [path for suffix in SUFFIXES if (path := folder / f"{DEFAULT_NAME}{suffix}").is_file()]
         default = read_glossary(files[0], *languages) if files else None
         return cls(tokenizers, data, fingerprint, default)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     @property
     def forms(self) -> BothForms:

@@ -235,6 +235,7 @@ def load_prepared(config: RunConfig, folder: Path, say: Say) -> Prepared:
     if train.fingerprint != fingerprint:
         raise DataError("the training data is not what was prepared", where=folder, fix=NEW_RUN)
     dev_ids = tuple((tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in dev)
-    with_terms = config.train.terms > 0 and isinstance(train, PairStore)
-    terms = learn_terms(folder, train, tokenizers, say) if with_terms else None
+    terms = None
+    if config.train.terms > 0 and isinstance(train, PairStore):
+        terms = learn_terms(folder, train, tokenizers, say)
     return Prepared(tokenizers, train, dev, dev_ids, origins, share, terms)

@@ -148,7 +148,7 @@ def _sentences(source: Units, source_key: Numbers, target: Units, target_key: Nu
 
 def _counts(units: Units, key: Numbers) -> Numbers:
     """Return the number of words with a key in each sentence."""
-    totals = np.append(0, (key > 0).cumsum())
+    totals: Numbers = np.append(0, (key > 0).cumsum())
     return totals[units.offsets[1:]] - totals[units.offsets[:-1]]
 
 

@@ -261,6 +261,8 @@ def test_the_openapi_document_lists_every_endpoint(service: Service) -> None:
         *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention", "/alternatives", "/examples"),
         *("/translate_file", "/download_file/{identifier}/{name}"),
         *("/v2/document", "/v2/document/{document_id}", "/v2/document/{document_id}/result"),
+        *("/v2/glossaries", "/v2/glossaries/{id}", "/v2/glossaries/{id}/entries", "/v2/glossary-language-pairs"),
+        *("/v3/glossaries", "/v3/glossaries/{id}", "/v3/glossaries/{id}/entries", "/v3/glossaries/{id}/dictionaries"),
     }
 
 

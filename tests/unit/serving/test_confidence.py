@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.unit.serving.clients import ask
 
-from regard.checkpoints.added_files import add_json
-from regard.checkpoints.run_folder import resolve_checkpoint
-from regard.evaluation.estimator import Estimator
-from regard.inference.confidence import FILE, ConfidenceModel
-from regard.serving.limits import Limits
-from regard.serving.models import Models
 from regard.serving.service import Service
 
 PAIR = {"source": "en", "target": "de"}
-# The confidence of a text is about its mean probability of a token, and that of a word its own probability.
-MODEL = ConfidenceModel(
-    Estimator(-2.0, (0.0, 0.0, 4.0, 0.0), (), 100, 0.5), Estimator(-2.0, (0.0, 4.0, 0.0, 0.0, 0.0), (), 100, 0.5)
-)
-
-
-@pytest.fixture(scope="module")
-def calibrated(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("runs") / "calibrated"
-    shutil.copytree(run, folder, symlinks=True)
-    add_json(resolve_checkpoint(folder), FILE, MODEL.to_json())
-    service = Service(Models([folder], "cpu"), Limits(gather=0.001))
-    yield service
-    service.close()
 
 
 def translate(service: Service, **fields: Any) -> Any:

@@ -22,7 +22,7 @@ def test_the_documentation_has_examples() -> None:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_each_example_succeeds(line: str, service: Service) -> None:
+def test_each_example_succeeds(line: str, calibrated: Service) -> None:
     data: list[str] = []
     form: dict[str, str] = {}
     files = {}
@@ -45,7 +45,7 @@ def test_each_example_succeeds(line: str, service: Service) -> None:
             assert not word.startswith("-")
             address = word
     if files:
-        answer = ask(service, "POST", urlsplit(address).path, data=form, files=files)
+        answer = ask(calibrated, "POST", urlsplit(address).path, data=form, files=files)
         assert answer.status_code == 200, answer.text
         return
     if data:
@@ -53,7 +53,7 @@ def test_each_example_succeeds(line: str, service: Service) -> None:
     url = urlsplit(address)
     assert url.netloc == "127.0.0.1:5000"
     answer = ask(
-        service,
+        calibrated,
         "POST" if data else "GET",
         f"{url.path}?{url.query}",
         content="&".join(data).encode() or None,

@@ -154,7 +154,7 @@ def test_a_tagged_source_has_its_words_its_tags_and_the_wanted_terms(
             start, middle, stop = ids.index(begin), ids.index(as_), ids.index(end)
             assert start < middle < stop
             term = tokenizers.source.decode(ids[middle + 1 : stop])
-            exact += term in tokenizers.target.decode(target.tolist()).split()
+            exact += term in tokenizers.target.decode([*target]).split()
             ids[start : stop + 1] = ids[start + 1 : middle]
         assert ids == old.tolist()
     assert exact > len(pairs) / 2
