@@ -152,21 +152,23 @@ def test_an_installed_wheel_trains_translates_and_serves(
 
     command = [str(installed / "regard"), "serve", "run", "--port", "0", "--device", "cpu"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as server:
-        assert server.stderr is not None
-        messages = []
-        for line in server.stderr:
-            messages.append(line)
-            if line.startswith("listening on "):
-                break
-        else:
-            pytest.fail("".join(messages))
-        address = messages[-1].split()[-1]
-        body = json.dumps({"q": "123", "source": "en", "target": "de"}).encode()
-        request = Request(f"{address}/translate", body, {"Content-Type": "application/json"})
-        with urlopen(request, timeout=60) as answer, urlopen(address, timeout=60) as page:
-            assert json.load(answer) == {"translatedText": translations[0]}
-            assert b"<html" in page.read()
-        server.terminate()
+        try:
+            assert server.stderr is not None
+            messages = []
+            for line in server.stderr:
+                messages.append(line)
+                if line.startswith("listening on "):
+                    break
+            else:
+                pytest.fail("".join(messages))
+            address = messages[-1].split()[-1]
+            body = json.dumps({"q": "123", "source": "en", "target": "de"}).encode()
+            request = Request(f"{address}/translate", body, {"Content-Type": "application/json"})
+            with urlopen(request, timeout=60) as answer, urlopen(address, timeout=60) as page:
+                assert json.load(answer)["translatedText"] == translations[0]
+                assert b"<html" in page.read()
+        finally:
+            server.terminate()
         assert server.wait(60) == 0
     assert not (tmp_path / "cache" / "regard").exists()
 
