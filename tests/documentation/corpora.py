@@ -9,6 +9,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.unit.documents.pdfs import Text, write_pdf
+
 from regard.corpus.datasets import datasets
 
 LANGUAGES = ("en", "de", "fr")
@@ -131,10 +133,28 @@ def write_files(folder: Path) -> None:
     _write_tables(folder, captions(300, 10))
     _write_tmx(folder, captions(300, 11))
     _write_catalogues(folder)
+    _write_documents(folder)
     write(folder / "letter.txt", "A dog runs. A cat\nsleeps in the park.\n\nA man sits on the street.\n")
     write(folder / "recipe.toml", RECIPE)
     write_lines(folder / "keys.txt", ["a-key-of-the-tests-0123456789"])
     write_lines(folder / "constraints.jsonl", ['{"forbid": ["Rad"]}'] * 7)
+
+
+def _write_documents(folder: Path) -> None:
+    """Write strings of software, and PDFs."""
+    messages = {
+        "@@locale": "en",
+        "title": "A dog runs in the park.",
+        "@title": {"description": "Shown on the first page"},
+        "photos": "{count, plural, =0{A man sits.} one{# dog runs.} other{# dogs run.}}",
+        "greeting": "A man waits next to {name}.",
+    }
+    write(folder / "app_en.arb", json.dumps(messages, indent=2))
+    write(folder / "site.json", json.dumps({"page": {"title": "A dog runs.", "id": "a"}, "legal": {"text": "A cat."}}))
+    write(folder / "en.json", json.dumps({"A dog runs.": "", "A cat sleeps.": "Eine Katze schläft."}))
+    letter: list[Text] = [(60, 700, 20, "F1", "A dog"), (60, 660, 11, "F1", "A dog runs in the park. A cat sleeps.")]
+    for name in ("manual.pdf", "letter.pdf"):
+        (folder / name).write_bytes(write_pdf([letter]))
 
 
 LAW = """

@@ -121,7 +121,7 @@ class Reader:
     def _run_python(self, step: Step) -> list[str]:
         stdout, stderr = io.StringIO(), io.StringIO()
         with redirect_stdout(stdout), redirect_stderr(stderr):
-            exec(compile(step.code, f"line {step.line}", "exec"), self.namespace)
+            exec(compile(self.servers.at_real_ports(step.code), f"line {step.line}", "exec"), self.namespace)
         return differences("", step.output, stdout.getvalue().splitlines(), stderr.getvalue().splitlines())
 
 
