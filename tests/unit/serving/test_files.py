@@ -168,7 +168,7 @@ def deepl(service: Service, fields: dict[str, str], name: str, data: bytes) -> l
                 if status.json()["status"] not in ("queued", "translating"):
                     return [sent, status, await client.post(f"{path}/result", json=key)]
                 early = await client.post(f"{path}/result", json=key)
-                assert early.status_code in (200, 503), early.text
+                assert early.status_code in (200, 400, 503), early.text
                 await asyncio.sleep(0.01)
 
     return asyncio.run(run())
