@@ -82,3 +82,4 @@ def test_a_run_without_it_names_the_command_that_adds_it(run: Path, bare: Path, 
     copied = bare.parent / "copied"
     shutil.copytree(bare / "best", copied)
     refused(call("calibrate", copied), "no dev set")
+    refused(call("calibrate", bare.parent / "none"), "there is no such folder")

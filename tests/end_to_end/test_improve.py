@@ -98,6 +98,9 @@ def test_from_suggestions_to_a_better_model_without_a_restart(served: Path, tmp_
         assert improved.code == 0, improved.err
         assert "accepted: the new model is better on the corrections that were held out" in improved.err
         assert "improved-001" in improved.err
+        confidences = [(folder / "best" / "confidence.json").read_text() for folder in (served, tmp_path / "new")]
+        assert confidences[0] == confidences[1] != (old / "confidence.json").read_text()
+        assert regard.load(served, "cpu").translate(source, with_confidence=True).confidence is not None
         translated = regard.load(tmp_path / "new", "cpu").translate(source).text
         deadline = time.monotonic() + 120
         while client.translate(source, "und", "und").translated_text != translated:
@@ -245,6 +248,7 @@ def test_a_part_of_the_change_is_kept_if_all_of_it_loses_too_much(
     assert "on the old dev set, with 50% of the change" in finished.err
     assert resolve_checkpoint(tmp_path / "new").name == "blended-50"
     assert not (tmp_path / "new" / "checkpoints" / "blended-75").exists()
+    assert (tmp_path / "new" / "best" / "confidence.json").is_file()
     folders = [tmp_path / "new" / name for name in ("data/start", "last", "best")]
     old, trained, best = (dict(load_checkpoint(folder.resolve()).model.named_parameters()) for folder in folders)
     for name, weight in best.items():
@@ -274,3 +278,14 @@ def test_what_cannot_be_improved(run: Path, table: Path, tmp_path: Path) -> None
     refused(call("improve", run, "--corrections", tmp_path / "none.tsv"), "there is no such file")
     shutil.copytree(run / "best", tmp_path / "checkpoint")
     refused(call("improve", tmp_path / "checkpoint", "--corrections", table, "--replace"), "checkpoint without a run")
+    best = resolve_checkpoint(run).resolve()
+    other = next(path for path in best.parent.glob("step-*") if path != best)
+    refused(
+        call("improve", other, "--corrections", table, "--replace", "-o", tmp_path / "new"),
+        f"its best checkpoint is not {other.name}",
+    )
+    few_old = ("--old-data", few, "-o", tmp_path / "new")
+    refused(call("improve", run, "--corrections", table, *few_old), "are held out as the old dev set; 10 are needed")
+    unknown = ("--set", "train.rate=1", "-o", tmp_path / "new")
+    refused(call("improve", run, "--corrections", table, *unknown), "unknown key `train.rate`")
+    assert not (tmp_path / "new").exists()

@@ -66,9 +66,11 @@ def calibrate(
     place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     sides = Sides(source_language, target_language, source_column, target_column)
     with status("loading PyTorch"):
+        from regard.checkpoints.run_folder import resolve_checkpoint
         from regard.runs.confidence import calibrate as fit
         from regard.runs.confidence import load_dev_pairs
 
+    resolve_checkpoint(run)  # report a wrong path
     if place.files():
         pairs, skipped = TestSetFiles(place, sides).pairs(run)
         for message in skipped.sentences():

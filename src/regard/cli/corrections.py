@@ -62,7 +62,7 @@ def corrections(
     with open_output(output) as write:
         for line in writers[suffix](rows):
             write(line)
-    say(f"{len(rows):,} corrections written to {output}")
+    say(f"{_count(rows)} written to {output}")
 
 
 def _show(rows: list[tuple[int, Correction]], last: int) -> None:
@@ -73,13 +73,17 @@ def _show(rows: list[tuple[int, Correction]], last: int) -> None:
 
     counts = Counter((row.source_language, row.target_language) for _, row in rows)
     with output(None) as write:
-        write(f"{len(rows):,} {'correction' if len(rows) == 1 else 'corrections'}\n")
+        write(f"{_count(rows)}\n")
         for (source, target), count in counts.most_common():
             write(f"{source}-{target}: {count:,}\n")
         for number, correction in rows[len(rows) - min(last, len(rows)) :]:
             write(f"\n{number}  {_describe(correction)}\n")
             for name, text in _texts(correction):
                 write(f"  {name:11} {' '.join(text.split())}\n")
+
+
+def _count(rows: list[tuple[int, Correction]]) -> str:
+    return f"{len(rows):,} {'correction' if len(rows) == 1 else 'corrections'}"
 
 
 def _describe(correction: Correction) -> str:

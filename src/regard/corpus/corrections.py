@@ -8,7 +8,6 @@ A file system that does not lock files, as some network file systems, is not saf
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
@@ -260,12 +259,3 @@ def _split_lines(correction: Correction) -> list[tuple[str, str]]:
     if len(sources) != len(targets):
         return [(correction.source, correction.target)]
     return list(zip(sources, targets, strict=True))
-
-
-def count_by_languages(store: CorrectionStore) -> Counter[tuple[str, str]]:
-    """Return the number of corrections for each pair of languages. Raise DataError."""
-    return Counter(
-        (correction.source_language, correction.target_language)
-        for _, correction in store.read()
-        if correction is not None
-    )

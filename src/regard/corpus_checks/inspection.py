@@ -152,7 +152,11 @@ class CorpusInspector:
             if (batch.start // BATCH_SIZE) % PROGRESS_INTERVAL == PROGRESS_INTERVAL - 1:
                 self._report_progress(f"{batch.start + len(batch):,} pairs read")
         if not has_text:
-            raise DataError("no pair has text on both sides", where=self.corpus.name, fix="check the files")
+            raise DataError(
+                "no pair has text on both sides",
+                where=self.corpus.name,
+                fix="check the files, and the languages or columns that you requested",
+            )
         self._report_progress(f"{num_pairs:,} pairs read; checking them")
         for check in self._checks:
             check.finish()

@@ -12,6 +12,7 @@ exact matches, if it equals the reference.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -96,7 +97,7 @@ def load_confidence(checkpoint: Path) -> ConfidenceModel | None:
         raise CheckpointError(
             f"a value is missing or invalid: {error!r}",
             where=checkpoint / FILE,
-            fix=f"make it again: regard calibrate {checkpoint}",
+            fix=f"make it again: regard calibrate {shlex.quote(str(checkpoint))}",
         ) from None
 
 

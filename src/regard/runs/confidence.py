@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,9 @@ def calibrate(
     return Calibrated(model, add_json(checkpoint, FILE, model.to_json()), len(scored))
 
 
-def calibrate_finished(run: RunFolder, dev: Sequence[TextPair], device: str, say: Say) -> None:
+def calibrate_finished(
+    run: RunFolder, dev: Sequence[TextPair], device: str, say: Say, *, chrf: float | None = None
+) -> None:
     """Fit the confidence of a finished run's best checkpoint, unless it has one or hardly any translation is right.
 
     Args:
@@ -90,15 +93,16 @@ def calibrate_finished(run: RunFolder, dev: Sequence[TextPair], device: str, say
         dev: Its dev set.
         device: The device to translate on.
         say: Receives the result, or why there is none: an error does not make the training fail.
+        chrf: The chrF of the checkpoint on the dev set, if its metrics do not have it.
     """
     try:
         checkpoint = resolve_checkpoint(run.path)
-        is_good = load_metrics(checkpoint).get("chrf", 0) >= MIN_DEV_CHRF
+        is_good = (load_metrics(checkpoint).get("chrf", 0) if chrf is None else chrf) >= MIN_DEV_CHRF
         if len(dev) >= MIN_PAIRS and is_good and load_confidence(checkpoint) is None:
             say(str(calibrate(checkpoint, dev, device=device)))
     except (RegardError, RuntimeError, MemoryError) as error:
         reason = error.message if isinstance(error, RegardError) else str(error).partition("\n")[0]
-        say(f"confidence: not fitted ({reason}); try `regard calibrate {run.path}`")
+        say(f"confidence: not fitted ({reason}); try `regard calibrate {shlex.quote(str(run.path))}`")
 
 
 def score_pairs(translator: Translator, pairs: Sequence[TextPair], watch: Watch) -> dict[int, ScoredTranslation]:

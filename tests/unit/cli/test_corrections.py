@@ -41,6 +41,7 @@ def test_exports_are_read_back(store: Path, name: str, tmp_path: Path) -> None:
     target = "Ein\tHund." if "tmx" in name else "Ein Hund\x01."
     assert pairs[:2] == [('A <b> & "dog". Two.', target), ("One.", "Eins.")]
     assert len(pairs) == 3  # a unit of TMX has no direction
+    assert "\n1 correction written" in "\n" + call("corrections", store, "--after", "2", "-o", tmp_path / name).err
 
 
 def test_the_tmx_has_what_is_known(store: Path, tmp_path: Path) -> None:

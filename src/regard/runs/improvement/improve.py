@@ -22,6 +22,7 @@ from regard.errors import CheckpointError
 from regard.files import write_atomic
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
+from regard.runs.confidence import calibrate_finished
 from regard.runs.improvement import acceptance, replacement, selection
 from regard.runs.improvement.corrections import SourceSet, check_corrections, split_corrections
 from regard.runs.improvement.old_pairs import OldRun, run_folder
@@ -114,7 +115,7 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
         )
     old = OldRun.load(run)
     if options.replace:
-        run_folder(old)
+        replacement.check_best(run_folder(old), old.checkpoint)
     if options.old_data is not None:
         provided = _open(Path(options.old_data), old, Sides(), "--old-data")
         old = replace(old, provided=tuple((pair.source, pair.target) for pair in provided))
@@ -134,13 +135,6 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
     say(f"corrections: {len(split.train):,} to train on, {len(split.held_out):,} held out")
     origin = f"those that {old.pool.name} was trained on" if options.old_data is None else str(options.old_data)
     say(f"old pairs: {len(sample):,} of {origin}")
-    RunFolder.create(folder)
-    record_folder.path.mkdir(exist_ok=True)
-    write_pairs(record_folder.corrections, split.train)
-    write_pairs(record_folder.held_out, split.held_out)
-    write_pairs(record_folder.old_pairs, sample)
-    write_pairs(record_folder.old_dev, dev)
-    write_atomic(record_folder.dropped, "".join(f"{line}\n" for line in checked.dropped))
     recipe = make_recipe(
         old,
         record_folder,
@@ -150,6 +144,13 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
         old_pairs=options.old_pairs,
         overrides=to_overrides(options.overrides),
     )
+    RunFolder.create(folder)
+    record_folder.path.mkdir(exist_ok=True)
+    write_pairs(record_folder.corrections, split.train)
+    write_pairs(record_folder.held_out, split.held_out)
+    write_pairs(record_folder.old_pairs, sample)
+    write_pairs(record_folder.old_dev, dev)
+    write_atomic(record_folder.dropped, "".join(f"{line}\n" for line in checked.dropped))
     record_folder.write(
         Record(
             run=str(old.folder),
@@ -227,7 +228,10 @@ def _evaluate(run: RunFolder, folder: RecordFolder, console: Console) -> Decisio
         def show(texts: Iterable[str], total: int) -> Iterable[str]:
             return track(texts, "translating", total, bar=bar)
 
-        return selection.evaluate(run, _last(run), corrections, dev, show, partial(say, console=console))
+        notify = partial(say, console=console)
+        decision = selection.evaluate(run, _last(run), corrections, dev, show, notify)
+    calibrate_finished(run, dev, "auto", notify, chrf=decision.dev.chrf[1])  # training may have done it for another one
+    return decision
 
 
 def _last(run: RunFolder) -> Path:

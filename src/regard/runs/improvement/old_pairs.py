@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from regard.checkpoints.checkpoint import load_config
-from regard.checkpoints.run_folder import PREPARED, RunFolder, resolve_checkpoint
+from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.config.schema import RunConfig
 from regard.data.store import PairStore
 from regard.errors import CheckpointError, ConfigError, DataError
+from regard.runs.confidence import load_dev_pairs
 from regard.runs.holdout import split_corpus
-from regard.runs.improvement.corrections import is_held_out
+from regard.runs.improvement.corrections import HELD_OUT, MIN_HELD_OUT, is_held_out
 from regard.runs.improvement.record import TextPair, latest_record, read_pairs
 from regard.special_tokens import UNK
 from regard.tokenizers.base import Tokenizers
@@ -113,12 +113,24 @@ class OldRun:
             raise self._missing("the pairs that the run was trained on", error) from None
 
     def dev(self) -> list[TextPair]:
-        """Return the dev set. Raise CheckpointError if neither the data of the run nor its corpora are there."""
+        """Return the dev set.
+
+        Raises:
+            CheckpointError: Neither the data of the run nor its corpora are there.
+            DataError: There are too few provided pairs.
+        """
         if self.provided:
-            return [pair for pair in self.provided if is_held_out(pair[0])][:MAX_DEV]
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            table = json.loads((self.folder / "data" / PREPARED).read_text(encoding="utf-8"))
-            return [(str(source), str(target)) for source, target in table["dev"]]
+            dev = [pair for pair in self.provided if is_held_out(pair[0])][:MAX_DEV]
+            if len(dev) < MIN_HELD_OUT:
+                raise DataError(
+                    f"there are too few pairs: of {len(self.provided):,}, {len(dev):,} are held out as the old dev "
+                    f"set; {MIN_HELD_OUT} are needed",
+                    where="--old-data",
+                    fix=f"give {HELD_OUT * MAX_DEV:,} pairs if you can",
+                )
+            return dev
+        with suppress(DataError):
+            return list(load_dev_pairs(self.folder))
         try:
             _, dev = split_corpus(self._pool_config())
             return [(pair.source, pair.target) for pair in dev]

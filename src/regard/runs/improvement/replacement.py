@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from regard.checkpoints.added_files import add_json, read_json
 from regard.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import BEFORE, RunFolder
 from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import replace_symlink
+from regard.inference.confidence import FILE
 from regard.runs.improvement.record import IMPROVEMENTS, Record, RecordFolder
 
 NAME = "improved-"
+
+
+def check_best(run: RunFolder, checkpoint: Path) -> Path:
+    """Return the best checkpoint of a run. Raise CheckpointError if it is not the one that is improved."""
+    if run.best != checkpoint:
+        raise CheckpointError(
+            f"its best checkpoint is not {checkpoint.name}, the one that is improved",
+            where=run.path,
+            fix="improve the run's best checkpoint, or leave out --replace",
+        )
+    return checkpoint
 
 
 def install(run: RunFolder, checkpoint: Path, folder: RecordFolder, record: Record) -> str:
@@ -32,19 +45,16 @@ def install(run: RunFolder, checkpoint: Path, folder: RecordFolder, record: Reco
         CheckpointError: The run is being trained, its best checkpoint has changed since, or writing fails.
     """
     with run.lock():
-        if run.best is None or str(run.best) != record.checkpoint:
-            raise CheckpointError(
-                f"its best checkpoint is not {Path(record.checkpoint).name} any more, which was improved",
-                where=run.path,
-                fix="improve the run again",
-            )
+        best = check_best(run, Path(record.checkpoint))
         taken = [int(path.name.removeprefix(NAME)) for path in run.checkpoints.glob(f"{NAME}*[0-9]")]
         name = f"{NAME}{max(taken, default=0) + 1:03d}"
-        old, new = load_checkpoint(run.best), load_checkpoint(checkpoint)
+        old, new = load_checkpoint(best), load_checkpoint(checkpoint)
         save_checkpoint(run.checkpoints / name, replace(new, config=old.config, step=old.step + new.step))
+        if (confidence := read_json(checkpoint, FILE)) is not None:
+            add_json(run.checkpoints / name, FILE, confidence)
         folder.copy_corrections(RecordFolder(run.path / IMPROVEMENTS / name), replace(record, installed=name))
         with raise_on_os_error(CheckpointError, "a link cannot be set", where=run.path, fix="free some disk space"):
-            replace_symlink(run.path / f"{BEFORE}{name}", Path("checkpoints") / run.best.name)
+            replace_symlink(run.path / f"{BEFORE}{name}", Path("checkpoints") / best.name)
         run.set_best(run.checkpoints / name)
     return name
 

@@ -90,3 +90,9 @@ def test_earlier_corrections_are_joined() -> None:
 def test_too_few_corrections() -> None:
     with pytest.raises(DataError, match=r"of 5 usable ones, \d are held out .* 10 are needed"):
         split_corrections(dict(list(PAIRS.items())[:5]), (), "corrections")
+
+
+def test_no_corrections_in_the_requested_languages() -> None:
+    with pytest.raises(DataError, match="no pair has text on both sides") as caught:
+        check_corrections(PairList("corrections", []), [], ("en", "de"))
+    assert "the languages or columns that you requested" in caught.value.fix
