@@ -165,7 +165,7 @@ def _spelling(parameter: Any, is_argument: bool) -> str:
     if is_argument:
         return str(parameter.metavar or parameter.name.upper())
     names = _names(parameter)
-    if parameter.is_flag and parameter.default is None:  # it has three states: yes, no, not given
+    if parameter.is_flag and parameter.default is not False:  # without it the value is yes, or depends on the run
         names += parameter.secondary_opts
     metavar = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
     return ", ".join(names) + metavar

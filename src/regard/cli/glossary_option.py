@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from regard.cli.translator_options import TranslatorOptions
 
 SHOWN_PROBLEMS = 5
-NO_GLOSSARY = "none"  # in place of a file
 
 
 def check_glossary(name: str, model: TranslatorOptions) -> str | None:
@@ -21,12 +20,14 @@ def check_glossary(name: str, model: TranslatorOptions) -> str | None:
         CheckpointError: The run cannot be read.
         DataError: The file cannot be read, or has no entry.
     """
-    if name in ("", NO_GLOSSARY):
-        return name or None
+    if not name:
+        return None
     from regard.checkpoints.checkpoint import load_config
     from regard.checkpoints.run_folder import resolve_checkpoint
-    from regard.terms.glossary_files import read_glossary
+    from regard.terms.glossary_files import NO_GLOSSARY, read_glossary
 
+    if name == NO_GLOSSARY:
+        return name
     path = Path(name)
     data = load_config(resolve_checkpoint(model.run)).data
     glossary = read_glossary(path, data.source_language, data.target_language)

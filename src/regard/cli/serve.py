@@ -79,7 +79,9 @@ def serve(
     examples: Annotated[
         bool,
         typer.Option(
+            "--examples/--no-examples",
             help="Show sentences of the runs' dev sets as examples on an empty page.",
+            show_default="yes",
             rich_help_panel=ACCESS,
         ),
     ] = True,

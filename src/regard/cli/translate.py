@@ -87,8 +87,8 @@ def translate(
         bool,
         typer.Option(
             "--confidence",
-            help="Print the probability that it is right and a tab before each translation; --report has it for each "
-            "word.",
+            help="Print before each translation the probability that it is right, and a tab; --report has it for each "
+            "word. For a document, only --report has it.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,

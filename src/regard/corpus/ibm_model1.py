@@ -121,7 +121,7 @@ def ibm_model_1(
 def best_links(sentences: Sentences, lexicon: Lexicon, vocabulary_size: int) -> tuple[Numbers, Probabilities]:
     """Return for each target token its most probable source token.
 
-    Of two equally probable tokens, that nearer to the same relative position is preferred (Dyer et al. 2013).
+    Tokens near the same relative position are preferred, as in Dyer et al. (2013).
 
     Args:
         sentences: The pairs.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from regard.documents.document import Columns, Edit, InlineTag, LanguagePair, MarkedText, ProtectedSpan, Segment, render
 from regard.documents.inline_markup import parse_tags
-from regard.documents.strings import select_key
+from regard.documents.strings import join_surrogates, select_key
 from regard.documents.xml import Node, XmlDocument, escape, read_elements
 from regard.errors import DataError
 from regard.text.segments import has_letters
@@ -49,7 +49,7 @@ class AndroidDocument(XmlDocument):
         super().__init__(data, name)
         self._columns = columns
         self._places: list[_Place] = []
-        self._lines: dict[str, int] = {}  # of the resources, by kind and name
+        self._identities: set[str] = set()  # kind, name and product of each resource
         self._num_entries = 0
         read_elements(self._text, name, ("string", "plurals", "string-array"), self._add_element)
 
@@ -58,11 +58,11 @@ class AndroidDocument(XmlDocument):
             return
         name = element.attributes.get("name", "")
         identity = f"{element.name} {name} {element.attributes.get('product', '')}"
-        first = self._lines.setdefault(identity, element.start)
-        if first != element.start:
+        if identity in self._identities:
             raise DataError(
                 f"the name {name[:100]!r} occurs twice", where=f"{self.name}:{element.line}", fix="remove one of them"
             )
+        self._identities.add(identity)
         if any(node.attributes.get("translatable") == "false" for node in (*ancestors, element)):
             return
         if element.name == "string":
@@ -187,7 +187,7 @@ def _unescape(raw: str, *, keep_space: bool) -> str:
     text = "".join(parts)
     if not keep_space:
         text = re.sub(" *\n *", "\n", text)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if "\\u" in raw else text
+    return join_surrogates(text)
 
 
 def _escape(text: str) -> str:

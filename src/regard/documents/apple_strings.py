@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from regard.documents.document import Columns, LanguagePair, decode_document
-from regard.documents.strings import StringsDocument, StringValue
+from regard.documents.strings import StringsDocument, StringValue, join_surrogates
 from regard.errors import DataError
 
 _SPACE = re.compile(r"(?:\s|/\*[\s\S]*?\*/|//[^\r\n]*)*+")
@@ -82,5 +82,4 @@ def _unescape(token: re.Match[str]) -> str:
 
     if token[1] is None:
         return token[2]
-    text = _ESCAPE.sub(replace, token[1])
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if "\\" in token[1] else text
+    return join_surrogates(_ESCAPE.sub(replace, token[1]))

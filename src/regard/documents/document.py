@@ -205,6 +205,7 @@ class TextDocument:
         self.skipped: list[SkippedEntry] = []
         self.already_translated = 0
         self._text = text
+        self._last_line = (0, 1)  # a character offset and its line number
 
     def check_translation(self, index: int, translation: MarkedText) -> str:
         """Accept every translation."""
@@ -217,6 +218,12 @@ class TextDocument:
             if translation is not None:
                 edits += self._edits(index, translation)
         return self._apply([*edits, *self._common_edits()] if edits else [])
+
+    def _line_of(self, offset: int) -> int:
+        """Return the line number of a character. Offsets must not decrease from call to call."""
+        last_offset, line = self._last_line
+        self._last_line = (offset, line + self._text.count("\n", last_offset, offset))
+        return self._last_line[1]
 
     def _edits(self, index: int, translation: MarkedText) -> list[Edit]:
         """Return the edits that write the translation of segment `index`."""
@@ -276,7 +283,7 @@ def decode_document(data: bytes, name: str, encoding: str = "utf-8") -> str:
     Raises:
         DataError: The bytes are not in this encoding; the error names the line.
     """
-    if encoding == "utf-8":
+    if not encoding.startswith("utf-16"):
         refuse_binary(data, name)
     try:
         text = data.decode(encoding)

@@ -65,11 +65,10 @@ def _is_browser_extension(strings: Iterable[JsonString]) -> bool:
     """Return whether this is a messages.json: an object of objects, each with a `message`."""
     names: set[str | int] = set()
     messages: set[str | int] = set()
-    is_nested = True
     for string in strings:
-        is_nested = is_nested and len(string.path) > 1
-        if is_nested:
-            names.add(string.path[0])
-            if string.path[1:] == ("message",):
-                messages.add(string.path[0])
-    return is_nested and bool(names) and names == messages
+        if len(string.path) < 2:
+            return False
+        names.add(string.path[0])
+        if string.path[1:] == ("message",):
+            messages.add(string.path[0])
+    return bool(names) and names == messages

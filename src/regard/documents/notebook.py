@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from regard.documents.document import (
     Columns,
@@ -53,8 +54,7 @@ class NotebookDocument(TextDocument):
             raise DataError("it has no cells", where=f"{name}:1", fix="check that it is a Jupyter notebook")
         self._cells: list[_Cell] = []  # those in Markdown
         self._documents: list[MarkdownDocument] = []
-        self._sizes: list[int] = []  # the number of segments of each document
-        self._position, self._line = 0, 1
+        self._starts: list[int] = []  # the index of the first segment of each document
         for cell in cells.values():
             if cell.kind == "markdown" and cell.sources:
                 self._add_cell(cell, languages)
@@ -66,41 +66,27 @@ class NotebookDocument(TextDocument):
         except (UnicodeEncodeError, DataError):
             self.skipped.append(SkippedEntry(self._line_of(cell.sources[0].start), "the cell is not text"))
             return
-        starts, position = [], 0  # of the strings in the text of the cell
-        for string in cell.sources:
-            starts.append(text.count("\n", 0, position) + 1)
-            position += len(string.text)
+        starts = list(accumulate((string.text.count("\n") for string in cell.sources), initial=1))  # in the cell
         lines = [self._line_of(string.start) for string in cell.sources]
-        first_entry = len(self.segments)
+        first = len(self.segments)
         for segment in document.segments:
-            line = lines[bisect_right(starts, segment.line) - 1]
-            self.segments.append(replace(segment, line=line, entry=first_entry + segment.entry))
+            line = lines[bisect_right(starts, segment.line, hi=len(lines)) - 1]
+            self.segments.append(replace(segment, line=line, entry=first + segment.entry))
         self.skipped += [replace(skipped, line=lines[0]) for skipped in document.skipped]
         self._cells.append(cell)
         self._documents.append(document)
-        self._sizes.append(len(document.segments))
-
-    def _line_of(self, offset: int) -> int:
-        """Return the line number of a character. Offsets must not decrease from call to call."""
-        self._line += self._text.count("\n", self._position, offset)
-        self._position = offset
-        return self._line
+        self._starts.append(first)
 
     def check_translation(self, index: int, translation: MarkedText) -> str:
         """See MarkdownDocument."""
-        for document, size in zip(self._documents, self._sizes, strict=True):
-            if index < size:
-                return document.check_translation(index, translation)
-            index -= size
-        raise IndexError(index)
+        number = bisect_right(self._starts, index) - 1
+        return self._documents[number].check_translation(index - self._starts[number], translation)
 
     def fill(self, translations: Sequence[MarkedText | None]) -> bytes:
         """Return the notebook with its Markdown cells filled."""
         edits: list[Edit] = []
-        at = 0
-        for cell, document, size in zip(self._cells, self._documents, self._sizes, strict=True):
-            filled = translations[at : at + size]
-            at += size
+        for cell, document, start in zip(self._cells, self._documents, self._starts, strict=True):
+            filled = translations[start : start + len(document.segments)]
             if any(translation is not None for translation in filled):
                 edits += self._edit_cell(cell, document.fill(filled).decode())
         return self._apply(edits)

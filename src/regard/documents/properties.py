@@ -10,12 +10,13 @@ import re
 
 from regard.documents.document import Columns, LanguagePair, MarkedText, decode_document
 from regard.documents.splitting import wrap_lines
-from regard.documents.strings import StringsDocument, StringValue
+from regard.documents.strings import StringsDocument, StringValue, join_surrogates
 
 _LINE = re.compile(r"[ \t\f]*([^\r\n]*)(\r\n?|\n|\Z)")
 _KEY = re.compile(r"(?:[^\\=:\s]|\\(?:\r\n|[\s\S]))*")
 _SEPARATOR = re.compile(r"(?:[ \t\f]|\\(?:\r\n?|\n)[ \t\f]*)*(?:[=:](?:[ \t\f]|\\(?:\r\n?|\n)[ \t\f]*)*)?")
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(\r\n?|\n)[ \t\f]*|([\s\S]))")
+_VALUE = re.compile(r"(?:[^\\\r\n]|\\(?:\r\n|[\s\S]))*+")
 _CONTINUATION = re.compile(r"\\(\r\n?|\n)([ \t\f]*)")
 _CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _WRITTEN = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\f": r"\f"}
@@ -33,7 +34,7 @@ class PropertiesDocument(StringsDocument):
             try:
                 data.decode()
             except UnicodeDecodeError:
-                encoding = "latin-1"
+                encoding = "utf-8" if b"\0" in data else "latin-1"  # a null byte is not text: refuse the file
         super().__init__(decode_document(data, name, encoding), name, encoding, columns)
         self._max_character = "\xff" if encoding == "latin-1" else "~" if data.isascii() else "\U0010ffff"
         at = 1 if self._text.startswith("\ufeff") else 0
@@ -58,7 +59,7 @@ class PropertiesDocument(StringsDocument):
 
     def _find_end(self, at: int) -> int:
         """Return where a value ends that starts at a position."""
-        match = re.compile(r"(?:[^\\\r\n]|\\(?:\r\n|[\s\S]))*+").match(self._text, at)
+        match = _VALUE.match(self._text, at)
         assert match is not None
         return match.end()
 
@@ -83,8 +84,7 @@ def _unescape(raw: str) -> str:
             return chr(int(match[1], 16))
         return "" if match[2] else _CONTROLS.get(match[3], match[3])
 
-    text = _ESCAPE.sub(replace, raw)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if "\\u" in raw else text
+    return join_surrogates(_ESCAPE.sub(replace, raw))
 
 
 def _escape(text: str, max_character: str) -> str:

@@ -1,4 +1,4 @@
-"""What is asked of a translator of documents, and what becomes of a document."""
+"""Requests to the translator of a document, their results, and the result of the whole document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TranslationRequest:
 
 @dataclass(frozen=True)
 class SegmentConfidence:
-    """The probability that a translation is right, and its words in order, each with the same for the word."""
+    """The probability that a translation is right, and its words in order, each with its own probability."""
 
     value: float
     words: tuple[tuple[str, float], ...] = ()

@@ -21,17 +21,18 @@ class ResxDocument(XmlDocument):
         super().__init__(data, name)
         self._columns = columns
         self._values: list[Node] = []
-        self._lines: dict[str, int] = {}
+        self._names: set[str] = set()  # in lower case
         read_elements(self._text, name, ("data",), self._add_data)
 
     def _add_data(self, element: Node, ancestors: list[Node]) -> None:
         if [node.name for node in ancestors] != ["root"]:
             return
         name = element.attributes.get("name", "")
-        if self._lines.setdefault(name.lower(), element.start) != element.start:
+        if name.lower() in self._names:
             raise DataError(
                 f"the name {name[:100]!r} occurs twice", where=f"{self.name}:{element.line}", fix="remove one of them"
             )
+        self._names.add(name.lower())
         value = element.find_child("value")
         is_string = "mimetype" not in element.attributes and element.attributes.get("type", _STRING_TYPE).startswith(
             _STRING_TYPE

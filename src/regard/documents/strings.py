@@ -89,13 +89,6 @@ class StringsDocument(TextDocument):
         self._columns = columns
         self._language = language  # of the source
         self._entries: list[_Entry] = []
-        self._last_line = (0, 1)  # a character offset and its line number
-
-    def _line_of(self, offset: int) -> int:
-        """Return the line number of a character. Offsets must not decrease from call to call."""
-        last_offset, line = self._last_line
-        self._last_line = (offset, line + self._text.count("\n", last_offset, offset))
-        return self._last_line[1]
 
     def _add_string(self, string: StringValue, source_key: str = "", *, is_default: bool = True) -> None:
         """Add a string, unless it is not selected or is not text.
@@ -253,6 +246,11 @@ def _write_numbers(content: MarkedText, sample: str) -> MarkedText:
 
     tags = tuple(replace(tag, position=move(tag.position)) for tag in marked.tags)
     return MarkedText(text, tags, tuple(spans))
+
+
+def join_surrogates(text: str) -> str:
+    """Return a text in which two escaped halves of a character are that character, and a single half is U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def fix_apostrophes(source: str, translation: str) -> str:

@@ -20,6 +20,7 @@ from regard.errors import DataError
 MAX_BYTES = 1 << 22  # of a file: the parser reads 50 kB to 1 MB per second
 _STRING_TAGS = (None, "!", "tag:yaml.org,2002:str")
 _BLOCK = re.compile(r"([|>][-+0-9]{0,2})([ \t]*(?:#[^\n]*)?)(\r?\n)")
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")  # the anchor and the tag of a scalar
 _LINE_BREAK = re.compile(r"[ \t]*(\r?\n)([ \t]*)")
 
 
@@ -158,7 +159,7 @@ class YamlDocument(StringsDocument):
 
     def _skip_properties(self, start: int) -> int:
         """Return where a scalar starts, after its anchor and its tag."""
-        match = re.compile(r"(?:[&!]\S*\s+)*").match(self._text, start)
+        match = _PROPERTIES.match(self._text, start)
         return match.end() if match else start
 
     def _block_span(self, start: int, end: int) -> tuple[int, int]:

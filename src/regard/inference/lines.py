@@ -9,6 +9,7 @@ from itertools import repeat
 from regard.data.batch import length_batches
 from regard.errors import DecodingError
 from regard.inference.translation import Constraints
+from regard.terms.words import find_phrase
 from regard.text.model_input import ModelInput, prepare_input
 from regard.text.segments import Span
 from regard.tokenizers.base import Tokenizers
@@ -68,7 +69,7 @@ class Line:
         parts = []
         for place, text in enumerate(texts):
             require = tuple(phrase for phrase, home in zip(constraints.require, homes, strict=True) if home == place)
-            terms = tuple(term for term in constraints.terms if term.source.lower() in text.lower())
+            terms = tuple(term for term in constraints.terms if find_phrase(text.lower(), term.source.lower()) >= 0)
             part = Constraints(require, constraints.forbid, "" if place else constraints.prefix, terms)
             parts.append(Line(self.number, text, part, place))
         return parts

@@ -26,7 +26,7 @@ from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.lines import Line
 from regard.inference.translation import Translation
 from regard.terms.glossary import Glossary, Term, capitalize, is_word
-from regard.terms.glossary_files import SUFFIXES, read_glossary
+from regard.terms.glossary_files import NO_GLOSSARY, SUFFIXES, read_glossary
 from regard.terms.learned import FORMS, BothForms, learn_forms, load_forms
 from regard.terms.offsets import find_terms, token_spans
 from regard.terms.tagging import TermTagger, WantedTerm, has_markers
@@ -36,7 +36,6 @@ from regard.tokenizers.words import count_tags
 
 GlossaryMethod = Literal["auto", "tags", "search", "both"]
 METHODS = ("auto", "tags", "search", "both")
-NO_GLOSSARY = "none"  # in place of the name of a file
 DEFAULT_NAME = "glossary"  # with one of SUFFIXES: the glossary in the folder of a run, which is used by default
 LACKS_TERM = "term"  # the mark of a translation that lacks a term
 QUOTE = "("  # after which a word has no space before it

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from regard.decoding.strategies import length_limit
 from regard.inference.next_words import next_words
 from regard.serving.batcher import Batcher, Ticket
 from regard.serving.limits import invalid
 from regard.serving.models import Models
 from regard.serving.schema import AlternativesAnswer, AlternativesRequest, NextWord
+from regard.serving.translate import check_prefix
 from regard.serving.workers import call_with
 
 
@@ -24,9 +24,7 @@ def find_alternatives(
     translator = served.translator
     if not translator.fits(request.q):
         raise invalid(f"q must be one sentence of at most {translator.longest} tokens")
-    longest = length_limit(len(translator.tokenizers.source.encode(request.q)), translator.search)
-    if len(translator.tokenizers.target.encode(request.prefix)) >= longest:
-        raise invalid(f"prefix must have less than {longest} tokens for this q")
+    check_prefix(translator, request.q, request.prefix)
     words = batcher.call(
         lambda: call_with(translator, next_words, request.q, request.prefix, request.alternatives), ticket
     )

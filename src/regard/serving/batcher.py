@@ -22,10 +22,10 @@ from typing import Any, TypeVar
 
 import torch
 
-from regard.inference.terms import NO_GLOSSARY
 from regard.inference.translator import Constraints, SearchOptions, Translation, Translator
 from regard.serving.limits import Limits, RequestRejected, busy
 from regard.terms.glossary import Term
+from regard.terms.glossary_files import NO_GLOSSARY
 
 T = TypeVar("T")
 MAX_BATCH_TOKENS = 8192  # source tokens per batch, with padding

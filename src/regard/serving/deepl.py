@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -85,10 +85,7 @@ def _add_account_endpoints(routes: APIRouter, service: Service) -> None:
         kind = (await read_fields(request)).get("type", "source")
         if kind not in ("source", "target"):
             raise invalid("type must be source or target")
-        models = service.models
-        codes = models.sources
-        if kind == "target":
-            codes = list(dict.fromkeys(target for source in codes for target in models.targets(source)))
+        codes = service.models.sources if kind == "source" else service.models.all_targets
         return [DeepLLanguage(language=code.upper(), name=language_name(code)) for code in codes]
 
     @routes.api_route("/usage", methods=["GET"], response_model=DeepLUsage, responses=error_responses(Message, 403))
@@ -107,8 +104,7 @@ def _add_account_endpoints(routes: APIRouter, service: Service) -> None:
 async def _languages(service: Service, request: Request, body: DeepLRequest) -> tuple[str, str]:
     """Return the codes of source and target. Detect the source if the request does not name it."""
     models = service.models
-    targets = dict.fromkeys(target for source in models.sources for target in models.targets(source))
-    target = match_code(body.target_lang, targets, "target_lang")
+    target = match_code(body.target_lang, models.all_targets, "target_lang")
     if body.source_lang:
         return match_code(body.source_lang, models.sources, "source_lang"), target
     text = "\n".join(body.text)
@@ -127,14 +123,13 @@ def check_formality(formality: str | None) -> None:
         raise invalid("formality is not supported")
 
 
-def match_code(requested: str, served: Iterable[str], name: str) -> str:
+def match_code(requested: str, served: Sequence[str], name: str) -> str:
     """Return the served code: `EN-US` matches `en-us`, or else `en`. Raise RequestRejected if none matches."""
     exact = requested.replace("_", "-").lower()
-    codes = list(served)
     for code in (exact, exact.split("-")[0]):
-        if code in codes:
+        if code in served:
             return code
-    variants = [code for code in codes if code.split("-")[0] == exact.split("-")[0]]
+    variants = [code for code in served if code.split("-")[0] == exact.split("-")[0]]
     if variants:
         return variants[0]
     raise RequestRejected(400, f"Value for '{name}' not supported.")

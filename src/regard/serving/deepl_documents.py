@@ -93,8 +93,7 @@ async def _start(service: Service, request: Request) -> tuple[str, str]:
     if body.output_format and f".{body.output_format.lower().lstrip('.')}" != suffix:
         raise invalid("output_format must be the format of the file")
     models = service.models
-    targets = dict.fromkeys(target for source in models.sources for target in models.targets(source))
-    target = match_code(body.target_lang, targets, "target_lang")
+    target = match_code(body.target_lang, models.all_targets, "target_lang")
     source = match_code(body.source_lang, models.sources, "source_lang") if body.source_lang else "auto"
     ids = [identifier for identifier in (*(body.glossary_ids or "").split(","), body.glossary_id) if identifier]
     if ids and source == "auto":
@@ -116,7 +115,10 @@ def _translate(service: Service, identifier: str, upload: Upload, languages: tup
     """Translate a document, and store the result or the error."""
     service.files.start_translation(identifier)
     try:
-        file = translate_file(service, upload, languages, ticket)
+        try:
+            file = translate_file(service, upload, languages, ticket)
+        finally:
+            service.files.finish()  # before a client learns the result and sends the next document
     except (RequestRejected, RegardError) as error:
         service.files.fail(identifier, error.message)
     except Exception:
@@ -125,5 +127,3 @@ def _translate(service: Service, identifier: str, upload: Upload, languages: tup
     else:
         service.metrics.text(file.characters)
         service.files.complete(identifier, file.name, file.data, file.characters)
-    finally:
-        service.files.finish()

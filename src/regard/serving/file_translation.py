@@ -45,7 +45,6 @@ class TranslatedFile:
         data: Its content.
         characters: The number of characters that were translated.
         untranslated: The number of entries that stay untranslated.
-        source: The code of the source language.
         pivot: The language through which it was translated; empty if none.
     """
 
@@ -53,7 +52,6 @@ class TranslatedFile:
     data: bytes
     characters: int
     untranslated: int
-    source: str
     pivot: str
 
 
@@ -119,7 +117,6 @@ def translate_file(service: Service, upload: Upload, languages: tuple[str, str],
         data=result.data,
         characters=characters,
         untranslated=result.untranslated,
-        source=source,
         pivot=route[0].target if len(route) > 1 else "",
     )
 

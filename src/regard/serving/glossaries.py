@@ -276,7 +276,7 @@ def _find(glossary: StoredGlossary, fields: dict[str, Any]) -> Dictionary:
 
 def _single(glossary: StoredGlossary) -> Dictionary:
     if len(glossary.dictionaries) != 1:
-        raise RequestRejected(404, "the glossary has several language pairs; use /v3/glossaries")
+        raise RequestRejected(404, f"the glossary has {len(glossary.dictionaries)} language pairs; use /v3/glossaries")
     return glossary.dictionaries[0]
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from regard.serving import translate as translation
+from regard.serving.batcher import Ticket
 from regard.serving.file_translation import supported_suffixes
 from regard.serving.glossaries import find_glossary
 from regard.serving.limits import invalid
@@ -65,7 +66,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
         texts = body.q if isinstance(body.q, list) else [body.q]
         if not isinstance(body.q, list) and "json" not in request.headers.get("content-type", ""):
             texts = [body.q.replace("\r\n", "\n")]  # forms end lines with CRLF
-        service.check_texts([*texts, body.prefix], fields, request)
+        service.check_texts([*texts, body.prefix] if body.prefix else texts, fields, request)
         alternatives = service.check_alternatives(body.alternatives)
         if body.prefix and (len(texts) > 1 or body.format == "html"):
             raise invalid("prefix is for a single text without HTML")
@@ -87,9 +88,12 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             with_sentences=body.sentences,
             glossary=find_glossary(service, request, fields, ids, (route[0].source, route[-1].target)),
         )
-        result = await service.run_job(
-            request, lambda ticket: translate_through(service.batcher, service.limits, route, task, ticket)
-        )
+
+        def job(ticket: Ticket) -> tuple[translation.TranslationResult, list[NumberDifference]]:
+            result = translate_through(service.batcher, service.limits, route, task, ticket)
+            return result, _number_differences(route, texts, result.texts)  # slow for a text of numbers
+
+        result, numbers = await service.run_job(request, job)
         is_list = isinstance(body.q, list)
         return TranslateAnswer(
             translatedText=result.texts if is_list else result.texts[0],
@@ -101,7 +105,7 @@ def _add_text_endpoints(routes: APIRouter, service: Service) -> None:
             or None,
             pivot=pivot_of(route),
             sentences=_sentences(result, is_list=is_list) if body.sentences else None,
-            numbers=_number_differences(route, texts, result.texts) or None,
+            numbers=numbers or None,
             **(_confidence(result, is_list=is_list) if body.confidence and len(route) == 1 else {}),
         )
 

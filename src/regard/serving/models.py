@@ -143,9 +143,14 @@ class Models:
         return list(dict.fromkeys(model.source for model in self.served))
 
     @property
+    def all_targets(self) -> list[str]:
+        """The target languages of all source languages, without repetition."""
+        return list(dict.fromkeys(model.target for model in self.served))
+
+    @property
     def languages(self) -> list[str]:
         """The source languages, followed by those that are only targets."""
-        return list(dict.fromkeys([*self.sources, *(model.target for model in self.served)]))
+        return list(dict.fromkeys([*self.sources, *self.all_targets]))
 
     def targets(self, source: str) -> list[str]:
         """Return the target languages of a source language, without repetition; last those through a third language."""

@@ -79,7 +79,9 @@ def validate_fields(model: type[M], table: dict[str, Any]) -> M:
         return model.model_validate(table)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "request"
+        places = first["loc"] or ("request",)
+        is_nested = len(places) > 2 and isinstance(places[-2], int)  # a field of an object in a list
+        name = str(places[-1] if is_nested else places[0])
         if first["type"] in ("missing", "too_short", "string_too_short"):
             raise invalid(f"missing {name} parameter") from None
         raise invalid(f"{name[:40]}: {first['msg']}") from None

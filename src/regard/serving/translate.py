@@ -13,12 +13,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from regard.decoding.strategies import length_limit
 from regard.documents.document import Columns, Document, LanguagePair, MarkedText, Segment, SkippedEntry
 from regard.documents.html import HtmlDocument
 from regard.documents.line_segments import Line, LineDocument
 from regard.documents.paragraphs import ParagraphDocument
 from regard.documents.translate import TranslatedText, TranslationRequest, fill_document
 from regard.inference.translation import Translation, join
+from regard.inference.translator import Translator
 from regard.serving.batcher import Batcher, SearchKey, Sentence, Ticket
 from regard.serving.confidence import RequestConfidence
 from regard.serving.limits import Limits, invalid
@@ -177,6 +179,13 @@ def stripped_span(text: str) -> Span:
     return len(text) - len(text.lstrip()), len(text.rstrip())
 
 
+def check_prefix(translator: Translator, sentence: str, prefix: str) -> None:
+    """Raise RequestRejected if a prefix has as many tokens as the translation of a sentence may have."""
+    longest = length_limit(len(translator.tokenizers.source.encode(sentence)), translator.search)
+    if len(translator.tokenizers.target.encode(prefix)) >= longest:
+        raise invalid(f"prefix must have fewer than {longest} tokens for this q")
+
+
 def search_key(
     served: ServedModel, limits: Limits, count: int, *, with_attention: bool, is_constrained: bool = False
 ) -> SearchKey:
@@ -310,6 +319,8 @@ class _BatchTranslator:
 
     def submit_after_prefix(self, texts: Sequence[str], prefix: str) -> list[Future[list[Translation]]]:
         """Submit the sentences of a text whose translation begins with a prefix; placeholders are required."""
+        if texts:
+            check_prefix(self._served.translator, texts[0], prefix)
         key = search_key(self._served, self._limits, self._count, with_attention=False, is_constrained=True)
         key = replace(key, with_confidence=self._with_confidence)
         sentences = []

@@ -7,7 +7,6 @@ directions agree on it. Words that occur once are linked to the same word on the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +27,6 @@ MIN_COMPOUND_PROBABILITY = 0.2  # of a word that is linked to a word that has an
 FREQUENT = 0.002  # share of the words of a side; more frequent ones are not terms,
 FREQUENT_RANK = 0.05  # if they are among this share of the distinct words
 SHORTEST = 3  # letters of a term
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Alignment:
     @property
     def is_mutual(self) -> NDArray[np.bool_]:
         """(source units,) Whether a word and the word that it is linked to are linked to each other."""
-        sentence = np.repeat(np.arange(len(self.source.units.offsets) - 1), np.diff(self.source.units.offsets))
+        sentence = self.source.units.sentence
         linked = np.flatnonzero(self.source.link >= 0)
         target = self.target.units.offsets[sentence[linked]] + self.source.link[linked]
         back = self.source.units.offsets[sentence[linked]] + self.target.link[target]
@@ -89,14 +86,14 @@ class Alignment:
         return is_mutual
 
 
-def align(store: PairStore, tokenizers: Tokenizers, say: Say = lambda text: None) -> Alignment:
+def align(store: PairStore, tokenizers: Tokenizers) -> Alignment:
     """Align the words of all pairs of a store."""
     pairs = range(len(store))
     source = Units.of(tokenizers.source, [store.source(index) for index in pairs])
     target = Units.of(tokenizers.target, [store.target(index) for index in pairs])
     source_key, target_key = _keys(source), _keys(target)
-    to_source = _links(source, source_key, target, target_key, say)
-    to_target = _links(target, target_key, source, source_key, say)
+    to_source = _links(source, source_key, target, target_key)
+    to_target = _links(target, target_key, source, source_key)
     links = [_with_copies(*to_target, source, target), _with_copies(*to_source, target, source)]
     return Alignment(AlignedSide(source, source_key, *links[0]), AlignedSide(target, target_key, *links[1]))
 
@@ -114,7 +111,7 @@ def _keys(units: Units) -> Numbers:
 
 
 def _links(
-    source: Units, source_key: Numbers, target: Units, target_key: Numbers, say: Say
+    source: Units, source_key: Numbers, target: Units, target_key: Numbers
 ) -> tuple[Numbers, NDArray[np.float64]]:
     """Return for each target unit its most probable source unit, counted within the sentence, and the probability."""
     link, probability = np.full(len(target_key), -1), np.zeros(len(target_key))
@@ -122,10 +119,10 @@ def _links(
     if not (target_key > 0).any() or not (source_key > 0).any():
         return link, probability
     size = int(target_key.max()) + 1
-    lexicon = ibm_model_1(_sample(sentences), size, say=say)
+    lexicon = ibm_model_1(_sample(sentences), size)
     position, values = best_links(sentences, lexicon, size)
     used = np.flatnonzero(target_key > 0)
-    sentence = np.repeat(np.arange(len(target.offsets) - 1), np.diff(target.offsets))[used]
+    sentence = target.sentence[used]
     is_linked = (position > 0) & (values >= MIN_PROBABILITY)
     place = source_place[sentences.source_offsets[sentence] + position]
     link[used] = np.where(is_linked, place - source.offsets[sentence], -1)
@@ -173,11 +170,9 @@ def _with_copies(
     """Link words without a link to the same word on the other side, if each side has it once."""
     ids = {text: index for index, text in enumerate(opposite.texts) if text}
     same = np.array([ids.get(text, -1) for text in units.texts], np.int64)
-    pairs = len(units.offsets) - 1
-    sentence = np.repeat(np.arange(pairs), np.diff(units.offsets))
-    opposite_sentence = np.repeat(np.arange(pairs), np.diff(opposite.offsets))
+    sentence = units.sentence
     size = len(opposite.texts) + 1
-    opposite_code = opposite_sentence * size + opposite.word
+    opposite_code = opposite.sentence * size + opposite.word
     order = np.argsort(opposite_code, kind="stable")
     code = sentence * size + same[units.word] if len(units.word) else sentence
     first = np.searchsorted(opposite_code[order], code)
@@ -192,9 +187,8 @@ def _with_copies(
 def forms_of(alignment: Alignment) -> tuple[WordForms, WordForms]:
     """Learn the forms of the words of both sides."""
     source, target = alignment.source, alignment.target
-    sentence = np.repeat(np.arange(len(source.units.offsets) - 1), np.diff(source.units.offsets))
     mutual = np.flatnonzero(alignment.is_mutual)
-    linked = target.units.offsets[sentence[mutual]] + source.link[mutual]
+    linked = target.units.offsets[source.units.sentence[mutual]] + source.link[mutual]
     return _forms(source.units, mutual, _stems(target.units)[linked]), _forms(
         target.units, linked, _stems(source.units)[mutual]
     )

@@ -10,12 +10,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import islice, pairwise, product
 
 from regard.terms.learned import BothForms
 from regard.terms.word_forms import WordForms
-from regard.terms.words import Word, fold, is_unspaced, split_words
+from regard.terms.words import Word, find_phrase, fold, is_unspaced, split_words
 
 INDEX_LETTERS = 3  # of the first word of a term; all forms of a word share them
 MAX_FORMS = 24  # of a target term
@@ -54,28 +53,19 @@ class Term:
 
     def is_in(self, translation: str) -> bool:
         """Return whether a translation contains a form of the term, where words begin and end."""
-        if self.is_upper and any(_pattern(form.casefold()).search(translation.casefold()) for form in self.forms):
-            return True
-        starts = (capitalize(form) for form in self.forms)
-        return any(_pattern(form).search(translation) for form in self.forms) or any(
-            _pattern(form).match(translation.lstrip()) for form in starts
+        text = translation.lstrip()
+        folded = text.casefold() if self.is_upper else ""
+        return any(
+            find_phrase(text, form) >= 0
+            or find_phrase(text, capitalize(form)) == 0
+            or (self.is_upper and find_phrase(folded, form.casefold()) >= 0)
+            for form in self.forms
         )
-
-
-@lru_cache(1 << 14)
-def _pattern(form: str) -> re.Pattern[str]:
-    before = r"(?<!\w)" if _is_word_character(form[:1]) else ""
-    after = r"(?!\w)" if _is_word_character(form[-1:]) else ""
-    return re.compile(before + re.escape(form) + after)
-
-
-def _is_word_character(character: str) -> bool:
-    return character.isalnum() and not is_unspaced(character)
 
 
 def is_word(form: str) -> bool:
     """Return whether a term must end where a word ends: in scripts with spaces, unless it ends in punctuation."""
-    return _is_word_character(form[-1:])
+    return form[-1:].isalnum() and not is_unspaced(form[-1])
 
 
 def capitalize(form: str) -> str:

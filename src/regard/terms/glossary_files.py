@@ -17,6 +17,7 @@ from regard.errors import DataError
 from regard.terms.glossary import Entry, Glossary, clean_entries
 
 SUFFIXES: Final = (".tsv", ".csv", ".tbx")
+NO_GLOSSARY: Final = "none"  # in place of the name of a file
 MAX_ENTRIES = 100_000
 MAX_CHARACTERS = 1000  # of a term
 _OBSOLETE = ("deprecatedTerm-admn-sts", "supersededTerm-admn-sts", "deprecatedTerm", "supersededTerm")
@@ -61,7 +62,10 @@ def _collect(items: Iterator[Pair | Skipped], path: Path) -> Glossary:
             raise DataError(f"a glossary has at most {MAX_ENTRIES:,} entries", where=path, fix="divide the glossary")
     glossary = clean_entries(entries, str(path), problems)
     if not glossary.entries:
-        raise DataError("the glossary has no entry", where=path, fix="write a source term and a target term per line")
+        reason = f"; line {glossary.problems[0].removeprefix(f'{path}:')}" if glossary.problems else ""
+        raise DataError(
+            f"the glossary has no entry{reason}", where=path, fix="write a source term and a target term per line"
+        )
     return glossary
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regard.terms.glossary import Term
-from regard.terms.units import SPACE
+from regard.terms.words import find_phrase
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
+from regard.tokenizers.words import SPACE_MARK
 
 Span = tuple[int, int]
 
@@ -50,7 +51,7 @@ def _piece_lengths(pieces: Sequence[str]) -> list[float]:
     while at < len(pieces):
         byte = _byte(pieces[at])
         if byte is None:
-            lengths.append(float(len(pieces[at].replace(SPACE, ""))))
+            lengths.append(float(len(pieces[at].replace(SPACE_MARK, ""))))
             at += 1
             continue
         size = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
@@ -72,9 +73,9 @@ def find_terms(terms: Sequence[Term], spans: Sequence[Span], text: str) -> list[
         text: The text.
     """
     placed: list[tuple[Term, slice]] = []
-    lowered, at = text.lower(), 0
+    lowered, at = _lower(text), 0
     for term in terms:
-        start = lowered.find(term.source.lower(), at)
+        start = find_phrase(lowered, _lower(term.source), at)
         if start < 0:
             continue
         at = start + len(term.source)
@@ -82,3 +83,11 @@ def find_terms(terms: Sequence[Term], spans: Sequence[Span], text: str) -> list[
         if covered and (not placed or covered[0] >= placed[-1][1].stop):
             placed.append((term, slice(covered[0], covered[-1] + 1)))
     return placed
+
+
+def _lower(text: str) -> str:
+    """Return a text in lower case, with as many characters; the dotted and the dotless I of Turkish are alike."""
+    return text.translate(_ALIKE).lower()
+
+
+_ALIKE = str.maketrans("İı", "ii")

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from regard.terms.words import is_unspaced
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
-
-SPACE = "▁"  # as tokenizers write a space
+from regard.tokenizers.words import SPACE_MARK
 
 Numbers = NDArray[np.int64]
 _HASH = 0x9E3779B97F4A7C15
@@ -36,7 +35,7 @@ class UnitBoundaries:
         pieces = [*inner.pieces(range(inner.size)), *[""] * (tokenizer.size - inner.size)]
         is_word = inner.kind == "word"
         self.begins = np.array(
-            [is_word or piece.startswith(SPACE) or any(map(is_unspaced, piece)) for piece in pieces], dtype=bool
+            [is_word or piece.startswith(SPACE_MARK) or any(map(is_unspaced, piece)) for piece in pieces], dtype=bool
         )
         self.has_letters = np.array([any(map(str.isalnum, piece)) for piece in pieces], dtype=bool)
         self.is_tag = np.arange(tokenizer.size) >= inner.size
@@ -67,6 +66,11 @@ class Units:
     word: Numbers
     tokens: int
     texts: list[str]
+
+    @property
+    def sentence(self) -> Numbers:
+        """(units,) The sentence of each unit."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, sentences: Sequence[NDArray[Any]]) -> Units:

@@ -7,8 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Beginnings of the Unicode names of letters in scripts without spaces between words.
-_UNSPACED = ("CJK ", "HIRAGANA ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
+from regard.tokenizers.words import UNSPACED
+
 _WORD = re.compile(r"\w+|[^\w\s]")
 _KATAKANA = re.compile(r"[\u30a0-\u30ff\uff66-\uff9f]+")
 
@@ -57,10 +57,24 @@ def _has_unspaced(text: str) -> bool:
     return not text.isascii() and any(is_unspaced(character) or _KATAKANA.match(character) for character in text)
 
 
+def find_phrase(text: str, phrase: str, start: int = 0) -> int:
+    """Return the first place from `start` on where a phrase is, and words of the text begin and end; -1 for none."""
+    edges = _word_edges(text)
+    at = text.find(phrase, start)
+    while at >= 0 and not (at in edges and at + len(phrase) in edges):
+        at = text.find(phrase, at + 1)
+    return at
+
+
+@lru_cache(1 << 10)
+def _word_edges(text: str) -> frozenset[int]:
+    return frozenset(edge for word in split_words(text) for edge in (word.start, word.end))
+
+
 @lru_cache(1 << 16)
 def is_unspaced(character: str) -> bool:
     """Return whether a character is a letter of a script without spaces between words, katakana excepted."""
-    return ord(character) > 0xE00 and unicodedata.name(character, "").startswith(_UNSPACED)
+    return ord(character) > 0xE00 and unicodedata.name(character, "").startswith(UNSPACED)
 
 
 @lru_cache(1 << 16)

@@ -37,6 +37,7 @@ _PATTERNS = (
     ("number", r"(?<!\d)\d+(?:[.,:\u00a0\u202f]\d+)*"),
 )
 ADDRESS = "|".join(pattern for kind, pattern in _PATTERNS if kind == "address")
+_POSSIBLE = re.compile(r"[\d@:<&%${\\©®\u203c-\U0010ffff]|www\.|--")  # every placeholder has one of these
 _PLACEHOLDER = re.compile("|".join(f"(?P<{kind}_{index}>{pattern})" for index, (kind, pattern) in enumerate(_PATTERNS)))
 _LETTERS_BEFORE = re.compile(r"[A-Za-z\u00c0-\u052f]{3}\Z")  # Latin, Greek and Cyrillic
 _LETTERS_AFTER = re.compile(r"[A-Za-z\u00c0-\u052f]{3}")
@@ -61,6 +62,8 @@ class Placeholder:
 def find_placeholders(text: str, literal: Sequence[tuple[int, int]] = ()) -> list[Placeholder]:
     """Return all placeholders of a text in order. Spans in `literal` (ordered) are placeholders as a whole."""
     placeholders: list[Placeholder] = []
+    if not literal and not _POSSIBLE.search(text):
+        return placeholders
     at = 0
     for start, end in [*literal, (len(text), len(text))]:
         for match in _PLACEHOLDER.finditer(text, at, start):

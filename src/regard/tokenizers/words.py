@@ -23,7 +23,7 @@ Link = tuple[int, int]  # source word and target word, separated by white space 
 _FIRST_UNSPACED = "\u0e00"  # no character before this one belongs to such a script
 SPACE_MARK = "\u2581"  # a space in the pieces of SentencePiece
 _NOT_SPACE = re.compile(r"\S+")
-_UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
+UNSPACED = ("CJK ", "HIRAGANA ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")  # katakana excepted
 
 
 def word_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
@@ -128,7 +128,7 @@ def unit_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
 
 
 def _is_unspaced(character: str) -> bool:
-    return unicodedata.name(character, "").startswith(_UNSPACED)
+    return unicodedata.name(character, "").startswith((*UNSPACED, "KATAKANA"))
 
 
 class TokenKind(IntEnum):

@@ -141,3 +141,8 @@ def test_required_options_are_marked() -> None:
     assert "[required]" in help_of("import")
     assert "[required]" in help_of("export")
     assert "[required]" not in help_of("train")
+
+
+def test_help_shows_how_to_switch_off_what_is_on() -> None:
+    assert "--examples, --no-examples" in help_of("serve")
+    assert "--split-sentences, --no-split-sentences" in help_of("translate")

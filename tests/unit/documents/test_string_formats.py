@@ -183,6 +183,12 @@ menu.file=&File
 """
 
 
+@pytest.mark.parametrize(("data", "problem"), [("a=one".encode("utf-16"), "UTF-16"), (b"a=one\0 \xff", "not UTF-8")])
+def test_properties_that_are_not_text(data: bytes, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        open_bytes(".properties", data)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
 def test_properties(encoding: str) -> None:
     source = PROPERTIES if encoding == "ascii" else PROPERTIES.replace("\\u00e9", "é").replace("\n", "\r\n")

@@ -8,7 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 import webvtt
-from tests.unit.documents.scripted import fill, uppercase
+from tests.unit.documents.scripted import fill, open_bytes, uppercase
 
 VTT = """WEBVTT - some title
 Kind: captions
@@ -89,3 +89,16 @@ def test_the_lines_of_a_cell_may_become_fewer() -> None:
     single = b'{"cells": [{"cell_type": "markdown", "source": "one\\n\\ntwo"}, {"cell_type": "code", "source": []}]}'
     assert fill(".ipynb", single).data == single.replace(b"one", b"ONE").replace(b"two", b"TWO")
     assert fill(".ipynb", b'{"cells": [{"cell_type": "markdown", "source": "\\ud800 x"}]}').untranslated == 1
+
+
+def test_segments_of_a_notebook_belong_to_their_cells() -> None:
+    cells = ['"source": "2026"', '"source": [\n"one\\n",\n"\\n",\n"two"]', '"source": ""', '"source": "*six*"']
+    data = '{"cells": [' + ",\n".join(f'{{"cell_type": "markdown", {cell}}}' for cell in cells) + "]}"
+    document = open_bytes(".ipynb", data.encode())
+    assert [(segment.content.text, segment.line) for segment in document.segments] == [
+        ("one", 3),
+        ("two", 5),
+        ("six", 7),
+    ]
+    answers = [document.check_translation(index, document.segments[2].content) for index in range(3)]
+    assert answers == ["its markup would change", "its markup would change", ""]

@@ -36,7 +36,7 @@ def test_words_after_a_prefix(service: Service) -> None:
     [
         ({"q": ""}, "missing q"),
         ({"q": "one " * 2000}, "at most 512 tokens"),
-        ({"prefix": "eins " * 2000}, "prefix must have less than"),
+        ({"prefix": "eins " * 2000}, "prefix must have fewer than"),
         ({"prefix": "eins " * 20_000}, "exceeds text limit"),
         ({"alternatives": 9}, "alternatives"),
         ({"alternatives": 0}, "alternatives"),

@@ -174,6 +174,21 @@ def deepl(service: Service, fields: dict[str, str], name: str, data: bytes) -> l
     return asyncio.run(run())
 
 
+@pytest.mark.parametrize(("data", "outcome"), [(b"[]", "complete"), (b"[", "fail")])
+def test_a_document_that_is_done_is_not_counted(
+    service: Service, monkeypatch: pytest.MonkeyPatch, data: bytes, outcome: str
+) -> None:
+    running, original = [], getattr(service.files, outcome)
+
+    def note(*arguments: Any) -> None:
+        running.append(service.files.running)
+        original(*arguments)
+
+    monkeypatch.setattr(service.files, outcome, note)
+    deepl(service, {"target_lang": "DE", "source_lang": "EN"}, "a.json", data)
+    assert running == [0]
+
+
 def test_a_document_as_deepl_translates_it(service: Service) -> None:
     sent, status, result = deepl(service, {"target_lang": "DE", "source_lang": "EN"}, "a.json", b'["one two"]')
     identifier = sent.json()["document_id"]

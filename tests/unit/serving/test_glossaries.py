@@ -140,6 +140,20 @@ def test_invalid_glossaries_are_rejected(service: Service, change: dict[str, str
     assert message in answer.json()["message"]
 
 
+def test_an_error_names_the_field_of_a_dictionary_and_the_number_of_languages(service: Service) -> None:
+    dictionary = {name: value for name, value in BODY.items() if name != "name"}
+    body = {"name": "g", "dictionaries": [dictionary, {**dictionary, "source_lang": ""}]}
+    answer = ask(service, "POST", "/v3/glossaries", json=body)
+    assert (answer.status_code, answer.json()["message"]) == (400, "Invalid request: missing source_lang parameter")
+    id = ask(service, "POST", "/v3/glossaries", json={"name": "g", "dictionaries": [dictionary]}).json()["glossary_id"]
+    ask(service, "DELETE", f"/v3/glossaries/{id}/dictionaries?source_lang=en&target_lang=de")
+    answer = ask(service, "GET", f"/v2/glossaries/{id}")
+    assert (answer.status_code, answer.json()["message"]) == (
+        404,
+        "the glossary has 0 language pairs; use /v3/glossaries",
+    )
+
+
 def test_a_glossary_can_be_csv_or_a_form_and_serves_varieties(service: Service) -> None:
     csv = {**BODY, "entries": '"one",zehn,en,de\n', "entries_format": "csv", "target_lang": "DE-AT"}
     created = ask(service, "POST", "/v2/glossaries", data=csv)

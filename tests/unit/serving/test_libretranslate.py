@@ -8,9 +8,11 @@ import pytest
 from tests.unit.serving.clients import ask, ask_all
 from tests.unit.serving.runs import reference, sentences
 
+from regard.serving import libretranslate
 from regard.serving import translate as translation
 from regard.serving.api_keys import ApiKeys
 from regard.serving.service import Service
+from regard.text.numbers import Difference
 
 PAIR = {"source": "en", "target": "de"}
 
@@ -209,5 +211,26 @@ def test_sentences_and_a_prefix_on_request(service: Service) -> None:
     assert "sentences" not in ask(service, "POST", "/translate", json=body).json()
     answer = ask(service, "POST", "/translate", json={**body, "prefix": "Vier "}).json()
     assert answer["translatedText"].startswith("Vier ")
-    for wrong in ({"q": ["one", "two"]}, {"format": "html"}, {"prefix": "a " * 11_000}):
+    for wrong in ({"q": ["one", "two"]}, {"format": "html"}, {"prefix": "a " * 11_000}, {"prefix": "a " * 99}):
         assert ask(service, "POST", "/translate", json={**body, "prefix": "Vier ", **wrong}).status_code == 400
+
+
+def test_a_request_may_have_as_many_texts_as_the_limit(service: Service) -> None:
+    texts = ["one"] * service.limits.texts
+    assert translated(service, q=texts)["translatedText"] == ["eins"] * len(texts)
+    answer = ask(service, "POST", "/translate", json={**PAIR, "q": [*texts, "one"]})
+    assert (answer.status_code, "(129) exceeds text limit (128 texts)" in answer.json()["error"]) == (400, True)
+
+
+def test_numbers_are_compared_while_other_requests_are_answered(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def note(*_: object) -> list[Difference]:
+        threads.append(threading.current_thread())
+        return []
+
+    monkeypatch.setattr(libretranslate, "find_differences", note)
+    translated(service, q="one 1234 two")
+    assert threads and threading.main_thread() not in threads

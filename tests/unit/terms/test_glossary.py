@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from regard.inference.lines import Line
+from regard.inference.translation import Constraints
 from regard.terms.glossary import Glossary, Term, target_forms
 from regard.terms.learned import BothForms
 from regard.terms.word_forms import WordForms
@@ -76,6 +78,19 @@ def test_whether_a_translation_has_a_term(source: str, translation: str, *, is_i
     assert Term(source, "Haus", ("Haus", "Häuser")).is_in(translation) == is_in
 
 
+@pytest.mark.parametrize(
+    ("form", "translation", "is_in"),
+    [
+        ("タワー", "東京タワーは高い", True),
+        ("IBM", "我在IBM工作", True),
+        ("カー", "カードを買う", False),
+        ("IBM", "我在IBMs工作", False),
+    ],
+)
+def test_words_end_where_the_script_changes(form: str, translation: str, *, is_in: bool) -> None:
+    assert Term("x", form, (form,)).is_in(translation) == is_in
+
+
 def test_a_term_may_have_a_capital_at_the_start_only() -> None:
     term = Term("quick", "flink", ("flink",))
     assert term.is_in("Flink ist er.")
@@ -90,3 +105,9 @@ def test_empty_and_conflicting_entries_are_reported() -> None:
         "glossary: the target of 'd' is empty: skipped",
         "glossary: the source of 'e' is empty: skipped",
     )
+
+
+def test_a_segment_has_the_terms_that_are_words_of_it() -> None:
+    term = Term("dog", "Hund", ("Hund",))
+    line = Line(0, "A hotdog. A Dog.", Constraints(terms=(term,)))
+    assert [part.constraints.terms for part in line.parts([(0, 9), (10, 16)])] == [(), (term,)]

@@ -70,7 +70,7 @@ ENTITY = '<!DOCTYPE tbx [<!ENTITY a "aaaa">]><tbx><text>&a;</text></tbx>'
     [
         ("a.txt", "a\tb", "a glossary is a file with the suffix .tsv, .csv, .tbx"),
         ("a.tsv", "", "the file is empty"),
-        ("a.tsv", "a\n", "the glossary has no entry"),
+        ("a.tsv", "a\n", "the glossary has no entry; line 1: there is no column 2: skipped"),
         ("a.csv", '"a\n', "a quote is never closed"),
         ("a.tbx", "<tmx/>", "the root element is <tmx>, not <tbx>"),
         ("a.tbx", ENTITY, "entities"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -20,8 +21,9 @@ from regard.data.store import PairStore
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
 from regard.terms.alignment import align
+from regard.terms.glossary import Term
 from regard.terms.learned import LearnedTerms, learn_terms, load_forms
-from regard.terms.offsets import token_spans
+from regard.terms.offsets import find_terms, token_spans
 from regard.terms.tagging import MARKERS, TermSampler, TermTagger, WantedTerm, has_markers
 from regard.terms.word_forms import learn_word_forms
 from regard.tokenizers.base import Tokenizers, train_tokenizers
@@ -189,6 +191,13 @@ def test_token_spans_cover_the_text(kind: str) -> None:
         covered = {place for start, end in spans for place in range(start, end)}
         assert covered == {place for place, character in enumerate(text) if not character.isspace()}
     assert token_spans(tokenizer, tokenizer.encode("other text"), "the") is None
+
+
+@pytest.mark.parametrize("text", ["the hotdog and the dog", "İki İri İyi the dog"])  # `İ`.lower() has two characters
+def test_a_term_is_a_word_of_the_text(text: str) -> None:
+    spans = [match.span() for match in re.finditer(r"\S+", text)]
+    ((_, place),) = find_terms([Term("dog", "Hund", ("Hund",))], spans, text)
+    assert place == slice(4, 5)
 
 
 def test_an_empty_side_is_aligned_with_nothing(tokenizers: Tokenizers, tmp_path: Path) -> None:

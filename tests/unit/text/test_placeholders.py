@@ -33,6 +33,30 @@ def test_placeholders_are_found(text: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "www.a.org",
+        "mailto:a",
+        "a@b.c",
+        "<b>",
+        "&a;",
+        "%(a)s",
+        "%1$s",
+        "%s",
+        "%1",
+        "$a",
+        "{a}",
+        "--a",
+        "\\n",
+        "1",
+        "©\ufe0f",
+    ],
+)
+def test_a_placeholder_is_found_alone(text: str) -> None:
+    assert [placeholder.text for placeholder in find_placeholders(text)] == [text]
+
+
+@pytest.mark.parametrize(
     ("source", "target", "expected"),
     [
         ("%s of %d", "%s von %d", ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from regard.documents.containers.items import Item, Markup, Run, Single, Style
+from regard.documents.containers.items import Item, Run, Single, Style
 from regard.documents.containers.namespaces import OOXML
 from regard.documents.containers.part import NodeHandler, Part, find_nested, quote_attribute, tag_name
 from regard.documents.document import LanguagePair
@@ -58,8 +58,7 @@ class DrawingPart(Part):
         self.add_items(children[0].start, children[-1].end, items, _RunWriter(prefix))
 
     def _items(self, node: Node, prefix: str) -> Sequence[Item]:
-        start, end = node.start, node.end
-        markup = Markup(self._text[start:end], ((0, start, end),))
+        markup = self.copy(node.start, node.end)
         if node.name not in ("a:r", "a:br"):
             return [Single(markup)]
         properties = node.find_child("a:rPr")

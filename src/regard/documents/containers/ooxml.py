@@ -11,7 +11,7 @@ from typing import Final
 
 from regard.documents.containers.container import ContainerDocument
 from regard.documents.containers.drawing import DrawingPart, MasterPart
-from regard.documents.containers.namespaces import OOXML
+from regard.documents.containers.metadata import MetadataPart
 from regard.documents.containers.part import Part
 from regard.documents.containers.spreadsheet import StringsPart, TableHeadings, TablePart
 from regard.documents.containers.word import WordPart
@@ -125,24 +125,8 @@ class OoxmlDocument(ContainerDocument):
         if last in _DRAWING.split():
             return DrawingPart(self.archive.read(member), name, languages)
         if last == "core-properties":
-            return PropertiesPart(self.archive.read(member), name, languages)
+            return MetadataPart(self.archive.read(member), name, languages)
         return None
-
-
-class PropertiesPart(Part):
-    """The title and the subject of a document, and its language."""
-
-    def __init__(self, data: bytes, name: str, languages: LanguagePair) -> None:
-        """Parse the part. Raise DataError if it is not well-formed."""
-        super().__init__(data, name, languages)
-        names = ("dc:title", "dc:subject", "dc:language")
-        read_elements(self._text, name, names, lambda node, _: self._add(node), OOXML)
-
-    def _add(self, node: Node) -> None:
-        if node.name != "dc:language":
-            self.add_element(node)
-        elif self.relabeling.replaces(self._text[node.inner_start : node.inner_end]):
-            self.language_edits.append((node.inner_start, node.inner_end, self.relabeling.target))
 
 
 def _last(content_type: str) -> str:

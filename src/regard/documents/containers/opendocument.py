@@ -13,6 +13,7 @@ from typing import Final
 
 from regard.documents.containers.container import ContainerDocument
 from regard.documents.containers.items import Group, Item, Markup, Run, Single, Style
+from regard.documents.containers.metadata import MetadataPart
 from regard.documents.containers.namespaces import OPENDOCUMENT
 from regard.documents.containers.part import NodeHandler, Part, find_nested, tag_name
 from regard.documents.document import Columns, LanguagePair
@@ -74,11 +75,8 @@ class OpenDocument(ContainerDocument):
                 fix=f"rename it to end in {suffix}" if suffix else "check its suffix",
             )
         for member in self._text_members():
-            part: Part
-            if member == "meta.xml":
-                part = _MetaPart(self.archive.read(member), self.part_name(member), languages)
-            else:
-                part = OpenDocumentPart(self.archive.read(member), self.part_name(member), languages)
+            part_class = MetadataPart if member == "meta.xml" else OpenDocumentPart
+            part = part_class(self.archive.read(member), self.part_name(member), languages)
             if part.segments or part.language_edits:
                 self.add_part(member, part)
 
@@ -101,21 +99,6 @@ class OpenDocument(ContainerDocument):
         if "content.xml" not in members:
             raise DataError("it has no content.xml", where=self.name, fix="save it again with its own program")
         return members
-
-
-class _MetaPart(Part):
-    """The title and the subject of a document, and its language."""
-
-    def __init__(self, data: bytes, name: str, languages: LanguagePair) -> None:
-        super().__init__(data, name, languages)
-        names = ("dc:title", "dc:subject", "dc:language")
-        read_elements(self._text, name, names, lambda node, _: self._add(node), OPENDOCUMENT)
-
-    def _add(self, node: Node) -> None:
-        if node.name != "dc:language":
-            self.add_element(node)
-        elif self.relabeling.replaces(self._text[node.inner_start : node.inner_end]):
-            self.language_edits.append((node.inner_start, node.inner_end, self.relabeling.target))
 
 
 class OpenDocumentPart(Part):
@@ -185,10 +168,6 @@ class OpenDocumentPart(Part):
         builder = _ParagraphItems(self, self._style_keys, f"{prefix}:" if prefix else "")
         items = builder.items(paragraph.children, Style(""))
         self.add_items(paragraph.inner_start, paragraph.inner_end, items, builder.write)
-
-    def copy(self, start: int, end: int) -> Markup:
-        """Return markup of the part."""
-        return Markup(self._text[start:end], ((0, start, end),))
 
     def find_texts(self, node: Node) -> None:
         """Add the paragraphs and descriptions inside an element of a paragraph."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from regard.documents.containers.items import Item, TextWriter
+from regard.documents.containers.items import Item, Markup, TextWriter
 from regard.documents.containers.languages import Relabeling
 from regard.documents.containers.styled_text import Piece, StyledText, plain_text, split_pieces
 from regard.documents.document import Edit, LanguagePair, MarkedText, Segment
@@ -44,6 +44,10 @@ class Part(XmlDocument):
         self.relabeling = Relabeling(languages)
         self.language_edits: list[Edit] = []
         self._places: list[_Place] = []
+
+    def copy(self, start: int, end: int) -> Markup:
+        """Return markup of the part."""
+        return Markup(self._text[start:end], ((0, start, end),))
 
     def add_place(self, start: int, end: int, pieces: Sequence[Piece]) -> None:
         """Add a place, whose texts are an entry, if it has text."""

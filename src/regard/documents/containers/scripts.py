@@ -26,12 +26,12 @@ def resolve_scripts(items: Sequence[Item], write: TextWriter) -> list[Item]:
     for _, group in groupby(items, key=lambda item: isinstance(item, Run)):
         part = list(group)
         runs = [item for item in part if isinstance(item, Run)]
-        resolved += _Sequence(runs, write).items() if any(run.style.is_script for run in runs) else part
+        resolved += _AdjacentRuns(runs, write).items() if any(run.style.is_script for run in runs) else part
     return resolved
 
 
-class _Sequence:
-    """Adjacent runs."""
+class _AdjacentRuns:
+    """Runs without other items between them, as one text with the span of each run."""
 
     def __init__(self, runs: Sequence[Run], write: TextWriter) -> None:
         self.write = write

@@ -89,8 +89,7 @@ class StringsPart(Part):
             self.add_items(node.inner_start, node.inner_end, items, _RunWriter(prefix))
 
     def _items(self, node: Node, prefix: str) -> Sequence[Item]:
-        start, end = node.start, node.end
-        markup = Markup(self._text[start:end])
+        markup = Markup(self._text[node.start : node.end])
         if node.name == "s:t":
             return [Run(_text_of([node]), Style(""), markup)]
         if node.name != "s:r":

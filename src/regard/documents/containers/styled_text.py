@@ -194,8 +194,10 @@ class _Flattener:
         self.tags: list[InlineTag] = []
         self.protected: list[ProtectedSpan] = []
         self.length = self.num_pairs = 0
+        self.singles: list[Markup] = []  # since the last text or pair; together they are one tag
         self.result = StyledText(MarkedText(""), write, _base_style(items, PLAIN))
         self.add(items, self.result.base)
+        self.end_single()
 
     def styled_text(self) -> StyledText:
         result = self.result
@@ -216,40 +218,44 @@ class _Flattener:
                 self.add(_resolve(item.items, self.result.write, has_ranges=not item.is_range), inner_base)
                 self.add_tag(item.closing, pair)
             elif isinstance(item, Single):
-                self.add_tag(item.markup)
+                self.singles.append(item.markup)
             elif isinstance(item, Protected):
-                self.protected.append(ProtectedSpan(self.length, self.length + len(item.text), item.markup.text))
                 self.add_text(item.text)
+                self.protected.append(ProtectedSpan(self.length - len(item.text), self.length, item.markup.text))
             elif item.style == base:
                 self.add_text(item.text)
             else:
                 pair = self.new_pair()
                 self.result.styles[pair] = item.style
-                self.tags.append(InlineTag(self.length, "", pair, True))
+                self.add_tag(Markup(""), pair, is_opening=True)
                 self.add_text(item.text)
                 while (following := _continuation(items, at, item.style)) > at:
                     for inner in items[at:following]:
                         if isinstance(inner, Single):
-                            self.add_tag(inner.markup)
+                            self.singles.append(inner.markup)
                         elif isinstance(inner, Run):
                             self.add_text(inner.text)
                     at = following
-                self.tags.append(InlineTag(self.length, "", pair))
+                self.add_tag(Markup(""), pair)
 
     def new_pair(self) -> int:
         self.num_pairs += 1
         return self.num_pairs
 
     def add_text(self, text: str) -> None:
-        self.texts.append(text)
-        self.length += len(text)
+        if text:
+            self.end_single()
+            self.texts.append(text)
+            self.length += len(text)
+
+    def end_single(self) -> None:
+        """Add single markup that is together as one tag."""
+        if self.singles:
+            markup, self.singles = Markup.join(self.singles), []
+            self.add_tag(markup)
 
     def add_tag(self, markup: Markup, pair: int = 0, *, is_opening: bool = False) -> None:
-        """Add a tag; single tags at the same position are one tag."""
-        last = self.tags[-1] if self.tags else None
-        if not pair and last is not None and not last.pair and last.position == self.length:
-            markup = self.result.copies.get(last.markup, Markup(last.markup)) + markup
-            self.tags.pop()
+        self.end_single()
         self.tags.append(InlineTag(self.length, markup.text, pair, is_opening))
         if markup.copies:
             self.result.copies[markup.text] = markup

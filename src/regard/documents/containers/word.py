@@ -68,10 +68,10 @@ class WordPart(Part):
             if node.name == "w:r":
                 items += self._run_items(node)
             elif node.name in GROUPS:
-                opening, closing = self._copy(node.start, node.inner_start), self._copy(node.inner_end, node.end)
+                opening, closing = self.copy(node.start, node.inner_start), self.copy(node.inner_end, node.end)
                 items.append(Group(opening, closing, tuple(self._items(node.children))))
             elif node.name == "w:sdt" and (content := node.find_child("w:sdtContent")):
-                opening, closing = self._copy(node.start, content.inner_start), self._copy(content.inner_end, node.end)
+                opening, closing = self.copy(node.start, content.inner_start), self.copy(content.inner_end, node.end)
                 items.append(Group(opening, closing, tuple(self._items(content.children))))
             elif node.name not in DROPPED and (node.name or self._text[node.start : node.end].strip()):
                 items.append(self._single(node))
@@ -82,10 +82,7 @@ class WordPart(Part):
             find_nested(node, {name: self._handlers[name] for name in ("w:p", "wp:docPr")})
         kind = node.name.removesuffix("Start").removesuffix("End")
         key = f"{kind} {node.attributes.get('w:id', '')}" if kind in RANGES else ""
-        return Single(self._copy(node.start, node.end), key, is_range_end=node.name.endswith("End"))
-
-    def _copy(self, start: int, end: int) -> Markup:
-        return Markup(self._text[start:end], ((0, start, end),))
+        return Single(self.copy(node.start, node.end), key, is_range_end=node.name.endswith("End"))
 
     def _run_items(self, run: Node) -> list[Item]:
         """Return the texts of a run and its other content, each as a complete run."""

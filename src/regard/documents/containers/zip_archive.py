@@ -78,6 +78,7 @@ class ZipArchive:
         self.name = name
         self._data = data
         self._num_read = 0
+        self._names_read: set[str] = set()
         self._refuse_other_formats(kind)
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -162,7 +163,8 @@ class ZipArchive:
                 data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(compressed, MAX_MEMBER_BYTES + 1)
         except zlib.error as error:
             self._fail(f"its member {name} is damaged ({error})", "save or download it again")
-        self._num_read += len(data)
+        self._num_read += 0 if name in self._names_read else len(data)
+        self._names_read.add(name)
         is_inflated = len(data) > RATIO_FREE_BYTES and len(data) > MAX_RATIO * len(compressed)
         if is_inflated or len(data) > MAX_MEMBER_BYTES or self._num_read > MAX_READ_BYTES:
             self._fail(

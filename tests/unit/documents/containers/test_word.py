@@ -20,6 +20,9 @@ from tests.unit.documents.containers.archives import (
     word,
 )
 
+from regard.documents.containers.items import Markup, Run, Single, Style
+from regard.documents.containers.styled_text import StyledText, split_pieces
+
 RUN = '<w:r><w:t xml:space="preserve">{}</w:t></w:r>'
 
 
@@ -224,3 +227,12 @@ def test_deeply_nested_markup(paragraph: str) -> None:
     assert result.filled == 1
     tags = re.findall(r"<w:(?:hyper|book|fld)[^>]*>", paragraph)
     assert sorted(re.findall(r"<w:(?:hyper|book|fld)[^>]*>", body(result.data))) == sorted(tags)
+
+
+def test_adjacent_markup_is_one_tag() -> None:
+    """Its parts are joined once: a paragraph may have thousands of bookmarks."""
+    single, run = Single(Markup("<a/>", ((0, 4, 8),))), Run("one", Style(""), Markup("one"))
+    (text,) = split_pieces([run, *[single] * 50, run], lambda text, _: text)
+    assert isinstance(text, StyledText)
+    assert [tag.markup for tag in text.content.tags] == list(text.copies) == ["<a/>" * 50]
+    assert text.render(text.content) == "one" + "<a/>" * 50 + "one"
