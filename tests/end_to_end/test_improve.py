@@ -271,7 +271,7 @@ def test_what_cannot_be_improved(run: Path, table: Path, tmp_path: Path) -> None
     refused(call("improve", run, "--corrections", few), "too few corrections", "collect about 50")
     refused(call("improve", run), "there are no corrections")
     refused(call("improve", "--corrections", table), "no run to improve is given")
-    refused(call("improve", run, "--resume", run), "give no other argument")
+    refused(call("improve", run, "--resume", run), "give no earlier argument")
     refused(call("improve", run, "--undo", "--replace"), "--undo only restores")
     refused(call("improve", "--resume", run), "there is no improvement to continue")
     refused(call("improve", tmp_path / "none", "--corrections", table), "there is no such folder")
@@ -279,10 +279,10 @@ def test_what_cannot_be_improved(run: Path, table: Path, tmp_path: Path) -> None
     shutil.copytree(run / "best", tmp_path / "checkpoint")
     refused(call("improve", tmp_path / "checkpoint", "--corrections", table, "--replace"), "checkpoint without a run")
     best = resolve_checkpoint(run).resolve()
-    other = next(path for path in best.parent.glob("step-*") if path != best)
+    earlier = next(path for path in best.parent.glob("step-*") if path != best)
     refused(
-        call("improve", other, "--corrections", table, "--replace", "-o", tmp_path / "new"),
-        f"its best checkpoint is not {other.name}",
+        call("improve", earlier, "--corrections", table, "--replace", "-o", tmp_path / "new"),
+        f"its best checkpoint is not {earlier.name}",
     )
     few_old = ("--old-data", few, "-o", tmp_path / "new")
     refused(call("improve", run, "--corrections", table, *few_old), "are held out as the old dev set; 10 are needed")

@@ -95,4 +95,4 @@ def test_too_few_corrections() -> None:
 def test_no_corrections_in_the_requested_languages() -> None:
     with pytest.raises(DataError, match="no pair has text on both sides") as caught:
         check_corrections(PairList("corrections", []), [], ("en", "de"))
-    assert "the languages or columns that you requested" in caught.value.fix
+    assert "the languages or columns that you requested" in str(caught.value.fix)
