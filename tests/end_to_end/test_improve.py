@@ -271,7 +271,7 @@ def test_what_cannot_be_improved(run: Path, table: Path, tmp_path: Path) -> None
     refused(call("improve", run, "--corrections", few), "too few corrections", "collect about 50")
     refused(call("improve", run), "there are no corrections")
     refused(call("improve", "--corrections", table), "no run to improve is given")
-    refused(call("improve", run, "--resume", run), "give no earlier argument")
+    refused(call("improve", run, "--resume", run), "give no other argument")
     refused(call("improve", run, "--undo", "--replace"), "--undo only restores")
     refused(call("improve", "--resume", run), "there is no improvement to continue")
     refused(call("improve", tmp_path / "none", "--corrections", table), "there is no such folder")
