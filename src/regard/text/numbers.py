@@ -257,11 +257,11 @@ class _Relation:
             for queue in queues:
                 while queue and not is_free[queue[0]]:
                     queue.popleft()
-            place = min((queue[0] for queue in queues if queue), default=None)
-            if place is None:
-                missing.append(number)
+            first_places = [queue[0] for queue in queues if queue]
+            if first_places:
+                is_free[min(first_places)] = False
             else:
-                is_free[place] = False
+                missing.append(number)
         return missing, [number for number, free in zip(target, is_free, strict=True) if free]
 
 

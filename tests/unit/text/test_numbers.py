@@ -117,15 +117,15 @@ def test_numbers_are_matched_as_if_each_were_compared_with_each() -> None:
     draws = random.Random(1)
     for _ in range(400):
         drawn = [draw_number(draws) for _ in range(12)]
-        sides = [find_numbers("  ".join(draws.choices(drawn, k=draws.randint(1, 9)))) for _ in range(2)]
-        expected = [list(side) for side in sides]
+        source, target = (find_numbers("  ".join(draws.choices(drawn, k=draws.randint(1, 9)))) for _ in range(2))
+        expected = [list(source), list(target)]
         for is_related in (is_equal, is_magnitude, is_same_hour, is_same_decade):
             for number in list(expected[0]):
                 match = next((candidate for candidate in expected[1] if is_related(number, candidate)), None)
                 if match is not None:
                     expected[0].remove(number)
                     expected[1].remove(match)
-        assert [*_unmatched(*sides, "9 Uhr in the 1960s")] == expected
+        assert [*_unmatched(source, target, "9 Uhr in the 1960s")] == expected
 
 
 def count_calls(function: Callable[[], object]) -> int:
@@ -139,13 +139,13 @@ def count_calls(function: Callable[[], object]) -> int:
 
 
 def test_the_work_is_proportional_to_the_numbers() -> None:
-    values = random.Random(1).sample(range(2_000_000, 9_000_000), 800)
-    texts = [" ".join(map(str, values[:800:2])) + " 8 Uhr in the 1960s", " ".join(map(str, values[1::2]))]
-    halves = [" ".join(map(str, values[:400:2])) + " 8 Uhr in the 1960s", " ".join(map(str, values[1:400:2]))]
-    calls, half_calls = (
-        count_calls(lambda sides=sides: find_differences(*sides, ("en", "de")))  # type: ignore[misc]
-        for sides in (texts, halves)
-    )
+    values = list(map(str, random.Random(1).sample(range(2_000_000, 9_000_000), 800)))
+
+    def differences(count: int) -> Callable[[], object]:
+        source, target = " ".join(values[:count:2]), " ".join(values[1:count:2])
+        return lambda: find_differences(f"{source} 8 Uhr in the 1960s", target, ("en", "de"))
+
+    calls, half_calls = count_calls(differences(800)), count_calls(differences(400))
     assert calls < 2.5 * half_calls
 
 
