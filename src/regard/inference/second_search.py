@@ -55,8 +55,8 @@ def _search_again(
 def _remove_missing(line: Line, best: Translation, languages: tuple[str, str]) -> Line | None:
     """Return a line from which what its translation lacks is removed before the search; None if it lacks nothing.
 
-    A line with constraints other than terms stays as it is. What is removed is restored in the translation. This keeps more numbers than constraints, and better sentences
-    (benchmarks/RESULTS.md).
+    A line with constraints other than terms stays as it is. What is removed is restored in the translation. This keeps
+    more numbers than constraints, and better sentences (benchmarks/RESULTS.md).
     """
     other_constraints = replace(line.constraints, terms=())
     if "numbers" not in best.marks or other_constraints != Constraints():
