@@ -76,7 +76,8 @@ def _languages(model: TranslatorOptions, options: DocumentOptions) -> LanguagePa
     from regard.checkpoints.run_folder import resolve_checkpoint
 
     data = load_config(resolve_checkpoint(model.run)).data
-    return LanguagePair(options.source_language or data.source_language, options.target_language or data.target_language)
+    source = options.source_language or data.source_language
+    return LanguagePair(source, options.target_language or data.target_language)
 
 
 class _SegmentTranslator:
