@@ -179,7 +179,7 @@ def test_a_glossary_is_made_and_chosen(page: Page, watch: Watch) -> None:
     expect(dialog).to_contain_text("Line 2 has no translation.")
     dialog.get_by_label("Terms").fill("one\teins\none\tzwei")
     dialog.get_by_role("button", name="Save glossary").click()
-    expect(dialog).to_contain_text("The server cannot accept this glossary: line 2: 'one' is 'eins' in line 1, not 'zwei'.")
+    expect(dialog).to_contain_text("cannot accept this glossary: line 2: 'one' is 'eins' in line 1, not 'zwei'.")
     term = next(word for word in WORDS.values() if word not in best)
     content = f"\ufeffone,{term}\nseven,{term}\n"
     table: FilePayload = {"name": "n.csv", "mimeType": "text/csv", "buffer": content.encode()}
@@ -256,13 +256,14 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if "translate_file" in request.url else None)
     text, limit = FILE.decode(), Limits().file
-    jobs = drop(page, {"good.txt": text, "my bad.docx": text, "photo.png": text, "large.txt": limit + 1, "empty.txt": ""})
+    files = {"good.txt": text, "my bad.docx": text, "photo.png": text, "large.txt": limit + 1, "empty.txt": ""}
+    jobs = drop(page, files)
     expect(jobs).to_have_count(5)
     expect(jobs.nth(0)).to_contain_text("Translated")
     expected = "The server cannot translate this file: it is not a Word document: it is not a ZIP archive."
     expect(jobs.nth(1).get_by_role("status")).to_have_text(expected)
     expect(jobs.nth(2)).to_contain_text("This kind of file is not supported.")
-    expect(jobs.nth(3)).to_contain_text("The file is too large: this server translates files of up to 10.5 MB. Divide it.")
+    expect(jobs.nth(3)).to_contain_text("The file is too large: this server translates files of up to 10.5 MB.")
     expect(jobs.nth(3).get_by_role("button")).to_have_text(["Remove"])  # there is nothing to try again
     expect(jobs.nth(4)).to_contain_text("The file is empty.")
     assert len(sent) == 2
