@@ -160,4 +160,3 @@ def _rank(code: str, language: str) -> int:
     if not matches_language(code, language):
         return 0
     return 2 if matches_language(language, code) else 1
-
