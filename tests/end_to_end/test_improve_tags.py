@@ -141,8 +141,8 @@ def test_tags_are_chosen_by_language_or_given(tagged: Path, tmp_path: Path) -> N
 
 def test_all_tags_stay_without_old_pairs(tagged: Path, tmp_path: Path) -> None:
     table = write_table(tmp_path / "corrections.tsv", [(source, source) for source in numbers(60, 4)])
-    options = ("--tag", "fr", "--old-pairs", "0", "-o", tmp_path / "new", *QUICK)
-    finished = call("improve", tagged, "--corrections", table, *options)
+    options = ("--tag", "fr", "--old-pairs", "0", *QUICK)
+    finished = call("improve", tagged, "--corrections", table, "-o", tmp_path / "new", *options)
     assert finished.code == 3, finished.err
     assert "old pairs: 1 of those that tagged was trained on" in finished.err
     ((source, target),) = read_pairs(made_by(tmp_path / "new").old_pairs, TAGS)
