@@ -74,14 +74,14 @@ class _String:
 
     def localizations(self) -> dict[str, _Localization]:
         """Return all languages."""
-        found: dict[str, _Localization] = {}
+        localizations: dict[str, _Localization] = {}
         units: dict[str, dict[Path, _Unit]] = {}
         for value in self.values:
             if len(value.path) < 4 or value.path[2] != _LOCALIZATIONS:
                 continue
             language, path = str(value.path[3]), value.path[4:]
             if not path:
-                found[language] = _Localization(value, units.pop(language, {}))
+                localizations[language] = _Localization(value, units.pop(language, {}))
                 continue
             place = next((index for index, key in enumerate(path) if key in UNITS), None)
             if place is None:
@@ -92,7 +92,7 @@ class _String:
                 unit.state = value
             elif isinstance(value, JsonString) and rest[:1] == (UNITS[str(path[place])],):
                 unit.values[path] = value
-        return found
+        return localizations
 
 
 @dataclass(frozen=True)
