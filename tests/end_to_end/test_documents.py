@@ -13,6 +13,7 @@ from tests.unit.documents.containers.archives import body, word
 from tests.unit.documents.pdfs import write_pdf
 
 from regard.cli import translate_document
+from regard.cli.translator_options import TranslatorOptions
 from regard.documents.translate import TranslatedText, TranslationRequest
 
 CATALOGUE = b'msgid "Open %s"\nmsgstr ""\n\nmsgid "%s: %d"\nmsgstr ""\n\nmsgid "Close"\nmsgstr "Zu"\n'
@@ -126,6 +127,26 @@ def test_an_error_leaves_the_output_file_unchanged(run: Path, catalogue: Path, t
     result = call("translate", run, "--input", catalogue, "--output", catalogue / "x.po")
     assert (result.code, "cannot be written" in result.err) == (1, True)
     assert "--paragraphs" in call("translate", run, "--paragraphs", stdin=b"a").err
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.docx", b"PK\x03\x04 and no more", "damaged or incomplete"),
+        ("a.json", b'{"a": "b"', "a.json:1: "),
+        ("a.po", b"nonsense\n", "a.po:1: "),
+        ("a.xlf", None, "there is no such file"),
+    ],
+)
+def test_a_broken_document_is_reported_before_the_model_is_loaded(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes | None, message: str
+) -> None:
+    monkeypatch.setattr(TranslatorOptions, "loader", lambda _: pytest.fail("the model is loaded"))
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    result = call("translate", run, "--input", tmp_path / name, "--output", tmp_path / f"new-{name}")
+    assert (result.code, message in result.err) == (1, True), result.err
+    assert not (tmp_path / f"new-{name}").exists()
 
 
 @pytest.mark.usefixtures("uppercase_model")

@@ -177,7 +177,7 @@ def test_a_recipe_that_is_wrong(files: Files, tmp_path: Path) -> None:
 
     refuse("unknown key `train.max_stepz`", "max_steps", changed=text.replace("max_steps", "max_stepz"))
     refuse("unknown key `tran`", "train", changed=text.replace("[train]", "[tran]"))
-    refuse("cannot be read", "TOML", changed=text.replace("[train]", "[train"))
+    refuse("cannot be read", "TOML", "--data", changed=text.replace("[train]", "[train"))
     refuse("model", "transformer2017", changed=text.replace("transformer2017", "transformer2018"))
     refuse("train.nonsense", options=("--set", "train.nonsense=1"))
     refuse("train.max_steps", "'many'", options=("--set", "train.max_steps=many"))

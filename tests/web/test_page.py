@@ -379,6 +379,7 @@ ERRORS = [
     (500, "internal server error; see the log of the server", "failed on the server"),
     (503, "the request took too long", "Try a shorter text"),
     (503, "the server is stopping", "stopping or restarting"),
+    (502, None, "stopping or restarting. Trying again in 5 s."),
     (418, None, "does not come from a regard server"),
 ]
 

@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import FilePayload, Page, Route, expect
+import pytest
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 from tests.web.conftest import WORDS, Served, Watch
-from tests.web.test_page import ACCESSIBLE, SENTENCE, answer, details, pane, request, state, words, write
+from tests.web.test_page import ACCESSIBLE, SENTENCE, answer, details, pane, reply, request, state, words, write
+
+from regard.serving.limits import Limits
 
 FILE = b"one two three\n"
 
@@ -157,11 +160,12 @@ def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch
     pane(page).get_by_role("button", name="Correct").click()
     editor.fill("neun")
     editor.press("Enter")
-    expect(page.locator(".correction")).to_contain_text("The server is busy.")
+    expect(page.locator(".correction").get_by_role("alert")).to_have_text("The server is busy.")  # it is not sent again
     expect(editor).to_have_value("neun")
 
 
-def test_a_glossary_is_made_and_chosen(page: Page) -> None:
+def test_a_glossary_is_made_and_chosen(page: Page, watch: Watch) -> None:
+    watch.expected = ("400",)
     write(page, SENTENCE)
     best = answer(page).inner_text()
     choice = page.get_by_label("Glossary")
@@ -173,6 +177,9 @@ def test_a_glossary_is_made_and_chosen(page: Page) -> None:
     assert page.evaluate(ACCESSIBLE) == []
     dialog.get_by_role("button", name="Save glossary").click()
     expect(dialog).to_contain_text("Line 2 has no translation.")
+    dialog.get_by_label("Terms").fill("one\teins\none\tzwei")
+    dialog.get_by_role("button", name="Save glossary").click()
+    expect(dialog).to_contain_text("cannot accept this glossary: line 2: 'one' is 'eins' in line 1, not 'zwei'.")
     term = next(word for word in WORDS.values() if word not in best)
     content = f"\ufeffone,{term}\nseven,{term}\n"
     table: FilePayload = {"name": "n.csv", "mimeType": "text/csv", "buffer": content.encode()}
@@ -222,30 +229,44 @@ def test_unsure_words_are_underlined(page: Page) -> None:
     assert sent[-1]["confidence"] is True
 
 
-def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> None:
-    watch.expected = ("400",)
-    names = ["good.txt", "bad.docx"]
-    page.get_by_role("tab", name="Files").click()
-    expect(page.get_by_label("Your text")).to_be_hidden()
-    page.get_by_role("tab", name="Files").press("ArrowLeft")
-    expect(page.get_by_label("Your text")).to_be_visible()
-    # Drop them on the text: the page opens the tab.
+def drop(page: Page, files: dict[str, str | int]) -> Locator:
+    """Drop files on the text: the page opens their tab. A number is the size of a file. Return the list of files."""
     page.evaluate(
-        """([names, content]) => {
+        """(files) => {
           const data = new DataTransfer();
-          for (const name of names) data.items.add(new File([content], name));
+          for (const [name, content] of Object.entries(files)) {
+            data.items.add(new File([typeof content === "number" ? new Uint8Array(content) : content], name));
+          }
           for (const type of ["dragover", "drop"]) {
             const event = new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true });
             document.getElementById("q").dispatchEvent(event);
           }
         }""",
-        [[*names, "photo.png"], FILE.decode()],
+        files,
     )
-    jobs = page.get_by_role("list", name="Your files").get_by_role("listitem")
-    expect(jobs).to_have_count(3)
+    return page.get_by_role("list", name="Your files").get_by_role("listitem")
+
+
+def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> None:
+    watch.expected = ("400",)
+    page.get_by_role("tab", name="Files").click()
+    expect(page.get_by_label("Your text")).to_be_hidden()
+    page.get_by_role("tab", name="Files").press("ArrowLeft")
+    expect(page.get_by_label("Your text")).to_be_visible()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "translate_file" in request.url else None)
+    text, limit = FILE.decode(), Limits().file
+    files = {"good.txt": text, "my bad.docx": text, "photo.png": text, "large.txt": limit + 1, "empty.txt": ""}
+    jobs = drop(page, files)
+    expect(jobs).to_have_count(5)
     expect(jobs.nth(0)).to_contain_text("Translated")
-    expect(jobs.nth(1)).to_contain_text("The server cannot read this file. Open it, save it again")
+    expected = "The server cannot translate this file: it is not a Word document: it is not a ZIP archive."
+    expect(jobs.nth(1).get_by_role("status")).to_have_text(expected)
     expect(jobs.nth(2)).to_contain_text("This kind of file is not supported.")
+    expect(jobs.nth(3)).to_contain_text("The file is too large: this server translates files of up to 10.5 MB.")
+    expect(jobs.nth(3).get_by_role("button")).to_have_text(["Remove"])  # there is nothing to try again
+    expect(jobs.nth(4)).to_contain_text("The file is empty.")
+    assert len(sent) == 2
     link = jobs.nth(0).get_by_role("link", name=re.compile("Download .*de.*txt"))
     with page.expect_download() as download:
         link.click()
@@ -253,7 +274,32 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
     assert download.value.path().read_bytes().decode() == translated
     assert page.evaluate(ACCESSIBLE) == []
     jobs.nth(1).get_by_role("button", name="Remove").click()
-    expect(jobs).to_have_count(2)
+    expect(jobs).to_have_count(4)
     expect(details(page)).to_be_hidden()
     offer(page, filesTranslation=False)
     expect(page.get_by_role("tablist")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, '{"error": "a.json:2: this is not valid JSON"}', "cannot translate this file: line 2: this is not valid"),
+        (400, '{"error": {"loc": ["file"]}}', "does not come from a regard server"),
+        (400, '{"error": "xx is not supported"}', "The server now has other models."),
+        (404, '{"error": "Glossary not found"}', "This glossary does not exist any more."),
+        (413, '{"error": "the file has 7 characters to translate; the limit is 3"}', "the limit is 3."),
+        (413, "<h1>413 Request Entity Too Large</h1>", "too large for the server"),
+        (502, "<h1>Bad Gateway</h1>", "The server is stopping or restarting."),
+        (0, "", "The server cannot be reached."),
+    ],
+)
+def test_an_error_of_a_file_is_explained(page: Page, watch: Watch, status: int, body: str, expected: str) -> None:
+    watch.expected = ("Failed to load resource",)
+    page.route("**/translate_file", reply(status, body) if status else lambda route: route.abort())
+    job = drop(page, {"a.json": "[]"}).first
+    expect(job.get_by_role("status")).to_contain_text(expected)
+    shown = job.inner_text()
+    assert not re.search(r"[{}<>\[\]]|null|undefined", shown), shown
+    page.unroute("**/translate_file")
+    job.get_by_role("button", name="Try again").click()
+    expect(job).to_contain_text("Translated")

@@ -19,6 +19,10 @@ from regard.errors import PeerFailed, RegardError
 from regard.plugins import load_plugin
 
 WIDTH = 79
+INSTEAD_OF_ARGUMENTS = {  # by the name of an option that the command has
+    "data": "Name a corpus by --data FILE, or by --source FILE and --target FILE",
+    "input_": "Text is read from standard input, or from --input FILE",
+}
 FIRST_COLUMN = 28  # longer option names have their help on the next line
 
 
@@ -32,6 +36,16 @@ class Command(TyperCommand):
         except typer.BadParameter as error:
             _reword(error)
             raise
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments. For one too many, say which options name a corpus or a text."""
+        ctx.allow_extra_args = True
+        rest: list[str] = super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            names = {str(parameter.name) for parameter in self.params}
+            advice = "".join(f". {text}" for name, text in INSTEAD_OF_ARGUMENTS.items() if name in names)
+            ctx.fail(f"unexpected argument: {ctx.args[0]}{advice}")
+        return rest
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return `[OPTIONS] RUN [SENTENCE]`."""

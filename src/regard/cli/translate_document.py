@@ -34,6 +34,8 @@ def translate_document(
 ) -> None:
     """Fill the untranslated entries of a document, write it, and print how many are filled.
 
+    The document is read before the model is loaded, so that errors in it are reported at once.
+
     Raises:
         ConfigError: An option does not apply to documents.
         DataError: The document cannot be read or written.
@@ -48,12 +50,10 @@ def translate_document(
     check_glossary(request.glossary, model)
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
-    translator = model.load()
-    languages = LanguagePair(
-        options.source_language or translator.source_language, options.target_language or translator.target_language
-    )
+    languages = _languages(model, options)
     columns = Columns(options.source_column, options.target_column, options.keys, options.keys_are_source)
     document = open_document(path, languages, columns, paragraphs=options.paragraphs)
+    translator = model.load()
     split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
     outcome = fill_document(
         document,
@@ -68,6 +68,16 @@ def translate_document(
             for report in outcome.reports:
                 write(_report_line(document, report))
     _say_outcome(document, outcome)
+
+
+def _languages(model: TranslatorOptions, options: DocumentOptions) -> LanguagePair:
+    """Return the languages that the user names, or those of the run. Raise CheckpointError if it cannot be read."""
+    from regard.checkpoints.checkpoint import load_config
+    from regard.checkpoints.run_folder import resolve_checkpoint
+
+    data = load_config(resolve_checkpoint(model.run)).data
+    source = options.source_language or data.source_language
+    return LanguagePair(source, options.target_language or data.target_language)
 
 
 class _SegmentTranslator:

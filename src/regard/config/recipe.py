@@ -27,6 +27,7 @@ from regard.plugins.registry import valid_names
 
 log = logging.getLogger("regard.config")
 
+NOT_A_RECIPE = "a corpus is named by --data, or by --source and --target"
 PLUGINS = "plugins"  # the key above all sections: names of plugins that the recipe needs
 
 
@@ -75,10 +76,14 @@ def read_config(
     except FileNotFoundError:
         raise ConfigError("there is no such recipe", where=path, fix="check the path") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"the recipe is not UTF-8 ({error})", where=path, fix="save it as UTF-8") from None
+        raise ConfigError(
+            f"the recipe is not UTF-8 ({error})", where=path, fix=f"save it as UTF-8; {NOT_A_RECIPE}"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"the recipe cannot be read: {error}", where=path, fix="correct the file: a recipe is TOML"
+            f"the recipe cannot be read: {error}",
+            where=path,
+            fix=f"correct the file: a recipe is TOML; {NOT_A_RECIPE}",
         ) from None
     for name, keys in PATHS.items():
         for part in _corpus_tables(table.get(name)):

@@ -8,12 +8,12 @@ scores takes the word at the same relative position. No tag is ever lost.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from regard.documents.document import InlineTag, MarkedText, ProtectedSpan
+from regard.documents.document import InlineTag, MarkedText, ProtectedSpan, apply_edits
 from regard.text.placeholders import locate_literals
 from regard.text.segments import Alignment, Span, diagonal_alignment
 
@@ -22,6 +22,9 @@ MAX_OPEN_TAGS = 64  # innermost open tags among which the partner of a closing t
 
 _WORD = re.compile(r"\S+")
 _CLOSING = re.compile(r"[^\w\s]+(?!\S)")
+_NO_SPACES = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # scripts without spaces
+_NEEDS_SPACE_AFTER = re.compile(rf"[^\s(\[{{\u201e\u00ab\u00bf\u00a1/{_NO_SPACES}-]")  # between it and a tag
+_NEEDS_SPACE_BEFORE = re.compile(rf"(?![{_NO_SPACES}])[\w(\[{{\u201e\u00ab]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,63})((?:\s[^<>]{0,2000})?/?)>")
 
 _CODE_ELEMENTS = """
@@ -68,8 +71,33 @@ def project_markup(source: MarkedText, text: str, alignment: Alignment) -> Marke
     protected = tuple(ProtectedSpan(start, end, by_text[text[start:end]].pop(0).markup) for start, end in spans)
     if not source.tags:
         return MarkedText(text, (), protected)
-    tags = _Projection(source, text, alignment, [(span.start, span.end) for span in protected]).tags()
-    return MarkedText(text, tuple(tags), protected)
+    projection = _Projection(source, text, alignment, [(span.start, span.end) for span in protected])
+    tags = tuple(projection.tags())
+    return _insert_spaces(MarkedText(text, tags, protected), projection.spaced)
+
+
+def _insert_spaces(content: MarkedText, spaced: Collection[InlineTag]) -> MarkedText:
+    """Return a text with a space on both sides of each of some tags, unless punctuation is there.
+
+    The source has those spaces, as in `on [date] by`, but a model writes only one.
+    """
+    text = content.text
+    tags: list[InlineTag] = []
+    inserted: list[int] = []
+    for tag in content.tags:
+        at = tag.position
+        if tag in spaced and at and _NEEDS_SPACE_AFTER.match(text, at - 1) and at not in inserted[-1:]:
+            inserted.append(at)
+        tags.append(replace(tag, position=at + len(inserted)))
+        if tag in spaced and _NEEDS_SPACE_BEFORE.match(text, at):
+            inserted.append(at)
+
+    def move(at: int) -> int:
+        return at + bisect_right(inserted, at)
+
+    spans = (replace(span, start=move(span.start), end=move(span.end - 1) + 1) for span in content.protected)
+    edits = [(at, at, " " * inserted.count(at)) for at in set(inserted)]
+    return MarkedText(apply_edits(text, edits), tuple(tags), tuple(spans))
 
 
 class _Projection:
@@ -86,6 +114,7 @@ class _Projection:
             if source_word < len(self.source_words) and word < len(self.words):
                 self.source_word_of[word] = source_word
         self.protected = protected
+        self.spaced: list[InlineTag] = []  # single tags between two spaces of the source
 
     def tags(self) -> Iterator[InlineTag]:
         """Yield the tags in order."""
@@ -110,10 +139,17 @@ class _Projection:
             child_start, child_end = max(span[0], at), max(span[1], at)
             at = child_end
             if child.opening is not None:
-                yield replace(child.opening, position=child_start)
+                opening = replace(child.opening, position=child_start)
+                if not child.is_pair and self._is_between_spaces(child.start):
+                    self.spaced.append(opening)
+                yield opening
             if child.closing is not None:
                 yield from self._place_children(child, *run, child_start, child_end)
                 yield replace(child.closing, position=child_end)
+
+    def _is_between_spaces(self, at: int) -> bool:
+        before, after = self.source[:at], self.source[at:]
+        return before[-1:].isspace() and after[:1].isspace() and bool(before.strip()) and bool(after.strip())
 
     def _assign_runs(self, node: _Node, first: int, last: int) -> dict[int, Span]:
         """Assign a run of the words [first, last) to each pair in a node, the highest score first."""

@@ -22,7 +22,7 @@ from regard.serving.attention import translate_with_attention
 from regard.serving.limits import RequestRejected
 from regard.serving.metrics import CONTENT_TYPE
 from regard.serving.middleware import FAILED, ServerMiddleware, error_response
-from regard.serving.openapi import error_responses, request_body
+from regard.serving.openapi import DocumentedApp, error_responses, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
 from regard.serving.schema import (
     AlternativesAnswer,
@@ -56,7 +56,7 @@ def create_app(service: Service, origins: Sequence[str] = (), allowed_hosts: All
             await watching
         await start_thread(service.close, "close")
 
-    app = FastAPI(
+    app = DocumentedApp(
         title="regard",
         version=__version__,
         description="Translation with models of regard, compatible with clients of LibreTranslate and DeepL.",

@@ -12,10 +12,10 @@ from regard.corpus.language_pairs import language_name
 from regard.serving import translate as translation
 from regard.serving.glossaries import find_glossary
 from regard.serving.limits import RequestRejected, invalid
-from regard.serving.openapi import error_responses, request_body
+from regard.serving.openapi import DEEPL_ERRORS, request_body
 from regard.serving.pivot import pivot_of, translate_through
 from regard.serving.request_parsing import read_fields, validate_fields
-from regard.serving.schema import DeepLAnswer, DeepLLanguage, DeepLRequest, DeepLTranslation, DeepLUsage, Message
+from regard.serving.schema import DeepLAnswer, DeepLLanguage, DeepLRequest, DeepLTranslation, DeepLUsage
 from regard.serving.service import Service
 
 _TYPE = {"name": "type", "in": "query", "schema": {"enum": ["source", "target"], "default": "source"}}
@@ -24,14 +24,12 @@ UNLIMITED = 10**12  # characters; the value that DeepL reports for unlimited acc
 
 def router(service: Service) -> APIRouter:
     """Return the router of the endpoints."""
-    routes = APIRouter(prefix="/v2", tags=["DeepL"])
-    errors = error_responses(Message, 400, 403, 404, 408, 413, 415, 503)
+    routes = APIRouter(prefix="/v2", tags=["DeepL"], responses=DEEPL_ERRORS)
 
     @routes.post(
         "/translate",
         response_model=DeepLAnswer,
         response_model_exclude_none=True,
-        responses=errors,
         openapi_extra=request_body(DeepLRequest),
     )
     async def translate(request: Request) -> Any:
@@ -74,11 +72,8 @@ def router(service: Service) -> APIRouter:
 
 def _add_account_endpoints(routes: APIRouter, service: Service) -> None:
     """Add the endpoints for languages and usage."""
-    errors = error_responses(Message, 400, 403, 404, 408, 413, 415, 503)
 
-    @routes.get(
-        "/languages", response_model=list[DeepLLanguage], responses=errors, openapi_extra={"parameters": [_TYPE]}
-    )
+    @routes.get("/languages", response_model=list[DeepLLanguage], openapi_extra={"parameters": [_TYPE]})
     async def languages(request: Request) -> Any:
         """List the source or the target languages. DeepL's own client sends the type in the body."""
         service.keys.check(request, {})
@@ -88,15 +83,10 @@ def _add_account_endpoints(routes: APIRouter, service: Service) -> None:
         codes = service.models.sources if kind == "source" else service.models.all_targets
         return [DeepLLanguage(language=code.upper(), name=language_name(code)) for code in codes]
 
-    @routes.api_route("/usage", methods=["GET"], response_model=DeepLUsage, responses=error_responses(Message, 403))
+    @routes.post("/usage", response_model=DeepLUsage)  # some clients use POST
+    @routes.get("/usage", response_model=DeepLUsage)
     async def usage(request: Request) -> Any:
         """Return the number of characters translated since the server started."""
-        service.keys.check(request, {})
-        return DeepLUsage(character_count=service.metrics.characters, character_limit=UNLIMITED)
-
-    @routes.post("/usage", response_model=DeepLUsage, responses=error_responses(Message, 403))
-    async def usage_posted(request: Request) -> Any:
-        """Return the same for POST, which some clients use."""
         service.keys.check(request, {})
         return DeepLUsage(character_count=service.metrics.characters, character_limit=UNLIMITED)
 

@@ -19,9 +19,9 @@ from regard.serving.file_translation import Upload, check_format, clean_name, tr
 from regard.serving.files import file_response
 from regard.serving.glossaries import find_glossary
 from regard.serving.limits import RequestRejected, invalid
-from regard.serving.openapi import error_responses, file_body, request_body
+from regard.serving.openapi import DEEPL_ERRORS, file_body, request_body
 from regard.serving.request_parsing import read_fields, read_upload, validate_fields
-from regard.serving.schema import DeepLDocument, DeepLDocumentKey, DeepLDocumentRequest, DeepLDocumentStatus, Message
+from regard.serving.schema import DeepLDocument, DeepLDocumentKey, DeepLDocumentRequest, DeepLDocumentStatus
 from regard.serving.service import Service
 
 log = logging.getLogger("regard.serving")
@@ -29,10 +29,9 @@ log = logging.getLogger("regard.serving")
 
 def router(service: Service) -> APIRouter:
     """Return the router of the endpoints."""
-    routes = APIRouter(prefix="/v2/document", tags=["DeepL"])
-    errors = error_responses(Message, 400, 403, 404, 408, 413, 415, 503)
+    routes = APIRouter(prefix="/v2/document", tags=["DeepL"], responses=DEEPL_ERRORS)
 
-    @routes.post("", response_model=DeepLDocument, responses=errors, openapi_extra=file_body(DeepLDocumentRequest))
+    @routes.post("", response_model=DeepLDocument, openapi_extra=file_body(DeepLDocumentRequest))
     async def send(request: Request) -> Any:
         """Accept a document, given as a multipart form, and start its translation."""
         service.keys.check(request, {})
@@ -48,7 +47,6 @@ def router(service: Service) -> APIRouter:
         "/{document_id}",
         response_model=DeepLDocumentStatus,
         response_model_exclude_none=True,
-        responses=errors,
         openapi_extra=request_body(DeepLDocumentKey),
     )
     async def status(request: Request, document_id: str) -> Any:
@@ -61,9 +59,7 @@ def router(service: Service) -> APIRouter:
             error_message=file.error or None,
         )
 
-    @routes.post(
-        "/{document_id}/result", responses=errors, openapi_extra=request_body(DeepLDocumentKey), response_class=Response
-    )
+    @routes.post("/{document_id}/result", openapi_extra=request_body(DeepLDocumentKey), response_class=Response)
     async def result(request: Request, document_id: str) -> Response:
         """Return a translated document."""
         file = await _find(service, request, document_id)

@@ -36,9 +36,8 @@ from regard.serving.glossary_store import (
     base_language,
 )
 from regard.serving.limits import RequestRejected, invalid
-from regard.serving.openapi import error_responses, request_body
+from regard.serving.openapi import DEEPL_ERRORS, request_body
 from regard.serving.request_parsing import read_fields, validate_fields
-from regard.serving.schema import Message
 from regard.serving.service import Service
 from regard.terms.glossary import Entry, Glossary, clean_entries
 from regard.terms.glossary_files import check_term
@@ -49,7 +48,6 @@ NOT_FOUND = "Glossary not found"
 MAX_USED = 5  # glossaries of one request
 
 T = TypeVar("T")
-_ERRORS = error_responses(Message, 400, 403, 404, 408, 413, 415, 503)
 _PAIR = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in ("source_lang", "target_lang")]
 
 
@@ -81,30 +79,29 @@ def find_glossary(
 
 
 def _version_2(service: Service) -> APIRouter:
-    routes = APIRouter(prefix="/v2", tags=["DeepL"])
+    routes = APIRouter(prefix="/v2", tags=["DeepL"], responses=DEEPL_ERRORS)
 
     @routes.post(
         "/glossaries",
         response_model=GlossarySummary,
         status_code=201,
-        responses=_ERRORS,
         openapi_extra=request_body(GlossaryRequest),
     )
     async def create(request: Request) -> Any:
         """Store a glossary of one language pair, given as JSON or as a form."""
         store, owner, fields = await _open(service, request)
         body = validate_fields(GlossaryRequest, fields)
-        dictionary = _dictionary(body)
+        dictionary = _dictionary(service, body)
         return _summary(_change(lambda: store.create(_name(body.name), owner, [dictionary])))
 
-    @routes.get("/glossaries", response_model=GlossaryList, responses=_ERRORS)
+    @routes.get("/glossaries", response_model=GlossaryList)
     async def glossaries(request: Request) -> Any:
         """List the glossaries that have one language pair."""
         store, owner, _ = await _open(service, request)
         single = [glossary for glossary in store.owned_by(owner) if len(glossary.dictionaries) == 1]
         return GlossaryList(glossaries=[_summary(glossary) for glossary in single])
 
-    @routes.get("/glossaries/{id}", response_model=GlossarySummary, responses=_ERRORS)
+    @routes.get("/glossaries/{id}", response_model=GlossarySummary)
     async def get(request: Request, id: str) -> Any:
         """Return the name, the languages and the size of a glossary."""
         store, owner, _ = await _open(service, request)
@@ -118,14 +115,14 @@ def _add_entry_endpoints(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/glossaries/{id}/entries",
         response_class=Response,
-        responses={**_ERRORS, 200: {"content": {TSV: {"schema": {"type": "string"}}}}},
+        responses={200: {"content": {TSV: {"schema": {"type": "string"}}}}},
     )
     async def entries(request: Request, id: str) -> Response:
         """Return the entries of a glossary as TSV."""
         store, owner, _ = await _open(service, request)
         return Response(_tsv(_single(_get(store, id, owner))), media_type=TSV)
 
-    @routes.delete("/glossaries/{id}", status_code=204, response_class=Response, responses=_ERRORS)
+    @routes.delete("/glossaries/{id}", status_code=204, response_class=Response)
     async def delete(request: Request, id: str) -> Response:
         """Delete a glossary."""
         store, owner, _ = await _open(service, request)
@@ -133,23 +130,18 @@ def _add_entry_endpoints(routes: APIRouter, service: Service) -> None:
         _change(lambda: store.delete(glossary))
         return Response(status_code=204)
 
-    @routes.get("/glossary-language-pairs", response_model=GlossaryLanguages, responses=_ERRORS)
+    @routes.get("/glossary-language-pairs", response_model=GlossaryLanguages)
     async def languages(request: Request) -> Any:
         """List the language pairs that glossaries can have: those of the models."""
         service.keys.check(request, {})
-        models = service.models
-        pairs = {
-            (base_language(source), base_language(target)): None
-            for source in models.sources
-            for target in models.targets(source)
-        }
+        pairs = _language_pairs(service)
         return GlossaryLanguages(
             supported_languages=[LanguagePair(source_lang=source, target_lang=target) for source, target in pairs]
         )
 
 
 def _version_3(service: Service) -> APIRouter:
-    routes = APIRouter(prefix="/v3/glossaries", tags=["DeepL"])
+    routes = APIRouter(prefix="/v3/glossaries", tags=["DeepL"], responses=DEEPL_ERRORS)
     _add_glossary_endpoints(routes, service)
     _add_dictionary_endpoints(routes, service)
     return routes
@@ -160,45 +152,42 @@ def _add_glossary_endpoints(routes: APIRouter, service: Service) -> None:
         "",
         response_model=MultilingualGlossary,
         status_code=201,
-        responses=_ERRORS,
         openapi_extra=request_body(MultilingualGlossaryRequest),
     )
     async def create(request: Request) -> Any:
         """Store a glossary with dictionaries for several language pairs."""
         store, owner, fields = await _open(service, request)
         body = validate_fields(MultilingualGlossaryRequest, fields)
-        dictionaries = [_dictionary(dictionary) for dictionary in body.dictionaries]
+        dictionaries = [_dictionary(service, dictionary) for dictionary in body.dictionaries]
         return _multilingual(_change(lambda: store.create(_name(body.name), owner, dictionaries)))
 
-    @routes.get("", response_model=MultilingualGlossaryList, responses=_ERRORS)
+    @routes.get("", response_model=MultilingualGlossaryList)
     async def glossaries(request: Request) -> Any:
         """List all glossaries."""
         store, owner, _ = await _open(service, request)
         return MultilingualGlossaryList(glossaries=[_multilingual(glossary) for glossary in store.owned_by(owner)])
 
-    @routes.get("/{id}", response_model=MultilingualGlossary, responses=_ERRORS)
+    @routes.get("/{id}", response_model=MultilingualGlossary)
     async def get(request: Request, id: str) -> Any:
         """Return the name of a glossary, and the languages and sizes of its dictionaries."""
         store, owner, _ = await _open(service, request)
         return _multilingual(_get(store, id, owner))
 
-    @routes.patch(
-        "/{id}", response_model=MultilingualGlossary, responses=_ERRORS, openapi_extra=request_body(GlossaryPatch)
-    )
+    @routes.patch("/{id}", response_model=MultilingualGlossary, openapi_extra=request_body(GlossaryPatch))
     async def update(request: Request, id: str) -> Any:
         """Change the name of a glossary, or add entries to its dictionaries; new entries replace old ones."""
         store, owner, fields = await _open(service, request)
         body, glossary = validate_fields(GlossaryPatch, fields), _get(store, id, owner)
         if body.name is not None:
             glossary = replace(glossary, name=_name(body.name))
-        for dictionary in map(_dictionary, body.dictionaries or ()):
+        for dictionary in (_dictionary(service, entries) for entries in body.dictionaries or ()):
             old = glossary.find(dictionary.source, dictionary.target)
             merged = {**dict(old.entries if old else ()), **dict(dictionary.entries)}
             glossary = glossary.with_dictionary(replace(dictionary, entries=tuple(merged.items())))
         _change(lambda: store.replace(glossary))
         return _multilingual(glossary)
 
-    @routes.delete("/{id}", status_code=204, response_class=Response, responses=_ERRORS)
+    @routes.delete("/{id}", status_code=204, response_class=Response)
     async def delete(request: Request, id: str) -> Response:
         """Delete a glossary."""
         store, owner, _ = await _open(service, request)
@@ -208,7 +197,7 @@ def _add_glossary_endpoints(routes: APIRouter, service: Service) -> None:
 
 
 def _add_dictionary_endpoints(routes: APIRouter, service: Service) -> None:
-    @routes.get("/{id}/entries", response_model=GlossaryEntries, responses=_ERRORS, openapi_extra={"parameters": _PAIR})
+    @routes.get("/{id}/entries", response_model=GlossaryEntries, openapi_extra={"parameters": _PAIR})
     async def entries(request: Request, id: str) -> Any:
         """Return the entries of a glossary for one language pair as TSV."""
         store, owner, fields = await _open(service, request)
@@ -221,13 +210,12 @@ def _add_dictionary_endpoints(routes: APIRouter, service: Service) -> None:
     @routes.put(
         "/{id}/dictionaries",
         response_model=DictionarySummary,
-        responses=_ERRORS,
         openapi_extra=request_body(DictionaryRequest),
     )
     async def put(request: Request, id: str) -> Any:
         """Replace the dictionary of one language pair, or add it."""
         store, owner, fields = await _open(service, request)
-        dictionary = _dictionary(validate_fields(DictionaryRequest, fields))
+        dictionary = _dictionary(service, validate_fields(DictionaryRequest, fields))
         glossary = _get(store, id, owner).with_dictionary(dictionary)
         _change(lambda: store.replace(glossary))
         return _dictionary_summary(dictionary)
@@ -236,7 +224,6 @@ def _add_dictionary_endpoints(routes: APIRouter, service: Service) -> None:
         "/{id}/dictionaries",
         status_code=204,
         response_class=Response,
-        responses=_ERRORS,
         openapi_extra={"parameters": _PAIR},
     )
     async def delete_dictionary(request: Request, id: str) -> Response:
@@ -295,8 +282,21 @@ def _name(name: str) -> str:
     return name
 
 
-def _dictionary(body: DictionaryRequest | GlossaryRequest) -> Dictionary:
-    """Return the entries of a request. Raise RequestRejected if one is not valid."""
+def _language_pairs(service: Service) -> list[tuple[str, str]]:
+    """Return the language pairs that glossaries can have: those of the models."""
+    return list(
+        dict.fromkeys((base_language(source), base_language(target)) for source, target in service.models.pairs)
+    )
+
+
+def _dictionary(service: Service, body: DictionaryRequest) -> Dictionary:
+    """Return the entries of a request. Raise RequestRejected if one is not valid, or no model has the languages."""
+    languages = base_language(body.source_lang), base_language(body.target_lang)
+    if languages not in _language_pairs(service):
+        raise invalid(
+            f"a glossary from {body.source_lang[:40]} to {body.target_lang[:40]} is not supported; "
+            "/v2/glossary-language-pairs lists the language pairs"
+        )
     reader = csv.reader(StringIO(body.entries), strict=True) if body.entries_format == "csv" else None
     rows = reader or (line.split("\t") for line in body.entries.splitlines())
     entries: list[Entry] = []
@@ -316,7 +316,7 @@ def _dictionary(body: DictionaryRequest | GlossaryRequest) -> Dictionary:
     if not glossary.entries:
         raise invalid("there are no entries")
     pairs = tuple((entry.source, entry.target) for entry in glossary.entries)
-    return Dictionary(base_language(body.source_lang), base_language(body.target_lang), pairs)
+    return Dictionary(*languages, pairs)
 
 
 def _tsv(dictionary: Dictionary) -> str:

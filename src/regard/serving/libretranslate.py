@@ -150,6 +150,7 @@ def _add_server_endpoints(routes: APIRouter, service: Service) -> None:
             suggestions=service.corrections is not None,
             filesTranslation=True,
             supportedFilesFormat=list(supported_suffixes()),
+            fileLimit=service.limits.file,
             glossaries=service.glossaries is not None,
             confidence=any(model.translator.confidence is not None for model in service.models.served),
             language=Languages(source=_language_name(default.source), target=_language_name(default.target)),

@@ -136,6 +136,11 @@ class Models:
         return [model for loaded in self._loaded.values() for model in loaded.served]
 
     @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The language pairs that a model translates, without repetition."""
+        return list(dict.fromkeys((model.source, model.target) for model in self.served))
+
+    @property
     def sources(self) -> list[str]:
         """The source languages, without repetition."""
         return list(dict.fromkeys(model.source for model in self.served))

@@ -176,6 +176,7 @@ class Settings(BaseModel):
     suggestions: bool
     filesTranslation: bool
     supportedFilesFormat: list[str]
+    fileLimit: int = Field(description="Largest size of a file, in bytes; not in LibreTranslate")
     glossaries: bool = Field(description="Whether glossaries can be stored and used; not in LibreTranslate")
     confidence: bool = Field(description="Whether a model can answer how sure it is; not in LibreTranslate")
     language: Languages

@@ -127,6 +127,9 @@ def test_completion_can_be_installed() -> None:
         ("import marian folder", "Missing option '-o, --output'."),
         ("train --corpus dats", "Invalid value for '--corpus': 'dats' is not one of 'dates', 'numbers'"),
         ("train --minutes x", "Invalid value for '--minutes': "),
+        ("inspect a.tmx", "unexpected argument: a.tmx. Name a corpus by --data FILE, or by --source FILE and"),
+        ("translate run Hello", "unexpected argument: Hello. Text is read from standard input, or from --input FILE"),
+        ("import marian folder other -o run", "unexpected argument: other\n"),
     ],
 )
 def test_a_wrong_option_is_reported_as_help_spells_it(line: str, message: str) -> None:

@@ -254,8 +254,22 @@ def test_the_files_of_the_page_include_the_index() -> None:
     assert web_page.INDEX in web_page._read_files()
 
 
-def test_the_openapi_document_lists_every_endpoint(service: Service) -> None:
-    paths = ask(service, "GET", "/openapi.json").json()["paths"]
+def test_the_openapi_document_lists_every_endpoint_and_each_schema_once(service: Service) -> None:
+    answer = ask(service, "GET", "/openapi.json")
+    document, paths = answer.json(), answer.json()["paths"]
+    schemas = document["components"]["schemas"]
+    references = set(re.findall(r'"\$ref":"([^"]*)"', answer.text))
+    assert references == {f"#/components/schemas/{name}" for name in schemas}
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    assert not any(
+        "422" in operation["responses"] for operation in operations
+    )  # invalid requests are answered with 400
+    bodies = [operation["requestBody"]["content"] for operation in operations if "requestBody" in operation]
+    assert all([*content["schema"]] == ["$ref"] for body in bodies for content in body.values())
+    assert "file" in schemas["FileRequest"]["required"]
+    assert schemas["GlossaryPatch"]["properties"]["dictionaries"]["anyOf"][0]["items"] == {
+        "$ref": "#/components/schemas/DictionaryRequest"
+    }
     assert set(paths) == {
         *("/translate", "/detect", "/languages", "/health", "/frontend/settings", "/suggest"),
         *("/v2/translate", "/v2/languages", "/v2/usage", "/models", "/attention", "/alternatives", "/examples"),

@@ -70,7 +70,7 @@ def test_the_source_is_detected_and_the_settings_name_the_formats(service: Servi
     answer = send(service, "a.txt", b"one two three four\n", {"source": "auto", "target": "de"})
     assert fetch(service, answer).content == b"eins zwei drei vier\n"
     settings = ask(service, "GET", "/frontend/settings").json()
-    assert settings["filesTranslation"] is True
+    assert (settings["filesTranslation"], settings["fileLimit"]) == (True, service.limits.file)
     assert {".txt", ".json", ".docx", ".pdf", ".yaml"} <= set(settings["supportedFilesFormat"])
 
 

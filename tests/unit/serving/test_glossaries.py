@@ -69,6 +69,15 @@ def test_terms_go_with_other_constraints_and_attention(translator: Translator) -
     assert second.attention is not None and second.attention.shape[1] == len(second.source_tokens)
 
 
+def test_terms_go_with_numbers_that_are_kept(translator: Translator) -> None:
+    lines = ["one two 1,234", "two three 1,234"]
+    both = texts(translator, lines, glossary=GLOSSARY, keep_numbers=True)
+    numbers = texts(translator, lines, keep_numbers=True)
+    assert ["1.234" in text for text in texts(translator, lines, glossary=GLOSSARY)] == [False, False]
+    assert "zehn" in both[0].lower().split() and both[0].endswith("1.234")
+    assert both[1] == numbers[1] and numbers[1].endswith("1.234")
+
+
 def test_a_glossary_in_the_folder_of_the_run_is_the_default(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.symlink_to(run)
@@ -132,6 +141,12 @@ BODY = {"name": "g", "source_lang": "en", "target_lang": "de", "entries": "one\t
         ({"entries_format": "xml"}, "entries_format"),
         ({"name": "x" * 1025}, "the name has more than 1,024 characters"),
         ({"source_lang": ""}, "missing source_lang"),
+        (
+            {"source_lang": "klingon"},
+            "a glossary from klingon to de is not supported; /v2/glossary-language-pairs lists",
+        ),
+        ({"source_lang": "FR"}, "a glossary from FR to de is not supported"),
+        ({"target_lang": "en"}, "a glossary from en to en is not supported"),
     ],
 )
 def test_invalid_glossaries_are_rejected(service: Service, change: dict[str, str], message: str) -> None:
@@ -166,12 +181,26 @@ def test_a_glossary_can_be_csv_or_a_form_and_serves_varieties(service: Service) 
     several = {**fields, "glossary_ids": [id, id]}
     assert ask(service, "POST", "/v2/translate", json=several).json() == answer.json()
     assert ask(service, "POST", "/v2/translate", json={**fields, "glossary_ids": [id] * 6}).status_code == 400
-    french = ask(
-        service, "POST", "/v3/glossaries", json={"name": "fr", "dictionaries": [{**BODY, "source_lang": "fr"}]}
-    )
-    wrong = {**fields, "glossary_id": french.json()["glossary_id"]}
+    assert service.glossaries is not None
+    french = service.glossaries.create("fr", "", [Dictionary("fr", "de", (("un", "zehn"),))])  # by another server
+    wrong = {**fields, "glossary_id": french.id}
     assert ask(service, "POST", "/v2/translate", json=wrong).status_code == 400
     assert len(ask(service, "GET", "/v2/glossaries").json()["glossaries"]) == 2
+
+
+def test_a_dictionary_is_for_languages_that_a_model_has(service: Service) -> None:
+    entries = {name: value for name, value in BODY.items() if name != "name"}
+    unknown = {**entries, "source_lang": "xx"}
+    id = ask(service, "POST", "/v3/glossaries", json={"name": "g", "dictionaries": [entries]}).json()["glossary_id"]
+    for method, path, body in (
+        ("POST", "/v3/glossaries", {"name": "g", "dictionaries": [entries, unknown]}),
+        ("PATCH", f"/v3/glossaries/{id}", {"dictionaries": [unknown]}),
+        ("PUT", f"/v3/glossaries/{id}/dictionaries", unknown),
+    ):
+        answer = ask(service, method, path, json=body)
+        assert (answer.status_code, "xx to de is not supported" in answer.json()["message"]) == (400, True)
+    (stored,) = ask(service, "GET", "/v3/glossaries").json()["glossaries"]
+    assert [(entry["source_lang"], entry["target_lang"]) for entry in stored["dictionaries"]] == [("en", "de")]
 
 
 def test_glossaries_belong_to_the_key_that_made_them(models: Models, store: GlossaryStore) -> None:

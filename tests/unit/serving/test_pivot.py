@@ -12,6 +12,7 @@ from tests.unit.serving.test_files import deepl, fetch, send
 
 from regard.documents.results import TranslatedText
 from regard.serving.file_translation import _compose
+from regard.serving.glossary_store import GlossaryStore
 from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
@@ -58,6 +59,18 @@ def test_what_needs_one_model_is_rejected(chain: Service) -> None:
     assert ask(chain, "POST", "/translate", json={**body, "min_confidence": 0.5}).status_code == 400
     assert ask(chain, "POST", "/translate", json={**body, "model": "small"}).status_code == 400
     assert ask(chain, "POST", "/translate", json={**body, "source": "fr", "target": "de"}).status_code == 400
+
+
+def test_glossaries_have_the_language_pairs_of_the_models(chain: Service, tmp_path: Path) -> None:
+    service = Service(chain.models, Limits(), glossaries=GlossaryStore(tmp_path))
+    pairs = ask(service, "GET", "/v2/glossary-language-pairs").json()["supported_languages"]
+    assert [(pair["source_lang"], pair["target_lang"]) for pair in pairs] == [("en", "de"), ("de", "fr")]
+    dictionaries = [{**pair, "entries": "a\tb"} for pair in pairs]
+    answer = ask(service, "POST", "/v3/glossaries", json={"name": "g", "dictionaries": dictionaries})
+    assert (answer.status_code, len(answer.json()["dictionaries"])) == (201, 2)
+    through = [{"source_lang": "en", "target_lang": "fr", "entries": "a\tb"}]
+    assert ask(service, "POST", "/v3/glossaries", json={"name": "g", "dictionaries": through}).status_code == 400
+    service.close()
 
 
 def test_files_are_translated_through_it(chain: Service) -> None:

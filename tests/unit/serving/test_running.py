@@ -151,14 +151,21 @@ def test_the_deepl_client_with_glossaries_of_one_language_pair(server: Running, 
     assert list(glossaries.iterdir()) == []
 
 
-def test_the_deepl_client_with_multilingual_glossaries(server: Running) -> None:
+def test_the_deepl_client_with_multilingual_glossaries(server: Running, glossaries: Path) -> None:
     client = deepl.DeepLClient(KEY, server_url=server.url)
     entries = MultilingualGlossaryDictionaryEntries
     english, french = entries("EN", "DE", {"one": "zehn"}), entries("FR", "DE", {"un": "zehn"})
-    glossary = client.create_multilingual_glossary("numbers", [english, french])
+    with pytest.raises(deepl.DeepLException, match="a glossary from FR to DE is not supported"):
+        client.create_multilingual_glossary("numbers", [english, french])
+    created = client.create_multilingual_glossary("numbers", [english])
+    (path,) = glossaries.iterdir()  # a server with more models adds French
+    content = json.loads(path.read_text())
+    content["dictionaries"].append({"source": "fr", "target": "de", "entries": [["un", "zehn"]]})
+    path.write_text(json.dumps(content))
+    glossary = client.get_multilingual_glossary(created.glossary_id)
     assert [dictionary.source_lang.lower() for dictionary in glossary.dictionaries] == ["en", "fr"]
     updated = client.update_multilingual_glossary_dictionary(glossary, entries("EN", "DE", {"two": "vier"}))
-    assert [dictionary.entry_count for dictionary in updated.dictionaries] == [1, 2]
+    assert sorted(dictionary.entry_count for dictionary in updated.dictionaries) == [1, 2]
     renamed = client.update_multilingual_glossary_name(glossary, "all numbers")
     assert client.get_multilingual_glossary(glossary.glossary_id).name == renamed.name == "all numbers"
     result = client.translate_text("one two", source_lang="EN", target_lang="DE", glossary=renamed)

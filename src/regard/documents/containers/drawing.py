@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from regard.documents.containers.items import Item, Run, Single, Style
+from regard.documents.containers.items import Item, Run, Style, field_item
 from regard.documents.containers.namespaces import OOXML
 from regard.documents.containers.part import NodeHandler, Part, find_nested, quote_attribute, tag_name
 from regard.documents.document import LanguagePair
@@ -60,7 +60,8 @@ class DrawingPart(Part):
     def _items(self, node: Node, prefix: str) -> Sequence[Item]:
         markup = self.copy(node.start, node.end)
         if node.name not in ("a:r", "a:br"):
-            return [Single(markup)]
+            text = "".join(piece.text for element in node.find_children("a:t") for piece in element.children)
+            return [field_item(text, markup)]
         properties = node.find_child("a:rPr")
         style = self._style(self._text[properties.start : properties.end] if properties else "", prefix)
         text = "\n"

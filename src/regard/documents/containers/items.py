@@ -95,7 +95,7 @@ class Single:
 
 @dataclass(frozen=True)
 class Protected:
-    """Text that is not translated, such as a formula, and how the document writes it."""
+    """Text that is not translated, such as a formula or the number of a page, and how the document writes it."""
 
     text: str
     markup: Markup
@@ -130,6 +130,14 @@ def runs_of(items: Iterable[Item]) -> Iterator[Run]:
             yield item
         elif isinstance(item, Group):
             yield from runs_of(item.items)
+
+
+def field_item(text: str, markup: Markup) -> Single | Protected:
+    """Return a field, such as the number of a page, or a date.
+
+    A number stays in the text, as in `Page 1 of 5`, because a model translates that better than a text with gaps.
+    """
+    return Protected(text, markup) if text.isascii() and text.isdecimal() else Single(markup)
 
 
 def markup_of(item: Item) -> Markup:

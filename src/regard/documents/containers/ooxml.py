@@ -33,7 +33,7 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
 _WORD = "document header footer footnotes endnotes comments styles"
 _DRAWING = "slide notesSlide comments chart diagramData diagramDrawing drawing"
 _MASTER = "presentation slideshow slideMaster slideLayout notesMaster"
-_STRINGS = "sharedStrings worksheet comments threadedcomments"
+_STRINGS = "sharedStrings worksheet chartsheet comments threadedcomments"
 
 
 class OoxmlDocument(ContainerDocument):
@@ -117,7 +117,7 @@ class OoxmlDocument(ContainerDocument):
             if last not in _STRINGS.split():
                 return None
             data = self.archive.read(member)
-            if last == "worksheet" and b"inlineStr" not in data:
+            if last == "worksheet" and b"inlineStr" not in data and b"headerFooter" not in data:
                 return None
             return StringsPart(data, name, languages, headings)
         if last in _MASTER.split():

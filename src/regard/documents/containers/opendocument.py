@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from regard.documents.containers.container import ContainerDocument
-from regard.documents.containers.items import Group, Item, Markup, Run, Single, Style
+from regard.documents.containers.items import Group, Item, Markup, Run, Single, Style, field_item
 from regard.documents.containers.metadata import MetadataPart
 from regard.documents.containers.namespaces import OPENDOCUMENT
 from regard.documents.containers.part import NodeHandler, Part, find_nested, tag_name
@@ -205,7 +205,11 @@ class _ParagraphItems:
                 key = node.attributes.get(name_attribute, "") if name_attribute else ""
                 key = f"{node.name.removesuffix('-start').removesuffix('-end')} {key}" if key else ""
                 markup = Markup(style.opening) + copy + Markup(style.closing)
-                items.append(Single(markup, key, is_range_end=node.name.endswith("-end")))
+                number = "".join(child.text for child in node.children)
+                if number and all(child.text for child in node.children):
+                    items.append(field_item(number, markup))
+                else:
+                    items.append(Single(markup, key, is_range_end=node.name.endswith("-end")))
                 self.ends_with_space = False
         return items
 

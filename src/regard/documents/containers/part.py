@@ -6,7 +6,7 @@ A place may be inside another one: the text of a text box is inside the paragrap
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -114,7 +114,12 @@ class Part(XmlDocument):
             close_last()
         return edits
 
-    def _render(self, place: _Place, translations: Sequence[MarkedText | None], inner_edits: Sequence[Edit]) -> str:
+    def _render(
+        self,
+        place: _Place,
+        translations: Sequence[MarkedText | None] | Mapping[int, MarkedText],
+        inner_edits: Sequence[Edit],
+    ) -> str:
         parts: list[str] = []
         index = place.first
         for piece in place.pieces:

@@ -1,4 +1,4 @@
-"""The texts of workbooks: shared and inline strings, comments, and the headings of tables.
+"""The texts of workbooks: shared and inline strings, comments, the headings of tables, and printed headers and footers.
 
 Formulas, numbers, and the names of sheets stay. The name of a table column must be the text of its heading, so both
 are translated together, unless a formula refers to the column by its name.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from xml.sax.saxutils import unescape
 
+from regard.documents.containers import page_headers
 from regard.documents.containers.items import Item, Markup, Run, Single, Style
 from regard.documents.containers.namespaces import OOXML
 from regard.documents.containers.part import Part, quote_attribute, tag_name
@@ -64,18 +66,23 @@ class TableHeadings:
 
 
 class StringsPart(Part):
-    """Shared strings, the inline strings of a sheet, or comments."""
+    """Shared strings, the inline strings and the printed headers of a sheet, or comments."""
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, headings: TableHeadings) -> None:
         """Parse the part. Raise DataError if it is not well-formed."""
         super().__init__(data, name, languages)
         self.headings = headings
-        names = ("s:si", "s:is", "s:text", "threaded:text")
+        self._headers: dict[int, str] = {}  # headers and footers, by entry
+        self._header_translations: dict[int, MarkedText] = {}  # accepted ones, by segment
+        names = ("s:si", "s:is", "s:text", "threaded:text", *page_headers.ELEMENTS)
         read_elements(self._text, name, names, lambda node, _: self._add_string(node), OOXML)
 
     def _add_string(self, node: Node) -> None:
         if node.name == "threaded:text":
             self.add_element(node)
+            return
+        if node.name in page_headers.ELEMENTS:
+            self._add_header(node)
             return
         prefix = tag_name(node, self._text).rpartition(":")[0]
         prefix = f"{prefix}:" if prefix else ""
@@ -101,12 +108,38 @@ class StringsPart(Part):
         style = Style(inside, f"<{prefix}r>{inside}", f"</{prefix}r>", is_script)
         return [Run(_text_of(node.find_children("s:t")), style, markup)]
 
+    def _add_header(self, node: Node) -> None:
+        text = "".join(piece.text for piece in node.children)
+        entry = len(self._places)
+        items = list(page_headers.header_items(text))
+        self.add_items(node.inner_start, node.inner_end, items, page_headers.write_header)
+        if len(self._places) > entry:
+            self._headers[entry] = text
+
     def check_translation(self, index: int, translation: MarkedText) -> str:
-        """Refuse the translation of a heading if another heading of its table has the same one."""
+        """Refuse a heading that another column of its table has, and a header that Excel would not read alike."""
+        entry = self.segments[index].entry
+        if entry in self._headers:
+            reason = self._check_header(entry, index, translation)
+            return reason or super().check_translation(index, translation)
         text = self.segments[index].content.text
         if text in self.headings.names and self.headings.clash(text, translation.text):
             return "another column of the table has the same translation"
         return super().check_translation(index, translation)
+
+    def _check_header(self, entry: int, index: int, translation: MarkedText) -> str:
+        place = self._places[entry]
+        self._header_translations[index] = translation
+        texts = {
+            number: self._header_translations.get(number, self.segments[number].content)
+            for number in range(place.first, place.first + place.num_texts())
+        }
+        header = unescape(self._render(place, texts, ()))
+        if page_headers.codes_of(header) == page_headers.codes_of(self._headers[entry]):
+            if len(header) <= page_headers.MAX_LENGTH:
+                return ""
+            return f"the header would have more than {page_headers.MAX_LENGTH} characters"
+        return "Excel would read it as another code of the header"
 
 
 class TablePart(Part):

@@ -220,23 +220,29 @@ class _Flattener:
             elif isinstance(item, Single):
                 self.singles.append(item.markup)
             elif isinstance(item, Protected):
-                self.add_text(item.text)
-                self.protected.append(ProtectedSpan(self.length - len(item.text), self.length, item.markup.text))
+                self.add_protected(item, items[at : at + 1])
             elif item.style == base:
                 self.add_text(item.text)
             else:
-                pair = self.new_pair()
-                self.result.styles[pair] = item.style
-                self.add_tag(Markup(""), pair, is_opening=True)
+                end = at
+                while (following := _continuation(items, end, item.style)) > end:
+                    end = following
+                self.add_styled(items[at - 1 : end], item.style, items[end : end + 1])
+                at = end
+
+    def add_styled(self, items: Sequence[Item], style: Style, following: Sequence[Item]) -> None:
+        """Add runs of one style, and the markup between them, as a pair."""
+        pair = self.new_pair()
+        self.result.styles[pair] = style
+        self.add_tag(Markup(""), pair, is_opening=True)
+        for number, item in enumerate(items, start=1):
+            if isinstance(item, Single):
+                self.singles.append(item.markup)
+            elif isinstance(item, Protected):
+                self.add_protected(item, items[number : number + 1] or following)
+            elif isinstance(item, Run):
                 self.add_text(item.text)
-                while (following := _continuation(items, at, item.style)) > at:
-                    for inner in items[at:following]:
-                        if isinstance(inner, Single):
-                            self.singles.append(inner.markup)
-                        elif isinstance(inner, Run):
-                            self.add_text(inner.text)
-                    at = following
-                self.add_tag(Markup(""), pair)
+        self.add_tag(Markup(""), pair)
 
     def new_pair(self) -> int:
         self.num_pairs += 1
@@ -247,6 +253,15 @@ class _Flattener:
             self.end_single()
             self.texts.append(text)
             self.length += len(text)
+
+    def add_protected(self, item: Protected, following: Sequence[Item]) -> None:
+        """Add protected text. A number that is a part of a word is markup."""
+        last, after = "".join(self.texts[-1:])[-1:], "".join(run.text for run in runs_of(following))
+        if item.text.isdecimal() and (last.isalnum() or after[:1].isalnum()):
+            self.singles.append(item.markup)
+            return
+        self.add_text(item.text)
+        self.protected.append(ProtectedSpan(self.length - len(item.text), self.length, item.markup.text))
 
     def end_single(self) -> None:
         """Add single markup that is together as one tag."""
@@ -262,9 +277,9 @@ class _Flattener:
 
 
 def _continuation(items: Sequence[Item], at: int, style: Style) -> int:
-    """Return the end of the items from `at` that continue a run in a style: single markup and another run of it."""
+    """Return the end of the items from `at` that continue a run in a style: other markup and another run of it."""
     end = at
-    while end < len(items) and isinstance(items[end], Single):
+    while end < len(items) and isinstance(items[end], Single | Protected):
         end += 1
     item = items[end] if end < len(items) else None
     return end + 1 if isinstance(item, Run) and item.style == style else at

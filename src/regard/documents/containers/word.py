@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regard.documents.containers.items import Group, Item, Markup, Run, Single, Style, markup_of
+from regard.documents.containers.items import Group, Item, Markup, Run, Single, Style, field_item, markup_of, runs_of
 from regard.documents.containers.namespaces import OOXML
 from regard.documents.containers.part import NodeHandler, Part, find_nested, quote_attribute, tag_name
 from regard.documents.document import LanguagePair
@@ -73,6 +73,9 @@ class WordPart(Part):
             elif node.name == "w:sdt" and (content := node.find_child("w:sdtContent")):
                 opening, closing = self.copy(node.start, content.inner_start), self.copy(content.inner_end, node.end)
                 items.append(Group(opening, closing, tuple(self._items(content.children))))
+            elif node.name == "w:fldSimple":
+                result = "".join(run.text for run in runs_of(self._items(node.children)))
+                items.append(field_item(result, self.copy(node.start, node.end)))
             elif node.name not in DROPPED and (node.name or self._text[node.start : node.end].strip()):
                 items.append(self._single(node))
         return list(_resolve_fields(items))
@@ -199,7 +202,8 @@ def _field_item(items: Sequence[Item]) -> Item:
     separator = kinds.index("separate") if "separate" in kinds else len(items)
     instruction = "".join(item.instruction for item in items[:separator] if isinstance(item, _FieldCharacter))
     markups = list(map(markup_of, items))
+    result = "".join(run.text for run in runs_of(items[separator:]))
     if separator < len(items) and instruction.split()[:1] and instruction.split()[0].upper() in LINK_FIELDS:
         opening = Markup.join(markups[: separator + 1])
         return Group(opening, markups[-1], tuple(items[separator + 1 : -1]))
-    return Single(Markup.join(markups))
+    return field_item(result, Markup.join(markups))

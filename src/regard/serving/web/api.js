@@ -2,6 +2,7 @@
 "use strict";
 
 const RETRY_AFTER = 5; // seconds before a retry, unless the server sends Retry-After
+const UNKNOWN = "The server cannot translate this. Change the text, or try a part of it.";
 const NO_KEY = "This server requires an API key. Enter yours above.";
 
 const byId = (id) => document.getElementById(id);
@@ -33,17 +34,18 @@ async function request(path, content, signal) {
     body = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new RequestError(response.ok ? 1 : response.status, "");
+    if (response.ok) throw new RequestError(1, "");
   }
   if (response.ok) return body;
   throw errorOf(response.status, body, response.headers.get("Retry-After"));
 }
 
+// Return the error of a response, whose body is null if it is not JSON.
 function errorOf(status, body, retryAfter) {
-  const reason = String((body && (body.error || body.message)) || "");
+  const text = body && (body.error || body.message), reason = typeof text === "string" ? text : "";
   console.info(`status ${status}: ${reason}`); // for administrators
   const after = Number(retryAfter) || (status >= 502 && status <= 504 ? RETRY_AFTER : null);
-  return new RequestError(status, reason || "unexplained", after);
+  return new RequestError(status, reason, after);
 }
 
 // The API key as a header.
@@ -54,14 +56,22 @@ function authorization() {
 // Return what happened and what to do, for any error.
 function explain(error) {
   if (!(error instanceof RequestError)) return "The page failed. Reload it; your text is in its address.";
-  const { status, message, after } = error;
-  const text = explainStatus(status, message);
-  return after ? `${text} Trying again in ${after} s.` : text;
+  return explainStatus(error.status, error.message);
+}
+
+// Return the same for a file or a glossary: what is wrong with its content is in the words of the server, which has read it.
+function explainContent(error, action) {
+  const text = explain(error), { status, message } = error;
+  if (!message || (text !== UNKNOWN && status !== 413)) return text;
+  const reason = message.replace(/^Invalid request: /, "");
+  const [place, line] = reason.match(/^(?:[^:]*\.\w+|entry):(?:(\d+):)? /) || [""]; // the file, which the page names already
+  return `The server cannot ${action}: ${line ? `line ${line}: ` : ""}${reason.slice(place.length)}.`;
 }
 
 function explainStatus(status, reason) {
-  if (status === 0) return "The server cannot be reached. Check that it is running and that you are connected; your text is preserved.";
-  if (!reason) return "The response does not come from a regard server. Check the address, or the proxy in between.";
+  if (status === 0) return "The server cannot be reached. Check that it is running and that you are connected.";
+  if (!reason && status >= 502 && status <= 504) return "The server is stopping or restarting.";
+  if (!reason && status !== 413) return "The response does not come from a regard server. Check the address, or the proxy in between.";
   if (/are disabled/.test(reason)) return "This server does not take corrections any more. Reload the page.";
   if (/store of suggestions is full/.test(reason)) return "The server has no more space for corrections. Tell its administrator.";
   if (status === 401 || status === 403) return byId("key").value ? "The server rejected this API key. Check it, or ask for a new one." : NO_KEY;
@@ -79,9 +89,9 @@ function explainStatus(status, reason) {
   if (/file format .* not supported/.test(reason)) return "The server cannot read this kind of file. Save it in one of the listed formats.";
   if (/cannot be detected|auto is not supported/.test(reason)) return "The language cannot be detected. Choose it above.";
   if (/is not supported|not available as a target|no such model/.test(reason)) return "The server now has other models. Reload the page to see them.";
+  if (/^glossary not found/i.test(reason)) return "This glossary does not exist any more. Choose another one.";
   if (status === 404 || status === 405) return "This server does not offer that any more. Reload the page.";
-  if (/glossar/i.test(reason)) return "The server does not accept this glossary. Check that each line has a term, a tab and its translation.";
-  return "The server cannot translate this. Change the text, or try a part of it.";
+  return UNKNOWN;
 }
 
 const ICONS = {

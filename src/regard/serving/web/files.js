@@ -37,24 +37,33 @@ function addFiles(chosen) {
     const job = { file, request: null, row: element("li", {}) };
     files.jobs.push(job);
     files.list.append(job.row);
-    const suffixes = served.settings.supportedFilesFormat || [];
-    const isSupported = suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix.toLowerCase()));
-    job.isDone = !isSupported || !file.size; // nothing more can be done
-    if (!isSupported) showJob(job, "This kind of file is not supported. Save it in one of the formats listed above.", { isError: true });
-    else if (!file.size) showJob(job, "The file is empty.", { isError: true });
-    else showJob(job, "Waiting");
+    const problem = refusal(file);
+    job.isDone = Boolean(problem); // nothing more can be done
+    showJob(job, problem || "Waiting", { isError: job.isDone });
   }
   runJobs();
+}
+
+// Return why a file need not be sent, or an empty string. Servers close the connection of a file that is too large.
+function refusal(file) {
+  const { supportedFilesFormat: suffixes = [], fileLimit: limit } = served.settings;
+  if (!suffixes.some((suffix) => file.name.toLowerCase().endsWith(suffix))) return "This kind of file is not supported. Save it in one of the formats listed above.";
+  if (!file.size) return "The file is empty.";
+  return file.size > limit ? `The file is too large: this server translates files of up to ${formatSize(limit)}. Divide it.` : "";
+}
+
+function formatSize(bytes) {
+  const [unit, size] = bytes < 1e6 ? ["kilobyte", bytes / 1e3] : ["megabyte", bytes / 1e6];
+  return new Intl.NumberFormat("en", { style: "unit", unit, maximumFractionDigits: 1 }).format(Math.max(0.1, size));
 }
 
 // Show the state of a file: a text, and a progress bar (0 to 1, or null for unknown), a link, or an error.
 function showJob(job, text, { progress, link, isError = false } = {}) {
   const { file, row } = job;
-  const size = new Intl.NumberFormat("en", { style: "unit", unit: file.size < 1e6 ? "kilobyte" : "megabyte", maximumFractionDigits: 1 }).format(Math.max(0.1, file.size / (file.size < 1e6 ? 1e3 : 1e6)));
   const bar = progress === undefined ? null : element("progress", { max: "1", value: progress, "aria-label": text });
   const cancel = element("button", { type: "button", class: "plain", "aria-label": `${job.request ? "Cancel" : "Remove"} ${file.name}`, onclick: () => removeJob(job) }, job.request ? "Cancel" : "Remove");
   const again = isError && !job.isDone ? element("button", { type: "button", class: "plain", onclick: () => { job.isFailed = false; showJob(job, "Waiting"); runJobs(); } }, "Try again") : null;
-  row.replaceChildren(element("div", { class: "name" }, element("strong", { dir: "auto" }, file.name), " ", element("span", { class: "quiet" }, size)),
+  row.replaceChildren(element("div", { class: "name" }, element("strong", { dir: "auto" }, file.name), " ", element("span", { class: "quiet" }, formatSize(file.size))),
     element("p", { class: isError ? "quiet wrong" : "quiet", role: "status" }, text), ...(bar ? [bar] : []),
     element("div", { class: "actions" }, link || null, again, cancel));
 }
@@ -80,16 +89,10 @@ async function runJobs() {
     } catch (error) {
       job.request = null;
       job.isFailed = true;
-      if (files.jobs.includes(job)) showJob(job, fileError(error), { isError: true });
+      if (files.jobs.includes(job)) showJob(job, explainContent(error, "translate this file"), { isError: true });
     }
   }
   files.running = false;
-}
-
-function fileError(error) {
-  if (!(error instanceof RequestError)) return explain(error);
-  if (error.status === 400 && !/is not supported|limit/.test(error.message)) return "The server cannot read this file. Open it, save it again, and check that it is not protected by a password.";
-  return explain(new RequestError(error.status, error.message));
 }
 
 // The address of a translated file, on the host of this page: a server behind a proxy may not know its public name.
@@ -113,7 +116,7 @@ function upload(job) {
     sending.onload = () => {
       const body = sending.response;
       if (sending.status === 200 && body && body.translatedFileUrl) resolve(body);
-      else reject(body ? errorOf(sending.status, body, sending.getResponseHeader("Retry-After")) : new RequestError(sending.status || 1, ""));
+      else reject(errorOf(sending.status, body, sending.getResponseHeader("Retry-After")));
     };
     sending.onerror = () => reject(new RequestError(0, ""));
     sending.onabort = () => reject(new RequestError(0, ""));

@@ -85,7 +85,7 @@ async function saveGlossary(dialog, name, text, status) {
     await loadGlossaries();
     glossaries.chosen = made.glossary_id;
   } catch (error) {
-    status.textContent = explain(error);
+    status.textContent = explainContent(error, "accept this glossary");
     return;
   }
   dialog.close();

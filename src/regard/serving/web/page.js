@@ -12,7 +12,7 @@ const panels = [];
 // Show why there is no translation, and schedule a retry if the error may be temporary. The text is preserved.
 function handleError(error) {
   if (error.name === "AbortError") return;
-  showError(explain(error));
+  showError(error.after ? `${explain(error)} Trying again in ${error.after} s.` : explain(error));
   clearTimeout(wait.again);
   if (error.after) wait.again = setTimeout(retry, 1000 * error.after);
   if (!(error instanceof RequestError)) throw error;

@@ -96,3 +96,17 @@ def test_languages_and_metadata() -> None:
 def test_every_kind(suffix: str, kind: str) -> None:
     result = fill(suffix, open_document("<text:p>one</text:p>", kind))
     assert content(result.data) == "<text:p>ONE</text:p>"
+
+
+def test_headers_and_footers_of_sheets() -> None:
+    space = "urn:oasis:names:tc:opendocument:xmlns"
+    names = " ".join(f'xmlns:{name}="{space}:{name}:1.0"' for name in ("office", "style", "text"))
+    styles = (
+        f"<office:document-styles {names}><office:master-styles><style:master-page><style:header><style:region-left>"
+        "<text:p>{}</text:p></style:region-left><style:region-center><text:p><text:sheet-name>???</text:sheet-name>"
+        "</text:p></style:region-center></style:header><style:footer><text:p>{} <text:page-number>1</text:page-number>"
+        " {} <text:page-count>9</text:page-count></text:p></style:footer></style:master-page></office:master-styles>"
+        "</office:document-styles>"
+    )
+    data = open_document("", "spreadsheet", **{"styles.xml": styles.format("my title", "Page", "of")})
+    assert unpack(fill(".ods", data).data)["styles.xml"].decode() == styles.format("MY TITLE", "PAGE", "OF")

@@ -8,7 +8,7 @@ import pptx
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
-from tests.unit.documents.containers.archives import changed_members, fill, pack, saved, unpack
+from tests.unit.documents.containers.archives import changed_members, fill, pack, saved, texts, unpack
 
 
 def presentation() -> bytes:
@@ -33,6 +33,23 @@ def presentation() -> bytes:
     chart.add_series("a park", (1,))
     slide.shapes.add_chart(XL_CHART_TYPE.PIE, *size, chart)
     return saved(file)
+
+
+def test_the_number_of_a_slide_is_a_number_of_the_text() -> None:
+    file = pptx.Presentation()
+    slide = file.slides.add_slide(file.slide_layouts[5])
+    slide.shapes.title.text = "Slide "
+    field = slide.shapes.title.text_frame.paragraphs[0]._p.add_r()
+    field.tag = field.tag.removesuffix("}r") + "}fld"
+    field.set("id", "{86CB4B4D-7CA3-9044-876B-883B54F8677D}")
+    field.set("type", "slidenum")
+    field[-1].text = "4"
+    assert texts(".pptx", saved(file)) == ["Slide 4"]
+    new = pptx.Presentation(io.BytesIO(fill(".pptx", saved(file)).data)).slides[0].shapes.title
+    assert [(element.tag.rpartition("}")[2], element[-1].text) for element in new.text_frame.paragraphs[0]._p] == [
+        ("r", "SLIDE "),
+        ("fld", "4"),
+    ]
 
 
 def test_a_presentation_of_python_pptx() -> None:

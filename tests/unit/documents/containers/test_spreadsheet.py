@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from html import unescape
 
 import openpyxl
+import pytest
 import xlsxwriter
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
@@ -89,3 +91,65 @@ def test_the_columns_of_a_table_have_the_names_of_their_headings() -> None:
         "another column of the table has the same translation",
         "formulas refer to the table column 'Price now'",
     ]
+
+
+HEADER = '&L&"Arial,Bold"&12Report for R&&D&C&BMy &Idog&I and cat&B&RPage &P of &N'
+
+
+def headed(header: str, footer: str = "&LPrinted on &D&C&F / &A&R&P") -> bytes:
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    sheet = book.add_worksheet("Data")
+    sheet.set_header(header)
+    sheet.set_footer(footer)
+    book.close()
+    return file.getvalue()
+
+
+def header_of(data: bytes, element: str = "oddHeader") -> str:
+    part = unpack(data)["xl/worksheets/sheet1.xml"].decode()
+    return unescape(part.partition(f"<{element}>")[2].partition("<")[0])
+
+
+def test_headers_and_footers_keep_their_codes() -> None:
+    data = headed(HEADER)
+    sources = ["Report for R&D", "My dog and cat", "Page 3 of 4", "Printed on "]
+    assert texts(".xlsx", data) == sources
+    result = fill(".xlsx", data, str.upper)
+    assert not result.reports
+    assert header_of(result.data) == ('&L&"Arial,Bold"&12REPORT FOR R&&D&C&BMY &IDOG&I AND CAT&B&RPAGE &P OF &N')
+    assert header_of(result.data, "oddFooter") == "&LPRINTED ON &D&C&F / &A&R&P"
+    assert changed_members(data, result.data) == {"xl/worksheets/sheet1.xml"}
+    openpyxl.load_workbook(io.BytesIO(result.data))
+
+
+@pytest.mark.parametrize(
+    ("header", "translation", "reason"),
+    [
+        ("&C&14title 2", "2 titles", "Excel would read it as another code of the header"),
+        ("&Lmy title", "a long title " * 20, "the header would have more than 255 characters"),
+    ],
+)
+def test_a_header_that_excel_would_read_otherwise_stays(header: str, translation: str, reason: str) -> None:
+    data = headed(header, "")
+    result = fill(".xlsx", data, lambda _: translation)
+    assert [report.reason for report in result.reports] == [reason]
+    assert result.data == data
+
+
+def test_a_translation_with_an_ampersand_is_no_code() -> None:
+    result = fill(".xlsx", headed("&Lmy title&Rtwo", ""), lambda text: "A & B &P" if text == "my title" else "zwei")
+    assert header_of(result.data) == "&LA && B &&P&Rzwei"
+
+
+def test_the_header_of_a_sheet_of_a_chart_is_translated() -> None:
+    file = io.BytesIO()
+    book = xlsxwriter.Workbook(file)
+    book.add_worksheet().write_row(0, 0, [1, 2])
+    chart = book.add_chart({"type": "line"})
+    chart.add_series({"values": "=Sheet1!$A$1:$B$1"})
+    sheet = book.add_chartsheet()
+    sheet.set_chart(chart)
+    sheet.set_header("&Cmy chart")
+    book.close()
+    assert texts(".xlsx", file.getvalue()) == ["my chart"]

@@ -119,6 +119,33 @@ def test_what_is_not_text_stays_at_its_word(single: str) -> None:
     assert new in (plain("ONE TWO") + single + plain(" THREE"), plain("ONE TWO ") + single + plain("THREE"))
 
 
+def field(instruction: str, result: str) -> str:
+    return (
+        f'<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> {instruction} </w:instrText></w:r>'
+        f'<w:r><w:fldChar w:fldCharType="separate"/></w:r><w:r><w:t>{result}</w:t></w:r>'
+        '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+    )
+
+
+def test_a_field_that_is_a_number_is_a_number_of_the_text() -> None:
+    page, pages, date = field("PAGE", "7"), field("NUMPAGES", "10"), field("DATE", "May 3")
+    simple = '<w:fldSimple w:instr=" SEQ Figure "><w:r><w:t>1</w:t></w:r></w:fldSimple>'
+    footer = plain("Page ") + page + plain(" of ") + pages
+    assert texts(".docx", word(f"<w:p>{footer}</w:p><w:p>{plain('Figure ')}{simple}{plain(': a dog')}</w:p>")) == [
+        "Page 7 of 10",
+        "Figure 1: a dog",
+    ]
+    assert translated(footer) == plain("PAGE ") + page + plain(" OF ") + pages
+    reordered = fill(".docx", word(f"<w:p>{footer}</w:p>"), lambda _: "von 10 Seite 7").data
+    assert body(reordered) == f"<w:p>{plain('von ')}{pages}{plain(' Seite ')}{page}</w:p>"
+    assert translated(page + plain(" / ") + pages) == page + plain(" / ") + pages
+    assert texts(".docx", word(f"<w:p>{plain('No')}{page}{plain(' is here')}</w:p>")) == ["No is here"]
+    caption = bold("Figure ") + f"{simple}" + bold(":") + plain(" a dog or a cat")
+    assert translated(caption) == bold("FIGURE ") + simple + bold(":") + plain(" A DOG OR A CAT")
+    # Other fields stay between the words, and the spaces on both sides of them stay, too.
+    assert translated(plain("on ") + date + plain(" by me")) == plain("ON ") + date + plain(" BY ME")
+
+
 def test_links_insertions_and_comments_surround_their_words() -> None:
     for opening, closing in (
         ('<w:hyperlink r:id="r5">', "</w:hyperlink>"),
