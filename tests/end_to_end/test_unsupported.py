@@ -8,7 +8,7 @@ import pytest
 from tests.end_to_end.helpers import Files, call, recipe, refused
 
 NAMES = [
-    ["a.jsonl", "a.toml", "a.stringsdict", "a.xcstrings", "a.ass", "a.xhtml", "a.rst", "a.rtf"],
+    ["a.jsonl", "a.toml", "a.ass", "a.xhtml", "a.rst", "a.rtf"],
     ["a.doc", "a.xls", "a.ppt", "a.mo"],
 ]
 

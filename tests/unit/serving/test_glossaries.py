@@ -69,6 +69,15 @@ def test_terms_go_with_other_constraints_and_attention(translator: Translator) -
     assert second.attention is not None and second.attention.shape[1] == len(second.source_tokens)
 
 
+def test_terms_go_with_numbers_that_are_kept(translator: Translator) -> None:
+    lines = ["one two 1,234", "two three 1,234"]
+    both = texts(translator, lines, glossary=GLOSSARY, keep_numbers=True)
+    numbers = texts(translator, lines, keep_numbers=True)
+    assert ["1.234" in text for text in texts(translator, lines, glossary=GLOSSARY)] == [False, False]
+    assert "zehn" in both[0].lower().split() and both[0].endswith("1.234")
+    assert both[1] == numbers[1] and numbers[1].endswith("1.234")
+
+
 def test_a_glossary_in_the_folder_of_the_run_is_the_default(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.symlink_to(run)
