@@ -18,9 +18,12 @@ function handleError(error) {
   if (!(error instanceof RequestError)) throw error;
 }
 
-function showError(text) {
+// canRetry: whether another attempt may succeed without a change of the text or the key.
+function showError(text, canRetry = true) {
   const box = byId("trouble"), line = box.querySelector("p");
+  if (!text && box.contains(document.activeElement)) byId("q").focus();
   box.hidden = !text;
+  box.querySelector("button").hidden = !canRetry;
   if (line.textContent !== text) line.textContent = text;
 }
 
@@ -77,12 +80,12 @@ async function translate() {
   }
   if (limit > 0 && length > limit) {
     stop();
-    showError(`The text is too long: ${length.toLocaleString("en")} characters; the limit is ${limit.toLocaleString("en")}. Shorten it, or translate it in parts.`);
+    showError(`The text is too long: ${length.toLocaleString("en")} characters; the limit is ${limit.toLocaleString("en")}. Shorten it, or translate it in parts.`, false);
     return;
   }
   if (settings.keyRequired && !byId("key").value) {
     stop();
-    showError(NO_KEY);
+    showError(NO_KEY, false);
     return;
   }
   try {
@@ -177,7 +180,7 @@ function showExamples() {
   const texts = byId("q").value ? [] : served.examples.filter(isOf).flatMap((entry) => entry.texts.slice(0, model ? 4 : 2)).slice(0, 4);
   byId("examples").hidden = !texts.length;
   byId("examples").replaceChildren(element("p", { class: "quiet" }, "Try a sentence that the model has not been trained on:"),
-    ...texts.map((text) => element("button", { type: "button", dir: "auto", onclick: () => setText(text) }, text)));
+    ...texts.map((text) => element("button", { type: "button", dir: "auto", lang: byId("q").lang, onclick: () => setText(text) }, text)));
 }
 
 function setText(text) {
@@ -254,6 +257,7 @@ function updateOptions(level) {
   const auto = byId("from").querySelector(`[value=${AUTO}]`);
   if (auto) auto.textContent = byId("from").value === AUTO && detected.language ? `${language(detected.language)} (detected)` : "Detect language";
   const { source } = selectedPair();
+  byId("q").lang = source;
   const candidates = served.models.filter((model) => !source || model.source === source);
   if (level !== "model") options(byId("to"), unique(targetsOf(source)));
   const pair = candidates.filter((model) => model.target === byId("to").value);
