@@ -245,6 +245,15 @@ def test_two_models_side_by_side(page: Page) -> None:
     expect(details(page, 1)).to_be_hidden()
 
 
+def test_bytes_of_a_character_are_shown_as_the_character(page: Page) -> None:
+    tokens = ["\u2581eins", "\u2581", "<0xF0>", "<0x9F>", "<0x9A>", "<0xB2>", "."]
+    hypothesis = {"text": "eins \U0001f6b2.", "score": -1.0, "tokens": tokens, "finished": True}
+    attention = {"translatedText": "eins", "alternatives": [hypothesis], "looks": None, "note": "none"}
+    page.route("**/attention", lambda route: route.fulfill(json=attention))
+    page.get_by_label("Your text").fill("one")
+    expect(details(page).locator(".tree .run")).to_have_text("eins \U0001f6b2.")
+
+
 def test_an_alternative_is_chosen_and_shared(page: Page, served: Served) -> None:
     write(page, SENTENCE)
     hypotheses = request(page, "attention", q=SENTENCE, alternatives=4)["alternatives"]
@@ -336,6 +345,22 @@ def test_every_sentence_is_translated_and_can_be_shown(page: Page, served: Serve
     page.go_back()
     expect(answer(page)).to_have_text(chosen)
     expect(words(page, "source")).to_have_text(["six", "</s>"])
+
+
+def test_the_other_side_scrolls_to_the_sentence_under_the_pointer(page: Page) -> None:
+    lines = ["one two three", "four", "five six"] * 12
+    page.get_by_label("Your text").fill("\n".join(lines))
+    page.get_by_label("Your text").press("Control+Home")
+    sentences, mark = answer(page).locator(".sentence"), page.locator("#mirror mark")
+    expect(sentences).to_have_count(len(lines))
+    sentences.last.scroll_into_view_if_needed()
+    sentences.last.hover()
+    expect(page.locator(".field")).not_to_have_js_property("scrollTop", 0)
+    expect(mark).to_be_in_viewport()
+    expect(details(page).locator(".turn")).to_contain_text("Sentence 36 of 36")
+    page.get_by_label("Your text").press("Control+Home")
+    expect(sentences.first).to_have_class(re.compile("shown"))
+    expect(sentences.first).to_be_in_viewport()
 
 
 def test_a_text_that_is_too_long_is_reported_and_preserved(page: Page) -> None:

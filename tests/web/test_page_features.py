@@ -174,7 +174,7 @@ def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch
     expect(page.locator(".correction").get_by_role("alert")).to_have_text("The server is busy.")  # it is not sent again
     expect(editor).to_have_value("neun")
     page.unroute("**/suggest")
-    page.evaluate("() => { panels[0].choices.clear(); byId('q').value = 'two\\nsix\\none'; translate(); }")  # like a retry
+    page.evaluate("() => { panels[0].choices.clear(); byId('q').value = 'two\\nsix\\none'; translate(); }")
     expect(answer(page).locator(".sentence")).to_have_count(3)
     expect(pane(page).get_by_role("button", name="Copy")).to_be_hidden()
     page.get_by_role("button", name="Send correction").click()

@@ -162,7 +162,8 @@ function showText() {
 }
 
 // Mark a sentence in the text, or none. The marks are below the text field, in a copy of the text that also sets its height.
-function markSource(sentence) {
+// isNew: whether the reader has just chosen the sentence, which should then be visible.
+function markSource(sentence, isNew = false) {
   const characters = [...byId("q").value], space = leadingSpace(), mirror = byId("mirror");
   mirror.dir = getComputedStyle(byId("q")).direction;
   if (!sentence) {
@@ -171,6 +172,13 @@ function markSource(sentence) {
   }
   const part = (start, end) => characters.slice(start, end).join("");
   mirror.replaceChildren(part(0, space + sentence.start), element("mark", {}, part(space + sentence.start, space + sentence.end)), `${part(space + sentence.end)}\n`);
+  if (isNew) reveal(mirror.querySelector("mark"));
+}
+
+// Scroll the pane of an element, but not the page, if the element is outside of what the pane shows.
+function reveal(node) {
+  const pane = node.closest(".scroll"), outer = pane.getBoundingClientRect(), inner = node.getBoundingClientRect();
+  if (inner.bottom < outer.top || inner.top > outer.bottom) pane.scrollTop += inner.top - outer.top - outer.height / 3;
 }
 
 // Offer sentences of the model's dev set while there is no text.

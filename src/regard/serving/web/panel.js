@@ -62,6 +62,7 @@ class Panel {
     this.gaps = []; // the text before, between and after the sentences of the translation
     this.shown = 0;
     this.drawn = null; // what `answer` shows
+    this.marked = null; // the number of the sentence that is marked in it
   }
 
   showName({ name, architecture, parameters }) {
@@ -167,7 +168,7 @@ class Panel {
     clearTimeout(this.pointerTimer);
     const number = node ? Number(node.dataset.number) : -1;
     for (const sentence of this.answer.children) sentence.classList.toggle("near", sentence === node && this.sentences.length > 1);
-    markSource(this.sentences.length > 1 ? this.sentences[number] || this.sentences[this.shown] : null);
+    markSource(this.sentences.length > 1 ? this.sentences[number] || this.sentences[this.shown] : null, Boolean(node));
     if (node && number !== this.shown && !wordMenu.box) this.pointerTimer = setTimeout(() => this.go(number), POINTER_DELAY);
   }
 
@@ -188,9 +189,11 @@ class Panel {
       this.spoken.textContent = text.length <= READ_ALOUD ? text : `The translation has ${this.sentences.length} sentences.`;
       this.setCurrent(focus ? this.words()[focus] || this.words()[0] : this.words()[0], Boolean(focus));
     }
-    const several = this.sentences.length > 1;
+    const several = this.sentences.length > 1, isNew = several && this.marked !== number;
+    this.marked = number;
     [...this.answer.children].forEach((sentence, place) => sentence.classList.toggle("shown", several && place === number));
-    markSource(several ? this.sentences[number] : null);
+    markSource(several ? this.sentences[number] : null, isNew);
+    if (isNew) reveal(this.answer.children[number]);
     this.tools.hidden = Boolean(this.editor);
     this.navigation.hidden = !several;
     this.position.textContent = `Sentence ${number + 1} of ${this.sentences.length}`;
