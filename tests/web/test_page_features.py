@@ -103,11 +103,12 @@ def test_languages_are_detected_and_swapped(page: Page, watch: Watch) -> None:
     assert (sent[-1]["source"], sent[-1]["target"], sent[-1]["model"]) == ("de", "en", "back")
     expect(source.locator("option:checked")).to_have_text("German (detected)")
     expect(target).to_have_value("en")
-    uploads: list[str] = []
-    page.route("**/translate_file", lambda route: (uploads.append(route.request.post_data or ""), route.abort())[1])
-    job = drop(page, {"a.txt": "one"}).first
+    page.route("**/translate_file", lambda route: route.abort())
+    with page.expect_request("**/translate_file") as upload:
+        job = drop(page, {"a.txt": "one"}).first
+    # the language of the file, not that of the text
+    assert re.search(r'name="source"\s+auto\s', upload.value.post_data or "")
     expect(job).to_contain_text("cannot be reached")
-    assert re.search(r'name="source"\s+auto\s', uploads[0])  # the language of the file, not that of the text
     job.get_by_role("button", name="Remove").press("Enter")
     expect(page.locator("#file")).to_be_focused()
     page.get_by_role("tab", name="Text").click()
