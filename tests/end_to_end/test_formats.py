@@ -14,11 +14,12 @@ UNIT = '<tu><tuv xml:lang="en-GB"><seg>{}</seg></tuv><tuv xml:lang="de"><seg>{}<
 
 def test_a_memory_to_train_on_and_a_catalogue_for_dev(tmp_path: Path) -> None:
     units = "".join(UNIT.format(f"house {number}", f"Haus {number}") for number in range(60))
-    (tmp_path / "x.en-de.tmx").write_text(TMX.format(units + UNIT.format("tree", "")), encoding="utf-8")
+    (tmp_path / "memory.tmx").write_text(TMX.format(units + UNIT.format("tree", "")), encoding="utf-8")
     (tmp_path / "dev.po").write_text('msgid "house"\nmsgstr "Haus"\n\n#~ msgid "x"\n#~ msgstr "y"\n', encoding="utf-8")
-    finished = call("train", "--data", tmp_path / "x.en-de.tmx", "--dev-data", tmp_path / "dev.po", "--dry-run")
+    finished = call("train", "--data", tmp_path / "memory.tmx", "--dev-data", tmp_path / "dev.po", "--dry-run")
     assert finished.code == 0, finished.err
-    assert "train: 60 pairs from x.en-de.tmx" in finished.err
+    assert "languages: en to de, as memory.tmx says" in finished.err
+    assert "train: 60 pairs from memory.tmx" in finished.err
     assert "train: 1 pair skipped: the target is blank (line 62)" in finished.err
     assert "dev: 1 pairs from dev.po" in finished.err
     assert "dev: 1 pair skipped: it is obsolete (line 4)" in finished.err

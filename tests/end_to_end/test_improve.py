@@ -84,6 +84,7 @@ def served(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_suggestions_to_a_better_model_without_a_restart(served: Path, tmp_path: Path) -> None:
     store = CorrectionStore(tmp_path / "corrections.sqlite", create=True)
     pairs = long_numbers(200)
+    assert call("shortlist", served).code == 0
     old = resolve_checkpoint(served).resolve()
     with serving(served, store) as address, LibreTranslate(address) as client:
         assert client.frontend_settings().suggestions
@@ -96,6 +97,7 @@ def test_from_suggestions_to_a_better_model_without_a_restart(served: Path, tmp_
         add_all(store, pairs[2:])
         improved = call("improve", served, "--corrections", store.path, "-o", tmp_path / "new", "--replace", *SETTINGS)
         assert improved.code == 0, improved.err
+        assert regard.load(served, "cpu").shortlist is not None
         assert "accepted: the new model is better on the corrections that were held out" in improved.err
         assert "improved-001" in improved.err
         confidences = [(folder / "best" / "confidence.json").read_text() for folder in (served, tmp_path / "new")]

@@ -50,6 +50,16 @@ def improve(
     target_language: Annotated[
         str, option("LANG", "Language code of the target.", LANGUAGES, show_default="the run's")
     ] = "",
+    tag: Annotated[
+        list[str] | None,
+        option(
+            "TAG",
+            "Tag of the corrections, for a run with several. Can be repeated.",
+            LANGUAGES,
+            "--tag",
+            show_default="the tags of their languages",
+        ),
+    ] = None,
     source_column: CorpusSourceColumn = "",
     target_column: CorpusTargetColumn = "",
     epochs: Annotated[int, option("N", "How often training sees each correction.", TRAINING, min=1)] = EPOCHS,
@@ -123,6 +133,7 @@ def improve(
         "replace": replace,
         "source_language": source_language,
         "target_language": target_language,
+        "tags": tag or (),
         "source_column": source_column,
         "target_column": target_column,
         "overrides": [Override(text, "--set") for text in settings or ()],

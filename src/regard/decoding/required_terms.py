@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from regard.decoding.logits_processors import LogitsProcessor, Phrase, PrefixTokens
+from regard.decoding.logits_processors import LogitsProcessor, PrefixTokens
 from regard.special_tokens import EOS
 
 MAX_FORCED = 12  # tokens that are tried in a row in addition to the best ones
@@ -252,10 +252,3 @@ class RequiredTerms(LogitsProcessor):
             states.append(state)
         self._states = known
         return states
-
-
-class RequiredPhrases(RequiredTerms):
-    """Requires phrases; each sentence of the batch has its own list."""
-
-    def __init__(self, phrases: Sequence[Sequence[Phrase]]) -> None:
-        super().__init__([[RequiredTerm((tuple(phrase),)) for phrase in sentence] for sentence in phrases])

@@ -9,6 +9,7 @@ from regard.config.schema import SearchConfig
 from regard.inference.lines import Line
 from regard.inference.options import ResolvedOptions
 from regard.inference.translation import Constraints, Translation
+from regard.terms.glossary import Term
 from regard.text.numbers import find_differences
 
 Search = Callable[[Sequence[Line], SearchConfig], list[list[Translation]]]
@@ -54,12 +55,18 @@ def _search_again(
 def _remove_missing(line: Line, best: Translation, languages: tuple[str, str]) -> Line | None:
     """Return a line from which what its translation lacks is removed before the search; None if it lacks nothing.
 
-    It is restored in the translation. This keeps more numbers than constraints, and better sentences
-    (benchmarks/RESULTS.md).
+    A line with constraints other than terms stays as it is. What is removed is restored in the translation. This keeps
+    more numbers than constraints, and better sentences (benchmarks/RESULTS.md).
     """
-    if "numbers" not in best.marks or line.constraints != Constraints():
+    other_constraints = replace(line.constraints, terms=())
+    if "numbers" not in best.marks or other_constraints != Constraints():
         return None
     differences = find_differences(line.text, best.text, languages)
     missing = [difference.source for difference in differences if difference.kind in ("number", "address")]
-    removed = tuple(dict.fromkeys(filter(None, missing)))
-    return replace(line, removed=removed) if removed else None
+    removed = [text for text in dict.fromkeys(missing) if text and not _is_in_term(text, line.constraints.terms)]
+    return replace(line, removed=tuple(removed)) if removed else None
+
+
+def _is_in_term(text: str, terms: Sequence[Term]) -> bool:
+    """Return whether a number or an address is part of a term, which the search finds and requires as a whole."""
+    return any(text in term.source for term in terms)

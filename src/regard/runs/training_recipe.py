@@ -13,7 +13,9 @@ from regard.config.overrides import Override
 from regard.config.recipe import override_config, parse_data
 from regard.config.schema import DATA_PATHS, RunConfig
 from regard.console import Say
-from regard.corpus.builtin import LANGUAGES
+from regard.corpus.builtin import LANGUAGES as BUILT_IN_LANGUAGES
+from regard.corpus.declared_languages import declared_languages
+from regard.corpus.formats.sides import Sides
 from regard.corpus.language_codes import languages_from_names
 from regard.models import ARCHITECTURES
 from regard.runs import auto_recipe, finetune_recipe
@@ -21,6 +23,7 @@ from regard.runs.train import default_folder, read_recipe
 from regard.runs.training_request import FILES, TrainingRequest
 from regard.runtime import choose_device
 
+LANGUAGES = ("source_language", "target_language")
 PREFIXES = {("file", "hf"): "dataset", ("file", "mtdata"): "mtdata", ("dev_file", "mtdata"): "dev_mtdata"}
 
 
@@ -79,10 +82,8 @@ def _choose(request: TrainingRequest, say: Say) -> RunConfig:
     }
     if "dataset" in values and Path(values["dataset"]).is_dir():
         data["dataset"] = os.path.realpath(values["dataset"])
-    names = [values[key] for key in ("source", "target", "file", "dataset", "mtdata") if key in values]
-    languages = languages_from_names(*names) if names else LANGUAGES.get(values.get("corpus", ""), ("", ""))
-    for key, language in zip(("source_language", "target_language"), languages, strict=True):
-        data[key] = values.get(key) or ("" if start else language)
+    if start is None:
+        data |= _languages(values, data, say)
     origins = {f"data.{key}": request.spell(option) for option, (key, _) in keys.items()}
     parsed = parse_data(data, where=request.caller, origins=origins)
     has_gpu = choose_device("auto").type == "cuda"
@@ -91,3 +92,26 @@ def _choose(request: TrainingRequest, say: Say) -> RunConfig:
     for reason in reasons:
         say(reason)
     return config
+
+
+def _languages(values: Mapping[str, str], data: Mapping[str, object], say: Say) -> dict[str, str]:
+    """Return the languages that were requested, or else those in the names of the files, or else those in the file.
+
+    Args:
+        values: The requested values of [data].
+        data: The same, with absolute paths.
+        say: Prints languages that the file declares.
+
+    Raises:
+        DataError: The file cannot be read, or it is not clear which of its languages to use.
+    """
+    names = [values[key] for key in ("source", "target", "file", "dataset", "mtdata") if key in values]
+    named = languages_from_names(*names) if names else BUILT_IN_LANGUAGES.get(values.get("corpus", ""), ("", ""))
+    source, target = (values.get(key) or name for key, name in zip(LANGUAGES, named, strict=True))
+    if "file" in data and not (source and target):
+        file = Path(str(data["file"]))
+        declared = declared_languages(file, Sides(source, target))
+        source, target = source or declared[0], target or declared[1]
+        if any(declared):
+            say(f"languages: {source or 'unknown'} to {target or 'unknown'}, as {file.name} says")
+    return dict(zip(LANGUAGES, (source, target), strict=True))

@@ -7,13 +7,13 @@ side. Only what cannot be explained in this way is a difference.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Literal
 
+from regard.text.number_words import NumberWords, language_code
 from regard.text.placeholders import find_placeholders
 
 _RELEVANT = re.compile(r"\d|@|://|www\.")
@@ -24,15 +24,10 @@ _DECIMAL = re.compile(r"(.*)([.,])(\d+)")
 _TIME = re.compile(r"(?<![\d.,:])(\d{1,2})([:.]|\s?(?:h|uhr|heures?)\s?)([0-5]\d)(?!\d|[.,:]\d)", re.IGNORECASE)
 _CLOCK = re.compile(r"\b[pa]\.?m\b|\bo['’]clock\b|\buhr\b|\bheures?\b", re.IGNORECASE)
 _DECADE = re.compile(r"\d0['’]?(?:s|er|ern)\b|\b(?:années|años|anni|anos|lata)\b", re.IGNORECASE)
-_FRACTION = re.compile(r"hal[fbv]|viertel|quarter|demi|quart|medi[ao]|cuarto|mezz|meia", re.IGNORECASE)
 _SEPARATOR = re.compile(f"[{_SEPARATORS}]")
-_WORD = re.compile(r"[^\W\d_]+")
 _MAX_DIGITS = 18
 _MAGNITUDES = (Decimal(1000), Decimal(10) ** 6, Decimal(10) ** 9)
-_MANY_WORDS = (0, 1, 2, 12)  # numbers with many words: no, first, both, half, dozen
-_FRACTIONS = (15, 25, 30, 45, 50)  # quarter past, a quarter, half an hour, half
-_SMALL = 12  # numbers that are often written in words, in a language whose words are not known
-_SPELLED = 1_000_000  # larger numbers are not written in words
+_END_OF_YEARS = 2100
 
 _MARKS = {  # between thousands, and before a fraction
     **dict.fromkeys(("en", "zh", "ja", "ko", "he", "th"), (",", ".")),
@@ -135,7 +130,7 @@ def find_numbers(text: str) -> list[Number]:
 
 def localize(number: str, source_language: str, target_language: str) -> str:
     """Return a number of the source as the target language writes it: 1,000.5 becomes 1.000,5 in German."""
-    source, target = (_MARKS.get(_code(language), ("", "")) for language in (source_language, target_language))
+    source, target = (_MARKS.get(language_code(language), ("", "")) for language in (source_language, target_language))
     if not all((*source, *target)) or not re.fullmatch(r"\d+(?:[.,\u00a0\u202f ]\d+)*", number):
         return number
     group, decimal = source
@@ -148,18 +143,20 @@ def localize(number: str, source_language: str, target_language: str) -> str:
 def _take_addresses(source: str, target: str) -> tuple[tuple[list[str], list[str]], tuple[str, str]]:
     """Return the addresses that only one side has, and both sides with spaces instead of placeholders."""
     addresses: list[list[str]] = [[], []]
-    texts = [source, target]
+    blanked: list[str] = []
     for side, text in enumerate((source, target)):
+        parts, at = [], 0
         for placeholder in find_placeholders(text):
             if placeholder.kind == "address":
                 addresses[side].append(placeholder.text.rstrip("/"))
             if placeholder.kind != "number":
-                blank = " " * len(placeholder.text)
-                texts[side] = texts[side][: placeholder.start] + blank + texts[side][placeholder.end :]
+                parts += [text[at : placeholder.start], " " * len(placeholder.text)]
+                at = placeholder.end
+        blanked.append("".join([*parts, text[at:]]))
     missing, added = _subtract(addresses[0], addresses[1]), _subtract(addresses[1], addresses[0])
     if Counter(map(_without_language, missing)) == Counter(map(_without_language, added)):
         missing, added = [], []
-    return (missing, added), (texts[0], texts[1])
+    return (missing, added), (blanked[0], blanked[1])
 
 
 def _without_language(address: str) -> str:
@@ -205,11 +202,19 @@ def _number_differences(source: str, target: str, languages: tuple[str, str]) ->
     missing, added = _unmatched(find_numbers(source), find_numbers(target), both)
     missing, added = ([number for number in side if not number.is_part] for side in (missing, added))
     if len(missing) != len(added):  # otherwise numbers are exchanged for others
-        missing = [number for number in missing if not _is_in_words(number, target, languages[1], both)]
-        added = [number for number in added if not _is_in_words(number, source, languages[0], both)]
+        has = {"has_clock": bool(_CLOCK.search(both)), "has_decade": bool(_DECADE.search(both))}
+        source_words, target_words = NumberWords(source, languages[0], **has), NumberWords(target, languages[1], **has)
+        missing = [number for number in missing if not _is_in_words(number, target_words)]
+        added = [number for number in added if not _is_in_words(number, source_words)]
     is_regrouped = len(missing) + len(added) > 2 and _digits(missing) == _digits(added)  # a telephone number
     if not is_regrouped:
         yield from _pair_up("number", [number.text for number in missing], [number.text for number in added])
+
+
+def _is_in_words(number: Number, words: NumberWords) -> bool:
+    """Return whether the opposite side, which has these words, may have a number in words."""
+    is_time = number.minutes is not None and (not number.values or words.has_clock)
+    return is_time or any(map(words.has, sorted(number.values)))
 
 
 def _digits(numbers: Iterable[Number]) -> str:
@@ -218,95 +223,85 @@ def _digits(numbers: Iterable[Number]) -> str:
 
 def _unmatched(source: list[Number], target: list[Number], both: str) -> tuple[list[Number], list[Number]]:
     """Match numbers of equal value, then those of equal meaning. Return the rest of both sides."""
-    tests = [_is_equal, _is_magnitude]
+    relations = [_Relation(_value_keys), _Relation(_magnitude_keys, _multiple_keys)]
     has_times = any(number.minutes is not None for number in (*source, *target))
-    tests += [_is_afternoon] if has_times or _CLOCK.search(both) else []
-    tests += [_is_decade] if _DECADE.search(both) else []
-    for test in tests:
-        missing = []
-        for number in source:
-            match = next((candidate for candidate in target if test(number, candidate)), None)
-            if match is None:
-                missing.append(number)
-            else:
-                target = [candidate for candidate in target if candidate is not match]
-        source = missing
+    relations += [_Relation(_hour_keys)] if has_times or _CLOCK.search(both) else []
+    relations += [_Relation(_decade_keys, _year_keys)] if _DECADE.search(both) else []
+    for relation in relations:
+        source, target = relation.unmatched(source, target)
     return source, target
 
 
-def _is_equal(first: Number, second: Number) -> bool:
-    is_same_time = first.minutes is not None and first.minutes == second.minutes
-    return is_same_time or not first.values.isdisjoint(second.values)
+@dataclass(frozen=True)
+class _Relation:
+    """A number of the source is related to those of the target that share a key with it.
+
+    Attributes:
+        source_keys: Yields the keys of a number of the source.
+        target_keys: Yields the keys of a number of the target; by default the same.
+    """
+
+    source_keys: Callable[[Number], Iterator[Hashable]]
+    target_keys: Callable[[Number], Iterator[Hashable]] | None = None
+
+    def unmatched(self, source: list[Number], target: list[Number]) -> tuple[list[Number], list[Number]]:
+        """Match each number of the source with the first free one of the target. Return the rest of both sides."""
+        places: dict[Hashable, deque[int]] = {}
+        for place, number in enumerate(target):
+            for key in (self.target_keys or self.source_keys)(number):
+                places.setdefault(key, deque()).append(place)
+        is_free = [True] * len(target)
+        missing = []
+        for number in source:
+            queues = [places[key] for key in self.source_keys(number) if key in places]
+            for queue in queues:
+                while queue and not is_free[queue[0]]:
+                    queue.popleft()
+            first_places = [queue[0] for queue in queues if queue]
+            if first_places:
+                is_free[min(first_places)] = False
+            else:
+                missing.append(number)
+        return missing, [number for number, free in zip(target, is_free, strict=True) if free]
 
 
-def _is_magnitude(first: Number, second: Number) -> bool:
-    """Return whether one is the other in thousands, millions or billions: 5,000,000 and 5 million."""
-    return any(a == b * m or b == a * m for a in first.values for b in second.values for m in _MAGNITUDES if a and b)
+def _value_keys(number: Number) -> Iterator[Hashable]:
+    """Yield the values of a number, and what it is as a time."""
+    yield from number.values
+    if number.minutes is not None:
+        yield "time", number.minutes
 
 
-def _is_afternoon(first: Number, second: Number) -> bool:
-    """Return whether both are the same hour on a clock of twelve hours: 3 p.m. and 15 Uhr, 8 Uhr and 8:00 a.m."""
-    hours = [{value % 12 for value in number.values if value <= 24} for number in (first, second)]
-    for number, hour in zip((first, second), hours, strict=True):
-        if number.minutes is not None and number.minutes % 60 == 0:
-            hour.add(Decimal(number.minutes // 60))
-    return not hours[0].isdisjoint(hours[1])
+def _magnitude_keys(number: Number) -> Iterator[Hashable]:
+    """Yield what `_multiple_keys` yields for a number that is this one in thousands, millions or billions, or back.
+
+    5,000,000 and 5 million are one number.
+    """
+    for value in filter(None, number.values):
+        yield "value", value
+        yield from (("multiple", value * magnitude) for magnitude in _MAGNITUDES)
 
 
-def _is_decade(first: Number, second: Number) -> bool:
-    """Return whether both are the same decade: 1960s and années 60."""
-    pairs = ((a, b) for a in first.values for b in second.values)
-    return any(min(a, b) < 100 <= max(a, b) < 2100 and (a - b) % 100 == 0 for a, b in pairs)
+def _multiple_keys(number: Number) -> Iterator[Hashable]:
+    for value in filter(None, number.values):
+        yield "multiple", value
+        yield from (("value", value * magnitude) for magnitude in _MAGNITUDES)
 
 
-def _is_in_words(number: Number, text: str, language: str, both: str) -> bool:
-    """Return whether the opposite side may have a number in words; in an unknown language, any small number."""
-    if number.minutes is not None and (not number.values or _CLOCK.search(both)):
-        return True
-    folded = " ".join(_WORD.findall(text.casefold()))
-    for value in number.values:
-        if value != int(value) or value > _SPELLED:
-            continue
-        if value in _MANY_WORDS or (value in _FRACTIONS and _FRACTION.search(text)) or _has_roman(int(value), text):
-            return True
-        readings = [int(value)]
-        if value <= 24 and _CLOCK.search(both):
-            readings.append(int(value) + 12 if value <= 12 else int(value) - 12)
-        if value > 100 and _DECADE.search(both):
-            readings.append(int(value) % 100)
-        spelled = [words for reading in readings for words in _spell(reading, _code(language))]
-        if any(words in folded for words in spelled) or (not spelled and value <= _SMALL):
-            return True
-    return False
+def _hour_keys(number: Number) -> Iterator[Hashable]:
+    """Yield the hour of a number on a clock of twelve hours: the same for 3 p.m. and 15 Uhr, 8 Uhr and 8:00 a.m."""
+    yield from (value % 12 for value in number.values if value <= 24)
+    if number.minutes is not None and number.minutes % 60 == 0:
+        yield Decimal(number.minutes // 60)
 
 
-def _code(language: str) -> str:
-    """Return the code of a language without its region: `de` for `de_AT`."""
-    return language.lower().replace("_", "-").split("-")[0]
+def _decade_keys(number: Number) -> Iterator[Hashable]:
+    """Yield what `_year_keys` yields for another number of the same decade: 1960s and années 60."""
+    yield from ((value < 100, value % 100) for value in number.values if value < _END_OF_YEARS)
 
 
-@lru_cache(1 << 12)
-def _spell(number: int, language: str) -> tuple[str, ...]:
-    """Return a number in words: cardinal, ordinal and as a year; nothing if the language is not known."""
-    from num2words import num2words
-
-    forms = []
-    for kind in ("cardinal", "ordinal", "year"):
-        try:
-            words = num2words(number, lang=language, to=kind)
-        except (NotImplementedError, KeyError, ValueError, IndexError, TypeError, OverflowError, AttributeError):
-            continue
-        form = " ".join(_WORD.findall(str(words).casefold()))
-        forms += [form, re.sub("^(?:one |ein)(?=.)", "", form)]  # a hundred, hundert
-    return tuple(form for form in dict.fromkeys(forms) if form)
-
-
-def _has_roman(number: int, text: str) -> bool:
-    """Return whether a text has a number from 3 to 39 in Roman numerals: XVIIe siècle."""
-    if not 3 <= number < 40:
-        return False
-    ones = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")[number % 10]
-    return bool(re.search(rf"\b{'X' * (number // 10)}{ones}(?:e|er|ème|th)?\b", text))
+def _year_keys(number: Number) -> Iterator[Hashable]:
+    yield from ((value >= 100, value % 100) for value in number.values if value < _END_OF_YEARS)
 
 
 def _missing_currencies(side: str, opposite: str) -> list[str]:

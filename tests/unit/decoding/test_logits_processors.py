@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ from regard.decoding.logits_processors import (
     LogitsProcessorList,
     NoRepeatNGram,
 )
-from regard.decoding.required_terms import RequiredPhrases
+from regard.decoding.required_terms import RequiredTerm, RequiredTerms
 from regard.errors import DecodingError
 
 V, LIMIT, SENTENCES = 6, 5, 4
@@ -66,6 +66,10 @@ def repeats(tokens: Prefix, n: int) -> bool:
     return len({*grams}) < len(grams)
 
 
+def require_phrases(phrases: Sequence[Sequence[Prefix]]) -> RequiredTerms:
+    return RequiredTerms([[RequiredTerm((phrase,)) for phrase in sentence] for sentence in phrases])
+
+
 FORBIDDEN: list[list[Prefix]] = [[(3,)], [(4, 5)], [], [(3, 3), (5,)]]
 REQUIRED: list[list[Prefix]] = [[(3, 4)], [(5,), (4,)], [], [(3, 3)]]
 PREFIXES: list[Prefix] = [(5,), (), (4, 4), (3, 5, 4)]
@@ -76,7 +80,7 @@ CASES: dict[str, tuple[LogitsProcessor, Callable[[int, Prefix], bool]]] = {
         lambda sentence, tokens: not any(contains(tokens, phrase) for phrase in FORBIDDEN[sentence]),
     ),
     "require": (
-        RequiredPhrases(REQUIRED),
+        require_phrases(REQUIRED),
         lambda sentence, tokens: all(contains(tokens, phrase) for phrase in REQUIRED[sentence]),
     ),
     "prefix": (
@@ -87,7 +91,7 @@ CASES: dict[str, tuple[LogitsProcessor, Callable[[int, Prefix], bool]]] = {
     "no_repeat_2": (NoRepeatNGram(2), lambda sentence, tokens: not repeats(tokens, 2)),
     "all": (
         LogitsProcessorList(
-            [ForbiddenPhrases([[(3, 5)]] * SENTENCES), RequiredPhrases([[(4,)]] * SENTENCES), NoRepeatNGram(2)]
+            [ForbiddenPhrases([[(3, 5)]] * SENTENCES), require_phrases([[(4,)]] * SENTENCES), NoRepeatNGram(2)]
         ),
         lambda sentence, tokens: not contains(tokens, (3, 5)) and contains(tokens, (4,)) and not repeats(tokens, 2),
     ),
@@ -110,7 +114,7 @@ def test_a_wide_beam_finds_the_best_allowed_hypotheses(case: str) -> None:
 @pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_narrow_beam_keeps_the_required_phrases(beam_size: int, seed: int) -> None:
-    for sentence, (best, *_) in enumerate(search(RequiredPhrases(REQUIRED), beam_size, seed)):
+    for sentence, (best, *_) in enumerate(search(require_phrases(REQUIRED), beam_size, seed)):
         assert all(contains(best.tokens, phrase) for phrase in REQUIRED[sentence])
 
 
@@ -138,7 +142,7 @@ def test_impossible_constraints_give_an_unfinished_hypothesis_for_their_sentence
 
 
 def test_no_duplicates_among_hypotheses() -> None:
-    for hypotheses in search(RequiredPhrases(REQUIRED), beam_size=5, top_beams=5):
+    for hypotheses in search(require_phrases(REQUIRED), beam_size=5, top_beams=5):
         tokens = [(hypothesis.tokens, hypothesis.finished) for hypothesis in hypotheses]
         assert len({*tokens}) == len(tokens)
 
@@ -181,5 +185,5 @@ def test_nan_is_an_error_with_a_logits_processor() -> None:
 def test_constraints_of_other_sentences_do_not_change_a_sentence_without_any(patience: float) -> None:
     for seed in range(40):
         expected = search(None, 2, seed, top_beams=2, patience=patience)
-        results = search(RequiredPhrases(REQUIRED), 2, seed, top_beams=2, patience=patience)
+        results = search(require_phrases(REQUIRED), 2, seed, top_beams=2, patience=patience)
         assert [best.tokens for best in results[2]] == [best.tokens for best in expected[2]]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+
 import pytest
 
-from regard.text.numbers import find_differences, localize
+from regard.text import number_words
+from regard.text.numbers import Number, _unmatched, find_differences, find_numbers, localize
 
 SAME = [
     ("It costs 1,000.50 dollars.", "Es kostet 1.000,50 Dollar."),
@@ -75,3 +82,77 @@ def test_numbers_as_another_language_writes_them() -> None:
     assert localize("2.4.17", "en", "de") == "2.4.17"  # not a number
     assert [localize(text, "en", "de") for text in ("17", "10:30", "http://x.org")] == ["17", "10:30", "http://x.org"]
     assert localize("1,000.5", "en", "") == "1,000.5"
+
+
+def is_equal(first: Number, second: Number) -> bool:
+    is_same_time = first.minutes is not None and first.minutes == second.minutes
+    return is_same_time or not first.values.isdisjoint(second.values)
+
+
+def is_magnitude(first: Number, second: Number) -> bool:
+    factors = [Decimal(10) ** 3, Decimal(10) ** 6, Decimal(10) ** 9]
+    return any(a == b * m or b == a * m for a in first.values for b in second.values for m in factors if a and b)
+
+
+def is_same_hour(first: Number, second: Number) -> bool:
+    hours = [{value % 12 for value in number.values if value <= 24} for number in (first, second)]
+    for number, hour in zip((first, second), hours, strict=True):
+        if number.minutes is not None and number.minutes % 60 == 0:
+            hour.add(Decimal(number.minutes // 60))
+    return not hours[0].isdisjoint(hours[1])
+
+
+def is_same_decade(first: Number, second: Number) -> bool:
+    pairs = ((a, b) for a in first.values for b in second.values)
+    return any(min(a, b) < 100 <= max(a, b) < 2100 and (a - b) % 100 == 0 for a, b in pairs)
+
+
+def draw_number(draws: random.Random) -> str:
+    value = draws.choice([draws.randint(0, 30), draws.randint(1900, 2110), draws.randint(0, 10**6), 60, 1960])
+    forms = [f"{value}", f"{value:,}", f"{value}.000", f"{value}000000", f"{value}.5", f"{value % 25}:{value % 60:02}"]
+    return draws.choice([*forms, f"{value % 24}:00", f"{value % 12} Uhr"])
+
+
+def test_numbers_are_matched_as_if_each_were_compared_with_each() -> None:
+    draws = random.Random(1)
+    for _ in range(400):
+        drawn = [draw_number(draws) for _ in range(12)]
+        source, target = (find_numbers("  ".join(draws.choices(drawn, k=draws.randint(1, 9)))) for _ in range(2))
+        expected = [list(source), list(target)]
+        for is_related in (is_equal, is_magnitude, is_same_hour, is_same_decade):
+            for number in list(expected[0]):
+                match = next((candidate for candidate in expected[1] if is_related(number, candidate)), None)
+                if match is not None:
+                    expected[0].remove(number)
+                    expected[1].remove(match)
+        assert [*_unmatched(source, target, "9 Uhr in the 1960s")] == expected
+
+
+def count_calls(function: Callable[[], object]) -> int:
+    events: Counter[str] = Counter()
+    sys.setprofile(lambda frame, event, argument: events.update([event]))
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return events["call"] + events["c_call"]
+
+
+def test_the_work_is_proportional_to_the_numbers() -> None:
+    values = list(map(str, random.Random(1).sample(range(2_000_000, 9_000_000), 800)))
+
+    def differences(count: int) -> Callable[[], object]:
+        source, target = " ".join(values[:count:2]), " ".join(values[1:count:2])
+        return lambda: find_differences(f"{source} 8 Uhr in the 1960s", target, ("en", "de"))
+
+    calls, half_calls = count_calls(differences(800)), count_calls(differences(400))
+    assert calls < 2.5 * half_calls
+
+
+def test_a_number_of_numbers_is_looked_for_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    spelled = Counter[int]()
+    monkeypatch.setattr(number_words, "spell", lambda number, language: (spelled.update([number]), ("zwanzig",))[1])
+    table = " ".join(map(str, range(13, 1013)))
+    differences = find_differences(f"{table} {table}", "zwanzig", ("en", "de"))
+    assert len(spelled) == spelled.total() == number_words.MAX_SPELLED
+    assert len(differences) == 2 * (1000 - number_words.MAX_SPELLED)

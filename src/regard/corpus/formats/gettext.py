@@ -43,6 +43,18 @@ _PLURAL = re.compile(r"^Plural-Forms:.*\bplural *=([^;\n]{1,1000})", re.MULTILIN
 
 def read_po(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """Yield the pairs of a PO file; the line is that of `msgctxt` or `msgid`. Raises DataError."""
+    catalogue = _Catalogue(str(path), sides)
+    for entry in _po_entries(path):
+        yield from catalogue.pairs(entry)
+
+
+def po_language(path: Path) -> str:
+    """Return the language of the translations after the header of a PO file, if it has any. Raises DataError."""
+    header = next((entry for entry in _po_entries(path) if not entry.singular and not entry.has_context), None)
+    return _language(header) if header is not None else ""
+
+
+def _po_entries(path: Path) -> Iterator[_Entry]:
     with open_decompressed(path) as file:
         head = file.read(HEAD_BYTES)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -50,9 +62,7 @@ def read_po(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     match = _CONTENT_TYPE.search(head)
     line = head.count(b"\n", 0, match.start()) + 1 if match else 1
     charset = _codec(match[1].decode() if match else "", f"{path}:{line}")
-    catalogue = _Catalogue(str(path), sides)
-    for entry in _entries(read_lines(path, charset), path):
-        yield from catalogue.pairs(entry)
+    yield from _entries(read_lines(path, charset), path)
 
 
 def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
@@ -130,8 +140,7 @@ class _Catalogue:
 
     def _read_header(self, entry: _Entry) -> None:
         text = entry.forms.get(0, "")
-        match = _LANGUAGE.search(text)
-        language = match[1] if match else ""
+        language = _language(entry)
         self._direction = direction(self._sides, "", language)
         if not self._direction:
             requested = f"{self._sides.source_language or '?'} to {self._sides.target_language or '?'}"
@@ -142,6 +151,11 @@ class _Catalogue:
             )
         plural = _PLURAL.search(text)
         self._singular_form = _form_of_one(plural[1]) if plural else 0
+
+
+def _language(header: _Entry) -> str:
+    match = _LANGUAGE.search(header.forms.get(0, ""))
+    return match[1] if match else ""
 
 
 def _form_of_one(plural: str) -> int:

@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
-from regard.corpus.formats.sides import Sides, matches_language
-from regard.corpus.formats.xml import XML_LANG, XmlReader
+from regard.corpus.formats.sides import Sides, base_code, matches_language
+from regard.corpus.formats.xml import XML_LANG, XmlReader, languages_read
 
 MAX_VARIANTS = 1000  # texts of a unit
 MAX_CODE_CHARACTERS = 100  # of a language code; the rest is ignored
@@ -25,6 +25,11 @@ _CHOOSE = "set source_language and target_language"
 def read_tmx(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """Yield the pairs of a TMX file; the line is that of `<tu>`. Raises DataError."""
     return _TmxReader(path, sides).read()
+
+
+def tmx_languages(path: Path, sides: Sides) -> tuple[str, str]:
+    """Return the languages of the pairs that `read_tmx` yields. Raises DataError."""
+    return languages_read(_TmxReader(path, sides))
 
 
 @dataclass
@@ -52,6 +57,10 @@ class _TmxReader(XmlReader):
         self._unit: _Unit | None = None
         self._in_variant = False
         self._languages: dict[str, None] = {}
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        return self._source, self._target
 
     def start_element(self, name: str, attributes: Mapping[str, str]) -> None:
         if name == "header":
@@ -109,8 +118,8 @@ class _TmxReader(XmlReader):
         if not self._target and self._source:
             self._target = self._only(languages, self._source)
         if self._is_inferred and self._source and self._target:
-            known = {_base_code(self._source), _base_code(self._target)}
-            if not known.issuperset(map(_base_code, languages)):
+            known = {base_code(self._source), base_code(self._target)}
+            if not known.issuperset(map(base_code, languages)):
                 self.fail(f"it is not clear which two languages to use; it has {self._list_languages()}", _CHOOSE)
         return bool(self._source and self._target)
 
@@ -120,7 +129,7 @@ class _TmxReader(XmlReader):
             if self._target:
                 return self._only(languages, self._target)
             self.fail(f"it does not say which language is the source; it has {self._list_languages()}", _CHOOSE)
-        return srclang if any(matches_language(language, srclang) for language in languages) else _base_code(srclang)
+        return srclang if any(matches_language(language, srclang) for language in languages) else base_code(srclang)
 
     def _only(self, languages: Sequence[str], known: str) -> str:
         """Return the only language in addition to the known one, or an empty string."""
@@ -151,9 +160,3 @@ def _rank(code: str, language: str) -> int:
     if not matches_language(code, language):
         return 0
     return 2 if matches_language(language, code) else 1
-
-
-@lru_cache(256)
-def _base_code(language: str) -> str:
-    """Return the language without country or script, in lower case."""
-    return language.strip().replace("_", "-").partition("-")[0].lower()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.sides import Sides, direction, matches_language
-from regard.corpus.formats.xml import XmlReader
+from regard.corpus.formats.xml import XmlReader, languages_read
 
 _UNFINISHED = frozenset(
     (
@@ -32,6 +32,11 @@ _MAX_LISTED = 30  # pairs of languages in an error message
 def read_xliff(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """Yield the pairs of an XLIFF file; the line is that of `<trans-unit>` or `<segment>`. Raises DataError."""
     return _XliffReader(path, sides).read()
+
+
+def xliff_languages(path: Path, sides: Sides) -> tuple[str, str]:
+    """Return the languages of the pairs that `read_xliff` yields. Raises DataError."""
+    return languages_read(_XliffReader(path, sides))
 
 
 @dataclass
@@ -56,6 +61,11 @@ class _XliffReader(XmlReader):
         self._any_fits = False
         self._translate: list[bool] = []  # of the enclosing elements
         self._unit: _Unit | None = None
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        source, target = self._first or ("", "")
+        return (source, target) if direction(self.sides, source, target) == "forward" else (target, source)
 
     def start_element(self, name: str, attributes: Mapping[str, str]) -> None:
         if name in _IGNORED:

@@ -60,6 +60,11 @@ class XmlReader(ABC):
     def end_document(self) -> None:  # noqa: B027 (most formats have nothing to do)
         """Handle the end of a well-formed document."""
 
+    @property
+    @abstractmethod
+    def languages(self) -> tuple[str, str]:
+        """The source and target languages of the pairs that have been read; empty where the file has none."""
+
     def collect_text(self) -> None:
         """Collect the text of the element that starts now, without codes, for `end_element`."""
         self._text, self._text_depth, self._code_depth = StringIO(), self._depth, 0
@@ -163,3 +168,10 @@ class XmlReader(ABC):
 
     def _refuse_entity(self, name: str, *_: object) -> NoReturn:
         self.fail(f"the entity &{name[:50]}; is not known", "write the character itself")
+
+
+def languages_read(reader: XmlReader) -> tuple[str, str]:
+    """Read a whole file, and return the languages of its pairs. Raise DataError if it cannot be read."""
+    for _ in reader.read():
+        pass
+    return reader.languages

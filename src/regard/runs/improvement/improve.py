@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,25 +11,17 @@ from typing import Unpack
 from rich.console import Console
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.overrides import to_overrides
-from regard.config.recipe import parse_config, to_portable_table
-from regard.console import Say, progress_bar, say, track
-from regard.corpus.corpus import Corpus
-from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import CorpusPaths, infer_sides
+from regard.config.recipe import parse_config
+from regard.console import progress_bar, say, track
 from regard.errors import CheckpointError
-from regard.files import write_atomic
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
 from regard.runs.confidence import calibrate_finished
 from regard.runs.improvement import acceptance, replacement, selection
-from regard.runs.improvement.corrections import SourceSet, check_corrections, split_corrections
-from regard.runs.improvement.old_pairs import OldRun, run_folder
 from regard.runs.improvement.options import ImprovementOptions, ImproveOptions
-from regard.runs.improvement.recipe import make_recipe
-from regard.runs.improvement.record import Decision, Record, RecordFolder, made_by, read_pairs, write_pairs
+from regard.runs.improvement.preparation import begin
+from regard.runs.improvement.record import Decision, Record, RecordFolder, made_by, read_pairs
 from regard.runs.train import Result, resume, train
-from regard.tokenizers.base import Tokenizers
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,64 +95,6 @@ def default_output(run: Path) -> Path:
     return folder
 
 
-def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOptions, say: Say) -> None:
-    """Check the corrections, and write everything that training and evaluation need into the folder of the new run."""
-    record_folder = made_by(folder)
-    if record_folder.exists:
-        raise CheckpointError(
-            "the folder already contains an improvement",
-            where=folder,
-            fix=f"continue it with `regard improve --resume {shlex.quote(str(folder))}`, or choose another folder",
-        )
-    old = OldRun.load(run)
-    if options.replace:
-        replacement.check_best(run_folder(old), old.checkpoint)
-    if options.old_data is not None:
-        provided = _open(Path(options.old_data), old, Sides(), "--old-data")
-        old = replace(old, provided=tuple((pair.source, pair.target) for pair in provided))
-    dev = old.dev()
-    corpus = _open(corrections, old, options.sides, "--corrections")
-    checked = check_corrections(corpus, dev, old.languages)
-    split = split_corrections(checked.pairs, [*old.corrections, *old.held_out], corpus.name)
-    known = SourceSet([source for source, _ in (*split.train, *split.held_out)])
-    sample_size = round(options.old_pairs * options.epochs * len(split.train))
-    sample = old.sample(sample_size, old.config.train.seed, known.__contains__)
-    say(f"corrections: {len(checked.pairs):,} of {corpus.name}, {split.new:,} of them new")
-    for sentence in checked.sentences:
-        say(f"corrections: {sentence}")
-    earlier = len(split.train) + len(split.held_out) - len(checked.pairs)
-    if earlier > 0:
-        say(f"corrections: {earlier:,} more from earlier improvements")
-    say(f"corrections: {len(split.train):,} to train on, {len(split.held_out):,} held out")
-    origin = f"those that {old.pool.name} was trained on" if options.old_data is None else str(options.old_data)
-    say(f"old pairs: {len(sample):,} of {origin}")
-    recipe = make_recipe(
-        old,
-        record_folder,
-        (split.train, sample),
-        Tokenizers.load(old.checkpoint),
-        epochs=options.epochs,
-        old_pairs=options.old_pairs,
-        overrides=to_overrides(options.overrides),
-    )
-    RunFolder.create(folder)
-    record_folder.path.mkdir(exist_ok=True)
-    write_pairs(record_folder.corrections, split.train)
-    write_pairs(record_folder.held_out, split.held_out)
-    write_pairs(record_folder.old_pairs, sample)
-    write_pairs(record_folder.old_dev, dev)
-    write_atomic(record_folder.dropped, "".join(f"{line}\n" for line in checked.dropped))
-    record_folder.write(
-        Record(
-            run=str(old.folder),
-            checkpoint=str(old.checkpoint),
-            pool=str(old.pool.resolve()),
-            recipe=to_portable_table(recipe),
-            replace=options.replace,
-        )
-    )
-
-
 def resume_improvement(folder: str | Path, *, console: Console | None = None) -> Improvement:
     """Continue an improvement that was interrupted: train, evaluate, decide, and replace if that was asked for.
 
@@ -194,20 +127,6 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
     return improvement
 
 
-def _open(file: Path, old: OldRun, requested: Sides, label: str) -> Corpus:
-    """Open a file with both sides, in the languages of a run unless others are requested."""
-    source, target = old.languages
-    sides = infer_sides(old.config.data, file, requested)
-    sides = replace(
-        sides,
-        source_language=requested.source_language or source or sides.source_language,
-        target_language=requested.target_language or target or sides.target_language,
-    )
-    corpus = CorpusPaths(data=file, labels=("", "", label)).open(sides)
-    assert corpus is not None  # a file is given
-    return corpus
-
-
 def _train(record: Record, run: RunFolder, console: Console) -> None:
     """Train the new run to its end, from the beginning or from its last checkpoint."""
     if not run.recipe.is_file() and run.last is None:
@@ -222,7 +141,8 @@ def _train(record: Record, run: RunFolder, console: Console) -> None:
 
 
 def _evaluate(run: RunFolder, folder: RecordFolder, console: Console) -> Decision:
-    corrections, dev = read_pairs(folder.held_out), read_pairs(folder.old_dev)
+    tags = folder.read().tags
+    corrections, dev = read_pairs(folder.held_out, tags), read_pairs(folder.old_dev, tags)
     with progress_bar(console) as bar:
 
         def show(texts: Iterable[str], total: int) -> Iterable[str]:

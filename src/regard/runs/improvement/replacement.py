@@ -49,7 +49,9 @@ def install(run: RunFolder, checkpoint: Path, folder: RecordFolder, record: Reco
         taken = [int(path.name.removeprefix(NAME)) for path in run.checkpoints.glob(f"{NAME}*[0-9]")]
         name = f"{NAME}{max(taken, default=0) + 1:03d}"
         old, new = load_checkpoint(best), load_checkpoint(checkpoint)
-        save_checkpoint(run.checkpoints / name, replace(new, config=old.config, step=old.step + new.step))
+        # What the run has learned from its own training data, such as a shortlist, still belongs to the checkpoint.
+        improved = replace(old, model=new.model, step=old.step + new.step, metrics=new.metrics)
+        save_checkpoint(run.checkpoints / name, improved)
         if (confidence := read_json(checkpoint, FILE)) is not None:
             add_json(run.checkpoints / name, FILE, confidence)
         folder.copy_corrections(RecordFolder(run.path / IMPROVEMENTS / name), replace(record, installed=name))
