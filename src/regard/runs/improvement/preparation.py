@@ -112,10 +112,10 @@ def _refuse_repetition(old: OldRun, record: Record, split: Split, folder: Path) 
 
 def _decision_of_same(folder: Path, record: Record, split: Split) -> Decision | None:
     """Return the decision in a folder if it is about the same improvement."""
-    made = made_by(folder)
+    files = made_by(folder)
     with suppress(RegardError):
-        before = made.read()
-        pairs = read_pairs(made.corrections, before.tags), read_pairs(made.held_out, before.tags)
+        before = files.read()
+        pairs = read_pairs(files.corrections, before.tags), read_pairs(files.held_out, before.tags)
         if _inputs(before) == _inputs(record) and pairs == (list(split.train), list(split.held_out)):
             return before.decision
     return None
